@@ -1,0 +1,26 @@
+//! The bytes between the nginx module and the daemon: frames, messages, limits.
+//!
+//! A slice comes in, a value or a named refusal goes out, and the other way round. No I/O happens here and no
+//! `unsafe` is needed; neither nginx nor tokio is known. `docs/PROTOCOL.md` describes every byte.
+
+#![forbid(unsafe_code)]
+
+pub mod frame;
+pub mod hello;
+pub mod limits;
+pub mod pairs;
+pub mod request;
+pub mod response;
+pub mod settings;
+
+mod payload;
+mod reader;
+
+pub use payload::PayloadError;
+pub use reader::ReadError;
+
+/// The version of the messages that this crate encodes.
+pub const CURRENT_VERSION: u16 = 1;
+
+/// Every version that this crate decodes, newest first: the current one and, from version 2 on, the one before.
+pub const SPOKEN_VERSIONS: &[u16] = &[CURRENT_VERSION];
