@@ -1,1 +1,3 @@
-//! x
+//! The flying-passenger daemon: a supervisor that owns the app processes and a router that owns the requests.
+
+pub mod link;

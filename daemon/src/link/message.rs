@@ -1,0 +1,184 @@
+//! The messages between supervisor and router, and their encoding.
+
+use std::path::PathBuf;
+
+use protocol::request::AppKind;
+use serde::{Deserialize, Serialize};
+
+/// Names an app process for the life of the daemon. Never used twice, unlike a PID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProcessId(pub u64);
+
+/// Joins an answer to its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ticket(pub u64);
+
+/// Everything the supervisor needs to start one app process. All of it comes from nginx's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpawnSpec {
+    /// The group's name: for logs and process titles.
+    pub group: String,
+    /// How the app is started.
+    pub kind: AppKind,
+    /// The app's directory, absolute; symlinks are followed at each start.
+    pub root: PathBuf,
+    /// The startup file, relative to `root` or absolute. Empty for generic apps.
+    pub startup_file: PathBuf,
+    /// The shell command of a generic app; otherwise empty.
+    pub start_command: String,
+    /// The interpreter: a path, or a name looked up in `PATH`. Empty for generic apps.
+    pub interpreter: String,
+    /// `passenger_app_env`.
+    pub app_env: String,
+    /// The base URI, empty at the root.
+    pub base_uri: String,
+    /// `passenger_user`, when set.
+    pub user: Option<String>,
+    /// `passenger_group`, when set.
+    pub user_group: Option<String>,
+    /// nginx's release, for `SERVER_SOFTWARE`.
+    pub server_software: String,
+    /// `passenger_env_var` pairs; they override everything else.
+    pub env: Vec<(String, String)>,
+    /// What the router wants back about this process when it is started anew: opaque to the supervisor.
+    pub memo: Vec<u8>,
+}
+
+/// Where a process takes connections.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Address {
+    /// A unix socket that only the router can reach.
+    Unix(PathBuf),
+    /// A port at 127.0.0.1.
+    Tcp(u16),
+}
+
+/// Whom a process runs as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppUser {
+    /// User ID.
+    pub uid: u32,
+    /// Group ID.
+    pub gid: u32,
+    /// The user's name; the number in digits when it has none.
+    pub name: String,
+}
+
+/// A live process, as the supervisor knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessRecord {
+    /// Its name for the life of the daemon.
+    pub process: ProcessId,
+    /// Its process ID.
+    pub pid: i32,
+    /// Where it takes connections.
+    pub address: Address,
+    /// Whom it runs as.
+    pub user: AppUser,
+    /// When it was started, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// [`SpawnSpec::memo`] as it was given.
+    pub memo: Vec<u8>,
+}
+
+/// How a process is to be ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StopHow {
+    /// Close its owner pipe; generic apps also get SIGTERM.
+    Gracefully,
+    /// SIGKILL to its process group.
+    Kill,
+}
+
+/// What is known of an app's restart files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartFiles {
+    /// Modification time of `restart.txt` in nanoseconds since 1970; `None` when it is not there.
+    pub restart_mtime: Option<i128>,
+    /// `always_restart.txt` is there.
+    pub always: bool,
+}
+
+/// What a router must know to work. First message on the link, with descriptors: the listening socket for nginx,
+/// then the listening socket for administration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterConfig {
+    /// The socket nginx connects to, for messages.
+    pub socket_file: PathBuf,
+    /// The instance's name, shown by the tools.
+    pub instance_name: String,
+    /// Most app processes at a time.
+    pub max_pool_size: usize,
+    /// Seconds after which an idle process is stopped; 0 for never.
+    pub pool_idle_time: u64,
+    /// Least seconds between two looks at an app's restart files.
+    pub stat_throttle_rate: u64,
+    /// Most seconds to wait at shutdown for requests to finish.
+    pub shutdown_limit: u64,
+    /// How many times a router was started before this one.
+    pub generation: u32,
+}
+
+/// Router to supervisor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Order {
+    /// Start a process. Answered by [`Notice::Started`] or [`Notice::NotStarted`].
+    Spawn {
+        /// For the answer.
+        ticket: Ticket,
+        /// What to start.
+        spec: Box<SpawnSpec>,
+    },
+    /// The process serves requests: hand it to the next router if this one ends.
+    MarkReady(ProcessId),
+    /// End a process. [`Notice::Exited`] follows when it has ended.
+    Stop(ProcessId, StopHow),
+    /// Look at an app's restart files. Answered by [`Notice::RestartFiles`].
+    LookAtRestartFiles {
+        /// For the answer.
+        ticket: Ticket,
+        /// The directory that holds them, absolute.
+        dir: PathBuf,
+    },
+    /// Every request has been answered and every process told to stop: the router is about to exit.
+    Finished,
+}
+
+/// Supervisor to router.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// The first message, with the two listening sockets as descriptors.
+    Config(RouterConfig),
+    /// A process that an earlier router marked ready, with its output pipe as descriptor.
+    Adopt(ProcessRecord),
+    /// A process was started; it is not ready yet. Descriptors: its output pipe, then its report pipe.
+    Started {
+        /// From the order.
+        ticket: Ticket,
+        /// The process.
+        record: ProcessRecord,
+    },
+    /// No process was started.
+    NotStarted {
+        /// From the order.
+        ticket: Ticket,
+        /// A sentence that names what is wrong.
+        reason: String,
+    },
+    /// A process has ended.
+    Exited {
+        /// Which one.
+        process: ProcessId,
+        /// How, as a sentence part: `exited with status 1`, `was killed by signal 9 (SIGKILL)`.
+        how: String,
+    },
+    /// Answer to [`Order::LookAtRestartFiles`].
+    RestartFiles {
+        /// From the order.
+        ticket: Ticket,
+        /// What is there.
+        found: RestartFiles,
+    },
+    /// The daemon is to end: finish what is under way, stop every process, send [`Order::Finished`].
+    ShutDown,
+}

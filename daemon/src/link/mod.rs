@@ -1,0 +1,18 @@
+//! What supervisor and router say to each other, over a `SOCK_SEQPACKET` pair: one message a packet, descriptors
+//! beside it.
+//!
+//! The router asks in [`Order`]s, the supervisor answers and reports in [`Notice`]s. Messages are bincode; both ends
+//! are the same binary, so there is no version in them. A message that does not decode is refused by the supervisor
+//! with a log line, never fatal to it.
+
+mod message;
+
+pub use message::{
+    Address, AppUser, Notice, Order, ProcessId, ProcessRecord, RestartFiles, RouterConfig, SpawnSpec, StopHow, Ticket,
+};
+
+/// Longest message, in bytes. A spawn order holds the app's environment, so this bounds that too.
+pub const MAX_MESSAGE: usize = 160 * 1024;
+
+/// Most descriptors beside one message.
+pub const MAX_DESCRIPTORS: usize = 4;
