@@ -1,0 +1,2 @@
+//! The router.
+mod pool;

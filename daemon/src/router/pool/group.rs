@@ -1,0 +1,103 @@
+//! One application's processes and its queue.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::{Slot, Waiter};
+
+/// First pause after a failed start; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// Longest pause between two starts that no request asked for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// What an app's settings say to the pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GroupOptions {
+    /// Processes to keep once the app was used.
+    pub(crate) min_instances: usize,
+    /// Most processes; 0 for as many as the pool has room for.
+    pub(crate) max_instances: usize,
+    /// Most waiting requests; 0 for any number.
+    pub(crate) max_queue: usize,
+    /// Requests after which a process is replaced; 0 for never.
+    pub(crate) max_requests: u64,
+}
+
+/// One application.
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) options: GroupOptions,
+    /// Requests that wait, oldest first.
+    pub(crate) queue: BTreeSet<Waiter>,
+    /// Its processes in the order they were started.
+    pub(crate) members: Vec<Slot>,
+    /// How many of them are starting.
+    pub(super) starting: usize,
+    /// How many of them are draining or stopping.
+    pub(super) leaving: usize,
+    /// How many restarts it has seen.
+    pub(crate) generation: u64,
+    /// A request has come since the daemon started: from now on `min_instances` is kept.
+    pub(super) used: bool,
+    /// Starts that failed since the last that did not.
+    pub(super) failures: u32,
+    /// No process is started before this time, unless a request needs one.
+    pub(super) not_before: Option<Instant>,
+}
+
+impl Group {
+    pub(super) fn new(options: GroupOptions) -> Self {
+        Self {
+            options,
+            queue: BTreeSet::new(),
+            members: Vec::new(),
+            starting: 0,
+            generation: 0,
+            used: false,
+            failures: 0,
+            not_before: None,
+            leaving: 0,
+        }
+    }
+
+    /// Processes that start or serve.
+    pub(crate) fn capacity_used(&self) -> usize {
+        self.members.len() - self.leaving
+    }
+
+    /// Processes that are starting.
+    pub(crate) fn starting(&self) -> usize {
+        self.starting
+    }
+
+    pub(super) fn queue_is_full(&self) -> bool {
+        self.options.max_queue != 0 && self.queue.len() >= self.options.max_queue
+    }
+
+    /// True when one more process should be started, if the pool has room: requests wait, or there are fewer than
+    /// the configuration wants. One starts at a time, and after a failure only a request may hurry.
+    pub(super) fn wants_process(&self) -> bool {
+        let have = self.capacity_used();
+        if self.starting > 0 || self.is_at_its_limit(have) {
+            return false;
+        }
+        let nobody_serves = have == 0 && !self.queue.is_empty();
+        let more_needed = !self.queue.is_empty() || (self.used && have < self.options.min_instances);
+        nobody_serves || (more_needed && self.not_before.is_none())
+    }
+
+    pub(super) fn is_starving(&self) -> bool {
+        !self.queue.is_empty() && self.capacity_used() == 0
+    }
+
+    /// Puts the next start off, longer with each failure in a row.
+    pub(super) fn note_failure(&mut self, now: Instant) {
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        self.not_before = Some(now + pause);
+    }
+
+    fn is_at_its_limit(&self, have: usize) -> bool {
+        self.options.max_instances != 0 && have >= self.options.max_instances
+    }
+}

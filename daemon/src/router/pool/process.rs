@@ -1,0 +1,103 @@
+//! One process as the pool sees it: a state, a count of sessions, and when it was last used.
+
+use std::time::{Duration, Instant};
+
+use super::GroupId;
+
+/// A process that ends sooner than this after it became ready, without having served, counts as a failed start.
+const YOUNG: Duration = Duration::from_secs(5);
+
+/// How many requests a process takes at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Concurrency {
+    /// Any number (Node.js, generic apps).
+    Unlimited,
+    /// This many.
+    At(usize),
+}
+
+/// Where a process is in its life. It only ever moves down this list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// It was ordered and has not said that it is ready.
+    Starting,
+    /// It takes requests.
+    Serving,
+    /// It finishes the requests it has and gets no other.
+    Draining,
+    /// It was told to end.
+    Stopping,
+}
+
+/// One process.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pub(crate) group: GroupId,
+    pub(crate) state: State,
+    /// Which restart of its group it belongs to.
+    pub(crate) generation: u64,
+    pub(crate) concurrency: Concurrency,
+    /// Requests it has now.
+    pub(crate) sessions: usize,
+    /// Requests it has finished.
+    pub(crate) processed: u64,
+    /// When it was ordered.
+    pub(crate) ordered: Instant,
+    /// When it last began or ended a request, or became ready.
+    pub(crate) last_used: Instant,
+}
+
+impl Process {
+    pub(super) fn starting(group: GroupId, generation: u64, now: Instant) -> Self {
+        Self {
+            group,
+            state: State::Starting,
+            generation,
+            concurrency: Concurrency::At(1),
+            sessions: 0,
+            processed: 0,
+            ordered: now,
+            last_used: now,
+        }
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.state == State::Serving
+            && match self.concurrency {
+                Concurrency::Unlimited => true,
+                Concurrency::At(most) => self.sessions < most,
+            }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.state == State::Serving && self.sessions == 0
+    }
+
+    /// Orders processes: sessions for those without a limit, the share taken in thousandths for the others.
+    pub(super) fn busyness(&self) -> usize {
+        match self.concurrency {
+            Concurrency::Unlimited => self.sessions,
+            Concurrency::At(most) => self.sessions * 1000 / most.max(1),
+        }
+    }
+
+    pub(super) fn begin_session(&mut self, now: Instant) {
+        self.sessions += 1;
+        self.last_used = now;
+    }
+
+    pub(super) fn end_session(&mut self, now: Instant) {
+        self.sessions = self.sessions.saturating_sub(1);
+        self.processed += 1;
+        self.last_used = now;
+    }
+
+    /// True when `passenger_max_requests` says that it has served enough; 0 is no limit.
+    pub(super) fn used_up(&self, max_requests: u64) -> bool {
+        max_requests != 0 && self.processed >= max_requests
+    }
+
+    pub(super) fn died_young(&self, now: Instant) -> bool {
+        self.processed == 0 && now.saturating_duration_since(self.last_used) < YOUNG
+    }
+}

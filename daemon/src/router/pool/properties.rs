@@ -1,0 +1,209 @@
+//! The pool's promises, held against random histories.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const GROUPS: usize = 3;
+
+#[derive(Debug, Clone)]
+enum Event {
+    Request(usize),
+    Cancel(usize),
+    Release(usize),
+    Ready(usize),
+    Fail(usize),
+    Exit(usize),
+    Restart(usize),
+    Detach(usize),
+    Pass(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (0..GROUPS).prop_map(Event::Request),
+        1 => any::<usize>().prop_map(Event::Cancel),
+        5 => any::<usize>().prop_map(Event::Release),
+        5 => any::<usize>().prop_map(Event::Ready),
+        1 => any::<usize>().prop_map(Event::Fail),
+        3 => any::<usize>().prop_map(Event::Exit),
+        1 => (0..GROUPS).prop_map(Event::Restart),
+        1 => any::<usize>().prop_map(Event::Detach),
+        2 => (0..400u64).prop_map(Event::Pass),
+    ]
+}
+
+/// The pool together with what the world around it knows.
+struct World {
+    pool: Pool,
+    now: Instant,
+    waiting: BTreeMap<Waiter, GroupId>,
+    sessions: Vec<Slot>,
+    starting: BTreeSet<Slot>,
+    stopping: BTreeSet<Slot>,
+}
+
+impl World {
+    fn new(max_processes: usize, max_queue: usize) -> Self {
+        let limits = Limits { max_processes, idle_after: Some(Duration::from_secs(60)) };
+        let mut pool = Pool::new(limits);
+        for min_instances in 0..GROUPS {
+            pool.add_group(GroupOptions { min_instances, max_instances: 2, max_queue, max_requests: 7 });
+        }
+        let (waiting, sessions) = (BTreeMap::new(), Vec::new());
+        Self { pool, now: Instant::now(), waiting, sessions, starting: BTreeSet::new(), stopping: BTreeSet::new() }
+    }
+
+    fn request(&mut self, group: usize) {
+        match self.pool.checkout(GroupId(group), self.now) {
+            Checkout::Granted(slot) => self.sessions.push(slot),
+            Checkout::Queued(waiter) => {
+                self.waiting.insert(waiter, GroupId(group));
+            }
+            Checkout::Full => {
+                let group = self.pool.group(GroupId(group));
+                assert_eq!(group.queue.len(), group.options.max_queue, "refused although the queue has room");
+            }
+        }
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Request(group) => self.request(group),
+            Event::Cancel(n) => {
+                if let Some((waiter, id)) = pick(self.waiting.iter(), n).map(|(w, g)| (*w, *g)) {
+                    self.waiting.remove(&waiter);
+                    self.pool.cancel(id, waiter);
+                }
+            }
+            Event::Release(n) if !self.sessions.is_empty() => {
+                let slot = self.sessions.swap_remove(n % self.sessions.len());
+                self.pool.release(slot, self.now);
+            }
+            Event::Release(_) => {}
+            Event::Ready(n) => {
+                if let Some(slot) = pick(self.starting.iter(), n).copied() {
+                    self.starting.remove(&slot);
+                    self.pool.ready(slot, Concurrency::At(1 + (n % 2)), self.now);
+                }
+            }
+            Event::Fail(n) => {
+                if let Some(slot) = pick(self.starting.iter(), n).copied() {
+                    self.starting.remove(&slot);
+                    self.pool.failed(slot, self.now);
+                }
+            }
+            Event::Exit(n) => self.exit(n),
+            Event::Restart(group) => self.pool.restart(GroupId(group), self.now),
+            Event::Detach(n) => {
+                if let Some(slot) = pick(self.sessions.iter(), n).copied() {
+                    self.pool.detach(slot, self.now);
+                }
+            }
+            Event::Pass(seconds) => {
+                self.now += Duration::from_secs(seconds);
+                self.pool.sweep(self.now);
+            }
+        }
+        self.obey();
+        self.check();
+    }
+
+    /// Ends a process that was told to stop, or kills one that serves.
+    fn exit(&mut self, n: usize) {
+        let slot = pick(self.stopping.iter(), n).copied().or_else(|| self.sessions.first().copied());
+        let Some(slot) = slot else { return };
+        self.stopping.remove(&slot);
+        self.sessions.retain(|other| *other != slot);
+        self.pool.exited(slot, self.now);
+    }
+
+    fn obey(&mut self) {
+        for action in self.pool.take_actions() {
+            match action {
+                Action::Spawn(slot, _) => assert!(self.starting.insert(slot), "{slot:?} was started twice"),
+                Action::Grant(waiter, slot) => {
+                    assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} was answered twice");
+                    self.sessions.push(slot);
+                }
+                Action::Fail(waiter, _) => {
+                    assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} was answered twice");
+                }
+                Action::Stop(slot) => {
+                    assert!(!self.sessions.contains(&slot), "{slot:?} was stopped inside a request");
+                    assert!(self.stopping.insert(slot), "{slot:?} was stopped twice");
+                }
+                Action::Abandon(slot) => {
+                    assert!(self.starting.remove(&slot), "{slot:?} was abandoned but does not start");
+                    self.stopping.insert(slot);
+                }
+            }
+        }
+    }
+
+    fn check(&self) {
+        let pool = &self.pool;
+        assert!(pool.capacity_used() <= pool.limits.max_processes, "over the pool's limit");
+        for (at, group) in pool.groups.iter().enumerate() {
+            assert!(group.capacity_used() <= group.options.max_instances, "over the group's limit");
+            assert!(group.queue.len() <= group.options.max_queue, "over the queue's limit");
+            if !group.queue.is_empty() {
+                assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
+            }
+            let mine = |slot: &&Slot| pool.process(**slot).is_some_and(|p| p.group == GroupId(at));
+            let starting = self.starting.iter().filter(mine).count();
+            assert_eq!(group.starting, starting, "the count of starting processes is wrong");
+        }
+        for (slot, process) in &pool.processes {
+            let held = self.sessions.iter().filter(|s| *s == slot).count();
+            assert_eq!(process.sessions, held, "the count of sessions of {slot:?} is wrong");
+        }
+        let queued: usize = pool.groups.iter().map(|g| g.queue.len()).sum();
+        assert_eq!(queued, self.waiting.len(), "a waiting request was lost");
+    }
+
+    /// Everything starts and every request ends: nobody may be left waiting.
+    fn drain(&mut self) {
+        for _ in 0..10_000 {
+            if self.waiting.is_empty() {
+                return;
+            }
+            for slot in std::mem::take(&mut self.starting) {
+                self.pool.ready(slot, Concurrency::At(1), self.now);
+            }
+            for slot in std::mem::take(&mut self.sessions) {
+                self.pool.release(slot, self.now);
+            }
+            self.now += Duration::from_secs(61);
+            self.pool.sweep(self.now);
+            self.obey();
+            self.check();
+        }
+        panic!("{} requests starve", self.waiting.len());
+    }
+}
+
+fn pick<T>(items: impl ExactSizeIterator<Item = T>, n: usize) -> Option<T> {
+    let len = items.len();
+    if len == 0 { None } else { items.into_iter().nth(n % len) }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_pool_keeps_its_promises(
+        events in proptest::collection::vec(event(), 1..200),
+        max_processes in 1usize..5,
+        max_queue in 1usize..6,
+    ) {
+        let mut world = World::new(max_processes, max_queue);
+        for event in events {
+            world.apply(event);
+        }
+        world.drain();
+    }
+}
