@@ -5,6 +5,7 @@
 //! are the same binary, so there is no version in them. A message that does not decode is refused by the supervisor
 //! with a log line, never fatal to it.
 
+pub mod channel;
 mod message;
 
 pub use message::{

@@ -1,0 +1,54 @@
+//! The time of day, split into what a log line shows.
+
+use std::mem;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::libc;
+
+/// A moment in the machine's time zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalTime {
+    /// Year, as in 2026.
+    pub year: i32,
+    /// 1 to 12.
+    pub month: i32,
+    /// 1 to 31.
+    pub day: i32,
+    /// 0 to 23.
+    pub hour: i32,
+    /// 0 to 59.
+    pub minute: i32,
+    /// 0 to 60.
+    pub second: i32,
+    /// Fraction of the second.
+    pub nanoseconds: u32,
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Now, in the machine's time zone.
+pub fn local_now() -> LocalTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    local(since.as_secs(), since.subsec_nanos())
+}
+
+fn local(seconds: u64, nanoseconds: u32) -> LocalTime {
+    let seconds = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
+    // SAFETY: all zeros is a valid `tm`.
+    let mut split: libc::tm = unsafe { mem::zeroed() };
+    // SAFETY: both pointers are to live values of the right types; localtime_r keeps neither.
+    unsafe { libc::localtime_r(&raw const seconds, &raw mut split) };
+    LocalTime {
+        year: split.tm_year + 1900,
+        month: split.tm_mon + 1,
+        day: split.tm_mday,
+        hour: split.tm_hour,
+        minute: split.tm_min,
+        second: split.tm_sec,
+        nanoseconds,
+    }
+}

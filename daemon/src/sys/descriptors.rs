@@ -1,0 +1,83 @@
+//! Descriptors by number: what was inherited comes in as `OwnedFd`, what a child is to have goes out on fixed numbers.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::errno::Errno;
+use nix::fcntl::{self, FcntlArg, FdFlag, OFlag};
+use nix::libc;
+
+/// Opens `/dev/null` on each of descriptors 0, 1 and 2 that is closed, so that no socket of ours ever becomes
+/// somebody's standard output.
+pub fn open_standard_ones() -> io::Result<()> {
+    loop {
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+        if null.as_raw_fd() > 2 {
+            return Ok(());
+        }
+        let standard = OwnedFd::from(null);
+        fcntl::fcntl(&standard, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        std::mem::forget(standard);
+    }
+}
+
+/// The number on which a router finds its link.
+pub const LINK: RawFd = 3;
+
+/// Takes possession of the inherited link, once in a process's life.
+pub fn take_link() -> io::Result<OwnedFd> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    if TAKEN.swap(true, Ordering::SeqCst) {
+        return Err(io::Error::from(Errno::EBADF));
+    }
+    // SAFETY: F_GETFD reads a flag and touches no memory.
+    if unsafe { libc::fcntl(LINK, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor is open, was inherited by agreement with the supervisor, and the flag above makes this
+    // the only taker. Call it before anything else opens descriptors.
+    let link = unsafe { OwnedFd::from_raw_fd(LINK) };
+    fcntl::fcntl(&link, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    Ok(link)
+}
+
+/// Puts `wanted[i]` on number `i` for the program about to be executed, and everything else out of its reach.
+///
+/// To be called in a child only: it replaces whatever the numbers held.
+pub fn place_for_exec(wanted: Vec<OwnedFd>) -> io::Result<()> {
+    let count = RawFd::try_from(wanted.len()).map_err(|_| Errno::EMFILE)?;
+    // Away from the target numbers first: a source must not be overwritten before its turn.
+    let sources: Vec<OwnedFd> = wanted.iter().map(|fd| copy_above(fd, count)).collect::<io::Result<_>>()?;
+    for (target, source) in (0..).zip(&sources) {
+        // SAFETY: dup2 touches no memory. What it closes at `target` belongs to this child, which owns no Rust value
+        // of that number that it still uses: sources and log lie above, and after this comes only exec or exit.
+        if unsafe { libc::dup2(source.as_raw_fd(), target) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    // The originals may have had the target numbers: closing them would undo the work.
+    wanted.into_iter().for_each(std::mem::forget);
+    close_from_at_exec(count)
+}
+
+fn copy_above(fd: &OwnedFd, least: RawFd) -> io::Result<OwnedFd> {
+    let copy = fcntl::fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(least))?;
+    // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Marks every descriptor from `first` up to be closed at exec, whoever opened it and how.
+fn close_from_at_exec(first: RawFd) -> io::Result<()> {
+    let first = libc::c_uint::try_from(first).map_err(|_| Errno::EBADF)?;
+    // SAFETY: with CLOSE_RANGE_CLOEXEC the call only sets flags; it touches no memory and closes nothing now.
+    let done = unsafe { libc::close_range(first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Makes reads and writes on the open file description return at once.
+pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_truncate(fcntl::fcntl(&fd, FcntlArg::F_GETFL)?);
+    fcntl::fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}

@@ -1,0 +1,87 @@
+//! Becoming another user, for good.
+//!
+//! In comes a complete identity, out comes a process that has it and provably cannot go back. It looks up no names.
+
+use std::fmt;
+
+use nix::errno::Errno;
+use nix::unistd::{self, Gid, Uid};
+
+/// What a process is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Real, effective and saved user ID.
+    pub uid: Uid,
+    /// Real, effective and saved group ID.
+    pub gid: Gid,
+    /// The supplementary groups, all of them.
+    pub groups: Vec<Gid>,
+}
+
+/// Why the identity was not taken. The process must not go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityError {
+    /// A call failed.
+    Call(&'static str, Errno),
+    /// The kernel reports another identity than the one that was set.
+    NotTaken(&'static str),
+    /// The old identity could be taken back.
+    Reversible,
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(call, why) => write!(f, "{call} failed: {}", why.desc()),
+            Self::NotTaken(what) => write!(f, "the kernel reports other {what} than were set"),
+            Self::Reversible => write!(f, "the identity of root could be taken back"),
+        }
+    }
+}
+
+impl std::error::Error for IdentityError {}
+
+/// Takes `identity`: groups, then group, then user, each checked; then asks the kernel what was taken; then proves
+/// that there is no way back.
+pub fn become_for_good(identity: &Identity) -> Result<(), IdentityError> {
+    let Identity { uid, gid, groups } = identity;
+    unistd::setgroups(groups).map_err(|why| IdentityError::Call("setgroups", why))?;
+    unistd::setresgid(*gid, *gid, *gid).map_err(|why| IdentityError::Call("setresgid", why))?;
+    unistd::setresuid(*uid, *uid, *uid).map_err(|why| IdentityError::Call("setresuid", why))?;
+    check_taken(identity)?;
+    check_irreversible(*uid)
+}
+
+fn check_taken(identity: &Identity) -> Result<(), IdentityError> {
+    let Identity { uid, gid, groups } = identity;
+    let users = unistd::getresuid().map_err(|why| IdentityError::Call("getresuid", why))?;
+    if [users.real, users.effective, users.saved] != [*uid; 3] {
+        return Err(IdentityError::NotTaken("user IDs"));
+    }
+    let primary = unistd::getresgid().map_err(|why| IdentityError::Call("getresgid", why))?;
+    if [primary.real, primary.effective, primary.saved] != [*gid; 3] {
+        return Err(IdentityError::NotTaken("group IDs"));
+    }
+    let taken = unistd::getgroups().map_err(|why| IdentityError::Call("getgroups", why))?;
+    if sorted(&taken) != sorted(groups) {
+        return Err(IdentityError::NotTaken("supplementary groups"));
+    }
+    Ok(())
+}
+
+fn check_irreversible(uid: Uid) -> Result<(), IdentityError> {
+    if uid.is_root() {
+        return Ok(());
+    }
+    if unistd::setuid(Uid::from_raw(0)).is_ok() || unistd::seteuid(Uid::from_raw(0)).is_ok() {
+        return Err(IdentityError::Reversible);
+    }
+    Ok(())
+}
+
+fn sorted(groups: &[Gid]) -> Vec<u32> {
+    let mut ids: Vec<u32> = groups.iter().map(|gid| gid.as_raw()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}

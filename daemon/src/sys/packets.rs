@@ -1,0 +1,149 @@
+//! One packet with descriptors beside it, over a connected `SOCK_SEQPACKET` socket.
+//!
+//! Every received descriptor is owned before anything else can go wrong, so none leaks.
+
+use std::io::{self, IoSlice};
+use std::mem;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::libc;
+use nix::sys::socket::{self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType};
+
+/// Room for the header and the 253 descriptors that a message can hold at most (`SCM_MAX_FD`).
+const CONTROL_LEN: usize = 1088;
+
+/// Control data, aligned for its headers.
+#[repr(C, align(8))]
+struct ControlSpace([u8; CONTROL_LEN]);
+
+/// Two connected ends. Both are close-on-exec and do not block.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    Ok(socket::socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
+}
+
+/// Sends one packet, whole or not at all.
+pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let raw: Vec<RawFd> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&raw)];
+    let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
+    let sent = socket::sendmsg::<()>(
+        fd.as_raw_fd(),
+        &[IoSlice::new(bytes)],
+        control,
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )?;
+    if sent == bytes.len() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::WriteZero)) }
+}
+
+/// What one receive brought.
+#[derive(Debug)]
+pub struct Received {
+    /// Bytes of `buffer` that were filled; 0 at end of file.
+    pub len: usize,
+    /// The packet was longer than the buffer, or descriptors were lost (this process may open no more).
+    pub cut: bool,
+    /// The descriptors beside it, close-on-exec.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// Receives one packet.
+///
+/// nix gives no access to the descriptors of a message whose control data was cut (which happens when this process
+/// may open no more), and would leak them: so the control data is read here.
+pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut control = ControlSpace([0; CONTROL_LEN]);
+    let mut into = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all zeros is a valid msghdr: null pointers with lengths of zero.
+    let mut message: libc::msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = &raw mut into;
+    message.msg_iovlen = 1;
+    message.msg_control = control.0.as_mut_ptr().cast();
+    message.msg_controllen = CONTROL_LEN as _;
+    // SAFETY: `message` points to one buffer and one control space, each with its true length, and both outlive the
+    // call.
+    let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+    let len = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+    let descriptors = take_descriptors(&message);
+    let cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
+    Ok(Received { len, cut, descriptors })
+}
+
+/// Takes possession of every descriptor that the kernel installed for `message`.
+fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut owned = Vec::new();
+    // SAFETY: `message` was filled by recvmsg, so its control fields describe the space the kernel wrote to.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
+    // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give null or a header inside that space, which is aligned for it.
+    while let Some(header) = unsafe { next.as_ref() } {
+        if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_RIGHTS {
+            // SAFETY: the header is one of the kernel's own, and of rights.
+            owned.extend(unsafe { descriptors_of(header) });
+        }
+        // SAFETY: both come from the same filled message.
+        next = unsafe { libc::CMSG_NXTHDR(message, next) };
+    }
+    owned
+}
+
+/// # Safety
+///
+/// `header` must be an `SCM_RIGHTS` header as the kernel wrote it, still in its control space, read only once.
+unsafe fn descriptors_of(header: &libc::cmsghdr) -> Vec<OwnedFd> {
+    // SAFETY: CMSG_LEN only computes.
+    let empty = unsafe { libc::CMSG_LEN(0) } as usize;
+    let count = (header.cmsg_len as usize).saturating_sub(empty) / size_of::<RawFd>();
+    // SAFETY: the data of a header follows it in the same space.
+    let data = unsafe { libc::CMSG_DATA(header) }.cast::<RawFd>();
+    (0..count)
+        .map(|at| {
+            // SAFETY: `cmsg_len` covers `count` descriptors. Each was installed in this process by this receive, so
+            // it is open and nobody else's.
+            unsafe { OwnedFd::from_raw_fd(data.add(at).read_unaligned()) }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_packet_carries_its_descriptors() {
+        let (here, there) = pair().unwrap();
+        let (reader, writer) = io::pipe().unwrap();
+        send(here.as_fd(), b"take this", &[writer.as_fd()]).unwrap();
+        drop(writer);
+
+        let mut buffer = [0; 64];
+        let got = receive(there.as_fd(), &mut buffer).unwrap();
+        assert_eq!(&buffer[..got.len], b"take this");
+        assert!(!got.cut);
+        let [descriptor] = <[OwnedFd; 1]>::try_from(got.descriptors).unwrap();
+        std::fs::File::from(descriptor).write_all(b"through").unwrap();
+        let mut text = String::new();
+        { reader }.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "through");
+    }
+
+    #[test]
+    fn says_when_a_packet_was_cut() {
+        let (here, there) = pair().unwrap();
+        send(here.as_fd(), &[7; 100], &[]).unwrap();
+        let got = receive(there.as_fd(), &mut [0; 10]).unwrap();
+        assert!(got.cut);
+    }
+
+    #[test]
+    fn tells_end_of_file_from_nothing_yet() {
+        let (here, there) = pair().unwrap();
+        let nothing = receive(there.as_fd(), &mut [0; 10]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
+        drop(here);
+        assert_eq!(receive(there.as_fd(), &mut [0; 10]).unwrap().len, 0);
+    }
+}

@@ -1,0 +1,147 @@
+//! Child processes: forked by number, held and reaped by pidfd, so that no signal ever reaches a stranger.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{self, Signal};
+use nix::sys::wait::{self, Id, WaitPidFlag, WaitStatus};
+use nix::unistd::{self, ForkResult, Pid};
+
+/// A child that this process has not reaped yet: as long as this value lives, its PID is nobody else's.
+#[derive(Debug)]
+pub struct Child {
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+/// Which side of a fork this is.
+#[derive(Debug)]
+pub enum Forked {
+    /// The process that called, with its new child.
+    Parent(Child),
+    /// The child.
+    Child,
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It exited by itself, with this status.
+    Status(i32),
+    /// A signal ended it.
+    Signal {
+        /// Which one.
+        signal: Signal,
+        /// A core dump was written.
+        core: bool,
+    },
+    /// The kernel does not know any more.
+    Unknown,
+}
+
+/// Forks this process, which must have one thread only: in a copy of a threaded one, locks stay locked for ever.
+pub fn fork() -> io::Result<Forked> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::other("a process with several threads cannot be forked"));
+    }
+    // SAFETY: there is one thread, as just counted, and only this thread could start another: so the child may use
+    // everything, allocation included.
+    match unsafe { unistd::fork() }? {
+        ForkResult::Child => Ok(Forked::Child),
+        ForkResult::Parent { child } => hold(child).map(Forked::Parent),
+    }
+}
+
+/// Opens the pidfd of a child that has just been forked; ends it when that fails, as it could not be watched.
+fn hold(pid: Pid) -> io::Result<Child> {
+    // SAFETY: pidfd_open takes two numbers and touches no memory. The child was not reaped, so the PID is its own.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
+    match RawFd::try_from(raw) {
+        Ok(raw) if raw >= 0 => {
+            // SAFETY: the kernel has just made this descriptor for us. pidfds are close-on-exec from the start.
+            Ok(Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(raw) } })
+        }
+        _ => {
+            let why = io::Error::last_os_error();
+            signal::kill(pid, Signal::SIGKILL)?;
+            wait::waitpid(pid, None)?;
+            Err(why)
+        }
+    }
+}
+
+impl Child {
+    /// Its process ID.
+    pub fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Sends a signal to the process alone.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        // SAFETY: a null siginfo is allowed (as for kill); the call touches no other memory.
+        let sent = unsafe {
+            libc::syscall(
+                libc::SYS_pidfd_send_signal,
+                self.pidfd.as_raw_fd(),
+                signal as libc::c_int,
+                std::ptr::null::<libc::siginfo_t>(),
+                0,
+            )
+        };
+        if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
+    /// Sends a signal to every process of its group. The child must lead one.
+    ///
+    /// The group's number is the child's PID, which stays taken as long as the child is not reaped.
+    pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        match signal::killpg(self.pid, signal) {
+            // The child has not come to making its group yet.
+            Err(Errno::ESRCH) => self.signal(signal),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// How it ended, once it has; after that it is gone.
+    pub fn try_reap(&self) -> io::Result<Option<End>> {
+        let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+        match wait::waitid(Id::PIDFd(self.pidfd.as_fd()), flags) {
+            Ok(WaitStatus::StillAlive) => Ok(None),
+            Ok(WaitStatus::Exited(_, status)) => Ok(Some(End::Status(status))),
+            Ok(WaitStatus::Signaled(_, signal, core)) => Ok(Some(End::Signal { signal, core })),
+            Ok(_) | Err(Errno::ECHILD) => Ok(Some(End::Unknown)),
+            Err(err) => Err(err.into()),
+        }
+    }
+}
+
+/// Readable when the child has ended.
+impl AsFd for Child {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// Reaps one ended child that is not in `known`: an orphan that became ours because this is PID 1 of a container.
+/// Children in `known` are left to their owners.
+pub fn reap_stranger(known: impl Fn(Pid) -> bool) -> io::Result<Option<Pid>> {
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let ended = match wait::waitid(Id::All, peek) {
+        Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => None,
+        Ok(status) => status.pid(),
+        Err(err) => return Err(err.into()),
+    };
+    let Some(pid) = ended.filter(|pid| !known(*pid)) else {
+        return Ok(None);
+    };
+    wait::waitpid(pid, Some(wait::WaitPidFlag::WNOHANG))?;
+    Ok(Some(pid))
+}
+
+/// Ends this process at once, without running anything that was copied into it by fork.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit does not return and runs no handler.
+    unsafe { libc::_exit(status) }
+}
