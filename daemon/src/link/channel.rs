@@ -10,10 +10,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{MAX_DESCRIPTORS, MAX_MESSAGE};
-use crate::sys::{descriptors, packets};
+use crate::sys::descriptors;
+use crate::sys::packets::{self, Received};
 
-const CONFIG: Configuration<LittleEndian, Varint, Limit<MAX_MESSAGE>> =
-    bincode::config::standard().with_limit::<MAX_MESSAGE>();
+/// bincode counts lengths as well as bytes against its limit, so a message of the greatest size needs more.
+const DECODE_LIMIT: usize = 2 * MAX_MESSAGE;
+const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_LIMIT>> =
+    bincode::config::standard().with_limit::<DECODE_LIMIT>();
 
 /// One end of the link.
 #[derive(Debug)]
@@ -42,7 +45,10 @@ impl Encoded {
         let bytes = bincode::serde::encode_to_vec(message, CONFIG)
             .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err.to_string()))?;
         if bytes.len() > MAX_MESSAGE {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too long"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the message is too long",
+            ));
         }
         Ok(Self(bytes))
     }
@@ -76,7 +82,7 @@ impl Channel {
     /// `WouldBlock`: nothing there yet. `InvalidData`: a packet came that is no message; it has been taken from the
     /// link and its descriptors are closed, so the next call brings the next one.
     pub fn recv<T: DeserializeOwned>(&self, buffer: &mut Buffer) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
-        let got = packets::receive(self.fd.as_fd(), &mut buffer.0)?;
+        let got = self.receive(buffer)?;
         if got.len == 0 {
             return Ok(None);
         }
@@ -93,6 +99,16 @@ impl Channel {
             return Err(refused("bytes follow its end"));
         }
         Ok(Some((message, got.descriptors)))
+    }
+
+    /// A peer that ended without reading everything is reported once as a reset connection, before what it had sent.
+    fn receive(&self, buffer: &mut Buffer) -> io::Result<Received> {
+        match packets::receive(self.fd.as_fd(), &mut buffer.0) {
+            Err(err) if err.kind() == io::ErrorKind::ConnectionReset => {
+                packets::receive(self.fd.as_fd(), &mut buffer.0)
+            }
+            got => got,
+        }
     }
 
     /// Gives the descriptor back, to be inherited.
@@ -126,8 +142,13 @@ mod tests {
     fn a_message_arrives_with_its_descriptors() {
         let (supervisor, router) = Channel::pair().unwrap();
         let (reader, writer) = io::pipe().unwrap();
-        let notice = Notice::NotStarted { ticket: Ticket(7), reason: "there is no such user".into() };
-        supervisor.send(&notice, &[reader.as_fd(), writer.as_fd()]).unwrap();
+        let notice = Notice::NotStarted {
+            ticket: Ticket(7),
+            reason: "there is no such user".into(),
+        };
+        supervisor
+            .send(&notice, &[reader.as_fd(), writer.as_fd()])
+            .unwrap();
 
         let (got, descriptors) = router.recv::<Notice>(&mut Buffer::default()).unwrap().unwrap();
         assert_eq!(got, notice);
@@ -139,7 +160,9 @@ mod tests {
         let (supervisor, router) = Channel::pair().unwrap();
         let mut buffer = Buffer::default();
         packets::send(router.as_fd(), &[0xff; 30], &[]).unwrap();
-        router.send(&Order::Stop(ProcessId(3), StopHow::Kill), &[]).unwrap();
+        router
+            .send(&Order::Stop(ProcessId(3), StopHow::Kill), &[])
+            .unwrap();
 
         let err = supervisor.recv::<Order>(&mut buffer).unwrap_err();
         assert_eq!(err.kind(), io::ErrorKind::InvalidData);
@@ -152,7 +175,9 @@ mod tests {
         let (supervisor, router) = Channel::pair().unwrap();
         let (reader, _writer) = io::pipe().unwrap();
         let mut buffer = Buffer::default();
-        router.send(&Order::Finished, &[reader.as_fd(); MAX_DESCRIPTORS + 1]).unwrap();
+        router
+            .send(&Order::Finished, &[reader.as_fd(); MAX_DESCRIPTORS + 1])
+            .unwrap();
         let mut long = Encoded::new(&Order::Finished).unwrap();
         long.0.push(0);
         router.send_encoded(&long, &[]).unwrap();
@@ -167,12 +192,47 @@ mod tests {
     fn the_longest_message_fits_the_socket() {
         let (supervisor, router) = Channel::pair().unwrap();
         let reason = "x".repeat(MAX_MESSAGE - 16);
-        router.send(&Notice::NotStarted { ticket: Ticket(1), reason: reason.clone() }, &[]).unwrap();
-        let too_long = Notice::NotStarted { ticket: Ticket(1), reason: "x".repeat(MAX_MESSAGE) };
-        assert_eq!(router.send(&too_long, &[]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        router
+            .send(
+                &Notice::NotStarted {
+                    ticket: Ticket(1),
+                    reason: reason.clone(),
+                },
+                &[],
+            )
+            .unwrap();
+        let too_long = Notice::NotStarted {
+            ticket: Ticket(1),
+            reason: "x".repeat(MAX_MESSAGE),
+        };
+        assert_eq!(
+            router.send(&too_long, &[]).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
 
-        let (got, _) = supervisor.recv::<Notice>(&mut Buffer::default()).unwrap().unwrap();
-        assert_eq!(got, Notice::NotStarted { ticket: Ticket(1), reason });
+        let (got, _) = supervisor
+            .recv::<Notice>(&mut Buffer::default())
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            got,
+            Notice::NotStarted {
+                ticket: Ticket(1),
+                reason
+            }
+        );
+    }
+
+    #[test]
+    fn the_last_words_of_a_peer_that_did_not_listen_are_heard() {
+        let (supervisor, router) = Channel::pair().unwrap();
+        supervisor.send(&Notice::ShutDown, &[]).unwrap();
+        router.send(&Order::Finished, &[]).unwrap();
+        drop(router);
+        let mut buffer = Buffer::default();
+        let (last, _) = supervisor.recv::<Order>(&mut buffer).unwrap().unwrap();
+        assert_eq!(last, Order::Finished);
+        assert!(supervisor.recv::<Order>(&mut buffer).unwrap().is_none());
     }
 
     #[test]
@@ -185,6 +245,11 @@ mod tests {
         };
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
         drop(router);
-        assert!(supervisor.recv::<Order>(&mut Buffer::default()).unwrap().is_none());
+        assert!(
+            supervisor
+                .recv::<Order>(&mut Buffer::default())
+                .unwrap()
+                .is_none()
+        );
     }
 }

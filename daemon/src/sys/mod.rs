@@ -2,7 +2,10 @@
 //!
 //! What comes in and goes out is owned and typed (`OwnedFd`, `Pid`, `Uid`); it knows nothing of apps or messages.
 
-#![allow(unsafe_code, reason = "this is the room for it; everything outside is ordinary Rust")]
+#![allow(
+    unsafe_code,
+    reason = "this is the room for it; everything outside is ordinary Rust"
+)]
 
 pub mod clock;
 pub mod descriptors;

@@ -19,7 +19,12 @@ struct ControlSpace([u8; CONTROL_LEN]);
 /// Two connected ends. Both are close-on-exec and do not block.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    Ok(socket::socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
+    Ok(socket::socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        flags,
+    )?)
 }
 
 /// Sends one packet, whole or not at all.
@@ -34,7 +39,11 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
         MsgFlags::MSG_NOSIGNAL,
         None,
     )?;
-    if sent == bytes.len() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::WriteZero)) }
+    if sent == bytes.len() {
+        Ok(())
+    } else {
+        Err(io::Error::from(io::ErrorKind::WriteZero))
+    }
 }
 
 /// What one receive brought.
@@ -54,7 +63,10 @@ pub struct Received {
 /// may open no more), and would leak them: so the control data is read here.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut control = ControlSpace([0; CONTROL_LEN]);
-    let mut into = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut into = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
     // SAFETY: all zeros is a valid msghdr: null pointers with lengths of zero.
     let mut message: libc::msghdr = unsafe { mem::zeroed() };
     message.msg_iov = &raw mut into;
@@ -67,7 +79,11 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let len = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     let descriptors = take_descriptors(&message);
     let cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
-    Ok(Received { len, cut, descriptors })
+    Ok(Received {
+        len,
+        cut,
+        descriptors,
+    })
 }
 
 /// Takes possession of every descriptor that the kernel installed for `message`.
