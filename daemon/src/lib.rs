@@ -1,5 +1,8 @@
 //! The flying-passenger daemon: a supervisor that owns the app processes and a router that owns the requests.
 
+pub mod config;
+pub mod instance;
 pub mod link;
+pub mod log;
 pub mod sys;
 pub mod router;

@@ -7,9 +7,11 @@
     reason = "this is the room for it; everything outside is ordinary Rust"
 )]
 
+pub mod accounts;
 pub mod clock;
 pub mod descriptors;
 pub mod identity;
 pub mod packets;
 pub mod process;
 pub mod signals;
+pub mod unix_socket;

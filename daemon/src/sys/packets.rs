@@ -109,7 +109,7 @@ fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
 unsafe fn descriptors_of(header: &libc::cmsghdr) -> Vec<OwnedFd> {
     // SAFETY: CMSG_LEN only computes.
     let empty = unsafe { libc::CMSG_LEN(0) } as usize;
-    let count = (header.cmsg_len as usize).saturating_sub(empty) / size_of::<RawFd>();
+    let count = (header.cmsg_len).saturating_sub(empty) / size_of::<RawFd>();
     // SAFETY: the data of a header follows it in the same space.
     let data = unsafe { libc::CMSG_DATA(header) }.cast::<RawFd>();
     (0..count)

@@ -63,10 +63,8 @@ fn hold(pid: Pid) -> io::Result<Child> {
     match RawFd::try_from(raw) {
         Ok(raw) if raw >= 0 => {
             // SAFETY: the kernel has just made this descriptor for us. pidfds are close-on-exec from the start.
-            Ok(Child {
-                pid,
-                pidfd: unsafe { OwnedFd::from_raw_fd(raw) },
-            })
+            let pidfd = unsafe { OwnedFd::from_raw_fd(raw) };
+            Ok(Child { pid, pidfd })
         }
         _ => {
             let why = io::Error::last_os_error();

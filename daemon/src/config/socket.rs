@@ -1,0 +1,145 @@
+//! The options of the socket for nginx: where it is, and who may connect.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid};
+
+use super::mistake::{Mistake, Mistakes};
+use super::{Arguments, group_must_exist, user_must_exist};
+use crate::sys::accounts;
+
+/// Longest path of a unix socket: `sun_path` without its final NUL.
+pub const MAX_SOCKET_PATH: usize = 107;
+
+/// Groups that nginx's workers have on the usual systems.
+const NGINX_GROUPS: [&str; 2] = ["www-data", "nginx"];
+
+/// The socket for nginx.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// Its path, absolute.
+    pub path: PathBuf,
+    /// Its access mode.
+    pub mode: u32,
+    /// Its owner, when it is not to be the daemon's user.
+    pub owner: Option<Uid>,
+    /// Its group, when it is not to be the daemon's.
+    pub group: Option<Gid>,
+    /// Nothing was said and no group was found: only the daemon's own user, and root, can connect.
+    pub closed_to_nginx: bool,
+}
+
+pub(super) fn options(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> SocketOptions {
+    let mode = arguments
+        .socket_mode
+        .as_deref()
+        .map(|text| mistakes.keep(parse_mode(text)));
+    let (owner, group) = match arguments.socket_owner.as_deref() {
+        Some(text) => mistakes.keep(parse_owner(text)),
+        None if euid.is_root() && mode.is_none() => (None, nginx_group()),
+        None => (None, None),
+    };
+    SocketOptions {
+        path: mistakes.keep(socket_path(&arguments.socket_file)),
+        mode: mode.unwrap_or(if group.is_some() { 0o660 } else { 0o600 }),
+        closed_to_nginx: mode.is_none() && owner.is_none() && group.is_none(),
+        owner,
+        group,
+    }
+}
+
+fn socket_path(path: &Path) -> Result<PathBuf, Mistake> {
+    const OPTION: &str = "--socket-file";
+    let absolute = std::path::absolute(path).map_err(|why| Mistake::new(OPTION, why))?;
+    if absolute.to_str().is_none() {
+        return Err(Mistake::new(
+            OPTION,
+            format!("{} is not UTF-8", absolute.display()),
+        ));
+    }
+    let len = absolute.as_os_str().as_bytes().len();
+    if len > MAX_SOCKET_PATH {
+        let path = absolute.display();
+        return Err(Mistake::new(
+            OPTION,
+            format!("{path} is {len} bytes long; at most {MAX_SOCKET_PATH} are possible for a unix socket"),
+        ));
+    }
+    Ok(absolute)
+}
+
+fn parse_mode(text: &str) -> Result<u32, Mistake> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| {
+        Mistake::new(
+            "--socket-mode",
+            format!("\"{text}\" is no octal mode such as 0660"),
+        )
+    })
+}
+
+fn parse_owner(text: &str) -> Result<(Option<Uid>, Option<Gid>), Mistake> {
+    const OPTION: &str = "--socket-owner";
+    let (user, group) = text
+        .split_once(':')
+        .map_or((text, None), |(user, group)| (user, Some(group)));
+    let owner = match user.parse() {
+        Ok(number) => Uid::from_raw(number),
+        Err(_) => user_must_exist(OPTION, user)?.uid,
+    };
+    let group = match group.map(|group| (group, group.parse())) {
+        None => None,
+        Some((_, Ok(number))) => Some(Gid::from_raw(number)),
+        Some((name, Err(_))) => Some(group_must_exist(OPTION, name)?),
+    };
+    Ok((Some(owner), group))
+}
+
+fn nginx_group() -> Option<Gid> {
+    NGINX_GROUPS
+        .iter()
+        .find_map(|name| accounts::group_named(name).ok().flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_are_names_or_numbers() {
+        let root = (Some(Uid::from_raw(0)), None);
+        assert_eq!(parse_owner("root"), Ok(root));
+        assert_eq!(parse_owner("0"), Ok(root));
+        assert_eq!(parse_owner("0:root"), Ok((root.0, Some(Gid::from_raw(0)))));
+        assert_eq!(
+            parse_owner("12:34"),
+            Ok((Some(Uid::from_raw(12)), Some(Gid::from_raw(34))))
+        );
+        assert!(parse_owner("no-such-user").is_err());
+        assert!(parse_owner("root:no-such-group").is_err());
+    }
+
+    #[test]
+    fn modes_are_octal() {
+        assert_eq!(parse_mode("0660"), Ok(0o660));
+        assert_eq!(parse_mode("777"), Ok(0o777));
+        for wrong in ["", "0o660", "1777", "888", "rw"] {
+            assert!(parse_mode(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn without_root_only_the_daemons_user_connects_unless_told_otherwise() {
+        let mut arguments = Arguments {
+            socket_file: "/run/x".into(),
+            ..Arguments::default()
+        };
+        let ordinary = Uid::from_raw(1000);
+        let closed = options(&arguments, ordinary, &mut Mistakes::default());
+        assert_eq!((closed.mode, closed.closed_to_nginx), (0o600, true));
+        arguments.socket_mode = Some("0666".into());
+        let open = options(&arguments, ordinary, &mut Mistakes::default());
+        assert_eq!((open.mode, open.closed_to_nginx), (0o666, false));
+    }
+}

@@ -1,0 +1,261 @@
+//! The instance directory: how the tools find a running daemon, and where app processes are connected to.
+//!
+//! ```text
+//! <registry>/passenger.XXXXXXX/   0755, the daemon's user
+//!     lock              locked as long as the daemon lives
+//!     properties.json   what the tools show
+//!     admin.sock        0666: the router asks the kernel who is there and decides what they may do
+//!     apps/             0700, the router's user: nobody else reaches the sockets inside
+//! ```
+//!
+//! Everything is reached through descriptors of directories that only the daemon's user can change, nothing is
+//! changed by path afterwards, and no symlink is followed.
+
+mod names;
+mod registry;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{self, Flock, FlockArg, OFlag};
+use nix::sys::stat::{self, Mode};
+use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::config::MAX_SOCKET_PATH;
+use crate::link::ProcessId;
+use crate::sys::unix_socket;
+
+pub use registry::{Found, InstanceError, list};
+
+const LOCK: &str = "lock";
+const PROPERTIES: &str = "properties.json";
+const ADMIN_SOCKET: &str = "admin.sock";
+const APPS: &str = "apps";
+/// Pending connections to one app process. The router opens few; this is for a process that is slow to accept.
+const APP_BACKLOG: i32 = 1024;
+const ADMIN_BACKLOG: i32 = 64;
+/// `/passenger.XXXXXXX/apps/` and the longest process ID.
+const LONGEST_INSIDE: usize = "/passenger.XXXXXXX/apps/".len() + 20;
+
+/// What the tools are told about an instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Properties {
+    /// The instance's name, made up at each start.
+    pub name: String,
+    /// The supervisor's process ID.
+    pub pid: u32,
+    /// The socket for nginx.
+    pub socket_file: PathBuf,
+    /// The daemon's release.
+    pub version: String,
+    /// When it was started, in milliseconds since 1970.
+    pub started_ms: u64,
+}
+
+/// The instance directory of this daemon. Dropping it lets go of the lock; [`Instance::remove`] removes it.
+#[derive(Debug)]
+pub struct Instance {
+    registry: OwnedFd,
+    entry: String,
+    path: PathBuf,
+    directory: OwnedFd,
+    properties: Properties,
+    _lock: Flock<File>,
+}
+
+impl Instance {
+    /// Makes the directory in `registry` with its lock and properties, after clearing away what dead daemons left.
+    pub fn create(registry: &Path, socket_file: &Path) -> Result<Self, InstanceError> {
+        if registry.as_os_str().len() + LONGEST_INSIDE > MAX_SOCKET_PATH {
+            return Err(InstanceError::TooLong(registry.to_path_buf()));
+        }
+        let registry_fd = registry::open(registry)?;
+        registry::remove_stale(&registry_fd, registry);
+        let fail = |why| InstanceError::Make(registry.to_path_buf(), why);
+        let entry = names::entry().map_err(fail)?;
+        let directory = make_directory(&registry_fd, &entry, 0o755).map_err(fail)?;
+        let lock = lock(&directory).map_err(fail)?;
+        let properties = Properties {
+            name: names::name().map_err(fail)?,
+            pid: std::process::id(),
+            socket_file: socket_file.to_path_buf(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_ms: crate::sys::clock::now_ms(),
+        };
+        write_properties(&directory, &properties).map_err(fail)?;
+        let path = registry.join(&entry);
+        Ok(Self {
+            registry: registry_fd,
+            entry,
+            path,
+            directory,
+            properties,
+            _lock: lock,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.properties.name
+    }
+
+    /// Its directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the directory for the apps' sockets and gives it to the router's user.
+    pub fn make_apps(&self, router: Option<(Uid, Gid)>) -> io::Result<()> {
+        let apps = make_directory(&self.directory, APPS, 0o700)?;
+        if let Some((uid, gid)) = router {
+            // By descriptor: whatever the name stands for by now, this is the directory just made.
+            unistd::fchown(&apps, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+
+    /// Opens the socket for the tools.
+    pub fn listen_for_tools(&self) -> io::Result<OwnedFd> {
+        unix_socket::listen(&self.path.join(ADMIN_SOCKET), 0o666, ADMIN_BACKLOG)
+    }
+
+    /// Opens the listening socket of one app process. Its mode lets everybody connect who gets into the directory,
+    /// which is the router alone: so nothing has to be given to anybody by path.
+    pub fn listen_for_app(&self, process: ProcessId) -> io::Result<(PathBuf, OwnedFd)> {
+        let path = self.app_socket(process);
+        let socket = unix_socket::listen(&path, 0o666, APP_BACKLOG)?;
+        Ok((path, socket))
+    }
+
+    /// Removes the socket of an app process that has ended.
+    pub fn remove_app_socket(&self, process: ProcessId) -> io::Result<()> {
+        let name = format!("{APPS}/{}", process.0);
+        match unistd::unlinkat(&self.directory, name.as_str(), UnlinkatFlags::NoRemoveDir) {
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// Removes the directory.
+    pub fn remove(self) -> io::Result<()> {
+        registry::remove_entry(&self.registry, &self.entry)
+    }
+
+    fn app_socket(&self, process: ProcessId) -> PathBuf {
+        self.path.join(APPS).join(process.0.to_string())
+    }
+}
+
+/// Makes a directory that was not there and opens it, whatever the umask is.
+fn make_directory(parent: &OwnedFd, name: &str, mode: u32) -> io::Result<OwnedFd> {
+    stat::mkdirat(parent, name, Mode::S_IRWXU)?;
+    let made = open_directory(parent.as_fd(), name)?;
+    stat::fchmod(&made, Mode::from_bits_truncate(mode))?;
+    Ok(made)
+}
+
+fn open_directory(parent: impl AsFd, name: &str) -> io::Result<OwnedFd> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    Ok(fcntl::openat(parent, name, flags, Mode::empty())?)
+}
+
+fn new_file(directory: &OwnedFd, name: &str, mode: Mode) -> io::Result<File> {
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_WRONLY;
+    Ok(File::from(fcntl::openat(directory, name, flags, mode)?))
+}
+
+fn lock(directory: &OwnedFd) -> io::Result<Flock<File>> {
+    let file = new_file(directory, LOCK, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| why)?;
+    // Every user's tools may look whether it is held; before that, nobody could have taken it first.
+    stat::fchmod(&*lock, Mode::from_bits_truncate(0o644))?;
+    Ok(lock)
+}
+
+fn write_properties(directory: &OwnedFd, properties: &Properties) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(properties)?;
+    text.push(b'\n');
+    let mut file = new_file(directory, PROPERTIES, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    file.write_all(&text)?;
+    // Readable for everybody, whatever the umask is; and only now that it is complete.
+    stat::fchmod(&file, Mode::from_bits_truncate(0o644))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn registry(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("fp-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_live_instance_is_listed_and_a_removed_one_is_not() {
+        let registry = registry("listed");
+        let instance = Instance::create(&registry, Path::new("/run/x")).unwrap();
+        instance.make_apps(None).unwrap();
+        instance.listen_for_tools().unwrap();
+        let (socket, _listening) = instance.listen_for_app(ProcessId(7)).unwrap();
+
+        let found = list(&registry).unwrap();
+        assert_eq!(found[0].properties.name, instance.name());
+        assert_eq!(found[0].properties.socket_file, Path::new("/run/x"));
+        assert!(found[0].admin_socket().exists());
+        let apps = socket.parent().unwrap();
+        assert_eq!(
+            std::fs::metadata(apps).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+
+        instance.remove().unwrap();
+        assert_eq!(list(&registry).unwrap(), []);
+        std::fs::remove_dir(&registry).unwrap();
+    }
+
+    #[test]
+    fn a_dead_instance_is_not_listed() {
+        let registry = registry("dead");
+        let instance = Instance::create(&registry, Path::new("/run/x")).unwrap();
+        let path = instance.path().to_path_buf();
+        drop(instance);
+        assert!(path.exists());
+        assert_eq!(list(&registry).unwrap(), []);
+        std::fs::remove_dir_all(&registry).unwrap();
+    }
+
+    #[test]
+    fn rejects_a_registry_that_others_can_change() {
+        let registry = registry("open");
+        std::fs::set_permissions(&registry, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Instance::create(&registry, Path::new("/run/x")).unwrap_err();
+        assert!(matches!(refused, InstanceError::Unsafe(..)), "{refused}");
+        std::fs::remove_dir(&registry).unwrap();
+    }
+
+    #[test]
+    fn rejects_a_registry_that_is_a_symlink() {
+        let real = registry("real");
+        let link = real.with_extension("link");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let refused = Instance::create(&link, Path::new("/run/x")).unwrap_err();
+        assert!(matches!(refused, InstanceError::Registry(..)), "{refused}");
+        std::fs::remove_file(&link).unwrap();
+        std::fs::remove_dir(&real).unwrap();
+    }
+
+    #[test]
+    fn rejects_a_registry_too_long_for_sockets() {
+        let long = PathBuf::from(format!("/tmp/{}", "x".repeat(70)));
+        let refused = Instance::create(&long, Path::new("/run/x")).unwrap_err();
+        assert!(matches!(refused, InstanceError::TooLong(_)), "{refused}");
+    }
+}

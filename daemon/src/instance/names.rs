@@ -1,0 +1,46 @@
+//! Names that nobody can guess and that no two instances share.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// What every instance directory's name begins with.
+pub(super) const PREFIX: &str = "passenger.";
+
+/// The name of an instance directory.
+pub(super) fn entry() -> io::Result<String> {
+    Ok(format!("{PREFIX}{}", random(7)?))
+}
+
+/// The name of an instance, as it is shown and typed.
+pub(super) fn name() -> io::Result<String> {
+    random(8)
+}
+
+fn random(len: usize) -> io::Result<String> {
+    let mut source = File::open("/dev/urandom")?;
+    let mut name = String::new();
+    while name.len() < len {
+        let mut byte = [0];
+        source.read_exact(&mut byte)?;
+        // Bytes beyond the last letter are left out, so that all letters are equally likely.
+        if let Some(letter) = LETTERS.get(usize::from(byte[0] & 0x3f)) {
+            name.push(char::from(*letter));
+        }
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_have_their_length_and_differ() {
+        let (one, other) = (entry().unwrap(), entry().unwrap());
+        assert_eq!(one.len(), "passenger.".len() + 7);
+        assert_eq!(name().unwrap().len(), 8);
+        assert_ne!(one, other);
+    }
+}

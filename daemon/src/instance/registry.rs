@@ -1,0 +1,217 @@
+//! The registry: the directory that holds every instance directory. Lists the live ones and clears away the dead.
+//!
+//! A daemon is alive when its lock is held. Only directories of our own user are ever removed.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{self, AtFlags, Flock, FlockArg, OFlag};
+use nix::sys::stat::{self, FileStat, Mode};
+use nix::unistd::{self, Uid, UnlinkatFlags};
+
+use super::names::PREFIX;
+use super::{APPS, LOCK, PROPERTIES, Properties, open_directory};
+
+/// A directory this young may belong to a daemon that has not locked it yet.
+const YOUNG: Duration = Duration::from_secs(60);
+/// Properties are shorter; whoever made the file bigger is not believed.
+const MAX_PROPERTIES: u64 = 64 * 1024;
+
+/// Why there is no instance directory.
+#[derive(Debug)]
+pub enum InstanceError {
+    /// Sockets inside would have paths that the kernel refuses.
+    TooLong(PathBuf),
+    /// The registry cannot be made or opened.
+    Registry(PathBuf, io::Error),
+    /// Somebody else could change what is in the registry.
+    Unsafe(PathBuf, &'static str),
+    /// The instance directory cannot be made.
+    Make(PathBuf, io::Error),
+}
+
+impl fmt::Display for InstanceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong(dir) => {
+                write!(
+                    f,
+                    "{} is too long a path for a registry: choose a shorter one",
+                    dir.display()
+                )
+            }
+            Self::Registry(dir, why) => write!(f, "the registry {} cannot be used: {why}", dir.display()),
+            Self::Unsafe(dir, why) => write!(f, "the registry {} is not safe: {why}", dir.display()),
+            Self::Make(dir, why) => {
+                write!(f, "no instance directory can be made in {}: {why}", dir.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for InstanceError {}
+
+/// An instance that is registered and alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its directory.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub properties: Properties,
+}
+
+impl Found {
+    /// Where the tools connect.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.path.join(super::ADMIN_SOCKET)
+    }
+}
+
+/// The live instances in `registry`, by name. Nothing there is changed.
+pub fn list(registry: &Path) -> io::Result<Vec<Found>> {
+    let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    let directory = match fcntl::open(registry, flags, Mode::empty()) {
+        Err(Errno::ENOENT) => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let mut found: Vec<Found> = entries(&directory)?
+        .into_iter()
+        .filter_map(|entry| look_at(&directory, registry, &entry))
+        .collect();
+    found.sort_by(|one, other| one.properties.name.cmp(&other.properties.name));
+    Ok(found)
+}
+
+/// `None` for what is no live instance, or is not for us to read.
+fn look_at(registry: &OwnedFd, path: &Path, entry: &str) -> Option<Found> {
+    let directory = open_directory(registry.as_fd(), entry).ok()?;
+    if !is_locked(&directory) {
+        return None;
+    }
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+    let file = fcntl::openat(&directory, PROPERTIES, flags, Mode::empty()).ok()?;
+    let text = io::Read::take(std::fs::File::from(file), MAX_PROPERTIES);
+    let properties = serde_json::from_reader(text).ok()?;
+    Some(Found {
+        path: path.join(entry),
+        properties,
+    })
+}
+
+/// Opens the registry for a daemon; makes it when it is missing.
+pub(super) fn open(registry: &Path) -> Result<OwnedFd, InstanceError> {
+    let fail = |why: io::Error| InstanceError::Registry(registry.to_path_buf(), why);
+    let mode = if unistd::geteuid().is_root() { 0o755 } else { 0o700 };
+    match unistd::mkdir(registry, Mode::from_bits_truncate(mode)) {
+        Ok(()) | Err(Errno::EEXIST) => {}
+        Err(why) => return Err(fail(why.into())),
+    }
+    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
+    let directory = fcntl::open(registry, flags, Mode::empty()).map_err(|why| fail(why.into()))?;
+    let status = stat::fstat(&directory).map_err(|why| fail(why.into()))?;
+    check_safe(&status, unistd::geteuid())
+        .map_err(|why| InstanceError::Unsafe(registry.to_path_buf(), why))?;
+    Ok(directory)
+}
+
+/// In a directory that others can write, they could put their own in the place of ours.
+fn check_safe(registry: &FileStat, euid: Uid) -> Result<(), &'static str> {
+    if registry.st_uid != euid.as_raw() && registry.st_uid != 0 {
+        return Err("it belongs to another user");
+    }
+    let sticky = registry.st_mode & 0o1000 != 0;
+    if registry.st_mode & 0o022 != 0 && !sticky {
+        return Err("others than its owner can write to it, and it is not sticky");
+    }
+    Ok(())
+}
+
+/// Removes the directories of daemons that ended without doing so. What cannot be removed is logged and left.
+pub(super) fn remove_stale(registry: &OwnedFd, path: &Path) {
+    for entry in entries(registry).unwrap_or_default() {
+        if !is_stale(registry, &entry) {
+            continue;
+        }
+        let place = path.join(&entry);
+        match remove_entry(registry, &entry) {
+            Ok(()) => tracing::info!("removed {}, left by a daemon that is gone", place.display()),
+            Err(why) => tracing::warn!("{}, left by a daemon that is gone, stays: {why}", place.display()),
+        }
+    }
+}
+
+fn is_stale(registry: &OwnedFd, entry: &str) -> bool {
+    let Ok(status) = stat::fstatat(registry, entry, AtFlags::AT_SYMLINK_NOFOLLOW) else {
+        return false;
+    };
+    let made = UNIX_EPOCH + Duration::from_secs(u64::try_from(status.st_ctime).unwrap_or(0));
+    let age = SystemTime::now().duration_since(made).unwrap_or_default();
+    status.st_uid == unistd::geteuid().as_raw()
+        && age > YOUNG
+        && open_directory(registry.as_fd(), entry).is_ok_and(|directory| !is_locked(&directory))
+}
+
+/// Whether a live daemon holds the lock. Unknown counts as held, so that nothing is removed by mistake.
+fn is_locked(directory: &OwnedFd) -> bool {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+    match fcntl::openat(directory, LOCK, flags, Mode::empty()) {
+        // Shared, so that two who look do not take each other for the daemon.
+        Ok(file) => Flock::lock(file, FlockArg::LockSharedNonblock).is_err(),
+        Err(why) => why != Errno::ENOENT,
+    }
+}
+
+/// Names in the registry that look like instances.
+fn entries(registry: &OwnedFd) -> io::Result<Vec<String>> {
+    Ok(names_in(registry)?
+        .into_iter()
+        .filter(|name| name.starts_with(PREFIX))
+        .collect())
+}
+
+fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
+    // A descriptor of its own, as reading a directory moves its position.
+    let mut reader = Dir::openat(
+        directory,
+        ".",
+        OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut names = Vec::new();
+    for entry in reader.iter() {
+        let entry = entry?;
+        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            continue;
+        }
+        names.extend(entry.file_name().to_str().ok().map(str::to_owned));
+    }
+    Ok(names)
+}
+
+/// Removes one instance directory: the files in it and in `apps`, not following symlinks and not going deeper.
+pub(super) fn remove_entry(registry: &OwnedFd, entry: &str) -> io::Result<()> {
+    let directory = open_directory(registry.as_fd(), entry)?;
+    match open_directory(directory.as_fd(), APPS) {
+        Ok(apps) => {
+            remove_files(&apps)?;
+            unistd::unlinkat(&directory, APPS, UnlinkatFlags::RemoveDir)?;
+        }
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        Err(why) => return Err(why),
+    }
+    remove_files(&directory)?;
+    unistd::unlinkat(registry, entry, UnlinkatFlags::RemoveDir)?;
+    Ok(())
+}
+
+fn remove_files(directory: &OwnedFd) -> io::Result<()> {
+    for name in names_in(directory)? {
+        unistd::unlinkat(directory, name.as_str(), UnlinkatFlags::NoRemoveDir)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The system's users and groups: names to numbers and back.
+//!
+//! The look-ups go through the C library, so they may ask LDAP or a file; what is done with the answer is decided
+//! elsewhere.
+
+use std::ffi::CString;
+use std::fmt;
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+use nix::unistd::{self, Gid, Uid};
+
+/// One user's entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The user's name.
+    pub name: String,
+    /// User ID.
+    pub uid: Uid,
+    /// Primary group.
+    pub gid: Gid,
+    /// Home directory.
+    pub home: PathBuf,
+    /// Login shell.
+    pub shell: PathBuf,
+}
+
+/// A look-up that could not be made; not the same as finding nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LookupError {
+    what: String,
+    why: Errno,
+}
+
+impl fmt::Display for LookupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cannot be looked up: {}", self.what, self.why.desc())
+    }
+}
+
+impl std::error::Error for LookupError {}
+
+impl From<unistd::User> for Account {
+    fn from(user: unistd::User) -> Self {
+        Self {
+            name: user.name,
+            uid: user.uid,
+            gid: user.gid,
+            home: user.dir,
+            shell: user.shell,
+        }
+    }
+}
+
+/// The user of that name.
+pub fn user_named(name: &str) -> Result<Option<Account>, LookupError> {
+    let found = unistd::User::from_name(name);
+    Ok(checked(found, || format!("user \"{name}\""))?.map(Account::from))
+}
+
+/// The user of that number.
+pub fn user_numbered(uid: Uid) -> Result<Option<Account>, LookupError> {
+    let found = unistd::User::from_uid(uid);
+    Ok(checked(found, || format!("user {uid}"))?.map(Account::from))
+}
+
+/// The number of the group of that name.
+pub fn group_named(name: &str) -> Result<Option<Gid>, LookupError> {
+    let found = unistd::Group::from_name(name);
+    Ok(checked(found, || format!("group \"{name}\""))?.map(|group| group.gid))
+}
+
+/// There is a group of that number.
+pub fn group_exists(gid: Gid) -> Result<bool, LookupError> {
+    let found = unistd::Group::from_gid(gid);
+    Ok(checked(found, || format!("group {gid}"))?.is_some())
+}
+
+/// Every group of a user, `primary` among them.
+pub fn groups_of(user: &str, primary: Gid) -> Result<Vec<Gid>, LookupError> {
+    let fail = |why| LookupError {
+        what: format!("the groups of \"{user}\""),
+        why,
+    };
+    let name = CString::new(user).map_err(|_| fail(Errno::EINVAL))?;
+    unistd::getgrouplist(&name, primary).map_err(fail)
+}
+
+/// The C library reports "nobody of that name" as one of several errors, depending on where it looked.
+fn checked<T>(found: Result<Option<T>, Errno>, what: impl Fn() -> String) -> Result<Option<T>, LookupError> {
+    match found {
+        Ok(found) => Ok(found),
+        Err(Errno::ENOENT | Errno::ESRCH | Errno::EBADF | Errno::EPERM | Errno::EINVAL) => Ok(None),
+        Err(why) => Err(LookupError { what: what(), why }),
+    }
+}

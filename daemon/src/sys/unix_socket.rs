@@ -1,0 +1,63 @@
+//! Listening unix sockets, made with their access mode from the first moment on.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::socket::{
+    self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr, UnixCredentials, sockopt::PeerCredentials,
+};
+use nix::sys::stat::{self, Mode};
+
+/// Binds `path`, which must not exist, and listens. No symlink is followed at its end.
+///
+/// The mode is there before anybody can connect: it comes from the umask, which this process alone (it has one
+/// thread) sets and restores.
+pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
+    let address = UnixAddr::new(path)?;
+    let socket = socket::socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    let before = stat::umask(Mode::from_bits_truncate(!mode & 0o777));
+    let bound = socket::bind(socket.as_raw_fd(), &address);
+    stat::umask(before);
+    bound?;
+    // More than `somaxconn` is cut by the kernel; nix refuses what it does not know, then the system's limit it is.
+    socket::listen(&socket, Backlog::new(backlog).unwrap_or(Backlog::MAXCONN))?;
+    Ok(socket)
+}
+
+/// What stands behind a socket file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// Nothing is there.
+    Absent,
+    /// A socket file that nobody listens on.
+    Dead,
+    /// Somebody listens. The PID, when the kernel tells it.
+    Live(Option<i32>),
+}
+
+/// Finds out by connecting.
+pub fn probe(path: &Path) -> io::Result<Listener> {
+    let address = UnixAddr::new(path)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    match socket::connect(socket.as_raw_fd(), &address) {
+        Ok(()) => Ok(Listener::Live(peer(&socket).ok().map(|peer| peer.pid()))),
+        // A full backlog: somebody is there, though busy.
+        Err(Errno::EAGAIN) => Ok(Listener::Live(None)),
+        Err(Errno::ENOENT) => Ok(Listener::Absent),
+        Err(Errno::ECONNREFUSED) => Ok(Listener::Dead),
+        Err(why) => Err(why.into()),
+    }
+}
+
+/// Who is at the other end, as the kernel attests it.
+pub fn peer(socket: &OwnedFd) -> io::Result<UnixCredentials> {
+    Ok(socket::getsockopt(socket, PeerCredentials)?)
+}
