@@ -1,2 +1,44 @@
-//! The router.
+//! The router: requests in from nginx, answers back, application processes in between.
+//!
+//! It runs unprivileged, parses everything that strangers wrote, and asks the supervisor for what needs rights. One
+//! thread, one event loop: a request never changes threads. The modules follow a request: [`accept`], [`connection`],
+//! [`route`], [`restart`], [`dispatch`] with its [`pool`], [`forward`] and [`reply`], joined in [`exchange`].
+
+mod accept;
+mod admin;
+mod app;
+mod connection;
+mod dispatch;
+mod exchange;
+mod forward;
+mod input;
 mod pool;
+mod reply;
+mod restart;
+mod route;
+mod settings;
+mod spawn;
+mod supervisor;
+mod wiring;
+mod worker;
+
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+
+use tracing::error;
+
+/// Runs the router on its end of the link until the supervisor ends it.
+pub fn run(link: OwnedFd) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(61)
+        .build_local(tokio::runtime::LocalOptions::default());
+    let ended = runtime.and_then(|runtime| runtime.block_on(wiring::run(link)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            error!("the router cannot work: {err}");
+            ExitCode::FAILURE
+        }
+    }
+}

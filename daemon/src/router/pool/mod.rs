@@ -152,7 +152,9 @@ impl Pool {
 
     /// A request is done.
     pub(crate) fn release(&mut self, slot: Slot, now: Instant) {
-        let Some(process) = self.processes.get_mut(&slot) else { return };
+        let Some(process) = self.processes.get_mut(&slot) else {
+            return;
+        };
         process.end_session(now);
         let id = process.group;
         match process.state {
@@ -169,7 +171,9 @@ impl Pool {
 
     /// A started process can take requests.
     pub(crate) fn ready(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) {
-        let Some(process) = self.processes.get_mut(&slot) else { return };
+        let Some(process) = self.processes.get_mut(&slot) else {
+            return;
+        };
         if process.state != State::Starting {
             return;
         }
@@ -256,7 +260,10 @@ impl Pool {
         let mut next: Option<Instant> = None;
         for id in (0..self.groups.len()).map(GroupId) {
             self.balance(id, now);
-            let due = self.sweep_group(id, now).into_iter().chain(self.groups[id.0].not_before);
+            let due = self
+                .sweep_group(id, now)
+                .into_iter()
+                .chain(self.groups[id.0].not_before);
             next = due.chain(next).min();
         }
         next
@@ -277,8 +284,14 @@ impl Pool {
 
     /// The serving process with the lowest share of its sessions taken, if any has one free.
     fn least_busy(&self, id: GroupId) -> Option<Slot> {
-        let serving = self.groups[id.0].members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
-        serving.filter(|(_, p)| p.has_room()).min_by_key(|(_, p)| p.busyness()).map(|(slot, _)| slot)
+        let serving = self.groups[id.0]
+            .members
+            .iter()
+            .filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
+        serving
+            .filter(|(_, p)| p.has_room())
+            .min_by_key(|(_, p)| p.busyness())
+            .map(|(slot, _)| slot)
     }
 
     fn begin_session(&mut self, slot: Slot, now: Instant) {
@@ -318,8 +331,13 @@ impl Pool {
         if self.groups[id.0].capacity_used() > 0 {
             return false;
         }
-        let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
-        let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else { return false };
+        let idle = self
+            .processes
+            .iter()
+            .filter(|(_, p)| p.group != id && p.is_idle());
+        let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else {
+            return false;
+        };
         self.retire(slot);
         true
     }
@@ -330,7 +348,9 @@ impl Pool {
             return;
         }
         let starving = self.groups.iter().enumerate().filter(|(_, g)| g.is_starving());
-        let first = starving.min_by_key(|(_, g)| g.queue.first().copied()).map(|(at, _)| GroupId(at));
+        let first = starving
+            .min_by_key(|(_, g)| g.queue.first().copied())
+            .map(|(at, _)| GroupId(at));
         if let Some(id) = first {
             self.balance(id, now);
         }
@@ -346,13 +366,16 @@ impl Pool {
         let group = &mut self.groups[id.0];
         group.members.push(slot);
         group.starting += 1;
-        self.processes.insert(slot, Process::starting(id, group.generation, now));
+        self.processes
+            .insert(slot, Process::starting(id, group.generation, now));
         slot
     }
 
     /// No new session for this process; it ends with its last one.
     fn retire(&mut self, slot: Slot) {
-        let Some(process) = self.processes.get_mut(&slot) else { return };
+        let Some(process) = self.processes.get_mut(&slot) else {
+            return;
+        };
         process.state = State::Draining;
         self.groups[process.group.0].leaving += 1;
         if process.sessions == 0 {
@@ -393,7 +416,9 @@ impl Pool {
         let idle_after = self.limits.idle_after?;
         let mut next = None;
         for slot in self.groups[id.0].members.clone() {
-            let Some(process) = self.processes.get(&slot).filter(|p| p.is_idle()) else { continue };
+            let Some(process) = self.processes.get(&slot).filter(|p| p.is_idle()) else {
+                continue;
+            };
             let due = process.last_used + idle_after;
             if self.serving(id) <= self.groups[id.0].options.min_instances {
                 return next;
@@ -408,7 +433,10 @@ impl Pool {
     }
 
     fn serving(&self, id: GroupId) -> usize {
-        let members = self.groups[id.0].members.iter().filter_map(|slot| self.processes.get(slot));
+        let members = self.groups[id.0]
+            .members
+            .iter()
+            .filter_map(|slot| self.processes.get(slot));
         members.filter(|p| p.state == State::Serving).count()
     }
 }

@@ -41,8 +41,6 @@ pub(crate) struct Process {
     pub(crate) sessions: usize,
     /// Requests it has finished.
     pub(crate) processed: u64,
-    /// When it was ordered.
-    pub(crate) ordered: Instant,
     /// When it last began or ended a request, or became ready.
     pub(crate) last_used: Instant,
 }
@@ -56,7 +54,6 @@ impl Process {
             concurrency: Concurrency::At(1),
             sessions: 0,
             processed: 0,
-            ordered: now,
             last_used: now,
         }
     }

@@ -1,0 +1,200 @@
+//! The administrator's socket: HTTP/1.1 with JSON, one request a connection.
+//!
+//! Root and the daemon's own user see and do everything; an app's user sees and does what concerns that app. The
+//! kernel says who is calling, so there is no password.
+
+mod http;
+mod metrics;
+mod pool;
+mod text;
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use nix::unistd::Uid;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::net::{UnixListener, UnixStream};
+use tracing::{debug, error};
+
+use self::http::{Answer, Asked};
+use self::pool::Snapshot;
+use super::wiring::Router;
+
+/// How long a caller may take over its request.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause after a failed accept.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Who is calling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    /// Root, or the user that the daemon runs as.
+    Administrator,
+    /// Somebody else: sees the apps that run as this user.
+    User(u32),
+}
+
+/// Serves callers until the router ends.
+pub(super) async fn run(router: Rc<Router>, listener: UnixListener) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::task::spawn_local(serve(router.clone(), stream))),
+            Err(err) => {
+                error!("a connection of a tool cannot be accepted: {err}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(router: Rc<Router>, mut stream: UnixStream) {
+    let Ok(credentials) = stream.peer_cred() else {
+        return;
+    };
+    let caller = Caller::of(credentials.uid());
+    let served = tokio::time::timeout(PATIENCE, async {
+        let answer = match http::read(&mut stream).await {
+            Ok(asked) => answer(&router, caller, &asked),
+            Err(refusal) => refusal,
+        };
+        http::write(&mut stream, &answer).await
+    });
+    if let Ok(Err(err)) = served.await {
+        debug!("a tool went away: {err}");
+    }
+}
+
+fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
+    match (asked.method.as_str(), asked.path.as_str()) {
+        ("GET", "/ping.json") => Answer::json(200, &json!({ "status": "ok" })),
+        ("GET", "/info.json") => info(router),
+        ("GET", "/pool.txt") => Answer::text(text::render(
+            &Snapshot::take(router, caller),
+            asked.flag("colorize"),
+        )),
+        ("GET", "/pool.json") => Answer::json(200, &Snapshot::take(router, caller)),
+        ("POST", "/pool/restart_app_group.json") => with_body(asked, |body| restart(router, caller, body)),
+        ("POST", "/pool/detach_process.json") => with_body(asked, |body| detach(router, caller, body)),
+        (_, path) if is_known(path) => Answer::error(405, "this path does not take that method"),
+        _ => Answer::error(404, "there is nothing at this path"),
+    }
+}
+
+fn is_known(path: &str) -> bool {
+    const PATHS: [&str; 6] = [
+        "/ping.json",
+        "/info.json",
+        "/pool.txt",
+        "/pool.json",
+        "/pool/restart_app_group.json",
+        "/pool/detach_process.json",
+    ];
+    PATHS.contains(&path)
+}
+
+fn info(router: &Router) -> Answer {
+    Answer::json(
+        200,
+        &json!({
+            "program": "flying-passenger",
+            "version": env!("CARGO_PKG_VERSION"),
+            "instance": router.config.instance_name,
+            "socket_file": router.config.socket_file,
+            "router_generation": router.config.generation,
+        }),
+    )
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RestartOrder {
+    name: String,
+    /// `blocking` is the only one yet.
+    restart_method: Option<String>,
+}
+
+fn restart(router: &Router, caller: Caller, order: RestartOrder) -> Answer {
+    if order
+        .restart_method
+        .as_deref()
+        .is_some_and(|method| method != "blocking")
+    {
+        return Answer::error(422, "restart_method must be \"blocking\"");
+    }
+    let groups = router.routes.groups();
+    let Some((_, group)) = groups.iter().find(|(name, _)| *name == order.name) else {
+        return Answer::json(
+            404,
+            &json!({ "restarted": false, "message": "no app group has this name" }),
+        );
+    };
+    if !caller.owns_group(router, *group) {
+        return Answer::error(403, "only root and the app's own user may restart it");
+    }
+    tracing::info!("app {}: restarting, as an administrator says", order.name);
+    router.dispatcher.restart(*group);
+    Answer::json(200, &json!({ "restarted": true }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DetachOrder {
+    pid: i32,
+}
+
+fn detach(router: &Router, caller: Caller, order: DetachOrder) -> Answer {
+    let owner = router.dispatcher.inspect(|_, workers| {
+        workers
+            .values()
+            .find(|worker| worker.record.pid == order.pid)
+            .map(|worker| worker.record.user.uid)
+    });
+    match owner {
+        Some(uid) if !caller.owns(uid) => {
+            Answer::error(403, "only root and the app's own user may detach it")
+        }
+        Some(_) => Answer::json(200, &json!({ "detached": router.dispatcher.detach(order.pid) })),
+        None => Answer::json(
+            404,
+            &json!({ "detached": false, "message": "no app process has this PID" }),
+        ),
+    }
+}
+
+fn with_body<T: for<'a> Deserialize<'a>>(asked: &Asked, act: impl FnOnce(T) -> Answer) -> Answer {
+    match serde_json::from_slice(&asked.body) {
+        Ok(body) => act(body),
+        Err(err) => Answer::error(422, &format!("the body is not what it should be: {err}")),
+    }
+}
+
+impl Caller {
+    fn of(uid: u32) -> Self {
+        let own = uid == 0 || uid == Uid::effective().as_raw();
+        if own { Self::Administrator } else { Self::User(uid) }
+    }
+
+    fn owns(self, uid: u32) -> bool {
+        match self {
+            Self::Administrator => true,
+            Self::User(caller) => caller == uid,
+        }
+    }
+
+    /// True when every process of the group, of which there is at least one, runs as the caller.
+    fn owns_group(self, router: &Router, group: super::pool::GroupId) -> bool {
+        if self == Self::Administrator {
+            return true;
+        }
+        router.dispatcher.inspect(|pool, workers| {
+            let mut of_group = pool
+                .group(group)
+                .members
+                .iter()
+                .filter_map(|slot| workers.get(slot))
+                .peekable();
+            of_group.peek().is_some() && of_group.all(|worker| self.owns(worker.record.user.uid))
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! The pool at one moment, in words and numbers: what the tools show.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+
+use super::super::pool::{Concurrency, Pool, Process, Slot, State};
+use super::super::wiring::Router;
+use super::super::worker::Worker;
+use super::{Caller, metrics};
+
+/// Everything the caller may see.
+#[derive(Debug, Serialize)]
+pub(super) struct Snapshot {
+    pub(super) version: &'static str,
+    pub(super) instance: String,
+    pub(super) max_pool_size: usize,
+    pub(super) capacity_used: usize,
+    pub(super) groups: Vec<GroupView>,
+}
+
+/// One app.
+#[derive(Debug, Serialize)]
+pub(super) struct GroupView {
+    pub(super) name: String,
+    pub(super) app_root: String,
+    pub(super) app_type: &'static str,
+    pub(super) environment: String,
+    pub(super) queue: usize,
+    pub(super) spawning: usize,
+    pub(super) min_instances: usize,
+    pub(super) max_request_queue_size: usize,
+    pub(super) restarts: u64,
+    pub(super) processes: Vec<ProcessView>,
+}
+
+/// One process.
+#[derive(Debug, Serialize)]
+pub(super) struct ProcessView {
+    pub(super) pid: i32,
+    pub(super) state: &'static str,
+    pub(super) user: String,
+    pub(super) sessions: usize,
+    /// Requests it takes at a time; `null` for any number.
+    pub(super) concurrency: Option<usize>,
+    pub(super) processed: u64,
+    /// Seconds since it was started.
+    pub(super) uptime: u64,
+    /// Seconds since its last request began or ended.
+    pub(super) last_used: u64,
+    /// Share of one core since it was started, in percent.
+    pub(super) cpu: u64,
+    /// Private memory, in bytes.
+    pub(super) memory: u64,
+}
+
+impl Snapshot {
+    pub(super) fn take(router: &Router, caller: Caller) -> Self {
+        let views = router.dispatcher.inspect(|pool, workers| {
+            let groups = router.routes.groups().into_iter();
+            let views = groups.filter_map(|(name, id)| {
+                let processes: Vec<_> = pool
+                    .group(id)
+                    .members
+                    .iter()
+                    .filter_map(|slot| view(*slot, pool, workers.get(slot)?))
+                    .collect();
+                let mine = processes.iter().any(|(uid, _)| caller.owns(*uid));
+                if !mine && caller != Caller::Administrator {
+                    return None;
+                }
+                let route = router.dispatcher.route(id)?;
+                let group = pool.group(id);
+                Some(GroupView {
+                    name,
+                    app_root: route.root.to_string_lossy().into_owned(),
+                    app_type: route.kind.as_str(),
+                    environment: route.settings.app_env.clone(),
+                    queue: group.queue.len(),
+                    spawning: group.starting(),
+                    min_instances: group.options.min_instances,
+                    max_request_queue_size: group.options.max_queue,
+                    restarts: group.generation,
+                    processes: processes.into_iter().map(|(_, view)| view).collect(),
+                })
+            });
+            (pool.limits().max_processes, pool.capacity_used(), views.collect())
+        });
+        let (max_pool_size, capacity_used, groups) = views;
+        let instance = router.config.instance_name.clone();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            instance,
+            max_pool_size,
+            capacity_used,
+            groups,
+        }
+    }
+
+    /// Processes of all groups that are listed.
+    pub(super) fn process_count(&self) -> usize {
+        self.groups.iter().map(|group| group.processes.len()).sum()
+    }
+}
+
+fn view(slot: Slot, pool: &Pool, worker: &Worker) -> Option<(u32, ProcessView)> {
+    let process = pool.process(slot)?;
+    let uptime = seconds_since_epoch().saturating_sub(worker.record.started_ms / 1000);
+    let usage = metrics::usage(worker.record.pid, uptime);
+    let view = ProcessView {
+        pid: worker.record.pid,
+        state: state(process),
+        user: worker.record.user.name.clone(),
+        sessions: process.sessions,
+        concurrency: match process.concurrency {
+            Concurrency::Unlimited => None,
+            Concurrency::At(most) => Some(most),
+        },
+        processed: process.processed,
+        uptime,
+        last_used: Instant::now()
+            .saturating_duration_since(process.last_used)
+            .as_secs(),
+        cpu: usage.cpu_percent,
+        memory: usage.memory,
+    };
+    Some((worker.record.user.uid, view))
+}
+
+fn state(process: &Process) -> &'static str {
+    match process.state {
+        State::Starting => "starting",
+        State::Serving => "serving",
+        State::Draining => "draining",
+        State::Stopping => "stopping",
+    }
+}
+
+fn seconds_since_epoch() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO)
+        .as_secs()
+}

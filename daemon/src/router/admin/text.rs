@@ -1,0 +1,166 @@
+//! The pool as text, in the layout that scripts around Passenger have learned to read.
+
+use std::fmt::Write;
+
+use super::pool::{GroupView, ProcessView, Snapshot};
+
+/// Renders the snapshot; bars are yellow on blue with `color`.
+pub(super) fn render(snapshot: &Snapshot, color: bool) -> String {
+    let mut out = String::new();
+    let queued: usize = snapshot
+        .groups
+        .iter()
+        .filter(|g| g.processes.is_empty())
+        .map(|g| g.queue)
+        .sum();
+    out.push_str(&bar("General information", color));
+    line(
+        &mut out,
+        format_args!("Max pool size : {}", snapshot.max_pool_size),
+    );
+    line(
+        &mut out,
+        format_args!("App groups    : {}", snapshot.groups.len()),
+    );
+    line(
+        &mut out,
+        format_args!("Processes     : {}", snapshot.process_count()),
+    );
+    line(&mut out, format_args!("Requests in top-level queue : {queued}"));
+    out.push('\n');
+    out.push_str(&bar("Application groups", color));
+    for group in &snapshot.groups {
+        render_group(&mut out, group);
+    }
+    out
+}
+
+fn render_group(out: &mut String, group: &GroupView) {
+    line(out, format_args!("{}:", group.name));
+    line(out, format_args!("  App root: {}", group.app_root));
+    match group.spawning {
+        0 => {}
+        1 => line(out, format_args!("  (spawning 1 new process...)")),
+        n => line(out, format_args!("  (spawning {n} new processes...)")),
+    }
+    line(out, format_args!("  Requests in queue: {}", group.queue));
+    for process in &group.processes {
+        render_process(out, process);
+    }
+    out.push('\n');
+}
+
+fn render_process(out: &mut String, process: &ProcessView) {
+    let ProcessView {
+        pid,
+        sessions,
+        processed,
+        cpu,
+        ..
+    } = process;
+    let uptime = duration(process.uptime);
+    line(
+        out,
+        format_args!(
+            "  * PID: {pid:<5}   Sessions: {sessions:<2}      Processed: {processed:<5}   Uptime: {uptime}"
+        ),
+    );
+    let cpu = format!("{cpu}%");
+    let memory = format!("{}M", (process.memory + 512 * 1024) / (1024 * 1024));
+    let last_used = duration(process.last_used);
+    line(
+        out,
+        format_args!("    CPU: {cpu:<5}   Memory  : {memory:<5}   Last used: {last_used} ago"),
+    );
+    match process.state {
+        "draining" | "stopping" => line(out, format_args!("    Shutting down...")),
+        _ => {}
+    }
+}
+
+fn bar(title: &str, color: bool) -> String {
+    let bar = format!("----------- {title} -----------");
+    if color {
+        format!("\x1b[44m\x1b[33m\x1b[1m{bar}\x1b[0m\n")
+    } else {
+        format!("{bar}\n")
+    }
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing to a string does not fail.
+    let _ = out.write_fmt(text);
+    out.push('\n');
+}
+
+/// `1h 2m 3s`, without leading zeros.
+fn duration(seconds: u64) -> String {
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m {seconds}s"),
+        _ => format!("{hours}h {minutes}m {seconds}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_is_the_one_that_scripts_read() {
+        let process = ProcessView {
+            pid: 4711,
+            state: "serving",
+            user: "www".into(),
+            sessions: 1,
+            concurrency: Some(1),
+            processed: 42,
+            uptime: 187,
+            last_used: 8,
+            cpu: 5,
+            memory: 64 << 20,
+        };
+        let group = GroupView {
+            name: "/webapps/foo (production)".into(),
+            app_root: "/webapps/foo".into(),
+            app_type: "ruby",
+            environment: "production".into(),
+            queue: 0,
+            spawning: 0,
+            min_instances: 1,
+            max_request_queue_size: 100,
+            restarts: 0,
+            processes: vec![process],
+        };
+        let snapshot = Snapshot {
+            version: "0",
+            instance: "x".into(),
+            max_pool_size: 6,
+            capacity_used: 1,
+            groups: vec![group],
+        };
+        let expected = "\
+----------- General information -----------
+Max pool size : 6
+App groups    : 1
+Processes     : 1
+Requests in top-level queue : 0
+
+----------- Application groups -----------
+/webapps/foo (production):
+  App root: /webapps/foo
+  Requests in queue: 0
+  * PID: 4711    Sessions: 1       Processed: 42      Uptime: 3m 7s
+    CPU: 5%      Memory  : 64M     Last used: 8s ago
+
+";
+        assert_eq!(render(&snapshot, false), expected);
+    }
+
+    #[test]
+    fn durations_begin_with_their_largest_unit() {
+        assert_eq!(duration(59), "59s");
+        assert_eq!(duration(3600), "1h 0m 0s");
+    }
+}

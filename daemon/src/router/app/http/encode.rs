@@ -1,0 +1,168 @@
+//! A request from nginx, written as HTTP/1.1 for the app.
+
+use protocol::request::{BodyLength, Request};
+
+/// Appends request line and headers to `out`. The URI keeps its base URI: the app mounts itself there.
+pub(crate) fn write_request(request: &Request<'_>, out: &mut Vec<u8>) {
+    let head = &request.head;
+    put(out, &[head.method, b" ", head.uri, b" HTTP/1.1\r\n"]);
+    for (name, value) in request.headers {
+        if !is_ours(name) {
+            put(out, &[name, b": ", value, b"\r\n"]);
+        }
+    }
+    write_connection(request, out);
+    write_client(request, out);
+    match head.body {
+        BodyLength::None => {}
+        BodyLength::Known(length) => put(
+            out,
+            &[b"content-length: ", length.to_string().as_bytes(), b"\r\n"],
+        ),
+        BodyLength::Unknown => put(out, &[b"transfer-encoding: chunked\r\n"]),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends what stands in front of a chunk of `len` bytes. A chunk ends with CR LF.
+pub(crate) fn write_chunk_head(len: usize, out: &mut Vec<u8>) {
+    put(out, &[format!("{len:x}\r\n").as_bytes()]);
+}
+
+fn write_connection(request: &Request<'_>, out: &mut Vec<u8>) {
+    match request.headers.get(b"upgrade").filter(|_| request.head.upgrade) {
+        Some(protocol) => put(out, &[b"connection: upgrade\r\nupgrade: ", protocol, b"\r\n"]),
+        None => out.extend_from_slice(b"connection: keep-alive\r\n"),
+    }
+}
+
+/// The client's own `X-Forwarded-For` is kept; the address that nginx saw follows as a header of its own.
+fn write_client(request: &Request<'_>, out: &mut Vec<u8>) {
+    let head = &request.head;
+    if !head.remote_addr.is_empty() {
+        put(out, &[b"x-forwarded-for: ", head.remote_addr, b"\r\n"]);
+    }
+    if head.https {
+        out.extend_from_slice(b"x-forwarded-proto: https\r\n");
+    }
+    if !head.remote_user.is_empty() {
+        put(out, &[b"x-forwarded-user: ", head.remote_user, b"\r\n"]);
+    }
+}
+
+/// Headers that are written here, whatever the client sent. Users that nginx authenticated are told by nginx only.
+fn is_ours(name: &[u8]) -> bool {
+    const OURS: [&[u8]; 8] = [
+        b"connection",
+        b"content-length",
+        b"expect",
+        b"keep-alive",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+        b"x-forwarded-user",
+    ];
+    OURS.iter().any(|other| name.eq_ignore_ascii_case(other))
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::pairs::{self, Pairs};
+    use protocol::request::{AppKind, AppRef, RequestHead};
+    use protocol::settings::Digest;
+
+    use super::*;
+
+    fn written(change: impl FnOnce(&mut RequestHead<'_>), headers: &[(&str, &str)]) -> String {
+        let mut block = Vec::new();
+        for (name, value) in headers {
+            pairs::put(&mut block, name.as_bytes(), value.as_bytes());
+        }
+        let mut head = RequestHead {
+            settings_digest: Digest::default(),
+            settings_len: 0,
+            app: AppRef {
+                group: b"g",
+                root: b"/a",
+                kind: AppKind::Node,
+                start_command: b"",
+            },
+            method: b"POST",
+            uri: b"/base/x?y",
+            base_uri: b"/base",
+            document_root: b"",
+            remote_addr: b"192.0.2.1",
+            remote_port: 7,
+            remote_user: b"",
+            server_software: b"nginx",
+            https: false,
+            upgrade: false,
+            started_ms: 0,
+            body: BodyLength::None,
+        };
+        change(&mut head);
+        let mut out = Vec::new();
+        write_request(
+            &Request {
+                head,
+                settings: b"",
+                headers: Pairs::parse(&block).unwrap(),
+            },
+            &mut out,
+        );
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_framing_is_ours_alone() {
+        let client = [
+            ("Host", "h"),
+            ("Content-Length", "9"),
+            ("Transfer-Encoding", "chunked"),
+            ("Connection", "x"),
+        ];
+        let text = written(|head| head.body = BodyLength::Known(3), &client);
+        assert_eq!(
+            text,
+            "POST /base/x?y HTTP/1.1\r\nHost: h\r\nconnection: keep-alive\r\nx-forwarded-for: 192.0.2.1\r\n\
+             content-length: 3\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn an_upgrade_is_passed_on_only_when_nginx_saw_one() {
+        let client = [("Upgrade", "websocket")];
+        assert!(
+            written(|head| head.upgrade = true, &client)
+                .contains("connection: upgrade\r\nupgrade: websocket\r\n")
+        );
+        assert!(!written(|_| (), &client).contains("upgrade"));
+    }
+
+    #[test]
+    fn a_client_cannot_name_its_user() {
+        let client = [("X-Forwarded-User", "root")];
+        assert!(!written(|_| (), &client).contains("root"));
+        assert!(written(|head| head.remote_user = b"ann", &client).contains("x-forwarded-user: ann\r\n"));
+    }
+
+    #[test]
+    fn an_encrypted_client_and_a_body_of_unknown_length_are_told() {
+        let text = written(
+            |head| {
+                head.https = true;
+                head.body = BodyLength::Unknown;
+            },
+            &[],
+        );
+        assert!(
+            text.contains("x-forwarded-proto: https\r\n") && text.contains("transfer-encoding: chunked\r\n")
+        );
+    }
+}

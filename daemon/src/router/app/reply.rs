@@ -1,0 +1,289 @@
+//! What an app's answer consists of, whichever protocol it came in; and the check that every head passes.
+//!
+//! A decoder turns received bytes into [`Event`]s; heads are gathered in a [`Head`], which drops what concerns only
+//! the connection to the app and refuses what could be read in two ways.
+
+use std::fmt;
+
+use protocol::limits::MAX_HEADERS;
+use protocol::pairs;
+use protocol::request::BodyLength;
+
+/// One step of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Event<'a> {
+    /// More bytes are needed.
+    More,
+    /// The head was gathered; it is an interim one.
+    Interim,
+    /// The head was gathered.
+    Head(Mode),
+    /// A part of the body.
+    Data(&'a [u8]),
+    /// The answer is complete.
+    End,
+}
+
+/// What follows a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// A body of which the decoder finds the end.
+    Framed,
+    /// The connection belongs to client and app from here on.
+    Tunnel,
+}
+
+/// Why an app's answer cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ReplyError {
+    /// The connection ended before the head was complete.
+    ClosedBeforeHead,
+    /// The connection ended inside the body.
+    ClosedInsideBody,
+    /// The app says itself that it failed.
+    AppError(String),
+    /// The head is no head.
+    BadHead(String),
+    /// The body's framing is broken.
+    BadBody(&'static str),
+    /// The head is longer than can be passed on.
+    HeadTooLong,
+}
+
+impl fmt::Display for ReplyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClosedBeforeHead => {
+                f.write_str("it closed the connection before its response head was complete")
+            }
+            Self::ClosedInsideBody => f.write_str("it closed the connection inside the response body"),
+            Self::AppError(text) => write!(f, "it failed: {text}"),
+            Self::BadHead(why) => write!(f, "its response head is invalid: {why}"),
+            Self::BadBody(why) => write!(f, "its response body is invalid: {why}"),
+            Self::HeadTooLong => f.write_str("its response head is too long"),
+        }
+    }
+}
+
+impl std::error::Error for ReplyError {}
+
+/// A response head, as it is gathered.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) reason: Vec<u8>,
+    /// The headers that go to nginx, encoded as [`pairs`].
+    pub(crate) pairs: Vec<u8>,
+    pub(crate) content_length: Option<u64>,
+    /// `Transfer-Encoding: chunked` was given.
+    pub(crate) chunked: bool,
+    /// `Connection: close` was given.
+    pub(crate) close: bool,
+    /// `Connection: keep-alive` was given.
+    pub(crate) keep_alive: bool,
+    count: usize,
+}
+
+impl Head {
+    /// Begins anew; buffers are kept.
+    pub(crate) fn begin(&mut self, status: u16, reason: &[u8]) -> Result<(), ReplyError> {
+        self.status = status;
+        self.reason.clear();
+        self.reason.extend_from_slice(reason);
+        self.pairs.clear();
+        self.content_length = None;
+        (self.chunked, self.close, self.keep_alive, self.count) = (false, false, false, 0);
+        if !(100..=599).contains(&status) {
+            return Err(ReplyError::BadHead(format!("{status} is no status code")));
+        }
+        if has_control(reason) {
+            return Err(ReplyError::BadHead(
+                "the reason phrase holds a control character".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes one header. Those of the connection itself are noted and not passed on.
+    pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), ReplyError> {
+        self.count += 1;
+        if self.count > MAX_HEADERS {
+            return Err(ReplyError::HeadTooLong);
+        }
+        if !is_token(name) {
+            return Err(ReplyError::BadHead(format!(
+                "{:?} is no header name",
+                String::from_utf8_lossy(name)
+            )));
+        }
+        if has_control(value) {
+            let name = String::from_utf8_lossy(name);
+            return Err(ReplyError::BadHead(format!(
+                "the value of {name} holds a line break or NUL"
+            )));
+        }
+        if self.is_of_the_connection(name, value)? {
+            return Ok(());
+        }
+        pairs::put(&mut self.pairs, name, value);
+        Ok(())
+    }
+
+    /// The last check, when all headers are there.
+    pub(crate) fn finish(&mut self) -> Result<(), ReplyError> {
+        if self.chunked && self.content_length.is_some() {
+            return Err(ReplyError::BadHead(
+                "it has both Content-Length and Transfer-Encoding".into(),
+            ));
+        }
+        Ok(())
+    }
+
+    /// True when this response has no body, whatever its headers say.
+    pub(crate) fn is_bodiless(&self, to_head_request: bool) -> bool {
+        to_head_request || self.status < 200 || matches!(self.status, 204 | 304)
+    }
+
+    /// The body length to announce to nginx.
+    pub(crate) fn body_length(&self, to_head_request: bool) -> BodyLength {
+        if self.is_bodiless(to_head_request) {
+            return BodyLength::None;
+        }
+        self.content_length.map_or(BodyLength::Unknown, BodyLength::Known)
+    }
+
+    fn is_of_the_connection(&mut self, name: &[u8], value: &[u8]) -> Result<bool, ReplyError> {
+        let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+        // The first letter and the length decide for nearly every header.
+        match (name.len(), name[0] | 0x20) {
+            (14, b'c') if is("content-length") => self.take_content_length(value).map(|()| true),
+            (17, b't') if is("transfer-encoding") => self.take_transfer_encoding(value).map(|()| true),
+            (10, b'c') if is("connection") => {
+                for word in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= word.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= word.eq_ignore_ascii_case(b"keep-alive");
+                }
+                Ok(true)
+            }
+            (10, b'k') => Ok(is("keep-alive")),
+            (16, b'p') => Ok(is("proxy-connection")),
+            (2, b't') => Ok(is("te")),
+            (7, b't') => Ok(is("trailer")),
+            (6, b's') => Ok(is("status")),
+            // Upgrade means something behind a 101 only.
+            (7, b'u') => Ok(is("upgrade") && self.status != 101),
+            // Passenger's private answers; the out-of-band request among them is not sent to visitors.
+            _ => Ok(name.starts_with(b"!~")),
+        }
+    }
+
+    fn take_content_length(&mut self, value: &[u8]) -> Result<(), ReplyError> {
+        let length = parse_length(value.trim_ascii())
+            .ok_or_else(|| ReplyError::BadHead("Content-Length is no number".into()))?;
+        if self.content_length.is_some_and(|other| other != length) {
+            return Err(ReplyError::BadHead("it has two different Content-Lengths".into()));
+        }
+        self.content_length = Some(length);
+        Ok(())
+    }
+
+    fn take_transfer_encoding(&mut self, value: &[u8]) -> Result<(), ReplyError> {
+        if value.trim_ascii().eq_ignore_ascii_case(b"identity") {
+            return Ok(());
+        }
+        if !value.trim_ascii().eq_ignore_ascii_case(b"chunked") || self.chunked {
+            let value = String::from_utf8_lossy(value).into_owned();
+            return Err(ReplyError::BadHead(format!(
+                "Transfer-Encoding {value:?} is not supported"
+            )));
+        }
+        self.chunked = true;
+        Ok(())
+    }
+}
+
+/// Digits only: no sign, no list, no blank inside.
+fn parse_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn has_control(value: &[u8]) -> bool {
+    memchr::memchr3(b'\r', b'\n', 0, value).is_some()
+}
+
+fn is_token(name: &[u8]) -> bool {
+    let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    !name.is_empty() && name.iter().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(headers: &[(&str, &str)]) -> Result<Head, ReplyError> {
+        let mut head = Head::default();
+        head.begin(200, b"OK")?;
+        for (name, value) in headers {
+            head.header(name.as_bytes(), value.as_bytes())?;
+        }
+        head.finish()?;
+        Ok(head)
+    }
+
+    fn refusal(headers: &[(&str, &str)]) -> String {
+        head(headers)
+            .map(|_| ())
+            .expect_err("must be refused")
+            .to_string()
+    }
+
+    #[test]
+    fn headers_of_the_connection_stay_here() {
+        let head = head(&[
+            ("Connection", "Keep-Alive, close"),
+            ("Keep-Alive", "5"),
+            ("Upgrade", "h2c"),
+            ("Status", "404"),
+            ("X-A", "1"),
+        ])
+        .unwrap();
+        let passed: Vec<_> = pairs::Pairs::parse(&head.pairs)
+            .unwrap()
+            .iter()
+            .map(|(n, _)| n.to_vec())
+            .collect();
+        assert_eq!(passed, [b"X-A".to_vec()]);
+        assert!(head.close && head.keep_alive);
+    }
+
+    #[test]
+    fn rejects_two_ways_to_tell_the_length() {
+        assert!(refusal(&[("Content-Length", "5"), ("Transfer-Encoding", "chunked")]).contains("both"));
+        assert!(refusal(&[("Content-Length", "5"), ("Content-Length", "6")]).contains("two different"));
+        assert!(refusal(&[("Content-Length", "+5")]).contains("no number"));
+        assert!(refusal(&[("Content-Length", "5, 5")]).contains("no number"));
+        assert!(refusal(&[("Transfer-Encoding", "gzip, chunked")]).contains("not supported"));
+        assert!(
+            refusal(&[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")]).contains("not")
+        );
+    }
+
+    #[test]
+    fn rejects_injected_lines() {
+        assert!(refusal(&[("Location", "/\r\nSet-Cookie: a=b")]).contains("line break"));
+        assert!(refusal(&[("A\nB", "x")]).contains("no header name"));
+        assert!(refusal(&[("", "x")]).contains("no header name"));
+    }
+
+    #[test]
+    fn some_answers_never_have_a_body() {
+        let mut head = head(&[("Content-Length", "5")]).unwrap();
+        assert_eq!(head.body_length(false), BodyLength::Known(5));
+        assert_eq!(head.body_length(true), BodyLength::None);
+        head.status = 304;
+        assert_eq!(head.body_length(false), BodyLength::None);
+    }
+}

@@ -1,0 +1,186 @@
+//! One connection from an nginx worker: handshake, then request after request.
+//!
+//! Frames come in; each request goes to [`super::exchange`]. A frame that makes no sense ends the connection with an
+//! abort that says why, and nginx logs it.
+
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
+use protocol::hello::{Hello, Refusal, Welcome};
+use protocol::response::AbortReason;
+use protocol::{PayloadError, ReadError, SPOKEN_VERSIONS};
+use tokio::net::UnixStream;
+use tokio::net::unix::{ReadHalf, WriteHalf};
+use tracing::{debug, error, warn};
+
+use super::app::reply::Head;
+use super::exchange;
+use super::input::{Input, SMALL};
+use super::reply::Writer;
+use super::wiring::Router;
+
+/// This daemon's release, as it introduces itself.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Both halves of a connection from nginx, with their buffers. Buffers live as long as the connection.
+pub(crate) struct Nginx<'s> {
+    pub(crate) reader: ReadHalf<'s>,
+    pub(crate) writer: WriteHalf<'s>,
+    pub(crate) input: Input,
+    pub(crate) frames: Writer,
+    /// Bytes for the app.
+    pub(crate) to_app: Vec<u8>,
+    /// Bytes from the app.
+    pub(crate) from_app: Input,
+    pub(crate) head: Head,
+    /// Method and URI of the request, for the log.
+    pub(crate) line: Vec<u8>,
+}
+
+/// Why a connection ends before nginx closes it.
+#[derive(Debug)]
+enum Fault {
+    Frame(FrameError),
+    Hello(ReadError),
+    Request(PayloadError),
+    /// A frame of this type was not expected.
+    Unexpected(FrameType),
+    /// No version is shared; the refusal was sent.
+    Version(Refusal),
+    /// The connection itself failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frame(err) => err.fmt(f),
+            Self::Hello(err) => write!(f, "it does not begin with a hello: {err}"),
+            Self::Request(err) => err.fmt(f),
+            Self::Unexpected(kind) => write!(f, "a {kind:?} frame was not expected"),
+            Self::Version(refusal) => f.write_str(&refusal.advice),
+            Self::Io(err) => err.fmt(f),
+        }
+    }
+}
+
+/// What the connection is good for after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The next request.
+    Keep,
+    /// Nothing: its state is not known, or it was used up.
+    Close,
+}
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve(router: Rc<Router>, mut stream: UnixStream) {
+    let (reader, writer) = stream.split();
+    let mut nginx = Nginx {
+        reader,
+        writer,
+        input: Input::default(),
+        frames: Writer::default(),
+        to_app: Vec::new(),
+        from_app: Input::default(),
+        head: Head::default(),
+        line: Vec::new(),
+    };
+    match serve_requests(&router, &mut nginx).await {
+        Ok(()) => {}
+        Err(Fault::Io(err)) => debug!("a connection from nginx broke: {err}"),
+        Err(Fault::Version(refusal)) => error!("refused a connection from nginx: {}", refusal.advice),
+        Err(fault) => {
+            warn!("a connection from nginx is closed: {fault}");
+            nginx.frames.abort(AbortReason::BadRequest, &fault.to_string());
+            // nginx may be gone already.
+            drop(nginx.frames.flush(&mut nginx.writer).await);
+        }
+    }
+}
+
+async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<(), Fault> {
+    let Some(header) = next_frame(router, nginx).await? else {
+        return Ok(());
+    };
+    if header.kind != FrameType::Hello {
+        return Err(Fault::Unexpected(header.kind));
+    }
+    shake_hands(nginx, &header).await?;
+    while let Some(header) = next_frame(router, nginx).await? {
+        match header.kind {
+            FrameType::Request => {}
+            // The request it cancels was answered in the meantime.
+            FrameType::Cancel => {
+                nginx.input.consume(HEADER_LEN);
+                continue;
+            }
+            other => return Err(Fault::Unexpected(other)),
+        }
+        let payload_end = HEADER_LEN + header.len as usize;
+        let after = exchange::run(router, nginx, payload_end)
+            .await
+            .map_err(Fault::Request)?;
+        if after == After::Close {
+            return Ok(());
+        }
+        nginx.input.shrink();
+        nginx.from_app.shrink();
+        if nginx.to_app.capacity() > SMALL {
+            nginx.to_app = Vec::new();
+        }
+    }
+    Ok(())
+}
+
+/// The header of the next frame, once the whole frame is in the input; `None` when nginx has closed the connection,
+/// or when it is idle and the daemon is about to end.
+async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<FrameHeader>, Fault> {
+    loop {
+        let missing = match FrameHeader::decode(nginx.input.unread()).map_err(Fault::Frame)? {
+            Some(header) => {
+                let whole = HEADER_LEN + header.len as usize;
+                let have = nginx.input.unread().len();
+                if have >= whole || header.kind == FrameType::RequestBody {
+                    return Ok(Some(header));
+                }
+                whole - have
+            }
+            None => 0,
+        };
+        let between_requests = nginx.input.is_empty();
+        let came = tokio::select! {
+            biased;
+            came = nginx.input.fill(&mut nginx.reader, SMALL.max(missing)) => came.map_err(Fault::Io)?,
+            () = router.closing() , if between_requests => 0,
+        };
+        if came == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+async fn shake_hands(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
+    let end = HEADER_LEN + header.len as usize;
+    let hello = Hello::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Hello)?;
+    nginx.input.consume(end);
+    if SPOKEN_VERSIONS.contains(&hello.using) {
+        debug!(
+            "nginx {} with module {} connected",
+            hello.nginx_version, hello.module_version
+        );
+        // It goes out with the first answer: one system call less.
+        let welcome = Welcome {
+            version: hello.using,
+            daemon_version: VERSION.into(),
+        };
+        nginx.frames.push(&welcome.to_frame());
+        return Ok(());
+    }
+    let refusal = Refusal::no_common_version(&hello, SPOKEN_VERSIONS, VERSION);
+    nginx.frames.push(&refusal.to_frame());
+    nginx.frames.flush(&mut nginx.writer).await.map_err(Fault::Io)?;
+    Err(Fault::Version(refusal))
+}

@@ -1,0 +1,329 @@
+//! The pool put to work: requests in, leases on processes out; what the pool decides is carried out here.
+//!
+//! Everything runs on one thread, so the pool needs no lock. Decisions are collected while it is borrowed and carried
+//! out afterwards: a lease that comes back while one is carried out finds the pool free.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::rc::{Rc, Weak};
+use std::time::Instant;
+
+use tokio::sync::{Notify, oneshot};
+use tracing::debug;
+
+use super::pool::{Action, Checkout, Concurrency, GroupId, GroupOptions, Limits, Pool, Slot, Waiter};
+use super::route::Route;
+use super::spawn::{Launch, SpawnFailure};
+use super::worker::Worker;
+
+/// Why a request gets no process.
+#[derive(Debug, Clone)]
+pub(crate) enum Refused {
+    /// The app's queue is full.
+    QueueFull,
+    /// The app does not start.
+    SpawnFailed(Rc<SpawnFailure>),
+    /// The daemon is about to end.
+    ShuttingDown,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::QueueFull => f.write_str("its request queue is full"),
+            Self::SpawnFailed(failure) => write!(f, "it does not start (error ID {})", failure.id),
+            Self::ShuttingDown => f.write_str("the daemon is about to end"),
+        }
+    }
+}
+
+/// The pool with the world around it.
+#[derive(Debug)]
+pub(crate) struct Dispatcher {
+    me: Weak<Self>,
+    pool: RefCell<Pool>,
+    /// The route each group was last asked for with: what its next process is started with.
+    routes: RefCell<Vec<Option<Rc<Route>>>>,
+    workers: RefCell<HashMap<Slot, Rc<Worker>>>,
+    waiting: RefCell<HashMap<Waiter, oneshot::Sender<Result<Lease, Refused>>>>,
+    failures: RefCell<HashMap<Slot, Rc<SpawnFailure>>>,
+    todo: RefCell<VecDeque<Action>>,
+    at_work: Cell<bool>,
+    closing: Cell<bool>,
+    launch: RefCell<Option<Rc<dyn Launch>>>,
+    /// Told when processes or sessions become fewer.
+    pub(crate) fewer: Notify,
+    /// Told when the next sweep may be due earlier than thought.
+    pub(crate) sweep_sooner: Notify,
+    requests: Cell<usize>,
+}
+
+/// A request's right to one session of a process. Dropping it gives the session back.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    dispatcher: Rc<Dispatcher>,
+    pub(crate) worker: Rc<Worker>,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let slot = self.worker.slot;
+        self.dispatcher.with_pool(|pool, now| pool.release(slot, now));
+        self.dispatcher.fewer.notify_waiters();
+    }
+}
+
+/// A request's place in a queue. Dropping it gives the place up.
+struct Place<'a> {
+    dispatcher: &'a Dispatcher,
+    group: GroupId,
+    waiter: Waiter,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        // When the answer has come already, this finds nothing; a lease in it goes back by itself.
+        self.dispatcher.waiting.borrow_mut().remove(&self.waiter);
+        self.dispatcher.pool.borrow_mut().cancel(self.group, self.waiter);
+    }
+}
+
+impl Dispatcher {
+    pub(crate) fn new(limits: Limits) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            pool: RefCell::new(Pool::new(limits)),
+            routes: RefCell::default(),
+            workers: RefCell::default(),
+            waiting: RefCell::default(),
+            failures: RefCell::default(),
+            todo: RefCell::default(),
+            at_work: Cell::new(false),
+            closing: Cell::new(false),
+            launch: RefCell::default(),
+            fewer: Notify::new(),
+            sweep_sooner: Notify::new(),
+            requests: Cell::new(0),
+        })
+    }
+
+    /// Names who starts and stops processes.
+    pub(crate) fn set_launch(&self, launch: Rc<dyn Launch>) {
+        *self.launch.borrow_mut() = Some(launch);
+    }
+
+    pub(crate) fn add_group(&self, options: GroupOptions) -> GroupId {
+        self.routes.borrow_mut().push(None);
+        self.pool.borrow_mut().add_group(options)
+    }
+
+    pub(crate) fn set_group_options(&self, group: GroupId, options: GroupOptions) {
+        self.with_pool(|pool, _| pool.set_options(group, options));
+    }
+
+    pub(crate) fn set_route(&self, group: GroupId, route: Rc<Route>) {
+        self.routes.borrow_mut()[group.0] = Some(route);
+    }
+
+    /// The route that a group's next process is started with.
+    pub(crate) fn route(&self, group: GroupId) -> Option<Rc<Route>> {
+        self.routes.borrow()[group.0].clone()
+    }
+
+    /// A session of one of the group's processes, waiting for one if need be.
+    pub(crate) async fn checkout(&self, group: GroupId) -> Result<Lease, Refused> {
+        if self.closing.get() {
+            return Err(Refused::ShuttingDown);
+        }
+        let checkout = self.pool.borrow_mut().checkout(group, Instant::now());
+        let waiter = match checkout {
+            Checkout::Granted(slot) => return self.lease(slot).ok_or(Refused::ShuttingDown),
+            Checkout::Full => return Err(Refused::QueueFull),
+            Checkout::Queued(waiter) => waiter,
+        };
+        let (answer, asked) = oneshot::channel();
+        self.waiting.borrow_mut().insert(waiter, answer);
+        let _place = Place {
+            dispatcher: self,
+            group,
+            waiter,
+        };
+        self.carry_out();
+        asked.await.unwrap_or(Err(Refused::ShuttingDown))
+    }
+
+    /// A process is ready.
+    pub(crate) fn ready(&self, worker: Rc<Worker>, concurrency: Concurrency) {
+        let slot = worker.slot;
+        self.workers.borrow_mut().insert(slot, worker);
+        self.with_pool(|pool, now| pool.ready(slot, concurrency, now));
+        self.sweep_sooner.notify_one();
+    }
+
+    /// A process of an earlier router is taken over.
+    pub(crate) fn adopt(&self, group: GroupId, concurrency: Concurrency, make: impl FnOnce(Slot) -> Worker) {
+        let slot = self.pool.borrow_mut().adopt(group, concurrency, Instant::now());
+        self.workers.borrow_mut().insert(slot, Rc::new(make(slot)));
+        self.carry_out();
+    }
+
+    /// A process did not start.
+    pub(crate) fn failed(&self, slot: Slot, failure: Rc<SpawnFailure>) {
+        self.failures.borrow_mut().insert(slot, failure);
+        self.with_pool(|pool, now| pool.failed(slot, now));
+        self.failures.borrow_mut().remove(&slot);
+        self.fewer.notify_waiters();
+        self.sweep_sooner.notify_one();
+    }
+
+    /// A process has ended.
+    pub(crate) fn exited(&self, slot: Slot) {
+        if let Some(worker) = self.workers.borrow_mut().remove(&slot) {
+            worker.leave();
+        }
+        self.with_pool(|pool, now| pool.exited(slot, now));
+        self.fewer.notify_waiters();
+        self.sweep_sooner.notify_one();
+    }
+
+    pub(crate) fn restart(&self, group: GroupId) {
+        self.with_pool(|pool, now| pool.restart(group, now));
+    }
+
+    /// Takes a process out of service; false when there is none with this process ID.
+    pub(crate) fn detach(&self, pid: i32) -> bool {
+        let slot = self
+            .workers
+            .borrow()
+            .values()
+            .find(|w| w.record.pid == pid)
+            .map(|w| w.slot);
+        slot.is_some_and(|slot| self.with_pool(|pool, now| pool.detach(slot, now)))
+    }
+
+    /// Takes a process that does not behave out of service.
+    pub(crate) fn detach_slot(&self, slot: Slot) {
+        self.with_pool(|pool, now| pool.detach(slot, now));
+    }
+
+    /// Ends idle processes; tells when to call again.
+    pub(crate) fn sweep(&self) -> Option<Instant> {
+        self.with_pool(|pool, now| pool.sweep(now))
+    }
+
+    /// No process is started and no request taken any more; processes go with their last session.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.with_pool(|pool, _| pool.close());
+        self.waiting.borrow_mut().clear();
+    }
+
+    /// True when every process has ended.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pool.borrow().is_empty()
+    }
+
+    /// Requests that are under way or wait.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.get()
+    }
+
+    /// Counts a request from here to the guard's end.
+    pub(crate) fn count_request(&self) -> RequestCount<'_> {
+        self.requests.set(self.requests.get() + 1);
+        RequestCount(self)
+    }
+
+    /// Looks at the pool, for the administrator.
+    pub(crate) fn inspect<T>(&self, look: impl FnOnce(&Pool, &HashMap<Slot, Rc<Worker>>) -> T) -> T {
+        look(&self.pool.borrow(), &self.workers.borrow())
+    }
+
+    fn with_pool<T>(&self, change: impl FnOnce(&mut Pool, Instant) -> T) -> T {
+        let result = change(&mut self.pool.borrow_mut(), Instant::now());
+        self.carry_out();
+        result
+    }
+
+    /// Carries out what the pool decided. Called again from within, it only adds to the list.
+    fn carry_out(&self) {
+        self.todo
+            .borrow_mut()
+            .extend(self.pool.borrow_mut().take_actions());
+        if self.at_work.replace(true) {
+            return;
+        }
+        loop {
+            let next = self.todo.borrow_mut().pop_front();
+            let Some(action) = next else { break };
+            debug!("pool: {action:?}");
+            self.carry_out_one(action);
+        }
+        self.at_work.set(false);
+    }
+
+    fn carry_out_one(&self, action: Action) {
+        let launch = self.launch.borrow().clone();
+        match action {
+            Action::Grant(waiter, slot) => {
+                if let Some(lease) = self.lease(slot) {
+                    self.answer(waiter, Ok(lease));
+                }
+            }
+            Action::Fail(waiter, slot) => {
+                let failure = self.failures.borrow().get(&slot).cloned();
+                self.answer(
+                    waiter,
+                    Err(failure.map_or(Refused::ShuttingDown, Refused::SpawnFailed)),
+                );
+            }
+            Action::Spawn(slot, group) => {
+                if let (Some(launch), Some(route)) = (launch, self.route(group)) {
+                    launch.launch(slot, route);
+                }
+            }
+            Action::Stop(slot) => {
+                let worker = self.workers.borrow().get(&slot).cloned();
+                if let (Some(launch), Some(worker)) = (launch, worker) {
+                    worker.leave();
+                    launch.stop(&worker);
+                }
+            }
+            Action::Abandon(slot) => {
+                if let Some(launch) = launch {
+                    launch.abandon(slot);
+                }
+            }
+        }
+    }
+
+    fn answer(&self, waiter: Waiter, answer: Result<Lease, Refused>) {
+        let sender = self.waiting.borrow_mut().remove(&waiter);
+        if let Some(sender) = sender {
+            // A requester who went away drops the lease, which gives the session back.
+            drop(sender.send(answer));
+        }
+    }
+
+    fn lease(&self, slot: Slot) -> Option<Lease> {
+        let worker = self.workers.borrow().get(&slot).cloned()?;
+        Some(Lease {
+            dispatcher: self.me.upgrade()?,
+            worker,
+        })
+    }
+}
+
+/// Counts one request while it lives.
+#[derive(Debug)]
+pub(crate) struct RequestCount<'a>(&'a Dispatcher);
+
+impl Drop for RequestCount<'_> {
+    fn drop(&mut self) {
+        self.0.requests.set(self.0.requests.get() - 1);
+        if self.0.closing.get() {
+            self.0.fewer.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The request body on its way from nginx's frames to the app, in the framing that the app's protocol wants.
+//!
+//! It never holds more than one buffer: what the app does not take, nginx keeps.
+
+use std::fmt;
+use std::io;
+
+use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
+use protocol::request::BodyLength;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::super::app::http::write_chunk_head;
+use super::super::input::{Input, LARGE};
+
+/// How a body is written to the app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// The bytes as they are.
+    Plain,
+    /// Chunks of the session protocol.
+    SessionChunks,
+    /// HTTP's chunked coding.
+    HttpChunks,
+}
+
+/// Why a body could not be passed on.
+#[derive(Debug)]
+pub(crate) enum BodyError {
+    /// nginx has closed the connection or cancelled the request: the client has gone.
+    ClientGone,
+    /// nginx's frames make no sense.
+    Frame(FrameError),
+    /// A frame of this type does not belong into a body.
+    Unexpected(FrameType),
+    /// The body has another length than its head said.
+    WrongLength,
+    /// The app does not take it any more.
+    App {
+        /// What the system says.
+        err: io::Error,
+        /// Nothing was written before; head and state are as they were, for another attempt.
+        first: bool,
+    },
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClientGone => f.write_str("the client has gone"),
+            Self::Frame(err) => write!(f, "nginx sent a bad frame: {err}"),
+            Self::Unexpected(kind) => write!(f, "nginx sent a {kind:?} frame inside a request body"),
+            Self::WrongLength => f.write_str("nginx sent a request body of another length than announced"),
+            Self::App { err, .. } => write!(f, "the app does not take the request body: {err}"),
+        }
+    }
+}
+
+impl From<FrameError> for BodyError {
+    fn from(err: FrameError) -> Self {
+        Self::Frame(err)
+    }
+}
+
+/// How far a body has come.
+#[derive(Debug)]
+pub(crate) struct Body {
+    framing: Framing,
+    /// Bytes that the head still promises; `None` when it promised no number.
+    promised: Option<u64>,
+    state: State,
+    /// A part of it, or of the head in front of it, was written.
+    sent: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    BetweenFrames,
+    InFrame { left: u64, last: bool },
+    Done,
+}
+
+impl Body {
+    /// `unsized_framing` is used when the length is not known.
+    pub(crate) fn new(length: BodyLength, unsized_framing: Framing) -> Self {
+        match length {
+            BodyLength::None => Self {
+                framing: Framing::Plain,
+                promised: None,
+                state: State::Done,
+                sent: false,
+            },
+            BodyLength::Known(n) => Self {
+                framing: Framing::Plain,
+                promised: Some(n),
+                state: State::BetweenFrames,
+                sent: false,
+            },
+            BodyLength::Unknown => Self {
+                framing: unsized_framing,
+                promised: None,
+                state: State::BetweenFrames,
+                sent: false,
+            },
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Sends `out`, which holds the head, and then the whole body to the app.
+    ///
+    /// After a failure of the first write it may be called again with the same `out` and another app. A head without
+    /// a body stays in `out`, so that the request can be repeated.
+    pub(crate) async fn send(
+        &mut self,
+        nginx: &mut (impl AsyncRead + Unpin),
+        input: &mut Input,
+        app: &mut (impl AsyncWrite + Unpin),
+        out: &mut Vec<u8>,
+    ) -> Result<(), BodyError> {
+        let bodiless = self.is_done() && !self.sent;
+        loop {
+            self.take_frames(input, out)?;
+            if !out.is_empty() {
+                app.write_all(out).await.map_err(|err| BodyError::App {
+                    err,
+                    first: !self.sent,
+                })?;
+                self.sent = !bodiless;
+                if bodiless {
+                    return Ok(());
+                }
+                out.clear();
+            }
+            if self.is_done() {
+                return Ok(());
+            }
+            if input.is_empty() || self.state == State::BetweenFrames {
+                let came = input.fill(nginx, LARGE).await;
+                if came.map_or(true, |came| came == 0) {
+                    return Err(BodyError::ClientGone);
+                }
+            }
+        }
+    }
+
+    /// Moves what `input` holds of the body to `out`.
+    fn take_frames(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        while !self.is_done() {
+            let taken = match self.state {
+                State::InFrame { left, last } => self.take_data(input, out, left, last)?,
+                _ => self.take_header(input, out)?,
+            };
+            if !taken {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_header(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<bool, BodyError> {
+        let Some(header) = FrameHeader::decode(input.unread())? else {
+            return Ok(false);
+        };
+        match header.kind {
+            FrameType::RequestBody => {}
+            FrameType::Cancel => return Err(BodyError::ClientGone),
+            other => return Err(BodyError::Unexpected(other)),
+        }
+        input.consume(HEADER_LEN);
+        let left = u64::from(header.len);
+        if let Some(promised) = &mut self.promised {
+            *promised = promised.checked_sub(left).ok_or(BodyError::WrongLength)?;
+        }
+        self.state = State::InFrame {
+            left,
+            last: header.is_end(),
+        };
+        if left == 0 {
+            self.leave_frame(header.is_end(), out)?;
+        }
+        Ok(true)
+    }
+
+    fn take_data(
+        &mut self,
+        input: &mut Input,
+        out: &mut Vec<u8>,
+        left: u64,
+        last: bool,
+    ) -> Result<bool, BodyError> {
+        let len = usize::try_from(left)
+            .unwrap_or(usize::MAX)
+            .min(input.unread().len());
+        if len == 0 {
+            return Ok(false);
+        }
+        self.write_data(&input.unread()[..len], out);
+        input.consume(len);
+        self.state = State::InFrame {
+            left: left - len as u64,
+            last,
+        };
+        if left == len as u64 {
+            self.leave_frame(last, out)?;
+        }
+        Ok(true)
+    }
+
+    fn write_data(&self, data: &[u8], out: &mut Vec<u8>) {
+        match self.framing {
+            Framing::Plain => out.extend_from_slice(data),
+            Framing::SessionChunks => {
+                out.extend_from_slice(&(data.len() as u32).to_le_bytes());
+                out.extend_from_slice(data);
+            }
+            Framing::HttpChunks => {
+                write_chunk_head(data.len(), out);
+                out.extend_from_slice(data);
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    fn leave_frame(&mut self, last: bool, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        if !last {
+            self.state = State::BetweenFrames;
+            return Ok(());
+        }
+        if self.promised.is_some_and(|left| left > 0) {
+            return Err(BodyError::WrongLength);
+        }
+        match self.framing {
+            Framing::Plain => {}
+            Framing::SessionChunks => out.extend_from_slice(&0u32.to_le_bytes()),
+            Framing::HttpChunks => out.extend_from_slice(b"0\r\n\r\n"),
+        }
+        self.state = State::Done;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::frame::FLAG_END;
+    use tokio::io::duplex;
+
+    use super::*;
+
+    fn frame(flags: u8, data: &[u8]) -> Vec<u8> {
+        let mut out = FrameHeader::new(FrameType::RequestBody, flags, data.len() as u32)
+            .encode()
+            .to_vec();
+        out.extend_from_slice(data);
+        out
+    }
+
+    fn sent(length: BodyLength, framing: Framing, bytes: &[u8], pipe: usize) -> Result<Vec<u8>, BodyError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut nginx, mut far) = duplex(pipe);
+            let mut body = Body::new(length, framing);
+            let (mut input, mut app, mut out) = (Input::default(), Vec::new(), b"head".to_vec());
+            let write = async {
+                far.write_all(bytes).await.unwrap();
+                drop(far);
+            };
+            let (result, ()) = tokio::join!(body.send(&mut nginx, &mut input, &mut app, &mut out), write);
+            result.map(|()| app)
+        })
+    }
+
+    #[test]
+    fn a_body_arrives_whole_however_it_is_cut() {
+        let bytes = [frame(0, b"hello "), frame(0, b""), frame(FLAG_END, b"world")].concat();
+        for pipe in 1..=bytes.len() {
+            let app = sent(BodyLength::Known(11), Framing::Plain, &bytes, pipe).unwrap();
+            assert_eq!(app, b"headhello world");
+        }
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_is_framed_for_the_app() {
+        let bytes = [frame(0, b"hello"), frame(FLAG_END, b"")].concat();
+        let session = sent(BodyLength::Unknown, Framing::SessionChunks, &bytes, 64).unwrap();
+        assert_eq!(session, b"head\x05\0\0\0hello\0\0\0\0");
+        let http = sent(BodyLength::Unknown, Framing::HttpChunks, &bytes, 64).unwrap();
+        assert_eq!(http, b"head5\r\nhello\r\n0\r\n\r\n");
+    }
+
+    #[test]
+    fn rejects_a_body_of_another_length() {
+        let short = sent(
+            BodyLength::Known(5),
+            Framing::Plain,
+            &frame(FLAG_END, b"1234"),
+            64,
+        );
+        assert!(matches!(short, Err(BodyError::WrongLength)));
+        let long = sent(
+            BodyLength::Known(5),
+            Framing::Plain,
+            &frame(FLAG_END, b"123456"),
+            64,
+        );
+        assert!(matches!(long, Err(BodyError::WrongLength)));
+    }
+
+    #[test]
+    fn a_client_that_goes_is_noticed() {
+        let cut = sent(BodyLength::Known(5), Framing::Plain, &frame(0, b"123"), 64);
+        assert!(matches!(cut, Err(BodyError::ClientGone)));
+        let cancel = FrameHeader::new(FrameType::Cancel, 0, 0).encode();
+        assert!(matches!(
+            sent(BodyLength::Known(5), Framing::Plain, &cancel, 64),
+            Err(BodyError::ClientGone)
+        ));
+    }
+
+    #[test]
+    fn rejects_frames_that_do_not_belong_here() {
+        let bytes = FrameHeader::new(FrameType::Request, 0, 0).encode();
+        let refused = sent(BodyLength::Known(5), Framing::Plain, &bytes, 64);
+        assert!(matches!(refused, Err(BodyError::Unexpected(FrameType::Request))));
+    }
+}

@@ -1,0 +1,238 @@
+//! The CGI variables of a request, as Ruby and Python apps expect them.
+//!
+//! A decoded request comes in, names with values go out. Values are passed as the client sent them.
+
+use protocol::request::{BodyLength, Request};
+
+/// Takes variables one by one.
+pub(crate) trait Variables {
+    /// A variable under its own name.
+    fn put(&mut self, name: &[u8], value: &[u8]);
+    /// A request header, to be named `HTTP_…`.
+    fn put_header(&mut self, name: &[u8], value: &[u8]);
+}
+
+/// Hands every variable of the request to `out`.
+pub(crate) fn write_variables(request: &Request<'_>, out: &mut impl Variables) {
+    let head = &request.head;
+    let (path, query) = split_at_byte(head.uri, b'?');
+    out.put(b"REQUEST_URI", head.uri);
+    out.put(b"PATH_INFO", path_info(path, head.base_uri));
+    out.put(b"SCRIPT_NAME", head.base_uri);
+    out.put(b"QUERY_STRING", query.unwrap_or_default());
+    out.put(b"REQUEST_METHOD", head.method);
+    write_server(request, out);
+    out.put(b"DOCUMENT_ROOT", head.document_root);
+    out.put(
+        b"REMOTE_ADDR",
+        if head.remote_addr.is_empty() {
+            b"127.0.0.1"
+        } else {
+            head.remote_addr
+        },
+    );
+    put_number(out, b"REMOTE_PORT", u64::from(head.remote_port));
+    if !head.remote_user.is_empty() {
+        out.put(b"REMOTE_USER", head.remote_user);
+    }
+    if head.https {
+        out.put(b"HTTPS", b"on");
+    }
+    if let BodyLength::Known(length) = head.body {
+        put_number(out, b"CONTENT_LENGTH", length);
+    }
+    if head.upgrade {
+        out.put(b"HTTP_CONNECTION", b"upgrade");
+    }
+    write_headers(request, out);
+}
+
+fn write_server(request: &Request<'_>, out: &mut impl Variables) {
+    let default_port: &[u8] = if request.head.https { b"443" } else { b"80" };
+    let host = request.headers.get(b"host").unwrap_or(b"localhost");
+    let (name, port) = split_host(host);
+    out.put(b"SERVER_NAME", name);
+    out.put(b"SERVER_PORT", port.unwrap_or(default_port));
+    out.put(b"SERVER_SOFTWARE", request.head.server_software);
+    out.put(b"SERVER_PROTOCOL", b"HTTP/1.1");
+}
+
+/// Every header but those that have a variable of their own. Names with other characters than letters, digits and
+/// `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
+fn write_headers(request: &Request<'_>, out: &mut impl Variables) {
+    for (name, value) in request.headers {
+        match name.len() {
+            12 if name.eq_ignore_ascii_case(b"content-type") => out.put(b"CONTENT_TYPE", value),
+            14 if name.eq_ignore_ascii_case(b"content-length") => {}
+            10 if name.eq_ignore_ascii_case(b"connection") => {}
+            _ if name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') => out.put_header(name, value),
+            _ => {}
+        }
+    }
+}
+
+/// The path below the base URI; `/` when nothing is left.
+fn path_info<'a>(path: &'a [u8], base_uri: &[u8]) -> &'a [u8] {
+    match path.strip_prefix(base_uri) {
+        Some([]) => b"/",
+        Some(rest) if rest[0] == b'/' => rest,
+        _ if path.is_empty() => b"/",
+        _ => path,
+    }
+}
+
+/// Host and port of a Host header; an IPv6 address keeps its brackets.
+fn split_host(host: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let after_address = host.iter().rposition(|b| *b == b']').map_or(0, |at| at + 1);
+    let (_, tail) = host.split_at(after_address);
+    match tail.iter().position(|b| *b == b':') {
+        Some(at) => (
+            &host[..after_address + at],
+            Some(&tail[at + 1..]).filter(|port| !port.is_empty()),
+        ),
+        None => (host, None),
+    }
+}
+
+fn split_at_byte(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(at, bytes) {
+        Some(found) => (&bytes[..found], Some(&bytes[found + 1..])),
+        None => (bytes, None),
+    }
+}
+
+fn put_number(out: &mut impl Variables, name: &[u8], number: u64) {
+    // Twenty digits hold any u64.
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.put(name, &digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use protocol::pairs::{self, Pairs};
+    use protocol::request::{AppKind, AppRef, RequestHead};
+    use protocol::settings::Digest;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Map(BTreeMap<String, String>);
+
+    impl Variables for Map {
+        fn put(&mut self, name: &[u8], value: &[u8]) {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            self.0.insert(text(name), text(value));
+        }
+
+        fn put_header(&mut self, name: &[u8], value: &[u8]) {
+            self.put(
+                format!("HTTP_{}", String::from_utf8_lossy(name)).as_bytes(),
+                value,
+            );
+        }
+    }
+
+    fn variables(head: RequestHead<'_>, headers: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let mut block = Vec::new();
+        for (name, value) in headers {
+            pairs::put(&mut block, name.as_bytes(), value.as_bytes());
+        }
+        let mut map = Map::default();
+        let request = Request {
+            head,
+            settings: b"",
+            headers: Pairs::parse(&block).unwrap(),
+        };
+        write_variables(&request, &mut map);
+        map.0
+    }
+
+    fn get<'a>(uri: &'a [u8], base_uri: &'a [u8]) -> RequestHead<'a> {
+        RequestHead {
+            settings_digest: Digest::default(),
+            settings_len: 0,
+            app: AppRef {
+                group: b"g",
+                root: b"/a",
+                kind: AppKind::Ruby,
+                start_command: b"",
+            },
+            method: b"GET",
+            uri,
+            base_uri,
+            document_root: b"/a/public",
+            remote_addr: b"::1",
+            remote_port: 7,
+            remote_user: b"",
+            server_software: b"nginx/1.22.1",
+            https: false,
+            upgrade: false,
+            started_ms: 0,
+            body: BodyLength::None,
+        }
+    }
+
+    #[test]
+    fn the_path_is_cut_at_the_base_uri_on_a_boundary() {
+        let path =
+            |uri: &'static [u8], base: &'static [u8]| variables(get(uri, base), &[])["PATH_INFO"].clone();
+        assert_eq!(path(b"/blog/post?x=1", b"/blog"), "/post");
+        assert_eq!(path(b"/blog", b"/blog"), "/");
+        assert_eq!(path(b"/blog/", b"/blog"), "/");
+        assert_eq!(path(b"/blogger", b"/blog"), "/blogger");
+        assert_eq!(path(b"/a%20b", b""), "/a%20b");
+    }
+
+    #[test]
+    fn the_query_is_always_there() {
+        assert_eq!(variables(get(b"/", b""), &[])["QUERY_STRING"], "");
+        assert_eq!(variables(get(b"/?a=b?c", b""), &[])["QUERY_STRING"], "a=b?c");
+    }
+
+    #[test]
+    fn name_and_port_come_from_the_host_header() {
+        let server = |host| {
+            let vars = variables(get(b"/", b""), &[("Host", host)]);
+            (vars["SERVER_NAME"].clone(), vars["SERVER_PORT"].clone())
+        };
+        assert_eq!(server("example.org"), ("example.org".into(), "80".into()));
+        assert_eq!(server("example.org:8080"), ("example.org".into(), "8080".into()));
+        assert_eq!(server("[::1]:81"), ("[::1]".into(), "81".into()));
+        assert_eq!(server("[::1]"), ("[::1]".into(), "80".into()));
+        assert_eq!(server("odd:"), ("odd".into(), "80".into()));
+    }
+
+    #[test]
+    fn names_that_could_be_mistaken_are_left_out() {
+        let vars = variables(
+            get(b"/", b""),
+            &[("X_Forwarded_For", "evil"), ("X-Real-Ip", "1"), ("A.B", "x")],
+        );
+        assert!(!vars.contains_key("HTTP_X_Forwarded_For") && !vars.contains_key("HTTP_A.B"));
+        assert_eq!(vars["HTTP_X-Real-Ip"], "1");
+    }
+
+    #[test]
+    fn a_body_brings_its_length() {
+        let head = RequestHead {
+            body: BodyLength::Known(u64::MAX),
+            ..get(b"/", b"")
+        };
+        let vars = variables(head, &[("Content-Length", "1"), ("Content-Type", "text/plain")]);
+        assert_eq!(vars["CONTENT_LENGTH"], u64::MAX.to_string());
+        assert_eq!(vars["CONTENT_TYPE"], "text/plain");
+        assert!(!vars.contains_key("HTTP_Content-Length"));
+    }
+}

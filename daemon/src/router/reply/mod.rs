@@ -1,0 +1,8 @@
+//! The way of an answer from its app to nginx: heads and bodies out of the app's protocol, into nginx's frames.
+
+pub(crate) mod page;
+pub(crate) mod relay;
+pub(crate) mod tunnel;
+mod writer;
+
+pub(crate) use writer::{Writer, reason_phrase};

@@ -1,0 +1,203 @@
+//! Answers that the daemon gives itself: what visitors see when an app does not start, is overloaded or breaks off.
+
+use super::super::app::reply::Head;
+use super::super::dispatch::Refused;
+use super::super::spawn::SpawnFailure;
+use super::writer::reason_phrase;
+
+/// A page: status, title and what stands below it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    title: String,
+    /// HTML, escaped already.
+    content: String,
+}
+
+impl Page {
+    /// For a request that gets no process.
+    pub(crate) fn refused(refused: &Refused, queue_full_status: u16) -> Self {
+        match refused {
+            Refused::QueueFull => Self::plain(
+                queue_full_status,
+                "This website is under heavy load",
+                "Too many people are accessing this website at the same time. Please try again in a few minutes.",
+            ),
+            Refused::ShuttingDown => Self::plain(
+                503,
+                "This website is being restarted",
+                "Please try again in a few seconds.",
+            ),
+            Refused::SpawnFailed(failure) => Self::spawn_failed(failure),
+        }
+    }
+
+    /// For an app that broke off before its answer began.
+    pub(crate) fn incomplete() -> Self {
+        Self::plain(502, "Incomplete response received from application", "")
+    }
+
+    fn plain(status: u16, title: &str, text: &str) -> Self {
+        Self {
+            status,
+            title: title.into(),
+            content: paragraph(text),
+        }
+    }
+
+    fn spawn_failed(failure: &SpawnFailure) -> Self {
+        let title = "Web application could not be started";
+        let content = if failure.friendly {
+            details(failure)
+        } else {
+            discreet(failure)
+        };
+        Self {
+            status: failure.status,
+            title: title.into(),
+            content,
+        }
+    }
+
+    /// The page as HTML, or as JSON for a client that sent JSON.
+    pub(crate) fn body(&self, json: bool) -> (&'static str, Vec<u8>) {
+        if json {
+            let text = serde_json::json!({ "error": { "status": self.status, "message": self.title } });
+            return ("application/json", text.to_string().into_bytes());
+        }
+        let Self { title, content, .. } = self;
+        let html = format!(
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\n\
+             <style>body{{font:16px/1.5 sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem;color:#222}}\
+             h1{{font-size:1.5rem}}pre{{background:#f4f4f4;padding:1rem;overflow:auto;white-space:pre-wrap}}\
+             </style></head>\n<body><h1>{title}</h1>\n{content}</body></html>\n"
+        );
+        ("text/html; charset=utf-8", html.into_bytes())
+    }
+
+    /// Fills `head` for this page.
+    pub(crate) fn fill(&self, head: &mut Head, content_type: &str, length: usize) {
+        // Own words pass the check that app's heads have to pass; were they refused, nginx would say so.
+        let filled = head
+            .begin(self.status, reason_phrase(self.status).as_bytes())
+            .and_then(|()| {
+                head.header(b"Content-Type", content_type.as_bytes())?;
+                head.header(b"Cache-Control", b"no-cache, no-store, must-revalidate")?;
+                head.header(b"Content-Length", length.to_string().as_bytes())
+            });
+        debug_assert!(filled.is_ok());
+    }
+}
+
+fn discreet(failure: &SpawnFailure) -> String {
+    format!(
+        "{}<p>Error ID: <code>{}</code></p>\n",
+        paragraph(
+            "Something went wrong while this website was started. If you are its administrator, look for this error \
+             ID in the log of flying-passenger."
+        ),
+        failure.id
+    )
+}
+
+fn details(failure: &SpawnFailure) -> String {
+    let mut html = paragraph(&failure.summary);
+    html.push_str(&format!(
+        "<p>App: <code>{}</code><br>Environment: <code>{}</code><br>Error ID: <code>{}</code></p>\n",
+        escape(&failure.app),
+        escape(&failure.app_env),
+        failure.id
+    ));
+    if let Some((pid, Some(how))) = &failure.process {
+        html.push_str(&paragraph(&format!("Process {pid} {how}.")));
+    }
+    html.push_str(&section("Details", &failure.details));
+    html.push_str(&section("Output of the application", &failure.output));
+    html
+}
+
+fn section(title: &str, text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("<h2>{title}</h2><pre>{}</pre>\n", escape(text))
+    }
+}
+
+fn paragraph(text: &str) -> String {
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("<p>{}</p>\n", escape(text))
+    }
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    fn failure(friendly: bool) -> Refused {
+        Refused::SpawnFailed(Rc::new(SpawnFailure {
+            id: "0badcafe".into(),
+            app: "/srv/app (development)".into(),
+            app_env: "development".into(),
+            summary: "cannot load <config.ru>".into(),
+            details: "secret backtrace".into(),
+            output: "secret output".into(),
+            process: Some((7, Some("exited with status 1".into()))),
+            status: 500,
+            friendly,
+        }))
+    }
+
+    fn html(refused: &Refused) -> String {
+        String::from_utf8(Page::refused(refused, 503).body(false).1).unwrap()
+    }
+
+    #[test]
+    fn in_production_a_visitor_learns_the_error_id_and_nothing_else() {
+        let page = html(&failure(false));
+        assert!(page.contains("0badcafe"));
+        assert!(!page.contains("secret") && !page.contains("/srv/app") && !page.contains("config.ru"));
+    }
+
+    #[test]
+    fn in_development_the_page_tells_what_failed() {
+        let page = html(&failure(true));
+        for part in [
+            "0badcafe",
+            "secret backtrace",
+            "secret output",
+            "cannot load &lt;config.ru&gt;",
+            "status 1",
+        ] {
+            assert!(page.contains(part), "{part} is missing");
+        }
+    }
+
+    #[test]
+    fn a_client_that_speaks_json_gets_json() {
+        let (content_type, body) = Page::refused(&Refused::QueueFull, 503).body(true);
+        assert_eq!(content_type, "application/json");
+        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(value["error"]["status"], 503);
+    }
+}

@@ -1,0 +1,235 @@
+//! One answer from app to nginx: read, decode, frame, write, until it is complete.
+//!
+//! What one read brings is written before the next read, so a slow client slows the app and costs one buffer.
+
+use std::fmt;
+use std::io;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::super::app::http;
+use super::super::app::reply::{Event, Head, Mode, ReplyError};
+use super::super::app::session;
+use super::super::input::{Input, LARGE, SMALL};
+use super::Writer;
+
+/// Decodes either protocol; a hijacked session goes on as HTTP.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    Session(session::Decoder),
+    Http(http::Decoder),
+}
+
+/// Why an answer ended early.
+#[derive(Debug)]
+pub(crate) enum RelayError {
+    /// The app's fault.
+    App(ReplyError),
+    /// Reading from the app failed.
+    AppRead(io::Error),
+    /// nginx does not take it: the client has gone.
+    Nginx(io::Error),
+}
+
+impl fmt::Display for RelayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(err) => err.fmt(f),
+            Self::AppRead(err) => write!(f, "its answer cannot be read: {err}"),
+            Self::Nginx(err) => write!(f, "nginx does not take the answer: {err}"),
+        }
+    }
+}
+
+impl From<ReplyError> for RelayError {
+    fn from(err: ReplyError) -> Self {
+        Self::App(err)
+    }
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Complete {
+    /// It is complete.
+    Answer,
+    /// Its head switched protocols: the connection is a tunnel from here on.
+    Tunnel,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) decoder: Decoder,
+    /// Anything of a final answer was given to nginx.
+    pub(crate) begun: bool,
+    /// The app has sent anything at all.
+    pub(crate) heard: bool,
+    to_head_request: bool,
+    upgrade: bool,
+    pid: u32,
+}
+
+impl Decoder {
+    pub(crate) fn is_reusable(&self) -> bool {
+        match self {
+            Self::Session(decoder) => decoder.is_reusable(),
+            Self::Http(decoder) => decoder.is_reusable(),
+        }
+    }
+
+    fn next<'b>(&mut self, bytes: &'b [u8], head: &mut Head) -> Result<(usize, Event<'b>), ReplyError> {
+        match self {
+            Self::Session(decoder) => decoder.next(bytes, head),
+            Self::Http(decoder) => decoder.next(bytes, head),
+        }
+    }
+
+    fn at_eof(&mut self) -> Result<(), ReplyError> {
+        match self {
+            Self::Session(decoder) => decoder.at_eof(),
+            Self::Http(decoder) => decoder.at_eof(),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        match self {
+            Self::Session(decoder) => decoder.is_done(),
+            Self::Http(decoder) => decoder.is_done(),
+        }
+    }
+
+    /// The app took the connection: what follows is an HTTP answer, which no other request may come after.
+    fn follow_hijack(&mut self, to_head_request: bool) -> bool {
+        let hijacked = matches!(self, Self::Session(decoder) if decoder.is_hijacked());
+        if hijacked {
+            *self = Self::Http(http::Decoder::after_hijack(to_head_request));
+        }
+        hijacked
+    }
+}
+
+impl Relay {
+    pub(crate) fn new(speaks_session: bool, to_head_request: bool, upgrade: bool, pid: u32) -> Self {
+        let decoder = if speaks_session {
+            Decoder::Session(session::Decoder::new(to_head_request))
+        } else {
+            Decoder::Http(http::Decoder::new(to_head_request, upgrade))
+        };
+        Self {
+            decoder,
+            begun: false,
+            heard: false,
+            to_head_request,
+            upgrade,
+            pid,
+        }
+    }
+
+    /// Passes the answer on until it is complete.
+    pub(crate) async fn run(
+        &mut self,
+        app: &mut (impl AsyncRead + Unpin),
+        input: &mut Input,
+        nginx: &mut (impl AsyncWrite + Unpin),
+        writer: &mut Writer,
+        head: &mut Head,
+    ) -> Result<Complete, RelayError> {
+        let mut room = SMALL;
+        loop {
+            let came = input.fill(app, room).await.map_err(RelayError::AppRead)?;
+            // A read that fills its room has more behind it: a large body is worth a large buffer.
+            room = if came == room { LARGE } else { room };
+            self.heard |= came > 0;
+            let complete = if came == 0 {
+                self.decoder.at_eof()?;
+                self.end_by_eof(nginx, writer).await?
+            } else {
+                self.take(input, nginx, writer, head).await?
+            };
+            writer.flush(nginx).await.map_err(RelayError::Nginx)?;
+            if let Some(complete) = complete {
+                return Ok(complete);
+            }
+        }
+    }
+
+    /// Moves everything that `input` holds to the writer.
+    async fn take(
+        &mut self,
+        input: &mut Input,
+        nginx: &mut (impl AsyncWrite + Unpin),
+        writer: &mut Writer,
+        head: &mut Head,
+    ) -> Result<Option<Complete>, RelayError> {
+        loop {
+            let (used, event) = self.decoder.next(input.unread(), head)?;
+            let complete = match event {
+                Event::More if self.decoder.follow_hijack(self.to_head_request) => None,
+                Event::More => {
+                    input.consume(used);
+                    return Ok(None);
+                }
+                Event::Interim => {
+                    self.interim(writer, head)?;
+                    None
+                }
+                Event::Head(mode) => self.head(mode, writer, head)?,
+                Event::Data(data) => self.data(data, nginx, writer).await?,
+                Event::End => {
+                    writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
+                    Some(Complete::Answer)
+                }
+            };
+            input.consume(used);
+            if complete.is_some() {
+                return Ok(complete);
+            }
+        }
+    }
+
+    /// Only 103 means anything to a client here: 100 was answered by nginx, the others have no use.
+    fn interim(&self, writer: &mut Writer, head: &Head) -> Result<(), ReplyError> {
+        if head.status == 103 {
+            writer.interim(head, self.pid)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn head(&mut self, mode: Mode, writer: &mut Writer, head: &Head) -> Result<Option<Complete>, RelayError> {
+        if mode == Mode::Tunnel && !self.upgrade {
+            let why = "it switches protocols although nobody asked for it";
+            return Err(ReplyError::BadHead(why.into()).into());
+        }
+        let complete = match mode {
+            Mode::Tunnel => Some(Complete::Tunnel),
+            Mode::Framed => self.decoder.is_done().then_some(Complete::Answer),
+        };
+        let end = complete == Some(Complete::Answer);
+        writer.head(head, head.body_length(self.to_head_request), end, self.pid)?;
+        self.begun = true;
+        Ok(complete)
+    }
+
+    async fn data(
+        &mut self,
+        data: &[u8],
+        nginx: &mut (impl AsyncWrite + Unpin),
+        writer: &mut Writer,
+    ) -> Result<Option<Complete>, RelayError> {
+        let end = self.decoder.is_done();
+        if end || !data.is_empty() {
+            writer.body(data, end, nginx).await.map_err(RelayError::Nginx)?;
+        }
+        Ok(end.then_some(Complete::Answer))
+    }
+
+    async fn end_by_eof(
+        &mut self,
+        nginx: &mut (impl AsyncWrite + Unpin),
+        writer: &mut Writer,
+    ) -> Result<Option<Complete>, RelayError> {
+        writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
+        Ok(Some(Complete::Answer))
+    }
+}

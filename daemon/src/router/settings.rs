@@ -1,0 +1,225 @@
+//! An application's settings as the router uses them: named values of a settings block in, typed fields out.
+//!
+//! Written once for each distinct block. A name this release does not know comes from a newer module: it is
+//! returned, so that it can be logged, and the rest works.
+
+use std::time::Duration;
+
+use protocol::request::AppKind;
+use protocol::settings::{Settings, Value};
+
+use super::pool::{Concurrency, GroupOptions};
+
+/// Typed settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AppSettings {
+    pub(crate) app_env: String,
+    pub(crate) startup_file: Option<String>,
+    pub(crate) ruby: String,
+    pub(crate) python: String,
+    pub(crate) nodejs: String,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) user: Option<String>,
+    pub(crate) user_group: Option<String>,
+    pub(crate) restart_dir: String,
+    pub(crate) start_timeout: Duration,
+    pub(crate) friendly_error_pages: bool,
+    pub(crate) queue_full_status: u16,
+    pub(crate) spawn_failed_status: u16,
+    /// `None` for what the kind of app can do by itself.
+    pub(crate) concurrency: Option<Concurrency>,
+    pub(crate) pool: GroupOptions,
+}
+
+impl Default for AppSettings {
+    /// Defaults of the directives, for what the module does not send.
+    fn default() -> Self {
+        Self {
+            app_env: "production".into(),
+            startup_file: None,
+            ruby: String::new(),
+            python: String::new(),
+            nodejs: String::new(),
+            env: Vec::new(),
+            user: None,
+            user_group: None,
+            restart_dir: "tmp".into(),
+            start_timeout: Duration::from_secs(90),
+            friendly_error_pages: false,
+            queue_full_status: 503,
+            spawn_failed_status: 500,
+            concurrency: None,
+            pool: GroupOptions {
+                min_instances: 1,
+                max_instances: 0,
+                max_queue: 100,
+                max_requests: 0,
+            },
+        }
+    }
+}
+
+impl AppSettings {
+    /// Reads a block; also returns the names that have no effect here.
+    pub(crate) fn from_block(block: &Settings) -> (Self, Vec<String>) {
+        let mut settings = Self::default();
+        let mut friendly = None;
+        let mut unknown = Vec::new();
+        for (name, value) in block.iter() {
+            if name == "friendly_error_pages" {
+                friendly = Some(value == &Value::Flag(true));
+            } else if settings.set(name, value).is_none() {
+                unknown.push(name.to_owned());
+            }
+        }
+        settings.friendly_error_pages = friendly.unwrap_or(settings.app_env == "development");
+        (settings, unknown)
+    }
+
+    /// The interpreter for this kind of app; empty for the default one.
+    pub(crate) fn interpreter(&self, kind: AppKind) -> &str {
+        match kind {
+            AppKind::Ruby => &self.ruby,
+            AppKind::Python => &self.python,
+            AppKind::Node | AppKind::Meteor => &self.nodejs,
+            AppKind::Generic => "",
+        }
+    }
+
+    /// The startup file for this kind of app.
+    pub(crate) fn startup_file(&self, kind: AppKind) -> &str {
+        let default = match kind {
+            AppKind::Ruby => "config.ru",
+            AppKind::Python => "passenger_wsgi.py",
+            AppKind::Node => "app.js",
+            AppKind::Meteor => ".meteor",
+            AppKind::Generic => return "",
+        };
+        self.startup_file.as_deref().unwrap_or(default)
+    }
+
+    /// How many requests a process takes at a time.
+    pub(crate) fn concurrency(&self, kind: AppKind) -> Concurrency {
+        self.concurrency.unwrap_or(match kind {
+            AppKind::Ruby | AppKind::Python => Concurrency::At(1),
+            AppKind::Node | AppKind::Meteor | AppKind::Generic => Concurrency::Unlimited,
+        })
+    }
+
+    /// `None` when the name is unknown or the value is not of its type.
+    fn set(&mut self, name: &str, value: &Value) -> Option<()> {
+        match name {
+            "app_env" => self.app_env = text(value)?,
+            "startup_file" => self.startup_file = Some(text(value)?),
+            "ruby" => self.ruby = text(value)?,
+            "python" => self.python = text(value)?,
+            "nodejs" => self.nodejs = text(value)?,
+            "env_var" => self.env = map(value)?,
+            "user" => self.user = Some(text(value)?),
+            "group" => self.user_group = Some(text(value)?),
+            "restart_dir" => self.restart_dir = text(value)?,
+            "start_timeout" => self.start_timeout = Duration::from_secs(number(value)?),
+            "request_queue_overflow_status_code" => self.queue_full_status = status(value)?,
+            "spawn_exception_status_code" => self.spawn_failed_status = status(value)?,
+            "force_max_concurrent_requests_per_process" => self.concurrency = concurrency(value)?,
+            "min_instances" => self.pool.min_instances = number(value)?,
+            "max_instances" => self.pool.max_instances = number(value)?,
+            "max_request_queue_size" => self.pool.max_queue = number(value)?,
+            "max_requests" => self.pool.max_requests = number(value)?,
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn map(value: &Value) -> Option<Vec<(String, String)>> {
+    match value {
+        Value::Map(pairs) => Some(pairs.clone()),
+        _ => None,
+    }
+}
+
+fn number<T: TryFrom<i64>>(value: &Value) -> Option<T> {
+    match value {
+        Value::Number(number) => T::try_from(*number).ok(),
+        _ => None,
+    }
+}
+
+/// A status code that can be sent; another number is as good as unset.
+fn status(value: &Value) -> Option<u16> {
+    number(value).filter(|code| (200..=599).contains(code))
+}
+
+/// -1 leaves it to the kind of app, 0 is any number.
+fn concurrency(value: &Value) -> Option<Option<Concurrency>> {
+    match value {
+        Value::Number(-1) => Some(None),
+        Value::Number(0) => Some(Some(Concurrency::Unlimited)),
+        _ => Some(Some(Concurrency::At(number(value)?))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(entries: &[(&str, Value)]) -> (AppSettings, Vec<String>) {
+        let mut block = Settings::new();
+        for (name, value) in entries {
+            block.set(name, value.clone());
+        }
+        AppSettings::from_block(&block)
+    }
+
+    #[test]
+    fn an_empty_block_gives_the_directives_defaults() {
+        let (settings, unknown) = read(&[]);
+        assert_eq!(settings, AppSettings::default());
+        assert!(unknown.is_empty());
+    }
+
+    #[test]
+    fn names_of_a_newer_module_are_told_and_the_rest_works() {
+        let (settings, unknown) = read(&[
+            ("warp_factor", Value::Number(9)),
+            ("min_instances", Value::Number(3)),
+        ]);
+        assert_eq!(unknown, ["warp_factor"]);
+        assert_eq!(settings.pool.min_instances, 3);
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_told_too() {
+        let (settings, unknown) = read(&[("min_instances", Value::Text("three".into()))]);
+        assert_eq!(unknown, ["min_instances"]);
+        assert_eq!(settings.pool.min_instances, 1);
+    }
+
+    #[test]
+    fn friendly_error_pages_follow_the_environment_unless_set() {
+        let development = ("app_env", Value::Text("development".into()));
+        assert!(read(std::slice::from_ref(&development)).0.friendly_error_pages);
+        assert!(!read(&[]).0.friendly_error_pages);
+        let off = ("friendly_error_pages", Value::Flag(false));
+        assert!(!read(&[development, off]).0.friendly_error_pages);
+    }
+
+    #[test]
+    fn forced_concurrency_knows_minus_one_and_zero() {
+        let forced = |n| {
+            let (settings, _) = read(&[("force_max_concurrent_requests_per_process", Value::Number(n))]);
+            settings.concurrency(AppKind::Ruby)
+        };
+        assert_eq!(forced(-1), Concurrency::At(1));
+        assert_eq!(forced(0), Concurrency::Unlimited);
+        assert_eq!(forced(5), Concurrency::At(5));
+    }
+}

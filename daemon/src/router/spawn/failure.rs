@@ -1,0 +1,69 @@
+//! What is told about a process that did not start: to the log in full, to the visitor as much as is proper.
+
+use std::hash::{BuildHasher, RandomState};
+
+use tracing::error;
+
+use super::super::route::Route;
+
+/// A start that failed.
+#[derive(Debug, Clone)]
+pub(crate) struct SpawnFailure {
+    /// Names this failure in log and error page: eight hexadecimal digits.
+    pub(crate) id: String,
+    /// The group's name.
+    pub(crate) app: String,
+    pub(crate) app_env: String,
+    /// What failed, in a sentence.
+    pub(crate) summary: String,
+    /// The app's own account: a backtrace, as a rule.
+    pub(crate) details: String,
+    /// What the process wrote to its output before it ended.
+    pub(crate) output: String,
+    /// Its process ID, when there was a process, and how it ended.
+    pub(crate) process: Option<(i32, Option<String>)>,
+    /// `passenger_spawn_exception_status_code`.
+    pub(crate) status: u16,
+    /// Whether visitors may see the details.
+    pub(crate) friendly: bool,
+}
+
+impl SpawnFailure {
+    pub(super) fn new(route: &Route, summary: &str, details: &str, output: &str) -> Self {
+        Self {
+            id: format!("{:08x}", RandomState::new().hash_one(&route.name) as u32),
+            app: route.name.clone(),
+            app_env: route.settings.app_env.clone(),
+            summary: summary.to_owned(),
+            details: details.to_owned(),
+            output: output.to_owned(),
+            process: None,
+            status: route.settings.spawn_failed_status,
+            friendly: route.settings.friendly_error_pages,
+        }
+    }
+
+    pub(super) fn of_process(mut self, pid: i32, how: Option<String>) -> Self {
+        self.process = Some((pid, how));
+        self
+    }
+
+    /// The whole story, in one message.
+    pub(super) fn log(&self) {
+        let mut story = format!(
+            "app {}: could not be started: {} [error ID {}]",
+            self.app, self.summary, self.id
+        );
+        if let Some((pid, how)) = &self.process {
+            let how = how.as_deref().unwrap_or("was killed");
+            story.push_str(&format!("\nprocess {pid} {how}"));
+        }
+        if !self.details.is_empty() {
+            story.push_str(&format!("\ndetails:\n{}", self.details.trim_end()));
+        }
+        if !self.output.is_empty() {
+            story.push_str(&format!("\nits output:\n{}", self.output.trim_end()));
+        }
+        error!("{story}");
+    }
+}

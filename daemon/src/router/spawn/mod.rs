@@ -1,0 +1,296 @@
+//! Processes brought up and taken down: the pool's wishes in, orders to the supervisor out, and what becomes of them
+//! back to the pool.
+//!
+//! Each process is in exactly one [`Life`] from its order to its end, and leaves the table with the supervisor's word
+//! that it has ended. What a visitor wrote is not known here.
+
+mod failure;
+mod output;
+mod readiness;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use tracing::{error, info, warn};
+
+pub(crate) use failure::SpawnFailure;
+
+use self::output::Output;
+use self::readiness::{Ended, Outcome};
+use super::dispatch::Dispatcher;
+use super::pool::Slot;
+use super::route::{Memo, Route, Routes};
+use super::supervisor::Supervisor;
+use super::worker::Worker;
+use crate::link::{Order, ProcessId, ProcessRecord, StopHow, Ticket};
+
+/// What the pool needs from whoever starts processes.
+pub(crate) trait Launch: std::fmt::Debug {
+    /// Start a process; `Dispatcher::ready` or `Dispatcher::failed` follows.
+    fn launch(&self, slot: Slot, route: Rc<Route>);
+    /// End a process that serves no request; `Dispatcher::exited` follows.
+    fn stop(&self, worker: &Worker);
+    /// End a process that is still starting; `Dispatcher::exited` follows.
+    fn abandon(&self, slot: Slot);
+}
+
+/// Where a process is in its life, as the supervisor's messages tell it.
+#[derive(Debug)]
+enum Life {
+    /// The order is under way.
+    Ordered { route: Rc<Route>, wanted: bool },
+    /// The process runs and has not said that it is ready.
+    Starting { process: ProcessId, ended: Rc<Ended> },
+    /// It serves.
+    Serving {
+        process: ProcessId,
+        name: String,
+        pid: i32,
+    },
+    /// It was told to end.
+    Leaving { process: ProcessId },
+}
+
+/// Starts and ends processes through the supervisor.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    me: Weak<Self>,
+    supervisor: Rc<Supervisor>,
+    dispatcher: Rc<Dispatcher>,
+    routes: Rc<Routes>,
+    /// How long a process that was told to end may take.
+    stop_limit: Duration,
+    lives: RefCell<HashMap<Slot, Life>>,
+    ordered: RefCell<HashMap<Ticket, Slot>>,
+    slots: RefCell<HashMap<ProcessId, Slot>>,
+}
+
+impl Spawner {
+    pub(crate) fn new(
+        supervisor: Rc<Supervisor>,
+        dispatcher: Rc<Dispatcher>,
+        routes: Rc<Routes>,
+        stop_limit: Duration,
+    ) -> Rc<Self> {
+        let spawner = Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            supervisor,
+            dispatcher: dispatcher.clone(),
+            routes,
+            stop_limit,
+            lives: RefCell::default(),
+            ordered: RefCell::default(),
+            slots: RefCell::default(),
+        });
+        dispatcher.set_launch(spawner.clone());
+        spawner
+    }
+
+    /// The supervisor has started the process of an order; its output and report pipes come with it.
+    pub(crate) fn started(&self, ticket: Ticket, record: ProcessRecord, descriptors: Vec<OwnedFd>) {
+        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
+            return;
+        };
+        let process = record.process;
+        self.slots.borrow_mut().insert(process, slot);
+        let life = self.lives.borrow_mut().remove(&slot);
+        let Some(Life::Ordered { route, wanted: true }) = life else {
+            self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+            self.order(&Order::Stop(process, StopHow::Kill));
+            return;
+        };
+        let mut descriptors = descriptors.into_iter();
+        let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
+            error!("the supervisor started {} without its pipes", route.name);
+            return;
+        };
+        let ended = Rc::new(Ended::default());
+        self.lives.borrow_mut().insert(
+            slot,
+            Life::Starting {
+                process,
+                ended: ended.clone(),
+            },
+        );
+        let output = Output::follow(output, record.pid);
+        if let Some(me) = self.me.upgrade() {
+            tokio::task::spawn_local(
+                async move { me.bring_up(slot, record, route, output, report, ended).await },
+            );
+        }
+    }
+
+    /// The supervisor could not carry out an order.
+    pub(crate) fn not_started(&self, ticket: Ticket, reason: &str) {
+        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
+            return;
+        };
+        match self.lives.borrow_mut().remove(&slot) {
+            Some(Life::Ordered { route, wanted: true }) => {
+                let failure = SpawnFailure::new(&route, reason, "", "");
+                self.report(slot, failure);
+            }
+            _ => self.dispatcher.exited(slot),
+        }
+    }
+
+    /// A process has ended.
+    pub(crate) fn exited(&self, process: ProcessId, how: &str) {
+        let Some(slot) = self.slots.borrow_mut().remove(&process) else {
+            return;
+        };
+        let life = self.lives.borrow_mut().remove(&slot);
+        match life {
+            // Whoever waits for its readiness tells the pool.
+            Some(Life::Starting { ended, .. }) => ended.tell(how),
+            Some(Life::Serving { name, pid, .. }) => {
+                warn!("app {name}: process {pid} {how}");
+                self.dispatcher.exited(slot);
+            }
+            Some(Life::Leaving { .. } | Life::Ordered { .. }) | None => self.dispatcher.exited(slot),
+        }
+    }
+
+    /// Takes over a process that an earlier router brought up.
+    pub(crate) fn adopt(&self, record: ProcessRecord, output: Option<OwnedFd>) {
+        let (process, pid) = (record.process, record.pid);
+        let route =
+            Memo::decode(&record.memo).and_then(|memo| self.routes.recall(&memo, &self.dispatcher).ok());
+        let (Some(route), Some(output)) = (route, output) else {
+            error!("process {pid} of an earlier router cannot be taken over: it is ended");
+            self.order(&Order::Stop(process, StopHow::Kill));
+            return;
+        };
+        drop(Output::follow(output, pid));
+        info!("app {}: took over process {pid}", route.name);
+        let concurrency = route.settings.concurrency(route.kind);
+        self.dispatcher.adopt(route.group, concurrency, |slot| {
+            self.slots.borrow_mut().insert(process, slot);
+            let life = Life::Serving {
+                process,
+                name: route.name.clone(),
+                pid,
+            };
+            self.lives.borrow_mut().insert(slot, life);
+            Worker::new(slot, record, route.clone())
+        });
+    }
+
+    async fn bring_up(
+        self: Rc<Self>,
+        slot: Slot,
+        record: ProcessRecord,
+        route: Rc<Route>,
+        output: Output,
+        report: OwnedFd,
+        ended: Rc<Ended>,
+    ) {
+        let (process, pid) = (record.process, record.pid);
+        let outcome = readiness::await_ready(&record, &route, report, &ended).await;
+        if let Outcome::Ready = outcome {
+            output.forget();
+            self.serve(slot, record, route);
+            return;
+        }
+        if !ended.is_told() {
+            self.order(&Order::Stop(process, StopHow::Kill));
+            self.make_leaving(slot, process);
+        }
+        if let Outcome::Failed { summary, details } = outcome {
+            output.settle().await;
+            let failure =
+                SpawnFailure::new(&route, &summary, &details, &output.text()).of_process(pid, ended.how());
+            self.report(slot, failure);
+        } else {
+            self.dispatcher.exited(slot);
+        }
+    }
+
+    fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>) {
+        info!("app {}: process {} is ready", route.name, record.pid);
+        let life = Life::Serving {
+            process: record.process,
+            name: route.name.clone(),
+            pid: record.pid,
+        };
+        self.lives.borrow_mut().insert(slot, life);
+        self.order(&Order::MarkReady(record.process));
+        let concurrency = route.settings.concurrency(route.kind);
+        self.dispatcher
+            .ready(Rc::new(Worker::new(slot, record, route)), concurrency);
+    }
+
+    /// The pool forgets the slot now; its process, if it still runs, leaves on its own account.
+    fn report(&self, slot: Slot, failure: SpawnFailure) {
+        failure.log();
+        self.dispatcher.failed(slot, Rc::new(failure));
+    }
+
+    fn make_leaving(&self, slot: Slot, process: ProcessId) {
+        self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+    }
+
+    fn order(&self, order: &Order) {
+        if let Err(err) = self.supervisor.order(order) {
+            error!("an order cannot be sent to the supervisor: {err}");
+        }
+    }
+
+    /// Kills a process that does not end by itself in time.
+    fn kill_when_overdue(&self, slot: Slot, process: ProcessId, name: String, pid: i32) {
+        let Some(me) = self.me.upgrade() else { return };
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(me.stop_limit).await;
+            let still =
+                matches!(me.lives.borrow().get(&slot), Some(Life::Leaving { process: p }) if *p == process);
+            if still {
+                warn!(
+                    "app {name}: process {pid} did not end within {} s: killed",
+                    me.stop_limit.as_secs()
+                );
+                me.order(&Order::Stop(process, StopHow::Kill));
+            }
+        });
+    }
+}
+
+impl Launch for Spawner {
+    fn launch(&self, slot: Slot, route: Rc<Route>) {
+        let ticket = self.supervisor.ticket();
+        let spec = Box::new(route.spawn_spec());
+        info!("app {}: starting a process", route.name);
+        self.ordered.borrow_mut().insert(ticket, slot);
+        self.lives
+            .borrow_mut()
+            .insert(slot, Life::Ordered { route, wanted: true });
+        if let Err(err) = self.supervisor.order(&Order::Spawn { ticket, spec }) {
+            self.not_started(
+                ticket,
+                &format!("its settings cannot be handed to the supervisor: {err}"),
+            );
+        }
+    }
+
+    fn stop(&self, worker: &Worker) {
+        let (process, pid) = (worker.record.process, worker.record.pid);
+        self.make_leaving(worker.slot, process);
+        self.order(&Order::Stop(process, StopHow::Gracefully));
+        self.kill_when_overdue(worker.slot, process, worker.route.name.clone(), pid);
+    }
+
+    fn abandon(&self, slot: Slot) {
+        let mut lives = self.lives.borrow_mut();
+        match lives.get_mut(&slot) {
+            Some(Life::Ordered { wanted, .. }) => *wanted = false,
+            Some(Life::Starting { process, ended }) => {
+                let process = *process;
+                ended.abandon();
+                self.order(&Order::Stop(process, StopHow::Kill));
+            }
+            _ => {}
+        }
+    }
+}

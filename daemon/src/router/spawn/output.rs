@@ -1,0 +1,109 @@
+//! What an app process writes to its stdout and stderr: each line to the log, the last of it kept while it starts.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::Notify;
+use tracing::{error, info};
+
+/// Longest line written to the log as one, in bytes.
+const MAX_LINE: usize = 8 * 1024;
+/// Most output kept for an error report, in bytes.
+const MAX_KEPT: usize = 32 * 1024;
+/// How long the output of a process that has ended may still take to arrive; a child of it may hold the pipe open.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// The output of one process.
+#[derive(Debug, Clone)]
+pub(super) struct Output(Rc<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    text: RefCell<Vec<u8>>,
+    forgotten: Cell<bool>,
+    ended: Cell<bool>,
+    at_end: Notify,
+}
+
+impl Output {
+    /// Writes everything that comes out of `pipe` to the log, until it ends.
+    pub(super) fn follow(pipe: OwnedFd, pid: i32) -> Self {
+        let kept = Rc::new(Kept::default());
+        match pipe::Receiver::from_owned_fd(pipe) {
+            Ok(pipe) => drop(tokio::task::spawn_local(log_lines(pipe, pid, kept.clone()))),
+            Err(err) => error!("the output of process {pid} cannot be read: {err}"),
+        }
+        Self(kept)
+    }
+
+    /// The process is ready: nothing needs to be kept for a report.
+    pub(super) fn forget(&self) {
+        self.0.forgotten.set(true);
+        *self.0.text.borrow_mut() = Vec::new();
+    }
+
+    /// Waits until the output of an ended process has arrived.
+    pub(super) async fn settle(&self) {
+        if !self.0.ended.get() {
+            // Not arriving in time is no failure: the report then holds what there is.
+            drop(tokio::time::timeout(SETTLE, self.0.at_end.notified()).await);
+        }
+    }
+
+    /// What was kept.
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.text.borrow()).into_owned()
+    }
+}
+
+async fn log_lines(mut pipe: pipe::Receiver, pid: i32, kept: Rc<Kept>) {
+    let mut line = Vec::new();
+    loop {
+        match pipe.read_buf(&mut line).await {
+            Ok(0) | Err(_) => break,
+            Ok(came) => kept.add(&line[line.len() - came..]),
+        }
+        log_whole_lines(&mut line, pid);
+        if line.is_empty() && line.capacity() > MAX_LINE {
+            line = Vec::new();
+        }
+    }
+    if !line.is_empty() {
+        log_line(&line, pid);
+    }
+    kept.ended.set(true);
+    kept.at_end.notify_waiters();
+}
+
+fn log_whole_lines(buffer: &mut Vec<u8>, pid: i32) {
+    let mut start = 0;
+    while let Some(end) = memchr::memchr(b'\n', &buffer[start..]) {
+        log_line(&buffer[start..start + end], pid);
+        start += end + 1;
+    }
+    buffer.drain(..start);
+    if buffer.len() >= MAX_LINE {
+        log_line(buffer, pid);
+        buffer.clear();
+    }
+}
+
+fn log_line(line: &[u8], pid: i32) {
+    info!(target: "app", "App {pid} output: {}", String::from_utf8_lossy(line).trim_end_matches('\r'));
+}
+
+impl Kept {
+    fn add(&self, bytes: &[u8]) {
+        if self.forgotten.get() {
+            return;
+        }
+        let mut text = self.text.borrow_mut();
+        text.extend_from_slice(bytes);
+        let excess = text.len().saturating_sub(MAX_KEPT);
+        text.drain(..excess);
+    }
+}

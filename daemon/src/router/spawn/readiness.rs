@@ -1,0 +1,185 @@
+//! When is a process ready? It says so itself, or its port answers; or it fails, ends, or takes too long.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use protocol::request::AppKind;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::Notify;
+
+use super::super::app::stream::AppStream;
+use super::super::route::Route;
+use crate::link::ProcessRecord;
+
+/// Most that a process may report, in bytes.
+const MAX_REPORT: usize = 128 * 1024;
+/// Pauses between two knocks at the port of a generic app: nobody tells when another process begins to listen.
+const FIRST_KNOCK: Duration = Duration::from_millis(5);
+const SLOWEST_KNOCK: Duration = Duration::from_millis(100);
+
+/// What became of a start.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Ready,
+    Failed {
+        summary: String,
+        details: String,
+    },
+    /// Nobody wants the process any more.
+    Abandoned,
+}
+
+/// The end of a process, told to whoever waits for its readiness.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    how: RefCell<Option<String>>,
+    abandoned: Cell<bool>,
+    told: Notify,
+}
+
+impl Ended {
+    pub(super) fn tell(&self, how: &str) {
+        *self.how.borrow_mut() = Some(how.to_owned());
+        self.told.notify_one();
+    }
+
+    pub(super) fn abandon(&self) {
+        self.abandoned.set(true);
+        self.told.notify_one();
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        self.how.borrow().is_some()
+    }
+
+    pub(super) fn how(&self) -> Option<String> {
+        self.how.borrow().clone()
+    }
+
+    async fn wait(&self) {
+        while !self.is_told() && !self.abandoned.get() {
+            self.told.notified().await;
+        }
+    }
+}
+
+/// Waits for a process to become ready, for as long as `passenger_start_timeout` allows.
+pub(super) async fn await_ready(
+    record: &ProcessRecord,
+    route: &Route,
+    report: OwnedFd,
+    ended: &Ended,
+) -> Outcome {
+    let limit = route.settings.start_timeout;
+    let told = tokio::select! {
+        outcome = told_ready(record, route, report) => Some(outcome),
+        () = ended.wait() => None,
+        () = tokio::time::sleep(limit) => return timed_out(limit),
+    };
+    match told {
+        _ if ended.abandoned.get() => Outcome::Abandoned,
+        Some(Outcome::Failed { summary, details }) => {
+            // The report ends a moment before the process does; its end belongs into the log.
+            drop(tokio::time::timeout(Duration::from_secs(2), ended.wait()).await);
+            Outcome::Failed {
+                summary: name_cause(summary, ended.how()),
+                details,
+            }
+        }
+        Some(outcome) => outcome,
+        None => failed(&before_ready(&ended.how().unwrap_or_default())),
+    }
+}
+
+async fn told_ready(record: &ProcessRecord, route: &Route, report: OwnedFd) -> Outcome {
+    let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
+        return failed("its report pipe cannot be read");
+    };
+    let mut text = Vec::new();
+    loop {
+        let came = pipe.read_buf(&mut text).await.unwrap_or(0);
+        if text.starts_with(b"ready\n") {
+            return Outcome::Ready;
+        }
+        if came == 0 || text.len() > MAX_REPORT {
+            break;
+        }
+    }
+    match read_error(&text) {
+        Some(outcome) => outcome,
+        // Nothing but the end of the pipe: a generic app's command has begun to run.
+        None if route.kind == AppKind::Generic => port_answers(record).await,
+        // A process that ended says how; one that closed the pipe and runs on has no excuse.
+        None => failed(""),
+    }
+}
+
+/// `error SUMMARY`, then details.
+fn read_error(text: &[u8]) -> Option<Outcome> {
+    let text = String::from_utf8_lossy(text);
+    let error = text.strip_prefix("error ")?;
+    let (summary, details) = error.split_once('\n').unwrap_or((error, ""));
+    Some(Outcome::Failed {
+        summary: summary.to_owned(),
+        details: details.to_owned(),
+    })
+}
+
+async fn port_answers(record: &ProcessRecord) -> Outcome {
+    let mut pause = FIRST_KNOCK;
+    loop {
+        if AppStream::connect(&record.address).await.is_ok() {
+            return Outcome::Ready;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(SLOWEST_KNOCK);
+    }
+}
+
+fn timed_out(limit: Duration) -> Outcome {
+    failed(&format!(
+        "it was not ready within {} s (passenger_start_timeout)",
+        limit.as_secs()
+    ))
+}
+
+/// The process's own words, or how it ended when it had none.
+fn name_cause(summary: String, how: Option<String>) -> String {
+    match how {
+        _ if !summary.is_empty() => summary,
+        Some(how) => before_ready(&how),
+        None => "it did not say whether it is ready".into(),
+    }
+}
+
+fn before_ready(how: &str) -> String {
+    format!("its process {how} before it was ready")
+}
+
+fn failed(summary: &str) -> Outcome {
+    Outcome::Failed {
+        summary: summary.to_owned(),
+        details: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_a_summary_and_details() {
+        let Some(Outcome::Failed { summary, details }) = read_error(b"error no such file\nline 1\nline 2\n")
+        else {
+            panic!("this is an error report");
+        };
+        assert_eq!(
+            (summary.as_str(), details.as_str()),
+            ("no such file", "line 1\nline 2\n")
+        );
+        assert!(read_error(b"").is_none());
+        assert!(read_error(b"rea").is_none());
+    }
+}

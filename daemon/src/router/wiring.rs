@@ -1,0 +1,169 @@
+//! The router's parts joined: who knows whom, and what runs beside what.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use super::dispatch::Dispatcher;
+use super::pool::Limits;
+use super::restart::Restarts;
+use super::route::Routes;
+use super::spawn::Spawner;
+use super::supervisor::Supervisor;
+use super::{accept, admin};
+use crate::link::channel::Buffer;
+use crate::link::{Notice, Order, RouterConfig};
+
+/// How long a process that was told to end may take before it is killed, as with Passenger.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How long to wait for a sweep when nothing is due.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Router {
+    pub(crate) config: RouterConfig,
+    pub(crate) routes: Rc<Routes>,
+    pub(crate) dispatcher: Rc<Dispatcher>,
+    pub(crate) restarts: Restarts,
+    supervisor: Rc<Supervisor>,
+    spawner: Rc<Spawner>,
+    closing: Cell<bool>,
+    told_to_close: Notify,
+}
+
+/// Runs the router until the supervisor ends it.
+pub(crate) async fn run(link: OwnedFd) -> io::Result<()> {
+    let supervisor = Rc::new(Supervisor::new(link)?);
+    let mut buffer = Buffer::default();
+    let Some((Notice::Config(config), descriptors)) = supervisor.notice(&mut buffer).await else {
+        return Err(io::Error::other("the supervisor did not say how to work"));
+    };
+    let (nginx, tools) = listeners(descriptors)?;
+    let router = Router::new(config, supervisor);
+    tokio::task::spawn_local(accept::run(router.clone(), nginx));
+    tokio::task::spawn_local(admin::run(router.clone(), tools));
+    tokio::task::spawn_local(sweep(router.clone()));
+    let supervisor = router.supervisor.clone();
+    tokio::task::spawn_local(async move { supervisor.flush().await });
+    router.obey(buffer).await;
+    Ok(())
+}
+
+impl Router {
+    fn new(config: RouterConfig, supervisor: Rc<Supervisor>) -> Rc<Self> {
+        let idle_after = (config.pool_idle_time > 0).then(|| Duration::from_secs(config.pool_idle_time));
+        let dispatcher = Dispatcher::new(Limits {
+            max_processes: config.max_pool_size,
+            idle_after,
+        });
+        let routes = Rc::new(Routes::default());
+        let spawner = Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT);
+        let restarts = Restarts::new(supervisor.clone(), Duration::from_secs(config.stat_throttle_rate));
+        Rc::new(Self {
+            config,
+            routes,
+            dispatcher,
+            restarts,
+            supervisor,
+            spawner,
+            closing: Cell::new(false),
+            told_to_close: Notify::new(),
+        })
+    }
+
+    /// Resolves when the daemon is about to end.
+    pub(crate) async fn closing(&self) {
+        while !self.closing.get() {
+            self.told_to_close.notified().await;
+        }
+    }
+
+    /// Does what the supervisor says, until it is gone or everything is finished.
+    async fn obey(self: &Rc<Self>, mut buffer: Buffer) {
+        while let Some((notice, mut descriptors)) = self.supervisor.notice(&mut buffer).await {
+            match notice {
+                Notice::Config(_) => warn!("the supervisor said twice how to work"),
+                Notice::Adopt(record) => self.spawner.adopt(record, descriptors.pop()),
+                Notice::Started { ticket, record } => self.spawner.started(ticket, record, descriptors),
+                Notice::NotStarted { ticket, reason } => self.spawner.not_started(ticket, &reason),
+                Notice::Exited { process, how } => self.spawner.exited(process, &how),
+                Notice::RestartFiles { ticket, found } => self.restarts.found(ticket, found),
+                Notice::ShutDown => drop(tokio::task::spawn_local(self.clone().shut_down())),
+            }
+        }
+    }
+
+    /// Requests finish, then processes; what takes longer than the limit is left to the supervisor.
+    async fn shut_down(self: Rc<Self>) {
+        if self.closing.replace(true) {
+            return;
+        }
+        self.told_to_close.notify_waiters();
+        let limit = Duration::from_secs(self.config.shutdown_limit);
+        info!("shutting down: {} requests under way", self.dispatcher.requests());
+        let requests = self.until(|dispatcher| dispatcher.requests() == 0);
+        if tokio::time::timeout(limit, requests).await.is_err() {
+            warn!(
+                "{} requests did not finish within {} s",
+                self.dispatcher.requests(),
+                limit.as_secs()
+            );
+        }
+        self.dispatcher.close();
+        if tokio::time::timeout(limit, self.until(Dispatcher::is_empty))
+            .await
+            .is_err()
+        {
+            warn!("some processes did not end within {} s", limit.as_secs());
+        }
+        if self.supervisor.order(&Order::Finished).is_err() {
+            warn!("the supervisor cannot be told that everything is finished");
+        }
+    }
+
+    async fn until(&self, done: impl Fn(&Dispatcher) -> bool) {
+        loop {
+            let fewer = self.dispatcher.fewer.notified();
+            tokio::pin!(fewer);
+            fewer.as_mut().enable();
+            if done(&self.dispatcher) {
+                return;
+            }
+            fewer.await;
+        }
+    }
+}
+
+/// The sockets that the supervisor opened: for nginx, and for the tools.
+fn listeners(descriptors: Vec<OwnedFd>) -> io::Result<(UnixListener, UnixListener)> {
+    let mut listeners = descriptors.into_iter().map(|fd| {
+        let listener = std::os::unix::net::UnixListener::from(fd);
+        listener.set_nonblocking(true)?;
+        UnixListener::from_std(listener)
+    });
+    let missing = || io::Error::other("the supervisor did not pass both listening sockets");
+    let nginx = listeners.next().ok_or_else(missing)??;
+    let tools = listeners.next().ok_or_else(missing)??;
+    Ok((nginx, tools))
+}
+
+/// Ends idle processes when they are due.
+async fn sweep(router: Rc<Router>) {
+    loop {
+        let due = router.dispatcher.sweep();
+        let pause = due.map_or(LONG, |due| {
+            due.saturating_duration_since(std::time::Instant::now())
+        });
+        tokio::select! {
+            () = tokio::time::sleep(pause.max(Duration::from_millis(10))) => {}
+            () = router.dispatcher.sweep_sooner.notified() => {}
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A live app process as the router uses it: where it listens, and the connections to it that are idle.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+
+use protocol::request::AppKind;
+
+use super::app::session::GREETING;
+use super::app::stream::AppStream;
+use super::pool::Slot;
+use super::route::Route;
+use crate::link::ProcessRecord;
+
+/// Most idle connections kept to one process. Each costs a descriptor on both sides.
+const MAX_IDLE: usize = 512;
+
+/// A process that is ready, or was.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) slot: Slot,
+    pub(crate) record: ProcessRecord,
+    pub(crate) route: Rc<Route>,
+    idle: RefCell<Vec<AppStream>>,
+    /// It gets no further request; connections are not kept.
+    leaving: Cell<bool>,
+}
+
+impl Worker {
+    pub(crate) fn new(slot: Slot, record: ProcessRecord, route: Rc<Route>) -> Self {
+        Self {
+            slot,
+            record,
+            route,
+            idle: RefCell::default(),
+            leaving: Cell::new(false),
+        }
+    }
+
+    /// Loaders speak the session protocol; everything else speaks HTTP.
+    pub(crate) fn speaks_session(&self) -> bool {
+        matches!(self.route.kind, AppKind::Ruby | AppKind::Python)
+    }
+
+    /// An idle connection, the one used last; true with it when it was used before.
+    pub(crate) async fn connection(&self) -> io::Result<(AppStream, bool)> {
+        while let Some(stream) = self.take_idle() {
+            if stream.is_quiet() {
+                return Ok((stream, true));
+            }
+        }
+        Ok((self.connect().await?, false))
+    }
+
+    /// A new connection. A loader greets when it takes it, and not while it is busy with another one.
+    pub(crate) async fn connect(&self) -> io::Result<AppStream> {
+        let mut stream = AppStream::connect(&self.record.address).await?;
+        if self.speaks_session() {
+            let mut greeting = [0; GREETING.len()];
+            stream.read_exact(&mut greeting).await?;
+            if greeting != GREETING {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "its loader did not greet",
+                ));
+            }
+        }
+        Ok(stream)
+    }
+
+    /// Keeps a connection for the next request.
+    pub(crate) fn keep(&self, stream: AppStream) {
+        let mut idle = self.idle.borrow_mut();
+        if !self.leaving.get() && idle.len() < MAX_IDLE {
+            idle.push(stream);
+        }
+    }
+
+    /// Closes the idle connections, so that a loader which waits on one wakes up, and keeps none from here on.
+    pub(crate) fn leave(&self) {
+        self.leaving.set(true);
+        self.idle.borrow_mut().clear();
+    }
+
+    fn take_idle(&self) -> Option<AppStream> {
+        self.idle.borrow_mut().pop()
+    }
+}
