@@ -46,10 +46,13 @@ pub(crate) struct Memo {
     block: Vec<u8>,
 }
 
+/// One settings block may serve many roots: `root` can hold variables.
+type ByRoot = HashMap<Vec<u8>, Rc<Route>>;
+
 /// Every route that was used.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    by_digest: RefCell<HashMap<Digest, HashMap<Vec<u8>, Rc<Route>>>>,
+    by_digest: RefCell<HashMap<Digest, ByRoot>>,
     groups: RefCell<HashMap<String, GroupId>>,
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(link: OwnedFd) -> io::Result<Self> {
         Ok(Self {
-            channel: AsyncFd::register(Channel::new(link)?)?,
+            channel: crate::sys::reactor::watch(Channel::new(link)?)?,
             waiting: RefCell::default(),
             has_waiting: Notify::new(),
             next_ticket: Cell::new(1),

@@ -13,5 +13,6 @@ pub mod descriptors;
 pub mod identity;
 pub mod packets;
 pub mod process;
+pub mod reactor;
 pub mod signals;
 pub mod unix_socket;

@@ -45,11 +45,7 @@ enum Life {
     /// The process runs and has not said that it is ready.
     Starting { process: ProcessId, ended: Rc<Ended> },
     /// It serves.
-    Serving {
-        process: ProcessId,
-        name: String,
-        pid: i32,
-    },
+    Serving { name: String, pid: i32 },
     /// It was told to end.
     Leaving { process: ProcessId },
 }
@@ -146,7 +142,7 @@ impl Spawner {
         match life {
             // Whoever waits for its readiness tells the pool.
             Some(Life::Starting { ended, .. }) => ended.tell(how),
-            Some(Life::Serving { name, pid, .. }) => {
+            Some(Life::Serving { name, pid }) => {
                 warn!("app {name}: process {pid} {how}");
                 self.dispatcher.exited(slot);
             }
@@ -169,11 +165,7 @@ impl Spawner {
         let concurrency = route.settings.concurrency(route.kind);
         self.dispatcher.adopt(route.group, concurrency, |slot| {
             self.slots.borrow_mut().insert(process, slot);
-            let life = Life::Serving {
-                process,
-                name: route.name.clone(),
-                pid,
-            };
+            let life = Life::Serving { name: route.name.clone(), pid };
             self.lives.borrow_mut().insert(slot, life);
             Worker::new(slot, record, route.clone())
         });
@@ -211,11 +203,7 @@ impl Spawner {
 
     fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>) {
         info!("app {}: process {} is ready", route.name, record.pid);
-        let life = Life::Serving {
-            process: record.process,
-            name: route.name.clone(),
-            pid: record.pid,
-        };
+        let life = Life::Serving { name: route.name.clone(), pid: record.pid };
         self.lives.borrow_mut().insert(slot, life);
         self.order(&Order::MarkReady(record.process));
         let concurrency = route.settings.concurrency(route.kind);
