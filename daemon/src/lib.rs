@@ -4,5 +4,6 @@ pub mod config;
 pub mod instance;
 pub mod link;
 pub mod log;
-pub mod sys;
 pub mod router;
+pub mod sys;
+pub mod tools;

@@ -1,0 +1,23 @@
+//! Which apps a path on the command line means.
+
+use std::path::Path;
+
+/// True when `root` is `prefix` or lies below it. Passenger compares characters, so that `/webapps` also means
+/// `/webapps2`; here a prefix ends at a `/`.
+pub fn matches_prefix(root: &Path, prefix: &Path) -> bool {
+    root.starts_with(prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_slash() {
+        let matches = |root: &str, prefix: &str| matches_prefix(Path::new(root), Path::new(prefix));
+        assert!(matches("/webapps/foo", "/webapps"));
+        assert!(matches("/webapps/foo", "/webapps/foo/"));
+        assert!(matches("/webapps/foo", "/"));
+        assert!(!matches("/webapps2/foo", "/webapps"));
+    }
+}
