@@ -1,0 +1,32 @@
+#!/bin/sh
+# Installs the frameworks that tests run: Debian's for Ruby and Python, npm's below target/frameworks. Idempotent, and
+# quick when all is there.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+target=${FLYING_PASSENGER_FRAMEWORKS_DIR:-$here/../../target/frameworks}
+
+# Rails without the `rails` package, which wants Debian's nodejs: railties, and what it depends on, is a whole Rails app
+# without a database.
+packages="nginx-light ruby ruby-rack ruby-sinatra ruby-railties ruby-activemodel puma python3 python3-flask python3-django wrk"
+
+missing=
+for package in $packages; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing="$missing $package"
+done
+if ! command -v node >/dev/null; then missing="$missing nodejs"; fi
+if ! command -v npm >/dev/null; then missing="$missing npm"; fi
+if [ -n "$missing" ]; then
+    if [ "$(id -u)" = 0 ]; then root=; else root=sudo; fi
+    echo "installing$missing"
+    # shellcheck disable=SC2086 # a list of words
+    $root env DEBIAN_FRONTEND=noninteractive sh -c 'apt-get update -q && apt-get install -y -q --no-install-recommends "$@"' \
+        install $missing
+fi
+
+mkdir -p "$target/node"
+if ! cmp -s "$here/package-lock.json" "$target/node/installed.json"; then
+    cp "$here/package.json" "$here/package-lock.json" "$target/node/"
+    (cd "$target/node" && npm ci --no-audit --no-fund --loglevel=error)
+    cp "$here/package-lock.json" "$target/node/installed.json"
+fi

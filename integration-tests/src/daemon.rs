@@ -1,0 +1,236 @@
+//! The daemon, started as an operator would.
+
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Arc;
+use std::thread;
+
+use nix::sys::signal::Signal;
+
+use crate::logs;
+use crate::places;
+use crate::process::{children, descendants, is_alive, kill_9, runs, signal, title};
+use crate::stage::Inner;
+use crate::wait::{eventually, eventually_some};
+
+/// A daemon that is not started yet.
+pub struct DaemonBuilder {
+    stage: Arc<Inner>,
+    flags: Vec<String>,
+    user: Option<(u32, u32)>,
+}
+
+/// One daemon: stopped or running.
+pub struct Daemon {
+    how: DaemonBuilder,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl DaemonBuilder {
+    pub(crate) fn new(stage: &Arc<Inner>) -> Self {
+        Self {
+            stage: Arc::clone(stage),
+            flags: Vec::new(),
+            user: None,
+        }
+    }
+
+    /// Adds a flag.
+    pub fn flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// Starts it as another user, who must be able to write to the stage's directory.
+    pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
+        self.user = Some((uid, gid));
+        self
+    }
+
+    /// Starts it and waits until it is up and listening.
+    pub fn start(self) -> Daemon {
+        let log = self.stage.dir.join("daemon.log");
+        self.stage.add_log(&log);
+        let mut daemon = Daemon {
+            how: self,
+            log,
+            child: None,
+        };
+        daemon.start_again();
+        daemon
+    }
+
+    /// Runs it to its end, for a daemon that must refuse to start.
+    pub fn output(self) -> Output {
+        let mut command = self.command();
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .unwrap()
+    }
+
+    fn command(&self) -> Command {
+        let dir = &self.stage.dir;
+        // A copy, as the checkout may lie where the apps' users cannot read.
+        let loaders = dir.join("loaders");
+        if !loaders.exists() {
+            let copied = Command::new("cp")
+                .arg("-r")
+                .arg(places::loaders())
+                .arg(&loaders)
+                .status();
+            assert!(
+                copied.is_ok_and(|status| status.success()),
+                "cannot copy the loaders"
+            );
+        }
+        let registry = dir.join("registry");
+        std::fs::create_dir_all(&registry).unwrap();
+        let mut command = Command::new(places::binary("flying-passenger"));
+        let (name, value) = self.stage.mark();
+        command
+            .arg(format!("--socket-file={}", dir.join("fly.sock").display()))
+            .arg(format!("--instance-registry-dir={}", registry.display()))
+            .arg(format!("--loaders-dir={}", loaders.display()))
+            .args(&self.flags)
+            .env(name, value)
+            .stdin(Stdio::null())
+            .process_group(0);
+        if let Some((uid, gid)) = self.user {
+            std::os::unix::fs::chown(&registry, Some(uid), Some(gid)).unwrap();
+            command.uid(uid).gid(gid);
+        }
+        command
+    }
+}
+
+impl Daemon {
+    /// Starts it again after a stop, with the same flags.
+    pub fn start_again(&mut self) {
+        assert!(self.child.is_none(), "the daemon is running already");
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let seen = self.log().matches("up and listening").count();
+        let mut child = self
+            .how
+            .command()
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .expect("cannot start the daemon");
+        self.how.stage.add_group(child.id());
+        eventually("the daemon is up and listening", || {
+            if let Ok(Some(status)) = child.try_wait() {
+                panic!("the daemon did not start ({status}):\n{}", logs::read(&self.log));
+            }
+            logs::read(&self.log).matches("up and listening").count() > seen
+        });
+        self.child = Some(child);
+    }
+
+    /// Stops it gracefully (TERM).
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the daemon runs");
+        signal(child.id(), Signal::SIGTERM);
+        eventually_some("the daemon has stopped", || child.try_wait().unwrap())
+    }
+
+    /// Kills the supervisor with SIGKILL and everything it leaves behind.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("the daemon runs");
+        let below = descendants(child.id());
+        kill_9(child.id());
+        child.wait().unwrap();
+        below.into_iter().for_each(kill_9);
+    }
+
+    /// Kills the router with SIGKILL, and waits until the supervisor has started another.
+    pub fn kill_router(&self) {
+        let router = self.router();
+        kill_9(router);
+        eventually("the supervisor has started another router", || {
+            !is_alive(router) && self.find_router().is_some_and(|pid| pid != router)
+        });
+    }
+
+    /// PID of the supervisor.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the daemon runs").id()
+    }
+
+    /// PID of the router: the supervisor's child that runs the same program.
+    pub fn router(&self) -> u32 {
+        eventually_some("the daemon has a router", || self.find_router())
+    }
+
+    /// All that it and its apps wrote.
+    pub fn log(&self) -> String {
+        logs::read(&self.log)
+    }
+
+    /// Waits until the log holds this text.
+    #[track_caller]
+    pub fn logs_eventually(&self, text: &str) {
+        eventually(&format!("the daemon's log says: {text}"), || {
+            self.log().contains(text)
+        });
+    }
+
+    /// Runs `passenger-status` against it.
+    pub fn status(&self) -> String {
+        let output = self.tool("passenger-status", &[]);
+        assert!(output.status.success(), "passenger-status failed: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs one of the tools against it.
+    pub fn tool(&self, name: &str, args: &[&str]) -> Output {
+        Command::new(places::binary(name))
+            .args(args)
+            .env(
+                "PASSENGER_INSTANCE_REGISTRY_DIR",
+                self.how.stage.dir.join("registry"),
+            )
+            .output()
+            .unwrap()
+    }
+
+    /// PIDs of the app processes that `passenger-status` shows.
+    pub fn app_pids(&self) -> Vec<u32> {
+        let status = self.status();
+        let lines = status
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("* PID:"));
+        lines
+            .filter_map(|rest| rest.split_whitespace().next()?.parse().ok())
+            .collect()
+    }
+
+    fn find_router(&self) -> Option<u32> {
+        let exe = places::binary("flying-passenger");
+        let mut same: Vec<u32> = children(self.pid())
+            .into_iter()
+            .filter(|pid| runs(*pid, &exe))
+            .collect();
+        // A child that is just becoming an app runs our program too, for a moment.
+        same.sort_by_key(|pid| !title(*pid).contains("router"));
+        same.first().copied()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.child.is_none() {
+            return;
+        }
+        if thread::panicking() {
+            self.kill();
+            return;
+        }
+        let status = self.stop();
+        assert!(status.success(), "the daemon stopped with {status}");
+    }
+}

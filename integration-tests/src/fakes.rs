@@ -1,0 +1,80 @@
+//! One side of the protocol, played by the test: a daemon or a module from another release.
+
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use protocol::frame::{FrameHeader, FrameType, HEADER_LEN};
+use protocol::hello::{Hello, Refusal};
+
+/// A daemon that speaks nothing but the given versions, and refuses everybody else.
+pub struct FakeDaemon;
+
+impl FakeDaemon {
+    /// Listens at `socket` until the test process ends.
+    pub fn listen(socket: &Path, versions: &[u16], release: &str) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        let (versions, release) = (versions.to_vec(), release.to_owned());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (versions, release) = (versions.clone(), release.clone());
+                thread::spawn(move || refuse(stream.unwrap(), &versions, &release));
+            }
+        });
+        Self
+    }
+}
+
+fn refuse(mut stream: UnixStream, versions: &[u16], release: &str) {
+    let Some((header, payload)) = read_frame(&mut stream) else {
+        return;
+    };
+    assert_eq!(header.kind, FrameType::Hello, "a connection opens with a hello");
+    let hello = Hello::decode(&payload).expect("the module says hello");
+    let refusal = Refusal::no_common_version(&hello, versions, release);
+    let _the_module_may_have_gone = stream.write_all(&refusal.to_frame());
+}
+
+/// A module that speaks nothing but the given versions.
+pub struct FakeModule {
+    stream: UnixStream,
+}
+
+impl FakeModule {
+    /// Connects and says hello.
+    pub fn say_hello(socket: &Path, versions: &[u16], release: &str) -> Self {
+        let mut stream = UnixStream::connect(socket).expect("the daemon listens");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let hello = Hello {
+            versions: versions.to_vec(),
+            using: versions[0],
+            module_version: release.to_owned(),
+            nginx_version: "1.99.9".to_owned(),
+        };
+        stream.write_all(&hello.to_frame()).unwrap();
+        Self { stream }
+    }
+
+    /// The daemon's refusal; the daemon closes the connection after it.
+    pub fn refusal(mut self) -> Refusal {
+        let (header, payload) = read_frame(&mut self.stream).expect("the daemon answers");
+        assert_eq!(header.kind, FrameType::Refused);
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).unwrap();
+        assert!(rest.is_empty(), "a refusal is the last frame");
+        Refusal::decode(&payload).expect("a refusal can be read")
+    }
+}
+
+fn read_frame(stream: &mut UnixStream) -> Option<(FrameHeader, Vec<u8>)> {
+    let mut header = [0; HEADER_LEN];
+    stream.read_exact(&mut header).ok()?;
+    let header = FrameHeader::decode(&header)
+        .expect("a frame header")
+        .expect("all of it");
+    let mut payload = vec![0; header.len as usize];
+    stream.read_exact(&mut payload).ok()?;
+    Some((header, payload))
+}

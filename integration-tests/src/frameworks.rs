@@ -1,0 +1,47 @@
+//! Frameworks that nobody here wrote. `frameworks/install.sh` installs them; a missing one fails with its name.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::places;
+
+/// Asserts that a Debian package's file is there.
+#[track_caller]
+pub fn require_debian_package(package: &str, file: &str) {
+    assert!(
+        Path::new(file).exists(),
+        "the package {package} is not installed: run integration-tests/frameworks/install.sh"
+    );
+}
+
+/// The installed `node_modules`, copied to where an app's user can read them.
+pub fn node_modules(app: &Path) {
+    let from = std::env::var_os("FLYING_PASSENGER_FRAMEWORKS_DIR")
+        .map_or_else(|| places::cache().join("frameworks"), PathBuf::from)
+        .join("node/node_modules");
+    assert!(
+        from.join("socket.io").exists(),
+        "express, ws and socket.io are not installed in {}: run integration-tests/frameworks/install.sh",
+        from.display()
+    );
+    run(Command::new("cp")
+        .arg("-r")
+        .arg(&from)
+        .arg(app.join("node_modules")));
+}
+
+/// Runs a command that has to succeed, and returns what it printed.
+#[track_caller]
+pub fn run(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "{command:?} failed ({}):\n{text}{errors}",
+        output.status
+    );
+    text
+}

@@ -1,0 +1,61 @@
+//! Tests that move gigabytes take turns, and share what they upload.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::fcntl::{Flock, FlockArg};
+
+/// How much is uploaded: 200 MB.
+pub const UPLOAD_LEN: u64 = 200 * 1024 * 1024;
+
+/// Held by a test while it moves much data, so that there is one at a time on this machine.
+pub struct Heavy {
+    _lock: Flock<File>,
+}
+
+impl Heavy {
+    /// Waits for the turn.
+    pub fn turn() -> Self {
+        let path = std::env::temp_dir().join("flying-passenger-heavy.lock");
+        let file = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(path)
+            .unwrap();
+        let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error);
+        Self {
+            _lock: lock.expect("cannot take the lock of heavy tests"),
+        }
+    }
+}
+
+/// A file of [`UPLOAD_LEN`] bytes that do not repeat, made once. The caller holds [`Heavy`].
+pub fn upload_file(_turn: &Heavy) -> PathBuf {
+    let path = std::env::temp_dir().join("flying-passenger-upload.bin");
+    if fs::metadata(&path).is_ok_and(|meta| meta.len() == UPLOAD_LEN) {
+        return path;
+    }
+    let mut out = BufWriter::new(File::create(&path).unwrap());
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    for _ in 0..UPLOAD_LEN / 8 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out.write_all(&state.to_le_bytes()).unwrap();
+    }
+    out.flush().unwrap();
+    path
+}
+
+/// SHA-256 of [`upload_file`], in hexadecimal.
+pub fn sha256_of_upload(turn: &Heavy) -> String {
+    let output = Command::new("sha256sum")
+        .arg(upload_file(turn))
+        .output()
+        .expect("coreutils has sha256sum");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.split_whitespace().next().unwrap().to_owned()
+}

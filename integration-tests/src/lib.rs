@@ -1,0 +1,60 @@
+//! What a test puts on stage: nginx, the daemon, apps, and a client that sees every byte.
+//!
+//! A test reads as sentences (`nginx.reload()`, `daemon.kill_router()`, `eventually("…", || …)`). What no test has to
+//! ask for is checked when its [`Stage`] falls: no alarming line in any log, and no process left behind.
+
+mod app;
+mod daemon;
+mod fakes;
+mod frameworks;
+mod heavy;
+mod http;
+mod language;
+mod load;
+mod logs;
+mod nginx;
+mod places;
+mod ports;
+mod process;
+mod response;
+mod scenery;
+mod stage;
+mod wait;
+
+pub use app::App;
+pub use daemon::{Daemon, DaemonBuilder};
+pub use fakes::{FakeDaemon, FakeModule};
+pub use frameworks::{node_modules, require_debian_package, run};
+pub use heavy::{Heavy, UPLOAD_LEN, sha256_of_upload, upload_file};
+pub use http::{Connection, Request};
+pub use language::Language;
+pub use load::{Load, LoadReport};
+pub use nginx::Nginx;
+pub use places::{binary, module, nginx_binary, workspace};
+pub use process::{Memory, descendants, is_alive, kill_9, open_descriptors, owner_uid};
+pub use response::{Head, Response};
+pub use scenery::{ONE_APP, Scene};
+pub use stage::{Stage, is_root};
+pub use wait::{eventually, eventually_some, stays};
+
+/// Runs one test over all languages: `for_each_language! { fn name(language) { … } }`. A list in front, as in
+/// `for_each_language! { [ruby, python] fn name(language) { … } }`, picks some of them.
+#[macro_export]
+macro_rules! for_each_language {
+    ($(fn $name:ident($language:ident) $body:block)+) => {
+        $($crate::for_each_language! { [ruby, python, node, generic] fn $name($language) $body })+
+    };
+    ($([$($each:ident),+] fn $name:ident($language:ident) $body:block)+) => {
+        $(mod $name {
+            #[allow(unused_imports, reason = "not every test uses all that its file imports")]
+            use super::*;
+
+            fn check($language: $crate::Language) $body
+
+            $(#[test]
+            fn $each() {
+                check($crate::Language::from_name(stringify!($each)));
+            })+
+        })+
+    };
+}

@@ -1,0 +1,148 @@
+//! Looking at processes through `/proc`, and ending those that a stage started, by their PIDs.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// One line of `/proc`, as far as a test wants it.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) pid: u32,
+    pub(crate) parent: u32,
+    pub(crate) group: u32,
+    zombie: bool,
+}
+
+/// Memory of a process.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory;
+
+impl Memory {
+    /// Resident memory of a process (VmRSS), in KiB.
+    pub fn resident_kib(pid: u32) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is gone");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        number.and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// True while the process runs; a zombie does not.
+pub fn is_alive(pid: u32) -> bool {
+    look(pid).is_some_and(|seen| !seen.zombie)
+}
+
+/// The user that a process runs as.
+pub fn owner_uid(pid: u32) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is gone");
+    let line = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
+    line.split_whitespace().nth(2).unwrap().parse().unwrap()
+}
+
+/// How many descriptors a process has open.
+pub fn open_descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
+/// The process's children, their children, and so on.
+pub fn descendants(pid: u32) -> Vec<u32> {
+    let all = everyone();
+    let mut found = vec![pid];
+    let mut at = 0;
+    while at < found.len() {
+        let parent = found[at];
+        found.extend(
+            all.iter()
+                .filter(|seen| seen.parent == parent)
+                .map(|seen| seen.pid),
+        );
+        at += 1;
+    }
+    found.split_off(1)
+}
+
+/// Ends a process that this test started, without a chance to clean up.
+pub fn kill_9(pid: u32) {
+    signal(pid, Signal::SIGKILL);
+}
+
+/// Sends a signal to a process that this test started. One that has gone already is no error.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let _gone_already = kill(Pid::from_raw(pid as i32), signal);
+}
+
+/// Every process that was started below a stage: it is in one of its process groups, carries its mark in the
+/// environment, or stands in its directory.
+pub(crate) fn below(groups: &[u32], mark: &str, dir: &Path) -> Vec<u32> {
+    let me = std::process::id();
+    let mine = |seen: &Seen| {
+        groups.contains(&seen.group)
+            || fs::read(format!("/proc/{}/environ", seen.pid)).is_ok_and(|environ| {
+                environ
+                    .split(|byte| *byte == 0)
+                    .any(|pair| pair == mark.as_bytes())
+            })
+            || fs::read_link(format!("/proc/{}/cwd", seen.pid)).is_ok_and(|cwd| cwd.starts_with(dir))
+    };
+    everyone()
+        .into_iter()
+        .filter(|seen| seen.pid != me && !seen.zombie && mine(seen))
+        .map(|seen| seen.pid)
+        .collect()
+}
+
+/// Members of a process group.
+pub(crate) fn in_group(group: u32) -> Vec<u32> {
+    let members = everyone()
+        .into_iter()
+        .filter(|seen| seen.group == group && !seen.zombie);
+    members.map(|seen| seen.pid).collect()
+}
+
+/// Direct children.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let mine = everyone()
+        .into_iter()
+        .filter(|seen| seen.parent == pid && !seen.zombie);
+    mine.map(|seen| seen.pid).collect()
+}
+
+/// The command line, for messages.
+pub(crate) fn title(pid: u32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes)
+        .replace('\0', " ")
+        .trim()
+        .to_owned()
+}
+
+/// True when the process runs the program at `path`.
+pub(crate) fn runs(pid: u32, path: &Path) -> bool {
+    let of = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
+    let exe = of(Path::new(&format!("/proc/{pid}/exe")));
+    exe.is_some() && exe == of(path)
+}
+
+fn everyone() -> Vec<Seen> {
+    let entries = fs::read_dir("/proc").expect("/proc is mounted").flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter_map(look)
+        .collect()
+}
+
+fn look(pid: u32) -> Option<Seen> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything: what follows its last parenthesis is numbers.
+    let mut words = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = words.next()?;
+    Some(Seen {
+        pid,
+        zombie: state == "Z" || state == "X",
+        parent: words.next()?.parse().ok()?,
+        group: words.next()?.parse().ok()?,
+    })
+}

@@ -1,0 +1,90 @@
+//! Which kind of app lies in a directory: found in a fixed order, or told.
+
+use stage::{Scene, Stage};
+
+const RUBY: &str = "run ->(env) { [200, {}, ['ruby']] }";
+const PYTHON: &str = "def application(env, start):\n    start('200 OK', [])\n    return [b'python']\n";
+const NODE: &str = "require('http').createServer((q, r) => r.end('node')).listen(process.env.PORT || 1)";
+const PASSENGERFILE: &str = r#"{"app_start_command": "node generic.js", "unknown_key": 1}"#;
+const GENERIC: &str = "require('http').createServer((q, r) => r.end('generic')).listen(process.env.PORT)";
+
+#[test]
+fn detects_in_a_fixed_order() {
+    const FIVE: &str = r#"
+        %%GLOBALS%%
+        events { }
+        http {
+            %%HTTP%%
+            passenger_fly_with %%SOCKET%%;
+            passenger_enabled on;
+            server {
+                listen 127.0.0.1:%%PORT%%;
+                location /a { passenger_app_root %%STAGE%%/a; passenger_app_group_name a; }
+                location /b { passenger_app_root %%STAGE%%/b; passenger_app_group_name b; }
+                location /c { passenger_app_root %%STAGE%%/c; passenger_app_group_name c; }
+                location /d { passenger_app_root %%STAGE%%/d; passenger_app_group_name d; }
+            }
+        }
+    "#;
+    let stage = Stage::new();
+    stage
+        .app("a")
+        .python(PYTHON)
+        .node(NODE)
+        .ruby(RUBY)
+        .file("generic.js", GENERIC)
+        .file("Passengerfile.json", PASSENGERFILE);
+    stage.app("b").python(PYTHON).node(NODE).ruby(RUBY);
+    stage.app("c").python(PYTHON).node(NODE);
+    stage.app("d").python(PYTHON);
+    let _daemon = stage.daemon().start();
+    let nginx = stage.nginx(FIVE).start();
+    let answers = ["/a", "/b", "/c", "/d"].map(|path| nginx.get(path).expect(200).text());
+    assert_eq!(answers, ["generic", "ruby", "node", "python"]);
+}
+
+#[test]
+fn a_directory_without_an_app_is_plain_nginx() {
+    let scene = Scene::app("", |app| app.file("README", "nothing here"));
+    assert_eq!(scene.nginx.get("/").status(), 403);
+    assert_eq!(scene.nginx.get("/none").status(), 404);
+    assert_eq!(scene.daemon.app_pids().len(), 0);
+}
+
+#[test]
+fn refuses_a_passengerfile_that_is_no_json() {
+    let scene = Scene::app("", |app| app.file("Passengerfile.json", "{ nonsense").ruby(RUBY));
+    assert_eq!(scene.nginx.get("/").status(), 500);
+    assert!(
+        scene.nginx.error_log().contains("Passengerfile.json"),
+        "{}",
+        scene.nginx.error_log()
+    );
+    scene.stage.expect_log_line("Passengerfile.json");
+}
+
+#[test]
+fn a_given_type_beats_detection() {
+    let scene = Scene::app("passenger_app_type wsgi;", |app| app.ruby(RUBY).python(PYTHON));
+    assert_eq!(scene.nginx.get("/").expect(200).text(), "python");
+}
+
+#[test]
+fn type_and_startup_file_name_any_file() {
+    let lines = "passenger_app_type node; passenger_startup_file lib/main.js;";
+    let scene = Scene::app(lines, |app| app.ruby(RUBY).file("lib/main.js", NODE));
+    assert_eq!(scene.nginx.get("/").expect(200).text(), "node");
+    let lines = "passenger_app_type rack; passenger_startup_file rack/up.ru;";
+    let scene = Scene::app(lines, |app| app.python(PYTHON).file("rack/up.ru", RUBY));
+    assert_eq!(scene.nginx.get("/").expect(200).text(), "ruby");
+    let lines = "passenger_app_type python; passenger_startup_file wsgi/main.py;";
+    let scene = Scene::app(lines, |app| app.ruby(RUBY).file("wsgi/main.py", PYTHON));
+    assert_eq!(scene.nginx.get("/").expect(200).text(), "python");
+}
+
+#[test]
+fn a_start_command_beats_detection() {
+    let lines = r#"passenger_app_start_command "node generic.js";"#;
+    let scene = Scene::app(lines, |app| app.ruby(RUBY).file("generic.js", GENERIC));
+    assert_eq!(scene.nginx.get("/").expect(200).text(), "generic");
+}

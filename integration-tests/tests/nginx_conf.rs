@@ -1,0 +1,75 @@
+//! The configurations that the project shows are loaded by nginx, just as they stand.
+
+use std::fs;
+
+use stage::{Stage, module, workspace};
+
+#[test]
+fn every_example_is_accepted_by_nginx() {
+    let mut examples: Vec<_> = fs::read_dir(workspace().join("nginx-conf"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "conf"))
+        .collect();
+    examples.sort();
+    assert!(examples.len() >= 4, "{examples:?}");
+    for example in examples {
+        accepted(
+            &example.display().to_string(),
+            &fs::read_to_string(&example).unwrap(),
+        );
+    }
+}
+
+#[test]
+fn the_first_configuration_of_the_readme_is_accepted_by_nginx() {
+    // The README comes with the first release; until it is there, there is nothing to load.
+    let Ok(readme) = fs::read_to_string(workspace().join("README.md")) else {
+        println!("SKIPPED: README.md is not there yet");
+        return;
+    };
+    let block = readme
+        .split("```nginx\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    accepted("README.md", block.expect("the README shows a configuration"));
+}
+
+/// Loads a configuration with what belongs to a machine replaced: module, ports, user, certificates and log files.
+fn accepted(name: &str, conf: &str) {
+    let stage = Stage::new();
+    let conf = if conf.contains("http {") || conf.contains("http{") {
+        conf.to_owned()
+    } else {
+        wrapped(conf)
+    };
+    let mut local: Vec<String> = Vec::new();
+    for line in conf.lines() {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        match word {
+            "load_module" | "user" | "pid" | "daemon" | "worker_processes" => {}
+            "listen" => local.push("listen 127.0.0.1:%%PORT%%;".to_owned()),
+            "include" => local.push("include /etc/nginx/mime.types;".to_owned()),
+            "http" => local.push(format!("{line} %%HTTP%%")),
+            "access_log" | "error_log" => {}
+            _ => local.push(line.to_owned()),
+        }
+    }
+    let nginx = stage.nginx(&format!("%%GLOBALS%%\n# passenger\n{}", local.join("\n")));
+    let test = nginx.test_config();
+    assert!(
+        test.status.success(),
+        "{name}: {}",
+        nginx.error_log() + &String::from_utf8_lossy(&test.stderr)
+    );
+    assert!(module().exists());
+}
+
+fn wrapped(conf: &str) -> String {
+    let inner = if conf.contains("server {") {
+        conf.to_owned()
+    } else {
+        format!("server {{\n{conf}\n}}")
+    };
+    format!("events {{ }}\nhttp {{\n{inner}\n}}")
+}

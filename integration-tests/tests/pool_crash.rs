@@ -1,0 +1,109 @@
+//! Processes that die are noticed at once, not by the next visitor.
+
+use stage::{Language, Load, Request, Scene, eventually, eventually_some, for_each_language, kill_9};
+
+for_each_language! {
+    fn a_killed_process_is_replaced_without_a_request(language) {
+        let scene = Scene::of(language);
+        let before = scene.app_pid();
+        kill_9(before);
+        let after = eventually_some("another process is there", || {
+            scene.daemon.app_pids().into_iter().find(|pid| *pid != before)
+        });
+        assert_eq!(scene.app_pid(), after);
+    }
+
+    fn min_instances_are_kept_after_a_kill(language) {
+        let scene = Scene::with(language, "passenger_min_instances 2;", |daemon| daemon);
+        scene.app_pid();
+        let two = || {
+            let pids = scene.daemon.app_pids();
+            (pids.len() == 2).then_some(pids)
+        };
+        let before = eventually_some("two processes are there", two);
+        kill_9(before[0]);
+        eventually("there are two again, without the killed one", || {
+            two().is_some_and(|now| !now.contains(&before[0]))
+        });
+    }
+
+    fn a_request_in_a_killed_process_is_a_502(language) {
+        let scene = Scene::of(language);
+        let mut client = scene.nginx.connect();
+        client.send(Request::get("/wait?name=never").bytes("close"));
+        let sign = scene.stage.scratch("never.arrived");
+        eventually("a request is under way", || sign.exists());
+        kill_9(std::fs::read_to_string(sign).unwrap().trim().parse().unwrap());
+        assert_eq!(client.read_response().status(), 502);
+        eventually("the app answers again", || scene.nginx.get("/").status() == 200);
+    }
+}
+
+#[test]
+fn a_killed_idle_process_costs_no_request() {
+    let scene = Scene::with(Language::Ruby, "passenger_min_instances 3;", |daemon| daemon);
+    scene.app_pid();
+    eventually("three processes are there", || scene.daemon.app_pids().len() == 3);
+    let mut busy = scene.nginx.connect();
+    busy.send(Request::get("/wait?name=busy").bytes("close"));
+    let sign = scene.stage.scratch("busy.arrived");
+    eventually("one is busy", || sign.exists());
+    let occupied: u32 = std::fs::read_to_string(sign).unwrap().trim().parse().unwrap();
+    for pid in scene.daemon.app_pids() {
+        if pid != occupied {
+            kill_9(pid);
+        }
+    }
+    // Nobody waits for the daemon to notice.
+    scene.nginx.get("/").expect(200);
+    scene.stage.open_gate("busy");
+    busy.read_response().expect(200);
+}
+
+#[test]
+fn a_process_that_keeps_dying_does_not_turn_the_daemon_hot() {
+    // It answers once, then dies by itself.
+    let ruby = "run ->(env) { Thread.new { sleep 0.05; exit! 1 }; [200, {}, ['once']] }";
+    let scene = Scene::app("passenger_min_instances 1;", |app| app.ruby(ruby));
+    for _ in 0..5 {
+        eventually("it answers", || scene.nginx.get("/").status() == 200);
+    }
+    let log = scene.daemon.log();
+    assert!(log.len() < 1 << 20, "{} bytes of log", log.len());
+}
+
+#[test]
+fn another_router_knows_the_processes_of_the_one_before() {
+    let scene = Scene::with(Language::Ruby, "passenger_min_instances 2;", |daemon| daemon);
+    scene.app_pid();
+    eventually("two processes are there", || scene.daemon.app_pids().len() == 2);
+    let before = sorted(scene.daemon.app_pids());
+    scene.daemon.kill_router();
+    eventually("the tools find the next router", || {
+        scene.daemon.tool("passenger-status", &[]).status.success()
+    });
+    scene.app_pid();
+    assert_eq!(sorted(scene.daemon.app_pids()), before);
+}
+
+#[test]
+fn a_killed_router_costs_only_what_was_under_way() {
+    let scene = Scene::of(Language::Python);
+    let pid = scene.app_pid();
+    let load = Load::on(scene.nginx.port(), "/", 2);
+    load.let_pass(100);
+    scene.daemon.kill_router();
+    load.let_pass(100);
+    let report = load.finish();
+    assert!(
+        report.failures.len() <= 2,
+        "one request a client was under way: {:#?}",
+        report.failures
+    );
+    assert_eq!(scene.app_pid(), pid);
+}
+
+fn sorted(mut pids: Vec<u32>) -> Vec<u32> {
+    pids.sort_unstable();
+    pids
+}

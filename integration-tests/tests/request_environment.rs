@@ -1,0 +1,162 @@
+//! What an app is told about a request, byte for byte.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use stage::{Connection, Language, Scene, for_each_language};
+
+/// A request with everything that has been a trap somewhere.
+const TRAPS: &[u8] = b"PUT /env/../env?a=b%20c&d=%C3%A9&e=%2F HTTP/1.1\r\n\
+    Host: example.test:8080\r\n\
+    User-Agent: bytes/1.0\r\n\
+    X-Latin: caf\xe9\r\n\
+    X-Utf8: \xc3\xa9\r\n\
+    X-Twice: one\r\n\
+    X-Twice: two\r\n\
+    X-Empty:\r\n\
+    X_Spoofed: yes\r\n\
+    Cookie: a=1\r\n\
+    Cookie: b=2\r\n\
+    Proxy: http://evil.test/\r\n\
+    X-Forwarded-Proto: https\r\n\
+    Content-Type: text/weird; x=\"y\"\r\n\
+    Content-Length: 3\r\n\
+    Connection: close\r\n\
+    \r\nabc";
+
+for_each_language! {
+    [ruby, python]
+    fn is_told_the_request_exactly(language) {
+        let scene = Scene::of(language);
+        scene.app_pid();
+        let mut client = scene.nginx.connect();
+        let env = asked(&mut client, TRAPS);
+        let port = client.local_port().to_string();
+        let expected: BTreeMap<&str, &str> = [
+            ("REQUEST_METHOD", "PUT"),
+            ("REQUEST_URI", "/env/../env?a=b%20c&d=%C3%A9&e=%2F"),
+            ("PATH_INFO", "/env"),
+            ("SCRIPT_NAME", ""),
+            ("QUERY_STRING", "a=b%20c&d=%C3%A9&e=%2F"),
+            ("SERVER_NAME", "example.test"),
+            ("SERVER_PORT", "8080"),
+            ("SERVER_PROTOCOL", "HTTP/1.1"),
+            ("REMOTE_ADDR", "127.0.0.1"),
+            ("REMOTE_PORT", &port),
+            ("CONTENT_TYPE", "text/weird; x=\"y\""),
+            ("CONTENT_LENGTH", "3"),
+            ("HTTP_HOST", "example.test:8080"),
+            ("HTTP_USER_AGENT", "bytes/1.0"),
+            ("HTTP_X_LATIN", "caf\u{e9}"),
+            ("HTTP_X_UTF8", "\u{c3}\u{a9}"),
+            ("HTTP_X_TWICE", "one,two"),
+            ("HTTP_X_EMPTY", ""),
+            ("HTTP_COOKIE", "a=1;b=2"),
+            ("HTTP_X_FORWARDED_PROTO", "https"),
+        ]
+        .into();
+        for (name, value) in &expected {
+            // A list is joined with or without a space.
+            let seen = env.get(*name).map(|value| value.replace(", ", ",").replace("1; b", "1;b"));
+            let seen = if *name == "CONTENT_TYPE" { env.get(*name).cloned() } else { seen };
+            assert_eq!(seen.as_deref(), Some(*value), "{name} in {env:#?}");
+        }
+        let allowed = ["SERVER_SOFTWARE", "HTTP_VERSION", "HTTP_PROXY"];
+        let unknown: Vec<&String> = env.keys().filter(|name| !expected.contains_key(name.as_str())).collect();
+        let unknown: Vec<_> = unknown.into_iter().filter(|name| !allowed.contains(&name.as_str())).collect();
+        assert!(unknown.is_empty(), "nothing else belongs there: {unknown:?} in {env:#?}");
+        assert!(!env["SERVER_SOFTWARE"].is_empty());
+    }
+
+    [ruby, python]
+    fn is_told_the_smallest_request(language) {
+        let scene = Scene::of(language);
+        let env = asked(&mut scene.nginx.connect(), b"GET /env HTTP/1.0\r\n\r\n");
+        assert_eq!(env["REQUEST_METHOD"], "GET");
+        assert_eq!(env["QUERY_STRING"], "");
+        assert_eq!(env["PATH_INFO"], "/env");
+        assert!(!env["SERVER_NAME"].is_empty() && !env["SERVER_PORT"].is_empty(), "{env:?}");
+        assert!(!env.contains_key("CONTENT_LENGTH") && !env.contains_key("HTTPS"), "{env:?}");
+        assert!(!env.contains_key("HTTP_CONNECTION"), "{env:?}");
+    }
+
+    [ruby, python]
+    fn keeps_the_escapes_of_the_path(language) {
+        let app = match language {
+            Language::Ruby => "run ->(env) { [200, {}, [env['PATH_INFO'], ' ', env['REQUEST_URI']]] }",
+            _ => "def application(env, start):\n    start('200 OK', [])\n    \
+                  return [(env['PATH_INFO'] + ' ' + env['REQUEST_URI']).encode('latin-1')]\n",
+        };
+        let scene = Scene::app("", |dir| if language == Language::Ruby { dir.ruby(app) } else { dir.python(app) });
+        let text = scene.nginx.get("/a%2Fb/%C3%A9/c%20d;e?f").expect(200).text();
+        assert_eq!(text, "/a%2Fb/%C3%A9/c%20d;e /a%2Fb/%C3%A9/c%20d;e?f");
+    }
+
+    [ruby, python]
+    fn gets_the_variables_of_the_configuration_with_each_request(language) {
+        let scene = Scene::with(language, "passenger_env_var FRUIT pear;", |daemon| daemon);
+        let env = asked(&mut scene.nginx.connect(), b"GET /env HTTP/1.0\r\n\r\n");
+        assert_eq!(env["FRUIT"], "pear");
+    }
+
+    [node, generic]
+    fn gets_the_request_line_and_headers_as_sent(language) {
+        let scene = Scene::of(language);
+        let mut client = scene.nginx.connect();
+        client.send(String::from_utf8_lossy(TRAPS).replace("/env/../env", "/env").replace('\u{fffd}', "?"));
+        let seen = client.read_response().expect(200).json();
+        assert_eq!(seen["method"], "PUT");
+        assert_eq!(seen["url"], "/env?a=b%20c&d=%C3%A9&e=%2F");
+        assert_eq!(seen["version"], "1.1");
+        let raw: Vec<&str> = seen["raw"].as_array().unwrap().iter().map(|each| each.as_str().unwrap()).collect();
+        let values = |name: &str| -> Vec<&str> {
+            let pairs = raw.chunks(2).filter(|pair| pair[0].eq_ignore_ascii_case(name));
+            pairs.map(|pair| pair[1]).collect()
+        };
+        assert_eq!(values("Host"), ["example.test:8080"]);
+        assert_eq!(values("X-Twice").join(",").replace(' ', ""), "one,two");
+        assert_eq!(values("Content-Length"), ["3"]);
+        assert_eq!(values("Content-Type"), ["text/weird; x=\"y\""]);
+        assert_eq!(values("X_Spoofed"), [""; 0]);
+        assert_eq!(values("X-Forwarded-For"), ["127.0.0.1"]);
+        assert_eq!(values("Transfer-Encoding"), [""; 0]);
+        assert_ne!(values("Connection"), ["close"], "what the client wants of its connection is nginx's affair");
+    }
+}
+
+#[test]
+fn an_underscore_cannot_pose_as_a_dash() {
+    // Even where nginx lets such names through.
+    let scene = Scene::with(Language::Ruby, "underscores_in_headers on;", |daemon| daemon);
+    let request = b"GET /env HTTP/1.1\r\nHost: a\r\nX-User: real\r\nX_User: forged\r\nX_Only: x\r\nConnection: close\r\n\r\n";
+    let env = asked(&mut scene.nginx.connect(), request);
+    assert_eq!(env["HTTP_X_USER"], "real");
+    assert!(!env.contains_key("HTTP_X_ONLY"), "{env:?}");
+}
+
+#[test]
+fn an_authenticated_user_is_named() {
+    let lines = r#"
+        location /env { auth_basic members; auth_basic_user_file %%STAGE%%/app/members; }
+    "#;
+    // {PLAIN} needs no crypt().
+    let scene = Scene::set(
+        lines,
+        |daemon| daemon,
+        |app| app.standard(Language::Ruby).file("members", "ann:{PLAIN}pw\n"),
+    );
+    let request =
+        b"GET /env HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YW5uOnB3\r\nConnection: close\r\n\r\n";
+    assert_eq!(asked(&mut scene.nginx.connect(), request)["REMOTE_USER"], "ann");
+}
+
+/// Sends the bytes, and reads the standard app's `/env` as text.
+fn asked(client: &mut Connection, request: &[u8]) -> BTreeMap<String, String> {
+    client.send(request);
+    let Value::Object(env) = client.read_response().expect(200).json() else {
+        panic!("not an object")
+    };
+    env.into_iter()
+        .map(|(name, value)| (name, value.as_str().unwrap().to_owned()))
+        .collect()
+}

@@ -1,0 +1,111 @@
+//! WebSockets and other upgrades: a raw tunnel through all hops.
+
+use stage::{Connection, Request, Scene, eventually, for_each_language};
+
+const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+for_each_language! {
+    [node, generic]
+    fn echoes_through_a_websocket(language) {
+        let scene = Scene::of(language);
+        let mut client = opened(&scene);
+        for turn in 0..100 {
+            let text = format!("message {turn}");
+            client.send(frame(1, text.as_bytes()));
+            assert_eq!(client.read_exact(2 + text.len()), [&[0x81, text.len() as u8], text.as_bytes()].concat());
+        }
+        client.send(frame(8, b""));
+        assert_eq!(client.read_to_end(), [0x88, 0]);
+    }
+
+    [node, generic]
+    fn carries_bytes_sent_with_the_handshake(language) {
+        let scene = Scene::of(language);
+        let mut client = scene.nginx.connect();
+        client.send([UPGRADE.as_bytes(), &frame(1, b"early")].concat());
+        assert_eq!(client.read_head().status, 101);
+        assert_eq!(client.read_exact(7), b"\x81\x05early");
+    }
+
+    [node, generic]
+    fn hears_that_the_other_end_has_left(language) {
+        let scene = Scene::of(language);
+        let mut client = opened(&scene);
+        client.send(frame(1, b"x"));
+        client.read_exact(3);
+        drop(client);
+        eventually("the app's end is closed", || scene.stage.scratch("websocket.closed").exists());
+    }
+
+    [node, generic]
+    fn other_requests_pass_beside_a_websocket(language) {
+        let scene = Scene::of(language);
+        let mut client = opened(&scene);
+        let pid = scene.app_pid();
+        client.send(frame(2, b"still there"));
+        assert_eq!(client.read_exact(13)[2..], *b"still there");
+        assert_eq!(scene.app_pid(), pid);
+    }
+
+    [node, generic]
+    fn a_reload_of_nginx_leaves_it_open(language) {
+        let scene = Scene::of(language);
+        let mut client = opened(&scene);
+        let master = scene.nginx.master();
+        // Old workers stay as long as the tunnel does, so the harness's `reload()` would wait for ever.
+        nix_hup(master);
+        eventually("a new worker is there", || scene.nginx.workers().len() > 2);
+        client.send(frame(1, b"survived"));
+        assert_eq!(client.read_exact(10)[2..], *b"survived");
+    }
+}
+
+#[test]
+fn an_app_that_declines_an_upgrade_answers_as_usual() {
+    let node =
+        "require('http').createServer((q, r) => r.end('no tunnel here')).listen(process.env.PORT || 1)";
+    let scene = Scene::app("", |app| app.node(node));
+    let mut client = scene.nginx.connect();
+    client.send(UPGRADE);
+    assert_eq!(client.read_response().expect(200).text(), "no tunnel here");
+    assert_eq!(
+        scene.nginx.send(Request::get("/")).expect(200).text(),
+        "no tunnel here"
+    );
+}
+
+fn opened(scene: &Scene) -> Connection {
+    let mut client = scene.nginx.connect();
+    client.send(UPGRADE);
+    let head = client.read_head();
+    assert_eq!(head.status, 101);
+    assert_eq!(
+        head.header("Sec-WebSocket-Accept"),
+        Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    );
+    assert_eq!(head.header("Upgrade"), Some("websocket"));
+    assert!(
+        head.header("Connection")
+            .is_some_and(|value| value.eq_ignore_ascii_case("upgrade"))
+    );
+    client
+}
+
+/// A short frame as clients send it: masked.
+fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
+    let masked = payload
+        .iter()
+        .zip(MASK.iter().cycle())
+        .map(|(byte, mask)| byte ^ mask);
+    let head = [0x80 | opcode, 0x80 | payload.len() as u8];
+    head.into_iter().chain(MASK).chain(masked).collect()
+}
+
+fn nix_hup(pid: u32) {
+    let status = std::process::Command::new("kill")
+        .args(["-HUP", &pid.to_string()])
+        .status();
+    assert!(status.is_ok_and(|status| status.success()));
+}
