@@ -140,6 +140,12 @@ mod tests {
     }
 
     #[test]
+    fn rejects_numbers_in_more_bytes_than_needed() {
+        assert!(Settings::decode(&[0]).is_ok());
+        assert!(matches!(Settings::decode(&[251, 0, 0]), Err(PayloadError::Malformed("settings", _))));
+    }
+
+    #[test]
     fn rejects_trailing_bytes() {
         let mut bytes = Settings::new().encode().unwrap();
         bytes.push(0);
