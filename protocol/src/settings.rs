@@ -99,7 +99,15 @@ impl Settings {
                 "the names are not sorted".into(),
             ));
         }
-        Ok(Self { entries })
+        let settings = Self { entries };
+        // A number can be written in more bytes than it needs; equal settings would then have different digests.
+        if settings.encode()? != bytes {
+            return Err(PayloadError::Malformed(
+                "settings",
+                "the encoding is not canonical".into(),
+            ));
+        }
+        Ok(settings)
     }
 
     fn position(&self, name: &str) -> Result<usize, usize> {
@@ -142,7 +150,10 @@ mod tests {
     #[test]
     fn rejects_numbers_in_more_bytes_than_needed() {
         assert!(Settings::decode(&[0]).is_ok());
-        assert!(matches!(Settings::decode(&[251, 0, 0]), Err(PayloadError::Malformed("settings", _))));
+        assert!(matches!(
+            Settings::decode(&[251, 0, 0]),
+            Err(PayloadError::Malformed("settings", _))
+        ));
     }
 
     #[test]

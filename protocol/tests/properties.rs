@@ -1,5 +1,7 @@
 //! Whatever is written comes back as it was; whatever comes is read or refused, and never more than that.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping")]
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use protocol::frame::{FrameHeader, HEADER_LEN};
@@ -18,7 +20,11 @@ fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 fn body() -> impl Strategy<Value = BodyLength> {
-    prop_oneof![Just(BodyLength::None), any::<u64>().prop_map(BodyLength::Known), Just(BodyLength::Unknown)]
+    prop_oneof![
+        Just(BodyLength::None),
+        any::<u64>().prop_map(BodyLength::Known),
+        Just(BodyLength::Unknown)
+    ]
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -38,7 +44,10 @@ fn put_all(headers: &[(Vec<u8>, Vec<u8>)], out: &mut Vec<u8>) {
 }
 
 fn owned(pairs: Pairs<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    pairs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect()
 }
 
 proptest! {
