@@ -5,5 +5,6 @@ pub mod instance;
 pub mod link;
 pub mod log;
 pub mod router;
+pub mod supervisor;
 pub mod sys;
 pub mod tools;

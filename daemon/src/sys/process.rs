@@ -131,20 +131,33 @@ impl AsFd for Child {
     }
 }
 
-/// Reaps one ended child that is not in `known`: an orphan that became ours because this is PID 1 of a container.
-/// Children in `known` are left to their owners.
-pub fn reap_stranger(known: impl Fn(Pid) -> bool) -> io::Result<Option<Pid>> {
+/// What [`reap_stranger`] met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Met {
+    /// No child has ended.
+    Nobody,
+    /// An ended child that has an owner here: it is left to that one, and hides others until then.
+    Known,
+    /// A stranger: it is gone now.
+    Stranger(Pid),
+}
+
+/// Reaps an ended child that is not `known`: an orphan that became ours because this is PID 1 of a container.
+pub fn reap_stranger(known: impl Fn(Pid) -> bool) -> io::Result<Met> {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     let ended = match wait::waitid(Id::All, peek) {
         Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => None,
         Ok(status) => status.pid(),
         Err(err) => return Err(err.into()),
     };
-    let Some(pid) = ended.filter(|pid| !known(*pid)) else {
-        return Ok(None);
-    };
-    wait::waitpid(pid, Some(wait::WaitPidFlag::WNOHANG))?;
-    Ok(Some(pid))
+    match ended {
+        None => Ok(Met::Nobody),
+        Some(pid) if known(pid) => Ok(Met::Known),
+        Some(pid) => {
+            wait::waitpid(pid, Some(WaitPidFlag::WNOHANG))?;
+            Ok(Met::Stranger(pid))
+        }
+    }
 }
 
 /// Ends this process at once, without running anything that was copied into it by fork.

@@ -1,0 +1,50 @@
+//! The daemon's program: the supervisor, and the router that it starts from the same file.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use flying_passenger::config::{Arguments, Options};
+use flying_passenger::log::{self, LogLevel, Part};
+use flying_passenger::sys::descriptors;
+use flying_passenger::{router, supervisor};
+use nix::unistd;
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(supervisor::ROUTER_ARGUMENT) {
+        return router_part();
+    }
+    if let Err(why) = descriptors::open_standard_ones() {
+        eprintln!("flying-passenger: /dev/null cannot be opened: {why}");
+        return ExitCode::FAILURE;
+    }
+    match Options::new(&Arguments::parse(), unistd::geteuid()) {
+        Ok(options) => {
+            log::init(options.log_level, Part::Supervisor);
+            supervisor::run(options)
+        }
+        Err(mistakes) => {
+            for mistake in mistakes {
+                eprintln!("flying-passenger: {mistake}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the supervisor executes, with the link on its descriptor.
+fn router_part() -> ExitCode {
+    log::init(router_log_level(), Part::Router);
+    let link = descriptors::take_link().and_then(|link| supervisor::close_to_others().map(|()| link));
+    match link {
+        Ok(link) => router::run(link),
+        Err(why) => {
+            eprintln!("flying-passenger: this is started by the daemon itself, not by hand ({why})");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn router_log_level() -> LogLevel {
+    let given = std::env::args().find_map(|word| word.strip_prefix("--log-level=").map(str::to_owned));
+    given.and_then(|text| text.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,41 @@
+//! How long to wait before the next router is started.
+
+use std::time::Duration;
+
+/// A router that lived this long was in order.
+const LONG_LIFE: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Grows with each router that does not live long.
+#[derive(Debug, Default)]
+pub(super) struct BackOff {
+    pause: Duration,
+}
+
+impl BackOff {
+    /// The pause after a router that lived for `life`: none at first.
+    pub(super) fn after(&mut self, life: Duration) -> Duration {
+        if life >= LONG_LIFE {
+            self.pause = Duration::ZERO;
+        }
+        let pause = self.pause;
+        self.pause = (pause * 2).clamp(STEP, LONGEST);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_from_nothing_to_a_limit_and_starts_again_after_a_long_life() {
+        let mut back_off = BackOff::default();
+        let pauses: Vec<u128> = (0..8)
+            .map(|_| back_off.after(Duration::ZERO).as_millis())
+            .collect();
+        assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);
+        assert_eq!(back_off.after(LONG_LIFE), Duration::ZERO);
+    }
+}

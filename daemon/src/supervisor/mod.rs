@@ -1,0 +1,187 @@
+//! The supervisor: owns the sockets and the app processes, and starts the router that owns the requests.
+//!
+//! Signals, orders and the ends of processes come in; processes, notices and log lines go out. It parses no byte that
+//! a client wrote, has one thread, and waits in one place only ([`watch`]). The modules follow its life: what it opens
+//! ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`]), what it carries out ([`orders`]),
+//! and how it ends ([`phase`], [`shutdown`]).
+
+mod backoff;
+mod ending;
+mod limits;
+mod nginx_socket;
+mod orders;
+mod phase;
+mod processes;
+mod restart_files;
+mod router_process;
+mod routers;
+mod shutdown;
+mod spawn;
+mod startup;
+mod watch;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use nix::sys::signalfd::SignalFd;
+
+pub use router_process::{ROUTER_ARGUMENT, close_to_others};
+
+use crate::config::Options;
+use crate::instance::Instance;
+use crate::link::channel::Buffer;
+use crate::link::{Notice, ProcessId, StopHow};
+use crate::sys::process::{self, Met};
+use nginx_socket::NginxSocket;
+use phase::Event;
+use processes::{Processes, Stage};
+use router_process::RouterPlan;
+use routers::Routers;
+use shutdown::Shutdown;
+use spawn::Launcher;
+use watch::Happened;
+
+/// Runs the daemon until it is told to end.
+pub fn run(options: Options) -> ExitCode {
+    match Supervisor::open(options) {
+        Ok(mut supervisor) => {
+            supervisor.serve();
+            supervisor.close()
+        }
+        Err(why) => {
+            tracing::error!(critical = true, "the daemon cannot start: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Everything the supervisor holds.
+struct Supervisor {
+    options: Options,
+    instance: Instance,
+    nginx: NginxSocket,
+    tools: OwnedFd,
+    signals: SignalFd,
+    launcher: Launcher,
+    processes: Processes,
+    plan: RouterPlan,
+    routers: Routers,
+    shutdown: Shutdown,
+    buffer: Buffer,
+    /// A child may have ended that is none of ours.
+    strangers: bool,
+}
+
+impl Supervisor {
+    fn serve(&mut self) {
+        self.start_router();
+        tracing::info!("up and listening on {}", self.options.socket.path.display());
+        while !self.shutdown.is_over() {
+            if let Err(why) = self.wait_and_act() {
+                tracing::error!(critical = true, "the supervisor cannot wait for events: {why}");
+                self.shut_down_at_once();
+                return;
+            }
+        }
+    }
+
+    fn wait_and_act(&mut self) -> io::Result<()> {
+        let until = self.next_due();
+        let happened = watch::wait(&self.signals, self.routers.running(), &self.processes, until)?;
+        for event in happened {
+            self.act(event);
+        }
+        self.do_what_is_due(Instant::now());
+        self.reap_strangers();
+        self.check_alone();
+        Ok(())
+    }
+
+    fn act(&mut self, happened: Happened) {
+        match happened {
+            Happened::Signal => self.read_signals(),
+            Happened::ProcessEnded(process) => self.process_ended(process),
+            Happened::LinkHasRoom => self.send_waiting(),
+            Happened::RouterSpoke => self.hear_router(),
+            Happened::RouterEnded => self.router_ended(),
+        }
+    }
+
+    /// The earliest of everything that has its time.
+    fn next_due(&self) -> Option<Instant> {
+        [
+            self.routers.due(),
+            self.shutdown.due(),
+            self.processes.next_kill(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    fn do_what_is_due(&mut self, now: Instant) {
+        self.kill_overdue(now);
+        self.routers_due(now);
+        if self.shutdown.due().is_some_and(|due| due <= now) {
+            self.step(Event::TimeUp);
+        }
+    }
+
+    fn kill_overdue(&mut self, now: Instant) {
+        for process in self.processes.iter_mut() {
+            if process.kill_at.is_some_and(|due| due <= now) {
+                process.kill_at = None;
+                tracing::warn!("{} does not end and is killed", process.name());
+                process.stop(StopHow::Kill);
+            }
+        }
+    }
+
+    fn process_ended(&mut self, id: ProcessId) {
+        let Some(process) = self.processes.get_mut(id) else {
+            return;
+        };
+        let how = match process.try_reap() {
+            Ok(Some(how)) => how,
+            Ok(None) => return,
+            Err(why) => format!("ended, and its status cannot be read: {why}"),
+        };
+        match process.stage {
+            Stage::Stopping => tracing::debug!("{} {how}", process.name()),
+            Stage::Starting | Stage::Ready => tracing::warn!("{} {how}", process.name()),
+        }
+        let announced = process.announced;
+        self.processes.remove(id);
+        if let Err(why) = self.instance.remove_app_socket(id) {
+            tracing::warn!("the socket of an ended process cannot be removed: {why}");
+        }
+        if announced {
+            self.tell_router(&Notice::Exited { process: id, how }, &[]);
+        }
+    }
+
+    /// As PID 1 of a container every orphan becomes ours.
+    fn reap_strangers(&mut self) {
+        while self.strangers {
+            let known = |pid| {
+                let routers = self
+                    .routers
+                    .running()
+                    .is_some_and(|router| router.child().pid() == pid);
+                routers || self.processes.iter().any(|process| process.child().pid() == pid)
+            };
+            match process::reap_stranger(known) {
+                Ok(Met::Stranger(pid)) => tracing::trace!("reaped {pid}, an orphan"),
+                // Its own event is about to come; after that it does not hide others any more.
+                Ok(Met::Known) => return,
+                Ok(Met::Nobody) => self.strangers = false,
+                Err(why) => {
+                    tracing::warn!("children cannot be looked at: {why}");
+                    self.strangers = false;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The socket that nginx connects to: made without taking it from a live daemon, removed only while it is ours.
+//!
+//! A lock beside it settles which of two daemons comes first. Owner and mode are changed on the very inode that was
+//! made, never by path.
+
+use std::fmt;
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{self, AtFlags, Flock, FlockArg, OFlag};
+use nix::sys::stat::{self, Mode, SFlag};
+use nix::unistd;
+
+use crate::config::SocketOptions;
+use crate::sys::unix_socket::{self, Listener};
+
+/// What nginx's workers may leave waiting; `somaxconn` caps it.
+const BACKLOG: i32 = 4096;
+
+/// The listening socket. It stays open over any number of routers.
+#[derive(Debug)]
+pub(super) struct NginxSocket {
+    listening: OwnedFd,
+    path: PathBuf,
+    inode: Inode,
+    lock_path: PathBuf,
+    _lock: Flock<File>,
+}
+
+/// Why there is no socket for nginx.
+#[derive(Debug)]
+pub(super) enum SocketError {
+    /// Another daemon listens there.
+    Live(PathBuf, Option<i32>),
+    /// Another daemon holds the lock.
+    Locked(PathBuf),
+    /// Something that is not a socket has the name.
+    NotASocket(PathBuf),
+    /// Somebody put something else in its place while it was made.
+    Replaced(PathBuf),
+    /// The directory is not there.
+    NoDirectory(PathBuf),
+    /// A step failed.
+    Step(&'static str, PathBuf, io::Error),
+}
+
+impl fmt::Display for SocketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live(path, Some(pid)) => {
+                write!(
+                    f,
+                    "the process with PID {pid} is already listening on {}",
+                    path.display()
+                )
+            }
+            Self::Live(path, None) => {
+                write!(f, "another process is already listening on {}", path.display())
+            }
+            Self::Locked(path) => write!(f, "another daemon holds {}", path.display()),
+            Self::NotASocket(path) => write!(f, "{} exists and is not a socket", path.display()),
+            Self::Replaced(path) => write!(f, "somebody else replaces {} just now", path.display()),
+            Self::NoDirectory(path) => {
+                write!(f, "the directory for {} does not exist", path.display())
+            }
+            Self::Step(step, path, why) => write!(f, "{} cannot be {step}: {why}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for SocketError {}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl NginxSocket {
+    /// Opens the socket, after removing one that nobody listens on any more.
+    pub(super) fn open(options: &SocketOptions) -> Result<Self, SocketError> {
+        let path = &options.path;
+        let lock_path = beside(path);
+        let lock = lock(&lock_path, path)?;
+        make_room(path)?;
+        let listening = unix_socket::listen(path, 0o600, BACKLOG).map_err(step("opened", path))?;
+        let inode = open_to_nginx(options)?;
+        Ok(Self {
+            listening,
+            path: path.clone(),
+            inode,
+            lock_path,
+            _lock: lock,
+        })
+    }
+
+    /// Removes the socket when it is still the one that was made, and then the lock.
+    pub(super) fn remove(self) {
+        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| {
+            Inode {
+                device: found.dev(),
+                number: found.ino(),
+            } == self.inode
+        });
+        if !ours {
+            tracing::warn!("{} is not this daemon's any more and stays", self.path.display());
+            return;
+        }
+        for path in [&self.path, &self.lock_path] {
+            if let Err(why) = fs::remove_file(path) {
+                tracing::warn!("{} cannot be removed: {why}", path.display());
+            }
+        }
+    }
+}
+
+impl AsFd for NginxSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listening.as_fd()
+    }
+}
+
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SocketError {
+    let path = path.to_path_buf();
+    move |why| match why.kind() {
+        io::ErrorKind::NotFound => SocketError::NoDirectory(path),
+        _ => SocketError::Step(step, path, why),
+    }
+}
+
+/// Takes the lock that lies at the path now: the daemon before removes it when it ends.
+fn lock(lock_path: &Path, path: &Path) -> Result<Flock<File>, SocketError> {
+    loop {
+        let mut options = File::options();
+        options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits());
+        let file = options.open(lock_path).map_err(step("opened", lock_path))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| held(lock_path, path))?;
+        let mine = lock.metadata().map_err(step("looked at", lock_path))?;
+        if fs::symlink_metadata(lock_path).is_ok_and(|found| found.ino() == mine.ino()) {
+            return Ok(lock);
+        }
+    }
+}
+
+fn held(lock_path: &Path, path: &Path) -> SocketError {
+    match unix_socket::probe(path) {
+        Ok(Listener::Live(pid)) => SocketError::Live(path.to_path_buf(), pid),
+        _ => SocketError::Locked(lock_path.to_path_buf()),
+    }
+}
+
+/// Removes a socket that is not used any more, and nothing else.
+fn make_room(path: &Path) -> Result<(), SocketError> {
+    match fs::symlink_metadata(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(why) => return Err(step("looked at", path)(why)),
+        Ok(found) if !is_socket(found.mode()) => return Err(SocketError::NotASocket(path.to_path_buf())),
+        Ok(_) => {}
+    }
+    match unix_socket::probe(path).map_err(step("tried", path))? {
+        Listener::Absent => Ok(()),
+        Listener::Live(pid) => Err(SocketError::Live(path.to_path_buf(), pid)),
+        Listener::Dead => {
+            fs::remove_file(path).map_err(step("removed", path))?;
+            tracing::info!("removed {}, which nobody listened on", path.display());
+            Ok(())
+        }
+    }
+}
+
+/// Gives the socket its owner and mode, by a descriptor of the inode: a symlink put in its place meanwhile is seen
+/// and not followed.
+fn open_to_nginx(options: &SocketOptions) -> Result<Inode, SocketError> {
+    let path = &options.path;
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let made = fcntl::open(path, flags, Mode::empty()).map_err(|why| step("looked at", path)(why.into()))?;
+    let found = stat::fstat(&made).map_err(|why| step("looked at", path)(why.into()))?;
+    if !is_socket(found.st_mode) || found.st_uid != unistd::geteuid().as_raw() || found.st_nlink != 1 {
+        return Err(SocketError::Replaced(path.clone()));
+    }
+    unistd::fchownat(&made, "", options.owner, options.group, AtFlags::AT_EMPTY_PATH)
+        .map_err(|why| step("given to its owner", path)(why.into()))?;
+    let handle = format!("/proc/self/fd/{}", made.as_raw_fd());
+    fs::set_permissions(handle, Permissions::from_mode(options.mode))
+        .map_err(step("given its mode", path))?;
+    Ok(Inode {
+        device: found.st_dev,
+        number: found.st_ino,
+    })
+}
+
+fn is_socket(mode: u32) -> bool {
+    SFlag::from_bits_truncate(mode & SFlag::S_IFMT.bits()) == SFlag::S_IFSOCK
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use super::*;
+
+    fn options(name: &str) -> SocketOptions {
+        let dir = std::env::temp_dir().join(format!("fp-socket-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("socket");
+        SocketOptions {
+            path,
+            mode: 0o660,
+            owner: None,
+            group: None,
+            closed_to_nginx: false,
+        }
+    }
+
+    fn clean(options: &SocketOptions) {
+        fs::remove_dir_all(options.path.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn leaves_nothing_behind() {
+        let options = options("orderly");
+        let socket = NginxSocket::open(&options).unwrap();
+        let mode = fs::metadata(&options.path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        UnixStream::connect(&options.path).unwrap();
+        socket.remove();
+        assert_eq!(fs::read_dir(options.path.parent().unwrap()).unwrap().count(), 0);
+        clean(&options);
+    }
+
+    #[test]
+    fn refuses_a_live_socket_and_names_its_owner() {
+        let options = options("live");
+        let _other = UnixListener::bind(&options.path).unwrap();
+        let refused = NginxSocket::open(&options).unwrap_err();
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert!(
+            matches!(refused, SocketError::Live(_, Some(found)) if found == pid),
+            "{refused}"
+        );
+        clean(&options);
+    }
+
+    #[test]
+    fn of_two_daemons_the_first_stays() {
+        let options = options("two");
+        let first = NginxSocket::open(&options).unwrap();
+        let refused = NginxSocket::open(&options).unwrap_err();
+        assert!(matches!(refused, SocketError::Live(..)), "{refused}");
+        first.remove();
+        NginxSocket::open(&options).unwrap().remove();
+        clean(&options);
+    }
+
+    #[test]
+    fn takes_the_place_of_a_dead_socket_but_of_nothing_else() {
+        let options = options("stale");
+        drop(UnixListener::bind(&options.path).unwrap());
+        NginxSocket::open(&options).unwrap().remove();
+        fs::write(&options.path, "precious").unwrap();
+        assert!(matches!(
+            NginxSocket::open(&options),
+            Err(SocketError::NotASocket(_))
+        ));
+        assert_eq!(fs::read_to_string(&options.path).unwrap(), "precious");
+        clean(&options);
+    }
+
+    #[test]
+    fn does_not_remove_the_socket_of_its_successor() {
+        let options = options("successor");
+        let socket = NginxSocket::open(&options).unwrap();
+        fs::remove_file(&options.path).unwrap();
+        let _successor = UnixListener::bind(&options.path).unwrap();
+        socket.remove();
+        UnixStream::connect(&options.path).unwrap();
+        clean(&options);
+    }
+
+    #[test]
+    fn names_a_missing_directory() {
+        let mut options = options("missing");
+        clean(&options);
+        options.path = options.path.join("deeper");
+        assert!(matches!(
+            NginxSocket::open(&options),
+            Err(SocketError::NoDirectory(_))
+        ));
+    }
+}

@@ -1,0 +1,96 @@
+//! The router's orders, carried out or refused. It may ask for anything: whom an app runs as is not its choice alone.
+
+use std::os::fd::AsFd;
+
+use super::Supervisor;
+use super::phase::Event;
+use super::processes::{Process, Stage};
+use super::restart_files;
+use crate::link::{Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
+
+impl Supervisor {
+    pub(super) fn carry_out(&mut self, order: Order) {
+        match order {
+            Order::Spawn { ticket, spec } => self.spawn(ticket, &spec),
+            Order::MarkReady(process) => self.mark_ready(process),
+            Order::Stop(process, how) => self.stop(process, how),
+            Order::LookAtRestartFiles { ticket, dir } => {
+                let found = restart_files::look(&dir);
+                self.tell_router(&Notice::RestartFiles { ticket, found }, &[]);
+            }
+            Order::Finished => self.router_finished(),
+        }
+    }
+
+    fn spawn(&mut self, ticket: Ticket, spec: &SpawnSpec) {
+        if let Err(reason) = self.try_spawn(ticket, spec) {
+            tracing::warn!("no process of {} is started: {reason}", spec.group);
+            self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
+        }
+    }
+
+    fn try_spawn(&mut self, ticket: Ticket, spec: &SpawnSpec) -> Result<(), String> {
+        if !self.shutdown.is_serving() {
+            return Err("the daemon is shutting down".to_owned());
+        }
+        if self.processes.len() >= self.most_processes() {
+            return Err(format!("{} processes are too many", self.processes.len()));
+        }
+        let id = self.processes.new_id();
+        let processes = &self.processes;
+        let taken = |port| processes.has_port(port);
+        let launched = self
+            .launcher
+            .launch(spec, id, &self.instance, taken)
+            .map_err(|why| {
+                // Perhaps it was made before the step that failed; if not, there is nothing to remove.
+                let _ = self.instance.remove_app_socket(id);
+                why.to_string()
+            })?;
+        let (mut process, report) = Process::new(launched, spec.group.clone());
+        tracing::debug!("{} started as {}", process.name(), process.record.user.name);
+        process.announced = true;
+        let started = Notice::Started {
+            ticket,
+            record: process.record.clone(),
+        };
+        let output = process.output.try_clone();
+        self.processes.insert(process);
+        match output {
+            Ok(output) => self.tell_router(&started, &[output.as_fd(), report.as_fd()]),
+            Err(why) => {
+                self.stop(id, StopHow::Kill);
+                return Err(format!("its output pipe cannot be shared: {why}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The router keeps to the pool's size, with old processes ending beside new ones starting; this is a limit for
+    /// a router that does not.
+    fn most_processes(&self) -> usize {
+        self.options.pool.max_size.saturating_mul(4).saturating_add(32)
+    }
+
+    fn mark_ready(&mut self, process: ProcessId) {
+        match self.processes.get_mut(process) {
+            Some(process) if process.stage == Stage::Starting => process.stage = Stage::Ready,
+            // It has ended meanwhile, or is being stopped.
+            Some(_) | None => {}
+        }
+    }
+
+    fn stop(&mut self, process: ProcessId, how: StopHow) {
+        // One that is not there has ended meanwhile, which the router is about to read.
+        if let Some(process) = self.processes.get_mut(process) {
+            process.stop(how);
+        }
+    }
+
+    fn router_finished(&mut self) {
+        if self.shutdown.is_serving() {
+            tracing::error!("the router says that it has finished, which nobody asked for");
+        }
+        self.step(Event::RouterGone);
+    }
+}

@@ -1,0 +1,149 @@
+//! The table of live app processes, with everything the supervisor holds of each.
+//!
+//! The router only ever names a [`ProcessId`]; PIDs are used only for processes that are in this table, and a process
+//! leaves it in the moment it is reaped.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use super::ending;
+use super::spawn::{Launched, Term};
+use crate::link::{Address, ProcessId, ProcessRecord, StopHow};
+use crate::sys::process::Child;
+
+/// How far a process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not ready yet.
+    Starting,
+    /// It serves requests.
+    Ready,
+    /// It was asked to end.
+    Stopping,
+}
+
+/// One live process.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) record: ProcessRecord,
+    pub(super) stage: Stage,
+    /// For the log: the app group it belongs to.
+    pub(super) group: String,
+    /// Kept so that its output is not lost, nor the process hurt, when a router ends.
+    pub(super) output: OwnedFd,
+    /// The router that runs now knows of it.
+    pub(super) announced: bool,
+    /// When it is killed: no router is left that would.
+    pub(super) kill_at: Option<Instant>,
+    child: Child,
+    owner: Option<OwnedFd>,
+    term: Term,
+}
+
+impl Process {
+    /// A process that was just started, with its report pipe, which is the router's.
+    pub(super) fn new(launched: Launched, group: String) -> (Self, OwnedFd) {
+        let Launched {
+            child,
+            record,
+            pipes,
+            term,
+        } = launched;
+        let process = Self {
+            record,
+            stage: Stage::Starting,
+            group,
+            output: pipes.output,
+            announced: false,
+            kill_at: None,
+            child,
+            owner: Some(pipes.owner),
+            term,
+        };
+        (process, pipes.report)
+    }
+
+    /// Readable when it has ended.
+    pub(super) fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Ends it, or asks it to end.
+    pub(super) fn stop(&mut self, how: StopHow) {
+        self.stage = Stage::Stopping;
+        self.owner = None;
+        let told = match (how, self.term) {
+            (StopHow::Kill, _) => self.child.signal_group(Signal::SIGKILL),
+            (StopHow::Gracefully, Term::None) => Ok(()),
+            (StopHow::Gracefully, Term::Process) => self.child.signal(Signal::SIGTERM),
+            (StopHow::Gracefully, Term::Group) => self.child.signal_group(Signal::SIGTERM),
+        };
+        if let Err(why) = told {
+            tracing::warn!("{} cannot be signalled: {why}", self.name());
+        }
+    }
+
+    /// For the log.
+    pub(super) fn name(&self) -> String {
+        format!("process {} of {}", self.record.pid, self.group)
+    }
+
+    /// How it ended, when it has: then it is gone.
+    pub(super) fn try_reap(&self) -> io::Result<Option<String>> {
+        Ok(self.child.try_reap()?.map(ending::sentence))
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Processes {
+    table: BTreeMap<ProcessId, Process>,
+    last: u64,
+}
+
+impl Processes {
+    /// A name that no process ever had.
+    pub(super) fn new_id(&mut self) -> ProcessId {
+        self.last += 1;
+        ProcessId(self.last)
+    }
+
+    pub(super) fn insert(&mut self, process: Process) {
+        self.table.insert(process.record.process, process);
+    }
+
+    pub(super) fn get_mut(&mut self, process: ProcessId) -> Option<&mut Process> {
+        self.table.get_mut(&process)
+    }
+
+    pub(super) fn remove(&mut self, process: ProcessId) -> Option<Process> {
+        self.table.remove(&process)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Process> {
+        self.table.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.table.values_mut()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// A live process was told to listen on this port.
+    pub(super) fn has_port(&self, port: u16) -> bool {
+        self.iter()
+            .any(|process| process.record.address == Address::Tcp(port))
+    }
+
+    /// The next time at which one is to be killed.
+    pub(super) fn next_kill(&self) -> Option<Instant> {
+        self.iter().filter_map(|process| process.kill_at).min()
+    }
+}

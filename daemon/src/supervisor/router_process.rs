@@ -1,0 +1,237 @@
+//! The router as a process: started without rights, spoken to without ever waiting for it.
+//!
+//! Messages it does not take yet wait here, up to a limit; then it is a router to be replaced.
+
+use std::collections::VecDeque;
+use std::ffi::{CString, NulError};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{self, Pid};
+
+use super::limits::Originals;
+use crate::link::Notice;
+use crate::link::channel::{Channel, Encoded};
+use crate::log::LogLevel;
+use crate::sys::accounts::{self, Account, LookupError};
+use crate::sys::identity::{self, Identity};
+use crate::sys::process::{self, Child, Forked};
+use crate::sys::{descriptors, signals};
+
+/// The hidden first argument that makes this program the router.
+pub const ROUTER_ARGUMENT: &str = "router";
+
+/// A router that leaves a message waiting for longer is stuck.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// More waiting messages than a router that works ever leaves.
+const MOST_WAITING: usize = 16 * 1024;
+
+/// What each start of a router needs.
+#[derive(Debug)]
+pub(super) struct RouterPlan {
+    program: [CString; 3],
+    environment: Vec<CString>,
+    identity: Option<Identity>,
+    user: String,
+}
+
+/// Why a router cannot be planned.
+#[derive(Debug)]
+pub(super) enum RouterError {
+    Lookup(LookupError),
+    Environment(NulError),
+}
+
+impl fmt::Display for RouterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lookup(why) => why.fmt(f),
+            Self::Environment(why) => write!(f, "its environment cannot be built: {why}"),
+        }
+    }
+}
+
+impl RouterPlan {
+    /// For a router that runs as `user`; without one, as the daemon itself.
+    pub(super) fn new(user: Option<&Account>, log_level: LogLevel) -> Result<Self, RouterError> {
+        let identity = user.map(identity_of).transpose().map_err(RouterError::Lookup)?;
+        let level = format!("--log-level={log_level}");
+        let word = |text: &str| CString::new(text).map_err(RouterError::Environment);
+        Ok(Self {
+            program: [word("flying-passenger")?, word(ROUTER_ARGUMENT)?, word(&level)?],
+            environment: environment().map_err(RouterError::Environment)?,
+            identity,
+            user: user.map_or_else(own_name, |account| account.name.clone()),
+        })
+    }
+
+    /// Starts a router.
+    pub(super) fn start(&self, originals: &Originals) -> io::Result<Router> {
+        let (ours, theirs) = Channel::pair()?;
+        let supervisor = unistd::getpid();
+        match process::fork()? {
+            Forked::Parent(child) => {
+                tracing::info!("router started on PID {} as {}", child.pid(), self.user);
+                Ok(Router {
+                    child,
+                    channel: ours,
+                    waiting: VecDeque::new(),
+                    started: Instant::now(),
+                })
+            }
+            Forked::Child => {
+                // Only a failure comes back.
+                let Err(why) = self.become_router(theirs, supervisor, originals);
+                tracing::error!("the router cannot be started: {why}");
+                process::exit_now(1)
+            }
+        }
+    }
+
+    fn become_router(
+        &self,
+        link: Channel,
+        supervisor: Pid,
+        originals: &Originals,
+    ) -> io::Result<std::convert::Infallible> {
+        // A session of its own: Ctrl-C in a terminal is for the supervisor.
+        unistd::setsid()?;
+        signals::reset()?;
+        originals.restore_oom_score()?;
+        if let Some(identity) = &self.identity {
+            identity::become_for_good(identity).map_err(io::Error::other)?;
+        }
+        prctl::set_no_new_privs()?;
+        // After the change of user, which would cancel it.
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if unistd::getppid() != supervisor {
+            return Err(io::Error::other("the supervisor has just ended"));
+        }
+        let null = OwnedFd::from(std::fs::File::open("/dev/null")?);
+        let log = io::stderr().as_fd().try_clone_to_owned()?;
+        descriptors::place_for_exec(vec![null, log.try_clone()?, log, link.into_fd()])?;
+        // The very program that runs here, even when its file has been replaced meanwhile.
+        let Err(why) = unistd::execve(c"/proc/self/exe", &self.program, &self.environment);
+        Err(why.into())
+    }
+}
+
+/// To be called by a router as its first act: other processes of its user cannot look into it.
+pub fn close_to_others() -> io::Result<()> {
+    prctl::set_dumpable(false)?;
+    prctl::set_name(c"flying-router")?;
+    Ok(())
+}
+
+fn identity_of(account: &Account) -> Result<Identity, LookupError> {
+    let groups = accounts::groups_of(&account.name, account.gid)?;
+    Ok(Identity {
+        uid: account.uid,
+        gid: account.gid,
+        groups,
+    })
+}
+
+fn own_name() -> String {
+    let uid = unistd::geteuid();
+    let account = accounts::user_numbered(uid).ok().flatten();
+    account.map_or_else(|| uid.to_string(), |account| account.name)
+}
+
+/// Nothing that the router does depends on the environment but the time zone of its log.
+fn environment() -> Result<Vec<CString>, NulError> {
+    const KEPT: [&str; 2] = ["TZ", "RUST_BACKTRACE"];
+    let kept = KEPT
+        .iter()
+        .filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")));
+    kept.map(CString::new).collect()
+}
+
+/// A router that runs.
+#[derive(Debug)]
+pub(super) struct Router {
+    child: Child,
+    channel: Channel,
+    waiting: VecDeque<Waiting>,
+    started: Instant,
+}
+
+/// A message that the link had no room for.
+#[derive(Debug)]
+struct Waiting {
+    message: Encoded,
+    descriptors: Vec<OwnedFd>,
+    since: Instant,
+}
+
+impl Router {
+    pub(super) fn child(&self) -> &Child {
+        &self.child
+    }
+
+    pub(super) fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    pub(super) fn life(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Messages wait for room on the link.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// When it counts as stuck, unless it reads before.
+    pub(super) fn stuck_at(&self) -> Option<Instant> {
+        self.waiting.front().map(|first| first.since + PATIENCE)
+    }
+
+    /// Sends a message, or keeps it until there is room. The error is the router's end, not the message's.
+    pub(super) fn tell(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let message = Encoded::new(notice)?;
+        if self.waiting.is_empty() {
+            match self.channel.send_encoded(&message, descriptors) {
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+        }
+        if self.waiting.len() >= MOST_WAITING {
+            return Err(io::Error::other("it leaves too many messages unread"));
+        }
+        let descriptors = descriptors
+            .iter()
+            .map(BorrowedFd::try_clone_to_owned)
+            .collect::<Result<_, _>>()?;
+        self.waiting.push_back(Waiting {
+            message,
+            descriptors,
+            since: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// Sends what waits, as far as there is room.
+    pub(super) fn send_waiting(&mut self) -> io::Result<()> {
+        while let Some(first) = self.waiting.front() {
+            let descriptors: Vec<_> = first.descriptors.iter().map(AsFd::as_fd).collect();
+            match self.channel.send_encoded(&first.message, &descriptors) {
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                done => done?,
+            }
+            self.waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Ends it at once; it is reaped like one that ended by itself.
+    pub(super) fn kill(&self) {
+        if let Err(why) = self.child.signal(Signal::SIGKILL) {
+            tracing::warn!("the router cannot be killed: {why}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! One router after the other: started, handed everything that lives, replaced when it ends.
+//!
+//! No app process notices: the sockets, pipes and processes are the supervisor's.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use super::Supervisor;
+use super::backoff::BackOff;
+use super::ending;
+use super::phase::Event;
+use super::processes::Stage;
+use super::router_process::Router;
+use crate::link::{Notice, Order, RouterConfig, StopHow};
+
+/// Orders carried out before signals and ends are looked at again.
+const ORDERS_AT_A_TIME: usize = 64;
+
+/// The router of the moment.
+#[derive(Debug, Default)]
+pub(super) struct Routers {
+    state: State,
+    back_off: BackOff,
+    generation: u32,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// None, and none is wanted.
+    #[default]
+    None,
+    /// One works.
+    Running(Router),
+    /// The next is started then.
+    Pause(Instant),
+}
+
+impl Routers {
+    pub(super) fn running(&self) -> Option<&Router> {
+        match &self.state {
+            State::Running(router) => Some(router),
+            State::None | State::Pause(_) => None,
+        }
+    }
+
+    fn running_mut(&mut self) -> Option<&mut Router> {
+        match &mut self.state {
+            State::Running(router) => Some(router),
+            State::None | State::Pause(_) => None,
+        }
+    }
+
+    /// When to look again: at the end of a pause, or of our patience.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match &self.state {
+            State::None => None,
+            State::Running(router) => router.stuck_at(),
+            State::Pause(until) => Some(*until),
+        }
+    }
+
+    /// No other is started after this one.
+    pub(super) fn start_no_more(&mut self) {
+        if let State::Pause(_) = self.state {
+            self.state = State::None;
+        }
+    }
+}
+
+impl Supervisor {
+    /// Starts a router and hands it everything, or tries again after a pause.
+    pub(super) fn start_router(&mut self) {
+        match self.plan.start(&self.launcher.originals) {
+            Ok(router) => {
+                self.routers.state = State::Running(router);
+                self.hand_over();
+            }
+            Err(why) => {
+                tracing::error!(critical = true, "the router cannot be started: {why}");
+                self.pause_routers(Duration::ZERO);
+            }
+        }
+    }
+
+    fn pause_routers(&mut self, life: Duration) {
+        let pause = self.routers.back_off.after(life);
+        self.routers.state = State::Pause(Instant::now() + pause);
+    }
+
+    /// The sockets and the processes that serve.
+    fn hand_over(&mut self) {
+        let config = Notice::Config(self.router_config());
+        self.routers.generation += 1;
+        let Some(router) = self.routers.running_mut() else {
+            return;
+        };
+        let mut handed = router.tell(&config, &[self.nginx.as_fd(), self.tools.as_fd()]);
+        for process in self
+            .processes
+            .iter_mut()
+            .filter(|process| process.stage == Stage::Ready)
+        {
+            let adopt = Notice::Adopt(process.record.clone());
+            process.announced = true;
+            handed = handed.and_then(|()| router.tell(&adopt, &[process.output.as_fd()]));
+        }
+        if let Err(why) = handed {
+            tracing::error!("the router cannot be told what there is: {why}");
+            router.kill();
+        }
+    }
+
+    fn router_config(&self) -> RouterConfig {
+        RouterConfig {
+            socket_file: self.options.socket.path.clone(),
+            instance_name: self.instance.name().to_owned(),
+            max_pool_size: self.options.pool.max_size,
+            pool_idle_time: self.options.pool.idle_time,
+            stat_throttle_rate: self.options.pool.stat_throttle_rate,
+            shutdown_limit: self.options.shutdown_limit.as_secs(),
+            generation: self.routers.generation,
+        }
+    }
+
+    /// Tells the router something. One that cannot be told is replaced; without one nobody needs to know.
+    pub(super) fn tell_router(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) {
+        let Some(router) = self.routers.running_mut() else {
+            return;
+        };
+        match router.tell(notice, descriptors) {
+            Ok(()) => {}
+            Err(why) if why.kind() == io::ErrorKind::InvalidInput => {
+                tracing::error!("a message to the router cannot be sent: {why}");
+            }
+            Err(why) => {
+                tracing::error!("the router is replaced, as it cannot be told anything: {why}");
+                router.kill();
+            }
+        }
+    }
+
+    pub(super) fn send_waiting(&mut self) {
+        if let Some(router) = self.routers.running_mut()
+            && let Err(why) = router.send_waiting()
+        {
+            tracing::error!("the router is replaced, as it cannot be told anything: {why}");
+            router.kill();
+        }
+    }
+
+    /// Takes what the router says. Nothing that it says ends the supervisor.
+    pub(super) fn hear_router(&mut self) {
+        for _ in 0..ORDERS_AT_A_TIME {
+            let Some(router) = self.routers.running() else {
+                return;
+            };
+            match router.channel().recv::<Order>(&mut self.buffer) {
+                // Descriptors are never taken from a router: they are closed here.
+                Ok(Some((order, _descriptors))) => self.carry_out(order),
+                Ok(None) => {
+                    // It ends, or has closed the link, which leaves it useless.
+                    router.kill();
+                    return;
+                }
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
+                Err(why) if why.kind() == io::ErrorKind::InvalidData => {
+                    tracing::error!("a message of the router is refused: {why}");
+                }
+                Err(why) => {
+                    tracing::error!("the router is replaced, as the link fails: {why}");
+                    router.kill();
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn router_ended(&mut self) {
+        // What it said last still counts.
+        self.hear_router();
+        let Some(router) = self.routers.running() else {
+            return;
+        };
+        let how = match router.child().try_reap() {
+            Ok(Some(end)) => ending::sentence(end),
+            Ok(None) => return,
+            Err(why) => format!("ended, and its status cannot be read: {why}"),
+        };
+        let (pid, life) = (router.child().pid(), router.life());
+        if self.shutdown.is_serving() {
+            tracing::error!("the router (PID {pid}) {how}; the next one takes over");
+            self.pause_routers(life);
+        } else {
+            tracing::debug!("the router (PID {pid}) {how}");
+            self.routers.state = State::None;
+        }
+        self.orphan_processes();
+        self.step(Event::RouterGone);
+    }
+
+    /// What the ended router alone knew how to go on with is ended; the rest waits for the next.
+    fn orphan_processes(&mut self) {
+        let kill_at = Instant::now() + self.options.shutdown_limit;
+        for process in self.processes.iter_mut() {
+            process.announced = false;
+            match process.stage {
+                Stage::Starting => process.stop(StopHow::Kill),
+                Stage::Ready => {}
+                Stage::Stopping => process.kill_at = Some(kill_at),
+            }
+        }
+    }
+
+    pub(super) fn routers_due(&mut self, now: Instant) {
+        if self.routers.due().is_none_or(|due| due > now) {
+            return;
+        }
+        match &self.routers.state {
+            State::Pause(_) => self.start_router(),
+            State::Running(router) if router.has_waiting() => {
+                tracing::error!("the router is replaced, as it has not read its messages for too long");
+                router.kill();
+            }
+            State::Running(_) | State::None => {}
+        }
+    }
+}

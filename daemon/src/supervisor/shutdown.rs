@@ -1,0 +1,169 @@
+//! The end of the daemon: what signals and time mean, carried out as [`phase`](super::phase) says.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use nix::libc;
+
+use super::Supervisor;
+use super::phase::{self, Action, Event, Phase};
+use super::processes::Stage;
+use crate::link::{Notice, StopHow};
+
+/// For the router to tell that it has finished, after its own limit.
+const SLACK: Duration = Duration::from_secs(2);
+/// What processes have at least, however long the router took.
+const LEAST_GRACE: Duration = Duration::from_secs(5);
+/// After SIGKILL only the kernel can keep a process.
+const AFTER_KILL: Duration = Duration::from_secs(5);
+
+/// How far the end has come.
+#[derive(Debug)]
+pub(super) struct Shutdown {
+    phase: Phase,
+    limit: Duration,
+    /// When all of it should be over.
+    end: Option<Instant>,
+    /// When this phase is.
+    due: Option<Instant>,
+    impatient: bool,
+}
+
+impl Shutdown {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self {
+            phase: Phase::Serving,
+            limit,
+            end: None,
+            due: None,
+            impatient: false,
+        }
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.phase == Phase::Serving
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Notes the time that the phase just begun may take.
+    fn enter(&mut self, phase: Phase, now: Instant) {
+        self.phase = phase;
+        let end = *self.end.get_or_insert(now + self.limit);
+        self.due = match phase {
+            Phase::Serving | Phase::Over => None,
+            Phase::Draining => Some(end + SLACK),
+            Phase::Stopping => Some(end.max(now + LEAST_GRACE.min(self.limit))),
+            Phase::Killing => Some(now + AFTER_KILL),
+        };
+    }
+}
+
+impl Supervisor {
+    pub(super) fn read_signals(&mut self) {
+        while let Ok(Some(signal)) = self.signals.read_signal() {
+            match i32::try_from(signal.ssi_signo) {
+                Ok(libc::SIGCHLD) => self.strangers = true,
+                Ok(libc::SIGTERM) => self.asked("SIGTERM"),
+                Ok(libc::SIGINT) => self.asked("SIGINT"),
+                _ => {}
+            }
+        }
+    }
+
+    fn asked(&mut self, signal: &str) {
+        tracing::info!("received {signal}");
+        self.step(Event::Asked);
+    }
+
+    /// Takes one step of the table.
+    pub(super) fn step(&mut self, event: Event) {
+        let (next, action) = phase::step(self.shutdown.phase, event);
+        if next != self.shutdown.phase {
+            self.shutdown.enter(next, Instant::now());
+        }
+        match action {
+            Action::Nothing => {}
+            Action::Drain => self.drain(),
+            Action::Stop => self.stop_all(),
+            Action::StopAndKillRouter => {
+                tracing::warn!("the router has not finished in time and is killed");
+                self.kill_router();
+                self.stop_all();
+            }
+            Action::Kill => self.kill_all(),
+            Action::KillImpatiently => {
+                self.shutdown.impatient = true;
+                self.kill_all();
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        let limit = self.shutdown.limit.as_secs();
+        tracing::info!("shutting down: requests and processes have {limit} seconds to end");
+        self.routers.start_no_more();
+        if self.routers.running().is_some() {
+            self.tell_router(&Notice::ShutDown, &[]);
+        } else {
+            self.step(Event::RouterGone);
+        }
+    }
+
+    fn stop_all(&mut self) {
+        let left = self
+            .processes
+            .iter_mut()
+            .filter(|process| process.stage != Stage::Stopping);
+        left.for_each(|process| process.stop(StopHow::Gracefully));
+    }
+
+    fn kill_all(&mut self) {
+        self.kill_router();
+        for process in self.processes.iter_mut() {
+            tracing::warn!("{} has not ended in time and is killed", process.name());
+            process.stop(StopHow::Kill);
+        }
+    }
+
+    fn kill_router(&self) {
+        if let Some(router) = self.routers.running() {
+            router.kill();
+        }
+    }
+
+    pub(super) fn check_alone(&mut self) {
+        if self.processes.len() == 0 && self.routers.running().is_none() {
+            self.step(Event::Alone);
+        }
+    }
+
+    /// When not even waiting works any more.
+    pub(super) fn shut_down_at_once(&mut self) {
+        self.shutdown.impatient = true;
+        self.kill_all();
+    }
+
+    /// Leaves nothing behind but, perhaps, what the kernel keeps.
+    pub(super) fn close(self) -> ExitCode {
+        for process in self.processes.iter() {
+            tracing::error!("{} cannot be killed and is left behind", process.name());
+        }
+        self.nginx.remove();
+        if let Err(why) = self.instance.remove() {
+            tracing::warn!("the instance directory stays: {why}");
+        }
+        tracing::info!("the daemon has ended");
+        if self.shutdown.impatient {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The environment of an app process, from the daemon's own, Passenger's variables and the app's settings.
+//!
+//! A pure function: later sources override earlier ones. It knows nothing of nginx's environment or of shells.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use protocol::request::AppKind;
+
+use crate::link::SpawnSpec;
+use crate::sys::accounts::Account;
+
+/// Variables by name.
+pub(in crate::supervisor) type Environment = BTreeMap<OsString, OsString>;
+
+/// Used when the daemon was started without one.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What the daemon was told for itself alone: by its packaging or by systemd.
+const OWN_PREFIXES: [&str; 3] = ["FLYING_", "LISTEN_", "WATCHDOG_"];
+const OWN_NAMES: [&str; 1] = ["NOTIFY_SOCKET"];
+const ENVIRONMENT_NAMES: [&str; 5] = [
+    "RAILS_ENV",
+    "RACK_ENV",
+    "WSGI_ENV",
+    "NODE_ENV",
+    "PASSENGER_APP_ENV",
+];
+const BASE_URI_NAMES: [&str; 3] = ["RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"];
+
+/// What is decided at the start of a process and told to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// Whom it runs as, when that user has an entry.
+    pub(super) account: Option<&'a Account>,
+    /// The startup file, absolute; `None` for generic apps.
+    pub(super) startup_file: Option<&'a Path>,
+    /// The port to listen on; `None` where a socket is handed over.
+    pub(super) port: Option<u16>,
+}
+
+/// The daemon's own environment, without what concerns only the daemon.
+pub(in crate::supervisor) fn inherited(all: impl Iterator<Item = (OsString, OsString)>) -> Environment {
+    let mut kept: Environment = all.filter(|(name, _)| !is_own(name)).collect();
+    kept.entry("PATH".into()).or_insert_with(|| USUAL_PATH.into());
+    kept
+}
+
+fn is_own(name: &OsStr) -> bool {
+    let own = |prefix: &str| name.as_bytes().starts_with(prefix.as_bytes());
+    OWN_NAMES.iter().any(|own| name == *own) || OWN_PREFIXES.into_iter().any(own)
+}
+
+/// The environment of one app process.
+pub(super) fn build(inherited: &Environment, spec: &SpawnSpec, told: Told<'_>) -> Environment {
+    let mut environment = inherited.clone();
+    set_passengers(&mut environment, spec);
+    set_account(&mut environment, told.account);
+    for (name, value) in &spec.env {
+        environment.insert(name.into(), value.into());
+    }
+    // After the app's own settings: without these it could not be reached, whatever it was told.
+    set_ours(&mut environment, spec, told);
+    environment
+}
+
+fn set_passengers(environment: &mut Environment, spec: &SpawnSpec) {
+    let mut set = |name: &str, value: &OsStr| {
+        environment.insert(name.into(), value.into());
+    };
+    set("IN_PASSENGER", "1".as_ref());
+    set("PYTHONUNBUFFERED", "1".as_ref());
+    set("SERVER_SOFTWARE", spec.server_software.as_ref());
+    set("PWD", spec.root.as_ref());
+    for name in ENVIRONMENT_NAMES {
+        set(name, spec.app_env.as_ref());
+    }
+    for name in BASE_URI_NAMES {
+        if spec.base_uri.is_empty() {
+            environment.remove(OsStr::new(name));
+        } else {
+            environment.insert(name.into(), spec.base_uri.as_str().into());
+        }
+    }
+}
+
+/// Without an entry for the user the variables are unset, rather than left as those of the daemon's user.
+fn set_account(environment: &mut Environment, account: Option<&Account>) {
+    let values: [(&str, Option<&OsStr>); 4] = [
+        ("USER", account.map(|account| account.name.as_ref())),
+        ("LOGNAME", account.map(|account| account.name.as_ref())),
+        ("HOME", account.map(|account| account.home.as_ref())),
+        ("SHELL", account.map(|account| account.shell.as_ref())),
+    ];
+    for (name, value) in values {
+        match value {
+            Some(value) => environment.insert(name.into(), value.into()),
+            None => environment.remove(OsStr::new(name)),
+        };
+    }
+}
+
+fn set_ours(environment: &mut Environment, spec: &SpawnSpec, told: Told<'_>) {
+    if let Some(port) = told.port {
+        environment.insert("PORT".into(), port.to_string().into());
+    }
+    if let Some(file) = told.startup_file {
+        environment.insert("FLYING_PASSENGER_STARTUP_FILE".into(), file.into());
+    }
+    if spec.kind != AppKind::Generic {
+        environment.insert("FLYING_PASSENGER_GROUP".into(), spec.group.as_str().into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::{Gid, Uid};
+
+    use super::super::tests::spec;
+    use super::*;
+
+    fn of(pairs: &[(&str, &str)]) -> Environment {
+        inherited(pairs.iter().map(|(name, value)| (name.into(), value.into())))
+    }
+
+    fn get<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+        environment.get(OsStr::new(name)).and_then(|value| value.to_str())
+    }
+
+    const NOTHING: Told<'static> = Told {
+        account: None,
+        startup_file: None,
+        port: None,
+    };
+
+    #[test]
+    fn later_sources_override_earlier_ones() {
+        let daemon = of(&[
+            ("LANG", "C"),
+            ("RAILS_ENV", "daemon"),
+            ("WSGI_ENV", "daemon"),
+            ("TZ", "UTC"),
+        ]);
+        let mut spec = spec(AppKind::Ruby, "/app");
+        spec.app_env = "staging".into();
+        spec.env = vec![("RAILS_ENV".into(), "mine".into()), ("TZ".into(), "CET".into())];
+        let environment = build(&daemon, &spec, NOTHING);
+        for (name, value) in [
+            ("LANG", "C"),
+            ("RAILS_ENV", "mine"),
+            ("WSGI_ENV", "staging"),
+            ("TZ", "CET"),
+            ("PWD", "/app"),
+        ] {
+            assert_eq!(get(&environment, name), Some(value), "{name}");
+        }
+        assert_eq!(get(&environment, "IN_PASSENGER"), Some("1"));
+        assert_eq!(get(&environment, "PYTHONUNBUFFERED"), Some("1"));
+    }
+
+    #[test]
+    fn what_concerns_the_daemon_alone_is_not_passed_on() {
+        let daemon = of(&[
+            ("NOTIFY_SOCKET", "/run/x"),
+            ("LISTEN_FDS", "1"),
+            ("LISTEN_PID", "1"),
+            ("WATCHDOG_USEC", "1"),
+            ("FLYING_PASSENGER_X", "1"),
+            ("LISTENING", "kept"),
+        ]);
+        let names: Vec<_> = daemon.keys().map(|name| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["LISTENING", "PATH"]);
+    }
+
+    #[test]
+    fn the_base_uri_is_unset_at_the_root_even_when_the_daemon_had_one() {
+        let daemon = of(&[("RACK_BASE_URI", "/daemons")]);
+        let mut spec = spec(AppKind::Ruby, "/app");
+        assert_eq!(get(&build(&daemon, &spec, NOTHING), "RACK_BASE_URI"), None);
+        spec.base_uri = "/shop".into();
+        for name in BASE_URI_NAMES {
+            assert_eq!(
+                get(&build(&daemon, &spec, NOTHING), name),
+                Some("/shop"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_users_variables_are_the_apps_users_or_none() {
+        let daemon = of(&[
+            ("HOME", "/root"),
+            ("USER", "root"),
+            ("LOGNAME", "root"),
+            ("SHELL", "/bin/bash"),
+        ]);
+        let account = Account {
+            name: "alice".into(),
+            uid: Uid::from_raw(1),
+            gid: Gid::from_raw(1),
+            home: "/home/alice".into(),
+            shell: "/bin/zsh".into(),
+        };
+        let spec = spec(AppKind::Python, "/app");
+        let alices = build(
+            &daemon,
+            &spec,
+            Told {
+                account: Some(&account),
+                ..NOTHING
+            },
+        );
+        assert_eq!(get(&alices, "HOME"), Some("/home/alice"));
+        assert_eq!(get(&alices, "LOGNAME"), Some("alice"));
+        let nobodys = build(&daemon, &spec, NOTHING);
+        for name in ["HOME", "USER", "LOGNAME", "SHELL"] {
+            assert_eq!(get(&nobodys, name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_app_cannot_be_told_away_from_its_port() {
+        let mut spec = spec(AppKind::Generic, "/app");
+        spec.env = vec![("PORT".into(), "1".into())];
+        let environment = build(
+            &of(&[]),
+            &spec,
+            Told {
+                port: Some(5000),
+                ..NOTHING
+            },
+        );
+        assert_eq!(get(&environment, "PORT"), Some("5000"));
+        assert_eq!(get(&environment, "FLYING_PASSENGER_GROUP"), None);
+    }
+}

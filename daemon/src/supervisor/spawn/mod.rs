@@ -1,0 +1,333 @@
+//! Starting one app process: from the router's order to a child on its way to `exec`.
+//!
+//! [`place`] looks where the app lies, [`user`] decides whom it runs as, [`command`] and [`environment`] say what is
+//! executed, [`child`] does it. What the app does with its sockets and pipes is not known here.
+
+mod child;
+mod command;
+mod environment;
+mod place;
+mod ports;
+mod user;
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use nix::fcntl::OFlag;
+use nix::unistd;
+use protocol::request::AppKind;
+
+pub(super) use command::Term;
+pub(super) use environment::{Environment, inherited};
+pub(super) use ports::Ports;
+
+use super::limits::Originals;
+use crate::config::UserOptions;
+use crate::instance::Instance;
+use crate::link::{Address, ProcessId, ProcessRecord, SpawnSpec};
+use crate::sys::descriptors;
+use crate::sys::process::{self, Child, Forked};
+use command::Command;
+use environment::Told;
+use place::{Place, PlaceError};
+use user::{RunAs, UserError, Wanted};
+
+/// What every start needs and no order can change.
+#[derive(Debug)]
+pub(super) struct Launcher {
+    pub(super) users: UserOptions,
+    pub(super) loaders: PathBuf,
+    pub(super) environment: Environment,
+    pub(super) originals: Originals,
+    pub(super) ports: Ports,
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) child: Child,
+    pub(super) record: ProcessRecord,
+    pub(super) pipes: Pipes,
+    pub(super) term: Term,
+}
+
+/// The supervisor's ends of a process's pipes.
+#[derive(Debug)]
+pub(super) struct Pipes {
+    /// Closing it asks the process to end.
+    pub(super) owner: OwnedFd,
+    /// What the process prints.
+    pub(super) output: OwnedFd,
+    /// How its start goes.
+    pub(super) report: OwnedFd,
+}
+
+/// Why no process was started.
+#[derive(Debug)]
+pub(super) enum SpawnError {
+    Place(PlaceError),
+    User(UserError),
+    NotYet(AppKind),
+    Variable(String),
+    Listen(io::Error),
+    Port(io::Error),
+    Pipes(io::Error),
+    Fork(io::Error),
+}
+
+impl fmt::Display for SpawnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Place(why) => why.fmt(f),
+            Self::User(why) => why.fmt(f),
+            Self::NotYet(kind) => write!(f, "apps of type \"{}\" are not supported yet", kind.as_str()),
+            Self::Variable(name) => write!(
+                f,
+                "the environment variable {name:?} has no possible name or value"
+            ),
+            Self::Listen(why) => write!(f, "no socket can be opened for the app: {why}"),
+            Self::Port(why) => write!(f, "no port can be found for the app: {why}"),
+            Self::Pipes(why) => write!(f, "no pipes can be made for the app: {why}"),
+            Self::Fork(why) => write!(f, "no process can be made for the app: {why}"),
+        }
+    }
+}
+
+impl From<PlaceError> for SpawnError {
+    fn from(why: PlaceError) -> Self {
+        Self::Place(why)
+    }
+}
+
+impl From<UserError> for SpawnError {
+    fn from(why: UserError) -> Self {
+        Self::User(why)
+    }
+}
+
+impl Launcher {
+    /// Starts a process for `spec`. `taken` tells the ports of live processes.
+    pub(super) fn launch(
+        &mut self,
+        spec: &SpawnSpec,
+        process: ProcessId,
+        instance: &Instance,
+        taken: impl Fn(u16) -> bool,
+    ) -> Result<Launched, SpawnError> {
+        check_variables(spec)?;
+        let (command, term) = command::of(spec, &self.loaders).ok_or(SpawnError::NotYet(spec.kind))?;
+        let place = Place::of(spec)?;
+        let run_as = self.run_as(spec, &place)?;
+        let entrance = self.open_entrance(spec, process, instance, taken)?;
+        let environment = environment::build(
+            &self.environment,
+            spec,
+            Told {
+                account: run_as.account.as_ref(),
+                startup_file: place.startup_file.as_deref(),
+                port: entrance.port(),
+            },
+        );
+        let address = entrance.address();
+        let what = What {
+            command: &command,
+            spec,
+            run_as: &run_as,
+            environment: &environment,
+        };
+        let (child, pipes) = self.fork(&what, entrance)?;
+        let record = ProcessRecord {
+            process,
+            pid: child.pid().as_raw(),
+            address,
+            user: run_as.user,
+            started_ms: crate::sys::clock::now_ms(),
+            memo: spec.memo.clone(),
+        };
+        Ok(Launched {
+            child,
+            record,
+            pipes,
+            term,
+        })
+    }
+
+    fn run_as(&self, spec: &SpawnSpec, place: &Place) -> Result<RunAs, UserError> {
+        let euid = unistd::geteuid();
+        if !euid.is_root() {
+            return user::unchanged(euid, unistd::getegid(), &user::System);
+        }
+        let wanted = Wanted {
+            user: spec.user.as_deref(),
+            group: spec.user_group.as_deref(),
+        };
+        user::decide(&self.users, wanted, place.owner, &user::System)
+    }
+
+    fn open_entrance(
+        &mut self,
+        spec: &SpawnSpec,
+        process: ProcessId,
+        instance: &Instance,
+        taken: impl Fn(u16) -> bool,
+    ) -> Result<Entrance, SpawnError> {
+        if spec.kind == AppKind::Generic {
+            return self
+                .ports
+                .take(taken)
+                .map(Entrance::Port)
+                .map_err(SpawnError::Port);
+        }
+        let (path, socket) = instance.listen_for_app(process).map_err(SpawnError::Listen)?;
+        Ok(Entrance::Socket(path, socket))
+    }
+
+    fn fork(&self, what: &What<'_>, entrance: Entrance) -> Result<(Child, Pipes), SpawnError> {
+        let (ours, theirs) = make_pipes().map_err(SpawnError::Pipes)?;
+        let supervisor = unistd::getpid();
+        match process::fork().map_err(SpawnError::Fork)? {
+            Forked::Parent(child) => Ok((child, ours)),
+            Forked::Child => {
+                let generic = matches!(entrance, Entrance::Port(_));
+                let (descriptors, report) = match theirs.for_child(entrance) {
+                    Ok(split) => split,
+                    // Out of descriptors: the parent sees the end of the report pipe and the status.
+                    Err(_) => process::exit_now(1),
+                };
+                child::run(child::Plan {
+                    command: what.command,
+                    root: &what.spec.root,
+                    run_as: what.run_as,
+                    environment: what.environment,
+                    originals: &self.originals,
+                    descriptors,
+                    report,
+                    ends_with: generic.then_some(supervisor),
+                })
+            }
+        }
+    }
+}
+
+/// What is executed, and as whom.
+struct What<'a> {
+    command: &'a Command,
+    spec: &'a SpawnSpec,
+    run_as: &'a RunAs,
+    environment: &'a Environment,
+}
+
+/// How requests get in.
+enum Entrance {
+    /// A socket that the process is handed.
+    Socket(PathBuf, OwnedFd),
+    /// A port that it opens itself.
+    Port(u16),
+}
+
+impl Entrance {
+    fn port(&self) -> Option<u16> {
+        match self {
+            Self::Socket(..) => None,
+            Self::Port(port) => Some(*port),
+        }
+    }
+
+    fn address(&self) -> Address {
+        match self {
+            Self::Socket(path, _) => Address::Unix(path.clone()),
+            Self::Port(port) => Address::Tcp(*port),
+        }
+    }
+}
+
+/// The child's ends of its pipes.
+struct ChildPipes {
+    owner: OwnedFd,
+    output: OwnedFd,
+    report: OwnedFd,
+}
+
+impl ChildPipes {
+    /// The descriptors from 0 up, and the one for failures before `exec`. A generic app gets no report pipe: all
+    /// copies are close-on-exec, so its end of file tells that the program was started.
+    fn for_child(self, entrance: Entrance) -> io::Result<(Vec<OwnedFd>, OwnedFd)> {
+        let mut descriptors = vec![self.owner, self.output.try_clone()?, self.output];
+        if let Entrance::Socket(_, socket) = entrance {
+            descriptors.push(socket);
+            descriptors.push(self.report.try_clone()?);
+        }
+        Ok((descriptors, self.report))
+    }
+}
+
+fn make_pipes() -> io::Result<(Pipes, ChildPipes)> {
+    let (owner_read, owner_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let (output_read, output_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let (report_read, report_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    // For the router, which shares these open file descriptions.
+    descriptors::set_nonblocking(&output_read)?;
+    descriptors::set_nonblocking(&report_read)?;
+    let ours = Pipes {
+        owner: owner_write,
+        output: output_read,
+        report: report_read,
+    };
+    Ok((
+        ours,
+        ChildPipes {
+            owner: owner_read,
+            output: output_write,
+            report: report_write,
+        },
+    ))
+}
+
+/// A name with `=` would set another variable, a NUL would cut the value.
+fn check_variables(spec: &SpawnSpec) -> Result<(), SpawnError> {
+    let possible = |(name, value): &(String, String)| {
+        !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
+    };
+    match spec.env.iter().find(|variable| !possible(variable)) {
+        Some((name, _)) => Err(SpawnError::Variable(name.clone())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An app of `kind` in `root`, with nothing special about it.
+    pub(super) fn spec(kind: AppKind, root: &str) -> SpawnSpec {
+        SpawnSpec {
+            group: "/app (production)".into(),
+            kind,
+            root: root.into(),
+            startup_file: "config.ru".into(),
+            start_command: String::new(),
+            interpreter: String::new(),
+            app_env: "production".into(),
+            base_uri: String::new(),
+            user: None,
+            user_group: None,
+            server_software: "nginx/1.22.1".into(),
+            env: Vec::new(),
+            memo: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rejects_variables_that_would_set_others() {
+        let mut spec = spec(AppKind::Ruby, "/app");
+        for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0y")] {
+            spec.env = vec![("GOOD".into(), "x".into()), (name.into(), value.into())];
+            assert!(
+                matches!(check_variables(&spec), Err(SpawnError::Variable(_))),
+                "{name:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Where an app lies, checked as far as its metadata tells: nothing below an app root is ever opened by the daemon.
+
+use std::fmt;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid};
+use protocol::request::AppKind;
+
+use super::user::Owner;
+use crate::link::SpawnSpec;
+
+/// An app's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The startup file, absolute; `None` for generic apps.
+    pub(super) startup_file: Option<PathBuf>,
+    /// Who owns the startup file, or the root of a generic app.
+    pub(super) owner: Owner,
+}
+
+/// Why the app cannot be where nginx says.
+#[derive(Debug)]
+pub(in crate::supervisor) enum PlaceError {
+    /// The root is no absolute path.
+    Relative(PathBuf),
+    /// The root is not there.
+    NoRoot(PathBuf),
+    /// The root is a file.
+    NoDirectory(PathBuf),
+    /// The startup file is not there.
+    NoStartupFile(PathBuf),
+    /// A command was to be given.
+    NoCommand,
+    /// The metadata cannot be read.
+    Unreadable(PathBuf, io::Error),
+}
+
+impl fmt::Display for PlaceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relative(root) => write!(f, "the app root \"{}\" is no absolute path", root.display()),
+            Self::NoRoot(root) => write!(f, "the app root {} does not exist", root.display()),
+            Self::NoDirectory(root) => write!(f, "the app root {} is no directory", root.display()),
+            Self::NoStartupFile(file) => write!(f, "the startup file {} does not exist", file.display()),
+            Self::NoCommand => write!(f, "no command is given to start the app with"),
+            Self::Unreadable(file, why) => write!(f, "{} cannot be looked at: {why}", file.display()),
+        }
+    }
+}
+
+impl Place {
+    /// Looks at the app's root and startup file.
+    pub(super) fn of(spec: &SpawnSpec) -> Result<Self, PlaceError> {
+        let root = &spec.root;
+        if !root.is_absolute() {
+            return Err(PlaceError::Relative(root.clone()));
+        }
+        match root.metadata() {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Err(PlaceError::NoDirectory(root.clone())),
+            Err(why) => return Err(missing_or(why, root, PlaceError::NoRoot)),
+        }
+        if spec.kind == AppKind::Generic {
+            if spec.start_command.trim().is_empty() {
+                return Err(PlaceError::NoCommand);
+            }
+            let owner = owner(root).map_err(|why| missing_or(why, root, PlaceError::NoRoot))?;
+            return Ok(Self {
+                startup_file: None,
+                owner,
+            });
+        }
+        let file = root.join(&spec.startup_file);
+        let owner = owner(&file).map_err(|why| missing_or(why, &file, PlaceError::NoStartupFile))?;
+        Ok(Self {
+            startup_file: Some(file),
+            owner,
+        })
+    }
+}
+
+/// A symlink's own owner, so that nobody runs code as another user by linking to that user's file.
+fn owner(file: &Path) -> io::Result<Owner> {
+    let found = file.symlink_metadata()?;
+    Ok(Owner {
+        uid: Uid::from_raw(found.uid()),
+        gid: Gid::from_raw(found.gid()),
+    })
+}
+
+fn missing_or(why: io::Error, file: &Path, missing: fn(PathBuf) -> PlaceError) -> PlaceError {
+    match why.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(file.to_path_buf()),
+        _ => PlaceError::Unreadable(file.to_path_buf(), why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::spec;
+    use super::*;
+
+    fn refusal(kind: AppKind, root: &str) -> String {
+        Place::of(&spec(kind, root)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn refusals_name_what_is_missing() {
+        assert_eq!(
+            refusal(AppKind::Ruby, "app"),
+            "the app root \"app\" is no absolute path"
+        );
+        assert_eq!(
+            refusal(AppKind::Ruby, "/no/app"),
+            "the app root /no/app does not exist"
+        );
+        assert_eq!(
+            refusal(AppKind::Ruby, "/etc/passwd"),
+            "the app root /etc/passwd is no directory"
+        );
+        assert_eq!(
+            refusal(AppKind::Ruby, "/usr"),
+            "the startup file /usr/config.ru does not exist"
+        );
+    }
+
+    #[test]
+    fn a_symlink_is_owned_by_who_made_it() {
+        let dir = std::env::temp_dir().join(format!("fp-place-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::os::unix::fs::symlink("/no/such/target", dir.join("config.ru")).unwrap();
+        let place = Place::of(&spec(AppKind::Ruby, dir.to_str().unwrap())).unwrap();
+        assert_eq!(place.owner.uid, nix::unistd::geteuid());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_generic_app_belongs_to_the_owner_of_its_root() {
+        let mut spec = spec(AppKind::Generic, "/usr");
+        assert!(matches!(Place::of(&spec), Err(PlaceError::NoCommand)));
+        spec.start_command = "./server".into();
+        let place = Place::of(&spec).unwrap();
+        assert_eq!(
+            place,
+            Place {
+                startup_file: None,
+                owner: Owner {
+                    uid: 0.into(),
+                    gid: 0.into()
+                }
+            }
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! Opening everything, in order, before the first request: what fails here ends the daemon with one sentence.
+
+use std::fmt;
+use std::io;
+
+use nix::sys::signal::Signal;
+use nix::unistd;
+
+use super::Supervisor;
+use super::limits::Originals;
+use super::nginx_socket::{NginxSocket, SocketError};
+use super::processes::Processes;
+use super::router_process::{RouterError, RouterPlan};
+use super::routers::Routers;
+use super::shutdown::Shutdown;
+use super::spawn::{self, Launcher, Ports};
+use crate::config::{Options, ROUTER_USERS};
+use crate::instance::{Instance, InstanceError};
+use crate::link::channel::Buffer;
+use crate::sys::signals;
+
+/// Why the daemon does not start.
+pub(super) enum StartError {
+    Signals(io::Error),
+    Limits(io::Error),
+    Instance(InstanceError),
+    Inside(&'static str, io::Error),
+    Socket(SocketError),
+    Router(RouterError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signals(why) => write!(f, "its signals cannot be set up: {why}"),
+            Self::Limits(why) => write!(f, "its limits cannot be raised: {why}"),
+            Self::Instance(why) => why.fmt(f),
+            Self::Inside(what, why) => write!(f, "{what} in the instance directory cannot be made: {why}"),
+            Self::Socket(why) => why.fmt(f),
+            Self::Router(why) => write!(f, "the router cannot be started: {why}"),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Opens what a daemon with these options needs.
+    pub(super) fn open(options: Options) -> Result<Self, StartError> {
+        tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
+        tracing::info!("loaders are in {}", options.loaders.display());
+        signals::ignore(Signal::SIGHUP).map_err(StartError::Signals)?;
+        let signals = signals::as_events(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD])
+            .map_err(StartError::Signals)?;
+        let originals = Originals::note_and_raise().map_err(StartError::Limits)?;
+        // No directory is held back from being unmounted.
+        unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
+        let plan =
+            RouterPlan::new(options.router_user.as_ref(), options.log_level).map_err(StartError::Router)?;
+        let instance =
+            Instance::create(&options.registry, &options.socket.path).map_err(StartError::Instance)?;
+        match open_sockets(&instance, &options) {
+            Ok((tools, nginx)) => Ok(Self {
+                launcher: Launcher {
+                    users: options.users.clone(),
+                    loaders: options.loaders.clone(),
+                    environment: spawn::inherited(std::env::vars_os()),
+                    originals,
+                    ports: Ports::new(),
+                },
+                processes: Processes::default(),
+                routers: Routers::default(),
+                shutdown: Shutdown::new(options.shutdown_limit),
+                buffer: Buffer::default(),
+                strangers: true,
+                options,
+                instance,
+                nginx,
+                tools,
+                signals,
+                plan,
+            }),
+            Err(why) => {
+                // The sentence about the sockets is the one that counts.
+                let _ = instance.remove();
+                Err(why)
+            }
+        }
+    }
+}
+
+type Sockets = (std::os::fd::OwnedFd, NginxSocket);
+
+fn open_sockets(instance: &Instance, options: &Options) -> Result<Sockets, StartError> {
+    let router = options.router_user.as_ref();
+    instance
+        .make_apps(router.map(|account| (account.uid, account.gid)))
+        .map_err(|why| StartError::Inside("the apps' directory", why))?;
+    let tools = instance
+        .listen_for_tools()
+        .map_err(|why| StartError::Inside("the tools' socket", why))?;
+    let nginx = NginxSocket::open(&options.socket).map_err(StartError::Socket)?;
+    tell_what_was_chosen(options);
+    Ok((tools, nginx))
+}
+
+fn tell_what_was_chosen(options: &Options) {
+    let path = options.socket.path.display();
+    if options.socket.closed_to_nginx {
+        let user = unistd::geteuid();
+        tracing::warn!(
+            "only root and user {user} can connect to {path}: unless nginx's workers run as one of them, \
+             give --socket-owner (as root) or --socket-mode"
+        );
+    }
+    let usual = ROUTER_USERS[0];
+    if options
+        .router_user
+        .as_ref()
+        .is_some_and(|account| account.name == ROUTER_USERS[1])
+    {
+        tracing::info!("the router runs as \"daemon\"; a user \"{usual}\" of its own would be safer");
+    }
+}

@@ -1,0 +1,86 @@
+//! What the supervisor waits for: one `poll` over everything that can happen. Tells it as events, does nothing.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::{self, PollFd, PollFlags, PollTimeout};
+use nix::sys::signalfd::SignalFd;
+
+use super::processes::Processes;
+use super::router_process::Router;
+use crate::link::ProcessId;
+
+/// Something to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// A signal arrived.
+    Signal,
+    /// The router said something, or closed its end.
+    RouterSpoke,
+    /// The link has room again.
+    LinkHasRoom,
+    /// The router has ended.
+    RouterEnded,
+    /// An app process has ended.
+    ProcessEnded(ProcessId),
+}
+
+/// Waits until something happens or `until` has come. Ends of processes come before words of the router, so that an
+/// order is never carried out on a process that is gone.
+pub(super) fn wait(
+    signals: &SignalFd,
+    router: Option<&Router>,
+    processes: &Processes,
+    until: Option<Instant>,
+) -> io::Result<Vec<Happened>> {
+    let mut watched = Vec::with_capacity(processes.len() + 3);
+    let mut meanings = Vec::with_capacity(processes.len() + 3);
+    let mut watch = |fd, flags, meaning| {
+        watched.push(PollFd::new(fd, flags));
+        meanings.push(meaning);
+    };
+    watch(signals.as_fd(), PollFlags::POLLIN, Happened::Signal);
+    for process in processes.iter() {
+        let meaning = Happened::ProcessEnded(process.record.process);
+        watch(process.child().as_fd(), PollFlags::POLLIN, meaning);
+    }
+    if let Some(router) = router {
+        if router.has_waiting() {
+            watch(
+                router.channel().as_fd(),
+                PollFlags::POLLOUT,
+                Happened::LinkHasRoom,
+            );
+        }
+        watch(router.channel().as_fd(), PollFlags::POLLIN, Happened::RouterSpoke);
+        watch(router.child().as_fd(), PollFlags::POLLIN, Happened::RouterEnded);
+    }
+    match poll::poll(&mut watched, timeout(until)) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(why) => return Err(why.into()),
+    }
+    let happened = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
+    Ok(watched
+        .iter()
+        .zip(meanings)
+        .filter(|(fd, _)| happened(fd))
+        .map(|(_, meaning)| meaning)
+        .collect())
+}
+
+/// Rounded up, so that what is due is due when poll returns.
+fn timeout(until: Option<Instant>) -> PollTimeout {
+    let Some(until) = until else {
+        return PollTimeout::NONE;
+    };
+    let left = until
+        .saturating_duration_since(Instant::now())
+        .as_micros()
+        .div_ceil(1000);
+    i32::try_from(left)
+        .ok()
+        .and_then(|left| PollTimeout::try_from(left).ok())
+        .unwrap_or(PollTimeout::MAX)
+}
