@@ -66,11 +66,14 @@ impl DaemonBuilder {
     /// Runs it to its end, for a daemon that must refuse to start.
     pub fn output(self) -> Output {
         let mut command = self.command();
-        command
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .output()
-            .unwrap()
+            .spawn()
+            .unwrap();
+        self.stage.add_group(child.id());
+        eventually_some("the daemon has refused to start", || child.try_wait().unwrap());
+        child.wait_with_output().unwrap()
     }
 
     fn command(&self) -> Command {

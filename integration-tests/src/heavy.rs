@@ -7,6 +7,8 @@ use std::process::Command;
 
 use nix::fcntl::{Flock, FlockArg};
 
+use crate::ports::shared;
+
 /// How much is uploaded: 200 MB.
 pub const UPLOAD_LEN: u64 = 200 * 1024 * 1024;
 
@@ -18,7 +20,7 @@ pub struct Heavy {
 impl Heavy {
     /// Waits for the turn.
     pub fn turn() -> Self {
-        let path = std::env::temp_dir().join("flying-passenger-heavy.lock");
+        let path = shared("heavy.lock");
         let file = File::options()
             .create(true)
             .write(true)
@@ -34,7 +36,7 @@ impl Heavy {
 
 /// A file of [`UPLOAD_LEN`] bytes that do not repeat, made once. The caller holds [`Heavy`].
 pub fn upload_file(_turn: &Heavy) -> PathBuf {
-    let path = std::env::temp_dir().join("flying-passenger-upload.bin");
+    let path = shared("upload.bin");
     if fs::metadata(&path).is_ok_and(|meta| meta.len() == UPLOAD_LEN) {
         return path;
     }

@@ -34,7 +34,7 @@ pub use places::{binary, module, nginx_binary, workspace};
 pub use process::{Memory, descendants, is_alive, kill_9, open_descriptors, owner_uid};
 pub use response::{Head, Response};
 pub use scenery::{ONE_APP, Scene};
-pub use stage::{Stage, is_root};
+pub use stage::{Stage, is_root, skipped};
 pub use wait::{eventually, eventually_some, stays};
 
 /// Runs one test over all languages: `for_each_language! { fn name(language) { … } }`. A list in front, as in

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -20,7 +21,7 @@ pub(crate) struct Port {
 
 impl Port {
     pub(crate) fn pick() -> Self {
-        let dir = std::env::temp_dir().join("flying-passenger-ports");
+        let dir = shared("ports");
         fs::create_dir_all(&dir).expect("cannot create the directory of port locks");
         let start = (std::process::id() % u32::from(COUNT)) as u16;
         for _ in 0..COUNT {
@@ -38,4 +39,9 @@ impl Port {
         }
         panic!("no TCP port between {FIRST} and {} is free", FIRST + COUNT);
     }
+}
+
+/// A path that all test processes of this user share.
+pub(crate) fn shared(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("flying-passenger-{name}.{}", nix::unistd::getuid()))
 }

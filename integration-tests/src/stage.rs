@@ -1,6 +1,7 @@
 //! A test's own directory, ports and processes, and what is checked when it ends.
 
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -204,4 +205,9 @@ impl Drop for Inner {
 /// True when the tests run as root, so that users can be switched.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Says loudly that a test is not run here, past the test runner's capture of what is printed.
+pub fn skipped(test: &str, why: &str) {
+    let _no_terminal_is_no_failure = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
 }

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
-use stage::{Language, ONE_APP, Request, Scene, Stage, eventually, for_each_language, is_alive};
+use stage::{Language, ONE_APP, Request, Scene, Stage, eventually, for_each_language, is_alive, stays};
 
 for_each_language! {
     fn a_terminated_daemon_leaves_no_process(language) {
@@ -120,10 +121,14 @@ fn an_interrupted_daemon_finishes_what_it_began() {
     eventually("a request is under way", || {
         scene.stage.scratch("last.arrived").exists()
     });
-    let stage_dir = scene.stage.path("scratch/last.go");
+    let (gate, supervisor) = (scene.stage.scratch("last.go"), scene.daemon.pid());
     let opener = std::thread::spawn(move || {
-        std::thread::sleep(std::time::Duration::from_millis(300));
-        fs::write(stage_dir, "go").unwrap();
+        stays(
+            "the daemon waits for the request",
+            Duration::from_millis(300),
+            || is_alive(supervisor),
+        );
+        fs::write(gate, "go").unwrap();
     });
     let status = scene.daemon.stop();
     opener.join().unwrap();

@@ -102,11 +102,11 @@ fn idle_processes_are_cleaned_away_down_to_min_instances() {
     (0..3).for_each(|number| {
         arrived(&scene, &number.to_string());
     });
+    assert_eq!(scene.daemon.app_pids().len(), 3);
     (0..3).for_each(|number| scene.stage.open_gate(&number.to_string()));
     for client in &mut clients {
         client.read_response().expect(200);
     }
-    assert_eq!(scene.daemon.app_pids().len(), 3);
     eventually("one is left", || scene.daemon.app_pids().len() == 1);
     stays("the last one is kept", Duration::from_millis(2500), || {
         scene.daemon.app_pids().len() == 1

@@ -6,7 +6,7 @@ use serde_json::Value;
 use stage::{Connection, Language, Scene, for_each_language};
 
 /// A request with everything that has been a trap somewhere.
-const TRAPS: &[u8] = b"PUT /env/../env?a=b%20c&d=%C3%A9&e=%2F HTTP/1.1\r\n\
+const TRAPS: &[u8] = b"PUT /env?a=b%20c&d=%C3%A9&e=%2F HTTP/1.1\r\n\
     Host: example.test:8080\r\n\
     User-Agent: bytes/1.0\r\n\
     X-Latin: caf\xe9\r\n\
@@ -34,7 +34,7 @@ for_each_language! {
         let port = client.local_port().to_string();
         let expected: BTreeMap<&str, &str> = [
             ("REQUEST_METHOD", "PUT"),
-            ("REQUEST_URI", "/env/../env?a=b%20c&d=%C3%A9&e=%2F"),
+            ("REQUEST_URI", "/env?a=b%20c&d=%C3%A9&e=%2F"),
             ("PATH_INFO", "/env"),
             ("SCRIPT_NAME", ""),
             ("QUERY_STRING", "a=b%20c&d=%C3%A9&e=%2F"),
@@ -103,7 +103,7 @@ for_each_language! {
     fn gets_the_request_line_and_headers_as_sent(language) {
         let scene = Scene::of(language);
         let mut client = scene.nginx.connect();
-        client.send(String::from_utf8_lossy(TRAPS).replace("/env/../env", "/env").replace('\u{fffd}', "?"));
+        client.send(String::from_utf8_lossy(TRAPS).replace('\u{fffd}', "?"));
         let seen = client.read_response().expect(200).json();
         assert_eq!(seen["method"], "PUT");
         assert_eq!(seen["url"], "/env?a=b%20c&d=%C3%A9&e=%2F");

@@ -57,7 +57,7 @@ fn in_production_the_visitor_gets_an_error_id_and_nothing_else() {
             "hunter2",
             "last words",
             "cannot load this",
-            "module",
+            "that_is_not_there",
             &scene.stage.dir().display().to_string(),
         ] {
             assert!(
@@ -131,9 +131,12 @@ fn an_app_that_does_not_get_ready_is_given_up_after_start_timeout() {
             "",
         ),
         (
-            "x",
-            "",
-            "passenger_app_start_command 'echo still thinking; exec sleep 1000';",
+            "slow.sh",
+            "#!/bin/sh
+echo still thinking
+exec sleep 1000
+",
+            "passenger_app_start_command ./slow.sh;",
         ),
     ] {
         let scene = Scene::app(&format!("{lines} passenger_start_timeout 1s;"), |app| {

@@ -4,17 +4,16 @@ use nix::unistd::{Uid, User};
 use stage::{Language, ONE_APP, Scene, Stage, eventually, for_each_language, is_root, owner_uid};
 
 /// True, with a loud line, where the test cannot be run.
-fn skipped(test: &str) -> bool {
+fn needs_root(test: &str) -> bool {
     if !is_root() {
-        eprintln!("SKIPPED: {test} needs root");
-        println!("SKIPPED: {test} needs root");
+        stage::skipped(test, "users are switched by root only");
     }
     !is_root()
 }
 
 for_each_language! {
     fn an_app_runs_as_the_owner_of_its_startup_file(language) {
-        if skipped("an_app_runs_as_the_owner_of_its_startup_file") {
+        if needs_root("an_app_runs_as_the_owner_of_its_startup_file") {
             return;
         }
         let user = named("games");
@@ -28,7 +27,7 @@ for_each_language! {
     }
 
     fn an_app_of_root_runs_as_nobody(language) {
-        if skipped("an_app_of_root_runs_as_nobody") {
+        if needs_root("an_app_of_root_runs_as_nobody") {
             return;
         }
         let scene = Scene::of(language);
@@ -62,7 +61,7 @@ for_each_language! {
 
 #[test]
 fn a_symlinks_own_owner_counts() {
-    if skipped("a_symlinks_own_owner_counts") {
+    if needs_root("a_symlinks_own_owner_counts") {
         return;
     }
     let scene = Scene::app("", |app| {
@@ -85,7 +84,7 @@ fn a_symlinks_own_owner_counts() {
 
 #[test]
 fn no_app_keeps_groups_of_root() {
-    if skipped("no_app_keeps_groups_of_root") {
+    if needs_root("no_app_keeps_groups_of_root") {
         return;
     }
     let scene = Scene::app("", |app| {
@@ -98,7 +97,7 @@ fn no_app_keeps_groups_of_root() {
 
 #[test]
 fn an_app_that_its_user_cannot_reach_is_refused_with_the_directory_named() {
-    if skipped("an_app_that_its_user_cannot_reach_is_refused_with_the_directory_named") {
+    if needs_root("an_app_that_its_user_cannot_reach_is_refused_with_the_directory_named") {
         return;
     }
     use std::os::unix::fs::PermissionsExt;
@@ -134,7 +133,7 @@ fn named(name: &str) -> User {
 
 #[test]
 fn the_default_user_of_the_daemon_is_used() {
-    if skipped("the_default_user_of_the_daemon_is_used") {
+    if needs_root("the_default_user_of_the_daemon_is_used") {
         return;
     }
     let scene = Scene::with(Language::Python, "", |daemon| daemon.flag("--default-user=games"));
