@@ -1,0 +1,1 @@
+"""The daemon's side of a Python app process. Standard library only."""

@@ -1,0 +1,41 @@
+"""Finds the app's startup file, imports it and takes its `application`."""
+
+import importlib.util
+import os
+import sys
+import traceback
+from types import ModuleType
+from typing import Any
+
+from .report import LoadFailure
+
+MODULE = "passenger_wsgi"
+
+
+def load(startup_file: str) -> Any:
+    """The WSGI callable of the startup file, which becomes the module `passenger_wsgi`."""
+    if not os.path.isfile(startup_file):
+        raise LoadFailure(f"the app is missing: there is no startup file {startup_file}")
+    sys.path.insert(0, os.getcwd())
+    module = _import(startup_file)
+    application = getattr(module, "application", None)
+    if application is None:
+        raise LoadFailure(f"the startup file {startup_file} does not define `application`")
+    if not callable(application):
+        raise LoadFailure(f"`application` in {startup_file} cannot be called")
+    return application
+
+
+def _import(startup_file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(MODULE, startup_file)
+    if spec is None or spec.loader is None:
+        raise LoadFailure(f"the startup file {startup_file} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[MODULE] = module
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        raise LoadFailure(f"something the app needs is missing: {error}", traceback.format_exc()) from error
+    except SyntaxError as error:
+        raise LoadFailure(f"the app has a syntax error: {error}", traceback.format_exc()) from error
+    return module

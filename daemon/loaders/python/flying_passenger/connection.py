@@ -1,0 +1,91 @@
+"""Bytes from and to the daemon on one connection; the frames of the session protocol."""
+
+import socket
+import struct
+from typing import Optional, Sequence, Tuple
+
+HEAD = 1
+BODY = 2
+INTERIM = 3
+HIJACKED = 4
+ERROR = 5
+READY = 6
+
+FLAG_END = 1
+
+READ_SIZE = 64 * 1024
+
+_REQUEST = struct.Struct("<IB3xQ")
+_FRAME = struct.Struct("<IBB2x")
+_LENGTH = struct.Struct("<I")
+
+
+class Lost(Exception):
+    """The daemon has closed the connection: the client went away, or the process is to end."""
+
+
+def frame(kind: int, flags: int, length: int) -> bytes:
+    """A frame's header."""
+    return _FRAME.pack(length, kind, flags)
+
+
+class Connection:
+    """One connection; what was received and not used is kept in it."""
+
+    def __init__(self, peer: socket.socket) -> None:
+        self.socket = peer
+        self._buffer = b""
+        self.write([frame(READY, 0, 0)])
+
+    def read_request(self) -> Optional[Tuple[bytes, int, int]]:
+        """Environment block, kind of body and its length; None when the connection has ended between requests."""
+        if not self._buffer and not self._fill():
+            return None
+        self._ensure(_REQUEST.size)
+        env_length, kind, length = _REQUEST.unpack_from(self._buffer)
+        end = _REQUEST.size + env_length
+        self._ensure(end)
+        block = self._buffer[_REQUEST.size : end]
+        self._buffer = self._buffer[end:]
+        return block, kind, length
+
+    def read_some(self, length: int) -> bytes:
+        """At least one and at most `length` bytes."""
+        if not self._buffer:
+            self._ensure(1)
+        data, self._buffer = self._buffer[:length], self._buffer[length:]
+        return data
+
+    def read_chunk_length(self) -> int:
+        """The length in front of a chunk."""
+        self._ensure(_LENGTH.size)
+        (length,) = _LENGTH.unpack_from(self._buffer)
+        self._buffer = self._buffer[_LENGTH.size :]
+        return int(length)
+
+    def write(self, parts: Sequence[bytes]) -> None:
+        """Write all parts, with one system call if the daemon keeps up."""
+        try:
+            total = sum(map(len, parts))
+            sent = self.socket.sendmsg(parts)
+            if sent < total:
+                self.socket.sendall(b"".join(parts)[sent:])
+        except OSError as error:
+            raise Lost(str(error)) from error
+
+    def close(self) -> None:
+        """Give the connection up."""
+        self.socket.close()
+
+    def _ensure(self, length: int) -> None:
+        while len(self._buffer) < length:
+            if not self._fill():
+                raise Lost("end of file inside a request")
+
+    def _fill(self) -> bool:
+        try:
+            data = self.socket.recv(READ_SIZE)
+        except OSError:
+            return False
+        self._buffer = self._buffer + data if self._buffer else data
+        return bool(data)

@@ -1,0 +1,28 @@
+"""Starts a WSGI app and serves it to the daemon: descriptor 3 listens, descriptor 4 reports (docs/APP-PROTOCOL.md)."""
+
+import os
+import sys
+
+LISTEN_FD = 3
+REPORT_FD = 4
+
+
+def main() -> None:
+    """Load, report, serve."""
+    # Only this directory's package is imported from here; the app must not find it among its own modules.
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    from flying_passenger import application, report, server, title
+
+    sys.path.remove(here)
+    reporter = report.Report(REPORT_FD)
+    startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
+    title.set_title("Passenger PythonApp: " + os.environ.pop("FLYING_PASSENGER_GROUP", ""))
+    app = reporter.failures(lambda: application.load(startup_file))
+    listener = server.Server(LISTEN_FD, app)
+    reporter.ready()
+    listener.run()
+
+
+if __name__ == "__main__":
+    main()

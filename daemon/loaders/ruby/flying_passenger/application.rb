@@ -1,0 +1,53 @@
+# frozen_string_literal: true
+
+require_relative 'report'
+
+module FlyingPassenger
+  # Finds out how the app wants its libraries set up, and loads its startup file.
+  module Application
+    module_function
+
+    # A Rack application, whichever Rack the app brings.
+    def load(startup_file)
+      unless File.file?(startup_file)
+        raise Report::Failure, "the app is missing: there is no startup file #{startup_file}"
+      end
+
+      setup_bundler
+      require_rack
+      evaluate(startup_file)
+    end
+
+    # As Passenger does: the app's own set-up first, then Bundler if the app has a Gemfile.
+    def setup_bundler
+      if File.exist?('config/setup_load_paths.rb')
+        require File.expand_path('config/setup_load_paths')
+      elsif File.exist?('.bundle/environment.rb')
+        require File.expand_path('.bundle/environment')
+      elsif File.exist?('Gemfile') || File.exist?('gems.rb')
+        require 'bundler/setup'
+      end
+    end
+
+    def require_rack
+      require 'rack'
+      require 'rack/builder'
+    rescue LoadError => e
+      raise missing('the app needs the rack library, which is missing', e)
+    end
+
+    # Rack 2 returns the app and its options, Rack 3 the app alone.
+    def evaluate(startup_file)
+      app, = Rack::Builder.parse_file(startup_file)
+      app
+    rescue LoadError => e
+      raise missing("something the app needs is missing: #{e.message}", e)
+    rescue SyntaxError => e
+      raise missing("the app has a syntax error: #{e.message}", e)
+    end
+
+    def missing(summary, error)
+      Report::Failure.new(summary, error.full_message(highlight: false, order: :top))
+    end
+  end
+end

@@ -1,0 +1,26 @@
+# frozen_string_literal: true
+
+# What apps know as Passenger's Ruby interface: callbacks at moments of a process's life.
+module PhusionPassenger
+  EVENTS = %i[
+    starting_worker_process stopping_worker_process starting_request_handler_thread credentials
+    after_installing_signal_handlers oob_work unhandled_exception_before_exit
+  ].freeze
+
+  @callbacks = Hash.new { |callbacks, name| callbacks[name] = [] }
+
+  class << self
+    # How many requests a process says it can take; accepted, since a process takes one at a time.
+    attr_accessor :advertised_concurrency_level
+
+    def on_event(name, &block)
+      raise ArgumentError, "Unknown event name '#{name}'" unless EVENTS.include?(name)
+
+      @callbacks[name] << block
+    end
+
+    def call_event(name, *arguments)
+      @callbacks[name].each { |callback| callback.call(*arguments) }
+    end
+  end
+end

@@ -1,0 +1,54 @@
+# frozen_string_literal: true
+
+module FlyingPassenger
+  # Tells the daemon, once, that the process is ready or why it is not.
+  class Report
+    # A failure whose cause is told apart: what is missing, and whose fault it is.
+    class Failure < StandardError
+      attr_reader :details
+
+      def initialize(summary, details = '')
+        super(summary)
+        @details = details
+      end
+    end
+
+    def initialize(descriptor)
+      @pipe = IO.for_fd(descriptor, 'w', autoclose: false)
+      @pipe.close_on_exec = true
+    end
+
+    def ready
+      @pipe.write("ready\n")
+      @pipe.close
+    end
+
+    # Runs the block; a failure in it is reported and ends the process.
+    def failures
+      yield
+    rescue Failure => e
+      fail_with(e.message, e.details)
+    rescue SystemExit => e
+      fail_with("the app ended itself while it was loaded (exit status #{e.status})", backtrace(e))
+    rescue Exception => e # rubocop:disable Lint/RescueException
+      fail_with("the app failed while it was loaded: #{e.class}: #{first_line(e.message)}", backtrace(e))
+    end
+
+    private
+
+    def fail_with(summary, details)
+      warn(details) unless details.empty?
+      @pipe.write("error #{first_line(summary)}\n#{details}")
+      @pipe.close
+      exit!(1)
+    end
+
+    def first_line(text)
+      text.to_s.dup.force_encoding(Encoding::UTF_8).scrub('?').each_line.first.to_s.chomp
+    end
+
+    def backtrace(error)
+      error.full_message(highlight: false, order: :top)
+    end
+  end
+end

@@ -1,0 +1,129 @@
+# frozen_string_literal: true
+
+require_relative 'input'
+require_relative 'response'
+require_relative 'streaming'
+
+module FlyingPassenger
+  # Serves the requests of one connection: environment in, app called, response out.
+  class RequestHandler
+    NO_INPUT = NoInput.new
+    # A splat of more than this could exceed the stack.
+    MAX_SPLAT = 8192
+
+    RACK_ENV = {
+      'rack.version' => [1, 3].freeze,
+      'rack.errors' => $stderr,
+      'rack.multithread' => false,
+      'rack.multiprocess' => true,
+      'rack.run_once' => false,
+      'rack.hijack?' => true,
+      'rack.url_scheme' => 'http',
+      'HTTP_VERSION' => 'HTTP/1.1'
+    }.freeze
+    HTTPS = %w[on yes 1].freeze
+
+    def initialize(connection, app)
+      @connection = connection
+      @app = app
+      @hijacked = false
+    end
+
+    # Until the connection ends or the app takes it.
+    def serve
+      nil while !@hijacked && serve_one
+    rescue Connection::Lost
+      # The client went away, or the daemon did.
+      nil
+    ensure
+      @connection.close unless @hijacked
+    end
+
+    private
+
+    # False when the connection has ended.
+    def serve_one
+      block, kind, length = @connection.read_request
+      return false if block.nil?
+
+      env = environment(block)
+      env['rack.input'] = input = input_of(kind, length)
+      answer(env)
+      return false if @hijacked
+
+      input.drain unless input.equal?(NO_INPUT)
+      true
+    end
+
+    def environment(block)
+      pairs = block.split("\0", -1)
+      env = pairs.size <= MAX_SPLAT ? Hash[*pairs] : pairs.each_slice(2).to_h
+      env.update(RACK_ENV)
+      env['rack.url_scheme'] = 'https' if HTTPS.include?(env['HTTPS'])
+      env['rack.hijack'] = -> { hijack(env) }
+      env['rack.early_hints'] = ->(headers) { Response.early_hints(@connection, headers) }
+      env['rack.response_finished'] = []
+      env
+    end
+
+    def input_of(kind, length)
+      case kind
+      when 0 then NO_INPUT
+      when 1 then length.zero? ? NO_INPUT : Input.new(SizedBody.new(@connection, length))
+      else Input.new(ChunkedBody.new(@connection))
+      end
+    end
+
+    def hijack(env)
+      @hijacked = true
+      env['rack.hijack_io'] = @connection.hijack
+    end
+
+    def answer(env)
+      response = nil
+      status, headers, body = @app.call(env)
+      return close(body) if @hijacked
+
+      response = new_response(env, status, headers, body)
+      response.send(body)
+      @hijacked = response.hijacked?
+      finished(env, status, headers, nil)
+    rescue Connection::Lost
+      finished(env, status, headers, nil)
+      raise
+    rescue Exception => e # rubocop:disable Lint/RescueException
+      raise if e.is_a?(SystemExit) || e.is_a?(SignalException) || e.is_a?(NoMemoryError)
+
+      failed(e, response)
+      finished(env, status, headers, e)
+    end
+
+    # A body is closed even if its head cannot be sent.
+    def new_response(env, status, headers, body)
+      Response.new(@connection, env['REQUEST_METHOD'], status, headers)
+    rescue StandardError
+      close(body)
+      raise
+    end
+
+    # The log gets everything, the daemon enough to tell the visitor; the connection stays in step.
+    def failed(error, response)
+      warn("#{error.full_message(highlight: false, order: :top)}")
+      raise Connection::Lost, 'the app took the connection and failed' if @hijacked
+      return if response&.complete?
+
+      text = "#{error.class}: #{error.message}".b.byteslice(0, 4096)
+      @connection.write(@connection.frame(Connection::ERROR, Connection::FLAG_END, text.bytesize), text)
+    end
+
+    def finished(env, status, headers, error)
+      env['rack.response_finished'].reverse_each { |callback| callback.call(env, status, headers, error) }
+    rescue StandardError => e
+      warn("rack.response_finished: #{e.full_message(highlight: false, order: :top)}")
+    end
+
+    def close(body)
+      body.close if body.respond_to?(:close)
+    end
+  end
+end

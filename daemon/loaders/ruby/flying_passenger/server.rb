@@ -1,0 +1,52 @@
+# frozen_string_literal: true
+
+require 'socket'
+require_relative 'connection'
+require_relative 'request_handler'
+
+module FlyingPassenger
+  # Takes connections from the daemon, one at a time, until descriptor 0 ends.
+  class Server
+    def initialize(descriptor, app)
+      @listener = UNIXServer.for_fd(descriptor)
+      @listener.close_on_exec = true
+      @owner = $stdin
+      @app = app
+      install_signal_handlers
+    end
+
+    def run
+      while (socket = accept)
+        RequestHandler.new(Connection.new(socket), @app).serve
+      end
+    end
+
+    private
+
+    # The next connection; nil when the daemon wants the process to end.
+    def accept
+      loop do
+        readable, = IO.select([@listener, @owner])
+        return nil if readable.include?(@owner)
+
+        socket = @listener.accept_nonblock(exception: false)
+        return socket if socket.is_a?(UNIXSocket)
+      end
+    end
+
+    def install_signal_handlers
+      trap('HUP', 'IGNORE')
+      trap('TERM', 'DEFAULT')
+      trap('QUIT') { dump_threads }
+      PhusionPassenger.call_event(:after_installing_signal_handlers)
+    end
+
+    def dump_threads
+      Thread.list.each do |thread|
+        # A trap handler may not take locks, so this writes past Ruby's buffers.
+        text = "Thread #{thread.inspect}:\n    #{(thread.backtrace || []).join("\n    ")}\n\n"
+        $stderr.syswrite(text)
+      end
+    end
+  end
+end
