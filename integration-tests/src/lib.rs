@@ -6,6 +6,7 @@
 mod app;
 mod daemon;
 mod fakes;
+mod frame_client;
 mod frameworks;
 mod heavy;
 mod http;
@@ -24,6 +25,7 @@ mod wait;
 pub use app::App;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use fakes::{FakeDaemon, FakeModule};
+pub use frame_client::{Answer, FrameClient};
 pub use frameworks::{node_modules, require_debian_package, run};
 pub use heavy::{Heavy, UPLOAD_LEN, sha256_of_upload, upload_file};
 pub use http::{Connection, Request};

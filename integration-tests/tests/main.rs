@@ -2,6 +2,7 @@
 
 mod app_errors;
 mod app_settings;
+mod daemon_frames;
 mod daemon_life;
 mod detection;
 mod frameworks;

@@ -1,0 +1,160 @@
+//! The module's side of the protocol, without nginx: to tell the daemon's faults from the module's.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
+use protocol::hello::Hello;
+use protocol::pairs;
+use protocol::request::{AppKind, AppRef, BodyLength, RequestHead};
+use protocol::response::Response;
+use protocol::settings::{Digest, Settings, Value};
+
+use crate::language::Language;
+
+/// A connection to the daemon, as a worker of nginx keeps it.
+pub struct FrameClient {
+    stream: UnixStream,
+}
+
+/// What the daemon answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code; 0 when the response was aborted before its head.
+    pub status: u16,
+    /// The body as far as it came.
+    pub body: Vec<u8>,
+    /// Why it was aborted, if it was.
+    pub aborted: Option<String>,
+}
+
+impl FrameClient {
+    /// Connects and says hello. The welcome comes with the first answer.
+    pub fn connect(socket: &Path) -> Self {
+        let mut stream = UnixStream::connect(socket).expect("the daemon listens");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let hello = Hello {
+            versions: protocol::SPOKEN_VERSIONS.to_vec(),
+            using: protocol::CURRENT_VERSION,
+            module_version: "0.0.0".to_owned(),
+            nginx_version: "1.22.1".to_owned(),
+        };
+        stream.write_all(&hello.to_frame()).unwrap();
+        Self { stream }
+    }
+
+    /// Sends the head of a request to the app in `root`; what of `body` is given follows in frames of its own.
+    pub fn ask(&mut self, root: &Path, language: Language, uri: &str, body: Option<&[u8]>) {
+        let (kind, start_command) = match language {
+            Language::Ruby => (AppKind::Ruby, ""),
+            Language::Python => (AppKind::Python, ""),
+            Language::Node => (AppKind::Node, ""),
+            Language::Generic => (AppKind::Generic, "node server.js"),
+        };
+        let mut settings = Settings::new();
+        settings.set("app_env", Value::Text("production".to_owned()));
+        let block = settings.encode().unwrap();
+        let root = root.to_str().unwrap();
+        let (group, public) = (format!("{root} (production)"), format!("{root}/public"));
+        let head = RequestHead {
+            settings_digest: Digest::of(&block),
+            settings_len: block.len() as u32,
+            app: AppRef {
+                group: group.as_bytes(),
+                root: root.as_bytes(),
+                kind,
+                start_command: start_command.as_bytes(),
+            },
+            method: if body.is_some() { b"POST" } else { b"GET" },
+            uri: uri.as_bytes(),
+            base_uri: b"",
+            document_root: public.as_bytes(),
+            remote_addr: b"192.0.2.1",
+            remote_port: 50_000,
+            remote_user: b"",
+            server_software: b"nginx/1.22.1",
+            https: false,
+            upgrade: false,
+            started_ms: 0,
+            body: body.map_or(BodyLength::None, |body| BodyLength::Known(body.len() as u64)),
+        };
+        let mut out = Vec::new();
+        let headers = |out: &mut Vec<u8>| pairs::put(out, b"Host", b"localhost");
+        head.write_frame(&block, headers, &mut out).unwrap();
+        if let Some(body) = body {
+            let header = FrameHeader::new(FrameType::RequestBody, FLAG_END, body.len() as u32);
+            out.extend_from_slice(&header.encode());
+            out.extend_from_slice(body);
+        }
+        self.send(&out);
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _the_daemon_may_hang_up = self.stream.write_all(bytes);
+    }
+
+    /// Withdraws the request under way.
+    pub fn cancel(&mut self) {
+        self.send(&FrameHeader::new(FrameType::Cancel, 0, 0).encode());
+    }
+
+    /// Reads one response.
+    pub fn answer(&mut self) -> Answer {
+        let mut answer = Answer {
+            status: 0,
+            body: Vec::new(),
+            aborted: None,
+        };
+        loop {
+            let (header, payload) = self.read_frame().expect("the daemon answers");
+            match header.kind {
+                FrameType::Response => answer.status = Response::decode(&payload).unwrap().head.status,
+                FrameType::ResponseBody => answer.body.extend_from_slice(&payload),
+                FrameType::Abort => {
+                    answer.aborted = Some(String::from_utf8_lossy(&payload).into_owned());
+                    return answer;
+                }
+                FrameType::Welcome | FrameType::Interim => continue,
+                other => panic!("{other:?} has no place in a response"),
+            }
+            if header.is_end() {
+                return answer;
+            }
+        }
+    }
+
+    /// One request and its response.
+    pub fn get(&mut self, root: &Path, language: Language, uri: &str) -> Answer {
+        self.ask(root, language, uri, None);
+        self.answer()
+    }
+
+    /// True when the daemon has closed the connection, whatever it said before.
+    pub fn is_closed(mut self) -> bool {
+        self.stream.read_to_end(&mut Vec::new()).is_ok()
+    }
+
+    fn read_frame(&mut self) -> io::Result<(FrameHeader, Vec<u8>)> {
+        let mut header = [0; HEADER_LEN];
+        self.stream.read_exact(&mut header)?;
+        let header = FrameHeader::decode(&header)
+            .expect("a frame header")
+            .expect("all of it");
+        let mut payload = vec![0; header.len as usize];
+        self.stream.read_exact(&mut payload)?;
+        Ok((header, payload))
+    }
+}
+
+impl Answer {
+    /// The body of a 200.
+    #[track_caller]
+    pub fn text(&self) -> String {
+        let text = String::from_utf8_lossy(&self.body).into_owned();
+        assert_eq!((self.status, &self.aborted), (200, &None), "{text}");
+        text
+    }
+}
