@@ -91,6 +91,9 @@ impl Supervisor {
         if self.shutdown.is_serving() {
             tracing::error!("the router says that it has finished, which nobody asked for");
         }
+        if let Some(router) = self.routers.running_mut() {
+            router.leaves();
+        }
         self.step(Event::RouterGone);
     }
 }

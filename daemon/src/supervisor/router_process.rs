@@ -27,6 +27,8 @@ pub const ROUTER_ARGUMENT: &str = "router";
 
 /// A router that leaves a message waiting for longer is stuck.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What a router that has finished needs to exit.
+const TIME_TO_LEAVE: Duration = Duration::from_secs(2);
 /// More waiting messages than a router that works ever leaves.
 const MOST_WAITING: usize = 16 * 1024;
 
@@ -81,6 +83,8 @@ impl RouterPlan {
                     channel: ours,
                     waiting: VecDeque::new(),
                     started: Instant::now(),
+                    leaves_by: None,
+                    killed: false,
                 })
             }
             Forked::Child => {
@@ -158,6 +162,8 @@ pub(super) struct Router {
     channel: Channel,
     waiting: VecDeque<Waiting>,
     started: Instant,
+    leaves_by: Option<Instant>,
+    killed: bool,
 }
 
 /// A message that the link had no room for.
@@ -186,9 +192,18 @@ impl Router {
         !self.waiting.is_empty()
     }
 
-    /// When it counts as stuck, unless it reads before.
+    /// When it is to be replaced, unless it reads or exits before.
     pub(super) fn stuck_at(&self) -> Option<Instant> {
-        self.waiting.front().map(|first| first.since + PATIENCE)
+        if self.killed {
+            return None;
+        }
+        let unread_until = self.waiting.front().map(|first| first.since + PATIENCE);
+        [unread_until, self.leaves_by].into_iter().flatten().min()
+    }
+
+    /// It said that it is about to exit.
+    pub(super) fn leaves(&mut self) {
+        self.leaves_by.get_or_insert(Instant::now() + TIME_TO_LEAVE);
     }
 
     /// Sends a message, or keeps it until there is room. The error is the router's end, not the message's.
@@ -229,7 +244,10 @@ impl Router {
     }
 
     /// Ends it at once; it is reaped like one that ended by itself.
-    pub(super) fn kill(&self) {
+    pub(super) fn kill(&mut self) {
+        if std::mem::replace(&mut self.killed, true) {
+            return;
+        }
         if let Err(why) = self.child.signal(Signal::SIGKILL) {
             tracing::warn!("the router cannot be killed: {why}");
         }

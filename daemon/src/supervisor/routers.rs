@@ -44,7 +44,7 @@ impl Routers {
         }
     }
 
-    fn running_mut(&mut self) -> Option<&mut Router> {
+    pub(super) fn running_mut(&mut self) -> Option<&mut Router> {
         match &mut self.state {
             State::Running(router) => Some(router),
             State::None | State::Pause(_) => None,
@@ -152,7 +152,7 @@ impl Supervisor {
     /// Takes what the router says. Nothing that it says ends the supervisor.
     pub(super) fn hear_router(&mut self) {
         for _ in 0..ORDERS_AT_A_TIME {
-            let Some(router) = self.routers.running() else {
+            let Some(router) = self.routers.running_mut() else {
                 return;
             };
             match router.channel().recv::<Order>(&mut self.buffer) {
@@ -205,7 +205,10 @@ impl Supervisor {
         for process in self.processes.iter_mut() {
             process.announced = false;
             match process.stage {
-                Stage::Starting => process.stop(StopHow::Kill),
+                Stage::Starting => {
+                    tracing::warn!("{} was not ready and ends with its router", process.name());
+                    process.stop(StopHow::Kill);
+                }
                 Stage::Ready => {}
                 Stage::Stopping => process.kill_at = Some(kill_at),
             }
@@ -216,13 +219,13 @@ impl Supervisor {
         if self.routers.due().is_none_or(|due| due > now) {
             return;
         }
-        match &self.routers.state {
+        match &mut self.routers.state {
             State::Pause(_) => self.start_router(),
-            State::Running(router) if router.has_waiting() => {
-                tracing::error!("the router is replaced, as it has not read its messages for too long");
+            State::Running(router) => {
+                tracing::error!("the router neither reads its messages nor exits, and is killed");
                 router.kill();
             }
-            State::Running(_) | State::None => {}
+            State::None => {}
         }
     }
 }

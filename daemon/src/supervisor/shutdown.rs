@@ -132,8 +132,8 @@ impl Supervisor {
         }
     }
 
-    fn kill_router(&self) {
-        if let Some(router) = self.routers.running() {
+    fn kill_router(&mut self) {
+        if let Some(router) = self.routers.running_mut() {
             router.kill();
         }
     }

@@ -2,8 +2,8 @@
 
 use std::io;
 
-use nix::errno::Errno;
-use nix::sys::signal::{self, SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal};
+use nix::libc;
+use nix::sys::signal::{self, SigHandler, SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// Blocks `signals` in this thread and gives them as a readable descriptor.
@@ -16,27 +16,20 @@ pub fn as_events(signals: &[Signal]) -> io::Result<SignalFd> {
     )?)
 }
 
-/// Ignores `signal` in this process.
-pub fn ignore(signal: Signal) -> io::Result<()> {
-    set(signal, SigHandler::SigIgn)
-}
-
 /// Default dispositions and an empty mask, as a program expects them at its start.
 pub fn reset() -> io::Result<()> {
-    for signal in Signal::iterator() {
-        match set(signal, SigHandler::SigDfl) {
-            // SIGKILL and SIGSTOP have nothing to reset.
-            Err(err) if err.raw_os_error() == Some(Errno::EINVAL as i32) => {}
-            done => done?,
-        }
+    for signal in 1..=libc::SIGRTMAX() {
+        // Refused for SIGKILL and SIGSTOP, which have nothing to reset, and for the two that the C library keeps.
+        // SAFETY: the handler is the default: no function of ours runs in a signal.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     signal::sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     Ok(())
 }
 
-fn set(signal: Signal, handler: SigHandler) -> io::Result<()> {
-    let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
-    // SAFETY: the handler is the default or "ignore": no function of ours runs in a signal.
-    unsafe { signal::sigaction(signal, &action) }?;
+/// Ignores `signal` in this process.
+pub fn ignore(signal: Signal) -> io::Result<()> {
+    // SAFETY: the signal is ignored: no function of ours runs in it.
+    unsafe { signal::signal(signal, SigHandler::SigIgn) }?;
     Ok(())
 }

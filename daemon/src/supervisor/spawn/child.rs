@@ -36,8 +36,8 @@ pub(super) struct Plan<'a> {
     pub(super) descriptors: Vec<OwnedFd>,
     /// Where a failure is told.
     pub(super) report: OwnedFd,
-    /// SIGTERM when the supervisor dies: for programs that do not watch their owner pipe.
-    pub(super) ends_with: Option<Pid>,
+    /// When it dies, the program gets SIGTERM: it may be one that does not watch its owner pipe.
+    pub(super) supervisor: Pid,
 }
 
 /// Why the program did not start. Finishes the line `error …`.
@@ -135,9 +135,7 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
             .map_err(|why| Failure::Identity(plan.run_as.user.name.clone(), why))?;
     }
     enter(plan.root, &plan.run_as.user.name)?;
-    if let Some(supervisor) = plan.ends_with {
-        end_with(supervisor).map_err(step("bind its life to the daemon's"))?;
-    }
+    end_with(plan.supervisor).map_err(step("bind its life to the daemon's"))?;
     let ready = command_line(plan.command, plan.environment)?;
     descriptors::place_for_exec(plan.descriptors).map_err(step("put its descriptors in place"))?;
     Ok(ready)

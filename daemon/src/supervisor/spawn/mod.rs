@@ -190,7 +190,6 @@ impl Launcher {
         match process::fork().map_err(SpawnError::Fork)? {
             Forked::Parent(child) => Ok((child, ours)),
             Forked::Child => {
-                let generic = matches!(entrance, Entrance::Port(_));
                 let (descriptors, report) = match theirs.for_child(entrance) {
                     Ok(split) => split,
                     // Out of descriptors: the parent sees the end of the report pipe and the status.
@@ -204,7 +203,7 @@ impl Launcher {
                     originals: &self.originals,
                     descriptors,
                     report,
-                    ends_with: generic.then_some(supervisor),
+                    supervisor,
                 })
             }
         }
