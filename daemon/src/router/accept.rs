@@ -1,5 +1,6 @@
 //! Connections from nginx: accepted one by one, each served by a task of its own.
 
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tracing::error;
 
 use super::connection;
 use super::wiring::Router;
+use crate::sys::stream::Stream;
 
 /// Pause after a failed accept: descriptors may be used up, and others may give some back.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -16,11 +18,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn run(router: Rc<Router>, listener: UnixListener) {
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener) => accepted,
             () = router.closing() => return,
         };
         match accepted {
-            Ok((stream, _)) => drop(tokio::task::spawn_local(connection::serve(
+            Ok(stream) => drop(tokio::task::spawn_local(connection::serve(
                 router.clone(),
                 stream,
             ))),
@@ -33,4 +35,9 @@ pub(crate) async fn run(router: Rc<Router>, listener: UnixListener) {
             }
         }
     }
+}
+
+async fn accept(listener: &UnixListener) -> io::Result<Stream> {
+    let (stream, _) = listener.accept().await?;
+    Stream::new(stream.into_std()?.into())
 }

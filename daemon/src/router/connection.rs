@@ -11,8 +11,6 @@ use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
 use protocol::hello::{Hello, Refusal, Welcome};
 use protocol::response::AbortReason;
 use protocol::{PayloadError, ReadError, SPOKEN_VERSIONS};
-use tokio::net::UnixStream;
-use tokio::net::unix::{ReadHalf, WriteHalf};
 use tracing::{debug, error, warn};
 
 use super::app::reply::Head;
@@ -20,14 +18,14 @@ use super::exchange;
 use super::input::{Input, SMALL};
 use super::reply::Writer;
 use super::wiring::Router;
+use crate::sys::stream::Stream;
 
 /// This daemon's release, as it introduces itself.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Both halves of a connection from nginx, with their buffers. Buffers live as long as the connection.
+/// A connection from nginx with its buffers. Buffers live as long as the connection.
 pub(crate) struct Nginx<'s> {
-    pub(crate) reader: ReadHalf<'s>,
-    pub(crate) writer: WriteHalf<'s>,
+    pub(crate) stream: &'s Stream,
     pub(crate) input: Input,
     pub(crate) frames: Writer,
     /// Bytes for the app.
@@ -76,11 +74,9 @@ pub(crate) enum After {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(router: Rc<Router>, mut stream: UnixStream) {
-    let (reader, writer) = stream.split();
+pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
     let mut nginx = Nginx {
-        reader,
-        writer,
+        stream: &stream,
         input: Input::default(),
         frames: Writer::default(),
         to_app: Vec::new(),
@@ -96,7 +92,7 @@ pub(crate) async fn serve(router: Rc<Router>, mut stream: UnixStream) {
             warn!("a connection from nginx is closed: {fault}");
             nginx.frames.abort(AbortReason::BadRequest, &fault.to_string());
             // nginx may be gone already.
-            drop(nginx.frames.flush(&mut nginx.writer).await);
+            drop(nginx.frames.flush(&mut nginx.stream).await);
         }
     }
 }
@@ -153,7 +149,7 @@ async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<Fra
         let between_requests = nginx.input.is_empty();
         let came = tokio::select! {
             biased;
-            came = nginx.input.fill(&mut nginx.reader, SMALL.max(missing)) => came.map_err(Fault::Io)?,
+            came = nginx.input.fill(&mut nginx.stream, SMALL.max(missing)) => came.map_err(Fault::Io)?,
             () = router.closing() , if between_requests => 0,
         };
         if came == 0 {
@@ -181,6 +177,6 @@ async fn shake_hands(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), 
     }
     let refusal = Refusal::no_common_version(&hello, SPOKEN_VERSIONS, VERSION);
     nginx.frames.push(&refusal.to_frame());
-    nginx.frames.flush(&mut nginx.writer).await.map_err(Fault::Io)?;
+    nginx.frames.flush(&mut nginx.stream).await.map_err(Fault::Io)?;
     Err(Fault::Version(refusal))
 }

@@ -10,10 +10,8 @@ use protocol::PayloadError;
 use protocol::frame::{FrameHeader, FrameType, HEADER_LEN};
 use protocol::request::{AppKind, BodyLength, Request};
 use protocol::response::AbortReason;
-use tokio::net::unix::ReadHalf;
 use tracing::{info, warn};
 
-use super::app::stream::AppStream;
 use super::app::{http, session};
 use super::connection::{After, Nginx};
 use super::dispatch::{Lease, Refused};
@@ -24,6 +22,7 @@ use super::reply::relay::{Complete, Relay, RelayError};
 use super::reply::tunnel;
 use super::route::Route;
 use super::wiring::Router;
+use crate::sys::stream::Stream;
 
 /// How often a request may meet a process that ends before it has read anything of it.
 const MAX_ATTEMPTS: usize = 5;
@@ -109,7 +108,7 @@ async fn checkout(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts) -> Opti
     tokio::select! {
         biased;
         lease = router.dispatcher.checkout(facts.route.group) => Some(lease),
-        () = gone(&mut nginx.reader, &mut nginx.input) => None,
+        () = gone(nginx.stream, &mut nginx.input) => None,
     }
 }
 
@@ -122,7 +121,7 @@ async fn attempt(
     lease: Lease,
     may_repeat: bool,
 ) -> Attempt {
-    let (mut app, used_before) = match lease.worker.connection().await {
+    let (app, used_before) = match lease.worker.connection().await {
         Ok(connection) => connection,
         Err(err) => {
             router.dispatcher.detach_slot(lease.worker.slot);
@@ -141,7 +140,7 @@ async fn attempt(
         facts.upgrade,
         pid.unsigned_abs(),
     );
-    let ended = converse(nginx, &mut app, body, &mut relay).await;
+    let ended = converse(nginx, &app, body, &mut relay).await;
     let unheard = !relay.heard && may_repeat;
     match ended {
         Err(Broken::NotTaken(err)) if unheard => Attempt::Again(err.to_string()),
@@ -159,24 +158,15 @@ async fn attempt(
 /// Forwards the body and relays the answer, at the same time.
 async fn converse(
     nginx: &mut Nginx<'_>,
-    app: &mut AppStream,
+    app: &Stream,
     body: &mut Body,
     relay: &mut Relay,
 ) -> Result<Complete, Broken> {
-    let Nginx {
-        reader,
-        writer,
-        input,
-        frames,
-        to_app,
-        from_app,
-        head,
-        ..
-    } = nginx;
-    let (mut app_reader, mut app_writer) = app.split();
+    let Nginx { stream, input, frames, to_app, from_app, head, .. } = nginx;
+    let stream: &Stream = stream;
     let request = async {
-        match body.send(reader, input, &mut app_writer, to_app).await {
-            Ok(()) => gone(reader, input).await,
+        match body.send(&mut &*stream, input, &mut &*app, to_app).await {
+            Ok(()) => gone(stream, input).await,
             Err(BodyError::App { err, first: true }) => return Broken::NotTaken(err),
             // The app may have answered without reading it all: the answer's side will tell.
             Err(BodyError::App { .. }) => std::future::pending().await,
@@ -185,7 +175,8 @@ async fn converse(
         Broken::Request(BodyError::ClientGone)
     };
     from_app.clear();
-    let answer = relay.run(&mut app_reader, from_app, writer, frames, head);
+    let (mut writer, mut app_reader) = (stream, app);
+    let answer = relay.run(&mut app_reader, from_app, &mut writer, frames, head);
     tokio::select! {
         biased;
         broken = request => Err(broken),
@@ -194,7 +185,7 @@ async fn converse(
 }
 
 /// Resolves when nginx has closed the connection or cancels the request. What else it sends stays in the input.
-async fn gone(reader: &mut ReadHalf<'_>, input: &mut Input) {
+async fn gone(mut stream: &Stream, input: &mut Input) {
     loop {
         if matches!(FrameHeader::decode(input.unread()), Ok(Some(header)) if header.kind == FrameType::Cancel)
         {
@@ -203,7 +194,7 @@ async fn gone(reader: &mut ReadHalf<'_>, input: &mut Input) {
         if input.unread().len() >= ENOUGH {
             std::future::pending::<()>().await;
         }
-        if input.fill(reader, SMALL).await.map_or(true, |came| came == 0) {
+        if input.fill(&mut stream, SMALL).await.map_or(true, |came| came == 0) {
             return;
         }
     }
@@ -214,38 +205,20 @@ async fn finish(
     nginx: &mut Nginx<'_>,
     body: &Body,
     relay: &Relay,
-    mut app: AppStream,
+    app: Stream,
     lease: Lease,
     complete: Complete,
 ) -> After {
     if complete == Complete::Tunnel {
-        let Nginx {
-            reader,
-            writer,
-            input,
-            from_app,
-            ..
-        } = nginx;
-        let (mut app_reader, mut app_writer) = app.split();
-        let near = tunnel::Side {
-            reader,
-            writer,
-            input,
-        };
-        tunnel::run(
-            near,
-            tunnel::Side {
-                reader: &mut app_reader,
-                writer: &mut app_writer,
-                input: from_app,
-            },
-        )
-        .await;
+        let Nginx { stream, input, from_app, .. } = nginx;
+        tunnel::run(tunnel::Side { stream, input }, tunnel::Side { stream: &app, input: from_app }).await;
         return After::Close;
     }
     if body.is_done() && relay.decoder.is_reusable() && nginx.from_app.is_empty() {
+        app.relax();
         lease.worker.keep(app);
     }
+    nginx.stream.relax();
     // The rest of a body that the app did not want is still to come: nginx does not reuse such a connection either.
     if body.is_done() { After::Keep } else { After::Close }
 }
@@ -257,7 +230,7 @@ async fn give_up(
     body: &Body,
     relay: &Relay,
     lease: Lease,
-    app: AppStream,
+    app: Stream,
     broken: Broken,
 ) -> After {
     drop(app);
@@ -281,7 +254,7 @@ async fn give_up(
         &format!("app {}: {why}", facts.route.name),
     );
     // nginx closes the connection on an abort, so that the visitor sees that something is missing.
-    drop(nginx.frames.flush(&mut nginx.writer).await);
+    drop(nginx.frames.flush(&mut nginx.stream).await);
     After::Close
 }
 
@@ -317,9 +290,9 @@ async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &Body, page: &Page) ->
     let bodiless = length == BodyLength::None;
     let written = async {
         if nginx.frames.head(&nginx.head, length, bodiless, 0).is_ok() && !bodiless {
-            nginx.frames.body(&content, true, &mut nginx.writer).await?;
+            nginx.frames.body(&content, true, &mut nginx.stream).await?;
         }
-        nginx.frames.flush(&mut nginx.writer).await
+        nginx.frames.flush(&mut nginx.stream).await
     };
     let written: io::Result<()> = written.await;
     if written.is_ok() && body.is_done() {

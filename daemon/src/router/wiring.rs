@@ -36,6 +36,7 @@ pub(crate) struct Router {
     spawner: Rc<Spawner>,
     closing: Cell<bool>,
     told_to_close: Notify,
+    finished: Notify,
 }
 
 /// Runs the router until the supervisor ends it.
@@ -52,7 +53,10 @@ pub(crate) async fn run(link: OwnedFd) -> io::Result<()> {
     tokio::task::spawn_local(sweep(router.clone()));
     let supervisor = router.supervisor.clone();
     tokio::task::spawn_local(async move { supervisor.flush().await });
-    router.obey(buffer).await;
+    tokio::select! {
+        () = router.obey(buffer) => {}
+        () = router.finished.notified() => {}
+    }
     Ok(())
 }
 
@@ -75,6 +79,7 @@ impl Router {
             spawner,
             closing: Cell::new(false),
             told_to_close: Notify::new(),
+            finished: Notify::new(),
         })
     }
 
@@ -126,6 +131,7 @@ impl Router {
         if self.supervisor.order(&Order::Finished).is_err() {
             warn!("the supervisor cannot be told that everything is finished");
         }
+        self.finished.notify_one();
     }
 
     async fn until(&self, done: impl Fn(&Dispatcher) -> bool) {

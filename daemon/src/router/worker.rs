@@ -5,12 +5,14 @@ use std::io;
 use std::rc::Rc;
 
 use protocol::request::AppKind;
+use tokio::io::AsyncReadExt;
 
 use super::app::session::GREETING;
-use super::app::stream::AppStream;
+use super::app::stream;
 use super::pool::Slot;
 use super::route::Route;
 use crate::link::ProcessRecord;
+use crate::sys::stream::Stream;
 
 /// Most idle connections kept to one process. Each costs a descriptor on both sides.
 const MAX_IDLE: usize = 512;
@@ -21,7 +23,7 @@ pub(crate) struct Worker {
     pub(crate) slot: Slot,
     pub(crate) record: ProcessRecord,
     pub(crate) route: Rc<Route>,
-    idle: RefCell<Vec<AppStream>>,
+    idle: RefCell<Vec<Stream>>,
     /// It gets no further request; connections are not kept.
     leaving: Cell<bool>,
 }
@@ -43,7 +45,7 @@ impl Worker {
     }
 
     /// An idle connection, the one used last; true with it when it was used before.
-    pub(crate) async fn connection(&self) -> io::Result<(AppStream, bool)> {
+    pub(crate) async fn connection(&self) -> io::Result<(Stream, bool)> {
         while let Some(stream) = self.take_idle() {
             if stream.is_quiet() {
                 return Ok((stream, true));
@@ -53,11 +55,11 @@ impl Worker {
     }
 
     /// A new connection. A loader greets when it takes it, and not while it is busy with another one.
-    pub(crate) async fn connect(&self) -> io::Result<AppStream> {
-        let mut stream = AppStream::connect(&self.record.address).await?;
+    pub(crate) async fn connect(&self) -> io::Result<Stream> {
+        let stream = stream::connect(&self.record.address).await?;
         if self.speaks_session() {
             let mut greeting = [0; GREETING.len()];
-            stream.read_exact(&mut greeting).await?;
+            (&mut &stream).read_exact(&mut greeting).await?;
             if greeting != GREETING {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
@@ -69,7 +71,7 @@ impl Worker {
     }
 
     /// Keeps a connection for the next request.
-    pub(crate) fn keep(&self, stream: AppStream) {
+    pub(crate) fn keep(&self, stream: Stream) {
         let mut idle = self.idle.borrow_mut();
         if !self.leaving.get() && idle.len() < MAX_IDLE {
             idle.push(stream);
@@ -82,7 +84,7 @@ impl Worker {
         self.idle.borrow_mut().clear();
     }
 
-    fn take_idle(&self) -> Option<AppStream> {
+    fn take_idle(&self) -> Option<Stream> {
         self.idle.borrow_mut().pop()
     }
 }

@@ -15,4 +15,5 @@ pub mod packets;
 pub mod process;
 pub mod reactor;
 pub mod signals;
+pub mod stream;
 pub mod unix_socket;

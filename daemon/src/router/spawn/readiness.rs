@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 
-use super::super::app::stream::AppStream;
+use super::super::app::stream;
 use super::super::route::Route;
 use crate::link::ProcessRecord;
 
@@ -130,7 +130,7 @@ fn read_error(text: &[u8]) -> Option<Outcome> {
 async fn port_answers(record: &ProcessRecord) -> Outcome {
     let mut pause = FIRST_KNOCK;
     loop {
-        if AppStream::connect(&record.address).await.is_ok() {
+        if stream::connect(&record.address).await.is_ok() {
             return Outcome::Ready;
         }
         tokio::time::sleep(pause).await;
