@@ -1,0 +1,54 @@
+# Everything that is done with this project. `make` or `make help` lists it.
+
+NGINX  ?= $(shell command -v nginx || echo /usr/sbin/nginx)
+PREFIX ?= /usr
+DESTDIR ?=
+CARGO  ?= cargo
+
+RELEASE  := target/release
+PROGRAMS := flying-passenger passenger-status passenger-config
+MODULE   := ngx_http_passenger_module.so
+# rustc and bindgen find the installed nginx's headers through these two, which headers.sh prints.
+HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build test check demo bench bench-syscalls soak install clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
+
+deps: ## install the Debian packages that are missing
+	@build/deps.sh
+
+build: deps ## programs and module, for the installed nginx or NGINX=/path/to/sbin/nginx
+	$(CARGO) build --release -p flying-passenger
+	$(HEADERS) && $(CARGO) build --release -p flying-passenger-ngx-module
+
+test: build ## every test, with totals at the end
+	@build/test.sh
+
+check: deps ## format, lints, licences and advisories, scripts
+	@build/check.sh
+
+demo: build ## sample apps behind an nginx of their own, and the promise kept; DEMO_ONCE=1 ends after the walk
+	@demo/run
+
+bench: build ## side by side with other servers, one table
+	@python3 integration-tests/bench/bench.py
+
+bench-syscalls: build ## system calls per request, by role
+	@python3 integration-tests/bench/syscalls.py
+
+soak: build ## a minute of load on each kind of app (SOAK_SECONDS)
+	@SOAK=1 build/test.sh soak
+
+install: ## into $(DESTDIR)$(PREFIX), what `make build` has built
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nginx/modules
+	install -m 755 $(RELEASE)/flying-passenger $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(RELEASE)/passenger-status $(RELEASE)/passenger-config $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(RELEASE)/lib$(MODULE) $(DESTDIR)$(PREFIX)/lib/nginx/modules/$(MODULE)
+	cd daemon/loaders && find ruby python nodejs -type f ! -name '*.pyc' -exec \
+		install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/flying-passenger/loaders/{} \;
+
+clean: ## everything that was built
+	$(CARGO) clean

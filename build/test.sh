@@ -1,0 +1,37 @@
+#!/bin/bash
+# Runs every test and prints the sum of their totals. With an argument: only integration tests whose names hold it.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+failed=0
+
+step() {
+    echo "== $*"
+    "$@" 2>&1 | tee -a "$log"
+    [ "${PIPESTATUS[0]}" = 0 ] || { failed=1; echo "== failed: $*"; }
+}
+
+integration() {
+    step integration-tests/frameworks/install.sh
+    step cargo test --release -p flying-passenger-integration-tests -- --test-threads="${TEST_THREADS:-4}" "$@"
+}
+
+if [ $# -gt 0 ]; then
+    integration "$@" --include-ignored
+else
+    step cargo test --release -p flying-passenger-protocol -p flying-passenger -p flying-passenger-module-core
+    if [ -f daemon/loaders/conformance/run.py ]; then step python3 daemon/loaders/conformance/run.py; fi
+    integration
+fi
+
+# cargo's runner: "test result: ok. 3 passed; 0 failed; 1 ignored; …". Others: "3 passed, 0 failed, 0 skipped".
+sum() {
+    grep -E '^(test result:|[0-9]+ passed, )' "$log" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'
+}
+passed=$(sum passed) failures=$(sum failed) skipped=$(( $(sum ignored) + $(sum skipped) ))
+[ "$failures" = 0 ] || failed=1
+[ "$passed" -gt 0 ] || failed=1
+echo "$passed passed, $failures failed, $skipped skipped"
+exit "$failed"
