@@ -47,7 +47,8 @@ pub fn take_link() -> io::Result<OwnedFd> {
 
 /// Puts `wanted[i]` on number `i` for the program about to be executed, and everything else out of its reach.
 ///
-/// To be called in a child only: it replaces whatever the numbers held.
+/// To be called in a child only: it replaces whatever the numbers held. The caller must not own any other
+/// descriptor with one of these numbers.
 pub fn place_for_exec(wanted: Vec<OwnedFd>) -> io::Result<()> {
     let count = RawFd::try_from(wanted.len()).map_err(|_| Errno::EMFILE)?;
     // Away from the target numbers first: a source must not be overwritten before its turn.
@@ -67,7 +68,8 @@ pub fn place_for_exec(wanted: Vec<OwnedFd>) -> io::Result<()> {
     close_from_at_exec(count)
 }
 
-fn copy_above(fd: &OwnedFd, least: RawFd) -> io::Result<OwnedFd> {
+/// A close-on-exec copy with the number `least` or more, out of the way of [`place_for_exec`].
+pub fn copy_above(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd> {
     let copy = fcntl::fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(least))?;
     // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })

@@ -197,9 +197,9 @@ impl Daemon {
 
     pub(crate) fn router_pid(&self) -> i32 {
         let children = format!("/proc/{0}/task/{0}/children", self.pid());
-        let pids = fs::read_to_string(children).unwrap();
         let is_router = |pid: &i32| process_name(*pid).is_some_and(|name| name == "flying-router");
         eventually("a router", || {
+            let pids = fs::read_to_string(&children).unwrap();
             pids.split_whitespace()
                 .map(|pid| pid.parse().unwrap())
                 .find(is_router)

@@ -4,8 +4,16 @@
 //! orders and notices between the link and the test, as `supervisor` it is the daemon, otherwise it runs the tests.
 //! Tests that need root are left out without it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests say what they expect by unwrapping"
+)]
+
 mod daemon;
+mod descriptors;
 mod environment;
+mod loaders;
 mod ports;
 mod routers;
 mod scripted_router;
@@ -52,6 +60,8 @@ fn tests() -> Vec<Test> {
         ports::TESTS,
         routers::TESTS,
         shutdown::TESTS,
+        descriptors::TESTS,
+        loaders::TESTS,
     ]
     .into_iter()
     .flatten()
@@ -63,6 +73,7 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some(supervisor::ROUTER_ARGUMENT) => scripted_router::main(),
         Some("supervisor") => supervisor_main(),
+        Some("placing") => descriptors::place(),
         _ => run_tests(),
     }
 }

@@ -3,7 +3,7 @@
 //! The test connects to the socket that is nginx's otherwise. What came before it connected is told then.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Told {
     /// A notice, and how many descriptors came with it.
     Notice(Notice, usize),
-    /// The report pipe of a process is at its end; this was in it.
+    /// A process is ready, or its report pipe is at its end; this was in it.
     Report(ProcessId, String),
     /// A process printed a line.
     Output(ProcessId, String),
@@ -129,9 +129,8 @@ fn send(link: &Channel, order: &Order) {
 fn follow_report(process: ProcessId, pipe: OwnedFd, to_test: ToTest) {
     thread::spawn(move || {
         let mut text = String::new();
-        blocking(pipe)
-            .read_to_string(&mut text)
-            .expect("reports are text");
+        let mut lines = BufReader::new(blocking(pipe));
+        while text != "ready\n" && lines.read_line(&mut text).expect("reports are text") > 0 {}
         to_test.tell(&Told::Report(process, text));
     });
 }

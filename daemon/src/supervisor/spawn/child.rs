@@ -7,7 +7,7 @@ use std::ffi::{CString, OsStr};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -34,8 +34,6 @@ pub(super) struct Plan<'a> {
     pub(super) originals: &'a Originals,
     /// What the program finds on descriptors 0, 1, 2 and so on.
     pub(super) descriptors: Vec<OwnedFd>,
-    /// Where a failure is told.
-    pub(super) report: OwnedFd,
     /// When it dies, the program gets SIGTERM: it may be one that does not watch its owner pipe.
     pub(super) supervisor: Pid,
 }
@@ -83,11 +81,17 @@ impl fmt::Display for Failure {
     }
 }
 
+/// More than any program is given.
+const ABOVE_ALL: RawFd = 16;
+
 /// Becomes the program, or tells why not and ends.
-pub(super) fn run(plan: Plan<'_>) -> ! {
-    let report = plan.report.try_clone();
+pub(super) fn run(plan: Plan<'_>, report: OwnedFd) -> ! {
+    // Out of the way of the program's descriptors, and the original closed before they are put in place: it may have
+    // one of their numbers.
+    let safe = descriptors::copy_above(&report, ABOVE_ALL);
+    drop(report);
     let failure = become_program(plan);
-    if let Ok(report) = report {
+    if let Ok(report) = safe {
         // Nobody is left to be told when even this fails.
         let _ = File::from(report).write_all(format!("error {}\n", one_line(&failure)).as_bytes());
     }

@@ -195,16 +195,16 @@ impl Launcher {
                     // Out of descriptors: the parent sees the end of the report pipe and the status.
                     Err(_) => process::exit_now(1),
                 };
-                child::run(child::Plan {
+                let plan = child::Plan {
                     command: what.command,
                     root: &what.spec.root,
                     run_as: what.run_as,
                     environment: what.environment,
                     originals: &self.originals,
                     descriptors,
-                    report,
                     supervisor,
-                })
+                };
+                child::run(plan, report)
             }
         }
     }
