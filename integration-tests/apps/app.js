@@ -140,6 +140,7 @@ server.on('upgrade', (req, socket, head) => {
     }
   };
   socket.on('data', answer);
+  socket.on('end', () => socket.end());
   socket.on('close', () => sign('websocket.closed'));
   socket.on('error', () => {});
   answer(Buffer.alloc(0));

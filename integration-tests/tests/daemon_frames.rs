@@ -62,3 +62,20 @@ for_each_language! {
         assert_eq!(daemon.router(), router, "the router has not been replaced");
     }
 }
+
+#[test]
+fn a_daemon_asked_to_stop_kills_nobody() {
+    let stage = Stage::new();
+    let app = stage.app("app").standard(stage::Language::Ruby);
+    let mut daemon = stage.daemon().start();
+    FrameClient::connect(&stage.socket())
+        .get(app.dir(), stage::Language::Ruby, "/")
+        .text();
+    let status = daemon.stop();
+    assert!(status.success(), "{status}");
+    assert!(
+        !daemon.log().contains("killed"),
+        "everybody leaves by himself:\n{}",
+        daemon.log()
+    );
+}

@@ -63,13 +63,13 @@ fn rails() {
             ])
             .args(["--skip-git", "--skip-test", "--skip-sprockets"])
             .current_dir(app.dir()));
-        // Debian's gems are there without Bundler.
-        app.write("config/boot.rb", "");
-        let application = std::fs::read_to_string(app.path("config/application.rb")).unwrap();
+        // What Debian has of Rails without its `rails` package; locked, as an app's user cannot write the lock file.
         app.write(
-            "config/application.rb",
-            application.replace("Bundler.require(*Rails.groups)", ""),
+            "Gemfile",
+            "source 'https://rubygems.org'\ngem 'railties'\ngem 'activemodel'\n",
         );
+        let lock = "require 'bundler'; require 'bundler/cli'; Bundler::CLI.start(%w[lock --local])";
+        run(Command::new("ruby").args(["-e", lock]).current_dir(app.dir()));
         app.write(
             "config/routes.rb",
             "Rails.application.routes.draw { root to: 'hello#index'; post '/form', to: 'hello#form' }",

@@ -96,7 +96,7 @@ fn chunked_in_parts(scene: &Scene, client: &mut Connection) {
         "5\r\nhe",
         "llo\r",
         "\n1",
-        "0\r\n, this is more",
+        "0\r\n, this is more!",
         "!\r\n6;ext=1\r\n bytes\r\n",
         "0\r\nTrailer: x\r\n\r\n",
     ] {
@@ -104,6 +104,6 @@ fn chunked_in_parts(scene: &Scene, client: &mut Connection) {
     }
     assert_eq!(
         client.read_response().expect(200).text(),
-        "hello, this is more! bytes"
+        "hello, this is more!! bytes"
     );
 }
