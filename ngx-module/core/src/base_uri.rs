@@ -1,0 +1,60 @@
+//! Base URIs: the list of `passenger_base_uri` and a request's URI come in, the one it lies under goes out.
+
+/// A base URI as it is kept: without its final slash. `None` for `/`, which is no base URI.
+///
+/// # Errors
+///
+/// A sentence when it does not begin with a slash.
+pub fn normalise(word: &str) -> Result<Option<String>, String> {
+    if !word.starts_with('/') {
+        return Err(format!("the base URI \"{word}\" must begin with \"/\""));
+    }
+    let trimmed = word.trim_end_matches('/');
+    Ok((!trimmed.is_empty()).then(|| trimmed.to_owned()))
+}
+
+/// The first base URI that `uri` is, or lies below.
+pub fn matching<'a>(base_uris: &'a [String], uri: &[u8]) -> Option<&'a str> {
+    base_uris
+        .iter()
+        .map(String::as_str)
+        .find(|base| lies_under(base.as_bytes(), uri))
+}
+
+fn lies_under(base: &[u8], uri: &[u8]) -> bool {
+    uri.strip_prefix(base)
+        .is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matches_on_path_boundaries_only() {
+        let bases = ["/blog".to_owned()];
+        assert_eq!(matching(&bases, b"/blog"), Some("/blog"));
+        assert_eq!(matching(&bases, b"/blog/"), Some("/blog"));
+        assert_eq!(matching(&bases, b"/blog/posts"), Some("/blog"));
+        assert_eq!(matching(&bases, b"/blogger"), None);
+        assert_eq!(matching(&bases, b"/"), None);
+    }
+
+    #[test]
+    fn the_first_match_wins() {
+        let bases = ["/a".to_owned(), "/a/b".to_owned()];
+        assert_eq!(matching(&bases, b"/a/b/c"), Some("/a"));
+    }
+
+    #[test]
+    fn the_root_is_no_base_uri() {
+        assert_eq!(normalise("/"), Ok(None));
+        assert_eq!(normalise("/blog/"), Ok(Some("/blog".into())));
+    }
+
+    #[test]
+    fn rejects_a_base_uri_without_a_slash() {
+        assert!(normalise("blog").is_err());
+        assert!(normalise("").is_err());
+    }
+}

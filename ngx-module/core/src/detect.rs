@@ -1,0 +1,246 @@
+//! What kind of application a directory holds: a path comes in, a type or an advice for the operator goes out.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+
+use protocol::request::AppKind;
+
+/// A detected application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detected {
+    /// Its type.
+    pub kind: AppKind,
+    /// The command of a generic one; otherwise empty.
+    pub start_command: String,
+}
+
+/// Why it cannot be told what a directory holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DetectError {
+    /// A directory on the way may not be entered by nginx's worker.
+    Forbidden {
+        /// The application's directory.
+        root: PathBuf,
+        /// The directory that is closed.
+        closed: PathBuf,
+    },
+    /// A file cannot be looked at or read.
+    Unreadable(PathBuf, String),
+    /// `Passengerfile.json` is no JSON object.
+    BadPassengerfile(PathBuf, String),
+}
+
+impl fmt::Display for DetectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden { root, closed } => write!(
+                f,
+                "cannot look for an application in {}: nginx's worker may not enter {}; let its user pass \
+                 (chmod o+x), or name the type with passenger_app_type",
+                root.display(),
+                closed.display()
+            ),
+            Self::Unreadable(path, why) => write!(f, "cannot read {}: {why}", path.display()),
+            Self::BadPassengerfile(path, why) => write!(f, "{} is of no use: {why}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for DetectError {}
+
+/// Startup files by type, in the order in which they are looked for.
+const STARTUP_FILES: &[(&str, AppKind)] = &[
+    ("config.ru", AppKind::Ruby),
+    ("app.js", AppKind::Node),
+    ("passenger_wsgi.py", AppKind::Python),
+    (".meteor", AppKind::Meteor),
+];
+
+/// Longest `Passengerfile.json` that is read, in bytes.
+const MAX_PASSENGERFILE: u64 = 512 * 1024;
+
+/// Looks at a directory; `None` when there is no application in it.
+///
+/// # Errors
+///
+/// [`DetectError`] when the directory cannot be looked into.
+pub fn detect(root: &Path) -> Result<Option<Detected>, DetectError> {
+    if let Some(start_command) = passengerfile_command(root)? {
+        return Ok(Some(Detected {
+            kind: AppKind::Generic,
+            start_command,
+        }));
+    }
+    for (file, kind) in STARTUP_FILES {
+        if exists(root, file)? {
+            return Ok(Some(Detected {
+                kind: *kind,
+                start_command: String::new(),
+            }));
+        }
+    }
+    Ok(None)
+}
+
+fn exists(root: &Path, file: &str) -> Result<bool, DetectError> {
+    let path = root.join(file);
+    match path.metadata() {
+        Ok(_) => Ok(true),
+        Err(err) if is_absence(&err) => Ok(false),
+        Err(err) => Err(explain(root, path, &err)),
+    }
+}
+
+fn passengerfile_command(root: &Path) -> Result<Option<String>, DetectError> {
+    let path = root.join("Passengerfile.json");
+    let text = match read_bounded(&path) {
+        Ok(text) => text,
+        Err(err) if is_absence(&err) => return Ok(None),
+        Err(err) => return Err(explain(root, path, &err)),
+    };
+    let bad = |why: String| DetectError::BadPassengerfile(path.clone(), why);
+    let json: serde_json::Value = serde_json::from_slice(&text).map_err(|err| bad(err.to_string()))?;
+    let object = json.as_object().ok_or_else(|| bad("it holds no object".into()))?;
+    match object.get("app_start_command") {
+        None => Ok(None),
+        Some(serde_json::Value::String(command)) => Ok(Some(command.clone())),
+        Some(_) => Err(bad("app_start_command is no string".into())),
+    }
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?
+        .take(MAX_PASSENGERFILE + 1)
+        .read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_PASSENGERFILE {
+        return Err(io::Error::new(
+            ErrorKind::InvalidData,
+            "it is longer than 512 KiB",
+        ));
+    }
+    Ok(text)
+}
+
+fn is_absence(err: &io::Error) -> bool {
+    matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn explain(root: &Path, path: PathBuf, err: &io::Error) -> DetectError {
+    if err.kind() != ErrorKind::PermissionDenied {
+        return DetectError::Unreadable(path, err.to_string());
+    }
+    match first_closed_directory(root) {
+        Some(closed) => DetectError::Forbidden {
+            root: root.to_path_buf(),
+            closed,
+        },
+        None => DetectError::Unreadable(path, err.to_string()),
+    }
+}
+
+/// The outermost directory on the way to a file in `root` whose entries may not be looked at.
+fn first_closed_directory(root: &Path) -> Option<PathBuf> {
+    let mut way: Vec<&Path> = root.ancestors().collect();
+    way.reverse();
+    way.into_iter()
+        .find(|dir| {
+            dir.join(".")
+                .metadata()
+                .is_err_and(|err| err.kind() == ErrorKind::PermissionDenied)
+        })
+        .map(Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A directory with these files, removed at the end.
+    struct App(PathBuf);
+
+    impl App {
+        fn with(name: &str, files: &[(&str, &str)]) -> Self {
+            let dir = std::env::temp_dir().join(format!("module-core-detect-{name}-{}", std::process::id()));
+            let _none_from_before = fs::remove_dir_all(&dir);
+            fs::create_dir_all(&dir).unwrap();
+            for (file, text) in files {
+                fs::write(dir.join(file), text).unwrap();
+            }
+            Self(dir)
+        }
+
+        fn kind(&self) -> Option<AppKind> {
+            detect(&self.0).unwrap().map(|detected| detected.kind)
+        }
+    }
+
+    impl Drop for App {
+        fn drop(&mut self) {
+            let _gone_already = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn each_startup_file_tells_its_type() {
+        for (at, (file, kind)) in STARTUP_FILES.iter().enumerate() {
+            assert_eq!(App::with(&format!("kind{at}"), &[(file, "")]).kind(), Some(*kind));
+        }
+    }
+
+    #[test]
+    fn the_order_is_fixed() {
+        let all: Vec<(&str, &str)> = STARTUP_FILES.iter().map(|(file, _)| (*file, "")).collect();
+        assert_eq!(App::with("order", &all).kind(), Some(AppKind::Ruby));
+        assert_eq!(App::with("order2", &all[1..]).kind(), Some(AppKind::Node));
+    }
+
+    #[test]
+    fn a_passengerfile_comes_first() {
+        let app = App::with(
+            "pf",
+            &[
+                ("Passengerfile.json", "{\"app_start_command\": \"./run $PORT\"}"),
+                ("config.ru", ""),
+            ],
+        );
+        let expected = Detected {
+            kind: AppKind::Generic,
+            start_command: "./run $PORT".into(),
+        };
+        assert_eq!(detect(&app.0), Ok(Some(expected)));
+    }
+
+    #[test]
+    fn a_passengerfile_without_a_command_is_passed_over() {
+        let app = App::with("pf2", &[("Passengerfile.json", "{\"port\": 80}"), ("app.js", "")]);
+        assert_eq!(app.kind(), Some(AppKind::Node));
+    }
+
+    #[test]
+    fn rejects_a_bad_passengerfile() {
+        for (at, text) in ["{", "[]", "{\"app_start_command\": 1}"].iter().enumerate() {
+            let app = App::with(&format!("bad{at}"), &[("Passengerfile.json", text)]);
+            assert!(
+                matches!(detect(&app.0), Err(DetectError::BadPassengerfile(..))),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn rejects_a_passengerfile_of_excess_size() {
+        let app = App::with("huge", &[("Passengerfile.json", &" ".repeat(513 * 1024))]);
+        assert!(matches!(detect(&app.0), Err(DetectError::Unreadable(..))));
+    }
+
+    #[test]
+    fn a_missing_directory_holds_nothing() {
+        assert_eq!(detect(Path::new("/nonexistent/app")), Ok(None));
+        assert_eq!(detect(Path::new("/dev/null")), Ok(None));
+    }
+}

@@ -1,0 +1,96 @@
+//! The value of `passenger_fly_with`: one word comes in, a socket or the name of an upstream block goes out.
+
+/// Where requests are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FlyWith {
+    /// The daemon's unix socket.
+    Socket(String),
+    /// An `upstream {}` block that the configuration spells out.
+    Upstream(String),
+}
+
+impl FlyWith {
+    /// Reads the word: `unix:/path` and an absolute path are sockets, anything else is a name.
+    ///
+    /// # Errors
+    ///
+    /// A sentence about a path that cannot be one, or one that nginx's own parser would take apart.
+    pub fn parse(word: &str) -> Result<Self, String> {
+        let path = match word.strip_prefix("unix:") {
+            Some(path) => path,
+            None if word.starts_with('/') => word,
+            None => return name(word),
+        };
+        if !path.starts_with('/') {
+            return Err(format!("the socket \"{path}\" must be an absolute path"));
+        }
+        // nginx ends a unix socket's name in a URL at a colon; the others would end a word of its configuration.
+        if let Some(bad) = path
+            .chars()
+            .find(|c| c.is_whitespace() || ":;{}\"'\\$#".contains(*c))
+        {
+            return Err(format!(
+                "the path of the socket \"{path}\" must not contain '{bad}'"
+            ));
+        }
+        if path.len() > MAX_SOCKET_PATH {
+            return Err(format!(
+                "the path of the socket is {} bytes long, but the kernel takes at most {MAX_SOCKET_PATH}",
+                path.len()
+            ));
+        }
+        Ok(Self::Socket(path.to_owned()))
+    }
+}
+
+fn name(word: &str) -> Result<FlyWith, String> {
+    if word.is_empty() || word.contains("://") || word.contains('/') {
+        return Err(format!(
+            "\"{word}\" is neither the path of a socket, such as unix:/run/flying-passenger/socket, nor the name \
+             of an upstream block"
+        ));
+    }
+    Ok(FlyWith::Upstream(word.to_owned()))
+}
+
+/// `sun_path` without its final zero.
+const MAX_SOCKET_PATH: usize = 107;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_socket_in_both_forms() {
+        let socket = Ok(FlyWith::Socket("/run/fp.sock".into()));
+        assert_eq!(FlyWith::parse("/run/fp.sock"), socket);
+        assert_eq!(FlyWith::parse("unix:/run/fp.sock"), socket);
+    }
+
+    #[test]
+    fn a_name_is_an_upstream() {
+        assert_eq!(FlyWith::parse("apps"), Ok(FlyWith::Upstream("apps".into())));
+    }
+
+    #[test]
+    fn rejects_what_is_neither() {
+        for word in [
+            "",
+            "http://x",
+            "run/socket",
+            "unix:socket",
+            "/a b",
+            "/a;b",
+            "/a:b",
+            "/a$b",
+        ] {
+            assert!(FlyWith::parse(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn rejects_a_path_that_the_kernel_would_cut() {
+        assert!(FlyWith::parse(&format!("/{}", "x".repeat(106))).is_ok());
+        assert!(FlyWith::parse(&format!("/{}", "x".repeat(107))).is_err());
+    }
+}

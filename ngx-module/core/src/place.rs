@@ -1,0 +1,324 @@
+//! Where an application lives: the directory that nginx maps a request to comes in, the app's root, group and type
+//! go out, remembered for a while so that the hot path asks the disk nothing.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::rc::Rc;
+
+use protocol::request::AppKind;
+
+use crate::app_kind::AppType;
+use crate::detect::{self, DetectError};
+
+/// What the configuration says about a location's application.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppConf {
+    /// `passenger_app_root`.
+    pub root: Option<String>,
+    /// `passenger_app_group_name`.
+    pub group: Option<String>,
+    /// `passenger_app_env`, or its default.
+    pub env: String,
+    /// `passenger_app_type`.
+    pub kind: Option<AppType>,
+    /// `passenger_app_start_command`.
+    pub start_command: Option<String>,
+}
+
+/// What was found in an application's root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// An application.
+    App {
+        /// Its type.
+        kind: AppKind,
+        /// The command of a generic one; otherwise empty.
+        start_command: String,
+    },
+    /// None: the location is nginx's own.
+    Nothing,
+    /// It cannot be told.
+    Failed(DetectError),
+}
+
+/// An application's place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The application's directory.
+    pub root: Vec<u8>,
+    /// Its process group; never empty.
+    pub group: Vec<u8>,
+    /// What is there.
+    pub found: Found,
+    under_base: bool,
+    /// When it was looked up, in seconds.
+    at: i64,
+}
+
+/// The places that a location's requests led to. As `root` may hold variables, there may be many.
+#[derive(Debug, Default)]
+pub struct Places {
+    by_public_dir: HashMap<Vec<u8>, Rc<Place>>,
+}
+
+/// A place is looked up again after this many seconds, as an app may have been deployed meanwhile.
+const FRESH_FOR: i64 = 10;
+
+/// More than a worker's hot sites; beyond it all are forgotten, which costs each a few `stat`s.
+const MAX_PLACES: usize = 1024;
+
+impl Places {
+    /// The place that belongs to a public directory. `now` is in seconds.
+    pub fn find(&mut self, conf: &AppConf, public_dir: &[u8], under_base: bool, now: i64) -> Rc<Place> {
+        if let Some(place) = self.by_public_dir.get(public_dir)
+            && place.under_base == under_base
+            && (place.at..place.at.saturating_add(FRESH_FOR)).contains(&now)
+        {
+            return Rc::clone(place);
+        }
+        if self.by_public_dir.len() >= MAX_PLACES {
+            self.by_public_dir.clear();
+        }
+        let place = Rc::new(Place::look_up(conf, public_dir, under_base, now));
+        self.by_public_dir.insert(public_dir.to_vec(), Rc::clone(&place));
+        place
+    }
+}
+
+impl Place {
+    fn look_up(conf: &AppConf, public_dir: &[u8], under_base: bool, at: i64) -> Self {
+        let root = match &conf.root {
+            Some(root) => root.clone().into_bytes(),
+            None if under_base => parent(&resolved(public_dir)).to_vec(),
+            None => parent(public_dir).to_vec(),
+        };
+        let group = match &conf.group {
+            Some(group) if !group.is_empty() => group.clone().into_bytes(),
+            _ => [root.as_slice(), b" (", conf.env.as_bytes(), b")"].concat(),
+        };
+        let found = find_app(conf, &root);
+        Self {
+            root,
+            group,
+            found,
+            under_base,
+            at,
+        }
+    }
+}
+
+fn find_app(conf: &AppConf, root: &[u8]) -> Found {
+    let app = |kind, start_command: &str| Found::App {
+        kind,
+        start_command: start_command.to_owned(),
+    };
+    if let Some(command) = &conf.start_command {
+        return app(AppKind::Generic, command);
+    }
+    match conf.kind {
+        Some(AppType::Known(kind)) => return app(kind, ""),
+        Some(AppType::Unknown) => return Found::Nothing,
+        None => {}
+    }
+    match detect::detect(Path::new(OsStr::from_bytes(root))) {
+        Ok(Some(detected)) => app(detected.kind, &detected.start_command),
+        Ok(None) => Found::Nothing,
+        Err(err) => Found::Failed(err),
+    }
+}
+
+/// The public directory of the app that serves `uri` under `base`.
+///
+/// nginx maps the URI to `path`, of which the first `root_len` bytes are its root. What follows the base URI is the
+/// end of that path, however `root` or `alias` made it; the directory is what stands before.
+pub fn public_dir<'a>(path: &'a [u8], root_len: usize, uri: &[u8], base: Option<&str>) -> &'a [u8] {
+    let within = uri.get(base.map_or(0, str::len)..).unwrap_or_default();
+    let dir = path
+        .strip_suffix(within)
+        .or_else(|| path.get(..root_len))
+        .unwrap_or(path);
+    without_final_slash(dir)
+}
+
+fn without_final_slash(mut dir: &[u8]) -> &[u8] {
+    while let [front @ .., b'/'] = dir
+        && !front.is_empty()
+    {
+        dir = front;
+    }
+    dir
+}
+
+fn parent(dir: &[u8]) -> &[u8] {
+    let path = Path::new(OsStr::from_bytes(dir));
+    path.parent().map_or(dir, |parent| parent.as_os_str().as_bytes())
+}
+
+/// The directory that a symbolic link such as `/srv/www/blog -> /srv/blog/public` stands for.
+fn resolved(dir: &[u8]) -> Vec<u8> {
+    match Path::new(OsStr::from_bytes(dir)).canonicalize() {
+        Ok(path) => path.into_os_string().into_vec(),
+        Err(_) => dir.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn conf() -> AppConf {
+        AppConf {
+            env: "production".into(),
+            ..AppConf::default()
+        }
+    }
+
+    /// A directory of the test's own.
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("module-core-place-{name}-{}", std::process::id()));
+        let _none_from_before = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn the_public_dir_is_what_stands_before_the_uri() {
+        assert_eq!(
+            public_dir(b"/srv/app/public/posts/1", 15, b"/posts/1", None),
+            b"/srv/app/public"
+        );
+        assert_eq!(
+            public_dir(b"/srv/app/public/", 15, b"/", None),
+            b"/srv/app/public"
+        );
+    }
+
+    #[test]
+    fn under_a_base_uri_the_public_dir_is_below_the_root() {
+        let path = b"/srv/www/blog/posts/1";
+        assert_eq!(
+            public_dir(path, 8, b"/blog/posts/1", Some("/blog")),
+            b"/srv/www/blog"
+        );
+        assert_eq!(
+            public_dir(b"/srv/www/blog", 8, b"/blog", Some("/blog")),
+            b"/srv/www/blog"
+        );
+    }
+
+    #[test]
+    fn an_alias_is_the_public_dir() {
+        // location ~ ^/blog(/.*|$) { alias /srv/blog/public$1; passenger_base_uri /blog; }
+        let path = b"/srv/blog/public/posts/1";
+        assert_eq!(
+            public_dir(path, path.len(), b"/blog/posts/1", Some("/blog")),
+            b"/srv/blog/public"
+        );
+        // location /x/ { alias /srv/y/; }
+        assert_eq!(public_dir(b"/srv/y/posts/1", 7, b"/x/posts/1", None), b"/srv/y");
+    }
+
+    #[test]
+    fn the_app_root_is_the_parent_and_names_the_group() {
+        let place = Place::look_up(&conf(), b"/srv/app/public", false, 0);
+        assert_eq!(place.root, b"/srv/app");
+        assert_eq!(place.group, b"/srv/app (production)");
+    }
+
+    #[test]
+    fn the_root_directory_is_its_own_parent() {
+        assert_eq!(Place::look_up(&conf(), b"/", false, 0).root, b"/");
+    }
+
+    #[test]
+    fn a_configured_root_and_group_are_taken_as_they_are() {
+        let conf = AppConf {
+            root: Some("/opt/x".into()),
+            group: Some("blue".into()),
+            env: "test".into(),
+            ..conf()
+        };
+        let place = Place::look_up(&conf, b"/srv/app/public", false, 0);
+        assert_eq!(
+            (place.root.as_slice(), place.group.as_slice()),
+            (b"/opt/x".as_slice(), b"blue".as_slice())
+        );
+    }
+
+    #[test]
+    fn a_start_command_wins_over_the_type() {
+        let conf = AppConf {
+            kind: Some(AppType::Known(AppKind::Ruby)),
+            start_command: Some("./serve".into()),
+            ..conf()
+        };
+        let found = Place::look_up(&conf, b"/nowhere/public", false, 0).found;
+        assert_eq!(
+            found,
+            Found::App {
+                kind: AppKind::Generic,
+                start_command: "./serve".into()
+            }
+        );
+    }
+
+    #[test]
+    fn an_unknown_type_leaves_the_location_to_nginx() {
+        let conf = AppConf {
+            kind: Some(AppType::Unknown),
+            ..conf()
+        };
+        assert_eq!(
+            Place::look_up(&conf, b"/nowhere/public", false, 0).found,
+            Found::Nothing
+        );
+    }
+
+    #[test]
+    fn a_link_under_a_base_uri_leads_to_the_app() {
+        let dir = scratch("link");
+        fs::create_dir_all(dir.join("app/public")).unwrap();
+        fs::write(dir.join("app/config.ru"), "").unwrap();
+        std::os::unix::fs::symlink(dir.join("app/public"), dir.join("blog")).unwrap();
+        let public = dir.join("blog").into_os_string().into_vec();
+        let place = Place::look_up(&conf(), &public, true, 0);
+        assert!(place.root.ends_with(b"/app"));
+        assert_eq!(
+            place.found,
+            Found::App {
+                kind: AppKind::Ruby,
+                start_command: String::new()
+            }
+        );
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_place_is_remembered_for_ten_seconds() {
+        let dir = scratch("remember");
+        let public = dir.join("public").into_os_string().into_vec();
+        let mut places = Places::default();
+        assert_eq!(places.find(&conf(), &public, false, 100).found, Found::Nothing);
+        fs::write(dir.join("app.js"), "").unwrap();
+        assert_eq!(places.find(&conf(), &public, false, 109).found, Found::Nothing);
+        let app = Found::App {
+            kind: AppKind::Node,
+            start_command: String::new(),
+        };
+        assert_eq!(places.find(&conf(), &public, false, 110).found, app);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_forgets() {
+        let mut places = Places::default();
+        let first = places.find(&conf(), b"/nowhere/public", false, 100);
+        assert_eq!(first.at, 100);
+        assert_eq!(places.find(&conf(), b"/nowhere/public", false, 50).at, 50);
+    }
+}

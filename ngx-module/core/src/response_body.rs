@@ -1,0 +1,421 @@
+//! The frames of a response's body: received bytes come in, wherever they were cut; pieces of body go out as ranges
+//! of them, so that nothing is copied.
+
+use std::fmt;
+use std::ops::Range;
+
+use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
+use protocol::request::BodyLength;
+use protocol::response::Abort;
+
+use crate::response_head::name;
+
+/// Decodes one response's body.
+#[derive(Debug)]
+pub struct BodyDecoder {
+    state: State,
+    /// Bytes that were announced and have not come; `None` when the length is not known beforehand.
+    due: Option<u64>,
+}
+
+/// What the next bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// A part of the body: this range of the input.
+    Data(Range<usize>),
+    /// All input is used.
+    NeedMore,
+    /// The body is complete; input behind `used` does not belong to it.
+    End {
+        /// Bytes of the input that belong to this response.
+        used: usize,
+    },
+}
+
+/// Why the body cannot be completed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyError {
+    /// The daemon gave up.
+    Aborted(String),
+    /// Bytes that are no frame.
+    Frame(FrameError),
+    /// A frame that cannot stand here.
+    Unexpected(FrameType),
+    /// More body than announced.
+    TooMuch,
+    /// The body ended this many bytes early.
+    TooShort(u64),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aborted(why) => write!(f, "flying-passenger gave up the response: {why}"),
+            Self::Frame(err) => write!(f, "flying-passenger sent bytes that are no frame: {err}"),
+            Self::Unexpected(kind) => write!(f, "flying-passenger sent a {kind:?} frame amid a body"),
+            Self::TooMuch => f.write_str("flying-passenger sent more body than it had announced"),
+            Self::TooShort(missing) => write!(f, "flying-passenger ended the body {missing} bytes early"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+#[derive(Debug)]
+enum State {
+    /// In front of or inside a frame header.
+    Header { bytes: [u8; HEADER_LEN], have: usize },
+    /// Inside a body frame.
+    Data { left: u32, last: bool },
+    /// Inside an abort frame.
+    Abort { len: usize, payload: Vec<u8> },
+    /// The body is complete.
+    Ended,
+}
+
+const HEADER: State = State::Header {
+    bytes: [0; HEADER_LEN],
+    have: 0,
+};
+
+impl BodyDecoder {
+    /// A decoder for what follows a head. `ends`: the head's frame says that nothing does.
+    pub fn new(length: BodyLength, ends: bool) -> Self {
+        let due = match length {
+            BodyLength::None => Some(0),
+            BodyLength::Known(len) => Some(len),
+            BodyLength::Unknown => None,
+        };
+        Self {
+            state: if ends { State::Ended } else { HEADER },
+            due,
+        }
+    }
+
+    /// Whether the last frame has been seen.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    /// Bytes that must still come before this can go on: at least 1 until the body has ended.
+    pub fn needs(&self) -> usize {
+        match &self.state {
+            State::Header { have, .. } => HEADER_LEN - have,
+            State::Data { left, .. } => *left as usize,
+            State::Abort { len, payload } => (len - payload.len()).max(1),
+            State::Ended => 0,
+        }
+    }
+
+    /// Reads `input` from `*at` on, and moves `*at` behind what was used.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError`]: the response cannot be completed and the connection is of no further use.
+    pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Piece, BodyError> {
+        loop {
+            let rest = input.get(*at..).unwrap_or_default();
+            let (step, used) = self.state.advance(rest)?;
+            let start = *at;
+            *at += used;
+            match step {
+                Step::Again => {}
+                Step::NeedMore => return Ok(Piece::NeedMore),
+                Step::Frame(header) => self.begin(header)?,
+                Step::Data => {
+                    self.account(used)?;
+                    return Ok(Piece::Data(start..*at));
+                }
+                Step::Ended => {
+                    self.check_end()?;
+                    return Ok(Piece::End { used: *at });
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, header: FrameHeader) -> Result<(), BodyError> {
+        self.state = match header.kind {
+            FrameType::ResponseBody if header.len > 0 => State::Data {
+                left: header.len,
+                last: header.is_end(),
+            },
+            FrameType::ResponseBody if header.is_end() => State::Ended,
+            FrameType::ResponseBody => HEADER,
+            FrameType::Abort => State::Abort {
+                len: header.len as usize,
+                payload: Vec::new(),
+            },
+            other => return Err(BodyError::Unexpected(other)),
+        };
+        self.check_end()
+    }
+
+    fn account(&mut self, len: usize) -> Result<(), BodyError> {
+        if let Some(due) = &mut self.due {
+            *due = due.checked_sub(len as u64).ok_or(BodyError::TooMuch)?;
+        }
+        self.check_end()
+    }
+
+    fn check_end(&self) -> Result<(), BodyError> {
+        match self.due {
+            Some(due) if due > 0 && self.has_ended() => Err(BodyError::TooShort(due)),
+            _ => Ok(()),
+        }
+    }
+}
+
+enum Step {
+    Again,
+    NeedMore,
+    Frame(FrameHeader),
+    Data,
+    Ended,
+}
+
+impl State {
+    /// Takes what it can from `rest`; tells how much that was.
+    fn advance(&mut self, rest: &[u8]) -> Result<(Step, usize), BodyError> {
+        match self {
+            Self::Ended => Ok((Step::Ended, 0)),
+            Self::Header { bytes, have } => collect_header(bytes, have, rest),
+            Self::Abort { len, payload } => collect_abort(*len, payload, rest),
+            Self::Data { .. } if rest.is_empty() => Ok((Step::NeedMore, 0)),
+            Self::Data { left, last } => {
+                let taken = rest.len().min(*left as usize);
+                *left -= taken as u32;
+                if *left == 0 {
+                    *self = if *last { Self::Ended } else { HEADER };
+                }
+                Ok((Step::Data, taken))
+            }
+        }
+    }
+}
+
+fn collect_header(
+    bytes: &mut [u8; HEADER_LEN],
+    have: &mut usize,
+    rest: &[u8],
+) -> Result<(Step, usize), BodyError> {
+    let taken = rest.len().min(HEADER_LEN - *have);
+    for (to, from) in bytes.iter_mut().skip(*have).zip(rest) {
+        *to = *from;
+    }
+    *have += taken;
+    let known = bytes.get(..*have).unwrap_or_default();
+    let step = match FrameHeader::decode(known).map_err(BodyError::Frame)? {
+        Some(header) => Step::Frame(header),
+        None => Step::NeedMore,
+    };
+    Ok((step, taken))
+}
+
+fn collect_abort(len: usize, payload: &mut Vec<u8>, rest: &[u8]) -> Result<(Step, usize), BodyError> {
+    let taken = rest.len().min(len - payload.len());
+    payload.extend(rest.iter().take(taken));
+    if payload.len() < len {
+        let step = if taken == 0 { Step::NeedMore } else { Step::Again };
+        return Ok((step, taken));
+    }
+    Err(BodyError::Aborted(match Abort::decode(payload) {
+        Ok(abort) => format!("{}: {}", name(abort.reason), abort.message),
+        Err(err) => err.to_string(),
+    }))
+}
+
+/// The length of the whole body, when all its frames are in `bytes` and nothing follows them.
+///
+/// It is then sent with a `Content-Length` even if the app gave none, and the connection is free at once.
+pub fn complete_length(bytes: &[u8], length: BodyLength, ends: bool) -> Option<u64> {
+    let mut decoder = BodyDecoder::new(length, ends);
+    let (mut at, mut total) = (0, 0u64);
+    loop {
+        match decoder.next(bytes, &mut at) {
+            Ok(Piece::Data(range)) => total += range.len() as u64,
+            Ok(Piece::End { used }) => return (used == bytes.len()).then_some(total),
+            Ok(Piece::NeedMore) | Err(_) => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use protocol::frame::FLAG_END;
+    use protocol::response::AbortReason;
+
+    use super::*;
+
+    fn frame(kind: FrameType, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let header = FrameHeader::new(kind, flags, payload.len() as u32).encode();
+        [header.as_slice(), payload].concat()
+    }
+
+    fn body(flags: u8, payload: &[u8]) -> Vec<u8> {
+        frame(FrameType::ResponseBody, flags, payload)
+    }
+
+    /// Feeds the parts one after another; the body, and what was left behind its end.
+    fn decode(decoder: &mut BodyDecoder, parts: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>), BodyError> {
+        let (mut data, mut behind) = (Vec::new(), Vec::new());
+        for part in parts {
+            let mut at = 0;
+            loop {
+                match decoder.next(part, &mut at)? {
+                    Piece::Data(range) => data.extend_from_slice(&part[range]),
+                    Piece::NeedMore => break,
+                    Piece::End { used } => {
+                        behind.extend_from_slice(&part[used..]);
+                        break;
+                    }
+                }
+            }
+        }
+        Ok((data, behind))
+    }
+
+    #[test]
+    fn a_body_of_several_frames_comes_out_whole() {
+        let bytes = [body(0, b"he"), body(0, b""), body(0, b"ll"), body(FLAG_END, b"o")].concat();
+        let mut decoder = BodyDecoder::new(BodyLength::Known(5), false);
+        assert_eq!(
+            decode(&mut decoder, &[&bytes]),
+            Ok((b"hello".to_vec(), Vec::new()))
+        );
+        assert!(decoder.has_ended());
+    }
+
+    #[test]
+    fn what_follows_the_end_is_left_alone() {
+        let bytes = [body(FLAG_END, b"x"), b"more".to_vec()].concat();
+        let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
+        assert_eq!(
+            decode(&mut decoder, &[&bytes]),
+            Ok((b"x".to_vec(), b"more".to_vec()))
+        );
+    }
+
+    #[test]
+    fn a_head_that_ends_has_no_body() {
+        let mut decoder = BodyDecoder::new(BodyLength::None, true);
+        assert_eq!(
+            decode(&mut decoder, &[b"next"]),
+            Ok((Vec::new(), b"next".to_vec()))
+        );
+        assert_eq!(decoder.needs(), 0);
+    }
+
+    #[test]
+    fn rejects_more_than_was_announced() {
+        let bytes = body(FLAG_END, b"toolong");
+        let mut decoder = BodyDecoder::new(BodyLength::Known(3), false);
+        assert_eq!(decode(&mut decoder, &[&bytes]), Err(BodyError::TooMuch));
+    }
+
+    #[test]
+    fn rejects_an_end_that_comes_early() {
+        for bytes in [
+            body(FLAG_END, b"abc"),
+            [body(0, b"abc"), body(FLAG_END, b"")].concat(),
+        ] {
+            let mut decoder = BodyDecoder::new(BodyLength::Known(5), false);
+            assert_eq!(decode(&mut decoder, &[&bytes]), Err(BodyError::TooShort(2)));
+        }
+    }
+
+    #[test]
+    fn rejects_a_head_that_ends_before_its_body() {
+        let mut decoder = BodyDecoder::new(BodyLength::Known(5), true);
+        assert_eq!(decode(&mut decoder, &[b""]), Err(BodyError::TooShort(5)));
+    }
+
+    #[test]
+    fn rejects_a_frame_that_is_no_body() {
+        let bytes = frame(FrameType::Response, 0, b"");
+        let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
+        let refused = decode(&mut decoder, &[&bytes]);
+        assert_eq!(refused, Err(BodyError::Unexpected(FrameType::Response)));
+    }
+
+    #[test]
+    fn an_abort_tells_why_however_it_is_cut() {
+        let mut bytes = body(0, b"ab");
+        Abort {
+            reason: AbortReason::AppClosed,
+            message: "pid 7 ended",
+        }
+        .write_frame(&mut bytes);
+        for cut in 0..bytes.len() {
+            let (one, two) = bytes.split_at(cut);
+            let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
+            let aborted = decode(&mut decoder, &[one, two]);
+            assert!(
+                matches!(&aborted, Err(BodyError::Aborted(why)) if why.contains("pid 7 ended")),
+                "{cut}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_abort_without_payload_ends_too() {
+        let bytes = frame(FrameType::Abort, 0, b"");
+        let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
+        assert!(matches!(
+            decode(&mut decoder, &[&bytes]),
+            Err(BodyError::Aborted(_))
+        ));
+    }
+
+    #[test]
+    fn needs_are_told_until_the_end() {
+        let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
+        assert_eq!(decoder.needs(), HEADER_LEN);
+        let bytes = body(FLAG_END, b"hello");
+        decode(&mut decoder, &[&bytes[..HEADER_LEN + 2]]).unwrap();
+        assert_eq!(decoder.needs(), 3);
+        decode(&mut decoder, &[&bytes[HEADER_LEN + 2..]]).unwrap();
+        assert_eq!(decoder.needs(), 0);
+    }
+
+    #[test]
+    fn a_complete_body_is_measured() {
+        let bytes = [body(0, b"he"), body(FLAG_END, b"llo")].concat();
+        assert_eq!(complete_length(&bytes, BodyLength::Unknown, false), Some(5));
+        assert_eq!(
+            complete_length(&bytes[..bytes.len() - 1], BodyLength::Unknown, false),
+            None
+        );
+        assert_eq!(
+            complete_length(&[bytes, b"x".to_vec()].concat(), BodyLength::Unknown, false),
+            None
+        );
+        assert_eq!(complete_length(b"", BodyLength::None, true), Some(0));
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_bytes_are_cut_the_body_is_the_same(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+        ) {
+            let mut bytes: Vec<u8> = chunks.iter().flat_map(|chunk| body(0, chunk)).collect();
+            bytes.extend(body(FLAG_END, b""));
+            let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len())).collect();
+            at.extend([0, bytes.len()]);
+            at.sort_unstable();
+            let parts: Vec<&[u8]> = at.windows(2).map(|two| &bytes[two[0]..two[1]]).collect();
+            let whole = chunks.concat();
+            let mut decoder = BodyDecoder::new(BodyLength::Known(whole.len() as u64), false);
+            prop_assert_eq!(decode(&mut decoder, &parts), Ok((whole, Vec::new())));
+            prop_assert!(decoder.has_ended());
+        }
+
+        #[test]
+        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
+            let _any_outcome = decode(&mut decoder, &[&bytes]);
+        }
+    }
+}

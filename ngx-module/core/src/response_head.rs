@@ -1,0 +1,287 @@
+//! The frames before a response's body: the bytes received so far come in, the head or a failure goes out.
+//!
+//! Called again with more bytes until the head is complete; nothing is remembered in between, as all bytes are still
+//! in nginx's buffer. What the daemon sends is bounded by that buffer.
+
+use std::fmt;
+
+use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
+use protocol::hello::Refusal;
+use protocol::response::{Abort, AbortReason, Response};
+use protocol::{PayloadError, ReadError};
+
+/// A complete response head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// The head with its headers.
+    pub response: Response<'a>,
+    /// The head's own frame says that no body follows.
+    pub ends: bool,
+    /// Bytes that were used; the body's frames begin behind them.
+    pub used: usize,
+}
+
+/// Why there will be no response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeadError {
+    /// The daemon refuses this module's protocol.
+    Refused(Refusal),
+    /// The daemon gave up the request.
+    Aborted(AbortReason, String),
+    /// A frame that cannot stand here.
+    Unexpected(FrameType),
+    /// The head does not fit nginx's buffer.
+    TooLong {
+        /// Bytes of the frame.
+        needed: usize,
+        /// Bytes of the buffer.
+        room: usize,
+    },
+    /// Bytes that are no frame.
+    Frame(FrameError),
+    /// A frame whose payload is damaged.
+    Payload(PayloadError),
+    /// A handshake frame whose payload is damaged.
+    Handshake(ReadError),
+}
+
+impl fmt::Display for HeadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => {
+                write!(f, "flying-passenger refused the connection: {}", refusal.advice)
+            }
+            Self::Aborted(reason, message) => {
+                write!(
+                    f,
+                    "flying-passenger gave up the request ({}): {message}",
+                    name(*reason)
+                )
+            }
+            Self::Unexpected(kind) => {
+                write!(f, "flying-passenger sent a {kind:?} frame instead of a response")
+            }
+            Self::TooLong { needed, room } => write!(
+                f,
+                "the response's head takes {needed} bytes, but passenger_buffer_size leaves {room}"
+            ),
+            Self::Frame(err) => write!(f, "flying-passenger sent bytes that are no frame: {err}"),
+            Self::Payload(err) => write!(f, "flying-passenger sent a damaged frame: {err}"),
+            Self::Handshake(err) => write!(f, "flying-passenger sent a damaged handshake: {err}"),
+        }
+    }
+}
+
+impl std::error::Error for HeadError {}
+
+/// Looks for the response head. `room` is the size of the buffer that `bytes` are in, less what stands before them.
+///
+/// `Ok(None)` asks for more bytes.
+///
+/// # Errors
+///
+/// [`HeadError`]: the request has failed and the connection is of no further use.
+pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadError> {
+    let mut used = 0;
+    loop {
+        let rest = bytes.get(used..).unwrap_or_default();
+        let Some(header) = FrameHeader::decode(rest).map_err(HeadError::Frame)? else {
+            return Ok(None);
+        };
+        check_kind(header.kind)?;
+        let end = used + HEADER_LEN + header.len as usize;
+        if end > room {
+            return Err(HeadError::TooLong {
+                needed: end - used,
+                room: room - used,
+            });
+        }
+        let Some(payload) = bytes.get(used + HEADER_LEN..end) else {
+            return Ok(None);
+        };
+        used = end;
+        match header.kind {
+            FrameType::Refused => return Err(refusal(payload)),
+            FrameType::Abort => return Err(abort(payload)),
+            FrameType::Response => {
+                let response = Response::decode(payload).map_err(HeadError::Payload)?;
+                return Ok(Some(Head {
+                    response,
+                    ends: header.is_end(),
+                    used,
+                }));
+            }
+            // A welcome needs no answer, and interim responses are not passed on: nginx before 1.29 cannot.
+            _ => {}
+        }
+    }
+}
+
+fn check_kind(kind: FrameType) -> Result<(), HeadError> {
+    match kind {
+        FrameType::Welcome
+        | FrameType::Refused
+        | FrameType::Interim
+        | FrameType::Response
+        | FrameType::Abort => Ok(()),
+        _ => Err(HeadError::Unexpected(kind)),
+    }
+}
+
+fn refusal(payload: &[u8]) -> HeadError {
+    Refusal::decode(payload).map_or_else(HeadError::Handshake, HeadError::Refused)
+}
+
+fn abort(payload: &[u8]) -> HeadError {
+    match Abort::decode(payload) {
+        Ok(abort) => HeadError::Aborted(abort.reason, abort.message.to_owned()),
+        Err(err) => HeadError::Payload(err),
+    }
+}
+
+/// Whose fault it is, in words.
+pub fn name(reason: AbortReason) -> &'static str {
+    match reason {
+        AbortReason::AppClosed => "the app closed its connection",
+        AbortReason::AppMalformed => "the app's response is malformed",
+        AbortReason::BadRequest => "it did not understand the request",
+        AbortReason::ShuttingDown => "it is shutting down",
+        AbortReason::Internal => "internal error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use protocol::hello::{Hello, Welcome};
+    use protocol::pairs;
+    use protocol::request::BodyLength;
+    use protocol::response::ResponseHead;
+
+    use super::*;
+
+    const ROOM: usize = 16 * 1024;
+
+    fn head(status: u16) -> ResponseHead<'static> {
+        ResponseHead {
+            status,
+            reason: b"",
+            body: BodyLength::Known(2),
+            process_pid: 1,
+        }
+    }
+
+    fn response(kind: FrameType, status: u16) -> Vec<u8> {
+        let mut out = Vec::new();
+        head(status)
+            .write_frame(kind, 0, |out| pairs::put(out, b"A", b"b"), &mut out)
+            .unwrap();
+        out
+    }
+
+    fn welcome() -> Vec<u8> {
+        Welcome {
+            version: 1,
+            daemon_version: "1.0".into(),
+        }
+        .to_frame()
+    }
+
+    #[test]
+    fn a_response_is_found_behind_welcome_and_interim_frames() {
+        let front = [
+            welcome(),
+            response(FrameType::Interim, 103),
+            response(FrameType::Response, 200),
+        ]
+        .concat();
+        let bytes = [front.clone(), b"body".to_vec()].concat();
+        let found = find_head(&bytes, ROOM).unwrap().unwrap();
+        assert_eq!(
+            (found.response.head.status, found.used, found.ends),
+            (200, front.len(), false)
+        );
+    }
+
+    #[test]
+    fn every_cut_asks_for_more() {
+        let bytes = [welcome(), response(FrameType::Response, 200)].concat();
+        for end in 0..bytes.len() {
+            assert_eq!(find_head(&bytes[..end], ROOM), Ok(None), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn rejects_a_head_that_the_buffer_cannot_hold() {
+        let bytes = response(FrameType::Response, 200);
+        assert!(find_head(&bytes, bytes.len()).is_ok());
+        let refused = find_head(&bytes[..HEADER_LEN], bytes.len() - 1);
+        assert_eq!(
+            refused,
+            Err(HeadError::TooLong {
+                needed: bytes.len(),
+                room: bytes.len() - 1
+            })
+        );
+    }
+
+    #[test]
+    fn a_refusal_names_both_versions() {
+        let hello = Hello {
+            versions: vec![9],
+            using: 9,
+            module_version: "9.9".into(),
+            nginx_version: "1.22.1".into(),
+        };
+        let bytes = Refusal::no_common_version(&hello, &[1], "1.0").to_frame();
+        let text = find_head(&bytes, ROOM).unwrap_err().to_string();
+        assert!(
+            text.contains("9.9") && text.contains("1.0") && text.contains("upgrade"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn an_abort_tells_its_reason() {
+        let mut bytes = Vec::new();
+        Abort {
+            reason: AbortReason::AppClosed,
+            message: "pid 7 ended",
+        }
+        .write_frame(&mut bytes);
+        let aborted = HeadError::Aborted(AbortReason::AppClosed, "pid 7 ended".into());
+        assert_eq!(find_head(&bytes, ROOM), Err(aborted));
+    }
+
+    #[test]
+    fn rejects_a_body_before_its_head() {
+        let bytes = FrameHeader::new(FrameType::ResponseBody, 0, 4).encode();
+        assert_eq!(
+            find_head(&bytes, ROOM),
+            Err(HeadError::Unexpected(FrameType::ResponseBody))
+        );
+    }
+
+    #[test]
+    fn rejects_bytes_that_are_no_frame() {
+        assert!(matches!(
+            find_head(b"HTTP/1.1 200 OK\r\n", ROOM),
+            Err(HeadError::Frame(_))
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _any_outcome = find_head(&bytes, ROOM);
+        }
+
+        #[test]
+        fn arbitrary_payloads_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..100), kind in 0x80u8..0x88) {
+            let mut frame = FrameHeader::new(FrameType::Response, 0, bytes.len() as u32).encode().to_vec();
+            frame[4] = kind;
+            frame.extend(bytes);
+            let _any_outcome = find_head(&frame, ROOM);
+        }
+    }
+}

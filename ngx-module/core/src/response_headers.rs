@@ -1,0 +1,146 @@
+//! Which of the app's headers nginx gets to see: a header comes in, what becomes of it goes out.
+
+use protocol::request::BodyLength;
+
+/// What becomes of a response header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is handed to nginx.
+    HandOn,
+    /// It is nginx's own business, or contradicts the body's framing.
+    Drop,
+    /// It would break out of its line: the response is refused.
+    Refuse,
+}
+
+/// What the framing of the response's body allows its headers to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// The status code.
+    pub status: u16,
+    /// The body as the daemon announced it.
+    pub body: BodyLength,
+    /// The request was a HEAD.
+    pub head_request: bool,
+}
+
+/// Decides about one header.
+pub fn fate(name: &[u8], value: &[u8], framing: Framing) -> Fate {
+    if !is_token(name) || value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+        return Fate::Refuse;
+    }
+    if is(name, b"content-length") {
+        return if framing.may_tell_length() {
+            Fate::HandOn
+        } else {
+            Fate::Drop
+        };
+    }
+    if is(name, b"upgrade") && framing.status != 101 {
+        return Fate::Drop;
+    }
+    let connections_own =
+        is(name, b"connection") || is(name, b"keep-alive") || is(name, b"transfer-encoding");
+    if connections_own { Fate::Drop } else { Fate::HandOn }
+}
+
+impl Framing {
+    /// Whether no body follows the head, whatever the headers say.
+    pub fn has_no_body(self) -> bool {
+        self.head_request || matches!(self.status, 100..=199 | 204 | 304)
+    }
+
+    /// The length nginx is to announce, when it follows from the framing.
+    pub fn length(self) -> Option<u64> {
+        match self.body {
+            _ if self.has_no_body() => None,
+            BodyLength::None => Some(0),
+            BodyLength::Known(len) => Some(len),
+            BodyLength::Unknown => None,
+        }
+    }
+
+    /// With a body, its framing tells the length. Without one, the header says what a GET would have got.
+    fn may_tell_length(self) -> bool {
+        self.status == 304 || (self.head_request && !matches!(self.status, 100..=199 | 204))
+    }
+}
+
+fn is(name: &[u8], lower: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(lower)
+}
+
+/// A header name as HTTP defines it.
+fn is_token(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn framing(status: u16, body: BodyLength) -> Framing {
+        Framing {
+            status,
+            body,
+            head_request: false,
+        }
+    }
+
+    #[test]
+    fn rejects_a_header_that_breaks_out_of_its_line() {
+        let usual = framing(200, BodyLength::None);
+        for value in [b"a\rb".as_slice(), b"a\nb", b"a\0b"] {
+            assert_eq!(fate(b"X", value, usual), Fate::Refuse);
+        }
+        for name in [b"X\r\nY".as_slice(), b"X:", b"X Y", b""] {
+            assert_eq!(fate(name, b"", usual), Fate::Refuse);
+        }
+        assert_eq!(fate(b"X", "ü\t".as_bytes(), usual), Fate::HandOn);
+    }
+
+    #[test]
+    fn the_framing_tells_the_length_of_a_body() {
+        let known = framing(200, BodyLength::Known(5));
+        assert_eq!(fate(b"Content-Length", b"7", known), Fate::Drop);
+        assert_eq!(known.length(), Some(5));
+        let unknown = framing(200, BodyLength::Unknown);
+        assert_eq!(fate(b"Content-Length", b"7", unknown), Fate::Drop);
+        assert_eq!(unknown.length(), None);
+        assert_eq!(framing(200, BodyLength::None).length(), Some(0));
+    }
+
+    #[test]
+    fn a_head_request_is_told_what_a_get_would_be() {
+        let head = Framing {
+            head_request: true,
+            ..framing(200, BodyLength::None)
+        };
+        assert_eq!(fate(b"content-length", b"7", head), Fate::HandOn);
+        assert_eq!(head.length(), None);
+        assert_eq!(
+            fate(b"content-length", b"7", framing(304, BodyLength::None)),
+            Fate::HandOn
+        );
+        assert_eq!(
+            fate(b"content-length", b"7", framing(204, BodyLength::None)),
+            Fate::Drop
+        );
+    }
+
+    #[test]
+    fn the_connections_own_headers_are_dropped() {
+        let usual = framing(200, BodyLength::None);
+        for name in ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"] {
+            assert_eq!(fate(name.as_bytes(), b"x", usual), Fate::Drop, "{name}");
+        }
+        assert_eq!(
+            fate(b"Upgrade", b"websocket", framing(101, BodyLength::None)),
+            Fate::HandOn
+        );
+        assert_eq!(fate(b"Date", b"x", usual), Fate::HandOn);
+    }
+}

@@ -1,0 +1,167 @@
+//! A directive's arguments as typed values: words of nginx.conf come in, a [`Value`] or a refusal goes out.
+
+use std::fmt;
+
+use protocol::settings::Value;
+
+/// What kind of value a directive takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `on` or `off`.
+    Flag,
+    /// A number that is not negative.
+    Number,
+    /// A number, or -1 for the default that no other number can express.
+    NumberOrMinusOne,
+    /// Any text.
+    Text,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A name and its value; may be repeated.
+    Map,
+    /// A text; may be repeated.
+    List,
+}
+
+/// Why a directive was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It stands twice on one level.
+    Duplicate,
+    /// It is no number.
+    InvalidNumber,
+    /// A sentence of its own.
+    Sentence(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duplicate => f.write_str("is duplicate"),
+            Self::InvalidNumber => f.write_str("invalid number"),
+            Self::Sentence(text) => f.write_str(text),
+        }
+    }
+}
+
+impl Kind {
+    /// Reads the arguments of `directive`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`] with nginx's own words where nginx has some.
+    pub fn parse(self, directive: &str, args: &[&str]) -> Result<Value, Refusal> {
+        let first = args.first().copied().unwrap_or_default();
+        Ok(match self {
+            Self::Flag => Value::Flag(flag(directive, first)?),
+            Self::Number => Value::Number(number(first)?),
+            Self::NumberOrMinusOne if first == "-1" => Value::Number(-1),
+            Self::NumberOrMinusOne => Value::Number(number(first)?),
+            Self::Text => Value::Text(first.to_owned()),
+            Self::OneOf(words) => Value::Text(one_of(directive, first, words)?),
+            Self::Map => Value::Map(vec![pair(args)]),
+            Self::List => Value::List(vec![first.to_owned()]),
+        })
+    }
+
+    /// How many arguments it takes.
+    pub const fn arity(self) -> u8 {
+        match self {
+            Self::Map => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// `on` or `off`, in any case.
+///
+/// # Errors
+///
+/// nginx's own sentence for anything else.
+pub fn flag(directive: &str, word: &str) -> Result<bool, Refusal> {
+    if word.eq_ignore_ascii_case("on") {
+        Ok(true)
+    } else if word.eq_ignore_ascii_case("off") {
+        Ok(false)
+    } else {
+        Err(Refusal::Sentence(format!(
+            "invalid value \"{word}\" in \"{directive}\" directive, it must be \"on\" or \"off\""
+        )))
+    }
+}
+
+fn number(word: &str) -> Result<i64, Refusal> {
+    if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Refusal::InvalidNumber);
+    }
+    word.parse().map_err(|_| Refusal::InvalidNumber)
+}
+
+fn one_of(directive: &str, word: &str, words: &[&str]) -> Result<String, Refusal> {
+    if words.contains(&word) {
+        return Ok(word.to_owned());
+    }
+    let choice = words.join("\", \"");
+    Err(Refusal::Sentence(format!(
+        "invalid value \"{word}\" in \"{directive}\" directive, it must be one of \"{choice}\""
+    )))
+}
+
+fn pair(args: &[&str]) -> (String, String) {
+    let text = |at: usize| args.get(at).copied().unwrap_or_default().to_owned();
+    (text(0), text(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_read_in_any_case() {
+        assert_eq!(Kind::Flag.parse("x", &["ON"]), Ok(Value::Flag(true)));
+        assert_eq!(Kind::Flag.parse("x", &["off"]), Ok(Value::Flag(false)));
+    }
+
+    #[test]
+    fn a_flag_is_refused_in_nginx_words() {
+        let refused = Kind::Flag.parse("passenger_enabled", &["yes"]).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "invalid value \"yes\" in \"passenger_enabled\" directive, it must be \"on\" or \"off\""
+        );
+    }
+
+    #[test]
+    fn rejects_what_is_no_number() {
+        for word in ["", "-1", "+1", "1k", "99999999999999999999"] {
+            assert_eq!(
+                Kind::Number.parse("x", &[word]),
+                Err(Refusal::InvalidNumber),
+                "{word}"
+            );
+        }
+        assert_eq!(Kind::Number.parse("x", &["0"]), Ok(Value::Number(0)));
+    }
+
+    #[test]
+    fn minus_one_can_be_typed_where_it_means_something() {
+        assert_eq!(Kind::NumberOrMinusOne.parse("x", &["-1"]), Ok(Value::Number(-1)));
+        assert_eq!(
+            Kind::NumberOrMinusOne.parse("x", &["-2"]),
+            Err(Refusal::InvalidNumber)
+        );
+    }
+
+    #[test]
+    fn rejects_a_word_that_is_no_choice() {
+        let kind = Kind::OneOf(&["process", "thread"]);
+        assert_eq!(kind.parse("x", &["thread"]), Ok(Value::Text("thread".into())));
+        assert!(kind.parse("x", &["fiber"]).is_err());
+    }
+
+    #[test]
+    fn a_map_takes_a_name_and_a_value() {
+        let parsed = Kind::Map.parse("x", &["LANG", "C"]);
+        assert_eq!(parsed, Ok(Value::Map(vec![("LANG".into(), "C".into())])));
+    }
+}

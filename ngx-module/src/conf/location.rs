@@ -1,0 +1,184 @@
+//! A location's configuration: levels are merged, and what is in effect is made ready for requests.
+
+use std::cell::RefCell;
+use std::mem::offset_of;
+
+use module_core::fly_with::FlyWith;
+use module_core::place::{AppConf, Places};
+use module_core::settings::Block;
+use module_core::value::Refusal;
+
+use super::Written;
+use crate::directives::Meaning;
+use crate::ffi::conf::{ConfContext, Directive, Location};
+use crate::ffi::core_conf;
+use crate::ffi::log::Level;
+use crate::ffi::upstream_block;
+use crate::ffi::upstream_conf::UpstreamConf;
+use crate::handler::Passenger;
+
+/// The module's configuration of a location, server or `http` block.
+#[derive(Debug)]
+pub(crate) struct LocationConf {
+    upstream: UpstreamConf,
+    pub(crate) written: Written,
+    application: Option<Application>,
+}
+
+/// What a location's requests need, worked out once.
+#[derive(Debug)]
+pub(crate) struct Application {
+    /// The settings as they travel with each request.
+    pub(crate) settings: Block,
+    pub(crate) app: AppConf,
+    pub(crate) places: RefCell<Places>,
+}
+
+impl LocationConf {
+    /// What requests need; `None` where the module is not enabled.
+    pub(crate) fn application(&self) -> Option<&Application> {
+        self.application.as_ref()
+    }
+}
+
+impl AsRef<UpstreamConf> for LocationConf {
+    fn as_ref(&self) -> &UpstreamConf {
+        &self.upstream
+    }
+}
+
+impl Location for LocationConf {
+    type Meaning = Meaning;
+
+    const UPSTREAM_OFFSET: usize = offset_of!(Self, upstream);
+
+    fn unset() -> Self {
+        Self {
+            upstream: UpstreamConf::unset(),
+            written: Written::default(),
+            application: None,
+        }
+    }
+
+    fn apply(
+        &mut self,
+        directive: &'static Directive<Meaning>,
+        cf: &mut ConfContext<'_>,
+        args: &[&str],
+    ) -> Result<(), Refusal> {
+        use crate::ffi::conf::Effect::{Nginx, Ours};
+        match &directive.effect {
+            Ours(Meaning::Setting(sent_as, kind)) => self
+                .written
+                .settings
+                .state(sent_as, kind.parse(directive.name(), args)?),
+            Ours(Meaning::Kept(keep)) => {
+                keep(&mut self.written, cf, args)?;
+                self.make_upstream_block(cf)
+            }
+            Ours(Meaning::DaemonFlag(flag)) => {
+                warn_of_daemon_flag(directive.name(), flag, cf);
+                Ok(())
+            }
+            Ours(Meaning::Obsolete(why)) => {
+                cf.report(
+                    Level::Warn,
+                    format_args!("\"{}\" is obsolete and has no effect: {why}", directive.name()),
+                );
+                Ok(())
+            }
+            Nginx(_) => Ok(()),
+        }
+    }
+
+    fn merge(&mut self, outer: &mut Self, cf: &mut ConfContext<'_>) -> Result<(), String> {
+        self.written.inherit(&outer.written);
+        self.upstream.merge(&mut outer.upstream, cf)?;
+        if self.written.enabled != Some(true) {
+            return Ok(());
+        }
+        self.find_upstream_block(cf)?;
+        self.application = Some(self.make_application()?);
+        if core_conf::install_handler::<Passenger>(cf) {
+            core_conf::redirect_to_final_slash(cf);
+        }
+        Ok(())
+    }
+}
+
+impl LocationConf {
+    /// A socket's block must be there before nginx initialises all blocks, so it is made while directives are read.
+    fn make_upstream_block(&mut self, cf: &mut ConfContext<'_>) -> Result<(), Refusal> {
+        if let Some(FlyWith::Socket(path)) = &self.written.fly_with
+            && self.upstream.upstream().is_none()
+        {
+            let upstream = upstream_block::for_socket(cf, path).map_err(Refusal::Sentence)?;
+            self.upstream.set_upstream(upstream);
+        }
+        Ok(())
+    }
+
+    /// A block that is spelled out may stand below its use, so it is looked for when all has been read.
+    fn find_upstream_block(&mut self, cf: &mut ConfContext<'_>) -> Result<(), String> {
+        match &self.written.fly_with {
+            Some(FlyWith::Socket(_)) => Ok(()),
+            Some(FlyWith::Upstream(name)) => {
+                let upstream = upstream_block::named(cf, name).ok_or_else(|| {
+                    format!(
+                        "passenger_fly_with names the upstream \"{name}\", but there is no such block; a socket is \
+                         written as an absolute path"
+                    )
+                })?;
+                self.upstream.set_upstream(upstream);
+                Ok(())
+            }
+            None => Err(format!(
+                "passenger_enabled is on{}, but no passenger_fly_with says where the daemon is: add \
+                 \"passenger_fly_with unix:/run/flying-passenger/socket;\" to the http block",
+                self.written
+                    .enabled_at
+                    .as_ref()
+                    .map(|at| format!(" in {at}"))
+                    .unwrap_or_default()
+            )),
+        }
+    }
+
+    fn make_application(&self) -> Result<Application, String> {
+        let written = &self.written;
+        let settings = written
+            .settings
+            .encode()
+            .map_err(|err| format!("the application's settings are too much for a request: {err}"))?;
+        let app = AppConf {
+            root: written.app_root.clone(),
+            group: written.app_group_name.clone(),
+            env: written
+                .settings
+                .text("app_env")
+                .unwrap_or("production")
+                .to_owned(),
+            kind: written.app_type,
+            start_command: written.app_start_command.clone(),
+        };
+        Ok(Application {
+            settings,
+            app,
+            places: RefCell::default(),
+        })
+    }
+}
+
+fn warn_of_daemon_flag(name: &str, flag: &str, cf: &mut ConfContext<'_>) {
+    if flag.is_empty() {
+        cf.report(
+            Level::Warn,
+            format_args!("\"{name}\" has no effect: nginx starts no daemon"),
+        );
+    } else {
+        cf.report(
+            Level::Warn,
+            format_args!("\"{name}\" has no effect in nginx: start flying-passenger with {flag} instead"),
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! A level of the configuration: as it is written, then as it is used.
+
+mod location;
+mod written;
+
+pub(crate) use location::{Application, LocationConf};
+pub(crate) use written::Written;

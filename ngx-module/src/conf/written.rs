@@ -1,0 +1,56 @@
+//! One level as it is written: directives fill it, the outer level's values complete it.
+
+use module_core::app_kind::AppType;
+use module_core::fly_with::FlyWith;
+use module_core::settings;
+
+use crate::ffi::complex_value::ComplexValue;
+
+/// What one level of nginx.conf says; after [`Written::inherit`], what is in effect there.
+#[derive(Debug, Default)]
+pub(crate) struct Written {
+    pub(crate) fly_with: Option<FlyWith>,
+    pub(crate) enabled: Option<bool>,
+    /// File and line of `passenger_enabled`, for messages.
+    pub(crate) enabled_at: Option<String>,
+    pub(crate) app_root: Option<String>,
+    pub(crate) app_group_name: Option<String>,
+    pub(crate) app_type: Option<AppType>,
+    pub(crate) app_start_command: Option<String>,
+    pub(crate) base_uris: Vec<String>,
+    pub(crate) document_root: Option<String>,
+    pub(crate) set_headers: Vec<(String, ComplexValue)>,
+    pub(crate) settings: settings::Written,
+    #[cfg(feature = "panic-probe")]
+    pub(crate) panic_in: Option<String>,
+}
+
+impl Written {
+    /// Takes over what the outer level says and this one does not.
+    pub(crate) fn inherit(&mut self, outer: &Self) {
+        inherit(&mut self.fly_with, &outer.fly_with);
+        if self.enabled.is_none() {
+            self.enabled_at.clone_from(&outer.enabled_at);
+        }
+        inherit(&mut self.enabled, &outer.enabled);
+        inherit(&mut self.app_root, &outer.app_root);
+        inherit(&mut self.app_group_name, &outer.app_group_name);
+        inherit(&mut self.app_type, &outer.app_type);
+        inherit(&mut self.app_start_command, &outer.app_start_command);
+        inherit(&mut self.document_root, &outer.document_root);
+        self.base_uris.extend_from_slice(&outer.base_uris);
+        // As for proxy_set_header: one of one's own, and none is inherited.
+        if self.set_headers.is_empty() {
+            self.set_headers.clone_from(&outer.set_headers);
+        }
+        self.settings.inherit(&outer.settings);
+        #[cfg(feature = "panic-probe")]
+        inherit(&mut self.panic_in, &outer.panic_in);
+    }
+}
+
+fn inherit<T: Clone>(inner: &mut Option<T>, outer: &Option<T>) {
+    if inner.is_none() {
+        inner.clone_from(outer);
+    }
+}

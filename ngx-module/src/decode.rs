@@ -1,0 +1,169 @@
+//! A response's head: the daemon's frames come in, nginx's status and headers go out.
+
+use std::fmt;
+
+use module_core::response_body::{BodyDecoder, complete_length};
+use module_core::response_head::{Head, HeadError, find_head};
+use module_core::response_headers::{Fate, Framing, fate};
+use protocol::request::BodyLength;
+
+use crate::ffi::reply::{NotTaken, Reply};
+
+/// What is known when a head was found.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    /// Bytes that the head took.
+    pub(crate) used: usize,
+    /// Decodes what follows.
+    pub(crate) body: BodyDecoder,
+}
+
+/// The request whose response is read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) is_head: bool,
+    pub(crate) is_upgrade: bool,
+}
+
+/// Why a head cannot be used.
+#[derive(Debug)]
+pub(crate) enum Unusable {
+    /// The daemon's frames.
+    Frames(HeadError),
+    /// A header would break out of its line.
+    BadHeader(String),
+    /// A status that ends no request.
+    BadStatus(u16),
+    /// nginx refuses a header; it has logged which.
+    RefusedByNginx,
+    /// nginx is out of memory.
+    OutOfMemory,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frames(err) => err.fmt(f),
+            Self::BadHeader(name) => {
+                write!(
+                    f,
+                    "the app's response has a header that is not allowed in HTTP: {name}"
+                )
+            }
+            Self::BadStatus(status) => {
+                write!(
+                    f,
+                    "the app answered with status {status}, which the request had not asked for"
+                )
+            }
+            Self::RefusedByNginx => f.write_str("nginx refuses a header of the app's response"),
+            Self::OutOfMemory => f.write_str("out of memory"),
+        }
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+impl From<NotTaken> for Unusable {
+    fn from(err: NotTaken) -> Self {
+        match err {
+            NotTaken::Invalid => Self::RefusedByNginx,
+            NotTaken::Failed => Self::OutOfMemory,
+        }
+    }
+}
+
+/// Looks for a head in what was received, and hands it to nginx. `None` asks for more bytes.
+///
+/// # Errors
+///
+/// [`Unusable`]: the client gets 502.
+pub(crate) fn read_head(
+    asked: Asked,
+    reply: &mut Reply<'_>,
+    bytes: &[u8],
+    room: usize,
+) -> Result<Option<Begun>, Unusable> {
+    let Some(head) = find_head(bytes, room).map_err(Unusable::Frames)? else {
+        return Ok(None);
+    };
+    let rest = bytes.get(head.used..).unwrap_or_default();
+    let status = head.response.head.status;
+    let framing = Framing {
+        status,
+        body: head.response.head.body,
+        head_request: asked.is_head,
+    };
+    hand_on(&head, framing, reply)?;
+    if status == 101 {
+        begin_tunnel(asked, reply)?;
+        return Ok(Some(Begun {
+            used: head.used,
+            body: BodyDecoder::new(BodyLength::None, true),
+        }));
+    }
+    if status < 200 {
+        return Err(Unusable::BadStatus(status));
+    }
+    begin_body(&head, framing, rest, reply);
+    Ok(Some(Begun {
+        used: head.used,
+        body: BodyDecoder::new(framing.body, head.ends),
+    }))
+}
+
+fn hand_on(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), Unusable> {
+    reply.set_status(framing.status, &status_line(head)?)?;
+    for (name, value) in head.response.headers {
+        match fate(name, value, framing) {
+            Fate::HandOn => reply.add_header(name, value)?,
+            Fate::Drop => {}
+            Fate::Refuse => return Err(Unusable::BadHeader(name.escape_ascii().to_string())),
+        }
+    }
+    Ok(())
+}
+
+/// Code and phrase; empty for nginx's own, which it has for all but informational ones.
+fn status_line(head: &Head<'_>) -> Result<Vec<u8>, Unusable> {
+    let (status, reason) = (head.response.head.status, head.response.head.reason);
+    if reason
+        .iter()
+        .any(|byte| byte.is_ascii_control() && *byte != b'\t')
+    {
+        return Err(Unusable::BadHeader(format!(
+            "status {status} {}",
+            reason.escape_ascii()
+        )));
+    }
+    Ok(match (status, reason.is_empty()) {
+        (101, true) => b"101 Switching Protocols".to_vec(),
+        (_, true) => Vec::new(),
+        (_, false) => [status.to_string().as_bytes(), b" ", reason].concat(),
+    })
+}
+
+/// After 101 the connection is the client's and the app's; nginx sends what was received behind the head first.
+fn begin_tunnel(asked: Asked, reply: &mut Reply<'_>) -> Result<(), Unusable> {
+    if !asked.is_upgrade {
+        return Err(Unusable::BadStatus(101));
+    }
+    reply.set_upgrade();
+    Ok(())
+}
+
+fn begin_body(head: &Head<'_>, framing: Framing, rest: &[u8], reply: &mut Reply<'_>) {
+    // With the whole response at hand the connection is free, whatever nginx does with the body: for HEAD, 304,
+    // X-Accel-Redirect and error_page it never asks for it.
+    let complete = complete_length(rest, framing.body, head.ends);
+    if complete.is_some() {
+        reply.set_reusable();
+    }
+    if framing.has_no_body() {
+        return;
+    }
+    // A length that is known spares the client chunks and us a write.
+    if let Some(len) = framing.length().or(complete) {
+        reply.set_content_length(len);
+    }
+}

@@ -1,0 +1,128 @@
+//! What stays in nginx: where requests go, which of them, and how they are buffered.
+
+use module_core::app_kind::AppType;
+use module_core::base_uri;
+use module_core::fly_with::FlyWith;
+use module_core::value::{Refusal, flag};
+
+use super::{Line, Meaning, kept, slot};
+use crate::conf::Written;
+use crate::ffi::complex_value::ComplexValue;
+use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
+use crate::ffi::upstream_conf::Slot;
+
+pub(super) const TABLE: &[Line] = &[
+    FLY_WITH,
+    kept(c"passenger_enabled", Arity::ONE, enabled),
+    kept(c"passenger_app_root", Arity::ONE, app_root),
+    kept(c"passenger_app_group_name", Arity::ONE, app_group_name),
+    kept(c"passenger_app_type", Arity::ONE, app_type),
+    kept(c"passenger_app_start_command", Arity::ONE, app_start_command),
+    kept(c"passenger_base_uri", Arity::ONE, add_base_uri),
+    kept(c"passenger_document_root", Arity::ONE, document_root),
+    kept(c"passenger_set_header", Arity::TWO, set_header),
+    slot(c"passenger_read_timeout", Arity::ONE, Slot::READ_TIMEOUT),
+    slot(c"passenger_buffer_response", Arity::ONE, Slot::BUFFERING),
+    slot(c"passenger_buffer_size", Arity::ONE, Slot::BUFFER_SIZE),
+    slot(c"passenger_buffers", Arity::TWO, Slot::BUFFERS),
+    slot(
+        c"passenger_busy_buffers_size",
+        Arity::ONE,
+        Slot::BUSY_BUFFERS_SIZE,
+    ),
+    slot(
+        c"passenger_request_buffering",
+        Arity::ONE,
+        Slot::REQUEST_BUFFERING,
+    ),
+    slot(c"passenger_intercept_errors", Arity::ONE, Slot::INTERCEPT_ERRORS),
+    slot(
+        c"passenger_ignore_client_abort",
+        Arity::ONE,
+        Slot::IGNORE_CLIENT_ABORT,
+    ),
+    slot(
+        c"passenger_ignore_headers",
+        Arity::ONE_OR_MORE,
+        Slot::IGNORE_HEADERS,
+    ),
+    slot(c"passenger_pass_header", Arity::ONE, Slot::PASS_HEADER),
+    slot(c"passenger_temp_path", Arity::ONE_TO_FOUR, Slot::TEMP_PATH),
+    #[cfg(feature = "panic-probe")]
+    kept(c"passenger_panic_in", Arity::ONE, panic_in),
+];
+
+/// The predecessor takes it in `http` only. A socket for each server lets several daemons stand behind one nginx.
+const FLY_WITH: Line = Directive {
+    name: c"passenger_fly_with",
+    contexts: Contexts::NOT_IF,
+    arity: Arity::ONE,
+    effect: Effect::Ours(Meaning::Kept(fly_with)),
+};
+
+type Done = Result<(), Refusal>;
+
+fn fly_with(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    let target =
+        FlyWith::parse(first(args)).map_err(|why| Refusal::Sentence(format!("passenger_fly_with: {why}")))?;
+    once(&mut written.fly_with, target)
+}
+
+fn enabled(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    let is_on = flag("passenger_enabled", first(args))?;
+    written.enabled_at = cf.position();
+    once(&mut written.enabled, is_on)
+}
+
+fn app_root(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    let path = cf.full_path(first(args))?;
+    once(&mut written.app_root, path)
+}
+
+fn app_group_name(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    once(&mut written.app_group_name, first(args).to_owned())
+}
+
+fn app_type(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    once(&mut written.app_type, AppType::parse(first(args)))
+}
+
+fn app_start_command(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    once(&mut written.app_start_command, first(args).to_owned())
+}
+
+fn add_base_uri(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    let base = base_uri::normalise(first(args))
+        .map_err(|why| Refusal::Sentence(format!("passenger_base_uri: {why}")))?;
+    written.base_uris.extend(base);
+    Ok(())
+}
+
+fn document_root(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    let path = cf.full_path(first(args))?;
+    once(&mut written.document_root, path)
+}
+
+fn set_header(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    let value = args.get(1).copied().unwrap_or_default();
+    let value = ComplexValue::compile(cf, value).map_err(Refusal::Sentence)?;
+    written.set_headers.push((first(args).to_owned(), value));
+    Ok(())
+}
+
+#[cfg(feature = "panic-probe")]
+fn panic_in(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    once(&mut written.panic_in, first(args).to_owned())
+}
+
+fn first<'a>(args: &[&'a str]) -> &'a str {
+    args.first().copied().unwrap_or_default()
+}
+
+fn once<T>(place: &mut Option<T>, value: T) -> Done {
+    if place.is_some() {
+        return Err(Refusal::Duplicate);
+    }
+    *place = Some(value);
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! A request as frames: nginx's request and its destination come in, the bytes of its head go out.
+
+use module_core::place::Found;
+use module_core::request_headers::{asks_for_upgrade, is_disguise_of, is_handed_on};
+use protocol::pairs;
+use protocol::request::{AppKind, AppRef, BodyLength, RequestHead};
+
+use crate::conf::{Application, LocationConf};
+use crate::ffi::body::Body;
+use crate::ffi::module::SERVER_SOFTWARE;
+use crate::ffi::request::Request;
+use crate::handler::Destination;
+
+/// Appends the frame of a request's head.
+///
+/// # Errors
+///
+/// A sentence when the head is too long, or a header's value cannot be worked out.
+pub(crate) fn write_head(
+    request: Request<'_>,
+    location: &LocationConf,
+    application: &Application,
+    destination: &Destination,
+    body: Body,
+    out: &mut Vec<u8>,
+) -> Result<(), String> {
+    let uri = uri(request);
+    let (remote_addr, remote_port) = request.remote_address();
+    let head = RequestHead {
+        settings_digest: application.settings.digest,
+        settings_len: application.settings.bytes.len() as u32,
+        app: app(destination),
+        method: request.method(),
+        uri: &uri,
+        base_uri: destination.base_uri.as_bytes(),
+        document_root: &destination.public_dir,
+        remote_addr,
+        remote_port,
+        remote_user: request.remote_user(),
+        server_software: SERVER_SOFTWARE,
+        https: request.is_https(),
+        upgrade: is_upgrade(request),
+        started_ms: request.started_ms(),
+        body: length(body),
+    };
+    let set = set_headers(request, location)?;
+    let headers = |out: &mut Vec<u8>| put_headers(request, &set, head.upgrade, body, out);
+    head.write_frame(&application.settings.bytes, headers, out)
+        .map_err(|err| err.to_string())
+}
+
+/// Whether the client asks for another protocol. Only its own request on HTTP/1.1 can.
+pub(crate) fn is_upgrade(request: Request<'_>) -> bool {
+    request.has_upgrade_header()
+        && request.is_main()
+        && request.is_http_1_1()
+        && request
+            .headers()
+            .any(|(name, value)| name.eq_ignore_ascii_case(b"connection") && asks_for_upgrade(value))
+}
+
+/// As the client wrote it, or escaped anew where nginx has changed it.
+fn uri<'r>(request: Request<'r>) -> std::borrow::Cow<'r, [u8]> {
+    if let Some(uri) = request.unparsed_uri() {
+        return uri.into();
+    }
+    let mut uri = request.escaped_uri();
+    let args = request.args();
+    if !args.is_empty() {
+        uri.push(b'?');
+        uri.extend_from_slice(args);
+    }
+    uri.into()
+}
+
+fn app(destination: &Destination) -> AppRef<'_> {
+    let place = &destination.place;
+    let (kind, start_command) = match &place.found {
+        Found::App { kind, start_command } => (*kind, start_command.as_bytes()),
+        Found::Nothing | Found::Failed(_) => (AppKind::Generic, &[][..]),
+    };
+    AppRef {
+        group: &place.group,
+        root: &place.root,
+        kind,
+        start_command,
+    }
+}
+
+fn length(body: Body) -> BodyLength {
+    match body {
+        Body::None => BodyLength::None,
+        Body::Read(len) | Body::Coming(Some(len)) => BodyLength::Known(len),
+        Body::Coming(None) => BodyLength::Unknown,
+    }
+}
+
+type SetHeaders<'r> = Vec<(&'r str, &'r [u8])>;
+
+/// The values of `passenger_set_header` for this request.
+fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<SetHeaders<'r>, String> {
+    let values = location.written.set_headers.iter();
+    values
+        .map(|(name, value)| match value.evaluate(request) {
+            Some(value) => Ok((name.as_str(), value)),
+            None => Err(format!(
+                "the value of passenger_set_header {name} cannot be worked out"
+            )),
+        })
+        .collect()
+}
+
+fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: Body, out: &mut Vec<u8>) {
+    let mut has_length = false;
+    for (name, value) in request.headers() {
+        let is_length = name.eq_ignore_ascii_case(b"content-length");
+        let is_set = set
+            .iter()
+            .any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
+        if is_set || !is_handed_on(name, upgrade) || is_disguised(request, set, name) {
+            continue;
+        }
+        // The length that the client told, if it did; what nginx found out by reading, if it did not.
+        if is_length && (has_length || !matches!(body, Body::Read(_) | Body::Coming(Some(_)))) {
+            continue;
+        }
+        has_length |= is_length;
+        pairs::put(out, name, value);
+    }
+    if let (Body::Read(len), false) = (body, has_length) {
+        pairs::put(out, b"Content-Length", len.to_string().as_bytes());
+    }
+    for (name, value) in set.iter().filter(|(_, value)| !value.is_empty()) {
+        pairs::put(out, name.as_bytes(), value);
+    }
+}
+
+/// Whether an app would take the name, which has an underscore, for that of another header.
+fn is_disguised(request: Request<'_>, set: &SetHeaders<'_>, name: &[u8]) -> bool {
+    name.contains(&b'_')
+        && (request.headers().any(|(other, _)| is_disguise_of(name, other))
+            || set
+                .iter()
+                .any(|(other, _)| is_disguise_of(name, other.as_bytes())))
+}

@@ -1,0 +1,118 @@
+//! nginx's buffers and chains: what C has as macros, as functions on raw buffers for the rest of this room.
+
+use core::ptr::{NonNull, null_mut};
+
+use super::pool::{OutOfMemory, Pool};
+use super::sys;
+
+/// Whether a buffer's bytes are in memory. `ngx_buf_in_memory`.
+pub(super) fn in_memory(buf: &sys::ngx_buf_t) -> bool {
+    buf.temporary() != 0 || buf.memory() != 0 || buf.mmap() != 0
+}
+
+/// Bytes that a buffer holds. `ngx_buf_size`.
+pub(super) fn size(buf: &sys::ngx_buf_t) -> u64 {
+    let bytes = if in_memory(buf) {
+        (buf.last as usize).saturating_sub(buf.pos as usize) as u64
+    } else {
+        u64::try_from(buf.file_last - buf.file_pos).unwrap_or(0)
+    };
+    // A special buffer has neither memory nor file, and both its file positions are zero.
+    bytes
+}
+
+/// A link to `buf`, at the end of its chain.
+pub(super) fn link(
+    pool: Pool<'_>,
+    buf: NonNull<sys::ngx_buf_t>,
+) -> Result<NonNull<sys::ngx_chain_t>, OutOfMemory> {
+    // SAFETY: the pool is valid by its type.
+    let link = unsafe { sys::ngx_alloc_chain_link(pool.as_ptr()) };
+    let link = NonNull::new(link).ok_or(OutOfMemory)?;
+    // SAFETY: nginx has just given us this link.
+    unsafe {
+        link.as_ptr().write(sys::ngx_chain_t {
+            buf: buf.as_ptr(),
+            next: null_mut(),
+        })
+    };
+    Ok(link)
+}
+
+/// A buffer with its own copy of `bytes`.
+pub(super) fn copied(pool: Pool<'_>, bytes: &[u8]) -> Result<NonNull<sys::ngx_buf_t>, OutOfMemory> {
+    // SAFETY: the pool is valid by its type.
+    let buf = unsafe { sys::ngx_create_temp_buf(pool.as_ptr(), bytes.len()) };
+    let buf = NonNull::new(buf).ok_or(OutOfMemory)?;
+    // SAFETY: nginx has just given us this buffer with room for `bytes.len()` bytes.
+    unsafe {
+        (*buf.as_ptr())
+            .last
+            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        (*buf.as_ptr()).last = (*buf.as_ptr()).last.add(bytes.len());
+    }
+    Ok(buf)
+}
+
+/// A buffer over bytes that nobody changes.
+pub(super) fn over(pool: Pool<'_>, bytes: &'static [u8]) -> Result<NonNull<sys::ngx_buf_t>, OutOfMemory> {
+    // SAFETY: zero is a valid `ngx_buf_t`, it is what `ngx_calloc_buf` gives.
+    let buf: NonNull<sys::ngx_buf_t> = unsafe { pool.zeroed() }?;
+    let range = bytes.as_ptr_range();
+    // SAFETY: the buffer is fresh and nobody else's. `memory` forbids nginx to write to it.
+    unsafe {
+        let buf = &mut *buf.as_ptr();
+        buf.start = range.start.cast_mut();
+        buf.pos = range.start.cast_mut();
+        buf.last = range.end.cast_mut();
+        buf.end = range.end.cast_mut();
+        buf.set_memory(1);
+    }
+    Ok(buf)
+}
+
+/// Builds a chain from its first link to its last.
+pub(super) struct Builder {
+    first: *mut sys::ngx_chain_t,
+    last: *mut sys::ngx_chain_t,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        Self {
+            first: null_mut(),
+            last: null_mut(),
+        }
+    }
+
+    /// Appends a link.
+    pub(super) fn push(&mut self, link: NonNull<sys::ngx_chain_t>) {
+        if self.last.is_null() {
+            self.first = link.as_ptr();
+        } else {
+            // SAFETY: `last` is a link that was pushed and is still the chain's end.
+            unsafe { (*self.last).next = link.as_ptr() };
+        }
+        self.last = link.as_ptr();
+    }
+
+    pub(super) fn first(&self) -> *mut sys::ngx_chain_t {
+        self.first
+    }
+}
+
+/// Iterates over the links of a chain.
+///
+/// # Safety
+///
+/// `chain` is null or a valid chain that is not changed while the iterator lives.
+pub(super) unsafe fn links(
+    mut chain: *mut sys::ngx_chain_t,
+) -> impl Iterator<Item = NonNull<sys::ngx_chain_t>> {
+    core::iter::from_fn(move || {
+        let link = NonNull::new(chain)?;
+        // SAFETY: by this function's contract.
+        chain = unsafe { (*link.as_ptr()).next };
+        Some(link)
+    })
+}

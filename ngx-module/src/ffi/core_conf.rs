@@ -1,0 +1,66 @@
+//! What nginx's core knows about a location: its handler, its paths.
+
+use super::conf::ConfContext;
+use super::content::{ContentHandler, handle};
+use super::request::Request;
+use super::sys;
+
+/// The location's core configuration.
+fn raw(cf: &ConfContext<'_>) -> Option<*mut sys::ngx_http_core_loc_conf_t> {
+    let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+    // SAFETY: while it merges or reads a location, nginx keeps that location's context here; the core's part of it
+    // always exists.
+    unsafe {
+        let index = sys::ngx_http_core_module.ctx_index;
+        let loc_conf = ctx.as_ref()?.loc_conf;
+        loc_conf.add(index).as_ref().map(|conf| conf.cast())
+    }
+}
+
+/// Makes `H` the location's content handler, unless it has another one. Tells whether it did.
+pub(crate) fn install_handler<H: ContentHandler>(cf: &mut ConfContext<'_>) -> bool {
+    let Some(conf) = raw(cf) else {
+        return false;
+    };
+    // SAFETY: the location's own configuration, during its merge; single thread.
+    let conf = unsafe { &mut *conf };
+    if conf.handler.is_some() {
+        return false;
+    }
+    conf.handler = Some(handle::<H>);
+    true
+}
+
+/// For `location /name/ {}`: `/name` is redirected there, as for `proxy_pass`.
+pub(crate) fn redirect_to_final_slash(cf: &mut ConfContext<'_>) {
+    let Some(conf) = raw(cf) else {
+        return;
+    };
+    // SAFETY: as in `install_handler`; the name is text of the configuration.
+    unsafe {
+        let conf = &mut *conf;
+        if super::text::bytes(conf.name).ends_with(b"/") {
+            conf.set_auto_redirect(1);
+        }
+    }
+}
+
+/// The core's configuration of a request's location.
+pub(super) fn of(request: Request<'_>) -> *mut sys::ngx_http_core_loc_conf_t {
+    // SAFETY: every request has it, at the core's place.
+    unsafe { (*request.get().loc_conf.add(sys::ngx_http_core_module.ctx_index)).cast() }
+}
+
+/// Where nginx spools request bodies.
+pub(super) fn client_body_temp_path(cf: &ConfContext<'_>) -> *mut sys::ngx_path_t {
+    // SAFETY: as in `install_handler`; nginx has merged its core's part of the location before ours.
+    raw(cf).map_or(core::ptr::null_mut(), |conf| unsafe {
+        (*conf).client_body_temp_path
+    })
+}
+
+/// `ngx_align(size, ngx_cacheline_size)`.
+pub(super) fn cache_line_aligned(size: usize) -> usize {
+    // SAFETY: nginx sets this once, before it reads the configuration.
+    size.next_multiple_of(unsafe { sys::ngx_cacheline_size }.max(1))
+}

@@ -1,0 +1,51 @@
+//! The border to C: whatever runs in a callback comes in, and a panic does not get out.
+//!
+//! A panic that left an `extern "C"` function would abort the worker with all its requests. Here it becomes the
+//! value that the callback returns for failure, and one line in the log: the request is lost, the worker is not.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
+
+use super::log::{Level, Log};
+
+thread_local! {
+    /// What the last panic said, kept by the hook for the line in the log.
+    static LAST_WORDS: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs `body`; after a panic, logs one line and returns `failure`.
+pub(super) fn guard<T>(log: Option<Log<'_>>, failure: T, body: impl FnOnce() -> T) -> T {
+    // What the body was changing is the request's, which ends with this failure, so a broken invariant is not met again.
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => value,
+        Err(payload) => {
+            // Dropping a payload may panic itself; leaking a few bytes after a bug is the lesser harm.
+            core::mem::forget(payload);
+            let words = LAST_WORDS.try_with(|words| words.take()).unwrap_or_default();
+            if let Some(log) = log {
+                log.write(
+                    Level::Alert,
+                    format_args!("a fault of the passenger module ended this request: {words}"),
+                );
+            }
+            failure
+        }
+    }
+}
+
+/// Replaces the default hook, which writes raw lines and a backtrace into the error log's file.
+pub(super) fn install_quiet_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| std::panic::set_hook(Box::new(remember)));
+}
+
+fn remember(info: &PanicHookInfo<'_>) {
+    let what = info.payload_as_str().unwrap_or("panic");
+    let place = info
+        .location()
+        .map(|at| format!(" at {}:{}", at.file(), at.line()));
+    let words = format!("{what}{}", place.unwrap_or_default());
+    // A second panic while the first is being kept has nowhere to go.
+    let _kept = LAST_WORDS.try_with(|last| last.try_borrow_mut().map(|mut last| *last = words));
+}

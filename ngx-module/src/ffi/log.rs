@@ -1,0 +1,67 @@
+//! nginx's log: a level and a sentence come in, a line in the error log with nginx's context goes out.
+
+use core::fmt;
+use core::ptr::NonNull;
+
+use super::sys;
+
+/// How grave a line is, in nginx's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Level {
+    /// The configuration cannot be used.
+    Emerg = sys::NGX_LOG_EMERG,
+    /// A fault of this module.
+    Alert = sys::NGX_LOG_ALERT,
+    /// A request has failed.
+    Error = sys::NGX_LOG_ERR,
+    /// Something an operator should know.
+    Warn = sys::NGX_LOG_WARN,
+}
+
+/// A log that is valid for `'a`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log<'a> {
+    raw: NonNull<sys::ngx_log_t>,
+    lifetime: core::marker::PhantomData<&'a ()>,
+}
+
+impl<'a> Log<'a> {
+    /// # Safety
+    ///
+    /// `raw` is valid for `'a`.
+    pub(super) unsafe fn new(raw: *mut sys::ngx_log_t) -> Option<Self> {
+        NonNull::new(raw).map(|raw| Self {
+            raw,
+            lifetime: core::marker::PhantomData,
+        })
+    }
+
+    /// Writes one line. nginx cuts it at 2 kB.
+    pub(crate) fn write(self, level: Level, line: fmt::Arguments<'_>) {
+        let raw = self.raw.as_ptr();
+        // SAFETY: the log is valid for `'a` by `new`; the macro reads its level and hands it to nginx.
+        unsafe { write_line(level, raw, line) };
+    }
+
+    /// A request has failed.
+    pub(crate) fn error(self, line: fmt::Arguments<'_>) {
+        self.write(Level::Error, line);
+    }
+}
+
+/// # Safety
+///
+/// `raw` is a valid log.
+unsafe fn write_line(level: Level, raw: *mut sys::ngx_log_t, line: fmt::Arguments<'_>) {
+    ngx::ngx_log_error!(level as u32, raw.cast::<ngx::ffi::ngx_log_t>(), "{line}");
+}
+
+/// Writes a line about the configuration; nginx adds file and line.
+///
+/// # Safety
+///
+/// `cf` is nginx's, during a configuration callback.
+pub(super) unsafe fn configuration(level: Level, cf: *mut sys::ngx_conf_t, line: fmt::Arguments<'_>) {
+    ngx::ngx_conf_log_error!(level as u32, cf.cast::<ngx::ffi::ngx_conf_t>(), "{line}");
+}

@@ -1,0 +1,94 @@
+//! The module as nginx sees it: its tables go out to nginx, our place in nginx's arrays comes back.
+
+use core::ffi::{c_char, c_void};
+
+use super::conf::{self, ConfContext};
+use super::content::{ERROR, OK};
+use super::guard::guard;
+use super::log::Level;
+use super::request::Request;
+use super::{canary, sys};
+use crate::conf::LocationConf;
+use crate::directives;
+
+static CONTEXT: sys::ngx_http_module_t = sys::ngx_http_module_t {
+    preconfiguration: None,
+    postconfiguration: Some(postconfiguration),
+    create_main_conf: Some(conf::create_main),
+    init_main_conf: None,
+    create_srv_conf: None,
+    merge_srv_conf: None,
+    create_loc_conf: Some(conf::create_location::<LocationConf>),
+    merge_loc_conf: Some(conf::merge_location::<LocationConf>),
+};
+
+static mut COMMANDS: [sys::ngx_command_t; directives::TABLE.len() + 1] =
+    conf::commands::<LocationConf, { directives::TABLE.len() + 1 }>(&directives::TABLE);
+
+/// nginx looks this up by name. It has no bit-fields, so the `ngx` crate's structure is as good as ours.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals, reason = "nginx's name for it")]
+pub(crate) static mut ngx_http_passenger_module: ngx::ffi::ngx_module_t = ngx::ffi::ngx_module_t {
+    version: sys::nginx_version as usize,
+    signature: sys::PASSENGER_MODULE_SIGNATURE.as_ptr().cast::<c_char>(),
+    ctx: (&raw const CONTEXT).cast_mut().cast::<c_void>(),
+    commands: (&raw mut COMMANDS).cast::<ngx::ffi::ngx_command_t>(),
+    type_: sys::NGX_HTTP_MODULE as usize,
+    ..ngx::ffi::ngx_module_t::default()
+};
+
+ngx::ngx_modules!(ngx_http_passenger_module);
+
+/// nginx's release, such as `1.22.1`.
+pub(crate) const NGINX_VERSION: &str = version(sys::NGINX_VERSION.to_bytes());
+
+/// nginx's name and release, such as `nginx/1.22.1`.
+pub(crate) const SERVER_SOFTWARE: &[u8] = sys::NGINX_VER.to_bytes();
+
+const fn version(bytes: &'static [u8]) -> &'static str {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => "",
+    }
+}
+
+/// Our place in nginx's arrays of configurations.
+pub(super) fn context_index() -> usize {
+    // SAFETY: nginx sets it once, before it reads the configuration.
+    unsafe { ngx_http_passenger_module.ctx_index }
+}
+
+/// An address that is ours alone.
+pub(super) fn address() -> *mut c_void {
+    (&raw mut ngx_http_passenger_module).cast()
+}
+
+/// The configuration of a request's location.
+pub(super) fn location_of<'r>(request: Request<'r>) -> &'r LocationConf {
+    // SAFETY: nginx keeps what `create_location::<LocationConf>` returned at our place; it outlives the request and no
+    // longer changes.
+    unsafe { &*(*request.get().loc_conf.add(context_index())).cast() }
+}
+
+/// The last callback while the configuration is read: a failure makes `nginx -t` fail and a reload keep what runs.
+///
+/// # Safety
+///
+/// nginx's call.
+unsafe extern "C" fn postconfiguration(cf: *mut sys::ngx_conf_t) -> sys::ngx_int_t {
+    // SAFETY: nginx's call.
+    let mut cf = unsafe { ConfContext::new(cf) };
+    guard(cf.log(), ERROR, || match canary::check(&mut cf) {
+        Ok(()) => OK,
+        Err(what) => {
+            cf.report(
+                Level::Emerg,
+                format_args!(
+                    "the passenger module was built for another nginx than this one ({what} has another layout): \
+                     build it against the headers of this very nginx"
+                ),
+            );
+            ERROR
+        }
+    })
+}

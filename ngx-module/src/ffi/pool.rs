@@ -1,0 +1,120 @@
+//! nginx's pools: values and bytes come in, references that live as long as the pool go out.
+
+use core::mem::{MaybeUninit, needs_drop};
+use core::ptr::NonNull;
+
+use super::guard::guard;
+use super::sys;
+
+/// nginx is out of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct OutOfMemory;
+
+/// A pool that is valid for `'p`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pool<'p> {
+    raw: NonNull<sys::ngx_pool_t>,
+    lifetime: core::marker::PhantomData<&'p ()>,
+}
+
+impl<'p> Pool<'p> {
+    /// # Safety
+    ///
+    /// `raw` is a pool that is not destroyed during `'p`.
+    pub(super) unsafe fn new(raw: *mut sys::ngx_pool_t) -> Result<Self, OutOfMemory> {
+        let raw = NonNull::new(raw).ok_or(OutOfMemory)?;
+        Ok(Self {
+            raw,
+            lifetime: core::marker::PhantomData,
+        })
+    }
+
+    pub(super) fn as_ptr(self) -> *mut sys::ngx_pool_t {
+        self.raw.as_ptr()
+    }
+
+    /// Moves a value into the pool. It is dropped when the pool is destroyed.
+    pub(super) fn place<T>(self, value: T) -> Result<NonNull<T>, OutOfMemory> {
+        let at = self.room_for::<T>()?;
+        if needs_drop::<T>() {
+            // SAFETY: the pool is valid by `new`.
+            let cleanup = unsafe { sys::ngx_pool_cleanup_add(self.as_ptr(), 0) };
+            let cleanup = NonNull::new(cleanup).ok_or(OutOfMemory)?;
+            // SAFETY: nginx has just given us this entry; `drop_in_pool::<T>` gets the `T` written below.
+            unsafe {
+                (*cleanup.as_ptr()).handler = Some(drop_in_pool::<T>);
+                (*cleanup.as_ptr()).data = at.as_ptr().cast();
+            }
+        }
+        // SAFETY: the memory is fresh, large enough and aligned by `room_for`.
+        unsafe { at.as_ptr().write(value) };
+        Ok(at)
+    }
+
+    /// Memory for a `T`. nginx aligns to a machine word only, so a stricter type gets room to spare.
+    fn room_for<T>(self) -> Result<NonNull<T>, OutOfMemory> {
+        let align = align_of::<T>();
+        let size = size_of::<T>().max(1) + align;
+        // SAFETY: the pool is valid by `new`.
+        let raw = unsafe { sys::ngx_palloc(self.as_ptr(), size) }.cast::<u8>();
+        let raw = NonNull::new(raw).ok_or(OutOfMemory)?;
+        let skip = raw.as_ptr().align_offset(align);
+        if skip > align {
+            return Err(OutOfMemory);
+        }
+        // SAFETY: `skip` is at most `align`, which was added to the size.
+        Ok(unsafe { raw.add(skip) }.cast())
+    }
+
+    /// Zeroed memory for a C structure for which zero is a valid value.
+    ///
+    /// # Safety
+    ///
+    /// All-zero bytes are a valid `T`.
+    pub(super) unsafe fn zeroed<T>(self) -> Result<NonNull<T>, OutOfMemory> {
+        let at = self.room_for::<MaybeUninit<T>>()?.cast::<T>();
+        // SAFETY: the memory is fresh and large enough.
+        unsafe { at.as_ptr().write_bytes(0, 1) };
+        Ok(at)
+    }
+
+    /// Copies the parts one after another, and a zero behind the last.
+    pub(super) fn copy(self, parts: &[&[u8]]) -> Result<NonNull<u8>, OutOfMemory> {
+        let len: usize = parts.iter().map(|part| part.len()).sum();
+        // SAFETY: the pool is valid by `new`.
+        let raw = unsafe { sys::ngx_pnalloc(self.as_ptr(), len + 1) }.cast::<u8>();
+        let start = NonNull::new(raw).ok_or(OutOfMemory)?;
+        let mut to = start.as_ptr();
+        for part in parts {
+            // SAFETY: the parts' lengths add up to `len`; fresh memory overlaps nothing.
+            unsafe {
+                to.copy_from_nonoverlapping(part.as_ptr(), part.len());
+                to = to.add(part.len());
+            }
+        }
+        // SAFETY: one byte was allocated beyond the parts.
+        unsafe { to.write(0) };
+        Ok(start)
+    }
+
+    /// A copied string.
+    pub(super) fn text(self, text: &[u8]) -> Result<sys::ngx_str_t, OutOfMemory> {
+        let data = self.copy(&[text])?.as_ptr();
+        Ok(sys::ngx_str_t {
+            len: text.len(),
+            data,
+        })
+    }
+}
+
+/// nginx's cleanup callback for a value that [`Pool::place`] put there.
+///
+/// # Safety
+///
+/// `data` is that value, and nginx calls this once, when it destroys the pool.
+unsafe extern "C" fn drop_in_pool<T>(data: *mut core::ffi::c_void) {
+    guard(None, (), || {
+        // SAFETY: by this function's contract.
+        unsafe { data.cast::<T>().drop_in_place() };
+    });
+}

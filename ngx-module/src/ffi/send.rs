@@ -1,0 +1,264 @@
+//! The way of a request to the daemon: head and body come in, frames on nginx's output chain go out.
+
+use core::cell::RefCell;
+use core::ffi::c_void;
+use core::ptr::{NonNull, null_mut};
+
+use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
+
+use super::body::{self, Body};
+use super::chain::{self, Builder};
+use super::content::ERROR;
+use super::exchange::{Context, Exchange};
+use super::guard::guard;
+use super::pool::{OutOfMemory, Pool};
+use super::request::Request;
+use super::sys;
+
+/// What has been sent of a request.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// The connection's greeting was considered for this attempt.
+    greeted: bool,
+    /// The head has passed; what follows is body that has no frame yet.
+    head_passed: bool,
+    /// The body is framed while it is being received.
+    frames_body: bool,
+    /// The body was laid out as several frames. nginx rewinds files to their start, which would be wrong then.
+    is_split: bool,
+    /// Buffers of our frame headers: not in use, and being sent.
+    free: *mut sys::ngx_chain_t,
+    busy: *mut sys::ngx_chain_t,
+}
+
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self {
+            greeted: false,
+            head_passed: false,
+            frames_body: false,
+            is_split: false,
+            free: null_mut(),
+            busy: null_mut(),
+        }
+    }
+}
+
+impl Outgoing {
+    /// Prepares another attempt; `false` when there cannot be one.
+    pub(super) fn start_again(&mut self) -> bool {
+        self.greeted = false;
+        self.head_passed = false;
+        self.free = null_mut();
+        self.busy = null_mut();
+        !self.is_split
+    }
+}
+
+thread_local! {
+    /// Where heads are written before their length is known; kept, so that a request needs no allocation for it.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// More scratch than this is given back.
+const MAX_SCRATCH: usize = 64 * 1024;
+
+/// Lays out a request: its head, and the body if it has been read.
+pub(super) fn create<E: Exchange>(request: Request<'_>, context: &mut Context<E>) -> Result<(), String> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        scratch.clear();
+        scratch.shrink_to(MAX_SCRATCH);
+        let body = Body::of(request);
+        // SAFETY: the location's configuration outlives the request.
+        let location = unsafe { context.location.as_ref() };
+        context.exchange.write_head(request, location, body, scratch)?;
+        lay_out(request, context, body, scratch).map_err(|OutOfMemory| "out of memory".to_owned())
+    })
+}
+
+fn lay_out<E: Exchange>(
+    request: Request<'_>,
+    context: &mut Context<E>,
+    body: Body,
+    head: &mut Vec<u8>,
+) -> Result<(), OutOfMemory> {
+    let pool = request.pool()?;
+    let mut chain = Builder::new();
+    match body {
+        Body::Read(len) => match body::only_header(len) {
+            Some(header) => {
+                head.extend_from_slice(&header);
+                chain.push(chain::link(pool, chain::copied(pool, head)?)?);
+                body::append(request, &mut chain)?;
+            }
+            None => {
+                chain.push(chain::link(pool, chain::copied(pool, head)?)?);
+                body::append_split(request, len, &mut chain)?;
+                context.outgoing.is_split = true;
+            }
+        },
+        Body::None | Body::Coming(_) => chain.push(chain::link(pool, chain::copied(pool, head)?)?),
+    }
+    context.outgoing.frames_body = matches!(body, Body::Coming(_));
+    // SAFETY: the request's upstream was made by `begin`, which put the context there.
+    unsafe {
+        let upstream = &mut *request.get().upstream;
+        upstream.request_bufs = chain.first();
+        upstream.output.output_filter = Some(output::<E>);
+        upstream.output.filter_ctx = upstream.input_filter_ctx;
+    }
+    Ok(())
+}
+
+/// nginx's output filter: gets each part of the request when it can be sent.
+///
+/// # Safety
+///
+/// nginx's call; `data` is the [`Context`] of the same `E`, and `chain` null or a valid chain.
+unsafe extern "C" fn output<E: Exchange>(data: *mut c_void, chain: *mut sys::ngx_chain_t) -> sys::ngx_int_t {
+    let Some(mut context) = NonNull::new(data.cast::<Context<E>>()) else {
+        return ERROR;
+    };
+    // SAFETY: by this function's contract; nginx calls no other of our callbacks meanwhile.
+    let context = unsafe { context.as_mut() };
+    // SAFETY: the context lives in its request's pool.
+    let request = unsafe { Request::new(context.request) };
+    guard(request.log(), ERROR, || {
+        // SAFETY: by this function's contract.
+        unsafe { send(request, &mut context.outgoing, E::greeting(), chain) }.unwrap_or(ERROR)
+    })
+}
+
+/// # Safety
+///
+/// `chain` is null or a valid chain.
+unsafe fn send(
+    request: Request<'_>,
+    outgoing: &mut Outgoing,
+    greeting: &'static [u8],
+    chain: *mut sys::ngx_chain_t,
+) -> Result<sys::ngx_int_t, OutOfMemory> {
+    let pool = request.pool()?;
+    let mut out = Builder::new();
+    if !outgoing.greeted {
+        outgoing.greeted = true;
+        if is_fresh(request) {
+            out.push(chain::link(pool, chain::over(pool, greeting)?)?);
+        }
+    }
+    // SAFETY: by this function's contract.
+    unsafe {
+        if outgoing.frames_body {
+            frame(pool, outgoing, chain, &mut out)?;
+        } else {
+            for link in chain::links(chain) {
+                out.push(chain::link(
+                    pool,
+                    NonNull::new(link.as_ref().buf).ok_or(OutOfMemory)?,
+                )?);
+            }
+        }
+    }
+    let mut first = out.first();
+    // SAFETY: nginx's calls, as its proxy module makes them: the writer takes what the links refer to, then buffers
+    // with our tag go back to `free` when they are sent, and all other links to the pool.
+    unsafe {
+        let writer = &raw mut (*request.get().upstream).writer;
+        let rc = sys::ngx_chain_writer(writer.cast(), first);
+        sys::ngx_chain_update_chains(
+            pool.as_ptr(),
+            &raw mut outgoing.free,
+            &raw mut outgoing.busy,
+            &raw mut first,
+            tag(),
+        );
+        Ok(rc)
+    }
+}
+
+/// Whether nothing has been sent on this attempt's connection before: nginx counts a connection's requests.
+fn is_fresh(request: Request<'_>) -> bool {
+    // SAFETY: nginx calls the output filter with a connection only.
+    unsafe { (*request.get().upstream).peer.connection.as_ref() }
+        .is_some_and(|connection| connection.requests == 1)
+}
+
+/// Puts a frame header in front of a part of the body. The first buffer of all is the head, which is a frame already.
+///
+/// # Safety
+///
+/// `chain` is null or a valid chain.
+unsafe fn frame(
+    pool: Pool<'_>,
+    outgoing: &mut Outgoing,
+    chain: *mut sys::ngx_chain_t,
+    out: &mut Builder,
+) -> Result<(), OutOfMemory> {
+    let mut body = Builder::new();
+    let (mut len, mut is_last) = (0, false);
+    // SAFETY: by this function's contract; the buffers are valid as long as the chain.
+    for link in unsafe { chain::links(chain) } {
+        // SAFETY: as above.
+        let raw = NonNull::new(unsafe { link.as_ref().buf }).ok_or(OutOfMemory)?;
+        if !outgoing.head_passed {
+            outgoing.head_passed = true;
+            out.push(chain::link(pool, raw)?);
+            continue;
+        }
+        // SAFETY: as above; single thread.
+        let buf = unsafe { &mut *raw.as_ptr() };
+        is_last |= buf.last_buf() != 0;
+        buf.set_last_buf(0);
+        let size = chain::size(buf);
+        if size > 0 {
+            len += size;
+            body.push(chain::link(pool, raw)?);
+        }
+    }
+    if len > 0 || is_last {
+        let flags = if is_last { FLAG_END } else { 0 };
+        // A part is at most a buffer's size, far below 4 GiB.
+        let header = FrameHeader::new(
+            FrameType::RequestBody,
+            flags,
+            u32::try_from(len).unwrap_or(u32::MAX),
+        );
+        out.push(header_link(pool, outgoing, &header.encode())?);
+        // SAFETY: links that were just made.
+        unsafe { chain::links(body.first()) }.for_each(|link| out.push(link));
+    }
+    Ok(())
+}
+
+/// A link to a buffer of ours, used again when it was sent.
+fn header_link(
+    pool: Pool<'_>,
+    outgoing: &mut Outgoing,
+    bytes: &[u8; HEADER_LEN],
+) -> Result<NonNull<sys::ngx_chain_t>, OutOfMemory> {
+    // SAFETY: nginx's call: takes a link from `free`, or makes one with a zeroed buffer.
+    let link = unsafe { sys::ngx_chain_get_free_buf(pool.as_ptr(), &raw mut outgoing.free) };
+    let link = NonNull::new(link).ok_or(OutOfMemory)?;
+    // SAFETY: the link and its buffer are ours; a buffer with memory has `HEADER_LEN` bytes of it.
+    unsafe {
+        let buf = &mut *link.as_ref().buf;
+        if buf.start.is_null() {
+            buf.start = pool.copy(&[bytes])?.as_ptr();
+            buf.end = buf.start.add(HEADER_LEN);
+        }
+        buf.start.copy_from_nonoverlapping(bytes.as_ptr(), HEADER_LEN);
+        buf.pos = buf.start;
+        buf.last = buf.end;
+        buf.tag = tag();
+        buf.set_temporary(1);
+        (*link.as_ptr()).next = null_mut();
+    }
+    Ok(link)
+}
+
+/// Marks the buffers of our frame headers. Not the tag of nginx's own output chain, which holds copies of files under
+/// that one and takes them back itself.
+fn tag() -> sys::ngx_buf_tag_t {
+    static TAG: u8 = 0;
+    (&raw const TAG).cast_mut().cast()
+}

@@ -1,0 +1,94 @@
+//! Which requests go to the application: a request comes in, an [`Answer`] goes out.
+
+use std::rc::Rc;
+
+use module_core::base_uri;
+use module_core::place::{Found, Place, public_dir};
+
+use crate::conf::{Application, LocationConf};
+use crate::ffi::content::{Answer, ContentHandler};
+use crate::ffi::files::Mapped;
+use crate::ffi::request::{Request, now};
+use crate::public_files::{self, Public};
+use crate::upstream::Forwarding;
+
+/// The content handler of enabled locations.
+#[derive(Debug)]
+pub(crate) struct Passenger;
+
+/// Where a request leads.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    pub(crate) place: Rc<Place>,
+    pub(crate) public_dir: Vec<u8>,
+    pub(crate) base_uri: String,
+}
+
+const INTERNAL_ERROR: u16 = 500;
+
+impl ContentHandler for Passenger {
+    type Exchange = Forwarding;
+
+    fn decide(request: Request<'_>, location: &LocationConf) -> Answer<Forwarding> {
+        let Some(application) = location.application() else {
+            return Answer::Decline;
+        };
+        probe_panic(location, "content");
+        let Some(mut mapped) = Mapped::new(request) else {
+            return Answer::Status(INTERNAL_ERROR);
+        };
+        let base = base_uri::matching(&location.written.base_uris, request.uri());
+        match public_files::find(request, &mut mapped, base) {
+            Ok(Public::File) => return Answer::Decline,
+            Ok(Public::Page(uri)) => return Answer::Redirect(uri),
+            Ok(Public::Nothing) => {}
+            Err(_) => return Answer::Status(INTERNAL_ERROR),
+        }
+        forward(request, location, application, &mapped, base)
+    }
+}
+
+fn forward(
+    request: Request<'_>,
+    location: &LocationConf,
+    application: &Application,
+    mapped: &Mapped<'_>,
+    base: Option<&str>,
+) -> Answer<Forwarding> {
+    let (path, root_len) = mapped.path();
+    let public = match (&location.written.document_root, base) {
+        (Some(dir), Some(_)) => dir.as_bytes(),
+        _ => public_dir(path, root_len, request.uri(), base),
+    };
+    let place = application
+        .places
+        .borrow_mut()
+        .find(&application.app, public, base.is_some(), now());
+    match &place.found {
+        Found::App { .. } => {}
+        Found::Nothing => return Answer::Decline,
+        Found::Failed(err) => {
+            if let Some(log) = request.log() {
+                log.error(format_args!("{err}"));
+            }
+            return Answer::Status(INTERNAL_ERROR);
+        }
+    }
+    Answer::Forward(Forwarding::new(Destination {
+        place,
+        public_dir: public.to_vec(),
+        base_uri: base.unwrap_or_default().to_owned(),
+    }))
+}
+
+/// Lets a test see what a panic in this callback costs.
+#[cfg(feature = "panic-probe")]
+#[allow(clippy::panic, reason = "this is what it is for")]
+pub(crate) fn probe_panic(location: &LocationConf, callback: &str) {
+    if location.written.panic_in.as_deref() == Some(callback) {
+        panic!("probe in {callback}");
+    }
+}
+
+#[cfg(not(feature = "panic-probe"))]
+pub(crate) fn probe_panic(_location: &LocationConf, _callback: &str) {}

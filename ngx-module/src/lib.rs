@@ -1,0 +1,20 @@
+//! The nginx dynamic module of flying-passenger: a client's request comes in, frames to the daemon go out, and back.
+//!
+//! ```text
+//! directives ─► conf ─►  handler ─► encode ─► upstream ─► decode
+//! what may be   what     which      request   nginx calls  response
+//! written       applies  requests   frames    these two    frames
+//! ```
+//!
+//! It runs inside nginx's worker: one thread that never blocks. All that touches nginx's memory is in [`ffi`]; all that
+//! needs no nginx is in the crate `module-core`, which can be tested alone. What remains here joins the two.
+
+mod conf;
+mod decode;
+mod directives;
+mod encode;
+mod ffi;
+mod handler;
+mod public_files;
+mod unreachable;
+mod upstream;

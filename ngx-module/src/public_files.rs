@@ -1,0 +1,50 @@
+//! Files in the public directory: a request comes in, whether nginx has a file for it goes out. At most two `stat`s.
+
+use crate::ffi::files::{Inaccessible, Mapped};
+use crate::ffi::request::Request;
+
+/// What the public directory has for a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Public {
+    /// A file at the URI: nginx serves it, whatever the method.
+    File,
+    /// A page that the app has cached; it is at this URI.
+    Page(Vec<u8>),
+    /// Nothing: the request is for the app.
+    Nothing,
+}
+
+/// Looks for a file, and for GET and HEAD also for a cached page: `/` is in `index.html`, `/about` in `about.html`.
+///
+/// # Errors
+///
+/// [`Inaccessible`] when nginx cannot look.
+pub(crate) fn find(
+    request: Request<'_>,
+    mapped: &mut Mapped<'_>,
+    base: Option<&str>,
+) -> Result<Public, Inaccessible> {
+    let uri = request.uri();
+    // A name that ends with a slash is a directory's.
+    if !uri.ends_with(b"/") && mapped.is_file("")? {
+        return Ok(Public::File);
+    }
+    if !request.is_get_or_head() {
+        return Ok(Public::Nothing);
+    }
+    let suffix = page_suffix(uri, base);
+    if mapped.is_file(suffix)? {
+        return Ok(Public::Page([uri, suffix.as_bytes()].concat()));
+    }
+    Ok(Public::Nothing)
+}
+
+fn page_suffix(uri: &[u8], base: Option<&str>) -> &'static str {
+    if uri.ends_with(b"/") {
+        "index.html"
+    } else if base.is_some_and(|base| base.as_bytes() == uri) {
+        "/index.html"
+    } else {
+        ".html"
+    }
+}

@@ -1,0 +1,50 @@
+//! Advice when the daemon cannot be reached: the socket that was tried comes in, a line that says what to do goes out.
+//!
+//! nginx has logged already which call failed. Its line does not say what the operator can do about it, and under load
+//! there are thousands of them; ours comes once in a while.
+
+use std::cell::Cell;
+
+use crate::ffi::files::{Access, writable};
+use crate::ffi::request::{Request, now};
+
+/// Seconds between two lines of one worker.
+const EVERY: i64 = 5;
+
+thread_local! {
+    static NEXT: Cell<i64> = const { Cell::new(0) };
+}
+
+/// Logs what to do, unless this was done a moment ago.
+pub(crate) fn advise(request: Request<'_>, peer: &[u8]) {
+    let now = now();
+    if now < NEXT.get() && NEXT.get() <= now.saturating_add(EVERY) {
+        return;
+    }
+    NEXT.set(now.saturating_add(EVERY));
+    if let Some(log) = request.log() {
+        let name = peer.escape_ascii();
+        let advice = advice(peer);
+        log.error(format_args!(
+            "flying-passenger cannot be reached: passenger_fly_with leads to {name}, {advice}"
+        ));
+    }
+}
+
+fn advice(peer: &[u8]) -> &'static str {
+    let Some(path) = peer.strip_prefix(b"unix:") else {
+        return "where nobody answers";
+    };
+    match writable(path) {
+        Access::Granted => {
+            "where nobody answers; is flying-passenger running? (systemctl status flying-passenger)"
+        }
+        Access::Missing => {
+            "which does not exist; is flying-passenger running, and with the same --socket-file? \
+             (systemctl status flying-passenger)"
+        }
+        Access::Denied => {
+            "which nginx's user may not write to; see its permissions and those of the directories above it"
+        }
+    }
+}

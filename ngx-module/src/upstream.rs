@@ -1,0 +1,157 @@
+//! One request's way to the daemon and back: nginx's upstream calls come in, and are joined here to what encodes the
+//! request and decodes the response.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use module_core::response_body::{BodyDecoder, BodyError, Piece};
+use protocol::hello::Hello;
+use protocol::request::BodyLength;
+use protocol::{CURRENT_VERSION, SPOKEN_VERSIONS};
+
+use crate::conf::LocationConf;
+use crate::decode::{self, Asked, Unusable};
+use crate::encode;
+use crate::ffi::body::Body;
+use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead};
+use crate::ffi::module::NGINX_VERSION;
+use crate::ffi::pool::OutOfMemory;
+use crate::ffi::reply::Reply;
+use crate::ffi::request::Request;
+use crate::handler::{Destination, probe_panic};
+use crate::unreachable;
+
+/// A request that is forwarded.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    destination: Destination,
+    /// Decodes the response's body, once its head was found.
+    body: BodyDecoder,
+}
+
+impl Forwarding {
+    /// For a request that leads there.
+    pub(crate) fn new(destination: Destination) -> Self {
+        Self {
+            destination,
+            body: BodyDecoder::new(BodyLength::Unknown, false),
+        }
+    }
+}
+
+static HELLO: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    Hello {
+        versions: SPOKEN_VERSIONS.to_vec(),
+        using: CURRENT_VERSION,
+        module_version: env!("CARGO_PKG_VERSION").to_owned(),
+        nginx_version: NGINX_VERSION.to_owned(),
+    }
+    .to_frame()
+});
+
+impl Exchange for Forwarding {
+    type Location = LocationConf;
+
+    fn greeting() -> &'static [u8] {
+        &HELLO
+    }
+
+    fn write_head(
+        &mut self,
+        request: Request<'_>,
+        location: &LocationConf,
+        body: Body,
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        probe_panic(location, "request");
+        let application = location.application().ok_or("the location is not enabled")?;
+        encode::write_head(request, location, application, &self.destination, body, out)
+    }
+
+    fn start_again(&mut self) {
+        self.body = BodyDecoder::new(BodyLength::Unknown, false);
+    }
+
+    fn read_head(
+        &mut self,
+        request: Request<'_>,
+        location: &LocationConf,
+        reply: &mut Reply<'_>,
+        bytes: &[u8],
+        room: usize,
+    ) -> HeadRead {
+        probe_panic(location, "head");
+        let asked = Asked {
+            is_head: request.is_head(),
+            is_upgrade: encode::is_upgrade(request),
+        };
+        match decode::read_head(asked, reply, bytes, room) {
+            Ok(None) => HeadRead::NeedMore,
+            Ok(Some(begun)) => {
+                self.body = begun.body;
+                HeadRead::Found(begun.used)
+            }
+            Err(Unusable::OutOfMemory) => HeadRead::Failed,
+            Err(err) => {
+                if let Some(log) = request.log() {
+                    log.error(format_args!("{err}"));
+                }
+                HeadRead::Invalid
+            }
+        }
+    }
+
+    fn read_body(
+        &mut self,
+        request: Request<'_>,
+        location: &LocationConf,
+        bytes: &[u8],
+        take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
+    ) -> BodyRead {
+        probe_panic(location, "body");
+        match self.pieces(bytes, take) {
+            Ok(read) => read,
+            Err(err) => {
+                if let Some(log) = request.log() {
+                    log.error(format_args!("{err}"));
+                }
+                BodyRead::Broken
+            }
+        }
+    }
+
+    fn needs(&self) -> usize {
+        self.body.needs()
+    }
+
+    fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
+        if ending.unreachable {
+            unreachable::advise(request, ending.peer);
+        }
+    }
+}
+
+impl Forwarding {
+    fn pieces(
+        &mut self,
+        bytes: &[u8],
+        take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
+    ) -> Result<BodyRead, BodyError> {
+        let mut at = 0;
+        loop {
+            match self.body.next(bytes, &mut at)? {
+                Piece::Data(range) => {
+                    if take(range) == Err(OutOfMemory) {
+                        return Ok(BodyRead::Failed);
+                    }
+                }
+                Piece::NeedMore => return Ok(BodyRead::NeedMore),
+                Piece::End { used } => {
+                    return Ok(BodyRead::Complete {
+                        clean: used == bytes.len(),
+                    });
+                }
+            }
+        }
+    }
+}
