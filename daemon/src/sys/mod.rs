@@ -11,6 +11,7 @@ pub mod accounts;
 pub mod clock;
 pub mod descriptors;
 pub mod identity;
+pub mod inet;
 pub mod packets;
 pub mod process;
 pub mod reactor;

@@ -1,7 +1,8 @@
 //! Ports for generic apps: free ones at 127.0.0.1, each given to one process at a time.
 
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+
+use crate::sys::inet;
 
 /// Where Passenger begins, too.
 const FIRST: u16 = 5000;
@@ -9,7 +10,8 @@ const LAST: u16 = 65535;
 /// Fewer than this below the kernel's range are not worth keeping to.
 const ENOUGH: u16 = 100;
 
-/// Gives out ports, one after the other, so that one that has just been let go is not taken at once.
+/// Gives out ports, one after the other, so that one that has just been let go is not taken at once. Daemons begin at
+/// different places, so that two of them do not give the same port to their apps at the same time.
 #[derive(Debug)]
 pub(in crate::supervisor) struct Ports {
     last: u16,
@@ -21,17 +23,18 @@ impl Ports {
     /// port between our look at it and the app's bind.
     pub(in crate::supervisor) fn new() -> Self {
         let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
-        Self {
-            last: last_outside(&range),
-            next: FIRST,
-        }
+        let last = last_outside(&range);
+        // Knuth's multiplier spreads neighbouring PIDs over the whole range.
+        let spread = std::process::id().wrapping_mul(2_654_435_761) % u32::from(last - FIRST + 1);
+        let next = FIRST + u16::try_from(spread).unwrap_or(0);
+        Self { last, next }
     }
 
     /// A port that is free now and not in `taken`.
     pub(super) fn take(&mut self, taken: impl Fn(u16) -> bool) -> io::Result<u16> {
         for _ in FIRST..=self.last {
             let port = self.advance();
-            if !taken(port) && is_free(port) {
+            if !taken(port) && inet::is_port_free(port)? {
                 return Ok(port);
             }
         }
@@ -59,14 +62,10 @@ fn last_outside(kernel_range: &str) -> u16 {
         .unwrap_or(LAST)
 }
 
-/// Bound at all addresses, so that somebody at one of them is noticed; closed again at once. std sets SO_REUSEADDR,
-/// which lets pass what only waits for late packets, and never somebody who listens.
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
     use super::*;
 
     #[test]
