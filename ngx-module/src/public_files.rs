@@ -1,7 +1,16 @@
-//! Files in the public directory: a request comes in, whether nginx has a file for it goes out. At most two `stat`s.
+//! Files in the public directory: a request comes in, whether nginx has a file for it goes out. Two `stat`s at most, and
+//! none for a URI that is busy.
+
+use std::cell::RefCell;
+
+use module_core::absence::Absences;
 
 use crate::ffi::files::{Inaccessible, Mapped};
-use crate::ffi::request::Request;
+use crate::ffi::request::{Request, now};
+
+thread_local! {
+    static ABSENT: RefCell<Absences> = RefCell::default();
+}
 
 /// What the public directory has for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,16 +33,26 @@ pub(crate) fn find(
     mapped: &mut Mapped<'_>,
     base: Option<&str>,
 ) -> Result<Public, Inaccessible> {
+    let (path, second) = (mapped.path().0, now());
+    let wants_page = request.is_get_or_head();
+    let Some(ticket) = ABSENT.with_borrow_mut(|absent| absent.look_for(path, wants_page, second)) else {
+        return Ok(Public::Nothing);
+    };
+    let found = look(request, mapped, base)?;
+    if found == Public::Nothing {
+        ABSENT.with_borrow_mut(|absent| absent.was_missing(ticket, second));
+    }
+    Ok(found)
+}
+
+fn look(request: Request<'_>, mapped: &mut Mapped<'_>, base: Option<&str>) -> Result<Public, Inaccessible> {
     let uri = request.uri();
     // A name that ends with a slash is a directory's.
     if !uri.ends_with(b"/") && mapped.is_file("")? {
         return Ok(Public::File);
     }
-    if !request.is_get_or_head() {
-        return Ok(Public::Nothing);
-    }
     let suffix = page_suffix(uri, base);
-    if mapped.is_file(suffix)? {
+    if request.is_get_or_head() && mapped.is_file(suffix)? {
         return Ok(Public::Page([uri, suffix.as_bytes()].concat()));
     }
     Ok(Public::Nothing)

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod absence;
 pub mod app_kind;
 pub mod base_uri;
 pub mod detect;

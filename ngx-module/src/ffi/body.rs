@@ -28,7 +28,7 @@ impl Body {
         if raw.request_body_no_buffering() != 0 {
             return Self::Coming(request.content_length());
         }
-        match links(request).map(|link| size_of_link(link)).sum() {
+        match links(request).map(size_of_link).sum() {
             0 => Self::None,
             len => Self::Read(len),
         }

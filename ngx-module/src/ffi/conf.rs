@@ -115,9 +115,8 @@ impl<'c> ConfContext<'c> {
     /// `raw` is nginx's, valid for `'c`, and used through nothing else meanwhile.
     pub(super) unsafe fn new(raw: *mut sys::ngx_conf_t) -> Self {
         // SAFETY: by this function's contract.
-        Self {
-            raw: unsafe { &mut *raw },
-        }
+        let raw = unsafe { &mut *raw };
+        Self { raw }
     }
 
     pub(super) fn as_ptr(&mut self) -> *mut sys::ngx_conf_t {

@@ -41,7 +41,11 @@ pub(super) fn install_quiet_hook() {
 }
 
 fn remember(info: &PanicHookInfo<'_>) {
-    let what = info.payload_as_str().unwrap_or("panic");
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let what = text
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("panic");
     let place = info
         .location()
         .map(|at| format!(" at {}:{}", at.file(), at.line()));

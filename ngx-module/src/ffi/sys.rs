@@ -9,6 +9,7 @@
     unsafe_op_in_unsafe_fn,
     unreachable_pub,
     clippy::all,
+    clippy::allow_attributes_without_reason,
     clippy::undocumented_unsafe_blocks,
     reason = "generated code"
 )]
