@@ -16,8 +16,8 @@ use nix::unistd::{Gid, Uid};
 
 pub use arguments::Arguments;
 pub use mistake::Mistake;
-pub use places::{REGISTRY_VARIABLE, usual_registry};
 use mistake::Mistakes;
+pub use places::{REGISTRY_VARIABLE, usual_registry};
 pub use socket::{MAX_SOCKET_PATH, SocketOptions};
 
 use crate::log::LogLevel;
