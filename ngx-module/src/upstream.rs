@@ -124,6 +124,10 @@ impl Exchange for Forwarding {
         self.body.needs()
     }
 
+    fn expects(&self) -> u64 {
+        self.body.expects()
+    }
+
     fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
         if ending.unreachable {
             unreachable::advise(request, ending.peer);

@@ -20,6 +20,31 @@ pub fn is_handed_on(name: &[u8], upgrade: bool) -> bool {
     !withheld || (upgrade && name.eq_ignore_ascii_case(b"upgrade"))
 }
 
+/// Whether the configuration may set a header of this name: not one that frames the request or its connection.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn may_be_set(name: &str) -> Result<(), String> {
+    if !is_token(name.as_bytes()) {
+        return Err(format!("\"{name}\" is no name of a header"));
+    }
+    if !is_handed_on(name.as_bytes(), false) || name.eq_ignore_ascii_case("content-length") {
+        return Err(format!(
+            "the header \"{name}\" belongs to the connection and cannot be set"
+        ));
+    }
+    Ok(())
+}
+
+/// A header name as HTTP defines it.
+pub fn is_token(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
 /// Whether an app that turns both `-` and `_` into `_` would take `name` for `other`.
 ///
 /// nginx drops names with `_` by default. Where it is told not to, `X_User` must not pass for `X-User`.
@@ -70,6 +95,22 @@ mod tests {
     fn upgrade_is_handed_on_when_it_is_meant() {
         assert!(is_handed_on(b"Upgrade", true));
         assert!(!is_handed_on(b"Upgrade", false));
+    }
+
+    #[test]
+    fn rejects_setting_a_header_that_frames_the_request() {
+        for name in [
+            "Content-Length",
+            "transfer-encoding",
+            "Connection",
+            "Upgrade",
+            "X:",
+            "X Y",
+            "",
+        ] {
+            assert!(may_be_set(name).is_err(), "{name}");
+        }
+        assert_eq!(may_be_set("X-User"), Ok(()));
     }
 
     #[test]

@@ -107,6 +107,15 @@ impl BodyDecoder {
         }
     }
 
+    /// Bytes of body that are known to be still to come.
+    pub fn expects(&self) -> u64 {
+        match (self.due, &self.state) {
+            (Some(due), _) => due,
+            (None, State::Data { left, .. }) => u64::from(*left),
+            (None, _) => 0,
+        }
+    }
+
     /// Reads `input` from `*at` on, and moves `*at` behind what was used.
     ///
     /// # Errors
@@ -374,7 +383,7 @@ mod tests {
         assert_eq!(decoder.needs(), HEADER_LEN);
         let bytes = body(FLAG_END, b"hello");
         decode(&mut decoder, &[&bytes[..HEADER_LEN + 2]]).unwrap();
-        assert_eq!(decoder.needs(), 3);
+        assert_eq!((decoder.needs(), decoder.expects()), (3, 3));
         decode(&mut decoder, &[&bytes[HEADER_LEN + 2..]]).unwrap();
         assert_eq!(decoder.needs(), 0);
     }

@@ -2,6 +2,8 @@
 
 use protocol::request::BodyLength;
 
+use crate::request_headers::is_token;
+
 /// What becomes of a response header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
@@ -68,14 +70,6 @@ impl Framing {
 
 fn is(name: &[u8], lower: &[u8]) -> bool {
     name.eq_ignore_ascii_case(lower)
-}
-
-/// A header name as HTTP defines it.
-fn is_token(name: &[u8]) -> bool {
-    !name.is_empty()
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use module_core::app_kind::AppType;
 use module_core::base_uri;
 use module_core::fly_with::FlyWith;
+use module_core::request_headers::may_be_set;
 use module_core::value::{Refusal, flag};
 
 use super::{Line, Meaning, kept, slot};
@@ -104,6 +105,7 @@ fn document_root(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str])
 }
 
 fn set_header(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    may_be_set(first(args)).map_err(|why| Refusal::Sentence(format!("passenger_set_header: {why}")))?;
     let value = args.get(1).copied().unwrap_or_default();
     let value = ComplexValue::compile(cf, value).map_err(Refusal::Sentence)?;
     written.set_headers.push((first(args).to_owned(), value));

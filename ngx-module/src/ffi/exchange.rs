@@ -66,6 +66,9 @@ pub(crate) trait Exchange: Sized + 'static {
     /// Bytes that must still come before the body can go on; 0 when it is complete.
     fn needs(&self) -> usize;
 
+    /// Bytes of body that are known to be still to come.
+    fn expects(&self) -> u64;
+
     /// The exchange is over.
     fn over(&mut self, request: Request<'_>, location: &Self::Location, ending: Ending<'_>);
 }

@@ -37,7 +37,7 @@ impl<'a> Log<'a> {
         })
     }
 
-    /// Writes one line. nginx cuts it at 2 kB.
+    /// Writes one line, which nginx cuts at 2 kB. Control characters in it are escaped, as parts of it come from the app.
     pub(crate) fn write(self, level: Level, line: fmt::Arguments<'_>) {
         let raw = self.raw.as_ptr();
         // SAFETY: the log is valid for `'a` by `new`; the macro reads its level and hands it to nginx.
@@ -54,6 +54,7 @@ impl<'a> Log<'a> {
 ///
 /// `raw` is a valid log.
 unsafe fn write_line(level: Level, raw: *mut sys::ngx_log_t, line: fmt::Arguments<'_>) {
+    let line = OneLine(line);
     ngx::ngx_log_error!(level as u32, raw.cast::<ngx::ffi::ngx_log_t>(), "{line}");
 }
 
@@ -64,4 +65,26 @@ unsafe fn write_line(level: Level, raw: *mut sys::ngx_log_t, line: fmt::Argument
 /// `cf` is nginx's, during a configuration callback.
 pub(super) unsafe fn configuration(level: Level, cf: *mut sys::ngx_conf_t, line: fmt::Arguments<'_>) {
     ngx::ngx_conf_log_error!(level as u32, cf.cast::<ngx::ffi::ngx_conf_t>(), "{line}");
+}
+
+/// Text that cannot pass for several lines.
+struct OneLine<'a>(fmt::Arguments<'a>);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::write(&mut Escaping(f), self.0)
+    }
+}
+
+struct Escaping<'a, 'f>(&'a mut fmt::Formatter<'f>);
+
+impl fmt::Write for Escaping<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for part in text.split_inclusive(char::is_control) {
+            let clean = part.trim_end_matches(char::is_control);
+            self.0.write_str(clean)?;
+            write!(self.0, "{}", part[clean.len()..].escape_debug())?;
+        }
+        Ok(())
+    }
 }
