@@ -311,6 +311,14 @@ def do_bigframe(connection, request):
     connection.send(head(200, length=len(BIG)) + frame(RESPONSE_BODY, BIG, END))
 
 
+def do_buffering_yes(connection, request):
+    connection.send(head(200, [("X-Accel-Buffering", "yes")], len(BIG)) + frame(RESPONSE_BODY, BIG, END))
+
+
+def do_buffering_no(connection, request):
+    connection.send(head(200, [("X-Accel-Buffering", "no")], len(BIG)) + frame(RESPONSE_BODY, BIG, END))
+
+
 def do_interim(connection, request):
     connection.send(head(103, [("Link", "</x.css>")], kind=INTERIM) + text(b"after"))
 

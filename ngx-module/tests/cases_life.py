@@ -1,0 +1,130 @@
+"""Connections, daemons, workers and nginxes that come and go."""
+
+import http.client
+import os
+import time
+
+import fake_daemon
+import world
+from cases_responses import cut
+from stage import DIR, HAS_PROBE, PORT, SOCKET, app, eventually, raw, send
+from world import site, usual_site
+
+
+def test_keepalive_is_used():
+    world.daemon.drop_connections()
+    eventually(lambda: not world.daemon.open, "connections are gone")
+    world.daemon.reset_counts()
+    connection = http.client.HTTPConnection("127.0.0.1", PORT)
+    for path in ("echo", "empty", "nocontent", "notmodified", "unknown", "bytewise", "frames", "interim", "big",
+                 "redirected", "fail", "bigframe", "cookies"):
+        for prefix in ("/x/", "/buffered/", "/intercept/"):
+            send(prefix + path, connection=connection)
+            send(prefix + path, "HEAD", connection=connection) if path == "echo" else None
+    for body in (b"x", b"y" * 3_000_000):
+        for prefix in ("/x/body", "/unbuffered/body", "/small/body"):
+            assert send(prefix, "POST", body, connection=connection).body == body
+    assert (world.daemon.connections, len(world.daemon.hellos)) == (1, 1), (world.daemon.connections, len(world.daemon.hellos))
+
+
+def test_sockets_share_a_block_and_a_block_can_be_spelled_out():
+    assert send("/spelled/echo").body == b"hello"
+    assert send("/x/echo").body == b"hello"
+
+
+def test_connections_with_leftovers_are_not_used_again():
+    before = world.daemon.connections
+    assert send("/x/trailing").body == b"hello"
+    assert send("/x/trailing").body == b"hello"
+    assert send("/buffered/trailing").body == b"hello"
+    assert world.daemon.connections >= before + 2
+
+
+def test_unreadable_apps_are_500_with_advice():
+    # Root may enter everything, so the worker's user has to be another.
+    secret = app("secret", "config.ru")
+    os.chmod(secret, 0o700)
+    text = site(SOCKET, f"location /secret {{ root {secret}/public; }}").replace("user root", "user nobody nogroup")
+    world.nginx.reload(text)
+    try:
+        world.log.mark()
+        assert send("/secret/x").status == 500
+        world.log.has(f"may not enter {secret}")
+        assert "chmod" in world.log.text()
+    finally:
+        world.nginx.reload(usual_site())
+
+
+def test_a_client_that_leaves():
+    world.daemon.gone = 0
+    raw(b"GET /x/slow HTTP/1.1\r\nHost: x\r\n\r\n", wait=0.1)
+    eventually(lambda: world.daemon.gone > 0, "the daemon sees that the client has left")
+    assert send("/x/echo").body == b"hello"
+
+
+def test_a_connection_that_the_daemon_closed_is_replaced():
+    assert send("/x/echo").body == b"hello"
+    world.daemon.drop_connections()
+    eventually(lambda: not world.daemon.open, "connections are gone")
+    assert send("/x/echo").body == b"hello"
+    assert send("/x/body", "PUT", b"x" * 100).body == b"x" * 100
+
+
+def test_reload():
+    workers = world.nginx.workers()
+    for _ in range(3):
+        assert send("/x/echo").body == b"hello"
+        world.nginx.reload(usual_site())
+    assert send("/x/echo").body == b"hello" and not set(workers) & set(world.nginx.workers())
+
+
+def test_a_refusal_is_explained():
+    world.daemon.drop_connections()
+    eventually(lambda: not world.daemon.open, "connections are gone")
+    world.daemon.refuse = True
+    try:
+        world.log.mark()
+        assert send("/x/echo").status == 502
+        world.log.has("upgrade the nginx module")
+    finally:
+        world.daemon.refuse = False
+    assert send("/x/echo").status == 200
+
+
+def test_an_absent_daemon():
+    world.daemon.close()
+    time.sleep(0.1)
+    world.log.mark()
+    for _ in range(5):
+        assert send("/x/echo").status == 502
+    world.log.has("systemctl status flying-passenger")
+    assert world.log.count("systemctl") == 1 and world.log.count("connect() to unix:") == 5
+    world.log.mark()
+    world.daemon = fake_daemon.Daemon(SOCKET)
+    assert send("/x/echo").status == 200
+    # nginx's own line for a missing socket is [crit]; it is not this module's to say.
+    assert "[crit]" not in world.log.text()
+
+
+def test_panics_cost_one_request():
+    if not HAS_PROBE:
+        return "the module has no probe"
+    workers = world.nginx.workers()
+    for where, status in (("content", 500), ("request", 500), ("head", 500), ("body", None)):
+        world.log.mark()
+        if status:
+            assert send(f"/panic-{where}/echo").status == status, where
+        else:
+            assert cut(f"/panic-{where}/echo"), where
+        world.log.has(f"probe in {where}")
+        assert world.log.count("[alert]") == 1 and "stack backtrace" not in world.log.text()
+    assert world.nginx.workers() == workers and send("/x/echo").status == 200
+    world.log.mark()
+    return None
+
+
+def test_a_client_that_leaves_may_be_ignored():
+    world.daemon.gone = 0
+    raw(b"GET /lingering/slow HTTP/1.1\r\nHost: x\r\n\r\n", wait=0.1)
+    time.sleep(0.3)
+    assert world.daemon.gone == 0
