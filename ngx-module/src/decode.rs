@@ -155,7 +155,12 @@ fn begin_tunnel(asked: Asked, reply: &mut Reply<'_>) -> Result<(), Unusable> {
 fn begin_body(head: &Head<'_>, framing: Framing, rest: &[u8], reply: &mut Reply<'_>) {
     // With the whole response at hand the connection is free, whatever nginx does with the body: for HEAD, 304,
     // X-Accel-Redirect and error_page it never asks for it.
-    let complete = complete_length(rest, framing.body, head.ends);
+    let body = if framing.has_no_body() {
+        BodyLength::None
+    } else {
+        framing.body
+    };
+    let complete = complete_length(rest, body, head.ends);
     if complete.is_some() {
         reply.set_reusable();
     }

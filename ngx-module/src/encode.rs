@@ -33,7 +33,7 @@ pub(crate) fn write_head(
         method: request.method(),
         uri: &uri,
         base_uri: destination.base_uri.as_bytes(),
-        document_root: &destination.public_dir,
+        document_root: &destination.place.public_dir,
         remote_addr,
         remote_port,
         remote_user: request.remote_user(),

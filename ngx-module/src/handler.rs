@@ -20,7 +20,6 @@ pub(crate) struct Passenger;
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(crate) place: Rc<Place>,
-    pub(crate) public_dir: Vec<u8>,
     pub(crate) base_uri: String,
 }
 
@@ -68,15 +67,12 @@ fn forward(
         Found::App { .. } => {}
         Found::Nothing => return Answer::Decline,
         Found::Failed(err) => {
-            if let Some(log) = request.log() {
-                log.error(format_args!("{err}"));
-            }
+            request.log().error(format_args!("{err}"));
             return Answer::Status(INTERNAL_ERROR);
         }
     }
     Answer::Forward(Forwarding::new(Destination {
         place,
-        public_dir: public.to_vec(),
         base_uri: base.unwrap_or_default().to_owned(),
     }))
 }

@@ -22,13 +22,11 @@ pub(crate) fn advise(request: Request<'_>, peer: &[u8]) {
         return;
     }
     NEXT.set(now.saturating_add(EVERY));
-    if let Some(log) = request.log() {
-        let name = peer.escape_ascii();
-        let advice = advice(peer);
-        log.error(format_args!(
-            "flying-passenger cannot be reached: passenger_fly_with leads to {name}, {advice}"
-        ));
-    }
+    let name = peer.escape_ascii();
+    let advice = advice(peer);
+    request.log().error(format_args!(
+        "flying-passenger cannot be reached: passenger_fly_with leads to {name}, {advice}"
+    ));
 }
 
 fn advice(peer: &[u8]) -> &'static str {

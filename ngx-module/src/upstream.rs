@@ -93,9 +93,7 @@ impl Exchange for Forwarding {
             }
             Err(Unusable::OutOfMemory) => HeadRead::Failed,
             Err(err) => {
-                if let Some(log) = request.log() {
-                    log.error(format_args!("{err}"));
-                }
+                request.log().error(format_args!("{err}"));
                 HeadRead::Invalid
             }
         }
@@ -112,9 +110,7 @@ impl Exchange for Forwarding {
         match self.pieces(bytes, take) {
             Ok(read) => read,
             Err(err) => {
-                if let Some(log) = request.log() {
-                    log.error(format_args!("{err}"));
-                }
+                request.log().error(format_args!("{err}"));
                 BodyRead::Broken
             }
         }

@@ -46,6 +46,8 @@ pub enum Found {
 /// An application's place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
+    /// The application's public directory.
+    pub public_dir: Vec<u8>,
     /// The application's directory.
     pub root: Vec<u8>,
     /// Its process group; never empty.
@@ -100,6 +102,7 @@ impl Place {
         };
         let found = find_app(conf, &root);
         Self {
+            public_dir: public_dir.to_vec(),
             root,
             group,
             found,

@@ -48,9 +48,13 @@ pub enum HeadError {
 impl fmt::Display for HeadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(refusal) => {
-                write!(f, "flying-passenger refused the connection: {}", refusal.advice)
-            }
+            Self::Refused(refusal) => write!(
+                f,
+                "flying-passenger {} refuses the nginx module {}: {}",
+                refusal.daemon_version,
+                env!("CARGO_PKG_VERSION"),
+                refusal.advice
+            ),
             Self::Aborted(reason, message) => {
                 write!(
                     f,

@@ -10,7 +10,7 @@ use module_core::value::Refusal;
 
 use super::Written;
 use crate::directives::Meaning;
-use crate::ffi::conf::{ConfContext, Directive, Location};
+use crate::ffi::conf::{ConfContext, Directive, Effect, Location};
 use crate::ffi::core_conf;
 use crate::ffi::log::Level;
 use crate::ffi::upstream_block;
@@ -66,28 +66,29 @@ impl Location for LocationConf {
         cf: &mut ConfContext<'_>,
         args: &[&str],
     ) -> Result<(), Refusal> {
-        use crate::ffi::conf::Effect::{Nginx, Ours};
-        match &directive.effect {
-            Ours(Meaning::Setting(sent_as, kind)) => self
+        let Effect::Ours(meaning) = directive.effect else {
+            return Ok(());
+        };
+        match meaning {
+            Meaning::Setting(sent_as, kind) => self
                 .written
                 .settings
                 .state(sent_as, kind.parse(directive.name(), args)?),
-            Ours(Meaning::Kept(keep)) => {
+            Meaning::Kept(keep) => {
                 keep(&mut self.written, cf, args)?;
                 self.make_upstream_block(cf)
             }
-            Ours(Meaning::DaemonFlag(flag)) => {
+            Meaning::DaemonFlag(flag) => {
                 warn_of_daemon_flag(directive.name(), flag, cf);
                 Ok(())
             }
-            Ours(Meaning::Obsolete(why)) => {
+            Meaning::Obsolete(why) => {
                 cf.report(
                     Level::Warn,
                     format_args!("\"{}\" is obsolete and has no effect: {why}", directive.name()),
                 );
                 Ok(())
             }
-            Nginx(_) => Ok(()),
         }
     }
 

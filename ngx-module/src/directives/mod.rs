@@ -18,7 +18,7 @@ use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
 use crate::ffi::upstream_conf::Slot;
 
 /// What one of our directives means.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Meaning {
     /// It is sent to the daemon under this name.
     Setting(&'static str, Kind),
@@ -40,41 +40,24 @@ const COUNT: usize =
 
 /// The four tables one after another.
 const fn joined() -> [Line; COUNT] {
-    const EMPTY: Line = obsolete(c"", Contexts::HTTP, "");
     let tables: [&[Line]; 4] = [
         application::TABLE,
         location::TABLE,
         daemon::TABLE,
         obsolete::TABLE,
     ];
-    let mut all = [const { EMPTY }; COUNT];
+    let mut all = [obsolete(c"", Contexts::HTTP, ""); COUNT];
     let (mut table, mut to) = (0, 0);
     while table < tables.len() {
         let mut from = 0;
         while from < tables[table].len() {
-            all[to] = copy(&tables[table][from]);
+            all[to] = tables[table][from];
             from += 1;
             to += 1;
         }
         table += 1;
     }
     all
-}
-
-const fn copy(line: &Line) -> Line {
-    let effect = match &line.effect {
-        Effect::Nginx(slot) => Effect::Nginx(*slot),
-        Effect::Ours(Meaning::Setting(name, kind)) => Effect::Ours(Meaning::Setting(name, *kind)),
-        Effect::Ours(Meaning::Kept(keep)) => Effect::Ours(Meaning::Kept(*keep)),
-        Effect::Ours(Meaning::DaemonFlag(flag)) => Effect::Ours(Meaning::DaemonFlag(flag)),
-        Effect::Ours(Meaning::Obsolete(why)) => Effect::Ours(Meaning::Obsolete(why)),
-    };
-    Line {
-        name: line.name,
-        contexts: line.contexts,
-        arity: line.arity,
-        effect,
-    }
 }
 
 /// A line for a setting of the app.

@@ -45,7 +45,7 @@ impl Arity {
 }
 
 /// A line of the directive table.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Directive<M: 'static> {
     /// Its name.
     pub name: &'static CStr,
@@ -65,7 +65,7 @@ impl<M> Directive<M> {
 }
 
 /// What a directive does.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Effect<M> {
     /// nginx's own setter fills a field of the upstream's configuration.
     Nginx(Slot),
@@ -132,7 +132,7 @@ impl<'c> ConfContext<'c> {
         unsafe { Pool::new(self.raw.pool) }
     }
 
-    pub(super) fn log(&self) -> Option<Log<'c>> {
+    pub(super) fn log(&self) -> Log<'c> {
         // SAFETY: the configuration's log outlives the callback.
         unsafe { Log::new(self.raw.log) }
     }

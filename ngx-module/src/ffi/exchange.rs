@@ -224,9 +224,9 @@ unsafe extern "C" fn create_request<E: Exchange>(raw: *mut sys::ngx_http_request
             match send::create(request, context) {
                 Ok(()) => OK,
                 Err(why) => {
-                    if let Some(log) = request.log() {
-                        log.error(format_args!("the request cannot be handed on: {why}"));
-                    }
+                    request
+                        .log()
+                        .error(format_args!("the request cannot be handed on: {why}"));
                     ERROR
                 }
             }
@@ -242,11 +242,9 @@ unsafe extern "C" fn reinit_request<E: Exchange>(raw: *mut sys::ngx_http_request
     unsafe {
         with::<E, _>(raw, ERROR, |request, context| {
             if !context.outgoing.start_again() {
-                if let Some(log) = request.log() {
-                    log.error(format_args!(
-                        "a request body of several frames cannot be sent a second time"
-                    ));
-                }
+                request.log().error(format_args!(
+                    "a request body of several frames cannot be sent a second time"
+                ));
                 return ERROR;
             }
             context.exchange.start_again();

@@ -15,7 +15,7 @@ thread_local! {
 }
 
 /// Runs `body`; after a panic, logs one line and returns `failure`.
-pub(super) fn guard<T>(log: Option<Log<'_>>, failure: T, body: impl FnOnce() -> T) -> T {
+pub(super) fn guard<T>(log: Log<'_>, failure: T, body: impl FnOnce() -> T) -> T {
     // What the body was changing is the request's, which ends with this failure, so a broken invariant is not met again.
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
@@ -23,12 +23,10 @@ pub(super) fn guard<T>(log: Option<Log<'_>>, failure: T, body: impl FnOnce() -> 
             // Dropping a payload may panic itself; leaking a few bytes after a bug is the lesser harm.
             core::mem::forget(payload);
             let words = LAST_WORDS.try_with(|words| words.take()).unwrap_or_default();
-            if let Some(log) = log {
-                log.write(
-                    Level::Alert,
-                    format_args!("a fault of the passenger module ended this request: {words}"),
-                );
-            }
+            log.write(
+                Level::Alert,
+                format_args!("a fault of the passenger module ended this request: {words}"),
+            );
             failure
         }
     }

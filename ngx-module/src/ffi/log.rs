@@ -1,7 +1,6 @@
 //! nginx's log: a level and a sentence come in, a line in the error log with nginx's context goes out.
 
 use core::fmt;
-use core::ptr::NonNull;
 
 use super::sys;
 
@@ -22,26 +21,27 @@ pub(crate) enum Level {
 /// A log that is valid for `'a`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Log<'a> {
-    raw: NonNull<sys::ngx_log_t>,
+    raw: *mut sys::ngx_log_t,
     lifetime: core::marker::PhantomData<&'a ()>,
 }
 
 impl<'a> Log<'a> {
     /// # Safety
     ///
-    /// `raw` is valid for `'a`.
-    pub(super) unsafe fn new(raw: *mut sys::ngx_log_t) -> Option<Self> {
-        NonNull::new(raw).map(|raw| Self {
+    /// `raw` is null, for a log that takes nothing, or valid for `'a`.
+    pub(super) unsafe fn new(raw: *mut sys::ngx_log_t) -> Self {
+        Self {
             raw,
             lifetime: core::marker::PhantomData,
-        })
+        }
     }
 
     /// Writes one line, which nginx cuts at 2 kB. Control characters in it are escaped, as parts of it come from the app.
     pub(crate) fn write(self, level: Level, line: fmt::Arguments<'_>) {
-        let raw = self.raw.as_ptr();
-        // SAFETY: the log is valid for `'a` by `new`; the macro reads its level and hands it to nginx.
-        unsafe { write_line(level, raw, line) };
+        if !self.raw.is_null() {
+            // SAFETY: the log is valid for `'a` by `new`.
+            unsafe { write_line(level, self.raw, line) };
+        }
     }
 
     /// A request has failed.

@@ -4,6 +4,7 @@ use core::mem::{MaybeUninit, needs_drop};
 use core::ptr::NonNull;
 
 use super::guard::guard;
+use super::log::Log;
 use super::sys;
 
 /// nginx is out of memory.
@@ -113,7 +114,8 @@ impl<'p> Pool<'p> {
 ///
 /// `data` is that value, and nginx calls this once, when it destroys the pool.
 unsafe extern "C" fn drop_in_pool<T>(data: *mut core::ffi::c_void) {
-    guard(None, (), || {
+    // SAFETY: a log that takes nothing.
+    guard(unsafe { Log::new(core::ptr::null_mut()) }, (), || {
         // SAFETY: by this function's contract.
         unsafe { data.cast::<T>().drop_in_place() };
     });

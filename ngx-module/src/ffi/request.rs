@@ -42,7 +42,7 @@ impl<'r> Request<'r> {
     }
 
     /// The request's log: lines name client, server and request.
-    pub(crate) fn log(self) -> Option<Log<'r>> {
+    pub(crate) fn log(self) -> Log<'r> {
         // SAFETY: a connection's log lives as long as it.
         unsafe { Log::new(self.connection().log) }
     }
