@@ -29,6 +29,7 @@ def test_keepalive_is_used():
 
 def test_sockets_share_a_block_and_a_block_can_be_spelled_out():
     assert send("/spelled/echo").body == b"hello"
+    assert send("/own/echo").body == b"hello"
     assert send("/x/echo").body == b"hello"
 
 

@@ -18,6 +18,7 @@ with open(f"{DIR}/internal/file.txt", "w", encoding="utf-8") as file:
     file.write("sent by nginx\n")
 
 
+os.symlink(SOCKET, f"{DIR}/other.sock")
 with open(f"{DIR}/ssi", "w", encoding="utf-8") as file:
     file.write('<!--#include virtual="/x/echo?one" --> and <!--#include virtual="/buffered/unknown" -->\n')
 
@@ -56,6 +57,7 @@ def site(fly_with, more=""):
             location /small/ {{ client_body_buffer_size 8k; }}
             location /intercept/ {{ passenger_intercept_errors on; }}
             location /spelled/ {{ passenger_fly_with spelled; }}
+            location /own/ {{ passenger_fly_with unix:{DIR}/other.sock; }}
             location /off/ {{ passenger_enabled off; }}
             location /slash/ {{ }}
             location /empty/ {{ root {DIR}/$missing_app/public; }}

@@ -69,10 +69,7 @@ fn request(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     }
 }
 
-/// # Safety
-///
-/// None is needed.
-unsafe extern "C" fn nothing(_request: *mut sys::ngx_http_request_t) {}
+extern "C" fn nothing(_request: *mut sys::ngx_http_request_t) {}
 
 /// # Safety
 ///

@@ -189,14 +189,11 @@ fn prepare<E: Exchange>(
 ///
 /// `raw` is a request whose upstream was set up by [`begin`] of the same `E`, and no other callback is running with it:
 /// nginx calls none from within the functions that ours call.
-unsafe fn with<E: Exchange, T>(
+unsafe fn with<E: Exchange, T: Copy>(
     raw: *mut sys::ngx_http_request_t,
     failure: T,
     body: impl FnOnce(Request<'_>, &mut Context<E>) -> T,
-) -> T
-where
-    T: Copy,
-{
+) -> T {
     let Some(raw) = NonNull::new(raw) else {
         return failure;
     };
@@ -283,12 +280,8 @@ unsafe extern "C" fn process_header<E: Exchange>(raw: *mut sys::ngx_http_request
     }
 }
 
-/// nginx 1.22 never calls it, but wants one.
-///
-/// # Safety
-///
-/// None is needed.
-unsafe extern "C" fn abort_request(_raw: *mut sys::ngx_http_request_t) {}
+/// Part of nginx's interface, which no release calls.
+extern "C" fn abort_request(_raw: *mut sys::ngx_http_request_t) {}
 
 /// # Safety
 ///

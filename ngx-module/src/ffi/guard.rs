@@ -25,7 +25,7 @@ pub(super) fn guard<T>(log: Log<'_>, failure: T, body: impl FnOnce() -> T) -> T 
             let words = LAST_WORDS.try_with(|words| words.take()).unwrap_or_default();
             log.write(
                 Level::Alert,
-                format_args!("a fault of the passenger module ended this request: {words}"),
+                format_args!("a fault of the passenger module, which gives up what it was doing: {words}"),
             );
             failure
         }
