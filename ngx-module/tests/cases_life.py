@@ -41,7 +41,7 @@ def test_connections_with_leftovers_are_not_used_again():
     assert world.daemon.connections >= before + 2
 
 
-def test_unreadable_apps_are_500_with_advice():
+def test_closed_apps_and_sockets_come_with_advice():
     # Root may enter everything, so the worker's user has to be another.
     secret = app("secret", "config.ru")
     os.chmod(secret, 0o700)
@@ -52,7 +52,11 @@ def test_unreadable_apps_are_500_with_advice():
         assert send("/secret/x").status == 500
         world.log.has(f"may not enter {secret}")
         assert "chmod" in world.log.text()
+        os.chmod(SOCKET, 0o600)
+        assert send("/x/echo").status == 502
+        world.log.has("nginx's user may not write to")
     finally:
+        os.chmod(SOCKET, 0o666)
         world.nginx.reload(usual_site())
 
 
