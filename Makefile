@@ -15,28 +15,33 @@ HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE
 .PHONY: help deps build test check demo bench bench-syscalls soak install clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
-deps: ## install the Debian packages that are missing
-	@build/deps.sh
+deps: ## install the Debian packages that are missing, for everything below
+	@build/deps.sh build check bench
+	@integration-tests/frameworks/install.sh
 
-build: deps ## programs and module, for the installed nginx or NGINX=/path/to/sbin/nginx
+build: ## programs and module, for the installed nginx or NGINX=/path/to/sbin/nginx
+	@build/deps.sh build
 	$(CARGO) build --release -p flying-passenger
 	$(HEADERS) && $(CARGO) build --release -p flying-passenger-ngx-module
 
 test: build ## every test, with totals at the end
 	@build/test.sh
 
-check: deps ## format, lints, licences and advisories, scripts
+check: ## format, lints, licences and advisories, scripts
+	@build/deps.sh build check
 	@build/check.sh
 
 demo: build ## sample apps behind an nginx of their own, and the promise kept; DEMO_ONCE=1 ends after the walk
 	@demo/run
 
-bench: build ## side by side with other servers, one table
+bench: build ## side by side with other servers, one table (BENCH_SECONDS, BENCH_ROUNDS)
+	@build/deps.sh bench
 	@python3 integration-tests/bench/bench.py
 
 bench-syscalls: build ## system calls per request, by role
+	@build/deps.sh bench
 	@python3 integration-tests/bench/syscalls.py
 
 soak: build ## a minute of load on each kind of app (SOAK_SECONDS)

@@ -1,34 +1,62 @@
 #!/bin/sh
-# Installs the Debian packages that building, testing and the demo need, if any is missing, and says which.
+# Installs the Debian packages that are missing, and says which. Arguments name what they are for: build, check, bench.
+# What the tests need beyond that, integration-tests/frameworks/install.sh installs.
 set -eu
+cd "$(dirname "$0")/.."
 
-# libclang: bindgen reads nginx's headers with it. The other -dev packages: nginx's headers include theirs.
-packages="gcc make libc6-dev libclang-dev libpcre2-dev libssl-dev zlib1g-dev nginx-light curl procps python3 ruby ruby-rack bsdextrautils"
+# What building and the demo need. libclang: bindgen reads nginx's headers with it; they include those of the other -dev
+# packages.
+build="gcc make libc6-dev libclang-dev libpcre2-dev libssl-dev zlib1g-dev nginx-light curl procps python3 ruby ruby-rack"
+check="shellcheck git"
+bench="puma gunicorn uwsgi-core uwsgi-plugin-python3 python3-venv wrk strace"
 
-missing=
-for package in $packages; do
-    case $package in
-    # Any version of it, and any nginx, will do.
-    libclang-dev) ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 && continue ;;
-    nginx-light) command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] && continue ;;
+packages_for() {
+    case $1 in
+    build) echo "$build" ;;
+    check) echo "$check" ;;
+    bench) echo "$bench" ;;
+    *) echo "usage: deps.sh [build] [check] [bench]" >&2 && return 2 ;;
     esac
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing="$missing $package"
-done
-command -v node >/dev/null || missing="$missing nodejs"
+}
 
-if [ -n "$missing" ]; then
-    echo "installing:$missing"
-    if [ "$(id -u)" = 0 ]; then
-        apt-get update -q
-        # shellcheck disable=SC2086 # a list of words
-        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
-    else
-        echo "not root; run: sudo apt-get install --no-install-recommends$missing" >&2
-        exit 1
+# Any version of libclang will do, any nginx and any node, packaged or not.
+is_there() {
+    case $1 in
+    libclang-dev) ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 && return ;;
+    nginx-light) [ -x "${NGINX:-/usr/sbin/nginx}" ] && return ;;
+    gcc | make | git) command -v "$1" >/dev/null && return ;;
+    esac
+    dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q ' installed$'
+}
+
+install_missing() {
+    missing=
+    for package in "$@"; do is_there "$package" || missing="$missing $package"; done
+    command -v node >/dev/null || missing="$missing nodejs"
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" != 0 ]; then
+        echo "packages are missing; run: sudo apt-get install --no-install-recommends$missing" >&2
+        return 1
     fi
-fi
+    echo "installing:$missing"
+    apt-get update -q
+    # shellcheck disable=SC2086 # a list of words
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $missing
+}
 
-if ! command -v cargo >/dev/null; then
-    echo "cargo is missing: install a Rust toolchain, version 1.88 or newer" >&2
-    exit 1
-fi
+check_cargo() {
+    wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+    found=$(cargo --version 2>/dev/null | cut -d ' ' -f 2)
+    if [ "$(printf '%s\n' "$wanted" "${found:-0}" | sort -V | head -n 1)" != "$wanted" ]; then
+        echo "a Rust toolchain, version $wanted or newer, is needed; $(if [ -n "$found" ]; then echo "this is $found"; else echo "there is none"; fi):" >&2
+        echo "see https://rustup.rs" >&2
+        return 1
+    fi
+}
+
+[ $# -gt 0 ] || set -- build
+packages=
+for purpose in "$@"; do packages="$packages $(packages_for "$purpose")"; done
+# shellcheck disable=SC2086 # a list of words
+install_missing $packages
+check_cargo

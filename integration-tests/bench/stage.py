@@ -1,0 +1,122 @@
+"""A temporary directory, the processes started in it, and nginx in front of them. Ends all that it started."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RELEASE = ROOT / "target/release"
+NGINX = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"
+
+CONF = """
+daemon off;
+{user}
+load_module {module};
+worker_processes 1;
+pid {dir}/nginx.pid;
+error_log {dir}/nginx.log warn;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    keepalive_requests 100000000;
+    client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;
+    uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+{servers}
+}}
+"""
+
+
+class Stage:
+    """Use it in a `with` statement."""
+
+    def __enter__(self):
+        self.dir = Path(tempfile.mkdtemp(prefix="fp-bench.", dir="/tmp"))
+        # The apps run as another user when this is run as root.
+        self.dir.chmod(0o755)
+        shutil.copytree(Path(__file__).parent / "apps", self.dir / "apps")
+        subprocess.run(["chmod", "-R", "a+rX", self.dir / "apps"], check=True)
+        self.children = []
+        return self
+
+    def __exit__(self, *_):
+        for child in reversed(self.children):
+            child.terminate()
+        for child in self.children:
+            try:
+                child.wait(15)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def start(self, argv, cwd=None, log="peers.log", **env):
+        """Starts a process that stays in the foreground; returns its PID."""
+        with open(self.dir / log, "ab") as output:
+            child = subprocess.Popen(
+                [str(word) for word in argv], cwd=cwd or self.dir, env={**os.environ, **env}, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, start_new_session=True,
+            )
+        self.children.append(child)
+        return child.pid
+
+    def start_nginx(self, servers, name="nginx"):
+        """Starts an nginx with these server and upstream blocks; returns its master's PID."""
+        here = self.dir / name
+        here.mkdir()
+        # The worker reaches the sockets of peers, whoever they run as.
+        user = "user root;" if os.getuid() == 0 else ""
+        module = RELEASE / "libngx_http_passenger_module.so"
+        (here / "nginx.conf").write_text(CONF.format(user=user, module=module, dir=here, servers=servers))
+        return self.start([NGINX, "-p", here, "-e", here / "nginx.log", "-c", here / "nginx.conf"])
+
+    def fail(self, what):
+        """Ends the run with the last words of every log."""
+        for log in sorted(self.dir.rglob("*.log")):
+            for line in log.read_text(errors="replace").splitlines()[-5:]:
+                print(f"{log.name}: {line}", file=sys.stderr)
+        sys.exit(f"FAILED: {what}")
+
+    def eventually(self, what, condition):
+        """Waits for a condition."""
+        until = time.monotonic() + 30
+        while not condition():
+            if time.monotonic() > until or any(child.poll() is not None for child in self.children):
+                self.fail(f"waited for {what}")
+            time.sleep(0.05)
+
+    def wait_for_socket(self, path):
+        """Waits until somebody listens on a unix socket."""
+        self.eventually(f"{path} to listen", lambda: _connects(path))
+
+    def wait_for_answer(self, url):
+        """Waits for the hello of an app."""
+        self.eventually(f"{url} to answer", lambda: _get(url) == b"hello world\n")
+
+
+def free_port():
+    """A TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _connects(path):
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
+def _get(url):
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return answer.read()
+    except (urllib.error.URLError, ConnectionError):
+        return None
