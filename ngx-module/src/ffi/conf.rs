@@ -218,7 +218,6 @@ const fn command<L: Location>(directive: &'static Directive<L::Meaning>) -> sys:
         Effect::Ours(_) => (set::<L>, 0, core::ptr::from_ref(directive).cast_mut().cast()),
     };
     sys::ngx_command_t {
-        // nginx compares it up to its final zero.
         // nginx compares it up to the zero behind it.
         name: super::text::over(directive.name.to_bytes()),
         type_: (directive.contexts.0 | directive.arity.0) as usize,
