@@ -63,9 +63,11 @@ def test_unbuffered_body_arrives_while_it_is_sent():
     assert answer.endswith(b"0123456789") and world.daemon.requests[-1].frames > 3
 
 
-def test_an_early_answer_to_a_large_body():
-    answer = send("/unbuffered/early", "POST", b"x" * 50_000)
-    assert (answer.status, answer.body) == (413, b"too large")
+def test_an_answer_may_come_before_the_body_is_read():
+    for prefix in ("/x/", "/small/", "/unbuffered/"):
+        for size in (50_000, 5_000_000):
+            answer = send(prefix + "early", "POST", b"x" * size)
+            assert (answer.status, answer.body) == (413, b"too large"), (prefix, size)
 
 
 def test_request_headers():

@@ -8,7 +8,7 @@ use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 
 use super::body::{self, Body};
 use super::chain::{self, Builder};
-use super::content::ERROR;
+use super::content::{AGAIN, ERROR};
 use super::exchange::{Context, Exchange};
 use super::guard::guard;
 use super::pool::{OutOfMemory, Pool};
@@ -26,6 +26,8 @@ pub(super) struct Outgoing {
     frames_body: bool,
     /// The body was laid out as several frames. nginx rewinds files to their start, which would be wrong then.
     is_split: bool,
+    /// The daemon reads no more of this request: what it has answered is still to be read.
+    is_cut: bool,
     /// Buffers of our frame headers: not in use, and being sent.
     free: *mut sys::ngx_chain_t,
     busy: *mut sys::ngx_chain_t,
@@ -38,6 +40,7 @@ impl Default for Outgoing {
             head_passed: false,
             frames_body: false,
             is_split: false,
+            is_cut: false,
             free: null_mut(),
             busy: null_mut(),
         }
@@ -49,6 +52,7 @@ impl Outgoing {
     pub(super) fn start_again(&mut self) -> bool {
         self.greeted = false;
         self.head_passed = false;
+        self.is_cut = false;
         self.free = null_mut();
         self.busy = null_mut();
         !self.is_split
@@ -138,6 +142,9 @@ unsafe fn send(
     greeting: &'static [u8],
     chain: *mut sys::ngx_chain_t,
 ) -> Result<sys::ngx_int_t, OutOfMemory> {
+    if outgoing.is_cut {
+        return Ok(AGAIN);
+    }
     let pool = request.pool()?;
     let mut out = Builder::new();
     if !outgoing.greeted {
@@ -172,7 +179,23 @@ unsafe fn send(
             &raw mut first,
             tag(),
         );
-        Ok(rc)
+        outgoing.is_cut = rc == ERROR && read_answer_instead(request);
+        Ok(if outgoing.is_cut { AGAIN } else { rc })
+    }
+}
+
+/// An app that rejects an upload answers without having read it, and the daemon then closes the connection. nginx would
+/// see that writing fails, and give up; but the answer has arrived. Marked as readable, the connection is read next: there
+/// is the answer, or its end, which nginx takes for the failure that it is.
+fn read_answer_instead(request: Request<'_>) -> bool {
+    // SAFETY: nginx calls the output filter with a connection, which has both its events.
+    unsafe {
+        let connection = &*(*request.get().upstream).peer.connection;
+        let socket_failed = (*connection.write).error() != 0;
+        if socket_failed {
+            (*connection.read).set_ready(1);
+        }
+        socket_failed
     }
 }
 
