@@ -2,7 +2,8 @@
 """Side by side: flying-passenger and what one would use instead, behind the same nginx, with the same hello apps.
 
 All peers are up all the time; each is loaded in turn, in interleaved rounds, and the table shows medians.
-BENCH_SECONDS is how long one turn takes (4), BENCH_ROUNDS how often each gets one (3).
+BENCH_SECONDS is how long one turn takes (3), BENCH_ROUNDS how often each gets one (2). Other binaries than those in
+target/release are named by FLYING_PASSENGER_BIN_DIR, PASSENGER_MODULE and NGINX.
 """
 
 import os
@@ -17,8 +18,8 @@ from peers import everybody_ready
 from processes import cpu_seconds, machine_busy_seconds, pss_mib
 from stage import Stage
 
-SECONDS = int(os.environ.get("BENCH_SECONDS", "4"))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+SECONDS = int(os.environ.get("BENCH_SECONDS", "3"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "2"))
 CONNECTIONS = 16
 BIG_CONNECTIONS = 4
 BIG_MB = 1.048576
@@ -54,17 +55,17 @@ def measure(peer, nginx, samples):
     spent = {role: cpu_seconds(pids) - before[role] for role, pids in roles.items()}
     foreign = machine_busy_seconds() - busy - sum(spent.values()) - load.cpu_seconds
     micro = {role: seconds * 1e6 / load.requests for role, seconds in spent.items()}
-    big = wrk(peer.url + "/big", BIG_CONNECTIONS, 1) if "return" not in peer.name else None
+    big = wrk(peer.url + "/big", BIG_CONNECTIONS, max(1, SECONDS // 2))
     samples.add(
         rate=load.requests / load.seconds, p50=load.p50, p99=load.p99, total=sum(micro.values()),
-        foreign=max(foreign, 0) / load.seconds, big=big.requests * BIG_MB / big.seconds if big else 0, **micro,
+        foreign=max(foreign, 0) / load.seconds, big=big.requests * BIG_MB / big.seconds, **micro,
     )
-    samples.failed += load.failed + (big.failed if big else 0)
+    samples.failed += load.failed + big.failed
     samples.memory = memory(roles)
 
 
 def memory(roles):
-    """By role, and of the router alone."""
+    """By role, and of the router alone, which is the last of ours in the middle."""
     found = {role: pss_mib(pids) for role, pids in roles.items()}
     return found | {"router": pss_mib(roles["middle"][-1:])}
 
@@ -73,17 +74,19 @@ def main():
     """Measures everybody, prints the table."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with Stage() as stage:
-        peers, nginx = everybody_ready(stage)
+        peers, nginx, missing = everybody_ready(stage)
         everybody = {peer.name: Samples(peer.name) for peer in peers}
+        # All are idle still: the daemon has answered one request of each app.
         for peer in peers:
             everybody[peer.name].idle_memory = memory({"nginx": nginx, **peer.roles()})
+        for peer in peers:
             wrk(peer.url + "/", CONNECTIONS, 1)
         for number in range(1, ROUNDS + 1):
             for peer in peers:
-                print(f"round {number} of {ROUNDS}: {peer.name:30}", end="\r", file=sys.stderr, flush=True)
+                if sys.stderr.isatty():
+                    print(f"\rround {number} of {ROUNDS}: {peer.name:30}", end="\r", file=sys.stderr, flush=True)
                 measure(peer, nginx, everybody[peer.name])
-        print(" " * 60, end="\r", file=sys.stderr)
-        report.show(everybody, CONNECTIONS, SECONDS, ROUNDS)
+        report.show(everybody, missing, f"wrk -t1 -c{CONNECTIONS}, {ROUNDS} interleaved rounds of {SECONDS} s, medians")
         if any(samples.failed for name, samples in everybody.items() if name.startswith("ours")):
             stage.fail("requests to ours failed")
 

@@ -1,15 +1,17 @@
 """What is compared: how each peer is started, and how nginx reaches it. Two app processes each, unix sockets, keep-alive."""
 
+import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from processes import descendants
-from stage import RELEASE, ROOT, free_port
+from processes import descendants, is_router
+from stage import MODULE, RELEASE, ROOT, free_port
 
-BUILT = ROOT / "target/bench"
+RELAY = ROOT / "target/bench-relay"
+VENV = ROOT / "target/bench-venv"
 GRANIAN = "granian==2.8.7"
 UWSGI_PARAMS = {
     "QUERY_STRING": "query_string", "REQUEST_METHOD": "request_method", "CONTENT_TYPE": "content_type",
@@ -17,6 +19,10 @@ UWSGI_PARAMS = {
     "DOCUMENT_ROOT": "document_root", "SERVER_PROTOCOL": "server_protocol", "REQUEST_SCHEME": "scheme",
     "REMOTE_ADDR": "remote_addr", "REMOTE_PORT": "remote_port", "SERVER_PORT": "server_port", "SERVER_NAME": "server_name",
 }
+
+
+class Missing(Exception):
+    """A peer is not installed; the text says what to install."""
 
 
 @dataclass
@@ -30,9 +36,14 @@ class Peer:
     # PIDs of the processes started for it, by role.
     middle: list = field(default_factory=list)
     app: list = field(default_factory=list)
-    # Ours: the router starts the apps.
-    is_ours: bool = False
+    # Ours: the daemon starts the app, whose processes run in this directory.
+    root: Path = None
     port: int = field(default_factory=free_port)
+
+    @property
+    def is_ours(self):
+        """Whether it is this project."""
+        return self.root is not None
 
     @property
     def url(self):
@@ -44,12 +55,12 @@ class Peer:
         return f"{self.upstream}\nserver {{ listen 127.0.0.1:{self.port}; {self.location} }}\n"
 
     def roles(self):
-        """PIDs by role, as they are now."""
+        """PIDs by role, as they are now. Of ours, `middle` is supervisor and router."""
         if not self.is_ours:
             return {"middle": _all_below(self.middle), "app": _all_below(self.app)}
         supervisor, *children = _all_below(self.middle)
-        routers = [pid for pid in children if b"router" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2]]
-        return {"middle": [supervisor, *routers], "app": [pid for pid in children if pid not in routers]}
+        apps = [pid for pid in children if os.readlink(f"/proc/{pid}/cwd") == str(self.root)]
+        return {"middle": [supervisor, *filter(is_router, children)], "app": apps}
 
 
 def _all_below(pids):
@@ -61,60 +72,77 @@ def _proxied(name, sockets, directive="proxy_pass http://"):
     return {"upstream": f"upstream {name} {{ {servers} keepalive 64; }}", "location": f"location / {{ {directive}{name}; }}"}
 
 
-def floors(stage):
-    """nginx alone, nginx in front of nginx, and the relay between the two."""
-    back = stage.dir / "back.sock"
+def _need(package, *files):
+    for file in files:
+        if not Path(file).exists():
+            raise Missing(package)
+
+
+def floor(stage):
+    """nginx that answers by itself."""
     (stage.dir / "big").write_bytes(b"x" * 1_048_576)
-    answer = f'location = /big {{ root {stage.dir}; }} location / {{ return 200 "hello world\\n"; }}'
-    nginx = stage.start_nginx(f"server {{ listen unix:{back}; {answer} }}", "back")
+    return Peer("nginx return 200", _answer(stage))
+
+
+def _answer(stage):
+    return f'location = /big {{ root {stage.dir}; }} location / {{ return 200 "hello world\\n"; }}'
+
+
+def back_nginx(stage):
+    """nginx in front of nginx."""
+    back = stage.dir / "back.sock"
+    stage.back = stage.start_nginx(f"server {{ listen unix:{back}; {_answer(stage)} }}", "back")
     stage.wait_for_socket(back)
-    yield Peer("nginx return 200", answer)
-    yield Peer("nginx + nginx", **_proxied("to_nginx", [back]), app=[nginx])
-    listen = stage.dir / "relay.sock"
-    relay = stage.start([build_relay(), listen, back])
-    stage.wait_for_socket(listen)
-    yield Peer("nginx + relay + nginx", **_proxied("to_relay", [listen]), middle=[relay], app=[nginx])
+    return Peer("nginx + nginx", **_proxied("to_nginx", [back]), app=[stage.back])
 
 
-def build_relay():
-    """Compiles the relay, once."""
+def relay(stage):
+    """The dumb relay between the same two."""
+    _need("apt: cargo, or https://rustup.rs", shutil.which("cargo") or "/no cargo")
     manifest = Path(__file__).parent / "relay/Cargo.toml"
-    command = ["cargo", "build", "--quiet", "--locked", "--release", "--manifest-path", manifest, "--target-dir", BUILT]
+    command = ["cargo", "build", "--quiet", "--locked", "--release", "--manifest-path", manifest, "--target-dir", RELAY]
     subprocess.run(command, check=True)
-    return BUILT / "release/relay"
+    listen = stage.dir / "relay.sock"
+    pid = stage.start([RELAY / "release/relay", listen, stage.dir / "back.sock"])
+    stage.wait_for_socket(listen)
+    return Peer("nginx + relay + nginx", **_proxied("to_relay", [listen]), middle=[pid], app=[stage.back])
 
 
 def ours(stage, language):
-    """flying-passenger, with one daemon for each language so that its memory is that of one app."""
-    interpreter = {"ruby": "/usr/bin/ruby", "python": "/usr/bin/python3", "node": shutil.which("node")}[language]
+    """flying-passenger: one daemon, an app in each language."""
+    interpreter = {"ruby": "/usr/bin/ruby", "python": "/usr/bin/python3", "node": shutil.which("node") or "/no node"}[language]
+    _need("make build", MODULE, RELEASE / "flying-passenger", RELEASE / "passenger-status")
+    _need({"python": "apt: python3", "ruby": "apt: ruby ruby-rack", "node": "apt: nodejs"}[language], interpreter)
     directive = {"ruby": "passenger_ruby", "python": "passenger_python", "node": "passenger_nodejs"}[language]
     root = stage.dir / "apps" / language
     (root / "public").mkdir(exist_ok=True)
-    registry = stage.dir / f"registry-{language}"
-    registry.mkdir()
-    listen = stage.dir / f"ours-{language}.sock"
-    daemon = stage.start([
-        RELEASE / "flying-passenger", f"--socket-file={listen}", f"--instance-registry-dir={registry}",
-        "--max-pool-size=2", f"--loaders-dir={_loaders(stage)}",
-    ], log=f"ours-{language}.log")
-    stage.wait_for_socket(listen)
+    listen, daemon = _daemon(stage)
     location = (
         f"root {root}/public; passenger_enabled on; passenger_fly_with {listen}; passenger_min_instances 2; "
-        f"{directive} {interpreter};"
+        f"passenger_max_instances 2; {directive} {interpreter};"
     )
-    return Peer(f"ours, {language}", location, middle=[daemon], is_ours=True)
+    return Peer(f"ours, {language}", location, middle=[daemon], root=root)
 
 
-def _loaders(stage):
-    """A copy of the loaders, as the checkout may lie where the apps' user cannot read."""
-    copy = stage.dir / "loaders"
-    if not copy.exists():
-        shutil.copytree(ROOT / "daemon/loaders", copy)
-    return copy
+def _daemon(stage):
+    """Starts the daemon if it does not run; returns its socket and PID."""
+    listen = stage.dir / "ours.sock"
+    if stage.daemon is None:
+        # A copy of the loaders, as the checkout may lie where the apps' user cannot read.
+        loaders = stage.dir / "loaders"
+        shutil.copytree(ROOT / "daemon/loaders", loaders, ignore=shutil.ignore_patterns("conformance", "__pycache__"))
+        stage.registry.mkdir()
+        stage.daemon = stage.start([
+            RELEASE / "flying-passenger", f"--socket-file={listen}", f"--instance-registry-dir={stage.registry}",
+            f"--loaders-dir={loaders}",
+        ], log="ours.log")
+        stage.wait_for_socket(listen)
+    return listen, stage.daemon
 
 
 def puma(stage, threads):
     """Debian's puma."""
+    _need("apt: puma", "/usr/bin/puma")
     listen = stage.dir / f"puma-{threads}.sock"
     app = stage.start([
         "/usr/bin/puma", "--workers", "2", "--threads", f"{threads}:{threads}", "--environment", "production",
@@ -126,6 +154,7 @@ def puma(stage, threads):
 
 def gunicorn(stage):
     """Debian's gunicorn, with its default worker."""
+    _need("apt: gunicorn", "/usr/bin/gunicorn")
     listen = stage.dir / "gunicorn.sock"
     command = ["/usr/bin/gunicorn", "--workers", "2", "--bind", f"unix:{listen}", "passenger_wsgi:application"]
     app = stage.start(command, cwd=stage.dir / "apps/python")
@@ -135,10 +164,14 @@ def gunicorn(stage):
 
 def granian(stage):
     """granian from PyPI, in an environment of its own below target/."""
-    program = BUILT / "venv/bin/granian"
-    if not program.exists():
-        subprocess.run(["/usr/bin/python3", "-m", "venv", BUILT / "venv"], check=True)
-        subprocess.run([BUILT / "venv/bin/pip", "install", "--quiet", "--only-binary=:all:", GRANIAN], check=True)
+    _need("apt: python3-venv", "/usr/bin/python3")
+    program = VENV / "bin/granian"
+    try:
+        if not program.exists():
+            subprocess.run(["/usr/bin/python3", "-m", "venv", VENV], check=True, stdout=sys.stderr)
+            subprocess.run([VENV / "bin/pip", "install", "--quiet", "--only-binary=:all:", GRANIAN], check=True)
+    except subprocess.CalledProcessError as error:
+        raise Missing(f"pip: {GRANIAN} (needs apt: python3-venv)") from error
     listen = stage.dir / "granian.sock"
     app = stage.start([
         program, "--interface", "wsgi", "--workers", "2", "--blocking-threads", "1", "--no-ws", "--http", "1",
@@ -150,6 +183,7 @@ def granian(stage):
 
 def uwsgi(stage):
     """Debian's uWSGI, by its own protocol."""
+    _need("apt: uwsgi-core uwsgi-plugin-python3", "/usr/bin/uwsgi", "/usr/lib/uwsgi/plugins/python3_plugin.so")
     listen = stage.dir / "uwsgi.sock"
     app = stage.start([
         "/usr/bin/uwsgi", "--plugin", "python3", "--master", "--processes", "2", "--socket", listen, "--die-on-term",
@@ -163,6 +197,7 @@ def uwsgi(stage):
 
 def node(stage):
     """Two plain Node.js processes."""
+    _need("apt: nodejs", shutil.which("node") or "/no node")
     listens = [stage.dir / f"node{number}.sock" for number in (1, 2)]
     apps = [stage.start(["node", stage.dir / "apps/node/app.js"], HELLO_SOCKET=str(path)) for path in listens]
     for path in listens:
@@ -170,24 +205,26 @@ def node(stage):
     return Peer("node", **_proxied("node", listens), app=apps)
 
 
-def everybody(stage):
-    """All that can be started here. What cannot is named, and left out."""
-    yield from floors(stage)
-    for start, *arguments in (
-        (ours, "ruby"), (puma, 1), (puma, 5), (ours, "python"), (gunicorn,), (granian,), (uwsgi,), (ours, "node"), (node,),
-    ):
+EVERYBODY = (
+    (floor,), (back_nginx,), (relay,), (ours, "ruby"), (puma, 1), (puma, 5), (ours, "python"), (gunicorn,), (granian,),
+    (uwsgi,), (ours, "node"), (node,),
+)
+
+
+def everybody_ready(stage, which=EVERYBODY):
+    """All peers behind one nginx, each with two app processes that have answered.
+
+    Returns them, nginx's PIDs, and a line for each that is missing.
+    """
+    peers, missing = [], []
+    for start, *arguments in which:
         try:
-            yield start(stage, *arguments)
-        except (FileNotFoundError, subprocess.CalledProcessError) as error:
-            print(f"left out: {start.__name__}: {error}", file=sys.stderr)
-
-
-def everybody_ready(stage, which=everybody):
-    """All peers behind one nginx, each with two app processes that have answered. Returns them and nginx's PIDs."""
-    peers = list(which(stage))
+            peers.append(start(stage, *arguments))
+        except Missing as error:
+            missing.append(f"missing: {' '.join([start.__name__, *map(str, arguments)])}: not installed ({error})")
     master = stage.start_nginx("".join(peer.servers() for peer in peers))
     for peer in peers:
         stage.wait_for_answer(peer.url + "/")
         if peer.is_ours:
-            stage.eventually(f"two processes of {peer.name}", lambda peer=peer: len(peer.roles()["app"]) == 2)
-    return peers, descendants(master)
+            stage.eventually(f"two processes of {peer.name}", lambda peer=peer: stage.processes_in_status(peer.root) == 2)
+    return peers, descendants(master), missing

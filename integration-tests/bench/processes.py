@@ -26,6 +26,11 @@ def descendants(pid):
     return found
 
 
+def is_router(pid):
+    """Whether it is the daemon's router."""
+    return b"router" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2]
+
+
 def cpu_seconds(pids):
     """User and system time of these processes, all threads, since they began."""
     return sum(int(ticks) for pid in pids for ticks in _stat(pid)[11:13]) / TICK

@@ -1,5 +1,6 @@
 """A temporary directory, the processes started in it, and nginx in front of them. Ends all that it started."""
 
+import json
 import os
 import shutil
 import socket
@@ -12,13 +13,14 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-RELEASE = ROOT / "target/release"
+RELEASE = Path(os.environ.get("FLYING_PASSENGER_BIN_DIR") or ROOT / "target/release").resolve()
+MODULE = Path(os.environ.get("PASSENGER_MODULE") or RELEASE / "libngx_http_passenger_module.so").resolve()
 NGINX = os.environ.get("NGINX") or shutil.which("nginx") or "/usr/sbin/nginx"
 
 CONF = """
 daemon off;
 {user}
-load_module {module};
+{load_module}
 worker_processes 1;
 pid {dir}/nginx.pid;
 error_log {dir}/nginx.log warn;
@@ -45,6 +47,9 @@ class Stage:
         shutil.copytree(Path(__file__).parent / "apps", self.dir / "apps")
         subprocess.run(["chmod", "-R", "a+rX", self.dir / "apps"], check=True)
         self.children = []
+        # What peers share: the nginx behind nginx, and the daemon.
+        self.back = self.daemon = None
+        self.registry = self.dir / "registry"
         return self
 
     def __exit__(self, *_):
@@ -74,8 +79,8 @@ class Stage:
         here.mkdir()
         # The worker reaches the sockets of peers, whoever they run as.
         user = "user root;" if os.getuid() == 0 else ""
-        module = RELEASE / "libngx_http_passenger_module.so"
-        (here / "nginx.conf").write_text(CONF.format(user=user, module=module, dir=here, servers=servers))
+        load_module = f"load_module {MODULE};" if MODULE.exists() else ""
+        (here / "nginx.conf").write_text(CONF.format(user=user, load_module=load_module, dir=here, servers=servers))
         return self.start([NGINX, "-p", here, "-e", here / "nginx.log", "-c", here / "nginx.conf"])
 
     def fail(self, what):
@@ -92,6 +97,16 @@ class Stage:
             if time.monotonic() > until or any(child.poll() is not None for child in self.children):
                 self.fail(f"waited for {what}")
             time.sleep(0.05)
+
+    def processes_in_status(self, root):
+        """How many processes of an app serve, as passenger-status says."""
+        done = subprocess.run(
+            [RELEASE / "passenger-status", "--show", "json"], capture_output=True, text=True,
+            env={**os.environ, "PASSENGER_INSTANCE_REGISTRY_DIR": str(self.registry)},
+        )
+        groups = json.loads(done.stdout)["groups"] if done.returncode == 0 else []
+        processes = [process for group in groups if group["app_root"] == str(root) for process in group["processes"]]
+        return sum(process["state"] == "serving" for process in processes)
 
     def wait_for_socket(self, path):
         """Waits until somebody listens on a unix socket."""
