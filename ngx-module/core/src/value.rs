@@ -13,6 +13,8 @@ pub enum Kind {
     Number,
     /// A number, or -1 for the default that no other number can express.
     NumberOrMinusOne,
+    /// A time: a number of seconds, or with nginx's units, such as `90`, `90s` or `1m 30s`.
+    Seconds,
     /// Any text.
     Text,
     /// One of these words.
@@ -55,6 +57,7 @@ impl Kind {
         Ok(match self {
             Self::Flag => Value::Flag(flag(directive, first)?),
             Self::Number => Value::Number(number(first)?),
+            Self::Seconds => Value::Number(seconds(first)?),
             Self::NumberOrMinusOne if first == "-1" => Value::Number(-1),
             Self::NumberOrMinusOne => Value::Number(number(first)?),
             Self::Text => Value::Text(first.to_owned()),
@@ -95,6 +98,30 @@ fn number(word: &str) -> Result<i64, Refusal> {
         return Err(Refusal::InvalidNumber);
     }
     word.parse().map_err(|_| Refusal::InvalidNumber)
+}
+
+/// The predecessor took bare seconds; nginx's units are understood as well.
+fn seconds(word: &str) -> Result<i64, Refusal> {
+    let mut rest = word;
+    let mut total = 0_i64;
+    loop {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let (count, behind) = rest.split_at(digits);
+        let unit = behind.chars().next();
+        let scale = match unit {
+            None | Some('s') => 1,
+            Some('m') => 60,
+            Some('h') => 60 * 60,
+            Some('d') => 24 * 60 * 60,
+            Some(_) => return Err(Refusal::InvalidNumber),
+        };
+        let part = number(count)?.checked_mul(scale).ok_or(Refusal::InvalidNumber)?;
+        total = total.checked_add(part).ok_or(Refusal::InvalidNumber)?;
+        rest = behind.get(1..).unwrap_or_default().trim_start();
+        if rest.is_empty() {
+            return Ok(total);
+        }
+    }
 }
 
 fn one_of(directive: &str, word: &str, words: &[&str]) -> Result<String, Refusal> {
@@ -141,6 +168,31 @@ mod tests {
             );
         }
         assert_eq!(Kind::Number.parse("x", &["0"]), Ok(Value::Number(0)));
+    }
+
+    #[test]
+    fn a_time_is_seconds_or_has_units() {
+        for (word, expected) in [
+            ("90", 90),
+            ("90s", 90),
+            ("2m", 120),
+            ("1h30m", 5400),
+            ("1m 30s", 90),
+            ("1d", 86400),
+        ] {
+            assert_eq!(
+                Kind::Seconds.parse("x", &[word]),
+                Ok(Value::Number(expected)),
+                "{word}"
+            );
+        }
+        for word in ["", "s", "-1", "1ms", "1x", "m1", "9223372036854775807m"] {
+            assert_eq!(
+                Kind::Seconds.parse("x", &[word]),
+                Err(Refusal::InvalidNumber),
+                "{word}"
+            );
+        }
     }
 
     #[test]

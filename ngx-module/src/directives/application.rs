@@ -1,6 +1,6 @@
 //! Settings of the application: name, what it is sent as, type. The daemon knows the defaults.
 
-use module_core::value::Kind::{Flag, List, Map, Number, NumberOrMinusOne, OneOf, Text};
+use module_core::value::Kind::{Flag, List, Map, Number, NumberOrMinusOne, OneOf, Seconds, Text};
 
 use super::{Line, setting};
 
@@ -30,17 +30,17 @@ pub(super) const TABLE: &[Line] = &[
         OneOf(&["process", "thread"]),
     ),
     setting(c"passenger_thread_count", "thread_count", Number),
-    setting(c"passenger_start_timeout", "start_timeout", Number),
+    setting(c"passenger_start_timeout", "start_timeout", Seconds),
     setting(
         c"passenger_max_preloader_idle_time",
         "max_preloader_idle_time",
-        Number,
+        Seconds,
     ),
-    setting(c"rails_app_spawner_idle_time", "max_preloader_idle_time", Number),
+    setting(c"rails_app_spawner_idle_time", "max_preloader_idle_time", Seconds),
     setting(c"passenger_min_instances", "min_instances", Number),
     setting(c"passenger_max_instances", "max_instances", Number),
     setting(c"passenger_max_requests", "max_requests", Number),
-    setting(c"passenger_max_request_time", "max_request_time", Number),
+    setting(c"passenger_max_request_time", "max_request_time", Seconds),
     setting(
         c"passenger_max_request_queue_size",
         "max_request_queue_size",
@@ -49,7 +49,7 @@ pub(super) const TABLE: &[Line] = &[
     setting(
         c"passenger_max_request_queue_time",
         "max_request_queue_time",
-        Number,
+        Seconds,
     ),
     setting(
         c"passenger_request_queue_overflow_status_code",
@@ -71,7 +71,7 @@ pub(super) const TABLE: &[Line] = &[
     setting(
         c"passenger_analytics_collection_rate",
         "analytics_collection_rate",
-        Number,
+        Seconds,
     ),
     setting(
         c"passenger_force_max_concurrent_requests_per_process",
