@@ -22,5 +22,5 @@ pub const MAX_BODY_CHUNK: u32 = u32::MAX;
 /// Longest encoded settings block, in bytes. The router keeps one copy for each distinct block.
 pub const MAX_SETTINGS: u32 = 256 * 1024;
 
-/// Most headers in one message. Bounds the router's work for a head, which is linear in it.
-pub const MAX_HEADERS: usize = 4096;
+/// Most headers in one message. Bounds the router's work for a head: repeated names are found by comparing pairs.
+pub const MAX_HEADERS: usize = 1024;

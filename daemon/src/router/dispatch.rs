@@ -166,6 +166,7 @@ impl Dispatcher {
         let slot = self.pool.borrow_mut().adopt(group, concurrency, Instant::now());
         self.workers.borrow_mut().insert(slot, Rc::new(make(slot)));
         self.carry_out();
+        self.sweep_sooner.notify_one();
     }
 
     /// A process did not start.

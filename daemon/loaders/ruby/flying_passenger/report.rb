@@ -14,7 +14,7 @@ module FlyingPassenger
     end
 
     def initialize(descriptor)
-      @pipe = IO.for_fd(descriptor, 'w', autoclose: false)
+      @pipe = IO.for_fd(descriptor, 'w')
       @pipe.close_on_exec = true
     end
 

@@ -58,14 +58,16 @@ impl cgi::Variables for Block<'_> {
         self.0.push(0);
     }
 
-    fn put_header(&mut self, name: &[u8], value: &[u8]) {
+    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
         self.0.extend_from_slice(b"HTTP_");
-        self.0.extend(
-            name.iter()
-                .map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }),
-        );
+        self.0.extend(name.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
         self.0.push(0);
-        self.0.extend_from_slice(value);
+        for (at, value) in values.enumerate() {
+            if at > 0 {
+                self.0.extend_from_slice(separator);
+            }
+            self.0.extend_from_slice(value);
+        }
         self.0.push(0);
     }
 }

@@ -8,8 +8,8 @@ use protocol::request::{BodyLength, Request};
 pub(crate) trait Variables {
     /// A variable under its own name.
     fn put(&mut self, name: &[u8], value: &[u8]);
-    /// A request header, to be named `HTTP_…`.
-    fn put_header(&mut self, name: &[u8], value: &[u8]);
+    /// A request header, to be named `HTTP_…`, with all its values and what stands between two of them.
+    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]);
 }
 
 /// Hands every variable of the request to `out`.
@@ -22,7 +22,6 @@ pub(crate) fn write_variables(request: &Request<'_>, out: &mut impl Variables) {
     out.put(b"QUERY_STRING", query.unwrap_or_default());
     out.put(b"REQUEST_METHOD", head.method);
     write_server(request, out);
-    out.put(b"DOCUMENT_ROOT", head.document_root);
     out.put(
         b"REMOTE_ADDR",
         if head.remote_addr.is_empty() {
@@ -57,17 +56,42 @@ fn write_server(request: &Request<'_>, out: &mut impl Variables) {
     out.put(b"SERVER_PROTOCOL", b"HTTP/1.1");
 }
 
-/// Every header but those that have a variable of their own. Names with other characters than letters, digits and
-/// `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
+/// Every header but those that have a variable of their own, repeated ones as one. Names with other characters than
+/// letters, digits and `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
 fn write_headers(request: &Request<'_>, out: &mut impl Variables) {
-    for (name, value) in request.headers {
+    let mut seen = Seen::default();
+    for (at, (name, value)) in request.headers.iter().enumerate() {
         match name.len() {
             12 if name.eq_ignore_ascii_case(b"content-type") => out.put(b"CONTENT_TYPE", value),
             14 if name.eq_ignore_ascii_case(b"content-length") => {}
             10 if name.eq_ignore_ascii_case(b"connection") => {}
-            _ if name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') => out.put_header(name, value),
-            _ => {}
+            _ if !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') => {}
+            _ if seen.maybe(name) && is_repeated(request, name, at) => {}
+            _ => {
+                let same = request.headers.iter().skip(at).filter(|(n, _)| n.eq_ignore_ascii_case(name));
+                let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
+                out.put_header(name, same.map(|(_, value)| value), separator);
+            }
         }
+    }
+}
+
+/// True when a header before the one at `at` has this name: it was written with that one.
+fn is_repeated(request: &Request<'_>, name: &[u8], at: usize) -> bool {
+    request.headers.iter().take(at).any(|(n, _)| n.eq_ignore_ascii_case(name))
+}
+
+/// Which names may have been seen: most are seen once, and need not be compared with all the others.
+#[derive(Default)]
+struct Seen(u64);
+
+impl Seen {
+    fn maybe(&mut self, name: &[u8]) -> bool {
+        let sum = name.iter().fold(name.len(), |sum, b| sum.wrapping_mul(31) + usize::from(b | 0x20));
+        let bit = 1 << (sum % 64);
+        let maybe = self.0 & bit != 0;
+        self.0 |= bit;
+        maybe
     }
 }
 
@@ -136,11 +160,9 @@ mod tests {
             self.0.insert(text(name), text(value));
         }
 
-        fn put_header(&mut self, name: &[u8], value: &[u8]) {
-            self.put(
-                format!("HTTP_{}", String::from_utf8_lossy(name)).as_bytes(),
-                value,
-            );
+        fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
+            let values: Vec<&[u8]> = values.collect();
+            self.put(format!("HTTP_{}", String::from_utf8_lossy(name)).as_bytes(), &values.join(separator));
         }
     }
 
@@ -222,6 +244,17 @@ mod tests {
         );
         assert!(!vars.contains_key("HTTP_X_Forwarded_For") && !vars.contains_key("HTTP_A.B"));
         assert_eq!(vars["HTTP_X-Real-Ip"], "1");
+    }
+
+    #[test]
+    fn repeated_headers_are_joined() {
+        let vars = variables(
+            get(b"/", b""),
+            &[("X-Twice", "one"), ("Cookie", "a=1"), ("x-twice", "two"), ("cookie", "b=2"), ("X-Twice", "three")],
+        );
+        assert_eq!(vars["HTTP_X-Twice"], "one,two,three");
+        assert_eq!(vars["HTTP_Cookie"], "a=1; b=2");
+        assert!(!vars.contains_key("HTTP_x-twice"));
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(crate) struct Group {
     pub(super) leaving: usize,
     /// How many restarts it has seen.
     pub(crate) generation: u64,
-    /// A request has come since the daemon started: from now on `min_instances` is kept.
+    /// A process has been ready: from now on `min_instances` is kept. An app that never started is not started again
+    /// before a request asks for it.
     pub(super) used: bool,
     /// Starts that failed since the last that did not.
     pub(super) failures: u32,

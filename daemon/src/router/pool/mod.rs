@@ -134,7 +134,6 @@ impl Pool {
             return Checkout::Granted(slot);
         }
         let group = &mut self.groups[id.0];
-        group.used = true;
         if group.queue_is_full() {
             return Checkout::Full;
         }
@@ -183,6 +182,7 @@ impl Pool {
         let id = process.group;
         self.groups[id.0].starting -= 1;
         self.groups[id.0].failures = 0;
+        self.groups[id.0].used = true;
         self.serve_queue(id, now);
         self.balance(id, now);
         self.make_room_for_the_starving(now);
@@ -191,7 +191,6 @@ impl Pool {
     /// Takes over a process that serves already, from an earlier router.
     pub(crate) fn adopt(&mut self, id: GroupId, concurrency: Concurrency, now: Instant) -> Slot {
         let slot = self.new_slot(id, now);
-        self.groups[id.0].used = true;
         self.ready(slot, concurrency, now);
         slot
     }
@@ -296,7 +295,6 @@ impl Pool {
 
     fn begin_session(&mut self, slot: Slot, now: Instant) {
         if let Some(process) = self.processes.get_mut(&slot) {
-            self.groups[process.group.0].used = true;
             process.begin_session(now);
         }
     }
@@ -412,21 +410,22 @@ impl Pool {
         Some(process)
     }
 
+    /// When a process of the group may be due next; a busy one cannot be before it has been idle for the whole time.
     fn sweep_group(&mut self, id: GroupId, now: Instant) -> Option<Instant> {
         let idle_after = self.limits.idle_after?;
-        let mut next = None;
+        let mut next: Option<Instant> = None;
         for slot in self.groups[id.0].members.clone() {
-            let Some(process) = self.processes.get(&slot).filter(|p| p.is_idle()) else {
+            let Some(process) = self.processes.get(&slot).filter(|p| p.state == State::Serving) else {
                 continue;
             };
-            let due = process.last_used + idle_after;
             if self.serving(id) <= self.groups[id.0].options.min_instances {
-                return next;
+                break;
             }
+            let due = if process.is_idle() { process.last_used + idle_after } else { now + idle_after };
             if due <= now {
                 self.retire(slot);
             } else {
-                next = Some(next.map_or(due, |n: Instant| n.min(due)));
+                next = next.into_iter().chain([due]).min();
             }
         }
         next
