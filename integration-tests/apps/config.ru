@@ -81,7 +81,7 @@ def first_part(input)
 end
 
 run lambda { |env|
-  query = env['QUERY_STRING'].split('&').to_h { |pair| pair.split('=', 2) }
+  query = env['QUERY_STRING'].split("&").to_h { |pair| pair.partition("=").values_at(0, 2) }
   case env['PATH_INFO']
   when '/' then text("hello from ruby\n")
   when '/pid' then text(Process.pid.to_s)

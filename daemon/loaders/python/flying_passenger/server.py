@@ -29,11 +29,12 @@ class Server:
 
     def run(self) -> None:
         """Serve until the daemon wants the process to end."""
-        while True:
-            connection = self._accept()
-            if connection is None:
-                return
-            RequestHandler(connection, self._app).serve()
+        with self._listener:
+            while True:
+                connection = self._accept()
+                if connection is None:
+                    return
+                RequestHandler(connection, self._app).serve()
 
     def _accept(self) -> Optional[Connection]:
         while True:

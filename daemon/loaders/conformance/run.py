@@ -1,0 +1,292 @@
+"""One list of cases for every loader: `python3 daemon/loaders/conformance/run.py` prints totals and fails if one did.
+
+Ruby is run with Debian's Rack and, where it can be fetched, with Rack 3; warnings are on everywhere.
+"""
+
+import os
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+import apps
+from loader import BODY, END, HEAD, HIJACKED, LOADERS, Loader, parse_head
+
+RUBY = ["ruby", "-w", str(LOADERS / "ruby/rack-loader.rb")]
+PYTHON = ["/usr/bin/python3", "-W", "error", str(LOADERS / "python/wsgi-loader.py")]
+
+
+class Cases:
+    """What every loader has to do. `quiet` are words that may be on stderr."""
+
+    env = {}
+
+    def start(self, source):
+        loader = Loader(self.command, self.startup_file, source, self.env)
+        self.addCleanup(loader.close)
+        return loader
+
+    def app(self):
+        loader = self.start(self.source)
+        self.assertEqual(loader.report, "ready\n", loader.log())
+        return loader
+
+    def finish(self, loader, log=""):
+        """The process ends well and its log holds `log`, or nothing."""
+        self.assertEqual(loader.wait(), 0, loader.log())
+        if log:
+            self.assertIn(log, loader.log())
+        else:
+            self.assertEqual(loader.log(), "")
+
+    def test_environment_arrives_as_it_was_sent(self):
+        loader = self.app()
+        status, headers, body, error = loader.connect().ask(path="/env", HTTP_X_ODD="caf\xe9 = \x01", HTTP_EMPTY="")
+        self.assertEqual((status.split()[0], error), ("200", None))
+        self.assertIn(("content-type", "text/plain"), [(k.lower(), v) for k, v in headers])
+        lines = body.decode("latin-1").split("\n")
+        self.assertIn("HTTP_X_ODD=caf\xe9 = \x01", lines)
+        self.assertIn("HTTP_EMPTY=", lines)
+        self.finish(loader)
+
+    def test_https_is_told_to_the_app(self):
+        loader = self.app()
+        body = loader.connect().ask(path="/env", HTTPS="on")[2].decode("latin-1")
+        self.assertIn("url_scheme=https", body)
+        self.finish(loader)
+
+    def test_bodies_arrive_whole(self):
+        loader = self.app()
+        connection = loader.connect()
+        for size in (0, 1, 70_000, 1_000_000):
+            sent = bytes(n * 7 % 256 for n in range(size))
+            self.assertEqual(connection.ask("POST", "/echo", body=sent)[2], sent)
+        chunks = [b"a" * 10, b"b" * 100_000, b"c"]
+        self.assertEqual(connection.ask("POST", "/echo", chunks=chunks)[2], b"".join(chunks))
+        self.assertEqual(connection.ask("POST", "/lines", body=b"1\n2\n3")[2], b"3")
+        self.finish(loader)
+
+    def test_a_body_that_is_not_read_does_no_harm(self):
+        loader = self.app()
+        connection = loader.connect()
+        for body in (b"x" * 10, b"x" * 300_000):
+            self.assertEqual(connection.ask("POST", "/ignore", body=body)[3], None)
+        connection.send("POST", "/ignore", chunks=[b"x" * 5, b"y" * 70_000])
+        connection.response()
+        self.assertEqual(connection.ask("POST", "/echo", body=b"next")[2], b"next")
+        self.finish(loader)
+
+    def test_answers_without_a_body(self):
+        loader = self.app()
+        connection = loader.connect()
+        self.assertEqual(connection.ask("HEAD", "/length")[2], b"")
+        self.assertEqual(connection.ask("HEAD", "/closing")[2], b"")
+        status, _, body, _ = connection.ask(path="/none")
+        self.assertEqual((status.split()[0], body), ("204", b""))
+        self.assertEqual(connection.ask(path="/length")[2], b"hello")
+        self.finish(loader)
+
+    def test_a_stream_is_sent_while_it_is_made(self):
+        loader = self.app()
+        connection = loader.connect()
+        connection.send(path="/stream")
+        self.assertEqual(connection.frame()[0], HEAD)
+        self.assertEqual(connection.frame(), (BODY, 0, b"one"))
+        Path(loader.dir.name, "go").touch()
+        self.assertEqual(connection.response()[2], b"two")
+        self.finish(loader)
+
+    def test_an_app_that_fails_is_told_and_serves_on(self):
+        loader = self.app()
+        connection = loader.connect()
+        self.assertIn("out of cheese", connection.ask(path="/fail")[3])
+        status, _, body, error = connection.ask(path="/fail-late")
+        self.assertEqual((status.split()[0], body), ("200", b"begun"))
+        self.assertIn("out of cheese", error)
+        self.assertEqual(connection.ask("POST", "/echo", body=b"on")[2], b"on")
+        self.finish(loader, log="out of cheese")
+
+    def test_injected_headers_are_refused(self):
+        loader = self.app()
+        connection = loader.connect()
+        self.assertIn("line break", connection.ask(path="/inject")[3])
+        self.assertEqual(connection.ask("POST", "/echo", body=b"on")[2], b"on")
+        self.finish(loader, log="line break")
+
+    def test_repeated_headers_are_repeated(self):
+        loader = self.app()
+        headers = loader.connect().ask(path="/cookies")[1]
+        self.assertEqual([v for k, v in headers if k.lower() == "set-cookie"], ["a=1", "b=2"])
+        self.finish(loader)
+
+    def test_a_hijacked_connection_belongs_to_the_app(self):
+        loader = self.app()
+        connection = loader.connect()
+        connection.send(path="/hijack")
+        self.assertEqual(connection.frame(), (HIJACKED, 0, b""))
+        self.assertEqual(connection.rest(), b"HTTP/1.1 200 OK\r\n\r\nraw")
+        self.assertEqual(loader.connect().ask("POST", "/echo", body=b"on")[2], b"on")
+        self.finish(loader)
+
+    def test_bodies_are_closed(self):
+        loader = self.app()
+        connection = loader.connect()
+        connection.ask(path="/closing")
+        connection.ask("HEAD", "/closing")
+        self.assertEqual(connection.ask(path="/close-count")[2], b"2")
+        self.finish(loader)
+
+    def test_a_lost_connection_is_followed_by_another(self):
+        loader = self.app()
+        connection = loader.connect()
+        connection.send(path="/stream")
+        self.assertEqual(connection.frame()[0], HEAD)
+        connection.socket.close()
+        Path(loader.dir.name, "go").touch()
+        half = loader.connect()
+        self.assertEqual(half.ask("POST", "/echo", body=b"on")[2], b"on")
+        half.socket.sendall(b"\x10")
+        half.socket.close()
+        self.assertEqual(loader.connect().ask("POST", "/echo", body=b"on")[2], b"on")
+        self.finish(loader)
+
+    def test_a_request_under_way_is_finished_at_the_end(self):
+        loader = self.app()
+        connection = loader.connect()
+        connection.send(path="/stream")
+        self.assertEqual(connection.frame()[0], HEAD)
+        self.assertEqual(connection.frame()[2], b"one")
+        loader.end()
+        Path(loader.dir.name, "go").touch()
+        self.assertEqual(connection.response()[2], b"two")
+        connection.socket.close()
+        self.finish(loader)
+
+    def test_the_daemon_is_not_seen_by_the_app(self):
+        loader = self.app()
+        body = loader.connect().ask(path="/vars")[2].decode()
+        self.assertNotIn("FLYING", body)
+        self.assertIn(self.title, body)
+        self.finish(loader)
+
+    def test_a_missing_startup_file_is_told(self):
+        loader = self.start(None)
+        self.assertRegex(loader.report, r"^error the app is missing: ")
+        self.assertEqual(loader.wait(), 1)
+
+    def test_a_missing_library_is_told_from_a_missing_app(self):
+        loader = self.start(self.missing_library)
+        self.assertRegex(loader.report, r"^error something the app needs is missing: .*no_such_library")
+        self.assertEqual(loader.wait(), 1)
+
+    def test_a_syntax_error_is_told(self):
+        loader = self.start("def (")
+        self.assertRegex(loader.report, r"^error the app has a syntax error: ")
+        self.assertEqual(loader.wait(), 1)
+
+    def test_a_failure_while_loading_is_told_with_its_backtrace(self):
+        loader = self.start(self.failing)
+        self.assertRegex(loader.report, r"^error the app failed while it was loaded: .*out of cheese")
+        self.assertIn(self.startup_file, loader.report.split("\n", 1)[1])
+        self.assertEqual(loader.wait(), 1)
+
+
+class Rack2(Cases, unittest.TestCase):
+    """Ruby with Debian 12's Rack."""
+
+    command, startup_file, source, title = RUBY, "config.ru", apps.RUBY, "Passenger RubyApp: conformance (test)"
+    missing_library, failing = "require 'no_such_library'", "raise 'out of cheese'"
+    rack = "2."
+
+    def test_this_is_the_rack_that_is_meant(self):
+        loader = self.start("run ->(_) { [200, {}, [Rack.release]] }")
+        self.assertRegex(loader.connect().ask()[2].decode(), "^" + self.rack)
+        self.finish(loader)
+
+    def test_a_partial_hijack_goes_on_raw(self):
+        source = "run ->(_) { [200, {'rack.hijack' => ->(io) { io.write('raw'); io.close }, 'x-a' => '1'}, []] }"
+        loader = self.start(source)
+        connection = loader.connect()
+        connection.send()
+        kind, flags, payload = connection.frame()
+        self.assertEqual((kind, flags), (HEAD, 2))
+        self.assertEqual(parse_head(payload), ("200", [("x-a", "1")]))
+        self.assertEqual(connection.rest(), b"raw")
+        self.finish(loader)
+
+    def test_early_hints_come_first(self):
+        source = "run ->(env) { env['rack.early_hints'].call('link' => '</a.css>'); [200, {}, ['x']] }"
+        loader = self.start(source)
+        connection = loader.connect()
+        connection.send()
+        self.assertEqual(parse_head(connection.frame()[2]), ("103", [("link", "</a.css>")]))
+        self.assertEqual(connection.response()[2], b"x")
+        self.finish(loader)
+
+
+class Rack3(Rack2):
+    """Ruby with Rack 3."""
+
+    rack = "3."
+
+    def test_a_streaming_body_writes_by_itself(self):
+        source = "run ->(_) { [200, {}, ->(stream) { stream.write('a'); stream << 'b'; stream.close }] }"
+        loader = self.start(source)
+        self.assertEqual(loader.connect().ask()[2], b"ab")
+        self.finish(loader)
+
+    def test_header_values_may_be_arrays(self):
+        loader = self.start("run ->(_) { [200, {'set-cookie' => ['a=1', 'b=2']}, []] }")
+        self.assertEqual(loader.connect().ask()[1], [("set-cookie", "a=1"), ("set-cookie", "b=2")])
+        self.finish(loader)
+
+
+class Wsgi(Cases, unittest.TestCase):
+    """Python."""
+
+    command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.PYTHON
+    title = "Passenger PythonApp: conformance (test)"
+    missing_library, failing = "import no_such_library", "raise RuntimeError('out of cheese')"
+
+    def test_a_startup_file_without_application_is_told(self):
+        loader = self.start("app = 1")
+        self.assertRegex(loader.report, r"^error the startup file .* does not define `application`")
+        self.assertEqual(loader.wait(), 1)
+
+    def test_one_piece_gets_its_length(self):
+        loader = self.app()
+        connection = loader.connect()
+        connection.send(path="/ignore")
+        headers = parse_head(connection.frame()[2])[1]
+        self.assertIn(("Content-Length", "7"), headers)
+        self.assertEqual(connection.frame(), (BODY, END, b"ignored"))
+        self.finish(loader)
+
+
+def fetch_rack3():
+    """The library path of Rack 3; None where it cannot be had."""
+    target = LOADERS.parent.parent / "target/rack3"
+    fetched = subprocess.run(
+        [str(LOADERS / "conformance/fetch-rack3.sh"), str(target)], stdout=subprocess.PIPE, text=True, check=False
+    )
+    return fetched.stdout.strip() if fetched.returncode == 0 else None
+
+
+def main():
+    """Runs everything; the last line is the total."""
+    suites = [Rack2, Wsgi]
+    rack3 = fetch_rack3()
+    if rack3 is not None:
+        Rack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}
+        suites.insert(1, Rack3)
+    loader = unittest.defaultTestLoader
+    suite = unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in suites)
+    result = unittest.TextTestRunner(verbosity=1).run(suite)
+    failed = len(result.failures) + len(result.errors)
+    skipped = len(result.skipped) + (0 if rack3 else loader.loadTestsFromTestCase(Rack3).countTestCases())
+    print(f"{result.testsRun - failed - len(result.skipped)} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
