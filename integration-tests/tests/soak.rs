@@ -3,10 +3,11 @@
 //! Five seconds are always run. `make soak` sets `SOAK_SECONDS` (60 by default there) and runs the ignored tests.
 
 use std::process::Command;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use stage::{
-    Heavy, Language, Memory, Scene, for_each_language, open_descriptors, require_debian_package, run,
+    Heavy, Language, Memory, Scene, eventually, for_each_language, open_descriptors, require_debian_package, run,
 };
 
 /// What may come and go between two looks.
@@ -42,65 +43,81 @@ mod long {
     }
 }
 
-/// Warms up, looks, goes on, and looks again.
+/// What a process held at a moment of the run.
+struct Sample {
+    at: Duration,
+    descriptors: usize,
+    kib: u64,
+}
+
+/// One run of load; what each process holds in its last second must be what it held in the last second of warming up.
 fn soak(language: Language, warm_up: u64, seconds: u64) {
     require_debian_package("wrk", "/usr/bin/wrk");
     let _turn = Heavy::turn();
-    let lines = "keepalive_requests 1000000; passenger_max_request_queue_size 1000;";
+    let lines = "keepalive_requests 100000000; passenger_max_request_queue_size 1000; passenger_min_instances 2;";
     let scene = Scene::with(language, lines, |daemon| daemon.flag("--max-pool-size=2"));
     scene.app_pid();
-    wrk(&scene, warm_up);
+    eventually("both processes run", || scene.daemon.app_pids().len() == 2);
     let router = scene.daemon.router();
     let apps = scene.daemon.app_pids();
-    let watched: Vec<u32> = [router]
-        .into_iter()
-        .chain(apps.iter().copied())
-        .chain(scene.nginx.workers())
-        .collect();
-    let before: Vec<(usize, u64)> = watched.iter().map(|pid| settled(*pid)).collect();
+    let watched: Vec<u32> =
+        [router].into_iter().chain(apps.iter().copied()).chain(scene.nginx.workers()).collect();
 
-    wrk(&scene, seconds);
+    let (report, samples) = load(&scene, &watched, warm_up + seconds);
+    check_report(&report, warm_up + seconds);
     assert_eq!(scene.daemon.router(), router);
     assert_eq!(scene.daemon.app_pids(), apps);
-    for (pid, (descriptors, kib)) in watched.into_iter().zip(before) {
-        let (now_descriptors, now_kib) = settled(pid);
+    for (pid, samples) in watched.iter().zip(samples) {
+        let end = samples.last().map_or(Duration::ZERO, |sample| sample.at);
+        let early = peak(&samples, Duration::from_secs(warm_up));
+        let late = peak(&samples, end);
         let what = format!("process {pid} of router {router}, apps {apps:?}");
-        assert!(
-            now_descriptors <= descriptors + MORE_DESCRIPTORS,
-            "{what}: {descriptors} to {now_descriptors} descriptors"
-        );
-        assert!(now_kib <= kib + MORE_KIB, "{what}: {kib} to {now_kib} KiB");
+        assert!(late.0 <= early.0 + MORE_DESCRIPTORS, "{what}: {} to {} descriptors", early.0, late.0);
+        assert!(late.1 <= early.1 + MORE_KIB, "{what}: {} to {} KiB", early.1, late.1);
     }
 }
 
-/// One run of wrk, none of whose requests may fail.
-fn wrk(scene: &Scene, seconds: u64) {
+/// Runs wrk, and looks at every process until it ends.
+fn load(scene: &Scene, watched: &[u32], seconds: u64) -> (String, Vec<Vec<Sample>>) {
     let url = format!("http://127.0.0.1:{}/", scene.nginx.port());
-    let report =
-        run(Command::new("wrk").args(["-t2", "-c64", "--timeout", "20s", &format!("-d{seconds}s"), &url]));
+    let mut wrk = Command::new("wrk");
+    wrk.args(["-t2", "-c64", "--timeout", "20s", &format!("-d{seconds}s"), &url]);
+    let (tell, ended) = mpsc::channel();
+    std::thread::spawn(move || tell.send(run(&mut wrk)));
+    let began = Instant::now();
+    let mut samples: Vec<Vec<Sample>> = watched.iter().map(|_| Vec::new()).collect();
+    loop {
+        match ended.recv_timeout(Duration::from_millis(50)) {
+            Ok(report) => return (report, samples),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+            Err(mpsc::RecvTimeoutError::Disconnected) => panic!("wrk failed"),
+        }
+        // The last half second of wrk closes connections.
+        if began.elapsed() + Duration::from_millis(500) > Duration::from_secs(seconds) {
+            continue;
+        }
+        for (pid, samples) in watched.iter().zip(&mut samples) {
+            let (descriptors, kib) = (open_descriptors(*pid), Memory::resident_kib(*pid));
+            samples.push(Sample { at: began.elapsed(), descriptors, kib });
+        }
+    }
+}
+
+/// Most descriptors and memory seen in the second before `until`.
+fn peak(samples: &[Sample], until: Duration) -> (usize, u64) {
+    let from = until.saturating_sub(Duration::from_secs(1));
+    let within = samples.iter().filter(|sample| sample.at >= from && sample.at <= until);
+    within.fold((0, 0), |(descriptors, kib), sample| {
+        (descriptors.max(sample.descriptors), kib.max(sample.kib))
+    })
+}
+
+/// No request may have failed.
+fn check_report(report: &str, seconds: u64) {
     println!("{report}");
     assert!(report.contains("requests in"), "{report}");
-    assert!(
-        !report.contains("Socket errors") && !report.contains("Non-2xx"),
-        "{report}"
-    );
-    let done: u64 = report
-        .lines()
-        .find_map(|line| line.trim().split(" requests in").next()?.parse().ok())
-        .unwrap();
+    assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
+    let done: u64 =
+        report.lines().find_map(|line| line.trim().split(" requests in").next()?.parse().ok()).unwrap();
     assert!(done > 100 * seconds, "only {done} requests in {seconds} s");
-}
-
-/// Descriptors and memory, once the connections of a run are closed: the least seen in a second.
-fn settled(pid: u32) -> (usize, u64) {
-    let until = Instant::now() + Duration::from_secs(1);
-    let mut least = (open_descriptors(pid), Memory::resident_kib(pid));
-    while Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(50));
-        least = (
-            least.0.min(open_descriptors(pid)),
-            least.1.min(Memory::resident_kib(pid)),
-        );
-    }
-    least
 }
