@@ -11,14 +11,7 @@ use std::process::Command;
 /// Structures and constants come with the functions that use them.
 const FUNCTIONS: &[&str] = &["access", "ngx_.*"];
 const TYPES: &[&str] = &["ngx_.*"];
-const CONSTANTS: &[&str] = &[
-    "NGX_.*",
-    "ngx_.*",
-    "NGINX_VER.*",
-    "nginx_version",
-    "W_OK",
-    "PASSENGER_.*",
-];
+const CONSTANTS: &[&str] = &["NGX_.*", "ngx_.*", "NGINX_VER.*", "nginx_version", "W_OK", "PASSENGER_.*"];
 
 /// What bindgen cannot see, as these are macros that are no literal.
 const WRAPPER: &str = r#"
@@ -34,10 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let build = directory("NGINX_BUILD_DIR", "ngx_auto_config.h")?;
     println!("cargo::rerun-if-env-changed=BINDGEN_EXTRA_CLANG_ARGS");
     println!("cargo::rerun-if-changed=build.rs");
-    println!(
-        "cargo::rerun-if-changed={}",
-        build.join("ngx_auto_config.h").display()
-    );
+    println!("cargo::rerun-if-changed={}", build.join("ngx_auto_config.h").display());
 
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let wrapper = out.join("wrapper.h");
@@ -62,11 +52,7 @@ fn directory(variable: &str, file: &str) -> Result<PathBuf, Box<dyn Error>> {
     if path.join(file).is_file() {
         Ok(path)
     } else {
-        Err(format!(
-            "{variable} is {}, but {file} is not there: {advice}",
-            path.display()
-        )
-        .into())
+        Err(format!("{variable} is {}, but {file} is not there: {advice}", path.display()).into())
     }
 }
 
@@ -82,10 +68,8 @@ fn include_dirs(source: &Path, build: &Path) -> Vec<String> {
         "http/v2",
         "http/v3",
     ];
-    let mut dirs: Vec<String> = below
-        .iter()
-        .map(|dir| format!("-I{}", source.join("src").join(dir).display()))
-        .collect();
+    let mut dirs: Vec<String> =
+        below.iter().map(|dir| format!("-I{}", source.join("src").join(dir).display())).collect();
     dirs.push(format!("-I{}", build.display()));
     dirs.extend(compiler_headers());
     dirs
@@ -93,14 +77,9 @@ fn include_dirs(source: &Path, build: &Path) -> Vec<String> {
 
 /// gcc's own headers, for machines that have libclang without clang's.
 fn compiler_headers() -> Option<String> {
-    let output = Command::new("gcc")
-        .arg("-print-file-name=include")
-        .output()
-        .ok()?;
+    let output = Command::new("gcc").arg("-print-file-name=include").output().ok()?;
     let dir = String::from_utf8(output.stdout).ok()?;
-    Path::new(dir.trim())
-        .is_absolute()
-        .then(|| format!("-idirafter{}", dir.trim()))
+    Path::new(dir.trim()).is_absolute().then(|| format!("-idirafter{}", dir.trim()))
 }
 
 fn generate(wrapper: &Path, clang_args: &[String]) -> Result<String, Box<dyn Error>> {

@@ -34,9 +34,7 @@ pub enum Part {
 }
 
 /// Names of the levels; the place is the number.
-const NAMES: [&str; 8] = [
-    "crit", "error", "warn", "notice", "info", "debug", "debug2", "debug3",
-];
+const NAMES: [&str; 8] = ["crit", "error", "warn", "notice", "info", "debug", "debug2", "debug3"];
 
 impl Default for LogLevel {
     fn default() -> Self {
@@ -67,9 +65,7 @@ impl FromStr for LogLevel {
 
     fn from_str(text: &str) -> Result<Self, UnknownLevel> {
         let by_name = NAMES.iter().position(|name| name.eq_ignore_ascii_case(text));
-        let number = by_name
-            .and_then(|at| u8::try_from(at).ok())
-            .or_else(|| text.parse().ok());
+        let number = by_name.and_then(|at| u8::try_from(at).ok()).or_else(|| text.parse().ok());
         number.filter(|number| *number <= 7).map(Self).ok_or(UnknownLevel)
     }
 }
@@ -91,10 +87,7 @@ pub fn init(level: LogLevel, part: Part) {
     let layer = tracing_subscriber::fmt()
         .with_max_level(level.filter())
         .with_writer(std::io::stderr)
-        .event_format(Frame {
-            part,
-            only_critical: level.0 == 0,
-        })
+        .event_format(Frame { part, only_critical: level.0 == 0 })
         .finish();
     // Fails when a log was set up before; that one stays.
     let _ = tracing::subscriber::set_global_default(layer);
@@ -123,11 +116,7 @@ where
             return Ok(());
         }
         let letter = letter(*event.metadata().level(), said.critical);
-        let head = Head {
-            letter,
-            part: self.part,
-            module: event.metadata().target(),
-        };
+        let head = Head { letter, part: self.part, module: event.metadata().target() };
         write_line(&mut writer, &head, clock::local_now(), &said.text)
     }
 }
@@ -150,15 +139,7 @@ struct Head<'a> {
 }
 
 fn write_line(out: &mut impl Write, head: &Head<'_>, at: LocalTime, text: &str) -> fmt::Result {
-    let LocalTime {
-        year,
-        month,
-        day,
-        hour,
-        minute,
-        second,
-        nanoseconds,
-    } = at;
+    let LocalTime { year, month, day, hour, minute, second, nanoseconds } = at;
     let part = match head.part {
         Part::Supervisor => "supervisor",
         Part::Router => "router",
@@ -177,14 +158,9 @@ fn write_line(out: &mut impl Write, head: &Head<'_>, at: LocalTime, text: &str) 
 
 /// `flying_passenger::supervisor::spawn::child` is `spawn::child`: the crate is known and the part stands before it.
 fn short_module(target: &str) -> &str {
-    let inner = target
-        .strip_prefix("flying_passenger")
-        .unwrap_or(target)
-        .trim_start_matches("::");
-    let inner = inner
-        .strip_prefix("supervisor::")
-        .or_else(|| inner.strip_prefix("router::"))
-        .unwrap_or(inner);
+    let inner = target.strip_prefix("flying_passenger").unwrap_or(target).trim_start_matches("::");
+    let inner =
+        inner.strip_prefix("supervisor::").or_else(|| inner.strip_prefix("router::")).unwrap_or(inner);
     if inner.is_empty() { "main" } else { inner }
 }
 
@@ -236,23 +212,13 @@ impl Visit for Said {
 mod tests {
     use super::*;
 
-    const AT: LocalTime = LocalTime {
-        year: 2026,
-        month: 11,
-        day: 3,
-        hour: 6,
-        minute: 7,
-        second: 1,
-        nanoseconds: 123_456_789,
-    };
+    const AT: LocalTime =
+        LocalTime { year: 2026, month: 11, day: 3, hour: 6, minute: 7, second: 1, nanoseconds: 123_456_789 };
 
     #[test]
     fn a_line_has_passengers_frame() {
-        let head = Head {
-            letter: 'N',
-            part: Part::Supervisor,
-            module: "flying_passenger::supervisor::spawn",
-        };
+        let head =
+            Head { letter: 'N', part: Part::Supervisor, module: "flying_passenger::supervisor::spawn" };
         let mut line = String::new();
         write_line(&mut line, &head, AT, "up and listening").unwrap();
         let pid = std::process::id();

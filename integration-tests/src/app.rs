@@ -56,14 +56,8 @@ impl App {
 
     /// Gives the app and all its files to a user.
     pub fn owned_by(self, user: &str) -> Self {
-        let status = Command::new("chown")
-            .args(["-R", "-h", user])
-            .arg(&self.dir)
-            .status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "cannot give the app to {user}"
-        );
+        let status = Command::new("chown").args(["-R", "-h", user]).arg(&self.dir).status();
+        assert!(status.is_ok_and(|status| status.success()), "cannot give the app to {user}");
         self
     }
 

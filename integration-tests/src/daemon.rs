@@ -31,11 +31,7 @@ pub struct Daemon {
 
 impl DaemonBuilder {
     pub(crate) fn new(stage: &Arc<Inner>) -> Self {
-        Self {
-            stage: Arc::clone(stage),
-            flags: Vec::new(),
-            user: None,
-        }
+        Self { stage: Arc::clone(stage), flags: Vec::new(), user: None }
     }
 
     /// Adds a flag.
@@ -54,11 +50,7 @@ impl DaemonBuilder {
     pub fn start(self) -> Daemon {
         let log = self.stage.dir.join("daemon.log");
         self.stage.add_log(&log);
-        let mut daemon = Daemon {
-            how: self,
-            log,
-            child: None,
-        };
+        let mut daemon = Daemon { how: self, log, child: None };
         daemon.start_again();
         daemon
     }
@@ -66,11 +58,7 @@ impl DaemonBuilder {
     /// Runs it to its end, for a daemon that must refuse to start.
     pub fn output(self) -> Output {
         let mut command = self.command();
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         self.stage.add_group(child.id());
         eventually_some("the daemon has refused to start", || child.try_wait().unwrap());
         child.wait_with_output().unwrap()
@@ -81,15 +69,8 @@ impl DaemonBuilder {
         // A copy, as the checkout may lie where the apps' users cannot read.
         let loaders = dir.join("loaders");
         if !loaders.exists() {
-            let copied = Command::new("cp")
-                .arg("-r")
-                .arg(places::loaders())
-                .arg(&loaders)
-                .status();
-            assert!(
-                copied.is_ok_and(|status| status.success()),
-                "cannot copy the loaders"
-            );
+            let copied = Command::new("cp").arg("-r").arg(places::loaders()).arg(&loaders).status();
+            assert!(copied.is_ok_and(|status| status.success()), "cannot copy the loaders");
         }
         let registry = dir.join("registry");
         std::fs::create_dir_all(&registry).unwrap();
@@ -177,9 +158,7 @@ impl Daemon {
     /// Waits until the log holds this text.
     #[track_caller]
     pub fn logs_eventually(&self, text: &str) {
-        eventually(&format!("the daemon's log says: {text}"), || {
-            self.log().contains(text)
-        });
+        eventually(&format!("the daemon's log says: {text}"), || self.log().contains(text));
     }
 
     /// Runs `passenger-status` against it.
@@ -193,10 +172,7 @@ impl Daemon {
     pub fn tool(&self, name: &str, args: &[&str]) -> Output {
         Command::new(places::binary(name))
             .args(args)
-            .env(
-                "PASSENGER_INSTANCE_REGISTRY_DIR",
-                self.how.stage.dir.join("registry"),
-            )
+            .env("PASSENGER_INSTANCE_REGISTRY_DIR", self.how.stage.dir.join("registry"))
             .output()
             .unwrap()
     }
@@ -204,20 +180,13 @@ impl Daemon {
     /// PIDs of the app processes that `passenger-status` shows.
     pub fn app_pids(&self) -> Vec<u32> {
         let status = self.status();
-        let lines = status
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("* PID:"));
-        lines
-            .filter_map(|rest| rest.split_whitespace().next()?.parse().ok())
-            .collect()
+        let lines = status.lines().filter_map(|line| line.trim().strip_prefix("* PID:"));
+        lines.filter_map(|rest| rest.split_whitespace().next()?.parse().ok()).collect()
     }
 
     fn find_router(&self) -> Option<u32> {
         let exe = places::binary("flying-passenger");
-        let mut same: Vec<u32> = children(self.pid())
-            .into_iter()
-            .filter(|pid| runs(*pid, &exe))
-            .collect();
+        let mut same: Vec<u32> = children(self.pid()).into_iter().filter(|pid| runs(*pid, &exe)).collect();
         // A child that is just becoming an app runs our program too, for a moment.
         same.sort_by_key(|pid| !title(*pid).contains("router"));
         same.first().copied()

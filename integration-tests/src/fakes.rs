@@ -71,9 +71,7 @@ impl FakeModule {
 fn read_frame(stream: &mut UnixStream) -> Option<(FrameHeader, Vec<u8>)> {
     let mut header = [0; HEADER_LEN];
     stream.read_exact(&mut header).ok()?;
-    let header = FrameHeader::decode(&header)
-        .expect("a frame header")
-        .expect("all of it");
+    let header = FrameHeader::decode(&header).expect("a frame header").expect("all of it");
     let mut payload = vec![0; header.len as usize];
     stream.read_exact(&mut payload).ok()?;
     Some((header, payload))

@@ -103,11 +103,7 @@ impl FrameClient {
 
     /// Reads one response.
     pub fn answer(&mut self) -> Answer {
-        let mut answer = Answer {
-            status: 0,
-            body: Vec::new(),
-            aborted: None,
-        };
+        let mut answer = Answer { status: 0, body: Vec::new(), aborted: None };
         loop {
             let (header, payload) = self.read_frame().expect("the daemon answers");
             match header.kind {
@@ -140,9 +136,7 @@ impl FrameClient {
     fn read_frame(&mut self) -> io::Result<(FrameHeader, Vec<u8>)> {
         let mut header = [0; HEADER_LEN];
         self.stream.read_exact(&mut header)?;
-        let header = FrameHeader::decode(&header)
-            .expect("a frame header")
-            .expect("all of it");
+        let header = FrameHeader::decode(&header).expect("a frame header").expect("all of it");
         let mut payload = vec![0; header.len as usize];
         self.stream.read_exact(&mut payload)?;
         Ok((header, payload))

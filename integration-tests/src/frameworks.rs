@@ -24,24 +24,15 @@ pub fn node_modules(app: &Path) {
         "express, ws and socket.io are not installed in {}: run integration-tests/frameworks/install.sh",
         from.display()
     );
-    run(Command::new("cp")
-        .arg("-r")
-        .arg(&from)
-        .arg(app.join("node_modules")));
+    run(Command::new("cp").arg("-r").arg(&from).arg(app.join("node_modules")));
 }
 
 /// Runs a command that has to succeed, and returns what it printed.
 #[track_caller]
 pub fn run(command: &mut Command) -> String {
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
+    let output = command.output().unwrap_or_else(|error| panic!("cannot run {command:?}: {error}"));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{command:?} failed ({}):\n{text}{errors}",
-        output.status
-    );
+    assert!(output.status.success(), "{command:?} failed ({}):\n{text}{errors}", output.status);
     text
 }

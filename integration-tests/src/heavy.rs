@@ -21,16 +21,9 @@ impl Heavy {
     /// Waits for the turn.
     pub fn turn() -> Self {
         let path = shared("heavy.lock");
-        let file = File::options()
-            .create(true)
-            .write(true)
-            .truncate(false)
-            .open(path)
-            .unwrap();
+        let file = File::options().create(true).write(true).truncate(false).open(path).unwrap();
         let lock = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error);
-        Self {
-            _lock: lock.expect("cannot take the lock of heavy tests"),
-        }
+        Self { _lock: lock.expect("cannot take the lock of heavy tests") }
     }
 }
 
@@ -54,10 +47,7 @@ pub fn upload_file(_turn: &Heavy) -> PathBuf {
 
 /// SHA-256 of [`upload_file`], in hexadecimal.
 pub fn sha256_of_upload(turn: &Heavy) -> String {
-    let output = Command::new("sha256sum")
-        .arg(upload_file(turn))
-        .output()
-        .expect("coreutils has sha256sum");
+    let output = Command::new("sha256sum").arg(upload_file(turn)).output().expect("coreutils has sha256sum");
     let text = String::from_utf8(output.stdout).unwrap();
     text.split_whitespace().next().unwrap().to_owned()
 }

@@ -40,10 +40,7 @@ impl Connection {
         stream.set_read_timeout(Some(READ_PATIENCE)).unwrap();
         stream.set_write_timeout(Some(READ_PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            pending: Vec::new(),
-        }
+        Self { stream, pending: Vec::new() }
     }
 
     /// Our own port, as the server sees it.
@@ -53,9 +50,7 @@ impl Connection {
 
     /// Writes exactly these bytes.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
-        self.stream
-            .write_all(bytes.as_ref())
-            .expect("the server closed the connection while we wrote");
+        self.stream.write_all(bytes.as_ref()).expect("the server closed the connection while we wrote");
         self
     }
 
@@ -103,10 +98,7 @@ impl Connection {
             }
             if self.fill()? == 0 {
                 let text = String::from_utf8_lossy(&self.pending).into_owned();
-                return Err(io::Error::new(
-                    ErrorKind::UnexpectedEof,
-                    format!("no head, only {text:?}"),
-                ));
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, format!("no head, only {text:?}")));
             }
         };
         Ok(Head::parse(self.pending.drain(..end).collect()))
@@ -182,9 +174,7 @@ impl Connection {
                 let all: Vec<u8> = self.pending.drain(..at + text.len()).collect();
                 return String::from_utf8_lossy(&all).into_owned();
             }
-            let got = self
-                .fill()
-                .unwrap_or_else(|error| panic!("{error} while waiting for {text:?}"));
+            let got = self.fill().unwrap_or_else(|error| panic!("{error} while waiting for {text:?}"));
             let so_far = String::from_utf8_lossy(&self.pending);
             assert!(got > 0, "the connection ended before {text:?} came: {so_far:?}");
         }
@@ -194,10 +184,7 @@ impl Connection {
     #[track_caller]
     pub fn read_exact(&mut self, len: usize) -> Vec<u8> {
         while self.pending.len() < len {
-            assert!(
-                self.fill().expect("no answer") > 0,
-                "the connection ended too early"
-            );
+            assert!(self.fill().expect("no answer") > 0, "the connection ended too early");
         }
         self.pending.drain(..len).collect()
     }
@@ -229,12 +216,7 @@ impl Request {
 
     /// Any method.
     pub fn new(method: &str, path: &str) -> Self {
-        Self {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            headers: Vec::new(),
-            body: Vec::new(),
-        }
+        Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: Vec::new() }
     }
 
     /// Adds a header.
@@ -259,15 +241,8 @@ impl Request {
 
     /// The bytes that go out.
     pub fn bytes(&self, connection: &str) -> Vec<u8> {
-        let mut head = format!(
-            "{} {} HTTP/1.1\r\nConnection: {connection}\r\n",
-            self.method, self.path
-        );
-        if !self
-            .headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("Host"))
-        {
+        let mut head = format!("{} {} HTTP/1.1\r\nConnection: {connection}\r\n", self.method, self.path);
+        if !self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Host")) {
             head.push_str("Host: localhost\r\n");
         }
         for (name, value) in &self.headers {

@@ -33,11 +33,7 @@ impl Load {
             thread::spawn(move || keep_asking(port, &path, &stop, &answered))
         };
         let clients = (0..clients).map(client).collect();
-        Self {
-            stop,
-            answered,
-            clients,
-        }
+        Self { stop, answered, clients }
     }
 
     /// Waits until this many more requests were answered.
@@ -53,15 +49,8 @@ impl Load {
     /// Stops the clients.
     pub fn finish(self) -> LoadReport {
         self.stop.store(true, Ordering::Relaxed);
-        let failures = self
-            .clients
-            .into_iter()
-            .flat_map(|client| client.join().unwrap())
-            .collect();
-        LoadReport {
-            answered: self.answered.load(Ordering::Relaxed),
-            failures,
-        }
+        let failures = self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        LoadReport { answered: self.answered.load(Ordering::Relaxed), failures }
     }
 }
 

@@ -23,9 +23,7 @@ pub(crate) fn alarming_lines(logs: &[PathBuf], expected: &[String]) -> Vec<Strin
     let mut found = Vec::new();
     for log in logs {
         let text = read(log);
-        let alarming = text
-            .lines()
-            .filter(|line| ALARMING.iter().any(|word| line.contains(word)));
+        let alarming = text.lines().filter(|line| ALARMING.iter().any(|word| line.contains(word)));
         let unexpected = alarming.filter(|line| !expected.iter().any(|text| line.contains(text.as_str())));
         found.extend(unexpected.map(|line| format!("{}: {line}", log.display())));
     }

@@ -32,12 +32,7 @@ impl Nginx {
         let port = stage.port();
         let prefix = stage.dir.join(format!("nginx{port}"));
         fs::create_dir_all(&prefix).unwrap();
-        let nginx = Self {
-            stage: Arc::clone(stage),
-            prefix,
-            port,
-            group: None,
-        };
+        let nginx = Self { stage: Arc::clone(stage), prefix, port, group: None };
         stage.add_log(&nginx.error_log_path());
         stage.add_log(&nginx.prefix.join("stderr.log"));
         nginx.configure(conf);
@@ -93,8 +88,7 @@ impl Nginx {
         let old = self.master();
         signal(old, Signal::SIGUSR2);
         eventually("the new nginx master has started", || {
-            self.read_pid()
-                .is_some_and(|pid| pid != old && !children(pid).is_empty())
+            self.read_pid().is_some_and(|pid| pid != old && !children(pid).is_empty())
         });
         signal(old, Signal::SIGQUIT);
         eventually("the old nginx master has gone", || !is_alive(old));
@@ -115,12 +109,7 @@ impl Nginx {
 
     /// `nginx -t` on this configuration.
     pub fn test_config(&self) -> Output {
-        self.command()
-            .arg("-t")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap()
+        self.command().arg("-t").stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
     }
 
     /// A request of its own connection.
@@ -161,11 +150,7 @@ impl Nginx {
     fn command(&self) -> Command {
         let mut command = Command::new(places::nginx_binary());
         let (name, value) = self.stage.mark();
-        let stderr = File::options()
-            .create(true)
-            .append(true)
-            .open(self.prefix.join("stderr.log"))
-            .unwrap();
+        let stderr = File::options().create(true).append(true).open(self.prefix.join("stderr.log")).unwrap();
         command
             .arg("-p")
             .arg(&self.prefix)
@@ -207,10 +192,7 @@ impl Nginx {
         conf.replace("%%GLOBALS%%", &globals)
             .replace("%%HTTP%%", &http)
             .replace("%%PORT%%", &self.port.to_string())
-            .replace(
-                "%%SOCKET%%",
-                &self.stage.dir.join("fly.sock").display().to_string(),
-            )
+            .replace("%%SOCKET%%", &self.stage.dir.join("fly.sock").display().to_string())
             .replace("%%STAGE%%", &self.stage.dir.display().to_string())
     }
 

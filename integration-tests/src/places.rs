@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The root of the checkout.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the crate lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
 }
 
 /// One of our programs: in `$FLYING_PASSENGER_BIN_DIR`, or where `make build` puts it.
@@ -29,14 +27,10 @@ pub fn nginx_binary() -> PathBuf {
     if let Some(path) = env::var_os("NGINX") {
         return PathBuf::from(path);
     }
-    let found = [
-        "/usr/sbin/nginx",
-        "/usr/local/sbin/nginx",
-        "/usr/local/nginx/sbin/nginx",
-    ]
-    .into_iter()
-    .map(PathBuf::from)
-    .find(|path| path.exists());
+    let found = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/local/nginx/sbin/nginx"]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists());
     found.expect("no nginx is installed: run `apt-get install nginx-light`, or set NGINX=/path/to/nginx")
 }
 

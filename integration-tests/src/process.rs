@@ -54,11 +54,7 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     let mut at = 0;
     while at < found.len() {
         let parent = found[at];
-        found.extend(
-            all.iter()
-                .filter(|seen| seen.parent == parent)
-                .map(|seen| seen.pid),
-        );
+        found.extend(all.iter().filter(|seen| seen.parent == parent).map(|seen| seen.pid));
         at += 1;
     }
     found.split_off(1)
@@ -80,11 +76,8 @@ pub(crate) fn below(groups: &[u32], mark: &str, dir: &Path) -> Vec<u32> {
     let me = std::process::id();
     let mine = |seen: &Seen| {
         groups.contains(&seen.group)
-            || fs::read(format!("/proc/{}/environ", seen.pid)).is_ok_and(|environ| {
-                environ
-                    .split(|byte| *byte == 0)
-                    .any(|pair| pair == mark.as_bytes())
-            })
+            || fs::read(format!("/proc/{}/environ", seen.pid))
+                .is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|pair| pair == mark.as_bytes()))
             || fs::read_link(format!("/proc/{}/cwd", seen.pid)).is_ok_and(|cwd| cwd.starts_with(dir))
     };
     everyone()
@@ -96,27 +89,20 @@ pub(crate) fn below(groups: &[u32], mark: &str, dir: &Path) -> Vec<u32> {
 
 /// Members of a process group.
 pub(crate) fn in_group(group: u32) -> Vec<u32> {
-    let members = everyone()
-        .into_iter()
-        .filter(|seen| seen.group == group && !seen.zombie);
+    let members = everyone().into_iter().filter(|seen| seen.group == group && !seen.zombie);
     members.map(|seen| seen.pid).collect()
 }
 
 /// Direct children.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
-    let mine = everyone()
-        .into_iter()
-        .filter(|seen| seen.parent == pid && !seen.zombie);
+    let mine = everyone().into_iter().filter(|seen| seen.parent == pid && !seen.zombie);
     mine.map(|seen| seen.pid).collect()
 }
 
 /// The command line, for messages.
 pub(crate) fn title(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes)
-        .replace('\0', " ")
-        .trim()
-        .to_owned()
+    String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
 }
 
 /// True when the process runs the program at `path`.
@@ -128,10 +114,7 @@ pub(crate) fn runs(pid: u32, path: &Path) -> bool {
 
 fn everyone() -> Vec<Seen> {
     let entries = fs::read_dir("/proc").expect("/proc is mounted").flatten();
-    entries
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .filter_map(look)
-        .collect()
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(look).collect()
 }
 
 fn look(pid: u32) -> Option<Seen> {

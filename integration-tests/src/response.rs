@@ -30,16 +30,10 @@ impl Head {
         let status = status_line.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.unwrap_or_else(|| panic!("not a status line: {status_line:?}"));
         let pairs = lines.take_while(|line| !line.is_empty()).map(|line| {
-            let (name, value) = line
-                .split_once(':')
-                .unwrap_or_else(|| panic!("not a header: {line:?}"));
+            let (name, value) = line.split_once(':').unwrap_or_else(|| panic!("not a header: {line:?}"));
             (name.to_owned(), value.trim().to_owned())
         });
-        Self {
-            status,
-            headers: pairs.collect(),
-            raw,
-        }
+        Self { status, headers: pairs.collect(), raw }
     }
 
     /// The value of a header that came at most once.
@@ -52,21 +46,16 @@ impl Head {
 
     /// Every value of a header, in order.
     pub fn all(&self, name: &str) -> Vec<&str> {
-        let same = self
-            .headers
-            .iter()
-            .filter(|(each, _)| each.eq_ignore_ascii_case(name));
+        let same = self.headers.iter().filter(|(each, _)| each.eq_ignore_ascii_case(name));
         same.map(|(_, value)| value.as_str()).collect()
     }
 
     pub(crate) fn is_chunked(&self) -> bool {
-        self.header("Transfer-Encoding")
-            .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
+        self.header("Transfer-Encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
     }
 
     pub(crate) fn content_length(&self) -> Option<u64> {
-        self.header("Content-Length")
-            .map(|value| value.parse().expect("a Content-Length is a number"))
+        self.header("Content-Length").map(|value| value.parse().expect("a Content-Length is a number"))
     }
 }
 
@@ -96,13 +85,7 @@ impl Response {
     /// Asserts the status, showing the whole response if it is another.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(
-            self.status(),
-            status,
-            "{}{}",
-            String::from_utf8_lossy(&self.head.raw),
-            self.text()
-        );
+        assert_eq!(self.status(), status, "{}{}", String::from_utf8_lossy(&self.head.raw), self.text());
         assert!(self.complete, "the response is cut short: {}", self.text());
         self
     }

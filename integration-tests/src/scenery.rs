@@ -62,22 +62,13 @@ impl Scene {
         let app = fill(stage.app("app"));
         let daemon = flags(stage.daemon()).start();
         let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", lines)).start();
-        Self {
-            nginx,
-            daemon,
-            app,
-            stage,
-        }
+        Self { nginx, daemon, app, stage }
     }
 
     /// The PID of the process that answers now.
     #[track_caller]
     pub fn app_pid(&self) -> u32 {
         let response = self.nginx.get("/pid").expect(200);
-        response
-            .text()
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("not a PID: {}", response.text()))
+        response.text().trim().parse().unwrap_or_else(|_| panic!("not a PID: {}", response.text()))
     }
 }

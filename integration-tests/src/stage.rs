@@ -55,9 +55,7 @@ impl Stage {
             logs: Mutex::default(),
             expected: Mutex::default(),
         };
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// The stage's directory.
@@ -163,21 +161,14 @@ impl Inner {
         loop {
             let left = self.processes();
             if left.is_empty() || Instant::now() > deadline {
-                return left
-                    .into_iter()
-                    .map(|pid| format!("{pid} {}", process::title(pid)))
-                    .collect();
+                return left.into_iter().map(|pid| format!("{pid} {}", process::title(pid))).collect();
             }
             thread::sleep(Duration::from_millis(20));
         }
     }
 
     fn report(&self) {
-        eprintln!(
-            "──── {} failed; everything is kept in {}",
-            self.test,
-            self.dir.display()
-        );
+        eprintln!("──── {} failed; everything is kept in {}", self.test, self.dir.display());
         logs::print_tails(&self.logs.lock().unwrap());
     }
 }

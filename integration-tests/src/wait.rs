@@ -21,11 +21,7 @@ pub fn eventually_some<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T
         if let Some(value) = probe() {
             return value;
         }
-        assert!(
-            began.elapsed() < PATIENCE,
-            "waited {} s in vain: {what}",
-            PATIENCE.as_secs()
-        );
+        assert!(began.elapsed() < PATIENCE, "waited {} s in vain: {what}", PATIENCE.as_secs());
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }
@@ -36,11 +32,7 @@ pub fn eventually_some<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T
 pub fn stays(what: &str, span: Duration, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while began.elapsed() < span {
-        assert!(
-            condition(),
-            "ceased to hold after {} ms: {what}",
-            began.elapsed().as_millis()
-        );
+        assert!(condition(), "ceased to hold after {} ms: {what}", began.elapsed().as_millis());
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -48,11 +48,7 @@ fn an_exception_in_the_middle_of_a_body_cuts_the_response() {
     let scene = Scene::app("", |app| app.ruby(ruby));
     let response = scene.nginx.get("/");
     assert_eq!(response.status(), 200);
-    assert!(
-        !response.complete,
-        "a visitor must be able to tell: {}",
-        response.text()
-    );
+    assert!(!response.complete, "a visitor must be able to tell: {}", response.text());
     scene.daemon.logs_eventually("broke off");
     assert_eq!(scene.nginx.get("/ok").expect(200).text(), "fine");
 }
@@ -76,16 +72,10 @@ fn an_http_app_that_answers_nonsense_is_a_502() {
           });
         }).listen(process.env.PORT, '127.0.0.1');
     "#;
-    let scene = Scene::app(r#"passenger_app_start_command "node raw.js";"#, |app| {
-        app.file("raw.js", node)
-    });
+    let scene = Scene::app(r#"passenger_app_start_command "node raw.js";"#, |app| app.file("raw.js", node));
     for path in ["/nonsense", "/nothing", "/both", "/twice"] {
         assert_eq!(scene.nginx.get(path).status(), 502, "{path}");
-        assert_eq!(
-            scene.nginx.get("/fine").expect(200).text(),
-            "fine",
-            "after {path}"
-        );
+        assert_eq!(scene.nginx.get("/fine").expect(200).text(), "fine", "after {path}");
     }
     let folded = scene.nginx.get("/folded").status();
     assert!(matches!(folded, 200 | 502), "{folded}");

@@ -85,16 +85,9 @@ fn the_configured_interpreters_are_used() {
         let scene = Scene::set(
             &format!("{directive} %%STAGE%%/app/wrapper.sh;"),
             |daemon| daemon,
-            |app| {
-                app.standard(language)
-                    .file("wrapper.sh", format!("{wrapper}{program} \"$@\"\n"))
-            },
+            |app| app.standard(language).file("wrapper.sh", format!("{wrapper}{program} \"$@\"\n")),
         );
-        assert_eq!(
-            scene.nginx.get("/environ?name=WRAPPED").expect(200).text(),
-            "yes",
-            "{directive}"
-        );
+        assert_eq!(scene.nginx.get("/environ?name=WRAPPED").expect(200).text(), "yes", "{directive}");
     }
 }
 
@@ -119,11 +112,7 @@ fn two_group_names_are_two_groups_of_processes() {
     scene.stage.open_gate("now");
     let other = scene.nginx.get("/wait?name=now").expect(200).text();
     assert_ne!(scene.app_pid().to_string(), other);
-    assert!(
-        scene.daemon.status().contains("\nother"),
-        "{}",
-        scene.daemon.status()
-    );
+    assert!(scene.daemon.status().contains("\nother"), "{}", scene.daemon.status());
 }
 
 #[test]

@@ -68,14 +68,8 @@ fn a_daemon_asked_to_stop_kills_nobody() {
     let stage = Stage::new();
     let app = stage.app("app").standard(stage::Language::Ruby);
     let mut daemon = stage.daemon().start();
-    FrameClient::connect(&stage.socket())
-        .get(app.dir(), stage::Language::Ruby, "/")
-        .text();
+    FrameClient::connect(&stage.socket()).get(app.dir(), stage::Language::Ruby, "/").text();
     let status = daemon.stop();
     assert!(status.success(), "{status}");
-    assert!(
-        !daemon.log().contains("killed"),
-        "everybody leaves by himself:\n{}",
-        daemon.log()
-    );
+    assert!(!daemon.log().contains("killed"), "everybody leaves by himself:\n{}", daemon.log());
 }

@@ -44,20 +44,11 @@ fn nginx_says_what_to_do_while_the_daemon_is_away() {
     let socket = scene.stage.socket().display().to_string();
     scene.stage.expect_log_line(&socket);
     let log = scene.nginx.error_log();
-    let advice = log
-        .lines()
-        .find(|line| line.contains(&socket) && line.contains("flying-passenger"));
-    assert!(
-        advice.is_some(),
-        "no line names the socket {socket} and the daemon to start:\n{log}"
-    );
+    let advice = log.lines().find(|line| line.contains(&socket) && line.contains("flying-passenger"));
+    assert!(advice.is_some(), "no line names the socket {socket} and the daemon to start:\n{log}");
 
     scene.daemon.start_again();
-    assert_eq!(
-        scene.nginx.get("/").expect(200).text(),
-        "hello from ruby\n",
-        "without touching nginx"
-    );
+    assert_eq!(scene.nginx.get("/").expect(200).text(), "hello from ruby\n", "without touching nginx");
 }
 
 #[test]
@@ -82,10 +73,7 @@ fn a_second_daemon_on_a_live_socket_is_refused() {
     assert!(!second.status.success(), "{second:?}");
     let said =
         String::from_utf8_lossy(&second.stderr).into_owned() + &String::from_utf8_lossy(&second.stdout);
-    assert!(
-        said.contains(&scene.stage.socket().display().to_string()),
-        "{said}"
-    );
+    assert!(said.contains(&scene.stage.socket().display().to_string()), "{said}");
     assert_eq!(scene.app_pid(), pid, "the first one is untouched");
 }
 
@@ -118,16 +106,10 @@ fn an_interrupted_daemon_finishes_what_it_began() {
     let mut scene = Scene::of(Language::Ruby);
     let mut client = scene.nginx.connect();
     client.send(Request::get("/wait?name=last").bytes("close"));
-    eventually("a request is under way", || {
-        scene.stage.scratch("last.arrived").exists()
-    });
+    eventually("a request is under way", || scene.stage.scratch("last.arrived").exists());
     let (gate, supervisor) = (scene.stage.scratch("last.go"), scene.daemon.pid());
     let opener = std::thread::spawn(move || {
-        stays(
-            "the daemon waits for the request",
-            Duration::from_millis(300),
-            || is_alive(supervisor),
-        );
+        stays("the daemon waits for the request", Duration::from_millis(300), || is_alive(supervisor));
         fs::write(gate, "go").unwrap();
     });
     let status = scene.daemon.stop();
@@ -141,47 +123,22 @@ fn help_and_version_are_told() {
     use std::process::Command;
     for name in ["flying-passenger", "passenger-status", "passenger-config"] {
         let help = Command::new(stage::binary(name)).arg("--help").output().unwrap();
-        assert!(
-            help.status.success() && !help.stdout.is_empty(),
-            "{name} --help: {help:?}"
-        );
+        assert!(help.status.success() && !help.stdout.is_empty(), "{name} --help: {help:?}");
     }
-    let help = Command::new(stage::binary("flying-passenger"))
-        .arg("--help")
-        .output()
-        .unwrap();
+    let help = Command::new(stage::binary("flying-passenger")).arg("--help").output().unwrap();
     let text = String::from_utf8(help.stdout).unwrap();
-    for flag in [
-        "--socket-file",
-        "--max-pool-size",
-        "--pool-idle-time",
-        "--log-level",
-        "--version",
-    ] {
+    for flag in ["--socket-file", "--max-pool-size", "--pool-idle-time", "--log-level", "--version"] {
         assert!(text.contains(flag), "{flag} is missing in {text}");
     }
-    let version = Command::new(stage::binary("flying-passenger"))
-        .arg("--version")
-        .output()
-        .unwrap();
-    assert!(
-        String::from_utf8_lossy(&version.stdout).contains(env!("CARGO_PKG_VERSION")),
-        "{version:?}"
-    );
+    let version = Command::new(stage::binary("flying-passenger")).arg("--version").output().unwrap();
+    assert!(String::from_utf8_lossy(&version.stdout).contains(env!("CARGO_PKG_VERSION")), "{version:?}");
 }
 
 #[test]
 fn rejects_mistakes_in_its_flags() {
     use std::process::Command;
-    for flags in [
-        &["--max-pool-size=0"][..],
-        &["--socket-file=/x", "--no-such-flag"],
-        &[],
-    ] {
-        let output = Command::new(stage::binary("flying-passenger"))
-            .args(flags)
-            .output()
-            .unwrap();
+    for flags in [&["--max-pool-size=0"][..], &["--socket-file=/x", "--no-such-flag"], &[]] {
+        let output = Command::new(stage::binary("flying-passenger")).args(flags).output().unwrap();
         assert!(!output.status.success(), "{flags:?} was accepted");
         assert!(!output.stderr.is_empty(), "{flags:?} was refused without a word");
     }

@@ -55,11 +55,7 @@ fn a_directory_without_an_app_is_plain_nginx() {
 fn refuses_a_passengerfile_that_is_no_json() {
     let scene = Scene::app("", |app| app.file("Passengerfile.json", "{ nonsense").ruby(RUBY));
     assert_eq!(scene.nginx.get("/").status(), 500);
-    assert!(
-        scene.nginx.error_log().contains("Passengerfile.json"),
-        "{}",
-        scene.nginx.error_log()
-    );
+    assert!(scene.nginx.error_log().contains("Passengerfile.json"), "{}", scene.nginx.error_log());
     scene.stage.expect_log_line("Passengerfile.json");
 }
 

@@ -20,30 +20,14 @@ fn sinatra() {
         run Shop
     "##;
     let scene = Scene::app("passenger_app_env production;", |app| app.ruby(ruby));
-    assert!(
-        scene
-            .nginx
-            .get("/")
-            .expect(200)
-            .text()
-            .starts_with("hello from sinatra")
-    );
+    assert!(scene.nginx.get("/").expect(200).text().starts_with("hello from sinatra"));
     assert_eq!(scene.nginx.get("/stream").expect(200).text(), "ab");
     let form = stage::Request::post("/form", "name=Ann&age=41")
         .header("Content-Type", "application/x-www-form-urlencoded");
     assert_eq!(scene.nginx.send(form).expect(200).text(), "Ann is 41");
     let first = scene.nginx.get("/count").expect(200);
-    let cookie = first
-        .header("Set-Cookie")
-        .unwrap()
-        .split(';')
-        .next()
-        .unwrap()
-        .to_owned();
-    let second = scene
-        .nginx
-        .send(stage::Request::get("/count").header("Cookie", &cookie))
-        .expect(200);
+    let cookie = first.header("Set-Cookie").unwrap().split(';').next().unwrap().to_owned();
+    let second = scene.nginx.send(stage::Request::get("/count").header("Cookie", &cookie)).expect(200);
     assert_eq!((first.text().as_str(), second.text().as_str()), ("1", "2"));
 }
 
@@ -53,21 +37,11 @@ fn rails() {
     require_debian_package("ruby-activemodel", "/usr/share/doc/ruby-activemodel");
     let generated = |app: App| {
         run(Command::new("rails")
-            .args([
-                "new",
-                ".",
-                "--force",
-                "--minimal",
-                "--skip-bundle",
-                "--skip-active-record",
-            ])
+            .args(["new", ".", "--force", "--minimal", "--skip-bundle", "--skip-active-record"])
             .args(["--skip-git", "--skip-test", "--skip-sprockets"])
             .current_dir(app.dir()));
         // What Debian has of Rails without its `rails` package; locked, as an app's user cannot write the lock file.
-        app.write(
-            "Gemfile",
-            "source 'https://rubygems.org'\ngem 'railties'\ngem 'activemodel'\n",
-        );
+        app.write("Gemfile", "source 'https://rubygems.org'\ngem 'railties'\ngem 'activemodel'\n");
         let lock = "require 'bundler'; require 'bundler/cli'; Bundler::CLI.start(%w[lock --local])";
         run(Command::new("ruby").args(["-e", lock]).current_dir(app.dir()));
         app.write(
@@ -90,17 +64,9 @@ fn rails() {
         "passenger_env_var SECRET_KEY_BASE 0123456789abcdef; passenger_env_var RAILS_LOG_TO_STDOUT 1;";
     let scene = Scene::app(lines, generated);
     let response = scene.nginx.get("/").expect(200);
-    assert!(
-        response.text().starts_with("hello from rails "),
-        "{}",
-        response.text()
-    );
+    assert!(response.text().starts_with("hello from rails "), "{}", response.text());
     assert!(response.text().ends_with(" / production"), "{}", response.text());
-    assert_eq!(
-        scene.nginx.get("/robots.txt").expect(200).header("X-Request-Id"),
-        None,
-        "a file of nginx"
-    );
+    assert_eq!(scene.nginx.get("/robots.txt").expect(200).header("X-Request-Id"), None, "a file of nginx");
     let form = stage::Request::post("/form", r#"{"name":"Ann"}"#).header("Content-Type", "application/json");
     assert_eq!(scene.nginx.send(form).expect(200).json()["name"], "Ann");
     assert_eq!(scene.nginx.get("/none").status(), 404);
@@ -132,15 +98,8 @@ def stream():
         "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n12345\r\n--b--\r\n";
     let upload =
         stage::Request::post("/upload", body).header("Content-Type", "multipart/form-data; boundary=b");
-    let json = scene
-        .nginx
-        .send(upload.header("Host", "shop.test:81"))
-        .expect(200)
-        .json();
-    assert_eq!(
-        (json["name"].as_str(), json["size"].as_u64()),
-        (Some("a.txt"), Some(5))
-    );
+    let json = scene.nginx.send(upload.header("Host", "shop.test:81")).expect(200).json();
+    assert_eq!((json["name"].as_str(), json["size"].as_u64()), (Some("a.txt"), Some(5)));
     assert_eq!(json["url"], "http://shop.test:81/upload");
 }
 
@@ -161,16 +120,10 @@ fn django_with_its_admin_page_and_static_files() {
     let lines = "passenger_python /usr/bin/python3; types { text/css css; }";
     let scene = Scene::app(lines, generated);
     let moved = scene.nginx.get("/admin/");
-    assert_eq!(
-        (moved.status(), moved.header("Location")),
-        (302, Some("/admin/login/?next=/admin/"))
-    );
+    assert_eq!((moved.status(), moved.header("Location")), (302, Some("/admin/login/?next=/admin/")));
     let page = scene.nginx.get("/admin/login/?next=/admin/").expect(200);
     assert!(page.text().contains("Django administration"), "{}", page.text());
-    assert!(
-        page.header("Set-Cookie")
-            .is_some_and(|cookie| cookie.starts_with("csrftoken="))
-    );
+    assert!(page.header("Set-Cookie").is_some_and(|cookie| cookie.starts_with("csrftoken=")));
     let sheet = scene.nginx.get("/static/admin/css/base.css").expect(200);
     assert_eq!(sheet.header("Content-Type"), Some("text/css"), "a file of nginx");
     assert_eq!(scene.nginx.get("/none").status(), 404);
@@ -245,10 +198,7 @@ fn socket_io_echo() {
 fn pythons_own_file_server() {
     let lines = r#"passenger_app_start_command "python3 -m http.server $PORT --bind 127.0.0.1";"#;
     let scene = Scene::app(lines, |app| app.file("data.txt", "a file by python"));
-    assert_eq!(
-        scene.nginx.get("/data.txt").expect(200).text(),
-        "a file by python"
-    );
+    assert_eq!(scene.nginx.get("/data.txt").expect(200).text(), "a file by python");
     assert_eq!(scene.nginx.get("/none.txt").status(), 404);
 }
 
@@ -258,14 +208,7 @@ fn puma_as_a_generic_app() {
     let lines = r#"passenger_app_start_command "puma -b tcp://127.0.0.1:$PORT";"#;
     let scene = Scene::app(lines, |app| app.standard(stage::Language::Ruby));
     assert_eq!(scene.nginx.get("/").expect(200).text(), "hello from ruby\n");
-    assert_eq!(
-        scene
-            .nginx
-            .send(stage::Request::post("/echo", "by puma"))
-            .expect(200)
-            .text(),
-        "by puma"
-    );
+    assert_eq!(scene.nginx.send(stage::Request::post("/echo", "by puma")).expect(200).text(), "by puma");
 }
 
 fn with_modules(app: App) -> App {
@@ -277,7 +220,5 @@ fn with_modules(app: App) -> App {
 fn talks(app: &str, client: &str) -> String {
     let scene = Scene::app("", |dir| with_modules(dir.node(app)).file("client.js", client));
     let port = scene.nginx.port().to_string();
-    run(Command::new("timeout")
-        .args(["30", "node", "client.js", &port])
-        .current_dir(scene.app.dir()))
+    run(Command::new("timeout").args(["30", "node", "client.js", &port]).current_dir(scene.app.dir()))
 }

@@ -74,11 +74,7 @@ fn the_client_sees_a_stream_part_by_part() {
 #[test]
 fn a_process_left_behind_fails_the_test() {
     let message = failure_of(|stage| {
-        let mut child = Command::new("sleep")
-            .arg("60")
-            .current_dir(stage.dir())
-            .spawn()
-            .unwrap();
+        let mut child = Command::new("sleep").arg("60").current_dir(stage.dir()).spawn().unwrap();
         std::thread::spawn(move || child.wait());
     });
     assert!(message.contains("left behind"), "{message}");
@@ -89,11 +85,7 @@ fn an_alarming_log_line_fails_the_test() {
     let line = |stage: &Stage| {
         let nginx = stage.nginx(STOCK);
         drop(nginx);
-        let dir = fs::read_dir(stage.dir())
-            .unwrap()
-            .flatten()
-            .find(|e| e.file_name() != "scratch")
-            .unwrap();
+        let dir = fs::read_dir(stage.dir()).unwrap().flatten().find(|e| e.file_name() != "scratch").unwrap();
         fs::write(dir.path().join("error.log"), "1 [alert] something is wrong\n").unwrap();
     };
     let message = failure_of(line);

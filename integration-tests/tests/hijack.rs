@@ -80,9 +80,7 @@ fn ruby_hijacks_a_tunnel_and_serves_on() {
     client.send(" again");
     client.read_until(" AGAIN");
     drop(client);
-    eventually("the app hears the end", || {
-        scene.stage.scratch("tunnel.closed").exists()
-    });
+    eventually("the app hears the end", || scene.stage.scratch("tunnel.closed").exists());
     scene.nginx.send(Request::get("/pid")).expect(200);
 }
 

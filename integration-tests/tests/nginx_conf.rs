@@ -14,31 +14,22 @@ fn every_example_is_accepted_by_nginx() {
     examples.sort();
     assert!(examples.len() >= 4, "{examples:?}");
     for example in examples {
-        accepted(
-            &example.display().to_string(),
-            &fs::read_to_string(&example).unwrap(),
-        );
+        accepted(&example.display().to_string(), &fs::read_to_string(&example).unwrap());
     }
 }
 
 #[test]
 fn the_first_configuration_of_the_readme_is_accepted_by_nginx() {
     let readme = fs::read_to_string(workspace().join("README.md")).expect("the project has a README.md");
-    let block = readme
-        .split("```nginx\n")
-        .nth(1)
-        .and_then(|rest| rest.split("```").next());
+    let block = readme.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next());
     accepted("README.md", block.expect("the README shows a configuration"));
 }
 
 /// Loads a configuration with what belongs to a machine replaced: module, ports, user, certificates and log files.
 fn accepted(name: &str, conf: &str) {
     let stage = Stage::new();
-    let conf = if conf.contains("http {") || conf.contains("http{") {
-        conf.to_owned()
-    } else {
-        wrapped(conf)
-    };
+    let conf =
+        if conf.contains("http {") || conf.contains("http{") { conf.to_owned() } else { wrapped(conf) };
     let mut local: Vec<String> = Vec::new();
     for line in conf.lines() {
         let word = line.split_whitespace().next().unwrap_or_default();
@@ -53,19 +44,11 @@ fn accepted(name: &str, conf: &str) {
     }
     let nginx = stage.nginx(&format!("%%GLOBALS%%\n# passenger\n{}", local.join("\n")));
     let test = nginx.test_config();
-    assert!(
-        test.status.success(),
-        "{name}: {}",
-        nginx.error_log() + &String::from_utf8_lossy(&test.stderr)
-    );
+    assert!(test.status.success(), "{name}: {}", nginx.error_log() + &String::from_utf8_lossy(&test.stderr));
     assert!(module().exists());
 }
 
 fn wrapped(conf: &str) -> String {
-    let inner = if conf.contains("server {") {
-        conf.to_owned()
-    } else {
-        format!("server {{\n{conf}\n}}")
-    };
+    let inner = if conf.contains("server {") { conf.to_owned() } else { format!("server {{\n{conf}\n}}") };
     format!("events {{ }}\nhttp {{\n{inner}\n}}")
 }

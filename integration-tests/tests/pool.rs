@@ -8,30 +8,16 @@ use stage::{Connection, Language, Request, Scene, eventually, for_each_language,
 #[test]
 fn max_pool_size_is_respected() {
     let scene = Scene::with(Language::Ruby, "", |daemon| daemon.flag("--max-pool-size=2"));
-    let clients: Vec<Connection> = (0..4)
-        .map(|number| waiting(&scene, &number.to_string()))
-        .collect();
+    let clients: Vec<Connection> = (0..4).map(|number| waiting(&scene, &number.to_string())).collect();
     // Which two come first is not said.
     let under_way = |number: &i32| scene.stage.scratch(&format!("{number}.arrived")).exists();
-    eventually("two requests are under way", || {
-        (0..4).filter(under_way).count() == 2
-    });
-    eventually("the others wait", || {
-        scene.daemon.status().contains("Requests in queue: 2")
-    });
-    stays("there are two processes", Duration::from_millis(500), || {
-        scene.daemon.app_pids().len() == 2
-    });
-    assert!(
-        scene.daemon.status().contains("Max pool size : 2"),
-        "{}",
-        scene.daemon.status()
-    );
+    eventually("two requests are under way", || (0..4).filter(under_way).count() == 2);
+    eventually("the others wait", || scene.daemon.status().contains("Requests in queue: 2"));
+    stays("there are two processes", Duration::from_millis(500), || scene.daemon.app_pids().len() == 2);
+    assert!(scene.daemon.status().contains("Max pool size : 2"), "{}", scene.daemon.status());
     (0..4).for_each(|number| scene.stage.open_gate(&number.to_string()));
-    let pids: BTreeSet<String> = clients
-        .into_iter()
-        .map(|mut each| each.read_response().expect(200).text())
-        .collect();
+    let pids: BTreeSet<String> =
+        clients.into_iter().map(|mut each| each.read_response().expect(200).text()).collect();
     assert_eq!(pids.len(), 2);
 }
 
@@ -65,11 +51,7 @@ fn node_takes_many_requests_at_once() {
     let scene = Scene::with(Language::Node, "", |daemon| daemon.flag("--max-pool-size=1"));
     let clients: Vec<Connection> = (0..10).map(|_| waiting(&scene, "all")).collect();
     arrived(&scene, "all");
-    assert!(
-        scene.daemon.status().contains("Requests in queue: 0"),
-        "{}",
-        scene.daemon.status()
-    );
+    assert!(scene.daemon.status().contains("Requests in queue: 0"), "{}", scene.daemon.status());
     scene.stage.open_gate("all");
     for mut client in clients {
         client.read_response().expect(200);
@@ -84,9 +66,7 @@ fn a_full_queue_is_a_503() {
     let mut first = waiting(&scene, "first");
     arrived(&scene, "first");
     let mut second = waiting(&scene, "second");
-    eventually("one request waits", || {
-        scene.daemon.status().contains("Requests in queue: 1")
-    });
+    eventually("one request waits", || scene.daemon.status().contains("Requests in queue: 1"));
     assert_eq!(scene.nginx.get("/").status(), 503);
     scene.stage.open_gate("first");
     scene.stage.open_gate("second");
@@ -99,9 +79,7 @@ fn a_full_queue_is_a_503() {
 fn idle_processes_are_cleaned_away_down_to_min_instances() {
     let lines = "passenger_min_instances 1;";
     let scene = Scene::with(Language::Ruby, lines, |daemon| daemon.flag("--pool-idle-time=1"));
-    let mut clients: Vec<Connection> = (0..3)
-        .map(|number| waiting(&scene, &number.to_string()))
-        .collect();
+    let mut clients: Vec<Connection> = (0..3).map(|number| waiting(&scene, &number.to_string())).collect();
     (0..3).for_each(|number| {
         arrived(&scene, &number.to_string());
     });
@@ -111,9 +89,7 @@ fn idle_processes_are_cleaned_away_down_to_min_instances() {
         client.read_response().expect(200);
     }
     eventually("one is left", || scene.daemon.app_pids().len() == 1);
-    stays("the last one is kept", Duration::from_millis(2500), || {
-        scene.daemon.app_pids().len() == 1
-    });
+    stays("the last one is kept", Duration::from_millis(2500), || scene.daemon.app_pids().len() == 1);
 }
 
 #[test]

@@ -95,11 +95,7 @@ fn a_killed_router_costs_only_what_was_under_way() {
     scene.daemon.kill_router();
     load.let_pass(100);
     let report = load.finish();
-    assert!(
-        report.failures.len() <= 2,
-        "one request a client was under way: {:#?}",
-        report.failures
-    );
+    assert!(report.failures.len() <= 2, "one request a client was under way: {:#?}", report.failures);
     assert_eq!(scene.app_pid(), pid);
 }
 

@@ -88,12 +88,7 @@ fn four_apps_of_four_languages_share_one_daemon() {
         }
     "#;
     let stage = stage::Stage::new();
-    let all = [
-        Language::Ruby,
-        Language::Python,
-        Language::Node,
-        Language::Generic,
-    ];
+    let all = [Language::Ruby, Language::Python, Language::Node, Language::Generic];
     for language in all {
         stage.app(language.name()).standard(language);
     }

@@ -102,8 +102,5 @@ fn chunked_in_parts(scene: &Scene, client: &mut Connection) {
     ] {
         client.send(part);
     }
-    assert_eq!(
-        client.read_response().expect(200).text(),
-        "hello, this is more!! bytes"
-    );
+    assert_eq!(client.read_response().expect(200).text(), "hello, this is more!! bytes");
 }

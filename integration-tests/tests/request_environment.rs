@@ -153,10 +153,6 @@ fn an_authenticated_user_is_named() {
 /// Sends the bytes, and reads the standard app's `/env` as text.
 fn asked(client: &mut Connection, request: &[u8]) -> BTreeMap<String, String> {
     client.send(request);
-    let Value::Object(env) = client.read_response().expect(200).json() else {
-        panic!("not an object")
-    };
-    env.into_iter()
-        .map(|(name, value)| (name, value.as_str().unwrap().to_owned()))
-        .collect()
+    let Value::Object(env) = client.read_response().expect(200).json() else { panic!("not an object") };
+    env.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect()
 }

@@ -137,10 +137,7 @@ fn rack_3_headers_and_streaming_bodies_work() {
         }
     "#;
     let scene = Scene::app("", |app| app.ruby(ruby));
-    assert_eq!(
-        scene.nginx.get("/").expect(200).head.all("Set-Cookie"),
-        ["a=1", "b=2"]
-    );
+    assert_eq!(scene.nginx.get("/").expect(200).head.all("Set-Cookie"), ["a=1", "b=2"]);
     assert_eq!(scene.nginx.get("/call").expect(200).text(), "streamed");
 }
 

@@ -44,12 +44,7 @@ fn loses_no_request_when_restart_txt_is_touched_under_load() {
     }
     load.let_pass(50);
     let report = load.finish();
-    assert!(
-        report.failures.is_empty(),
-        "{:#?} of {}",
-        report.failures,
-        report.answered
-    );
+    assert!(report.failures.is_empty(), "{:#?} of {}", report.failures, report.answered);
     assert_ne!(scene.app_pid(), first);
 }
 
@@ -67,9 +62,7 @@ fn a_restart_txt_from_before_the_daemon_is_no_restart() {
 
 #[test]
 fn always_restart_txt_restarts_each_time() {
-    let scene = Scene::with(Language::Python, "", |daemon| {
-        daemon.flag("--stat-throttle-rate=0")
-    });
+    let scene = Scene::with(Language::Python, "", |daemon| daemon.flag("--stat-throttle-rate=0"));
     scene.app.write("tmp/always_restart.txt", "");
     let first = scene.app_pid();
     let second = scene.app_pid();
@@ -93,12 +86,7 @@ fn restart_app_finds_groups_by_name_and_refuses_unknown_ones() {
     for args in [&["--name", "sho"][..], &["/no/such/app"], &[]] {
         assert_eq!(restart(args).status.code(), Some(1), "{args:?}");
     }
-    assert_eq!(
-        restart(&["/no/such/app", "--ignore-app-not-running"])
-            .status
-            .code(),
-        Some(0)
-    );
+    assert_eq!(restart(&["/no/such/app", "--ignore-app-not-running"]).status.code(), Some(0));
 }
 
 #[test]

@@ -7,7 +7,8 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use stage::{
-    Heavy, Language, Memory, Scene, eventually, for_each_language, open_descriptors, require_debian_package, run,
+    Heavy, Language, Memory, Scene, eventually, for_each_language, open_descriptors, require_debian_package,
+    run,
 };
 
 /// What may come and go between two looks.
@@ -54,7 +55,8 @@ struct Sample {
 fn soak(language: Language, warm_up: u64, seconds: u64) {
     require_debian_package("wrk", "/usr/bin/wrk");
     let _turn = Heavy::turn();
-    let lines = "keepalive_requests 100000000; passenger_max_request_queue_size 1000; passenger_min_instances 2;";
+    let lines =
+        "keepalive_requests 100000000; passenger_max_request_queue_size 1000; passenger_min_instances 2;";
     let scene = Scene::with(language, lines, |daemon| daemon.flag("--max-pool-size=2"));
     scene.app_pid();
     eventually("both processes run", || scene.daemon.app_pids().len() == 2);
@@ -107,9 +109,8 @@ fn load(scene: &Scene, watched: &[u32], seconds: u64) -> (String, Vec<Vec<Sample
 fn peak(samples: &[Sample], until: Duration) -> (usize, u64) {
     let from = until.saturating_sub(Duration::from_secs(1));
     let within = samples.iter().filter(|sample| sample.at >= from && sample.at <= until);
-    within.fold((0, 0), |(descriptors, kib), sample| {
-        (descriptors.max(sample.descriptors), kib.max(sample.kib))
-    })
+    within
+        .fold((0, 0), |(descriptors, kib), sample| (descriptors.max(sample.descriptors), kib.max(sample.kib)))
 }
 
 /// No request may have failed.

@@ -13,30 +13,10 @@ fn broken() -> Vec<(&'static str, &'static str, &'static str, &'static str)> {
         ("config.ru", "run ->(env) { [", "", "config.ru"),
         ("passenger_wsgi.py", python, "", "module_that_is_not_there"),
         ("passenger_wsgi.py", "x = 1\n", "", "application"),
-        (
-            "app.js",
-            "require('module-that-is-not-there')",
-            "",
-            "module-that-is-not-there",
-        ),
-        (
-            "app.js",
-            "console.error('last words'); process.exit(7)",
-            "",
-            "last words",
-        ),
-        (
-            "x",
-            "",
-            "passenger_app_start_command 'echo last words; exit 7';",
-            "last words",
-        ),
-        (
-            "x",
-            "",
-            "passenger_app_start_command 'no-such-program $PORT';",
-            "no-such-program",
-        ),
+        ("app.js", "require('module-that-is-not-there')", "", "module-that-is-not-there"),
+        ("app.js", "console.error('last words'); process.exit(7)", "", "last words"),
+        ("x", "", "passenger_app_start_command 'echo last words; exit 7';", "last words"),
+        ("x", "", "passenger_app_start_command 'no-such-program $PORT';", "no-such-program"),
         ("x", "", "passenger_app_type ruby;", "config.ru"),
     ]
 }
@@ -48,11 +28,7 @@ fn in_production_the_visitor_gets_an_error_id_and_nothing_else() {
         let response = scene.nginx.get("/");
         let page = response.text();
         assert_eq!(response.status(), 500, "{page}");
-        assert!(
-            response
-                .header("Content-Type")
-                .is_some_and(|value| value.starts_with("text/html"))
-        );
+        assert!(response.header("Content-Type").is_some_and(|value| value.starts_with("text/html")));
         for secret in [
             "hunter2",
             "last words",
@@ -60,10 +36,7 @@ fn in_production_the_visitor_gets_an_error_id_and_nothing_else() {
             "that_is_not_there",
             &scene.stage.dir().display().to_string(),
         ] {
-            assert!(
-                !page.contains(secret),
-                "{secret} is not for visitors of {file} {lines}: {page}"
-            );
+            assert!(!page.contains(secret), "{secret} is not for visitors of {file} {lines}: {page}");
         }
         let id = error_id(&page);
         eventually(&format!("the log tells {story} with the error ID {id}"), || {
@@ -76,25 +49,15 @@ fn in_production_the_visitor_gets_an_error_id_and_nothing_else() {
 #[test]
 fn in_development_the_visitor_gets_the_whole_story() {
     for (file, source, lines, story) in broken() {
-        let scene = Scene::app(&format!("{lines} passenger_app_env development;"), |app| {
-            app.file(file, source)
-        });
+        let scene =
+            Scene::app(&format!("{lines} passenger_app_env development;"), |app| app.file(file, source));
         let response = scene.nginx.get("/");
         let page = response.text();
         assert_eq!(response.status(), 500, "{page}");
-        let plain = page
-            .replace("&#39;", "'")
-            .replace("&#x27;", "'")
-            .replace("&quot;", "\"");
-        assert!(
-            plain.contains(story),
-            "{story} is missing in the page of {file} {lines}: {page}"
-        );
+        let plain = page.replace("&#39;", "'").replace("&#x27;", "'").replace("&quot;", "\"");
+        assert!(plain.contains(story), "{story} is missing in the page of {file} {lines}: {page}");
         let id = error_id(&page);
-        assert!(
-            scene.daemon.log().contains(&id),
-            "the log has the same error ID {id}"
-        );
+        assert!(scene.daemon.log().contains(&id), "the log has the same error ID {id}");
     }
 }
 
@@ -110,9 +73,7 @@ fn the_page_of_a_failure_escapes_what_the_app_said() {
 fn an_app_that_is_repaired_starts_at_the_next_request() {
     let scene = Scene::app("", |app| app.ruby("raise 'broken'"));
     assert_eq!(scene.nginx.get("/").status(), 500);
-    scene
-        .app
-        .write("config.ru", "run ->(env) { [200, {}, ['repaired']] }");
+    scene.app.write("config.ru", "run ->(env) { [200, {}, ['repaired']] }");
     assert_eq!(scene.nginx.get("/").expect(200).text(), "repaired");
 }
 
@@ -120,16 +81,8 @@ fn an_app_that_is_repaired_starts_at_the_next_request() {
 fn an_app_that_does_not_get_ready_is_given_up_after_start_timeout() {
     for (file, source, lines) in [
         ("config.ru", "puts 'still thinking'; sleep", ""),
-        (
-            "passenger_wsgi.py",
-            "import time\nprint('still thinking')\ntime.sleep(1000)\n",
-            "",
-        ),
-        (
-            "app.js",
-            "console.log('still thinking'); setInterval(() => {}, 1000)",
-            "",
-        ),
+        ("passenger_wsgi.py", "import time\nprint('still thinking')\ntime.sleep(1000)\n", ""),
+        ("app.js", "console.log('still thinking'); setInterval(() => {}, 1000)", ""),
         (
             "slow.sh",
             "#!/bin/sh
@@ -139,25 +92,14 @@ exec sleep 1000
             "passenger_app_start_command ./slow.sh;",
         ),
     ] {
-        let scene = Scene::app(&format!("{lines} passenger_start_timeout 1s;"), |app| {
-            app.file(file, source)
-        });
+        let scene = Scene::app(&format!("{lines} passenger_start_timeout 1s;"), |app| app.file(file, source));
         let response = scene.nginx.get("/");
         assert_eq!(response.status(), 500, "{}", response.text());
         scene.daemon.logs_eventually("still thinking");
         eventually("the process is gone", || {
             let daemon = [scene.daemon.pid(), scene.daemon.router()];
-            let nginx: Vec<u32> = scene
-                .nginx
-                .workers()
-                .into_iter()
-                .chain([scene.nginx.master()])
-                .collect();
-            scene
-                .stage
-                .processes()
-                .iter()
-                .all(|pid| daemon.contains(pid) || nginx.contains(pid))
+            let nginx: Vec<u32> = scene.nginx.workers().into_iter().chain([scene.nginx.master()]).collect();
+            scene.stage.processes().iter().all(|pid| daemon.contains(pid) || nginx.contains(pid))
         });
     }
 }
@@ -166,8 +108,7 @@ exec sleep 1000
 #[track_caller]
 fn error_id(page: &str) -> String {
     let words = page.split(|each: char| !each.is_ascii_alphanumeric());
-    let id = words
-        .filter(|word| word.len() == 8)
-        .find(|word| word.chars().all(|each| each.is_ascii_hexdigit()));
+    let id =
+        words.filter(|word| word.len() == 8).find(|word| word.chars().all(|each| each.is_ascii_hexdigit()));
     id.unwrap_or_else(|| panic!("no error ID in {page}")).to_owned()
 }

@@ -26,11 +26,7 @@ fn serves_cached_pages_for_get_and_head_only() {
     scene.app.write("public/dir/index.html", "cached dir");
     assert_eq!(scene.nginx.get("/").expect(200).text(), "cached root");
     assert_eq!(scene.nginx.get("/echo").expect(200).text(), "cached echo");
-    assert_eq!(
-        scene.nginx.get("/echo?a=b").expect(200).text(),
-        "cached echo",
-        "queries are ignored"
-    );
+    assert_eq!(scene.nginx.get("/echo?a=b").expect(200).text(), "cached echo", "queries are ignored");
     assert_eq!(scene.nginx.get("/dir/").expect(200).text(), "cached dir");
     let head = scene.nginx.send(Request::new("HEAD", "/echo")).expect(200);
     assert_eq!(head.header("Content-Length"), Some("11"));
@@ -43,10 +39,7 @@ fn forwards_a_directory_without_an_index() {
     let scene = Scene::of(Language::Ruby);
     scene.app.write("public/images/a.txt", "a file");
     let response = scene.nginx.get("/images/");
-    assert_eq!(
-        (response.status(), response.text().as_str()),
-        (404, "no route /images/")
-    );
+    assert_eq!((response.status(), response.text().as_str()), (404, "no route /images/"));
 }
 
 #[test]
@@ -63,17 +56,8 @@ fn a_location_switched_off_is_plain_nginx() {
 #[test]
 fn never_serves_the_apps_sources() {
     let scene = Scene::of(Language::Ruby);
-    for path in [
-        "/config.ru",
-        "/../config.ru",
-        "/%2e%2e/config.ru",
-        "/..%2fconfig.ru",
-    ] {
+    for path in ["/config.ru", "/../config.ru", "/%2e%2e/config.ru", "/..%2fconfig.ru"] {
         let response = scene.nginx.get(path);
-        assert!(
-            !response.text().contains("SCRATCH"),
-            "{path}: {}",
-            response.text()
-        );
+        assert!(!response.text().contains("SCRATCH"), "{path}: {}", response.text());
     }
 }

@@ -34,11 +34,7 @@ fn has_the_documented_layout() {
     for pattern in documented {
         let found = lines[at..].iter().position(|line| fits(line.trim_end(), pattern));
         let found = found.unwrap_or_else(|| panic!("no line {pattern:?} from line {at} on in\n{status}"));
-        assert!(
-            found <= 1,
-            "{} lines too many before {pattern:?} in\n{status}",
-            found
-        );
+        assert!(found <= 1, "{} lines too many before {pattern:?} in\n{status}", found);
         at += found + 1;
     }
 }
@@ -71,10 +67,7 @@ fn no_header_begins_with_the_pool() {
     let scene = Scene::of(Language::Ruby);
     let output = scene.daemon.tool("passenger-status", &["--no-header"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(
-        text.trim_start().starts_with("----------- General information"),
-        "{text}"
-    );
+    assert!(text.trim_start().starts_with("----------- General information"), "{text}");
 }
 
 #[test]

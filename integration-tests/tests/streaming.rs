@@ -72,11 +72,7 @@ fn many_clients_that_leave_at_once_free_their_processes() {
             .collect();
         eventually("the app is busy", || scene.stage.scratch("many.arrived").exists());
         drop(clients);
-        assert_eq!(
-            scene.nginx.get("/").expect(200).text(),
-            "hello from ruby\n",
-            "round {round}"
-        );
+        assert_eq!(scene.nginx.get("/").expect(200).text(), "hello from ruby\n", "round {round}");
     }
 }
 
@@ -85,9 +81,7 @@ fn a_client_that_leaves_the_queue_is_forgotten() {
     let scene = Scene::with(Language::Ruby, "", |daemon| daemon.flag("--max-pool-size=1"));
     let mut busy = scene.nginx.connect();
     busy.send(Request::get("/wait?name=one").bytes("close"));
-    eventually("the only process is busy", || {
-        scene.stage.scratch("one.arrived").exists()
-    });
+    eventually("the only process is busy", || scene.stage.scratch("one.arrived").exists());
     let mut queued = scene.nginx.connect();
     queued.send(Request::get("/wait?name=two").bytes("close"));
     let waiting = |scene: &Scene| scene.daemon.status().contains("Requests in queue: 1");
@@ -97,10 +91,7 @@ fn a_client_that_leaves_the_queue_is_forgotten() {
     scene.stage.open_gate("one");
     busy.read_response().expect(200);
     scene.app_pid();
-    assert!(
-        !scene.stage.scratch("two.arrived").exists(),
-        "the app never saw who had left"
-    );
+    assert!(!scene.stage.scratch("two.arrived").exists(), "the app never saw who had left");
 }
 
 #[test]
@@ -108,9 +99,7 @@ fn a_half_closed_client_still_gets_its_answer() -> io::Result<()> {
     let scene = Scene::of(Language::Ruby);
     scene.app_pid();
     let mut client = scene.nginx.connect();
-    client
-        .send(Request::post("/echo", "half").bytes("close"))
-        .half_close();
+    client.send(Request::post("/echo", "half").bytes("close")).half_close();
     let response = client.try_read_response("POST");
     // nginx may take the half-close for a client that left; what it must not do is disturb the app.
     if let Ok(response) = response {

@@ -81,10 +81,7 @@ fn grown_up(scene: &Scene) -> u64 {
 
 fn assert_small(scene: &Scene, before: u64) {
     let after = Memory::resident_kib(scene.daemon.router());
-    assert!(
-        after < before + GROWTH_KIB,
-        "the router grew from {before} to {after} KiB"
-    );
+    assert!(after < before + GROWTH_KIB, "the router grew from {before} to {after} KiB");
 }
 
 fn upload(turn: &Heavy, client: &mut Connection, mut send: impl FnMut(&mut Connection, &[u8])) {

@@ -25,9 +25,7 @@ fn unsafe_stays_in_its_two_rooms() {
 fn extern_c_stays_in_the_modules_ffi() {
     let outside = |path: &Path| !path.starts_with("ngx-module/src/ffi");
     refuse_lines("`extern \"C\"` outside of ngx-module/src/ffi", outside, |line| {
-        line.split("//")
-            .next()
-            .is_some_and(|line| line.contains("extern \"C\""))
+        line.split("//").next().is_some_and(|line| line.contains("extern \"C\""))
     });
 }
 
@@ -51,10 +49,8 @@ fn every_unsafe_block_says_why_it_is_sound() {
 
 #[test]
 fn every_source_file_opens_with_a_sentence() {
-    let silent: Vec<PathBuf> = sources("rs")
-        .into_iter()
-        .filter(|path| !read(path).starts_with("//! "))
-        .collect();
+    let silent: Vec<PathBuf> =
+        sources("rs").into_iter().filter(|path| !read(path).starts_with("//! ")).collect();
     assert!(silent.is_empty(), "these do not open with `//!`: {silent:#?}");
 }
 
@@ -69,11 +65,7 @@ fn crates_without_a_room_forbid_unsafe_code() {
 /// A SAFETY comment in the lines right above, or inside the same statement.
 fn says_why(lines_up_to_block: &[&str]) -> bool {
     const NEAR: usize = 12;
-    lines_up_to_block
-        .iter()
-        .rev()
-        .take(NEAR)
-        .any(|line| line.contains("SAFETY"))
+    lines_up_to_block.iter().rev().take(NEAR).any(|line| line.contains("SAFETY"))
 }
 
 fn refuse_lines(what: &str, concerned: impl Fn(&Path) -> bool, bad: impl Fn(&str) -> bool) {
@@ -105,16 +97,11 @@ fn words(line: &str) -> Vec<&str> {
 
 /// Files that git knows, by extension, relative to the workspace.
 fn sources(extension: &str) -> Vec<PathBuf> {
-    let output = Command::new("git")
-        .args(["ls-files", &format!("*.{extension}")])
-        .current_dir(workspace())
-        .output();
+    let output =
+        Command::new("git").args(["ls-files", &format!("*.{extension}")]).current_dir(workspace()).output();
     let listed = String::from_utf8(output.expect("git is installed").stdout).unwrap();
-    let paths: Vec<PathBuf> = listed
-        .lines()
-        .map(PathBuf::from)
-        .filter(|path| workspace().join(path).exists())
-        .collect();
+    let paths: Vec<PathBuf> =
+        listed.lines().map(PathBuf::from).filter(|path| workspace().join(path).exists()).collect();
     assert!(paths.len() > 10, "git lists the sources");
     paths
 }

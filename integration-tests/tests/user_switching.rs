@@ -68,18 +68,11 @@ fn a_symlinks_own_owner_counts() {
         let app = app.file("real.ru", "run ->(env) { [200, {}, [Process.uid.to_s]] }");
         std::os::unix::fs::symlink("real.ru", app.path("config.ru")).unwrap();
         let games = named("games");
-        std::os::unix::fs::lchown(
-            app.path("config.ru"),
-            Some(games.uid.as_raw()),
-            Some(games.gid.as_raw()),
-        )
-        .unwrap();
+        std::os::unix::fs::lchown(app.path("config.ru"), Some(games.uid.as_raw()), Some(games.gid.as_raw()))
+            .unwrap();
         app
     });
-    assert_eq!(
-        scene.nginx.get("/").expect(200).text(),
-        named("games").uid.to_string()
-    );
+    assert_eq!(scene.nginx.get("/").expect(200).text(), named("games").uid.to_string());
 }
 
 #[test]
@@ -88,8 +81,7 @@ fn no_app_keeps_groups_of_root() {
         return;
     }
     let scene = Scene::app("", |app| {
-        app.ruby("run ->(env) { [200, {}, [Process.groups.sort.join(' ')]] }")
-            .owned_by("games")
+        app.ruby("run ->(env) { [200, {}, [Process.groups.sort.join(' ')]] }").owned_by("games")
     });
     let groups = scene.nginx.get("/").expect(200).text();
     assert!(!groups.split(' ').any(|group| group == "0"), "{groups}");
@@ -126,9 +118,7 @@ fn descriptors_of_the_daemon_do_not_reach_an_app() {
 }
 
 fn named(name: &str) -> User {
-    User::from_name(name)
-        .unwrap()
-        .unwrap_or_else(|| panic!("there is no user {name}"))
+    User::from_name(name).unwrap().unwrap_or_else(|| panic!("there is no user {name}"))
 }
 
 #[test]

@@ -16,11 +16,7 @@ fn a_module_refused_by_a_newer_daemon_says_what_to_upgrade() {
     assert_eq!(told.len(), 1, "one clear line, not these: {log}");
     let ours = format!("speaks protocol {}", protocol::CURRENT_VERSION);
     assert!(told[0].contains(&ours), "it names our version: {}", told[0]);
-    assert!(
-        told[0].contains("upgrade the nginx module"),
-        "it says what to do: {}",
-        told[0]
-    );
+    assert!(told[0].contains("upgrade the nginx module"), "it says what to do: {}", told[0]);
 
     // Nothing crashed: the same worker answers the next one alike.
     let workers = nginx.workers();
@@ -34,11 +30,7 @@ fn a_daemon_refuses_a_module_of_an_unknown_version_and_says_what_to_upgrade() {
     let pid = scene.app_pid();
     let refusal = FakeModule::say_hello(&scene.stage.socket(), &[999], "9.9.9").refusal();
     assert_eq!(refusal.versions, protocol::SPOKEN_VERSIONS);
-    assert!(
-        refusal.advice.ends_with("upgrade the daemon"),
-        "{}",
-        refusal.advice
-    );
+    assert!(refusal.advice.ends_with("upgrade the daemon"), "{}", refusal.advice);
     scene.daemon.logs_eventually("999");
     let log = scene.daemon.log();
     let told: Vec<&str> = log.lines().filter(|line| line.contains("999")).collect();
@@ -51,11 +43,7 @@ fn a_daemon_refuses_a_module_of_an_unknown_version_and_says_what_to_upgrade() {
 fn a_daemon_tells_an_older_module_apart() {
     let scene = Scene::of(Language::Ruby);
     let refusal = FakeModule::say_hello(&scene.stage.socket(), &[0], "0.0.1").refusal();
-    assert!(
-        refusal.advice.ends_with("upgrade the nginx module"),
-        "{}",
-        refusal.advice
-    );
+    assert!(refusal.advice.ends_with("upgrade the nginx module"), "{}", refusal.advice);
     scene.daemon.logs_eventually("upgrade the nginx module");
 }
 
@@ -65,12 +53,7 @@ fn a_stranger_on_the_socket_disturbs_nobody() {
     use std::os::unix::net::UnixStream;
     let scene = Scene::of(Language::Ruby);
     let pid = scene.app_pid();
-    for bytes in [
-        &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
-        &[0xff; 64],
-        &[0; 4096],
-        b"",
-    ] {
+    for bytes in [&b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..], &[0xff; 64], &[0; 4096], b""] {
         let mut stream = UnixStream::connect(scene.stage.socket()).unwrap();
         // The daemon may have hung up before the last byte is written.
         let _hung_up = stream.write_all(bytes);

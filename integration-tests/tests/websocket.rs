@@ -69,10 +69,7 @@ fn an_app_that_declines_an_upgrade_answers_as_usual() {
     let mut client = scene.nginx.connect();
     client.send(UPGRADE);
     assert_eq!(client.read_response().expect(200).text(), "no tunnel here");
-    assert_eq!(
-        scene.nginx.send(Request::get("/")).expect(200).text(),
-        "no tunnel here"
-    );
+    assert_eq!(scene.nginx.send(Request::get("/")).expect(200).text(), "no tunnel here");
 }
 
 fn opened(scene: &Scene) -> Connection {
@@ -80,32 +77,21 @@ fn opened(scene: &Scene) -> Connection {
     client.send(UPGRADE);
     let head = client.read_head();
     assert_eq!(head.status, 101);
-    assert_eq!(
-        head.header("Sec-WebSocket-Accept"),
-        Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
-    );
+    assert_eq!(head.header("Sec-WebSocket-Accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
     assert_eq!(head.header("Upgrade"), Some("websocket"));
-    assert!(
-        head.header("Connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("upgrade"))
-    );
+    assert!(head.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")));
     client
 }
 
 /// A short frame as clients send it: masked.
 fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
-    let masked = payload
-        .iter()
-        .zip(MASK.iter().cycle())
-        .map(|(byte, mask)| byte ^ mask);
+    let masked = payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask);
     let head = [0x80 | opcode, 0x80 | payload.len() as u8];
     head.into_iter().chain(MASK).chain(masked).collect()
 }
 
 fn nix_hup(pid: u32) {
-    let status = std::process::Command::new("kill")
-        .args(["-HUP", &pid.to_string()])
-        .status();
+    let status = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status();
     assert!(status.is_ok_and(|status| status.success()));
 }

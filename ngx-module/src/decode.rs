@@ -45,16 +45,10 @@ impl fmt::Display for Unusable {
         match self {
             Self::Frames(err) => err.fmt(f),
             Self::BadHeader(name) => {
-                write!(
-                    f,
-                    "the app's response has a header that is not allowed in HTTP: {name}"
-                )
+                write!(f, "the app's response has a header that is not allowed in HTTP: {name}")
             }
             Self::BadStatus(status) => {
-                write!(
-                    f,
-                    "the app answered with status {status}, which the request had not asked for"
-                )
+                write!(f, "the app answered with status {status}, which the request had not asked for")
             }
             Self::RefusedByNginx => f.write_str("nginx refuses a header of the app's response"),
             Self::OutOfMemory => f.write_str("out of memory"),
@@ -89,27 +83,17 @@ pub(crate) fn read_head(
     };
     let rest = bytes.get(head.used..).unwrap_or_default();
     let status = head.response.head.status;
-    let framing = Framing {
-        status,
-        body: head.response.head.body,
-        head_request: asked.is_head,
-    };
+    let framing = Framing { status, body: head.response.head.body, head_request: asked.is_head };
     hand_on(&head, framing, reply)?;
     if status == 101 {
         begin_tunnel(asked, reply)?;
-        return Ok(Some(Begun {
-            used: head.used,
-            body: BodyDecoder::new(BodyLength::None, true),
-        }));
+        return Ok(Some(Begun { used: head.used, body: BodyDecoder::new(BodyLength::None, true) }));
     }
     if status < 200 {
         return Err(Unusable::BadStatus(status));
     }
     begin_body(&head, framing, rest, reply);
-    Ok(Some(Begun {
-        used: head.used,
-        body: BodyDecoder::new(framing.body, head.ends),
-    }))
+    Ok(Some(Begun { used: head.used, body: BodyDecoder::new(framing.body, head.ends) }))
 }
 
 fn hand_on(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), Unusable> {
@@ -127,14 +111,8 @@ fn hand_on(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(
 /// Code and phrase; empty for nginx's own, which it has for all but informational ones.
 fn status_line(head: &Head<'_>) -> Result<Vec<u8>, Unusable> {
     let (status, reason) = (head.response.head.status, head.response.head.reason);
-    if reason
-        .iter()
-        .any(|byte| byte.is_ascii_control() && *byte != b'\t')
-    {
-        return Err(Unusable::BadHeader(format!(
-            "status {status} {}",
-            reason.escape_ascii()
-        )));
+    if reason.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(Unusable::BadHeader(format!("status {status} {}", reason.escape_ascii())));
     }
     Ok(match (status, reason.is_empty()) {
         (101, true) => b"101 Switching Protocols".to_vec(),
@@ -155,11 +133,7 @@ fn begin_tunnel(asked: Asked, reply: &mut Reply<'_>) -> Result<(), Unusable> {
 fn begin_body(head: &Head<'_>, framing: Framing, rest: &[u8], reply: &mut Reply<'_>) {
     // With the whole response at hand the connection is free, whatever nginx does with the body: for HEAD, 304,
     // X-Accel-Redirect and error_page it never asks for it.
-    let body = if framing.has_no_body() {
-        BodyLength::None
-    } else {
-        framing.body
-    };
+    let body = if framing.has_no_body() { BodyLength::None } else { framing.body };
     let complete = complete_length(rest, body, head.ends);
     if complete.is_some() {
         reply.set_reusable();

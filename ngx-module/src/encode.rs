@@ -45,8 +45,7 @@ pub(crate) fn write_head(
     };
     let set = set_headers(request, location)?;
     let headers = |out: &mut Vec<u8>| put_headers(request, &set, head.upgrade, body, out);
-    head.write_frame(&application.settings.bytes, headers, out)
-        .map_err(|err| err.to_string())
+    head.write_frame(&application.settings.bytes, headers, out).map_err(|err| err.to_string())
 }
 
 /// Whether the client asks for another protocol. Only its own request on HTTP/1.1 can.
@@ -79,12 +78,7 @@ fn app(destination: &Destination) -> AppRef<'_> {
         Found::App { kind, start_command } => (*kind, start_command.as_bytes()),
         Found::Nothing | Found::Failed(_) => (AppKind::Generic, &[][..]),
     };
-    AppRef {
-        group: &place.group,
-        root: &place.root,
-        kind,
-        start_command,
-    }
+    AppRef { group: &place.group, root: &place.root, kind, start_command }
 }
 
 fn length(body: Body) -> BodyLength {
@@ -103,9 +97,7 @@ fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<S
     values
         .map(|(name, value)| match value.evaluate(request) {
             Some(value) => Ok((name.as_str(), value)),
-            None => Err(format!(
-                "the value of passenger_set_header {name} cannot be worked out"
-            )),
+            None => Err(format!("the value of passenger_set_header {name} cannot be worked out")),
         })
         .collect()
 }
@@ -114,9 +106,7 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
     let mut has_length = false;
     for (name, value) in request.headers() {
         let is_length = name.eq_ignore_ascii_case(b"content-length");
-        let is_set = set
-            .iter()
-            .any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
+        let is_set = set.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
         if is_set || !is_handed_on(name, upgrade) || is_disguised(request, set, name) {
             continue;
         }
@@ -139,7 +129,5 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
 fn is_disguised(request: Request<'_>, set: &SetHeaders<'_>, name: &[u8]) -> bool {
     name.contains(&b'_')
         && (request.headers().any(|(other, _)| is_disguise_of(name, other))
-            || set
-                .iter()
-                .any(|(other, _)| is_disguise_of(name, other.as_bytes())))
+            || set.iter().any(|(other, _)| is_disguise_of(name, other.as_bytes())))
 }

@@ -59,10 +59,7 @@ fn forward(
         (Some(dir), Some(_)) => dir.as_bytes(),
         _ => public_dir(path, root_len, request.uri(), base),
     };
-    let place = application
-        .places
-        .borrow_mut()
-        .find(&application.app, public, base.is_some(), now());
+    let place = application.places.borrow_mut().find(&application.app, public, base.is_some(), now());
     match &place.found {
         Found::App { .. } => {}
         Found::Nothing => return Answer::Decline,
@@ -71,10 +68,7 @@ fn forward(
             return Answer::Status(INTERNAL_ERROR);
         }
     }
-    Answer::Forward(Forwarding::new(Destination {
-        place,
-        base_uri: base.unwrap_or_default().to_owned(),
-    }))
+    Answer::Forward(Forwarding::new(Destination { place, base_uri: base.unwrap_or_default().to_owned() }))
 }
 
 /// Lets a test see what a panic in this callback costs.

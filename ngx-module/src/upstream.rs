@@ -32,10 +32,7 @@ pub(crate) struct Forwarding {
 impl Forwarding {
     /// For a request that leads there.
     pub(crate) fn new(destination: Destination) -> Self {
-        Self {
-            destination,
-            body: BodyDecoder::new(BodyLength::Unknown, false),
-        }
+        Self { destination, body: BodyDecoder::new(BodyLength::Unknown, false) }
     }
 }
 
@@ -81,10 +78,7 @@ impl Exchange for Forwarding {
         room: usize,
     ) -> HeadRead {
         probe_panic(location, "head");
-        let asked = Asked {
-            is_head: request.is_head(),
-            is_upgrade: encode::is_upgrade(request),
-        };
+        let asked = Asked { is_head: request.is_head(), is_upgrade: encode::is_upgrade(request) };
         match decode::read_head(asked, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(begun)) => {
@@ -147,9 +141,7 @@ impl Forwarding {
                 }
                 Piece::NeedMore => return Ok(BodyRead::NeedMore),
                 Piece::End { used } => {
-                    return Ok(BodyRead::Complete {
-                        clean: used == bytes.len(),
-                    });
+                    return Ok(BodyRead::Complete { clean: used == bytes.len() });
                 }
             }
         }

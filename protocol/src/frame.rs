@@ -98,11 +98,7 @@ impl fmt::Display for FrameError {
         match self {
             Self::UnknownType(byte) => write!(f, "frame type {byte:#04x} is unknown"),
             Self::TooLong { kind, len } => {
-                write!(
-                    f,
-                    "a {kind:?} frame announces {len} bytes, more than the {} allowed",
-                    kind.max_len()
-                )
+                write!(f, "a {kind:?} frame announces {len} bytes, more than the {} allowed", kind.max_len())
             }
             Self::UnknownFlags(flags) => write!(f, "frame flags {flags:#04x} are unknown"),
             Self::ReservedNotZero(value) => {
@@ -130,12 +126,7 @@ pub struct FrameHeader {
 impl FrameHeader {
     /// A header for stream 0.
     pub fn new(kind: FrameType, flags: u8, len: u32) -> Self {
-        Self {
-            kind,
-            flags,
-            stream: 0,
-            len,
-        }
+        Self { kind, flags, stream: 0, len }
     }
 
     /// True when no further body frame of this direction follows.
@@ -175,12 +166,7 @@ impl FrameHeader {
         if len > kind.max_len() {
             return Err(FrameError::TooLong { kind, len });
         }
-        Ok(Some(Self {
-            kind,
-            flags,
-            stream: u32::from_le_bytes([s0, s1, s2, s3]),
-            len,
-        }))
+        Ok(Some(Self { kind, flags, stream: u32::from_le_bytes([s0, s1, s2, s3]), len }))
     }
 }
 
@@ -190,9 +176,7 @@ mod tests {
 
     #[test]
     fn every_type_byte_is_its_own_inverse() {
-        let known: Vec<u8> = (0..=255u8)
-            .filter(|b| FrameType::from_byte(*b).is_some())
-            .collect();
+        let known: Vec<u8> = (0..=255u8).filter(|b| FrameType::from_byte(*b).is_some()).collect();
         assert_eq!(known.len(), 10);
         for byte in known {
             assert_eq!(FrameType::from_byte(byte).map(|t| t as u8), Some(byte));
@@ -205,10 +189,7 @@ mod tests {
         for end in 0..HEADER_LEN {
             assert_eq!(FrameHeader::decode(&bytes[..end]), Ok(None));
         }
-        assert_eq!(
-            FrameHeader::decode(&bytes),
-            Ok(Some(FrameHeader::new(FrameType::Request, FLAG_END, 70)))
-        );
+        assert_eq!(FrameHeader::decode(&bytes), Ok(Some(FrameHeader::new(FrameType::Request, FLAG_END, 70))));
     }
 
     #[test]
@@ -229,10 +210,7 @@ mod tests {
     fn rejects_reserved_bytes() {
         let mut bytes = FrameHeader::new(FrameType::Cancel, 0, 0).encode();
         bytes[7] = 1;
-        assert_eq!(
-            FrameHeader::decode(&bytes),
-            Err(FrameError::ReservedNotZero(0x100))
-        );
+        assert_eq!(FrameHeader::decode(&bytes), Err(FrameError::ReservedNotZero(0x100)));
     }
 
     #[test]
@@ -245,10 +223,7 @@ mod tests {
                 continue;
             };
             let bytes = FrameHeader::new(kind, 0, len).encode();
-            assert_eq!(
-                FrameHeader::decode(&bytes),
-                Err(FrameError::TooLong { kind, len })
-            );
+            assert_eq!(FrameHeader::decode(&bytes), Err(FrameError::TooLong { kind, len }));
         }
     }
 }

@@ -87,10 +87,7 @@ impl Welcome {
     /// [`ReadError`] when it is cut short.
     pub fn decode(payload: &[u8]) -> Result<Self, ReadError> {
         let mut r = Reader::new(payload);
-        Ok(Self {
-            version: r.u16("version")?,
-            daemon_version: r.str8("daemon version")?.to_owned(),
-        })
+        Ok(Self { version: r.u16("version")?, daemon_version: r.str8("daemon version")?.to_owned() })
     }
 }
 
@@ -98,11 +95,7 @@ impl Refusal {
     /// The answer to a module with which no version is shared; `ours` is newest first.
     pub fn no_common_version(hello: &Hello, ours: &[u16], daemon_version: &str) -> Self {
         let newest = |versions: &[u16]| versions.iter().copied().max().unwrap_or(0);
-        let older = if newest(&hello.versions) > newest(ours) {
-            "the daemon"
-        } else {
-            "the nginx module"
-        };
+        let older = if newest(&hello.versions) > newest(ours) { "the daemon" } else { "the nginx module" };
         Self {
             versions: ours.to_vec(),
             daemon_version: daemon_version.to_owned(),
@@ -214,28 +207,19 @@ mod tests {
     fn rejects_a_hello_cut_anywhere() {
         let frame = hello().to_frame();
         for end in HEADER_LEN..frame.len() {
-            assert!(matches!(
-                Hello::decode(&frame[HEADER_LEN..end]),
-                Err(ReadError::MissingData(_))
-            ));
+            assert!(matches!(Hello::decode(&frame[HEADER_LEN..end]), Err(ReadError::MissingData(_))));
         }
     }
 
     #[test]
     fn rejects_a_stranger() {
-        assert_eq!(
-            Hello::decode(b"GET / HTTP/1.1\r\n"),
-            Err(ReadError::InvalidValue("magic"))
-        );
+        assert_eq!(Hello::decode(b"GET / HTTP/1.1\r\n"), Err(ReadError::InvalidValue("magic")));
     }
 
     #[test]
     fn rejects_text_that_is_not_utf8() {
         let welcome = [1, 0, 1, 0xff];
-        assert_eq!(
-            Welcome::decode(&welcome),
-            Err(ReadError::NotUtf8("daemon version"))
-        );
+        assert_eq!(Welcome::decode(&welcome), Err(ReadError::NotUtf8("daemon version")));
     }
 
     #[test]
@@ -243,21 +227,14 @@ mod tests {
         let newer = Refusal::no_common_version(&hello(), &[1], "0.1.0");
         assert!(newer.advice.ends_with("upgrade the daemon"), "{}", newer.advice);
         let older = Refusal::no_common_version(&hello(), &[5, 4], "9.9.9");
-        assert!(
-            older.advice.ends_with("upgrade the nginx module"),
-            "{}",
-            older.advice
-        );
+        assert!(older.advice.ends_with("upgrade the nginx module"), "{}", older.advice);
         let frame = older.to_frame();
         assert_eq!(Refusal::decode(&frame[HEADER_LEN..]), Ok(older));
     }
 
     #[test]
     fn a_welcome_comes_back_as_it_was() {
-        let welcome = Welcome {
-            version: 1,
-            daemon_version: "0.1.0".into(),
-        };
+        let welcome = Welcome { version: 1, daemon_version: "0.1.0".into() };
         let frame = welcome.to_frame();
         assert_eq!(Welcome::decode(&frame[HEADER_LEN..]), Ok(welcome));
     }

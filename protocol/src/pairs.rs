@@ -64,16 +64,12 @@ impl<'a> Pairs<'a> {
 
     /// The headers in the order they were sent.
     pub fn iter(&self) -> PairsIter<'a> {
-        PairsIter {
-            reader: Reader::new(self.bytes),
-        }
+        PairsIter { reader: Reader::new(self.bytes) }
     }
 
     /// The value of the first header of this name, compared without regard to case.
     pub fn get(&self, name: &[u8]) -> Option<&'a [u8]> {
-        self.iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
@@ -140,14 +136,7 @@ mod tests {
         let bytes = block(&[("Set-Cookie", "a=1"), ("X", ""), ("Set-Cookie", "b=2")]);
         let pairs = Pairs::parse(&bytes).unwrap();
         let names: Vec<_> = pairs.iter().map(|(n, v)| [n, v].concat()).collect();
-        assert_eq!(
-            names,
-            [
-                b"Set-Cookiea=1".to_vec(),
-                b"X".to_vec(),
-                b"Set-Cookieb=2".to_vec()
-            ]
-        );
+        assert_eq!(names, [b"Set-Cookiea=1".to_vec(), b"X".to_vec(), b"Set-Cookieb=2".to_vec()]);
         assert_eq!(pairs.get(b"set-cookie"), Some(b"a=1".as_slice()));
         assert_eq!(pairs.get(b"absent"), None);
     }

@@ -65,11 +65,7 @@ pub(crate) fn decode_all<'a, T: Deserialize<'a>>(
     bytes: &'a [u8],
 ) -> Result<T, PayloadError> {
     let (message, used) = decode(what, bytes)?;
-    if used == bytes.len() {
-        Ok(message)
-    } else {
-        Err(PayloadError::TrailingData(what))
-    }
+    if used == bytes.len() { Ok(message) } else { Err(PayloadError::TrailingData(what)) }
 }
 
 struct Appender<'a>(&'a mut Vec<u8>);

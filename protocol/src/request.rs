@@ -146,11 +146,7 @@ impl RequestHead<'_> {
             out.truncate(start);
             return Err(PayloadError::TooLong("request head"));
         }
-        let flags = if self.body == BodyLength::None {
-            FLAG_END
-        } else {
-            0
-        };
+        let flags = if self.body == BodyLength::None { FLAG_END } else { 0 };
         let header = FrameHeader::new(FrameType::Request, flags, len as u32);
         out[start..start + HEADER_LEN].copy_from_slice(&header.encode());
         Ok(())
@@ -171,11 +167,7 @@ impl<'a> Request<'a> {
             .split_at_checked(head.settings_len as usize)
             .ok_or_else(|| PayloadError::Malformed(WHAT, "it ends inside its settings".into()))?;
         let headers = Pairs::parse(headers).map_err(|err| PayloadError::Pairs(WHAT, err))?;
-        Ok(Self {
-            head,
-            settings,
-            headers,
-        })
+        Ok(Self { head, settings, headers })
     }
 }
 
@@ -231,10 +223,7 @@ pub(crate) mod tests {
     #[test]
     fn a_request_without_body_ends_with_its_head() {
         let mut out = Vec::new();
-        let head = RequestHead {
-            body: BodyLength::None,
-            ..sample()
-        };
+        let head = RequestHead { body: BodyLength::None, ..sample() };
         head.write_frame(b"settings", |_| (), &mut out).unwrap();
         assert!(FrameHeader::decode(&out).unwrap().unwrap().is_end());
     }
@@ -246,26 +235,16 @@ pub(crate) mod tests {
         let headers_start = whole.len() - pairs::encoded_len(b"Host", b"example.org");
         for end in 0..whole.len() {
             // Cut exactly before the headers it is a request without headers.
-            assert_eq!(
-                Request::decode(&whole[..end]).is_ok(),
-                end == headers_start,
-                "cut at {end}"
-            );
+            assert_eq!(Request::decode(&whole[..end]).is_ok(), end == headers_start, "cut at {end}");
         }
     }
 
     #[test]
     fn rejects_settings_longer_than_the_payload() {
         let mut out = Vec::new();
-        let head = RequestHead {
-            settings_len: u32::MAX,
-            ..sample()
-        };
+        let head = RequestHead { settings_len: u32::MAX, ..sample() };
         head.write_frame(b"", |_| (), &mut out).unwrap();
-        assert!(matches!(
-            Request::decode(&out[HEADER_LEN..]),
-            Err(PayloadError::Malformed(..))
-        ));
+        assert!(matches!(Request::decode(&out[HEADER_LEN..]), Err(PayloadError::Malformed(..))));
     }
 
     #[test]

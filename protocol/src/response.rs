@@ -95,10 +95,7 @@ impl<'a> Response<'a> {
         const WHAT: &str = "response head";
         let (head, used) = payload::decode::<ResponseHead<'a>>(WHAT, payload)?;
         if !(100..=999).contains(&head.status) {
-            return Err(PayloadError::Malformed(
-                WHAT,
-                format!("{} is no status code", head.status),
-            ));
+            return Err(PayloadError::Malformed(WHAT, format!("{} is no status code", head.status)));
         }
         let rest = payload.get(used..).unwrap_or_default();
         let headers = Pairs::parse(rest).map_err(|err| PayloadError::Pairs(WHAT, err))?;
@@ -113,10 +110,7 @@ impl<'a> Abort<'a> {
         while !self.message.is_char_boundary(end) {
             end -= 1;
         }
-        let clipped = Abort {
-            reason: self.reason,
-            message: &self.message[..end],
-        };
+        let clipped = Abort { reason: self.reason, message: &self.message[..end] };
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_LEN]);
         if payload::encode("abort", &clipped, out).is_err() {
@@ -144,29 +138,19 @@ mod tests {
     use crate::pairs;
 
     fn sample() -> ResponseHead<'static> {
-        ResponseHead {
-            status: 200,
-            reason: b"OK",
-            body: BodyLength::Known(5),
-            process_pid: 4711,
-        }
+        ResponseHead { status: 200, reason: b"OK", body: BodyLength::Known(5), process_pid: 4711 }
     }
 
     #[test]
     fn a_response_comes_back_as_it_was() {
         let mut out = Vec::new();
         let headers = |out: &mut Vec<u8>| pairs::put(out, b"Content-Type", b"text/plain");
-        sample()
-            .write_frame(FrameType::Response, FLAG_END, headers, &mut out)
-            .unwrap();
+        sample().write_frame(FrameType::Response, FLAG_END, headers, &mut out).unwrap();
         let header = FrameHeader::decode(&out).unwrap().unwrap();
         assert_eq!((header.kind, header.is_end()), (FrameType::Response, true));
         let response = Response::decode(&out[HEADER_LEN..]).unwrap();
         assert_eq!(response.head, sample());
-        assert_eq!(
-            response.headers.get(b"content-type"),
-            Some(b"text/plain".as_slice())
-        );
+        assert_eq!(response.headers.get(b"content-type"), Some(b"text/plain".as_slice()));
     }
 
     #[test]
@@ -174,12 +158,8 @@ mod tests {
         for status in [0, 99, 1000, u16::MAX] {
             let mut out = Vec::new();
             let head = ResponseHead { status, ..sample() };
-            head.write_frame(FrameType::Response, 0, |_| (), &mut out)
-                .unwrap();
-            assert!(matches!(
-                Response::decode(&out[HEADER_LEN..]),
-                Err(PayloadError::Malformed(..))
-            ));
+            head.write_frame(FrameType::Response, 0, |_| (), &mut out).unwrap();
+            assert!(matches!(Response::decode(&out[HEADER_LEN..]), Err(PayloadError::Malformed(..))));
         }
     }
 
@@ -197,11 +177,7 @@ mod tests {
     fn an_abort_is_cut_between_characters() {
         let mut out = Vec::new();
         let message = "ü".repeat(4096);
-        Abort {
-            reason: AbortReason::AppClosed,
-            message: &message,
-        }
-        .write_frame(&mut out);
+        Abort { reason: AbortReason::AppClosed, message: &message }.write_frame(&mut out);
         assert!(FrameHeader::decode(&out).unwrap().is_some());
         let abort = Abort::decode(&out[HEADER_LEN..]).unwrap();
         assert_eq!(abort.reason, AbortReason::AppClosed);
@@ -211,15 +187,8 @@ mod tests {
     #[test]
     fn rejects_an_abort_with_trailing_bytes() {
         let mut out = Vec::new();
-        Abort {
-            reason: AbortReason::Internal,
-            message: "x",
-        }
-        .write_frame(&mut out);
+        Abort { reason: AbortReason::Internal, message: "x" }.write_frame(&mut out);
         out.push(0);
-        assert_eq!(
-            Abort::decode(&out[HEADER_LEN..]),
-            Err(PayloadError::TrailingData("abort"))
-        );
+        assert_eq!(Abort::decode(&out[HEADER_LEN..]), Err(PayloadError::TrailingData("abort")));
     }
 }

@@ -94,18 +94,12 @@ impl Settings {
         }
         let entries: Vec<(String, Value)> = payload::decode_all("settings", bytes)?;
         if entries.windows(2).any(|two| two[0].0 >= two[1].0) {
-            return Err(PayloadError::Malformed(
-                "settings",
-                "the names are not sorted".into(),
-            ));
+            return Err(PayloadError::Malformed("settings", "the names are not sorted".into()));
         }
         let settings = Self { entries };
         // A number can be written in more bytes than it needs; equal settings would then have different digests.
         if settings.encode()? != bytes {
-            return Err(PayloadError::Malformed(
-                "settings",
-                "the encoding is not canonical".into(),
-            ));
+            return Err(PayloadError::Malformed("settings", "the encoding is not canonical".into()));
         }
         Ok(settings)
     }
@@ -136,34 +130,22 @@ mod tests {
     #[test]
     fn rejects_names_out_of_order() {
         let mut out = Vec::new();
-        let unsorted = vec![
-            ("b".to_owned(), Value::Flag(true)),
-            ("a".to_owned(), Value::Flag(true)),
-        ];
+        let unsorted = vec![("b".to_owned(), Value::Flag(true)), ("a".to_owned(), Value::Flag(true))];
         payload::encode("settings", &unsorted, &mut out).unwrap();
-        assert!(matches!(
-            Settings::decode(&out),
-            Err(PayloadError::Malformed("settings", _))
-        ));
+        assert!(matches!(Settings::decode(&out), Err(PayloadError::Malformed("settings", _))));
     }
 
     #[test]
     fn rejects_numbers_in_more_bytes_than_needed() {
         assert!(Settings::decode(&[0]).is_ok());
-        assert!(matches!(
-            Settings::decode(&[251, 0, 0]),
-            Err(PayloadError::Malformed("settings", _))
-        ));
+        assert!(matches!(Settings::decode(&[251, 0, 0]), Err(PayloadError::Malformed("settings", _))));
     }
 
     #[test]
     fn rejects_trailing_bytes() {
         let mut bytes = Settings::new().encode().unwrap();
         bytes.push(0);
-        assert_eq!(
-            Settings::decode(&bytes),
-            Err(PayloadError::TrailingData("settings"))
-        );
+        assert_eq!(Settings::decode(&bytes), Err(PayloadError::TrailingData("settings")));
     }
 
     #[test]

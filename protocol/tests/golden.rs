@@ -15,26 +15,18 @@ use protocol::response::{Abort, AbortReason, Response, ResponseHead};
 use protocol::settings::{Digest, Settings, Value};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("testdata")
-        .join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, written).unwrap();
     }
     let kept = std::fs::read(&path).unwrap_or_else(|err| panic!("{}: {err}", path.display()));
-    assert_eq!(
-        written, kept,
-        "{name}: what is written is not what the protocol says"
-    );
+    assert_eq!(written, kept, "{name}: what is written is not what the protocol says");
     kept
 }
 
 fn payload(frame: &[u8], kind: FrameType) -> &[u8] {
     let header = FrameHeader::decode(frame).unwrap().unwrap();
-    assert_eq!(
-        (header.kind, header.len as usize),
-        (kind, frame.len() - HEADER_LEN)
-    );
+    assert_eq!((header.kind, header.len as usize), (kind, frame.len() - HEADER_LEN));
     &frame[HEADER_LEN..]
 }
 
@@ -75,22 +67,15 @@ fn request_head(block: &[u8]) -> RequestHead<'static> {
 
 #[test]
 fn hello() {
-    let hello = Hello {
-        versions: vec![1],
-        using: 1,
-        module_version: "0.1.0".into(),
-        nginx_version: "1.22.1".into(),
-    };
+    let hello =
+        Hello { versions: vec![1], using: 1, module_version: "0.1.0".into(), nginx_version: "1.22.1".into() };
     let kept = golden("hello.bin", &hello.to_frame());
     assert_eq!(Hello::decode(payload(&kept, FrameType::Hello)), Ok(hello));
 }
 
 #[test]
 fn welcome() {
-    let welcome = Welcome {
-        version: 1,
-        daemon_version: "0.1.0".into(),
-    };
+    let welcome = Welcome { version: 1, daemon_version: "0.1.0".into() };
     let kept = golden("welcome.bin", &welcome.to_frame());
     assert_eq!(Welcome::decode(payload(&kept, FrameType::Welcome)), Ok(welcome));
 }
@@ -127,19 +112,13 @@ fn request() {
     let request = Request::decode(payload(&kept, FrameType::Request)).unwrap();
     assert_eq!((request.head, request.settings), (head, block.as_slice()));
     let read: Vec<_> = request.headers.iter().collect();
-    let sent: [(&[u8], &[u8]); 3] = [
-        (b"Host", b"example.org"),
-        (b"Content-Length", b"3"),
-        (b"X-Empty", b""),
-    ];
+    let sent: [(&[u8], &[u8]); 3] = [(b"Host", b"example.org"), (b"Content-Length", b"3"), (b"X-Empty", b"")];
     assert_eq!(read, sent);
 }
 
 #[test]
 fn request_body() {
-    let mut frame = FrameHeader::new(FrameType::RequestBody, FLAG_END, 3)
-        .encode()
-        .to_vec();
+    let mut frame = FrameHeader::new(FrameType::RequestBody, FLAG_END, 3).encode().to_vec();
     frame.extend_from_slice(b"a=b");
     let kept = golden("request-body.bin", &frame);
     assert_eq!(payload(&kept, FrameType::RequestBody), b"a=b");
@@ -148,30 +127,19 @@ fn request_body() {
 
 #[test]
 fn response() {
-    let head = ResponseHead {
-        status: 404,
-        reason: b"Gone Fishing",
-        body: BodyLength::Unknown,
-        process_pid: 4711,
-    };
+    let head =
+        ResponseHead { status: 404, reason: b"Gone Fishing", body: BodyLength::Unknown, process_pid: 4711 };
     let mut frame = Vec::new();
     let headers = |out: &mut Vec<u8>| pairs::put(out, b"Set-Cookie", b"a=1");
-    head.write_frame(FrameType::Response, 0, headers, &mut frame)
-        .unwrap();
+    head.write_frame(FrameType::Response, 0, headers, &mut frame).unwrap();
     let kept = golden("response.bin", &frame);
     let response = Response::decode(payload(&kept, FrameType::Response)).unwrap();
-    assert_eq!(
-        (response.head, response.headers.get(b"set-cookie")),
-        (head, Some(b"a=1".as_slice()))
-    );
+    assert_eq!((response.head, response.headers.get(b"set-cookie")), (head, Some(b"a=1".as_slice())));
 }
 
 #[test]
 fn abort() {
-    let abort = Abort {
-        reason: AbortReason::AppClosed,
-        message: "it closed the connection",
-    };
+    let abort = Abort { reason: AbortReason::AppClosed, message: "it closed the connection" };
     let mut frame = Vec::new();
     abort.write_frame(&mut frame);
     let kept = golden("abort.bin", &frame);

@@ -20,11 +20,7 @@ fn headers() -> impl Strategy<Value = Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 fn body() -> impl Strategy<Value = BodyLength> {
-    prop_oneof![
-        Just(BodyLength::None),
-        any::<u64>().prop_map(BodyLength::Known),
-        Just(BodyLength::Unknown)
-    ]
+    prop_oneof![Just(BodyLength::None), any::<u64>().prop_map(BodyLength::Known), Just(BodyLength::Unknown)]
 }
 
 fn value() -> impl Strategy<Value = Value> {
@@ -44,10 +40,7 @@ fn put_all(headers: &[(Vec<u8>, Vec<u8>)], out: &mut Vec<u8>) {
 }
 
 fn owned(pairs: Pairs<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
-    pairs
-        .iter()
-        .map(|(name, value)| (name.to_vec(), value.to_vec()))
-        .collect()
+    pairs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
 proptest! {

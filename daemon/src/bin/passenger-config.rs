@@ -132,7 +132,8 @@ fn matching(client: &Client, arguments: &RestartApp) -> Result<Vec<String>, Stri
 
 /// The path from `/`; symlinks stay, as app roots keep theirs.
 fn absolute(path: &Path) -> Result<PathBuf, String> {
-    let here = std::env::current_dir().map_err(|err| format!("the current directory cannot be found: {err}"))?;
+    let here =
+        std::env::current_dir().map_err(|err| format!("the current directory cannot be found: {err}"))?;
     let joined = here.join(path);
     Ok(joined.components().filter(|part| *part != std::path::Component::CurDir).collect())
 }

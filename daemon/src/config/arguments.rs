@@ -8,12 +8,7 @@ use clap::Parser;
 ///
 /// nginx finds it with `passenger_fly_with PATH`. Started as root it runs each app as the user who owns it.
 #[derive(Debug, Clone, Default, Parser)]
-#[command(
-    name = "flying-passenger",
-    version,
-    max_term_width = 110,
-    args_override_self = true
-)]
+#[command(name = "flying-passenger", version, max_term_width = 110, args_override_self = true)]
 pub struct Arguments {
     /// Where nginx connects: the PATH of its `passenger_fly_with`
     #[arg(long, value_name = "PATH")]

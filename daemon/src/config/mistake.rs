@@ -12,10 +12,7 @@ pub struct Mistake {
 impl Mistake {
     /// `sentence` goes on after the option's name.
     pub fn new(option: &'static str, sentence: impl fmt::Display) -> Self {
-        Self {
-            option,
-            sentence: sentence.to_string(),
-        }
+        Self { option, sentence: sentence.to_string() }
     }
 }
 

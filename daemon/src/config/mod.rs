@@ -71,11 +71,7 @@ impl Options {
     pub fn new(arguments: &Arguments, euid: Uid) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Mistakes::default();
         let options = Self::gather(arguments, euid, &mut mistakes);
-        if mistakes.0.is_empty() {
-            Ok(options)
-        } else {
-            Err(mistakes.0)
-        }
+        if mistakes.0.is_empty() { Ok(options) } else { Err(mistakes.0) }
     }
 
     fn gather(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> Self {
@@ -94,8 +90,7 @@ impl Options {
 }
 
 fn log_level(text: &str) -> Result<LogLevel, Mistake> {
-    text.parse()
-        .map_err(|why| Mistake::new("--log-level", format!("\"{text}\" {why}")))
+    text.parse().map_err(|why| Mistake::new("--log-level", format!("\"{text}\" {why}")))
 }
 
 fn pool_options(arguments: &Arguments, mistakes: &mut Mistakes) -> PoolOptions {
@@ -164,10 +159,7 @@ fn router_user(name: Option<&str>, euid: Uid) -> Result<Option<Account>, Mistake
             return Ok(Some(account));
         }
     }
-    Err(Mistake::new(
-        OPTION,
-        format!("give one, as there is neither {}", ROUTER_USERS.join(" nor ")),
-    ))
+    Err(Mistake::new(OPTION, format!("give one, as there is neither {}", ROUTER_USERS.join(" nor "))))
 }
 
 /// Tried in this order. The first is made by our packages and runs nothing else.
@@ -183,9 +175,7 @@ mod tests {
 
     fn options(line: &str) -> Result<Options, Vec<String>> {
         let loaders = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"));
-        let words = ["flying-passenger", loaders]
-            .into_iter()
-            .chain(line.split_whitespace());
+        let words = ["flying-passenger", loaders].into_iter().chain(line.split_whitespace());
         let arguments = Arguments::try_parse_from(words).expect("clap takes it");
         let told = |mistakes: Vec<Mistake>| mistakes.iter().map(Mistake::to_string).collect();
         Options::new(&arguments, ORDINARY).map_err(told)
@@ -194,21 +184,11 @@ mod tests {
     #[test]
     fn defaults_are_passengers() {
         let options = options("--socket-file=/run/x/socket").unwrap();
-        assert_eq!(
-            options.pool,
-            PoolOptions {
-                max_size: 6,
-                idle_time: 300,
-                stat_throttle_rate: 10
-            }
-        );
+        assert_eq!(options.pool, PoolOptions { max_size: 6, idle_time: 300, stat_throttle_rate: 10 });
         assert_eq!(options.users.default_user, "nobody");
         assert!(options.users.switching);
         assert_eq!(options.shutdown_limit, Duration::from_secs(60));
-        assert_eq!(
-            (options.socket.mode, options.socket.closed_to_nginx),
-            (0o600, true)
-        );
+        assert_eq!((options.socket.mode, options.socket.closed_to_nginx), (0o600, true));
         assert_eq!(options.router_user, None);
     }
 
@@ -233,10 +213,7 @@ mod tests {
             "--shutdown-timeout",
             "--instance-registry-dir",
         ] {
-            assert!(
-                told.contains(&format!("{option}: ")),
-                "{option} is missing in:\n{told}"
-            );
+            assert!(told.contains(&format!("{option}: ")), "{option} is missing in:\n{told}");
         }
     }
 
@@ -251,9 +228,6 @@ mod tests {
     #[test]
     fn rejects_root_as_the_routers_user() {
         let refused = router_user(Some("root"), Uid::from_raw(0)).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "--router-user: the router must not run as root"
-        );
+        assert_eq!(refused.to_string(), "--router-user: the router must not run as root");
     }
 }

@@ -12,9 +12,7 @@ pub const REGISTRY_VARIABLE: &str = "PASSENGER_INSTANCE_REGISTRY_DIR";
 /// The registry: given, from the environment, or the usual one (which is made when it is missing; the others must
 /// be there).
 pub(super) fn registry(given: Option<&Path>, euid: Uid) -> Result<PathBuf, Mistake> {
-    let given = given
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os(REGISTRY_VARIABLE).map(PathBuf::from));
+    let given = given.map(PathBuf::from).or_else(|| std::env::var_os(REGISTRY_VARIABLE).map(PathBuf::from));
     let Some(given) = given else {
         return Ok(usual_registry(euid));
     };
@@ -44,24 +42,15 @@ pub(super) fn loaders(given: Option<&Path>) -> Result<PathBuf, Mistake> {
     let found = candidates.iter().find(|dir| dir.is_dir()).cloned();
     found.ok_or_else(|| {
         let tried: Vec<_> = candidates.iter().map(|dir| dir.display().to_string()).collect();
-        Mistake::new(
-            OPTION,
-            format!("give it, as there is neither {}", tried.join(" nor ")),
-        )
+        Mistake::new(OPTION, format!("give it, as there is neither {}", tried.join(" nor ")))
     })
 }
 
 /// `<prefix>/sbin/flying-passenger` has `<prefix>/share/…`; `<source>/target/release/flying-passenger` has
 /// `<source>/daemon/loaders`.
 fn loader_candidates(program: &Path) -> Vec<PathBuf> {
-    let installed = program
-        .ancestors()
-        .nth(2)
-        .map(|prefix| prefix.join("share/flying-passenger/loaders"));
-    let source = program
-        .ancestors()
-        .nth(3)
-        .map(|source| source.join("daemon/loaders"));
+    let installed = program.ancestors().nth(2).map(|prefix| prefix.join("share/flying-passenger/loaders"));
+    let source = program.ancestors().nth(3).map(|source| source.join("daemon/loaders"));
     installed.into_iter().chain(source).collect()
 }
 
@@ -70,10 +59,7 @@ fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, Mistake> {
     if absolute.is_dir() {
         Ok(absolute)
     } else {
-        Err(Mistake::new(
-            option,
-            format!("there is no directory {}", absolute.display()),
-        ))
+        Err(Mistake::new(option, format!("there is no directory {}", absolute.display())))
     }
 }
 
@@ -84,21 +70,12 @@ mod tests {
     #[test]
     fn loaders_are_found_from_where_the_program_is() {
         let of = |program: &str| loader_candidates(Path::new(program));
-        assert_eq!(
-            of("/usr/sbin/flying-passenger")[0],
-            Path::new("/usr/share/flying-passenger/loaders")
-        );
-        assert_eq!(
-            of("/src/fp/target/release/flying-passenger")[1],
-            Path::new("/src/fp/daemon/loaders")
-        );
+        assert_eq!(of("/usr/sbin/flying-passenger")[0], Path::new("/usr/share/flying-passenger/loaders"));
+        assert_eq!(of("/src/fp/target/release/flying-passenger")[1], Path::new("/src/fp/daemon/loaders"));
     }
 
     #[test]
     fn root_registers_where_only_root_can_write() {
-        assert_eq!(
-            usual_registry(Uid::from_raw(0)),
-            Path::new("/run/flying-passenger")
-        );
+        assert_eq!(usual_registry(Uid::from_raw(0)), Path::new("/run/flying-passenger"));
     }
 }

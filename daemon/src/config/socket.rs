@@ -31,10 +31,7 @@ pub struct SocketOptions {
 }
 
 pub(super) fn options(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> SocketOptions {
-    let mode = arguments
-        .socket_mode
-        .as_deref()
-        .map(|text| mistakes.keep(parse_mode(text)));
+    let mode = arguments.socket_mode.as_deref().map(|text| mistakes.keep(parse_mode(text)));
     let (owner, group) = match arguments.socket_owner.as_deref() {
         Some(text) => mistakes.keep(parse_owner(text)),
         None if euid.is_root() && mode.is_none() => (None, nginx_group()),
@@ -53,10 +50,7 @@ fn socket_path(path: &Path) -> Result<PathBuf, Mistake> {
     const OPTION: &str = "--socket-file";
     let absolute = std::path::absolute(path).map_err(|why| Mistake::new(OPTION, why))?;
     if absolute.to_str().is_none() {
-        return Err(Mistake::new(
-            OPTION,
-            format!("{} is not UTF-8", absolute.display()),
-        ));
+        return Err(Mistake::new(OPTION, format!("{} is not UTF-8", absolute.display())));
     }
     let len = absolute.as_os_str().as_bytes().len();
     if len > MAX_SOCKET_PATH {
@@ -71,19 +65,12 @@ fn socket_path(path: &Path) -> Result<PathBuf, Mistake> {
 
 fn parse_mode(text: &str) -> Result<u32, Mistake> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| {
-        Mistake::new(
-            "--socket-mode",
-            format!("\"{text}\" is no octal mode such as 0660"),
-        )
-    })
+    mode.ok_or_else(|| Mistake::new("--socket-mode", format!("\"{text}\" is no octal mode such as 0660")))
 }
 
 fn parse_owner(text: &str) -> Result<(Option<Uid>, Option<Gid>), Mistake> {
     const OPTION: &str = "--socket-owner";
-    let (user, group) = text
-        .split_once(':')
-        .map_or((text, None), |(user, group)| (user, Some(group)));
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let owner = match user.parse() {
         Ok(number) => Uid::from_raw(number),
         Err(_) => user_must_exist(OPTION, user)?.uid,
@@ -97,9 +84,7 @@ fn parse_owner(text: &str) -> Result<(Option<Uid>, Option<Gid>), Mistake> {
 }
 
 fn nginx_group() -> Option<Gid> {
-    NGINX_GROUPS
-        .iter()
-        .find_map(|name| accounts::group_named(name).ok().flatten())
+    NGINX_GROUPS.iter().find_map(|name| accounts::group_named(name).ok().flatten())
 }
 
 #[cfg(test)]
@@ -112,10 +97,7 @@ mod tests {
         assert_eq!(parse_owner("root"), Ok(root));
         assert_eq!(parse_owner("0"), Ok(root));
         assert_eq!(parse_owner("0:root"), Ok((root.0, Some(Gid::from_raw(0)))));
-        assert_eq!(
-            parse_owner("12:34"),
-            Ok((Some(Uid::from_raw(12)), Some(Gid::from_raw(34))))
-        );
+        assert_eq!(parse_owner("12:34"), Ok((Some(Uid::from_raw(12)), Some(Gid::from_raw(34)))));
         assert!(parse_owner("no-such-user").is_err());
         assert!(parse_owner("root:no-such-group").is_err());
     }
@@ -131,10 +113,7 @@ mod tests {
 
     #[test]
     fn without_root_only_the_daemons_user_connects_unless_told_otherwise() {
-        let mut arguments = Arguments {
-            socket_file: "/run/x".into(),
-            ..Arguments::default()
-        };
+        let mut arguments = Arguments { socket_file: "/run/x".into(), ..Arguments::default() };
         let ordinary = Uid::from_raw(1000);
         let closed = options(&arguments, ordinary, &mut Mistakes::default());
         assert_eq!((closed.mode, closed.closed_to_nginx), (0o600, true));

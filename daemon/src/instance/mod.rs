@@ -88,14 +88,7 @@ impl Instance {
         };
         write_properties(&directory, &properties).map_err(fail)?;
         let path = registry.join(&entry);
-        Ok(Self {
-            registry: registry_fd,
-            entry,
-            path,
-            directory,
-            properties,
-            _lock: lock,
-        })
+        Ok(Self { registry: registry_fd, entry, path, directory, properties, _lock: lock })
     }
 
     /// Its name.
@@ -211,10 +204,7 @@ mod tests {
         assert_eq!(found[0].properties.socket_file, Path::new("/run/x"));
         assert!(found[0].admin_socket().exists());
         let apps = socket.parent().unwrap();
-        assert_eq!(
-            std::fs::metadata(apps).unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        assert_eq!(std::fs::metadata(apps).unwrap().permissions().mode() & 0o777, 0o700);
 
         instance.remove().unwrap();
         assert_eq!(list(&registry).unwrap(), []);

@@ -39,11 +39,7 @@ impl fmt::Display for InstanceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong(dir) => {
-                write!(
-                    f,
-                    "{} is too long a path for a registry: choose a shorter one",
-                    dir.display()
-                )
+                write!(f, "{} is too long a path for a registry: choose a shorter one", dir.display())
             }
             Self::Registry(dir, why) => write!(f, "the registry {} cannot be used: {why}", dir.display()),
             Self::Unsafe(dir, why) => write!(f, "the registry {} is not safe: {why}", dir.display()),
@@ -79,10 +75,8 @@ pub fn list(registry: &Path) -> io::Result<Vec<Found>> {
         Err(Errno::ENOENT) => return Ok(Vec::new()),
         opened => opened?,
     };
-    let mut found: Vec<Found> = entries(&directory)?
-        .into_iter()
-        .filter_map(|entry| look_at(&directory, registry, &entry))
-        .collect();
+    let mut found: Vec<Found> =
+        entries(&directory)?.into_iter().filter_map(|entry| look_at(&directory, registry, &entry)).collect();
     found.sort_by(|one, other| one.properties.name.cmp(&other.properties.name));
     Ok(found)
 }
@@ -97,10 +91,7 @@ fn look_at(registry: &OwnedFd, path: &Path, entry: &str) -> Option<Found> {
     let file = fcntl::openat(&directory, PROPERTIES, flags, Mode::empty()).ok()?;
     let text = io::Read::take(std::fs::File::from(file), MAX_PROPERTIES);
     let properties = serde_json::from_reader(text).ok()?;
-    Some(Found {
-        path: path.join(entry),
-        properties,
-    })
+    Some(Found { path: path.join(entry), properties })
 }
 
 /// Opens the registry for a daemon; makes it when it is missing.
@@ -168,20 +159,12 @@ fn is_locked(directory: &OwnedFd) -> bool {
 
 /// Names in the registry that look like instances.
 fn entries(registry: &OwnedFd) -> io::Result<Vec<String>> {
-    Ok(names_in(registry)?
-        .into_iter()
-        .filter(|name| name.starts_with(PREFIX))
-        .collect())
+    Ok(names_in(registry)?.into_iter().filter(|name| name.starts_with(PREFIX)).collect())
 }
 
 fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
     // A descriptor of its own, as reading a directory moves its position.
-    let mut reader = Dir::openat(
-        directory,
-        ".",
-        OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
-        Mode::empty(),
-    )?;
+    let mut reader = Dir::openat(directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     let mut names = Vec::new();
     for entry in reader.iter() {
         let entry = entry?;

@@ -45,10 +45,7 @@ impl Encoded {
         let bytes = bincode::serde::encode_to_vec(message, CONFIG)
             .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err.to_string()))?;
         if bytes.len() > MAX_MESSAGE {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "the message is too long",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too long"));
         }
         Ok(Self(bytes))
     }
@@ -142,13 +139,8 @@ mod tests {
     fn a_message_arrives_with_its_descriptors() {
         let (supervisor, router) = Channel::pair().unwrap();
         let (reader, writer) = io::pipe().unwrap();
-        let notice = Notice::NotStarted {
-            ticket: Ticket(7),
-            reason: "there is no such user".into(),
-        };
-        supervisor
-            .send(&notice, &[reader.as_fd(), writer.as_fd()])
-            .unwrap();
+        let notice = Notice::NotStarted { ticket: Ticket(7), reason: "there is no such user".into() };
+        supervisor.send(&notice, &[reader.as_fd(), writer.as_fd()]).unwrap();
 
         let (got, descriptors) = router.recv::<Notice>(&mut Buffer::default()).unwrap().unwrap();
         assert_eq!(got, notice);
@@ -160,9 +152,7 @@ mod tests {
         let (supervisor, router) = Channel::pair().unwrap();
         let mut buffer = Buffer::default();
         packets::send(router.as_fd(), &[0xff; 30], &[]).unwrap();
-        router
-            .send(&Order::Stop(ProcessId(3), StopHow::Kill), &[])
-            .unwrap();
+        router.send(&Order::Stop(ProcessId(3), StopHow::Kill), &[]).unwrap();
 
         let err = supervisor.recv::<Order>(&mut buffer).unwrap_err();
         assert_eq!(err.kind(), io::ErrorKind::InvalidData);
@@ -175,9 +165,7 @@ mod tests {
         let (supervisor, router) = Channel::pair().unwrap();
         let (reader, _writer) = io::pipe().unwrap();
         let mut buffer = Buffer::default();
-        router
-            .send(&Order::Finished, &[reader.as_fd(); MAX_DESCRIPTORS + 1])
-            .unwrap();
+        router.send(&Order::Finished, &[reader.as_fd(); MAX_DESCRIPTORS + 1]).unwrap();
         let mut long = Encoded::new(&Order::Finished).unwrap();
         long.0.push(0);
         router.send_encoded(&long, &[]).unwrap();
@@ -192,35 +180,12 @@ mod tests {
     fn the_longest_message_fits_the_socket() {
         let (supervisor, router) = Channel::pair().unwrap();
         let reason = "x".repeat(MAX_MESSAGE - 16);
-        router
-            .send(
-                &Notice::NotStarted {
-                    ticket: Ticket(1),
-                    reason: reason.clone(),
-                },
-                &[],
-            )
-            .unwrap();
-        let too_long = Notice::NotStarted {
-            ticket: Ticket(1),
-            reason: "x".repeat(MAX_MESSAGE),
-        };
-        assert_eq!(
-            router.send(&too_long, &[]).unwrap_err().kind(),
-            io::ErrorKind::InvalidInput
-        );
+        router.send(&Notice::NotStarted { ticket: Ticket(1), reason: reason.clone() }, &[]).unwrap();
+        let too_long = Notice::NotStarted { ticket: Ticket(1), reason: "x".repeat(MAX_MESSAGE) };
+        assert_eq!(router.send(&too_long, &[]).unwrap_err().kind(), io::ErrorKind::InvalidInput);
 
-        let (got, _) = supervisor
-            .recv::<Notice>(&mut Buffer::default())
-            .unwrap()
-            .unwrap();
-        assert_eq!(
-            got,
-            Notice::NotStarted {
-                ticket: Ticket(1),
-                reason
-            }
-        );
+        let (got, _) = supervisor.recv::<Notice>(&mut Buffer::default()).unwrap().unwrap();
+        assert_eq!(got, Notice::NotStarted { ticket: Ticket(1), reason });
     }
 
     #[test]
@@ -245,11 +210,6 @@ mod tests {
         };
         assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
         drop(router);
-        assert!(
-            supervisor
-                .recv::<Order>(&mut Buffer::default())
-                .unwrap()
-                .is_none()
-        );
+        assert!(supervisor.recv::<Order>(&mut Buffer::default()).unwrap().is_none());
     }
 }

@@ -22,10 +22,7 @@ pub(crate) async fn run(router: Rc<Router>, listener: UnixListener) {
             () = router.closing() => return,
         };
         match accepted {
-            Ok(stream) => drop(tokio::task::spawn_local(connection::serve(
-                router.clone(),
-                stream,
-            ))),
+            Ok(stream) => drop(tokio::task::spawn_local(connection::serve(router.clone(), stream))),
             Err(err) => {
                 error!(
                     "a connection from nginx cannot be accepted: {err}; trying again in {} ms",

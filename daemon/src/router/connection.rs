@@ -116,9 +116,7 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
             other => return Err(Fault::Unexpected(other)),
         }
         let payload_end = HEADER_LEN + header.len as usize;
-        let after = exchange::run(router, nginx, payload_end)
-            .await
-            .map_err(Fault::Request)?;
+        let after = exchange::run(router, nginx, payload_end).await.map_err(Fault::Request)?;
         if after == After::Close {
             return Ok(());
         }
@@ -163,15 +161,9 @@ async fn shake_hands(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), 
     let hello = Hello::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Hello)?;
     nginx.input.consume(end);
     if SPOKEN_VERSIONS.contains(&hello.using) {
-        debug!(
-            "nginx {} with module {} connected",
-            hello.nginx_version, hello.module_version
-        );
+        debug!("nginx {} with module {} connected", hello.nginx_version, hello.module_version);
         // It goes out with the first answer: one system call less.
-        let welcome = Welcome {
-            version: hello.using,
-            daemon_version: VERSION.into(),
-        };
+        let welcome = Welcome { version: hello.using, daemon_version: VERSION.into() };
         nginx.frames.push(&welcome.to_frame());
         return Ok(());
     }

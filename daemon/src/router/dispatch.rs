@@ -144,11 +144,7 @@ impl Dispatcher {
         };
         let (answer, asked) = oneshot::channel();
         self.waiting.borrow_mut().insert(waiter, answer);
-        let _place = Place {
-            dispatcher: self,
-            group,
-            waiter,
-        };
+        let _place = Place { dispatcher: self, group, waiter };
         self.carry_out();
         asked.await.unwrap_or(Err(Refused::ShuttingDown))
     }
@@ -194,12 +190,7 @@ impl Dispatcher {
 
     /// Takes a process out of service; false when there is none with this process ID.
     pub(crate) fn detach(&self, pid: i32) -> bool {
-        let slot = self
-            .workers
-            .borrow()
-            .values()
-            .find(|w| w.record.pid == pid)
-            .map(|w| w.slot);
+        let slot = self.workers.borrow().values().find(|w| w.record.pid == pid).map(|w| w.slot);
         slot.is_some_and(|slot| self.with_pool(|pool, now| pool.detach(slot, now)))
     }
 
@@ -249,9 +240,7 @@ impl Dispatcher {
 
     /// Carries out what the pool decided. Called again from within, it only adds to the list.
     fn carry_out(&self) {
-        self.todo
-            .borrow_mut()
-            .extend(self.pool.borrow_mut().take_actions());
+        self.todo.borrow_mut().extend(self.pool.borrow_mut().take_actions());
         if self.at_work.replace(true) {
             return;
         }
@@ -274,10 +263,7 @@ impl Dispatcher {
             }
             Action::Fail(waiter, slot) => {
                 let failure = self.failures.borrow().get(&slot).cloned();
-                self.answer(
-                    waiter,
-                    Err(failure.map_or(Refused::ShuttingDown, Refused::SpawnFailed)),
-                );
+                self.answer(waiter, Err(failure.map_or(Refused::ShuttingDown, Refused::SpawnFailed)));
             }
             Action::Spawn(slot, group) => {
                 if let (Some(launch), Some(route)) = (launch, self.route(group)) {
@@ -309,10 +295,7 @@ impl Dispatcher {
 
     fn lease(&self, slot: Slot) -> Option<Lease> {
         let worker = self.workers.borrow().get(&slot).cloned()?;
-        Some(Lease {
-            dispatcher: self.me.upgrade()?,
-            worker,
-        })
+        Some(Lease { dispatcher: self.me.upgrade()?, worker })
     }
 }
 

@@ -93,10 +93,7 @@ async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Fact
         match attempt(router, nginx, facts, body, lease, attempts_left > 0).await {
             Attempt::Over(after) => return after,
             Attempt::Again(why) => {
-                info!(
-                    "app {}: process {pid} did not take a request ({why}): trying again",
-                    facts.route.name
-                );
+                info!("app {}: process {pid} did not take a request ({why}): trying again", facts.route.name);
             }
         }
     }
@@ -134,12 +131,8 @@ async fn attempt(
         }
     };
     let pid = lease.worker.record.pid;
-    let mut relay = Relay::new(
-        lease.worker.speaks_session(),
-        facts.to_head_request,
-        facts.upgrade,
-        pid.unsigned_abs(),
-    );
+    let mut relay =
+        Relay::new(lease.worker.speaks_session(), facts.to_head_request, facts.upgrade, pid.unsigned_abs());
     let ended = converse(nginx, &app, body, &mut relay).await;
     let unheard = !relay.heard && may_repeat;
     match ended {
@@ -249,10 +242,7 @@ async fn give_up(
         return broken_off(nginx, facts, body, pid, &why).await;
     }
     log_failure(nginx, facts, pid, &why);
-    nginx.frames.abort(
-        AbortReason::AppClosed,
-        &format!("app {}: {why}", facts.route.name),
-    );
+    nginx.frames.abort(AbortReason::AppClosed, &format!("app {}: {why}", facts.route.name));
     // nginx closes the connection on an abort, so that the visitor sees that something is missing.
     drop(nginx.frames.flush(&mut nginx.stream).await);
     After::Close
@@ -295,19 +285,12 @@ async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &Body, page: &Page) ->
         nginx.frames.flush(&mut nginx.stream).await
     };
     let written: io::Result<()> = written.await;
-    if written.is_ok() && body.is_done() {
-        After::Keep
-    } else {
-        After::Close
-    }
+    if written.is_ok() && body.is_done() { After::Keep } else { After::Close }
 }
 
 fn log_failure(nginx: &Nginx<'_>, facts: &Facts, pid: i32, why: &str) {
     let line = String::from_utf8_lossy(&nginx.line);
-    warn!(
-        "app {}: process {pid} did not answer {line}: {why}",
-        facts.route.name
-    );
+    warn!("app {}: process {pid} did not answer {line}: {why}", facts.route.name);
 }
 
 fn write_head(request: &Request<'_>, route: &Route, out: &mut Vec<u8>) {
@@ -334,10 +317,7 @@ fn unsized_framing(kind: AppKind) -> Framing {
 impl Facts {
     fn of(request: &Request<'_>, route: Rc<Route>) -> Self {
         let head = &request.head;
-        let json = request
-            .headers
-            .get(b"content-type")
-            .is_some_and(|t| t.starts_with(b"application/json"));
+        let json = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/json"));
         Self {
             route,
             to_head_request: head.method == b"HEAD",

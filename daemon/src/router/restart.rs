@@ -36,12 +36,7 @@ struct Seen {
 
 impl Restarts {
     pub(crate) fn new(supervisor: Rc<Supervisor>, throttle: Duration) -> Self {
-        Self {
-            supervisor,
-            throttle,
-            seen: RefCell::default(),
-            asked: RefCell::default(),
-        }
+        Self { supervisor, throttle, seen: RefCell::default(), asked: RefCell::default() }
     }
 
     /// Restarts the app if its files say so. Costs nothing between two looks.
@@ -54,24 +49,14 @@ impl Restarts {
             return;
         }
         // Requests that come while the supervisor looks go ahead with what was known.
-        let mark = Seen {
-            at: now,
-            mtime: before.and_then(|b| b.mtime),
-            always: before.is_some_and(|b| b.always),
-        };
+        let mark =
+            Seen { at: now, mtime: before.and_then(|b| b.mtime), always: before.is_some_and(|b| b.always) };
         self.seen.borrow_mut().insert(route.group, mark);
         let Some(found) = self.ask(route).await else {
             return;
         };
         let mtime = found.restart_mtime.or(mark.mtime);
-        self.seen.borrow_mut().insert(
-            route.group,
-            Seen {
-                at: now,
-                mtime,
-                always: found.always,
-            },
-        );
+        self.seen.borrow_mut().insert(route.group, Seen { at: now, mtime, always: found.always });
         if is_wanted(before.map(|b| b.mtime), &found) {
             info!("app {}: restarting, as its restart files say", route.name);
             dispatcher.restart(route.group);
@@ -90,10 +75,7 @@ impl Restarts {
         let ticket = self.supervisor.ticket();
         let (asker, answer) = oneshot::channel();
         self.asked.borrow_mut().insert(ticket, asker);
-        let order = Order::LookAtRestartFiles {
-            ticket,
-            dir: route.restart_dir(),
-        };
+        let order = Order::LookAtRestartFiles { ticket, dir: route.restart_dir() };
         if self.supervisor.order(&order).is_err() {
             self.asked.borrow_mut().remove(&ticket);
             return None;
@@ -113,13 +95,7 @@ mod tests {
     use super::*;
 
     fn wanted(before: Option<Option<i128>>, restart_mtime: Option<i128>, always: bool) -> bool {
-        is_wanted(
-            before,
-            &RestartFiles {
-                restart_mtime,
-                always,
-            },
-        )
+        is_wanted(before, &RestartFiles { restart_mtime, always })
     }
 
     #[test]

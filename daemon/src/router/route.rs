@@ -67,13 +67,7 @@ impl Routes {
         if let Some(route) = self.known(head.settings_digest, &head.app, head.base_uri) {
             return Ok(route);
         }
-        self.learn(
-            &head.app,
-            head.base_uri,
-            head.server_software,
-            request.settings,
-            dispatcher,
-        )
+        self.learn(&head.app, head.base_uri, head.server_software, request.settings, dispatcher)
     }
 
     /// The route that an earlier router gave a process.
@@ -86,24 +80,13 @@ impl Routes {
         };
         match self.known(Digest::of(&memo.block), &app, &memo.base_uri) {
             Some(route) => Ok(route),
-            None => self.learn(
-                &app,
-                &memo.base_uri,
-                &memo.server_software,
-                &memo.block,
-                dispatcher,
-            ),
+            None => self.learn(&app, &memo.base_uri, &memo.server_software, &memo.block, dispatcher),
         }
     }
 
     /// Every group's name, with its number.
     pub(crate) fn groups(&self) -> Vec<(String, GroupId)> {
-        let mut all: Vec<_> = self
-            .groups
-            .borrow()
-            .iter()
-            .map(|(name, id)| (name.clone(), *id))
-            .collect();
+        let mut all: Vec<_> = self.groups.borrow().iter().map(|(name, id)| (name.clone(), *id)).collect();
         all.sort();
         all
     }
@@ -130,10 +113,7 @@ impl Routes {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let name = text(app.group);
         if !unknown.is_empty() {
-            info!(
-                "app {name}: settings without effect in this release: {}",
-                unknown.join(", ")
-            );
+            info!("app {name}: settings without effect in this release: {}", unknown.join(", "));
         }
         let group = self.group(&name, &settings, dispatcher);
         let route = Rc::new(Route {
@@ -149,10 +129,7 @@ impl Routes {
         });
         dispatcher.set_route(group, route.clone());
         let mut routes = self.by_digest.borrow_mut();
-        routes
-            .entry(Digest::of(block))
-            .or_default()
-            .insert(app.root.to_vec(), route.clone());
+        routes.entry(Digest::of(block)).or_default().insert(app.root.to_vec(), route.clone());
         Ok(route)
     }
 
@@ -205,10 +182,7 @@ impl Route {
             block: self.block.clone(),
         };
         bincode::serde::encode_to_vec(memo, bincode::config::standard()).unwrap_or_else(|err| {
-            warn!(
-                "app {}: its processes will not outlive the router: {err}",
-                self.name
-            );
+            warn!("app {}: its processes will not outlive the router: {err}", self.name);
             Vec::new()
         })
     }

@@ -49,12 +49,7 @@ impl Default for AppSettings {
             queue_full_status: 503,
             spawn_failed_status: 500,
             concurrency: None,
-            pool: GroupOptions {
-                min_instances: 1,
-                max_instances: 0,
-                max_queue: 100,
-                max_requests: 0,
-            },
+            pool: GroupOptions { min_instances: 1, max_instances: 0, max_queue: 100, max_requests: 0 },
         }
     }
 }
@@ -188,10 +183,8 @@ mod tests {
 
     #[test]
     fn names_of_a_newer_module_are_told_and_the_rest_works() {
-        let (settings, unknown) = read(&[
-            ("warp_factor", Value::Number(9)),
-            ("min_instances", Value::Number(3)),
-        ]);
+        let (settings, unknown) =
+            read(&[("warp_factor", Value::Number(9)), ("min_instances", Value::Number(3))]);
         assert_eq!(unknown, ["warp_factor"]);
         assert_eq!(settings.pool.min_instances, 3);
     }

@@ -63,10 +63,7 @@ pub(crate) async fn run(link: OwnedFd) -> io::Result<()> {
 impl Router {
     fn new(config: RouterConfig, supervisor: Rc<Supervisor>) -> Rc<Self> {
         let idle_after = (config.pool_idle_time > 0).then(|| Duration::from_secs(config.pool_idle_time));
-        let dispatcher = Dispatcher::new(Limits {
-            max_processes: config.max_pool_size,
-            idle_after,
-        });
+        let dispatcher = Dispatcher::new(Limits { max_processes: config.max_pool_size, idle_after });
         let routes = Rc::new(Routes::default());
         let spawner = Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT);
         let restarts = Restarts::new(supervisor.clone(), Duration::from_secs(config.stat_throttle_rate));
@@ -115,17 +112,10 @@ impl Router {
         info!("shutting down: {} requests under way", self.dispatcher.requests());
         let requests = self.until(|dispatcher| dispatcher.requests() == 0);
         if tokio::time::timeout(limit, requests).await.is_err() {
-            warn!(
-                "{} requests did not finish within {} s",
-                self.dispatcher.requests(),
-                limit.as_secs()
-            );
+            warn!("{} requests did not finish within {} s", self.dispatcher.requests(), limit.as_secs());
         }
         self.dispatcher.close();
-        if tokio::time::timeout(limit, self.until(Dispatcher::is_empty))
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout(limit, self.until(Dispatcher::is_empty)).await.is_err() {
             warn!("some processes did not end within {} s", limit.as_secs());
         }
         if self.supervisor.order(&Order::Finished).is_err() {
@@ -164,9 +154,7 @@ fn listeners(descriptors: Vec<OwnedFd>) -> io::Result<(UnixListener, UnixListene
 async fn sweep(router: Rc<Router>) {
     loop {
         let due = router.dispatcher.sweep();
-        let pause = due.map_or(LONG, |due| {
-            due.saturating_duration_since(std::time::Instant::now())
-        });
+        let pause = due.map_or(LONG, |due| due.saturating_duration_since(std::time::Instant::now()));
         tokio::select! {
             () = tokio::time::sleep(pause.max(Duration::from_millis(10))) => {}
             () = router.dispatcher.sweep_sooner.notified() => {}

@@ -30,13 +30,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(slot: Slot, record: ProcessRecord, route: Rc<Route>) -> Self {
-        Self {
-            slot,
-            record,
-            route,
-            idle: RefCell::default(),
-            leaving: Cell::new(false),
-        }
+        Self { slot, record, route, idle: RefCell::default(), leaving: Cell::new(false) }
     }
 
     /// Loaders speak the session protocol; everything else speaks HTTP.
@@ -61,10 +55,7 @@ impl Worker {
             let mut greeting = [0; GREETING.len()];
             (&mut &stream).read_exact(&mut greeting).await?;
             if greeting != GREETING {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "its loader did not greet",
-                ));
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "its loader did not greet"));
             }
         }
         Ok(stream)

@@ -8,11 +8,7 @@ pub(super) fn sentence(end: End) -> String {
         End::Status(status) => format!("exited with status {status}"),
         End::Signal { signal, core } => {
             let dumped = if core { "; core dumped" } else { "" };
-            format!(
-                "was killed by signal {} ({}){dumped}",
-                signal as i32,
-                signal.as_str()
-            )
+            format!("was killed by signal {} ({}){dumped}", signal as i32, signal.as_str())
         }
         End::Unknown => "ended in a way that the kernel does not tell".to_owned(),
     }
@@ -26,19 +22,10 @@ mod tests {
 
     #[test]
     fn every_end_is_a_sentence() {
-        let killed = End::Signal {
-            signal: Signal::SIGKILL,
-            core: false,
-        };
-        let crashed = End::Signal {
-            signal: Signal::SIGSEGV,
-            core: true,
-        };
+        let killed = End::Signal { signal: Signal::SIGKILL, core: false };
+        let crashed = End::Signal { signal: Signal::SIGSEGV, core: true };
         assert_eq!(sentence(End::Status(1)), "exited with status 1");
         assert_eq!(sentence(killed), "was killed by signal 9 (SIGKILL)");
-        assert_eq!(
-            sentence(crashed),
-            "was killed by signal 11 (SIGSEGV); core dumped"
-        );
+        assert_eq!(sentence(crashed), "was killed by signal 11 (SIGSEGV); core dumped");
     }
 }

@@ -23,10 +23,7 @@ impl Originals {
     pub(in crate::supervisor) fn note_and_raise() -> io::Result<Self> {
         let open_files = resource::getrlimit(Resource::RLIMIT_NOFILE)?;
         resource::setrlimit(Resource::RLIMIT_NOFILE, open_files.1, open_files.1)?;
-        Ok(Self {
-            open_files,
-            oom_score: lower_oom_score(),
-        })
+        Ok(Self { open_files, oom_score: lower_oom_score() })
     }
 
     /// Gives a child what the daemon was started with. To be called before it changes its user.

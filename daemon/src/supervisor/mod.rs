@@ -111,14 +111,7 @@ impl Supervisor {
 
     /// The earliest of everything that has its time.
     fn next_due(&self) -> Option<Instant> {
-        [
-            self.routers.due(),
-            self.shutdown.due(),
-            self.processes.next_kill(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [self.routers.due(), self.shutdown.due(), self.processes.next_kill()].into_iter().flatten().min()
     }
 
     fn do_what_is_due(&mut self, now: Instant) {
@@ -166,10 +159,7 @@ impl Supervisor {
     fn reap_strangers(&mut self) {
         while self.strangers {
             let known = |pid| {
-                let routers = self
-                    .routers
-                    .running()
-                    .is_some_and(|router| router.child().pid() == pid);
+                let routers = self.routers.running().is_some_and(|router| router.child().pid() == pid);
                 routers || self.processes.iter().any(|process| process.child().pid() == pid)
             };
             match process::reap_stranger(known) {

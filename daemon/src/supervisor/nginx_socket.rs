@@ -51,11 +51,7 @@ impl fmt::Display for SocketError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live(path, Some(pid)) => {
-                write!(
-                    f,
-                    "the process with PID {pid} is already listening on {}",
-                    path.display()
-                )
+                write!(f, "the process with PID {pid} is already listening on {}", path.display())
             }
             Self::Live(path, None) => {
                 write!(f, "another process is already listening on {}", path.display())
@@ -88,23 +84,13 @@ impl NginxSocket {
         make_room(path)?;
         let listening = unix_socket::listen(path, 0o600, BACKLOG).map_err(step("opened", path))?;
         let inode = open_to_nginx(options)?;
-        Ok(Self {
-            listening,
-            path: path.clone(),
-            inode,
-            lock_path,
-            _lock: lock,
-        })
+        Ok(Self { listening, path: path.clone(), inode, lock_path, _lock: lock })
     }
 
     /// Removes the socket when it is still the one that was made, and then the lock.
     pub(super) fn remove(self) {
-        let ours = fs::symlink_metadata(&self.path).is_ok_and(|found| {
-            Inode {
-                device: found.dev(),
-                number: found.ino(),
-            } == self.inode
-        });
+        let ours = fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| Inode { device: found.dev(), number: found.ino() } == self.inode);
         if !ours {
             tracing::warn!("{} is not this daemon's any more and stays", self.path.display());
             return;
@@ -141,12 +127,7 @@ fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SocketErro
 fn lock(lock_path: &Path, path: &Path) -> Result<Flock<File>, SocketError> {
     loop {
         let mut options = File::options();
-        options
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits());
+        options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
         let file = options.open(lock_path).map_err(step("opened", lock_path))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| held(lock_path, path))?;
         let mine = lock.metadata().map_err(step("looked at", lock_path))?;
@@ -197,10 +178,7 @@ fn open_to_nginx(options: &SocketOptions) -> Result<Inode, SocketError> {
     let handle = format!("/proc/self/fd/{}", made.as_raw_fd());
     fs::set_permissions(handle, Permissions::from_mode(options.mode))
         .map_err(step("given its mode", path))?;
-    Ok(Inode {
-        device: found.st_dev,
-        number: found.st_ino,
-    })
+    Ok(Inode { device: found.st_dev, number: found.st_ino })
 }
 
 fn is_socket(mode: u32) -> bool {
@@ -217,13 +195,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("fp-socket-{name}-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let path = dir.join("socket");
-        SocketOptions {
-            path,
-            mode: 0o660,
-            owner: None,
-            group: None,
-            closed_to_nginx: false,
-        }
+        SocketOptions { path, mode: 0o660, owner: None, group: None, closed_to_nginx: false }
     }
 
     fn clean(options: &SocketOptions) {
@@ -248,10 +220,7 @@ mod tests {
         let _other = UnixListener::bind(&options.path).unwrap();
         let refused = NginxSocket::open(&options).unwrap_err();
         let pid = i32::try_from(std::process::id()).unwrap();
-        assert!(
-            matches!(refused, SocketError::Live(_, Some(found)) if found == pid),
-            "{refused}"
-        );
+        assert!(matches!(refused, SocketError::Live(_, Some(found)) if found == pid), "{refused}");
         clean(&options);
     }
 
@@ -272,10 +241,7 @@ mod tests {
         drop(UnixListener::bind(&options.path).unwrap());
         NginxSocket::open(&options).unwrap().remove();
         fs::write(&options.path, "precious").unwrap();
-        assert!(matches!(
-            NginxSocket::open(&options),
-            Err(SocketError::NotASocket(_))
-        ));
+        assert!(matches!(NginxSocket::open(&options), Err(SocketError::NotASocket(_))));
         assert_eq!(fs::read_to_string(&options.path).unwrap(), "precious");
         clean(&options);
     }
@@ -296,9 +262,6 @@ mod tests {
         let mut options = options("missing");
         clean(&options);
         options.path = options.path.join("deeper");
-        assert!(matches!(
-            NginxSocket::open(&options),
-            Err(SocketError::NoDirectory(_))
-        ));
+        assert!(matches!(NginxSocket::open(&options), Err(SocketError::NoDirectory(_))));
     }
 }

@@ -39,21 +39,15 @@ impl Supervisor {
         let id = self.processes.new_id();
         let processes = &self.processes;
         let taken = |port| processes.has_port(port);
-        let launched = self
-            .launcher
-            .launch(spec, id, &self.instance, taken)
-            .map_err(|why| {
-                // Perhaps it was made before the step that failed; if not, there is nothing to remove.
-                let _ = self.instance.remove_app_socket(id);
-                why.to_string()
-            })?;
+        let launched = self.launcher.launch(spec, id, &self.instance, taken).map_err(|why| {
+            // Perhaps it was made before the step that failed; if not, there is nothing to remove.
+            let _ = self.instance.remove_app_socket(id);
+            why.to_string()
+        })?;
         let (mut process, report) = Process::new(launched, spec.group.clone());
         tracing::debug!("{} started as {}", process.name(), process.record.user.name);
         process.announced = true;
-        let started = Notice::Started {
-            ticket,
-            record: process.record.clone(),
-        };
+        let started = Notice::Started { ticket, record: process.record.clone() };
         let output = process.output.try_clone();
         self.processes.insert(process);
         match output {

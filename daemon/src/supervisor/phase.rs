@@ -75,13 +75,8 @@ pub(super) fn step(phase: Phase, event: Event) -> (Phase, Action) {
 mod tests {
     use super::*;
 
-    const PHASES: [Phase; 5] = [
-        Phase::Serving,
-        Phase::Draining,
-        Phase::Stopping,
-        Phase::Killing,
-        Phase::Over,
-    ];
+    const PHASES: [Phase; 5] =
+        [Phase::Serving, Phase::Draining, Phase::Stopping, Phase::Killing, Phase::Over];
 
     #[test]
     fn an_orderly_shutdown_kills_nothing() {
@@ -99,10 +94,7 @@ mod tests {
     #[test]
     fn asking_twice_kills_from_every_phase_that_waits() {
         for phase in [Phase::Draining, Phase::Stopping] {
-            assert_eq!(
-                step(phase, Event::Asked),
-                (Phase::Killing, Action::KillImpatiently)
-            );
+            assert_eq!(step(phase, Event::Asked), (Phase::Killing, Action::KillImpatiently));
         }
     }
 
@@ -117,9 +109,6 @@ mod tests {
 
     #[test]
     fn a_router_that_dies_does_not_end_the_service() {
-        assert_eq!(
-            step(Phase::Serving, Event::RouterGone),
-            (Phase::Serving, Action::Nothing)
-        );
+        assert_eq!(step(Phase::Serving, Event::RouterGone), (Phase::Serving, Action::Nothing));
     }
 }

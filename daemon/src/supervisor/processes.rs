@@ -47,12 +47,7 @@ pub(super) struct Process {
 impl Process {
     /// A process that was just started, with its report pipe, which is the router's.
     pub(super) fn new(launched: Launched, group: String) -> (Self, OwnedFd) {
-        let Launched {
-            child,
-            record,
-            pipes,
-            term,
-        } = launched;
+        let Launched { child, record, pipes, term } = launched;
         let process = Self {
             record,
             stage: Stage::Starting,
@@ -138,8 +133,7 @@ impl Processes {
 
     /// A live process was told to listen on this port.
     pub(super) fn has_port(&self, port: u16) -> bool {
-        self.iter()
-            .any(|process| process.record.address == Address::Tcp(port))
+        self.iter().any(|process| process.record.address == Address::Tcp(port))
     }
 
     /// The next time at which one is to be killed.

@@ -39,34 +39,18 @@ mod tests {
     fn tells_the_time_of_one_and_the_presence_of_the_other() {
         let dir = std::env::temp_dir().join(format!("fp-restart-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        assert_eq!(
-            look(&dir),
-            RestartFiles {
-                restart_mtime: None,
-                always: false
-            }
-        );
+        assert_eq!(look(&dir), RestartFiles { restart_mtime: None, always: false });
 
         let file = File::create(dir.join("restart.txt")).unwrap();
-        file.set_modified(UNIX_EPOCH + Duration::new(1_700_000_000, 5))
-            .unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::new(1_700_000_000, 5)).unwrap();
         std::os::unix::fs::symlink("/nonexistent", dir.join("always_restart.txt")).unwrap();
-        let expected = RestartFiles {
-            restart_mtime: Some(1_700_000_000_000_000_005),
-            always: true,
-        };
+        let expected = RestartFiles { restart_mtime: Some(1_700_000_000_000_000_005), always: true };
         assert_eq!(look(&dir), expected);
         fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn a_relative_directory_has_none() {
-        assert_eq!(
-            look(Path::new("tmp")),
-            RestartFiles {
-                restart_mtime: None,
-                always: false
-            }
-        );
+        assert_eq!(look(Path::new("tmp")), RestartFiles { restart_mtime: None, always: false });
     }
 }

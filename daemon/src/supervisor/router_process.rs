@@ -133,11 +133,7 @@ pub fn close_to_others() -> io::Result<()> {
 
 fn identity_of(account: &Account) -> Result<Identity, LookupError> {
     let groups = accounts::groups_of(&account.name, account.gid)?;
-    Ok(Identity {
-        uid: account.uid,
-        gid: account.gid,
-        groups,
-    })
+    Ok(Identity { uid: account.uid, gid: account.gid, groups })
 }
 
 fn own_name() -> String {
@@ -149,9 +145,7 @@ fn own_name() -> String {
 /// Nothing that the router does depends on the environment but the time zone of its log.
 fn environment() -> Result<Vec<CString>, NulError> {
     const KEPT: [&str; 2] = ["TZ", "RUST_BACKTRACE"];
-    let kept = KEPT
-        .iter()
-        .filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")));
+    let kept = KEPT.iter().filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")));
     kept.map(CString::new).collect()
 }
 
@@ -218,15 +212,8 @@ impl Router {
         if self.waiting.len() >= MOST_WAITING {
             return Err(io::Error::other("it leaves too many messages unread"));
         }
-        let descriptors = descriptors
-            .iter()
-            .map(BorrowedFd::try_clone_to_owned)
-            .collect::<Result<_, _>>()?;
-        self.waiting.push_back(Waiting {
-            message,
-            descriptors,
-            since: Instant::now(),
-        });
+        let descriptors = descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect::<Result<_, _>>()?;
+        self.waiting.push_back(Waiting { message, descriptors, since: Instant::now() });
         Ok(())
     }
 

@@ -96,11 +96,7 @@ impl Supervisor {
             return;
         };
         let mut handed = router.tell(&config, &[self.nginx.as_fd(), self.tools.as_fd()]);
-        for process in self
-            .processes
-            .iter_mut()
-            .filter(|process| process.stage == Stage::Ready)
-        {
+        for process in self.processes.iter_mut().filter(|process| process.stage == Stage::Ready) {
             let adopt = Notice::Adopt(process.record.clone());
             process.announced = true;
             handed = handed.and_then(|()| router.tell(&adopt, &[process.output.as_fd()]));

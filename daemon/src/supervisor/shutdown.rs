@@ -31,13 +31,7 @@ pub(super) struct Shutdown {
 
 impl Shutdown {
     pub(super) fn new(limit: Duration) -> Self {
-        Self {
-            phase: Phase::Serving,
-            limit,
-            end: None,
-            due: None,
-            impatient: false,
-        }
+        Self { phase: Phase::Serving, limit, end: None, due: None, impatient: false }
     }
 
     pub(super) fn is_serving(&self) -> bool {
@@ -117,10 +111,7 @@ impl Supervisor {
     }
 
     fn stop_all(&mut self) {
-        let left = self
-            .processes
-            .iter_mut()
-            .filter(|process| process.stage != Stage::Stopping);
+        let left = self.processes.iter_mut().filter(|process| process.stage != Stage::Stopping);
         left.for_each(|process| process.stop(StopHow::Gracefully));
     }
 
@@ -160,10 +151,6 @@ impl Supervisor {
             tracing::warn!("the instance directory stays: {why}");
         }
         tracing::info!("the daemon has ended");
-        if self.shutdown.impatient {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        }
+        if self.shutdown.impatient { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }

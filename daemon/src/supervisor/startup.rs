@@ -94,9 +94,7 @@ fn open_sockets(instance: &Instance, options: &Options) -> Result<Sockets, Start
     instance
         .make_apps(router.map(|account| (account.uid, account.gid)))
         .map_err(|why| StartError::Inside("the apps' directory", why))?;
-    let tools = instance
-        .listen_for_tools()
-        .map_err(|why| StartError::Inside("the tools' socket", why))?;
+    let tools = instance.listen_for_tools().map_err(|why| StartError::Inside("the tools' socket", why))?;
     let nginx = NginxSocket::open(&options.socket).map_err(StartError::Socket)?;
     tell_what_was_chosen(options);
     Ok((tools, nginx))
@@ -112,11 +110,7 @@ fn tell_what_was_chosen(options: &Options) {
         );
     }
     let usual = ROUTER_USERS[0];
-    if options
-        .router_user
-        .as_ref()
-        .is_some_and(|account| account.name == ROUTER_USERS[1])
-    {
+    if options.router_user.as_ref().is_some_and(|account| account.name == ROUTER_USERS[1]) {
         tracing::info!("the router runs as \"daemon\"; a user \"{usual}\" of its own would be safer");
     }
 }

@@ -48,11 +48,7 @@ pub(super) fn wait(
     }
     if let Some(router) = router {
         if router.has_waiting() {
-            watch(
-                router.channel().as_fd(),
-                PollFlags::POLLOUT,
-                Happened::LinkHasRoom,
-            );
+            watch(router.channel().as_fd(), PollFlags::POLLOUT, Happened::LinkHasRoom);
         }
         watch(router.channel().as_fd(), PollFlags::POLLIN, Happened::RouterSpoke);
         watch(router.child().as_fd(), PollFlags::POLLIN, Happened::RouterEnded);
@@ -62,12 +58,7 @@ pub(super) fn wait(
         Err(why) => return Err(why.into()),
     }
     let happened = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
-    Ok(watched
-        .iter()
-        .zip(meanings)
-        .filter(|(fd, _)| happened(fd))
-        .map(|(_, meaning)| meaning)
-        .collect())
+    Ok(watched.iter().zip(meanings).filter(|(fd, _)| happened(fd)).map(|(_, meaning)| meaning).collect())
 }
 
 /// Rounded up, so that what is due is due when poll returns.
@@ -75,12 +66,6 @@ fn timeout(until: Option<Instant>) -> PollTimeout {
     let Some(until) = until else {
         return PollTimeout::NONE;
     };
-    let left = until
-        .saturating_duration_since(Instant::now())
-        .as_micros()
-        .div_ceil(1000);
-    i32::try_from(left)
-        .ok()
-        .and_then(|left| PollTimeout::try_from(left).ok())
-        .unwrap_or(PollTimeout::MAX)
+    let left = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+    i32::try_from(left).ok().and_then(|left| PollTimeout::try_from(left).ok()).unwrap_or(PollTimeout::MAX)
 }

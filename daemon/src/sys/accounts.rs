@@ -42,13 +42,7 @@ impl std::error::Error for LookupError {}
 
 impl From<unistd::User> for Account {
     fn from(user: unistd::User) -> Self {
-        Self {
-            name: user.name,
-            uid: user.uid,
-            gid: user.gid,
-            home: user.dir,
-            shell: user.shell,
-        }
+        Self { name: user.name, uid: user.uid, gid: user.gid, home: user.dir, shell: user.shell }
     }
 }
 
@@ -78,10 +72,7 @@ pub fn group_exists(gid: Gid) -> Result<bool, LookupError> {
 
 /// Every group of a user, `primary` among them.
 pub fn groups_of(user: &str, primary: Gid) -> Result<Vec<Gid>, LookupError> {
-    let fail = |why| LookupError {
-        what: format!("the groups of \"{user}\""),
-        why,
-    };
+    let fail = |why| LookupError { what: format!("the groups of \"{user}\""), why };
     let name = CString::new(user).map_err(|_| fail(Errno::EINVAL))?;
     unistd::getgrouplist(&name, primary).map_err(fail)
 }

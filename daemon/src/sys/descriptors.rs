@@ -12,10 +12,7 @@ use nix::libc;
 /// somebody's standard output.
 pub fn open_standard_ones() -> io::Result<()> {
     loop {
-        let null = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/null")?;
+        let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
         if null.as_raw_fd() > 2 {
             return Ok(());
         }
@@ -52,10 +49,7 @@ pub fn take_link() -> io::Result<OwnedFd> {
 pub fn place_for_exec(wanted: Vec<OwnedFd>) -> io::Result<()> {
     let count = RawFd::try_from(wanted.len()).map_err(|_| Errno::EMFILE)?;
     // Away from the target numbers first: a source must not be overwritten before its turn.
-    let sources: Vec<OwnedFd> = wanted
-        .iter()
-        .map(|fd| copy_above(fd, count))
-        .collect::<io::Result<_>>()?;
+    let sources: Vec<OwnedFd> = wanted.iter().map(|fd| copy_above(fd, count)).collect::<io::Result<_>>()?;
     for (target, source) in (0..).zip(&sources) {
         // SAFETY: dup2 touches no memory. What it closes at `target` belongs to this child, which owns no Rust value
         // of that number that it still uses: sources and log lie above, and after this comes only exec or exit.
@@ -81,11 +75,7 @@ fn close_from_at_exec(first: RawFd) -> io::Result<()> {
     // SAFETY: with CLOSE_RANGE_CLOEXEC the call only sets flags; it touches no memory and closes nothing now.
     let done =
         unsafe { libc::close_range(first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
-    if done == 0 {
-        Ok(())
-    } else {
-        Err(io::Error::last_os_error())
-    }
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Makes reads and writes on the open file description return at once.

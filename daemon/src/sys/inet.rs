@@ -10,12 +10,7 @@ use nix::sys::socket::{self, AddressFamily, SockFlag, SockType};
 /// Whether nobody has the port, at any address of this machine. It is bound to find out, and let go again; nothing
 /// listens, so nobody who connects meanwhile is taken in.
 pub fn is_port_free(port: u16) -> io::Result<bool> {
-    let socket = socket::socket(
-        AddressFamily::Inet,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
+    let socket = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     // SAFETY: all zeros is a valid sockaddr_in, for all addresses of no family yet.
     let mut address: libc::sockaddr_in = unsafe { mem::zeroed() };
     address.sin_family = libc::AF_INET as libc::sa_family_t;

@@ -2,10 +2,7 @@
 //!
 //! What comes in and goes out is owned and typed (`OwnedFd`, `Pid`, `Uid`); it knows nothing of apps or messages.
 
-#![allow(
-    unsafe_code,
-    reason = "this is the room for it; everything outside is ordinary Rust"
-)]
+#![allow(unsafe_code, reason = "this is the room for it; everything outside is ordinary Rust")]
 
 pub mod accounts;
 pub mod clock;

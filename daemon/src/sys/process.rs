@@ -44,9 +44,7 @@ pub enum End {
 /// Forks this process, which must have one thread only: in a copy of a threaded one, locks stay locked for ever.
 pub fn fork() -> io::Result<Forked> {
     if std::fs::read_dir("/proc/self/task")?.count() != 1 {
-        return Err(io::Error::other(
-            "a process with several threads cannot be forked",
-        ));
+        return Err(io::Error::other("a process with several threads cannot be forked"));
     }
     // SAFETY: there is one thread, as just counted, and only this thread could start another: so the child may use
     // everything, allocation included.
@@ -93,11 +91,7 @@ impl Child {
                 0,
             )
         };
-        if sent == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
+        if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
     /// Sends a signal to every process of its group. The child must lead one.

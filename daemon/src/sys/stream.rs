@@ -29,10 +29,7 @@ impl Stream {
     /// Takes a connected stream socket over. Must be called inside the runtime.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         super::descriptors::set_nonblocking(&socket)?;
-        Ok(Self {
-            reads: watch(socket, Interest::READABLE)?,
-            writes: RefCell::default(),
-        })
+        Ok(Self { reads: watch(socket, Interest::READABLE)?, writes: RefCell::default() })
     }
 
     /// True when nothing has arrived, not even the end. Costs no system call unless something has.
@@ -147,8 +144,7 @@ fn receive(fd: &OwnedFd, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
 fn send(fd: &OwnedFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
     if let [one] = parts {
         // SAFETY: the pointer and length are those of one borrowed slice, which the kernel only reads.
-        let sent =
-            unsafe { libc::send(fd.as_raw_fd(), one.as_ptr().cast(), one.len(), libc::MSG_NOSIGNAL) };
+        let sent = unsafe { libc::send(fd.as_raw_fd(), one.as_ptr().cast(), one.len(), libc::MSG_NOSIGNAL) };
         return usize::try_from(sent).map_err(|_| io::Error::last_os_error());
     }
     let mut message: libc::msghdr = empty_message();

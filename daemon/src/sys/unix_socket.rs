@@ -16,12 +16,7 @@ use nix::sys::stat::{self, Mode};
 /// thread) sets and restores.
 pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
     let address = UnixAddr::new(path)?;
-    let socket = socket::socket(
-        AddressFamily::Unix,
-        SockType::Stream,
-        SockFlag::SOCK_CLOEXEC,
-        None,
-    )?;
+    let socket = socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     let before = stat::umask(Mode::from_bits_truncate(!mode & 0o777));
     let bound = socket::bind(socket.as_raw_fd(), &address);
     stat::umask(before);

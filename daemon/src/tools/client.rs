@@ -45,10 +45,16 @@ impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Permission(path) => {
-                write!(f, "you may not connect to {}: run this as root, with sudo for example", path.display())
+                write!(
+                    f,
+                    "you may not connect to {}: run this as root, with sudo for example",
+                    path.display()
+                )
             }
             Self::Io(path, err) => write!(f, "the daemon at {} does not answer: {err}", path.display()),
-            Self::Malformed => f.write_str("the daemon's answer makes no sense; are daemon and tools of one release?"),
+            Self::Malformed => {
+                f.write_str("the daemon's answer makes no sense; are daemon and tools of one release?")
+            }
         }
     }
 }
@@ -99,7 +105,10 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let length = body.len();
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}")?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n{body}"
+        )?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         Ok(answer)

@@ -44,14 +44,18 @@ pub struct Candidate {
 impl fmt::Display for ChooseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, candidates: &[Candidate]| {
-            candidates
-                .iter()
-                .try_for_each(|c| write!(f, "\n  {:<10} PID {:<8} {}", c.name, c.pid, c.socket_file.display()))
+            candidates.iter().try_for_each(|c| {
+                write!(f, "\n  {:<10} PID {:<8} {}", c.name, c.pid, c.socket_file.display())
+            })
         };
         match self {
             Self::NotRunning(registries) => {
                 let places: Vec<_> = registries.iter().map(|dir| dir.display().to_string()).collect();
-                write!(f, "flying-passenger does not seem to be running: looked in {}. ", places.join(" and "))?;
+                write!(
+                    f,
+                    "flying-passenger does not seem to be running: looked in {}. ",
+                    places.join(" and ")
+                )?;
                 write!(f, "If it was started with --instance-registry-dir, set {REGISTRY_VARIABLE}")
             }
             Self::NoSuchName(name, candidates) => {
@@ -102,6 +106,10 @@ pub fn choose(name: Option<&str>) -> Result<Client, ChooseError> {
 impl Candidate {
     fn of(found: &Found) -> Self {
         let properties = &found.properties;
-        Self { name: properties.name.clone(), pid: properties.pid, socket_file: properties.socket_file.clone() }
+        Self {
+            name: properties.name.clone(),
+            pid: properties.pid,
+            socket_file: properties.socket_file.clone(),
+        }
     }
 }

@@ -47,10 +47,7 @@ impl Daemon {
         let child = Command::new(std::env::current_exe().unwrap())
             .arg("supervisor")
             .arg(format!("--socket-file={}", dir.join("socket").display()))
-            .arg(format!(
-                "--instance-registry-dir={}",
-                dir.join("registry").display()
-            ))
+            .arg(format!("--instance-registry-dir={}", dir.join("registry").display()))
             .arg(format!("--loaders-dir={}", dir.display()))
             .args(["--log-level=7", "--shutdown-timeout=10"])
             .args(extra)
@@ -61,12 +58,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .unwrap();
-        let mut daemon = Self {
-            child,
-            dir,
-            router: None,
-            tickets: Cell::new(0),
-        };
+        let mut daemon = Self { child, dir, router: None, tickets: Cell::new(0) };
         daemon.connect();
         daemon
     }
@@ -89,11 +81,7 @@ impl Daemon {
         let stream = eventually("a router that listens", || UnixStream::connect(&socket).ok());
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let lines = BufReader::new(stream.try_clone().unwrap());
-        self.router = Some(Router {
-            stream,
-            lines,
-            told: Vec::new(),
-        });
+        self.router = Some(Router { stream, lines, told: Vec::new() });
     }
 
     pub(crate) fn ask(&mut self, ask: &Ask) {
@@ -115,11 +103,7 @@ impl Daemon {
         loop {
             let mut line = String::new();
             let got = router.lines.read_line(&mut line);
-            assert!(
-                matches!(got, Ok(1..)),
-                "the router says no more; it said {:?}",
-                router.told
-            );
+            assert!(matches!(got, Ok(1..)), "the router says no more; it said {:?}", router.told);
             let told: Told = serde_json::from_str(&line).unwrap();
             match pick(&told) {
                 Some(picked) => return picked,
@@ -139,10 +123,7 @@ impl Daemon {
     pub(crate) fn try_spawn(&mut self, spec: SpawnSpec) -> Result<ProcessRecord, String> {
         let wanted = Ticket(self.tickets.get() + 1);
         self.tickets.set(wanted.0);
-        self.order(Order::Spawn {
-            ticket: wanted,
-            spec: Box::new(spec),
-        });
+        self.order(Order::Spawn { ticket: wanted, spec: Box::new(spec) });
         self.notice(|notice| match notice {
             Notice::Started { ticket, record } if *ticket == wanted => Some(Ok(record.clone())),
             Notice::NotStarted { ticket, reason } if *ticket == wanted => Some(Err(reason.clone())),
@@ -200,9 +181,7 @@ impl Daemon {
         let is_router = |pid: &i32| process_name(*pid).is_some_and(|name| name == "flying-router");
         eventually("a router", || {
             let pids = fs::read_to_string(&children).unwrap();
-            pids.split_whitespace()
-                .map(|pid| pid.parse().unwrap())
-                .find(is_router)
+            pids.split_whitespace().map(|pid| pid.parse().unwrap()).find(is_router)
         })
     }
 
@@ -218,11 +197,7 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!(
-                "--- log of the daemon in {}\n{}---",
-                self.dir.display(),
-                self.log()
-            );
+            eprintln!("--- log of the daemon in {}\n{}---", self.dir.display(), self.log());
         }
         // It may have ended already.
         let _ = self.child.kill();
@@ -244,10 +219,7 @@ fn new_dir() -> PathBuf {
 
 /// An app of nothing but a shell command.
 pub(crate) fn generic(root: &Path, command: &str) -> SpawnSpec {
-    SpawnSpec {
-        start_command: command.into(),
-        ..spec(AppKind::Generic, root)
-    }
+    SpawnSpec { start_command: command.into(), ..spec(AppKind::Generic, root) }
 }
 
 /// An app whose "interpreter" is the shell, so that its "loader" in the test's directory is a shell script.
@@ -256,10 +228,7 @@ pub(crate) fn with_loader(daemon: &Daemon, root: &Path, script: &str) -> SpawnSp
     fs::create_dir_all(&loaders).unwrap();
     fs::write(loaders.join("rack-loader.rb"), script).unwrap();
     fs::write(root.join("config.ru"), "").unwrap();
-    SpawnSpec {
-        interpreter: "/bin/sh".into(),
-        ..spec(AppKind::Ruby, root)
-    }
+    SpawnSpec { interpreter: "/bin/sh".into(), ..spec(AppKind::Ruby, root) }
 }
 
 pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
@@ -302,12 +271,7 @@ pub(crate) fn until_gone(pid: i32) {
 }
 
 pub(crate) fn process_name(pid: i32) -> Option<String> {
-    Some(
-        fs::read_to_string(format!("/proc/{pid}/comm"))
-            .ok()?
-            .trim()
-            .to_owned(),
-    )
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned())
 }
 
 /// A report may be at its end, and a line printed, just before the shell becomes the program.
@@ -318,10 +282,7 @@ pub(crate) fn until_runs(pid: i32, name: &str) {
 /// Fields of `/proc/PID/status`, as words.
 pub(crate) fn status(pid: i32, field: &str) -> Vec<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("{field}:")))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(&format!("{field}:"))).unwrap();
     line.split_whitespace().map(str::to_owned).collect()
 }
 

@@ -8,33 +8,19 @@ use flying_passenger::sys::descriptors::place_for_exec;
 
 use crate::{Test, test};
 
-pub(crate) const TESTS: &[Test] = &[test(
-    "descriptors_may_come_from_each_others_places",
-    descriptors_may_come_from_each_others_places,
-)];
+pub(crate) const TESTS: &[Test] =
+    &[test("descriptors_may_come_from_each_others_places", descriptors_may_come_from_each_others_places)];
 
-const FILES: [&str; 5] = [
-    "/dev/full",
-    "/dev/null",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/zero",
-];
+const FILES: [&str; 5] = ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"];
 
 fn descriptors_may_come_from_each_others_places() {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .arg("placing")
-        .output()
-        .unwrap();
+    let output = Command::new(std::env::current_exe().unwrap()).arg("placing").output().unwrap();
     assert!(output.status.success(), "{output:?}");
 }
 
 /// In a process of its own: opens files on 3 and up, and asks for them the other way round.
 pub(crate) fn place() -> ExitCode {
-    let mut opened: Vec<OwnedFd> = FILES
-        .iter()
-        .map(|path| File::open(path).unwrap().into())
-        .collect();
+    let mut opened: Vec<OwnedFd> = FILES.iter().map(|path| File::open(path).unwrap().into()).collect();
     if !opened.iter().any(|fd| fd.as_raw_fd() == 3) || !opened.iter().any(|fd| fd.as_raw_fd() == 4) {
         return ExitCode::FAILURE;
     }

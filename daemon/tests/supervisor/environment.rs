@@ -10,26 +10,15 @@ use crate::daemon::{Daemon, generic, until_runs, with_loader};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test(
-        "an_app_sees_passengers_variables",
-        an_app_sees_passengers_variables,
-    ),
-    test(
-        "a_loader_sees_its_own_variables_besides",
-        a_loader_sees_its_own_variables_besides,
-    ),
-    test(
-        "an_app_has_the_limits_the_daemon_was_started_with",
-        an_app_has_the_daemons_limits,
-    ),
+    test("an_app_sees_passengers_variables", an_app_sees_passengers_variables),
+    test("a_loader_sees_its_own_variables_besides", a_loader_sees_its_own_variables_besides),
+    test("an_app_has_the_limits_the_daemon_was_started_with", an_app_has_the_daemons_limits),
 ];
 
 fn variables(pid: i32) -> HashMap<String, String> {
     let all = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
     let pairs = all.split_terminator('\0').filter_map(|pair| pair.split_once('='));
-    pairs
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 fn an_app_sees_passengers_variables() {
@@ -37,10 +26,7 @@ fn an_app_sees_passengers_variables() {
     let root = daemon.app("app");
     let spec = SpawnSpec {
         app_env: "staging".into(),
-        env: vec![
-            ("NODE_ENV".into(), "mine".into()),
-            ("EMPTY".into(), String::new()),
-        ],
+        env: vec![("NODE_ENV".into(), "mine".into()), ("EMPTY".into(), String::new())],
         ..generic(&root, "sleep 1000")
     };
     let record = daemon.spawn(spec);
@@ -74,10 +60,7 @@ fn a_loader_sees_its_own_variables_besides() {
     daemon.output(record.process);
     until_runs(record.pid, "sleep");
     let seen = variables(record.pid);
-    assert_eq!(
-        seen["FLYING_PASSENGER_STARTUP_FILE"],
-        root.join("config.ru").to_str().unwrap()
-    );
+    assert_eq!(seen["FLYING_PASSENGER_STARTUP_FILE"], root.join("config.ru").to_str().unwrap());
     assert_eq!(seen["FLYING_PASSENGER_GROUP"], "test (production)");
     assert_eq!(seen["RACK_BASE_URI"], "/shop");
     assert_eq!(seen.get("PORT"), None);
@@ -88,10 +71,7 @@ fn an_app_has_the_daemons_limits() {
     let oom_score = fs::read_to_string("/proc/self/oom_score_adj").unwrap();
     let mut daemon = Daemon::start();
     let root = daemon.app("app");
-    let record = daemon.spawn(generic(
-        &root,
-        "ulimit -Sn; cat /proc/self/oom_score_adj; exec sleep 1000",
-    ));
+    let record = daemon.spawn(generic(&root, "ulimit -Sn; cat /proc/self/oom_score_adj; exec sleep 1000"));
     assert_eq!(daemon.output(record.process), soft.to_string());
     assert_eq!(daemon.output(record.process), oom_score.trim());
 }

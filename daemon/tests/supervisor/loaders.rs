@@ -20,10 +20,7 @@ const LOADERS: &str = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"), "/lo
 fn app(daemon: &Daemon, kind: AppKind, file: &str, text: &str) -> SpawnSpec {
     let root = daemon.app("app");
     fs::write(root.join(file), text).unwrap();
-    SpawnSpec {
-        startup_file: file.into(),
-        ..spec(kind, &root)
-    }
+    SpawnSpec { startup_file: file.into(), ..spec(kind, &root) }
 }
 
 fn comes_up_and_goes(kind: AppKind, file: &str, text: &str) {
@@ -52,12 +49,7 @@ fn a_node_app_comes_up_and_goes() {
 
 fn an_app_that_fails_says_so() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
-    let spec = app(
-        &daemon,
-        AppKind::Python,
-        "passenger_wsgi.py",
-        "import no_such_module\n",
-    );
+    let spec = app(&daemon, AppKind::Python, "passenger_wsgi.py", "import no_such_module\n");
     let (record, report) = daemon.spawn_reported(spec);
     assert!(report.starts_with("error "), "{report}");
     assert!(report.contains("no_such_module"), "{report}");

@@ -4,11 +4,7 @@
 //! orders and notices between the link and the test, as `supervisor` it is the daemon, otherwise it runs the tests.
 //! Tests that need root are left out without it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests say what they expect by unwrapping"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping")]
 
 mod daemon;
 mod descriptors;
@@ -37,19 +33,11 @@ struct Test {
 }
 
 const fn test(name: &'static str, run: fn()) -> Test {
-    Test {
-        name,
-        needs_root: false,
-        run,
-    }
+    Test { name, needs_root: false, run }
 }
 
 const fn as_root(name: &'static str, run: fn()) -> Test {
-    Test {
-        name,
-        needs_root: true,
-        run,
-    }
+    Test { name, needs_root: true, run }
 }
 
 fn tests() -> Vec<Test> {
@@ -86,10 +74,7 @@ fn supervisor_main() -> ExitCode {
 }
 
 fn run_tests() -> ExitCode {
-    let words: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| !word.starts_with('-'))
-        .collect();
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |test: &Test| words.is_empty() || words.iter().any(|word| test.name.contains(word.as_str()));
     let mut failed = Vec::new();
     for test in tests().iter().filter(|test| wanted(test)) {
@@ -104,9 +89,5 @@ fn run_tests() -> ExitCode {
         }
     }
     println!("supervisor: {} failed {failed:?}", failed.len());
-    if failed.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -10,14 +10,8 @@ use crate::daemon::{Daemon, eventually, generic};
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test(
-        "a_generic_app_listens_on_the_port_it_is_told",
-        a_generic_app_listens_on_the_port_it_is_told,
-    ),
-    test(
-        "live_processes_have_ports_of_their_own",
-        live_processes_have_ports_of_their_own,
-    ),
+    test("a_generic_app_listens_on_the_port_it_is_told", a_generic_app_listens_on_the_port_it_is_told),
+    test("live_processes_have_ports_of_their_own", live_processes_have_ports_of_their_own),
 ];
 
 fn a_generic_app_listens_on_the_port_it_is_told() {
@@ -29,9 +23,7 @@ s.accept()[0].sendall(b\"here\")'";
     let mut spec = generic(&root, server);
     spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
     let record = daemon.spawn(spec);
-    let Address::Tcp(port) = record.address else {
-        panic!("{:?}", record.address)
-    };
+    let Address::Tcp(port) = record.address else { panic!("{:?}", record.address) };
     let mut stream = eventually("an open port", || TcpStream::connect(("127.0.0.1", port)).ok());
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();

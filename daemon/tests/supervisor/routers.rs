@@ -9,34 +9,13 @@ use crate::scripted_router::Ask;
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test(
-        "the_next_router_adopts_what_serves",
-        the_next_router_adopts_what_serves,
-    ),
-    test(
-        "what_was_not_ready_ends_with_its_router",
-        what_was_not_ready_ends_with_its_router,
-    ),
-    test(
-        "a_process_is_not_hurt_by_printing_without_a_router",
-        printing_without_a_router,
-    ),
-    test(
-        "a_message_that_is_none_is_refused_and_nothing_else",
-        a_message_that_is_none_is_refused,
-    ),
-    test(
-        "orders_for_processes_that_never_were_change_nothing",
-        orders_for_nobody_change_nothing,
-    ),
-    test(
-        "a_router_that_does_not_read_is_replaced",
-        a_router_that_does_not_read_is_replaced,
-    ),
-    test(
-        "a_router_that_exits_is_replaced_too",
-        a_router_that_exits_is_replaced_too,
-    ),
+    test("the_next_router_adopts_what_serves", the_next_router_adopts_what_serves),
+    test("what_was_not_ready_ends_with_its_router", what_was_not_ready_ends_with_its_router),
+    test("a_process_is_not_hurt_by_printing_without_a_router", printing_without_a_router),
+    test("a_message_that_is_none_is_refused_and_nothing_else", a_message_that_is_none_is_refused),
+    test("orders_for_processes_that_never_were_change_nothing", orders_for_nobody_change_nothing),
+    test("a_router_that_does_not_read_is_replaced", a_router_that_does_not_read_is_replaced),
+    test("a_router_that_exits_is_replaced_too", a_router_that_exits_is_replaced_too),
     test("restart_files_are_looked_at", restart_files_are_looked_at),
 ];
 
@@ -68,9 +47,7 @@ fn replace_router(daemon: &mut Daemon) {
 
 /// Orders are carried out one after the other: when this one is answered, those before it are done.
 fn settle(daemon: &mut Daemon) {
-    daemon
-        .try_spawn(generic("relative".as_ref(), "true"))
-        .unwrap_err();
+    daemon.try_spawn(generic("relative".as_ref(), "true")).unwrap_err();
 }
 
 fn the_next_router_adopts_what_serves() {
@@ -128,11 +105,7 @@ fn a_message_that_is_none_is_refused() {
     daemon.ask(&Ask::Nonsense);
     settle(&mut daemon);
     assert!(is_alive(router));
-    assert!(
-        daemon.log().contains("a message of the router is refused"),
-        "{}",
-        daemon.log()
-    );
+    assert!(daemon.log().contains("a message of the router is refused"), "{}", daemon.log());
 }
 
 fn orders_for_nobody_change_nothing() {
@@ -164,15 +137,11 @@ fn a_router_that_does_not_read_is_replaced() {
     let router = daemon.router_pid();
     // More answers than the link holds, none of which is read.
     for _ in 0..2000 {
-        daemon.order(Order::LookAtRestartFiles {
-            ticket: flying_passenger::link::Ticket(1),
-            dir: "/".into(),
-        });
+        daemon
+            .order(Order::LookAtRestartFiles { ticket: flying_passenger::link::Ticket(1), dir: "/".into() });
     }
     daemon.ask(&Ask::Sleep);
-    eventually("the end of a router that does not read", || {
-        (!is_alive(router)).then_some(())
-    });
+    eventually("the end of a router that does not read", || (!is_alive(router)).then_some(()));
     daemon.connect();
     assert_eq!(adopted(&mut daemon).pid, processes[0].pid);
     assert!(processes.iter().all(|record| is_alive(record.pid)));
@@ -185,23 +154,14 @@ fn a_router_that_exits_is_replaced_too() {
     until_gone(router);
     daemon.connect();
     assert_eq!(generation(&mut daemon), 1);
-    assert!(
-        daemon
-            .log()
-            .contains("exited with status 3; the next one takes over"),
-        "{}",
-        daemon.log()
-    );
+    assert!(daemon.log().contains("exited with status 3; the next one takes over"), "{}", daemon.log());
 }
 
 fn restart_files_are_looked_at() {
     let mut daemon = Daemon::start();
     let root = daemon.app("app");
     std::fs::write(root.join("always_restart.txt"), "").unwrap();
-    daemon.order(Order::LookAtRestartFiles {
-        ticket: flying_passenger::link::Ticket(9),
-        dir: root,
-    });
+    daemon.order(Order::LookAtRestartFiles { ticket: flying_passenger::link::Ticket(9), dir: root });
     let found = daemon.notice(|notice| match notice {
         Notice::RestartFiles { found, .. } => Some(*found),
         _ => None,

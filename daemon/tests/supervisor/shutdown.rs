@@ -10,39 +10,15 @@ use crate::scripted_router::Ask;
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test(
-        "an_orderly_end_leaves_nothing_behind",
-        an_orderly_end_leaves_nothing_behind,
-    ),
-    test(
-        "a_router_that_finishes_without_stopping_is_no_obstacle",
-        router_finishes_without_stopping,
-    ),
-    test(
-        "no_app_is_started_once_the_end_has_begun",
-        no_app_is_started_once_the_end_has_begun,
-    ),
-    test(
-        "what_does_not_end_is_killed_and_named",
-        what_does_not_end_is_killed_and_named,
-    ),
-    test(
-        "a_router_that_never_finishes_is_killed",
-        a_router_that_never_finishes_is_killed,
-    ),
-    test(
-        "asking_twice_ends_everything_at_once",
-        asking_twice_ends_everything_at_once,
-    ),
-    test(
-        "a_killed_supervisor_takes_everything_with_it",
-        a_killed_supervisor_takes_everything_with_it,
-    ),
+    test("an_orderly_end_leaves_nothing_behind", an_orderly_end_leaves_nothing_behind),
+    test("a_router_that_finishes_without_stopping_is_no_obstacle", router_finishes_without_stopping),
+    test("no_app_is_started_once_the_end_has_begun", no_app_is_started_once_the_end_has_begun),
+    test("what_does_not_end_is_killed_and_named", what_does_not_end_is_killed_and_named),
+    test("a_router_that_never_finishes_is_killed", a_router_that_never_finishes_is_killed),
+    test("asking_twice_ends_everything_at_once", asking_twice_ends_everything_at_once),
+    test("a_killed_supervisor_takes_everything_with_it", a_killed_supervisor_takes_everything_with_it),
     test("a_hangup_changes_nothing", a_hangup_changes_nothing),
-    test(
-        "a_second_daemon_does_not_take_the_socket",
-        a_second_daemon_does_not_take_the_socket,
-    ),
+    test("a_second_daemon_does_not_take_the_socket", a_second_daemon_does_not_take_the_socket),
 ];
 
 fn until_told_to_end(daemon: &mut Daemon) {
@@ -104,10 +80,7 @@ fn what_does_not_end_is_killed_and_named() {
     until_told_to_end(&mut daemon);
     daemon.ask(&Ask::Exit(0));
     assert_eq!(daemon.wait().code(), Some(0));
-    let named = format!(
-        "process {} of test (production) has not ended in time and is killed",
-        record.pid
-    );
+    let named = format!("process {} of test (production) has not ended in time and is killed", record.pid);
     assert!(daemon.log().contains(&named), "{}", daemon.log());
     assert_nothing_is_left(&daemon);
 }
@@ -165,10 +138,7 @@ fn a_second_daemon_does_not_take_the_socket() {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .arg("supervisor")
         .arg(format!("--socket-file={}", first.dir().join("socket").display()))
-        .arg(format!(
-            "--instance-registry-dir={}",
-            first.dir().join("registry").display()
-        ))
+        .arg(format!("--instance-registry-dir={}", first.dir().join("registry").display()))
         .arg(format!("--loaders-dir={}", first.dir().display()))
         .output()
         .unwrap();

@@ -14,45 +14,18 @@ use crate::daemon::{
 use crate::{Test, test};
 
 pub(crate) const TESTS: &[Test] = &[
-    test(
-        "a_generic_app_is_its_command_not_a_shell",
-        a_generic_app_is_its_command_not_a_shell,
-    ),
-    test(
-        "a_generic_app_has_three_descriptors",
-        a_generic_app_has_three_descriptors,
-    ),
+    test("a_generic_app_is_its_command_not_a_shell", a_generic_app_is_its_command_not_a_shell),
+    test("a_generic_app_has_three_descriptors", a_generic_app_has_three_descriptors),
     test("a_loader_has_five_descriptors", a_loader_has_five_descriptors),
-    test(
-        "a_loader_listens_on_the_socket_that_the_router_is_told",
-        a_loader_listens,
-    ),
-    test(
-        "a_process_leads_a_session_and_blocks_no_signal",
-        a_process_leads_a_session,
-    ),
+    test("a_loader_listens_on_the_socket_that_the_router_is_told", a_loader_listens),
+    test("a_process_leads_a_session_and_blocks_no_signal", a_process_leads_a_session),
     test("output_reaches_the_router", output_reaches_the_router),
-    test(
-        "end_of_file_on_the_owner_pipe_ends_a_loader",
-        end_of_file_ends_a_loader,
-    ),
-    test(
-        "a_killed_process_takes_its_group_with_it",
-        a_killed_process_takes_its_group_with_it,
-    ),
-    test(
-        "a_compound_command_is_ended_as_a_group",
-        a_compound_command_is_ended_as_a_group,
-    ),
-    test(
-        "the_death_of_a_process_is_told_at_once",
-        the_death_of_a_process_is_told_at_once,
-    ),
+    test("end_of_file_on_the_owner_pipe_ends_a_loader", end_of_file_ends_a_loader),
+    test("a_killed_process_takes_its_group_with_it", a_killed_process_takes_its_group_with_it),
+    test("a_compound_command_is_ended_as_a_group", a_compound_command_is_ended_as_a_group),
+    test("the_death_of_a_process_is_told_at_once", the_death_of_a_process_is_told_at_once),
     test("refusals_say_why", refusals_say_why),
-    test(
-        "failures_before_exec_are_reported",
-        failures_before_exec_are_reported,
-    ),
+    test("failures_before_exec_are_reported", failures_before_exec_are_reported),
 ];
 
 fn a_generic_app_is_its_command_not_a_shell() {
@@ -88,9 +61,7 @@ fn a_loader_has_five_descriptors() {
 
 /// Once the program is loaded: until then its libraries are being opened.
 fn assert_descriptors(pid: i32, expected: &[&str]) {
-    eventually(&format!("{expected:?}"), || {
-        (descriptors(pid)? == expected).then_some(())
-    });
+    eventually(&format!("{expected:?}"), || (descriptors(pid)? == expected).then_some(()));
 }
 
 fn descriptors(pid: i32) -> Option<Vec<String>> {
@@ -118,17 +89,12 @@ c.close()'";
     let spec = with_loader(&daemon, &root, script);
     let (record, report) = daemon.spawn_reported(spec);
     assert_eq!(report, "ready\n");
-    let Address::Unix(socket) = &record.address else {
-        panic!("{:?}", record.address)
-    };
+    let Address::Unix(socket) = &record.address else { panic!("{:?}", record.address) };
     let apps = fs::metadata(socket.parent().unwrap()).unwrap().permissions();
     assert_eq!(apps.mode() & 0o777, 0o700, "only the router gets at the sockets");
 
     let mut text = String::new();
-    UnixStream::connect(socket)
-        .unwrap()
-        .read_to_string(&mut text)
-        .unwrap();
+    UnixStream::connect(socket).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, root.join("config.ru").to_str().unwrap());
     assert_eq!(daemon.exited(record.process), "exited with status 0");
     assert!(!socket.exists());
@@ -141,11 +107,7 @@ fn a_process_leads_a_session() {
     let pid = record.pid.to_string();
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let words: Vec<&str> = stat.split_whitespace().collect();
-    assert_eq!(
-        words[4..6],
-        [pid.as_str(), pid.as_str()],
-        "process group and session"
-    );
+    assert_eq!(words[4..6], [pid.as_str(), pid.as_str()], "process group and session");
     // All but the two that the C library keeps for itself, 32 and 33.
     let settable: u64 = !(0b11 << 31);
     for set in ["SigBlk", "SigIgn"] {
@@ -211,26 +173,11 @@ fn refusals_say_why() {
     let mut refusal = |spec: SpawnSpec| daemon.try_spawn(spec).unwrap_err();
     let missing = root.join("config.ru");
     let table = [
-        (
-            spec(AppKind::Ruby, &root),
-            format!("the startup file {} does not exist", missing.display()),
-        ),
-        (
-            spec(AppKind::Ruby, "/no/such".as_ref()),
-            "the app root /no/such does not exist".to_owned(),
-        ),
-        (
-            generic("relative".as_ref(), "true"),
-            "the app root \"relative\" is no absolute path".to_owned(),
-        ),
-        (
-            generic(&root, " "),
-            "no command is given to start the app with".to_owned(),
-        ),
-        (
-            spec(AppKind::Meteor, &root),
-            "apps of type \"meteor\" are not supported yet".to_owned(),
-        ),
+        (spec(AppKind::Ruby, &root), format!("the startup file {} does not exist", missing.display())),
+        (spec(AppKind::Ruby, "/no/such".as_ref()), "the app root /no/such does not exist".to_owned()),
+        (generic("relative".as_ref(), "true"), "the app root \"relative\" is no absolute path".to_owned()),
+        (generic(&root, " "), "no command is given to start the app with".to_owned()),
+        (spec(AppKind::Meteor, &root), "apps of type \"meteor\" are not supported yet".to_owned()),
     ];
     for (spec, expected) in table {
         assert_eq!(refusal(spec), expected);
@@ -254,8 +201,5 @@ fn failures_before_exec_are_reported() {
 
     wanted.interpreter = root.join("config.ru").to_str().unwrap().into();
     let (_, report) = daemon.spawn_reported(wanted.clone());
-    assert_eq!(
-        report,
-        format!("error cannot run \"{}\": Permission denied\n", wanted.interpreter)
-    );
+    assert_eq!(report, format!("error cannot run \"{}\": Permission denied\n", wanted.interpreter));
 }

@@ -12,32 +12,14 @@ use crate::{Test, as_root};
 
 pub(crate) const TESTS: &[Test] = &[
     as_root("an_app_runs_as_the_owner_of_its_startup_file", runs_as_the_owner),
-    as_root(
-        "an_app_of_root_runs_as_the_default_user",
-        an_app_of_root_runs_as_the_default_user,
-    ),
-    as_root(
-        "passenger_user_decides_but_never_for_root",
-        passenger_user_decides_but_never_for_root,
-    ),
-    as_root(
-        "a_symlink_to_anothers_file_gives_nobody_that_user",
-        a_symlink_gives_nobody_that_user,
-    ),
+    as_root("an_app_of_root_runs_as_the_default_user", an_app_of_root_runs_as_the_default_user),
+    as_root("passenger_user_decides_but_never_for_root", passenger_user_decides_but_never_for_root),
+    as_root("a_symlink_to_anothers_file_gives_nobody_that_user", a_symlink_gives_nobody_that_user),
     as_root("the_way_back_to_root_is_closed", the_way_back_to_root_is_closed),
-    as_root(
-        "the_first_closed_directory_is_named",
-        the_first_closed_directory_is_named,
-    ),
-    as_root(
-        "without_switching_everything_is_the_default_users",
-        without_switching,
-    ),
+    as_root("the_first_closed_directory_is_named", the_first_closed_directory_is_named),
+    as_root("without_switching_everything_is_the_default_users", without_switching),
     as_root("the_router_has_no_rights", the_router_has_no_rights),
-    as_root(
-        "an_interpreter_is_found_as_the_apps_user",
-        an_interpreter_is_found_as_the_apps_user,
-    ),
+    as_root("an_interpreter_is_found_as_the_apps_user", an_interpreter_is_found_as_the_apps_user),
 ];
 
 fn user(name: &str) -> User {
@@ -53,11 +35,7 @@ fn assert_is(record: &ProcessRecord, name: &str) {
     assert_eq!(status(record.pid, "Gid"), vec![expected.gid.to_string(); 4]);
     assert_eq!(status(record.pid, "Groups"), [expected.gid.to_string()].to_vec());
     for set in ["CapEff", "CapPrm"] {
-        assert_eq!(
-            u64::from_str_radix(&status(record.pid, set)[0], 16),
-            Ok(0),
-            "{set}"
-        );
+        assert_eq!(u64::from_str_radix(&status(record.pid, set)[0], 16), Ok(0), "{set}");
     }
 }
 
@@ -89,17 +67,11 @@ fn passenger_user_decides_but_never_for_root() {
     let mut daemon = Daemon::start_with(&["--default-user=games"]);
     let spec = owned_app(&daemon, "daemon");
     for (directive, expected) in [("nobody", "nobody"), ("root", "games"), ("no-such-user", "games")] {
-        let record = daemon.spawn(SpawnSpec {
-            user: Some(directive.into()),
-            ..spec.clone()
-        });
+        let record = daemon.spawn(SpawnSpec { user: Some(directive.into()), ..spec.clone() });
         daemon.output(record.process);
         assert_is(&record, expected);
     }
-    let group = SpawnSpec {
-        user_group: Some("www-data".into()),
-        ..spec
-    };
+    let group = SpawnSpec { user_group: Some("www-data".into()), ..spec };
     let record = daemon.spawn(group);
     daemon.output(record.process);
     assert_eq!(status(record.pid, "Gid")[1], user("www-data").gid.to_string());
@@ -153,10 +125,7 @@ fn the_first_closed_directory_is_named() {
 fn without_switching() {
     let mut daemon = Daemon::start_with(&["--no-user-switching", "--default-user=games"]);
     let spec = owned_app(&daemon, "daemon");
-    let record = daemon.spawn(SpawnSpec {
-        user: Some("nobody".into()),
-        ..spec
-    });
+    let record = daemon.spawn(SpawnSpec { user: Some("nobody".into()), ..spec });
     daemon.output(record.process);
     assert_is(&record, "games");
 }
@@ -168,10 +137,7 @@ fn the_router_has_no_rights() {
     assert_eq!(status(router, "Uid"), vec![games.uid.to_string(); 4]);
     assert_eq!(status(router, "Gid"), vec![games.gid.to_string(); 4]);
     assert_eq!(status(router, "NoNewPrivs"), ["1"]);
-    assert_eq!(
-        u64::from_str_radix(&status(router, "CapBnd")[0], 16).map(|_| ()),
-        Ok(())
-    );
+    assert_eq!(u64::from_str_radix(&status(router, "CapBnd")[0], 16).map(|_| ()), Ok(()));
     assert_eq!(u64::from_str_radix(&status(router, "CapEff")[0], 16), Ok(0));
     // Not dumpable: its files in /proc are root's.
     use std::os::unix::fs::MetadataExt;

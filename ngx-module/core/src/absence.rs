@@ -34,10 +34,7 @@ const SLOTS: usize = 1024;
 
 impl Default for Absences {
     fn default() -> Self {
-        Self {
-            hasher: RandomState::new(),
-            slots: vec![Slot::default(); SLOTS].into(),
-        }
+        Self { hasher: RandomState::new(), slots: vec![Slot::default(); SLOTS].into() }
     }
 }
 
@@ -56,11 +53,7 @@ impl Absences {
     pub fn was_missing(&mut self, ticket: Ticket, second: i64) {
         let slot = self.slot(ticket.0);
         if slot.hash != ticket.0 || slot.second != second {
-            *slot = Slot {
-                hash: ticket.0,
-                second,
-                times: 0,
-            };
+            *slot = Slot { hash: ticket.0, second, times: 0 };
         }
         slot.times = slot.times.saturating_add(1);
     }
@@ -87,9 +80,7 @@ mod tests {
     #[test]
     fn a_path_is_looked_for_a_few_times_a_second() {
         let mut absences = Absences::default();
-        let looked = (0..100)
-            .filter(|_| miss(&mut absences, b"/srv/app/public/posts", 7))
-            .count();
+        let looked = (0..100).filter(|_| miss(&mut absences, b"/srv/app/public/posts", 7)).count();
         assert_eq!(looked, usize::from(PATIENCE));
         assert!(miss(&mut absences, b"/srv/app/public/posts", 8));
     }

@@ -68,17 +68,11 @@ const MAX_PASSENGERFILE: u64 = 512 * 1024;
 /// [`DetectError`] when the directory cannot be looked into.
 pub fn detect(root: &Path) -> Result<Option<Detected>, DetectError> {
     if let Some(start_command) = passengerfile_command(root)? {
-        return Ok(Some(Detected {
-            kind: AppKind::Generic,
-            start_command,
-        }));
+        return Ok(Some(Detected { kind: AppKind::Generic, start_command }));
     }
     for (file, kind) in STARTUP_FILES {
         if exists(root, file)? {
-            return Ok(Some(Detected {
-                kind: *kind,
-                start_command: String::new(),
-            }));
+            return Ok(Some(Detected { kind: *kind, start_command: String::new() }));
         }
     }
     Ok(None)
@@ -112,14 +106,9 @@ fn passengerfile_command(root: &Path) -> Result<Option<String>, DetectError> {
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    File::open(path)?
-        .take(MAX_PASSENGERFILE + 1)
-        .read_to_end(&mut text)?;
+    File::open(path)?.take(MAX_PASSENGERFILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_PASSENGERFILE {
-        return Err(io::Error::new(
-            ErrorKind::InvalidData,
-            "it is longer than 512 KiB",
-        ));
+        return Err(io::Error::new(ErrorKind::InvalidData, "it is longer than 512 KiB"));
     }
     Ok(text)
 }
@@ -133,10 +122,7 @@ fn explain(root: &Path, path: PathBuf, err: &io::Error) -> DetectError {
         return DetectError::Unreadable(path, err.to_string());
     }
     match first_closed_directory(root) {
-        Some(closed) => DetectError::Forbidden {
-            root: root.to_path_buf(),
-            closed,
-        },
+        Some(closed) => DetectError::Forbidden { root: root.to_path_buf(), closed },
         None => DetectError::Unreadable(path, err.to_string()),
     }
 }
@@ -146,11 +132,7 @@ fn first_closed_directory(root: &Path) -> Option<PathBuf> {
     let mut way: Vec<&Path> = root.ancestors().collect();
     way.reverse();
     way.into_iter()
-        .find(|dir| {
-            dir.join(".")
-                .metadata()
-                .is_err_and(|err| err.kind() == ErrorKind::PermissionDenied)
-        })
+        .find(|dir| dir.join(".").metadata().is_err_and(|err| err.kind() == ErrorKind::PermissionDenied))
         .map(Path::to_path_buf)
 }
 
@@ -203,15 +185,9 @@ mod tests {
     fn a_passengerfile_comes_first() {
         let app = App::with(
             "pf",
-            &[
-                ("Passengerfile.json", "{\"app_start_command\": \"./run $PORT\"}"),
-                ("config.ru", ""),
-            ],
+            &[("Passengerfile.json", "{\"app_start_command\": \"./run $PORT\"}"), ("config.ru", "")],
         );
-        let expected = Detected {
-            kind: AppKind::Generic,
-            start_command: "./run $PORT".into(),
-        };
+        let expected = Detected { kind: AppKind::Generic, start_command: "./run $PORT".into() };
         assert_eq!(detect(&app.0), Ok(Some(expected)));
     }
 
@@ -225,10 +201,7 @@ mod tests {
     fn rejects_a_bad_passengerfile() {
         for (at, text) in ["{", "[]", "{\"app_start_command\": 1}"].iter().enumerate() {
             let app = App::with(&format!("bad{at}"), &[("Passengerfile.json", text)]);
-            assert!(
-                matches!(detect(&app.0), Err(DetectError::BadPassengerfile(..))),
-                "{text}"
-            );
+            assert!(matches!(detect(&app.0), Err(DetectError::BadPassengerfile(..))), "{text}");
         }
     }
 

@@ -25,13 +25,8 @@ impl FlyWith {
             return Err(format!("the socket \"{path}\" must be an absolute path"));
         }
         // nginx ends a unix socket's name in a URL at a colon; the others would end a word of its configuration.
-        if let Some(bad) = path
-            .chars()
-            .find(|c| c.is_whitespace() || ":;{}\"'\\$#".contains(*c))
-        {
-            return Err(format!(
-                "the path of the socket \"{path}\" must not contain '{bad}'"
-            ));
+        if let Some(bad) = path.chars().find(|c| c.is_whitespace() || ":;{}\"'\\$#".contains(*c)) {
+            return Err(format!("the path of the socket \"{path}\" must not contain '{bad}'"));
         }
         if path.len() > MAX_SOCKET_PATH {
             return Err(format!(
@@ -74,16 +69,7 @@ mod tests {
 
     #[test]
     fn rejects_what_is_neither() {
-        for word in [
-            "",
-            "http://x",
-            "run/socket",
-            "unix:socket",
-            "/a b",
-            "/a;b",
-            "/a:b",
-            "/a$b",
-        ] {
+        for word in ["", "http://x", "run/socket", "unix:socket", "/a b", "/a;b", "/a:b", "/a$b"] {
             assert!(FlyWith::parse(word).is_err(), "{word}");
         }
     }

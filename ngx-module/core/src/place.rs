@@ -101,22 +101,12 @@ impl Place {
             _ => [root.as_slice(), b" (", conf.env.as_bytes(), b")"].concat(),
         };
         let found = find_app(conf, &root);
-        Self {
-            public_dir: public_dir.to_vec(),
-            root,
-            group,
-            found,
-            under_base,
-            at,
-        }
+        Self { public_dir: public_dir.to_vec(), root, group, found, under_base, at }
     }
 }
 
 fn find_app(conf: &AppConf, root: &[u8]) -> Found {
-    let app = |kind, start_command: &str| Found::App {
-        kind,
-        start_command: start_command.to_owned(),
-    };
+    let app = |kind, start_command: &str| Found::App { kind, start_command: start_command.to_owned() };
     if let Some(command) = &conf.start_command {
         return app(AppKind::Generic, command);
     }
@@ -138,10 +128,7 @@ fn find_app(conf: &AppConf, root: &[u8]) -> Found {
 /// end of that path, however `root` or `alias` made it; the directory is what stands before.
 pub fn public_dir<'a>(path: &'a [u8], root_len: usize, uri: &[u8], base: Option<&str>) -> &'a [u8] {
     let within = uri.get(base.map_or(0, str::len)..).unwrap_or_default();
-    let dir = path
-        .strip_suffix(within)
-        .or_else(|| path.get(..root_len))
-        .unwrap_or(path);
+    let dir = path.strip_suffix(within).or_else(|| path.get(..root_len)).unwrap_or(path);
     without_final_slash(dir)
 }
 
@@ -175,10 +162,7 @@ mod tests {
     use super::*;
 
     fn conf() -> AppConf {
-        AppConf {
-            env: "production".into(),
-            ..AppConf::default()
-        }
+        AppConf { env: "production".into(), ..AppConf::default() }
     }
 
     /// A directory of the test's own.
@@ -191,37 +175,22 @@ mod tests {
 
     #[test]
     fn the_public_dir_is_what_stands_before_the_uri() {
-        assert_eq!(
-            public_dir(b"/srv/app/public/posts/1", 15, b"/posts/1", None),
-            b"/srv/app/public"
-        );
-        assert_eq!(
-            public_dir(b"/srv/app/public/", 15, b"/", None),
-            b"/srv/app/public"
-        );
+        assert_eq!(public_dir(b"/srv/app/public/posts/1", 15, b"/posts/1", None), b"/srv/app/public");
+        assert_eq!(public_dir(b"/srv/app/public/", 15, b"/", None), b"/srv/app/public");
     }
 
     #[test]
     fn under_a_base_uri_the_public_dir_is_below_the_root() {
         let path = b"/srv/www/blog/posts/1";
-        assert_eq!(
-            public_dir(path, 8, b"/blog/posts/1", Some("/blog")),
-            b"/srv/www/blog"
-        );
-        assert_eq!(
-            public_dir(b"/srv/www/blog", 8, b"/blog", Some("/blog")),
-            b"/srv/www/blog"
-        );
+        assert_eq!(public_dir(path, 8, b"/blog/posts/1", Some("/blog")), b"/srv/www/blog");
+        assert_eq!(public_dir(b"/srv/www/blog", 8, b"/blog", Some("/blog")), b"/srv/www/blog");
     }
 
     #[test]
     fn an_alias_is_the_public_dir() {
         // location ~ ^/blog(/.*|$) { alias /srv/blog/public$1; passenger_base_uri /blog; }
         let path = b"/srv/blog/public/posts/1";
-        assert_eq!(
-            public_dir(path, path.len(), b"/blog/posts/1", Some("/blog")),
-            b"/srv/blog/public"
-        );
+        assert_eq!(public_dir(path, path.len(), b"/blog/posts/1", Some("/blog")), b"/srv/blog/public");
         // location /x/ { alias /srv/y/; }
         assert_eq!(public_dir(b"/srv/y/posts/1", 7, b"/x/posts/1", None), b"/srv/y");
     }
@@ -240,12 +209,8 @@ mod tests {
 
     #[test]
     fn a_configured_root_and_group_are_taken_as_they_are() {
-        let conf = AppConf {
-            root: Some("/opt/x".into()),
-            group: Some("blue".into()),
-            env: "test".into(),
-            ..conf()
-        };
+        let conf =
+            AppConf { root: Some("/opt/x".into()), group: Some("blue".into()), env: "test".into(), ..conf() };
         let place = Place::look_up(&conf, b"/srv/app/public", false, 0);
         assert_eq!(
             (place.root.as_slice(), place.group.as_slice()),
@@ -261,25 +226,13 @@ mod tests {
             ..conf()
         };
         let found = Place::look_up(&conf, b"/nowhere/public", false, 0).found;
-        assert_eq!(
-            found,
-            Found::App {
-                kind: AppKind::Generic,
-                start_command: "./serve".into()
-            }
-        );
+        assert_eq!(found, Found::App { kind: AppKind::Generic, start_command: "./serve".into() });
     }
 
     #[test]
     fn an_unknown_type_leaves_the_location_to_nginx() {
-        let conf = AppConf {
-            kind: Some(AppType::Unknown),
-            ..conf()
-        };
-        assert_eq!(
-            Place::look_up(&conf, b"/nowhere/public", false, 0).found,
-            Found::Nothing
-        );
+        let conf = AppConf { kind: Some(AppType::Unknown), ..conf() };
+        assert_eq!(Place::look_up(&conf, b"/nowhere/public", false, 0).found, Found::Nothing);
     }
 
     #[test]
@@ -291,13 +244,7 @@ mod tests {
         let public = dir.join("blog").into_os_string().into_vec();
         let place = Place::look_up(&conf(), &public, true, 0);
         assert!(place.root.ends_with(b"/app"));
-        assert_eq!(
-            place.found,
-            Found::App {
-                kind: AppKind::Ruby,
-                start_command: String::new()
-            }
-        );
+        assert_eq!(place.found, Found::App { kind: AppKind::Ruby, start_command: String::new() });
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -309,10 +256,7 @@ mod tests {
         assert_eq!(places.find(&conf(), &public, false, 100).found, Found::Nothing);
         fs::write(dir.join("app.js"), "").unwrap();
         assert_eq!(places.find(&conf(), &public, false, 109).found, Found::Nothing);
-        let app = Found::App {
-            kind: AppKind::Node,
-            start_command: String::new(),
-        };
+        let app = Found::App { kind: AppKind::Node, start_command: String::new() };
         assert_eq!(places.find(&conf(), &public, false, 110).found, app);
         fs::remove_dir_all(dir).unwrap();
     }

@@ -30,9 +30,7 @@ pub fn may_be_set(name: &str) -> Result<(), String> {
         return Err(format!("\"{name}\" is no name of a header"));
     }
     if !is_handed_on(name.as_bytes(), false) || name.eq_ignore_ascii_case("content-length") {
-        return Err(format!(
-            "the header \"{name}\" belongs to the connection and cannot be set"
-        ));
+        return Err(format!("the header \"{name}\" belongs to the connection and cannot be set"));
     }
     Ok(())
 }
@@ -40,9 +38,7 @@ pub fn may_be_set(name: &str) -> Result<(), String> {
 /// A header name as HTTP defines it.
 pub fn is_token(name: &[u8]) -> bool {
     !name.is_empty()
-        && name
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+        && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 /// Whether an app that turns both `-` and `_` into `_` would take `name` for `other`.
@@ -57,9 +53,7 @@ pub fn is_disguise_of(name: &[u8], other: &[u8]) -> bool {
 
 /// Whether the `Connection` header lists `upgrade`.
 pub fn asks_for_upgrade(connection: &[u8]) -> bool {
-    connection
-        .split(|byte| *byte == b',')
-        .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    connection.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
 fn folded(byte: u8) -> u8 {
@@ -75,15 +69,9 @@ mod tests {
 
     #[test]
     fn connection_headers_stay_with_nginx() {
-        for name in [
-            "Connection",
-            "keep-alive",
-            "TE",
-            "Transfer-Encoding",
-            "Expect",
-            "Proxy",
-            "HTTP2-Settings",
-        ] {
+        for name in
+            ["Connection", "keep-alive", "TE", "Transfer-Encoding", "Expect", "Proxy", "HTTP2-Settings"]
+        {
             assert!(!is_handed_on(name.as_bytes(), true), "{name}");
         }
         for name in ["Host", "Content-Length", "X-Proxy", "Cookie"] {
@@ -99,15 +87,7 @@ mod tests {
 
     #[test]
     fn rejects_setting_a_header_that_frames_the_request() {
-        for name in [
-            "Content-Length",
-            "transfer-encoding",
-            "Connection",
-            "Upgrade",
-            "X:",
-            "X Y",
-            "",
-        ] {
+        for name in ["Content-Length", "transfer-encoding", "Connection", "Upgrade", "X:", "X Y", ""] {
             assert!(may_be_set(name).is_err(), "{name}");
         }
         assert_eq!(may_be_set("X-User"), Ok(()));

@@ -73,10 +73,7 @@ enum State {
     Ended,
 }
 
-const HEADER: State = State::Header {
-    bytes: [0; HEADER_LEN],
-    have: 0,
-};
+const HEADER: State = State::Header { bytes: [0; HEADER_LEN], have: 0 };
 
 impl BodyDecoder {
     /// A decoder for what follows a head. `ends`: the head's frame says that nothing does.
@@ -86,10 +83,7 @@ impl BodyDecoder {
             BodyLength::Known(len) => Some(len),
             BodyLength::Unknown => None,
         };
-        Self {
-            state: if ends { State::Ended } else { HEADER },
-            due,
-        }
+        Self { state: if ends { State::Ended } else { HEADER }, due }
     }
 
     /// Whether the last frame has been seen.
@@ -145,16 +139,12 @@ impl BodyDecoder {
 
     fn begin(&mut self, header: FrameHeader) -> Result<(), BodyError> {
         self.state = match header.kind {
-            FrameType::ResponseBody if header.len > 0 => State::Data {
-                left: header.len,
-                last: header.is_end(),
-            },
+            FrameType::ResponseBody if header.len > 0 => {
+                State::Data { left: header.len, last: header.is_end() }
+            }
             FrameType::ResponseBody if header.is_end() => State::Ended,
             FrameType::ResponseBody => HEADER,
-            FrameType::Abort => State::Abort {
-                len: header.len as usize,
-                payload: Vec::new(),
-            },
+            FrameType::Abort => State::Abort { len: header.len as usize, payload: Vec::new() },
             other => return Err(BodyError::Unexpected(other)),
         };
         self.check_end()
@@ -289,10 +279,7 @@ mod tests {
     fn a_body_of_several_frames_comes_out_whole() {
         let bytes = [body(0, b"he"), body(0, b""), body(0, b"ll"), body(FLAG_END, b"o")].concat();
         let mut decoder = BodyDecoder::new(BodyLength::Known(5), false);
-        assert_eq!(
-            decode(&mut decoder, &[&bytes]),
-            Ok((b"hello".to_vec(), Vec::new()))
-        );
+        assert_eq!(decode(&mut decoder, &[&bytes]), Ok((b"hello".to_vec(), Vec::new())));
         assert!(decoder.has_ended());
     }
 
@@ -300,19 +287,13 @@ mod tests {
     fn what_follows_the_end_is_left_alone() {
         let bytes = [body(FLAG_END, b"x"), b"more".to_vec()].concat();
         let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
-        assert_eq!(
-            decode(&mut decoder, &[&bytes]),
-            Ok((b"x".to_vec(), b"more".to_vec()))
-        );
+        assert_eq!(decode(&mut decoder, &[&bytes]), Ok((b"x".to_vec(), b"more".to_vec())));
     }
 
     #[test]
     fn a_head_that_ends_has_no_body() {
         let mut decoder = BodyDecoder::new(BodyLength::None, true);
-        assert_eq!(
-            decode(&mut decoder, &[b"next"]),
-            Ok((Vec::new(), b"next".to_vec()))
-        );
+        assert_eq!(decode(&mut decoder, &[b"next"]), Ok((Vec::new(), b"next".to_vec())));
         assert_eq!(decoder.needs(), 0);
     }
 
@@ -325,10 +306,7 @@ mod tests {
 
     #[test]
     fn rejects_an_end_that_comes_early() {
-        for bytes in [
-            body(FLAG_END, b"abc"),
-            [body(0, b"abc"), body(FLAG_END, b"")].concat(),
-        ] {
+        for bytes in [body(FLAG_END, b"abc"), [body(0, b"abc"), body(FLAG_END, b"")].concat()] {
             let mut decoder = BodyDecoder::new(BodyLength::Known(5), false);
             assert_eq!(decode(&mut decoder, &[&bytes]), Err(BodyError::TooShort(2)));
         }
@@ -351,19 +329,12 @@ mod tests {
     #[test]
     fn an_abort_tells_why_however_it_is_cut() {
         let mut bytes = body(0, b"ab");
-        Abort {
-            reason: AbortReason::AppClosed,
-            message: "pid 7 ended",
-        }
-        .write_frame(&mut bytes);
+        Abort { reason: AbortReason::AppClosed, message: "pid 7 ended" }.write_frame(&mut bytes);
         for cut in 0..bytes.len() {
             let (one, two) = bytes.split_at(cut);
             let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
             let aborted = decode(&mut decoder, &[one, two]);
-            assert!(
-                matches!(&aborted, Err(BodyError::Aborted(why)) if why.contains("pid 7 ended")),
-                "{cut}"
-            );
+            assert!(matches!(&aborted, Err(BodyError::Aborted(why)) if why.contains("pid 7 ended")), "{cut}");
         }
     }
 
@@ -371,10 +342,7 @@ mod tests {
     fn an_abort_without_payload_ends_too() {
         let bytes = frame(FrameType::Abort, 0, b"");
         let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
-        assert!(matches!(
-            decode(&mut decoder, &[&bytes]),
-            Err(BodyError::Aborted(_))
-        ));
+        assert!(matches!(decode(&mut decoder, &[&bytes]), Err(BodyError::Aborted(_))));
     }
 
     #[test]
@@ -392,14 +360,8 @@ mod tests {
     fn a_complete_body_is_measured() {
         let bytes = [body(0, b"he"), body(FLAG_END, b"llo")].concat();
         assert_eq!(complete_length(&bytes, BodyLength::Unknown, false), Some(5));
-        assert_eq!(
-            complete_length(&bytes[..bytes.len() - 1], BodyLength::Unknown, false),
-            None
-        );
-        assert_eq!(
-            complete_length(&[bytes, b"x".to_vec()].concat(), BodyLength::Unknown, false),
-            None
-        );
+        assert_eq!(complete_length(&bytes[..bytes.len() - 1], BodyLength::Unknown, false), None);
+        assert_eq!(complete_length(&[bytes, b"x".to_vec()].concat(), BodyLength::Unknown, false), None);
         assert_eq!(complete_length(b"", BodyLength::None, true), Some(0));
     }
 

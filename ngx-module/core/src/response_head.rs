@@ -56,19 +56,14 @@ impl fmt::Display for HeadError {
                 refusal.advice
             ),
             Self::Aborted(reason, message) => {
-                write!(
-                    f,
-                    "flying-passenger gave up the request ({}): {message}",
-                    name(*reason)
-                )
+                write!(f, "flying-passenger gave up the request ({}): {message}", name(*reason))
             }
             Self::Unexpected(kind) => {
                 write!(f, "flying-passenger sent a {kind:?} frame instead of a response")
             }
-            Self::TooLong { needed, room } => write!(
-                f,
-                "the response's head takes {needed} bytes, but passenger_buffer_size leaves {room}"
-            ),
+            Self::TooLong { needed, room } => {
+                write!(f, "the response's head takes {needed} bytes, but passenger_buffer_size leaves {room}")
+            }
             Self::Frame(err) => write!(f, "flying-passenger sent bytes that are no frame: {err}"),
             Self::Payload(err) => write!(f, "flying-passenger sent a damaged frame: {err}"),
             Self::Handshake(err) => write!(f, "flying-passenger sent a damaged handshake: {err}"),
@@ -95,10 +90,7 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
         check_kind(header.kind)?;
         let end = used + HEADER_LEN + header.len as usize;
         if end > room {
-            return Err(HeadError::TooLong {
-                needed: end - used,
-                room: room - used,
-            });
+            return Err(HeadError::TooLong { needed: end - used, room: room - used });
         }
         let Some(payload) = bytes.get(used + HEADER_LEN..end) else {
             return Ok(None);
@@ -109,11 +101,7 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
             FrameType::Abort => return Err(abort(payload)),
             FrameType::Response => {
                 let response = Response::decode(payload).map_err(HeadError::Payload)?;
-                return Ok(Some(Head {
-                    response,
-                    ends: header.is_end(),
-                    used,
-                }));
+                return Ok(Some(Head { response, ends: header.is_end(), used }));
             }
             // A welcome needs no answer, and interim responses are not passed on: nginx before 1.29 cannot.
             _ => {}
@@ -167,44 +155,26 @@ mod tests {
     const ROOM: usize = 16 * 1024;
 
     fn head(status: u16) -> ResponseHead<'static> {
-        ResponseHead {
-            status,
-            reason: b"",
-            body: BodyLength::Known(2),
-            process_pid: 1,
-        }
+        ResponseHead { status, reason: b"", body: BodyLength::Known(2), process_pid: 1 }
     }
 
     fn response(kind: FrameType, status: u16) -> Vec<u8> {
         let mut out = Vec::new();
-        head(status)
-            .write_frame(kind, 0, |out| pairs::put(out, b"A", b"b"), &mut out)
-            .unwrap();
+        head(status).write_frame(kind, 0, |out| pairs::put(out, b"A", b"b"), &mut out).unwrap();
         out
     }
 
     fn welcome() -> Vec<u8> {
-        Welcome {
-            version: 1,
-            daemon_version: "1.0".into(),
-        }
-        .to_frame()
+        Welcome { version: 1, daemon_version: "1.0".into() }.to_frame()
     }
 
     #[test]
     fn a_response_is_found_behind_welcome_and_interim_frames() {
-        let front = [
-            welcome(),
-            response(FrameType::Interim, 103),
-            response(FrameType::Response, 200),
-        ]
-        .concat();
+        let front =
+            [welcome(), response(FrameType::Interim, 103), response(FrameType::Response, 200)].concat();
         let bytes = [front.clone(), b"body".to_vec()].concat();
         let found = find_head(&bytes, ROOM).unwrap().unwrap();
-        assert_eq!(
-            (found.response.head.status, found.used, found.ends),
-            (200, front.len(), false)
-        );
+        assert_eq!((found.response.head.status, found.used, found.ends), (200, front.len(), false));
     }
 
     #[test]
@@ -220,13 +190,7 @@ mod tests {
         let bytes = response(FrameType::Response, 200);
         assert!(find_head(&bytes, bytes.len()).is_ok());
         let refused = find_head(&bytes[..HEADER_LEN], bytes.len() - 1);
-        assert_eq!(
-            refused,
-            Err(HeadError::TooLong {
-                needed: bytes.len(),
-                room: bytes.len() - 1
-            })
-        );
+        assert_eq!(refused, Err(HeadError::TooLong { needed: bytes.len(), room: bytes.len() - 1 }));
     }
 
     #[test]
@@ -239,20 +203,13 @@ mod tests {
         };
         let bytes = Refusal::no_common_version(&hello, &[1], "1.0").to_frame();
         let text = find_head(&bytes, ROOM).unwrap_err().to_string();
-        assert!(
-            text.contains("9.9") && text.contains("1.0") && text.contains("upgrade"),
-            "{text}"
-        );
+        assert!(text.contains("9.9") && text.contains("1.0") && text.contains("upgrade"), "{text}");
     }
 
     #[test]
     fn an_abort_tells_its_reason() {
         let mut bytes = Vec::new();
-        Abort {
-            reason: AbortReason::AppClosed,
-            message: "pid 7 ended",
-        }
-        .write_frame(&mut bytes);
+        Abort { reason: AbortReason::AppClosed, message: "pid 7 ended" }.write_frame(&mut bytes);
         let aborted = HeadError::Aborted(AbortReason::AppClosed, "pid 7 ended".into());
         assert_eq!(find_head(&bytes, ROOM), Err(aborted));
     }
@@ -260,18 +217,12 @@ mod tests {
     #[test]
     fn rejects_a_body_before_its_head() {
         let bytes = FrameHeader::new(FrameType::ResponseBody, 0, 4).encode();
-        assert_eq!(
-            find_head(&bytes, ROOM),
-            Err(HeadError::Unexpected(FrameType::ResponseBody))
-        );
+        assert_eq!(find_head(&bytes, ROOM), Err(HeadError::Unexpected(FrameType::ResponseBody)));
     }
 
     #[test]
     fn rejects_bytes_that_are_no_frame() {
-        assert!(matches!(
-            find_head(b"HTTP/1.1 200 OK\r\n", ROOM),
-            Err(HeadError::Frame(_))
-        ));
+        assert!(matches!(find_head(b"HTTP/1.1 200 OK\r\n", ROOM), Err(HeadError::Frame(_))));
     }
 
     proptest! {

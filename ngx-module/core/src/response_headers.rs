@@ -32,11 +32,7 @@ pub fn fate(name: &[u8], value: &[u8], framing: Framing) -> Fate {
         return Fate::Refuse;
     }
     if is(name, b"content-length") {
-        return if framing.may_tell_length() {
-            Fate::HandOn
-        } else {
-            Fate::Drop
-        };
+        return if framing.may_tell_length() { Fate::HandOn } else { Fate::Drop };
     }
     if is(name, b"upgrade") && framing.status != 101 {
         return Fate::Drop;
@@ -77,11 +73,7 @@ mod tests {
     use super::*;
 
     fn framing(status: u16, body: BodyLength) -> Framing {
-        Framing {
-            status,
-            body,
-            head_request: false,
-        }
+        Framing { status, body, head_request: false }
     }
 
     #[test]
@@ -109,20 +101,11 @@ mod tests {
 
     #[test]
     fn a_head_request_is_told_what_a_get_would_be() {
-        let head = Framing {
-            head_request: true,
-            ..framing(200, BodyLength::None)
-        };
+        let head = Framing { head_request: true, ..framing(200, BodyLength::None) };
         assert_eq!(fate(b"content-length", b"7", head), Fate::HandOn);
         assert_eq!(head.length(), None);
-        assert_eq!(
-            fate(b"content-length", b"7", framing(304, BodyLength::None)),
-            Fate::HandOn
-        );
-        assert_eq!(
-            fate(b"content-length", b"7", framing(204, BodyLength::None)),
-            Fate::Drop
-        );
+        assert_eq!(fate(b"content-length", b"7", framing(304, BodyLength::None)), Fate::HandOn);
+        assert_eq!(fate(b"content-length", b"7", framing(204, BodyLength::None)), Fate::Drop);
     }
 
     #[test]
@@ -131,10 +114,7 @@ mod tests {
         for name in ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"] {
             assert_eq!(fate(name.as_bytes(), b"x", usual), Fate::Drop, "{name}");
         }
-        assert_eq!(
-            fate(b"Upgrade", b"websocket", framing(101, BodyLength::None)),
-            Fate::HandOn
-        );
+        assert_eq!(fate(b"Upgrade", b"websocket", framing(101, BodyLength::None)), Fate::HandOn);
         assert_eq!(fate(b"Date", b"x", usual), Fate::HandOn);
     }
 }

@@ -86,9 +86,7 @@ fn later_wins(have: &[(String, String)], more: Vec<(String, String)>) -> Vec<(St
 }
 
 fn joined(inner: &[(String, String)], outer: &[(String, String)]) -> Vec<(String, String)> {
-    let only_outer = outer
-        .iter()
-        .filter(|(name, _)| inner.iter().all(|(known, _)| known != name));
+    let only_outer = outer.iter().filter(|(name, _)| inner.iter().all(|(known, _)| known != name));
     inner.iter().chain(only_outer).cloned().collect()
 }
 
@@ -97,12 +95,7 @@ mod tests {
     use super::*;
 
     fn map(pairs: &[(&str, &str)]) -> Value {
-        Value::Map(
-            pairs
-                .iter()
-                .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
-                .collect(),
-        )
+        Value::Map(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect())
     }
 
     fn written(values: &[(&str, Value)]) -> Written {
@@ -116,10 +109,7 @@ mod tests {
     #[test]
     fn rejects_a_setting_stated_twice_on_a_level() {
         let mut level = written(&[("ruby", Value::Text("ruby".into()))]);
-        assert_eq!(
-            level.state("ruby", Value::Text("jruby".into())),
-            Err(Refusal::Duplicate)
-        );
+        assert_eq!(level.state("ruby", Value::Text("jruby".into())), Err(Refusal::Duplicate));
     }
 
     #[test]
@@ -129,10 +119,8 @@ mod tests {
             ("min_instances", Value::Number(1)),
             ("ruby", Value::Text("ruby3.1".into())),
         ]));
-        let expected = written(&[
-            ("min_instances", Value::Number(2)),
-            ("ruby", Value::Text("ruby3.1".into())),
-        ]);
+        let expected =
+            written(&[("min_instances", Value::Number(2)), ("ruby", Value::Text("ruby3.1".into()))]);
         assert_eq!(inner, expected);
     }
 
@@ -160,12 +148,8 @@ mod tests {
 
     #[test]
     fn equal_settings_have_equal_digests() {
-        let one = written(&[("a", Value::Flag(true)), ("b", Value::Number(1))])
-            .encode()
-            .unwrap();
-        let two = written(&[("b", Value::Number(1)), ("a", Value::Flag(true))])
-            .encode()
-            .unwrap();
+        let one = written(&[("a", Value::Flag(true)), ("b", Value::Number(1))]).encode().unwrap();
+        let two = written(&[("b", Value::Number(1)), ("a", Value::Flag(true))]).encode().unwrap();
         assert_eq!(one, two);
     }
 

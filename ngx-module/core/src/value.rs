@@ -161,47 +161,27 @@ mod tests {
     #[test]
     fn rejects_what_is_no_number() {
         for word in ["", "-1", "+1", "1k", "99999999999999999999"] {
-            assert_eq!(
-                Kind::Number.parse("x", &[word]),
-                Err(Refusal::InvalidNumber),
-                "{word}"
-            );
+            assert_eq!(Kind::Number.parse("x", &[word]), Err(Refusal::InvalidNumber), "{word}");
         }
         assert_eq!(Kind::Number.parse("x", &["0"]), Ok(Value::Number(0)));
     }
 
     #[test]
     fn a_time_is_seconds_or_has_units() {
-        for (word, expected) in [
-            ("90", 90),
-            ("90s", 90),
-            ("2m", 120),
-            ("1h30m", 5400),
-            ("1m 30s", 90),
-            ("1d", 86400),
-        ] {
-            assert_eq!(
-                Kind::Seconds.parse("x", &[word]),
-                Ok(Value::Number(expected)),
-                "{word}"
-            );
+        for (word, expected) in
+            [("90", 90), ("90s", 90), ("2m", 120), ("1h30m", 5400), ("1m 30s", 90), ("1d", 86400)]
+        {
+            assert_eq!(Kind::Seconds.parse("x", &[word]), Ok(Value::Number(expected)), "{word}");
         }
         for word in ["", "s", "-1", "1ms", "1x", "m1", "9223372036854775807m"] {
-            assert_eq!(
-                Kind::Seconds.parse("x", &[word]),
-                Err(Refusal::InvalidNumber),
-                "{word}"
-            );
+            assert_eq!(Kind::Seconds.parse("x", &[word]), Err(Refusal::InvalidNumber), "{word}");
         }
     }
 
     #[test]
     fn minus_one_can_be_typed_where_it_means_something() {
         assert_eq!(Kind::NumberOrMinusOne.parse("x", &["-1"]), Ok(Value::Number(-1)));
-        assert_eq!(
-            Kind::NumberOrMinusOne.parse("x", &["-2"]),
-            Err(Refusal::InvalidNumber)
-        );
+        assert_eq!(Kind::NumberOrMinusOne.parse("x", &["-2"]), Err(Refusal::InvalidNumber));
     }
 
     #[test]

@@ -53,11 +53,7 @@ impl Location for LocationConf {
     const UPSTREAM_OFFSET: usize = offset_of!(Self, upstream);
 
     fn unset() -> Self {
-        Self {
-            upstream: UpstreamConf::unset(),
-            written: Written::default(),
-            application: None,
-        }
+        Self { upstream: UpstreamConf::unset(), written: Written::default(), application: None }
     }
 
     fn apply(
@@ -70,10 +66,9 @@ impl Location for LocationConf {
             return Ok(());
         };
         match meaning {
-            Meaning::Setting(sent_as, kind) => self
-                .written
-                .settings
-                .state(sent_as, kind.parse(directive.name(), args)?),
+            Meaning::Setting(sent_as, kind) => {
+                self.written.settings.state(sent_as, kind.parse(directive.name(), args)?)
+            }
             Meaning::Kept(keep) => {
                 keep(&mut self.written, cf, args)?;
                 self.make_upstream_block(cf)
@@ -136,11 +131,7 @@ impl LocationConf {
             None => Err(format!(
                 "passenger_enabled is on{}, but no passenger_fly_with says where the daemon is: add \
                  \"passenger_fly_with unix:/run/flying-passenger/socket;\" to the http block",
-                self.written
-                    .enabled_at
-                    .as_ref()
-                    .map(|at| format!(" in {at}"))
-                    .unwrap_or_default()
+                self.written.enabled_at.as_ref().map(|at| format!(" in {at}")).unwrap_or_default()
             )),
         }
     }
@@ -154,28 +145,17 @@ impl LocationConf {
         let app = AppConf {
             root: written.app_root.clone(),
             group: written.app_group_name.clone(),
-            env: written
-                .settings
-                .text("app_env")
-                .unwrap_or("production")
-                .to_owned(),
+            env: written.settings.text("app_env").unwrap_or("production").to_owned(),
             kind: written.app_type,
             start_command: written.app_start_command.clone(),
         };
-        Ok(Application {
-            settings,
-            app,
-            places: RefCell::default(),
-        })
+        Ok(Application { settings, app, places: RefCell::default() })
     }
 }
 
 fn warn_of_daemon_flag(name: &str, flag: &str, cf: &mut ConfContext<'_>) {
     if flag.is_empty() {
-        cf.report(
-            Level::Warn,
-            format_args!("\"{name}\" has no effect: nginx starts no daemon"),
-        );
+        cf.report(Level::Warn, format_args!("\"{name}\" has no effect: nginx starts no daemon"));
     } else {
         cf.report(
             Level::Warn,

@@ -26,27 +26,11 @@ pub(super) const TABLE: &[Line] = &[
     slot(c"passenger_buffer_response", Arity::ONE, Slot::BUFFERING),
     slot(c"passenger_buffer_size", Arity::ONE, Slot::BUFFER_SIZE),
     slot(c"passenger_buffers", Arity::TWO, Slot::BUFFERS),
-    slot(
-        c"passenger_busy_buffers_size",
-        Arity::ONE,
-        Slot::BUSY_BUFFERS_SIZE,
-    ),
-    slot(
-        c"passenger_request_buffering",
-        Arity::ONE,
-        Slot::REQUEST_BUFFERING,
-    ),
+    slot(c"passenger_busy_buffers_size", Arity::ONE, Slot::BUSY_BUFFERS_SIZE),
+    slot(c"passenger_request_buffering", Arity::ONE, Slot::REQUEST_BUFFERING),
     slot(c"passenger_intercept_errors", Arity::ONE, Slot::INTERCEPT_ERRORS),
-    slot(
-        c"passenger_ignore_client_abort",
-        Arity::ONE,
-        Slot::IGNORE_CLIENT_ABORT,
-    ),
-    slot(
-        c"passenger_ignore_headers",
-        Arity::ONE_OR_MORE,
-        Slot::IGNORE_HEADERS,
-    ),
+    slot(c"passenger_ignore_client_abort", Arity::ONE, Slot::IGNORE_CLIENT_ABORT),
+    slot(c"passenger_ignore_headers", Arity::ONE_OR_MORE, Slot::IGNORE_HEADERS),
     slot(c"passenger_pass_header", Arity::ONE, Slot::PASS_HEADER),
     slot(c"passenger_temp_path", Arity::ONE_TO_FOUR, Slot::TEMP_PATH),
     #[cfg(feature = "panic-probe")]

@@ -40,12 +40,7 @@ const COUNT: usize =
 
 /// The four tables one after another.
 const fn joined() -> [Line; COUNT] {
-    let tables: [&[Line]; 4] = [
-        application::TABLE,
-        location::TABLE,
-        daemon::TABLE,
-        obsolete::TABLE,
-    ];
+    let tables: [&[Line]; 4] = [application::TABLE, location::TABLE, daemon::TABLE, obsolete::TABLE];
     let mut all = [obsolete(c"", Contexts::HTTP, ""); COUNT];
     let (mut table, mut to) = (0, 0);
     while table < tables.len() {
@@ -64,12 +59,7 @@ const fn joined() -> [Line; COUNT] {
 const fn setting(name: &'static CStr, sent_as: &'static str, kind: Kind) -> Line {
     let arity = if kind.arity() == 2 { Arity::TWO } else { Arity::ONE };
     let effect = Effect::Ours(Meaning::Setting(sent_as, kind));
-    Line {
-        name,
-        contexts: Contexts::EVERYWHERE,
-        arity,
-        effect,
-    }
+    Line { name, contexts: Contexts::EVERYWHERE, arity, effect }
 }
 
 /// A line for what is kept in nginx.
@@ -78,40 +68,20 @@ const fn kept(
     arity: Arity,
     keep: fn(&mut Written, &mut ConfContext<'_>, &[&str]) -> Result<(), Refusal>,
 ) -> Line {
-    Line {
-        name,
-        contexts: Contexts::EVERYWHERE,
-        arity,
-        effect: Effect::Ours(Meaning::Kept(keep)),
-    }
+    Line { name, contexts: Contexts::EVERYWHERE, arity, effect: Effect::Ours(Meaning::Kept(keep)) }
 }
 
 /// A line for what nginx's upstream machinery knows itself.
 const fn slot(name: &'static CStr, arity: Arity, slot: Slot) -> Line {
-    Line {
-        name,
-        contexts: Contexts::EVERYWHERE,
-        arity,
-        effect: Effect::Nginx(slot),
-    }
+    Line { name, contexts: Contexts::EVERYWHERE, arity, effect: Effect::Nginx(slot) }
 }
 
 /// A line for what the daemon is told at its start.
 const fn daemon_flag(name: &'static CStr, arity: Arity, flag: &'static str) -> Line {
-    Line {
-        name,
-        contexts: Contexts::HTTP,
-        arity,
-        effect: Effect::Ours(Meaning::DaemonFlag(flag)),
-    }
+    Line { name, contexts: Contexts::HTTP, arity, effect: Effect::Ours(Meaning::DaemonFlag(flag)) }
 }
 
 /// A line for what has no effect any more.
 const fn obsolete(name: &'static CStr, contexts: Contexts, why: &'static str) -> Line {
-    Line {
-        name,
-        contexts,
-        arity: Arity::ONE,
-        effect: Effect::Ours(Meaning::Obsolete(why)),
-    }
+    Line { name, contexts, arity: Arity::ONE, effect: Effect::Ours(Meaning::Obsolete(why)) }
 }

@@ -52,9 +52,7 @@ const MAX_FRAME: u64 = 1 << 31;
 
 /// The frame header in front of a body that fits one frame.
 pub(super) fn only_header(len: u64) -> Option<[u8; 12]> {
-    let len = u32::try_from(len)
-        .ok()
-        .filter(|len| u64::from(*len) <= MAX_FRAME)?;
+    let len = u32::try_from(len).ok().filter(|len| u64::from(*len) <= MAX_FRAME)?;
     Some(FrameHeader::new(FrameType::RequestBody, FLAG_END, len).encode())
 }
 

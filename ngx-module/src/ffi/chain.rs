@@ -30,12 +30,7 @@ pub(super) fn link(
     let link = unsafe { sys::ngx_alloc_chain_link(pool.as_ptr()) };
     let link = NonNull::new(link).ok_or(OutOfMemory)?;
     // SAFETY: nginx has just given us this link.
-    unsafe {
-        link.as_ptr().write(sys::ngx_chain_t {
-            buf: buf.as_ptr(),
-            next: null_mut(),
-        })
-    };
+    unsafe { link.as_ptr().write(sys::ngx_chain_t { buf: buf.as_ptr(), next: null_mut() }) };
     Ok(link)
 }
 
@@ -46,9 +41,7 @@ pub(super) fn copied(pool: Pool<'_>, bytes: &[u8]) -> Result<NonNull<sys::ngx_bu
     let buf = NonNull::new(buf).ok_or(OutOfMemory)?;
     // SAFETY: nginx has just given us this buffer with room for `bytes.len()` bytes.
     unsafe {
-        (*buf.as_ptr())
-            .last
-            .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        (*buf.as_ptr()).last.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         (*buf.as_ptr()).last = (*buf.as_ptr()).last.add(bytes.len());
     }
     Ok(buf)
@@ -79,10 +72,7 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new() -> Self {
-        Self {
-            first: null_mut(),
-            last: null_mut(),
-        }
+        Self { first: null_mut(), last: null_mut() }
     }
 
     /// Appends a link.

@@ -38,10 +38,7 @@ impl ComplexValue {
 
     /// The value for a request; `None` when nginx is out of memory.
     pub(crate) fn evaluate<'r>(self, request: Request<'r>) -> Option<&'r [u8]> {
-        let mut value = sys::ngx_str_t {
-            len: 0,
-            data: core::ptr::null_mut(),
-        };
+        let mut value = sys::ngx_str_t { len: 0, data: core::ptr::null_mut() };
         // SAFETY: compiled by `compile`; requests end before their configuration does. The value is in the
         // request's pool.
         unsafe {

@@ -155,10 +155,7 @@ impl<'c> ConfContext<'c> {
     /// A path as nginx understands it: relative ones begin at its prefix.
     pub(crate) fn full_path(&mut self, path: &str) -> Result<String, Refusal> {
         let failed = || Refusal::Sentence("out of memory".to_owned());
-        let mut text = self
-            .pool()
-            .and_then(|pool| pool.text(path.as_bytes()))
-            .map_err(|_| failed())?;
+        let mut text = self.pool().and_then(|pool| pool.text(path.as_bytes())).map_err(|_| failed())?;
         // SAFETY: `text` is a string of the pool; nginx replaces it by another such.
         if unsafe { sys::ngx_conf_full_name(self.raw.cycle, &raw mut text, 0) } != 0 {
             return Err(failed());
@@ -201,10 +198,7 @@ pub(super) const fn commands<L: Location, const N: usize>(
 }
 
 const EMPTY: sys::ngx_command_t = sys::ngx_command_t {
-    name: sys::ngx_str_t {
-        len: 0,
-        data: null_mut(),
-    },
+    name: sys::ngx_str_t { len: 0, data: null_mut() },
     type_: 0,
     set: None,
     conf: 0,
@@ -277,9 +271,7 @@ pub(super) unsafe extern "C" fn create_main(cf: *mut sys::ngx_conf_t) -> *mut c_
     install_quiet_hook();
     // SAFETY: nginx's call.
     let cf = unsafe { ConfContext::new(cf) };
-    guard(cf.log(), null_mut(), || {
-        into_pool(&cf, SocketUpstreams::default())
-    })
+    guard(cf.log(), null_mut(), || into_pool(&cf, SocketUpstreams::default()))
 }
 
 /// nginx's `create_loc_conf`.
@@ -294,9 +286,7 @@ pub(super) unsafe extern "C" fn create_location<L: Location>(cf: *mut sys::ngx_c
 }
 
 fn into_pool<T>(cf: &ConfContext<'_>, value: T) -> *mut c_void {
-    cf.pool()
-        .and_then(|pool| pool.place(value))
-        .map_or(null_mut(), |at: NonNull<T>| at.as_ptr().cast())
+    cf.pool().and_then(|pool| pool.place(value)).map_or(null_mut(), |at: NonNull<T>| at.as_ptr().cast())
 }
 
 /// nginx's `merge_loc_conf`.

@@ -54,9 +54,7 @@ pub(super) fn of(request: Request<'_>) -> *mut sys::ngx_http_core_loc_conf_t {
 /// Where nginx spools request bodies.
 pub(super) fn client_body_temp_path(cf: &ConfContext<'_>) -> *mut sys::ngx_path_t {
     // SAFETY: as in `install_handler`; nginx has merged its core's part of the location before ours.
-    raw(cf).map_or(core::ptr::null_mut(), |conf| unsafe {
-        (*conf).client_body_temp_path
-    })
+    raw(cf).map_or(core::ptr::null_mut(), |conf| unsafe { (*conf).client_body_temp_path })
 }
 
 /// `ngx_align(size, ngx_cacheline_size)`.

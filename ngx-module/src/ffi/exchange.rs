@@ -146,12 +146,8 @@ fn prepare<E: Exchange>(
 ) -> Result<(), OutOfMemory> {
     let pool = request.pool()?;
     let raw = NonNull::new(request.as_ptr()).ok_or(OutOfMemory)?;
-    let context = Context {
-        request: raw,
-        location: NonNull::from(location),
-        exchange,
-        outgoing: Outgoing::default(),
-    };
+    let context =
+        Context { request: raw, location: NonNull::from(location), exchange, outgoing: Outgoing::default() };
     let context: NonNull<Context<E>> = pool.place(context)?;
     // SAFETY: zero is a valid value; nginx makes it with `ngx_pcalloc`.
     let pipe: NonNull<sys::ngx_event_pipe_t> = unsafe { pool.zeroed() }?;
@@ -201,12 +197,7 @@ unsafe fn with<E: Exchange, T: Copy>(
     let request = unsafe { Request::new(raw) };
     guard(request.log(), failure, || {
         // SAFETY: `begin` put the context there; it lives in the request's pool.
-        let context = unsafe {
-            (*(*raw.as_ptr()).upstream)
-                .input_filter_ctx
-                .cast::<Context<E>>()
-                .as_mut()
-        };
+        let context = unsafe { (*(*raw.as_ptr()).upstream).input_filter_ctx.cast::<Context<E>>().as_mut() };
         context.map_or(failure, |context| body(request, context))
     })
 }
@@ -217,15 +208,11 @@ unsafe fn with<E: Exchange, T: Copy>(
 unsafe extern "C" fn create_request<E: Exchange>(raw: *mut sys::ngx_http_request_t) -> sys::ngx_int_t {
     // SAFETY: by this function's contract.
     unsafe {
-        with::<E, _>(raw, ERROR, |request, context| {
-            match send::create(request, context) {
-                Ok(()) => OK,
-                Err(why) => {
-                    request
-                        .log()
-                        .error(format_args!("the request cannot be handed on: {why}"));
-                    ERROR
-                }
+        with::<E, _>(raw, ERROR, |request, context| match send::create(request, context) {
+            Ok(()) => OK,
+            Err(why) => {
+                request.log().error(format_args!("the request cannot be handed on: {why}"));
+                ERROR
             }
         })
     }
@@ -239,9 +226,9 @@ unsafe extern "C" fn reinit_request<E: Exchange>(raw: *mut sys::ngx_http_request
     unsafe {
         with::<E, _>(raw, ERROR, |request, context| {
             if !context.outgoing.start_again() {
-                request.log().error(format_args!(
-                    "a request body of several frames cannot be sent a second time"
-                ));
+                request
+                    .log()
+                    .error(format_args!("a request body of several frames cannot be sent a second time"));
                 return ERROR;
             }
             context.exchange.start_again();
@@ -264,10 +251,7 @@ unsafe extern "C" fn process_header<E: Exchange>(raw: *mut sys::ngx_http_request
             let room = (*buffer).end.offset_from_unsigned((*buffer).pos);
             let bytes = core::slice::from_raw_parts((*buffer).pos, len);
             let mut reply = Reply::new(request);
-            match context
-                .exchange
-                .read_head(request, context.location.as_ref(), &mut reply, bytes, room)
-            {
+            match context.exchange.read_head(request, context.location.as_ref(), &mut reply, bytes, room) {
                 HeadRead::NeedMore => AGAIN,
                 HeadRead::Found(used) => {
                     (*buffer).pos = (*buffer).pos.add(used.min(len));
@@ -292,16 +276,10 @@ unsafe extern "C" fn finalize_request<E: Exchange>(raw: *mut sys::ngx_http_reque
     unsafe {
         with::<E, _>(raw, (), |request, context| {
             let upstream = &*(*raw).upstream;
-            let peer = upstream
-                .peer
-                .name
-                .as_ref()
-                .map_or(&[][..], |name| text::bytes(*name));
+            let peer = upstream.peer.name.as_ref().map_or(&[][..], |name| text::bytes(*name));
             let unreachable =
                 rc == sys::NGX_HTTP_BAD_GATEWAY as sys::ngx_int_t && upstream.request_sent() == 0;
-            context
-                .exchange
-                .over(request, context.location.as_ref(), Ending { unreachable, peer });
+            context.exchange.over(request, context.location.as_ref(), Ending { unreachable, peer });
         });
     }
 }

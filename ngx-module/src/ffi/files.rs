@@ -27,10 +27,7 @@ pub(crate) struct Inaccessible;
 impl<'r> Mapped<'r> {
     /// Maps the request's URI by `root` or `alias`.
     pub(crate) fn new(request: Request<'r>) -> Option<Self> {
-        let mut path = sys::ngx_str_t {
-            len: 0,
-            data: core::ptr::null_mut(),
-        };
+        let mut path = sys::ngx_str_t { len: 0, data: core::ptr::null_mut() };
         let mut root_len = 0;
         // SAFETY: nginx writes the path into the request's pool, with `ROOM` bytes to spare, and returns its end.
         let end = unsafe {
@@ -41,11 +38,7 @@ impl<'r> Mapped<'r> {
         }
         // nginx counts the spare bytes into the length.
         path.len = (end as usize).checked_sub(path.data as usize)?;
-        Some(Self {
-            request,
-            path,
-            root_len,
-        })
+        Some(Self { request, path, root_len })
     }
 
     /// The path, and how many of its bytes are nginx's root.
@@ -101,11 +94,7 @@ impl<'r> Mapped<'r> {
             let opened = sys::ngx_open_cached_file(cache, path, &raw mut info, (*request).pool);
             if opened != 0 {
                 // Absent, or closed to the worker: whatever it is, it is no file that nginx could serve.
-                return if info.err == 0 {
-                    Err(Inaccessible)
-                } else {
-                    Ok(false)
-                };
+                return if info.err == 0 { Err(Inaccessible) } else { Ok(false) };
             }
         }
         Ok(info.is_file() != 0)

@@ -41,12 +41,8 @@ pub(super) fn install_quiet_hook() {
 fn remember(info: &PanicHookInfo<'_>) {
     let payload = info.payload();
     let text = payload.downcast_ref::<&str>().copied();
-    let what = text
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("panic");
-    let place = info
-        .location()
-        .map(|at| format!(" at {}:{}", at.file(), at.line()));
+    let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
+    let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
     let words = format!("{what}{}", place.unwrap_or_default());
     // A second panic while the first is being kept has nowhere to go.
     let _kept = LAST_WORDS.try_with(|last| last.try_borrow_mut().map(|mut last| *last = words));

@@ -30,10 +30,7 @@ impl<'a> Log<'a> {
     ///
     /// `raw` is null, for a log that takes nothing, or valid for `'a`.
     pub(super) unsafe fn new(raw: *mut sys::ngx_log_t) -> Self {
-        Self {
-            raw,
-            lifetime: core::marker::PhantomData,
-        }
+        Self { raw, lifetime: core::marker::PhantomData }
     }
 
     /// Writes one line, which nginx cuts at 2 kB. Control characters in it are escaped, as parts of it come from the app.

@@ -14,10 +14,7 @@
 //!   configuration's until the cycle ends, which is after its last request.
 //! - *no reference is held across nginx*: a wrapper's `get` borrows for one expression, never over a call into nginx.
 //! - *guarded*: every `extern "C"` function runs its body in [`guard`], as a panic must not unwind into C.
-#![allow(
-    unsafe_code,
-    reason = "nginx is C: its structures are reached through raw pointers"
-)]
+#![allow(unsafe_code, reason = "nginx is C: its structures are reached through raw pointers")]
 
 pub(crate) mod body;
 pub(crate) mod canary;

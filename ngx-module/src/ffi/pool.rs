@@ -24,10 +24,7 @@ impl<'p> Pool<'p> {
     /// `raw` is a pool that is not destroyed during `'p`.
     pub(super) unsafe fn new(raw: *mut sys::ngx_pool_t) -> Result<Self, OutOfMemory> {
         let raw = NonNull::new(raw).ok_or(OutOfMemory)?;
-        Ok(Self {
-            raw,
-            lifetime: core::marker::PhantomData,
-        })
+        Ok(Self { raw, lifetime: core::marker::PhantomData })
     }
 
     pub(super) fn as_ptr(self) -> *mut sys::ngx_pool_t {
@@ -101,10 +98,7 @@ impl<'p> Pool<'p> {
     /// A copied string.
     pub(super) fn text(self, text: &[u8]) -> Result<sys::ngx_str_t, OutOfMemory> {
         let data = self.copy(&[text])?.as_ptr();
-        Ok(sys::ngx_str_t {
-            len: text.len(),
-            data,
-        })
+        Ok(sys::ngx_str_t { len: text.len(), data })
     }
 }
 

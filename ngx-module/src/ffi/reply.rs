@@ -71,16 +71,13 @@ impl<'r> Reply<'r> {
         let rc = unsafe {
             let main = (*raw).main_conf.add(sys::ngx_http_upstream_module.ctx_index);
             let conf = (*main).cast::<sys::ngx_http_upstream_main_conf_t>();
-            let (hash, lowcase, len) = (
-                header.as_ref().hash,
-                header.as_ref().lowcase_key,
-                header.as_ref().key.len,
-            );
+            let (hash, lowcase, len) =
+                (header.as_ref().hash, header.as_ref().lowcase_key, header.as_ref().key.len);
             let known = sys::ngx_hash_find(&raw mut (*conf).headers_in_hash, hash, lowcase, len);
             match known.cast::<sys::ngx_http_upstream_header_t>().as_ref() {
-                Some(known) => known
-                    .handler
-                    .map_or(OK, |handler| handler(raw, header.as_ptr(), known.offset)),
+                Some(known) => {
+                    known.handler.map_or(OK, |handler| handler(raw, header.as_ptr(), known.offset))
+                }
                 None => OK,
             }
         };
@@ -93,11 +90,7 @@ impl<'r> Reply<'r> {
 
     /// Copies a header into the upstream's list. Its name and value end with zeros, as nginx's own do.
     fn push(&mut self, name: &[u8], value: &[u8]) -> Result<NonNull<sys::ngx_table_elt_t>, NotTaken> {
-        let copy = self
-            .request
-            .pool()?
-            .copy(&[name, &[0], value, &[0], name])?
-            .as_ptr();
+        let copy = self.request.pool()?.copy(&[name, &[0], value, &[0], name])?.as_ptr();
         // SAFETY: nginx has initialised the list before it calls `process_header`.
         let header = unsafe { sys::ngx_list_push(&raw mut self.upstream().headers_in.headers) };
         let header = NonNull::new(header.cast::<sys::ngx_table_elt_t>()).ok_or(NotTaken::Failed)?;
@@ -106,14 +99,8 @@ impl<'r> Reply<'r> {
         unsafe {
             header.as_ptr().write_bytes(0, 1);
             let to = &mut *header.as_ptr();
-            to.key = sys::ngx_str_t {
-                len: name.len(),
-                data: copy,
-            };
-            to.value = sys::ngx_str_t {
-                len: value.len(),
-                data: copy.add(name.len() + 1),
-            };
+            to.key = sys::ngx_str_t { len: name.len(), data: copy };
+            to.value = sys::ngx_str_t { len: value.len(), data: copy.add(name.len() + 1) };
             to.lowcase_key = copy.add(name.len() + value.len() + 2);
             to.hash = sys::ngx_hash_strlow(to.lowcase_key, copy, name.len());
         }

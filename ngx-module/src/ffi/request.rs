@@ -20,10 +20,7 @@ impl<'r> Request<'r> {
     ///
     /// `raw` is a request that is not freed during `'r`, with its connection, and used by this thread only.
     pub(super) unsafe fn new(raw: NonNull<sys::ngx_http_request_t>) -> Self {
-        Self {
-            raw,
-            lifetime: PhantomData,
-        }
+        Self { raw, lifetime: PhantomData }
     }
 
     pub(super) fn as_ptr(self) -> *mut sys::ngx_http_request_t {
@@ -149,11 +146,7 @@ impl<'r> Request<'r> {
         // SAFETY: a connection has its peer's address as long as it lives.
         let port = unsafe { sys::ngx_inet_get_port(connection.sockaddr) };
         let address = self.text(connection.addr_text);
-        if address.starts_with(b"unix:") {
-            (&[], 0)
-        } else {
-            (address, port)
-        }
+        if address.starts_with(b"unix:") { (&[], 0) } else { (address, port) }
     }
 
     /// Whether the client's connection is encrypted.
@@ -167,10 +160,7 @@ impl<'r> Request<'r> {
     /// When nginx began with the request, in milliseconds since 1970.
     pub(crate) fn started_ms(self) -> u64 {
         let raw = self.get();
-        u64::try_from(raw.start_sec)
-            .unwrap_or(0)
-            .saturating_mul(1000)
-            .saturating_add(raw.start_msec as u64)
+        u64::try_from(raw.start_sec).unwrap_or(0).saturating_mul(1000).saturating_add(raw.start_msec as u64)
     }
 }
 

@@ -159,10 +159,7 @@ unsafe fn send(
             frame(pool, outgoing, chain, &mut out)?;
         } else {
             for link in chain::links(chain) {
-                out.push(chain::link(
-                    pool,
-                    NonNull::new(link.as_ref().buf).ok_or(OutOfMemory)?,
-                )?);
+                out.push(chain::link(pool, NonNull::new(link.as_ref().buf).ok_or(OutOfMemory)?)?);
             }
         }
     }
@@ -241,11 +238,7 @@ unsafe fn frame(
     if len > 0 || is_last {
         let flags = if is_last { FLAG_END } else { 0 };
         // A part is at most a buffer's size, far below 4 GiB.
-        let header = FrameHeader::new(
-            FrameType::RequestBody,
-            flags,
-            u32::try_from(len).unwrap_or(u32::MAX),
-        );
+        let header = FrameHeader::new(FrameType::RequestBody, flags, u32::try_from(len).unwrap_or(u32::MAX));
         out.push(header_link(pool, outgoing, &header.encode())?);
         // SAFETY: links that were just made.
         unsafe { chain::links(body.first()) }.for_each(|link| out.push(link));

@@ -17,8 +17,5 @@ pub(super) unsafe fn bytes<'a>(text: sys::ngx_str_t) -> &'a [u8] {
 
 /// A string over bytes that nginx only reads.
 pub(super) const fn over(text: &'static [u8]) -> sys::ngx_str_t {
-    sys::ngx_str_t {
-        len: text.len(),
-        data: text.as_ptr().cast_mut(),
-    }
+    sys::ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() }
 }

@@ -43,12 +43,7 @@ pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<Upstrea
     // parsed the block, so that no reference is held across nginx.
     let (found, number) = unsafe {
         let made = &(*known.as_ptr()).made;
-        (
-            made.iter()
-                .find(|(made, _)| made == path)
-                .map(|(_, upstream)| *upstream),
-            made.len(),
-        )
+        (made.iter().find(|(made, _)| made == path).map(|(_, upstream)| *upstream), made.len())
     };
     if let Some(upstream) = found {
         return Ok(upstream);
@@ -104,17 +99,10 @@ fn block_text(name: &str, path: &str) -> String {
 /// Has nginx's parser read `block`, which ends with one closing brace more than it opens.
 fn parse(cf: &mut ConfContext<'_>, block: &str) -> Result<(), String> {
     let pool = cf.pool().map_err(|_| "out of memory")?;
-    let start = pool
-        .copy(&[block.as_bytes()])
-        .map_err(|_| "out of memory")?
-        .as_ptr();
+    let start = pool.copy(&[block.as_bytes()]).map_err(|_| "out of memory")?.as_ptr();
     // SAFETY: zero is a valid value of these plain structures.
-    let (mut file, mut buffer): (sys::ngx_conf_file_t, sys::ngx_buf_t) = unsafe {
-        (
-            MaybeUninit::zeroed().assume_init(),
-            MaybeUninit::zeroed().assume_init(),
-        )
-    };
+    let (mut file, mut buffer): (sys::ngx_conf_file_t, sys::ngx_buf_t) =
+        unsafe { (MaybeUninit::zeroed().assume_init(), MaybeUninit::zeroed().assume_init()) };
     buffer.start = start;
     buffer.pos = start;
     // SAFETY: the copy is `block.len()` bytes long.

@@ -38,10 +38,8 @@ impl Slot {
     /// `passenger_buffers`.
     pub(crate) const BUFFERS: Self = slot(sys::ngx_conf_set_bufs_slot, offset_of!(Raw, bufs));
     /// `passenger_busy_buffers_size`.
-    pub(crate) const BUSY_BUFFERS_SIZE: Self = slot(
-        sys::ngx_conf_set_size_slot,
-        offset_of!(Raw, busy_buffers_size_conf),
-    );
+    pub(crate) const BUSY_BUFFERS_SIZE: Self =
+        slot(sys::ngx_conf_set_size_slot, offset_of!(Raw, busy_buffers_size_conf));
     /// `passenger_request_buffering`.
     pub(crate) const REQUEST_BUFFERING: Self =
         slot(sys::ngx_conf_set_flag_slot, offset_of!(Raw, request_buffering));
@@ -75,11 +73,7 @@ impl Slot {
 type Raw = sys::ngx_http_upstream_conf_t;
 
 const fn slot(set: Set, offset: usize) -> Slot {
-    Slot {
-        set,
-        offset,
-        is_ignore_headers: false,
-    }
+    Slot { set, offset, is_ignore_headers: false }
 }
 
 /// nginx's marks for a value that is not set.
@@ -90,10 +84,7 @@ const UNSET_POINTER: *mut sys::ngx_array_t = without_provenance_mut(usize::MAX);
 /// 200 minutes, in milliseconds: the predecessor's timeouts.
 const TIMEOUT: usize = 12_000_000;
 const BUFFER_SIZE: usize = 16 * 1024;
-const BUFFERS: sys::ngx_bufs_t = sys::ngx_bufs_t {
-    num: 8,
-    size: 16 * 1024,
-};
+const BUFFERS: sys::ngx_bufs_t = sys::ngx_bufs_t { num: 8, size: 16 * 1024 };
 const MAX_TEMP_FILE: usize = 1024 * 1024 * 1024;
 
 impl UpstreamConf {
@@ -158,34 +149,14 @@ impl UpstreamConf {
     fn inherit(&mut self, outer: &Raw) {
         let (inner, u) = (&mut self.0, UNSET_SIZE);
         merge(&mut inner.buffering, outer.buffering, UNSET_FLAG, 0);
-        merge(
-            &mut inner.request_buffering,
-            outer.request_buffering,
-            UNSET_FLAG,
-            1,
-        );
-        merge(
-            &mut inner.ignore_client_abort,
-            outer.ignore_client_abort,
-            UNSET_FLAG,
-            0,
-        );
+        merge(&mut inner.request_buffering, outer.request_buffering, UNSET_FLAG, 1);
+        merge(&mut inner.ignore_client_abort, outer.ignore_client_abort, UNSET_FLAG, 0);
         merge(&mut inner.intercept_errors, outer.intercept_errors, UNSET_FLAG, 0);
         merge(&mut inner.read_timeout, outer.read_timeout, u, TIMEOUT);
         merge(&mut inner.buffer_size, outer.buffer_size, u, BUFFER_SIZE);
-        merge(
-            &mut inner.busy_buffers_size_conf,
-            outer.busy_buffers_size_conf,
-            u,
-            u,
-        );
+        merge(&mut inner.busy_buffers_size_conf, outer.busy_buffers_size_conf, u, u);
         merge(&mut inner.temp_path, outer.temp_path, null_mut(), null_mut());
-        merge(
-            &mut inner.ignore_headers,
-            outer.ignore_headers,
-            0,
-            sys::NGX_CONF_BITMASK_SET as usize,
-        );
+        merge(&mut inner.ignore_headers, outer.ignore_headers, 0, sys::NGX_CONF_BITMASK_SET as usize);
         merge(&mut inner.bufs.num, outer.bufs.num, 0, BUFFERS.num);
         merge(&mut inner.bufs.size, outer.bufs.size, 0, BUFFERS.size);
         merge(&mut inner.upstream, outer.upstream, null_mut(), null_mut());
@@ -233,10 +204,7 @@ impl UpstreamConf {
         let mut hash: sys::ngx_hash_init_t = unsafe { MaybeUninit::zeroed().assume_init() };
         hash.max_size = 512;
         hash.bucket_size = core_conf::cache_line_aligned(64);
-        hash.name = c"passenger_hide_headers_hash"
-            .as_ptr()
-            .cast::<c_char>()
-            .cast_mut();
+        hash.name = c"passenger_hide_headers_hash".as_ptr().cast::<c_char>().cast_mut();
         // SAFETY: nginx's call; both structures are levels of our configuration, the list ends with an empty name,
         // and what nginx keeps of it are pointers to static text.
         let made = unsafe {
@@ -248,11 +216,7 @@ impl UpstreamConf {
                 &raw mut hash,
             )
         };
-        if made == 0 {
-            Ok(())
-        } else {
-            Err("the table of hidden headers cannot be made".to_owned())
-        }
+        if made == 0 { Ok(()) } else { Err("the table of hidden headers cannot be made".to_owned()) }
     }
 }
 

@@ -31,37 +31,24 @@ pub(super) struct Answer {
 impl Asked {
     /// True when the query says `name=true`.
     pub(super) fn flag(&self, name: &str) -> bool {
-        self.query
-            .split('&')
-            .any(|pair| pair.split_once('=') == Some((name, "true")))
+        self.query.split('&').any(|pair| pair.split_once('=') == Some((name, "true")))
     }
 }
 
 impl Answer {
     pub(super) fn text(text: String) -> Self {
-        Self {
-            status: 200,
-            content_type: "text/plain; charset=utf-8",
-            body: text.into_bytes(),
-        }
+        Self { status: 200, content_type: "text/plain; charset=utf-8", body: text.into_bytes() }
     }
 
     pub(super) fn json(status: u16, value: &impl Serialize) -> Self {
         // What is answered is made of strings and numbers; it always has a JSON form.
         let mut body = serde_json::to_vec(value).unwrap_or_default();
         body.push(b'\n');
-        Self {
-            status,
-            content_type: "application/json",
-            body,
-        }
+        Self { status, content_type: "application/json", body }
     }
 
     pub(super) fn error(status: u16, message: &str) -> Self {
-        Self::json(
-            status,
-            &serde_json::json!({ "status": "error", "message": message }),
-        )
+        Self::json(status, &serde_json::json!({ "status": "error", "message": message }))
     }
 }
 
@@ -86,21 +73,15 @@ pub(super) async fn read(stream: &mut UnixStream) -> Result<Asked, Answer> {
 fn parse(bytes: &[u8]) -> Result<Option<Asked>, Answer> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
-    let parsed = request
-        .parse(bytes)
-        .map_err(|err| Answer::error(400, &format!("this is no HTTP: {err}")))?;
+    let parsed =
+        request.parse(bytes).map_err(|err| Answer::error(400, &format!("this is no HTTP: {err}")))?;
     let httparse::Status::Complete(head_len) = parsed else {
         return Ok(None);
     };
-    let length = request
-        .headers
-        .iter()
-        .find(|h| h.name.eq_ignore_ascii_case("content-length"));
-    let length = match length.map(|h| {
-        std::str::from_utf8(h.value)
-            .ok()
-            .and_then(|v| v.trim().parse::<usize>().ok())
-    }) {
+    let length = request.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length"));
+    let length = match length
+        .map(|h| std::str::from_utf8(h.value).ok().and_then(|v| v.trim().parse::<usize>().ok()))
+    {
         None => 0,
         Some(Some(length)) if length <= MAX_REQUEST => length,
         Some(_) => return Err(Answer::error(413, "the body is too long")),
@@ -141,10 +122,7 @@ mod tests {
         let whole = b"POST /pool/x.json?a=true HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}";
         assert!(parse(&whole[..whole.len() - 1]).unwrap().is_none());
         let asked = parse(whole).unwrap().unwrap();
-        assert_eq!(
-            (asked.method.as_str(), asked.path.as_str()),
-            ("POST", "/pool/x.json")
-        );
+        assert_eq!((asked.method.as_str(), asked.path.as_str()), ("POST", "/pool/x.json"));
         assert!(asked.flag("a") && !asked.flag("b"));
         assert_eq!(asked.body, b"{}");
     }

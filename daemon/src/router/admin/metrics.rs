@@ -30,31 +30,18 @@ pub(super) fn usage(pid: i32, uptime: u64) -> Usage {
 fn cpu_seconds(stat: &str, ticks_per_second: u64) -> f64 {
     // The name in parentheses may hold anything; fields are counted behind it.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: u64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|n| n.parse::<u64>().ok())
-        .sum();
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
     ticks as f64 / ticks_per_second as f64
 }
 
 fn private_pages(statm: &str) -> u64 {
-    let mut fields = statm
-        .split_whitespace()
-        .skip(1)
-        .map(|n| n.parse::<u64>().unwrap_or(0));
+    let mut fields = statm.split_whitespace().skip(1).map(|n| n.parse::<u64>().unwrap_or(0));
     let (resident, shared) = (fields.next().unwrap_or(0), fields.next().unwrap_or(0));
     resident.saturating_sub(shared)
 }
 
 fn constant(name: SysconfVar, default: u64) -> u64 {
-    sysconf(name)
-        .ok()
-        .flatten()
-        .and_then(|n| u64::try_from(n).ok())
-        .filter(|n| *n > 0)
-        .unwrap_or(default)
+    sysconf(name).ok().flatten().and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0).unwrap_or(default)
 }
 
 #[cfg(test)]

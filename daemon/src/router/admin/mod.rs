@@ -69,10 +69,9 @@ fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
     match (asked.method.as_str(), asked.path.as_str()) {
         ("GET", "/ping.json") => Answer::json(200, &json!({ "status": "ok" })),
         ("GET", "/info.json") => info(router),
-        ("GET", "/pool.txt") => Answer::text(text::render(
-            &Snapshot::take(router, caller),
-            asked.flag("colorize"),
-        )),
+        ("GET", "/pool.txt") => {
+            Answer::text(text::render(&Snapshot::take(router, caller), asked.flag("colorize")))
+        }
         ("GET", "/pool.json") => Answer::json(200, &Snapshot::take(router, caller)),
         ("POST", "/pool/restart_app_group.json") => with_body(asked, |body| restart(router, caller, body)),
         ("POST", "/pool/detach_process.json") => with_body(asked, |body| detach(router, caller, body)),
@@ -115,19 +114,12 @@ struct RestartOrder {
 }
 
 fn restart(router: &Router, caller: Caller, order: RestartOrder) -> Answer {
-    if order
-        .restart_method
-        .as_deref()
-        .is_some_and(|method| method != "blocking")
-    {
+    if order.restart_method.as_deref().is_some_and(|method| method != "blocking") {
         return Answer::error(422, "restart_method must be \"blocking\"");
     }
     let groups = router.routes.groups();
     let Some((_, group)) = groups.iter().find(|(name, _)| *name == order.name) else {
-        return Answer::json(
-            404,
-            &json!({ "restarted": false, "message": "no app group has this name" }),
-        );
+        return Answer::json(404, &json!({ "restarted": false, "message": "no app group has this name" }));
     };
     if !caller.owns_group(router, *group) {
         return Answer::error(403, "only root and the app's own user may restart it");
@@ -145,20 +137,14 @@ struct DetachOrder {
 
 fn detach(router: &Router, caller: Caller, order: DetachOrder) -> Answer {
     let owner = router.dispatcher.inspect(|_, workers| {
-        workers
-            .values()
-            .find(|worker| worker.record.pid == order.pid)
-            .map(|worker| worker.record.user.uid)
+        workers.values().find(|worker| worker.record.pid == order.pid).map(|worker| worker.record.user.uid)
     });
     match owner {
         Some(uid) if !caller.owns(uid) => {
             Answer::error(403, "only root and the app's own user may detach it")
         }
         Some(_) => Answer::json(200, &json!({ "detached": router.dispatcher.detach(order.pid) })),
-        None => Answer::json(
-            404,
-            &json!({ "detached": false, "message": "no app process has this PID" }),
-        ),
+        None => Answer::json(404, &json!({ "detached": false, "message": "no app process has this PID" })),
     }
 }
 
@@ -188,12 +174,8 @@ impl Caller {
             return true;
         }
         router.dispatcher.inspect(|pool, workers| {
-            let mut of_group = pool
-                .group(group)
-                .members
-                .iter()
-                .filter_map(|slot| workers.get(slot))
-                .peekable();
+            let mut of_group =
+                pool.group(group).members.iter().filter_map(|slot| workers.get(slot)).peekable();
             of_group.peek().is_some() && of_group.all(|worker| self.owns(worker.record.user.uid))
         })
     }

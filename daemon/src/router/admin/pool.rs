@@ -88,13 +88,7 @@ impl Snapshot {
         });
         let (max_pool_size, capacity_used, groups) = views;
         let instance = router.config.instance_name.clone();
-        Self {
-            version: env!("CARGO_PKG_VERSION"),
-            instance,
-            max_pool_size,
-            capacity_used,
-            groups,
-        }
+        Self { version: env!("CARGO_PKG_VERSION"), instance, max_pool_size, capacity_used, groups }
     }
 
     /// Processes of all groups that are listed.
@@ -118,9 +112,7 @@ fn view(slot: Slot, pool: &Pool, worker: &Worker) -> Option<(u32, ProcessView)> 
         },
         processed: process.processed,
         uptime,
-        last_used: Instant::now()
-            .saturating_duration_since(process.last_used)
-            .as_secs(),
+        last_used: Instant::now().saturating_duration_since(process.last_used).as_secs(),
         cpu: usage.cpu_percent,
         memory: usage.memory,
     };
@@ -137,8 +129,5 @@ fn state(process: &Process) -> &'static str {
 }
 
 fn seconds_since_epoch() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO)
-        .as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

@@ -7,25 +7,11 @@ use super::pool::{GroupView, ProcessView, Snapshot};
 /// Renders the snapshot; bars are yellow on blue with `color`.
 pub(super) fn render(snapshot: &Snapshot, color: bool) -> String {
     let mut out = String::new();
-    let queued: usize = snapshot
-        .groups
-        .iter()
-        .filter(|g| g.processes.is_empty())
-        .map(|g| g.queue)
-        .sum();
+    let queued: usize = snapshot.groups.iter().filter(|g| g.processes.is_empty()).map(|g| g.queue).sum();
     out.push_str(&bar("General information", color));
-    line(
-        &mut out,
-        format_args!("Max pool size : {}", snapshot.max_pool_size),
-    );
-    line(
-        &mut out,
-        format_args!("App groups    : {}", snapshot.groups.len()),
-    );
-    line(
-        &mut out,
-        format_args!("Processes     : {}", snapshot.process_count()),
-    );
+    line(&mut out, format_args!("Max pool size : {}", snapshot.max_pool_size));
+    line(&mut out, format_args!("App groups    : {}", snapshot.groups.len()));
+    line(&mut out, format_args!("Processes     : {}", snapshot.process_count()));
     line(&mut out, format_args!("Requests in top-level queue : {queued}"));
     out.push('\n');
     out.push_str(&bar("Application groups", color));
@@ -51,13 +37,7 @@ fn render_group(out: &mut String, group: &GroupView) {
 }
 
 fn render_process(out: &mut String, process: &ProcessView) {
-    let ProcessView {
-        pid,
-        sessions,
-        processed,
-        cpu,
-        ..
-    } = process;
+    let ProcessView { pid, sessions, processed, cpu, .. } = process;
     let uptime = duration(process.uptime);
     line(
         out,
@@ -68,10 +48,7 @@ fn render_process(out: &mut String, process: &ProcessView) {
     let cpu = format!("{cpu}%");
     let memory = format!("{}M", (process.memory + 512 * 1024) / (1024 * 1024));
     let last_used = duration(process.last_used);
-    line(
-        out,
-        format_args!("    CPU: {cpu:<5}   Memory  : {memory:<5}   Last used: {last_used} ago"),
-    );
+    line(out, format_args!("    CPU: {cpu:<5}   Memory  : {memory:<5}   Last used: {last_used} ago"));
     match process.state {
         "draining" | "stopping" => line(out, format_args!("    Shutting down...")),
         _ => {}
@@ -80,11 +57,7 @@ fn render_process(out: &mut String, process: &ProcessView) {
 
 fn bar(title: &str, color: bool) -> String {
     let bar = format!("----------- {title} -----------");
-    if color {
-        format!("\x1b[44m\x1b[33m\x1b[1m{bar}\x1b[0m\n")
-    } else {
-        format!("{bar}\n")
-    }
+    if color { format!("\x1b[44m\x1b[33m\x1b[1m{bar}\x1b[0m\n") } else { format!("{bar}\n") }
 }
 
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {

@@ -97,9 +97,7 @@ impl Head {
             return Err(ReplyError::BadHead(format!("{status} is no status code")));
         }
         if has_control(reason) {
-            return Err(ReplyError::BadHead(
-                "the reason phrase holds a control character".into(),
-            ));
+            return Err(ReplyError::BadHead("the reason phrase holds a control character".into()));
         }
         Ok(())
     }
@@ -118,9 +116,7 @@ impl Head {
         }
         if has_control(value) {
             let name = String::from_utf8_lossy(name);
-            return Err(ReplyError::BadHead(format!(
-                "the value of {name} holds a line break or NUL"
-            )));
+            return Err(ReplyError::BadHead(format!("the value of {name} holds a line break or NUL")));
         }
         if self.is_of_the_connection(name, value)? {
             return Ok(());
@@ -132,9 +128,7 @@ impl Head {
     /// The last check, when all headers are there.
     pub(crate) fn finish(&mut self) -> Result<(), ReplyError> {
         if self.chunked && self.content_length.is_some() {
-            return Err(ReplyError::BadHead(
-                "it has both Content-Length and Transfer-Encoding".into(),
-            ));
+            return Err(ReplyError::BadHead("it has both Content-Length and Transfer-Encoding".into()));
         }
         Ok(())
     }
@@ -193,9 +187,7 @@ impl Head {
         }
         if !value.trim_ascii().eq_ignore_ascii_case(b"chunked") || self.chunked {
             let value = String::from_utf8_lossy(value).into_owned();
-            return Err(ReplyError::BadHead(format!(
-                "Transfer-Encoding {value:?} is not supported"
-            )));
+            return Err(ReplyError::BadHead(format!("Transfer-Encoding {value:?} is not supported")));
         }
         self.chunked = true;
         Ok(())
@@ -234,10 +226,7 @@ mod tests {
     }
 
     fn refusal(headers: &[(&str, &str)]) -> String {
-        head(headers)
-            .map(|_| ())
-            .expect_err("must be refused")
-            .to_string()
+        head(headers).map(|_| ()).expect_err("must be refused").to_string()
     }
 
     #[test]
@@ -250,11 +239,8 @@ mod tests {
             ("X-A", "1"),
         ])
         .unwrap();
-        let passed: Vec<_> = pairs::Pairs::parse(&head.pairs)
-            .unwrap()
-            .iter()
-            .map(|(n, _)| n.to_vec())
-            .collect();
+        let passed: Vec<_> =
+            pairs::Pairs::parse(&head.pairs).unwrap().iter().map(|(n, _)| n.to_vec()).collect();
         assert_eq!(passed, [b"X-A".to_vec()]);
         assert!(head.close && head.keep_alive);
     }

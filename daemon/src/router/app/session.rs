@@ -101,10 +101,7 @@ enum State {
 
 impl Decoder {
     pub(crate) fn new(to_head_request: bool) -> Self {
-        Self {
-            to_head_request,
-            ..Self::default()
-        }
+        Self { to_head_request, ..Self::default() }
     }
 
     /// True when the app took the connection: what follows is HTTP.
@@ -158,9 +155,7 @@ impl Decoder {
         let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         let ends = flags & FLAG_END != 0;
         if kind == BODY {
-            return self
-                .begin_body(len, ends)
-                .map(|()| (FRAME_HEADER, Event::Data(&[])));
+            return self.begin_body(len, ends).map(|()| (FRAME_HEADER, Event::Data(&[])));
         }
         let limit = if kind == ERROR { MAX_ERROR } else { MAX_HEAD };
         if len > limit {
@@ -192,13 +187,9 @@ impl Decoder {
             }
             (ERROR, _) => {
                 self.state = State::Done;
-                Err(ReplyError::AppError(
-                    String::from_utf8_lossy(payload).into_owned(),
-                ))
+                Err(ReplyError::AppError(String::from_utf8_lossy(payload).into_owned()))
             }
-            _ => Err(ReplyError::BadHead(format!(
-                "a frame of type {kind} does not belong here"
-            ))),
+            _ => Err(ReplyError::BadHead(format!("a frame of type {kind} does not belong here"))),
         }
     }
 
@@ -214,15 +205,9 @@ impl Decoder {
         }
         // The frames tell where the body ends; an encoding that the app announces itself is not understood here.
         if head.chunked {
-            return Err(ReplyError::BadHead(
-                "the app frames its body itself (Transfer-Encoding)".into(),
-            ));
+            return Err(ReplyError::BadHead("the app frames its body itself (Transfer-Encoding)".into()));
         }
-        self.allowed = if head.is_bodiless(self.to_head_request) {
-            Some(0)
-        } else {
-            head.content_length
-        };
+        self.allowed = if head.is_bodiless(self.to_head_request) { Some(0) } else { head.content_length };
         self.state = State::BetweenFrames;
         if flags & FLAG_END != 0 {
             self.end()?;
@@ -256,10 +241,7 @@ impl Decoder {
         if data.is_empty() {
             return Ok((0, Event::More));
         }
-        self.state = State::InBody {
-            left: left - data.len(),
-            ends,
-        };
+        self.state = State::InBody { left: left - data.len(), ends };
         if data.len() == left {
             self.leave_body(ends)?;
         }
@@ -274,11 +256,7 @@ impl Decoder {
     fn end(&mut self) -> Result<(), ReplyError> {
         self.state = State::Done;
         let short = self.allowed.is_some_and(|left| left > 0);
-        if short {
-            Err(ReplyError::BadBody("it is shorter than its Content-Length"))
-        } else {
-            Ok(())
-        }
+        if short { Err(ReplyError::BadBody("it is shorter than its Content-Length")) } else { Ok(()) }
     }
 }
 
@@ -296,9 +274,7 @@ fn gather(payload: &[u8], head: &mut Head) -> Result<(), ReplyError> {
     })?;
     head.begin(code, reason)?;
     while let Some(name) = parts.next() {
-        let value = parts
-            .next()
-            .ok_or_else(|| ReplyError::BadHead("a header has no value".into()))?;
+        let value = parts.next().ok_or_else(|| ReplyError::BadHead("a header has no value".into()))?;
         head.header(name, value.trim_ascii())?;
     }
     head.finish()
@@ -356,15 +332,9 @@ mod tests {
     fn rejects_a_body_of_another_length_than_announced() {
         let head = frame(HEAD, 0, b"200\0Content-Length\x005");
         let long = [head.clone(), frame(BODY, FLAG_END, b"123456")].concat();
-        assert_eq!(
-            run(&long, 64, false),
-            Err(ReplyError::BadBody("it is longer than its Content-Length"))
-        );
+        assert_eq!(run(&long, 64, false), Err(ReplyError::BadBody("it is longer than its Content-Length")));
         let short = [head.clone(), frame(BODY, FLAG_END, b"1234")].concat();
-        assert_eq!(
-            run(&short, 64, false),
-            Err(ReplyError::BadBody("it is shorter than its Content-Length"))
-        );
+        assert_eq!(run(&short, 64, false), Err(ReplyError::BadBody("it is shorter than its Content-Length")));
         assert_eq!(run(&head, 64, false), Err(ReplyError::ClosedInsideBody));
     }
 
@@ -373,19 +343,13 @@ mod tests {
         assert!(run(&frame(BODY, 0, b"x"), 64, false).is_err());
         let twice = [frame(HEAD, 0, b"200"), frame(HEAD, 0, b"200")].concat();
         assert!(matches!(run(&twice, 64, false), Err(ReplyError::BadHead(_))));
-        assert!(matches!(
-            run(&frame(9, 0, b""), 64, false),
-            Err(ReplyError::BadHead(_))
-        ));
+        assert!(matches!(run(&frame(9, 0, b""), 64, false), Err(ReplyError::BadHead(_))));
     }
 
     #[test]
     fn rejects_a_head_that_is_none() {
         for payload in [b"".as_slice(), b"abc", b"99", b"200\0Name", b"200\0Bad Name\0x"] {
-            assert!(matches!(
-                run(&frame(HEAD, FLAG_END, payload), 64, false),
-                Err(ReplyError::BadHead(_))
-            ));
+            assert!(matches!(run(&frame(HEAD, FLAG_END, payload), 64, false), Err(ReplyError::BadHead(_))));
         }
     }
 
@@ -399,10 +363,7 @@ mod tests {
     #[test]
     fn an_app_that_fails_says_why() {
         let bytes = frame(ERROR, FLAG_END, b"NoMethodError: nil");
-        assert_eq!(
-            run(&bytes, 64, false),
-            Err(ReplyError::AppError("NoMethodError: nil".into()))
-        );
+        assert_eq!(run(&bytes, 64, false), Err(ReplyError::AppError("NoMethodError: nil".into())));
     }
 
     #[test]

@@ -83,24 +83,15 @@ impl Body {
     /// `unsized_framing` is used when the length is not known.
     pub(crate) fn new(length: BodyLength, unsized_framing: Framing) -> Self {
         match length {
-            BodyLength::None => Self {
-                framing: Framing::Plain,
-                promised: None,
-                state: State::Done,
-                sent: false,
-            },
-            BodyLength::Known(n) => Self {
-                framing: Framing::Plain,
-                promised: Some(n),
-                state: State::BetweenFrames,
-                sent: false,
-            },
-            BodyLength::Unknown => Self {
-                framing: unsized_framing,
-                promised: None,
-                state: State::BetweenFrames,
-                sent: false,
-            },
+            BodyLength::None => {
+                Self { framing: Framing::Plain, promised: None, state: State::Done, sent: false }
+            }
+            BodyLength::Known(n) => {
+                Self { framing: Framing::Plain, promised: Some(n), state: State::BetweenFrames, sent: false }
+            }
+            BodyLength::Unknown => {
+                Self { framing: unsized_framing, promised: None, state: State::BetweenFrames, sent: false }
+            }
         }
     }
 
@@ -123,10 +114,7 @@ impl Body {
         loop {
             self.take_frames(input, out)?;
             if !out.is_empty() {
-                app.write_all(out).await.map_err(|err| BodyError::App {
-                    err,
-                    first: !self.sent,
-                })?;
+                app.write_all(out).await.map_err(|err| BodyError::App { err, first: !self.sent })?;
                 self.sent = !bodiless;
                 if bodiless {
                     return Ok(());
@@ -173,10 +161,7 @@ impl Body {
         if let Some(promised) = &mut self.promised {
             *promised = promised.checked_sub(left).ok_or(BodyError::WrongLength)?;
         }
-        self.state = State::InFrame {
-            left,
-            last: header.is_end(),
-        };
+        self.state = State::InFrame { left, last: header.is_end() };
         if left == 0 {
             self.leave_frame(header.is_end(), out)?;
         }
@@ -190,18 +175,13 @@ impl Body {
         left: u64,
         last: bool,
     ) -> Result<bool, BodyError> {
-        let len = usize::try_from(left)
-            .unwrap_or(usize::MAX)
-            .min(input.unread().len());
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(input.unread().len());
         if len == 0 {
             return Ok(false);
         }
         self.write_data(&input.unread()[..len], out);
         input.consume(len);
-        self.state = State::InFrame {
-            left: left - len as u64,
-            last,
-        };
+        self.state = State::InFrame { left: left - len as u64, last };
         if left == len as u64 {
             self.leave_frame(last, out)?;
         }
@@ -249,9 +229,7 @@ mod tests {
     use super::*;
 
     fn frame(flags: u8, data: &[u8]) -> Vec<u8> {
-        let mut out = FrameHeader::new(FrameType::RequestBody, flags, data.len() as u32)
-            .encode()
-            .to_vec();
+        let mut out = FrameHeader::new(FrameType::RequestBody, flags, data.len() as u32).encode().to_vec();
         out.extend_from_slice(data);
         out
     }
@@ -291,19 +269,9 @@ mod tests {
 
     #[test]
     fn rejects_a_body_of_another_length() {
-        let short = sent(
-            BodyLength::Known(5),
-            Framing::Plain,
-            &frame(FLAG_END, b"1234"),
-            64,
-        );
+        let short = sent(BodyLength::Known(5), Framing::Plain, &frame(FLAG_END, b"1234"), 64);
         assert!(matches!(short, Err(BodyError::WrongLength)));
-        let long = sent(
-            BodyLength::Known(5),
-            Framing::Plain,
-            &frame(FLAG_END, b"123456"),
-            64,
-        );
+        let long = sent(BodyLength::Known(5), Framing::Plain, &frame(FLAG_END, b"123456"), 64);
         assert!(matches!(long, Err(BodyError::WrongLength)));
     }
 

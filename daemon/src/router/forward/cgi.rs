@@ -22,14 +22,7 @@ pub(crate) fn write_variables(request: &Request<'_>, out: &mut impl Variables) {
     out.put(b"QUERY_STRING", query.unwrap_or_default());
     out.put(b"REQUEST_METHOD", head.method);
     write_server(request, out);
-    out.put(
-        b"REMOTE_ADDR",
-        if head.remote_addr.is_empty() {
-            b"127.0.0.1"
-        } else {
-            head.remote_addr
-        },
-    );
+    out.put(b"REMOTE_ADDR", if head.remote_addr.is_empty() { b"127.0.0.1" } else { head.remote_addr });
     put_number(out, b"REMOTE_PORT", u64::from(head.remote_port));
     if !head.remote_user.is_empty() {
         out.put(b"REMOTE_USER", head.remote_user);
@@ -110,10 +103,7 @@ fn split_host(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     let after_address = host.iter().rposition(|b| *b == b']').map_or(0, |at| at + 1);
     let (_, tail) = host.split_at(after_address);
     match tail.iter().position(|b| *b == b':') {
-        Some(at) => (
-            &host[..after_address + at],
-            Some(&tail[at + 1..]).filter(|port| !port.is_empty()),
-        ),
+        Some(at) => (&host[..after_address + at], Some(&tail[at + 1..]).filter(|port| !port.is_empty())),
         None => (host, None),
     }
 }
@@ -172,11 +162,7 @@ mod tests {
             pairs::put(&mut block, name.as_bytes(), value.as_bytes());
         }
         let mut map = Map::default();
-        let request = Request {
-            head,
-            settings: b"",
-            headers: Pairs::parse(&block).unwrap(),
-        };
+        let request = Request { head, settings: b"", headers: Pairs::parse(&block).unwrap() };
         write_variables(&request, &mut map);
         map.0
     }
@@ -185,12 +171,7 @@ mod tests {
         RequestHead {
             settings_digest: Digest::default(),
             settings_len: 0,
-            app: AppRef {
-                group: b"g",
-                root: b"/a",
-                kind: AppKind::Ruby,
-                start_command: b"",
-            },
+            app: AppRef { group: b"g", root: b"/a", kind: AppKind::Ruby, start_command: b"" },
             method: b"GET",
             uri,
             base_uri,
@@ -238,10 +219,8 @@ mod tests {
 
     #[test]
     fn names_that_could_be_mistaken_are_left_out() {
-        let vars = variables(
-            get(b"/", b""),
-            &[("X_Forwarded_For", "evil"), ("X-Real-Ip", "1"), ("A.B", "x")],
-        );
+        let vars =
+            variables(get(b"/", b""), &[("X_Forwarded_For", "evil"), ("X-Real-Ip", "1"), ("A.B", "x")]);
         assert!(!vars.contains_key("HTTP_X_Forwarded_For") && !vars.contains_key("HTTP_A.B"));
         assert_eq!(vars["HTTP_X-Real-Ip"], "1");
     }
@@ -250,7 +229,13 @@ mod tests {
     fn repeated_headers_are_joined() {
         let vars = variables(
             get(b"/", b""),
-            &[("X-Twice", "one"), ("Cookie", "a=1"), ("x-twice", "two"), ("cookie", "b=2"), ("X-Twice", "three")],
+            &[
+                ("X-Twice", "one"),
+                ("Cookie", "a=1"),
+                ("x-twice", "two"),
+                ("cookie", "b=2"),
+                ("X-Twice", "three"),
+            ],
         );
         assert_eq!(vars["HTTP_X-Twice"], "one,two,three");
         assert_eq!(vars["HTTP_Cookie"], "a=1; b=2");
@@ -259,10 +244,7 @@ mod tests {
 
     #[test]
     fn a_body_brings_its_length() {
-        let head = RequestHead {
-            body: BodyLength::Known(u64::MAX),
-            ..get(b"/", b"")
-        };
+        let head = RequestHead { body: BodyLength::Known(u64::MAX), ..get(b"/", b"") };
         let vars = variables(head, &[("Content-Length", "1"), ("Content-Type", "text/plain")]);
         assert_eq!(vars["CONTENT_LENGTH"], u64::MAX.to_string());
         assert_eq!(vars["CONTENT_TYPE"], "text/plain");

@@ -93,9 +93,7 @@ impl Group {
 
     /// Puts the next start off, longer with each failure in a row.
     pub(super) fn note_failure(&mut self, now: Instant) {
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << self.failures.min(10))
-            .min(LONGEST_PAUSE);
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(now + pause);
     }

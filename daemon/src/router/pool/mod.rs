@@ -259,10 +259,7 @@ impl Pool {
         let mut next: Option<Instant> = None;
         for id in (0..self.groups.len()).map(GroupId) {
             self.balance(id, now);
-            let due = self
-                .sweep_group(id, now)
-                .into_iter()
-                .chain(self.groups[id.0].not_before);
+            let due = self.sweep_group(id, now).into_iter().chain(self.groups[id.0].not_before);
             next = due.chain(next).min();
         }
         next
@@ -283,14 +280,9 @@ impl Pool {
 
     /// The serving process with the lowest share of its sessions taken, if any has one free.
     fn least_busy(&self, id: GroupId) -> Option<Slot> {
-        let serving = self.groups[id.0]
-            .members
-            .iter()
-            .filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
-        serving
-            .filter(|(_, p)| p.has_room())
-            .min_by_key(|(_, p)| p.busyness())
-            .map(|(slot, _)| slot)
+        let serving =
+            self.groups[id.0].members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
+        serving.filter(|(_, p)| p.has_room()).min_by_key(|(_, p)| p.busyness()).map(|(slot, _)| slot)
     }
 
     fn begin_session(&mut self, slot: Slot, now: Instant) {
@@ -329,10 +321,7 @@ impl Pool {
         if self.groups[id.0].capacity_used() > 0 {
             return false;
         }
-        let idle = self
-            .processes
-            .iter()
-            .filter(|(_, p)| p.group != id && p.is_idle());
+        let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
         let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else {
             return false;
         };
@@ -346,9 +335,7 @@ impl Pool {
             return;
         }
         let starving = self.groups.iter().enumerate().filter(|(_, g)| g.is_starving());
-        let first = starving
-            .min_by_key(|(_, g)| g.queue.first().copied())
-            .map(|(at, _)| GroupId(at));
+        let first = starving.min_by_key(|(_, g)| g.queue.first().copied()).map(|(at, _)| GroupId(at));
         if let Some(id) = first {
             self.balance(id, now);
         }
@@ -364,8 +351,7 @@ impl Pool {
         let group = &mut self.groups[id.0];
         group.members.push(slot);
         group.starting += 1;
-        self.processes
-            .insert(slot, Process::starting(id, group.generation, now));
+        self.processes.insert(slot, Process::starting(id, group.generation, now));
         slot
     }
 
@@ -432,10 +418,7 @@ impl Pool {
     }
 
     fn serving(&self, id: GroupId) -> usize {
-        let members = self.groups[id.0]
-            .members
-            .iter()
-            .filter_map(|slot| self.processes.get(slot));
+        let members = self.groups[id.0].members.iter().filter_map(|slot| self.processes.get(slot));
         members.filter(|p| p.state == State::Serving).count()
     }
 }

@@ -48,18 +48,10 @@ struct World {
 
 impl World {
     fn new(max_processes: usize, max_queue: usize) -> Self {
-        let limits = Limits {
-            max_processes,
-            idle_after: Some(Duration::from_secs(60)),
-        };
+        let limits = Limits { max_processes, idle_after: Some(Duration::from_secs(60)) };
         let mut pool = Pool::new(limits);
         for min_instances in 0..GROUPS {
-            pool.add_group(GroupOptions {
-                min_instances,
-                max_instances: 2,
-                max_queue,
-                max_requests: 7,
-            });
+            pool.add_group(GroupOptions { min_instances, max_instances: 2, max_queue, max_requests: 7 });
         }
         let (waiting, sessions) = (BTreeMap::new(), Vec::new());
         Self {
@@ -80,11 +72,7 @@ impl World {
             }
             Checkout::Full => {
                 let group = self.pool.group(GroupId(group));
-                assert_eq!(
-                    group.queue.len(),
-                    group.options.max_queue,
-                    "refused although the queue has room"
-                );
+                assert_eq!(group.queue.len(), group.options.max_queue, "refused although the queue has room");
             }
         }
     }
@@ -133,9 +121,7 @@ impl World {
 
     /// Ends a process that was told to stop, or kills one that serves.
     fn exit(&mut self, n: usize) {
-        let slot = pick(self.stopping.iter(), n)
-            .copied()
-            .or_else(|| self.sessions.first().copied());
+        let slot = pick(self.stopping.iter(), n).copied().or_else(|| self.sessions.first().copied());
         let Some(slot) = slot else { return };
         self.stopping.remove(&slot);
         self.sessions.retain(|other| *other != slot);
@@ -147,30 +133,18 @@ impl World {
             match action {
                 Action::Spawn(slot, _) => assert!(self.starting.insert(slot), "{slot:?} was started twice"),
                 Action::Grant(waiter, slot) => {
-                    assert!(
-                        self.waiting.remove(&waiter).is_some(),
-                        "{waiter:?} was answered twice"
-                    );
+                    assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} was answered twice");
                     self.sessions.push(slot);
                 }
                 Action::Fail(waiter, _) => {
-                    assert!(
-                        self.waiting.remove(&waiter).is_some(),
-                        "{waiter:?} was answered twice"
-                    );
+                    assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} was answered twice");
                 }
                 Action::Stop(slot) => {
-                    assert!(
-                        !self.sessions.contains(&slot),
-                        "{slot:?} was stopped inside a request"
-                    );
+                    assert!(!self.sessions.contains(&slot), "{slot:?} was stopped inside a request");
                     assert!(self.stopping.insert(slot), "{slot:?} was stopped twice");
                 }
                 Action::Abandon(slot) => {
-                    assert!(
-                        self.starting.remove(&slot),
-                        "{slot:?} was abandoned but does not start"
-                    );
+                    assert!(self.starting.remove(&slot), "{slot:?} was abandoned but does not start");
                     self.stopping.insert(slot);
                 }
             }
@@ -179,39 +153,20 @@ impl World {
 
     fn check(&self) {
         let pool = &self.pool;
-        assert!(
-            pool.capacity_used() <= pool.limits.max_processes,
-            "over the pool's limit"
-        );
+        assert!(pool.capacity_used() <= pool.limits.max_processes, "over the pool's limit");
         for (at, group) in pool.groups.iter().enumerate() {
-            assert!(
-                group.capacity_used() <= group.options.max_instances,
-                "over the group's limit"
-            );
-            assert!(
-                group.queue.len() <= group.options.max_queue,
-                "over the queue's limit"
-            );
+            assert!(group.capacity_used() <= group.options.max_instances, "over the group's limit");
+            assert!(group.queue.len() <= group.options.max_queue, "over the queue's limit");
             if !group.queue.is_empty() {
-                assert_eq!(
-                    pool.least_busy(GroupId(at)),
-                    None,
-                    "a request waits beside a process with room"
-                );
+                assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
             }
             let mine = |slot: &&Slot| pool.process(**slot).is_some_and(|p| p.group == GroupId(at));
             let starting = self.starting.iter().filter(mine).count();
-            assert_eq!(
-                group.starting, starting,
-                "the count of starting processes is wrong"
-            );
+            assert_eq!(group.starting, starting, "the count of starting processes is wrong");
         }
         for (slot, process) in &pool.processes {
             let held = self.sessions.iter().filter(|s| *s == slot).count();
-            assert_eq!(
-                process.sessions, held,
-                "the count of sessions of {slot:?} is wrong"
-            );
+            assert_eq!(process.sessions, held, "the count of sessions of {slot:?} is wrong");
         }
         let queued: usize = pool.groups.iter().map(|g| g.queue.len()).sum();
         assert_eq!(queued, self.waiting.len(), "a waiting request was lost");
@@ -240,11 +195,7 @@ impl World {
 
 fn pick<T>(items: impl ExactSizeIterator<Item = T>, n: usize) -> Option<T> {
     let len = items.len();
-    if len == 0 {
-        None
-    } else {
-        items.into_iter().nth(n % len)
-    }
+    if len == 0 { None } else { items.into_iter().nth(n % len) }
 }
 
 proptest! {

@@ -23,11 +23,9 @@ impl Page {
                 "This website is under heavy load",
                 "Too many people are accessing this website at the same time. Please try again in a few minutes.",
             ),
-            Refused::ShuttingDown => Self::plain(
-                503,
-                "This website is being restarted",
-                "Please try again in a few seconds.",
-            ),
+            Refused::ShuttingDown => {
+                Self::plain(503, "This website is being restarted", "Please try again in a few seconds.")
+            }
             Refused::SpawnFailed(failure) => Self::spawn_failed(failure),
         }
     }
@@ -38,25 +36,13 @@ impl Page {
     }
 
     fn plain(status: u16, title: &str, text: &str) -> Self {
-        Self {
-            status,
-            title: title.into(),
-            content: paragraph(text),
-        }
+        Self { status, title: title.into(), content: paragraph(text) }
     }
 
     fn spawn_failed(failure: &SpawnFailure) -> Self {
         let title = "Web application could not be started";
-        let content = if failure.friendly {
-            details(failure)
-        } else {
-            discreet(failure)
-        };
-        Self {
-            status: failure.status,
-            title: title.into(),
-            content,
-        }
+        let content = if failure.friendly { details(failure) } else { discreet(failure) };
+        Self { status: failure.status, title: title.into(), content }
     }
 
     /// The page as HTML, or as JSON for a client that sent JSON.
@@ -79,13 +65,11 @@ impl Page {
     /// Fills `head` for this page.
     pub(crate) fn fill(&self, head: &mut Head, content_type: &str, length: usize) {
         // Own words pass the check that app's heads have to pass; were they refused, nginx would say so.
-        let filled = head
-            .begin(self.status, reason_phrase(self.status).as_bytes())
-            .and_then(|()| {
-                head.header(b"Content-Type", content_type.as_bytes())?;
-                head.header(b"Cache-Control", b"no-cache, no-store, must-revalidate")?;
-                head.header(b"Content-Length", length.to_string().as_bytes())
-            });
+        let filled = head.begin(self.status, reason_phrase(self.status).as_bytes()).and_then(|()| {
+            head.header(b"Content-Type", content_type.as_bytes())?;
+            head.header(b"Cache-Control", b"no-cache, no-store, must-revalidate")?;
+            head.header(b"Content-Length", length.to_string().as_bytes())
+        });
         debug_assert!(filled.is_ok());
     }
 }
@@ -118,19 +102,11 @@ fn details(failure: &SpawnFailure) -> String {
 }
 
 fn section(title: &str, text: &str) -> String {
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!("<h2>{title}</h2><pre>{}</pre>\n", escape(text))
-    }
+    if text.is_empty() { String::new() } else { format!("<h2>{title}</h2><pre>{}</pre>\n", escape(text)) }
 }
 
 fn paragraph(text: &str) -> String {
-    if text.is_empty() {
-        String::new()
-    } else {
-        format!("<p>{}</p>\n", escape(text))
-    }
+    if text.is_empty() { String::new() } else { format!("<p>{}</p>\n", escape(text)) }
 }
 
 fn escape(text: &str) -> String {
@@ -182,13 +158,9 @@ mod tests {
     #[test]
     fn in_development_the_page_tells_what_failed() {
         let page = html(&failure(true));
-        for part in [
-            "0badcafe",
-            "secret backtrace",
-            "secret output",
-            "cannot load &lt;config.ru&gt;",
-            "status 1",
-        ] {
+        for part in
+            ["0badcafe", "secret backtrace", "secret output", "cannot load &lt;config.ru&gt;", "status 1"]
+        {
             assert!(page.contains(part), "{part} is missing");
         }
     }

@@ -115,14 +115,7 @@ impl Relay {
         } else {
             Decoder::Http(http::Decoder::new(to_head_request, upgrade))
         };
-        Self {
-            decoder,
-            begun: false,
-            heard: false,
-            to_head_request,
-            upgrade,
-            pid,
-        }
+        Self { decoder, begun: false, heard: false, to_head_request, upgrade, pid }
     }
 
     /// Passes the answer on until it is complete.
@@ -189,11 +182,7 @@ impl Relay {
 
     /// Only 103 means anything to a client here: 100 was answered by nginx, the others have no use.
     fn interim(&self, writer: &mut Writer, head: &Head) -> Result<(), ReplyError> {
-        if head.status == 103 {
-            writer.interim(head, self.pid)
-        } else {
-            Ok(())
-        }
+        if head.status == 103 { writer.interim(head, self.pid) } else { Ok(()) }
     }
 
     fn head(&mut self, mode: Mode, writer: &mut Writer, head: &Head) -> Result<Option<Complete>, RelayError> {

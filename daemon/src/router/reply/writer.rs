@@ -85,12 +85,7 @@ impl Writer {
         end: bool,
         process_pid: u32,
     ) -> Result<(), ReplyError> {
-        let frame = ResponseHead {
-            status: head.status,
-            reason: &head.reason,
-            body,
-            process_pid,
-        };
+        let frame = ResponseHead { status: head.status, reason: &head.reason, body, process_pid };
         let headers = |out: &mut Vec<u8>| {
             out.extend_from_slice(&head.pairs);
             if kind == FrameType::Response {
@@ -98,28 +93,19 @@ impl Writer {
             }
         };
         let flags = if end { FLAG_END } else { 0 };
-        frame
-            .write_frame(kind, flags, headers, &mut self.out)
-            .map_err(|_| ReplyError::HeadTooLong)
+        frame.write_frame(kind, flags, headers, &mut self.out).map_err(|_| ReplyError::HeadTooLong)
     }
 }
 
 /// `Content-Length` also for HEAD and 304, where it tells of a body that is not sent; and what Passenger adds.
 fn put_own_headers(head: &Head, out: &mut Vec<u8>) {
-    if let Some(length) = head
-        .content_length
-        .filter(|_| head.status >= 200 && head.status != 204)
-    {
+    if let Some(length) = head.content_length.filter(|_| head.status >= 200 && head.status != 204) {
         pairs::put(out, b"Content-Length", length.to_string().as_bytes());
     }
     if head.status == 101 {
         return;
     }
-    let reason = if head.reason.is_empty() {
-        reason_phrase(head.status).as_bytes()
-    } else {
-        &head.reason
-    };
+    let reason = if head.reason.is_empty() { reason_phrase(head.status).as_bytes() } else { &head.reason };
     let mut status = head.status.to_string().into_bytes();
     status.push(b' ');
     status.extend_from_slice(reason);
@@ -128,9 +114,7 @@ fn put_own_headers(head: &Head, out: &mut Vec<u8>) {
 }
 
 async fn write_both(first: &[u8], second: &[u8], to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
-    let written = to
-        .write_vectored(&[IoSlice::new(first), IoSlice::new(second)])
-        .await?;
+    let written = to.write_vectored(&[IoSlice::new(first), IoSlice::new(second)]).await?;
     if written < first.len() {
         to.write_all(&first[written..]).await?;
         return to.write_all(second).await;
@@ -185,10 +169,7 @@ mod tests {
         let mut writer = Writer::default();
         writer.head(&head, BodyLength::None, true, 7).unwrap();
         let response = Response::decode(&writer.out[HEADER_LEN..]).unwrap();
-        assert_eq!(
-            response.headers.get(b"status"),
-            Some(b"204 No Content".as_slice())
-        );
+        assert_eq!(response.headers.get(b"status"), Some(b"204 No Content".as_slice()));
         assert_eq!(response.headers.get(b"x-a"), Some(b"1".as_slice()));
         assert_eq!((response.head.status, response.head.process_pid), (204, 7));
     }

@@ -50,10 +50,8 @@ impl SpawnFailure {
 
     /// The whole story, in one message.
     pub(super) fn log(&self) {
-        let mut story = format!(
-            "app {}: could not be started: {} [error ID {}]",
-            self.app, self.summary, self.id
-        );
+        let mut story =
+            format!("app {}: could not be started: {} [error ID {}]", self.app, self.summary, self.id);
         if let Some((pid, how)) = &self.process {
             let how = how.as_deref().unwrap_or("was killed");
             story.push_str(&format!("\nprocess {pid} {how}"));

@@ -104,13 +104,7 @@ impl Spawner {
             return;
         };
         let ended = Rc::new(Ended::default());
-        self.lives.borrow_mut().insert(
-            slot,
-            Life::Starting {
-                process,
-                ended: ended.clone(),
-            },
-        );
+        self.lives.borrow_mut().insert(slot, Life::Starting { process, ended: ended.clone() });
         let output = Output::follow(output, record.pid);
         if let Some(me) = self.me.upgrade() {
             tokio::task::spawn_local(
@@ -207,8 +201,7 @@ impl Spawner {
         self.lives.borrow_mut().insert(slot, life);
         self.order(&Order::MarkReady(record.process));
         let concurrency = route.settings.concurrency(route.kind);
-        self.dispatcher
-            .ready(Rc::new(Worker::new(slot, record, route)), concurrency);
+        self.dispatcher.ready(Rc::new(Worker::new(slot, record, route)), concurrency);
     }
 
     /// The pool forgets the slot now; its process, if it still runs, leaves on its own account.
@@ -235,10 +228,7 @@ impl Spawner {
             let still =
                 matches!(me.lives.borrow().get(&slot), Some(Life::Leaving { process: p }) if *p == process);
             if still {
-                warn!(
-                    "app {name}: process {pid} did not end within {} s: killed",
-                    me.stop_limit.as_secs()
-                );
+                warn!("app {name}: process {pid} did not end within {} s: killed", me.stop_limit.as_secs());
                 me.order(&Order::Stop(process, StopHow::Kill));
             }
         });
@@ -251,14 +241,9 @@ impl Launch for Spawner {
         let spec = Box::new(route.spawn_spec());
         info!("app {}: starting a process", route.name);
         self.ordered.borrow_mut().insert(ticket, slot);
-        self.lives
-            .borrow_mut()
-            .insert(slot, Life::Ordered { route, wanted: true });
+        self.lives.borrow_mut().insert(slot, Life::Ordered { route, wanted: true });
         if let Err(err) = self.supervisor.order(&Order::Spawn { ticket, spec }) {
-            self.not_started(
-                ticket,
-                &format!("its settings cannot be handed to the supervisor: {err}"),
-            );
+            self.not_started(ticket, &format!("its settings cannot be handed to the supervisor: {err}"));
         }
     }
 

@@ -83,10 +83,7 @@ pub(super) async fn await_ready(
         Some(Outcome::Failed { summary, details }) => {
             // The report ends a moment before the process does; its end belongs into the log.
             drop(tokio::time::timeout(Duration::from_secs(2), ended.wait()).await);
-            Outcome::Failed {
-                summary: name_cause(summary, ended.how()),
-                details,
-            }
+            Outcome::Failed { summary: name_cause(summary, ended.how()), details }
         }
         Some(outcome) => outcome,
         None => failed(&before_ready(&ended.how().unwrap_or_default())),
@@ -121,10 +118,7 @@ fn read_error(text: &[u8]) -> Option<Outcome> {
     let text = String::from_utf8_lossy(text);
     let error = text.strip_prefix("error ")?;
     let (summary, details) = error.split_once('\n').unwrap_or((error, ""));
-    Some(Outcome::Failed {
-        summary: summary.to_owned(),
-        details: details.to_owned(),
-    })
+    Some(Outcome::Failed { summary: summary.to_owned(), details: details.to_owned() })
 }
 
 async fn port_answers(record: &ProcessRecord) -> Outcome {
@@ -139,10 +133,7 @@ async fn port_answers(record: &ProcessRecord) -> Outcome {
 }
 
 fn timed_out(limit: Duration) -> Outcome {
-    failed(&format!(
-        "it was not ready within {} s (passenger_start_timeout)",
-        limit.as_secs()
-    ))
+    failed(&format!("it was not ready within {} s (passenger_start_timeout)", limit.as_secs()))
 }
 
 /// The process's own words, or how it ended when it had none.
@@ -159,10 +150,7 @@ fn before_ready(how: &str) -> String {
 }
 
 fn failed(summary: &str) -> Outcome {
-    Outcome::Failed {
-        summary: summary.to_owned(),
-        details: String::new(),
-    }
+    Outcome::Failed { summary: summary.to_owned(), details: String::new() }
 }
 
 #[cfg(test)]
@@ -175,10 +163,7 @@ mod tests {
         else {
             panic!("this is an error report");
         };
-        assert_eq!(
-            (summary.as_str(), details.as_str()),
-            ("no such file", "line 1\nline 2\n")
-        );
+        assert_eq!((summary.as_str(), details.as_str()), ("no such file", "line 1\nline 2\n"));
         assert!(read_error(b"").is_none());
         assert!(read_error(b"rea").is_none());
     }

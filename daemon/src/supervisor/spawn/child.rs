@@ -46,11 +46,7 @@ enum Failure {
     /// The user could not be taken on.
     Identity(String, IdentityError),
     /// A directory on the way to the app, or its root, is closed to the user.
-    Closed {
-        user: String,
-        directory: PathBuf,
-        why: Errno,
-    },
+    Closed { user: String, directory: PathBuf, why: Errno },
     /// No program of these names.
     NotFound { programs: String, path: String },
     /// The kernel refuses the program.
@@ -64,17 +60,10 @@ impl fmt::Display for Failure {
             Self::Identity(user, why) => write!(f, "cannot run as the user \"{user}\": {why}"),
             Self::Closed { user, directory, why } => {
                 let directory = directory.display();
-                write!(
-                    f,
-                    "the user \"{user}\" cannot enter the directory {directory}: {}",
-                    why.desc()
-                )
+                write!(f, "the user \"{user}\" cannot enter the directory {directory}: {}", why.desc())
             }
             Self::NotFound { programs, path } => {
-                write!(
-                    f,
-                    "cannot run {programs}: found in none of the directories of PATH ({path})"
-                )
+                write!(f, "cannot run {programs}: found in none of the directories of PATH ({path})")
             }
             Self::Exec { program, why } => write!(f, "cannot run \"{}\": {}", program.display(), why.desc()),
         }
@@ -105,16 +94,9 @@ fn one_line(failure: &Failure) -> String {
 
 fn become_program(plan: Plan<'_>) -> Failure {
     match prepare(plan) {
-        Ok(Ready {
-            program,
-            arguments,
-            environment,
-        }) => {
+        Ok(Ready { program, arguments, environment }) => {
             let Err(why) = unistd::execve(&program, &arguments, &environment);
-            Failure::Exec {
-                program: PathBuf::from(OsStr::from_bytes(program.to_bytes())),
-                why,
-            }
+            Failure::Exec { program: PathBuf::from(OsStr::from_bytes(program.to_bytes())), why }
         }
         Err(failure) => failure,
     }
@@ -131,9 +113,7 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
     let step = |name| move |why: io::Error| Failure::Step(name, why);
     unistd::setsid().map_err(|why| Failure::Step("start a session", why.into()))?;
     signals::reset().map_err(step("reset its signals"))?;
-    plan.originals
-        .restore()
-        .map_err(step("restore the limits the daemon was started with"))?;
+    plan.originals.restore().map_err(step("restore the limits the daemon was started with"))?;
     if let Some(identity) = &plan.run_as.identity {
         identity::become_for_good(identity)
             .map_err(|why| Failure::Identity(plan.run_as.user.name.clone(), why))?;
@@ -165,24 +145,13 @@ fn enter(root: &Path, user: &str) -> Result<(), Failure> {
 fn end_with(supervisor: Pid) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGTERM)?;
     // It may have died before the line above: then nobody is told any more.
-    if unistd::getppid() == supervisor {
-        Ok(())
-    } else {
-        Err(io::Error::other("the daemon has just ended"))
-    }
+    if unistd::getppid() == supervisor { Ok(()) } else { Err(io::Error::other("the daemon has just ended")) }
 }
 
 fn command_line(command: &Command, environment: &Environment) -> Result<Ready, Failure> {
-    let path = environment
-        .get(OsStr::new("PATH"))
-        .map_or(OsStr::new(""), |path| path.as_os_str());
+    let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new(""), |path| path.as_os_str());
     let program = command::find(&command.programs, path).ok_or_else(|| Failure::NotFound {
-        programs: command
-            .programs
-            .iter()
-            .map(|name| format!("\"{name}\""))
-            .collect::<Vec<_>>()
-            .join(" or "),
+        programs: command.programs.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(" or "),
         path: path.to_string_lossy().into_owned(),
     })?;
     let c_string =
@@ -196,9 +165,5 @@ fn command_line(command: &Command, environment: &Environment) -> Result<Ready, F
         let variable = [name.as_bytes(), b"=", value.as_bytes()].concat();
         c_string(&variable)
     });
-    Ok(Ready {
-        program,
-        arguments,
-        environment: variables.collect::<Result<_, _>>()?,
-    })
+    Ok(Ready { program, arguments, environment: variables.collect::<Result<_, _>>()? })
 }

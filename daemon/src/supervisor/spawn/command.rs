@@ -46,13 +46,7 @@ pub(super) fn of(spec: &SpawnSpec, loaders: &Path) -> Option<(Command, Term)> {
     } else {
         vec![spec.interpreter.clone()]
     };
-    Some((
-        Command {
-            programs,
-            arguments: vec![loaders.join(loader).into()],
-        },
-        Term::None,
-    ))
+    Some((Command { programs, arguments: vec![loaders.join(loader).into()] }, Term::None))
 }
 
 /// As Passenger, the shell is replaced by the app, so that signals and the PID are the app's. A command that is more
@@ -63,13 +57,7 @@ fn shell(command: &str) -> (Command, Term) {
     } else {
         (command.to_owned(), Term::Group)
     };
-    (
-        Command {
-            programs: vec!["/bin/sh".into()],
-            arguments: vec!["-c".into(), line.into()],
-        },
-        term,
-    )
+    (Command { programs: vec!["/bin/sh".into()], arguments: vec!["-c".into(), line.into()] }, term)
 }
 
 /// Words of which the shell itself makes something; `exec` would look for a program of that name.
@@ -89,10 +77,7 @@ fn is_simple(command: &str) -> bool {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// An operator outside quotes. `>&` and `<&` are redirections.
@@ -146,28 +131,15 @@ mod tests {
     fn interpreters_run_their_loader() {
         let table = [
             (AppKind::Ruby, "", vec!["ruby"], "/l/ruby/rack-loader.rb"),
-            (
-                AppKind::Python,
-                "",
-                vec!["python3", "python"],
-                "/l/python/wsgi-loader.py",
-            ),
+            (AppKind::Python, "", vec!["python3", "python"], "/l/python/wsgi-loader.py"),
             (AppKind::Node, "", vec!["node"], "/l/nodejs/node-loader.js"),
-            (
-                AppKind::Ruby,
-                "/opt/ruby/bin/ruby",
-                vec!["/opt/ruby/bin/ruby"],
-                "/l/ruby/rack-loader.rb",
-            ),
+            (AppKind::Ruby, "/opt/ruby/bin/ruby", vec!["/opt/ruby/bin/ruby"], "/l/ruby/rack-loader.rb"),
         ];
         for (kind, interpreter, programs, loader) in table {
             let mut spec = spec(kind, "/app");
             spec.interpreter = interpreter.into();
             let (command, term) = of(&spec, Path::new("/l")).unwrap();
-            assert_eq!(
-                (command.programs, term),
-                (programs.iter().map(|&p| p.into()).collect(), Term::None)
-            );
+            assert_eq!((command.programs, term), (programs.iter().map(|&p| p.into()).collect(), Term::None));
             assert_eq!(command.arguments, [OsString::from(loader)]);
         }
         assert_eq!(of(&spec(AppKind::Meteor, "/app"), Path::new("/l")), None);

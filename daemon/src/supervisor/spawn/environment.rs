@@ -20,13 +20,7 @@ const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbi
 /// What the daemon was told for itself alone: by its packaging or by systemd.
 const OWN_PREFIXES: [&str; 3] = ["FLYING_", "LISTEN_", "WATCHDOG_"];
 const OWN_NAMES: [&str; 1] = ["NOTIFY_SOCKET"];
-const ENVIRONMENT_NAMES: [&str; 5] = [
-    "RAILS_ENV",
-    "RACK_ENV",
-    "WSGI_ENV",
-    "NODE_ENV",
-    "PASSENGER_APP_ENV",
-];
+const ENVIRONMENT_NAMES: [&str; 5] = ["RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"];
 const BASE_URI_NAMES: [&str; 3] = ["RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"];
 
 /// What is decided at the start of a process and told to it.
@@ -128,31 +122,18 @@ mod tests {
         environment.get(OsStr::new(name)).and_then(|value| value.to_str())
     }
 
-    const NOTHING: Told<'static> = Told {
-        account: None,
-        startup_file: None,
-        port: None,
-    };
+    const NOTHING: Told<'static> = Told { account: None, startup_file: None, port: None };
 
     #[test]
     fn later_sources_override_earlier_ones() {
-        let daemon = of(&[
-            ("LANG", "C"),
-            ("RAILS_ENV", "daemon"),
-            ("WSGI_ENV", "daemon"),
-            ("TZ", "UTC"),
-        ]);
+        let daemon = of(&[("LANG", "C"), ("RAILS_ENV", "daemon"), ("WSGI_ENV", "daemon"), ("TZ", "UTC")]);
         let mut spec = spec(AppKind::Ruby, "/app");
         spec.app_env = "staging".into();
         spec.env = vec![("RAILS_ENV".into(), "mine".into()), ("TZ".into(), "CET".into())];
         let environment = build(&daemon, &spec, NOTHING);
-        for (name, value) in [
-            ("LANG", "C"),
-            ("RAILS_ENV", "mine"),
-            ("WSGI_ENV", "staging"),
-            ("TZ", "CET"),
-            ("PWD", "/app"),
-        ] {
+        for (name, value) in
+            [("LANG", "C"), ("RAILS_ENV", "mine"), ("WSGI_ENV", "staging"), ("TZ", "CET"), ("PWD", "/app")]
+        {
             assert_eq!(get(&environment, name), Some(value), "{name}");
         }
         assert_eq!(get(&environment, "IN_PASSENGER"), Some("1"));
@@ -180,22 +161,13 @@ mod tests {
         assert_eq!(get(&build(&daemon, &spec, NOTHING), "RACK_BASE_URI"), None);
         spec.base_uri = "/shop".into();
         for name in BASE_URI_NAMES {
-            assert_eq!(
-                get(&build(&daemon, &spec, NOTHING), name),
-                Some("/shop"),
-                "{name}"
-            );
+            assert_eq!(get(&build(&daemon, &spec, NOTHING), name), Some("/shop"), "{name}");
         }
     }
 
     #[test]
     fn the_users_variables_are_the_apps_users_or_none() {
-        let daemon = of(&[
-            ("HOME", "/root"),
-            ("USER", "root"),
-            ("LOGNAME", "root"),
-            ("SHELL", "/bin/bash"),
-        ]);
+        let daemon = of(&[("HOME", "/root"), ("USER", "root"), ("LOGNAME", "root"), ("SHELL", "/bin/bash")]);
         let account = Account {
             name: "alice".into(),
             uid: Uid::from_raw(1),
@@ -204,14 +176,7 @@ mod tests {
             shell: "/bin/zsh".into(),
         };
         let spec = spec(AppKind::Python, "/app");
-        let alices = build(
-            &daemon,
-            &spec,
-            Told {
-                account: Some(&account),
-                ..NOTHING
-            },
-        );
+        let alices = build(&daemon, &spec, Told { account: Some(&account), ..NOTHING });
         assert_eq!(get(&alices, "HOME"), Some("/home/alice"));
         assert_eq!(get(&alices, "LOGNAME"), Some("alice"));
         let nobodys = build(&daemon, &spec, NOTHING);
@@ -224,14 +189,7 @@ mod tests {
     fn an_app_cannot_be_told_away_from_its_port() {
         let mut spec = spec(AppKind::Generic, "/app");
         spec.env = vec![("PORT".into(), "1".into())];
-        let environment = build(
-            &of(&[]),
-            &spec,
-            Told {
-                port: Some(5000),
-                ..NOTHING
-            },
-        );
+        let environment = build(&of(&[]), &spec, Told { port: Some(5000), ..NOTHING });
         assert_eq!(get(&environment, "PORT"), Some("5000"));
         assert_eq!(get(&environment, "FLYING_PASSENGER_GROUP"), None);
     }

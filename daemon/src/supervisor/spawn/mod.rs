@@ -83,10 +83,9 @@ impl fmt::Display for SpawnError {
             Self::Place(why) => why.fmt(f),
             Self::User(why) => why.fmt(f),
             Self::NotYet(kind) => write!(f, "apps of type \"{}\" are not supported yet", kind.as_str()),
-            Self::Variable(name) => write!(
-                f,
-                "the environment variable {name:?} has no possible name or value"
-            ),
+            Self::Variable(name) => {
+                write!(f, "the environment variable {name:?} has no possible name or value")
+            }
             Self::Listen(why) => write!(f, "no socket can be opened for the app: {why}"),
             Self::Port(why) => write!(f, "no port can be found for the app: {why}"),
             Self::Pipes(why) => write!(f, "no pipes can be made for the app: {why}"),
@@ -131,12 +130,7 @@ impl Launcher {
             },
         );
         let address = entrance.address();
-        let what = What {
-            command: &command,
-            spec,
-            run_as: &run_as,
-            environment: &environment,
-        };
+        let what = What { command: &command, spec, run_as: &run_as, environment: &environment };
         let (child, pipes) = self.fork(&what, entrance)?;
         let record = ProcessRecord {
             process,
@@ -146,12 +140,7 @@ impl Launcher {
             started_ms: crate::sys::clock::now_ms(),
             memo: spec.memo.clone(),
         };
-        Ok(Launched {
-            child,
-            record,
-            pipes,
-            term,
-        })
+        Ok(Launched { child, record, pipes, term })
     }
 
     fn run_as(&self, spec: &SpawnSpec, place: &Place) -> Result<RunAs, UserError> {
@@ -159,10 +148,7 @@ impl Launcher {
         if !euid.is_root() {
             return user::unchanged(euid, unistd::getegid(), &user::System);
         }
-        let wanted = Wanted {
-            user: spec.user.as_deref(),
-            group: spec.user_group.as_deref(),
-        };
+        let wanted = Wanted { user: spec.user.as_deref(), group: spec.user_group.as_deref() };
         user::decide(&self.users, wanted, place.owner, &user::System)
     }
 
@@ -174,11 +160,7 @@ impl Launcher {
         taken: impl Fn(u16) -> bool,
     ) -> Result<Entrance, SpawnError> {
         if spec.kind == AppKind::Generic {
-            return self
-                .ports
-                .take(taken)
-                .map(Entrance::Port)
-                .map_err(SpawnError::Port);
+            return self.ports.take(taken).map(Entrance::Port).map_err(SpawnError::Port);
         }
         let (path, socket) = instance.listen_for_app(process).map_err(SpawnError::Listen)?;
         Ok(Entrance::Socket(path, socket))
@@ -269,19 +251,8 @@ fn make_pipes() -> io::Result<(Pipes, ChildPipes)> {
     // For the router, which shares these open file descriptions.
     descriptors::set_nonblocking(&output_read)?;
     descriptors::set_nonblocking(&report_read)?;
-    let ours = Pipes {
-        owner: owner_write,
-        output: output_read,
-        report: report_read,
-    };
-    Ok((
-        ours,
-        ChildPipes {
-            owner: owner_read,
-            output: output_write,
-            report: report_write,
-        },
-    ))
+    let ours = Pipes { owner: owner_write, output: output_read, report: report_read };
+    Ok((ours, ChildPipes { owner: owner_read, output: output_write, report: report_write }))
 }
 
 /// A name with `=` would set another variable, a NUL would cut the value.
@@ -323,10 +294,7 @@ mod tests {
         let mut spec = spec(AppKind::Ruby, "/app");
         for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0y")] {
             spec.env = vec![("GOOD".into(), "x".into()), (name.into(), value.into())];
-            assert!(
-                matches!(check_variables(&spec), Err(SpawnError::Variable(_))),
-                "{name:?}"
-            );
+            assert!(matches!(check_variables(&spec), Err(SpawnError::Variable(_))), "{name:?}");
         }
     }
 }

@@ -67,27 +67,18 @@ impl Place {
                 return Err(PlaceError::NoCommand);
             }
             let owner = owner(root).map_err(|why| missing_or(why, root, PlaceError::NoRoot))?;
-            return Ok(Self {
-                startup_file: None,
-                owner,
-            });
+            return Ok(Self { startup_file: None, owner });
         }
         let file = root.join(&spec.startup_file);
         let owner = owner(&file).map_err(|why| missing_or(why, &file, PlaceError::NoStartupFile))?;
-        Ok(Self {
-            startup_file: Some(file),
-            owner,
-        })
+        Ok(Self { startup_file: Some(file), owner })
     }
 }
 
 /// A symlink's own owner, so that nobody runs code as another user by linking to that user's file.
 fn owner(file: &Path) -> io::Result<Owner> {
     let found = file.symlink_metadata()?;
-    Ok(Owner {
-        uid: Uid::from_raw(found.uid()),
-        gid: Gid::from_raw(found.gid()),
-    })
+    Ok(Owner { uid: Uid::from_raw(found.uid()), gid: Gid::from_raw(found.gid()) })
 }
 
 fn missing_or(why: io::Error, file: &Path, missing: fn(PathBuf) -> PlaceError) -> PlaceError {
@@ -108,22 +99,10 @@ mod tests {
 
     #[test]
     fn refusals_name_what_is_missing() {
-        assert_eq!(
-            refusal(AppKind::Ruby, "app"),
-            "the app root \"app\" is no absolute path"
-        );
-        assert_eq!(
-            refusal(AppKind::Ruby, "/no/app"),
-            "the app root /no/app does not exist"
-        );
-        assert_eq!(
-            refusal(AppKind::Ruby, "/etc/passwd"),
-            "the app root /etc/passwd is no directory"
-        );
-        assert_eq!(
-            refusal(AppKind::Ruby, "/usr"),
-            "the startup file /usr/config.ru does not exist"
-        );
+        assert_eq!(refusal(AppKind::Ruby, "app"), "the app root \"app\" is no absolute path");
+        assert_eq!(refusal(AppKind::Ruby, "/no/app"), "the app root /no/app does not exist");
+        assert_eq!(refusal(AppKind::Ruby, "/etc/passwd"), "the app root /etc/passwd is no directory");
+        assert_eq!(refusal(AppKind::Ruby, "/usr"), "the startup file /usr/config.ru does not exist");
     }
 
     #[test]
@@ -142,15 +121,6 @@ mod tests {
         assert!(matches!(Place::of(&spec), Err(PlaceError::NoCommand)));
         spec.start_command = "./server".into();
         let place = Place::of(&spec).unwrap();
-        assert_eq!(
-            place,
-            Place {
-                startup_file: None,
-                owner: Owner {
-                    uid: 0.into(),
-                    gid: 0.into()
-                }
-            }
-        );
+        assert_eq!(place, Place { startup_file: None, owner: Owner { uid: 0.into(), gid: 0.into() } });
     }
 }

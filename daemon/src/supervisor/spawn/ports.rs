@@ -52,14 +52,8 @@ impl Ports {
 }
 
 fn last_outside(kernel_range: &str) -> u16 {
-    let first_of_kernel = kernel_range
-        .split_whitespace()
-        .next()
-        .and_then(|text| text.parse::<u16>().ok());
-    first_of_kernel
-        .map(|port| port.saturating_sub(1))
-        .filter(|last| *last >= FIRST + ENOUGH)
-        .unwrap_or(LAST)
+    let first_of_kernel = kernel_range.split_whitespace().next().and_then(|text| text.parse::<u16>().ok());
+    first_of_kernel.map(|port| port.saturating_sub(1)).filter(|last| *last >= FIRST + ENOUGH).unwrap_or(LAST)
 }
 
 #[cfg(test)]
@@ -70,10 +64,7 @@ mod tests {
 
     #[test]
     fn a_port_is_not_given_twice_in_a_row_nor_while_it_is_used() {
-        let mut ports = Ports {
-            last: LAST,
-            next: 40000,
-        };
+        let mut ports = Ports { last: LAST, next: 40000 };
         let first = ports.take(|_| false).unwrap();
         let second = ports.take(|_| false).unwrap();
         assert!(second > first);
@@ -86,14 +77,8 @@ mod tests {
 
     #[test]
     fn ports_come_round_and_end() {
-        let mut ports = Ports {
-            last: FIRST + 1,
-            next: FIRST + 1,
-        };
-        assert_eq!(
-            [ports.advance(), ports.advance(), ports.advance()],
-            [FIRST + 1, FIRST, FIRST + 1]
-        );
+        let mut ports = Ports { last: FIRST + 1, next: FIRST + 1 };
+        assert_eq!([ports.advance(), ports.advance(), ports.advance()], [FIRST + 1, FIRST, FIRST + 1]);
         assert!(ports.take(|_| true).is_err());
     }
 

@@ -114,16 +114,8 @@ pub(super) fn decide(
     let gid = choose_group(options, wanted.group, owner, &account, directory)?;
     let groups = directory.groups_of(&account.name, gid)?;
     Ok(RunAs {
-        user: AppUser {
-            uid: account.uid.as_raw(),
-            gid: gid.as_raw(),
-            name: account.name.clone(),
-        },
-        identity: Some(Identity {
-            uid: account.uid,
-            gid,
-            groups,
-        }),
+        user: AppUser { uid: account.uid.as_raw(), gid: gid.as_raw(), name: account.name.clone() },
+        identity: Some(Identity { uid: account.uid, gid, groups }),
         account: Some(account),
     })
 }
@@ -131,18 +123,8 @@ pub(super) fn decide(
 /// The user for every app, for a daemon that is not root: its own.
 pub(super) fn unchanged(uid: Uid, gid: Gid, directory: &impl Directory) -> Result<RunAs, UserError> {
     let account = directory.user_numbered(uid)?;
-    let name = account
-        .as_ref()
-        .map_or_else(|| uid.to_string(), |account| account.name.clone());
-    Ok(RunAs {
-        user: AppUser {
-            uid: uid.as_raw(),
-            gid: gid.as_raw(),
-            name,
-        },
-        account,
-        identity: None,
-    })
+    let name = account.as_ref().map_or_else(|| uid.to_string(), |account| account.name.clone());
+    Ok(RunAs { user: AppUser { uid: uid.as_raw(), gid: gid.as_raw(), name }, account, identity: None })
 }
 
 fn choose_user(
@@ -164,9 +146,7 @@ fn choose_user(
 
 fn default_user(options: &UserOptions, directory: &impl Directory) -> Result<Account, UserError> {
     let name = &options.default_user;
-    directory
-        .user_named(name)?
-        .ok_or_else(|| UserError::NoDefaultUser(name.clone()))
+    directory.user_named(name)?.ok_or_else(|| UserError::NoDefaultUser(name.clone()))
 }
 
 fn choose_group(
@@ -194,9 +174,7 @@ fn existing(gid: Gid, directory: &impl Directory) -> Result<Option<Gid>, LookupE
 
 fn default_group(options: &UserOptions, directory: &impl Directory) -> Result<Gid, UserError> {
     match &options.default_group {
-        Some(name) => directory
-            .group_named(name)?
-            .ok_or_else(|| UserError::NoDefaultGroup(name.clone())),
+        Some(name) => directory.group_named(name)?.ok_or_else(|| UserError::NoDefaultGroup(name.clone())),
         None => Ok(default_user(options, directory)?.gid),
     }
 }
@@ -215,13 +193,8 @@ mod tests {
         ("carol", 1002, 0),
         ("nobody", 65534, 65534),
     ];
-    const GROUPS: [(&str, u32); 5] = [
-        ("root", 0),
-        ("alice", 1000),
-        ("web", 33),
-        ("apps", 70),
-        ("nogroup", 65534),
-    ];
+    const GROUPS: [(&str, u32); 5] =
+        [("root", 0), ("alice", 1000), ("web", 33), ("apps", 70), ("nogroup", 65534)];
 
     fn account((name, uid, gid): (&str, u32, u32)) -> Account {
         Account {
@@ -243,10 +216,7 @@ mod tests {
         }
 
         fn group_named(&self, name: &str) -> Result<Option<Gid>, LookupError> {
-            Ok(GROUPS
-                .into_iter()
-                .find(|group| group.0 == name)
-                .map(|group| Gid::from_raw(group.1)))
+            Ok(GROUPS.into_iter().find(|group| group.0 == name).map(|group| Gid::from_raw(group.1)))
         }
 
         fn group_exists(&self, gid: Gid) -> Result<bool, LookupError> {
@@ -259,15 +229,8 @@ mod tests {
     }
 
     fn who(switching: bool, user: Option<&str>, group: Option<&str>, owner: (u32, u32)) -> (String, u32) {
-        let options = UserOptions {
-            switching,
-            default_user: "nobody".into(),
-            default_group: None,
-        };
-        let owner = Owner {
-            uid: Uid::from_raw(owner.0),
-            gid: Gid::from_raw(owner.1),
-        };
+        let options = UserOptions { switching, default_user: "nobody".into(), default_group: None };
+        let owner = Owner { uid: Uid::from_raw(owner.0), gid: Gid::from_raw(owner.1) };
         let run_as = decide(&options, Wanted { user, group }, owner, &Village).unwrap();
         (run_as.user.name, run_as.user.gid)
     }
@@ -317,19 +280,9 @@ mod tests {
 
     #[test]
     fn the_whole_identity_is_taken_from_the_user_and_the_group() {
-        let options = UserOptions {
-            switching: true,
-            default_user: "nobody".into(),
-            default_group: None,
-        };
-        let owner = Owner {
-            uid: Uid::from_raw(1000),
-            gid: Gid::from_raw(1000),
-        };
-        let wanted = Wanted {
-            user: None,
-            group: Some("apps"),
-        };
+        let options = UserOptions { switching: true, default_user: "nobody".into(), default_group: None };
+        let owner = Owner { uid: Uid::from_raw(1000), gid: Gid::from_raw(1000) };
+        let wanted = Wanted { user: None, group: Some("apps") };
         let run_as = decide(&options, wanted, owner, &Village).unwrap();
         let identity = run_as.identity.unwrap();
         assert_eq!(identity.uid.as_raw(), 1000);
@@ -344,39 +297,20 @@ mod tests {
             default_user: "nowhere".into(),
             default_group: Some("nothing".into()),
         };
-        let wanted = Wanted {
-            user: None,
-            group: None,
-        };
-        let owner = |uid| Owner {
-            uid: Uid::from_raw(uid),
-            gid: Gid::from_raw(1000),
-        };
-        assert_eq!(
-            decide(&options, wanted, owner(1000), &Village).unwrap().user.name,
-            "alice"
-        );
+        let wanted = Wanted { user: None, group: None };
+        let owner = |uid| Owner { uid: Uid::from_raw(uid), gid: Gid::from_raw(1000) };
+        assert_eq!(decide(&options, wanted, owner(1000), &Village).unwrap().user.name, "alice");
         let refused = decide(&options, wanted, owner(0), &Village).unwrap_err();
         assert_eq!(refused.to_string(), "the default user \"nowhere\" does not exist");
         options.default_user = "carol".into();
         let refused = decide(&options, wanted, owner(0), &Village).unwrap_err();
-        assert_eq!(
-            refused.to_string(),
-            "the default group \"nothing\" does not exist"
-        );
+        assert_eq!(refused.to_string(), "the default group \"nothing\" does not exist");
     }
 
     #[test]
     fn without_root_everything_runs_as_the_daemon() {
         let run_as = unchanged(Uid::from_raw(777), Gid::from_raw(7), &Village).unwrap();
-        assert_eq!(
-            run_as.user,
-            AppUser {
-                uid: 777,
-                gid: 7,
-                name: "777".into()
-            }
-        );
+        assert_eq!(run_as.user, AppUser { uid: 777, gid: 7, name: "777".into() });
         assert_eq!((run_as.account, run_as.identity), (None, None));
     }
 }

@@ -14,15 +14,9 @@ const BUFFER: usize = 64 * 1024;
 fn main() -> io::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let (Some(listen), Some(connect)) = (arguments.next(), arguments.next()) else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "usage: relay LISTEN CONNECT",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "usage: relay LISTEN CONNECT"));
     };
-    tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?
-        .block_on(serve(&listen, &connect))
+    tokio::runtime::Builder::new_current_thread().enable_io().build()?.block_on(serve(&listen, &connect))
 }
 
 async fn serve(listen: &str, connect: &str) -> io::Result<()> {

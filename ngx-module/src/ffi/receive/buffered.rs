@@ -44,11 +44,7 @@ pub(in crate::ffi) unsafe extern "C" fn buffered<E: Exchange>(
                 }
                 BodyRead::Failed => return ERROR,
             }
-            if shadows.finish() {
-                OK
-            } else {
-                sys::ngx_event_pipe_add_free_buf(pipe, raw)
-            }
+            if shadows.finish() { OK } else { sys::ngx_event_pipe_add_free_buf(pipe, raw) }
         })
     }
 }
@@ -75,14 +71,7 @@ impl<'r> Shadows<'r> {
     ) -> Self {
         // SAFETY: by this function's contract.
         let (start, previous) = unsafe { ((*received).pos, &raw mut (*received).shadow) };
-        Self {
-            request,
-            pipe,
-            received,
-            start,
-            previous,
-            last: None,
-        }
+        Self { request, pipe, received, start, previous, last: None }
     }
 
     /// Adds a buffer over a range of the received bytes to what the pipe sends.

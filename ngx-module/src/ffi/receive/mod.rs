@@ -28,18 +28,13 @@ use super::sys;
 pub(super) unsafe extern "C" fn begin<E: Exchange>(data: *mut c_void) -> sys::ngx_int_t {
     // SAFETY: by this function's contract.
     unsafe {
-        with::<E>(
-            data,
-            |Receiving {
-                 context, upstream, ..
-             }| {
-                let needs = as_length(context.exchange.needs());
-                // Not -1: that would let an early end of the connection pass for the end of the body.
-                (*upstream).length = needs.min(1);
-                (*(*upstream).pipe).length = needs;
-                OK
-            },
-        )
+        with::<E>(data, |Receiving { context, upstream, .. }| {
+            let needs = as_length(context.exchange.needs());
+            // Not -1: that would let an early end of the connection pass for the end of the body.
+            (*upstream).length = needs.min(1);
+            (*(*upstream).pipe).length = needs;
+            OK
+        })
     }
 }
 
@@ -63,15 +58,9 @@ impl<E: Exchange> Receiving<'_, E> {
         take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
     ) -> BodyRead {
         // SAFETY: by this function's contract; the location's configuration outlives the request.
-        let (received, location) = unsafe {
-            (
-                core::slice::from_raw_parts(start, len),
-                self.context.location.as_ref(),
-            )
-        };
-        self.context
-            .exchange
-            .read_body(self.request, location, received, take)
+        let (received, location) =
+            unsafe { (core::slice::from_raw_parts(start, len), self.context.location.as_ref()) };
+        self.context.exchange.read_body(self.request, location, received, take)
     }
 }
 
@@ -92,13 +81,7 @@ unsafe fn with<E: Exchange>(
     // SAFETY: the context lives in its request's pool.
     let request = unsafe { Request::new(context.request) };
     let upstream = request.get().upstream;
-    guard(request.log(), ERROR, || {
-        body(Receiving {
-            context,
-            request,
-            upstream,
-        })
-    })
+    guard(request.log(), ERROR, || body(Receiving { context, request, upstream }))
 }
 
 /// A link with a buffer that nobody uses.

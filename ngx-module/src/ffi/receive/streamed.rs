@@ -62,12 +62,7 @@ impl<'r> Out<'r> {
     unsafe fn new(request: Request<'r>, upstream: *mut sys::ngx_http_upstream_t, start: *mut u8) -> Self {
         // SAFETY: by this function's contract.
         let end = unsafe { end_of(&raw mut (*upstream).out_bufs) };
-        Self {
-            request,
-            upstream,
-            start,
-            end,
-        }
+        Self { request, upstream, start, end }
     }
 
     /// Adds a range of the received bytes.

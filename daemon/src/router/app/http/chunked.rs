@@ -49,37 +49,20 @@ impl Chunked {
             return (0, Step::More);
         }
         let left = left - len as u64;
-        *self = if left == 0 {
-            Self::AfterData
-        } else {
-            Self::Data(left)
-        };
+        *self = if left == 0 { Self::AfterData } else { Self::Data(left) };
         (len, Step::Data(&bytes[..len]))
     }
 
     fn line<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Step<'b>), ReplyError> {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
-            return if bytes.len() > MAX_LINE {
-                Err(bad("a line is too long"))
-            } else {
-                Ok((0, Step::More))
-            };
+            return if bytes.len() > MAX_LINE { Err(bad("a line is too long")) } else { Ok((0, Step::More)) };
         };
-        let line = bytes[..end]
-            .strip_suffix(b"\r")
-            .ok_or(bad("a line ends without CR"))?;
+        let line = bytes[..end].strip_suffix(b"\r").ok_or(bad("a line ends without CR"))?;
         if line.len() > MAX_LINE {
             return Err(bad("a line is too long"));
         }
         *self = self.after_line(line)?;
-        Ok((
-            end + 1,
-            if *self == Self::Done {
-                Step::Done
-            } else {
-                Step::Data(&[])
-            },
-        ))
+        Ok((end + 1, if *self == Self::Done { Step::Done } else { Step::Data(&[]) }))
     }
 
     fn after_line(self, line: &[u8]) -> Result<Self, ReplyError> {
@@ -99,11 +82,7 @@ impl Chunked {
 
 /// The size in front of a chunk; an extension behind `;` is ignored.
 fn chunk_size(line: &[u8]) -> Result<u64, ReplyError> {
-    let digits = line
-        .split(|b| *b == b';')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii_end();
+    let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii_end();
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
         return Err(bad("a chunk size is no hexadecimal number"));
     }

@@ -42,10 +42,7 @@ impl Decoder {
 
     /// Decodes what an app writes on a connection that it took for itself: it ends with the connection.
     pub(crate) fn after_hijack(to_head_request: bool) -> Self {
-        Self {
-            hijacked: true,
-            ..Self::new(to_head_request, true)
-        }
+        Self { hijacked: true, ..Self::new(to_head_request, true) }
     }
 
     /// True when the answer is complete.
@@ -97,10 +94,7 @@ impl Decoder {
             Ok(httparse::Status::Partial) => return Ok((0, Event::More)),
             Err(err) => return Err(ReplyError::BadHead(err.to_string())),
         };
-        head.begin(
-            parsed.code.unwrap_or(0),
-            parsed.reason.unwrap_or_default().as_bytes(),
-        )?;
+        head.begin(parsed.code.unwrap_or(0), parsed.reason.unwrap_or_default().as_bytes())?;
         for header in parsed.headers.iter() {
             head.header(header.name.as_bytes(), header.value)?;
         }
@@ -113,9 +107,7 @@ impl Decoder {
         if head.status == 101 {
             self.keep_alive = false;
             if !self.asked_for_upgrade {
-                return Err(ReplyError::BadHead(
-                    "it switches protocols although nobody asked for it".into(),
-                ));
+                return Err(ReplyError::BadHead("it switches protocols although nobody asked for it".into()));
             }
             self.state = State::Done;
             return Ok(Event::Head(Mode::Tunnel));
@@ -125,11 +117,7 @@ impl Decoder {
         }
         let kept = if is_http11 { !head.close } else { head.keep_alive };
         self.keep_alive = kept && !self.hijacked;
-        self.state = match (
-            head.is_bodiless(self.to_head_request),
-            head.chunked,
-            head.content_length,
-        ) {
+        self.state = match (head.is_bodiless(self.to_head_request), head.chunked, head.content_length) {
             (true, _, _) | (false, false, Some(0)) => State::Done,
             (false, true, _) => State::Chunked(Chunked::Size),
             (false, false, Some(length)) => State::Sized(length),
@@ -144,11 +132,7 @@ impl Decoder {
             return (0, Event::More);
         }
         let left = left - len as u64;
-        self.state = if left == 0 {
-            State::Done
-        } else {
-            State::Sized(left)
-        };
+        self.state = if left == 0 { State::Done } else { State::Sized(left) };
         (len, Event::Data(&bytes[..len]))
     }
 
@@ -204,12 +188,7 @@ mod tests {
         if !ended {
             decoder.at_eof()?;
         }
-        Ok(Outcome {
-            status: head.status,
-            body,
-            reusable: decoder.is_reusable(),
-            left: buffer.len(),
-        })
+        Ok(Outcome { status: head.status, body, reusable: decoder.is_reusable(), left: buffer.len() })
     }
 
     fn whole(bytes: &[u8]) -> Result<Outcome, ReplyError> {
@@ -221,10 +200,7 @@ mod tests {
         let bytes = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
         for step in 1..=bytes.len() {
             let outcome = run(bytes, step, false, false).unwrap();
-            assert_eq!(
-                (outcome.status, outcome.body, outcome.reusable),
-                (200, b"hello".to_vec(), true)
-            );
+            assert_eq!((outcome.status, outcome.body, outcome.reusable), (200, b"hello".to_vec(), true));
         }
     }
 
@@ -236,20 +212,14 @@ mod tests {
 
     #[test]
     fn old_and_closing_apps_get_a_new_connection_each_time() {
-        assert!(
-            !whole(b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n")
-                .unwrap()
-                .reusable
-        );
+        assert!(!whole(b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap().reusable);
         assert!(
             whole(b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n")
                 .unwrap()
                 .reusable
         );
         assert!(
-            !whole(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-                .unwrap()
-                .reusable
+            !whole(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap().reusable
         );
     }
 
@@ -273,10 +243,7 @@ mod tests {
 
     #[test]
     fn rejects_an_answer_that_is_cut() {
-        assert!(matches!(
-            whole(b"HTTP/1.1 200 OK\r\n"),
-            Err(ReplyError::ClosedBeforeHead)
-        ));
+        assert!(matches!(whole(b"HTTP/1.1 200 OK\r\n"), Err(ReplyError::ClosedBeforeHead)));
         let sized = whole(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel");
         assert!(matches!(sized, Err(ReplyError::ClosedInsideBody)));
         let chunked = whole(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel");
@@ -285,10 +252,7 @@ mod tests {
 
     #[test]
     fn rejects_what_is_no_answer() {
-        assert!(matches!(
-            whole(b"SSH-2.0-OpenSSH\r\n\r\n"),
-            Err(ReplyError::BadHead(_))
-        ));
+        assert!(matches!(whole(b"SSH-2.0-OpenSSH\r\n\r\n"), Err(ReplyError::BadHead(_))));
         let long = [b"HTTP/1.1 200 OK\r\nx: ".as_slice(), &vec![b'x'; MAX_HEAD]].concat();
         assert!(matches!(whole(&long), Err(ReplyError::HeadTooLong)));
     }

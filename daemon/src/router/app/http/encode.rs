@@ -15,10 +15,7 @@ pub(crate) fn write_request(request: &Request<'_>, out: &mut Vec<u8>) {
     write_client(request, out);
     match head.body {
         BodyLength::None => {}
-        BodyLength::Known(length) => put(
-            out,
-            &[b"content-length: ", length.to_string().as_bytes(), b"\r\n"],
-        ),
+        BodyLength::Known(length) => put(out, &[b"content-length: ", length.to_string().as_bytes(), b"\r\n"]),
         BodyLength::Unknown => put(out, &[b"transfer-encoding: chunked\r\n"]),
     }
     out.extend_from_slice(b"\r\n");
@@ -87,12 +84,7 @@ mod tests {
         let mut head = RequestHead {
             settings_digest: Digest::default(),
             settings_len: 0,
-            app: AppRef {
-                group: b"g",
-                root: b"/a",
-                kind: AppKind::Node,
-                start_command: b"",
-            },
+            app: AppRef { group: b"g", root: b"/a", kind: AppKind::Node, start_command: b"" },
             method: b"POST",
             uri: b"/base/x?y",
             base_uri: b"/base",
@@ -108,25 +100,14 @@ mod tests {
         };
         change(&mut head);
         let mut out = Vec::new();
-        write_request(
-            &Request {
-                head,
-                settings: b"",
-                headers: Pairs::parse(&block).unwrap(),
-            },
-            &mut out,
-        );
+        write_request(&Request { head, settings: b"", headers: Pairs::parse(&block).unwrap() }, &mut out);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn the_framing_is_ours_alone() {
-        let client = [
-            ("Host", "h"),
-            ("Content-Length", "9"),
-            ("Transfer-Encoding", "chunked"),
-            ("Connection", "x"),
-        ];
+        let client =
+            [("Host", "h"), ("Content-Length", "9"), ("Transfer-Encoding", "chunked"), ("Connection", "x")];
         let text = written(|head| head.body = BodyLength::Known(3), &client);
         assert_eq!(
             text,
