@@ -18,11 +18,24 @@ integration() {
     step cargo test --release -p flying-passenger-integration-tests -- --test-threads="${TEST_THREADS:-4}" "$@"
 }
 
+# The module against a daemon made of Python, which can misbehave as the real one does not.
+module() {
+    local headers
+    headers=$(ngx-module/build/headers.sh "${NGINX:-$(command -v nginx || echo /usr/sbin/nginx)}") || { failed=1; return; }
+    eval "$headers"
+    export NGINX_SOURCE_DIR NGINX_BUILD_DIR
+    step cargo build -p flying-passenger-ngx-module --features panic-probe
+    step python3 ngx-module/tests/smoke.py target/debug/libngx_http_passenger_module.so
+    # shellcheck disable=SC2012 # cargo's own names; the newest build is the one just made
+    step python3 ngx-module/tests/bitfields.py "$(ls -t target/debug/build/flying-passenger-ngx-module-*/out/bindings.rs | head -n 1)"
+}
+
 if [ $# -gt 0 ]; then
     integration "$@" --include-ignored
 else
     step cargo test --release -p flying-passenger-protocol -p flying-passenger -p flying-passenger-module-core
     if [ -f daemon/loaders/conformance/run.py ]; then step python3 daemon/loaders/conformance/run.py; fi
+    module
     integration
 fi
 
