@@ -16,6 +16,7 @@ COLUMNS = (
     ("middle", 7, lambda s: f"{s.memory['middle']:.1f}"),
     ("app", 7, lambda s: f"{s.memory['app']:.1f}"),
     ("failed", 7, lambda s: str(s.failed)),
+    ("others", 7, lambda s: f"{s.median('foreign'):.2f}"),
 )
 # CPU µs per request on another day, a machine of the same kind and the same apps, of peers that neither Debian nor PyPI
 # installs: Phusion Passenger 6.0.24 (nginx module and agent) in total, NGINX Unit 1.35.0's app processes. As machines
@@ -36,7 +37,7 @@ def show(everybody, missing, how):
     for line in missing:
         print(line)
     foreign = [share for samples in everybody.values() for share in samples.figures["foreign"]]
-    print(f"\nTaken by other processes meanwhile: {statistics.median(foreign):.2f} processors (most: {max(foreign):.2f}).")
+    print(f"\nothers: processors that other processes took meanwhile; {statistics.median(foreign):.2f} (most: {max(foreign):.2f}).")
     if statistics.median(foreign) > 0.2:
         print("The machine was not quiet: do not compare requests/s and latencies; CPU per request is inflated too.")
     print("\nTargets (between two runs on a small virtual machine, differences under 15 % are none)")
