@@ -115,6 +115,8 @@ pub struct RouterConfig {
     pub stat_throttle_rate: u64,
     /// Most seconds to wait at shutdown for requests to finish.
     pub shutdown_limit: u64,
+    /// The user who started the daemon: besides root, the administrator.
+    pub admin_uid: u32,
     /// How many times a router was started before this one.
     pub generation: u32,
 }

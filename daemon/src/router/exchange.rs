@@ -5,6 +5,7 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use protocol::PayloadError;
 use protocol::frame::{FrameHeader, FrameType, HEADER_LEN};
@@ -26,6 +27,8 @@ use crate::sys::stream::Stream;
 
 /// How often a request may meet a process that ends before it has read anything of it.
 const MAX_ATTEMPTS: usize = 5;
+/// How long the rest of a request that was answered early may take to come, or nginx to close the connection.
+const LINGER: Duration = Duration::from_secs(5);
 /// While a request waits, no more of what nginx sends is read than this, in bytes; a body stays with nginx.
 const ENOUGH: usize = 64 * 1024;
 
@@ -196,7 +199,7 @@ async fn gone(mut stream: &Stream, input: &mut Input) {
 /// After a complete answer: keeps what can be kept.
 async fn finish(
     nginx: &mut Nginx<'_>,
-    body: &Body,
+    body: &mut Body,
     relay: &Relay,
     app: Stream,
     lease: Lease,
@@ -212,15 +215,23 @@ async fn finish(
         lease.worker.keep(app);
     }
     nginx.stream.relax();
-    // The rest of a body that the app did not want is still to come: nginx does not reuse such a connection either.
-    if body.is_done() { After::Keep } else { After::Close }
+    after(nginx, body).await
+}
+
+/// Whether nginx's connection can take another request: it can once the request at hand has come to its end.
+async fn after(nginx: &mut Nginx<'_>, body: &mut Body) -> After {
+    if body.is_done() {
+        return After::Keep;
+    }
+    let rest = body.discard(&mut nginx.stream, &mut nginx.input);
+    if tokio::time::timeout(LINGER, rest).await == Ok(true) { After::Keep } else { After::Close }
 }
 
 /// After a failure: tells the visitor what can still be told, and the log.
 async fn give_up(
     nginx: &mut Nginx<'_>,
     facts: &Facts,
-    body: &Body,
+    body: &mut Body,
     relay: &Relay,
     lease: Lease,
     app: Stream,
@@ -260,12 +271,12 @@ fn release_when_free(lease: Lease) {
     });
 }
 
-async fn broken_off(nginx: &mut Nginx<'_>, facts: &Facts, body: &Body, pid: i32, why: &str) -> After {
+async fn broken_off(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, pid: i32, why: &str) -> After {
     log_failure(nginx, facts, pid, why);
     show(nginx, facts, body, &Page::incomplete()).await
 }
 
-async fn refuse(nginx: &mut Nginx<'_>, facts: &Facts, body: &Body, refused: &Refused) -> After {
+async fn refuse(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, refused: &Refused) -> After {
     let line = String::from_utf8_lossy(&nginx.line);
     warn!("app {}: refused {line}: {refused}", facts.route.name);
     let page = Page::refused(refused, facts.route.settings.queue_full_status);
@@ -273,7 +284,7 @@ async fn refuse(nginx: &mut Nginx<'_>, facts: &Facts, body: &Body, refused: &Ref
 }
 
 /// Answers with a page of the daemon's own.
-async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &Body, page: &Page) -> After {
+async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, page: &Page) -> After {
     let (content_type, content) = page.body(facts.sent_json);
     page.fill(&mut nginx.head, content_type, content.len());
     let length = nginx.head.body_length(facts.to_head_request);
@@ -285,7 +296,7 @@ async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &Body, page: &Page) ->
         nginx.frames.flush(&mut nginx.stream).await
     };
     let written: io::Result<()> = written.await;
-    if written.is_ok() && body.is_done() { After::Keep } else { After::Close }
+    if written.is_ok() { after(nginx, body).await } else { After::Close }
 }
 
 fn log_failure(nginx: &Nginx<'_>, facts: &Facts, pid: i32, why: &str) {

@@ -115,6 +115,7 @@ impl Supervisor {
             pool_idle_time: self.options.pool.idle_time,
             stat_throttle_rate: self.options.pool.stat_throttle_rate,
             shutdown_limit: self.options.shutdown_limit.as_secs(),
+            admin_uid: nix::unistd::Uid::effective().as_raw(),
             generation: self.routers.generation,
         }
     }

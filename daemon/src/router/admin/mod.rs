@@ -11,7 +11,6 @@ mod text;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::unistd::Uid;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
@@ -29,7 +28,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Who is calling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Caller {
-    /// Root, or the user that the daemon runs as.
+    /// Root, or the user who started the daemon.
     Administrator,
     /// Somebody else: sees the apps that run as this user.
     User(u32),
@@ -52,7 +51,7 @@ async fn serve(router: Rc<Router>, mut stream: UnixStream) {
     let Ok(credentials) = stream.peer_cred() else {
         return;
     };
-    let caller = Caller::of(credentials.uid());
+    let caller = Caller::of(credentials.uid(), router.config.admin_uid);
     let served = tokio::time::timeout(PATIENCE, async {
         let answer = match http::read(&mut stream).await {
             Ok(asked) => answer(&router, caller, &asked),
@@ -156,9 +155,8 @@ fn with_body<T: for<'a> Deserialize<'a>>(asked: &Asked, act: impl FnOnce(T) -> A
 }
 
 impl Caller {
-    fn of(uid: u32) -> Self {
-        let own = uid == 0 || uid == Uid::effective().as_raw();
-        if own { Self::Administrator } else { Self::User(uid) }
+    fn of(uid: u32, admin_uid: u32) -> Self {
+        if uid == 0 || uid == admin_uid { Self::Administrator } else { Self::User(uid) }
     }
 
     fn owns(self, uid: u32) -> bool {

@@ -133,6 +133,25 @@ impl Body {
         }
     }
 
+    /// Takes the rest of a body that the app did not want; true when it has come, and the connection is in step.
+    ///
+    /// nginx has either sent it already, or closes the connection now that it has the answer.
+    pub(crate) async fn discard(&mut self, nginx: &mut (impl AsyncRead + Unpin), input: &mut Input) -> bool {
+        let mut nowhere = Vec::new();
+        loop {
+            if self.take_frames(input, &mut nowhere).is_err() {
+                return false;
+            }
+            nowhere.clear();
+            if self.is_done() {
+                return true;
+            }
+            if input.fill(nginx, LARGE).await.map_or(true, |came| came == 0) {
+                return false;
+            }
+        }
+    }
+
     /// Moves what `input` holds of the body to `out`.
     fn take_frames(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<(), BodyError> {
         while !self.is_done() {
