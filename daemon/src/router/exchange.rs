@@ -210,7 +210,7 @@ async fn finish(
         tunnel::run(tunnel::Side { stream, input }, tunnel::Side { stream: &app, input: from_app }).await;
         return After::Close;
     }
-    if body.is_done() && relay.decoder.is_reusable() && nginx.from_app.is_empty() {
+    if body.is_delivered() && relay.decoder.is_reusable() && nginx.from_app.is_empty() {
         app.relax();
         lease.worker.keep(app);
     }

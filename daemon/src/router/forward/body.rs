@@ -70,6 +70,8 @@ pub(crate) struct Body {
     state: State,
     /// A part of it, or of the head in front of it, was written.
     sent: bool,
+    /// Head and body were written to their last byte.
+    delivered: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,20 +85,39 @@ impl Body {
     /// `unsized_framing` is used when the length is not known.
     pub(crate) fn new(length: BodyLength, unsized_framing: Framing) -> Self {
         match length {
-            BodyLength::None => {
-                Self { framing: Framing::Plain, promised: None, state: State::Done, sent: false }
-            }
-            BodyLength::Known(n) => {
-                Self { framing: Framing::Plain, promised: Some(n), state: State::BetweenFrames, sent: false }
-            }
-            BodyLength::Unknown => {
-                Self { framing: unsized_framing, promised: None, state: State::BetweenFrames, sent: false }
-            }
+            BodyLength::None => Self {
+                framing: Framing::Plain,
+                promised: None,
+                state: State::Done,
+                sent: false,
+                delivered: false,
+            },
+            BodyLength::Known(n) => Self {
+                framing: Framing::Plain,
+                promised: Some(n),
+                state: State::BetweenFrames,
+                sent: false,
+                delivered: false,
+            },
+            BodyLength::Unknown => Self {
+                framing: unsized_framing,
+                promised: None,
+                state: State::BetweenFrames,
+                sent: false,
+                delivered: false,
+            },
         }
     }
 
+    /// True when it was taken from nginx to its end.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
+    }
+
+    /// True when the app's connection holds all of it. An app may answer before: then the rest was taken from nginx but
+    /// never written, and the connection cannot carry another request.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.delivered
     }
 
     /// Sends `out`, which holds the head, and then the whole body to the app.
@@ -117,11 +138,13 @@ impl Body {
                 app.write_all(out).await.map_err(|err| BodyError::App { err, first: !self.sent })?;
                 self.sent = !bodiless;
                 if bodiless {
+                    self.delivered = true;
                     return Ok(());
                 }
                 out.clear();
             }
             if self.is_done() {
+                self.delivered = true;
                 return Ok(());
             }
             if input.is_empty() || self.state == State::BetweenFrames {
@@ -292,6 +315,25 @@ mod tests {
         assert!(matches!(short, Err(BodyError::WrongLength)));
         let long = sent(BodyLength::Known(5), Framing::Plain, &frame(FLAG_END, b"123456"), 64);
         assert!(matches!(long, Err(BodyError::WrongLength)));
+    }
+
+    #[test]
+    fn a_body_that_was_taken_but_not_written_is_not_delivered() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut nginx, mut far) = duplex(64);
+            far.write_all(&frame(FLAG_END, b"hello")).await.unwrap();
+            // An app that takes four bytes and no more.
+            let (mut app, _app_side) = duplex(4);
+            let mut body = Body::new(BodyLength::Known(5), Framing::Plain);
+            let (mut input, mut out) = (Input::default(), Vec::new());
+            tokio::select! {
+                biased;
+                _ = body.send(&mut nginx, &mut input, &mut app, &mut out) => panic!("it does not fit"),
+                () = std::future::ready(()) => {}
+            }
+            assert!(body.is_done() && !body.is_delivered());
+        });
     }
 
     #[test]
