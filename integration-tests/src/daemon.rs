@@ -128,7 +128,10 @@ impl Daemon {
         let below = descendants(child.id());
         kill_9(child.id());
         child.wait().unwrap();
-        below.into_iter().for_each(kill_9);
+        for pid in below {
+            kill_9(pid);
+            eventually("what the daemon had started is gone", || !is_alive(pid));
+        }
     }
 
     /// Kills the router with SIGKILL, and waits until the supervisor has started another.

@@ -197,7 +197,13 @@ impl Connection {
 
     fn fill(&mut self) -> io::Result<usize> {
         let mut buffer = [0; 65536];
-        let got = self.stream.read(&mut buffer)?;
+        let got = loop {
+            match self.stream.read(&mut buffer) {
+                // A machine that stops for a moment interrupts reads that have a time limit.
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                done => break done?,
+            }
+        };
         self.pending.extend_from_slice(&buffer[..got]);
         Ok(got)
     }

@@ -40,14 +40,16 @@ for_each_language! {
     fn may_leave_a_body_unread(language) {
         let scene = Scene::of(language);
         let mut client = scene.nginx.connect();
-        // `/pid` does not look at its body; the connections behind must stay usable.
-        let body = "z".repeat(500_000);
-        for _ in 0..5 {
+        // `/pid` does not look at its body; the connections behind must stay usable. At sizes around what the sockets
+        // between nginx and the app hold, the last bytes can be under way when the answer comes: they must not be
+        // taken for the next request, nor that request for them.
+        for size in (200_000..520_000).step_by(10_000) {
+            let body = "z".repeat(size);
             client.send(stage::Request::post("/pid", body.as_bytes()).bytes("keep-alive"));
             client.read_response().expect(200);
+            client.send(stage::Request::post("/echo", "read").bytes("keep-alive"));
+            assert_eq!(client.read_response().expect(200).text(), "read");
         }
-        client.send(stage::Request::post("/echo", "read").bytes("keep-alive"));
-        assert_eq!(client.read_response().expect(200).text(), "read");
     }
 
     fn is_told_to_continue(language) {
