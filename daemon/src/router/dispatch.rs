@@ -52,7 +52,7 @@ pub(crate) struct Dispatcher {
     at_work: Cell<bool>,
     closing: Cell<bool>,
     launch: RefCell<Option<Rc<dyn Launch>>>,
-    /// Told when processes or sessions become fewer.
+    /// Told when processes, sessions or requests become fewer.
     pub(crate) fewer: Notify,
     /// Told when the next sweep may be due earlier than thought.
     pub(crate) sweep_sooner: Notify,
@@ -306,8 +306,6 @@ pub(crate) struct RequestCount<'a>(&'a Dispatcher);
 impl Drop for RequestCount<'_> {
     fn drop(&mut self) {
         self.0.requests.set(self.0.requests.get() - 1);
-        if self.0.closing.get() {
-            self.0.fewer.notify_waiters();
-        }
+        self.0.fewer.notify_waiters();
     }
 }

@@ -3,8 +3,11 @@
 //! route → restart files → checkout → connection → forward beside reply → keep or close. Each stage is a file of its
 //! own; what is decided here is only what a failure at each of them means.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use protocol::PayloadError;
@@ -206,6 +209,9 @@ async fn finish(
     complete: Complete,
 ) -> After {
     if complete == Complete::Tunnel {
+        if nginx.frames.flush(&mut nginx.stream).await.is_err() {
+            return After::Close;
+        }
         let Nginx { stream, input, from_app, .. } = nginx;
         tunnel::run(tunnel::Side { stream, input }, tunnel::Side { stream: &app, input: from_app }).await;
         return After::Close;
@@ -214,8 +220,27 @@ async fn finish(
         app.relax();
         lease.worker.keep(app);
     }
+    drop(lease);
+    // Who waited for this process writes to it before nginx is written to: it works meanwhile.
+    behind_those_ready().await;
+    if nginx.frames.flush(&mut nginx.stream).await.is_err() {
+        return After::Close;
+    }
     nginx.stream.relax();
     after(nginx, body).await
+}
+
+/// Lets every task that is ready run first. Unlike tokio's `yield_now`, does not ask the kernel for more in between.
+async fn behind_those_ready() {
+    let mut behind = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut behind, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Whether nginx's connection can take another request: it can once the request at hand has come to its end.

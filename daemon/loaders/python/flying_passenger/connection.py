@@ -1,5 +1,6 @@
 """Bytes from and to the daemon on one connection; the frames of the session protocol."""
 
+import select
 import socket
 import struct
 from typing import Optional, Sequence, Tuple
@@ -35,12 +36,17 @@ class Connection:
     def __init__(self, peer: socket.socket) -> None:
         self.socket = peer
         self._buffer = b""
+        # Linux wakes who blocks in recv also when its own last message is read; who polls is not.
+        self._readable = select.poll()
+        self._readable.register(peer, select.POLLIN)
         self.write([frame(READY, 0, 0)])
 
     def read_request(self) -> Optional[Tuple[bytes, int, int]]:
         """Environment block, kind of body and its length; None when the connection has ended between requests."""
-        if not self._buffer and not self._fill():
-            return None
+        if not self._buffer:
+            self._readable.poll()
+            if not self._fill():
+                return None
         self._ensure(_REQUEST.size)
         env_length, kind, length = _REQUEST.unpack_from(self._buffer)
         end = _REQUEST.size + env_length

@@ -118,7 +118,8 @@ impl Relay {
         Self { decoder, begun: false, heard: false, to_head_request, upgrade, pid }
     }
 
-    /// Passes the answer on until it is complete.
+    /// Passes the answer on until it is complete. Its last part is in the writer then, not yet written: by that time
+    /// the app can be given to another request.
     pub(crate) async fn run(
         &mut self,
         app: &mut (impl AsyncRead + Unpin),
@@ -139,10 +140,10 @@ impl Relay {
             } else {
                 self.take(input, nginx, writer, head).await?
             };
-            writer.flush(nginx).await.map_err(RelayError::Nginx)?;
             if let Some(complete) = complete {
                 return Ok(complete);
             }
+            writer.flush(nginx).await.map_err(RelayError::Nginx)?;
         }
     }
 
