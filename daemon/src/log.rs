@@ -10,13 +10,17 @@
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Registry, reload};
 
 use crate::sys::clock::{self, LocalTime};
 
@@ -82,21 +86,37 @@ impl LogLevel {
     }
 }
 
+type Filter = reload::Handle<LevelFilter, Registry>;
+
+/// What changes the level of the log that was set up.
+static FILTER: OnceLock<Filter> = OnceLock::new();
+/// Level 0 lets through less than any filter of `tracing` can say.
+static ONLY_CRITICAL: AtomicBool = AtomicBool::new(false);
+
 /// Sends this process's log to standard error from here on. Later calls change nothing.
 pub fn init(level: LogLevel, part: Part) {
-    let layer = tracing_subscriber::fmt()
-        .with_max_level(level.filter())
-        .with_writer(std::io::stderr)
-        .event_format(Frame { part, only_critical: level.0 == 0 })
-        .finish();
+    let (filter, handle) = reload::Layer::new(level.filter());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(Frame { part });
+    let log = tracing_subscriber::registry().with(filter).with(lines);
     // Fails when a log was set up before; that one stays.
-    let _ = tracing::subscriber::set_global_default(layer);
+    if tracing::subscriber::set_global_default(log).is_ok() {
+        ONLY_CRITICAL.store(level.0 == 0, Ordering::Relaxed);
+        let _ = FILTER.set(handle);
+    }
+}
+
+/// Changes how much is logged from here on.
+pub fn set_level(level: LogLevel) {
+    if let Some(filter) = FILTER.get() {
+        ONLY_CRITICAL.store(level.0 == 0, Ordering::Relaxed);
+        // Fails only when the log is gone.
+        let _ = filter.reload(level.filter());
+    }
 }
 
 /// Writes one event as one line.
 struct Frame {
     part: Part,
-    only_critical: bool,
 }
 
 impl<S, N> FormatEvent<S, N> for Frame
@@ -112,7 +132,7 @@ where
     ) -> fmt::Result {
         let mut said = Said::default();
         event.record(&mut said);
-        if self.only_critical && !said.critical {
+        if ONLY_CRITICAL.load(Ordering::Relaxed) && !said.critical {
             return Ok(());
         }
         let letter = letter(*event.metadata().level(), said.critical);

@@ -2,19 +2,15 @@
 //! request and decodes the response.
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use module_core::response_body::{BodyDecoder, BodyError, Piece};
-use protocol::hello::Hello;
 use protocol::request::BodyLength;
-use protocol::{CURRENT_VERSION, SPOKEN_VERSIONS};
 
 use crate::conf::LocationConf;
 use crate::decode::{self, Asked, Unusable};
 use crate::encode;
 use crate::ffi::body::Body;
 use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead};
-use crate::ffi::module::NGINX_VERSION;
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
@@ -36,21 +32,11 @@ impl Forwarding {
     }
 }
 
-static HELLO: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    Hello {
-        versions: SPOKEN_VERSIONS.to_vec(),
-        using: CURRENT_VERSION,
-        module_version: env!("CARGO_PKG_VERSION").to_owned(),
-        nginx_version: NGINX_VERSION.to_owned(),
-    }
-    .to_frame()
-});
-
 impl Exchange for Forwarding {
     type Location = LocationConf;
 
-    fn greeting() -> &'static [u8] {
-        &HELLO
+    fn greeting(location: &LocationConf) -> &[u8] {
+        location.application().map_or(&[], |application| &application.greeting)
     }
 
     fn write_head(

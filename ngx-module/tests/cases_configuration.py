@@ -21,6 +21,10 @@ CONFIGURATION = [
     ("passenger_env_var A;", "invalid number of arguments"),
     ('passenger_set_header A "$nosuch";', "unknown"),
     ("server { passenger_max_pool_size 3; }", "not allowed here"),
+    ("passenger_max_pool_size many;", "invalid number"),
+    ("passenger_max_pool_size 3; passenger_max_pool_size 3;", "is duplicate"),
+    ("passenger_turbocaching maybe;", 'it must be "on" or "off"'),
+    ("passenger_log_level 8;", "must be one of"),
 ]
 
 
@@ -35,7 +39,7 @@ def test_configurations_of_the_predecessor():
         passenger_force_max_concurrent_requests_per_process -1; passenger_temp_path temp/own 1 2;
         passenger_ignore_headers X-Accel-Redirect Set-Cookie; passenger_pass_header X-Accel-Expires;"""
     passed, said = world.nginx.test(conf(f"{text} passenger_fly_with {SOCKET}; server {{ passenger_enabled on; }}"))
-    assert passed and "--max-pool-size" in said and "obsolete" in said, said
+    assert passed and '"passenger_root" is obsolete' in said and "max_pool_size" not in said, said
 
 
 def test_no_daemon_is_needed_to_check():

@@ -27,6 +27,18 @@ def test_keepalive_is_used():
     assert (world.daemon.connections, len(world.daemon.hellos)) == (1, 1), (world.daemon.connections, len(world.daemon.hellos))
 
 
+def test_what_concerns_the_whole_daemon_is_said_behind_the_hello():
+    world.daemon.drop_connections()
+    eventually(lambda: not world.daemon.open, "connections are gone")
+    world.daemon.reset_counts()
+    before = time.time()
+    for _ in range(3):
+        assert send("/x/echo").body == b"hello"
+    (said,) = world.daemon.globals
+    assert said.settings == {"max_pool_size": 3, "user_switching": False, "ctl": {"a": "1", "b": "2"}}, said.settings
+    assert before - 600 < said.configured_ms / 1000 < before + 1, said.configured_ms
+
+
 def test_sockets_share_a_block_and_a_block_can_be_spelled_out():
     assert send("/spelled/echo").body == b"hello"
     assert send("/own/echo").body == b"hello"

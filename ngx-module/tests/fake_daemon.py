@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 
-HELLO, REQUEST, BODY, CANCEL = 0x01, 0x02, 0x03, 0x04
+HELLO, REQUEST, BODY, CANCEL, GLOBALS = 0x01, 0x02, 0x03, 0x04, 0x05
 WELCOME, REFUSED, INTERIM, RESPONSE, RESPONSE_BODY, ABORT = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
 END = 0x01
 
@@ -46,7 +46,7 @@ def head(status, headers=(), length=None, reason=b"", kind=RESPONSE, flags=0):
         body = varint(2)
     else:
         body = varint(1) + varint(length)
-    payload = varint(status) + varint(len(reason)) + reason + body + varint(4711)
+    payload = varint(status) + varint(len(reason)) + reason + body + varint(4711) + varint(250) + varint(1500)
     return frame(kind, payload + pairs(headers), flags)
 
 
@@ -93,6 +93,16 @@ class Reader:
         if kind == 3:
             return [self.bytes().decode() for _ in range(self.varint())]
         return {self.bytes().decode(): self.bytes().decode() for _ in range(self.varint())}
+
+
+class Globals:
+    """What nginx says to the daemon as a whole."""
+
+    def __init__(self, payload):
+        self.configured_ms = struct.unpack("<Q", payload[:8])[0]
+        r = Reader(payload[8:])
+        self.settings = {r.bytes().decode(): r.value() for _ in range(r.varint())}
+        assert r.at == len(r.payload), "bytes follow the globals"
 
 
 class Request:
@@ -154,7 +164,7 @@ class Daemon:
 
     def __init__(self, path, mode=0o666):
         self.path = path
-        self.requests, self.hellos, self.connections, self.gone = [], [], 0, 0
+        self.requests, self.hellos, self.globals, self.connections, self.gone = [], [], [], 0, 0
         self.refuse = False
         if os.path.exists(path):
             os.unlink(path)
@@ -180,7 +190,7 @@ class Daemon:
                 pass
 
     def reset_counts(self):
-        self.requests, self.hellos, self.connections, self.gone = [], [], 0, 0
+        self.requests, self.hellos, self.globals, self.connections, self.gone = [], [], [], 0, 0
 
     def accept(self):
         while True:
@@ -208,6 +218,9 @@ class Daemon:
         kind, _, payload = connection.frame()
         assert kind == HELLO and payload.startswith(b"FLYPSNGR"), (kind, payload)
         self.hellos.append(payload)
+        kind, _, payload = connection.frame()
+        assert kind == GLOBALS, kind
+        self.globals.append(Globals(payload))
         if self.refuse:
             advice = b"module 0.1.0 speaks protocol 1, flying-passenger 9.9 speaks 3, 2: upgrade the nginx module"
             connection.send(frame(REFUSED, b"\x02\x03\0\x02\0" + b"\x039.9" + struct.pack("<H", len(advice)) + advice))

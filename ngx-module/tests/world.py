@@ -44,6 +44,7 @@ def site(fly_with, more=""):
         map $host $missing_app {{ default empty; }}
         passenger_fly_with {fly_with};
         passenger_env_var LANG C; passenger_env_var SHARED http;
+        passenger_max_pool_size 3; passenger_user_switching off; passenger_ctl a 1; passenger_ctl b 2;
         passenger_min_instances 2; client_max_body_size 100m; underscores_in_headers on;
         server {{
             listen 127.0.0.1:{PORT}; {TLS}

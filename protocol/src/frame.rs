@@ -31,6 +31,8 @@ pub enum FrameType {
     RequestBody = 0x03,
     /// The client has gone: the request of this stream is to be dropped. No payload.
     Cancel = 0x04,
+    /// What this nginx's configuration says to the daemon as a whole: [`crate::globals::Globals`].
+    Globals = 0x05,
     /// Answers a hello that is understood: [`crate::hello::Welcome`].
     Welcome = 0x81,
     /// Answers a hello that is not: [`crate::hello::Refusal`]. The connection ends.
@@ -52,6 +54,7 @@ impl FrameType {
             0x02 => Self::Request,
             0x03 => Self::RequestBody,
             0x04 => Self::Cancel,
+            0x05 => Self::Globals,
             0x81 => Self::Welcome,
             0x82 => Self::Refused,
             0x83 => Self::Interim,
@@ -69,6 +72,7 @@ impl FrameType {
             Self::Request => limits::MAX_REQUEST_HEAD,
             Self::RequestBody | Self::ResponseBody => limits::MAX_BODY_CHUNK,
             Self::Cancel => 0,
+            Self::Globals => limits::MAX_GLOBALS,
             Self::Interim | Self::Response => limits::MAX_RESPONSE_HEAD,
             Self::Abort => limits::MAX_ABORT,
         }
@@ -177,7 +181,7 @@ mod tests {
     #[test]
     fn every_type_byte_is_its_own_inverse() {
         let known: Vec<u8> = (0..=255u8).filter(|b| FrameType::from_byte(*b).is_some()).collect();
-        assert_eq!(known.len(), 10);
+        assert_eq!(known.len(), 11);
         for byte in known {
             assert_eq!(FrameType::from_byte(byte).map(|t| t as u8), Some(byte));
         }

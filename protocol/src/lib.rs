@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod frame;
+pub mod globals;
 pub mod hello;
 pub mod limits;
 pub mod pairs;

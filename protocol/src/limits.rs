@@ -22,5 +22,8 @@ pub const MAX_BODY_CHUNK: u32 = u32::MAX;
 /// Longest encoded settings block, in bytes. The router keeps one copy for each distinct block.
 pub const MAX_SETTINGS: u32 = 256 * 1024;
 
+/// Longest globals payload, in bytes. Sent once on a connection; the router keeps the newest.
+pub const MAX_GLOBALS: u32 = MAX_SETTINGS + 16;
+
 /// Most headers in one message. Bounds the router's work for a head: repeated names are found by comparing pairs.
 pub const MAX_HEADERS: usize = 1024;

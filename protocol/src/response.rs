@@ -21,6 +21,10 @@ pub struct ResponseHead<'a> {
     pub body: BodyLength,
     /// The process that answered; 0 when the daemon answered itself.
     pub process_pid: u32,
+    /// How long the request waited for a process, in microseconds.
+    pub queue_us: u64,
+    /// How long the app took until its head was complete, in microseconds; 0 when it was not asked.
+    pub app_us: u64,
 }
 
 /// A received response head.
@@ -138,7 +142,14 @@ mod tests {
     use crate::pairs;
 
     fn sample() -> ResponseHead<'static> {
-        ResponseHead { status: 200, reason: b"OK", body: BodyLength::Known(5), process_pid: 4711 }
+        ResponseHead {
+            status: 200,
+            reason: b"OK",
+            body: BodyLength::Known(5),
+            process_pid: 4711,
+            queue_us: 300,
+            app_us: 70_000,
+        }
     }
 
     #[test]

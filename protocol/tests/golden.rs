@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 
 use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
+use protocol::globals::Globals;
 use protocol::hello::{Hello, Refusal, Welcome};
 use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, Request, RequestHead};
@@ -74,6 +75,16 @@ fn hello() {
 }
 
 #[test]
+fn globals() {
+    let mut settings = Settings::new();
+    settings.set("max_pool_size", Value::Number(12));
+    settings.set("show_version_in_header", Value::Flag(false));
+    let globals = Globals { configured_ms: 1_795_000_000_123, settings };
+    let kept = golden("globals.bin", &globals.to_frame().unwrap());
+    assert_eq!(Globals::decode(payload(&kept, FrameType::Globals)), Ok(globals));
+}
+
+#[test]
 fn welcome() {
     let welcome = Welcome { version: 1, daemon_version: "0.1.0".into() };
     let kept = golden("welcome.bin", &welcome.to_frame());
@@ -127,8 +138,14 @@ fn request_body() {
 
 #[test]
 fn response() {
-    let head =
-        ResponseHead { status: 404, reason: b"Gone Fishing", body: BodyLength::Unknown, process_pid: 4711 };
+    let head = ResponseHead {
+        status: 404,
+        reason: b"Gone Fishing",
+        body: BodyLength::Unknown,
+        process_pid: 4711,
+        queue_us: 250,
+        app_us: 1_500_000,
+    };
     let mut frame = Vec::new();
     let headers = |out: &mut Vec<u8>| pairs::put(out, b"Set-Cookie", b"a=1");
     head.write_frame(FrameType::Response, 0, headers, &mut frame).unwrap();

@@ -78,7 +78,7 @@ proptest! {
     #[test]
     fn a_response_comes_back(status in 100u16..=999, reason in bytes(), headers in headers(), body in body(),
                              process_pid in any::<u32>()) {
-        let head = ResponseHead { status, reason: &reason, body, process_pid };
+        let head = ResponseHead { status, reason: &reason, body, process_pid, queue_us: u64::from(process_pid), app_us: 7 };
         let mut frame = Vec::new();
         let kind = protocol::frame::FrameType::Response;
         head.write_frame(kind, 0, |out| put_all(&headers, out), &mut frame).unwrap();
@@ -121,7 +121,7 @@ proptest! {
 
     #[test]
     fn one_flipped_byte_is_read_or_refused(at in any::<prop::sample::Index>(), to in any::<u8>(), headers in headers()) {
-        let head = ResponseHead { status: 200, reason: b"OK", body: BodyLength::Known(7), process_pid: 1 };
+        let head = ResponseHead { status: 200, reason: b"OK", body: BodyLength::Known(7), process_pid: 1, queue_us: 2, app_us: 3 };
         let mut frame = Vec::new();
         let kind = protocol::frame::FrameType::Response;
         head.write_frame(kind, 0, |out| put_all(&headers, out), &mut frame).unwrap();

@@ -21,6 +21,8 @@ enum Command {
     RestartApp(RestartApp),
     /// Takes one process out of service once its requests are done
     DetachProcess(DetachProcess),
+    /// Shows what is in effect: the daemon's options and who decided them, and each app's settings
+    Settings(Settings),
     /// Lists the running instances
     ListInstances(ListInstances),
 }
@@ -57,6 +59,16 @@ struct DetachProcess {
 }
 
 #[derive(Debug, Args)]
+struct Settings {
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Name of the instance, or how it begins
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+}
+
+#[derive(Debug, Args)]
 struct ListInstances {
     /// As JSON
     #[arg(long)]
@@ -77,6 +89,7 @@ fn main() -> ExitCode {
     let done = match arguments.command {
         Command::RestartApp(restart) => restart_app(&restart),
         Command::DetachProcess(detach) => detach_process(&detach),
+        Command::Settings(settings) => show_settings(&settings),
         Command::ListInstances(list) => list_instances(&list),
     };
     match done {
@@ -116,13 +129,10 @@ fn restart_app(arguments: &RestartApp) -> Result<(), String> {
 
 /// Names of the groups that the arguments mean.
 fn matching(client: &Client, arguments: &RestartApp) -> Result<Vec<String>, String> {
-    let reply = client.get("/pool.json").map_err(|err| err.to_string())?;
-    expect_success(&reply)?;
-    let pool: Value = serde_json::from_str(&reply.body).map_err(|err| err.to_string())?;
+    let pool = pool(client)?;
     let prefix = arguments.path_prefix.as_deref().map(absolute).transpose()?;
     let text = |group: &Value, key: &str| group[key].as_str().unwrap_or_default().to_owned();
-    let groups = pool["groups"].as_array().cloned().unwrap_or_default();
-    let meant = groups.iter().filter(|group| match (&arguments.name, &prefix) {
+    let meant = list(&pool, "groups").iter().filter(|group| match (&arguments.name, &prefix) {
         (Some(name), _) => text(group, "name") == *name,
         (None, Some(prefix)) => tools::matches_prefix(Path::new(&text(group, "app_root")), prefix),
         (None, None) => false,
@@ -150,6 +160,55 @@ fn detach_process(arguments: &DetachProcess) -> Result<(), String> {
     expect_success(&reply)?;
     println!("Process {} detached.", arguments.pid);
     Ok(())
+}
+
+fn show_settings(arguments: &Settings) -> Result<(), String> {
+    let client = tools::choose(arguments.instance.as_deref()).map_err(|err| err.to_string())?;
+    let pool = pool(&client)?;
+    if arguments.json {
+        let shown = json!({
+            "options": pool["options"], "without_effect": pool["without_effect"],
+            "groups": list(&pool, "groups").iter().map(|group| json!({
+                "name": group["name"], "settings": group["settings"],
+            })).collect::<Vec<_>>(),
+        });
+        println!("{}", serde_json::to_string_pretty(&shown).map_err(|err| err.to_string())?);
+        return Ok(());
+    }
+    println!("Daemon:");
+    for option in list(&pool, "options") {
+        show_setting(option, option["source"].as_str().unwrap_or_default());
+    }
+    for setting in list(&pool, "without_effect") {
+        show_setting(setting, "nginx, without effect");
+    }
+    for group in list(&pool, "groups") {
+        println!("\n{}:", group["name"].as_str().unwrap_or_default());
+        for setting in list(group, "settings") {
+            show_setting(setting, "nginx");
+        }
+    }
+    Ok(())
+}
+
+fn show_setting(setting: &Value, source: &str) {
+    let value = match &setting["value"] {
+        Value::Bool(true) => "on".to_owned(),
+        Value::Bool(false) => "off".to_owned(),
+        Value::String(text) if !text.is_empty() => text.clone(),
+        other => other.to_string(),
+    };
+    println!("  {:<32}  {value:<20}  ({source})", setting["name"].as_str().unwrap_or_default());
+}
+
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn pool(client: &Client) -> Result<Value, String> {
+    let reply = client.get("/pool.json").map_err(|err| err.to_string())?;
+    expect_success(&reply)?;
+    serde_json::from_str(&reply.body).map_err(|err| err.to_string())
 }
 
 fn list_instances(arguments: &ListInstances) -> Result<(), String> {

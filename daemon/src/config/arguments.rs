@@ -6,7 +6,8 @@ use clap::Parser;
 
 /// Application server behind nginx: owns the app processes, outlives nginx's restarts.
 ///
-/// nginx finds it with `passenger_fly_with PATH`. Started as root it runs each app as the user who owns it.
+/// nginx finds it with `passenger_fly_with PATH`. Started as root it runs each app as the user who owns it. An option
+/// whose default is `nginx or …` can be set in nginx.conf as well; given here, it counts and nginx's is not used.
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "flying-passenger", version, max_term_width = 110, args_override_self = true)]
 pub struct Arguments {
@@ -22,32 +23,40 @@ pub struct Arguments {
     #[arg(long, value_name = "USER[:GROUP]")]
     pub socket_owner: Option<String>,
 
-    /// How much is logged: 0 to 7, or crit, error, warn, notice, info, debug, debug2, debug3
-    #[arg(long, value_name = "LEVEL", default_value = "3")]
-    pub log_level: String,
+    /// How much is logged: 0 to 7, or crit, error, warn, notice, info, debug, debug2, debug3 [nginx or 3]
+    #[arg(long, value_name = "LEVEL")]
+    pub log_level: Option<String>,
 
-    /// Most app processes at a time
-    #[arg(long, value_name = "N", default_value = "6")]
-    pub max_pool_size: String,
+    /// Most app processes at a time [nginx or 6]
+    #[arg(long, value_name = "N")]
+    pub max_pool_size: Option<String>,
 
-    /// Seconds after which an idle app process is stopped; 0 for never
-    #[arg(long, value_name = "SECONDS", default_value = "300")]
-    pub pool_idle_time: String,
+    /// Most processes of one app, whatever its own settings allow; 0 for no limit [nginx or 0]
+    #[arg(long, value_name = "N")]
+    pub max_instances_per_app: Option<String>,
 
-    /// Least seconds between two looks at an app's restart.txt
-    #[arg(long, value_name = "SECONDS", default_value = "10")]
-    pub stat_throttle_rate: String,
+    /// Seconds after which an idle app process is stopped; 0 for never [nginx or 300]
+    #[arg(long, value_name = "SECONDS")]
+    pub pool_idle_time: Option<String>,
+
+    /// Least seconds between two looks at an app's restart.txt [nginx or 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub stat_throttle_rate: Option<String>,
+
+    /// Answers do not tell this program's version in X-Powered-By
+    #[arg(long)]
+    pub no_show_version_in_header: bool,
 
     /// Where the instance directory is made [default: $PASSENGER_INSTANCE_REGISTRY_DIR; else for root
     /// /run/flying-passenger; else $XDG_RUNTIME_DIR/flying-passenger or /tmp/flying-passenger-UID]
     #[arg(long, value_name = "DIR")]
     pub instance_registry_dir: Option<PathBuf>,
 
-    /// Runs the apps that no other user can be found for
-    #[arg(long, value_name = "USER", default_value = "nobody")]
-    pub default_user: String,
+    /// Runs the apps that no other user can be found for [nginx or nobody]
+    #[arg(long, value_name = "USER")]
+    pub default_user: Option<String>,
 
-    /// Group for the default user [default: its primary group]
+    /// Group for the default user [nginx or its primary group]
     #[arg(long, value_name = "GROUP")]
     pub default_group: Option<String>,
 

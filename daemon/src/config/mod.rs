@@ -5,6 +5,7 @@
 mod arguments;
 mod mistake;
 pub mod places;
+mod shared;
 mod socket;
 
 use std::fmt::Display;
@@ -18,6 +19,7 @@ pub use arguments::Arguments;
 pub use mistake::Mistake;
 use mistake::Mistakes;
 pub use places::{REGISTRY_VARIABLE, usual_registry};
+pub use shared::DaemonOption;
 pub use socket::{MAX_SOCKET_PATH, SocketOptions};
 
 use crate::log::LogLevel;
@@ -32,6 +34,8 @@ pub struct Options {
     pub log_level: LogLevel,
     /// What the router needs to know of the pool.
     pub pool: PoolOptions,
+    /// Everything that nginx may set too.
+    pub shared: Vec<DaemonOption>,
     /// Where the instance directory is made.
     pub registry: PathBuf,
     /// Whom apps run as.
@@ -49,6 +53,8 @@ pub struct Options {
 pub struct PoolOptions {
     /// Most app processes at a time.
     pub max_size: usize,
+    /// Most processes of one app; 0 for no limit.
+    pub max_instances_per_app: u64,
     /// Seconds after which an idle process is stopped.
     pub idle_time: u64,
     /// Least seconds between two looks at an app's restart files.
@@ -76,10 +82,13 @@ impl Options {
 
     fn gather(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> Self {
         let limit = number("--shutdown-timeout", &arguments.shutdown_timeout, 1);
+        let pool = shared::pool_options(arguments, mistakes);
+        let log_level = mistakes.keep(shared::log_level_option(arguments));
         Self {
             socket: socket::options(arguments, euid, mistakes),
-            log_level: mistakes.keep(log_level(&arguments.log_level)),
-            pool: pool_options(arguments, mistakes),
+            log_level,
+            pool,
+            shared: shared::options(arguments, &pool, log_level),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
             users: user_options(arguments, euid, mistakes),
             router_user: mistakes.keep(router_user(arguments.router_user.as_deref(), euid)),
@@ -93,14 +102,6 @@ fn log_level(text: &str) -> Result<LogLevel, Mistake> {
     text.parse().map_err(|why| Mistake::new("--log-level", format!("\"{text}\" {why}")))
 }
 
-fn pool_options(arguments: &Arguments, mistakes: &mut Mistakes) -> PoolOptions {
-    PoolOptions {
-        max_size: mistakes.keep(number("--max-pool-size", &arguments.max_pool_size, 1)),
-        idle_time: mistakes.keep(number("--pool-idle-time", &arguments.pool_idle_time, 0)),
-        stat_throttle_rate: mistakes.keep(number("--stat-throttle-rate", &arguments.stat_throttle_rate, 0)),
-    }
-}
-
 fn number<T>(option: &'static str, text: &str, least: T) -> Result<T, Mistake>
 where
     T: FromStr + PartialOrd + Display,
@@ -111,15 +112,16 @@ where
 
 /// The names are looked up again at each start of an app, as accounts come and go; here only to tell a typing error.
 fn user_options(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> UserOptions {
+    let default_user = arguments.default_user.as_deref().unwrap_or(shared::DEFAULT_USER);
     if euid.is_root() {
-        mistakes.keep(user_must_exist("--default-user", &arguments.default_user).map(drop));
+        mistakes.keep(user_must_exist("--default-user", default_user).map(drop));
         if let Some(group) = &arguments.default_group {
             mistakes.keep(group_must_exist("--default-group", group).map(drop));
         }
     }
     UserOptions {
         switching: !arguments.no_user_switching,
-        default_user: arguments.default_user.clone(),
+        default_user: default_user.to_owned(),
         default_group: arguments.default_group.clone(),
     }
 }
@@ -184,7 +186,10 @@ mod tests {
     #[test]
     fn defaults_are_passengers() {
         let options = options("--socket-file=/run/x/socket").unwrap();
-        assert_eq!(options.pool, PoolOptions { max_size: 6, idle_time: 300, stat_throttle_rate: 10 });
+        let pool =
+            PoolOptions { max_size: 6, max_instances_per_app: 0, idle_time: 300, stat_throttle_rate: 10 };
+        assert_eq!(options.pool, pool);
+        assert!(options.shared.iter().all(|option| !option.given));
         assert_eq!(options.users.default_user, "nobody");
         assert!(options.users.switching);
         assert_eq!(options.shutdown_limit, Duration::from_secs(60));
@@ -198,6 +203,8 @@ mod tests {
         let joined = options("--socket-file=/run/x --max-pool-size=9 --log-level=5").unwrap();
         assert_eq!(spaced, joined);
         assert_eq!(spaced.pool.max_size, 9);
+        let given: Vec<_> = spaced.shared.iter().filter(|o| o.given).map(|o| o.name.as_str()).collect();
+        assert_eq!(given, ["max_pool_size", "log_level"]);
     }
 
     #[test]

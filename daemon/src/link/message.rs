@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use protocol::request::AppKind;
 use serde::{Deserialize, Serialize};
 
+use crate::config::DaemonOption;
+
 /// Names an app process for the life of the daemon. Never used twice, unlike a PID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId(pub u64);
@@ -99,6 +101,23 @@ pub struct RestartFiles {
     pub always: bool,
 }
 
+/// What is in effect of the options that concern the supervisor, after nginx has been heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adjustment {
+    /// How much is logged.
+    pub log_level: String,
+    /// Most app processes at a time.
+    pub max_pool_size: usize,
+    /// Each app runs as its owner.
+    pub user_switching: bool,
+    /// Runs the apps that no other user can be found for.
+    pub default_user: String,
+    /// Its group; empty for its primary one.
+    pub default_group: String,
+    /// What the next router is to know: see [`RouterConfig::globals`].
+    pub globals: Vec<u8>,
+}
+
 /// What a router must know to work. First message on the link, with descriptors: the listening socket for nginx,
 /// then the listening socket for administration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,12 +126,10 @@ pub struct RouterConfig {
     pub socket_file: PathBuf,
     /// The instance's name, shown by the tools.
     pub instance_name: String,
-    /// Most app processes at a time.
-    pub max_pool_size: usize,
-    /// Seconds after which an idle process is stopped; 0 for never.
-    pub pool_idle_time: u64,
-    /// Least seconds between two looks at an app's restart files.
-    pub stat_throttle_rate: u64,
+    /// The options that nginx may set too, with this daemon's own values.
+    pub options: Vec<DaemonOption>,
+    /// The payload of the newest `Globals` frame that an earlier router accepted; empty when there was none.
+    pub globals: Vec<u8>,
     /// Most seconds to wait at shutdown for requests to finish.
     pub shutdown_limit: u64,
     /// The user who started the daemon: besides root, the administrator.
@@ -142,6 +159,8 @@ pub enum Order {
         /// The directory that holds them, absolute.
         dir: PathBuf,
     },
+    /// nginx's configuration changes what the supervisor does.
+    Adjust(Box<Adjustment>),
     /// Every request has been answered and every process told to stop: the router is about to exit.
     Finished,
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::rc::Rc;
 
 use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
+use protocol::globals::Globals;
 use protocol::hello::{Hello, Refusal, Welcome};
 use protocol::response::AbortReason;
 use protocol::{PayloadError, ReadError, SPOKEN_VERSIONS};
@@ -42,6 +43,7 @@ pub(crate) struct Nginx<'s> {
 enum Fault {
     Frame(FrameError),
     Hello(ReadError),
+    Globals(PayloadError),
     Request(PayloadError),
     /// A frame of this type was not expected.
     Unexpected(FrameType),
@@ -56,7 +58,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Frame(err) => err.fmt(f),
             Self::Hello(err) => write!(f, "it does not begin with a hello: {err}"),
-            Self::Request(err) => err.fmt(f),
+            Self::Globals(err) | Self::Request(err) => err.fmt(f),
             Self::Unexpected(kind) => write!(f, "a {kind:?} frame was not expected"),
             Self::Version(refusal) => f.write_str(&refusal.advice),
             Self::Io(err) => err.fmt(f),
@@ -111,6 +113,13 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
             // The request it cancels was answered in the meantime.
             FrameType::Cancel => {
                 nginx.input.consume(HEADER_LEN);
+                continue;
+            }
+            FrameType::Globals => {
+                let end = HEADER_LEN + header.len as usize;
+                let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
+                nginx.input.consume(end);
+                router.hear(said);
                 continue;
             }
             other => return Err(Fault::Unexpected(other)),

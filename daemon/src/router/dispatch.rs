@@ -113,6 +113,12 @@ impl Dispatcher {
         *self.launch.borrow_mut() = Some(launch);
     }
 
+    /// Takes changed bounds of the pool over.
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        self.with_pool(|pool, now| pool.set_limits(limits, now));
+        self.sweep_sooner.notify_one();
+    }
+
     pub(crate) fn add_group(&self, options: GroupOptions) -> GroupId {
         self.routes.borrow_mut().push(None);
         self.pool.borrow_mut().add_group(options)

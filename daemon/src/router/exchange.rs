@@ -8,7 +8,7 @@ use std::io;
 use std::mem;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::PayloadError;
 use protocol::frame::{FrameHeader, FrameType, HEADER_LEN};
@@ -23,7 +23,7 @@ use super::forward::body::{Body, BodyError, Framing};
 use super::input::{Input, SMALL};
 use super::reply::page::Page;
 use super::reply::relay::{Complete, Relay, RelayError};
-use super::reply::tunnel;
+use super::reply::{Origin, tunnel};
 use super::route::Route;
 use super::wiring::Router;
 use crate::sys::stream::Stream;
@@ -55,6 +55,15 @@ enum Broken {
     Answer(RelayError),
 }
 
+/// One of several attempts.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    /// How long the request has waited.
+    waited: Duration,
+    /// Another attempt may follow.
+    may_repeat: bool,
+}
+
 /// How an attempt at a process ended.
 enum Attempt {
     /// With an answer, or with a failure that was answered.
@@ -82,6 +91,7 @@ pub(crate) async fn run(
     nginx.line.clear();
     write_line(&request, &mut nginx.line);
     nginx.input.consume(payload_end);
+    nginx.frames.hides_version = !router.globals.show_version();
 
     let _counted = router.dispatcher.count_request();
     router.restarts.look(&facts.route, &router.dispatcher).await;
@@ -89,6 +99,7 @@ pub(crate) async fn run(
 }
 
 async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body) -> After {
+    let arrived = Instant::now();
     for attempts_left in (0..MAX_ATTEMPTS).rev() {
         let lease = match checkout(router, nginx, facts).await {
             Some(Ok(lease)) => lease,
@@ -96,7 +107,8 @@ async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Fact
             None => return After::Close,
         };
         let pid = lease.worker.record.pid;
-        match attempt(router, nginx, facts, body, lease, attempts_left > 0).await {
+        let turn = Turn { waited: arrived.elapsed(), may_repeat: attempts_left > 0 };
+        match attempt(router, nginx, facts, body, lease, turn).await {
             Attempt::Over(after) => return after,
             Attempt::Again(why) => {
                 info!("app {}: process {pid} did not take a request ({why}): trying again", facts.route.name);
@@ -122,8 +134,9 @@ async fn attempt(
     facts: &Facts,
     body: &mut Body,
     lease: Lease,
-    may_repeat: bool,
+    turn: Turn,
 ) -> Attempt {
+    let Turn { waited, may_repeat } = turn;
     let (app, used_before) = match lease.worker.connection().await {
         Ok(connection) => connection,
         Err(err) => {
@@ -137,8 +150,9 @@ async fn attempt(
         }
     };
     let pid = lease.worker.record.pid;
+    let speaks_session = lease.worker.speaks_session();
     let mut relay =
-        Relay::new(lease.worker.speaks_session(), facts.to_head_request, facts.upgrade, pid.unsigned_abs());
+        Relay::new(speaks_session, facts.to_head_request, facts.upgrade, pid.unsigned_abs(), waited);
     let ended = converse(nginx, &app, body, &mut relay).await;
     let unheard = !relay.heard && may_repeat;
     match ended {
@@ -315,7 +329,7 @@ async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, page: &Page
     let length = nginx.head.body_length(facts.to_head_request);
     let bodiless = length == BodyLength::None;
     let written = async {
-        if nginx.frames.head(&nginx.head, length, bodiless, 0).is_ok() && !bodiless {
+        if nginx.frames.head(&nginx.head, length, bodiless, Origin::default()).is_ok() && !bodiless {
             nginx.frames.body(&content, true, &mut nginx.stream).await?;
         }
         nginx.frames.flush(&mut nginx.stream).await

@@ -11,6 +11,7 @@ mod connection;
 mod dispatch;
 mod exchange;
 mod forward;
+mod globals;
 mod input;
 mod pool;
 mod reply;

@@ -3,7 +3,7 @@
 //! The first look only remembers; later, another modification time (an older one too) or a file that appears is a
 //! restart. A file that disappears is none, and one that comes back with the time it had is none either.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use crate::link::{Order, RestartFiles, Ticket};
 #[derive(Debug)]
 pub(crate) struct Restarts {
     supervisor: Rc<Supervisor>,
-    throttle: Duration,
+    throttle: Cell<Duration>,
     seen: RefCell<HashMap<GroupId, Seen>>,
     asked: RefCell<HashMap<Ticket, oneshot::Sender<RestartFiles>>>,
 }
@@ -36,14 +36,25 @@ struct Seen {
 
 impl Restarts {
     pub(crate) fn new(supervisor: Rc<Supervisor>, throttle: Duration) -> Self {
-        Self { supervisor, throttle, seen: RefCell::default(), asked: RefCell::default() }
+        Self {
+            supervisor,
+            throttle: Cell::new(throttle),
+            seen: RefCell::default(),
+            asked: RefCell::default(),
+        }
+    }
+
+    /// Changes the least time between two looks.
+    pub(crate) fn set_throttle(&self, throttle: Duration) {
+        self.throttle.set(throttle);
     }
 
     /// Restarts the app if its files say so. Costs nothing between two looks.
     pub(crate) async fn look(&self, route: &Route, dispatcher: &Dispatcher) {
         let now = Instant::now();
         let before = self.seen.borrow().get(&route.group).copied();
-        if let Some(seen) = before.filter(|seen| !seen.always && now.duration_since(seen.at) < self.throttle)
+        if let Some(seen) =
+            before.filter(|seen| !seen.always && now.duration_since(seen.at) < self.throttle.get())
         {
             debug_assert!(seen.at <= now);
             return;

@@ -165,6 +165,11 @@ impl Route {
         }
     }
 
+    /// The app's settings as nginx sends them.
+    pub(crate) fn said(&self) -> Settings {
+        Settings::decode(&self.block).unwrap_or_default()
+    }
+
     /// The directory of restart.txt.
     pub(crate) fn restart_dir(&self) -> PathBuf {
         self.root.join(&self.settings.restart_dir)

@@ -6,12 +6,13 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use protocol::globals::Globals as Said;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use super::dispatch::Dispatcher;
-use super::pool::Limits;
+use super::globals::Globals;
 use super::restart::Restarts;
 use super::route::Routes;
 use super::spawn::Spawner;
@@ -19,6 +20,7 @@ use super::supervisor::Supervisor;
 use super::{accept, admin};
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Order, RouterConfig};
+use crate::log;
 
 /// How long a process that was told to end may take before it is killed, as with Passenger.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
@@ -29,6 +31,7 @@ const LONG: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub(crate) struct Router {
     pub(crate) config: RouterConfig,
+    pub(crate) globals: Globals,
     pub(crate) routes: Rc<Routes>,
     pub(crate) dispatcher: Rc<Dispatcher>,
     pub(crate) restarts: Restarts,
@@ -62,13 +65,17 @@ pub(crate) async fn run(link: OwnedFd) -> io::Result<()> {
 
 impl Router {
     fn new(config: RouterConfig, supervisor: Rc<Supervisor>) -> Rc<Self> {
-        let idle_after = (config.pool_idle_time > 0).then(|| Duration::from_secs(config.pool_idle_time));
-        let dispatcher = Dispatcher::new(Limits { max_processes: config.max_pool_size, idle_after });
+        let globals = Globals::new(config.options.clone());
+        if let Ok(said) = Said::decode(&config.globals) {
+            globals.hear(said);
+        }
+        let dispatcher = Dispatcher::new(globals.limits());
         let routes = Rc::new(Routes::default());
         let spawner = Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT);
-        let restarts = Restarts::new(supervisor.clone(), Duration::from_secs(config.stat_throttle_rate));
+        let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
         Rc::new(Self {
             config,
+            globals,
             routes,
             dispatcher,
             restarts,
@@ -78,6 +85,21 @@ impl Router {
             told_to_close: Notify::new(),
             finished: Notify::new(),
         })
+    }
+
+    /// Puts to work what an nginx says to the daemon as a whole.
+    pub(crate) fn hear(&self, said: Said) {
+        let before = self.globals.decided();
+        if !self.globals.hear(said) {
+            return;
+        }
+        self.globals.tell(&before);
+        log::set_level(self.globals.log_level());
+        self.dispatcher.set_limits(self.globals.limits());
+        self.restarts.set_throttle(self.globals.stat_throttle());
+        if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
+            warn!("the supervisor cannot be told what nginx says");
+        }
     }
 
     /// Resolves when the daemon is about to end.

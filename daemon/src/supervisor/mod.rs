@@ -5,6 +5,7 @@
 //! ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`]), what it carries out ([`orders`]),
 //! and how it ends ([`phase`], [`shutdown`]).
 
+mod adjust;
 mod backoff;
 mod ending;
 mod limits;
@@ -60,6 +61,8 @@ pub fn run(options: Options) -> ExitCode {
 /// Everything the supervisor holds.
 struct Supervisor {
     options: Options,
+    /// What nginx says to the daemon as a whole, kept for the next router.
+    globals: Vec<u8>,
     instance: Instance,
     nginx: NginxSocket,
     tools: OwnedFd,

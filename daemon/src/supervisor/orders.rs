@@ -18,6 +18,7 @@ impl Supervisor {
                 let found = restart_files::look(&dir);
                 self.tell_router(&Notice::RestartFiles { ticket, found }, &[]);
             }
+            Order::Adjust(adjustment) => self.adjust(*adjustment),
             Order::Finished => self.router_finished(),
         }
     }

@@ -61,7 +61,7 @@ impl RouterPlan {
     /// For a router that runs as `user`; without one, as the daemon itself.
     pub(super) fn new(user: Option<&Account>, log_level: LogLevel) -> Result<Self, RouterError> {
         let identity = user.map(identity_of).transpose().map_err(RouterError::Lookup)?;
-        let level = format!("--log-level={log_level}");
+        let level = level_argument(log_level);
         let word = |text: &str| CString::new(text).map_err(RouterError::Environment);
         Ok(Self {
             program: [word("flying-passenger")?, word(ROUTER_ARGUMENT)?, word(&level)?],
@@ -69,6 +69,13 @@ impl RouterPlan {
             identity,
             user: user.map_or_else(own_name, |account| account.name.clone()),
         })
+    }
+
+    /// The next router logs as much as this.
+    pub(super) fn set_log_level(&mut self, level: LogLevel) {
+        if let Ok(word) = CString::new(level_argument(level)) {
+            self.program[2] = word;
+        }
     }
 
     /// Starts a router.
@@ -129,6 +136,10 @@ pub fn close_to_others() -> io::Result<()> {
     prctl::set_dumpable(false)?;
     prctl::set_name(c"flying-router")?;
     Ok(())
+}
+
+fn level_argument(level: LogLevel) -> String {
+    format!("--log-level={level}")
 }
 
 fn identity_of(account: &Account) -> Result<Identity, LookupError> {

@@ -111,9 +111,8 @@ impl Supervisor {
         RouterConfig {
             socket_file: self.options.socket.path.clone(),
             instance_name: self.instance.name().to_owned(),
-            max_pool_size: self.options.pool.max_size,
-            pool_idle_time: self.options.pool.idle_time,
-            stat_throttle_rate: self.options.pool.stat_throttle_rate,
+            options: self.options.shared.clone(),
+            globals: self.globals.clone(),
             shutdown_limit: self.options.shutdown_limit.as_secs(),
             admin_uid: nix::unistd::Uid::effective().as_raw(),
             generation: self.routers.generation,

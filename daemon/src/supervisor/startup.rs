@@ -72,6 +72,7 @@ impl Supervisor {
                 buffer: Buffer::default(),
                 strangers: true,
                 options,
+                globals: Vec::new(),
                 instance,
                 nginx,
                 tools,

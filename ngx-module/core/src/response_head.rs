@@ -155,7 +155,14 @@ mod tests {
     const ROOM: usize = 16 * 1024;
 
     fn head(status: u16) -> ResponseHead<'static> {
-        ResponseHead { status, reason: b"", body: BodyLength::Known(2), process_pid: 1 }
+        ResponseHead {
+            status,
+            reason: b"",
+            body: BodyLength::Known(2),
+            process_pid: 1,
+            queue_us: 0,
+            app_us: 0,
+        }
     }
 
     fn response(kind: FrameType, status: u16) -> Vec<u8> {

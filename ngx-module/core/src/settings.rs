@@ -53,6 +53,11 @@ impl Written {
         }
     }
 
+    /// The values.
+    pub fn values(&self) -> &Settings {
+        &self.values
+    }
+
     /// A text setting's value.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {

@@ -5,14 +5,19 @@ use std::mem::offset_of;
 
 use module_core::fly_with::FlyWith;
 use module_core::place::{AppConf, Places};
-use module_core::settings::Block;
+use module_core::settings::{self, Block};
 use module_core::value::Refusal;
+use protocol::globals::Globals;
+use protocol::hello::Hello;
+use protocol::{CURRENT_VERSION, SPOKEN_VERSIONS};
 
 use super::Written;
 use crate::directives::Meaning;
 use crate::ffi::conf::{ConfContext, Directive, Effect, Location};
 use crate::ffi::core_conf;
 use crate::ffi::log::Level;
+use crate::ffi::module::NGINX_VERSION;
+use crate::ffi::request::now_ms;
 use crate::ffi::upstream_block;
 use crate::ffi::upstream_conf::UpstreamConf;
 use crate::handler::Passenger;
@@ -28,6 +33,8 @@ pub(crate) struct LocationConf {
 /// What a location's requests need, worked out once.
 #[derive(Debug)]
 pub(crate) struct Application {
+    /// What is said first on each connection: the hello, and what this configuration says to the daemon as a whole.
+    pub(crate) greeting: Vec<u8>,
     /// The settings as they travel with each request.
     pub(crate) settings: Block,
     pub(crate) app: AppConf,
@@ -73,9 +80,8 @@ impl Location for LocationConf {
                 keep(&mut self.written, cf, args)?;
                 self.make_upstream_block(cf)
             }
-            Meaning::DaemonFlag(flag) => {
-                warn_of_daemon_flag(directive.name(), flag, cf);
-                Ok(())
+            Meaning::Global(sent_as, kind) => {
+                self.written.globals.state(sent_as, kind.parse(directive.name(), args)?)
             }
             Meaning::Obsolete(why) => {
                 cf.report(
@@ -149,17 +155,20 @@ impl LocationConf {
             kind: written.app_type,
             start_command: written.app_start_command.clone(),
         };
-        Ok(Application { settings, app, places: RefCell::default() })
+        Ok(Application { greeting: greeting(&written.globals)?, settings, app, places: RefCell::default() })
     }
 }
 
-fn warn_of_daemon_flag(name: &str, flag: &str, cf: &mut ConfContext<'_>) {
-    if flag.is_empty() {
-        cf.report(Level::Warn, format_args!("\"{name}\" has no effect: nginx starts no daemon"));
-    } else {
-        cf.report(
-            Level::Warn,
-            format_args!("\"{name}\" has no effect in nginx: start flying-passenger with {flag} instead"),
-        );
-    }
+fn greeting(globals: &settings::Written) -> Result<Vec<u8>, String> {
+    let hello = Hello {
+        versions: SPOKEN_VERSIONS.to_vec(),
+        using: CURRENT_VERSION,
+        module_version: env!("CARGO_PKG_VERSION").to_owned(),
+        nginx_version: NGINX_VERSION.to_owned(),
+    };
+    let globals = Globals { configured_ms: now_ms(), settings: globals.values().clone() };
+    let globals = globals
+        .to_frame()
+        .map_err(|err| format!("what is set for the daemon as a whole is too much: {err}"))?;
+    Ok([hello.to_frame(), globals].concat())
 }

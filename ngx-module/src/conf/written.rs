@@ -20,7 +20,10 @@ pub(crate) struct Written {
     pub(crate) base_uris: Vec<String>,
     pub(crate) document_root: Option<String>,
     pub(crate) set_headers: Vec<(String, ComplexValue)>,
+    /// Settings of the app.
     pub(crate) settings: settings::Written,
+    /// Settings of the daemon as a whole.
+    pub(crate) globals: settings::Written,
     #[cfg(feature = "panic-probe")]
     pub(crate) panic_in: Option<String>,
 }
@@ -44,6 +47,7 @@ impl Written {
             self.set_headers.clone_from(&outer.set_headers);
         }
         self.settings.inherit(&outer.settings);
+        self.globals.inherit(&outer.globals);
         #[cfg(feature = "panic-probe")]
         inherit(&mut self.panic_in, &outer.panic_in);
     }

@@ -1,8 +1,9 @@
 //! The directive table: what nginx.conf may say comes in, values on a [`LocationConf`](crate::conf::LocationConf) go out.
 //!
 //! A directive is a line in one of the tables: a name, the contexts it may stand in, and what it means. Lines of
-//! [`application`] name a setting and travel to the daemon with each request; lines of [`location`] stay in nginx.
-//! The other two are accepted, so that a predecessor's configuration loads, and say what to do instead.
+//! [`application`] name a setting and travel to the daemon with each request, those of [`daemon`] once on each
+//! connection; lines of [`location`] stay in nginx. The obsolete ones are accepted, so that a predecessor's
+//! configuration loads, and say what to do instead.
 
 mod application;
 mod daemon;
@@ -24,8 +25,8 @@ pub(crate) enum Meaning {
     Setting(&'static str, Kind),
     /// It is kept in nginx.
     Kept(fn(&mut Written, &mut ConfContext<'_>, &[&str]) -> Result<(), Refusal>),
-    /// It belongs to the daemon, which takes it as this flag; here it has no effect.
-    DaemonFlag(&'static str),
+    /// It is for the daemon as a whole, and sent to it under this name on each connection.
+    Global(&'static str, Kind),
     /// It has no effect any more, for this reason.
     Obsolete(&'static str),
 }
@@ -76,9 +77,10 @@ const fn slot(name: &'static CStr, arity: Arity, slot: Slot) -> Line {
     Line { name, contexts: Contexts::EVERYWHERE, arity, effect: Effect::Nginx(slot) }
 }
 
-/// A line for what the daemon is told at its start.
-const fn daemon_flag(name: &'static CStr, arity: Arity, flag: &'static str) -> Line {
-    Line { name, contexts: Contexts::HTTP, arity, effect: Effect::Ours(Meaning::DaemonFlag(flag)) }
+/// A line for what the daemon is told once.
+const fn global(name: &'static CStr, sent_as: &'static str, kind: Kind) -> Line {
+    let arity = if kind.arity() == 2 { Arity::TWO } else { Arity::ONE };
+    Line { name, contexts: Contexts::HTTP, arity, effect: Effect::Ours(Meaning::Global(sent_as, kind)) }
 }
 
 /// A line for what has no effect any more.

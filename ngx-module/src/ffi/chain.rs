@@ -47,23 +47,6 @@ pub(super) fn copied(pool: Pool<'_>, bytes: &[u8]) -> Result<NonNull<sys::ngx_bu
     Ok(buf)
 }
 
-/// A buffer over bytes that nobody changes.
-pub(super) fn over(pool: Pool<'_>, bytes: &'static [u8]) -> Result<NonNull<sys::ngx_buf_t>, OutOfMemory> {
-    // SAFETY: zero is a valid `ngx_buf_t`, it is what `ngx_calloc_buf` gives.
-    let buf: NonNull<sys::ngx_buf_t> = unsafe { pool.zeroed() }?;
-    let range = bytes.as_ptr_range();
-    // SAFETY: the buffer is fresh and nobody else's. `memory` forbids nginx to write to it.
-    unsafe {
-        let buf = &mut *buf.as_ptr();
-        buf.start = range.start.cast_mut();
-        buf.pos = range.start.cast_mut();
-        buf.last = range.end.cast_mut();
-        buf.end = range.end.cast_mut();
-        buf.set_memory(1);
-    }
-    Ok(buf)
-}
-
 /// Builds a chain from its first link to its last.
 pub(super) struct Builder {
     first: *mut sys::ngx_chain_t,

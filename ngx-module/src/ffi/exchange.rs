@@ -26,7 +26,7 @@ pub(crate) trait Exchange: Sized + 'static {
     type Location: AsRef<UpstreamConf> + 'static;
 
     /// What is said first on a fresh connection.
-    fn greeting() -> &'static [u8];
+    fn greeting(location: &Self::Location) -> &[u8];
 
     /// Appends the request's head to `out`.
     ///

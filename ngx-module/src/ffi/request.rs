@@ -172,6 +172,13 @@ pub(crate) fn now() -> i64 {
     unsafe { (*sys::ngx_cached_time).sec }
 }
 
+/// nginx's clock, in milliseconds since 1970. While a configuration is read it stands still.
+pub(crate) fn now_ms() -> u64 {
+    // SAFETY: as in `now`.
+    let (seconds, milliseconds) = unsafe { ((*sys::ngx_cached_time).sec, (*sys::ngx_cached_time).msec) };
+    u64::try_from(seconds).unwrap_or(0).saturating_mul(1000).saturating_add(milliseconds as u64)
+}
+
 /// The elements of one of nginx's lists.
 ///
 /// # Safety

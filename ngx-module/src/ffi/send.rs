@@ -128,8 +128,10 @@ unsafe extern "C" fn output<E: Exchange>(data: *mut c_void, chain: *mut sys::ngx
     // SAFETY: the context lives in its request's pool.
     let request = unsafe { Request::new(context.request) };
     guard(request.log(), ERROR, || {
+        // SAFETY: the location's configuration outlives the request.
+        let greeting = E::greeting(unsafe { context.location.as_ref() });
         // SAFETY: by this function's contract.
-        unsafe { send(request, &mut context.outgoing, E::greeting(), chain) }.unwrap_or(ERROR)
+        unsafe { send(request, &mut context.outgoing, greeting, chain) }.unwrap_or(ERROR)
     })
 }
 
@@ -139,7 +141,7 @@ unsafe extern "C" fn output<E: Exchange>(data: *mut c_void, chain: *mut sys::ngx
 unsafe fn send(
     request: Request<'_>,
     outgoing: &mut Outgoing,
-    greeting: &'static [u8],
+    greeting: &[u8],
     chain: *mut sys::ngx_chain_t,
 ) -> Result<sys::ngx_int_t, OutOfMemory> {
     if outgoing.is_cut {
@@ -150,7 +152,7 @@ unsafe fn send(
     if !outgoing.greeted {
         outgoing.greeted = true;
         if is_fresh(request) {
-            out.push(chain::link(pool, chain::over(pool, greeting)?)?);
+            out.push(chain::link(pool, chain::copied(pool, greeting)?)?);
         }
     }
     // SAFETY: by this function's contract.

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use protocol::settings::{Settings, Value};
 use serde::Serialize;
 
+use super::super::globals::{Decided, Globals, Source};
 use super::super::pool::{Concurrency, Pool, Process, Slot, State};
 use super::super::wiring::Router;
 use super::super::worker::Worker;
@@ -16,7 +18,26 @@ pub(super) struct Snapshot {
     pub(super) instance: String,
     pub(super) max_pool_size: usize,
     pub(super) capacity_used: usize,
+    /// The daemon's options that nginx may set too; for the administrator only.
+    pub(super) options: Vec<OptionView>,
+    /// What nginx sets for the daemon as a whole, and this release does nothing with.
+    pub(super) without_effect: Vec<SettingView>,
     pub(super) groups: Vec<GroupView>,
+}
+
+/// One of the daemon's options.
+#[derive(Debug, Serialize)]
+pub(super) struct OptionView {
+    pub(super) name: String,
+    pub(super) value: serde_json::Value,
+    pub(super) source: Source,
+}
+
+/// What nginx's configuration says of one thing.
+#[derive(Debug, Serialize)]
+pub(super) struct SettingView {
+    pub(super) name: String,
+    pub(super) value: serde_json::Value,
 }
 
 /// One app.
@@ -31,6 +52,8 @@ pub(super) struct GroupView {
     pub(super) min_instances: usize,
     pub(super) max_request_queue_size: usize,
     pub(super) restarts: u64,
+    /// Its settings as nginx sends them.
+    pub(super) settings: Vec<SettingView>,
     pub(super) processes: Vec<ProcessView>,
 }
 
@@ -81,6 +104,7 @@ impl Snapshot {
                     min_instances: group.options.min_instances,
                     max_request_queue_size: group.options.max_queue,
                     restarts: group.generation,
+                    settings: settings(&route.said()),
                     processes: processes.into_iter().map(|(_, view)| view).collect(),
                 })
             });
@@ -88,12 +112,40 @@ impl Snapshot {
         });
         let (max_pool_size, capacity_used, groups) = views;
         let instance = router.config.instance_name.clone();
-        Self { version: env!("CARGO_PKG_VERSION"), instance, max_pool_size, capacity_used, groups }
+        let globals = (caller == Caller::Administrator).then_some(&router.globals);
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            instance,
+            max_pool_size,
+            capacity_used,
+            options: globals.map(options).unwrap_or_default(),
+            without_effect: globals.map(|globals| settings(&globals.without_effect())).unwrap_or_default(),
+            groups,
+        }
     }
 
     /// Processes of all groups that are listed.
     pub(super) fn process_count(&self) -> usize {
         self.groups.iter().map(|group| group.processes.len()).sum()
+    }
+}
+
+fn options(globals: &Globals) -> Vec<OptionView> {
+    let decided = globals.decided().into_iter();
+    decided.map(|Decided { name, value, source }| OptionView { name, value: json(&value), source }).collect()
+}
+
+fn settings(settings: &Settings) -> Vec<SettingView> {
+    settings.iter().map(|(name, value)| SettingView { name: name.to_owned(), value: json(value) }).collect()
+}
+
+fn json(value: &Value) -> serde_json::Value {
+    match value {
+        Value::Flag(flag) => (*flag).into(),
+        Value::Number(number) => (*number).into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(all) => all.clone().into(),
+        Value::Map(all) => all.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect(),
     }
 }
 

@@ -104,6 +104,7 @@ mod tests {
             min_instances: 1,
             max_request_queue_size: 100,
             restarts: 0,
+            settings: Vec::new(),
             processes: vec![process],
         };
         let snapshot = Snapshot {
@@ -111,6 +112,8 @@ mod tests {
             instance: "x".into(),
             max_pool_size: 6,
             capacity_used: 1,
+            options: Vec::new(),
+            without_effect: Vec::new(),
             groups: vec![group],
         };
         let expected = "\

@@ -61,6 +61,8 @@ pub(crate) enum Checkout {
 pub(crate) struct Limits {
     /// Most processes that start or serve at a time.
     pub(crate) max_processes: usize,
+    /// Most of them in one group, whatever its settings allow; 0 for no limit.
+    pub(crate) max_per_group: usize,
     /// How long a process may be idle before it is ended; `None` for ever.
     pub(crate) idle_after: Option<Duration>,
 }
@@ -97,6 +99,14 @@ impl Pool {
 
     pub(crate) fn limits(&self) -> Limits {
         self.limits
+    }
+
+    /// Takes changed bounds over. Processes above them stay until they are idle or leave.
+    pub(crate) fn set_limits(&mut self, limits: Limits, now: Instant) {
+        self.limits = limits;
+        for group in 0..self.groups.len() {
+            self.balance(GroupId(group), now);
+        }
     }
 
     pub(crate) fn group(&self, id: GroupId) -> &Group {
@@ -306,7 +316,9 @@ impl Pool {
         if group.not_before.is_some_and(|at| at <= now) {
             group.not_before = None;
         }
-        if self.closing || !group.wants_process() {
+        let most = self.limits.max_per_group;
+        let is_full = most != 0 && group.capacity_used() >= most;
+        if self.closing || is_full || !group.wants_process() {
             return;
         }
         if self.capacity_used() >= self.limits.max_processes && !self.make_room_for(id) {

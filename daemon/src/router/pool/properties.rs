@@ -47,8 +47,8 @@ struct World {
 }
 
 impl World {
-    fn new(max_processes: usize, max_queue: usize) -> Self {
-        let limits = Limits { max_processes, idle_after: Some(Duration::from_secs(60)) };
+    fn new(max_processes: usize, max_per_group: usize, max_queue: usize) -> Self {
+        let limits = Limits { max_processes, max_per_group, idle_after: Some(Duration::from_secs(60)) };
         let mut pool = Pool::new(limits);
         for min_instances in 0..GROUPS {
             pool.add_group(GroupOptions { min_instances, max_instances: 2, max_queue, max_requests: 7 });
@@ -156,6 +156,8 @@ impl World {
         assert!(pool.capacity_used() <= pool.limits.max_processes, "over the pool's limit");
         for (at, group) in pool.groups.iter().enumerate() {
             assert!(group.capacity_used() <= group.options.max_instances, "over the group's limit");
+            let most = pool.limits.max_per_group;
+            assert!(most == 0 || group.capacity_used() <= most, "over the limit of every group");
             assert!(group.queue.len() <= group.options.max_queue, "over the queue's limit");
             if !group.queue.is_empty() {
                 assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
@@ -205,9 +207,10 @@ proptest! {
     fn the_pool_keeps_its_promises(
         events in proptest::collection::vec(event(), 1..200),
         max_processes in 1usize..5,
+        max_per_group in 0usize..3,
         max_queue in 1usize..6,
     ) {
-        let mut world = World::new(max_processes, max_queue);
+        let mut world = World::new(max_processes, max_per_group, max_queue);
         for event in events {
             world.apply(event);
         }

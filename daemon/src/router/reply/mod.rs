@@ -5,4 +5,4 @@ pub(crate) mod relay;
 pub(crate) mod tunnel;
 mod writer;
 
-pub(crate) use writer::{Writer, reason_phrase};
+pub(crate) use writer::{Origin, Writer, reason_phrase};

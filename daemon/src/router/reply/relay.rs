@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -11,7 +12,7 @@ use super::super::app::http;
 use super::super::app::reply::{Event, Head, Mode, ReplyError};
 use super::super::app::session;
 use super::super::input::{Input, LARGE, SMALL};
-use super::Writer;
+use super::{Origin, Writer};
 
 /// Decodes either protocol; a hijacked session goes on as HTTP.
 #[derive(Debug)]
@@ -67,6 +68,10 @@ pub(crate) struct Relay {
     to_head_request: bool,
     upgrade: bool,
     pid: u32,
+    /// Microseconds that the request waited for the process.
+    queue_us: u64,
+    /// When the process was asked.
+    asked: Instant,
 }
 
 impl Decoder {
@@ -109,13 +114,21 @@ impl Decoder {
 }
 
 impl Relay {
-    pub(crate) fn new(speaks_session: bool, to_head_request: bool, upgrade: bool, pid: u32) -> Self {
+    pub(crate) fn new(
+        speaks_session: bool,
+        to_head_request: bool,
+        upgrade: bool,
+        pid: u32,
+        waited: Duration,
+    ) -> Self {
         let decoder = if speaks_session {
             Decoder::Session(session::Decoder::new(to_head_request))
         } else {
             Decoder::Http(http::Decoder::new(to_head_request, upgrade))
         };
-        Self { decoder, begun: false, heard: false, to_head_request, upgrade, pid }
+        let queue_us = microseconds(waited);
+        let asked = Instant::now();
+        Self { decoder, begun: false, heard: false, to_head_request, upgrade, pid, queue_us, asked }
     }
 
     /// Passes the answer on until it is complete. Its last part is in the writer then, not yet written: by that time
@@ -183,7 +196,7 @@ impl Relay {
 
     /// Only 103 means anything to a client here: 100 was answered by nginx, the others have no use.
     fn interim(&self, writer: &mut Writer, head: &Head) -> Result<(), ReplyError> {
-        if head.status == 103 { writer.interim(head, self.pid) } else { Ok(()) }
+        if head.status == 103 { writer.interim(head, self.origin()) } else { Ok(()) }
     }
 
     fn head(&mut self, mode: Mode, writer: &mut Writer, head: &Head) -> Result<Option<Complete>, RelayError> {
@@ -196,9 +209,13 @@ impl Relay {
             Mode::Framed => self.decoder.is_done().then_some(Complete::Answer),
         };
         let end = complete == Some(Complete::Answer);
-        writer.head(head, head.body_length(self.to_head_request), end, self.pid)?;
+        writer.head(head, head.body_length(self.to_head_request), end, self.origin())?;
         self.begun = true;
         Ok(complete)
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { pid: self.pid, queue_us: self.queue_us, app_us: microseconds(self.asked.elapsed()) }
     }
 
     async fn data(
@@ -222,4 +239,8 @@ impl Relay {
         writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
         Ok(Some(Complete::Answer))
     }
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

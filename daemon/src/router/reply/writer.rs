@@ -15,11 +15,25 @@ const GATHER: usize = 8 * 1024;
 
 /// What answers call themselves in `X-Powered-By`.
 const POWERED_BY: &[u8] = concat!("Flying Passenger ", env!("CARGO_PKG_VERSION")).as_bytes();
+const POWERED_BY_WITHOUT_VERSION: &[u8] = b"Flying Passenger";
 
 /// Frames that are to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     out: Vec<u8>,
+    /// Answers do not tell this program's version.
+    pub(crate) hides_version: bool,
+}
+
+/// Who answers, and how long it took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Origin {
+    /// The process; 0 for the daemon itself.
+    pub(crate) pid: u32,
+    /// Microseconds that the request waited for it.
+    pub(crate) queue_us: u64,
+    /// Microseconds that it took until its head was complete.
+    pub(crate) app_us: u64,
 }
 
 impl Writer {
@@ -34,14 +48,14 @@ impl Writer {
         head: &Head,
         body: BodyLength,
         end: bool,
-        pid: u32,
+        origin: Origin,
     ) -> Result<(), ReplyError> {
-        self.response(FrameType::Response, head, body, end, pid)
+        self.response(FrameType::Response, head, body, end, origin)
     }
 
     /// Adds an interim head.
-    pub(crate) fn interim(&mut self, head: &Head, pid: u32) -> Result<(), ReplyError> {
-        self.response(FrameType::Interim, head, BodyLength::None, false, pid)
+    pub(crate) fn interim(&mut self, head: &Head, origin: Origin) -> Result<(), ReplyError> {
+        self.response(FrameType::Interim, head, BodyLength::None, false, origin)
     }
 
     /// Adds a part of the body, or writes it at once if it is large.
@@ -83,13 +97,21 @@ impl Writer {
         head: &Head,
         body: BodyLength,
         end: bool,
-        process_pid: u32,
+        origin: Origin,
     ) -> Result<(), ReplyError> {
-        let frame = ResponseHead { status: head.status, reason: &head.reason, body, process_pid };
+        let frame = ResponseHead {
+            status: head.status,
+            reason: &head.reason,
+            body,
+            process_pid: origin.pid,
+            queue_us: origin.queue_us,
+            app_us: origin.app_us,
+        };
+        let powered_by = if self.hides_version { POWERED_BY_WITHOUT_VERSION } else { POWERED_BY };
         let headers = |out: &mut Vec<u8>| {
             out.extend_from_slice(&head.pairs);
             if kind == FrameType::Response {
-                put_own_headers(head, out);
+                put_own_headers(head, powered_by, out);
             }
         };
         let flags = if end { FLAG_END } else { 0 };
@@ -98,7 +120,7 @@ impl Writer {
 }
 
 /// `Content-Length` also for HEAD and 304, where it tells of a body that is not sent; and what Passenger adds.
-fn put_own_headers(head: &Head, out: &mut Vec<u8>) {
+fn put_own_headers(head: &Head, powered_by: &[u8], out: &mut Vec<u8>) {
     if let Some(length) = head.content_length.filter(|_| head.status >= 200 && head.status != 204) {
         pairs::put(out, b"Content-Length", length.to_string().as_bytes());
     }
@@ -110,7 +132,7 @@ fn put_own_headers(head: &Head, out: &mut Vec<u8>) {
     status.push(b' ');
     status.extend_from_slice(reason);
     pairs::put(out, b"Status", &status);
-    pairs::put(out, b"X-Powered-By", POWERED_BY);
+    pairs::put(out, b"X-Powered-By", powered_by);
 }
 
 async fn write_both(first: &[u8], second: &[u8], to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
@@ -167,7 +189,7 @@ mod tests {
         head.begin(204, b"").unwrap();
         head.header(b"X-A", b"1").unwrap();
         let mut writer = Writer::default();
-        writer.head(&head, BodyLength::None, true, 7).unwrap();
+        writer.head(&head, BodyLength::None, true, Origin { pid: 7, queue_us: 1, app_us: 2 }).unwrap();
         let response = Response::decode(&writer.out[HEADER_LEN..]).unwrap();
         assert_eq!(response.headers.get(b"status"), Some(b"204 No Content".as_slice()));
         assert_eq!(response.headers.get(b"x-a"), Some(b"1".as_slice()));

@@ -34,7 +34,7 @@ use environment::Told;
 use place::{Place, PlaceError};
 use user::{RunAs, UserError, Wanted};
 
-/// What every start needs and no order can change.
+/// What every start needs.
 #[derive(Debug)]
 pub(super) struct Launcher {
     pub(super) users: UserOptions,

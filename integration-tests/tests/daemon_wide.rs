@@ -1,0 +1,176 @@
+//! What nginx.conf sets for the daemon as a whole reaches it, counts unless a flag does, and can be seen.
+
+use serde_json::Value;
+use stage::{
+    App, Daemon, DaemonBuilder, Language, Nginx, ONE_APP, Request, Stage, eventually, is_root, skipped,
+};
+
+/// A standard Ruby app behind an nginx with lines in its `http` block.
+struct Wide {
+    nginx: Nginx,
+    daemon: Daemon,
+    app: App,
+    stage: Stage,
+}
+
+impl Wide {
+    fn new(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Self {
+        let stage = Stage::new();
+        let app = stage.app("app").standard(Language::Ruby);
+        let daemon = flags(stage.daemon()).start();
+        let nginx = stage.nginx(&conf(lines)).start();
+        nginx.get("/pid").expect(200);
+        Self { nginx, daemon, app, stage }
+    }
+
+    fn reconfigure(&self, lines: &str) {
+        self.nginx.configure(&conf(lines));
+        self.nginx.reload();
+    }
+
+    /// An option's value and who decided it, as `passenger-config settings` shows them.
+    fn option(&self, name: &str) -> (Value, String) {
+        let shown = self.settings();
+        let options = shown["options"].as_array().unwrap();
+        let option = options.iter().find(|option| option["name"] == name);
+        let option = option.unwrap_or_else(|| panic!("no option {name} in {shown}"));
+        (option["value"].clone(), option["source"].as_str().unwrap().to_owned())
+    }
+
+    fn settings(&self) -> Value {
+        let output = self.daemon.tool("passenger-config", &["settings", "--json"]);
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+fn conf(lines: &str) -> String {
+    let language = Language::Ruby.directives();
+    ONE_APP.replace("%%HTTP%%", &format!("%%HTTP%% {lines}")).replace("%%APP%%", language)
+}
+
+fn decided(value: impl Into<Value>, source: &str) -> (Value, String) {
+    (value.into(), source.to_owned())
+}
+
+#[test]
+fn nginx_decides_what_no_flag_does() {
+    let wide = Wide::new("passenger_max_pool_size 3; passenger_pool_idle_time 2m;", |daemon| daemon);
+    assert_eq!(wide.option("max_pool_size"), decided(3, "nginx"));
+    assert_eq!(wide.option("pool_idle_time"), decided(120, "nginx"));
+    assert_eq!(wide.option("stat_throttle_rate"), decided(10, "default"));
+    assert!(wide.daemon.status().contains("Max pool size : 3"), "{}", wide.daemon.status());
+    wide.daemon.logs_eventually("max_pool_size is 3 now, as nginx's configuration says (it was 6)");
+}
+
+#[test]
+fn a_flag_of_the_daemon_counts_more_and_the_log_says_so() {
+    let wide = Wide::new("passenger_max_pool_size 9;", |daemon| daemon.flag("--max-pool-size=2"));
+    assert_eq!(wide.option("max_pool_size"), decided(2, "flag"));
+    wide.daemon.logs_eventually(
+        "nginx sets passenger_max_pool_size to 9; the daemon's own flag counts, which says 2",
+    );
+}
+
+#[test]
+fn a_reload_changes_it_and_takes_it_back() {
+    let wide = Wide::new("passenger_max_pool_size 3;", |daemon| daemon);
+    wide.reconfigure("passenger_max_pool_size 4;");
+    eventually("the new configuration counts", || {
+        wide.nginx.get("/pid").expect(200);
+        wide.option("max_pool_size") == decided(4, "nginx")
+    });
+    wide.reconfigure("");
+    eventually("the daemon's own value counts again", || {
+        wide.nginx.get("/pid").expect(200);
+        wide.option("max_pool_size") == decided(6, "default")
+    });
+}
+
+#[test]
+fn the_next_router_knows_it_before_nginx_speaks() {
+    let mut wide = Wide::new("passenger_max_pool_size 3;", |daemon| daemon);
+    assert_eq!(wide.option("max_pool_size"), decided(3, "nginx"));
+    wide.nginx.stop();
+    wide.daemon.kill_router();
+    eventually("the next router answers", || {
+        wide.daemon.tool("passenger-config", &["settings", "--json"]).status.success()
+    });
+    assert_eq!(wide.option("max_pool_size"), decided(3, "nginx"));
+}
+
+#[test]
+fn one_app_gets_no_more_processes_than_every_app_may_have() {
+    let lines = "passenger_max_instances_per_app 1; passenger_max_pool_size 4;";
+    let wide = Wide::new(lines, |daemon| daemon);
+    let mut first = wide.nginx.connect();
+    first.send(Request::get("/wait?name=first").bytes("keep-alive"));
+    eventually("the only process is busy", || wide.stage.scratch("first.arrived").exists());
+    let mut second = wide.nginx.connect();
+    second.send(Request::get("/pid").bytes("keep-alive"));
+    eventually("the second request waits", || wide.daemon.status().contains("Requests in queue: 1"));
+    assert_eq!(wide.daemon.app_pids().len(), 1);
+    wide.stage.open_gate("first");
+    first.read_response().expect(200);
+    second.read_response().expect(200);
+    assert_eq!(wide.daemon.app_pids().len(), 1);
+}
+
+#[test]
+fn answers_hide_the_version() {
+    let wide = Wide::new("passenger_show_version_in_header off;", |daemon| daemon);
+    assert_eq!(wide.nginx.get("/pid").expect(200).header("x-powered-by"), Some("Flying Passenger"));
+}
+
+#[test]
+fn the_log_says_more_from_then_on() {
+    let wide = Wide::new("passenger_log_level debug;", |daemon| daemon);
+    wide.nginx.get("/pid").expect(200);
+    wide.daemon.logs_eventually("log_level is \"debug\" now");
+    wide.daemon.logs_eventually("/router dispatch ]: pool: ");
+}
+
+#[test]
+fn what_cannot_count_is_told() {
+    let lines = "passenger_max_pool_size 0; passenger_socket_backlog 5; passenger_log_file /var/log/x;";
+    let wide = Wide::new(lines, |daemon| daemon);
+    assert_eq!(wide.option("max_pool_size"), decided(6, "default"));
+    wide.daemon.logs_eventually("passenger_max_pool_size to 0, which does not count: it must be at least 1");
+    wide.daemon.logs_eventually("nginx sets passenger_socket_backlog, which has no effect in this release");
+    wide.daemon.logs_eventually("nginx sets passenger_log_file, which is fixed when the daemon starts");
+    let unused = wide.settings()["without_effect"].to_string();
+    assert!(unused.contains("socket_backlog") && unused.contains("/var/log/x"), "{unused}");
+}
+
+#[test]
+fn an_apps_settings_can_be_seen() {
+    let wide = Wide::new("passenger_thread_count 7; passenger_env_var COLOUR green;", |daemon| daemon);
+    let shown = wide.settings();
+    let settings = shown["groups"][0]["settings"].to_string();
+    assert!(settings.contains(r#"{"name":"thread_count","value":7}"#), "{settings}");
+    assert!(settings.contains(r#"["COLOUR","green"]"#), "{settings}");
+    let text = wide.daemon.tool("passenger-config", &["settings"]);
+    let text = String::from_utf8(text.stdout).unwrap();
+    assert!(text.contains(&wide.app.dir().display().to_string()), "{text}");
+    assert!(text.lines().any(|line| line.contains("max_pool_size") && line.ends_with("(default)")), "{text}");
+}
+
+#[test]
+fn the_default_user_follows_nginx() {
+    if !is_root() {
+        skipped("the_default_user_follows_nginx", "users are switched by root only");
+        return;
+    }
+    let wide = Wide::new("passenger_default_user games;", |daemon| daemon);
+    assert!(wide.nginx.get("/uid").expect(200).text().contains(" games "));
+    wide.reconfigure("passenger_default_user nosuchuser;");
+    eventually("nginx has spoken again", || {
+        wide.nginx.get("/uid").expect(200);
+        wide.daemon.log().contains("there is no user \"nosuchuser\"")
+    });
+    wide.reconfigure("passenger_default_user root;");
+    eventually("nginx has spoken again", || {
+        wide.nginx.get("/uid").expect(200);
+        wide.daemon.log().contains("root does not run apps")
+    });
+}

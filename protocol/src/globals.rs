@@ -1,0 +1,82 @@
+//! What nginx's configuration says to the daemon as a whole, and since when: sent once on each connection, behind the
+//! hello.
+//!
+//! ```text
+//! | configured at: u64, milliseconds since 1970 | settings block, to the end of the payload |
+//! ```
+//!
+//! During a reload old and new workers speak to the daemon at the same time; the time tells whose word is newer.
+
+use crate::frame::{FrameHeader, FrameType, HEADER_LEN};
+use crate::payload::PayloadError;
+use crate::settings::Settings;
+
+const WHAT: &str = "globals";
+
+/// The daemon-wide directives of one nginx configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Globals {
+    /// When nginx read this configuration, in milliseconds since 1970.
+    pub configured_ms: u64,
+    /// Its values by name: those of the directives without `passenger_`.
+    pub settings: Settings,
+}
+
+impl Globals {
+    /// The whole frame, header included.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError::TooLong`] when the values are longer than [`crate::limits::MAX_SETTINGS`].
+    pub fn to_frame(&self) -> Result<Vec<u8>, PayloadError> {
+        let block = self.settings.encode()?;
+        let time = self.configured_ms.to_le_bytes();
+        let header = FrameHeader::new(FrameType::Globals, 0, (time.len() + block.len()) as u32).encode();
+        Ok([&header[..], &time, &block].concat())
+    }
+
+    /// The frame's payload; empty when there can be no such frame.
+    pub fn payload(&self) -> Vec<u8> {
+        self.to_frame().map(|frame| frame[HEADER_LEN..].to_vec()).unwrap_or_default()
+    }
+
+    /// Reads the payload of a `Globals` frame.
+    ///
+    /// # Errors
+    ///
+    /// [`PayloadError`] when it is cut short or its settings are none.
+    pub fn decode(payload: &[u8]) -> Result<Self, PayloadError> {
+        let (time, block) = payload
+            .split_first_chunk()
+            .ok_or_else(|| PayloadError::Malformed(WHAT, "it ends inside its time".into()))?;
+        Ok(Self { configured_ms: u64::from_le_bytes(*time), settings: Settings::decode(block)? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Value;
+
+    fn sample() -> Globals {
+        let mut settings = Settings::new();
+        settings.set("max_pool_size", Value::Number(12));
+        Globals { configured_ms: 1_795_000_000_123, settings }
+    }
+
+    #[test]
+    fn globals_come_back_as_they_were() {
+        let frame = sample().to_frame().unwrap();
+        let header = FrameHeader::decode(&frame).unwrap().unwrap();
+        assert_eq!((header.kind, header.len as usize), (FrameType::Globals, frame.len() - HEADER_LEN));
+        assert_eq!(Globals::decode(&frame[HEADER_LEN..]), Ok(sample()));
+    }
+
+    #[test]
+    fn rejects_globals_cut_anywhere() {
+        let frame = sample().to_frame().unwrap();
+        for end in HEADER_LEN..frame.len() {
+            assert!(Globals::decode(&frame[HEADER_LEN..end]).is_err(), "cut at {end}");
+        }
+    }
+}
