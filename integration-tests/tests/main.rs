@@ -26,5 +26,6 @@ mod streaming;
 mod transfers;
 mod tree;
 mod user_switching;
+mod variables;
 mod version_skew;
 mod websocket;

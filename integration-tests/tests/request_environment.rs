@@ -61,7 +61,8 @@ for_each_language! {
             let seen = if *name == "CONTENT_TYPE" { env.get(*name).cloned() } else { seen };
             assert_eq!(seen.as_deref(), Some(*value), "{name} in {env:#?}");
         }
-        let allowed = ["SERVER_SOFTWARE", "HTTP_VERSION", "HTTP_PROXY"];
+        let allowed =
+            ["SERVER_SOFTWARE", "HTTP_VERSION", "HTTP_PROXY", "HTTP_X_REQUEST_ID", "HTTP_X_REQUEST_START"];
         let unknown: Vec<&String> = env.keys().filter(|name| !expected.contains_key(name.as_str())).collect();
         let unknown: Vec<_> = unknown.into_iter().filter(|name| !allowed.contains(&name.as_str())).collect();
         assert!(unknown.is_empty(), "nothing else belongs there: {unknown:?} in {env:#?}");

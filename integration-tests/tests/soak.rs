@@ -60,7 +60,8 @@ fn soak(language: Language, warm_up: u64, seconds: u64) {
     let _turn = Heavy::turn();
     let lines =
         "keepalive_requests 100000000; passenger_max_request_queue_size 1000; passenger_min_instances 2;";
-    let scene = Scene::with(language, &format!("{lines} {STEADY_NODE}"), |daemon| daemon.flag("--max-pool-size=2"));
+    let scene =
+        Scene::with(language, &format!("{lines} {STEADY_NODE}"), |daemon| daemon.flag("--max-pool-size=2"));
     scene.app_pid();
     eventually("both processes run", || scene.daemon.app_pids().len() == 2);
     let router = scene.daemon.router();

@@ -8,12 +8,15 @@ use module_core::response_headers::{Fate, Framing, fate};
 use protocol::request::BodyLength;
 
 use crate::ffi::reply::{NotTaken, Reply};
+use crate::variables::Answered;
 
 /// What is known when a head was found.
 #[derive(Debug)]
 pub(crate) struct Begun {
     /// Bytes that the head took.
     pub(crate) used: usize,
+    /// Who answered.
+    pub(crate) answered: Answered,
     /// Decodes what follows.
     pub(crate) body: BodyDecoder,
 }
@@ -82,18 +85,20 @@ pub(crate) fn read_head(
         return Ok(None);
     };
     let rest = bytes.get(head.used..).unwrap_or_default();
-    let status = head.response.head.status;
+    let protocol::response::ResponseHead { status, process_pid: pid, queue_us, app_us, .. } =
+        head.response.head;
+    let answered = Answered { pid, queue_us, app_us };
     let framing = Framing { status, body: head.response.head.body, head_request: asked.is_head };
     hand_on(&head, framing, reply)?;
     if status == 101 {
         begin_tunnel(asked, reply)?;
-        return Ok(Some(Begun { used: head.used, body: BodyDecoder::new(BodyLength::None, true) }));
+        return Ok(Some(Begun { used: head.used, answered, body: BodyDecoder::new(BodyLength::None, true) }));
     }
     if status < 200 {
         return Err(Unusable::BadStatus(status));
     }
     begin_body(&head, framing, rest, reply);
-    Ok(Some(Begun { used: head.used, body: BodyDecoder::new(framing.body, head.ends) }))
+    Ok(Some(Begun { used: head.used, answered, body: BodyDecoder::new(framing.body, head.ends) }))
 }
 
 fn hand_on(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), Unusable> {

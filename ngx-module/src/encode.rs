@@ -2,6 +2,7 @@
 
 use module_core::place::Found;
 use module_core::request_headers::{asks_for_upgrade, is_disguise_of, is_handed_on};
+use module_core::request_id::HEADER as REQUEST_ID;
 use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, RequestHead};
 
@@ -10,6 +11,7 @@ use crate::ffi::body::Body;
 use crate::ffi::module::SERVER_SOFTWARE;
 use crate::ffi::request::Request;
 use crate::handler::Destination;
+use crate::variables::request_id;
 
 /// Appends the frame of a request's head.
 ///
@@ -89,6 +91,9 @@ fn length(body: Body) -> BodyLength {
     }
 }
 
+/// When nginx began with the request: `t=` and microseconds since 1970.
+const REQUEST_START: &str = "X-Request-Start";
+
 type SetHeaders<'r> = Vec<(&'r str, &'r [u8])>;
 
 /// The values of `passenger_set_header` for this request.
@@ -107,7 +112,11 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
     for (name, value) in request.headers() {
         let is_length = name.eq_ignore_ascii_case(b"content-length");
         let is_set = set.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
-        if is_set || !is_handed_on(name, upgrade) || is_disguised(request, set, name) {
+        if is_set
+            || name.eq_ignore_ascii_case(REQUEST_ID.as_bytes())
+            || !is_handed_on(name, upgrade)
+            || is_disguised(request, set, name)
+        {
             continue;
         }
         // The length that the client told, if it did; what nginx found out by reading, if it did not.
@@ -122,6 +131,21 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
     }
     for (name, value) in set.iter().filter(|(_, value)| !value.is_empty()) {
         pairs::put(out, name.as_bytes(), value);
+    }
+    put_own_headers(request, set, out);
+}
+
+/// The request's name and when it began, as every tool that measures apps reads them. The configuration may set them
+/// otherwise, and a proxy in front of nginx knows better when it began.
+fn put_own_headers(request: Request<'_>, set: &SetHeaders<'_>, out: &mut Vec<u8>) {
+    let is_set = |name: &str| set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+    if !is_set(REQUEST_ID) {
+        pairs::put(out, REQUEST_ID.as_bytes(), request_id(request));
+    }
+    let came = request.headers().any(|(name, _)| name.eq_ignore_ascii_case(REQUEST_START.as_bytes()));
+    if !came && !is_set(REQUEST_START) {
+        let microseconds = request.started_ms().saturating_mul(1000);
+        pairs::put(out, REQUEST_START.as_bytes(), format!("t={microseconds}").as_bytes());
     }
 }
 

@@ -9,8 +9,10 @@ use crate::conf::{Application, LocationConf};
 use crate::ffi::content::{Answer, ContentHandler};
 use crate::ffi::files::Mapped;
 use crate::ffi::request::{Request, now};
+use crate::ffi::served;
 use crate::public_files::{self, Public};
 use crate::upstream::Forwarding;
+use crate::variables::Served;
 
 /// The content handler of enabled locations.
 #[derive(Debug)]
@@ -68,7 +70,12 @@ fn forward(
             return Answer::Status(INTERNAL_ERROR);
         }
     }
-    Answer::Forward(Forwarding::new(Destination { place, base_uri: base.unwrap_or_default().to_owned() }))
+    let served = Rc::new(Served::new(place.clone()));
+    if served::keep(request, served.clone()).is_err() {
+        return Answer::Status(INTERNAL_ERROR);
+    }
+    let destination = Destination { place, base_uri: base.unwrap_or_default().to_owned() };
+    Answer::Forward(Forwarding::new(destination, served))
 }
 
 /// Lets a test see what a panic in this callback costs.

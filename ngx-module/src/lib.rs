@@ -18,3 +18,4 @@ mod handler;
 mod public_files;
 mod unreachable;
 mod upstream;
+mod variables;

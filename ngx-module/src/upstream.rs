@@ -2,6 +2,7 @@
 //! request and decodes the response.
 
 use std::ops::Range;
+use std::rc::Rc;
 
 use module_core::response_body::{BodyDecoder, BodyError, Piece};
 use protocol::request::BodyLength;
@@ -16,19 +17,22 @@ use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
 use crate::handler::{Destination, probe_panic};
 use crate::unreachable;
+use crate::variables::Served;
 
 /// A request that is forwarded.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
     destination: Destination,
+    /// For the variables of log lines.
+    served: Rc<Served>,
     /// Decodes the response's body, once its head was found.
     body: BodyDecoder,
 }
 
 impl Forwarding {
     /// For a request that leads there.
-    pub(crate) fn new(destination: Destination) -> Self {
-        Self { destination, body: BodyDecoder::new(BodyLength::Unknown, false) }
+    pub(crate) fn new(destination: Destination, served: Rc<Served>) -> Self {
+        Self { destination, served, body: BodyDecoder::new(BodyLength::Unknown, false) }
     }
 }
 
@@ -69,6 +73,7 @@ impl Exchange for Forwarding {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(begun)) => {
                 self.body = begun.body;
+                self.served.answered(begun.answered);
                 HeadRead::Found(begun.used)
             }
             Err(Unusable::OutOfMemory) => HeadRead::Failed,

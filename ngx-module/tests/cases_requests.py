@@ -1,6 +1,7 @@
 """Requests on their way to the daemon: which ones, and what the daemon gets to see."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -77,7 +78,21 @@ def test_request_headers():
         b"X_Twice: 3\r\nX_Only: 4\r\nCookie: a=b\r\n\r\n"
     )
     body = answer.split(b"\r\n\r\n", 1)[1].decode()
-    assert body == "Host: example.org\nX-Twice: 1\nX-Twice: 2\nX_Only: 4\nCookie: a=b\n", body
+    client, name, start = body.rstrip("\n").rsplit("\n", 2)
+    assert client == "Host: example.org\nX-Twice: 1\nX-Twice: 2\nX_Only: 4\nCookie: a=b", body
+    assert re.fullmatch("X-Request-Id: [0-9a-f]{32}", name), body
+    assert abs(int(start.removeprefix("X-Request-Start: t=")) / 1e6 - time.time()) < 600, body
+
+
+def test_a_requests_name_and_start_are_the_clients_if_they_can_be():
+    theirs = {"X-Request-Id": "abc-123", "X-Request-Start": "t=1"}
+    lines = send("/x/headers", headers=theirs).body.decode().splitlines()
+    assert "X-Request-Id: abc-123" in lines and "X-Request-Start: t=1" in lines, lines
+    assert sum(line.startswith("X-Request-") for line in lines) == 2, lines
+    for forged in ("a b", "x" * 256, '"'):
+        names = [line for line in send("/x/headers", headers={"X-Request-Id": forged}).body.decode().splitlines()
+                 if line.startswith("X-Request-Id: ")]
+        assert len(names) == 1 and re.fullmatch("X-Request-Id: [0-9a-f]{32}", names[0]), names
 
 
 def test_set_headers():

@@ -13,6 +13,7 @@ pub mod detect;
 pub mod fly_with;
 pub mod place;
 pub mod request_headers;
+pub mod request_id;
 pub mod response_body;
 pub mod response_head;
 pub mod response_headers;

@@ -7,12 +7,12 @@ use super::content::{ERROR, OK};
 use super::guard::guard;
 use super::log::Level;
 use super::request::Request;
-use super::{canary, sys};
+use super::{canary, sys, variables};
 use crate::conf::LocationConf;
 use crate::directives;
 
 static CONTEXT: sys::ngx_http_module_t = sys::ngx_http_module_t {
-    preconfiguration: None,
+    preconfiguration: Some(variables::add),
     postconfiguration: Some(postconfiguration),
     create_main_conf: Some(conf::create_main),
     init_main_conf: None,

@@ -33,19 +33,31 @@ impl<'p> Pool<'p> {
 
     /// Moves a value into the pool. It is dropped when the pool is destroyed.
     pub(super) fn place<T>(self, value: T) -> Result<NonNull<T>, OutOfMemory> {
-        let at = self.room_for::<T>()?;
         if needs_drop::<T>() {
-            // SAFETY: the pool is valid by `new`.
-            let cleanup = unsafe { sys::ngx_pool_cleanup_add(self.as_ptr(), 0) };
-            let cleanup = NonNull::new(cleanup).ok_or(OutOfMemory)?;
-            // SAFETY: nginx has just given us this entry; `drop_in_pool::<T>` gets the `T` written below.
-            unsafe {
-                (*cleanup.as_ptr()).handler = Some(drop_in_pool::<T>);
-                (*cleanup.as_ptr()).data = at.as_ptr().cast();
-            }
+            return self.place_until(value, drop_in_pool::<T>);
         }
+        let at = self.room_for::<T>()?;
         // SAFETY: the memory is fresh, large enough and aligned by `room_for`.
         unsafe { at.as_ptr().write(value) };
+        Ok(at)
+    }
+
+    /// Moves a value into the pool. `end` gets it when the pool is destroyed, and has to drop it.
+    pub(super) fn place_until<T>(
+        self,
+        value: T,
+        end: unsafe extern "C" fn(*mut core::ffi::c_void),
+    ) -> Result<NonNull<T>, OutOfMemory> {
+        let at = self.room_for::<T>()?;
+        // SAFETY: the pool is valid by `new`.
+        let cleanup = unsafe { sys::ngx_pool_cleanup_add(self.as_ptr(), 0) };
+        let cleanup = NonNull::new(cleanup).ok_or(OutOfMemory)?;
+        // SAFETY: nginx has just given us this entry. The memory is fresh, large enough and aligned by `room_for`.
+        unsafe {
+            at.as_ptr().write(value);
+            (*cleanup.as_ptr()).data = at.as_ptr().cast();
+            (*cleanup.as_ptr()).handler = Some(end);
+        }
         Ok(at)
     }
 

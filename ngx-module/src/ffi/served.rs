@@ -1,0 +1,65 @@
+//! How a request was served, kept beside it: nginx forgets a module's context at an internal redirect, and the access
+//! log is written after that.
+
+use core::ffi::c_void;
+use core::ptr::NonNull;
+use std::rc::Rc;
+
+use super::guard::guard;
+use super::log::Log;
+use super::pool::OutOfMemory;
+use super::request::Request;
+use super::sys;
+use crate::variables::Served;
+
+/// What lies in the pool. Subrequests share their main request's pool, so it names whose it is.
+struct Kept {
+    request: NonNull<sys::ngx_http_request_t>,
+    served: Rc<Served>,
+}
+
+type Handler = unsafe extern "C" fn(*mut c_void);
+
+/// By this our entries are known among the pool's others. A static, as a function may have several addresses.
+static FORGET: Handler = forget;
+
+/// Keeps it as long as the request. What was kept before gives way.
+///
+/// # Errors
+///
+/// [`OutOfMemory`].
+pub(crate) fn keep(request: Request<'_>, served: Rc<Served>) -> Result<(), OutOfMemory> {
+    let owner = NonNull::new(request.as_ptr()).ok_or(OutOfMemory)?;
+    request.pool()?.place_until(Kept { request: owner, served }, FORGET).map(drop)
+}
+
+/// What was kept last for this request.
+pub(crate) fn of<'r>(request: Request<'r>) -> Option<&'r Served> {
+    let pool = request.pool().ok()?;
+    // SAFETY: a pool's cleanup entries form a chain that ends with null, the last one first. One with our handler has
+    // a `Kept`, which lives as long as the pool.
+    unsafe {
+        let mut next = (*pool.as_ptr()).cleanup;
+        while let Some(entry) = next.as_ref() {
+            if entry.handler.is_some_and(|handler| handler as usize == FORGET as usize)
+                && let Some(kept) = entry.data.cast::<Kept>().as_ref()
+                && kept.request.as_ptr() == request.as_ptr()
+            {
+                return Some(&kept.served);
+            }
+            next = entry.next;
+        }
+    }
+    None
+}
+
+/// # Safety
+///
+/// nginx's call, once, with the `Kept` that [`keep`] placed.
+unsafe extern "C" fn forget(data: *mut c_void) {
+    // SAFETY: a log that takes nothing.
+    guard(unsafe { Log::new(core::ptr::null_mut()) }, (), || {
+        // SAFETY: by this function's contract.
+        unsafe { data.cast::<Kept>().drop_in_place() };
+    });
+}

@@ -1,0 +1,90 @@
+//! Variables for access logs: how a request was served comes in as it becomes known, texts go out.
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::rc::Rc;
+
+use module_core::place::Place;
+use module_core::request_id::{HEADER, acceptable};
+
+use crate::ffi::request::Request;
+use crate::ffi::{served, variables};
+
+/// How a request was served.
+#[derive(Debug)]
+pub(crate) struct Served {
+    place: Rc<Place>,
+    answered: Cell<Option<Answered>>,
+}
+
+/// Who answered it, and how long that took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answered {
+    /// The process; 0 when the daemon answered itself.
+    pub(crate) pid: u32,
+    /// Microseconds in the app's queue.
+    pub(crate) queue_us: u64,
+    /// Microseconds until the app's head was complete.
+    pub(crate) app_us: u64,
+}
+
+impl Served {
+    /// For a request that goes to this place.
+    pub(crate) fn new(place: Rc<Place>) -> Self {
+        Self { place, answered: Cell::new(None) }
+    }
+
+    /// The head of an answer has come.
+    pub(crate) fn answered(&self, answered: Answered) {
+        self.answered.set(Some(answered));
+    }
+}
+
+/// A variable, and what works out its value; without one the log shows `-`.
+#[derive(Debug)]
+pub(crate) struct Variable {
+    pub(crate) name: &'static CStr,
+    pub(crate) value: fn(Request<'_>) -> Option<Vec<u8>>,
+}
+
+/// All of them.
+pub(crate) static TABLE: [Variable; 5] = [
+    Variable { name: c"passenger_app_group", value: app_group },
+    Variable { name: c"passenger_process_pid", value: process_pid },
+    Variable { name: c"passenger_queue_time", value: queue_time },
+    Variable { name: c"passenger_app_time", value: app_time },
+    Variable { name: c"passenger_request_id", value: |request| Some(request_id(request).to_vec()) },
+];
+
+fn app_group(request: Request<'_>) -> Option<Vec<u8>> {
+    served::of(request).map(|served| served.place.group.clone())
+}
+
+fn process_pid(request: Request<'_>) -> Option<Vec<u8>> {
+    answered(request).map(|answered| answered.pid.to_string().into_bytes())
+}
+
+fn queue_time(request: Request<'_>) -> Option<Vec<u8>> {
+    answered(request).map(|answered| seconds(answered.queue_us))
+}
+
+fn app_time(request: Request<'_>) -> Option<Vec<u8>> {
+    answered(request).map(|answered| seconds(answered.app_us))
+}
+
+/// Of a process's answer only: the daemon's own pages have no such times.
+fn answered(request: Request<'_>) -> Option<Answered> {
+    served::of(request)?.answered.get().filter(|answered| answered.pid != 0)
+}
+
+/// Seconds with milliseconds, as nginx writes `$upstream_response_time`.
+fn seconds(microseconds: u64) -> Vec<u8> {
+    let milliseconds = microseconds.saturating_add(500) / 1000;
+    format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000).into_bytes()
+}
+
+/// The request's name: the client side's, if it has one that can be taken over, else nginx's `$request_id`.
+pub(crate) fn request_id(request: Request<'_>) -> &[u8] {
+    let theirs = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER.as_bytes()));
+    acceptable(theirs.map(|(_, value)| value)).unwrap_or_else(|| variables::request_id(request))
+}
