@@ -22,6 +22,7 @@ mod soak;
 mod spawn_failure;
 mod static_files;
 mod status;
+mod sticky_sessions;
 mod streaming;
 mod transfers;
 mod tree;

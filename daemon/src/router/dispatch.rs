@@ -137,12 +137,16 @@ impl Dispatcher {
         self.routes.borrow()[group.0].clone()
     }
 
-    /// A session of one of the group's processes, waiting for one if need be.
-    pub(crate) async fn checkout(&self, group: GroupId) -> Result<Lease, Refused> {
+    /// A session of one of the group's processes, waiting for one if need be. `wanted` is the number of the process
+    /// that served the client before.
+    pub(crate) async fn checkout(&self, group: GroupId, wanted: Option<u32>) -> Result<Lease, Refused> {
         if self.closing.get() {
             return Err(Refused::ShuttingDown);
         }
-        let checkout = self.pool.borrow_mut().checkout(group, Instant::now());
+        let checkout = {
+            let wanted = wanted.and_then(|number| self.slot_of(group, number));
+            self.pool.borrow_mut().checkout(group, wanted, Instant::now())
+        };
         let waiter = match checkout {
             Checkout::Granted(slot) => return self.lease(slot).ok_or(Refused::ShuttingDown),
             Checkout::Full => return Err(Refused::QueueFull),
@@ -289,6 +293,12 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    fn slot_of(&self, group: GroupId, sticky_number: u32) -> Option<Slot> {
+        let (pool, workers) = (self.pool.borrow(), self.workers.borrow());
+        let is_meant = |slot: &&Slot| workers.get(slot).is_some_and(|w| w.sticky_number == sticky_number);
+        pool.group(group).members.iter().find(is_meant).copied()
     }
 
     fn answer(&self, waiter: Waiter, answer: Result<Lease, Refused>) {

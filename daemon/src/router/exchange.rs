@@ -10,10 +10,10 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use protocol::PayloadError;
 use protocol::frame::{FrameHeader, FrameType, HEADER_LEN};
 use protocol::request::{AppKind, BodyLength, Request};
 use protocol::response::AbortReason;
+use protocol::{PayloadError, pairs};
 use tracing::{info, warn};
 
 use super::app::{http, session};
@@ -43,6 +43,9 @@ struct Facts {
     /// Sending it twice is as good as once, and it has no body.
     repeatable: bool,
     sent_json: bool,
+    https: bool,
+    /// The process that served the client before, for sticky sessions.
+    sticky: Option<u32>,
 }
 
 /// Why a conversation with an app broke off.
@@ -122,7 +125,7 @@ async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Fact
 async fn checkout(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts) -> Option<Result<Lease, Refused>> {
     tokio::select! {
         biased;
-        lease = router.dispatcher.checkout(facts.route.group) => Some(lease),
+        lease = router.dispatcher.checkout(facts.route.group, facts.sticky) => Some(lease),
         () = gone(nginx.stream, &mut nginx.input) => None,
     }
 }
@@ -150,6 +153,7 @@ async fn attempt(
         }
     };
     let pid = lease.worker.record.pid;
+    stick(&mut nginx.frames.added, facts, lease.worker.sticky_number);
     let speaks_session = lease.worker.speaks_session();
     let mut relay =
         Relay::new(speaks_session, facts.to_head_request, facts.upgrade, pid.unsigned_abs(), waited);
@@ -165,6 +169,17 @@ async fn attempt(
         }
         Ok(complete) => Attempt::Over(finish(nginx, body, &relay, app, lease, complete).await),
         Err(broken) => Attempt::Over(give_up(nginx, facts, body, &relay, lease, app, broken).await),
+    }
+}
+
+/// Leads the client's next requests to this process, if its cookie does not do so already.
+fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
+    added.clear();
+    if let Some(sticky) = &facts.route.settings.sticky
+        && facts.sticky != Some(number)
+    {
+        let cookie = sticky.cookie(number, &facts.route.base_uri, facts.https);
+        pairs::put(added, b"Set-Cookie", cookie.as_bytes());
     }
 }
 
@@ -324,6 +339,7 @@ async fn refuse(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, refused: 
 
 /// Answers with a page of the daemon's own.
 async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, page: &Page) -> After {
+    nginx.frames.added.clear();
     let (content_type, content) = page.body(facts.sent_json);
     page.fill(&mut nginx.head, content_type, content.len());
     let length = nginx.head.body_length(facts.to_head_request);
@@ -367,6 +383,7 @@ fn unsized_framing(kind: AppKind) -> Framing {
 impl Facts {
     fn of(request: &Request<'_>, route: Rc<Route>) -> Self {
         let head = &request.head;
+        let sticky = route.settings.sticky.as_ref().and_then(|sticky| sticky.asked(request));
         let json = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/json"));
         Self {
             route,
@@ -375,6 +392,8 @@ impl Facts {
             repeatable: head.body == BodyLength::None
                 && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"),
             sent_json: json,
+            https: head.https,
+            sticky,
         }
     }
 }

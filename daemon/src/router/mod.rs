@@ -19,6 +19,7 @@ mod restart;
 mod route;
 mod settings;
 mod spawn;
+mod sticky;
 mod supervisor;
 mod wiring;
 mod worker;

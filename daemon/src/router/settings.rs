@@ -8,7 +8,9 @@ use std::time::Duration;
 use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
+use super::app::reply::is_token;
 use super::pool::{Concurrency, GroupOptions};
+use super::sticky::Sticky;
 
 /// Typed settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(crate) struct AppSettings {
     /// `None` for what the kind of app can do by itself.
     pub(crate) concurrency: Option<Concurrency>,
     pub(crate) pool: GroupOptions,
+    /// `None` when sessions are not sticky.
+    pub(crate) sticky: Option<Sticky>,
 }
 
 impl Default for AppSettings {
@@ -50,6 +54,7 @@ impl Default for AppSettings {
             spawn_failed_status: 500,
             concurrency: None,
             pool: GroupOptions { min_instances: 1, max_instances: 0, max_queue: 100, max_requests: 0 },
+            sticky: None,
         }
     }
 }
@@ -59,14 +64,16 @@ impl AppSettings {
     pub(crate) fn from_block(block: &Settings) -> (Self, Vec<String>) {
         let mut settings = Self::default();
         let mut friendly = None;
+        let mut cookie = Cookie::default();
         let mut unknown = Vec::new();
         for (name, value) in block.iter() {
             if name == "friendly_error_pages" {
                 friendly = Some(value == &Value::Flag(true));
-            } else if settings.set(name, value).is_none() {
+            } else if settings.set(name, value).or_else(|| cookie.set(name, value)).is_none() {
                 unknown.push(name.to_owned());
             }
         }
+        settings.sticky = cookie.sticky();
         settings.friendly_error_pages = friendly.unwrap_or(settings.app_env == "development");
         (settings, unknown)
     }
@@ -124,6 +131,38 @@ impl AppSettings {
             _ => return None,
         }
         Some(())
+    }
+}
+
+/// The settings of sticky sessions as they come, one by one.
+#[derive(Debug, Default)]
+struct Cookie {
+    on: bool,
+    name: Option<String>,
+    attributes: Option<String>,
+}
+
+impl Cookie {
+    /// A name or attributes that would break the header have no effect.
+    fn set(&mut self, name: &str, value: &Value) -> Option<()> {
+        match name {
+            "sticky_sessions" => self.on = value == &Value::Flag(true),
+            "sticky_sessions_cookie_name" => {
+                self.name = Some(text(value)?.to_owned()).filter(|name| is_token(name.as_bytes()));
+                self.name.as_ref()?;
+            }
+            "sticky_sessions_cookie_attributes" => {
+                self.attributes = Some(text(value)?).filter(|text| !text.contains(char::is_control));
+                self.attributes.as_ref()?;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn sticky(self) -> Option<Sticky> {
+        let name = self.name.unwrap_or_else(|| "_passenger_route".to_owned());
+        self.on.then_some(Sticky { name, attributes: self.attributes })
     }
 }
 

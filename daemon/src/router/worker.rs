@@ -11,6 +11,7 @@ use super::app::session::GREETING;
 use super::app::stream;
 use super::pool::Slot;
 use super::route::Route;
+use super::sticky;
 use crate::link::ProcessRecord;
 use crate::sys::stream::Stream;
 
@@ -23,6 +24,8 @@ pub(crate) struct Worker {
     pub(crate) slot: Slot,
     pub(crate) record: ProcessRecord,
     pub(crate) route: Rc<Route>,
+    /// Its number in the cookies of sticky sessions.
+    pub(crate) sticky_number: u32,
     idle: RefCell<Vec<Stream>>,
     /// It gets no further request; connections are not kept.
     leaving: Cell<bool>,
@@ -30,7 +33,8 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(slot: Slot, record: ProcessRecord, route: Rc<Route>) -> Self {
-        Self { slot, record, route, idle: RefCell::default(), leaving: Cell::new(false) }
+        let sticky_number = sticky::number_of(&record);
+        Self { slot, record, route, sticky_number, idle: RefCell::default(), leaving: Cell::new(false) }
     }
 
     /// Loaders speak the session protocol; everything else speaks HTTP.

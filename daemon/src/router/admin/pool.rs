@@ -99,7 +99,7 @@ impl Snapshot {
                     app_root: route.root.to_string_lossy().into_owned(),
                     app_type: route.kind.as_str(),
                     environment: route.settings.app_env.clone(),
-                    queue: group.queue.len(),
+                    queue: group.waiting(),
                     spawning: group.starting(),
                     min_instances: group.options.min_instances,
                     max_request_queue_size: group.options.max_queue,

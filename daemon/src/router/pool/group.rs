@@ -1,6 +1,6 @@
 //! One application's processes and its queue.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::{Slot, Waiter};
@@ -27,8 +27,10 @@ pub(crate) struct GroupOptions {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) options: GroupOptions,
-    /// Requests that wait, oldest first.
+    /// Requests that wait for any process, oldest first.
     pub(crate) queue: BTreeSet<Waiter>,
+    /// Requests that wait for one process, since their client's earlier ones went there.
+    pub(super) bound: BTreeMap<Slot, BTreeSet<Waiter>>,
     /// Its processes in the order they were started.
     pub(crate) members: Vec<Slot>,
     /// How many of them are starting.
@@ -51,6 +53,7 @@ impl Group {
         Self {
             options,
             queue: BTreeSet::new(),
+            bound: BTreeMap::new(),
             members: Vec::new(),
             starting: 0,
             generation: 0,
@@ -71,8 +74,28 @@ impl Group {
         self.starting
     }
 
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.len() + self.bound.values().map(BTreeSet::len).sum::<usize>()
+    }
+
+    /// The request does not wait any more.
+    pub(super) fn forget(&mut self, waiter: Waiter) {
+        if !self.queue.remove(&waiter) {
+            self.bound.retain(|_, waiters| {
+                waiters.remove(&waiter);
+                !waiters.is_empty()
+            });
+        }
+    }
+
+    /// The process takes no further request: who waited for it waits for any.
+    pub(super) fn unbind(&mut self, slot: Slot) {
+        self.queue.extend(self.bound.remove(&slot).into_iter().flatten());
+    }
+
     pub(super) fn queue_is_full(&self) -> bool {
-        self.options.max_queue != 0 && self.queue.len() >= self.options.max_queue
+        self.options.max_queue != 0 && self.waiting() >= self.options.max_queue
     }
 
     /// True when one more process should be started, if the pool has room: requests wait, or there are fewer than

@@ -137,9 +137,15 @@ impl Pool {
         self.groups[id.0].options = options;
     }
 
-    /// A request arrives.
-    pub(crate) fn checkout(&mut self, id: GroupId, now: Instant) -> Checkout {
-        if let Some(slot) = self.least_busy(id) {
+    /// A request arrives. One whose client was served by `wanted` goes there, and waits for it if need be, as long as
+    /// that process serves.
+    pub(crate) fn checkout(&mut self, id: GroupId, wanted: Option<Slot>, now: Instant) -> Checkout {
+        let wanted = wanted.filter(|slot| self.serves(*slot, id));
+        let free = match wanted {
+            Some(slot) => self.processes.get(&slot).is_some_and(Process::has_room).then_some(slot),
+            None => self.least_busy(id),
+        };
+        if let Some(slot) = free {
             self.begin_session(slot, now);
             return Checkout::Granted(slot);
         }
@@ -149,14 +155,17 @@ impl Pool {
         }
         let waiter = Waiter(self.next_waiter);
         self.next_waiter += 1;
-        group.queue.insert(waiter);
+        match wanted {
+            Some(slot) => group.bound.entry(slot).or_default().insert(waiter),
+            None => group.queue.insert(waiter),
+        };
         self.balance(id, now);
         Checkout::Queued(waiter)
     }
 
     /// A queued request's client has gone.
     pub(crate) fn cancel(&mut self, id: GroupId, waiter: Waiter) {
-        self.groups[id.0].queue.remove(&waiter);
+        self.groups[id.0].forget(waiter);
     }
 
     /// A request is done.
@@ -169,6 +178,7 @@ impl Pool {
         match process.state {
             State::Serving if process.used_up(self.groups[id.0].options.max_requests) => {
                 self.retire(slot);
+                self.serve_queue(id, now);
                 self.balance(id, now);
             }
             State::Serving => self.serve_queue(id, now),
@@ -230,6 +240,7 @@ impl Pool {
         if process.state == State::Serving && process.died_young(now) {
             self.groups[id.0].note_failure(now);
         }
+        self.serve_queue(id, now);
         self.balance(id, now);
         self.make_room_for_the_starving(now);
     }
@@ -256,6 +267,7 @@ impl Pool {
             Some(process) if process.state == State::Serving => {
                 let id = process.group;
                 self.retire(slot);
+                self.serve_queue(id, now);
                 self.balance(id, now);
                 true
             }
@@ -302,12 +314,25 @@ impl Pool {
     }
 
     fn serve_queue(&mut self, id: GroupId, now: Instant) {
-        while let Some(waiter) = self.groups[id.0].queue.first().copied() {
-            let Some(slot) = self.least_busy(id) else { return };
-            self.groups[id.0].queue.remove(&waiter);
+        while let Some((waiter, slot)) = self.next_to_serve(id) {
+            self.groups[id.0].forget(waiter);
             self.begin_session(slot, now);
             self.actions.push(Action::Grant(waiter, slot));
         }
+    }
+
+    /// The request that has waited longest of those that can be served now.
+    fn next_to_serve(&self, id: GroupId) -> Option<(Waiter, Slot)> {
+        let group = &self.groups[id.0];
+        let any = group.queue.first().and_then(|waiter| Some((*waiter, self.least_busy(id)?)));
+        let with_room = |slot: &Slot| self.processes.get(slot).is_some_and(Process::has_room);
+        let bound = group.bound.iter().filter(|(slot, _)| with_room(slot));
+        let bound = bound.filter_map(|(slot, waiters)| Some((*waiters.first()?, *slot)));
+        bound.chain(any).min()
+    }
+
+    fn serves(&self, slot: Slot, id: GroupId) -> bool {
+        self.processes.get(&slot).is_some_and(|p| p.group == id && p.state == State::Serving)
     }
 
     /// Starts processes for `id` as long as it needs more and may have them; one at a time.
@@ -374,6 +399,7 @@ impl Pool {
         };
         process.state = State::Draining;
         self.groups[process.group.0].leaving += 1;
+        self.groups[process.group.0].unbind(slot);
         if process.sessions == 0 {
             self.stop(slot);
         }
@@ -400,6 +426,7 @@ impl Pool {
         let process = self.processes.remove(&slot)?;
         let group = &mut self.groups[process.group.0];
         group.members.retain(|other| *other != slot);
+        group.unbind(slot);
         match process.state {
             State::Starting => group.starting -= 1,
             State::Serving => {}

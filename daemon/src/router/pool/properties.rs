@@ -11,7 +11,8 @@ const GROUPS: usize = 3;
 
 #[derive(Debug, Clone)]
 enum Event {
-    Request(usize),
+    /// For a group, from a client of the process with this number.
+    Request(usize, usize),
     Cancel(usize),
     Release(usize),
     Ready(usize),
@@ -24,7 +25,7 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        6 => (0..GROUPS).prop_map(Event::Request),
+        6 => (0..GROUPS, 0..40usize).prop_map(|(group, client_of)| Event::Request(group, client_of)),
         1 => any::<usize>().prop_map(Event::Cancel),
         5 => any::<usize>().prop_map(Event::Release),
         5 => any::<usize>().prop_map(Event::Ready),
@@ -40,7 +41,7 @@ fn event() -> impl Strategy<Value = Event> {
 struct World {
     pool: Pool,
     now: Instant,
-    waiting: BTreeMap<Waiter, GroupId>,
+    waiting: BTreeMap<Waiter, (GroupId, Option<Slot>)>,
     sessions: Vec<Slot>,
     starting: BTreeSet<Slot>,
     stopping: BTreeSet<Slot>,
@@ -64,24 +65,30 @@ impl World {
         }
     }
 
-    fn request(&mut self, group: usize) {
-        match self.pool.checkout(GroupId(group), self.now) {
-            Checkout::Granted(slot) => self.sessions.push(slot),
+    /// A request whose client was served by the process of number `n`, if there is such a one.
+    fn request(&mut self, group: usize, n: usize) {
+        let wanted = Some(Slot(n as u64)).filter(|slot| self.pool.process(*slot).is_some());
+        match self.pool.checkout(GroupId(group), wanted, self.now) {
+            Checkout::Granted(slot) => {
+                let bound = wanted.filter(|slot| self.pool.serves(*slot, GroupId(group)));
+                assert!(bound.is_none_or(|wanted| wanted == slot), "{slot:?} instead of {wanted:?}");
+                self.sessions.push(slot);
+            }
             Checkout::Queued(waiter) => {
-                self.waiting.insert(waiter, GroupId(group));
+                self.waiting.insert(waiter, (GroupId(group), wanted));
             }
             Checkout::Full => {
                 let group = self.pool.group(GroupId(group));
-                assert_eq!(group.queue.len(), group.options.max_queue, "refused although the queue has room");
+                assert_eq!(group.waiting(), group.options.max_queue, "refused although the queue has room");
             }
         }
     }
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::Request(group) => self.request(group),
+            Event::Request(group, n) => self.request(group, n),
             Event::Cancel(n) => {
-                if let Some((waiter, id)) = pick(self.waiting.iter(), n).map(|(w, g)| (*w, *g)) {
+                if let Some((waiter, id)) = pick(self.waiting.iter(), n).map(|(w, (g, _))| (*w, *g)) {
                     self.waiting.remove(&waiter);
                     self.pool.cancel(id, waiter);
                 }
@@ -133,7 +140,9 @@ impl World {
             match action {
                 Action::Spawn(slot, _) => assert!(self.starting.insert(slot), "{slot:?} was started twice"),
                 Action::Grant(waiter, slot) => {
-                    assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} was answered twice");
+                    let (group, wanted) = self.waiting.remove(&waiter).expect("a request is answered once");
+                    let bound = wanted.filter(|wanted| self.pool.serves(*wanted, group));
+                    assert!(bound.is_none_or(|wanted| wanted == slot), "{slot:?} instead of {wanted:?}");
                     self.sessions.push(slot);
                 }
                 Action::Fail(waiter, _) => {
@@ -158,9 +167,14 @@ impl World {
             assert!(group.capacity_used() <= group.options.max_instances, "over the group's limit");
             let most = pool.limits.max_per_group;
             assert!(most == 0 || group.capacity_used() <= most, "over the limit of every group");
-            assert!(group.queue.len() <= group.options.max_queue, "over the queue's limit");
+            assert!(group.waiting() <= group.options.max_queue, "over the queue's limit");
             if !group.queue.is_empty() {
                 assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
+            }
+            for slot in group.bound.keys() {
+                assert!(pool.serves(*slot, GroupId(at)), "a request waits for a process that does not serve");
+                let has_room = pool.process(*slot).is_some_and(Process::has_room);
+                assert!(!has_room, "a request waits for a process that has room");
             }
             let mine = |slot: &&Slot| pool.process(**slot).is_some_and(|p| p.group == GroupId(at));
             let starting = self.starting.iter().filter(mine).count();
@@ -170,7 +184,7 @@ impl World {
             let held = self.sessions.iter().filter(|s| *s == slot).count();
             assert_eq!(process.sessions, held, "the count of sessions of {slot:?} is wrong");
         }
-        let queued: usize = pool.groups.iter().map(|g| g.queue.len()).sum();
+        let queued: usize = pool.groups.iter().map(Group::waiting).sum();
         assert_eq!(queued, self.waiting.len(), "a waiting request was lost");
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Writer {
     out: Vec<u8>,
     /// Answers do not tell this program's version.
     pub(crate) hides_version: bool,
+    /// Headers that are added to the app's own, encoded as [`pairs`].
+    pub(crate) added: Vec<u8>,
 }
 
 /// Who answers, and how long it took.
@@ -111,6 +113,7 @@ impl Writer {
         let headers = |out: &mut Vec<u8>| {
             out.extend_from_slice(&head.pairs);
             if kind == FrameType::Response {
+                out.extend_from_slice(&self.added);
                 put_own_headers(head, powered_by, out);
             }
         };
