@@ -10,6 +10,7 @@ mod frameworks;
 mod harness;
 mod hijack;
 mod nginx_conf;
+mod nginx_life;
 mod pool;
 mod pool_crash;
 mod promise;
