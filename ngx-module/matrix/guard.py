@@ -50,6 +50,11 @@ CHANGES = (
            "    ngx_str_t                         args;\n", "    void  *added;\n"),
     Change("pointer behind the request's args", "ngx_http_request_t", REQUEST,
            "    ngx_http_request_t               *main;\n", "    void  *added;\n"),
+    Change("bit in the middle of the request's flags", "ngx_http_request_t", REQUEST,
+           "    unsigned                          limit_rate_set:1;\n", "    unsigned  added:1;\n"),
+    # The guard itself goes by this structure, to nginx's list of variables.
+    Change("field in the core's configuration", "ngx_http_core_main_conf_t", "src/http/ngx_http_core_module.h",
+           "    ngx_uint_t                 ncaptures;\n", "    void  *added;\n"),
 )
 
 
@@ -66,7 +71,7 @@ def concerns(built):
 
 def patched_nginx(change):
     """The binary built with a change. One tree serves all: what a change does not reach is not compiled again."""
-    binary = place.of("guard", change.name.replace(" ", "-"))
+    binary = place.of("guard", re.sub(r"\W+", "-", change.name))
     if os.path.exists(binary):
         return binary
     tree = place.of("guard", "source")
@@ -92,10 +97,13 @@ def write(path, text):
 
 
 def check_configuration(nginx, module):
-    """`nginx -t` with the module loaded: its exit status, negative for a signal, and what it said."""
+    """`nginx -t` with the module loaded: its exit status, negative for a signal, and what it said. The configuration takes
+    over two of the variables that the guard looks at."""
     with tempfile.TemporaryDirectory(prefix="passenger-guard-") as prefix:
         paths = "".join(f"{kind}_temp_path temp;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        write(f"{prefix}/nginx.conf", f"load_module {module}; pid nginx.pid; events {{}}\nhttp {{ access_log off; {paths} }}\n")
+        maps = "map $host $args { default a; } map $host $limit_rate { default 1; }"
+        http = f"access_log off; {paths} {maps}"
+        write(f"{prefix}/nginx.conf", f"load_module {module}; pid nginx.pid; events {{}}\nhttp {{ {http} }}\n")
         command = [nginx, "-p", prefix, "-c", f"{prefix}/nginx.conf", "-e", "stderr", "-t"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.returncode, done.stderr

@@ -108,14 +108,14 @@ def run(name):
         if not available:
             print(f"nginx {name}: SKIPPED: {reason}", flush=True)
             row.skipped += 1
-            row.cells["build"] = f"SKIPPED: {reason}"
+            row.cells |= {"build": "SKIPPED", "why": reason}
             return row
         row.version = guard.version(place.of(name, "nginx"))
         test(row)
     except (AssertionError, OSError, subprocess.CalledProcessError) as error:
         print(f"nginx {name}: FAILED: {error}", flush=True)
         row.failed += 1
-        row.cells["build"] = f"FAILED: {error}"
+        row.cells |= {"build": "FAILED", "why": str(error)}
     return row
 
 
@@ -140,8 +140,11 @@ def newest(names):
 
 def table(rows):
     columns = ["nginx", "version", "build", "smoke", "bit-fields", "refusals"]
-    lines = [columns] + [[row.name, row.version, *(row.cells.get(cell, "-") for cell in columns[2:])] for row in rows]
-    widths = [max(len(line[at]) for line in lines) for at in range(len(columns))]
+    lines = [[*columns, ""]]
+    for row in rows:
+        cells = [row.cells.get(cell, "-") for cell in columns[2:]]
+        lines.append([row.name, row.version, *cells, row.cells.get("why", "")])
+    widths = [max(len(line[at]) for line in lines) for at in range(len(columns) + 1)]
     for line in lines:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 

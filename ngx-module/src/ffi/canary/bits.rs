@@ -8,11 +8,14 @@ use super::super::pool::{OutOfMemory, Pool};
 use super::super::{sys, text};
 use super::offsets;
 
-/// A structure with room behind it: this nginx's may be longer than ours.
-#[repr(C)]
-struct Roomy<T> {
-    value: T,
-    room: [usize; 32],
+/// A zeroed structure with as much room behind it: this nginx's may be longer than ours, and nginx writes to its end.
+///
+/// # Safety
+///
+/// All-zero bytes are a valid `T`.
+unsafe fn roomy<T>(pool: Pool<'_>) -> Result<NonNull<T>, OutOfMemory> {
+    // SAFETY: by this function's contract.
+    Ok(unsafe { pool.zeroed::<[T; 2]>() }?.cast())
 }
 
 /// nginx marks a connection as reusable: the neighbouring bits must stay clear.
@@ -41,8 +44,7 @@ fn connection_with_log(
     pool: Pool<'_>,
 ) -> Result<NonNull<sys::ngx_connection_t>, OutOfMemory> {
     // SAFETY: nginx makes connections by zeroing them.
-    let roomy: NonNull<Roomy<sys::ngx_connection_t>> = unsafe { pool.zeroed() }?;
-    let connection = roomy.cast::<sys::ngx_connection_t>();
+    let connection: NonNull<sys::ngx_connection_t> = unsafe { roomy(pool) }?;
     let words = offset_of!(sys::ngx_connection_t, queue) / size_of::<usize>();
     for word in 0..words {
         // SAFETY: the structure is made of words up to its queue, and aligned as they are.
@@ -56,8 +58,8 @@ pub(super) fn request(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     // SAFETY: nginx makes requests by zeroing them; here one is filled with ones instead, of which the function looks
     // at no pointer but `main`, which is set, and `request_body`, which it only compares with null.
     unsafe {
-        let main: NonNull<sys::ngx_http_request_t> = pool.zeroed()?;
-        let raw: NonNull<sys::ngx_http_request_t> = pool.zeroed()?;
+        let main: NonNull<sys::ngx_http_request_t> = roomy(pool)?;
+        let raw: NonNull<sys::ngx_http_request_t> = roomy(pool)?;
         raw.as_ptr().write_bytes(0xff, 1);
         (*raw.as_ptr()).main = main.as_ptr();
         sys::ngx_http_read_client_request_body(raw.as_ptr(), Some(nothing));
@@ -90,7 +92,7 @@ pub(super) fn limit_rate(cf: &mut ConfContext<'_>, pool: Pool<'_>) -> Result<boo
     // SAFETY: nginx makes requests and values by zeroing them. The function looks at the value, and writes to the
     // request what it holds; it does not complain about this value, so it needs no connection.
     unsafe {
-        let request: NonNull<sys::ngx_http_request_t> = pool.zeroed()?;
+        let request: NonNull<sys::ngx_http_request_t> = roomy(pool)?;
         let raw = request.as_ptr();
         let mut value: sys::ngx_http_variable_value_t = core::mem::zeroed();
         value.set_len(1);
@@ -109,7 +111,7 @@ pub(super) fn upstream(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, Out
     // SAFETY: the function looks at the request's pool, connection's log and upstream, which is null.
     unsafe {
         let connection = connection_with_log(cf, pool)?;
-        let request: NonNull<sys::ngx_http_request_t> = pool.zeroed()?;
+        let request: NonNull<sys::ngx_http_request_t> = roomy(pool)?;
         let raw = request.as_ptr();
         (*raw).pool = pool.as_ptr();
         (*raw).connection = connection.as_ptr();

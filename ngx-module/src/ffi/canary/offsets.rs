@@ -4,7 +4,7 @@ use core::mem::offset_of;
 use core::ptr::NonNull;
 
 use super::super::conf::ConfContext;
-use super::super::pool::{OutOfMemory, Pool};
+use super::super::pool::Pool;
 use super::super::{sys, text};
 
 type Request = sys::ngx_http_request_t;
@@ -78,17 +78,14 @@ pub(super) fn variable<'c>(
     unsafe { sys::ngx_http_add_variable(cf.as_ptr(), &raw mut name, flags).as_ref() }
 }
 
-/// Whether all [`VARIABLES`] are where we expect them.
-pub(super) fn variables(cf: &ConfContext<'_>) -> Result<bool, OutOfMemory> {
-    let Some(keys) = variable_keys(cf)? else {
-        return Ok(false);
-    };
-    Ok(keys.iter().all(|key| {
+/// Whether all [`VARIABLES`] are where we expect them. The list is that of [`listed_variables`].
+pub(super) fn variables(listed: &[sys::ngx_hash_key_t]) -> bool {
+    listed.iter().all(|key| {
         // SAFETY: nginx keeps names and variables as long as the configuration.
         let (name, variable) =
             unsafe { (text::bytes(key.key), key.value.cast::<sys::ngx_http_variable_t>().as_ref()) };
         variable.is_none_or(|variable| is_in_place(name, variable.data))
-    }))
+    })
 }
 
 fn is_in_place(name: &[u8], data: usize) -> bool {
@@ -96,29 +93,33 @@ fn is_in_place(name: &[u8], data: usize) -> bool {
     expected.is_none_or(|(_, offset)| data == *offset || data >= BEYOND_ANY_OFFSET)
 }
 
-/// The list in which nginx collects variables while it reads the configuration; `None` if it is not where our headers
-/// say.
-fn variable_keys<'c>(cf: &ConfContext<'c>) -> Result<Option<&'c [sys::ngx_hash_key_t]>, OutOfMemory> {
+/// All variables, in the list that nginx makes of them while it reads the configuration; `None` if that is not where our
+/// headers say.
+pub(super) fn listed_variables<'c>(cf: &ConfContext<'c>) -> Option<&'c [sys::ngx_hash_key_t]> {
+    let core = core_configuration(cf)?;
+    // SAFETY: this field is in the middle of the structure, so what is read is within what nginx allocated for it.
+    let keys = NonNull::new(unsafe { core.as_ref().variables_keys })?;
     // SAFETY: the pool outlives the callback.
-    let temporary = unsafe { Pool::new(cf.get().temp_pool) }?;
+    let temporary = unsafe { Pool::new(cf.get().temp_pool) }.ok()?;
+    if !temporary.has(keys.cast()) {
+        return None;
+    }
+    // SAFETY: memory of a pool can be read.
+    let array = unsafe { &keys.as_ref().keys };
+    let start = NonNull::new(array.elts.cast::<sys::ngx_hash_key_t>())?;
+    let is_sound = array.size == size_of::<sys::ngx_hash_key_t>()
+        && array.nelts <= array.nalloc
+        && array.pool == cf.get().pool;
+    // SAFETY: an array of the configuration's pool with elements of this size; it stays as it is during the callback.
+    is_sound.then(|| unsafe { core::slice::from_raw_parts(start.as_ptr(), array.nelts) })
+}
+
+/// The configuration of nginx's own http module.
+fn core_configuration(cf: &ConfContext<'_>) -> Option<NonNull<sys::ngx_http_core_main_conf_t>> {
     // SAFETY: in nginx's postconfiguration, `ctx` is that of `http`; the core module has its place in `main_conf`.
     let core = unsafe {
         let http = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
-        let main = (*http).main_conf.add(sys::ngx_http_core_module.ctx_index);
-        main.read().cast::<sys::ngx_http_core_main_conf_t>()
+        (*http).main_conf.add(sys::ngx_http_core_module.ctx_index).read()
     };
-    // SAFETY: nginx allocates a structure at least as long as the part up to this field: the field is in the middle.
-    let keys = NonNull::new(unsafe { (*core).variables_keys });
-    let Some(keys) = keys.filter(|keys| temporary.has(keys.cast())) else {
-        return Ok(None);
-    };
-    // SAFETY: memory of a pool can be read.
-    let array = unsafe { &keys.as_ref().keys };
-    let start = NonNull::new(array.elts.cast::<sys::ngx_hash_key_t>());
-    let sound = array.size == size_of::<sys::ngx_hash_key_t>() && array.nelts <= array.nalloc;
-    let Some(start) = start.filter(|_| sound && array.pool == cf.get().pool) else {
-        return Ok(None);
-    };
-    // SAFETY: an array of the configuration's pool with elements of this size; it stays as it is during the callback.
-    Ok(Some(unsafe { core::slice::from_raw_parts(start.as_ptr(), array.nelts) }))
+    NonNull::new(core.cast())
 }
