@@ -8,6 +8,7 @@ nginx itself lets the module in. `nginx -t` has to fail with the guard's sentenc
 """
 
 import dataclasses
+import hashlib
 import os
 import re
 import shutil
@@ -71,24 +72,28 @@ def concerns(built):
 
 def patched_nginx(change):
     """The binary built with a change. One tree serves all: what a change does not reach is not compiled again."""
-    binary = place.of("guard", re.sub(r"\W+", "-", change.name))
+    digest = hashlib.sha256(repr(change).encode()).hexdigest()[:8]
+    binary = place.of(PATCHED, f"patched/nginx-{digest}")
     if os.path.exists(binary):
         return binary
-    tree = place.of("guard", "source")
+    tree = place.of(PATCHED, "patched/source")
     if not os.path.exists(tree):
         shutil.copytree(place.of(PATCHED, "source"), tree, symlinks=True)
-    header = os.path.join(tree, change.header)
-    with open(header, encoding="utf-8") as file:
-        original = file.read()
-    try:
-        write(header, change.text(original))
-        command = ["make", "-C", tree, "-f", "objs/Makefile", "-j2", "binary"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr[-3000:]
-    finally:
-        write(header, original)
-    shutil.copy(os.path.join(tree, "objs/nginx"), binary)
+    for header in {change.header for change in CHANGES}:
+        text = read(place.of(PATCHED, f"source/{header}"))
+        text = change.text(text) if header == change.header else text
+        if text != read(f"{tree}/{header}"):
+            write(f"{tree}/{header}", text)
+    command = ["make", "-C", tree, "-f", "objs/Makefile", "-j2", "binary"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    shutil.copy(f"{tree}/objs/nginx", binary)
     return binary
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
 def write(path, text):

@@ -150,7 +150,7 @@ debian)
     ;;
 *)
     if [ ! -f "$place/ready" ]; then
-        rm -rf "$place/source" "$place/root" "$place/download" "$log"
+        rm -rf "$place"
         mkdir -p "$place"
         obtain
         touch "$place/ready"
