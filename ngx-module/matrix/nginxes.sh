@@ -132,10 +132,6 @@ obtain() {
     1.30)
         debian_binaries 1.30
         ;;
-    *)
-        echo "the matrix has no nginx $name; it has: $names" >&2
-        exit 2
-        ;;
     esac
 }
 
@@ -149,6 +145,13 @@ debian)
     installed
     ;;
 *)
+    case " $names " in
+    *" $name "*) ;;
+    *)
+        echo "the matrix has no nginx $name; it has: $names" >&2
+        exit 2
+        ;;
+    esac
     if [ ! -f "$place/ready" ]; then
         rm -rf "$place"
         mkdir -p "$place"
