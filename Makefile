@@ -12,7 +12,7 @@ MODULE   := ngx_http_passenger_module.so
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test check demo bench bench-syscalls soak install clean
+.PHONY: help deps build test test-matrix check demo bench bench-syscalls soak install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ build: ## programs and module, for the installed nginx or NGINX=/path/to/sbin/ng
 
 test: build ## every test, with totals at the end
 	@build/test.sh
+
+test-matrix: ## the module in several releases of nginx; MATRIX="debian 1.30" names some
+	@build/deps.sh build
+	@python3 ngx-module/matrix/run.py $(MATRIX)
 
 check: ## format, lints, licences and advisories, scripts
 	@build/deps.sh build check

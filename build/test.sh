@@ -28,6 +28,8 @@ module() {
     step python3 ngx-module/tests/smoke.py target/debug/libngx_http_passenger_module.so
     # shellcheck disable=SC2012 # cargo's own names; the newest build is the one just made
     step python3 ngx-module/tests/bitfields.py "$(ls -t target/debug/build/flying-passenger-ngx-module-*/out/bindings.rs | head -n 1)"
+    # The same in the newest nginx that can be had; `make test-matrix` tests those between.
+    step ngx-module/matrix/run.py newest
 }
 
 if [ $# -gt 0 ]; then

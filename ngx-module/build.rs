@@ -1,4 +1,5 @@
-//! Generates our own bindings of nginx: `NGINX_SOURCE_DIR` and `NGINX_BUILD_DIR` in, `bindings.rs` out.
+//! Generates our own bindings of nginx: `NGINX_SOURCE_DIR` and `NGINX_BUILD_DIR` in, `bindings.rs` out, and a list of
+//! fields beside it.
 //!
 //! `build/headers.sh` prints both variables for the nginx that is installed.
 
@@ -39,6 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if optional {
         println!("cargo::rustc-cfg=nginx_has_ssl");
     }
+    fs::write(out.join("header_fields.rs"), header_fields(&bindings)?)?;
     fs::write(out.join("bindings.rs"), bindings)?;
     Ok(())
 }
@@ -103,4 +105,20 @@ fn generate(wrapper: &Path, clang_args: &[String]) -> Result<String, Box<dyn Err
         builder = builder.allowlist_var(name);
     }
     Ok(builder.generate()?.to_string())
+}
+
+/// The fields of `ngx_http_headers_in_t` that nginx's table of known headers refers to, as an expression of name and
+/// offset. Which there are depends on the release and on how it was configured.
+fn header_fields(bindings: &str) -> Result<String, Box<dyn Error>> {
+    const STRUCTURE: &str = "pub struct ngx_http_headers_in_t {";
+    let body = bindings.split(STRUCTURE).nth(1).and_then(|rest| rest.split('}').next());
+    let body = body.ok_or("bindgen has not seen ngx_http_headers_in_t")?;
+    let is_header = |kind: &str| ["*mut ngx_table_elt_t", "ngx_array_t"].contains(&kind);
+    let entries: Vec<String> = body
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("pub ")?.trim_end_matches(',').split_once(": "))
+        .filter(|(_, kind)| is_header(kind))
+        .map(|(field, _)| format!("({field:?}, offset_of!(sys::ngx_http_headers_in_t, {field})),\n"))
+        .collect();
+    Ok(format!("&[\n{}]\n", entries.concat()))
 }

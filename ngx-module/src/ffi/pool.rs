@@ -88,6 +88,31 @@ impl<'p> Pool<'p> {
         Ok(at)
     }
 
+    /// Whether memory begins there that nginx allocated from this pool.
+    pub(super) fn has(self, at: NonNull<u8>) -> bool {
+        let mut block = self.raw.as_ptr();
+        // SAFETY: a pool is a chain of blocks, each with its end in its header.
+        unsafe {
+            while let Some(header) = block.as_ref() {
+                if (block.cast::<u8>()..header.d.end).contains(&at.as_ptr()) {
+                    return true;
+                }
+                block = header.d.next;
+            }
+        }
+        // SAFETY: what did not fit into blocks is in a list of the first one.
+        unsafe {
+            let mut large = self.raw.as_ref().large;
+            while let Some(entry) = large.as_ref() {
+                if entry.alloc.cast() == at.as_ptr() {
+                    return true;
+                }
+                large = entry.next;
+            }
+        }
+        false
+    }
+
     /// Copies the parts one after another, and a zero behind the last.
     pub(super) fn copy(self, parts: &[&[u8]]) -> Result<NonNull<u8>, OutOfMemory> {
         let len: usize = parts.iter().map(|part| part.len()).sum();

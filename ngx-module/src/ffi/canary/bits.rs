@@ -1,43 +1,31 @@
-//! A check at load time that this nginx lays out its structures as the headers we were built with: nginx's own functions
-//! change a field, and our accessors have to see it.
-//!
-//! nginx checks a version and a signature, but a distribution's patch can move a bit-field without changing either.
-//! Such a module loads, and then sets wrong flags under load. The check runs where a failure costs nothing.
+//! Functions of nginx that change a field, which our accessors have to see, and no other field.
 
+use core::mem::offset_of;
 use core::ptr::NonNull;
 
-use super::conf::ConfContext;
-use super::pool::{OutOfMemory, Pool};
-use super::sys;
-use super::text;
+use super::super::conf::ConfContext;
+use super::super::pool::{OutOfMemory, Pool};
+use super::super::{sys, text};
+use super::offsets;
 
-/// Compares layouts; the name of a structure that differs is the error.
-pub(super) fn check(cf: &mut ConfContext<'_>) -> Result<(), &'static str> {
-    let pool = cf.pool().map_err(|OutOfMemory| "memory")?;
-    let verdicts = [
-        ("ngx_connection_t", connection(cf, pool)),
-        ("ngx_http_request_t", request(pool)),
-        ("ngx_http_upstream_t", upstream(cf, pool)),
-        ("ngx_buf_t", buffer(pool)),
-        ("ngx_http_headers_in_t", Ok(headers_in())),
-        ("ngx_http_request_t", Ok(request_args(cf))),
-    ];
-    match verdicts.into_iter().find(|(_, verdict)| *verdict != Ok(true)) {
-        Some((what, _)) => Err(what),
-        None => Ok(()),
-    }
+/// A zeroed structure with as much room behind it: this nginx's may be longer than ours, and nginx writes to its end.
+///
+/// # Safety
+///
+/// All-zero bytes are a valid `T`.
+unsafe fn roomy<T>(pool: Pool<'_>) -> Result<NonNull<T>, OutOfMemory> {
+    // SAFETY: by this function's contract.
+    Ok(unsafe { pool.zeroed::<[T; 2]>() }?.cast())
 }
 
 /// nginx marks a connection as reusable: the neighbouring bits must stay clear.
-fn connection(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
-    // SAFETY: nginx makes connections by zeroing them.
-    let connection: NonNull<sys::ngx_connection_t> = unsafe { pool.zeroed() }?;
+pub(super) fn connection(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
+    let connection = connection_with_log(cf, pool)?;
     // SAFETY: the function touches the connection's log, queue and flags, and the queue of `ngx_cycle`. At nginx's
     // start that is a cycle without a queue, so the one being configured stands in, which has one. The connection is
     // taken out of the queue again. Single thread.
     let (set, idle, cleared) = unsafe {
         let raw = connection.as_ptr();
-        (*raw).log = cf.get().log;
         let running = sys::ngx_cycle;
         sys::ngx_cycle = cf.get().cycle;
         sys::ngx_reusable_connection(raw, 1);
@@ -49,13 +37,29 @@ fn connection(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory>
     Ok(set && idle && cleared)
 }
 
+/// A connection of which nginx finds the log wherever in the front part it looks for it: a pointer too many before it
+/// shall not crash the check.
+fn connection_with_log(
+    cf: &ConfContext<'_>,
+    pool: Pool<'_>,
+) -> Result<NonNull<sys::ngx_connection_t>, OutOfMemory> {
+    // SAFETY: nginx makes connections by zeroing them.
+    let connection: NonNull<sys::ngx_connection_t> = unsafe { roomy(pool) }?;
+    let words = offset_of!(sys::ngx_connection_t, queue) / size_of::<usize>();
+    for word in 0..words {
+        // SAFETY: the structure is made of words up to its queue, and aligned as they are.
+        unsafe { connection.cast::<*mut sys::ngx_log_t>().add(word).write(cf.get().log) };
+    }
+    Ok(connection)
+}
+
 /// nginx declines to read the body of a subrequest: it clears one bit there, and counts in the main request.
-fn request(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
+pub(super) fn request(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     // SAFETY: nginx makes requests by zeroing them; here one is filled with ones instead, of which the function looks
     // at no pointer but `main`, which is set, and `request_body`, which it only compares with null.
     unsafe {
-        let main: NonNull<sys::ngx_http_request_t> = pool.zeroed()?;
-        let raw: NonNull<sys::ngx_http_request_t> = pool.zeroed()?;
+        let main: NonNull<sys::ngx_http_request_t> = roomy(pool)?;
+        let raw: NonNull<sys::ngx_http_request_t> = roomy(pool)?;
         raw.as_ptr().write_bytes(0xff, 1);
         (*raw.as_ptr()).main = main.as_ptr();
         sys::ngx_http_read_client_request_body(raw.as_ptr(), Some(nothing));
@@ -80,13 +84,34 @@ unsafe fn all_bytes_are<T>(value: NonNull<T>, byte: u8) -> bool {
     bytes.iter().all(|found| *found == byte)
 }
 
+/// nginx sets the variable `$limit_rate`: it writes a number and one bit of the request.
+pub(super) fn limit_rate(cf: &mut ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
+    let Some(set) = offsets::variable(cf, b"limit_rate").and_then(|variable| variable.set_handler) else {
+        return Ok(true);
+    };
+    // SAFETY: nginx makes requests and values by zeroing them. The function looks at the value, and writes to the
+    // request what it holds; it does not complain about this value, so it needs no connection.
+    unsafe {
+        let request: NonNull<sys::ngx_http_request_t> = roomy(pool)?;
+        let raw = request.as_ptr();
+        let mut value: sys::ngx_http_variable_value_t = core::mem::zeroed();
+        value.set_len(1);
+        value.data = text::over(b"7").data;
+        set(raw, &raw mut value, 0);
+
+        let written = (*raw).limit_rate == 7 && (*raw).limit_rate_set() == 1;
+        (*raw).limit_rate = 0;
+        (*raw).set_limit_rate_set(0);
+        Ok(written && all_bytes_are(request, 0))
+    }
+}
+
 /// nginx makes an upstream: it marks two lengths as unknown, and the peer's errors as errors.
-fn upstream(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
+pub(super) fn upstream(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     // SAFETY: the function looks at the request's pool, connection's log and upstream, which is null.
     unsafe {
-        let connection: NonNull<sys::ngx_connection_t> = pool.zeroed()?;
-        (*connection.as_ptr()).log = cf.get().log;
-        let request: NonNull<sys::ngx_http_request_t> = pool.zeroed()?;
+        let connection = connection_with_log(cf, pool)?;
+        let request: NonNull<sys::ngx_http_request_t> = roomy(pool)?;
         let raw = request.as_ptr();
         (*raw).pool = pool.as_ptr();
         (*raw).connection = connection.as_ptr();
@@ -106,7 +131,7 @@ fn upstream(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
 }
 
 /// nginx makes a temporary buffer: it sets one bit.
-fn buffer(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
+pub(super) fn buffer(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     // SAFETY: nginx's call; the buffer is ours.
     unsafe {
         let buf = NonNull::new(sys::ngx_create_temp_buf(pool.as_ptr(), 16)).ok_or(OutOfMemory)?;
@@ -120,45 +145,4 @@ fn buffer(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
         (*raw).end = core::ptr::null_mut();
         Ok(placed && marked && all_bytes_are(buf, 0))
     }
-}
-
-/// nginx tells where it keeps each header it knows.
-fn headers_in() -> bool {
-    use core::mem::offset_of;
-    type Headers = sys::ngx_http_headers_in_t;
-    let expected: [(&[u8], usize); 5] = [
-        (b"Host", offset_of!(Headers, host)),
-        (b"Connection", offset_of!(Headers, connection)),
-        (b"Content-Length", offset_of!(Headers, content_length)),
-        (b"Upgrade", offset_of!(Headers, upgrade)),
-        (b"Authorization", offset_of!(Headers, authorization)),
-    ];
-    let table = &raw const sys::ngx_http_headers_in;
-    let mut entry = table.cast::<sys::ngx_http_header_t>();
-    let mut seen = 0;
-    // SAFETY: nginx's table ends with an empty name; the names are static.
-    unsafe {
-        while (*entry).name.len != 0 {
-            let name = text::bytes((*entry).name);
-            if let Some((_, offset)) = expected.iter().find(|(known, _)| *known == name) {
-                if *offset != (*entry).offset {
-                    return false;
-                }
-                seen += 1;
-            }
-            entry = entry.add(1);
-        }
-    }
-    seen == expected.len()
-}
-
-/// nginx tells where it keeps the query: its variable `$args` can be set, and says where.
-fn request_args(cf: &mut ConfContext<'_>) -> bool {
-    let mut name = text::over(b"args");
-    // SAFETY: nginx's call; adding a variable that exists gives the one that exists.
-    let variable = unsafe {
-        let flags = sys::NGX_HTTP_VAR_CHANGEABLE as usize;
-        sys::ngx_http_add_variable(cf.as_ptr(), &raw mut name, flags).as_ref()
-    };
-    variable.is_some_and(|variable| variable.data == core::mem::offset_of!(sys::ngx_http_request_t, args))
 }
