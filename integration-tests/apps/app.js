@@ -111,6 +111,16 @@ const routes = {
   },
   '/boom': () => { throw new Error('deliberate mistake'); },
   '/exit': () => process.exit(3),
+  '/with': (req, res, query) => text(res, 'with a header', { [query.get('name')]: query.get('value') }),
+  '/big': (req, res, query) => text(res, 'b'.repeat(Number(query.get('bytes')))),
+  '/chunks': (req, res) => { res.writeHead(200); res.write('one,'); res.write('two,'); res.end('three'); },
+  '/trailer': (req, res) => {
+    if (req.method === 'HEAD') { res.end(); return; }
+    res.writeHead(200, { Trailer: 'X-Sum' });
+    res.write('body');
+    res.addTrailers({ 'X-Sum': '1' });
+    res.end();
+  },
   '/accel': (req, res) => text(res, 'hidden', { 'X-Accel-Redirect': '/internal/secret.txt' }),
 };
 

@@ -11,6 +11,7 @@ mod harness;
 mod hijack;
 mod nginx_conf;
 mod nginx_life;
+mod oracle;
 mod pool;
 mod pool_crash;
 mod promise;

@@ -43,7 +43,7 @@ pub(crate) fn write_head(
         https: request.is_https(),
         upgrade: is_upgrade(request),
         started_ms: request.started_ms(),
-        body: length(body),
+        body: length(request, body),
     };
     let set = set_headers(request, location)?;
     let headers = |out: &mut Vec<u8>| put_headers(request, &set, head.upgrade, body, out);
@@ -83,8 +83,10 @@ fn app(destination: &Destination) -> AppRef<'_> {
     AppRef { group: &place.group, root: &place.root, kind, start_command }
 }
 
-fn length(body: Body) -> BodyLength {
+/// An empty body that the client announced is told from none: some servers want a POST to have a length.
+fn length(request: Request<'_>, body: Body) -> BodyLength {
     match body {
+        Body::None if request.content_length() == Some(0) => BodyLength::Known(0),
         Body::None => BodyLength::None,
         Body::Read(len) | Body::Coming(Some(len)) => BodyLength::Known(len),
         Body::Coming(None) => BodyLength::Unknown,

@@ -125,7 +125,8 @@ pub struct Request<'a> {
 impl RequestHead<'_> {
     /// Appends the whole frame to `out`: header, this head, the settings, the headers.
     ///
-    /// `headers` are written by the caller with [`crate::pairs::put`]. [`FLAG_END`] is set when there is no body.
+    /// `headers` are written by the caller with [`crate::pairs::put`]. [`FLAG_END`] is set when there is no body, or an
+    /// empty one.
     ///
     /// # Errors
     ///
@@ -146,7 +147,8 @@ impl RequestHead<'_> {
             out.truncate(start);
             return Err(PayloadError::TooLong("request head"));
         }
-        let flags = if self.body == BodyLength::None { FLAG_END } else { 0 };
+        let is_empty = matches!(self.body, BodyLength::None | BodyLength::Known(0));
+        let flags = if is_empty { FLAG_END } else { 0 };
         let header = FrameHeader::new(FrameType::Request, flags, len as u32);
         out[start..start + HEADER_LEN].copy_from_slice(&header.encode());
         Ok(())

@@ -85,7 +85,7 @@ impl Body {
     /// `unsized_framing` is used when the length is not known.
     pub(crate) fn new(length: BodyLength, unsized_framing: Framing) -> Self {
         match length {
-            BodyLength::None => Self {
+            BodyLength::None | BodyLength::Known(0) => Self {
                 framing: Framing::Plain,
                 promised: None,
                 state: State::Done,
