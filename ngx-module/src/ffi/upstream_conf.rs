@@ -4,7 +4,8 @@ use core::ffi::{c_char, c_void};
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr::{null_mut, without_provenance_mut};
 
-use super::conf::{ConfContext, Set};
+use super::commands::Set;
+use super::conf::ConfContext;
 use super::core_conf;
 use super::sys;
 use super::text;
