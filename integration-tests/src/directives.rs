@@ -47,7 +47,8 @@ pub enum Takes {
 
 /// Every entry, in the order of the page.
 pub fn documented() -> Vec<Directive> {
-    let page = fs::read_to_string(workspace().join("docs/DIRECTIVES.md")).expect("docs/DIRECTIVES.md is there");
+    let page =
+        fs::read_to_string(workspace().join("docs/DIRECTIVES.md")).expect("docs/DIRECTIVES.md is there");
     page.split("\n### ").skip(1).map(entry).collect()
 }
 
@@ -114,7 +115,7 @@ fn entry(section: &str) -> Directive {
         contexts: contexts.split(", ").map(str::to_owned).collect(),
         repeated: field("Repeated"),
         example: format!("{name} {example};"),
-        text: text.collect::<Vec<_>>().join("\n\n"),
+        text: text.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" "),
         takes,
         name,
     }

@@ -107,7 +107,11 @@ mod tests {
 
     fn stated(directive: &'static str, arguments: &[&str], line: usize) -> Statement {
         let position = Some(Position { file: "/etc/nginx/nginx.conf".into(), line });
-        Statement { directive, arguments: arguments.iter().map(|each| (*each).to_owned()).collect(), position }
+        Statement {
+            directive,
+            arguments: arguments.iter().map(|each| (*each).to_owned()).collect(),
+            position,
+        }
     }
 
     fn parsed(levels: &[Level]) -> Json {

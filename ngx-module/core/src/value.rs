@@ -55,10 +55,10 @@ impl Kind {
         let first = args.first().copied().unwrap_or_default();
         Ok(match self {
             Self::Flag => Value::Flag(flag(directive, first)?),
-            Self::Number => Value::Number(at_least(0, directive, first)?),
-            Self::Count => Value::Number(at_least(1, directive, first)?),
+            Self::Number => Value::Number(at_least(0, "", directive, first)?),
+            Self::Count => Value::Number(at_least(1, "", directive, first)?),
             Self::NumberOrMinusOne if first == "-1" => Value::Number(-1),
-            Self::NumberOrMinusOne => Value::Number(at_least(0, directive, first)?),
+            Self::NumberOrMinusOne => Value::Number(at_least(0, ", or -1", directive, first)?),
             Self::Seconds => Value::Number(seconds(first).ok_or_else(|| no_time(directive, first))?),
             Self::Text => Value::Text(first.to_owned()),
             Self::OneOf(words) => Value::Text(one_of(directive, first, words)?),
@@ -122,10 +122,10 @@ fn seconds(word: &str) -> Option<i64> {
     }
 }
 
-fn at_least(least: i64, directive: &str, word: &str) -> Result<i64, Refusal> {
+fn at_least(least: i64, or: &str, directive: &str, word: &str) -> Result<i64, Refusal> {
     number(word).filter(|number| *number >= least).ok_or_else(|| {
         Refusal::Sentence(format!(
-            "invalid number \"{word}\" in \"{directive}\" directive, it must be {least} or more"
+            "invalid number \"{word}\" in \"{directive}\" directive, it must be {least} or more{or}"
         ))
     })
 }
@@ -175,7 +175,10 @@ mod tests {
     fn rejects_what_is_no_number() {
         for word in ["", "-1", "+1", "1k", "99999999999999999999"] {
             let refused = Kind::Number.parse("x", &[word]).unwrap_err().to_string();
-            assert_eq!(refused, format!("invalid number \"{word}\" in \"x\" directive, it must be 0 or more"));
+            assert_eq!(
+                refused,
+                format!("invalid number \"{word}\" in \"x\" directive, it must be 0 or more")
+            );
         }
         assert_eq!(Kind::Number.parse("x", &["0"]), Ok(Value::Number(0)));
     }
