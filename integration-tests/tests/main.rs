@@ -7,6 +7,7 @@ mod daemon_life;
 mod daemon_wide;
 mod detection;
 mod directives;
+mod directives_levels;
 mod directives_manifest;
 mod directives_refused;
 mod frameworks;
