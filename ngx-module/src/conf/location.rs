@@ -10,7 +10,6 @@ use module_core::settings::{self, Block};
 use module_core::value::Refusal;
 use protocol::globals::Globals;
 use protocol::hello::Hello;
-use protocol::settings::{Settings, Value};
 use protocol::{CURRENT_VERSION, SPOKEN_VERSIONS};
 
 use super::Written;
@@ -116,12 +115,12 @@ impl Location for LocationConf {
         if self.written.enabled == Some(true) {
             self.enable(cf)?;
         }
-        self.tell_manifest(core_conf::block(cf));
+        self.tell_manifest(|| core_conf::block(cf));
         Ok(())
     }
 
     fn finish(&mut self, cf: &mut ConfContext<'_>) {
-        self.tell_manifest(Some(manifest::Block::Http));
+        self.tell_manifest(|| Some(manifest::Block::Http));
         if let Some(manifest) = &self.written.manifest
             && let Err(why) = manifest.write()
         {
@@ -140,11 +139,14 @@ impl LocationConf {
         Ok(())
     }
 
-    /// What this level states is of no more use afterwards.
-    fn tell_manifest(&mut self, block: Option<manifest::Block>) {
+    /// What this level states is of no more use afterwards. nginx is asked for the block's name only when it is wanted,
+    /// as the layout of its structures has not been checked yet.
+    fn tell_manifest(&mut self, block: impl FnOnce() -> Option<manifest::Block>) {
         let statements = std::mem::take(&mut self.statements);
-        if let (Some(manifest), Some(block)) = (&self.written.manifest, block) {
-            let effective = self.application.is_some().then(|| effective(&self.written));
+        if let Some(manifest) = &self.written.manifest
+            && let Some(block) = block()
+        {
+            let effective = self.application.is_some().then(|| super::manifest::effective(&self.written));
             manifest.add(manifest::Level { block, statements, effective });
         }
     }
@@ -211,24 +213,4 @@ fn greeting(globals: &settings::Written) -> Result<Vec<u8>, String> {
         .to_frame()
         .map_err(|err| format!("what is set for the daemon as a whole is too much: {err}"))?;
     Ok([hello.to_frame(), globals].concat())
-}
-
-/// The settings of an enabled level, and with them what is kept in nginx.
-fn effective(written: &Written) -> Settings {
-    let mut all = written.settings.values().clone();
-    let texts = [
-        ("app_root", &written.app_root),
-        ("app_group_name", &written.app_group_name),
-        ("app_start_command", &written.app_start_command),
-        ("document_root", &written.document_root),
-    ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            all.set(name, Value::Text(text.clone()));
-        }
-    }
-    if !written.base_uris.is_empty() {
-        all.set("base_uri", Value::List(written.base_uris.clone()));
-    }
-    all
 }
