@@ -5,6 +5,7 @@
 
 mod app;
 mod daemon;
+mod directives;
 mod fakes;
 mod frame_client;
 mod frameworks;
@@ -24,6 +25,7 @@ mod wait;
 
 pub use app::App;
 pub use daemon::{Daemon, DaemonBuilder};
+pub use directives::{Directive, Takes, documented, in_code};
 pub use fakes::{FakeDaemon, FakeModule};
 pub use frame_client::{Answer, FrameClient};
 pub use frameworks::{node_modules, require_debian_package, run};

@@ -33,36 +33,9 @@ fn sinatra() {
 
 #[test]
 fn rails() {
-    require_debian_package("ruby-railties", "/usr/bin/rails");
-    require_debian_package("ruby-activemodel", "/usr/share/doc/ruby-activemodel");
-    let generated = |app: App| {
-        run(Command::new("rails")
-            .args(["new", ".", "--force", "--minimal", "--skip-bundle", "--skip-active-record"])
-            .args(["--skip-git", "--skip-test", "--skip-sprockets"])
-            .current_dir(app.dir()));
-        // What Debian has of Rails without its `rails` package; locked, as an app's user cannot write the lock file.
-        app.write("Gemfile", "source 'https://rubygems.org'\ngem 'railties'\ngem 'activemodel'\n");
-        let lock = "require 'bundler'; require 'bundler/cli'; Bundler::CLI.start(%w[lock --local])";
-        run(Command::new("ruby").args(["-e", lock]).current_dir(app.dir()));
-        app.write(
-            "config/routes.rb",
-            "Rails.application.routes.draw { root to: 'hello#index'; post '/form', to: 'hello#form' }",
-        );
-        app.write(
-            "app/controllers/hello_controller.rb",
-            r##"
-            class HelloController < ApplicationController
-              skip_forgery_protection
-              def index = render(plain: "hello from rails #{Rails.version} #{root_path} #{Rails.env}")
-              def form = render(json: { name: params[:name] })
-            end
-        "##,
-        );
-        app
-    };
     let lines =
         "passenger_env_var SECRET_KEY_BASE 0123456789abcdef; passenger_env_var RAILS_LOG_TO_STDOUT 1;";
-    let scene = Scene::app(lines, generated);
+    let scene = Scene::app(lines, rails_app);
     let response = scene.nginx.get("/").expect(200);
     assert!(response.text().starts_with("hello from rails "), "{}", response.text());
     assert!(response.text().ends_with(" / production"), "{}", response.text());
@@ -211,7 +184,36 @@ fn puma_as_a_generic_app() {
     assert_eq!(scene.nginx.send(stage::Request::post("/echo", "by puma")).expect(200).text(), "by puma");
 }
 
-fn with_modules(app: App) -> App {
+/// A new Rails app, as its generator makes it, with one controller.
+pub(crate) fn rails_app(app: App) -> App {
+    require_debian_package("ruby-railties", "/usr/bin/rails");
+    require_debian_package("ruby-activemodel", "/usr/share/doc/ruby-activemodel");
+    run(Command::new("rails")
+        .args(["new", ".", "--force", "--minimal", "--skip-bundle", "--skip-active-record"])
+        .args(["--skip-git", "--skip-test", "--skip-sprockets"])
+        .current_dir(app.dir()));
+    // What Debian has of Rails without its `rails` package; locked, as an app's user cannot write the lock file.
+    app.write("Gemfile", "source 'https://rubygems.org'\ngem 'railties'\ngem 'activemodel'\n");
+    let lock = "require 'bundler'; require 'bundler/cli'; Bundler::CLI.start(%w[lock --local])";
+    run(Command::new("ruby").args(["-e", lock]).current_dir(app.dir()));
+    app.write(
+        "config/routes.rb",
+        "Rails.application.routes.draw { root to: 'hello#index'; post '/form', to: 'hello#form' }",
+    );
+    app.write(
+        "app/controllers/hello_controller.rb",
+        r##"
+            class HelloController < ApplicationController
+              skip_forgery_protection
+              def index = render(plain: "hello from rails #{Rails.version} #{root_path} #{Rails.env}")
+              def form = render(json: { name: params[:name] })
+            end
+        "##,
+    );
+    app
+}
+
+pub(crate) fn with_modules(app: App) -> App {
     node_modules(app.dir());
     app
 }

@@ -25,11 +25,19 @@ fn the_first_configuration_of_the_readme_is_accepted_by_nginx() {
     accepted("README.md", block.expect("the README shows a configuration"));
 }
 
-/// Loads a configuration with what belongs to a machine replaced: module, ports, user, certificates and log files.
+/// Loads a configuration with what belongs to a machine replaced.
 fn accepted(name: &str, conf: &str) {
     let stage = Stage::new();
     let conf =
         if conf.contains("http {") || conf.contains("http{") { conf.to_owned() } else { wrapped(conf) };
+    let nginx = stage.nginx(&on_this_machine(&conf, ""));
+    let test = nginx.test_config();
+    assert!(test.status.success(), "{name}: {}", nginx.error_log() + &String::from_utf8_lossy(&test.stderr));
+    assert!(module().exists());
+}
+
+/// Replaces what belongs to a machine: module, ports, user, certificates and log files. `more` is added to `http`.
+pub(crate) fn on_this_machine(conf: &str, more: &str) -> String {
     let mut local: Vec<String> = Vec::new();
     for line in conf.lines() {
         let word = line.split_whitespace().next().unwrap_or_default();
@@ -37,15 +45,12 @@ fn accepted(name: &str, conf: &str) {
             "load_module" | "user" | "pid" | "daemon" | "worker_processes" => {}
             "listen" => local.push("listen 127.0.0.1:%%PORT%%;".to_owned()),
             "include" => local.push("include /etc/nginx/mime.types;".to_owned()),
-            "http" => local.push(format!("{line} %%HTTP%%")),
+            "http" => local.push(format!("{line} %%HTTP%% {more}")),
             "access_log" | "error_log" => {}
             _ => local.push(line.to_owned()),
         }
     }
-    let nginx = stage.nginx(&format!("%%GLOBALS%%\n# passenger\n{}", local.join("\n")));
-    let test = nginx.test_config();
-    assert!(test.status.success(), "{name}: {}", nginx.error_log() + &String::from_utf8_lossy(&test.stderr));
-    assert!(module().exists());
+    format!("%%GLOBALS%%\n# passenger\n{}", local.join("\n"))
 }
 
 fn wrapped(conf: &str) -> String {

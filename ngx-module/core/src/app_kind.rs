@@ -12,6 +12,9 @@ pub enum AppType {
 }
 
 impl AppType {
+    /// Every word for a known type.
+    pub const WORDS: [&str; 7] = ["ruby", "rack", "python", "wsgi", "nodejs", "node", "meteor"];
+
     /// Reads the word. `generic` is none: such an app is named by its start command.
     pub fn parse(word: &str) -> Self {
         match word {
@@ -32,6 +35,13 @@ mod tests {
     fn aliases_mean_the_same() {
         for (one, other) in [("ruby", "rack"), ("python", "wsgi"), ("nodejs", "node")] {
             assert_eq!(AppType::parse(one), AppType::parse(other));
+        }
+    }
+
+    #[test]
+    fn every_listed_word_is_known() {
+        for word in AppType::WORDS {
+            assert_ne!(AppType::parse(word), AppType::Unknown, "{word}");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod app_kind;
 pub mod base_uri;
 pub mod detect;
 pub mod fly_with;
+pub mod manifest;
 pub mod place;
 pub mod request_headers;
 pub mod request_id;

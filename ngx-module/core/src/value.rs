@@ -11,6 +11,8 @@ pub enum Kind {
     Flag,
     /// A number that is not negative.
     Number,
+    /// A number that is not 0 either.
+    Count,
     /// A number, or -1 for the default that no other number can express.
     NumberOrMinusOne,
     /// A time: a number of seconds, or with nginx's units, such as `90`, `90s` or `1m 30s`.
@@ -30,9 +32,7 @@ pub enum Kind {
 pub enum Refusal {
     /// It stands twice on one level.
     Duplicate,
-    /// It is no number.
-    InvalidNumber,
-    /// A sentence of its own.
+    /// A sentence of its own, which names the directive and what would be right.
     Sentence(String),
 }
 
@@ -40,7 +40,6 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Duplicate => f.write_str("is duplicate"),
-            Self::InvalidNumber => f.write_str("invalid number"),
             Self::Sentence(text) => f.write_str(text),
         }
     }
@@ -51,15 +50,16 @@ impl Kind {
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] with nginx's own words where nginx has some.
+    /// A [`Refusal`] in the form of nginx's own for flags.
     pub fn parse(self, directive: &str, args: &[&str]) -> Result<Value, Refusal> {
         let first = args.first().copied().unwrap_or_default();
         Ok(match self {
             Self::Flag => Value::Flag(flag(directive, first)?),
-            Self::Number => Value::Number(number(first)?),
-            Self::Seconds => Value::Number(seconds(first)?),
+            Self::Number => Value::Number(at_least(0, "", directive, first)?),
+            Self::Count => Value::Number(at_least(1, "", directive, first)?),
             Self::NumberOrMinusOne if first == "-1" => Value::Number(-1),
-            Self::NumberOrMinusOne => Value::Number(number(first)?),
+            Self::NumberOrMinusOne => Value::Number(at_least(0, ", or -1", directive, first)?),
+            Self::Seconds => Value::Number(seconds(first).ok_or_else(|| no_time(directive, first))?),
             Self::Text => Value::Text(first.to_owned()),
             Self::OneOf(words) => Value::Text(one_of(directive, first, words)?),
             Self::Map => Value::Map(vec![pair(args)]),
@@ -93,35 +93,48 @@ pub fn flag(directive: &str, word: &str) -> Result<bool, Refusal> {
     }
 }
 
-fn number(word: &str) -> Result<i64, Refusal> {
+fn number(word: &str) -> Option<i64> {
     if word.is_empty() || !word.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Refusal::InvalidNumber);
+        return None;
     }
-    word.parse().map_err(|_| Refusal::InvalidNumber)
+    word.parse().ok()
 }
 
 /// The predecessor took bare seconds; nginx's units are understood as well.
-fn seconds(word: &str) -> Result<i64, Refusal> {
+fn seconds(word: &str) -> Option<i64> {
     let mut rest = word;
     let mut total = 0_i64;
     loop {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
         let (count, behind) = rest.split_at(digits);
-        let unit = behind.chars().next();
-        let scale = match unit {
+        let scale = match behind.chars().next() {
             None | Some('s') => 1,
             Some('m') => 60,
             Some('h') => 60 * 60,
             Some('d') => 24 * 60 * 60,
-            Some(_) => return Err(Refusal::InvalidNumber),
+            Some(_) => return None,
         };
-        let part = number(count)?.checked_mul(scale).ok_or(Refusal::InvalidNumber)?;
-        total = total.checked_add(part).ok_or(Refusal::InvalidNumber)?;
+        total = number(count)?.checked_mul(scale)?.checked_add(total)?;
         rest = behind.get(1..).unwrap_or_default().trim_start();
         if rest.is_empty() {
-            return Ok(total);
+            return Some(total);
         }
     }
+}
+
+fn at_least(least: i64, or: &str, directive: &str, word: &str) -> Result<i64, Refusal> {
+    number(word).filter(|number| *number >= least).ok_or_else(|| {
+        Refusal::Sentence(format!(
+            "invalid number \"{word}\" in \"{directive}\" directive, it must be {least} or more{or}"
+        ))
+    })
+}
+
+fn no_time(directive: &str, word: &str) -> Refusal {
+    Refusal::Sentence(format!(
+        "invalid time \"{word}\" in \"{directive}\" directive, it must be a number of seconds such as \"90\", or have \
+         units as in \"1m 30s\""
+    ))
 }
 
 fn one_of(directive: &str, word: &str, words: &[&str]) -> Result<String, Refusal> {
@@ -161,7 +174,11 @@ mod tests {
     #[test]
     fn rejects_what_is_no_number() {
         for word in ["", "-1", "+1", "1k", "99999999999999999999"] {
-            assert_eq!(Kind::Number.parse("x", &[word]), Err(Refusal::InvalidNumber), "{word}");
+            let refused = Kind::Number.parse("x", &[word]).unwrap_err().to_string();
+            assert_eq!(
+                refused,
+                format!("invalid number \"{word}\" in \"x\" directive, it must be 0 or more")
+            );
         }
         assert_eq!(Kind::Number.parse("x", &["0"]), Ok(Value::Number(0)));
     }
@@ -174,14 +191,21 @@ mod tests {
             assert_eq!(Kind::Seconds.parse("x", &[word]), Ok(Value::Number(expected)), "{word}");
         }
         for word in ["", "s", "-1", "1ms", "1x", "m1", "9223372036854775807m"] {
-            assert_eq!(Kind::Seconds.parse("x", &[word]), Err(Refusal::InvalidNumber), "{word}");
+            let refused = Kind::Seconds.parse("x", &[word]).unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("invalid time \"{word}\" in \"x\" directive")), "{refused}");
         }
     }
 
     #[test]
     fn minus_one_can_be_typed_where_it_means_something() {
         assert_eq!(Kind::NumberOrMinusOne.parse("x", &["-1"]), Ok(Value::Number(-1)));
-        assert_eq!(Kind::NumberOrMinusOne.parse("x", &["-2"]), Err(Refusal::InvalidNumber));
+        assert!(Kind::NumberOrMinusOne.parse("x", &["-2"]).is_err());
+    }
+
+    #[test]
+    fn rejects_a_count_of_none() {
+        assert_eq!(Kind::Count.parse("x", &["1"]), Ok(Value::Number(1)));
+        assert!(Kind::Count.parse("x", &["0"]).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::mem::offset_of;
 
 use module_core::fly_with::FlyWith;
+use module_core::manifest::{self, Statement};
 use module_core::place::{AppConf, Places};
 use module_core::settings::{self, Block};
 use module_core::value::Refusal;
@@ -12,7 +13,7 @@ use protocol::hello::Hello;
 use protocol::{CURRENT_VERSION, SPOKEN_VERSIONS};
 
 use super::Written;
-use crate::directives::Meaning;
+use crate::directives::{self, Meaning};
 use crate::ffi::conf::{ConfContext, Directive, Effect, Location};
 use crate::ffi::core_conf;
 use crate::ffi::log::Level;
@@ -27,6 +28,8 @@ use crate::handler::Passenger;
 pub(crate) struct LocationConf {
     upstream: UpstreamConf,
     pub(crate) written: Written,
+    /// What this level states, until it is merged.
+    statements: Vec<Statement>,
     application: Option<Application>,
 }
 
@@ -59,8 +62,17 @@ impl Location for LocationConf {
 
     const UPSTREAM_OFFSET: usize = offset_of!(Self, upstream);
 
+    fn table() -> &'static [Directive<Meaning>] {
+        &directives::TABLE
+    }
+
     fn unset() -> Self {
-        Self { upstream: UpstreamConf::unset(), written: Written::default(), application: None }
+        Self {
+            upstream: UpstreamConf::unset(),
+            written: Written::default(),
+            statements: Vec::new(),
+            application: None,
+        }
     }
 
     fn apply(
@@ -93,12 +105,32 @@ impl Location for LocationConf {
         }
     }
 
+    fn note(&mut self, statement: Statement) {
+        self.statements.push(statement);
+    }
+
     fn merge(&mut self, outer: &mut Self, cf: &mut ConfContext<'_>) -> Result<(), String> {
         self.written.inherit(&outer.written);
         self.upstream.merge(&mut outer.upstream, cf)?;
-        if self.written.enabled != Some(true) {
-            return Ok(());
+        if self.written.enabled == Some(true) {
+            self.enable(cf)?;
         }
+        self.tell_manifest(|| core_conf::block(cf));
+        Ok(())
+    }
+
+    fn finish(&mut self, cf: &mut ConfContext<'_>) {
+        self.tell_manifest(|| Some(manifest::Block::Http));
+        if let Some(manifest) = &self.written.manifest
+            && let Err(why) = manifest.write()
+        {
+            cf.report(Level::Error, format_args!("passenger_dump_config_manifest: {why}"));
+        }
+    }
+}
+
+impl LocationConf {
+    fn enable(&mut self, cf: &mut ConfContext<'_>) -> Result<(), String> {
         self.find_upstream_block(cf)?;
         self.application = Some(self.make_application()?);
         if core_conf::install_handler::<Passenger>(cf) {
@@ -106,9 +138,19 @@ impl Location for LocationConf {
         }
         Ok(())
     }
-}
 
-impl LocationConf {
+    /// What this level states is of no more use afterwards. nginx is asked for the block's name only when it is wanted,
+    /// as the layout of its structures has not been checked yet.
+    fn tell_manifest(&mut self, block: impl FnOnce() -> Option<manifest::Block>) {
+        let statements = std::mem::take(&mut self.statements);
+        if let Some(manifest) = &self.written.manifest
+            && let Some(block) = block()
+        {
+            let effective = self.application.is_some().then(|| super::manifest::effective(&self.written));
+            manifest.add(manifest::Level { block, statements, effective });
+        }
+    }
+
     /// A socket's block must be there before nginx initialises all blocks, so it is made while directives are read.
     fn make_upstream_block(&mut self, cf: &mut ConfContext<'_>) -> Result<(), Refusal> {
         if let Some(FlyWith::Socket(path)) = &self.written.fly_with

@@ -2,8 +2,10 @@
 
 use module_core::app_kind::AppType;
 use module_core::fly_with::FlyWith;
+use module_core::manifest::Position;
 use module_core::settings;
 
+use super::Manifest;
 use crate::ffi::complex_value::ComplexValue;
 
 /// What one level of nginx.conf says; after [`Written::inherit`], what is in effect there.
@@ -12,7 +14,7 @@ pub(crate) struct Written {
     pub(crate) fly_with: Option<FlyWith>,
     pub(crate) enabled: Option<bool>,
     /// File and line of `passenger_enabled`, for messages.
-    pub(crate) enabled_at: Option<String>,
+    pub(crate) enabled_at: Option<Position>,
     pub(crate) app_root: Option<String>,
     pub(crate) app_group_name: Option<String>,
     pub(crate) app_type: Option<AppType>,
@@ -24,6 +26,8 @@ pub(crate) struct Written {
     pub(crate) settings: settings::Written,
     /// Settings of the daemon as a whole.
     pub(crate) globals: settings::Written,
+    /// Where the configuration is written down as a whole.
+    pub(crate) manifest: Option<Manifest>,
     #[cfg(feature = "panic-probe")]
     pub(crate) panic_in: Option<String>,
 }
@@ -48,6 +52,7 @@ impl Written {
         }
         self.settings.inherit(&outer.settings);
         self.globals.inherit(&outer.globals);
+        inherit(&mut self.manifest, &outer.manifest);
         #[cfg(feature = "panic-probe")]
         inherit(&mut self.panic_in, &outer.panic_in);
     }

@@ -1,6 +1,6 @@
 //! Settings of the application: name, what it is sent as, type. The daemon knows the defaults.
 
-use module_core::value::Kind::{Flag, List, Map, Number, NumberOrMinusOne, OneOf, Seconds, Text};
+use module_core::value::Kind::{Count, Flag, List, Map, Number, NumberOrMinusOne, OneOf, Seconds, Text};
 
 use super::{Line, setting};
 
@@ -25,7 +25,7 @@ pub(super) const TABLE: &[Line] = &[
     setting(c"passenger_spawn_method", "spawn_method", OneOf(SPAWN_METHODS)),
     setting(c"rails_spawn_method", "spawn_method", OneOf(SPAWN_METHODS)),
     setting(c"passenger_concurrency_model", "concurrency_model", OneOf(&["process", "thread"])),
-    setting(c"passenger_thread_count", "thread_count", Number),
+    setting(c"passenger_thread_count", "thread_count", Count),
     setting(c"passenger_start_timeout", "start_timeout", Seconds),
     setting(c"passenger_max_preloader_idle_time", "max_preloader_idle_time", Seconds),
     setting(c"rails_app_spawner_idle_time", "max_preloader_idle_time", Seconds),

@@ -41,7 +41,6 @@ pub(super) const TABLE: &[Line] = &[
     global(c"passenger_ctl", "ctl", Map),
     obsolete(c"passenger_root", HTTP, STARTS_NOTHING),
     obsolete(c"passenger_abort_on_startup_error", HTTP, STARTS_NOTHING),
-    obsolete(c"passenger_dump_config_manifest", HTTP, STARTS_NOTHING),
     obsolete(c"passenger_disable_security_update_check", HTTP, NO_PHONING_HOME),
     obsolete(c"passenger_security_update_check_proxy", HTTP, NO_PHONING_HOME),
     obsolete(c"passenger_disable_anonymous_telemetry", HTTP, NO_PHONING_HOME),

@@ -7,13 +7,15 @@ use module_core::request_headers::may_be_set;
 use module_core::value::{Refusal, flag};
 
 use super::{Line, Meaning, kept, slot};
-use crate::conf::Written;
+use crate::conf::{Manifest, Written};
 use crate::ffi::complex_value::ComplexValue;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
+use crate::ffi::log::Level;
 use crate::ffi::upstream_conf::Slot;
 
 pub(super) const TABLE: &[Line] = &[
     FLY_WITH,
+    DUMP_CONFIG_MANIFEST,
     kept(c"passenger_enabled", Arity::ONE, enabled),
     kept(c"passenger_app_root", Arity::ONE, app_root),
     kept(c"passenger_app_group_name", Arity::ONE, app_group_name),
@@ -45,12 +47,25 @@ const FLY_WITH: Line = Directive {
     effect: Effect::Ours(Meaning::Kept(fly_with)),
 };
 
+/// The whole configuration is one document.
+const DUMP_CONFIG_MANIFEST: Line = Directive {
+    name: c"passenger_dump_config_manifest",
+    contexts: Contexts::HTTP,
+    arity: Arity::ONE,
+    effect: Effect::Ours(Meaning::Kept(dump_config_manifest)),
+};
+
 type Done = Result<(), Refusal>;
 
 fn fly_with(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
     let target =
         FlyWith::parse(first(args)).map_err(|why| Refusal::Sentence(format!("passenger_fly_with: {why}")))?;
     once(&mut written.fly_with, target)
+}
+
+fn dump_config_manifest(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    let path = cf.full_path(first(args))?;
+    once(&mut written.manifest, Manifest::new(path))
 }
 
 fn enabled(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
@@ -68,7 +83,17 @@ fn app_group_name(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str
     once(&mut written.app_group_name, first(args).to_owned())
 }
 
-fn app_type(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+fn app_type(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
+    if AppType::parse(first(args)) == AppType::Unknown {
+        cf.report(
+            Level::Warn,
+            format_args!(
+                "unknown type \"{}\" in \"passenger_app_type\" directive: requests are left to nginx; known are {}",
+                first(args),
+                AppType::WORDS.join(", ")
+            ),
+        );
+    }
     once(&mut written.app_type, AppType::parse(first(args)))
 }
 

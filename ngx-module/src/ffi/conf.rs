@@ -1,20 +1,19 @@
-//! Configuration: nginx's callbacks come in, calls of a [`Location`]'s safe methods go out.
+//! Configuration: what a directive is, what a level of the configuration does, and nginx's state while it reads both.
 
-use core::ffi::{CStr, c_char, c_void};
-use core::ptr::{NonNull, null_mut};
+use core::ffi::CStr;
+use std::borrow::Cow;
 
+use module_core::manifest::{Position, Statement};
 use module_core::value::Refusal;
 
-use super::guard::{guard, install_quiet_hook};
 use super::log::{self, Level, Log};
 use super::pool::{OutOfMemory, Pool};
 use super::sys;
-use super::upstream_block::SocketUpstreams;
 use super::upstream_conf::Slot;
 
 /// Where a directive may stand.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Contexts(u32);
+pub(crate) struct Contexts(pub(super) u32);
 
 impl Contexts {
     /// In `http`, `server`, `location`, and `if` inside a location.
@@ -30,7 +29,7 @@ impl Contexts {
 
 /// How many words follow a directive's name.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Arity(u32);
+pub(crate) struct Arity(pub(super) u32);
 
 impl Arity {
     /// One.
@@ -81,6 +80,9 @@ pub(crate) trait Location: Sized + 'static {
     /// Where its [`UpstreamConf`](super::upstream_conf::UpstreamConf) lies.
     const UPSTREAM_OFFSET: usize;
 
+    /// Every directive.
+    fn table() -> &'static [Directive<Self::Meaning>];
+
     /// A level on which nothing is written yet.
     fn unset() -> Self;
 
@@ -96,12 +98,18 @@ pub(crate) trait Location: Sized + 'static {
         args: &[&str],
     ) -> Result<(), Refusal>;
 
+    /// Is told of each directive that was taken in, by [`Location::apply`] or by nginx.
+    fn note(&mut self, statement: Statement);
+
     /// Takes over what the outer level says, and makes the result usable.
     ///
     /// # Errors
     ///
     /// A sentence for the operator.
     fn merge(&mut self, outer: &mut Self, cf: &mut ConfContext<'_>) -> Result<(), String>;
+
+    /// On the level of `http`, when everything is read and merged.
+    fn finish(&mut self, cf: &mut ConfContext<'_>);
 }
 
 /// nginx's state while it reads the configuration.
@@ -143,13 +151,13 @@ impl<'c> ConfContext<'c> {
         unsafe { log::configuration(level, self.raw, line) };
     }
 
-    /// File and line being read, such as `/etc/nginx/nginx.conf:12`.
-    pub(crate) fn position(&self) -> Option<String> {
+    /// File and line being read. While levels are merged, that is the end of `http`.
+    pub(crate) fn position(&self) -> Option<Position> {
         // SAFETY: nginx keeps `conf_file` valid while it parses; it is null for `-g` directives.
         let file = unsafe { self.raw.conf_file.as_ref() }?;
         // SAFETY: the name lives as long as the configuration.
         let name = unsafe { super::text::bytes(file.file.name) };
-        Some(format!("{}:{}", String::from_utf8_lossy(name), file.line))
+        Some(Position { file: String::from_utf8_lossy(name).into_owned(), line: file.line })
     }
 
     /// A path as nginx understands it: relative ones begin at its prefix.
@@ -165,150 +173,28 @@ impl<'c> ConfContext<'c> {
     }
 
     /// The words behind the directive's name.
-    fn args(&self) -> Result<Vec<&'c str>, Refusal> {
+    pub(super) fn args(&self, directive: &str) -> Result<Vec<&'c str>, Refusal> {
+        let text = |word| {
+            core::str::from_utf8(word)
+                .map_err(|_| Refusal::Sentence(format!("a value in \"{directive}\" directive is not UTF-8")))
+        };
+        self.words().skip(1).map(text).collect()
+    }
+
+    /// The directive that was just taken in.
+    pub(super) fn statement(&self, directive: &'static str) -> Statement {
+        let arguments = self.words().skip(1).map(String::from_utf8_lossy).map(Cow::into_owned);
+        Statement { directive, arguments: arguments.collect(), position: self.position() }
+    }
+
+    fn words(&self) -> impl Iterator<Item = &'c [u8]> {
         // SAFETY: nginx keeps the words in an array of strings while it calls a directive's setter; the strings
         // themselves live in the configuration's pool.
         let words = unsafe {
             let args = &*self.raw.args;
             core::slice::from_raw_parts(args.elts.cast::<sys::ngx_str_t>(), args.nelts)
         };
-        let text = |word: &sys::ngx_str_t| {
-            // SAFETY: see above.
-            let bytes = unsafe { super::text::bytes::<'c>(*word) };
-            core::str::from_utf8(bytes).map_err(|_| Refusal::Sentence("a value is not UTF-8".to_owned()))
-        };
-        words.iter().skip(1).map(text).collect()
+        // SAFETY: see above.
+        words.iter().map(|word| unsafe { super::text::bytes::<'c>(*word) })
     }
-}
-
-/// Of type `char *`, what a configuration callback returns when it has reported its failure.
-pub(super) const CONF_ERROR: *mut c_char = core::ptr::without_provenance_mut(usize::MAX);
-
-/// Makes nginx's command table from ours. `N` is one more than the number of lines, as nginx wants a final empty one.
-pub(super) const fn commands<L: Location, const N: usize>(
-    table: &'static [Directive<L::Meaning>],
-) -> [sys::ngx_command_t; N] {
-    let mut commands = [const { EMPTY }; N];
-    let mut at = 0;
-    while at < table.len() {
-        commands[at] = command::<L>(&table[at]);
-        at += 1;
-    }
-    commands
-}
-
-const EMPTY: sys::ngx_command_t = sys::ngx_command_t {
-    name: sys::ngx_str_t { len: 0, data: null_mut() },
-    type_: 0,
-    set: None,
-    conf: 0,
-    offset: 0,
-    post: null_mut(),
-};
-
-const fn command<L: Location>(directive: &'static Directive<L::Meaning>) -> sys::ngx_command_t {
-    let (set, offset, post): (Set, usize, *mut c_void) = match &directive.effect {
-        Effect::Nginx(slot) => (slot.set, L::UPSTREAM_OFFSET + slot.offset, slot.post()),
-        Effect::Ours(_) => (set::<L>, 0, core::ptr::from_ref(directive).cast_mut().cast()),
-    };
-    sys::ngx_command_t {
-        // nginx compares it up to the zero behind it.
-        name: super::text::over(directive.name.to_bytes()),
-        type_: (directive.contexts.0 | directive.arity.0) as usize,
-        set: Some(set),
-        conf: core::mem::offset_of!(sys::ngx_http_conf_ctx_t, loc_conf),
-        offset,
-        post,
-    }
-}
-
-/// A directive's setter.
-pub(super) type Set =
-    unsafe extern "C" fn(*mut sys::ngx_conf_t, *mut sys::ngx_command_t, *mut c_void) -> *mut c_char;
-
-/// Calls [`Location::apply`] for nginx.
-///
-/// # Safety
-///
-/// nginx's call; `command` comes from [`commands`] of the same `L`, and `conf` from [`create_location`].
-unsafe extern "C" fn set<L: Location>(
-    cf: *mut sys::ngx_conf_t,
-    command: *mut sys::ngx_command_t,
-    conf: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: nginx's call.
-    let mut cf = unsafe { ConfContext::new(cf) };
-    // SAFETY: `command` put a static line of the table there.
-    let directive: &'static Directive<L::Meaning> = unsafe { &*(*command).post.cast() };
-    // SAFETY: `conf` is an `L` by this function's contract; single thread, so nothing else refers to it.
-    let conf = unsafe { &mut *conf.cast::<L>() };
-
-    guard(cf.log(), CONF_ERROR, || {
-        let applied = cf.args().and_then(|args| conf.apply(directive, &mut cf, &args));
-        match applied {
-            Ok(()) => null_mut(),
-            // nginx completes these two to `"name" directive is duplicate` with file and line.
-            Err(Refusal::Duplicate) => c_text(c"is duplicate"),
-            Err(Refusal::InvalidNumber) => c_text(c"invalid number"),
-            Err(Refusal::Sentence(text)) => {
-                cf.report(Level::Emerg, format_args!("{text}"));
-                CONF_ERROR
-            }
-        }
-    })
-}
-
-fn c_text(text: &'static CStr) -> *mut c_char {
-    text.as_ptr().cast_mut()
-}
-
-/// nginx's `create_main_conf`: the upstream blocks made for sockets.
-///
-/// # Safety
-///
-/// nginx's call.
-pub(super) unsafe extern "C" fn create_main(cf: *mut sys::ngx_conf_t) -> *mut c_void {
-    install_quiet_hook();
-    // SAFETY: nginx's call.
-    let cf = unsafe { ConfContext::new(cf) };
-    guard(cf.log(), null_mut(), || into_pool(&cf, SocketUpstreams::default()))
-}
-
-/// nginx's `create_loc_conf`.
-///
-/// # Safety
-///
-/// nginx's call.
-pub(super) unsafe extern "C" fn create_location<L: Location>(cf: *mut sys::ngx_conf_t) -> *mut c_void {
-    // SAFETY: nginx's call.
-    let cf = unsafe { ConfContext::new(cf) };
-    guard(cf.log(), null_mut(), || into_pool(&cf, L::unset()))
-}
-
-fn into_pool<T>(cf: &ConfContext<'_>, value: T) -> *mut c_void {
-    cf.pool().and_then(|pool| pool.place(value)).map_or(null_mut(), |at: NonNull<T>| at.as_ptr().cast())
-}
-
-/// nginx's `merge_loc_conf`.
-///
-/// # Safety
-///
-/// nginx's call; both levels come from [`create_location`] of the same `L`.
-pub(super) unsafe extern "C" fn merge_location<L: Location>(
-    cf: *mut sys::ngx_conf_t,
-    outer: *mut c_void,
-    inner: *mut c_void,
-) -> *mut c_char {
-    // SAFETY: nginx's call.
-    let mut cf = unsafe { ConfContext::new(cf) };
-    // SAFETY: two distinct levels by this function's contract; single thread.
-    let (outer, inner) = unsafe { (&mut *outer.cast::<L>(), &mut *inner.cast::<L>()) };
-
-    guard(cf.log(), CONF_ERROR, || match inner.merge(outer, &mut cf) {
-        Ok(()) => null_mut(),
-        Err(text) => {
-            cf.report(Level::Emerg, format_args!("{text}"));
-            CONF_ERROR
-        }
-    })
 }

@@ -1,5 +1,7 @@
 //! What nginx's core knows about a location: its handler, its paths.
 
+use module_core::manifest::Block;
+
 use super::conf::ConfContext;
 use super::content::{ContentHandler, handle};
 use super::request::Request;
@@ -43,6 +45,24 @@ pub(crate) fn redirect_to_final_slash(cf: &mut ConfContext<'_>) {
             conf.set_auto_redirect(1);
         }
     }
+}
+
+/// The block that is being merged, which is never `http`.
+pub(crate) fn block(cf: &ConfContext<'_>) -> Option<Block> {
+    let conf = raw(cf)?;
+    let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+    // SAFETY: as in `raw`. The server's part is there too, and nginx has merged its core's part before ours.
+    let (server, location, has_no_name) = unsafe {
+        let server = *(*ctx).srv_conf.add(sys::ngx_http_core_module.ctx_index);
+        let server = (*server.cast::<sys::ngx_http_core_srv_conf_t>()).server_name;
+        (super::text::bytes(server), super::text::bytes((*conf).name), (*conf).noname() != 0)
+    };
+    let [server, location] = [server, location].map(|name| String::from_utf8_lossy(name).into_owned());
+    Some(match (location.is_empty(), has_no_name) {
+        (true, _) => Block::Server(server),
+        (false, true) => Block::InsideLocation(server, location),
+        (false, false) => Block::Location(server, location),
+    })
 }
 
 /// The core's configuration of a request's location.

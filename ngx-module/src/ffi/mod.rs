@@ -19,6 +19,7 @@
 pub(crate) mod body;
 pub(crate) mod canary;
 pub(crate) mod chain;
+pub(crate) mod commands;
 pub(crate) mod complex_value;
 pub(crate) mod conf;
 pub(crate) mod content;

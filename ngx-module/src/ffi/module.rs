@@ -2,7 +2,8 @@
 
 use core::ffi::{c_char, c_void};
 
-use super::conf::{self, ConfContext};
+use super::commands;
+use super::conf::ConfContext;
 use super::content::{ERROR, OK};
 use super::guard::guard;
 use super::log::Level;
@@ -14,16 +15,16 @@ use crate::directives;
 static CONTEXT: sys::ngx_http_module_t = sys::ngx_http_module_t {
     preconfiguration: Some(variables::add),
     postconfiguration: Some(postconfiguration),
-    create_main_conf: Some(conf::create_main),
+    create_main_conf: Some(commands::create_main),
     init_main_conf: None,
     create_srv_conf: None,
     merge_srv_conf: None,
-    create_loc_conf: Some(conf::create_location::<LocationConf>),
-    merge_loc_conf: Some(conf::merge_location::<LocationConf>),
+    create_loc_conf: Some(commands::create_location::<LocationConf>),
+    merge_loc_conf: Some(commands::merge_location::<LocationConf>),
 };
 
 static mut COMMANDS: [sys::ngx_command_t; directives::TABLE.len() + 1] =
-    conf::commands::<LocationConf, { directives::TABLE.len() + 1 }>(&directives::TABLE);
+    commands::commands::<LocationConf, { directives::TABLE.len() + 1 }>(&directives::TABLE);
 
 /// nginx looks this up by name. It has no bit-fields, so the `ngx` crate's structure is as good as ours.
 #[unsafe(no_mangle)]
@@ -79,7 +80,10 @@ unsafe extern "C" fn postconfiguration(cf: *mut sys::ngx_conf_t) -> sys::ngx_int
     // SAFETY: nginx's call.
     let mut cf = unsafe { ConfContext::new(cf) };
     guard(cf.log(), ERROR, || match canary::check(&mut cf) {
-        Ok(()) => OK,
+        Ok(()) => {
+            commands::finish::<LocationConf>(&mut cf);
+            OK
+        }
         Err(what) => {
             cf.report(
                 Level::Emerg,

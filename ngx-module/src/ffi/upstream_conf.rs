@@ -1,10 +1,11 @@
 //! nginx's own settings of an upstream location: directives fill them, merging completes them.
 
-use core::ffi::{c_char, c_void};
+use core::ffi::{CStr, c_char, c_void};
 use core::mem::{MaybeUninit, offset_of};
 use core::ptr::{null_mut, without_provenance_mut};
 
-use super::conf::{ConfContext, Set};
+use super::commands::Set;
+use super::conf::ConfContext;
 use super::core_conf;
 use super::sys;
 use super::text;
@@ -199,14 +200,14 @@ impl UpstreamConf {
     }
 
     fn hide_headers(&mut self, outer: &mut Self, cf: &mut ConfContext<'_>) -> Result<(), String> {
-        let mut hidden = HIDDEN_HEADERS.map(text::over);
+        let mut hidden = HIDDEN_HEADERS.map(|name| text::over(name.to_bytes()));
         // SAFETY: zero is a valid value of this plain structure.
         let mut hash: sys::ngx_hash_init_t = unsafe { MaybeUninit::zeroed().assume_init() };
         hash.max_size = 512;
         hash.bucket_size = core_conf::cache_line_aligned(64);
         hash.name = c"passenger_hide_headers_hash".as_ptr().cast::<c_char>().cast_mut();
         // SAFETY: nginx's call; both structures are levels of our configuration, the list ends with an empty name,
-        // and what nginx keeps of it are pointers to static text.
+        // each name with a zero, and what nginx keeps of it are pointers to static text.
         let made = unsafe {
             sys::ngx_http_upstream_hide_headers_hash(
                 cf.as_ptr(),
@@ -220,14 +221,15 @@ impl UpstreamConf {
     }
 }
 
-/// Headers by which an app speaks to nginx; clients do not get to see them. Ends with an empty name.
-const HIDDEN_HEADERS: [&[u8]; 6] = [
-    b"X-Accel-Expires",
-    b"X-Accel-Redirect",
-    b"X-Accel-Limit-Rate",
-    b"X-Accel-Buffering",
-    b"X-Accel-Charset",
-    b"",
+/// Headers by which an app speaks to nginx; clients do not get to see them. Ends with an empty name. nginx compares
+/// them with those of `passenger_pass_header` up to the zero behind each.
+const HIDDEN_HEADERS: [&CStr; 6] = [
+    c"X-Accel-Expires",
+    c"X-Accel-Redirect",
+    c"X-Accel-Limit-Rate",
+    c"X-Accel-Buffering",
+    c"X-Accel-Charset",
+    c"",
 ];
 
 fn merge<T: PartialEq + Copy>(inner: &mut T, outer: T, unset: T, default: T) {

@@ -1,0 +1,155 @@
+//! The directives as `docs/DIRECTIVES.md` lists them: its text comes in, one [`Directive`] for each entry goes out.
+
+use std::fs;
+
+use crate::places::workspace;
+
+/// An entry of the documentation.
+#[derive(Debug, Clone)]
+pub struct Directive {
+    /// Its name.
+    pub name: String,
+    /// What its syntax line says that follows the name.
+    pub takes: Takes,
+    /// The default, where it is a line that can be typed.
+    pub default: Option<String>,
+    /// The blocks it may stand in, in the documentation's words.
+    pub contexts: Vec<String>,
+    /// What is said about its standing on one level several times.
+    pub repeated: Option<String>,
+    /// A line that uses it.
+    pub example: String,
+    /// What it does.
+    pub text: String,
+}
+
+/// The values of a directive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Takes {
+    /// `on` or `off`.
+    Flag,
+    /// One of these words.
+    OneOf(Vec<String>),
+    /// A number of this or more.
+    Number {
+        /// The least number.
+        least: u8,
+        /// Whether -1 is a number too.
+        or_minus_one: bool,
+    },
+    /// A time in our own form.
+    Seconds,
+    /// One value that only nginx's own setter looks at: a time, a size, names from a list, or a number and a size.
+    Nginx(Vec<String>),
+    /// As many texts as there are names here.
+    Texts(Vec<String>),
+}
+
+/// Every entry, in the order of the page.
+pub fn documented() -> Vec<Directive> {
+    let page =
+        fs::read_to_string(workspace().join("docs/DIRECTIVES.md")).expect("docs/DIRECTIVES.md is there");
+    page.split("\n### ").skip(1).map(entry).collect()
+}
+
+/// The names in the module's table. The one for tests is no directive of a release.
+pub fn in_code() -> Vec<String> {
+    let files = fs::read_dir(workspace().join("ngx-module/src/directives")).unwrap();
+    let sources = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let names = |source: String| -> Vec<String> {
+        let rest = source.split("c\"").skip(1);
+        let names = rest.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()));
+        names.filter(|name| name.contains('_') && name != "passenger_panic_in").collect()
+    };
+    sources.flat_map(names).collect()
+}
+
+impl Directive {
+    /// Whether it is accepted for the sake of old configurations only.
+    pub fn is_obsolete(&self) -> bool {
+        self.repeated.as_deref() == Some("changes nothing")
+    }
+
+    /// Whether it may stand in a block.
+    pub fn may_stand_in(&self, context: &str) -> bool {
+        self.contexts.iter().any(|each| each == context)
+    }
+
+    /// The directive that this one is another name of.
+    pub fn stands_for(&self) -> Option<&str> {
+        self.text.strip_prefix("Another name of [`")?.split('`').next()
+    }
+
+    /// The least and the greatest number of values.
+    pub fn arity(&self) -> (usize, usize) {
+        let names = match &self.takes {
+            Takes::Nginx(names) | Takes::Texts(names) => names,
+            _ => return (1, 1),
+        };
+        let least = names.iter().filter(|name| name.starts_with('<')).count();
+        (least, if names.iter().any(|name| name == "...") { usize::MAX } else { names.len() })
+    }
+
+    /// A line with these values.
+    pub fn with(&self, values: &str) -> String {
+        format!("{} {values};", self.name)
+    }
+}
+
+fn entry(section: &str) -> Directive {
+    let name = section.lines().next().unwrap_or_default().to_owned();
+    let field = |key: &str| {
+        let line = section.lines().find_map(|line| line.strip_prefix(&format!("* {key}: ")));
+        line.map(str::to_owned)
+    };
+    let typed = |line: String| {
+        line.strip_prefix('`')?.strip_suffix(";`")?.strip_prefix(&name).map(|rest| rest.trim().to_owned())
+    };
+    let syntax = field("Syntax").and_then(typed).unwrap_or_else(|| panic!("{name} has no syntax"));
+    let contexts = field("Context").unwrap_or_else(|| panic!("{name} has no context"));
+    let text = section.split("\n\n").skip(2).take_while(|part| !part.starts_with("## "));
+    let takes = takes(&syntax);
+    let example = field("Example").and_then(typed).unwrap_or_else(|| invented(&takes));
+    Directive {
+        default: field("Default").and_then(typed),
+        contexts: contexts.split(", ").map(str::to_owned).collect(),
+        repeated: field("Repeated"),
+        example: format!("{name} {example};"),
+        text: text.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" "),
+        takes,
+        name,
+    }
+}
+
+fn takes(syntax: &str) -> Takes {
+    let alternatives: Vec<String> = syntax.split(" | ").map(str::to_owned).collect();
+    let first = alternatives[0].split(' ').next().unwrap_or_default();
+    match first {
+        "on" => Takes::Flag,
+        "<number>" if syntax.contains("<size>") => Takes::Nginx(words(syntax)),
+        "<number>" | "<megabytes>" | "<bytes>" | "<status>" | "<count>" => Takes::Number {
+            least: u8::from(first == "<count>"),
+            or_minus_one: alternatives.iter().any(|each| each == "-1"),
+        },
+        "<seconds>" => Takes::Seconds,
+        "<time>" | "<size>" | "<field>" => Takes::Nginx(words(syntax)),
+        _ if first.starts_with('<') && alternatives.len() > 1 => Takes::Texts(vec![first.to_owned()]),
+        _ if first.starts_with('<') => Takes::Texts(words(syntax)),
+        _ => Takes::OneOf(alternatives),
+    }
+}
+
+fn words(syntax: &str) -> Vec<String> {
+    syntax.split(' ').map(str::to_owned).collect()
+}
+
+/// Values for a directive that needs no example to be understood.
+fn invented(takes: &Takes) -> String {
+    match takes {
+        Takes::Flag => "on".to_owned(),
+        Takes::OneOf(words) => words[0].clone(),
+        Takes::Number { .. } | Takes::Seconds => "7".to_owned(),
+        Takes::Nginx(names) => panic!("{names:?} needs an example"),
+        Takes::Texts(names) => vec!["text"; names.len()].join(" "),
+    }
+}

@@ -1,0 +1,126 @@
+//! `passenger_dump_config_manifest`: who said what where, as JSON.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::{Value, json};
+use stage::{Nginx, Stage};
+
+const CONF: &str = r#"%%GLOBALS%%
+events { }
+http {
+    %%HTTP%%
+    passenger_fly_with %%SOCKET%%;
+    passenger_dump_config_manifest %%MANIFEST%%;
+    passenger_max_pool_size 3;
+    passenger_app_env staging;
+    server {
+        listen 127.0.0.1:%%PORT%%;
+        server_name shop.test other.test;
+        root %%STAGE%%;
+        passenger_enabled on;
+        passenger_env_var QUOTE 'a "b"';
+        location /silent { }
+        location ~ ^/slow {
+            passenger_read_timeout 1h;
+            passenger_app_root /srv/slow;
+            passenger_base_uri /slow;
+            if ($arg_x) { passenger_app_env test; }
+        }
+        location /off { passenger_enabled off; }
+    }
+}
+"#;
+
+fn tested(stage: &Stage, path: &str) -> (Nginx, String) {
+    let nginx = stage.nginx(&CONF.replace("%%MANIFEST%%", path));
+    let test = nginx.test_config();
+    let said = String::from_utf8_lossy(&test.stderr).into_owned();
+    assert!(test.status.success(), "{said}");
+    (nginx, said)
+}
+
+/// The only level that has this context and location.
+fn level<'v>(levels: &'v [Value], context: &str, location: &Value) -> &'v Value {
+    let mut found =
+        levels.iter().filter(|level| level["context"] == context && level["location"] == *location);
+    let level = found.next().unwrap_or_else(|| panic!("no {context} {location} in {levels:#?}"));
+    assert!(found.next().is_none(), "{context} {location} twice");
+    level
+}
+
+/// Names, arguments and lines of a level's directives.
+fn stated(level: &Value) -> Vec<(String, Value, u64)> {
+    let directives = level["directives"].as_array().unwrap();
+    let told = directives.iter().map(|each| {
+        assert!(each["file"].as_str().unwrap().ends_with("/nginx.conf"), "{each}");
+        let name = each["directive"].as_str().unwrap().to_owned();
+        (name, each["arguments"].clone(), each["line"].as_u64().unwrap())
+    });
+    told.collect()
+}
+
+#[test]
+fn tells_every_directive_with_its_level_and_line() {
+    let stage = Stage::new();
+    let path = stage.path("manifest.json");
+    tested(&stage, &path.display().to_string());
+    let document: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let levels = document["levels"].as_array().unwrap();
+
+    let http = stated(level(levels, "http", &Value::Null));
+    assert_eq!(http[2], ("passenger_max_pool_size".into(), json!(["3"]), 7));
+    let names: Vec<_> = http.iter().map(|(name, _, line)| (name.as_str(), *line)).collect();
+    let fly = [("passenger_fly_with", 5), ("passenger_dump_config_manifest", 6)];
+    assert_eq!(names[..2], fly);
+    assert_eq!(names[3..], [("passenger_app_env", 8)]);
+
+    let server = level(levels, "server", &Value::Null);
+    assert_eq!(server["server_name"], "shop.test");
+    assert_eq!(stated(server)[1], ("passenger_env_var".into(), json!(["QUOTE", "a \"b\""]), 14));
+    assert_eq!(server["effective"], json!({ "app_env": "staging", "env_var": { "QUOTE": "a \"b\"" } }));
+
+    let slow = level(levels, "location", &json!("^/slow"));
+    assert_eq!(slow["server_name"], "shop.test");
+    assert_eq!(stated(slow)[0], ("passenger_read_timeout".into(), json!(["1h"]), 17));
+    assert_eq!(
+        (&slow["effective"]["app_root"], &slow["effective"]["base_uri"]),
+        (&json!("/srv/slow"), &json!(["/slow"]))
+    );
+
+    let inner = level(levels, "if in location", &json!("^/slow"));
+    assert_eq!(stated(inner), [("passenger_app_env".to_owned(), json!(["test"]), 20)]);
+    assert_eq!(inner["effective"]["app_env"], "test");
+    assert_eq!(level(levels, "location", &json!("/off"))["effective"], Value::Null);
+    assert_eq!(stated(level(levels, "location", &json!("/silent"))), []);
+}
+
+#[test]
+fn is_for_its_owner_only_and_written_anew_at_each_reload() {
+    let stage = Stage::new();
+    let path = stage.path("manifest.json");
+    let (nginx, _) = tested(&stage, &path.display().to_string());
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let nginx = nginx.start();
+    nginx.configure(&CONF.replace("%%MANIFEST%%", &path.display().to_string()).replace("size 3;", "size 4;"));
+    nginx.reload();
+    let text = fs::read_to_string(&path).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let http = stated(level(document["levels"].as_array().unwrap(), "http", &Value::Null));
+    assert_eq!(http[2].1, json!(["4"]), "{text}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_stops_nothing() {
+    let stage = Stage::new();
+    let (nginx, said) = tested(&stage, "%%STAGE%%/no/such/dir/manifest.json");
+    let path = stage.path("no/such/dir/manifest.json");
+    let sentence = format!(
+        "passenger_dump_config_manifest: \"{}\" cannot be written: No such file or directory",
+        path.display()
+    );
+    let line = said.lines().find(|line| line.contains(&sentence)).unwrap_or_else(|| panic!("{said}"));
+    assert!(line.contains("[error]"), "{line}");
+    let nginx = nginx.start();
+    assert!(nginx.error_log().contains(&sentence), "{}", nginx.error_log());
+}

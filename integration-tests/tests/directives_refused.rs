@@ -1,0 +1,209 @@
+//! Each directive set wrong, and the error read: file, line, name, and what would be right.
+
+use std::fs;
+
+use stage::{Directive, Nginx, Takes, documented};
+
+use crate::directives::{Blocks, accepted, conf, in_threads, refusing};
+
+/// Where [`conf`] puts what stands first in `http`.
+const LINE: usize = 6;
+
+#[test]
+fn a_wrong_number_of_values_is_refused() {
+    in_threads(&documented(), |nginx, each| {
+        let (least, most) = each.arity();
+        let mut wrong = vec![vec!["1"; least - 1]];
+        if most < usize::MAX {
+            wrong.push(vec!["1"; most + 1]);
+        }
+        for values in wrong {
+            let expected = format!("invalid number of arguments in \"{}\" directive", each.name);
+            refused(nginx, &each.with(&values.join(" ")), LINE, &expected);
+        }
+    });
+}
+
+#[test]
+fn a_wrong_value_is_refused_and_the_right_one_is_told() {
+    in_threads(&documented(), |nginx, each| {
+        // An unknown type leaves requests to nginx, as the predecessor has it.
+        if each.is_obsolete() || each.name == "passenger_app_type" {
+            return;
+        }
+        for (value, sentence) in wrong_values(each) {
+            refused(nginx, &each.with(value), LINE, &sentence);
+        }
+    });
+}
+
+#[test]
+fn an_unknown_type_is_told() {
+    let said = accepted(&conf(&Blocks { http: "passenger_app_type cobol;", ..Blocks::default() }));
+    let sentence = "unknown type \"cobol\" in \"passenger_app_type\" directive: requests are left to nginx; known are \
+                    ruby, rack, python, wsgi, nodejs, node, meteor in ";
+    assert!(said.contains(sentence), "{said}");
+}
+
+#[test]
+fn what_only_one_directive_demands_is_told() {
+    let cases = [
+        (
+            "passenger_fly_with run/socket;",
+            "passenger_fly_with: \"run/socket\" is neither the path of a socket",
+        ),
+        (
+            "passenger_fly_with unix:run/s;",
+            "passenger_fly_with: the socket \"run/s\" must be an absolute path",
+        ),
+        ("passenger_base_uri blog;", "passenger_base_uri: the base URI \"blog\" must begin with \"/\""),
+        (
+            "passenger_set_header Connection x;",
+            "passenger_set_header: the header \"Connection\" belongs to the",
+        ),
+        ("passenger_set_header 'a b' x;", "passenger_set_header: \"a b\" is no name of a header"),
+        ("passenger_temp_path t 1 0;", "\"passenger_temp_path\" directive invalid value"),
+    ];
+    let stage = refusing();
+    let nginx = stage.nginx("");
+    for (line, sentence) in cases {
+        refused(&nginx, line, LINE, sentence);
+    }
+    // These are known when all is read.
+    for (lines, sentence) in [
+        ("passenger_set_header A $nowhere;", "unknown \"nowhere\" variable"),
+        ("passenger_buffers 1 4k;", "there must be at least 2 \"passenger_buffers\" in "),
+        (
+            "passenger_busy_buffers_size 1k;",
+            "\"passenger_busy_buffers_size\" must be equal to or greater than",
+        ),
+        (
+            "passenger_busy_buffers_size 1m;",
+            "\"passenger_busy_buffers_size\" must be less than the size of all",
+        ),
+        ("passenger_enabled on;", "but no passenger_fly_with says where the daemon is"),
+        (
+            "passenger_enabled on; passenger_fly_with nowhere;",
+            "passenger_fly_with names the upstream \"nowhere\"",
+        ),
+    ] {
+        let said = test(&nginx, lines);
+        assert!(said.contains("[emerg]") && said.contains(sentence), "{lines}: {said}");
+    }
+}
+
+#[test]
+fn a_value_that_is_no_text_is_refused() {
+    let stage = refusing();
+    let nginx = stage.nginx(&conf(&Blocks { http: "passenger_ruby '/opt/A/ruby';", ..Blocks::default() }));
+    let path = stage.path(&format!("nginx{}/nginx.conf", nginx.port()));
+    let mut text = fs::read(&path).unwrap();
+    let at = text.windows(6).position(|bytes| bytes == b"/opt/A").unwrap();
+    text[at + 5] = 0xff;
+    fs::write(&path, text).unwrap();
+    let said = String::from_utf8_lossy(&nginx.test_config().stderr).into_owned();
+    assert!(said.contains("a value in \"passenger_ruby\" directive is not UTF-8 in "), "{said}");
+}
+
+#[test]
+fn a_scalar_twice_on_a_level_is_refused() {
+    let all = documented();
+    in_threads(&all, |nginx, each| {
+        if each.repeated.is_none() {
+            let names = [Some(each.name.as_str()), each.stands_for()];
+            for first in names.into_iter().flatten() {
+                let first = each.example.replacen(&each.name, first, 1);
+                let twice = format!("{first}\n{}", each.example);
+                refused(nginx, &twice, LINE + 1, &format!("\"{}\" directive is duplicate", each.name));
+            }
+        }
+    });
+}
+
+#[test]
+fn what_may_be_repeated_may_be() {
+    let repeatable: Vec<Directive> =
+        documented().into_iter().filter(|each| each.repeated.is_some()).collect();
+    assert!(repeatable.len() > 20, "{repeatable:#?}");
+    let twice: String = repeatable.iter().map(|each| format!("{0}\n{0}\n", each.example)).collect();
+    accepted(&conf(&Blocks { http: &twice, ..Blocks::default() }));
+}
+
+#[test]
+fn an_inner_level_may_say_it_again() {
+    let lines = |context: &str| -> String {
+        let all = documented();
+        let here = all.iter().filter(|each| each.may_stand_in(context) && each.stands_for().is_none());
+        here.map(|each| format!("{}\n", each.example)).collect()
+    };
+    let (server, location) = (lines("server"), lines("location"));
+    accepted(&conf(&Blocks { server: &server, location: &location, ..Blocks::default() }));
+}
+
+/// Wrong values for a directive, each with what it is told.
+fn wrong_values(each: &Directive) -> Vec<(&'static str, String)> {
+    let name = &each.name;
+    let all = |values: &[&'static str], sentence: &dyn Fn(&str) -> String| {
+        values.iter().map(|value| (*value, sentence(value.trim_matches('"')))).collect()
+    };
+    match &each.takes {
+        Takes::Flag => all(&["maybe", "1", "\"\""], &|value| {
+            format!("invalid value \"{value}\" in \"{name}\" directive, it must be \"on\" or \"off\"")
+        }),
+        Takes::OneOf(words) => all(&["sideways", "\"\""], &|value| {
+            let right = words.join("\", \"");
+            format!("invalid value \"{value}\" in \"{name}\" directive, it must be one of \"{right}\"")
+        }),
+        Takes::Number { least, or_minus_one } => {
+            let right = if *or_minus_one { ", or -1".to_owned() } else { String::new() };
+            let values: &[_] = match (least, or_minus_one) {
+                (0, false) => &["many", "-1", "1k", "1.5", "\"\"", "99999999999999999999"],
+                (0, true) => &["many", "-2", "1k"],
+                _ => &["many", "0", "-1"],
+            };
+            all(values, &|value| {
+                format!(
+                    "invalid number \"{value}\" in \"{name}\" directive, it must be {least} or more{right}"
+                )
+            })
+        }
+        Takes::Seconds => all(&["soon", "-1", "90ms", "1x", "\"\""], &|value| {
+            format!(
+                "invalid time \"{value}\" in \"{name}\" directive, it must be a number of seconds such as \"90\""
+            )
+        }),
+        Takes::Nginx(names) => nginx_refuses(name, names),
+        Takes::Texts(_) => Vec::new(),
+    }
+}
+
+/// What nginx's own setters refuse, in their words.
+fn nginx_refuses(name: &str, names: &[String]) -> Vec<(&'static str, String)> {
+    let values: &[_] = match names[0].as_str() {
+        "<time>" => &["soon", "-1"],
+        "<size>" => &["big", "-1"],
+        "<number>" => &["many 4k", "8 big", "0 4k"],
+        "<field>" => return vec![("X-Nothing", "invalid value \"X-Nothing\"".to_owned())],
+        other => panic!("{name}: what is {other}?"),
+    };
+    values.iter().map(|value| (*value, format!("\"{name}\" directive invalid value"))).collect()
+}
+
+/// What `nginx -t` says about these lines in `http`.
+fn test(nginx: &Nginx, lines: &str) -> String {
+    nginx.configure(&conf(&Blocks { http: lines, ..Blocks::default() }));
+    String::from_utf8_lossy(&nginx.test_config().stderr).into_owned()
+}
+
+/// Asserts that `nginx -t` refuses these lines in `http` with this sentence, naming the file and the line.
+#[track_caller]
+fn refused(nginx: &Nginx, lines: &str, line: usize, sentence: &str) {
+    let said = test(nginx, lines);
+    let refusal = said.lines().find(|each| each.contains(sentence));
+    let at = format!("nginx.conf:{line}");
+    assert!(
+        refusal.is_some_and(|each| each.trim_end().ends_with(&at)),
+        "{lines:?}: {sentence} … {at}: {said}"
+    );
+    assert!(said.contains("test failed"), "{lines}: {said}");
+}

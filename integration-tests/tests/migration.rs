@@ -1,0 +1,106 @@
+//! Configurations as tutorials for the predecessor show them: two more lines, and they load and serve.
+
+use stage::{App, Daemon, Nginx, Request, Stage, node_modules, require_debian_package};
+
+use crate::frameworks::rails_app;
+use crate::nginx_conf::on_this_machine;
+
+/// An app under a tutorial's configuration, started.
+struct Moved {
+    nginx: Nginx,
+    daemon: Daemon,
+    _stage: Stage,
+}
+
+impl Moved {
+    /// Sites lie in `/var/www` in tutorials, and on the stage here; `load_module` and `passenger_fly_with` are added.
+    fn here(tutorial: &str, name: &str, fill: impl FnOnce(App) -> App) -> Self {
+        let stage = Stage::new();
+        fill(stage.app(name));
+        let conf = on_this_machine(tutorial, "\npassenger_fly_with %%SOCKET%%;\n");
+        let added: Vec<&str> = passengers(&conf).filter(|line| !tutorial.contains(line)).collect();
+        assert_eq!(added, ["passenger_fly_with %%SOCKET%%;"], "nothing else of ours is changed");
+        assert_eq!(
+            passengers(&conf).count(),
+            passengers(tutorial).count() + 1,
+            "nothing of ours is left out"
+        );
+        let daemon = stage.daemon().start();
+        let nginx = stage.nginx(&conf.replace("/var/www", "%%STAGE%%"));
+        let test = nginx.test_config();
+        let said = String::from_utf8_lossy(&test.stderr).into_owned();
+        assert!(said.contains("\"passenger_root\" is obsolete and has no effect"), "{said}");
+        Self { nginx: nginx.start(), daemon, _stage: stage }
+    }
+}
+
+/// The lines that set something of ours.
+fn passengers(conf: &str) -> impl Iterator<Item = &str> {
+    conf.lines().map(str::trim).filter(|line| line.starts_with("passenger_"))
+}
+
+#[test]
+fn rails() {
+    let moved = Moved::here(include_str!("fixtures/tutorial-rails.conf"), "myapp", |app| {
+        app.write("public/assets/a.css", "body {}");
+        rails_app(app)
+    });
+    let response = moved.nginx.get("/").expect(200);
+    assert!(response.text().starts_with("hello from rails "), "{}", response.text());
+    assert!(response.text().ends_with(" / production"), "{}", response.text());
+    assert_eq!(response.header("X-Powered-By"), Some("Flying Passenger"));
+    let form = Request::post("/form", r#"{"name":"Ann"}"#).header("Content-Type", "application/json");
+    assert_eq!(moved.nginx.send(form).expect(200).json()["name"], "Ann");
+    let asset = moved.nginx.get("/assets/a.css").expect(200);
+    assert_eq!(
+        (asset.text().as_str(), asset.head.all("Cache-Control").contains(&"public")),
+        ("body {}", true)
+    );
+    // Of another group, so of another process; Rails knows no such page.
+    assert_eq!(moved.nginx.get("/cable").status(), 404);
+    assert!(moved.daemon.status().contains("myapp_action_cable"), "{}", moved.daemon.status());
+}
+
+#[test]
+fn flask() {
+    require_debian_package("python3-flask", "/usr/share/doc/python3-flask");
+    let python = r#"
+from flask import Flask, request
+application = Flask(__name__)
+
+@application.route("/")
+def hello():
+    return "hello from flask"
+
+@application.route("/name", methods=["POST"])
+def name():
+    return request.form["name"].upper()
+"#;
+    let moved = Moved::here(include_str!("fixtures/tutorial-flask.conf"), "flask", |app| {
+        app.python(python).file("static/a.txt", "a file").file("public/robots.txt", "public")
+    });
+    assert_eq!(moved.nginx.get("/").expect(200).text(), "hello from flask");
+    let form = Request::post("/name", "name=ann").header("Content-Type", "application/x-www-form-urlencoded");
+    assert_eq!(moved.nginx.send(form).expect(200).text(), "ANN");
+    assert_eq!(moved.nginx.get("/static/a.txt").expect(200).text(), "a file");
+    assert_eq!(moved.nginx.get("/robots.txt").expect(200).text(), "public");
+    assert_eq!(moved.nginx.get("/none").status(), 404);
+}
+
+#[test]
+fn express() {
+    let node = r#"
+        const express = require('express');
+        const app = express();
+        app.get('/', (req, res) => res.send('hello from express in ' + process.env.NODE_ENV));
+        app.listen(process.env.PORT || 3000);
+    "#;
+    let moved = Moved::here(include_str!("fixtures/tutorial-express.conf"), "node", |app| {
+        node_modules(app.dir());
+        app.node(node).file("public/404.html", "not here").file("public/style.css", "p {}")
+    });
+    assert_eq!(moved.nginx.get("/").expect(200).text(), "hello from express in production");
+    assert_eq!(moved.nginx.get("/style.css").expect(200).text(), "p {}");
+    let missing = moved.nginx.get("/none");
+    assert_eq!((missing.status(), missing.text().as_str()), (404, "not here"));
+}
