@@ -40,6 +40,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     if optional {
         println!("cargo::rustc-cfg=nginx_has_ssl");
     }
+    println!("cargo::rustc-check-cfg=cfg(nginx_has_early_hints)");
+    if bindings.contains("pub const NGX_HTTP_UPSTREAM_EARLY_HINTS:") {
+        println!("cargo::rustc-cfg=nginx_has_early_hints");
+    }
     fs::write(out.join("header_fields.rs"), header_fields(&bindings)?)?;
     fs::write(out.join("bindings.rs"), bindings)?;
     Ok(())

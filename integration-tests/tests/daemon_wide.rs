@@ -132,10 +132,10 @@ fn the_log_says_more_from_then_on() {
 
 #[test]
 fn what_cannot_count_is_told() {
-    let lines = "passenger_max_pool_size 0; passenger_socket_backlog 5; passenger_log_file /var/log/x;";
+    let lines = "passenger_default_user \"\"; passenger_socket_backlog 5; passenger_log_file /var/log/x;";
     let wide = Wide::new(lines, |daemon| daemon);
-    assert_eq!(wide.option("max_pool_size"), decided(6, "default"));
-    wide.daemon.logs_eventually("passenger_max_pool_size to 0, which does not count: it must be at least 1");
+    assert_eq!(wide.option("default_user"), decided("nobody", "default"));
+    wide.daemon.logs_eventually("passenger_default_user to \"\", which does not count: it is empty");
     wide.daemon.logs_eventually("nginx sets passenger_socket_backlog, which has no effect in this release");
     wide.daemon.logs_eventually("nginx sets passenger_log_file, which is fixed when the daemon starts");
     let unused = wide.settings()["without_effect"].to_string();

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use module_core::response_body::{BodyDecoder, complete_length};
-use module_core::response_head::{Head, HeadError, find_head};
+use module_core::response_head::{Head, HeadError, find_head, find_interim};
 use module_core::response_headers::{Fate, Framing, fate};
 use protocol::request::BodyLength;
 
@@ -68,6 +68,23 @@ impl From<NotTaken> for Unusable {
             NotTaken::Failed => Self::OutOfMemory,
         }
     }
+}
+
+/// Looks for an interim response in what was received, and hands it to nginx; also returns how many bytes it took.
+///
+/// # Errors
+///
+/// [`Unusable`]: the client gets 502.
+pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option<usize>, Unusable> {
+    let Some(head) = find_interim(bytes).map_err(Unusable::Frames)? else {
+        return Ok(None);
+    };
+    let status = head.response.head.status;
+    if status != 103 {
+        return Err(Unusable::BadStatus(status));
+    }
+    hand_on(&head, Framing { status, body: BodyLength::None, head_request: false }, reply)?;
+    Ok(Some(head.used))
 }
 
 /// Looks for a head in what was received, and hands it to nginx. `None` asks for more bytes.

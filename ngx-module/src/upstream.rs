@@ -11,7 +11,7 @@ use crate::conf::LocationConf;
 use crate::decode::{self, Asked, Unusable};
 use crate::encode;
 use crate::ffi::body::Body;
-use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead};
+use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead, SENDS_EARLY_HINTS};
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
@@ -68,6 +68,13 @@ impl Exchange for Forwarding {
         room: usize,
     ) -> HeadRead {
         probe_panic(location, "head");
+        if SENDS_EARLY_HINTS {
+            match decode::read_interim(reply, bytes) {
+                Ok(None) => {}
+                Ok(Some(used)) => return HeadRead::Interim(used),
+                Err(err) => return unusable(request, &err),
+            }
+        }
         let asked = Asked { is_head: request.is_head(), is_upgrade: encode::is_upgrade(request) };
         match decode::read_head(asked, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
@@ -76,11 +83,7 @@ impl Exchange for Forwarding {
                 self.served.answered(begun.answered);
                 HeadRead::Found(begun.used)
             }
-            Err(Unusable::OutOfMemory) => HeadRead::Failed,
-            Err(err) => {
-                request.log().error(format_args!("{err}"));
-                HeadRead::Invalid
-            }
+            Err(err) => unusable(request, &err),
         }
     }
 
@@ -114,6 +117,14 @@ impl Exchange for Forwarding {
             unreachable::advise(request, ending.peer);
         }
     }
+}
+
+fn unusable(request: Request<'_>, err: &Unusable) -> HeadRead {
+    if matches!(err, Unusable::OutOfMemory) {
+        return HeadRead::Failed;
+    }
+    request.log().error(format_args!("{err}"));
+    HeadRead::Invalid
 }
 
 impl Forwarding {

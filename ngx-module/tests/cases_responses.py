@@ -6,7 +6,8 @@ import time
 
 import world
 from fake_daemon import BIG
-from stage import PORT, send
+from stage import PORT, SOCKET, conf, raw, send
+from world import site, usual_site
 
 
 def test_head():
@@ -31,6 +32,24 @@ def test_responses_however_they_are_cut():
         assert send(prefix + "bigframe").body == BIG, prefix
         assert send(prefix + "interim").body == b"after", prefix
         assert send(prefix + "bigheaders").body == b"ok", prefix
+
+
+def test_interim_responses_reach_the_client_where_nginx_can_send_them():
+    can, _ = world.nginx.test(conf("early_hints 1;"))
+    if not can:
+        return "nginx before 1.29 sends none"
+    world.nginx.reload(site(SOCKET, "location /hints/ { early_hints 1; }"))
+    try:
+        for path in ("/hints/interim", "/x/interim", "/hints/echo"):
+            answer = raw(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()).decode()
+            heads = answer.split("\r\n\r\n")
+            hinted = heads[0].startswith("HTTP/1.1 103 Early Hints\r\n") and "Link: </x.css>" in heads[0]
+            assert hinted == (path == "/hints/interim"), answer
+            assert heads[1 if hinted else 0].startswith("HTTP/1.1 200 OK\r\n"), answer
+            assert answer.endswith("hello" if path == "/hints/echo" else "after"), answer
+    finally:
+        world.nginx.reload(usual_site())
+    return None
 
 
 def test_a_slow_client_gets_all():

@@ -103,8 +103,32 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
                 let response = Response::decode(payload).map_err(HeadError::Payload)?;
                 return Ok(Some(Head { response, ends: header.is_end(), used }));
             }
-            // A welcome needs no answer, and interim responses are not passed on: nginx before 1.29 cannot.
+            // A welcome needs no answer, and interim responses are not passed on where nginx cannot: see `find_interim`.
             _ => {}
+        }
+    }
+}
+
+/// The interim response (103) in front of the head, if one has been received whole. For an nginx that can send it.
+///
+/// # Errors
+///
+/// As for [`find_head`], which finds them again.
+pub fn find_interim(bytes: &[u8]) -> Result<Option<Head<'_>>, HeadError> {
+    let mut used = 0;
+    loop {
+        let rest = bytes.get(used..).unwrap_or_default();
+        let Some(header) = FrameHeader::decode(rest).map_err(HeadError::Frame)? else {
+            return Ok(None);
+        };
+        let end = used + HEADER_LEN + header.len as usize;
+        match (header.kind, bytes.get(used + HEADER_LEN..end)) {
+            (FrameType::Welcome, Some(_)) => used = end,
+            (FrameType::Interim, Some(payload)) => {
+                let response = Response::decode(payload).map_err(HeadError::Payload)?;
+                return Ok(Some(Head { response, ends: false, used: end }));
+            }
+            _ => return Ok(None),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Settings of the daemon as a whole: name, what it is sent as, type. Its own flags and defaults are its own business;
 //! where both say something, the daemon tells in its log who won.
 
-use module_core::value::Kind::{Flag, List, Map, Number, OneOf, Seconds, Text};
+use module_core::value::Kind::{Count, Flag, List, Map, Number, OneOf, Seconds, Text};
 
 use super::{Line, global, obsolete};
 use crate::ffi::conf::Contexts;
@@ -17,7 +17,7 @@ const LOG_LEVELS: &[&str] = &[
 ];
 
 pub(super) const TABLE: &[Line] = &[
-    global(c"passenger_max_pool_size", "max_pool_size", Number),
+    global(c"passenger_max_pool_size", "max_pool_size", Count),
     global(c"passenger_max_instances_per_app", "max_instances_per_app", Number),
     global(c"passenger_pool_idle_time", "pool_idle_time", Seconds),
     global(c"passenger_stat_throttle_rate", "stat_throttle_rate", Seconds),

@@ -80,6 +80,8 @@ pub(crate) enum HeadRead {
     NeedMore,
     /// It took this many bytes.
     Found(usize),
+    /// An interim response took this many bytes; the head follows.
+    Interim(usize),
     /// It cannot be used; the reason is in the log. The client gets 502.
     Invalid,
     /// nginx is out of memory. The client gets 500.
@@ -118,6 +120,15 @@ pub(super) struct Context<E: Exchange> {
     pub(super) exchange: E,
     pub(super) outgoing: Outgoing,
 }
+
+/// Whether this nginx can send interim responses. It asks for the head again after each.
+pub(crate) const SENDS_EARLY_HINTS: bool = cfg!(nginx_has_early_hints);
+
+/// What `process_header` returns for an interim response, where nginx knows one.
+#[cfg(nginx_has_early_hints)]
+const EARLY_HINTS: sys::ngx_int_t = sys::NGX_HTTP_UPSTREAM_EARLY_HINTS as sys::ngx_int_t;
+#[cfg(not(nginx_has_early_hints))]
+const EARLY_HINTS: sys::ngx_int_t = ERROR;
 
 /// Hands a request over to nginx's upstream machinery.
 pub(super) fn begin<E: Exchange>(
@@ -256,6 +267,10 @@ unsafe extern "C" fn process_header<E: Exchange>(raw: *mut sys::ngx_http_request
                 HeadRead::Found(used) => {
                     (*buffer).pos = (*buffer).pos.add(used.min(len));
                     OK
+                }
+                HeadRead::Interim(used) => {
+                    (*buffer).pos = (*buffer).pos.add(used.min(len));
+                    EARLY_HINTS
                 }
                 HeadRead::Invalid => INVALID_HEADER,
                 HeadRead::Failed => ERROR,
