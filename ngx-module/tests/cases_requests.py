@@ -39,7 +39,10 @@ def test_post():
 
 def test_post_without_body():
     answer = send("/x/body", "POST", b"")
-    assert answer.body == b"" and world.daemon.requests[-1].length == "none"
+    request = world.daemon.requests[-1]
+    assert (answer.body, request.length, request.body_len, request.frames) == (b"", "known", 0, 0), request.length
+    raw(b"POST /x/body HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert world.daemon.requests[-1].length == "none"
 
 
 def test_post_chunked():

@@ -105,6 +105,10 @@ impl UpstreamConf {
         raw.module = text::over(b"passenger");
         // Lets an app switch buffering with X-Accel-Buffering.
         raw.set_change_buffering(1);
+        #[cfg(nginx_has_early_hints)]
+        {
+            raw.pass_early_hints = 1;
+        }
         Self(raw)
     }
 
