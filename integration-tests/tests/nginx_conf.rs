@@ -19,10 +19,18 @@ fn every_example_is_accepted_by_nginx() {
 }
 
 #[test]
-fn the_first_configuration_of_the_readme_is_accepted_by_nginx() {
-    let readme = fs::read_to_string(workspace().join("README.md")).expect("the project has a README.md");
-    let block = readme.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next());
-    accepted("README.md", block.expect("the README shows a configuration"));
+fn every_configuration_in_the_documentation_is_accepted_by_nginx() {
+    let docs = fs::read_dir(workspace().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut shown = Vec::new();
+    for page in pages.chain([workspace().join("README.md")]) {
+        let text = fs::read_to_string(&page).unwrap();
+        for block in text.split("```nginx\n").skip(1).filter_map(|rest| rest.split("```").next()) {
+            accepted(&page.display().to_string(), block);
+            shown.push(page.file_name().unwrap().to_owned());
+        }
+    }
+    assert!(shown.iter().any(|name| name == "README.md"), "the README shows a configuration: {shown:?}");
 }
 
 /// Loads a configuration with what belongs to a machine replaced.
