@@ -2,12 +2,14 @@
 
 import http.client
 import os
+import signal
+import socket
 import time
 
 import fake_daemon
 import world
 from cases_responses import cut
-from stage import DIR, HAS_PROBE, PORT, SOCKET, app, eventually, raw, send
+from stage import DIR, HAS_PROBE, PORT, SOCKET, app, eventually, listening, raw, send
 from world import site, usual_site
 
 
@@ -93,6 +95,40 @@ def test_reload():
         assert send("/x/echo").body == b"hello"
         world.nginx.reload(usual_site())
     assert send("/x/echo").body == b"hello" and not set(workers) & set(world.nginx.workers())
+
+
+def test_one_process_or_many():
+    for processes in ("master_process off;", "worker_processes 8;"):
+        world.nginx.stop()
+        world.nginx.start(usual_site().replace("worker_processes 1;", processes))
+        for prefix in ("/x/", "/buffered/", "/unbuffered/"):
+            assert send(prefix + "body", "POST", b"z" * 100_000).body == b"z" * 100_000, (processes, prefix)
+        assert len(world.nginx.workers()) == (8 if "8" in processes else 0), processes
+    world.nginx.stop()
+    world.nginx.start(usual_site())
+
+
+def test_a_tunnel_outlives_a_graceful_end():
+    with socket.create_connection(("127.0.0.1", PORT), 10) as tunnel:
+        tunnel.sendall(b"GET /x/websocket HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+        assert until(tunnel, b"welcome\n").startswith(b"HTTP/1.1 101 ")
+        world.nginx.process.send_signal(signal.SIGQUIT)
+        eventually(lambda: not listening(), "nginx takes no new connections")
+        tunnel.sendall(b"still here\n")
+        assert until(tunnel, b"HERE\n") == b"STILL HERE\n"
+        assert world.nginx.process.poll() is None
+    assert world.nginx.process.wait(20) == 0
+    world.nginx.start(usual_site())
+
+
+def until(sock, end):
+    """What comes until it ends like this."""
+    seen = b""
+    while not seen.endswith(end):
+        piece = sock.recv(4096)
+        assert piece, seen
+        seen += piece
+    return seen
 
 
 def test_a_refusal_is_explained():
