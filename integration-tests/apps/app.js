@@ -25,9 +25,9 @@ function waitAtGate(name, then) {
 }
 
 function text(res, body, headers = {}) {
-  const bytes = Buffer.from(body);
-  res.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': bytes.length, ...headers });
-  res.end(bytes);
+  // No Buffer is made of it: small ones share slabs that only a full collection frees, which looks like a leak.
+  res.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': Buffer.byteLength(body), ...headers });
+  res.end(body);
 }
 
 function hashOf(req, then) {
