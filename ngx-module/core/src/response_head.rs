@@ -103,7 +103,11 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
                 let response = Response::decode(payload).map_err(HeadError::Payload)?;
                 return Ok(Some(Head { response, ends: header.is_end(), used }));
             }
-            // A welcome needs no answer, and interim responses are not passed on where nginx cannot: see `find_interim`.
+            // Not passed on where nginx cannot (see `find_interim`), but damaged bytes are refused everywhere.
+            FrameType::Interim => {
+                Response::decode(payload).map_err(HeadError::Payload)?;
+            }
+            // A welcome needs no answer.
             _ => {}
         }
     }

@@ -1,0 +1,53 @@
+//! Arbitrary bytes as nginx's frames, read by the decoders that the daemon uses: nothing panics, and what has one
+//! encoding only is written again as it was read.
+
+use protocol::frame::{FrameHeader, HEADER_LEN};
+use protocol::globals::Globals;
+use protocol::hello::{Hello, Refusal, Welcome};
+use protocol::limits::MAX_HEADERS;
+use protocol::request::Request;
+use protocol::response::{Abort, Response};
+use protocol::settings::Settings;
+
+/// Reads the bytes as a frame's header, and as each payload there is.
+pub fn check(data: &[u8]) {
+    if let Ok(Some(header)) = FrameHeader::decode(data) {
+        assert_eq!(header.encode(), data[..HEADER_LEN]);
+        assert!(header.len <= header.kind.max_len());
+    }
+    check_handshake(data);
+    if let Ok(settings) = Settings::decode(data) {
+        assert_eq!(settings.encode().as_deref(), Ok(data));
+    }
+    if let Ok(globals) = Globals::decode(data) {
+        assert_eq!(globals.payload(), data);
+    }
+    if let Ok(request) = Request::decode(data) {
+        assert!(request.settings.len() <= data.len());
+        assert!(request.headers.iter().count() <= MAX_HEADERS);
+    }
+    if let Ok(response) = Response::decode(data) {
+        assert!(response.headers.iter().all(|(name, _)| !name.is_empty()));
+    }
+    // Any outcome is one, as long as there is an outcome.
+    drop(Abort::decode(data).map(|abort| abort.message.len()));
+}
+
+/// Later versions may append fields, so a message is found at the front of what it is written as.
+fn check_handshake(data: &[u8]) {
+    if let Ok(hello) = Hello::decode(data) {
+        assert_eq!(Hello::decode(&hello.to_frame()[HEADER_LEN..]).map(|again| again.using), Ok(hello.using));
+    }
+    if let Ok(welcome) = Welcome::decode(data) {
+        assert_eq!(
+            Welcome::decode(&welcome.to_frame()[HEADER_LEN..]).map(|again| again.version),
+            Ok(welcome.version)
+        );
+    }
+    if let Ok(refusal) = Refusal::decode(data) {
+        assert_eq!(
+            Refusal::decode(&refusal.to_frame()[HEADER_LEN..]).map(|again| again.versions),
+            Ok(refusal.versions)
+        );
+    }
+}
