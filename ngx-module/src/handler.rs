@@ -35,6 +35,10 @@ impl ContentHandler for Passenger {
             return Answer::Decline;
         };
         probe_panic(location, "content");
+        #[cfg(feature = "panic-probe")]
+        if location.written.panic_in.as_deref() == Some("overrun") {
+            request.read_beyond_its_memory();
+        }
         let Some(mut mapped) = Mapped::new(request) else {
             return Answer::Status(INTERNAL_ERROR);
         };

@@ -131,6 +131,10 @@ def until(sock, end):
     return seen
 
 
+def test_overrun():
+    send("/panic-overrun/echo")
+
+
 def test_a_refusal_is_explained():
     world.daemon.drop_connections()
     eventually(lambda: not world.daemon.open, "connections are gone")

@@ -47,6 +47,9 @@ def main():
         for name, test in tests.items():
             if wanted and not any(word in name for word in wanted):
                 continue
+            # A fault that only a sanitizer sees, for the one run that must see it.
+            if name == "overrun" and not wanted:
+                continue
             skipped, failure = run(test)
             verdict = "FAILED" if failure else "skipped" if skipped else "ok"
             counts[verdict] += 1

@@ -84,7 +84,7 @@ def site(fly_with, more=""):
 
 
 PROBES = "".join(
-    f"location /panic-{where}/ {{ passenger_panic_in {where}; }}" for where in ("content", "request", "head", "body")
+    f"location /panic-{where}/ {{ passenger_panic_in {where}; }}" for where in ("content", "request", "head", "body", "overrun")
 )
 
 

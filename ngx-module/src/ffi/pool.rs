@@ -132,6 +132,14 @@ impl<'p> Pool<'p> {
         Ok(start)
     }
 
+    /// Reads one byte beyond a piece of memory, for the test that this is noticed.
+    #[cfg(feature = "panic-probe")]
+    pub(super) fn read_beyond(self) -> Result<u8, OutOfMemory> {
+        let start = self.copy(&[b"1234567"])?;
+        // SAFETY: none: this is the fault that a sanitizer has to find. In other builds the byte is the pool's own.
+        Ok(unsafe { start.as_ptr().add(8).read_volatile() })
+    }
+
     /// A copied string.
     pub(super) fn text(self, text: &[u8]) -> Result<sys::ngx_str_t, OutOfMemory> {
         let data = self.copy(&[text])?.as_ptr();

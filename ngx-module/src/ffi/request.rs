@@ -55,6 +55,12 @@ impl<'r> Request<'r> {
         unsafe { text::bytes(text) }
     }
 
+    /// Commits a fault, for the test that a sanitizer finds it.
+    #[cfg(feature = "panic-probe")]
+    pub(crate) fn read_beyond_its_memory(self) {
+        let _byte = self.pool().and_then(Pool::read_beyond);
+    }
+
     /// The method as the client wrote it.
     pub(crate) fn method(self) -> &'r [u8] {
         self.text(self.get().method_name)
