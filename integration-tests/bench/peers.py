@@ -39,6 +39,8 @@ class Peer:
     # Ours: the daemon starts the app, whose processes run in this directory.
     root: Path = None
     port: int = field(default_factory=free_port)
+    # Master of an nginx of its own, which serves it instead of the one in front of all others.
+    own_nginx: int = None
 
     @property
     def is_ours(self):
@@ -52,10 +54,18 @@ class Peer:
 
     def servers(self):
         """Its part of nginx.conf."""
+        if self.own_nginx:
+            return ""
+        return self.server()
+
+    def server(self):
+        """The same, for an nginx of its own."""
         return f"{self.upstream}\nserver {{ listen 127.0.0.1:{self.port}; {self.location} }}\n"
 
     def roles(self):
         """PIDs by role, as they are now. Of ours, `middle` is supervisor and router."""
+        if self.own_nginx:
+            return {"nginx": _all_below([self.own_nginx]), "middle": [], "app": []}
         if not self.is_ours:
             return {"middle": _all_below(self.middle), "app": _all_below(self.app)}
         supervisor, *children = _all_below(self.middle)
@@ -86,6 +96,15 @@ def floor(stage):
 
 def _answer(stage):
     return f'location = /big {{ root {stage.dir}; }} location / {{ return 200 "hello world\\n"; }}'
+
+
+def static_file(stage, loaded):
+    """A file, from an nginx without our module or with it unused."""
+    (stage.dir / "hello").write_bytes(b"hello world\n")
+    name = "static file, module" if loaded else "static file"
+    peer = Peer(name, f"root {stage.dir}; location = / {{ try_files /hello =404; }}")
+    peer.own_nginx = stage.start_nginx(peer.server(), name.replace(", ", "-").replace(" ", "-"), module=loaded)
+    return peer
 
 
 def back_nginx(stage):
@@ -206,7 +225,7 @@ def node(stage):
 
 
 EVERYBODY = (
-    (floor,), (back_nginx,), (relay,), (ours, "ruby"), (puma, 1), (puma, 5), (ours, "python"), (gunicorn,), (granian,),
+    (floor,), (static_file, False), (static_file, True), (back_nginx,), (relay,), (ours, "ruby"), (puma, 1), (puma, 5), (ours, "python"), (gunicorn,), (granian,),
     (uwsgi,), (ours, "node"), (node,),
 )
 

@@ -65,6 +65,7 @@ def targets(everybody):
     yield compare(everybody, "python", "big", 1, best("big", "gunicorn", "granian", "uWSGI"))
     yield compare(everybody, "node", "big", 1, best("big", "node"))
     yield router_memory(everybody)
+    yield unused_module(everybody)
 
 
 def _best(everybody, what, names):
@@ -93,6 +94,17 @@ def compare(everybody, language, what, limit, other):
     return (
         f"{verdict(holds)}{label}{ratio:5.2f} x {name:25} target {sign} {limit:<4} "
         f"({samples.median(what):,.1f} and {figure:,.1f})"
+    )
+
+
+def unused_module(everybody, limit=1.1):
+    """What a static file costs with the module loaded, by what it costs without."""
+    if "static file" not in everybody:
+        return "not measured    static file"
+    without, loaded = (everybody[name].median("nginx") for name in ("static file", "static file, module"))
+    return (
+        f"{verdict(loaded <= limit * without)}static file, nginx {loaded / without:.2f} x without the module"
+        f"{'':7} target <= {limit} ({loaded:.1f} and {without:.1f})"
     )
 
 

@@ -73,13 +73,13 @@ class Stage:
         self.children.append(child)
         return child.pid
 
-    def start_nginx(self, servers, name="nginx"):
-        """Starts an nginx with these server and upstream blocks; returns its master's PID."""
+    def start_nginx(self, servers, name="nginx", module=True):
+        """Starts an nginx with these server and upstream blocks, and with our module; returns its master's PID."""
         here = self.dir / name
         here.mkdir()
         # The worker reaches the sockets of peers, whoever they run as.
         user = "user root;" if os.getuid() == 0 else ""
-        load_module = f"load_module {MODULE};" if MODULE.exists() else ""
+        load_module = f"load_module {MODULE};" if module and MODULE.exists() else ""
         (here / "nginx.conf").write_text(CONF.format(user=user, load_module=load_module, dir=here, servers=servers))
         return self.start([NGINX, "-p", here, "-e", here / "nginx.log", "-c", here / "nginx.conf"])
 

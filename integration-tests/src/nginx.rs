@@ -112,6 +112,12 @@ impl Nginx {
         self.command().arg("-t").stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
     }
 
+    /// Whether its workers have our module in their memory.
+    pub fn has_module(&self) -> bool {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.workers()[0])).unwrap_or_default();
+        maps.contains("libngx_http_passenger_module.so")
+    }
+
     /// A request of its own connection.
     pub fn get(&self, path: &str) -> Response {
         Request::get(path).send_to(self.port)

@@ -33,6 +33,7 @@ mod sticky_sessions;
 mod streaming;
 mod transfers;
 mod tree;
+mod unused_module;
 mod user_switching;
 mod variables;
 mod version_skew;
