@@ -142,7 +142,7 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
 fn put_own_headers(request: Request<'_>, set: &SetHeaders<'_>, out: &mut Vec<u8>) {
     let is_set = |name: &str| set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
     if !is_set(REQUEST_ID) {
-        pairs::put(out, REQUEST_ID.as_bytes(), request_id(request));
+        pairs::put(out, REQUEST_ID.as_bytes(), &request_id(request));
     }
     let came = request.headers().any(|(name, _)| name.eq_ignore_ascii_case(REQUEST_START.as_bytes()));
     if !came && !is_set(REQUEST_START) {

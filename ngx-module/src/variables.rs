@@ -1,5 +1,6 @@
 //! Variables for access logs: how a request was served comes in as it becomes known, texts go out.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::rc::Rc;
@@ -8,7 +9,7 @@ use module_core::place::Place;
 use module_core::request_id::{HEADER, acceptable};
 
 use crate::ffi::request::Request;
-use crate::ffi::{served, variables};
+use crate::ffi::served;
 
 /// How a request was served.
 #[derive(Debug)]
@@ -53,7 +54,7 @@ pub(crate) static TABLE: [Variable; 5] = [
     Variable { name: c"passenger_process_pid", value: process_pid },
     Variable { name: c"passenger_queue_time", value: queue_time },
     Variable { name: c"passenger_app_time", value: app_time },
-    Variable { name: c"passenger_request_id", value: |request| Some(request_id(request).to_vec()) },
+    Variable { name: c"passenger_request_id", value: |request| Some(request_id(request).into_owned()) },
 ];
 
 fn app_group(request: Request<'_>) -> Option<Vec<u8>> {
@@ -83,8 +84,11 @@ fn seconds(microseconds: u64) -> Vec<u8> {
     format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000).into_bytes()
 }
 
-/// The request's name: the client side's, if it has one that can be taken over, else nginx's `$request_id`.
-pub(crate) fn request_id(request: Request<'_>) -> &[u8] {
+/// The request's name: the client side's, if it has one that can be taken over, else one that is made.
+pub(crate) fn request_id(request: Request<'_>) -> Cow<'_, [u8]> {
     let theirs = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER.as_bytes()));
-    acceptable(theirs.map(|(_, value)| value)).unwrap_or_else(|| variables::request_id(request))
+    match acceptable(theirs.map(|(_, value)| value)) {
+        Some(name) => name.into(),
+        None => served::name(request).to_vec().into(),
+    }
 }

@@ -1,5 +1,12 @@
 //! A request's name in the logs of everyone who handles it: what the client's side calls it comes in, and is taken if
-//! it can stand in a log line.
+//! it can stand in a log line; otherwise one is made.
+
+use std::cell::RefCell;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::SystemTime;
+
+use protocol::settings::Digest;
 
 /// Longest name that is taken over, in bytes.
 const MAX_LEN: usize = 255;
@@ -12,6 +19,56 @@ pub fn acceptable<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v 
     let only = values.next().filter(|_| values.next().is_none())?;
     let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:@+/=~".contains(byte);
     (!only.is_empty() && only.len() <= MAX_LEN && only.iter().all(is_harmless)).then_some(only)
+}
+
+/// A name that is made: 32 hexadecimal digits.
+pub type Made = [u8; 32];
+
+/// Makes names that no other process makes. They are no secrets, so they need no system call each.
+#[derive(Debug)]
+struct Maker {
+    seed: u64,
+    pid: u32,
+    count: u64,
+}
+
+thread_local! {
+    // Made at the first request, which is after nginx has forked its worker.
+    static MAKER: RefCell<Maker> = RefCell::new(Maker::new());
+}
+
+impl Maker {
+    /// The process ID is in it because all workers inherit what their master had drawn.
+    fn new() -> Self {
+        let mut hash = RandomState::new().build_hasher();
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        hash.write_u128(since.as_nanos());
+        Self { seed: hash.finish(), pid: std::process::id(), count: 0 }
+    }
+
+    fn next(&mut self) -> Made {
+        self.count += 1;
+        let mut known = [0; 20];
+        known[..8].copy_from_slice(&self.seed.to_le_bytes());
+        known[8..12].copy_from_slice(&self.pid.to_le_bytes());
+        known[12..].copy_from_slice(&self.count.to_le_bytes());
+        let Digest(bytes) = Digest::of(&known);
+        let mut text = [0; 32];
+        for (to, byte) in text.chunks_exact_mut(2).zip(bytes) {
+            to[0] = hexadecimal(byte >> 4);
+            to[1] = hexadecimal(byte & 15);
+        }
+        text
+    }
+}
+
+/// Another name.
+pub fn make() -> Made {
+    MAKER.with_borrow_mut(Maker::next)
+}
+
+const fn hexadecimal(digit: u8) -> u8 {
+    if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }
 }
 
 #[cfg(test)]
@@ -31,6 +88,15 @@ mod tests {
         ] {
             assert_eq!(accepted(&[id]), Some(id.as_bytes()));
         }
+    }
+
+    #[test]
+    fn names_that_are_made_differ_and_can_be_taken_over() {
+        let names: std::collections::HashSet<Made> = (0..10_000).map(|_| make()).collect();
+        assert_eq!(names.len(), 10_000);
+        assert!(names.iter().all(|name| acceptable([name.as_slice()].into_iter()).is_some()));
+        let mut elsewhere = Maker { pid: 1, ..Maker::new() };
+        assert!(!names.contains(&elsewhere.next()));
     }
 
     #[test]

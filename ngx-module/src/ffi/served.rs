@@ -5,6 +5,8 @@ use core::ffi::c_void;
 use core::ptr::NonNull;
 use std::rc::Rc;
 
+use module_core::request_id::{self, Made};
+
 use super::guard::guard;
 use super::log::Log;
 use super::pool::OutOfMemory;
@@ -15,7 +17,9 @@ use crate::variables::Served;
 /// What lies in the pool. Subrequests share their main request's pool, so it names whose it is.
 struct Kept {
     request: NonNull<sys::ngx_http_request_t>,
-    served: Rc<Served>,
+    served: Option<Rc<Served>>,
+    /// The name that was made for it.
+    name: Option<Made>,
 }
 
 type Handler = unsafe extern "C" fn(*mut c_void);
@@ -30,11 +34,30 @@ static FORGET: Handler = forget;
 /// [`OutOfMemory`].
 pub(crate) fn keep(request: Request<'_>, served: Rc<Served>) -> Result<(), OutOfMemory> {
     let owner = NonNull::new(request.as_ptr()).ok_or(OutOfMemory)?;
-    request.pool()?.place_until(Kept { request: owner, served }, FORGET).map(drop)
+    request.pool()?.place_until(Kept { request: owner, served: Some(served), name: None }, FORGET).map(drop)
 }
 
 /// What was kept last for this request.
 pub(crate) fn of<'r>(request: Request<'r>) -> Option<&'r Served> {
+    find(request, |kept| kept.request.as_ptr() == request.as_ptr() && kept.served.is_some())?
+        .served
+        .as_deref()
+}
+
+/// The name that was made for this request and its subrequests, which share the pool; made now if there is none.
+pub(crate) fn name(request: Request<'_>) -> Made {
+    if let Some(name) = find(request, |kept| kept.name.is_some()).and_then(|kept| kept.name) {
+        return name;
+    }
+    let name = request_id::make();
+    if let (Some(owner), Ok(pool)) = (NonNull::new(request.as_ptr()), request.pool()) {
+        // Without memory the next who asks gets another name.
+        let _kept = pool.place_until(Kept { request: owner, served: None, name: Some(name) }, FORGET);
+    }
+    name
+}
+
+fn find<'r>(request: Request<'r>, is_meant: impl Fn(&Kept) -> bool) -> Option<&'r Kept> {
     let pool = request.pool().ok()?;
     // SAFETY: a pool's cleanup entries form a chain that ends with null, the last one first. One with our handler has
     // a `Kept`, which lives as long as the pool.
@@ -43,9 +66,9 @@ pub(crate) fn of<'r>(request: Request<'r>) -> Option<&'r Served> {
         while let Some(entry) = next.as_ref() {
             if entry.handler.is_some_and(|handler| handler as usize == FORGET as usize)
                 && let Some(kept) = entry.data.cast::<Kept>().as_ref()
-                && kept.request.as_ptr() == request.as_ptr()
+                && is_meant(kept)
             {
-                return Some(&kept.served);
+                return Some(kept);
             }
             next = entry.next;
         }

@@ -1,18 +1,14 @@
-//! nginx's variables: ours are registered and asked for here, and one of nginx's own is looked up.
+//! nginx's variables: ours are registered here, and their values asked for.
 
 use core::ptr::NonNull;
 
 use super::conf::ConfContext;
 use super::content::{ERROR, OK};
 use super::guard::guard;
-use super::log::Level;
 use super::request::Request;
 use super::sys;
 use super::text;
 use crate::variables::TABLE;
-
-/// nginx's random name for a request.
-const REQUEST_ID: &[u8] = b"request_id";
 
 /// nginx's `preconfiguration`: all variables must be known before the configuration is read.
 ///
@@ -34,19 +30,8 @@ pub(super) unsafe extern "C" fn add(cf: *mut sys::ngx_conf_t) -> sys::ngx_int_t 
             added.get_handler = Some(get);
             added.data = at;
         }
-        index_request_id(&mut cf)
+        OK
     })
-}
-
-/// With an index nginx works it out once for a request; without one, anew whenever it is asked.
-fn index_request_id(cf: &mut ConfContext<'_>) -> sys::ngx_int_t {
-    let mut name = text::over(REQUEST_ID);
-    // SAFETY: nginx's call; it copies the name.
-    if unsafe { sys::ngx_http_get_variable_index(cf.as_ptr(), &raw mut name) } == ERROR {
-        cf.report(Level::Emerg, format_args!("nginx has no variable \"request_id\""));
-        return ERROR;
-    }
-    OK
 }
 
 /// Works out one of our variables.
@@ -79,20 +64,4 @@ unsafe extern "C" fn get(
         }
         OK
     })
-}
-
-/// nginx's `$request_id`; empty when nginx is out of memory.
-pub(crate) fn request_id<'r>(request: Request<'r>) -> &'r [u8] {
-    let mut name = text::over(REQUEST_ID);
-    // SAFETY: nginx's calls. The value is in the request's pool.
-    unsafe {
-        let key = sys::ngx_hash_key(name.data, name.len);
-        let value = sys::ngx_http_get_variable(request.as_ptr(), &raw mut name, key);
-        match value.as_ref() {
-            Some(value) if value.not_found() == 0 && !value.data.is_null() => {
-                text::bytes(sys::ngx_str_t { len: value.len() as usize, data: value.data })
-            }
-            _ => &[],
-        }
-    }
 }
