@@ -20,6 +20,7 @@ const CONF: &str = r#"
         limit_req_zone $binary_remote_addr zone=slow:1m rate=1r/m;
         server {
             listen 127.0.0.1:%%PORT%%;
+            listen 127.0.0.1:%%H2%% http2;
             root %%STAGE%%/app/public;
             location / { %%TO%% }
             location /gzipped/ { gzip on; gzip_min_length 1; gzip_types *; rewrite ^/gzipped(/.*)$ $1 break; %%TO%% }
@@ -39,6 +40,9 @@ const CONF: &str = r#"
             location /added { add_header X-Added always-so always; rewrite ^ /env break; %%TO%% }
             location /unbuffered/ { %%UNBUFFERED%% rewrite ^/unbuffered(/.*)$ $1 break; %%TO%% }
             location /buffered/ { %%BUFFERED%% rewrite ^/buffered(/.*)$ $1 break; %%TO%% }
+            location /set { rewrite ^ /env break; %%SET%% %%TO%% }
+            location /passed { rewrite ^ /with break; %%PASS%% %%TO%% }
+            location /ignored { rewrite ^ /with break; %%IGNORE%% %%TO%% }
             location /internal/ { internal; root %%STAGE%%/app; }
             client_max_body_size 1m;
         }
@@ -50,6 +54,8 @@ struct Pair {
     ours: Nginx,
     theirs: Nginx,
     differences: RefCell<Vec<String>>,
+    /// Where the two speak HTTP/2.
+    h2: [u16; 2],
     // Dropped after those in front of it.
     _daemon: Daemon,
     _app: App,
@@ -62,11 +68,18 @@ impl Pair {
         let app = stage.app("app").standard(language).standard(Language::Generic);
         let app = app.file("internal/secret.txt", "the secret").file("public/404.html", "never shown");
         let daemon = stage.daemon().start();
+        let h2 = [stage.port(), stage.port()];
+        let ours = |language: Language| ours(language).replace("%%H2%%", &h2[0].to_string());
         let generic = stage.nginx(&ours(Language::Generic)).start();
         let port = generic.get("/environ?name=PORT").expect(200).text();
-        let ours = if language == Language::Generic { generic } else { stage.nginx(&ours(language)).start() };
-        let theirs = stage.nginx(&theirs(&port)).start();
-        Self { ours, theirs, differences: RefCell::default(), _daemon: daemon, _app: app, _stage: stage }
+        let ours = if language == Language::Generic {
+            generic
+        } else {
+            drop(generic);
+            stage.nginx(&ours(language)).start()
+        };
+        let theirs = stage.nginx(&theirs(&port).replace("%%H2%%", &h2[1].to_string())).start();
+        Self { ours, theirs, differences: RefCell::default(), h2, _daemon: daemon, _app: app, _stage: stage }
     }
 
     /// Sends the bytes to both, and notes it if they answer differently.
@@ -91,6 +104,29 @@ impl Pair {
         self.same(&request.bytes("close"));
     }
 
+    /// The same by HTTP/2: curl with these arguments and this path.
+    fn same_by_http2(&self, arguments: &[&str], path: &str) {
+        let ask = |port: u16| {
+            let mut curl = std::process::Command::new("curl");
+            curl.args(["--silent", "--include", "--http2-prior-knowledge", "--max-time", "60"])
+                .args(arguments);
+            let output = curl.arg(format!("http://127.0.0.1:{port}{path}")).output().expect("curl is there");
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let own = ["date:", "x-powered-by:", "status:", "trailer:", "content-length:"];
+            let mut lines: Vec<&str> =
+                text.lines().filter(|line| !own.iter().any(|o| line.starts_with(o))).collect();
+            lines.sort_unstable();
+            (output.status.code(), lines.join("\n"))
+        };
+        let (ours, theirs) = (ask(self.h2[0]), ask(self.h2[1]));
+        assert!(theirs.0 != Some(0) || theirs.1.contains("HTTP/2 "), "curl speaks HTTP/2: {theirs:?}");
+        if ours != theirs {
+            self.differences
+                .borrow_mut()
+                .push(format!("{arguments:?} {path}\n  ours   {ours:?}\n  theirs {theirs:?}"));
+        }
+    }
+
     /// Fails with every difference.
     fn agree(self) {
         let differences = self.differences.take();
@@ -106,6 +142,15 @@ fn ours(language: Language) -> String {
         .replace("%%INTERCEPT%%", "passenger_intercept_errors on;")
         .replace("%%UNBUFFERED%%", "passenger_request_buffering off;")
         .replace("%%BUFFERED%%", "passenger_buffer_response on;")
+        .replace(
+            "%%SET%%",
+            r#"passenger_set_header X-Set "$uri $http_host"; passenger_set_header Cookie "";"#,
+        )
+        .replace(
+            "%%PASS%%",
+            "passenger_pass_header X-Accel-Expires; passenger_pass_header X-Accel-Limit-Rate;",
+        )
+        .replace("%%IGNORE%%", "passenger_ignore_headers X-Accel-Redirect X-Accel-Limit-Rate;")
         .replace("%%APP_PORT%%", "1")
 }
 
@@ -115,6 +160,13 @@ fn theirs(port: &str) -> String {
         .replace("%%INTERCEPT%%", "proxy_intercept_errors on;")
         .replace("%%UNBUFFERED%%", "proxy_request_buffering off;")
         .replace("%%BUFFERED%%", "proxy_buffering on;")
+        .replace(
+            "%%SET%%",
+            r#"proxy_set_header X-Set "$uri $http_host"; proxy_set_header Cookie "";
+               proxy_set_header Host $http_host; proxy_set_header Connection "";"#,
+        )
+        .replace("%%PASS%%", "proxy_pass_header X-Accel-Expires; proxy_pass_header X-Accel-Limit-Rate;")
+        .replace("%%IGNORE%%", "proxy_ignore_headers X-Accel-Redirect X-Accel-Limit-Rate;")
         .replace("%%APP_PORT%%", port)
 }
 
@@ -234,6 +286,40 @@ for_each_language! {
             for method in ["GET", "HEAD"] {
                 pair.same_for(Request::new(method, path));
             }
+        }
+        pair.agree();
+    }
+
+    [node, generic]
+    fn clients_of_http2(language) {
+        let pair = Pair::of(language);
+        for path in ["/cookies", "/chunks", "/trailer", "/status?code=304", "/nowhere", "/big?bytes=200000"] {
+            pair.same_by_http2(&[], path);
+            pair.same_by_http2(&["--head"], path);
+        }
+        for path in ["/hash", "/unbuffered/hash"] {
+            let body = "x".repeat(100_000);
+            pair.same_by_http2(&["--data-binary", &body], path);
+            pair.same_by_http2(&["--data-binary", &body, "--header", "Content-Length:"], path);
+            pair.same_by_http2(&["--data-binary", ""], path);
+        }
+        pair.agree();
+    }
+
+    [node, generic]
+    fn headers_that_the_configuration_rules(language) {
+        let pair = Pair::of(language);
+        pair.same_for(Request::get("/set?a").header("Cookie", "a=1").header("X-Set", "mine"));
+        for path in ["/passed", "/ignored"] {
+            for (name, value) in
+                [("X-Accel-Expires", "9"), ("X-Accel-Limit-Rate", "9000"), ("X-Accel-Redirect", "/internal/secret.txt")]
+            {
+                pair.same_for(Request::get(&format!("{path}?name={name}&value={value}")));
+            }
+        }
+        for path in ["/hash", "/unbuffered/hash"] {
+            let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n");
+            pair.same(format!("{head}Content-Length: 3\r\n\r\nabc").as_bytes());
         }
         pair.agree();
     }
