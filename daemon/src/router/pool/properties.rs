@@ -41,6 +41,7 @@ fn event() -> impl Strategy<Value = Event> {
 struct World {
     pool: Pool,
     now: Instant,
+    /// With the process that the request is bound to: one that served when the request came.
     waiting: BTreeMap<Waiter, (GroupId, Option<Slot>)>,
     sessions: Vec<Slot>,
     starting: BTreeSet<Slot>,
@@ -65,17 +66,17 @@ impl World {
         }
     }
 
-    /// A request whose client was served by the process of number `n`, if there is such a one.
+    /// A request whose client names the process of number `n`, which may serve, or start still, or not exist.
     fn request(&mut self, group: usize, n: usize) {
-        let wanted = Some(Slot(n as u64)).filter(|slot| self.pool.process(*slot).is_some());
-        match self.pool.checkout(GroupId(group), wanted, self.now) {
+        let named = Slot(n as u64);
+        let bound = Some(named).filter(|slot| self.pool.serves(*slot, GroupId(group)));
+        match self.pool.checkout(GroupId(group), Some(named), self.now) {
             Checkout::Granted(slot) => {
-                let bound = wanted.filter(|slot| self.pool.serves(*slot, GroupId(group)));
-                assert!(bound.is_none_or(|wanted| wanted == slot), "{slot:?} instead of {wanted:?}");
+                assert!(bound.is_none_or(|bound| bound == slot), "{slot:?} instead of {bound:?}");
                 self.sessions.push(slot);
             }
             Checkout::Queued(waiter) => {
-                self.waiting.insert(waiter, (GroupId(group), wanted));
+                self.waiting.insert(waiter, (GroupId(group), bound));
             }
             Checkout::Full => {
                 let group = self.pool.group(GroupId(group));
@@ -140,9 +141,9 @@ impl World {
             match action {
                 Action::Spawn(slot, _) => assert!(self.starting.insert(slot), "{slot:?} was started twice"),
                 Action::Grant(waiter, slot) => {
-                    let (group, wanted) = self.waiting.remove(&waiter).expect("a request is answered once");
-                    let bound = wanted.filter(|wanted| self.pool.serves(*wanted, group));
-                    assert!(bound.is_none_or(|wanted| wanted == slot), "{slot:?} instead of {wanted:?}");
+                    let (group, bound) = self.waiting.remove(&waiter).expect("a request is answered once");
+                    let bound = bound.filter(|bound| self.pool.serves(*bound, group));
+                    assert!(bound.is_none_or(|bound| bound == slot), "{slot:?} instead of {bound:?}");
                     self.sessions.push(slot);
                 }
                 Action::Fail(waiter, _) => {
@@ -214,8 +215,13 @@ fn pick<T>(items: impl ExactSizeIterator<Item = T>, n: usize) -> Option<T> {
     if len == 0 { None } else { items.into_iter().nth(n % len) }
 }
 
+/// Histories to try; `PROPTEST_CASES` asks for more than an ordinary run has time for.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(512)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_pool_keeps_its_promises(
