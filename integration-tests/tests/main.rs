@@ -25,6 +25,7 @@ mod request_environment;
 mod request_shape;
 mod response;
 mod restart;
+mod slow_clients;
 mod soak;
 mod spawn_failure;
 mod static_files;

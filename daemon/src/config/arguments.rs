@@ -47,6 +47,14 @@ pub struct Arguments {
     #[arg(long)]
     pub no_show_version_in_header: bool,
 
+    /// Most bytes of one answer kept on disk while its client is slow; 0 for no limit [nginx or 134217728]
+    #[arg(long, value_name = "BYTES")]
+    pub response_buffer_high_watermark: Option<String>,
+
+    /// Where these are kept [nginx or /var/tmp]
+    #[arg(long, value_name = "DIR")]
+    pub data_buffer_dir: Option<String>,
+
     /// Where the instance directory is made [default: $PASSENGER_INSTANCE_REGISTRY_DIR; else for root
     /// /run/flying-passenger; else $XDG_RUNTIME_DIR/flying-passenger or /tmp/flying-passenger-UID]
     #[arg(long, value_name = "DIR")]

@@ -3,6 +3,7 @@
 //! It looks at users, groups and directories, and changes nothing.
 
 mod arguments;
+mod buffers;
 mod mistake;
 pub mod places;
 mod shared;
@@ -84,11 +85,12 @@ impl Options {
         let limit = number("--shutdown-timeout", &arguments.shutdown_timeout, 1);
         let pool = shared::pool_options(arguments, mistakes);
         let log_level = mistakes.keep(shared::log_level_option(arguments));
+        let buffers = buffers::options(arguments, mistakes);
         Self {
             socket: socket::options(arguments, euid, mistakes),
             log_level,
             pool,
-            shared: shared::options(arguments, &pool, log_level),
+            shared: shared::options(arguments, &pool, &buffers, log_level),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
             users: user_options(arguments, euid, mistakes),
             router_user: mistakes.keep(router_user(arguments.router_user.as_deref(), euid)),

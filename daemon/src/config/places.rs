@@ -54,7 +54,7 @@ fn loader_candidates(program: &Path) -> Vec<PathBuf> {
     installed.into_iter().chain(source).collect()
 }
 
-fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, Mistake> {
+pub(super) fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, Mistake> {
     let absolute = std::path::absolute(dir).map_err(|why| Mistake::new(option, why))?;
     if absolute.is_dir() {
         Ok(absolute)

@@ -6,6 +6,7 @@ use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
+use super::buffers::BufferOptions;
 use super::mistake::{Mistake, Mistakes};
 use super::{PoolOptions, log_level, number};
 use crate::log::LogLevel;
@@ -42,8 +43,13 @@ pub(super) fn pool_options(arguments: &Arguments, mistakes: &mut Mistakes) -> Po
     }
 }
 
-/// All of them. `pool` and `level` are what the arguments were read as.
-pub(super) fn options(arguments: &Arguments, pool: &PoolOptions, level: LogLevel) -> Vec<DaemonOption> {
+/// All of them. `pool`, `buffers` and `level` are what the arguments were read as.
+pub(super) fn options(
+    arguments: &Arguments,
+    pool: &PoolOptions,
+    buffers: &BufferOptions,
+    level: LogLevel,
+) -> Vec<DaemonOption> {
     let option = |name: &str, value, given| DaemonOption { name: name.to_owned(), value, given };
     let count = |value: u64| Value::Number(i64::try_from(value).unwrap_or(i64::MAX));
     let text = |value: Option<&str>, default: &str| Value::Text(value.unwrap_or(default).to_owned());
@@ -62,5 +68,11 @@ pub(super) fn options(arguments: &Arguments, pool: &PoolOptions, level: LogLevel
             Value::Flag(!a.no_show_version_in_header),
             a.no_show_version_in_header,
         ),
+        option(
+            "response_buffer_high_watermark",
+            count(buffers.high_watermark),
+            a.response_buffer_high_watermark.is_some(),
+        ),
+        option("data_buffer_dir", Value::Text(buffers.dir.clone()), a.data_buffer_dir.is_some()),
     ]
 }

@@ -5,6 +5,7 @@
 //! that was read last counts.
 
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::globals::Globals as Said;
@@ -13,6 +14,7 @@ use serde::Serialize;
 use tracing::{info, warn};
 
 use super::pool::Limits;
+use super::reply::BacklogOptions;
 use crate::config::DaemonOption;
 use crate::link::Adjustment;
 use crate::log::LogLevel;
@@ -162,6 +164,12 @@ impl Globals {
         }
     }
 
+    /// How much of an answer is kept for a slow client, and where.
+    pub(crate) fn backlog(&self) -> BacklogOptions {
+        let most = self.number("response_buffer_high_watermark");
+        BacklogOptions { dir: self.text("data_buffer_dir").into(), most: (most > 0).then_some(most) }
+    }
+
     /// Least time between two looks at an app's restart files.
     pub(crate) fn stat_throttle(&self) -> Duration {
         Duration::from_secs(self.number("stat_throttle_rate"))
@@ -214,6 +222,9 @@ fn refusal(option: &DaemonOption, value: &Value) -> Option<&'static str> {
         ("max_pool_size", Value::Number(0)) => Some("it must be at least 1"),
         ("log_level", Value::Text(level)) if level.parse::<LogLevel>().is_err() => Some("it is no log level"),
         ("default_user", Value::Text(name)) if name.is_empty() => Some("it is empty"),
+        ("data_buffer_dir", Value::Text(dir)) if !Path::new(dir).is_dir() => {
+            Some("there is no such directory")
+        }
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! The router's parts joined: who knows whom, and what runs beside what.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use tracing::{info, warn};
 
 use super::dispatch::Dispatcher;
 use super::globals::Globals;
+use super::reply::BacklogOptions;
 use super::restart::Restarts;
 use super::route::Routes;
 use super::spawn::Spawner;
@@ -35,6 +36,7 @@ pub(crate) struct Router {
     pub(crate) routes: Rc<Routes>,
     pub(crate) dispatcher: Rc<Dispatcher>,
     pub(crate) restarts: Restarts,
+    backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
     spawner: Rc<Spawner>,
     closing: Cell<bool>,
@@ -73,12 +75,14 @@ impl Router {
         let routes = Rc::new(Routes::default());
         let spawner = Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT);
         let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
+        let backlog = RefCell::new(Rc::new(globals.backlog()));
         Rc::new(Self {
             config,
             globals,
             routes,
             dispatcher,
             restarts,
+            backlog,
             supervisor,
             spawner,
             closing: Cell::new(false),
@@ -97,9 +101,15 @@ impl Router {
         log::set_level(self.globals.log_level());
         self.dispatcher.set_limits(self.globals.limits());
         self.restarts.set_throttle(self.globals.stat_throttle());
+        *self.backlog.borrow_mut() = Rc::new(self.globals.backlog());
         if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
             warn!("the supervisor cannot be told what nginx says");
         }
+    }
+
+    /// How much of an answer is kept for a slow client, and where.
+    pub(crate) fn backlog_options(&self) -> Rc<BacklogOptions> {
+        self.backlog.borrow().clone()
     }
 
     /// Resolves when the daemon is about to end.
