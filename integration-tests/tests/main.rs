@@ -5,6 +5,7 @@ mod app_settings;
 mod daemon_frames;
 mod daemon_life;
 mod daemon_wide;
+mod deployment;
 mod detection;
 mod directives;
 mod directives_levels;

@@ -80,6 +80,10 @@ pub struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value = "60")]
     pub shutdown_timeout: String,
 
+    /// Most seconds for a process that is replaced to finish the requests it has
+    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    pub drain_timeout: String,
+
     /// Where the loaders for Ruby, Python and Node.js are [default: found from where this program is]
     #[arg(long, value_name = "DIR")]
     pub loaders_dir: Option<PathBuf>,

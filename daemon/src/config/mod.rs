@@ -45,6 +45,8 @@ pub struct Options {
     pub router_user: Option<Account>,
     /// Most time for the shutdown.
     pub shutdown_limit: Duration,
+    /// Most time for a process that is replaced to finish its requests.
+    pub drain_limit: Duration,
     /// The loaders' directory.
     pub loaders: PathBuf,
 }
@@ -83,6 +85,7 @@ impl Options {
 
     fn gather(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> Self {
         let limit = number("--shutdown-timeout", &arguments.shutdown_timeout, 1);
+        let drain = number("--drain-timeout", &arguments.drain_timeout, 1);
         let pool = shared::pool_options(arguments, mistakes);
         let log_level = mistakes.keep(shared::log_level_option(arguments));
         let buffers = buffers::options(arguments, mistakes);
@@ -95,6 +98,7 @@ impl Options {
             users: user_options(arguments, euid, mistakes),
             router_user: mistakes.keep(router_user(arguments.router_user.as_deref(), euid)),
             shutdown_limit: Duration::from_secs(mistakes.keep(limit)),
+            drain_limit: Duration::from_secs(mistakes.keep(drain)),
             loaders: mistakes.keep(places::loaders(arguments.loaders_dir.as_deref())),
         }
     }

@@ -160,6 +160,7 @@ impl Globals {
         Limits {
             max_processes: count("max_pool_size"),
             max_per_group: count("max_instances_per_app"),
+            max_starting: cores(),
             idle_after: (idle > 0).then(|| Duration::from_secs(idle)),
         }
     }
@@ -202,6 +203,11 @@ impl Globals {
         }
         rest
     }
+}
+
+/// Starting an app is work for one core.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A clock that was set back must not leave an old configuration in charge for ever.

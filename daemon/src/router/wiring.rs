@@ -73,7 +73,9 @@ impl Router {
         }
         let dispatcher = Dispatcher::new(globals.limits());
         let routes = Rc::new(Routes::default());
-        let spawner = Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT);
+        let drain_limit = Duration::from_secs(config.drain_limit);
+        let spawner =
+            Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT, drain_limit);
         let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
         let backlog = RefCell::new(Rc::new(globals.backlog()));
         Rc::new(Self {
@@ -142,6 +144,7 @@ impl Router {
         self.told_to_close.notify_waiters();
         let limit = Duration::from_secs(self.config.shutdown_limit);
         info!("shutting down: {} requests under way", self.dispatcher.requests());
+        self.dispatcher.abort_tunnels();
         let requests = self.until(|dispatcher| dispatcher.requests() == 0);
         if tokio::time::timeout(limit, requests).await.is_err() {
             warn!("{} requests did not finish within {} s", self.dispatcher.requests(), limit.as_secs());

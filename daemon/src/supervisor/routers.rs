@@ -114,6 +114,7 @@ impl Supervisor {
             options: self.options.shared.clone(),
             globals: self.globals.clone(),
             shutdown_limit: self.options.shutdown_limit.as_secs(),
+            drain_limit: self.options.drain_limit.as_secs(),
             admin_uid: nix::unistd::Uid::effective().as_raw(),
             generation: self.routers.generation,
         }

@@ -1,6 +1,7 @@
 //! The conversation with a process: the request's body goes there, and its answer comes back, at the same time.
 
 use std::io;
+use std::time::Duration;
 
 use protocol::frame::{FrameHeader, FrameType};
 
@@ -22,10 +23,28 @@ pub(super) enum Broken {
     Request(BodyError),
     /// The answer's side failed.
     Answer(RelayError),
+    /// The app took longer than it may.
+    TooLong(Duration),
+}
+
+/// [`converse`], for as long as the app may take.
+pub(super) async fn converse_in_time(
+    nginx: &mut Nginx<'_>,
+    app: &Stream,
+    body: &mut Body,
+    relay: &mut Relay,
+    options: &BacklogOptions,
+    limit: Option<Duration>,
+) -> Result<Complete, Broken> {
+    let ended = converse(nginx, app, body, relay, options);
+    match limit {
+        None => ended.await,
+        Some(limit) => tokio::time::timeout(limit, ended).await.unwrap_or(Err(Broken::TooLong(limit))),
+    }
 }
 
 /// Forwards the body and relays the answer, at the same time.
-pub(super) async fn converse(
+async fn converse(
     nginx: &mut Nginx<'_>,
     app: &Stream,
     body: &mut Body,

@@ -37,7 +37,8 @@ pub(super) async fn finish(
             return After::Close;
         }
         let Nginx { stream, input, from_app, .. } = nginx;
-        tunnel::run(tunnel::Side { stream, input }, tunnel::Side { stream: &app, input: from_app }).await;
+        let app = tunnel::Side { stream: &app, input: from_app };
+        tunnel::run(tunnel::Side { stream, input }, app, lease.worker.tunnels_end()).await;
         return After::Close;
     }
     if body.is_delivered() && relay.decoder.is_reusable() && nginx.from_app.is_empty() {
@@ -102,6 +103,7 @@ pub(super) async fn give_up(
 ) -> After {
     drop(app);
     let pid = lease.worker.record.pid;
+    let too_long = matches!(broken, Broken::TooLong(_));
     let why = match broken {
         Broken::Request(BodyError::ClientGone) | Broken::Answer(RelayError::Nginx(_)) => {
             release_when_free(lease);
@@ -110,12 +112,16 @@ pub(super) async fn give_up(
         Broken::NotTaken(err) => format!("it does not take the request: {err}"),
         Broken::Request(err) => err.to_string(),
         Broken::Answer(err) => err.to_string(),
+        Broken::TooLong(limit) => {
+            format!("it took longer than {} s (passenger_max_request_time) and is killed", limit.as_secs())
+        }
     };
     release_when_free(lease);
-    if !relay.begun {
-        return broken_off(nginx, facts, body, pid, &why).await;
-    }
     log_failure(nginx, facts, pid, &why);
+    if !relay.begun {
+        let page = if too_long { Page::too_slow() } else { Page::incomplete() };
+        return show(nginx, facts, body, &page).await;
+    }
     nginx.frames.abort(AbortReason::AppClosed, &format!("app {}: {why}", facts.route.name));
     // nginx closes the connection on an abort, so that the visitor sees that something is missing.
     drop(write_rest(nginx).await);
@@ -153,7 +159,7 @@ pub(super) async fn refuse(
 ) -> After {
     let line = String::from_utf8_lossy(&nginx.line);
     warn!("app {}: refused {line}: {refused}", facts.route.name);
-    let page = Page::refused(refused, facts.route.settings.queue_full_status);
+    let page = Page::refused(refused, &facts.route.settings);
     show(nginx, facts, body, &page).await
 }
 

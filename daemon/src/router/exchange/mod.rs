@@ -21,7 +21,7 @@ use super::forward::body::{Body, Framing};
 use super::reply::relay::Relay;
 use super::route::Route;
 use super::wiring::Router;
-use converse::{Broken, converse, gone};
+use converse::{Broken, converse_in_time, gone};
 use ending::{broken_off, finish, give_up, refuse};
 
 /// How often a request may meet a process that ends before it has read anything of it.
@@ -105,9 +105,10 @@ async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Fact
 
 /// A process for the request; `None` when its client went away while it waited.
 async fn checkout(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts) -> Option<Result<Lease, Refused>> {
+    let route = &facts.route;
     tokio::select! {
         biased;
-        lease = router.dispatcher.checkout(facts.route.group, facts.sticky) => Some(lease),
+        lease = router.dispatcher.checkout(route.group, facts.sticky, route.settings.max_queue_time) => Some(lease),
         () = gone(nginx.stream, &mut nginx.input) => None,
     }
 }
@@ -139,7 +140,8 @@ async fn attempt(
     let speaks_session = lease.worker.speaks_session();
     let mut relay =
         Relay::new(speaks_session, facts.to_head_request, facts.upgrade, pid.unsigned_abs(), waited);
-    let ended = converse(nginx, &app, body, &mut relay, &router.backlog_options()).await;
+    let limit = facts.route.settings.max_request_time;
+    let ended = converse_in_time(nginx, &app, body, &mut relay, &router.backlog_options(), limit).await;
     let unheard = !relay.heard && may_repeat;
     match ended {
         Err(Broken::NotTaken(err)) if unheard => Attempt::Again(err.to_string()),
@@ -150,7 +152,12 @@ async fn attempt(
             Attempt::Again(err.to_string())
         }
         Ok(complete) => Attempt::Over(finish(nginx, body, &relay, app, lease, complete).await),
-        Err(broken) => Attempt::Over(give_up(nginx, facts, body, &relay, lease, app, broken).await),
+        Err(broken) => {
+            if matches!(broken, Broken::TooLong(_)) {
+                router.dispatcher.kill(&lease.worker);
+            }
+            Attempt::Over(give_up(nginx, facts, body, &relay, lease, app, broken).await)
+        }
     }
 }
 

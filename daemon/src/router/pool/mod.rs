@@ -14,12 +14,15 @@ mod process;
 mod properties;
 mod restart;
 mod rules;
+#[cfg(test)]
+mod scenarios;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-pub(crate) use group::{Group, GroupOptions};
+pub(crate) use group::{Deployment, Group, GroupOptions};
 pub(crate) use process::{Concurrency, Process, State};
+pub(crate) use restart::RestartHow;
 
 /// Names a group for the life of the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,10 +45,16 @@ pub(crate) enum Action {
     Grant(Waiter, Slot),
     /// The queued request cannot be served, since the process for this slot did not start.
     Fail(Waiter, Slot),
+    /// This process gets no further request, and ends after those it has.
+    Drain(Slot),
     /// End this process: it has no session left.
     Stop(Slot),
     /// End this process at once: it was still starting, for a version of the app that is no longer wanted.
     Abandon(Slot),
+    /// The group's rolling restart is complete.
+    Deployed(GroupId),
+    /// The group's new version did not start: what is left of the old one serves on.
+    Undeployed(GroupId),
 }
 
 /// The pool's answer to a request.
@@ -66,6 +75,8 @@ pub(crate) struct Limits {
     pub(crate) max_processes: usize,
     /// Most of them in one group, whatever its settings allow; 0 for no limit.
     pub(crate) max_per_group: usize,
+    /// Most processes that start at a time, besides the first ones of groups that have none.
+    pub(crate) max_starting: usize,
     /// How long a process may be idle before it is ended; `None` for ever.
     pub(crate) idle_after: Option<Duration>,
 }
@@ -80,6 +91,18 @@ pub(crate) struct Pool {
     next_waiter: u64,
     actions: Vec<Action>,
     closing: bool,
+    counts: Counts,
+}
+
+/// What a decision needs to know of all groups, kept so that a request costs the same with many as with few.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Counts {
+    /// Processes that start or serve.
+    capacity_used: usize,
+    /// Processes that start.
+    starting: usize,
+    /// Groups whose requests wait although they have no process.
+    starving: BTreeSet<GroupId>,
 }
 
 impl Pool {
@@ -92,6 +115,7 @@ impl Pool {
             next_waiter: 1,
             actions: Vec::new(),
             closing: false,
+            counts: Counts::default(),
         }
     }
 
@@ -104,11 +128,12 @@ impl Pool {
         self.limits
     }
 
-    /// Takes changed bounds over. Processes above them stay until they are idle or leave.
+    /// Takes changed bounds over. Of the processes above them, idle ones go now and busy ones with their requests.
     pub(crate) fn set_limits(&mut self, limits: Limits, now: Instant) {
         self.limits = limits;
-        for group in 0..self.groups.len() {
-            self.balance(GroupId(group), now);
+        for id in (0..self.groups.len()).map(GroupId) {
+            self.shrink(id);
+            self.balance(id, now);
         }
     }
 
@@ -122,7 +147,7 @@ impl Pool {
 
     /// Processes that start or serve: those that the limit counts.
     pub(crate) fn capacity_used(&self) -> usize {
-        self.groups.iter().map(Group::capacity_used).sum()
+        self.counts.capacity_used
     }
 
     /// Processes that have not ended.
@@ -135,9 +160,11 @@ impl Pool {
         GroupId(self.groups.len() - 1)
     }
 
-    /// Takes changed settings over; they count from the next decision on.
-    pub(crate) fn set_options(&mut self, id: GroupId, options: GroupOptions) {
+    /// Takes changed settings over, at once.
+    pub(crate) fn set_options(&mut self, id: GroupId, options: GroupOptions, now: Instant) {
         self.groups[id.0].options = options;
+        self.shrink(id);
+        self.balance(id, now);
     }
 
     /// A request arrives. One whose client was served by `wanted` goes there, and waits for it if need be, as long as
@@ -162,6 +189,7 @@ impl Pool {
             Some(slot) => group.bound.entry(slot).or_default().insert(waiter),
             None => group.queue.insert(waiter),
         };
+        self.note(id);
         self.balance(id, now);
         Checkout::Queued(waiter)
     }
@@ -169,6 +197,7 @@ impl Pool {
     /// A queued request's client has gone.
     pub(crate) fn cancel(&mut self, id: GroupId, waiter: Waiter) {
         self.groups[id.0].forget(waiter);
+        self.note(id);
     }
 
     /// A request is done.
@@ -177,15 +206,16 @@ impl Pool {
             return;
         };
         process.end_session(now);
-        let id = process.group;
-        match process.state {
-            State::Serving if process.used_up(self.groups[id.0].options.max_requests) => {
+        let (id, state, sessions) = (process.group, process.state, process.sessions);
+        let used_up = process.used_up(self.groups[id.0].options.max_requests);
+        match state {
+            State::Serving if used_up || (sessions == 0 && self.has_too_many(id)) => {
                 self.retire(slot);
                 self.serve_queue(id, now);
                 self.balance(id, now);
             }
             State::Serving => self.serve_queue(id, now),
-            State::Draining if process.sessions == 0 => self.stop(slot),
+            State::Draining if sessions == 0 => self.stop(slot),
             State::Draining | State::Starting | State::Stopping => {}
         }
         self.make_room_for_the_starving(now);
@@ -204,8 +234,10 @@ impl Pool {
         process.last_used = now;
         let id = process.group;
         self.groups[id.0].starting -= 1;
+        self.counts.starting -= 1;
         self.groups[id.0].failures = 0;
         self.groups[id.0].used = true;
+        self.replace_one(id, now);
         self.serve_queue(id, now);
         self.balance(id, now);
         self.make_room_for_the_starving(now);
@@ -225,12 +257,14 @@ impl Pool {
         let current = process.generation == self.groups[id.0].generation;
         if current {
             self.groups[id.0].note_failure(now);
+            self.give_up_rolling(id);
         }
         let hopeless = current && !self.has_serving_or_starting(id);
         if hopeless {
             for waiter in std::mem::take(&mut self.groups[id.0].queue) {
                 self.actions.push(Action::Fail(waiter, slot));
             }
+            self.note(id);
         }
         self.balance(id, now);
         self.make_room_for_the_starving(now);
@@ -242,6 +276,9 @@ impl Pool {
         let id = process.group;
         if process.state == State::Serving && process.died_young(now) {
             self.groups[id.0].note_failure(now);
+            if process.generation == self.groups[id.0].generation {
+                self.give_up_rolling(id);
+            }
         }
         self.serve_queue(id, now);
         self.balance(id, now);

@@ -1,15 +1,30 @@
 //! Which process serves which request, and when one more is started.
 
+use std::cmp::Reverse;
 use std::time::Instant;
 
-use super::{Action, GroupId, Pool, Process, Slot, State, Waiter};
+use super::{Action, Deployment, GroupId, Pool, Process, Slot, State, Waiter};
+
+/// Why a group gets one more process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// Requests wait, and it has none at all: another group's idle process has to go, if need be.
+    First,
+    /// It needs more than it has.
+    More,
+    /// A rolling restart replaces one, which goes afterwards: there may be one above every limit.
+    Replacement,
+}
 
 impl Pool {
-    /// The serving process with the lowest share of its sessions taken, if any has one free.
+    /// The serving process of the newest version with the lowest share of its sessions taken, if any has one free.
     pub(super) fn least_busy(&self, id: GroupId) -> Option<Slot> {
         let serving =
             self.groups[id.0].members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
-        serving.filter(|(_, p)| p.has_room()).min_by_key(|(_, p)| p.busyness()).map(|(slot, _)| slot)
+        serving
+            .filter(|(_, p)| p.has_room())
+            .min_by_key(|(_, p)| (Reverse(p.generation), p.busyness()))
+            .map(|(slot, _)| slot)
     }
 
     pub(super) fn begin_session(&mut self, slot: Slot, now: Instant) {
@@ -21,6 +36,7 @@ impl Pool {
     pub(super) fn serve_queue(&mut self, id: GroupId, now: Instant) {
         while let Some((waiter, slot)) = self.next_to_serve(id) {
             self.groups[id.0].forget(waiter);
+            self.note(id);
             self.begin_session(slot, now);
             self.actions.push(Action::Grant(waiter, slot));
         }
@@ -40,46 +56,80 @@ impl Pool {
         self.processes.get(&slot).is_some_and(|p| p.group == id && p.state == State::Serving)
     }
 
-    /// Starts processes for `id` as long as it needs more and may have them; one at a time.
+    /// Starts processes for `id` as long as it needs more and may have them.
     pub(super) fn balance(&mut self, id: GroupId, now: Instant) {
         let group = &mut self.groups[id.0];
         if group.not_before.is_some_and(|at| at <= now) {
             group.not_before = None;
         }
-        let most = self.limits.max_per_group;
-        let is_full = most != 0 && group.capacity_used() >= most;
-        if self.closing || is_full || !group.wants_process() {
-            return;
+        while let Some(wish) = self.wish(id, now) {
+            if !self.has_room_for(wish, id) {
+                return;
+            }
+            let slot = self.new_slot(id, now);
+            self.actions.push(Action::Spawn(slot, id));
         }
-        if self.capacity_used() >= self.limits.max_processes && !self.make_room_for(id) {
-            return;
+    }
+
+    fn wish(&self, id: GroupId, now: Instant) -> Option<Wish> {
+        let group = &self.groups[id.0];
+        if self.closing {
+            return None;
         }
-        let slot = self.new_slot(id, now);
-        self.actions.push(Action::Spawn(slot, id));
+        if group.is_starving() {
+            return Some(Wish::First);
+        }
+        match group.deployment {
+            Deployment::Settled => group.wants_more(self.limits.max_starting).then_some(Wish::More),
+            Deployment::Rolling { patience } => {
+                self.may_replace_another(id, patience, now).then_some(Wish::Replacement)
+            }
+            Deployment::Resisting => None,
+        }
+    }
+
+    fn has_room_for(&mut self, wish: Wish, id: GroupId) -> bool {
+        let above = usize::from(wish == Wish::Replacement);
+        let group = &self.groups[id.0];
+        let bounds = [group.options.max_instances, self.limits.max_per_group];
+        if bounds.into_iter().any(|most| most != 0 && group.capacity_used() >= most + above) {
+            return false;
+        }
+        let has_room = self.capacity_used() < self.limits.max_processes + above;
+        match wish {
+            Wish::First => self.make_room_for(id),
+            Wish::More => has_room && self.counts.starting < self.limits.max_starting,
+            Wish::Replacement => has_room,
+        }
+    }
+
+    /// Notes whether the group starves; to be called whenever its queue or the number of its processes changes.
+    pub(super) fn note(&mut self, id: GroupId) {
+        if self.groups[id.0].is_starving() {
+            self.counts.starving.insert(id);
+        } else {
+            self.counts.starving.remove(&id);
+        }
     }
 
     /// Gives groups that wait without any process the room that has just come free; longest wait first.
     pub(super) fn make_room_for_the_starving(&mut self, now: Instant) {
-        if self.closing || self.groups.len() < 2 {
-            return;
-        }
-        let starving = self.groups.iter().enumerate().filter(|(_, g)| g.is_starving());
-        let first = starving.min_by_key(|(_, g)| g.queue.first().copied()).map(|(at, _)| GroupId(at));
+        let starving = self.counts.starving.iter();
+        let first = starving.min_by_key(|id| self.groups[id.0].queue.first()).copied();
         if let Some(id) = first {
             self.balance(id, now);
         }
     }
 
-    /// Ends the process of another group that has been idle for longest, for a group that has none at all.
-    pub(super) fn make_room_for(&mut self, id: GroupId) -> bool {
-        if self.groups[id.0].capacity_used() > 0 {
-            return false;
+    /// Ends processes of other groups, the longest idle first, until there is room for a group that has none at all.
+    fn make_room_for(&mut self, id: GroupId) -> bool {
+        while self.capacity_used() >= self.limits.max_processes {
+            let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
+            let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else {
+                return false;
+            };
+            self.retire(slot);
         }
-        let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
-        let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else {
-            return false;
-        };
-        self.retire(slot);
         true
     }
 
@@ -94,6 +144,9 @@ impl Pool {
         group.members.push(slot);
         group.starting += 1;
         self.processes.insert(slot, Process::starting(id, group.generation, now));
+        self.counts.starting += 1;
+        self.counts.capacity_used += 1;
+        self.note(id);
         slot
     }
 }
