@@ -15,6 +15,7 @@ mod directives_refused;
 mod frameworks;
 mod harness;
 mod hijack;
+mod memory_limits;
 mod migration;
 mod nginx_conf;
 mod nginx_life;

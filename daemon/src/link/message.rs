@@ -161,6 +161,13 @@ pub enum Order {
         /// The directory that holds them, absolute.
         dir: PathBuf,
     },
+    /// Tell how much memory these processes hold. Answered by [`Notice::Measured`].
+    Measure {
+        /// For the answer.
+        ticket: Ticket,
+        /// Which ones.
+        processes: Vec<ProcessId>,
+    },
     /// nginx's configuration changes what the supervisor does.
     Adjust(Box<Adjustment>),
     /// Every request has been answered and every process told to stop: the router is about to exit.
@@ -201,6 +208,13 @@ pub enum Notice {
         ticket: Ticket,
         /// What is there.
         found: RestartFiles,
+    },
+    /// Answer to [`Order::Measure`].
+    Measured {
+        /// From the order.
+        ticket: Ticket,
+        /// In bytes, for those that have not ended.
+        held: Vec<(ProcessId, u64)>,
     },
     /// The daemon is to end: finish what is under way, stop every process, send [`Order::Finished`].
     ShutDown,

@@ -64,6 +64,8 @@ pub(crate) struct Dispatcher {
     pub(crate) fewer: Notify,
     /// Told when the next sweep may be due earlier than thought.
     pub(crate) sweep_sooner: Notify,
+    /// Told when a process may have come under a limit.
+    pub(crate) limits_appear: Notify,
     requests: Cell<usize>,
     pub(crate) deployments: Deployments,
 }
@@ -113,6 +115,7 @@ impl Dispatcher {
             launch: RefCell::default(),
             fewer: Notify::new(),
             sweep_sooner: Notify::new(),
+            limits_appear: Notify::new(),
             requests: Cell::new(0),
             deployments: Deployments::default(),
         })
@@ -140,6 +143,7 @@ impl Dispatcher {
 
     pub(crate) fn set_route(&self, group: GroupId, route: Rc<Route>) {
         self.routes.borrow_mut()[group.0] = Some(route);
+        self.limits_appear.notify_one();
     }
 
     /// The route that a group's next process is started with.
@@ -186,6 +190,7 @@ impl Dispatcher {
         self.workers.borrow_mut().insert(slot, worker);
         self.with_pool(|pool, now| pool.ready(slot, concurrency, now));
         self.sweep_sooner.notify_one();
+        self.limits_appear.notify_one();
     }
 
     /// A process of an earlier router is taken over.
@@ -194,6 +199,7 @@ impl Dispatcher {
         self.workers.borrow_mut().insert(slot, Rc::new(make(slot)));
         self.carry_out();
         self.sweep_sooner.notify_one();
+        self.limits_appear.notify_one();
     }
 
     /// A process did not start.

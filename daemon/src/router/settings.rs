@@ -9,6 +9,7 @@ use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
 use super::app::reply::is_token;
+use super::memory::MemoryLimits;
 use super::pool::{Concurrency, GroupOptions, RestartHow};
 use super::sticky::Sticky;
 
@@ -40,6 +41,7 @@ pub(crate) struct AppSettings {
     pub(crate) max_queue_time: Option<Duration>,
     /// How long a process may take for a request.
     pub(crate) max_request_time: Option<Duration>,
+    pub(crate) memory: MemoryLimits,
     /// `None` when sessions are not sticky.
     pub(crate) sticky: Option<Sticky>,
 }
@@ -74,6 +76,7 @@ impl Default for AppSettings {
             aborts_tunnels: true,
             max_queue_time: None,
             max_request_time: None,
+            memory: MemoryLimits { soft: None, hard: None, every: Duration::from_secs(5) },
             sticky: None,
         }
     }
@@ -152,6 +155,9 @@ impl AppSettings {
             "resist_deployment_errors" => self.pool.resists_errors = flag(value)?,
             "rolling_restarts" => self.restart_how = restart_how(flag(value)?),
             "abort_websockets_on_process_shutdown" => self.aborts_tunnels = flag(value)?,
+            "memory_limit" => self.memory.soft = mebibytes(value)?,
+            "hard_memory_limit" => self.memory.hard = mebibytes(value)?,
+            "analytics_collection_rate" => self.memory.every = limit(value)?.unwrap_or(self.memory.every),
             "max_request_queue_time" => self.max_queue_time = limit(value)?,
             "max_request_time" => self.max_request_time = limit(value)?,
             _ => return None,
@@ -215,6 +221,12 @@ fn flag(value: &Value) -> Option<bool> {
 
 fn restart_how(rolling: bool) -> RestartHow {
     if rolling { RestartHow::Rolling } else { RestartHow::Blocking }
+}
+
+/// MiB, as bytes; 0 is no limit.
+fn mebibytes(value: &Value) -> Option<Option<u64>> {
+    let mib: u64 = number(value)?;
+    Some((mib > 0).then(|| mib.saturating_mul(1 << 20)))
 }
 
 /// Seconds; 0 is no limit.

@@ -13,12 +13,13 @@ use tracing::{info, warn};
 
 use super::dispatch::Dispatcher;
 use super::globals::Globals;
+use super::memory::Scales;
 use super::reply::BacklogOptions;
 use super::restart::Restarts;
 use super::route::Routes;
 use super::spawn::Spawner;
 use super::supervisor::Supervisor;
-use super::{accept, admin};
+use super::{accept, admin, memory};
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Order, RouterConfig};
 use crate::log;
@@ -36,6 +37,7 @@ pub(crate) struct Router {
     pub(crate) routes: Rc<Routes>,
     pub(crate) dispatcher: Rc<Dispatcher>,
     pub(crate) restarts: Restarts,
+    pub(crate) scales: Scales,
     backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
     spawner: Rc<Spawner>,
@@ -56,6 +58,7 @@ pub(crate) async fn run(link: OwnedFd) -> io::Result<()> {
     tokio::task::spawn_local(accept::run(router.clone(), nginx));
     tokio::task::spawn_local(admin::run(router.clone(), tools));
     tokio::task::spawn_local(sweep(router.clone()));
+    tokio::task::spawn_local(memory::watch(router.clone()));
     let supervisor = router.supervisor.clone();
     tokio::task::spawn_local(async move { supervisor.flush().await });
     tokio::select! {
@@ -77,6 +80,7 @@ impl Router {
         let spawner =
             Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT, drain_limit);
         let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
+        let scales = Scales::new(supervisor.clone());
         let backlog = RefCell::new(Rc::new(globals.backlog()));
         Rc::new(Self {
             config,
@@ -84,6 +88,7 @@ impl Router {
             routes,
             dispatcher,
             restarts,
+            scales,
             backlog,
             supervisor,
             spawner,
@@ -131,6 +136,7 @@ impl Router {
                 Notice::NotStarted { ticket, reason } => self.spawner.not_started(ticket, &reason),
                 Notice::Exited { process, how } => self.spawner.exited(process, &how),
                 Notice::RestartFiles { ticket, found } => self.restarts.found(ticket, found),
+                Notice::Measured { ticket, held } => self.scales.measured(ticket, held),
                 Notice::ShutDown => drop(tokio::task::spawn_local(self.clone().shut_down())),
             }
         }

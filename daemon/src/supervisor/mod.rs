@@ -9,6 +9,7 @@ mod adjust;
 mod backoff;
 mod ending;
 mod limits;
+mod memory;
 mod nginx_socket;
 mod orders;
 mod phase;

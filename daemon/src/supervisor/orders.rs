@@ -3,6 +3,7 @@
 use std::os::fd::AsFd;
 
 use super::Supervisor;
+use super::memory;
 use super::phase::Event;
 use super::processes::{Process, Stage};
 use super::restart_files;
@@ -17,6 +18,10 @@ impl Supervisor {
             Order::LookAtRestartFiles { ticket, dir } => {
                 let found = restart_files::look(&dir);
                 self.tell_router(&Notice::RestartFiles { ticket, found }, &[]);
+            }
+            Order::Measure { ticket, processes } => {
+                let held = processes.into_iter().filter_map(|id| Some((id, self.memory_of(id)?))).collect();
+                self.tell_router(&Notice::Measured { ticket, held }, &[]);
             }
             Order::Adjust(adjustment) => self.adjust(*adjustment),
             Order::Finished => self.router_finished(),
@@ -80,6 +85,10 @@ impl Supervisor {
         if let Some(process) = self.processes.get_mut(process) {
             process.stop(how);
         }
+    }
+
+    fn memory_of(&mut self, process: ProcessId) -> Option<u64> {
+        memory::held(self.processes.get_mut(process)?.record.pid)
     }
 
     fn router_finished(&mut self) {

@@ -52,7 +52,8 @@ impl Pool {
         bound.chain(any).min()
     }
 
-    pub(super) fn serves(&self, slot: Slot, id: GroupId) -> bool {
+    /// Whether the process is the group's and takes requests.
+    pub(crate) fn serves(&self, slot: Slot, id: GroupId) -> bool {
         self.processes.get(&slot).is_some_and(|p| p.group == id && p.state == State::Serving)
     }
 
