@@ -1,27 +1,24 @@
 //! What nginx says to the daemon as a whole: the directives of its newest configuration come in, what is in effect goes
 //! out, and each change has a line in the log.
 //!
-//! A flag of the daemon's own counts more than nginx's word. Of several configurations, as while nginx reloads, the one
-//! that was read last counts.
+//! Of several configurations, as while nginx reloads, the one that was read last counts. Whose word is in effect is
+//! decided in [`decide`]; what the log says of it, in [`tell`].
+
+mod decide;
+mod tell;
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::globals::Globals as Said;
-use protocol::settings::{Settings, Value};
-use serde::Serialize;
-use tracing::{info, warn};
+use protocol::settings::Value;
+
+pub(crate) use decide::{Decided, Source};
 
 use super::pool::Limits;
 use crate::config::DaemonOption;
 use crate::link::Adjustment;
 use crate::log::LogLevel;
-
-/// Set when the daemon starts, each with its flag.
-const FIXED: [(&str, &str); 2] = [
-    ("instance_registry_dir", "--instance-registry-dir"),
-    ("log_file", "2>>FILE, or systemd's StandardError="),
-];
 
 /// Every option that nginx may set too, and what nginx has said.
 #[derive(Debug)]
@@ -29,26 +26,6 @@ pub(crate) struct Globals {
     options: Vec<DaemonOption>,
     said: RefCell<Option<Said>>,
     show_version: Cell<bool>,
-}
-
-/// Who decided an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Source {
-    /// Nobody.
-    Default,
-    /// The daemon's flag.
-    Flag,
-    /// nginx's configuration.
-    Nginx,
-}
-
-/// An option as it is in effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Decided {
-    pub(crate) name: String,
-    pub(crate) value: Value,
-    pub(crate) source: Source,
 }
 
 impl Globals {
@@ -74,59 +51,6 @@ impl Globals {
         drop(before);
         *self.said.borrow_mut() = Some(news);
         changed && !nothing_said
-    }
-
-    /// Writes what changed, and what has no effect, into the log; `before` is what was in effect.
-    pub(crate) fn tell(&self, before: &[Decided]) {
-        for (now, before) in self.decided().iter().zip(before) {
-            if now.value != before.value {
-                let (name, value, old) = (&now.name, show(&now.value), show(&before.value));
-                info!("{name} is {value} now, as nginx's configuration says (it was {old})");
-            }
-        }
-        let said = self.said.borrow();
-        for (name, value) in said.iter().flat_map(|said| said.settings.iter()) {
-            self.tell_what_has_no_effect(name, value);
-        }
-        self.show_version.set(self.flag("show_version_in_header"));
-    }
-
-    fn tell_what_has_no_effect(&self, name: &str, value: &Value) {
-        let option = self.options.iter().find(|option| option.name == name);
-        let fixed = FIXED.iter().find(|(fixed, _)| *fixed == name);
-        match (option, fixed) {
-            (Some(option), _) if option.given && option.value != *value => {
-                let (ours, theirs) = (show(&option.value), show(value));
-                warn!(
-                    "nginx sets passenger_{name} to {theirs}; the daemon's own flag counts, which says {ours}"
-                );
-            }
-            (Some(option), _) if refusal(option, value).is_some() => {
-                let why = refusal(option, value).unwrap_or_default();
-                warn!("nginx sets passenger_{name} to {}, which does not count: {why}", show(value));
-            }
-            (Some(_), _) => {}
-            (None, Some((_, flag))) => {
-                warn!("nginx sets passenger_{name}, which is fixed when the daemon starts: use {flag}");
-            }
-            (None, None) => info!("nginx sets passenger_{name}, which has no effect in this release"),
-        }
-    }
-
-    /// Every option as it is in effect.
-    pub(crate) fn decided(&self) -> Vec<Decided> {
-        self.options.iter().map(|option| self.decide(option)).collect()
-    }
-
-    fn decide(&self, option: &DaemonOption) -> Decided {
-        let said = self.said.borrow();
-        let theirs = said.as_ref().and_then(|said| said.settings.get(&option.name));
-        let theirs = theirs.filter(|value| !option.given && refusal(option, value).is_none());
-        let (value, source) = match theirs {
-            Some(value) => (value, Source::Nginx),
-            None => (&option.value, if option.given { Source::Flag } else { Source::Default }),
-        };
-        Decided { name: option.name.clone(), value: value.clone(), source }
     }
 
     fn value(&self, name: &str) -> Option<Value> {
@@ -183,17 +107,6 @@ impl Globals {
             globals: self.said.borrow().as_ref().map(Said::payload).unwrap_or_default(),
         }
     }
-
-    /// What nginx has said that no option of the daemon stands for.
-    pub(crate) fn without_effect(&self) -> Settings {
-        let mut rest = Settings::new();
-        for (name, value) in self.said.borrow().iter().flat_map(|said| said.settings.iter()) {
-            if self.options.iter().all(|option| option.name != name) {
-                rest.set(name, value.clone());
-            }
-        }
-        rest
-    }
 }
 
 /// A clock that was set back must not leave an old configuration in charge for ever.
@@ -206,34 +119,10 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Why nginx's value cannot be used.
-fn refusal(option: &DaemonOption, value: &Value) -> Option<&'static str> {
-    let same_type = std::mem::discriminant(&option.value) == std::mem::discriminant(value);
-    match (option.name.as_str(), value) {
-        _ if !same_type => Some("it is of another type than this release expects"),
-        ("max_pool_size", Value::Number(0)) => Some("it must be at least 1"),
-        ("log_level", Value::Text(level)) if level.parse::<LogLevel>().is_err() => Some("it is no log level"),
-        ("default_user", Value::Text(name)) if name.is_empty() => Some("it is empty"),
-        _ => None,
-    }
-}
-
-/// A value as it stands in nginx.conf.
-pub(crate) fn show(value: &Value) -> String {
-    match value {
-        Value::Flag(true) => "on".to_owned(),
-        Value::Flag(false) => "off".to_owned(),
-        Value::Number(number) => number.to_string(),
-        Value::Text(text) => format!("\"{text}\""),
-        Value::List(all) => all.join(" "),
-        Value::Map(all) => {
-            all.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join("; ")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use protocol::settings::Settings;
+
     use super::*;
 
     fn globals() -> Globals {
