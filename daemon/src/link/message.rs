@@ -114,6 +114,12 @@ pub struct Adjustment {
     pub default_user: String,
     /// Its group; empty for its primary one.
     pub default_group: String,
+    /// Where the log goes; empty for standard error as it was at the start.
+    pub log_file: String,
+    /// Connections from nginx that may wait to be accepted.
+    pub socket_backlog: u64,
+    /// Most open files of supervisor and router; 0 for what the daemon was started with.
+    pub open_files: u64,
     /// What the next router is to know: see [`RouterConfig::globals`].
     pub globals: Vec<u8>,
 }
@@ -161,6 +167,8 @@ pub enum Order {
     },
     /// nginx's configuration changes what the supervisor does.
     Adjust(Box<Adjustment>),
+    /// The administrator asks for the log file to be opened anew.
+    ReopenLog,
     /// Every request has been answered and every process told to stop: the router is about to exit.
     Finished,
 }
@@ -200,6 +208,10 @@ pub enum Notice {
         /// What is there.
         found: RestartFiles,
     },
+    /// The log goes on in another file, whose descriptor comes with this.
+    Log,
+    /// The router may have this many files open; it sets that itself, as the supervisor is not allowed to.
+    OpenFiles(u64),
     /// The daemon is to end: finish what is under way, stop every process, send [`Order::Finished`].
     ShutDown,
 }

@@ -13,6 +13,7 @@ mod exchange;
 mod forward;
 mod globals;
 mod input;
+mod meaningless;
 mod pool;
 mod reply;
 mod restart;

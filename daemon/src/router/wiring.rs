@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::sys::resource::{self, Resource};
 use protocol::globals::Globals as Said;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
@@ -21,6 +22,7 @@ use super::{accept, admin};
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Order, RouterConfig};
 use crate::log;
+use crate::sys::descriptors;
 
 /// How long a process that was told to end may take before it is killed, as with Passenger.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
@@ -46,10 +48,10 @@ pub(crate) struct Router {
 pub(crate) async fn run(link: OwnedFd) -> io::Result<()> {
     let supervisor = Rc::new(Supervisor::new(link)?);
     let mut buffer = Buffer::default();
-    let Some((Notice::Config(config), descriptors)) = supervisor.notice(&mut buffer).await else {
+    let Some((Notice::Config(config), sockets)) = supervisor.notice(&mut buffer).await else {
         return Err(io::Error::other("the supervisor did not say how to work"));
     };
-    let (nginx, tools) = listeners(descriptors)?;
+    let (nginx, tools) = listeners(sockets)?;
     let router = Router::new(config, supervisor);
     tokio::task::spawn_local(accept::run(router.clone(), nginx));
     tokio::task::spawn_local(admin::run(router.clone(), tools));
@@ -69,6 +71,7 @@ impl Router {
         if let Ok(said) = Said::decode(&config.globals) {
             globals.hear(said);
         }
+        log::set_app_prefix(globals.log_prefix());
         let dispatcher = Dispatcher::new(globals.limits());
         let routes = Rc::new(Routes::default());
         let spawner = Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT);
@@ -95,11 +98,17 @@ impl Router {
         }
         self.globals.tell(&before);
         log::set_level(self.globals.log_level());
+        log::set_app_prefix(self.globals.log_prefix());
         self.dispatcher.set_limits(self.globals.limits());
         self.restarts.set_throttle(self.globals.stat_throttle());
         if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
             warn!("the supervisor cannot be told what nginx says");
         }
+    }
+
+    /// Asks for the log file to be opened anew.
+    pub(crate) fn reopen_log(&self) -> bool {
+        self.supervisor.order(&Order::ReopenLog).is_ok()
     }
 
     /// Resolves when the daemon is about to end.
@@ -119,6 +128,8 @@ impl Router {
                 Notice::NotStarted { ticket, reason } => self.spawner.not_started(ticket, &reason),
                 Notice::Exited { process, how } => self.spawner.exited(process, &how),
                 Notice::RestartFiles { ticket, found } => self.restarts.found(ticket, found),
+                Notice::OpenFiles(most) => limit_open_files(most),
+                Notice::Log => switch_log(descriptors.pop()),
                 Notice::ShutDown => drop(tokio::task::spawn_local(self.clone().shut_down())),
             }
         }
@@ -156,6 +167,22 @@ impl Router {
             }
             fewer.await;
         }
+    }
+}
+
+/// What is logged from here on goes to the file that the supervisor opened.
+fn switch_log(file: Option<OwnedFd>) {
+    let switched = file.ok_or_else(|| io::Error::other("it did not come")).and_then(descriptors::log_to);
+    if let Err(why) = switched {
+        warn!("the router goes on with the old log, as the new file cannot be used: {why}");
+    }
+}
+
+fn limit_open_files(most: u64) {
+    let limited = resource::getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| resource::setrlimit(Resource::RLIMIT_NOFILE, most.min(hard), hard));
+    if let Err(why) = limited {
+        warn!("the router's limit of open files stays: {why}");
     }
 }
 

@@ -9,6 +9,7 @@ mod adjust;
 mod backoff;
 mod ending;
 mod limits;
+mod log_file;
 mod nginx_socket;
 mod orders;
 mod phase;
@@ -35,6 +36,7 @@ use crate::instance::Instance;
 use crate::link::channel::Buffer;
 use crate::link::{Notice, ProcessId, StopHow};
 use crate::sys::process::{self, Met};
+use log_file::LogFile;
 use nginx_socket::NginxSocket;
 use phase::Event;
 use processes::{Processes, Stage};
@@ -61,6 +63,11 @@ pub fn run(options: Options) -> ExitCode {
 /// Everything the supervisor holds.
 struct Supervisor {
     options: Options,
+    /// Most app processes at a time, as the router says.
+    max_pool_size: usize,
+    /// The limit of open files that was asked for; 0 for none.
+    open_files_wanted: u64,
+    log: LogFile,
     /// What nginx says to the daemon as a whole, kept for the next router.
     globals: Vec<u8>,
     instance: Instance,

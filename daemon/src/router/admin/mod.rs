@@ -73,6 +73,7 @@ fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
         }
         ("GET", "/pool.json") => Answer::json(200, &Snapshot::take(router, caller)),
         ("POST", "/pool/restart_app_group.json") => with_body(asked, |body| restart(router, caller, body)),
+        ("POST", "/reopen_logs.json") => reopen_logs(router, caller),
         ("POST", "/pool/detach_process.json") => with_body(asked, |body| detach(router, caller, body)),
         (_, path) if is_known(path) => Answer::error(405, "this path does not take that method"),
         _ => Answer::error(404, "there is nothing at this path"),
@@ -80,11 +81,12 @@ fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
 }
 
 fn is_known(path: &str) -> bool {
-    const PATHS: [&str; 6] = [
+    const PATHS: [&str; 7] = [
         "/ping.json",
         "/info.json",
         "/pool.txt",
         "/pool.json",
+        "/reopen_logs.json",
         "/pool/restart_app_group.json",
         "/pool/detach_process.json",
     ];
@@ -126,6 +128,17 @@ fn restart(router: &Router, caller: Caller, order: RestartOrder) -> Answer {
     tracing::info!("app {}: restarting, as an administrator says", order.name);
     router.dispatcher.restart(*group);
     Answer::json(200, &json!({ "restarted": true }))
+}
+
+fn reopen_logs(router: &Router, caller: Caller) -> Answer {
+    if caller != Caller::Administrator {
+        return Answer::error(403, "only root and the user who started the daemon may reopen its log");
+    }
+    if router.reopen_log() {
+        Answer::json(200, &json!({ "status": "ok" }))
+    } else {
+        Answer::error(500, "the supervisor cannot be told")
+    }
 }
 
 #[derive(Debug, Deserialize)]

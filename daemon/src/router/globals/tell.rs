@@ -4,19 +4,18 @@ use protocol::settings::Value;
 use tracing::{info, warn};
 
 use super::Globals;
-use super::decide::{Decided, refusal};
+use super::decide::{CTL, Decided, ctl, refusal, same};
+use crate::config::DaemonOption;
+use crate::router::meaningless;
 
 /// Set when the daemon starts, each with its flag.
-const FIXED: [(&str, &str); 2] = [
-    ("instance_registry_dir", "--instance-registry-dir"),
-    ("log_file", "2>>FILE, or systemd's StandardError="),
-];
+const FIXED: [(&str, &str); 1] = [("instance_registry_dir", "--instance-registry-dir")];
 
 impl Globals {
     /// Writes what changed, and what has no effect, into the log; `before` is what was in effect.
     pub(crate) fn tell(&self, before: &[Decided]) {
         for (now, before) in self.decided().iter().zip(before) {
-            if now.value != before.value {
+            if !same(&now.name, &now.value, &before.value) {
                 let (name, value, old) = (&now.name, show(&now.value), show(&before.value));
                 info!("{name} is {value} now, as nginx's configuration says (it was {old})");
             }
@@ -25,29 +24,42 @@ impl Globals {
         for (name, value) in said.iter().flat_map(|said| said.settings.iter()) {
             self.tell_what_has_no_effect(name, value);
         }
-        self.show_version.set(self.flag("show_version_in_header"));
+        for (name, read) in said.iter().flat_map(ctl) {
+            self.tell_of_ctl(name, read);
+        }
     }
 
     fn tell_what_has_no_effect(&self, name: &str, value: &Value) {
-        let option = self.options.iter().find(|option| option.name == name);
-        let fixed = FIXED.iter().find(|(fixed, _)| *fixed == name);
-        match (option, fixed) {
-            (Some(option), _) if option.given && option.value != *value => {
-                let (ours, theirs) = (show(&option.value), show(value));
-                warn!(
-                    "nginx sets passenger_{name} to {theirs}; the daemon's own flag counts, which says {ours}"
-                );
-            }
-            (Some(option), _) if refusal(option, value).is_some() => {
-                let why = refusal(option, value).unwrap_or_default();
-                warn!("nginx sets passenger_{name} to {}, which does not count: {why}", show(value));
-            }
-            (Some(_), _) => {}
-            (None, Some((_, flag))) => {
-                warn!("nginx sets passenger_{name}, which is fixed when the daemon starts: use {flag}");
-            }
-            (None, None) => info!("nginx sets passenger_{name}, which has no effect in this release"),
+        let fixed = FIXED.iter().find(|(each, _)| *each == name);
+        if let Some(option) = self.options.iter().find(|option| option.name == name) {
+            tell_whose_word_counts(option, value);
+        } else if let Some((_, flag)) = fixed {
+            warn!("nginx sets passenger_{name}, which is fixed when the daemon starts: use {flag}");
+        } else if let Some(why) = meaningless::why(name) {
+            info!("nginx sets passenger_{name}, which has no effect: {why}");
+        } else if name != CTL {
+            info!("nginx sets passenger_{name}, which has no effect in this release");
         }
+    }
+
+    fn tell_of_ctl(&self, name: &str, read: Result<Value, String>) {
+        match read {
+            Ok(value) => {
+                let option = self.options.iter().find(|option| option.name == name);
+                option.into_iter().for_each(|option| tell_whose_word_counts(option, &value));
+            }
+            Err(why) => warn!("nginx's passenger_ctl does not count: {why}"),
+        }
+    }
+}
+
+fn tell_whose_word_counts(option: &DaemonOption, value: &Value) {
+    let (name, theirs) = (&option.name, show(value));
+    if option.given && !same(name, &option.value, value) {
+        let ours = show(&option.value);
+        warn!("nginx sets passenger_{name} to {theirs}; the daemon's own flag counts, which says {ours}");
+    } else if let Some(why) = refusal(option, value) {
+        warn!("nginx sets passenger_{name} to {theirs}, which does not count: it {why}");
     }
 }
 
