@@ -124,6 +124,15 @@ pub struct Adjustment {
     pub globals: Vec<u8>,
 }
 
+/// An option for which nginx's word cannot be followed, with the value that is in effect instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overruled {
+    /// The directive without `passenger_`.
+    pub name: String,
+    /// What is in effect.
+    pub value: String,
+}
+
 /// What a router must know to work. First message on the link, with descriptors: the listening socket for nginx,
 /// then the listening socket for administration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +145,8 @@ pub struct RouterConfig {
     pub options: Vec<DaemonOption>,
     /// The payload of the newest `Globals` frame that an earlier router accepted; empty when there was none.
     pub globals: Vec<u8>,
+    /// Where the supervisor could not follow them.
+    pub overruled: Vec<Overruled>,
     /// Most seconds to wait at shutdown for requests to finish.
     pub shutdown_limit: u64,
     /// The user who started the daemon: besides root, the administrator.
@@ -208,6 +219,8 @@ pub enum Notice {
         /// What is there.
         found: RestartFiles,
     },
+    /// Answer to [`Order::Adjust`], when some of it cannot be done.
+    Overruled(Vec<Overruled>),
     /// The log goes on in another file, whose descriptor comes with this.
     Log,
     /// The router may have this many files open; it sets that itself, as the supervisor is not allowed to.

@@ -71,6 +71,7 @@ impl Router {
         if let Ok(said) = Said::decode(&config.globals) {
             globals.hear(said);
         }
+        globals.overrule(config.overruled.clone());
         log::set_app_prefix(globals.log_prefix());
         let dispatcher = Dispatcher::new(globals.limits());
         let routes = Rc::new(Routes::default());
@@ -129,6 +130,7 @@ impl Router {
                 Notice::Exited { process, how } => self.spawner.exited(process, &how),
                 Notice::RestartFiles { ticket, found } => self.restarts.found(ticket, found),
                 Notice::OpenFiles(most) => limit_open_files(most),
+                Notice::Overruled(overruled) => self.globals.overrule(overruled),
                 Notice::Log => switch_log(descriptors.pop()),
                 Notice::ShutDown => drop(tokio::task::spawn_local(self.clone().shut_down())),
             }

@@ -9,7 +9,7 @@ use super::Supervisor;
 use super::limits::OpenFiles;
 use super::router_process::Router;
 use crate::config::UserOptions;
-use crate::link::{Adjustment, Notice};
+use crate::link::{Adjustment, Notice, Overruled};
 use crate::log;
 use crate::sys::accounts;
 
@@ -22,6 +22,7 @@ impl Supervisor {
             adjustment;
         self.globals = adjustment.globals;
         self.max_pool_size = max_pool_size;
+        self.overruled.clear();
         self.set_log_file(&adjustment.log_file);
         self.set_backlog(adjustment.socket_backlog);
         self.set_open_files(adjustment.open_files);
@@ -37,8 +38,21 @@ impl Supervisor {
         let users = UserOptions { switching: user_switching, default_user, default_group };
         match self.check(&users) {
             Ok(()) => self.launcher.users = users,
-            Err(why) => tracing::warn!("nginx's default user and group do not count: {why}"),
+            Err(why) => {
+                tracing::warn!("nginx's default user and group do not count: {why}");
+                let UserOptions { default_user, default_group, .. } = self.launcher.users.clone();
+                self.overrule("default_user", default_user);
+                self.overrule("default_group", default_group.unwrap_or_default());
+            }
         }
+        if !self.overruled.is_empty() {
+            self.tell_router(&Notice::Overruled(self.overruled.clone()), &[]);
+        }
+    }
+
+    /// Keeps in mind that nginx's word for an option is not followed, but this is in effect.
+    pub(super) fn overrule(&mut self, name: &str, value: String) {
+        self.overruled.push(Overruled { name: name.to_owned(), value });
     }
 
     fn set_backlog(&mut self, wanted: u64) {

@@ -34,7 +34,7 @@ pub use router_process::{ROUTER_ARGUMENT, close_to_others};
 use crate::config::Options;
 use crate::instance::Instance;
 use crate::link::channel::Buffer;
-use crate::link::{Notice, ProcessId, StopHow};
+use crate::link::{Notice, Overruled, ProcessId, StopHow};
 use crate::sys::process::{self, Met};
 use log_file::LogFile;
 use nginx_socket::NginxSocket;
@@ -70,6 +70,8 @@ struct Supervisor {
     log: LogFile,
     /// What nginx says to the daemon as a whole, kept for the next router.
     globals: Vec<u8>,
+    /// What of it could not be followed.
+    overruled: Vec<Overruled>,
     instance: Instance,
     nginx: NginxSocket,
     tools: OwnedFd,

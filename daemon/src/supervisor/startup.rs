@@ -85,6 +85,7 @@ impl Supervisor {
                 log,
                 options,
                 globals: Vec::new(),
+                overruled: Vec::new(),
                 instance,
                 nginx,
                 tools,

@@ -41,11 +41,22 @@ impl Globals {
     pub(super) fn decide(&self, option: &DaemonOption) -> Decided {
         let theirs = self.said.borrow().as_ref().and_then(|said| word(said, &option.name));
         let theirs = theirs.filter(|value| !option.given && refusal(option, value).is_none());
+        let theirs = match self.overruled(&option.name) {
+            Some(kept) => theirs.map(|_| kept).filter(|kept| *kept != option.value),
+            None => theirs,
+        };
         let (value, source) = match theirs {
             Some(value) => (value, Source::Nginx),
             None => (option.value.clone(), if option.given { Source::Flag } else { Source::Default }),
         };
         Decided { name: option.name.clone(), value, source }
+    }
+
+    /// What is in effect where the supervisor could not follow nginx.
+    fn overruled(&self, name: &str) -> Option<Value> {
+        let overruled = self.overruled.borrow();
+        let of_name = overruled.iter().find(|overruled| overruled.name == name);
+        of_name.map(|overruled| Value::Text(overruled.value.clone()))
     }
 
     /// What nginx has said that no option of the daemon stands for.
@@ -89,6 +100,7 @@ pub(super) fn same(name: &str, one: &Value, other: &Value) -> bool {
 mod tests {
     use super::super::tests::{globals, said};
     use super::*;
+    use crate::link::Overruled;
 
     fn ctl_value(pairs: &[(&str, &str)]) -> Value {
         Value::Map(pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
@@ -107,6 +119,23 @@ mod tests {
             let heard = said(1, &[("max_pool_size", value)]);
             assert_eq!(pool_size(heard), (Value::Number(6), Source::Default));
         }
+    }
+
+    #[test]
+    fn what_the_supervisor_cannot_follow_is_not_in_effect() {
+        let option = |name: &str, value| DaemonOption { name: name.into(), value, given: false };
+        let text = |text: &str| Value::Text(text.to_owned());
+        let globals = Globals::new(vec![option("log_file", text(""))]);
+        let decided = || globals.decided().into_iter().map(|each| (each.value, each.source)).next().unwrap();
+        let overruled = |value: &str| vec![Overruled { name: "log_file".into(), value: value.into() }];
+        globals.hear(said(1, &[("log_file", text("/srv/x"))]));
+        assert_eq!(decided(), (text("/srv/x"), Source::Nginx));
+        globals.overrule(overruled(""));
+        assert_eq!(decided(), (text(""), Source::Default));
+        globals.overrule(overruled("/var/log/earlier"));
+        assert_eq!(decided(), (text("/var/log/earlier"), Source::Nginx));
+        globals.hear(said(2, &[("log_file", text("/srv/y"))]));
+        assert_eq!(decided(), (text("/srv/y"), Source::Nginx));
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) use decide::{Decided, Source};
 
 use super::pool::Limits;
 use crate::config::DaemonOption;
-use crate::link::Adjustment;
+use crate::link::{Adjustment, Overruled};
 use crate::log::LogLevel;
 
 /// Every option that nginx may set too, and what nginx has said.
@@ -25,12 +25,19 @@ use crate::log::LogLevel;
 pub(crate) struct Globals {
     options: Vec<DaemonOption>,
     said: RefCell<Option<Said>>,
+    /// Where the supervisor could not follow nginx.
+    overruled: RefCell<Vec<Overruled>>,
     show_version: Cell<bool>,
 }
 
 impl Globals {
     pub(crate) fn new(options: Vec<DaemonOption>) -> Self {
-        let globals = Self { options, said: RefCell::default(), show_version: Cell::new(true) };
+        let globals = Self {
+            options,
+            said: RefCell::default(),
+            overruled: RefCell::default(),
+            show_version: Cell::new(true),
+        };
         globals.show_version.set(globals.flag("show_version_in_header"));
         globals
     }
@@ -50,8 +57,16 @@ impl Globals {
         let nothing_said = before.is_none() && news.settings.iter().next().is_none();
         drop(before);
         *self.said.borrow_mut() = Some(news);
+        if changed {
+            self.overruled.borrow_mut().clear();
+        }
         self.show_version.set(self.flag("show_version_in_header"));
         changed && !nothing_said
+    }
+
+    /// Notes where the supervisor could not follow nginx's newest configuration.
+    pub(crate) fn overrule(&self, overruled: Vec<Overruled>) {
+        *self.overruled.borrow_mut() = overruled;
     }
 
     fn value(&self, name: &str) -> Option<Value> {

@@ -85,6 +85,14 @@ impl LogFile {
         Ok(file)
     }
 
+    /// The file's path; empty without a file.
+    fn path(&self) -> String {
+        match &self.place {
+            Place::Inherited => String::new(),
+            Place::Own(path) | Place::OfNginx(path) => path.display().to_string(),
+        }
+    }
+
     fn open(&self, place: &Place) -> Result<OwnedFd, Refusal> {
         match place {
             Place::Inherited => self.inherited.try_clone().map_err(Refusal::Call),
@@ -106,10 +114,13 @@ impl Supervisor {
         }
         match self.log.switch(place) {
             Ok(file) => self.tell_router(&Notice::Log, &[file.as_fd()]),
-            Err(why) => tracing::warn!(
-                "nginx sets passenger_log_file to {path:?}, which does not count: {why}; the daemon's own \
-                 --log-file may be any file"
-            ),
+            Err(why) => {
+                tracing::warn!(
+                    "nginx sets passenger_log_file to {path:?}, which does not count: {why}; the daemon's own \
+                     --log-file may be any file"
+                );
+                self.overrule(NAME, self.log.path());
+            }
         }
     }
 
