@@ -5,6 +5,8 @@
 mod arguments;
 mod kind;
 mod mistake;
+#[cfg(test)]
+mod page;
 pub mod places;
 pub(crate) mod shared;
 mod socket;

@@ -52,7 +52,7 @@ pub(crate) const SHARED: [Shared; 13] = [
     shared("disable_log_prefix", "--disable-log-prefix", Kind::Flag(false), |a| {
         a.disable_log_prefix.then_some("on")
     }),
-    shared("socket_backlog", "--socket-backlog", number(4096, 1), |a| a.socket_backlog.as_deref()),
+    shared("socket_backlog", "--socket-backlog", number(4096, 0), |a| a.socket_backlog.as_deref()),
     shared("core_file_descriptor_ulimit", "--core-file-descriptor-ulimit", number(0, 64), |a| {
         a.core_file_descriptor_ulimit.as_deref()
     }),
