@@ -96,7 +96,9 @@ static ONLY_CRITICAL: AtomicBool = AtomicBool::new(false);
 /// Sends this process's log to standard error from here on. Later calls change nothing.
 pub fn init(level: LogLevel, part: Part) {
     let (filter, handle) = reload::Layer::new(level.filter());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(Frame { part });
+    // A line that cannot be written, as on a full disk, is lost: complaining of it, to standard error again, would panic.
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = lines.event_format(Frame { part });
     let log = tracing_subscriber::registry().with(filter).with(lines);
     // Fails when a log was set up before; that one stays.
     if tracing::subscriber::set_global_default(log).is_ok() {

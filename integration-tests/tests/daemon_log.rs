@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::sys::signal::Signal;
-use nix::unistd::User;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User};
 use stage::{Daemon, DaemonBuilder, Nginx, ONE_APP, Stage, eventually, is_root, kill_9, skipped};
 
 /// Prints what it is asked to, and answers with its PID.
@@ -62,6 +62,11 @@ fn conf(lines: &str) -> String {
 
 fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap_or_default()
+}
+
+fn has_open(pid: u32, file: &Path) -> bool {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    open.filter_map(Result::ok).any(|each| fs::read_link(each.path()).is_ok_and(|path| path == file))
 }
 
 /// A log file's path where a daemon of this user takes nginx's word for it; removed at the end.
@@ -184,6 +189,15 @@ fn an_ordinary_users_daemon_opens_what_its_user_may() {
     });
     speaking.says_in(&log, "hello", FRAMED);
     assert!(user.is_none() || fs::metadata(&log).unwrap().uid() == uid);
+    speaking.reconfigure("passenger_log_file /dev/full;");
+    eventually("the log goes where no line can be written", || {
+        speaking.say("lost");
+        read(&log).contains("the log goes on in /dev/full")
+    });
+    speaking.say("lost");
+    speaking.daemon.kill_router();
+    speaking.reconfigure(&lines);
+    speaking.says_in(&log, "found", FRAMED);
     speaking.reconfigure("passenger_log_file /no-such-directory/x;");
     eventually("the file cannot be opened, and the log stays", || {
         speaking.say("something");
@@ -197,6 +211,7 @@ fn a_renamed_log_is_opened_anew() {
     let (log, old) = (stage.path("own.log"), stage.path("own.log.1"));
     let flag = format!("--log-file={}", log.display());
     let speaking = Speaking::new(stage, "", |daemon| daemon.flag(&flag));
+    kill(Pid::from_raw(speaking.daemon.router().cast_signed()), Signal::SIGUSR1).unwrap();
     let signal = || speaking.daemon.signal(Signal::SIGUSR1);
     let tool = || {
         let output = speaking.daemon.tool("passenger-config", &["reopen-logs"]);
@@ -210,7 +225,11 @@ fn a_renamed_log_is_opened_anew() {
         let size = fs::metadata(&old).unwrap().len();
         speaking.says_in(&log, &format!("{round}-again"), FRAMED);
         assert_eq!(fs::metadata(&old).unwrap().len(), size, "nothing is added to the old file");
+        for pid in [speaking.daemon.pid(), speaking.daemon.router()] {
+            assert!(!has_open(pid, &old), "process {pid} holds the old file");
+        }
     }
+    assert!(!read(&log).contains("the next one takes over"), "{}", read(&log));
 }
 
 #[test]
