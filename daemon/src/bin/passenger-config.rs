@@ -1,10 +1,9 @@
 //! `passenger-config`: what an administrator does to a running daemon.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use flying_passenger::tools::{self, Client};
+use flying_passenger::tools::{self, RestartApp, SpawnError, expect_success, list, pool};
 use serde_json::{Value, json};
 
 /// Administers a running flying-passenger.
@@ -17,8 +16,10 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Restarts apps: requests wait for the new processes, none is lost
+    /// Restarts apps, in the way that their configuration says; no request is lost
     RestartApp(RestartApp),
+    /// Shows the report of a start that failed, by the error ID in the log or on the error page
+    SpawnError(SpawnError),
     /// Takes one process out of service once its requests are done
     DetachProcess(DetachProcess),
     /// Shows what is in effect: the daemon's options and who decided them, and each app's settings
@@ -27,25 +28,6 @@ enum Command {
     ReopenLogs(ReopenLogs),
     /// Lists the running instances
     ListInstances(ListInstances),
-}
-
-#[derive(Debug, Args)]
-struct RestartApp {
-    /// Restarts every app whose root is this directory or lies below it
-    #[arg(value_name = "PATH-PREFIX", required_unless_present = "name", conflicts_with = "name")]
-    path_prefix: Option<PathBuf>,
-    /// Restarts the app group of exactly this name
-    #[arg(long, value_name = "GROUP")]
-    name: Option<String>,
-    /// Exit successfully although no app matches
-    #[arg(long)]
-    ignore_app_not_running: bool,
-    /// Exit successfully although no daemon is running
-    #[arg(long)]
-    ignore_passenger_not_running: bool,
-    /// Name of the instance, or how it begins
-    #[arg(long, value_name = "NAME")]
-    instance: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -96,7 +78,8 @@ fn main() -> ExitCode {
         }
     };
     let done = match arguments.command {
-        Command::RestartApp(restart) => restart_app(&restart),
+        Command::RestartApp(restart) => restart.run(),
+        Command::SpawnError(error) => error.run(),
         Command::DetachProcess(detach) => detach_process(&detach),
         Command::Settings(settings) => show_settings(&settings),
         Command::ReopenLogs(reopen) => reopen_logs(&reopen),
@@ -109,53 +92,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn restart_app(arguments: &RestartApp) -> Result<(), String> {
-    let client = match tools::choose(arguments.instance.as_deref()) {
-        Ok(client) => client,
-        Err(tools::ChooseError::NotRunning(_)) if arguments.ignore_passenger_not_running => {
-            eprintln!("flying-passenger is not running.");
-            return Ok(());
-        }
-        Err(err) => return Err(err.to_string()),
-    };
-    let names = matching(&client, arguments)?;
-    if names.is_empty() {
-        let message = "no app matches; passenger-status lists those that are running";
-        if arguments.ignore_app_not_running {
-            eprintln!("{message}");
-            return Ok(());
-        }
-        return Err(message.into());
-    }
-    for name in names {
-        println!("Restarting {name}");
-        let order = json!({ "name": name, "restart_method": "blocking" });
-        expect_success(&client.post("/pool/restart_app_group.json", &order).map_err(|err| err.to_string())?)?;
-    }
-    Ok(())
-}
-
-/// Names of the groups that the arguments mean.
-fn matching(client: &Client, arguments: &RestartApp) -> Result<Vec<String>, String> {
-    let pool = pool(client)?;
-    let prefix = arguments.path_prefix.as_deref().map(absolute).transpose()?;
-    let text = |group: &Value, key: &str| group[key].as_str().unwrap_or_default().to_owned();
-    let meant = list(&pool, "groups").iter().filter(|group| match (&arguments.name, &prefix) {
-        (Some(name), _) => text(group, "name") == *name,
-        (None, Some(prefix)) => tools::matches_prefix(Path::new(&text(group, "app_root")), prefix),
-        (None, None) => false,
-    });
-    Ok(meant.map(|group| text(group, "name")).collect())
-}
-
-/// The path from `/`; symlinks stay, as app roots keep theirs.
-fn absolute(path: &Path) -> Result<PathBuf, String> {
-    let here =
-        std::env::current_dir().map_err(|err| format!("the current directory cannot be found: {err}"))?;
-    let joined = here.join(path);
-    Ok(joined.components().filter(|part| *part != std::path::Component::CurDir).collect())
 }
 
 fn detach_process(arguments: &DetachProcess) -> Result<(), String> {
@@ -219,16 +155,6 @@ fn show_setting(setting: &Value, source: &str) {
     println!("  {:<32}  {value:<20}  ({source})", setting["name"].as_str().unwrap_or_default());
 }
 
-fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
-    value[key].as_array().map_or(&[], Vec::as_slice)
-}
-
-fn pool(client: &Client) -> Result<Value, String> {
-    let reply = client.get("/pool.json").map_err(|err| err.to_string())?;
-    expect_success(&reply)?;
-    serde_json::from_str(&reply.body).map_err(|err| err.to_string())
-}
-
 fn list_instances(arguments: &ListInstances) -> Result<(), String> {
     let instances = tools::instances();
     if arguments.json {
@@ -248,13 +174,4 @@ fn list_instances(arguments: &ListInstances) -> Result<(), String> {
         println!("{:<25}  {:<7}  {}", properties.name, properties.pid, properties.socket_file.display());
     }
     Ok(())
-}
-
-fn expect_success(reply: &tools::Reply) -> Result<(), String> {
-    if (200..300).contains(&reply.status) {
-        return Ok(());
-    }
-    let message = serde_json::from_str::<Value>(&reply.body).ok();
-    let message = message.and_then(|value| value["message"].as_str().map(str::to_owned));
-    Err(message.unwrap_or_else(|| format!("the daemon refuses with status {}", reply.status)))
 }

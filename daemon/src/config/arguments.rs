@@ -68,6 +68,14 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME=VALUE")]
     pub ctl: Vec<String>,
 
+    /// Most bytes of one answer kept on disk while its client is slow; 0 for no limit [nginx or 134217728]
+    #[arg(long, value_name = "BYTES")]
+    pub response_buffer_high_watermark: Option<String>,
+
+    /// Where these are kept [nginx or /var/tmp]
+    #[arg(long, value_name = "DIR")]
+    pub data_buffer_dir: Option<String>,
+
     /// Where the instance directory is made [default: $PASSENGER_INSTANCE_REGISTRY_DIR; else for root
     /// /run/flying-passenger; else $XDG_RUNTIME_DIR/flying-passenger or /tmp/flying-passenger-UID]
     #[arg(long, value_name = "DIR")]
@@ -92,6 +100,10 @@ pub struct Arguments {
     /// Most seconds for requests and app processes to end at shutdown
     #[arg(long, value_name = "SECONDS", default_value = "60")]
     pub shutdown_timeout: String,
+
+    /// Most seconds for a process that is replaced to finish the requests it has
+    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    pub drain_timeout: String,
 
     /// Where the loaders for Ruby, Python and Node.js are [default: found from where this program is]
     #[arg(long, value_name = "DIR")]

@@ -23,6 +23,8 @@ pub(crate) enum Kind {
     Text(&'static str),
     /// An absolute path; empty for none, which is the default.
     Path,
+    /// A directory that is there; this one by default.
+    Directory(&'static str),
     /// How much is logged.
     LogLevel,
 }
@@ -33,7 +35,7 @@ impl Kind {
         match self {
             Self::Flag(flag) => Value::Flag(flag),
             Self::Number { default, .. } => Value::Number(default),
-            Self::Text(text) => Value::Text(text.to_owned()),
+            Self::Text(text) | Self::Directory(text) => Value::Text(text.to_owned()),
             Self::Path => Value::Text(String::new()),
             Self::LogLevel => Value::Text(LogLevel::default().to_string()),
         }
@@ -44,7 +46,7 @@ impl Kind {
         let value = match self {
             Self::Flag(_) => Value::Flag(on_or_off(text).ok_or("is neither on nor off")?),
             Self::Number { least, .. } => Value::Number(text.parse().map_err(|_| no_number(least))?),
-            Self::Text(_) | Self::Path | Self::LogLevel => Value::Text(text.to_owned()),
+            Self::Text(_) | Self::Path | Self::Directory(_) | Self::LogLevel => Value::Text(text.to_owned()),
         };
         self.check(&value).map(|()| value)
     }
@@ -62,6 +64,8 @@ impl Kind {
             (Self::Text(_), Value::Text(_)) => Ok(()),
             (Self::Path, Value::Text(text)) if text.is_empty() || is_path(text) => Ok(()),
             (Self::Path, Value::Text(_)) => Err("is no absolute path".to_owned()),
+            (Self::Directory(_), Value::Text(dir)) if is_path(dir) && Path::new(dir).is_dir() => Ok(()),
+            (Self::Directory(_), Value::Text(_)) => Err("is no directory that exists".to_owned()),
             (Self::LogLevel, Value::Text(level)) => {
                 level.parse::<LogLevel>().map(drop).map_err(|why| why.to_string())
             }
@@ -120,6 +124,7 @@ mod tests {
             (LIMIT, "many", "is no number of 64 or more"),
             (Kind::Text("nobody"), "", "is empty"),
             (Kind::Path, "log/x", "is no absolute path"),
+            (Kind::Directory("/tmp"), "/no/such/directory", "is no directory that exists"),
         ] {
             assert_eq!(kind.read(text), Err(why.to_owned()), "{text}");
         }

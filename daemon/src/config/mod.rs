@@ -46,6 +46,8 @@ pub struct Options {
     pub router_user: Option<Account>,
     /// Most time for the shutdown.
     pub shutdown_limit: Duration,
+    /// Most time for a process that is replaced to finish its requests.
+    pub drain_limit: Duration,
     /// The loaders' directory.
     pub loaders: PathBuf,
 }
@@ -71,6 +73,7 @@ impl Options {
 
     fn gather(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> Self {
         let limit = number("--shutdown-timeout", &arguments.shutdown_timeout, 1);
+        let drain = number("--drain-timeout", &arguments.drain_timeout, 1);
         let shared = shared::options(arguments, mistakes);
         let values = Values(&shared);
         Self {
@@ -80,6 +83,7 @@ impl Options {
             users: user_options(values, euid, mistakes),
             router_user: mistakes.keep(router_user(arguments.router_user.as_deref(), euid)),
             shutdown_limit: Duration::from_secs(mistakes.keep(limit)),
+            drain_limit: Duration::from_secs(mistakes.keep(drain)),
             loaders: mistakes.keep(places::loaders(arguments.loaders_dir.as_deref())),
             shared,
         }

@@ -34,8 +34,11 @@ pub(crate) struct Shared {
     written: fn(&Arguments) -> Option<&str>,
 }
 
-/// All of them.
-pub(crate) const SHARED: [Shared; 13] = [
+/// What is kept of one answer for a slow client, in bytes: as much as Passenger keeps.
+const WATERMARK: i64 = 128 * 1024 * 1024;
+
+/// All of them. Answers are kept where big files are at home: `/tmp` is memory on many systems.
+pub(crate) const SHARED: [Shared; 15] = [
     shared("max_pool_size", "--max-pool-size", number(6, 1), |a| a.max_pool_size.as_deref()),
     shared("max_instances_per_app", "--max-instances-per-app", number(0, 0), |a| {
         a.max_instances_per_app.as_deref()
@@ -58,6 +61,12 @@ pub(crate) const SHARED: [Shared; 13] = [
     }),
     shared("show_version_in_header", "--no-show-version-in-header", Kind::Flag(true), |a| {
         a.no_show_version_in_header.then_some("off")
+    }),
+    shared("response_buffer_high_watermark", "--response-buffer-high-watermark", number(WATERMARK, 0), |a| {
+        a.response_buffer_high_watermark.as_deref()
+    }),
+    shared("data_buffer_dir", "--data-buffer-dir", Kind::Directory("/var/tmp"), |a| {
+        a.data_buffer_dir.as_deref()
     }),
 ];
 
@@ -118,7 +127,8 @@ fn ctl(word: &str) -> Result<(&str, Value), Mistake> {
 
 /// A path on the command line begins where the daemon is started.
 fn absolute(kind: Kind, text: &str) -> String {
-    let path = (kind == Kind::Path).then(|| std::path::absolute(text).ok()).flatten();
+    let path =
+        matches!(kind, Kind::Path | Kind::Directory(_)).then(|| std::path::absolute(text).ok()).flatten();
     path.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| text.to_owned())
 }
 

@@ -149,6 +149,8 @@ pub struct RouterConfig {
     pub overruled: Vec<Overruled>,
     /// Most seconds to wait at shutdown for requests to finish.
     pub shutdown_limit: u64,
+    /// Most seconds for a process that is replaced to finish its requests.
+    pub drain_limit: u64,
     /// The user who started the daemon: besides root, the administrator.
     pub admin_uid: u32,
     /// How many times a router was started before this one.

@@ -17,7 +17,7 @@ use tracing::{debug, error, warn};
 use super::app::reply::Head;
 use super::exchange;
 use super::input::{Input, SMALL};
-use super::reply::Writer;
+use super::reply::{Backlog, Writer};
 use super::wiring::Router;
 use crate::sys::stream::Stream;
 
@@ -29,6 +29,8 @@ pub(crate) struct Nginx<'s> {
     pub(crate) stream: &'s Stream,
     pub(crate) input: Input,
     pub(crate) frames: Writer,
+    /// What the client has not taken yet of an answer.
+    pub(crate) backlog: Backlog,
     /// Bytes for the app.
     pub(crate) to_app: Vec<u8>,
     /// Bytes from the app.
@@ -81,6 +83,7 @@ pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
         stream: &stream,
         input: Input::default(),
         frames: Writer::default(),
+        backlog: Backlog::default(),
         to_app: Vec::new(),
         from_app: Input::default(),
         head: Head::default(),

@@ -7,12 +7,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::rc::{Rc, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
-use tracing::debug;
+use tracing::{debug, info};
 
-use super::pool::{Action, Checkout, Concurrency, GroupId, GroupOptions, Limits, Pool, Slot, Waiter};
+use super::deployments::Deployments;
+use super::pool::{
+    Action, Checkout, Concurrency, GroupId, GroupOptions, Limits, Pool, RestartHow, Slot, Waiter,
+};
 use super::route::Route;
 use super::spawn::{Launch, SpawnFailure};
 use super::worker::Worker;
@@ -22,6 +25,8 @@ use super::worker::Worker;
 pub(crate) enum Refused {
     /// The app's queue is full.
     QueueFull,
+    /// It waited for as long as it may.
+    QueuedTooLong(Duration),
     /// The app does not start.
     SpawnFailed(Rc<SpawnFailure>),
     /// The daemon is about to end.
@@ -32,6 +37,9 @@ impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::QueueFull => f.write_str("its request queue is full"),
+            Self::QueuedTooLong(limit) => {
+                write!(f, "it waited for {} s (passenger_max_request_queue_time)", limit.as_secs())
+            }
             Self::SpawnFailed(failure) => write!(f, "it does not start (error ID {})", failure.id),
             Self::ShuttingDown => f.write_str("the daemon is about to end"),
         }
@@ -57,6 +65,7 @@ pub(crate) struct Dispatcher {
     /// Told when the next sweep may be due earlier than thought.
     pub(crate) sweep_sooner: Notify,
     requests: Cell<usize>,
+    pub(crate) deployments: Deployments,
 }
 
 /// A request's right to one session of a process. Dropping it gives the session back.
@@ -105,6 +114,7 @@ impl Dispatcher {
             fewer: Notify::new(),
             sweep_sooner: Notify::new(),
             requests: Cell::new(0),
+            deployments: Deployments::default(),
         })
     }
 
@@ -125,7 +135,7 @@ impl Dispatcher {
     }
 
     pub(crate) fn set_group_options(&self, group: GroupId, options: GroupOptions) {
-        self.with_pool(|pool, _| pool.set_options(group, options));
+        self.with_pool(|pool, now| pool.set_options(group, options, now));
     }
 
     pub(crate) fn set_route(&self, group: GroupId, route: Rc<Route>) {
@@ -137,9 +147,14 @@ impl Dispatcher {
         self.routes.borrow()[group.0].clone()
     }
 
-    /// A session of one of the group's processes, waiting for one if need be. `wanted` is the number of the process
-    /// that served the client before.
-    pub(crate) async fn checkout(&self, group: GroupId, wanted: Option<u32>) -> Result<Lease, Refused> {
+    /// A session of one of the group's processes, waiting for one if need be, at the `longest` for this time. `wanted`
+    /// is the number of the process that served the client before.
+    pub(crate) async fn checkout(
+        &self,
+        group: GroupId,
+        wanted: Option<u32>,
+        longest: Option<Duration>,
+    ) -> Result<Lease, Refused> {
         if self.closing.get() {
             return Err(Refused::ShuttingDown);
         }
@@ -156,7 +171,13 @@ impl Dispatcher {
         self.waiting.borrow_mut().insert(waiter, answer);
         let _place = Place { dispatcher: self, group, waiter };
         self.carry_out();
-        asked.await.unwrap_or(Err(Refused::ShuttingDown))
+        let asked = async { asked.await.unwrap_or(Err(Refused::ShuttingDown)) };
+        match longest {
+            None => asked.await,
+            Some(limit) => {
+                tokio::time::timeout(limit, asked).await.unwrap_or(Err(Refused::QueuedTooLong(limit)))
+            }
+        }
     }
 
     /// A process is ready.
@@ -177,6 +198,9 @@ impl Dispatcher {
 
     /// A process did not start.
     pub(crate) fn failed(&self, slot: Slot, failure: Rc<SpawnFailure>) {
+        if let Some((group, generation)) = self.version_of(slot) {
+            self.deployments.failed(group, generation, failure.clone());
+        }
         self.failures.borrow_mut().insert(slot, failure);
         self.with_pool(|pool, now| pool.failed(slot, now));
         self.failures.borrow_mut().remove(&slot);
@@ -194,8 +218,8 @@ impl Dispatcher {
         self.sweep_sooner.notify_one();
     }
 
-    pub(crate) fn restart(&self, group: GroupId) {
-        self.with_pool(|pool, now| pool.restart(group, now));
+    pub(crate) fn restart(&self, group: GroupId, how: RestartHow) {
+        self.with_pool(|pool, now| pool.restart(group, how, now));
     }
 
     /// Takes a process out of service; false when there is none with this process ID.
@@ -207,6 +231,14 @@ impl Dispatcher {
     /// Takes a process that does not behave out of service.
     pub(crate) fn detach_slot(&self, slot: Slot) {
         self.with_pool(|pool, now| pool.detach(slot, now));
+    }
+
+    /// Kills a process, with all that it is serving.
+    pub(crate) fn kill(&self, worker: &Worker) {
+        self.detach_slot(worker.slot);
+        if let Some(launch) = self.launch.borrow().clone() {
+            launch.kill(worker);
+        }
     }
 
     /// Ends idle processes; tells when to call again.
@@ -237,6 +269,11 @@ impl Dispatcher {
         RequestCount(self)
     }
 
+    /// Ends the connections that switched protocols, where the app's settings allow it.
+    pub(crate) fn abort_tunnels(&self) {
+        self.workers.borrow().values().for_each(|worker| worker.drain());
+    }
+
     /// Looks at the pool, for the administrator.
     pub(crate) fn inspect<T>(&self, look: impl FnOnce(&Pool, &HashMap<Slot, Rc<Worker>>) -> T) -> T {
         look(&self.pool.borrow(), &self.workers.borrow())
@@ -261,6 +298,7 @@ impl Dispatcher {
             self.carry_out_one(action);
         }
         self.at_work.set(false);
+        self.deployments.look_again();
     }
 
     fn carry_out_one(&self, action: Action) {
@@ -287,12 +325,34 @@ impl Dispatcher {
                     launch.stop(&worker);
                 }
             }
+            Action::Drain(slot) => {
+                let worker = self.workers.borrow().get(&slot).cloned();
+                if let (Some(launch), Some(worker)) = (launch, worker) {
+                    worker.drain();
+                    launch.drain(&worker);
+                }
+            }
+            Action::Deployed(group) => self.tell_of(group, "every process is replaced"),
+            Action::Undeployed(group) => {
+                self.tell_of(group, "its new version does not start: what is left of the old one serves on");
+            }
             Action::Abandon(slot) => {
                 if let Some(launch) = launch {
                     launch.abandon(slot);
                 }
             }
         }
+    }
+
+    fn tell_of(&self, group: GroupId, news: &str) {
+        let route = self.route(group);
+        let name = route.as_ref().map_or("?", |route| route.name.as_str());
+        info!("app {name}: {news}");
+    }
+
+    fn version_of(&self, slot: Slot) -> Option<(GroupId, u64)> {
+        let pool = self.pool.borrow();
+        pool.process(slot).map(|process| (process.group, process.generation))
     }
 
     fn slot_of(&self, group: GroupId, sticky_number: u32) -> Option<Slot> {

@@ -8,6 +8,7 @@ mod accept;
 mod admin;
 mod app;
 mod connection;
+mod deployments;
 mod dispatch;
 mod exchange;
 mod forward;

@@ -9,7 +9,7 @@ use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
 use super::app::reply::is_token;
-use super::pool::{Concurrency, GroupOptions};
+use super::pool::{Concurrency, GroupOptions, RestartHow};
 use super::sticky::Sticky;
 
 /// Typed settings.
@@ -27,10 +27,19 @@ pub(crate) struct AppSettings {
     pub(crate) start_timeout: Duration,
     pub(crate) friendly_error_pages: bool,
     pub(crate) queue_full_status: u16,
+    pub(crate) queue_timeout_status: u16,
     pub(crate) spawn_failed_status: u16,
     /// `None` for what the kind of app can do by itself.
     pub(crate) concurrency: Option<Concurrency>,
     pub(crate) pool: GroupOptions,
+    /// How its restart files, and an administrator who does not say how, restart it.
+    pub(crate) restart_how: RestartHow,
+    /// Connections that switched protocols end when their process is replaced.
+    pub(crate) aborts_tunnels: bool,
+    /// How long a request may wait for a process.
+    pub(crate) max_queue_time: Option<Duration>,
+    /// How long a process may take for a request.
+    pub(crate) max_request_time: Option<Duration>,
     /// `None` when sessions are not sticky.
     pub(crate) sticky: Option<Sticky>,
 }
@@ -51,9 +60,20 @@ impl Default for AppSettings {
             start_timeout: Duration::from_secs(90),
             friendly_error_pages: false,
             queue_full_status: 503,
+            queue_timeout_status: 504,
             spawn_failed_status: 500,
             concurrency: None,
-            pool: GroupOptions { min_instances: 1, max_instances: 0, max_queue: 100, max_requests: 0 },
+            pool: GroupOptions {
+                min_instances: 1,
+                max_instances: 0,
+                max_queue: 100,
+                max_requests: 0,
+                resists_errors: false,
+            },
+            restart_how: RestartHow::Blocking,
+            aborts_tunnels: true,
+            max_queue_time: None,
+            max_request_time: None,
             sticky: None,
         }
     }
@@ -122,12 +142,18 @@ impl AppSettings {
             "restart_dir" => self.restart_dir = text(value)?,
             "start_timeout" => self.start_timeout = Duration::from_secs(number(value)?),
             "request_queue_overflow_status_code" => self.queue_full_status = status(value)?,
+            "request_queue_timeout_status_code" => self.queue_timeout_status = status(value)?,
             "spawn_exception_status_code" => self.spawn_failed_status = status(value)?,
             "force_max_concurrent_requests_per_process" => self.concurrency = concurrency(value)?,
             "min_instances" => self.pool.min_instances = number(value)?,
             "max_instances" => self.pool.max_instances = number(value)?,
             "max_request_queue_size" => self.pool.max_queue = number(value)?,
             "max_requests" => self.pool.max_requests = number(value)?,
+            "resist_deployment_errors" => self.pool.resists_errors = flag(value)?,
+            "rolling_restarts" => self.restart_how = restart_how(flag(value)?),
+            "abort_websockets_on_process_shutdown" => self.aborts_tunnels = flag(value)?,
+            "max_request_queue_time" => self.max_queue_time = limit(value)?,
+            "max_request_time" => self.max_request_time = limit(value)?,
             _ => return None,
         }
         Some(())
@@ -178,6 +204,23 @@ fn map(value: &Value) -> Option<Vec<(String, String)>> {
         Value::Map(pairs) => Some(pairs.clone()),
         _ => None,
     }
+}
+
+fn flag(value: &Value) -> Option<bool> {
+    match value {
+        Value::Flag(flag) => Some(*flag),
+        _ => None,
+    }
+}
+
+fn restart_how(rolling: bool) -> RestartHow {
+    if rolling { RestartHow::Rolling } else { RestartHow::Blocking }
+}
+
+/// Seconds; 0 is no limit.
+fn limit(value: &Value) -> Option<Option<Duration>> {
+    let seconds = number(value)?;
+    Some((seconds > 0).then(|| Duration::from_secs(seconds)))
 }
 
 fn number<T: TryFrom<i64>>(value: &Value) -> Option<T> {

@@ -1,6 +1,6 @@
 //! The router's parts joined: who knows whom, and what runs beside what.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::dispatch::Dispatcher;
 use super::globals::Globals;
+use super::reply::BacklogOptions;
 use super::restart::Restarts;
 use super::route::Routes;
 use super::spawn::Spawner;
@@ -37,6 +38,7 @@ pub(crate) struct Router {
     pub(crate) routes: Rc<Routes>,
     pub(crate) dispatcher: Rc<Dispatcher>,
     pub(crate) restarts: Restarts,
+    backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
     spawner: Rc<Spawner>,
     closing: Cell<bool>,
@@ -75,14 +77,18 @@ impl Router {
         log::set_app_prefix(globals.log_prefix());
         let dispatcher = Dispatcher::new(globals.limits());
         let routes = Rc::new(Routes::default());
-        let spawner = Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT);
+        let drain_limit = Duration::from_secs(config.drain_limit);
+        let spawner =
+            Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT, drain_limit);
         let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
+        let backlog = RefCell::new(Rc::new(globals.backlog()));
         Rc::new(Self {
             config,
             globals,
             routes,
             dispatcher,
             restarts,
+            backlog,
             supervisor,
             spawner,
             closing: Cell::new(false),
@@ -102,6 +108,7 @@ impl Router {
         log::set_app_prefix(self.globals.log_prefix());
         self.dispatcher.set_limits(self.globals.limits());
         self.restarts.set_throttle(self.globals.stat_throttle());
+        *self.backlog.borrow_mut() = Rc::new(self.globals.backlog());
         if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
             warn!("the supervisor cannot be told what nginx says");
         }
@@ -110,6 +117,11 @@ impl Router {
     /// Asks for the log file to be opened anew.
     pub(crate) fn reopen_log(&self) -> bool {
         self.supervisor.order(&Order::ReopenLog).is_ok()
+    }
+
+    /// How much of an answer is kept for a slow client, and where.
+    pub(crate) fn backlog_options(&self) -> Rc<BacklogOptions> {
+        self.backlog.borrow().clone()
     }
 
     /// Resolves when the daemon is about to end.
@@ -145,6 +157,7 @@ impl Router {
         self.told_to_close.notify_waiters();
         let limit = Duration::from_secs(self.config.shutdown_limit);
         info!("shutting down: {} requests under way", self.dispatcher.requests());
+        self.dispatcher.abort_tunnels();
         let requests = self.until(|dispatcher| dispatcher.requests() == 0);
         if tokio::time::timeout(limit, requests).await.is_err() {
             warn!("{} requests did not finish within {} s", self.dispatcher.requests(), limit.as_secs());

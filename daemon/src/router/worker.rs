@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use protocol::request::AppKind;
 use tokio::io::AsyncReadExt;
+use tokio::sync::Notify;
 
 use super::app::session::GREETING;
 use super::app::stream;
@@ -29,12 +30,24 @@ pub(crate) struct Worker {
     idle: RefCell<Vec<Stream>>,
     /// It gets no further request; connections are not kept.
     leaving: Cell<bool>,
+    /// It is being replaced, and finishes what it has.
+    draining: Cell<bool>,
+    told_to_drain: Notify,
 }
 
 impl Worker {
     pub(crate) fn new(slot: Slot, record: ProcessRecord, route: Rc<Route>) -> Self {
         let sticky_number = sticky::number_of(&record);
-        Self { slot, record, route, sticky_number, idle: RefCell::default(), leaving: Cell::new(false) }
+        Self {
+            slot,
+            record,
+            route,
+            sticky_number,
+            idle: RefCell::default(),
+            leaving: Cell::default(),
+            draining: Cell::default(),
+            told_to_drain: Notify::new(),
+        }
     }
 
     /// Loaders speak the session protocol; everything else speaks HTTP.
@@ -70,6 +83,22 @@ impl Worker {
         let mut idle = self.idle.borrow_mut();
         if !self.leaving.get() && idle.len() < MAX_IDLE {
             idle.push(stream);
+        }
+    }
+
+    /// It is being replaced: who holds a connection that has no end of its own may let go.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        self.told_to_drain.notify_waiters();
+    }
+
+    /// Resolves when a tunnel to it is to be ended; never where the app's settings keep tunnels.
+    pub(crate) async fn tunnels_end(&self) {
+        if !self.route.settings.aborts_tunnels {
+            std::future::pending::<()>().await;
+        }
+        while !self.draining.get() {
+            self.told_to_drain.notified().await;
         }
     }
 

@@ -115,6 +115,7 @@ impl Supervisor {
             globals: self.globals.clone(),
             overruled: self.overruled.clone(),
             shutdown_limit: self.options.shutdown_limit.as_secs(),
+            drain_limit: self.options.drain_limit.as_secs(),
             admin_uid: nix::unistd::Uid::effective().as_raw(),
             generation: self.routers.generation,
         }

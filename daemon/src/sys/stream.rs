@@ -39,6 +39,20 @@ impl Stream {
         matches!(seen, Err(err) if err.kind() == io::ErrorKind::WouldBlock)
     }
 
+    /// Writes what there is room for at this moment.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when there is none.
+    pub fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            match send(self.reads.get_ref(), &parts[..parts.len().min(MAX_PARTS)]) {
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                done => return done,
+            }
+        }
+    }
+
     /// Gives up the watch for writing that a full socket made necessary. Called between two requests.
     pub fn relax(&self) {
         self.writes.take();

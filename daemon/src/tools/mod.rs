@@ -4,17 +4,22 @@
 
 mod client;
 mod paths;
+mod restart_app;
+mod spawn_error;
 
 use std::fmt;
 use std::path::PathBuf;
 
 use nix::unistd::Uid;
+use serde_json::Value;
 
 use crate::config::{REGISTRY_VARIABLE, usual_registry};
 use crate::instance::{self, Found};
 
 pub use client::{AskError, Client, Reply};
 pub use paths::matches_prefix;
+pub use restart_app::RestartApp;
+pub use spawn_error::SpawnError;
 
 /// Where root's daemons register themselves.
 const ROOT_REGISTRY: &str = "/run/flying-passenger";
@@ -101,6 +106,36 @@ pub fn choose(name: Option<&str>) -> Result<Client, ChooseError> {
         (None, _) => Err(ChooseError::NoSuchName(name.unwrap_or_default().to_owned(), candidates)),
         (Some(_), Some(_)) => Err(ChooseError::Ambiguous(candidates)),
     }
+}
+
+/// The array of this name in an answer; empty when there is none.
+pub fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+    value[key].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The pool, as the caller may see it.
+///
+/// # Errors
+///
+/// A sentence for the administrator.
+pub fn pool(client: &Client) -> Result<Value, String> {
+    let reply = client.get("/pool.json").map_err(|err| err.to_string())?;
+    expect_success(&reply)?;
+    serde_json::from_str(&reply.body).map_err(|err| err.to_string())
+}
+
+/// The daemon's refusal, if it is one.
+///
+/// # Errors
+///
+/// The daemon's own sentence.
+pub fn expect_success(reply: &Reply) -> Result<(), String> {
+    if (200..300).contains(&reply.status) {
+        return Ok(());
+    }
+    let message = serde_json::from_str::<Value>(&reply.body).ok();
+    let message = message.and_then(|value| value["message"].as_str().map(str::to_owned));
+    Err(message.unwrap_or_else(|| format!("the daemon refuses with status {}", reply.status)))
 }
 
 impl Candidate {

@@ -5,13 +5,13 @@
 
 mod http;
 mod metrics;
+mod orders;
 mod pool;
 mod text;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{debug, error};
@@ -20,8 +20,8 @@ use self::http::{Answer, Asked};
 use self::pool::Snapshot;
 use super::wiring::Router;
 
-/// How long a caller may take over its request.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a caller may take over its request, and we over its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -54,7 +54,7 @@ async fn serve(router: Rc<Router>, mut stream: UnixStream) {
     let caller = Caller::of(credentials.uid(), router.config.admin_uid);
     let served = tokio::time::timeout(PATIENCE, async {
         let answer = match http::read(&mut stream).await {
-            Ok(asked) => answer(&router, caller, &asked),
+            Ok(asked) => answer(&router, caller, &asked).await,
             Err(refusal) => refusal,
         };
         http::write(&mut stream, &answer).await
@@ -64,7 +64,10 @@ async fn serve(router: Rc<Router>, mut stream: UnixStream) {
     }
 }
 
-fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
+async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
+    if let Some(id) = spawn_error_id(&asked.path) {
+        return orders::spawn_error(router, caller, id);
+    }
     match (asked.method.as_str(), asked.path.as_str()) {
         ("GET", "/ping.json") => Answer::json(200, &json!({ "status": "ok" })),
         ("GET", "/info.json") => info(router),
@@ -72,25 +75,29 @@ fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
             Answer::text(text::render(&Snapshot::take(router, caller), asked.flag("colorize")))
         }
         ("GET", "/pool.json") => Answer::json(200, &Snapshot::take(router, caller)),
-        ("POST", "/pool/restart_app_group.json") => with_body(asked, |body| restart(router, caller, body)),
         ("POST", "/reopen_logs.json") => reopen_logs(router, caller),
-        ("POST", "/pool/detach_process.json") => with_body(asked, |body| detach(router, caller, body)),
-        (_, path) if is_known(path) => Answer::error(405, "this path does not take that method"),
+        ("POST", "/pool/restart_app_group.json") => orders::restart(router, caller, &asked.body),
+        ("POST", "/pool/await_restart.json") => orders::await_restart(router, caller, &asked.body).await,
+        ("POST", "/pool/detach_process.json") => orders::detach(router, caller, &asked.body),
+        (_, path) if PATHS.contains(&path) => Answer::error(405, "this path does not take that method"),
         _ => Answer::error(404, "there is nothing at this path"),
     }
 }
 
-fn is_known(path: &str) -> bool {
-    const PATHS: [&str; 7] = [
-        "/ping.json",
-        "/info.json",
-        "/pool.txt",
-        "/pool.json",
-        "/reopen_logs.json",
-        "/pool/restart_app_group.json",
-        "/pool/detach_process.json",
-    ];
-    PATHS.contains(&path)
+const PATHS: [&str; 8] = [
+    "/ping.json",
+    "/info.json",
+    "/pool.txt",
+    "/pool.json",
+    "/reopen_logs.json",
+    "/pool/restart_app_group.json",
+    "/pool/await_restart.json",
+    "/pool/detach_process.json",
+];
+
+/// The ID in `/spawn_errors/ID.json`.
+fn spawn_error_id(path: &str) -> Option<&str> {
+    path.strip_prefix("/spawn_errors/")?.strip_suffix(".json")
 }
 
 fn info(router: &Router) -> Answer {
@@ -106,30 +113,6 @@ fn info(router: &Router) -> Answer {
     )
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RestartOrder {
-    name: String,
-    /// `blocking` is the only one yet.
-    restart_method: Option<String>,
-}
-
-fn restart(router: &Router, caller: Caller, order: RestartOrder) -> Answer {
-    if order.restart_method.as_deref().is_some_and(|method| method != "blocking") {
-        return Answer::error(422, "restart_method must be \"blocking\"");
-    }
-    let groups = router.routes.groups();
-    let Some((_, group)) = groups.iter().find(|(name, _)| *name == order.name) else {
-        return Answer::json(404, &json!({ "restarted": false, "message": "no app group has this name" }));
-    };
-    if !caller.owns_group(router, *group) {
-        return Answer::error(403, "only root and the app's own user may restart it");
-    }
-    tracing::info!("app {}: restarting, as an administrator says", order.name);
-    router.dispatcher.restart(*group);
-    Answer::json(200, &json!({ "restarted": true }))
-}
-
 fn reopen_logs(router: &Router, caller: Caller) -> Answer {
     if caller != Caller::Administrator {
         return Answer::error(403, "only root and the user who started the daemon may reopen its log");
@@ -138,32 +121,6 @@ fn reopen_logs(router: &Router, caller: Caller) -> Answer {
         Answer::json(200, &json!({ "status": "ok" }))
     } else {
         Answer::error(500, "the supervisor cannot be told")
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DetachOrder {
-    pid: i32,
-}
-
-fn detach(router: &Router, caller: Caller, order: DetachOrder) -> Answer {
-    let owner = router.dispatcher.inspect(|_, workers| {
-        workers.values().find(|worker| worker.record.pid == order.pid).map(|worker| worker.record.user.uid)
-    });
-    match owner {
-        Some(uid) if !caller.owns(uid) => {
-            Answer::error(403, "only root and the app's own user may detach it")
-        }
-        Some(_) => Answer::json(200, &json!({ "detached": router.dispatcher.detach(order.pid) })),
-        None => Answer::json(404, &json!({ "detached": false, "message": "no app process has this PID" })),
-    }
-}
-
-fn with_body<T: for<'a> Deserialize<'a>>(asked: &Asked, act: impl FnOnce(T) -> Answer) -> Answer {
-    match serde_json::from_slice(&asked.body) {
-        Ok(body) => act(body),
-        Err(err) => Answer::error(422, &format!("the body is not what it should be: {err}")),
     }
 }
 

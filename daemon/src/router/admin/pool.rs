@@ -6,7 +6,7 @@ use protocol::settings::{Settings, Value};
 use serde::Serialize;
 
 use super::super::globals::{Decided, Globals, Source};
-use super::super::pool::{Concurrency, Pool, Process, Slot, State};
+use super::super::pool::{Concurrency, Deployment, Pool, Process, Slot, State};
 use super::super::wiring::Router;
 use super::super::worker::Worker;
 use super::{Caller, metrics};
@@ -52,6 +52,8 @@ pub(super) struct GroupView {
     pub(super) min_instances: usize,
     pub(super) max_request_queue_size: usize,
     pub(super) restarts: u64,
+    /// `settled`, `rolling` while processes are replaced, `resisting` after a new version that did not start.
+    pub(super) deployment: &'static str,
     /// Its settings as nginx sends them.
     pub(super) settings: Vec<SettingView>,
     pub(super) processes: Vec<ProcessView>,
@@ -62,6 +64,8 @@ pub(super) struct GroupView {
 pub(super) struct ProcessView {
     pub(super) pid: i32,
     pub(super) state: &'static str,
+    /// It belongs to a version that is being replaced.
+    pub(super) outdated: bool,
     pub(super) user: String,
     pub(super) sessions: usize,
     /// Requests it takes at a time; `null` for any number.
@@ -104,6 +108,7 @@ impl Snapshot {
                     min_instances: group.options.min_instances,
                     max_request_queue_size: group.options.max_queue,
                     restarts: group.generation,
+                    deployment: deployment(group.deployment),
                     settings: settings(&route.said()),
                     processes: processes.into_iter().map(|(_, view)| view).collect(),
                 })
@@ -156,6 +161,7 @@ fn view(slot: Slot, pool: &Pool, worker: &Worker) -> Option<(u32, ProcessView)> 
     let view = ProcessView {
         pid: worker.record.pid,
         state: state(process),
+        outdated: process.generation < pool.group(process.group).generation,
         user: worker.record.user.name.clone(),
         sessions: process.sessions,
         concurrency: match process.concurrency {
@@ -177,6 +183,14 @@ fn state(process: &Process) -> &'static str {
         State::Serving => "serving",
         State::Draining => "draining",
         State::Stopping => "stopping",
+    }
+}
+
+fn deployment(deployment: Deployment) -> &'static str {
+    match deployment {
+        Deployment::Settled => "settled",
+        Deployment::Rolling { .. } => "rolling",
+        Deployment::Resisting => "resisting",
     }
 }
 

@@ -24,6 +24,11 @@ pub(super) fn render(snapshot: &Snapshot, color: bool) -> String {
 fn render_group(out: &mut String, group: &GroupView) {
     line(out, format_args!("{}:", group.name));
     line(out, format_args!("  App root: {}", group.app_root));
+    match group.deployment {
+        "rolling" => line(out, format_args!("  (restarting...)")),
+        "resisting" => line(out, format_args!("  (resisting deployment error)")),
+        _ => {}
+    }
     match group.spawning {
         0 => {}
         1 => line(out, format_args!("  (spawning 1 new process...)")),
@@ -32,6 +37,9 @@ fn render_group(out: &mut String, group: &GroupView) {
     line(out, format_args!("  Requests in queue: {}", group.queue));
     for process in &group.processes {
         render_process(out, process);
+        if group.deployment == "rolling" && process.outdated && process.state == "serving" {
+            line(out, format_args!("    Rolling restarting..."));
+        }
     }
     out.push('\n');
 }
@@ -85,6 +93,7 @@ mod tests {
         let process = ProcessView {
             pid: 4711,
             state: "serving",
+            outdated: false,
             user: "www".into(),
             sessions: 1,
             concurrency: Some(1),
@@ -104,6 +113,7 @@ mod tests {
             min_instances: 1,
             max_request_queue_size: 100,
             restarts: 0,
+            deployment: "settled",
             settings: Vec::new(),
             processes: vec![process],
         };

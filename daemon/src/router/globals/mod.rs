@@ -16,6 +16,7 @@ use protocol::settings::Value;
 pub(crate) use decide::{Decided, Source};
 
 use super::pool::Limits;
+use super::reply::BacklogOptions;
 use crate::config::DaemonOption;
 use crate::link::{Adjustment, Overruled};
 use crate::log::LogLevel;
@@ -98,8 +99,15 @@ impl Globals {
         Limits {
             max_processes: count("max_pool_size"),
             max_per_group: count("max_instances_per_app"),
+            max_starting: cores(),
             idle_after: (idle > 0).then(|| Duration::from_secs(idle)),
         }
+    }
+
+    /// How much of an answer is kept for a slow client, and where.
+    pub(crate) fn backlog(&self) -> BacklogOptions {
+        let most = self.number("response_buffer_high_watermark");
+        BacklogOptions { dir: self.text("data_buffer_dir").into(), most: (most > 0).then_some(most) }
     }
 
     /// Least time between two looks at an app's restart files.
@@ -131,6 +139,11 @@ impl Globals {
             globals: self.said.borrow().as_ref().map(Said::payload).unwrap_or_default(),
         }
     }
+}
+
+/// Starting an app is work for one core.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A clock that was set back must not leave an old configuration in charge for ever.

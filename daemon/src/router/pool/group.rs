@@ -21,6 +21,32 @@ pub(crate) struct GroupOptions {
     pub(crate) max_queue: usize,
     /// Requests after which a process is replaced; 0 for never.
     pub(crate) max_requests: u64,
+    /// A new version that does not start leaves the old one serving.
+    pub(crate) resists_errors: bool,
+}
+
+/// How far the newest version of an app has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deployment {
+    /// Every process that will be replaced has been.
+    Settled,
+    /// Processes are replaced one after another.
+    Rolling {
+        /// Until when the next waits for the one before to end.
+        patience: Option<Instant>,
+    },
+    /// The new version did not start: old processes stay, and none is started before the next restart.
+    Resisting,
+}
+
+impl Deployment {
+    /// When a rolling restart goes on at the latest.
+    pub(super) fn patience(self) -> Option<Instant> {
+        match self {
+            Self::Rolling { patience } => patience,
+            Self::Settled | Self::Resisting => None,
+        }
+    }
 }
 
 /// One application.
@@ -39,6 +65,8 @@ pub(crate) struct Group {
     pub(super) leaving: usize,
     /// How many restarts it has seen.
     pub(crate) generation: u64,
+    /// What the last of them has come to.
+    pub(crate) deployment: Deployment,
     /// A process has been ready: from now on `min_instances` is kept. An app that never started is not started again
     /// before a request asks for it.
     pub(super) used: bool,
@@ -57,6 +85,7 @@ impl Group {
             members: Vec::new(),
             starting: 0,
             generation: 0,
+            deployment: Deployment::Settled,
             used: false,
             failures: 0,
             not_before: None,
@@ -98,16 +127,22 @@ impl Group {
         self.options.max_queue != 0 && self.waiting() >= self.options.max_queue
     }
 
-    /// True when one more process should be started, if the pool has room: requests wait, or there are fewer than
-    /// the configuration wants. One starts at a time, and after a failure only a request may hurry.
-    pub(super) fn wants_process(&self) -> bool {
-        let have = self.capacity_used();
-        if self.starting > 0 || self.is_at_its_limit(have) {
-            return false;
-        }
-        let nobody_serves = have == 0 && !self.queue.is_empty();
-        let more_needed = !self.queue.is_empty() || (self.used && have < self.options.min_instances);
-        nobody_serves || (more_needed && self.not_before.is_none())
+    /// True when one more process should be started, if there is room for it: requests wait, or there are fewer than
+    /// the configuration wants. After a failure one is tried at a time.
+    pub(super) fn wants_more(&self, max_starting: usize) -> bool {
+        let most = if self.used && self.failures == 0 { max_starting } else { 1 };
+        let more = self.queue.len() > self.starting || self.is_short();
+        more && self.starting < most && self.not_before.is_none()
+    }
+
+    /// It has fewer processes than the configuration wants, and is in use.
+    pub(crate) fn is_short(&self) -> bool {
+        self.used && self.capacity_used() < self.options.min_instances
+    }
+
+    /// Its processes are being replaced one after another.
+    pub(crate) fn is_rolling(&self) -> bool {
+        matches!(self.deployment, Deployment::Rolling { .. })
     }
 
     pub(super) fn is_starving(&self) -> bool {
@@ -119,9 +154,5 @@ impl Group {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(now + pause);
-    }
-
-    fn is_at_its_limit(&self, have: usize) -> bool {
-        self.options.max_instances != 0 && have >= self.options.max_instances
     }
 }

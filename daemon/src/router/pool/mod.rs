@@ -8,15 +8,21 @@
 //! group is busy and the pool has room; a group without any process takes the place of another group's idle one.
 
 mod group;
+mod leaving;
 mod process;
 #[cfg(test)]
 mod properties;
+mod restart;
+mod rules;
+#[cfg(test)]
+mod scenarios;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-pub(crate) use group::{Group, GroupOptions};
+pub(crate) use group::{Deployment, Group, GroupOptions};
 pub(crate) use process::{Concurrency, Process, State};
+pub(crate) use restart::RestartHow;
 
 /// Names a group for the life of the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,10 +45,16 @@ pub(crate) enum Action {
     Grant(Waiter, Slot),
     /// The queued request cannot be served, since the process for this slot did not start.
     Fail(Waiter, Slot),
+    /// This process gets no further request, and ends after those it has.
+    Drain(Slot),
     /// End this process: it has no session left.
     Stop(Slot),
     /// End this process at once: it was still starting, for a version of the app that is no longer wanted.
     Abandon(Slot),
+    /// The group's rolling restart is complete.
+    Deployed(GroupId),
+    /// The group's new version did not start: what is left of the old one serves on.
+    Undeployed(GroupId),
 }
 
 /// The pool's answer to a request.
@@ -63,6 +75,8 @@ pub(crate) struct Limits {
     pub(crate) max_processes: usize,
     /// Most of them in one group, whatever its settings allow; 0 for no limit.
     pub(crate) max_per_group: usize,
+    /// Most processes that start at a time, besides the first ones of groups that have none.
+    pub(crate) max_starting: usize,
     /// How long a process may be idle before it is ended; `None` for ever.
     pub(crate) idle_after: Option<Duration>,
 }
@@ -77,6 +91,18 @@ pub(crate) struct Pool {
     next_waiter: u64,
     actions: Vec<Action>,
     closing: bool,
+    counts: Counts,
+}
+
+/// What a decision needs to know of all groups, kept so that a request costs the same with many as with few.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Counts {
+    /// Processes that start or serve.
+    capacity_used: usize,
+    /// Processes that start.
+    starting: usize,
+    /// Groups whose requests wait although they have no process.
+    starving: BTreeSet<GroupId>,
 }
 
 impl Pool {
@@ -89,6 +115,7 @@ impl Pool {
             next_waiter: 1,
             actions: Vec::new(),
             closing: false,
+            counts: Counts::default(),
         }
     }
 
@@ -101,11 +128,12 @@ impl Pool {
         self.limits
     }
 
-    /// Takes changed bounds over. Processes above them stay until they are idle or leave.
+    /// Takes changed bounds over. Of the processes above them, idle ones go now and busy ones with their requests.
     pub(crate) fn set_limits(&mut self, limits: Limits, now: Instant) {
         self.limits = limits;
-        for group in 0..self.groups.len() {
-            self.balance(GroupId(group), now);
+        for id in (0..self.groups.len()).map(GroupId) {
+            self.shrink(id);
+            self.balance(id, now);
         }
     }
 
@@ -119,7 +147,7 @@ impl Pool {
 
     /// Processes that start or serve: those that the limit counts.
     pub(crate) fn capacity_used(&self) -> usize {
-        self.groups.iter().map(Group::capacity_used).sum()
+        self.counts.capacity_used
     }
 
     /// Processes that have not ended.
@@ -132,9 +160,11 @@ impl Pool {
         GroupId(self.groups.len() - 1)
     }
 
-    /// Takes changed settings over; they count from the next decision on.
-    pub(crate) fn set_options(&mut self, id: GroupId, options: GroupOptions) {
+    /// Takes changed settings over, at once.
+    pub(crate) fn set_options(&mut self, id: GroupId, options: GroupOptions, now: Instant) {
         self.groups[id.0].options = options;
+        self.shrink(id);
+        self.balance(id, now);
     }
 
     /// A request arrives. One whose client was served by `wanted` goes there, and waits for it if need be, as long as
@@ -159,6 +189,7 @@ impl Pool {
             Some(slot) => group.bound.entry(slot).or_default().insert(waiter),
             None => group.queue.insert(waiter),
         };
+        self.note(id);
         self.balance(id, now);
         Checkout::Queued(waiter)
     }
@@ -166,6 +197,7 @@ impl Pool {
     /// A queued request's client has gone.
     pub(crate) fn cancel(&mut self, id: GroupId, waiter: Waiter) {
         self.groups[id.0].forget(waiter);
+        self.note(id);
     }
 
     /// A request is done.
@@ -174,15 +206,16 @@ impl Pool {
             return;
         };
         process.end_session(now);
-        let id = process.group;
-        match process.state {
-            State::Serving if process.used_up(self.groups[id.0].options.max_requests) => {
+        let (id, state, sessions) = (process.group, process.state, process.sessions);
+        let used_up = process.used_up(self.groups[id.0].options.max_requests);
+        match state {
+            State::Serving if used_up || (sessions == 0 && self.has_too_many(id)) => {
                 self.retire(slot);
                 self.serve_queue(id, now);
                 self.balance(id, now);
             }
             State::Serving => self.serve_queue(id, now),
-            State::Draining if process.sessions == 0 => self.stop(slot),
+            State::Draining if sessions == 0 => self.stop(slot),
             State::Draining | State::Starting | State::Stopping => {}
         }
         self.make_room_for_the_starving(now);
@@ -201,8 +234,10 @@ impl Pool {
         process.last_used = now;
         let id = process.group;
         self.groups[id.0].starting -= 1;
+        self.counts.starting -= 1;
         self.groups[id.0].failures = 0;
         self.groups[id.0].used = true;
+        self.replace_one(id, now);
         self.serve_queue(id, now);
         self.balance(id, now);
         self.make_room_for_the_starving(now);
@@ -222,12 +257,14 @@ impl Pool {
         let current = process.generation == self.groups[id.0].generation;
         if current {
             self.groups[id.0].note_failure(now);
+            self.give_up_rolling(id);
         }
         let hopeless = current && !self.has_serving_or_starting(id);
         if hopeless {
             for waiter in std::mem::take(&mut self.groups[id.0].queue) {
                 self.actions.push(Action::Fail(waiter, slot));
             }
+            self.note(id);
         }
         self.balance(id, now);
         self.make_room_for_the_starving(now);
@@ -239,26 +276,13 @@ impl Pool {
         let id = process.group;
         if process.state == State::Serving && process.died_young(now) {
             self.groups[id.0].note_failure(now);
+            if process.generation == self.groups[id.0].generation {
+                self.give_up_rolling(id);
+            }
         }
         self.serve_queue(id, now);
         self.balance(id, now);
         self.make_room_for_the_starving(now);
-    }
-
-    /// A blocking restart: every process is replaced; requests wait for the new ones.
-    pub(crate) fn restart(&mut self, id: GroupId, now: Instant) {
-        let group = &mut self.groups[id.0];
-        group.generation += 1;
-        group.failures = 0;
-        group.not_before = None;
-        for slot in group.members.clone() {
-            match self.processes.get(&slot).map(|p| p.state) {
-                Some(State::Serving) => self.retire(slot),
-                Some(State::Starting) => self.abandon(slot),
-                _ => {}
-            }
-        }
-        self.balance(id, now);
     }
 
     /// Takes one process out of service; its group gets another if it needs one. False when there is none to take.
@@ -273,191 +297,5 @@ impl Pool {
             }
             _ => false,
         }
-    }
-
-    /// Ends processes that were idle for too long and starts those that a back-off held back; tells when to look
-    /// again.
-    pub(crate) fn sweep(&mut self, now: Instant) -> Option<Instant> {
-        let mut next: Option<Instant> = None;
-        for id in (0..self.groups.len()).map(GroupId) {
-            self.balance(id, now);
-            let due = self.sweep_group(id, now).into_iter().chain(self.groups[id.0].not_before);
-            next = due.chain(next).min();
-        }
-        next
-    }
-
-    /// No process is started any more, and every one goes as soon as it has no session.
-    pub(crate) fn close(&mut self) {
-        self.closing = true;
-        let all: Vec<Slot> = self.processes.keys().copied().collect();
-        for slot in all {
-            match self.processes.get(&slot).map(|p| p.state) {
-                Some(State::Serving) => self.retire(slot),
-                Some(State::Starting) => self.abandon(slot),
-                _ => {}
-            }
-        }
-    }
-
-    /// The serving process with the lowest share of its sessions taken, if any has one free.
-    fn least_busy(&self, id: GroupId) -> Option<Slot> {
-        let serving =
-            self.groups[id.0].members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
-        serving.filter(|(_, p)| p.has_room()).min_by_key(|(_, p)| p.busyness()).map(|(slot, _)| slot)
-    }
-
-    fn begin_session(&mut self, slot: Slot, now: Instant) {
-        if let Some(process) = self.processes.get_mut(&slot) {
-            process.begin_session(now);
-        }
-    }
-
-    fn serve_queue(&mut self, id: GroupId, now: Instant) {
-        while let Some((waiter, slot)) = self.next_to_serve(id) {
-            self.groups[id.0].forget(waiter);
-            self.begin_session(slot, now);
-            self.actions.push(Action::Grant(waiter, slot));
-        }
-    }
-
-    /// The request that has waited longest of those that can be served now.
-    fn next_to_serve(&self, id: GroupId) -> Option<(Waiter, Slot)> {
-        let group = &self.groups[id.0];
-        let any = group.queue.first().and_then(|waiter| Some((*waiter, self.least_busy(id)?)));
-        let with_room = |slot: &Slot| self.processes.get(slot).is_some_and(Process::has_room);
-        let bound = group.bound.iter().filter(|(slot, _)| with_room(slot));
-        let bound = bound.filter_map(|(slot, waiters)| Some((*waiters.first()?, *slot)));
-        bound.chain(any).min()
-    }
-
-    fn serves(&self, slot: Slot, id: GroupId) -> bool {
-        self.processes.get(&slot).is_some_and(|p| p.group == id && p.state == State::Serving)
-    }
-
-    /// Starts processes for `id` as long as it needs more and may have them; one at a time.
-    fn balance(&mut self, id: GroupId, now: Instant) {
-        let group = &mut self.groups[id.0];
-        if group.not_before.is_some_and(|at| at <= now) {
-            group.not_before = None;
-        }
-        let most = self.limits.max_per_group;
-        let is_full = most != 0 && group.capacity_used() >= most;
-        if self.closing || is_full || !group.wants_process() {
-            return;
-        }
-        if self.capacity_used() >= self.limits.max_processes && !self.make_room_for(id) {
-            return;
-        }
-        let slot = self.new_slot(id, now);
-        self.actions.push(Action::Spawn(slot, id));
-    }
-
-    /// Ends the process of another group that has been idle for longest, for a group that has none at all.
-    fn make_room_for(&mut self, id: GroupId) -> bool {
-        if self.groups[id.0].capacity_used() > 0 {
-            return false;
-        }
-        let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
-        let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else {
-            return false;
-        };
-        self.retire(slot);
-        true
-    }
-
-    /// Gives groups that wait without any process the room that has just come free; longest wait first.
-    fn make_room_for_the_starving(&mut self, now: Instant) {
-        if self.closing || self.groups.len() < 2 {
-            return;
-        }
-        let starving = self.groups.iter().enumerate().filter(|(_, g)| g.is_starving());
-        let first = starving.min_by_key(|(_, g)| g.queue.first().copied()).map(|(at, _)| GroupId(at));
-        if let Some(id) = first {
-            self.balance(id, now);
-        }
-    }
-
-    fn has_serving_or_starting(&self, id: GroupId) -> bool {
-        self.groups[id.0].capacity_used() > 0
-    }
-
-    fn new_slot(&mut self, id: GroupId, now: Instant) -> Slot {
-        let slot = Slot(self.next_slot);
-        self.next_slot += 1;
-        let group = &mut self.groups[id.0];
-        group.members.push(slot);
-        group.starting += 1;
-        self.processes.insert(slot, Process::starting(id, group.generation, now));
-        slot
-    }
-
-    /// No new session for this process; it ends with its last one.
-    fn retire(&mut self, slot: Slot) {
-        let Some(process) = self.processes.get_mut(&slot) else {
-            return;
-        };
-        process.state = State::Draining;
-        self.groups[process.group.0].leaving += 1;
-        self.groups[process.group.0].unbind(slot);
-        if process.sessions == 0 {
-            self.stop(slot);
-        }
-    }
-
-    fn stop(&mut self, slot: Slot) {
-        if let Some(process) = self.processes.get_mut(&slot) {
-            process.state = State::Stopping;
-            self.actions.push(Action::Stop(slot));
-        }
-    }
-
-    fn abandon(&mut self, slot: Slot) {
-        if let Some(process) = self.processes.get_mut(&slot) {
-            process.state = State::Stopping;
-            let group = &mut self.groups[process.group.0];
-            group.starting -= 1;
-            group.leaving += 1;
-            self.actions.push(Action::Abandon(slot));
-        }
-    }
-
-    fn remove(&mut self, slot: Slot) -> Option<Process> {
-        let process = self.processes.remove(&slot)?;
-        let group = &mut self.groups[process.group.0];
-        group.members.retain(|other| *other != slot);
-        group.unbind(slot);
-        match process.state {
-            State::Starting => group.starting -= 1,
-            State::Serving => {}
-            State::Draining | State::Stopping => group.leaving -= 1,
-        }
-        Some(process)
-    }
-
-    /// When a process of the group may be due next; a busy one cannot be before it has been idle for the whole time.
-    fn sweep_group(&mut self, id: GroupId, now: Instant) -> Option<Instant> {
-        let idle_after = self.limits.idle_after?;
-        let mut next: Option<Instant> = None;
-        for slot in self.groups[id.0].members.clone() {
-            let Some(process) = self.processes.get(&slot).filter(|p| p.state == State::Serving) else {
-                continue;
-            };
-            if self.serving(id) <= self.groups[id.0].options.min_instances {
-                break;
-            }
-            let due = if process.is_idle() { process.last_used + idle_after } else { now + idle_after };
-            if due <= now {
-                self.retire(slot);
-            } else {
-                next = next.into_iter().chain([due]).min();
-            }
-        }
-        next
-    }
-
-    fn serving(&self, id: GroupId) -> usize {
-        let members = self.groups[id.0].members.iter().filter_map(|slot| self.processes.get(slot));
-        members.filter(|p| p.state == State::Serving).count()
     }
 }

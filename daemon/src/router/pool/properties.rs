@@ -18,7 +18,7 @@ enum Event {
     Ready(usize),
     Fail(usize),
     Exit(usize),
-    Restart(usize),
+    Restart(usize, RestartHow),
     Detach(usize),
     Pass(u64),
 }
@@ -31,10 +31,14 @@ fn event() -> impl Strategy<Value = Event> {
         5 => any::<usize>().prop_map(Event::Ready),
         1 => any::<usize>().prop_map(Event::Fail),
         3 => any::<usize>().prop_map(Event::Exit),
-        1 => (0..GROUPS).prop_map(Event::Restart),
+        1 => (0..GROUPS, restart_how()).prop_map(|(group, how)| Event::Restart(group, how)),
         1 => any::<usize>().prop_map(Event::Detach),
         2 => (0..400u64).prop_map(Event::Pass),
     ]
+}
+
+fn restart_how() -> impl Strategy<Value = RestartHow> {
+    prop_oneof![Just(RestartHow::Blocking), Just(RestartHow::Rolling)]
 }
 
 /// The pool together with what the world around it knows.
@@ -50,10 +54,20 @@ struct World {
 
 impl World {
     fn new(max_processes: usize, max_per_group: usize, max_queue: usize) -> Self {
-        let limits = Limits { max_processes, max_per_group, idle_after: Some(Duration::from_secs(60)) };
+        let idle_after = Some(Duration::from_secs(60));
+        let limits = Limits { max_processes, max_per_group, max_starting: 2, idle_after };
         let mut pool = Pool::new(limits);
         for min_instances in 0..GROUPS {
-            pool.add_group(GroupOptions { min_instances, max_instances: 2, max_queue, max_requests: 7 });
+            let resists_errors = min_instances == 1;
+            let max_instances = 2;
+            let max_requests = 7;
+            pool.add_group(GroupOptions {
+                min_instances,
+                max_instances,
+                max_queue,
+                max_requests,
+                resists_errors,
+            });
         }
         let (waiting, sessions) = (BTreeMap::new(), Vec::new());
         Self {
@@ -112,7 +126,7 @@ impl World {
                 }
             }
             Event::Exit(n) => self.exit(n),
-            Event::Restart(group) => self.pool.restart(GroupId(group), self.now),
+            Event::Restart(group, how) => self.pool.restart(GroupId(group), how, self.now),
             Event::Detach(n) => {
                 if let Some(slot) = pick(self.sessions.iter(), n).copied() {
                     self.pool.detach(slot, self.now);
@@ -149,6 +163,14 @@ impl World {
                 Action::Fail(waiter, _) => {
                     assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} was answered twice");
                 }
+                Action::Drain(slot) => {
+                    let state = self.pool.process(slot).map(|process| process.state);
+                    assert!(
+                        !matches!(state, Some(State::Starting | State::Serving)),
+                        "{slot:?} drains and serves"
+                    );
+                }
+                Action::Deployed(_) | Action::Undeployed(_) => {}
                 Action::Stop(slot) => {
                     assert!(!self.sessions.contains(&slot), "{slot:?} was stopped inside a request");
                     assert!(self.stopping.insert(slot), "{slot:?} was stopped twice");
@@ -163,11 +185,15 @@ impl World {
 
     fn check(&self) {
         let pool = &self.pool;
-        assert!(pool.capacity_used() <= pool.limits.max_processes, "over the pool's limit");
+        self.check_counts();
+        let rolling = usize::from(pool.groups.iter().any(Group::is_rolling));
+        assert!(pool.capacity_used() <= pool.limits.max_processes + rolling, "over the pool's limit");
         for (at, group) in pool.groups.iter().enumerate() {
-            assert!(group.capacity_used() <= group.options.max_instances, "over the group's limit");
+            let above = usize::from(group.is_rolling());
+            assert!(group.capacity_used() <= group.options.max_instances + above, "over the group's limit");
             let most = pool.limits.max_per_group;
-            assert!(most == 0 || group.capacity_used() <= most, "over the limit of every group");
+            assert!(most == 0 || group.capacity_used() <= most + above, "over the limit of every group");
+            assert!(!group.is_rolling() || pool.outdated(GroupId(at)) > 0, "a restart rolls for nothing");
             assert!(group.waiting() <= group.options.max_queue, "over the queue's limit");
             if !group.queue.is_empty() {
                 assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
@@ -189,11 +215,26 @@ impl World {
         assert_eq!(queued, self.waiting.len(), "a waiting request was lost");
     }
 
-    /// Everything starts and every request ends: nobody may be left waiting.
+    /// What is counted along is what there is.
+    fn check_counts(&self) {
+        let pool = &self.pool;
+        let starving = (0..GROUPS).map(GroupId).filter(|id| pool.group(*id).is_starving()).collect();
+        let counted = Counts {
+            capacity_used: pool.groups.iter().map(Group::capacity_used).sum(),
+            starting: pool.groups.iter().map(Group::starting).sum(),
+            starving,
+        };
+        assert_eq!(pool.counts, counted);
+    }
+
+    /// Everything starts and every request ends: nobody may be left waiting, and every restart comes to its end.
     fn drain(&mut self) {
         for _ in 0..10_000 {
-            if self.waiting.is_empty() {
+            if self.waiting.is_empty() && !self.pool.groups.iter().any(Group::is_rolling) {
                 return;
+            }
+            for slot in std::mem::take(&mut self.stopping) {
+                self.pool.exited(slot, self.now);
             }
             for slot in std::mem::take(&mut self.starting) {
                 self.pool.ready(slot, Concurrency::At(1), self.now);
@@ -206,7 +247,7 @@ impl World {
             self.obey();
             self.check();
         }
-        panic!("{} requests starve", self.waiting.len());
+        panic!("{} requests starve, or a restart does not end", self.waiting.len());
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::app::reply::Head;
 use super::super::dispatch::Refused;
+use super::super::settings::AppSettings;
 use super::super::spawn::SpawnFailure;
 use super::writer::reason_phrase;
 
@@ -16,12 +17,17 @@ pub(crate) struct Page {
 
 impl Page {
     /// For a request that gets no process.
-    pub(crate) fn refused(refused: &Refused, queue_full_status: u16) -> Self {
+    pub(crate) fn refused(refused: &Refused, settings: &AppSettings) -> Self {
         match refused {
             Refused::QueueFull => Self::plain(
-                queue_full_status,
+                settings.queue_full_status,
                 "This website is under heavy load",
                 "Too many people are accessing this website at the same time. Please try again in a few minutes.",
+            ),
+            Refused::QueuedTooLong(_) => Self::plain(
+                settings.queue_timeout_status,
+                "This website is under heavy load",
+                "It took too long until somebody had time for your request. Please try again in a few minutes.",
             ),
             Refused::ShuttingDown => {
                 Self::plain(503, "This website is being restarted", "Please try again in a few seconds.")
@@ -33,6 +39,11 @@ impl Page {
     /// For an app that broke off before its answer began.
     pub(crate) fn incomplete() -> Self {
         Self::plain(502, "Incomplete response received from application", "")
+    }
+
+    /// For an app that took longer than it may.
+    pub(crate) fn too_slow() -> Self {
+        Self::plain(504, "The application took too long to answer", "")
     }
 
     fn plain(status: u16, title: &str, text: &str) -> Self {
@@ -145,7 +156,7 @@ mod tests {
     }
 
     fn html(refused: &Refused) -> String {
-        String::from_utf8(Page::refused(refused, 503).body(false).1).unwrap()
+        String::from_utf8(Page::refused(refused, &AppSettings::default()).body(false).1).unwrap()
     }
 
     #[test]
@@ -167,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_client_that_speaks_json_gets_json() {
-        let (content_type, body) = Page::refused(&Refused::QueueFull, 503).body(true);
+        let (content_type, body) = Page::refused(&Refused::QueueFull, &AppSettings::default()).body(true);
         assert_eq!(content_type, "application/json");
         let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(value["error"]["status"], 503);

@@ -16,14 +16,21 @@ pub(crate) struct Side<'a> {
     pub(crate) input: &'a mut Input,
 }
 
-/// Runs until both directions have ended, or one has failed.
-pub(crate) async fn run(nginx: Side<'_>, app: Side<'_>) {
+/// Runs until both directions have ended, or one has failed, or `cut` resolves: then the app's side is told by the end
+/// of what it reads, and may say goodbye.
+pub(crate) async fn run(nginx: Side<'_>, app: Side<'_>, cut: impl Future<Output = ()>) {
+    let mut to_be_ended = app.stream;
     let to_app = pass(nginx.stream, nginx.input, app.stream);
     let to_client = pass(app.stream, app.input, nginx.stream);
     tokio::pin!(to_app, to_client);
     tokio::select! {
         () = &mut to_client => {}
         () = &mut to_app => drop(tokio::time::timeout(GRACE, to_client).await),
+        () = cut => {
+            // It may have gone already.
+            drop(to_be_ended.shutdown().await);
+            drop(tokio::time::timeout(GRACE, to_client).await);
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is told about a process that did not start: to the log in full, to the visitor as much as is proper.
 
+use serde::Serialize;
 use std::hash::{BuildHasher, RandomState};
 
 use tracing::error;
@@ -7,7 +8,7 @@ use tracing::error;
 use super::super::route::Route;
 
 /// A start that failed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Serialize, Clone)]
 pub(crate) struct SpawnFailure {
     /// Names this failure in log and error page: eight hexadecimal digits.
     pub(crate) id: String,

@@ -31,8 +31,12 @@ use crate::link::{Order, ProcessId, ProcessRecord, StopHow, Ticket};
 pub(crate) trait Launch: std::fmt::Debug {
     /// Start a process; `Dispatcher::ready` or `Dispatcher::failed` follows.
     fn launch(&self, slot: Slot, route: Rc<Route>);
+    /// A process gets no further request and finishes those it has: see that it does.
+    fn drain(&self, worker: &Rc<Worker>);
     /// End a process that serves no request; `Dispatcher::exited` follows.
     fn stop(&self, worker: &Worker);
+    /// Kill a process, whatever it is doing; `Dispatcher::exited` follows.
+    fn kill(&self, worker: &Worker);
     /// End a process that is still starting; `Dispatcher::exited` follows.
     fn abandon(&self, slot: Slot);
 }
@@ -59,6 +63,8 @@ pub(crate) struct Spawner {
     routes: Rc<Routes>,
     /// How long a process that was told to end may take.
     stop_limit: Duration,
+    /// How long one that is replaced may take over the requests it has.
+    drain_limit: Duration,
     lives: RefCell<HashMap<Slot, Life>>,
     ordered: RefCell<HashMap<Ticket, Slot>>,
     slots: RefCell<HashMap<ProcessId, Slot>>,
@@ -70,6 +76,7 @@ impl Spawner {
         dispatcher: Rc<Dispatcher>,
         routes: Rc<Routes>,
         stop_limit: Duration,
+        drain_limit: Duration,
     ) -> Rc<Self> {
         let spawner = Rc::new_cyclic(|me| Self {
             me: me.clone(),
@@ -77,6 +84,7 @@ impl Spawner {
             dispatcher: dispatcher.clone(),
             routes,
             stop_limit,
+            drain_limit,
             lives: RefCell::default(),
             ordered: RefCell::default(),
             slots: RefCell::default(),
@@ -247,11 +255,33 @@ impl Launch for Spawner {
         }
     }
 
+    fn drain(&self, worker: &Rc<Worker>) {
+        let Some(me) = self.me.upgrade() else { return };
+        let worker = worker.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(me.drain_limit).await;
+            if matches!(me.lives.borrow().get(&worker.slot), Some(Life::Serving { .. })) {
+                let (name, pid, limit) = (&worker.route.name, worker.record.pid, me.drain_limit.as_secs());
+                warn!(
+                    "app {name}: process {pid} has not finished its requests within {limit} s and is ended"
+                );
+                worker.leave();
+                me.stop(&worker);
+            }
+        });
+    }
+
     fn stop(&self, worker: &Worker) {
         let (process, pid) = (worker.record.process, worker.record.pid);
         self.make_leaving(worker.slot, process);
         self.order(&Order::Stop(process, StopHow::Gracefully));
         self.kill_when_overdue(worker.slot, process, worker.route.name.clone(), pid);
+    }
+
+    fn kill(&self, worker: &Worker) {
+        worker.leave();
+        self.make_leaving(worker.slot, worker.record.process);
+        self.order(&Order::Stop(worker.record.process, StopHow::Kill));
     }
 
     fn abandon(&self, slot: Slot) {

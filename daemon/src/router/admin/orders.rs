@@ -1,0 +1,144 @@
+//! What an administrator has done: apps restarted, processes taken out of service, reports looked up.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::Caller;
+use super::http::Answer;
+use crate::router::deployments::{self, Outcome};
+use crate::router::pool::{GroupId, RestartHow};
+use crate::router::wiring::Router;
+
+/// Longest wait that one answer takes; who wants to wait longer asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RestartOrder {
+    name: String,
+    /// `blocking` or `rolling`; as the app's configuration says when it is missing.
+    restart_method: Option<String>,
+}
+
+pub(super) fn restart(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+    let order: RestartOrder = match read(body) {
+        Ok(order) => order,
+        Err(refusal) => return refusal,
+    };
+    let how = match order.restart_method.as_deref() {
+        None => None,
+        Some("blocking") => Some(RestartHow::Blocking),
+        Some("rolling") => Some(RestartHow::Rolling),
+        Some(_) => return Answer::error(422, "restart_method must be \"blocking\" or \"rolling\""),
+    };
+    let group = match group(router, caller, &order.name) {
+        Ok(group) => group,
+        Err(refusal) => return refusal,
+    };
+    let configured = router.dispatcher.route(group).map(|route| route.settings.restart_how);
+    let how = how.or(configured).unwrap_or(RestartHow::Blocking);
+    tracing::info!("app {}: restarting, as an administrator says", order.name);
+    router.dispatcher.restart(group, how);
+    let version = router.dispatcher.inspect(|pool, _| pool.group(group).generation);
+    let method = if how == RestartHow::Rolling { "rolling" } else { "blocking" };
+    Answer::json(200, &json!({ "restarted": true, "restart_method": method, "version": version }))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AwaitOrder {
+    name: String,
+    /// Which restart, as the answer to its order told.
+    version: u64,
+    /// Most seconds to wait.
+    seconds: Option<u64>,
+}
+
+/// Answers when the restart is over, or after a while that it is not yet.
+pub(super) async fn await_restart(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+    let order: AwaitOrder = match read(body) {
+        Ok(order) => order,
+        Err(refusal) => return refusal,
+    };
+    let group = match group(router, caller, &order.name) {
+        Ok(group) => group,
+        Err(refusal) => return refusal,
+    };
+    let settled = deployments::settled(&router.dispatcher, group, order.version);
+    let longest = order.seconds.map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT);
+    match tokio::time::timeout(longest, settled).await {
+        Ok(outcome) => Answer::json(200, &outcome_json(&outcome)),
+        Err(_) => Answer::json(200, &json!({ "outcome": "pending" })),
+    }
+}
+
+fn outcome_json(outcome: &Outcome) -> Value {
+    match outcome {
+        Outcome::Done => json!({ "outcome": "done" }),
+        Outcome::Failed(failure) => {
+            json!({ "outcome": "failed", "message": failure.summary, "error_id": failure.id })
+        }
+        Outcome::Unstable => {
+            json!({ "outcome": "failed", "message": "its processes end soon after they have started" })
+        }
+        Outcome::Superseded => {
+            json!({ "outcome": "failed", "message": "another restart came in between" })
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DetachOrder {
+    pid: i32,
+}
+
+pub(super) fn detach(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+    let order: DetachOrder = match read(body) {
+        Ok(order) => order,
+        Err(refusal) => return refusal,
+    };
+    let owner = router.dispatcher.inspect(|_, workers| {
+        workers.values().find(|worker| worker.record.pid == order.pid).map(|worker| worker.record.user.uid)
+    });
+    match owner {
+        Some(uid) if !caller.owns(uid) => {
+            Answer::error(403, "only root and the app's own user may detach it")
+        }
+        Some(_) => Answer::json(200, &json!({ "detached": router.dispatcher.detach(order.pid) })),
+        None => Answer::json(404, &json!({ "detached": false, "message": "no app process has this PID" })),
+    }
+}
+
+/// The report of a start that failed.
+pub(super) fn spawn_error(router: &Router, caller: Caller, id: &str) -> Answer {
+    if caller != Caller::Administrator {
+        return Answer::error(403, "only root and the daemon's own user may read what apps have written");
+    }
+    match router.dispatcher.deployments.report(id) {
+        Some(failure) => Answer::json(200, &*failure),
+        None => {
+            Answer::error(404, "no failed start of this daemon's router has this ID; the log may know more")
+        }
+    }
+}
+
+fn group(router: &Router, caller: Caller, name: &str) -> Result<GroupId, Answer> {
+    let groups = router.routes.groups();
+    let Some((_, group)) = groups.iter().find(|(found, _)| found == name) else {
+        let message = "no app group has this name";
+        return Err(Answer::json(404, &json!({ "restarted": false, "message": message })));
+    };
+    if caller.owns_group(router, *group) {
+        Ok(*group)
+    } else {
+        Err(Answer::error(403, "only root and the app's own user may restart it"))
+    }
+}
+
+fn read<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Answer> {
+    serde_json::from_slice(body)
+        .map_err(|err| Answer::error(422, &format!("the body is not what it should be: {err}")))
+}

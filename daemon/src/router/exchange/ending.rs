@@ -1,0 +1,186 @@
+//! The end of a request: what is kept after a complete answer, and who is told what after a failure.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::task::Poll;
+use std::time::Duration;
+
+use protocol::request::BodyLength;
+use protocol::response::AbortReason;
+use tracing::warn;
+
+use super::super::connection::{After, Nginx};
+use super::super::dispatch::{Lease, Refused};
+use super::super::forward::body::{Body, BodyError};
+use super::super::reply::page::Page;
+use super::super::reply::relay::{Complete, Relay, RelayError};
+use super::super::reply::{Origin, empty, tunnel};
+use super::Facts;
+use super::converse::{Broken, gone};
+use crate::sys::stream::Stream;
+
+/// How long the rest of a request that was answered early may take to come, or nginx to close the connection.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// After a complete answer: keeps what can be kept.
+pub(super) async fn finish(
+    nginx: &mut Nginx<'_>,
+    body: &mut Body,
+    relay: &Relay,
+    app: Stream,
+    lease: Lease,
+    complete: Complete,
+) -> After {
+    if complete == Complete::Tunnel {
+        if write_rest(nginx).await.is_err() {
+            return After::Close;
+        }
+        let Nginx { stream, input, from_app, .. } = nginx;
+        let app = tunnel::Side { stream: &app, input: from_app };
+        tunnel::run(tunnel::Side { stream, input }, app, lease.worker.tunnels_end()).await;
+        return After::Close;
+    }
+    if body.is_delivered() && relay.decoder.is_reusable() && nginx.from_app.is_empty() {
+        app.relax();
+        lease.worker.keep(app);
+    }
+    drop(lease);
+    // Who waited for this process writes to it before nginx is written to: it works meanwhile.
+    behind_those_ready().await;
+    if write_rest(nginx).await.is_err() {
+        return After::Close;
+    }
+    nginx.stream.relax();
+    after(nginx, body).await
+}
+
+/// Gives nginx what the client has not taken yet, and the end of the answer, which waits behind it.
+async fn write_rest(nginx: &mut Nginx<'_>) -> io::Result<()> {
+    let Nginx { stream, input, frames, backlog, .. } = nginx;
+    let stream: &Stream = stream;
+    if !backlog.is_empty() {
+        tokio::select! {
+            biased;
+            done = empty(backlog, stream) => done?,
+            () = gone(stream, input) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+    frames.flush(&mut &*stream).await
+}
+
+/// Lets every task that is ready run first. Unlike tokio's `yield_now`, does not ask the kernel for more in between.
+async fn behind_those_ready() {
+    let mut behind = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut behind, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Whether nginx's connection can take another request: it can once the request at hand has come to its end.
+async fn after(nginx: &mut Nginx<'_>, body: &mut Body) -> After {
+    if body.is_done() {
+        return After::Keep;
+    }
+    let rest = body.discard(&mut nginx.stream, &mut nginx.input);
+    if tokio::time::timeout(LINGER, rest).await == Ok(true) { After::Keep } else { After::Close }
+}
+
+/// After a failure: tells the visitor what can still be told, and the log.
+pub(super) async fn give_up(
+    nginx: &mut Nginx<'_>,
+    facts: &Facts,
+    body: &mut Body,
+    relay: &Relay,
+    lease: Lease,
+    app: Stream,
+    broken: Broken,
+) -> After {
+    drop(app);
+    let pid = lease.worker.record.pid;
+    let too_long = matches!(broken, Broken::TooLong(_));
+    let why = match broken {
+        Broken::Request(BodyError::ClientGone) | Broken::Answer(RelayError::Nginx(_)) => {
+            release_when_free(lease);
+            return After::Close;
+        }
+        Broken::NotTaken(err) => format!("it does not take the request: {err}"),
+        Broken::Request(err) => err.to_string(),
+        Broken::Answer(err) => err.to_string(),
+        Broken::TooLong(limit) => {
+            format!("it took longer than {} s (passenger_max_request_time) and is killed", limit.as_secs())
+        }
+    };
+    release_when_free(lease);
+    log_failure(nginx, facts, pid, &why);
+    if !relay.begun {
+        let page = if too_long { Page::too_slow() } else { Page::incomplete() };
+        return show(nginx, facts, body, &page).await;
+    }
+    nginx.frames.abort(AbortReason::AppClosed, &format!("app {}: {why}", facts.route.name));
+    // nginx closes the connection on an abort, so that the visitor sees that something is missing.
+    drop(write_rest(nginx).await);
+    After::Close
+}
+
+/// A loader whose client has gone may still work on the request. Its session ends when it takes a new connection.
+fn release_when_free(lease: Lease) {
+    if !lease.worker.speaks_session() {
+        return;
+    }
+    tokio::task::spawn_local(async move {
+        if let Ok(stream) = lease.worker.connect().await {
+            lease.worker.keep(stream);
+        }
+    });
+}
+
+pub(super) async fn broken_off(
+    nginx: &mut Nginx<'_>,
+    facts: &Facts,
+    body: &mut Body,
+    pid: i32,
+    why: &str,
+) -> After {
+    log_failure(nginx, facts, pid, why);
+    show(nginx, facts, body, &Page::incomplete()).await
+}
+
+pub(super) async fn refuse(
+    nginx: &mut Nginx<'_>,
+    facts: &Facts,
+    body: &mut Body,
+    refused: &Refused,
+) -> After {
+    let line = String::from_utf8_lossy(&nginx.line);
+    warn!("app {}: refused {line}: {refused}", facts.route.name);
+    let page = Page::refused(refused, &facts.route.settings);
+    show(nginx, facts, body, &page).await
+}
+
+/// Answers with a page of the daemon's own.
+async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, page: &Page) -> After {
+    nginx.frames.added.clear();
+    let (content_type, content) = page.body(facts.sent_json);
+    page.fill(&mut nginx.head, content_type, content.len());
+    let length = nginx.head.body_length(facts.to_head_request);
+    let bodiless = length == BodyLength::None;
+    let written = async {
+        if nginx.frames.head(&nginx.head, length, bodiless, Origin::default()).is_ok() && !bodiless {
+            nginx.frames.body(&content, true, &mut nginx.stream).await?;
+        }
+        write_rest(nginx).await
+    };
+    let written: io::Result<()> = written.await;
+    if written.is_ok() { after(nginx, body).await } else { After::Close }
+}
+
+fn log_failure(nginx: &Nginx<'_>, facts: &Facts, pid: i32, why: &str) {
+    let line = String::from_utf8_lossy(&nginx.line);
+    warn!("app {}: process {pid} did not answer {line}: {why}", facts.route.name);
+}

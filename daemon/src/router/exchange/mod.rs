@@ -1,0 +1,212 @@
+//! One request, from its head to the end of its answer: the stages joined.
+//!
+//! route → restart files → checkout → connection → forward beside reply → keep or close. Each stage is a file of its
+//! own; what is decided here is only what a failure at each of them means.
+
+mod converse;
+mod ending;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use protocol::frame::HEADER_LEN;
+use protocol::request::{AppKind, BodyLength, Request};
+use protocol::{PayloadError, pairs};
+use tracing::info;
+
+use super::app::{http, session};
+use super::connection::{After, Nginx};
+use super::dispatch::{Lease, Refused};
+use super::forward::body::{Body, Framing};
+use super::reply::relay::Relay;
+use super::route::Route;
+use super::wiring::Router;
+use converse::{Broken, converse_in_time, gone};
+use ending::{broken_off, finish, give_up, refuse};
+
+/// How often a request may meet a process that ends before it has read anything of it.
+const MAX_ATTEMPTS: usize = 5;
+
+/// What is known of a request once its head has gone to the app's buffer.
+struct Facts {
+    route: Rc<Route>,
+    to_head_request: bool,
+    upgrade: bool,
+    /// Sending it twice is as good as once, and it has no body.
+    repeatable: bool,
+    sent_json: bool,
+    https: bool,
+    /// The process that served the client before, for sticky sessions.
+    sticky: Option<u32>,
+}
+
+/// One of several attempts.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    /// How long the request has waited.
+    waited: Duration,
+    /// Another attempt may follow.
+    may_repeat: bool,
+}
+
+/// How an attempt at a process ended.
+enum Attempt {
+    /// With an answer, or with a failure that was answered.
+    Over(After),
+    /// The process was gone before it could read anything: another may take the request.
+    Again(String),
+}
+
+/// Serves the request whose frame is at the front of the input and ends at `payload_end`.
+///
+/// # Errors
+///
+/// When the frame is no request. The connection cannot be used further.
+pub(crate) async fn run(
+    router: &Rc<Router>,
+    nginx: &mut Nginx<'_>,
+    payload_end: usize,
+) -> Result<After, PayloadError> {
+    let request = Request::decode(&nginx.input.unread()[HEADER_LEN..payload_end])?;
+    let route = router.routes.find(&request, &router.dispatcher)?;
+    let mut body = Body::new(request.head.body, unsized_framing(route.kind));
+    let facts = Facts::of(&request, route);
+    nginx.to_app.clear();
+    write_head(&request, &facts.route, &mut nginx.to_app);
+    nginx.line.clear();
+    write_line(&request, &mut nginx.line);
+    nginx.input.consume(payload_end);
+    nginx.frames.hides_version = !router.globals.show_version();
+
+    let _counted = router.dispatcher.count_request();
+    router.restarts.look(&facts.route, &router.dispatcher).await;
+    Ok(attempt_until_over(router, nginx, &facts, &mut body).await)
+}
+
+async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body) -> After {
+    let arrived = Instant::now();
+    for attempts_left in (0..MAX_ATTEMPTS).rev() {
+        let lease = match checkout(router, nginx, facts).await {
+            Some(Ok(lease)) => lease,
+            Some(Err(refused)) => return refuse(nginx, facts, body, &refused).await,
+            None => return After::Close,
+        };
+        let pid = lease.worker.record.pid;
+        let turn = Turn { waited: arrived.elapsed(), may_repeat: attempts_left > 0 };
+        match attempt(router, nginx, facts, body, lease, turn).await {
+            Attempt::Over(after) => return after,
+            Attempt::Again(why) => {
+                info!("app {}: process {pid} did not take a request ({why}): trying again", facts.route.name);
+            }
+        }
+    }
+    After::Close
+}
+
+/// A process for the request; `None` when its client went away while it waited.
+async fn checkout(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts) -> Option<Result<Lease, Refused>> {
+    let route = &facts.route;
+    tokio::select! {
+        biased;
+        lease = router.dispatcher.checkout(route.group, facts.sticky, route.settings.max_queue_time) => Some(lease),
+        () = gone(nginx.stream, &mut nginx.input) => None,
+    }
+}
+
+/// Sends the request to one process and its answer to nginx.
+async fn attempt(
+    router: &Router,
+    nginx: &mut Nginx<'_>,
+    facts: &Facts,
+    body: &mut Body,
+    lease: Lease,
+    turn: Turn,
+) -> Attempt {
+    let Turn { waited, may_repeat } = turn;
+    let (app, used_before) = match lease.worker.connection().await {
+        Ok(connection) => connection,
+        Err(err) => {
+            router.dispatcher.detach_slot(lease.worker.slot);
+            let why = format!("it takes no connection: {err}");
+            return if may_repeat {
+                Attempt::Again(why)
+            } else {
+                Attempt::Over(broken_off(nginx, facts, body, lease.worker.record.pid, &why).await)
+            };
+        }
+    };
+    let pid = lease.worker.record.pid;
+    stick(&mut nginx.frames.added, facts, lease.worker.sticky_number);
+    let speaks_session = lease.worker.speaks_session();
+    let mut relay =
+        Relay::new(speaks_session, facts.to_head_request, facts.upgrade, pid.unsigned_abs(), waited);
+    let limit = facts.route.settings.max_request_time;
+    let ended = converse_in_time(nginx, &app, body, &mut relay, &router.backlog_options(), limit).await;
+    let unheard = !relay.heard && may_repeat;
+    match ended {
+        Err(Broken::NotTaken(err)) if unheard => Attempt::Again(err.to_string()),
+        // An app that closed its idle connection at this very moment. Only what may be repeated is.
+        Err(Broken::Answer(err))
+            if unheard && used_before && facts.repeatable && !lease.worker.speaks_session() =>
+        {
+            Attempt::Again(err.to_string())
+        }
+        Ok(complete) => Attempt::Over(finish(nginx, body, &relay, app, lease, complete).await),
+        Err(broken) => {
+            if matches!(broken, Broken::TooLong(_)) {
+                router.dispatcher.kill(&lease.worker);
+            }
+            Attempt::Over(give_up(nginx, facts, body, &relay, lease, app, broken).await)
+        }
+    }
+}
+
+/// Leads the client's next requests to this process, if its cookie does not do so already.
+fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
+    added.clear();
+    if let Some(sticky) = &facts.route.settings.sticky
+        && facts.sticky != Some(number)
+    {
+        let cookie = sticky.cookie(number, &facts.route.base_uri, facts.https);
+        pairs::put(added, b"Set-Cookie", cookie.as_bytes());
+    }
+}
+
+fn write_head(request: &Request<'_>, route: &Route, out: &mut Vec<u8>) {
+    match route.kind {
+        AppKind::Ruby | AppKind::Python => session::write_request(request, &route.settings.env, out),
+        AppKind::Node | AppKind::Meteor | AppKind::Generic => http::write_request(request, out),
+    }
+}
+
+/// `GET /path`, for the log.
+fn write_line(request: &Request<'_>, out: &mut Vec<u8>) {
+    out.extend_from_slice(request.head.method);
+    out.push(b' ');
+    out.extend_from_slice(request.head.uri);
+}
+
+fn unsized_framing(kind: AppKind) -> Framing {
+    match kind {
+        AppKind::Ruby | AppKind::Python => Framing::SessionChunks,
+        AppKind::Node | AppKind::Meteor | AppKind::Generic => Framing::HttpChunks,
+    }
+}
+
+impl Facts {
+    fn of(request: &Request<'_>, route: Rc<Route>) -> Self {
+        let head = &request.head;
+        let sticky = route.settings.sticky.as_ref().and_then(|sticky| sticky.asked(request));
+        let json = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/json"));
+        Self {
+            route,
+            to_head_request: head.method == b"HEAD",
+            upgrade: head.upgrade,
+            repeatable: head.body == BodyLength::None
+                && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"),
+            sent_json: json,
+            https: head.https,
+            sticky,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! How processes go: idle ones when their time is over, others when they are told to, each after its last session.
+
+use std::time::Instant;
+
+use super::{Action, Deployment, Group, GroupId, Pool, Process, Slot, State};
+
+impl Pool {
+    /// Ends processes that were idle for too long and starts those that a back-off held back; tells when to look
+    /// again.
+    pub(crate) fn sweep(&mut self, now: Instant) -> Option<Instant> {
+        let mut next: Option<Instant> = None;
+        for id in (0..self.groups.len()).map(GroupId) {
+            self.balance(id, now);
+            let patience = self.groups[id.0].deployment.patience().filter(|until| *until > now);
+            let due =
+                self.sweep_group(id, now).into_iter().chain(self.groups[id.0].not_before).chain(patience);
+            next = due.chain(next).min();
+        }
+        next
+    }
+
+    /// When a process of the group may be due next; a busy one cannot be before it has been idle for the whole time.
+    pub(super) fn sweep_group(&mut self, id: GroupId, now: Instant) -> Option<Instant> {
+        let idle_after = self.limits.idle_after?;
+        if self.groups[id.0].deployment != Deployment::Settled {
+            return None;
+        }
+        let mut next: Option<Instant> = None;
+        for slot in self.groups[id.0].members.clone() {
+            let Some(process) = self.processes.get(&slot).filter(|p| p.state == State::Serving) else {
+                continue;
+            };
+            if self.serving(id) <= self.groups[id.0].options.min_instances {
+                break;
+            }
+            let due = if process.is_idle() { process.last_used + idle_after } else { now + idle_after };
+            if due <= now {
+                self.retire(slot);
+            } else {
+                next = next.into_iter().chain([due]).min();
+            }
+        }
+        next
+    }
+
+    /// No process is started any more, and every one goes as soon as it has no session.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+        let all: Vec<Slot> = self.processes.keys().copied().collect();
+        for slot in all {
+            match self.processes.get(&slot).map(|p| p.state) {
+                Some(State::Serving) => self.retire(slot),
+                Some(State::Starting) => self.abandon(slot),
+                _ => {}
+            }
+        }
+    }
+
+    /// No new session for this process; it ends with its last one.
+    pub(super) fn retire(&mut self, slot: Slot) {
+        let Some(process) = self.processes.get_mut(&slot) else {
+            return;
+        };
+        process.state = State::Draining;
+        let (id, sessions) = (process.group, process.sessions);
+        self.groups[id.0].leaving += 1;
+        self.groups[id.0].unbind(slot);
+        self.counts.capacity_used -= 1;
+        self.note(id);
+        self.settle(id);
+        if sessions == 0 {
+            self.stop(slot);
+        } else {
+            self.actions.push(Action::Drain(slot));
+        }
+    }
+
+    /// Ends idle processes of the group that are above a limit, the longest idle first.
+    pub(super) fn shrink(&mut self, id: GroupId) {
+        while self.has_too_many(id) {
+            let members = self.groups[id.0].members.iter();
+            let idle = members.filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
+            let first = idle.filter(|(_, p)| p.is_idle()).min_by_key(|(slot, p)| (p.last_used, *slot));
+            let Some((slot, _)) = first else { return };
+            self.retire(slot);
+        }
+    }
+
+    /// A limit was lowered below what there is. While a restart rolls there may be one more.
+    pub(super) fn has_too_many(&self, id: GroupId) -> bool {
+        let group = &self.groups[id.0];
+        let above = usize::from(group.is_rolling());
+        let bounds = [group.options.max_instances, self.limits.max_per_group];
+        bounds.into_iter().any(|most| most != 0 && group.capacity_used() > most + above)
+            || self.capacity_used() > self.limits.max_processes && !self.is_just_rolling()
+    }
+
+    fn is_just_rolling(&self) -> bool {
+        self.capacity_used() == self.limits.max_processes + 1 && self.groups.iter().any(Group::is_rolling)
+    }
+
+    pub(super) fn stop(&mut self, slot: Slot) {
+        if let Some(process) = self.processes.get_mut(&slot) {
+            process.state = State::Stopping;
+            self.actions.push(Action::Stop(slot));
+        }
+    }
+
+    pub(super) fn abandon(&mut self, slot: Slot) {
+        if let Some(process) = self.processes.get_mut(&slot) {
+            process.state = State::Stopping;
+            let id = process.group;
+            let group = &mut self.groups[id.0];
+            group.starting -= 1;
+            group.leaving += 1;
+            self.counts.starting -= 1;
+            self.counts.capacity_used -= 1;
+            self.note(id);
+            self.actions.push(Action::Abandon(slot));
+        }
+    }
+
+    pub(super) fn remove(&mut self, slot: Slot) -> Option<Process> {
+        let process = self.processes.remove(&slot)?;
+        let group = &mut self.groups[process.group.0];
+        group.members.retain(|other| *other != slot);
+        group.unbind(slot);
+        match process.state {
+            State::Starting => {
+                group.starting -= 1;
+                self.counts.starting -= 1;
+                self.counts.capacity_used -= 1;
+            }
+            State::Serving => self.counts.capacity_used -= 1,
+            State::Draining | State::Stopping => group.leaving -= 1,
+        }
+        self.note(process.group);
+        self.settle(process.group);
+        Some(process)
+    }
+
+    pub(super) fn serving(&self, id: GroupId) -> usize {
+        let members = self.groups[id.0].members.iter().filter_map(|slot| self.processes.get(slot));
+        members.filter(|p| p.state == State::Serving).count()
+    }
+}

@@ -1,0 +1,103 @@
+//! Restarts: every process of a group is replaced, all at once or one after another.
+//!
+//! A rolling restart starts a process of the new version, takes the newest of the old ones out of service for it, waits
+//! until that one has ended, and goes on. It ends at the first process that does not start.
+
+use std::time::{Duration, Instant};
+
+use super::{Action, Deployment, GroupId, Pool, Slot, State};
+
+/// How long a rolling restart waits for a process that was replaced to end; a stuck one does not hold it up for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How processes are replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RestartHow {
+    /// All of them at once; requests wait for the new ones.
+    Blocking,
+    /// One after another; the old ones serve meanwhile.
+    Rolling,
+}
+
+impl Pool {
+    /// From now on a process that is started belongs to a new version, and every older one is replaced.
+    pub(crate) fn restart(&mut self, id: GroupId, how: RestartHow, now: Instant) {
+        let group = &mut self.groups[id.0];
+        group.generation += 1;
+        group.failures = 0;
+        group.not_before = None;
+        group.deployment = Deployment::Settled;
+        for slot in self.in_state(id, State::Starting) {
+            self.abandon(slot);
+        }
+        let serving = self.in_state(id, State::Serving);
+        // Whoever resists errors keeps the old version until the new one has proved that it starts.
+        let rolls = how == RestartHow::Rolling || self.groups[id.0].options.resists_errors;
+        if rolls && !serving.is_empty() {
+            self.groups[id.0].deployment = Deployment::Rolling { patience: None };
+        } else {
+            serving.into_iter().for_each(|slot| self.retire(slot));
+        }
+        self.balance(id, now);
+    }
+
+    /// Processes of an older version that have not ended.
+    pub(crate) fn outdated(&self, id: GroupId) -> usize {
+        let group = &self.groups[id.0];
+        let members = group.members.iter().filter_map(|slot| self.processes.get(slot));
+        members.filter(|process| process.generation < group.generation).count()
+    }
+
+    pub(super) fn may_replace_another(&self, id: GroupId, patience: Option<Instant>, now: Instant) -> bool {
+        let group = &self.groups[id.0];
+        let last_has_gone = group.leaving == 0 || patience.is_none_or(|until| until <= now);
+        group.starting == 0
+            && group.not_before.is_none()
+            && last_has_gone
+            && self.next_to_replace(id).is_some()
+    }
+
+    /// A process of the new version serves: one of the old ones goes for it.
+    pub(super) fn replace_one(&mut self, id: GroupId, now: Instant) {
+        if !self.groups[id.0].is_rolling() {
+            return;
+        }
+        if let Some(old) = self.next_to_replace(id) {
+            self.groups[id.0].deployment = Deployment::Rolling { patience: Some(now + PATIENCE) };
+            self.retire(old);
+        }
+    }
+
+    /// A process of the newest version did not start, or did not live: no further one of the old is given up.
+    pub(super) fn give_up_rolling(&mut self, id: GroupId) {
+        let group = &mut self.groups[id.0];
+        if group.is_rolling() {
+            let resists = group.options.resists_errors;
+            group.deployment = if resists { Deployment::Resisting } else { Deployment::Settled };
+            self.actions.push(Action::Undeployed(id));
+        }
+    }
+
+    /// A rolling restart is over when nobody is left to be replaced.
+    pub(super) fn settle(&mut self, id: GroupId) {
+        if self.groups[id.0].is_rolling() && self.next_to_replace(id).is_none() {
+            self.groups[id.0].deployment = Deployment::Settled;
+            self.actions.push(Action::Deployed(id));
+        }
+    }
+
+    /// The newest of those that serve an older version.
+    fn next_to_replace(&self, id: GroupId) -> Option<Slot> {
+        let group = &self.groups[id.0];
+        let is_old = |slot: &&Slot| {
+            let process = self.processes.get(slot);
+            process.is_some_and(|p| p.state == State::Serving && p.generation < group.generation)
+        };
+        group.members.iter().rev().find(is_old).copied()
+    }
+
+    fn in_state(&self, id: GroupId, state: State) -> Vec<Slot> {
+        let is = |slot: &&Slot| self.processes.get(slot).is_some_and(|process| process.state == state);
+        self.groups[id.0].members.iter().filter(is).copied().collect()
+    }
+}

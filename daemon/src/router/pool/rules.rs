@@ -1,0 +1,152 @@
+//! Which process serves which request, and when one more is started.
+
+use std::cmp::Reverse;
+use std::time::Instant;
+
+use super::{Action, Deployment, GroupId, Pool, Process, Slot, State, Waiter};
+
+/// Why a group gets one more process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// Requests wait, and it has none at all: another group's idle process has to go, if need be.
+    First,
+    /// It needs more than it has.
+    More,
+    /// A rolling restart replaces one, which goes afterwards: there may be one above every limit.
+    Replacement,
+}
+
+impl Pool {
+    /// The serving process of the newest version with the lowest share of its sessions taken, if any has one free.
+    pub(super) fn least_busy(&self, id: GroupId) -> Option<Slot> {
+        let serving =
+            self.groups[id.0].members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
+        serving
+            .filter(|(_, p)| p.has_room())
+            .min_by_key(|(_, p)| (Reverse(p.generation), p.busyness()))
+            .map(|(slot, _)| slot)
+    }
+
+    pub(super) fn begin_session(&mut self, slot: Slot, now: Instant) {
+        if let Some(process) = self.processes.get_mut(&slot) {
+            process.begin_session(now);
+        }
+    }
+
+    pub(super) fn serve_queue(&mut self, id: GroupId, now: Instant) {
+        while let Some((waiter, slot)) = self.next_to_serve(id) {
+            self.groups[id.0].forget(waiter);
+            self.note(id);
+            self.begin_session(slot, now);
+            self.actions.push(Action::Grant(waiter, slot));
+        }
+    }
+
+    /// The request that has waited longest of those that can be served now.
+    pub(super) fn next_to_serve(&self, id: GroupId) -> Option<(Waiter, Slot)> {
+        let group = &self.groups[id.0];
+        let any = group.queue.first().and_then(|waiter| Some((*waiter, self.least_busy(id)?)));
+        let with_room = |slot: &Slot| self.processes.get(slot).is_some_and(Process::has_room);
+        let bound = group.bound.iter().filter(|(slot, _)| with_room(slot));
+        let bound = bound.filter_map(|(slot, waiters)| Some((*waiters.first()?, *slot)));
+        bound.chain(any).min()
+    }
+
+    pub(super) fn serves(&self, slot: Slot, id: GroupId) -> bool {
+        self.processes.get(&slot).is_some_and(|p| p.group == id && p.state == State::Serving)
+    }
+
+    /// Starts processes for `id` as long as it needs more and may have them.
+    pub(super) fn balance(&mut self, id: GroupId, now: Instant) {
+        let group = &mut self.groups[id.0];
+        if group.not_before.is_some_and(|at| at <= now) {
+            group.not_before = None;
+        }
+        while let Some(wish) = self.wish(id, now) {
+            if !self.has_room_for(wish, id) {
+                return;
+            }
+            let slot = self.new_slot(id, now);
+            self.actions.push(Action::Spawn(slot, id));
+        }
+    }
+
+    fn wish(&self, id: GroupId, now: Instant) -> Option<Wish> {
+        let group = &self.groups[id.0];
+        if self.closing {
+            return None;
+        }
+        if group.is_starving() {
+            return Some(Wish::First);
+        }
+        match group.deployment {
+            Deployment::Settled => group.wants_more(self.limits.max_starting).then_some(Wish::More),
+            Deployment::Rolling { patience } => {
+                self.may_replace_another(id, patience, now).then_some(Wish::Replacement)
+            }
+            Deployment::Resisting => None,
+        }
+    }
+
+    fn has_room_for(&mut self, wish: Wish, id: GroupId) -> bool {
+        let above = usize::from(wish == Wish::Replacement);
+        let group = &self.groups[id.0];
+        let bounds = [group.options.max_instances, self.limits.max_per_group];
+        if bounds.into_iter().any(|most| most != 0 && group.capacity_used() >= most + above) {
+            return false;
+        }
+        let has_room = self.capacity_used() < self.limits.max_processes + above;
+        match wish {
+            Wish::First => self.make_room_for(id),
+            Wish::More => has_room && self.counts.starting < self.limits.max_starting,
+            Wish::Replacement => has_room,
+        }
+    }
+
+    /// Notes whether the group starves; to be called whenever its queue or the number of its processes changes.
+    pub(super) fn note(&mut self, id: GroupId) {
+        if self.groups[id.0].is_starving() {
+            self.counts.starving.insert(id);
+        } else {
+            self.counts.starving.remove(&id);
+        }
+    }
+
+    /// Gives groups that wait without any process the room that has just come free; longest wait first.
+    pub(super) fn make_room_for_the_starving(&mut self, now: Instant) {
+        let starving = self.counts.starving.iter();
+        let first = starving.min_by_key(|id| self.groups[id.0].queue.first()).copied();
+        if let Some(id) = first {
+            self.balance(id, now);
+        }
+    }
+
+    /// Ends processes of other groups, the longest idle first, until there is room for a group that has none at all.
+    fn make_room_for(&mut self, id: GroupId) -> bool {
+        while self.capacity_used() >= self.limits.max_processes {
+            let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
+            let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else {
+                return false;
+            };
+            self.retire(slot);
+        }
+        true
+    }
+
+    pub(super) fn has_serving_or_starting(&self, id: GroupId) -> bool {
+        self.groups[id.0].capacity_used() > 0
+    }
+
+    pub(super) fn new_slot(&mut self, id: GroupId, now: Instant) -> Slot {
+        let slot = Slot(self.next_slot);
+        self.next_slot += 1;
+        let group = &mut self.groups[id.0];
+        group.members.push(slot);
+        group.starting += 1;
+        self.processes.insert(slot, Process::starting(id, group.generation, now));
+        self.counts.starting += 1;
+        self.counts.capacity_used += 1;
+        self.note(id);
+        slot
+    }
+}

@@ -1,0 +1,198 @@
+//! The pool's rules, one by one, as short stories.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+
+const OPTIONS: GroupOptions = GroupOptions {
+    min_instances: 1,
+    max_instances: 0,
+    max_queue: 100,
+    max_requests: 0,
+    resists_errors: false,
+};
+
+/// A pool with one group, and what it wants done.
+struct Story {
+    pool: Pool,
+    now: Instant,
+    group: GroupId,
+}
+
+impl Story {
+    fn new(max_processes: usize, options: GroupOptions) -> Self {
+        let limits = Limits { max_processes, max_per_group: 0, max_starting: 2, idle_after: None };
+        let mut pool = Pool::new(limits);
+        let group = pool.add_group(options);
+        Self { pool, now: Instant::now(), group }
+    }
+
+    /// With so many processes that serve and are idle, numbered from 1.
+    fn serving(processes: usize, options: GroupOptions) -> Self {
+        let mut story = Self::new(processes, options);
+        for _ in 0..processes {
+            story.pool.adopt(story.group, Concurrency::At(1), story.now);
+        }
+        assert_eq!(story.actions(), []);
+        story
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        self.pool.take_actions()
+    }
+
+    fn ready(&mut self, slot: u64) -> Vec<Action> {
+        self.pool.ready(Slot(slot), Concurrency::At(1), self.now);
+        self.actions()
+    }
+
+    fn exited(&mut self, slot: u64) -> Vec<Action> {
+        self.pool.exited(Slot(slot), self.now);
+        self.actions()
+    }
+
+    fn failed(&mut self, slot: u64) -> Vec<Action> {
+        self.pool.failed(Slot(slot), self.now);
+        self.actions()
+    }
+
+    fn roll(&mut self) -> Vec<Action> {
+        self.pool.restart(self.group, RestartHow::Rolling, self.now);
+        self.actions()
+    }
+
+    fn request(&mut self) -> Checkout {
+        self.pool.checkout(self.group, None, self.now)
+    }
+
+    fn deployment(&self) -> Deployment {
+        self.pool.group(self.group).deployment
+    }
+}
+
+fn spawn(slot: u64) -> Action {
+    Action::Spawn(Slot(slot), GroupId(0))
+}
+
+fn stop(slot: u64) -> Action {
+    Action::Stop(Slot(slot))
+}
+
+#[test]
+fn a_rolling_restart_replaces_the_newest_first_one_at_a_time() {
+    let mut story = Story::serving(2, OPTIONS);
+    assert_eq!(story.roll(), [spawn(3)], "one above the limit");
+    assert_eq!(story.ready(3), [stop(2)]);
+    assert_eq!(story.exited(2), [spawn(4)], "the next when the last has gone");
+    assert_eq!(story.ready(4), [Action::Deployed(GroupId(0)), stop(1)]);
+    assert_eq!((story.exited(1), story.deployment()), (vec![], Deployment::Settled));
+}
+
+#[test]
+fn a_stuck_process_holds_a_rolling_restart_up_for_a_while_only() {
+    let mut story = Story::serving(2, OPTIONS);
+    story.roll();
+    story.ready(3);
+    let due = story.pool.sweep(story.now);
+    assert_eq!((story.actions(), due), (vec![], Some(story.now + Duration::from_secs(60))));
+    story.pool.sweep(story.now + Duration::from_secs(60));
+    assert_eq!(story.actions(), [spawn(4)]);
+}
+
+#[test]
+fn requests_go_to_the_newest_version_while_it_has_room() {
+    let mut story = Story::serving(2, OPTIONS);
+    story.roll();
+    story.ready(3);
+    assert_eq!(story.request(), Checkout::Granted(Slot(3)));
+    assert_eq!(story.request(), Checkout::Granted(Slot(1)), "the old one helps when it is busy");
+}
+
+#[test]
+fn a_new_version_that_does_not_start_costs_no_old_process() {
+    for resists_errors in [false, true] {
+        let mut story = Story::serving(2, GroupOptions { resists_errors, ..OPTIONS });
+        story.roll();
+        assert_eq!(story.failed(3), [Action::Undeployed(GroupId(0))]);
+        assert_eq!(story.pool.outdated(story.group), 2);
+        let expected = if resists_errors { Deployment::Resisting } else { Deployment::Settled };
+        assert_eq!(story.deployment(), expected);
+    }
+}
+
+#[test]
+fn who_resists_errors_starts_nothing_before_the_next_restart() {
+    let mut story = Story::serving(2, GroupOptions { resists_errors: true, ..OPTIONS });
+    story.roll();
+    story.failed(3);
+    for _ in 0..3 {
+        story.request();
+    }
+    story.now += Duration::from_secs(3600);
+    story.pool.sweep(story.now);
+    assert_eq!(story.actions(), [], "although a request waits");
+    assert_eq!(story.roll(), [spawn(4)]);
+}
+
+#[test]
+fn who_resists_errors_and_has_lost_every_process_tries_again() {
+    let mut story = Story::serving(1, GroupOptions { resists_errors: true, ..OPTIONS });
+    story.roll();
+    story.failed(2);
+    assert_eq!(story.exited(1), []);
+    story.request();
+    assert_eq!(story.actions(), [spawn(3)]);
+}
+
+#[test]
+fn a_version_that_starts_and_dies_is_one_that_does_not_start() {
+    let mut story = Story::serving(3, GroupOptions { resists_errors: true, ..OPTIONS });
+    story.roll();
+    assert_eq!(story.ready(4), [stop(3)]);
+    assert_eq!(story.exited(4), [Action::Undeployed(GroupId(0))]);
+    assert_eq!(story.deployment(), Deployment::Resisting);
+}
+
+#[test]
+fn a_lowered_limit_ends_idle_processes_now_and_busy_ones_with_their_request() {
+    let mut story = Story::serving(3, OPTIONS);
+    assert_eq!(story.request(), Checkout::Granted(Slot(1)));
+    assert_eq!(story.request(), Checkout::Granted(Slot(2)));
+    story.pool.set_options(story.group, GroupOptions { max_instances: 1, ..OPTIONS }, story.now);
+    assert_eq!(story.actions(), [stop(3)]);
+    story.pool.release(Slot(1), story.now);
+    assert_eq!(story.actions(), [stop(1)]);
+    story.pool.release(Slot(2), story.now);
+    assert_eq!(story.actions(), []);
+}
+
+#[test]
+fn raising_min_instances_starts_processes_at_once() {
+    let mut story = Story::serving(1, OPTIONS);
+    story.pool.set_limits(Limits { max_processes: 9, ..story.pool.limits() }, story.now);
+    story.pool.set_options(story.group, GroupOptions { min_instances: 9, ..OPTIONS }, story.now);
+    assert_eq!(story.actions(), [spawn(2), spawn(3)], "as many at a time as may start");
+    assert_eq!(story.ready(2), [spawn(4)]);
+}
+
+#[test]
+fn the_first_process_of_an_app_starts_alone() {
+    let mut story = Story::new(9, OPTIONS);
+    for _ in 0..5 {
+        story.request();
+    }
+    assert_eq!(story.actions(), [spawn(1)], "who knows whether it starts at all");
+    let next = story.ready(1);
+    assert_eq!(next[1..], [spawn(2), spawn(3)]);
+}
+
+#[test]
+fn an_app_without_any_process_need_not_wait_until_others_have_started() {
+    let mut story = Story::serving(1, OPTIONS);
+    story.pool.set_limits(Limits { max_processes: 9, max_starting: 1, ..story.pool.limits() }, story.now);
+    story.pool.set_options(story.group, GroupOptions { min_instances: 9, ..OPTIONS }, story.now);
+    assert_eq!(story.actions(), [spawn(2)]);
+    let other = story.pool.add_group(OPTIONS);
+    story.pool.checkout(other, None, story.now);
+    assert_eq!(story.actions(), [Action::Spawn(Slot(3), other)]);
+}

@@ -1,0 +1,210 @@
+//! nginx's connection as an answer is written to it: a client that is slow does not hold up the app for long.
+//!
+//! What is written goes to nginx at once, or as soon as it takes it. Once an answer has waited for [`PATIENCE`], what
+//! nginx does not take at once is kept in a [`Backlog`], so that the app comes to its end and can serve another client.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::io::AsyncWrite;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::backlog::{Backlog, BacklogOptions};
+use crate::sys::stream::Stream;
+
+/// How long an answer may wait for its client before it is kept: a client that is fast needs no file.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// Both ends of the backlog of one answer: [`AsyncWrite`] for who writes, [`Outlet::drain`] beside it.
+pub(crate) struct Outlet<'a> {
+    stream: &'a Stream,
+    backlog: RefCell<&'a mut Backlog>,
+    options: &'a BacklogOptions,
+    /// Ends the patience; set when the client is waited for the first time.
+    until: RefCell<Option<Pin<Box<Sleep>>>>,
+    /// Who waits for room in the backlog.
+    waiting: Cell<Option<Waker>>,
+}
+
+impl<'a> Outlet<'a> {
+    pub(crate) fn new(stream: &'a Stream, backlog: &'a mut Backlog, options: &'a BacklogOptions) -> Self {
+        let backlog = RefCell::new(backlog);
+        Self { stream, backlog, options, until: RefCell::default(), waiting: Cell::default() }
+    }
+
+    /// Gives nginx what is kept, as it takes it. Ends only with an error; to be polled after who writes, in one task.
+    pub(crate) async fn drain(&self) -> io::Error {
+        poll_fn(|cx| match self.poll_drain(cx) {
+            Poll::Ready(Err(err)) => Poll::Ready(err),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+        })
+        .await
+    }
+
+    fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut backlog = self.backlog.borrow_mut();
+        let done = poll_drain(&mut backlog, self.stream, cx);
+        if backlog.is_empty()
+            && let Some(waiting) = self.waiting.take()
+        {
+            waiting.wake();
+        }
+        done
+    }
+
+    fn poll_parts(&self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut backlog = self.backlog.borrow_mut();
+        if backlog.is_empty() {
+            match self.stream.try_write(parts) {
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+            if self.poll_patience(cx).is_pending() {
+                return Pin::new(&mut &*self.stream).poll_write_vectored(cx, parts);
+            }
+        }
+        match backlog.push(parts, self.options) {
+            0 => {
+                self.waiting.set(Some(cx.waker().clone()));
+                Poll::Pending
+            }
+            taken => Poll::Ready(Ok(taken)),
+        }
+    }
+
+    fn poll_patience(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut until = self.until.borrow_mut();
+        let until = until.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + PATIENCE)));
+        if until.is_elapsed() { Poll::Ready(()) } else { until.as_mut().poll(cx) }
+    }
+}
+
+/// Gives nginx everything that is kept.
+pub(crate) async fn empty(backlog: &mut Backlog, stream: &Stream) -> io::Result<()> {
+    let done = poll_fn(|cx| poll_drain(backlog, stream, cx)).await;
+    backlog.clear();
+    done
+}
+
+fn poll_drain(backlog: &mut Backlog, mut stream: &Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    while !backlog.is_empty() {
+        let written = ready!(Pin::new(&mut stream).poll_write(cx, backlog.front()?))?;
+        backlog.consume(written);
+    }
+    Poll::Ready(Ok(()))
+}
+
+impl AsyncWrite for &Outlet<'_> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_parts(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_parts(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    fn pair() -> (Stream, Stream) {
+        let (one, other) = UnixStream::pair().unwrap();
+        (Stream::new(one.into()).unwrap(), Stream::new(other.into()).unwrap())
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        runtime.unwrap().block_on(test);
+    }
+
+    fn options(most: Option<u64>) -> BacklogOptions {
+        BacklogOptions { dir: std::env::temp_dir(), most }
+    }
+
+    /// Writes `bytes` while nobody reads; true when all of them were taken.
+    async fn write(outlet: &Outlet<'_>, bytes: &[u8]) -> bool {
+        let mut writer = outlet;
+        tokio::select! {
+            biased;
+            done = writer.write_all(bytes) => done.is_ok(),
+            err = outlet.drain() => panic!("{err}"),
+            // Far beyond the patience, in a clock that does not wait.
+            () = tokio::time::sleep(Duration::from_secs(60)) => false,
+        }
+    }
+
+    #[test]
+    fn a_writer_is_free_before_its_client_has_read() {
+        run(async {
+            let (near, far) = pair();
+            let (options, mut backlog) = (options(None), Backlog::default());
+            let sent: Vec<u8> = (0..3_000_000u32).map(|n| (n / 3) as u8).collect();
+            let outlet = Outlet::new(&near, &mut backlog, &options);
+            assert!(write(&outlet, &sent).await, "the client holds it up");
+            let (mut received, mut reader) = (vec![0; sent.len()], &far);
+            let (emptied, read) = tokio::join!(empty(&mut backlog, &near), reader.read_exact(&mut received));
+            emptied.unwrap();
+            read.unwrap();
+            assert!(received == sent, "the bytes differ");
+        });
+    }
+
+    #[test]
+    fn a_writer_waits_at_the_high_watermark_and_goes_on_below_it() {
+        run(async {
+            let (near, far) = pair();
+            let (options, mut backlog) = (options(Some(1 << 20)), Backlog::default());
+            let outlet = Outlet::new(&near, &mut backlog, &options);
+            let sent = vec![7; 4 << 20];
+            assert!(!write(&outlet, &sent).await, "more than the limit is kept");
+            let (mut writer, mut reader) = (&outlet, &far);
+            let mut room = vec![0; 1 << 16];
+            let more = async {
+                writer.write_all(&sent).await.unwrap();
+            };
+            tokio::select! {
+                biased;
+                () = more => {}
+                err = outlet.drain() => panic!("{err}"),
+                () = async { while reader.read(&mut room).await.unwrap() > 0 {} } => panic!("it ended early"),
+            }
+        });
+    }
+
+    #[test]
+    fn a_client_that_leaves_is_noticed() {
+        run(async {
+            let (near, far) = pair();
+            let (options, mut backlog) = (options(None), Backlog::default());
+            let outlet = Outlet::new(&near, &mut backlog, &options);
+            assert!(write(&outlet, &vec![7; 1 << 20]).await);
+            drop(far);
+            assert_eq!(outlet.drain().await.kind(), io::ErrorKind::BrokenPipe);
+        });
+    }
+}
