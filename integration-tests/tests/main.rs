@@ -4,6 +4,7 @@ mod app_errors;
 mod app_settings;
 mod daemon_frames;
 mod daemon_life;
+mod daemon_limits;
 mod daemon_log;
 mod daemon_wide;
 mod deployment;

@@ -4,6 +4,7 @@
 //! A file that cannot be opened changes nothing: the log goes on where it was.
 
 mod open;
+mod trust;
 
 use std::fmt;
 use std::io;
