@@ -2,6 +2,7 @@
 
 mod app_errors;
 mod app_settings;
+mod configuration_changes;
 mod daemon_frames;
 mod daemon_life;
 mod daemon_limits;

@@ -28,6 +28,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) struct Nginx<'s> {
     pub(crate) stream: &'s Stream,
     pub(crate) input: Input,
+    /// When nginx read the configuration it follows, in milliseconds since 1970; 0 until it says so.
+    pub(crate) configured_ms: u64,
     pub(crate) frames: Writer,
     /// What the client has not taken yet of an answer.
     pub(crate) backlog: Backlog,
@@ -82,6 +84,7 @@ pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
     let mut nginx = Nginx {
         stream: &stream,
         input: Input::default(),
+        configured_ms: 0,
         frames: Writer::default(),
         backlog: Backlog::default(),
         to_app: Vec::new(),
@@ -122,6 +125,7 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
                 let end = HEADER_LEN + header.len as usize;
                 let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
                 nginx.input.consume(end);
+                nginx.configured_ms = said.configured_ms;
                 router.hear(said);
                 continue;
             }

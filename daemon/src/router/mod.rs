@@ -11,6 +11,7 @@ mod connection;
 mod deployments;
 mod dispatch;
 mod exchange;
+mod followed;
 mod forward;
 mod globals;
 mod input;

@@ -3,7 +3,7 @@
 //! The hot path is one look-up by digest and one by root. What was parsed once for a settings block is kept; a
 //! request with another block for the same group brings the group up to date.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,11 +12,12 @@ use protocol::PayloadError;
 use protocol::request::{AppKind, AppRef, Request};
 use protocol::settings::{Digest, Settings};
 use serde::{Deserialize, Serialize};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::dispatch::Dispatcher;
+use super::followed::{Followed, News};
 use super::meaningless;
-use super::pool::GroupId;
+use super::pool::{GroupId, GroupOptions, RestartHow};
 use super::settings::AppSettings;
 use crate::link::SpawnSpec;
 
@@ -31,6 +32,8 @@ pub(crate) struct Route {
     pub(crate) start_command: String,
     pub(crate) server_software: String,
     pub(crate) settings: AppSettings,
+    /// When nginx read the newest configuration under which a request came by it, in milliseconds since 1970.
+    pub(super) seen_ms: Cell<u64>,
     /// The settings block, for the next router.
     block: Vec<u8>,
 }
@@ -55,20 +58,30 @@ type ByRoot = HashMap<Vec<u8>, Rc<Route>>;
 pub(crate) struct Routes {
     by_digest: RefCell<HashMap<Digest, ByRoot>>,
     groups: RefCell<HashMap<String, GroupId>>,
+    followed: RefCell<HashMap<GroupId, Followed>>,
 }
 
 impl Routes {
-    /// The request's route, made at its first use.
+    /// The request's route, made at its first use. nginx read the configuration that it follows at `configured_ms`.
     pub(crate) fn find(
         &self,
         request: &Request<'_>,
+        configured_ms: u64,
         dispatcher: &Dispatcher,
     ) -> Result<Rc<Route>, PayloadError> {
         let head = &request.head;
-        if let Some(route) = self.known(head.settings_digest, &head.app, head.base_uri) {
-            return Ok(route);
+        let known = self.known(head.settings_digest, &head.app, head.base_uri);
+        if let Some(route) = known.as_ref().filter(|route| route.seen_ms.get() >= configured_ms) {
+            return Ok(route.clone());
         }
-        self.learn(&head.app, head.base_uri, head.server_software, request.settings, dispatcher)
+        let route = match known {
+            Some(route) => route,
+            None => {
+                self.learn(&head.app, head.base_uri, head.server_software, request.settings, dispatcher)?
+            }
+        };
+        self.follow(&route, configured_ms, dispatcher);
+        Ok(route)
     }
 
     /// The route that an earlier router gave a process.
@@ -79,9 +92,34 @@ impl Routes {
             kind: memo.kind,
             start_command: &memo.start_command,
         };
-        match self.known(Digest::of(&memo.block), &app, &memo.base_uri) {
-            Some(route) => Ok(route),
-            None => self.learn(&app, &memo.base_uri, &memo.server_software, &memo.block, dispatcher),
+        if let Some(route) = self.known(Digest::of(&memo.block), &app, &memo.base_uri) {
+            return Ok(route);
+        }
+        let route = self.learn(&app, &memo.base_uri, &memo.server_software, &memo.block, dispatcher)?;
+        self.follow(&route, 0, dispatcher);
+        Ok(route)
+    }
+
+    /// Brings the route's group up to date with a configuration that is newer than the one it knows.
+    fn follow(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
+        let mut followed = self.followed.borrow_mut();
+        let news = match followed.get_mut(&route.group) {
+            Some(followed) => followed.hear(route, configured_ms),
+            None => {
+                followed.insert(route.group, Followed::new(route.clone(), configured_ms));
+                News::Same
+            }
+        };
+        drop(followed);
+        dispatcher.set_group_options(route.group, route.settings.pool);
+        match news {
+            News::Same => dispatcher.set_route(route.group, route.clone()),
+            News::Beside => debug!("app {}: locations describe it in different ways", route.name),
+            News::Changed => {
+                info!("app {}: its configuration has changed: its processes are replaced", route.name);
+                dispatcher.set_route(route.group, route.clone());
+                dispatcher.restart(route.group, RestartHow::Rolling);
+            }
         }
     }
 
@@ -114,7 +152,7 @@ impl Routes {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let name = text(app.group);
         tell_what_has_no_effect(&name, unknown);
-        let group = self.group(&name, &settings, dispatcher);
+        let group = self.group(&name, settings.pool, dispatcher);
         let route = Rc::new(Route {
             group,
             name,
@@ -124,23 +162,17 @@ impl Routes {
             start_command: text(app.start_command),
             server_software: text(server_software),
             settings,
+            seen_ms: Cell::new(0),
             block: block.to_vec(),
         });
-        dispatcher.set_route(group, route.clone());
         let mut routes = self.by_digest.borrow_mut();
         routes.entry(Digest::of(block)).or_default().insert(app.root.to_vec(), route.clone());
         Ok(route)
     }
 
-    fn group(&self, name: &str, settings: &AppSettings, dispatcher: &Dispatcher) -> GroupId {
+    fn group(&self, name: &str, options: GroupOptions, dispatcher: &Dispatcher) -> GroupId {
         let mut groups = self.groups.borrow_mut();
-        if let Some(id) = groups.get(name) {
-            dispatcher.set_group_options(*id, settings.pool);
-            return *id;
-        }
-        let id = dispatcher.add_group(settings.pool);
-        groups.insert(name.to_owned(), id);
-        id
+        *groups.entry(name.to_owned()).or_insert_with(|| dispatcher.add_group(options))
     }
 }
 
@@ -162,6 +194,17 @@ impl Route {
             env: self.settings.env.clone(),
             memo: self.memo(),
         }
+    }
+
+    /// Whether a process started by this route is what one started by the other is. A change of nginx's release is no
+    /// reason to replace it.
+    pub(crate) fn starts_as(&self, other: &Self) -> bool {
+        let essence = |route: &Self| SpawnSpec {
+            server_software: String::new(),
+            memo: Vec::new(),
+            ..route.spawn_spec()
+        };
+        essence(self) == essence(other)
     }
 
     /// The app's settings as nginx sends them.
@@ -189,6 +232,25 @@ impl Route {
             warn!("app {}: its processes will not outlive the router: {err}", self.name);
             Vec::new()
         })
+    }
+}
+
+#[cfg(test)]
+impl Route {
+    /// A Ruby app with this interpreter.
+    pub(crate) fn for_test(ruby: &str) -> Self {
+        Self {
+            group: GroupId(0),
+            name: "app".into(),
+            kind: AppKind::Ruby,
+            root: "/app".into(),
+            base_uri: String::new(),
+            start_command: String::new(),
+            server_software: String::new(),
+            settings: AppSettings { ruby: ruby.into(), ..AppSettings::default() },
+            seen_ms: Cell::new(0),
+            block: Vec::new(),
+        }
     }
 }
 
