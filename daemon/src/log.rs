@@ -1,4 +1,4 @@
-//! The log: one line a message on standard error, in the same frame for supervisor and router.
+//! The log: one line a message on standard error, which may be a log file, in the same frame for supervisor and router.
 //!
 //! ```text
 //! [ N 2026-11-23 16:37:01.1234 4711/supervisor spawn ]: message
@@ -6,7 +6,7 @@
 //!
 //! `tracing`'s levels carry Passenger's: `error!` E, `warn!` W, `info!` N (notice), `debug!` I (info), `trace!` D.
 //! `error!(critical = true, …)` is C. Control characters are escaped: what an app or a client wrote cannot forge
-//! another line.
+//! another line. A line that an app printed may go without the frame.
 
 use std::fmt::{self, Write};
 use std::str::FromStr;
@@ -96,7 +96,9 @@ static ONLY_CRITICAL: AtomicBool = AtomicBool::new(false);
 /// Sends this process's log to standard error from here on. Later calls change nothing.
 pub fn init(level: LogLevel, part: Part) {
     let (filter, handle) = reload::Layer::new(level.filter());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).event_format(Frame { part });
+    // A line that cannot be written, as on a full disk, is lost: complaining of it, to standard error again, would panic.
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = lines.event_format(Frame { part });
     let log = tracing_subscriber::registry().with(filter).with(lines);
     // Fails when a log was set up before; that one stays.
     if tracing::subscriber::set_global_default(log).is_ok() {
@@ -111,6 +113,23 @@ pub fn set_level(level: LogLevel) {
         ONLY_CRITICAL.store(level.0 == 0, Ordering::Relaxed);
         // Fails only when the log is gone.
         let _ = filter.reload(level.filter());
+    }
+}
+
+/// Whether a line that an app prints tells whose it is.
+static APP_PREFIX: AtomicBool = AtomicBool::new(true);
+
+/// Lines that apps print get a frame with their process from here on, or go as they are.
+pub fn set_app_prefix(wanted: bool) {
+    APP_PREFIX.store(wanted, Ordering::Relaxed);
+}
+
+/// Logs a line that an app process printed.
+pub fn app_line(pid: i32, line: &str) {
+    if APP_PREFIX.load(Ordering::Relaxed) {
+        tracing::info!(target: "app", "App {pid} output: {line}");
+    } else {
+        tracing::info!(target: "app", bare = true, "{line}");
     }
 }
 
@@ -134,6 +153,9 @@ where
         event.record(&mut said);
         if ONLY_CRITICAL.load(Ordering::Relaxed) && !said.critical {
             return Ok(());
+        }
+        if said.bare {
+            return write_bare_line(&mut writer, &said.text);
         }
         let letter = letter(*event.metadata().level(), said.critical);
         let head = Head { letter, part: self.part, module: event.metadata().target() };
@@ -172,6 +194,10 @@ fn write_line(out: &mut impl Write, head: &Head<'_>, at: LocalTime, text: &str) 
         std::process::id(),
         short_module(head.module),
     )?;
+    write_bare_line(out, text)
+}
+
+fn write_bare_line(out: &mut impl Write, text: &str) -> fmt::Result {
     escape(out, text)?;
     out.write_char('\n')
 }
@@ -203,14 +229,15 @@ fn escape(out: &mut impl Write, text: &str) -> fmt::Result {
 struct Said {
     text: String,
     critical: bool,
+    bare: bool,
 }
 
 impl Visit for Said {
     fn record_bool(&mut self, field: &Field, value: bool) {
-        if field.name() == "critical" {
-            self.critical = value;
-        } else {
-            self.record_debug(field, &value);
+        match field.name() {
+            "critical" => self.critical = value,
+            "bare" => self.bare = value,
+            _ => self.record_debug(field, &value),
         }
     }
 
@@ -253,6 +280,13 @@ mod tests {
         let mut out = String::new();
         escape(&mut out, "tab\there\n[ C forged ]\r\x1b[31m \u{85}ü").unwrap();
         assert_eq!(out, "tab\there\\n[ C forged ]\\r\\x1b[31m \\x85ü");
+    }
+
+    #[test]
+    fn a_bare_line_forges_none_either() {
+        let mut line = String::new();
+        write_bare_line(&mut line, "hello\u{1b}[0m\nthere").unwrap();
+        assert_eq!(line, "hello\\x1b[0m\\nthere\n");
     }
 
     #[test]

@@ -48,11 +48,21 @@ impl DaemonBuilder {
 
     /// Starts it and waits until it is up and listening.
     pub fn start(self) -> Daemon {
-        let log = self.stage.dir.join("daemon.log");
+        let log = self.log();
         self.stage.add_log(&log);
         let mut daemon = Daemon { how: self, log, child: None };
         daemon.start_again();
         daemon
+    }
+
+    /// Where it logs: the file of its flag, or its standard error.
+    fn log(&self) -> PathBuf {
+        let named = self.flags.iter().find_map(|flag| flag.strip_prefix("--log-file="));
+        named.map_or_else(|| self.standard_error(), PathBuf::from)
+    }
+
+    fn standard_error(&self) -> PathBuf {
+        self.stage.dir.join("daemon.log")
     }
 
     /// Runs it to its end, for a daemon that must refuse to start.
@@ -96,7 +106,7 @@ impl Daemon {
     /// Starts it again after a stop, with the same flags.
     pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "the daemon is running already");
-        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let log = File::options().create(true).append(true).open(self.how.standard_error()).unwrap();
         let seen = self.log().matches("up and listening").count();
         let mut child = self
             .how
@@ -162,6 +172,16 @@ impl Daemon {
     #[track_caller]
     pub fn logs_eventually(&self, text: &str) {
         eventually(&format!("the daemon's log says: {text}"), || self.log().contains(text));
+    }
+
+    /// What it wrote to its standard error, which is its log unless a flag names another.
+    pub fn standard_error(&self) -> String {
+        logs::read(&self.how.standard_error())
+    }
+
+    /// Sends its supervisor a signal.
+    pub fn signal(&self, which: Signal) {
+        signal(self.pid(), which);
     }
 
     /// Runs `passenger-status` against it.

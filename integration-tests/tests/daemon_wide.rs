@@ -6,16 +6,19 @@ use stage::{
 };
 
 /// A standard Ruby app behind an nginx with lines in its `http` block.
-struct Wide {
-    nginx: Nginx,
-    daemon: Daemon,
+pub(crate) struct Wide {
+    pub(crate) nginx: Nginx,
+    pub(crate) daemon: Daemon,
     app: App,
-    stage: Stage,
+    pub(crate) stage: Stage,
 }
 
 impl Wide {
-    fn new(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Self {
-        let stage = Stage::new();
+    pub(crate) fn new(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Self {
+        Self::on(Stage::new(), lines, flags)
+    }
+
+    pub(crate) fn on(stage: Stage, lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Self {
         let app = stage.app("app").standard(Language::Ruby);
         let daemon = flags(stage.daemon()).start();
         let nginx = stage.nginx(&conf(lines)).start();
@@ -23,7 +26,7 @@ impl Wide {
         Self { nginx, daemon, app, stage }
     }
 
-    fn reconfigure(&self, lines: &str) {
+    pub(crate) fn reconfigure(&self, lines: &str) {
         self.nginx.configure(&conf(lines));
         self.nginx.reload();
     }
@@ -131,15 +134,59 @@ fn the_log_says_more_from_then_on() {
 }
 
 #[test]
+fn a_level_as_a_name_is_no_other_level_than_as_a_number() {
+    let lines = "passenger_log_level debug; passenger_max_pool_size 9;";
+    let wide = Wide::new(lines, |daemon| daemon.flag("--log-level=5").flag("--max-pool-size=2"));
+    wide.daemon.logs_eventually("nginx sets passenger_max_pool_size to 9; the daemon's own flag counts");
+    assert_eq!(wide.daemon.log().matches("the daemon's own flag counts").count(), 1);
+}
+
+#[test]
 fn what_cannot_count_is_told() {
-    let lines = "passenger_default_user \"\"; passenger_socket_backlog 5; passenger_log_file /var/log/x;";
+    let lines = "passenger_default_user \"\"; passenger_core_file_descriptor_ulimit 63; \
+                 passenger_turbocaching on; passenger_instance_registry_dir /run/x; passenger_log_file relative;";
     let wide = Wide::new(lines, |daemon| daemon);
     assert_eq!(wide.option("default_user"), decided("nobody", "default"));
-    wide.daemon.logs_eventually("passenger_default_user to \"\", which does not count: it is empty");
-    wide.daemon.logs_eventually("nginx sets passenger_socket_backlog, which has no effect in this release");
-    wide.daemon.logs_eventually("nginx sets passenger_log_file, which is fixed when the daemon starts");
+    for told in [
+        "passenger_default_user to \"\", which does not count: it is empty",
+        "passenger_core_file_descriptor_ulimit to 63, which does not count: it is no number of 64 or more",
+        "passenger_log_file to \"relative\", which does not count: it is no absolute path",
+        "nginx sets passenger_turbocaching, which has no effect: the daemon has no cache",
+        "nginx sets passenger_instance_registry_dir, which is fixed when the daemon starts",
+    ] {
+        wide.daemon.logs_eventually(told);
+    }
     let unused = wide.settings()["without_effect"].to_string();
-    assert!(unused.contains("socket_backlog") && unused.contains("/var/log/x"), "{unused}");
+    assert!(unused.contains("turbocaching") && unused.contains("/run/x"), "{unused}");
+}
+
+#[test]
+fn ctl_stands_for_the_directive_that_it_names() {
+    let lines = "passenger_ctl max_pool_size 5; passenger_ctl pool_idle_time 60; passenger_ctl user_switching no; \
+                 passenger_ctl stat_throttle_rate 3; passenger_stat_throttle_rate 4; \
+                 passenger_ctl hook_spawn_failed /bin/x; passenger_ctl max_instances_per_app many;";
+    let wide = Wide::new(lines, |daemon| daemon.flag("--ctl=pool_idle_time=7"));
+    assert_eq!(wide.option("max_pool_size"), decided(5, "nginx"));
+    assert_eq!(wide.option("pool_idle_time"), decided(7, "flag"));
+    assert_eq!(wide.option("user_switching"), decided(false, "nginx"));
+    assert_eq!(wide.option("stat_throttle_rate"), decided(4, "nginx"));
+    assert_eq!(wide.option("max_instances_per_app"), decided(0, "default"));
+    for told in [
+        "nginx sets passenger_pool_idle_time to 60; the daemon's own flag counts, which says 7",
+        "nginx's passenger_ctl does not count: there is no option \"hook_spawn_failed\"; there are max_pool_size, ",
+        "nginx's passenger_ctl does not count: max_instances_per_app: \"many\" is no number of 0 or more",
+    ] {
+        wide.daemon.logs_eventually(told);
+    }
+}
+
+#[test]
+fn ctl_on_the_command_line_must_make_sense() {
+    for word in ["no_such_option=1", "max_pool_size=none", "max_pool_size"] {
+        let output = Stage::new().daemon().flag("--ctl").flag(word).output();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("flying-passenger: --ctl: "), "{said}");
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod app_settings;
 mod configuration_changes;
 mod daemon_frames;
 mod daemon_life;
+mod daemon_limits;
+mod daemon_log;
 mod daemon_wide;
 mod deployment;
 mod detection;

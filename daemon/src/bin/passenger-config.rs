@@ -24,6 +24,8 @@ enum Command {
     DetachProcess(DetachProcess),
     /// Shows what is in effect: the daemon's options and who decided them, and each app's settings
     Settings(Settings),
+    /// Has the daemon open its log file anew, after it was renamed
+    ReopenLogs(ReopenLogs),
     /// Lists the running instances
     ListInstances(ListInstances),
 }
@@ -45,6 +47,13 @@ struct Settings {
     /// As JSON
     #[arg(long)]
     json: bool,
+    /// Name of the instance, or how it begins
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ReopenLogs {
     /// Name of the instance, or how it begins
     #[arg(long, value_name = "NAME")]
     instance: Option<String>,
@@ -73,6 +82,7 @@ fn main() -> ExitCode {
         Command::SpawnError(error) => error.run(),
         Command::DetachProcess(detach) => detach_process(&detach),
         Command::Settings(settings) => show_settings(&settings),
+        Command::ReopenLogs(reopen) => reopen_logs(&reopen),
         Command::ListInstances(list) => list_instances(&list),
     };
     match done {
@@ -95,6 +105,14 @@ fn detach_process(arguments: &DetachProcess) -> Result<(), String> {
     }
     expect_success(&reply)?;
     println!("Process {} detached.", arguments.pid);
+    Ok(())
+}
+
+fn reopen_logs(arguments: &ReopenLogs) -> Result<(), String> {
+    let client = tools::choose(arguments.instance.as_deref()).map_err(|err| err.to_string())?;
+    let reply = client.post("/reopen_logs.json", &json!({})).map_err(|err| err.to_string())?;
+    expect_success(&reply)?;
+    println!("The log file is opened anew; the log says how that went.");
     Ok(())
 }
 

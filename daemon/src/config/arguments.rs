@@ -27,6 +27,14 @@ pub struct Arguments {
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,
 
+    /// Where the log goes: a file, opened again at SIGUSR1 [nginx or standard error]
+    #[arg(long, value_name = "PATH")]
+    pub log_file: Option<String>,
+
+    /// Lines that apps print are logged as they are, without time, process and level
+    #[arg(long)]
+    pub disable_log_prefix: bool,
+
     /// Most app processes at a time [nginx or 6]
     #[arg(long, value_name = "N")]
     pub max_pool_size: Option<String>,
@@ -46,6 +54,19 @@ pub struct Arguments {
     /// Answers do not tell this program's version in X-Powered-By
     #[arg(long)]
     pub no_show_version_in_header: bool,
+
+    /// How many connections from nginx may wait to be accepted; net.core.somaxconn caps it [nginx or 4096]
+    #[arg(long, value_name = "N")]
+    pub socket_backlog: Option<String>,
+
+    /// Most open files of the daemon, not of its apps [nginx or the hard limit that it is started with]
+    #[arg(long, value_name = "N")]
+    pub core_file_descriptor_ulimit: Option<String>,
+
+    /// Sets an option by the name of its directive without passenger_, as its own flag does, which counts more;
+    /// repeatable
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub ctl: Vec<String>,
 
     /// Most bytes of one answer kept on disk while its client is slow; 0 for no limit [nginx or 134217728]
     #[arg(long, value_name = "BYTES")]

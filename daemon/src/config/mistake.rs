@@ -34,4 +34,9 @@ impl Mistakes {
             T::default()
         })
     }
+
+    /// The value, or nothing after noting why there is none.
+    pub(super) fn note<T>(&mut self, checked: Result<T, Mistake>) -> Option<T> {
+        checked.map_err(|mistake| self.0.push(mistake)).ok()
+    }
 }

@@ -3,10 +3,12 @@
 //! It looks at users, groups and directories, and changes nothing.
 
 mod arguments;
-mod buffers;
+mod kind;
 mod mistake;
+#[cfg(test)]
+mod page;
 pub mod places;
-mod shared;
+pub(crate) mod shared;
 mod socket;
 
 use std::fmt::Display;
@@ -21,6 +23,7 @@ pub use mistake::Mistake;
 use mistake::Mistakes;
 pub use places::{REGISTRY_VARIABLE, usual_registry};
 pub use shared::DaemonOption;
+use shared::Values;
 pub use socket::{MAX_SOCKET_PATH, SocketOptions};
 
 use crate::log::LogLevel;
@@ -33,8 +36,6 @@ pub struct Options {
     pub socket: SocketOptions,
     /// How much is logged.
     pub log_level: LogLevel,
-    /// What the router needs to know of the pool.
-    pub pool: PoolOptions,
     /// Everything that nginx may set too.
     pub shared: Vec<DaemonOption>,
     /// Where the instance directory is made.
@@ -49,19 +50,6 @@ pub struct Options {
     pub drain_limit: Duration,
     /// The loaders' directory.
     pub loaders: PathBuf,
-}
-
-/// What the router needs to know of the pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolOptions {
-    /// Most app processes at a time.
-    pub max_size: usize,
-    /// Most processes of one app; 0 for no limit.
-    pub max_instances_per_app: u64,
-    /// Seconds after which an idle process is stopped.
-    pub idle_time: u64,
-    /// Least seconds between two looks at an app's restart files.
-    pub stat_throttle_rate: u64,
 }
 
 /// Whom apps run as.
@@ -86,26 +74,20 @@ impl Options {
     fn gather(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> Self {
         let limit = number("--shutdown-timeout", &arguments.shutdown_timeout, 1);
         let drain = number("--drain-timeout", &arguments.drain_timeout, 1);
-        let pool = shared::pool_options(arguments, mistakes);
-        let log_level = mistakes.keep(shared::log_level_option(arguments));
-        let buffers = buffers::options(arguments, mistakes);
+        let shared = shared::options(arguments, mistakes);
+        let values = Values(&shared);
         Self {
             socket: socket::options(arguments, euid, mistakes),
-            log_level,
-            pool,
-            shared: shared::options(arguments, &pool, &buffers, log_level),
+            log_level: values.text("log_level").parse().unwrap_or_default(),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
-            users: user_options(arguments, euid, mistakes),
+            users: user_options(values, euid, mistakes),
             router_user: mistakes.keep(router_user(arguments.router_user.as_deref(), euid)),
             shutdown_limit: Duration::from_secs(mistakes.keep(limit)),
             drain_limit: Duration::from_secs(mistakes.keep(drain)),
             loaders: mistakes.keep(places::loaders(arguments.loaders_dir.as_deref())),
+            shared,
         }
     }
-}
-
-fn log_level(text: &str) -> Result<LogLevel, Mistake> {
-    text.parse().map_err(|why| Mistake::new("--log-level", format!("\"{text}\" {why}")))
 }
 
 fn number<T>(option: &'static str, text: &str, least: T) -> Result<T, Mistake>
@@ -117,19 +99,16 @@ where
 }
 
 /// The names are looked up again at each start of an app, as accounts come and go; here only to tell a typing error.
-fn user_options(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> UserOptions {
-    let default_user = arguments.default_user.as_deref().unwrap_or(shared::DEFAULT_USER);
+fn user_options(values: Values<'_>, euid: Uid, mistakes: &mut Mistakes) -> UserOptions {
+    let default_user = values.text("default_user").to_owned();
+    let default_group = Some(values.text("default_group").to_owned()).filter(|name| !name.is_empty());
     if euid.is_root() {
-        mistakes.keep(user_must_exist("--default-user", default_user).map(drop));
-        if let Some(group) = &arguments.default_group {
+        mistakes.keep(user_must_exist("--default-user", &default_user).map(drop));
+        if let Some(group) = &default_group {
             mistakes.keep(group_must_exist("--default-group", group).map(drop));
         }
     }
-    UserOptions {
-        switching: !arguments.no_user_switching,
-        default_user: default_user.to_owned(),
-        default_group: arguments.default_group.clone(),
-    }
+    UserOptions { switching: values.flag("user_switching"), default_user, default_group }
 }
 
 fn user_must_exist(option: &'static str, name: &str) -> Result<Account, Mistake> {
@@ -192,9 +171,10 @@ mod tests {
     #[test]
     fn defaults_are_passengers() {
         let options = options("--socket-file=/run/x/socket").unwrap();
-        let pool =
-            PoolOptions { max_size: 6, max_instances_per_app: 0, idle_time: 300, stat_throttle_rate: 10 };
-        assert_eq!(options.pool, pool);
+        let values = Values(&options.shared);
+        let names = ["max_pool_size", "max_instances_per_app", "pool_idle_time", "stat_throttle_rate"];
+        assert_eq!(names.map(|name| values.number(name)), [6, 0, 300, 10]);
+        assert_eq!(options.log_level, LogLevel::default());
         assert!(options.shared.iter().all(|option| !option.given));
         assert_eq!(options.users.default_user, "nobody");
         assert!(options.users.switching);
@@ -205,10 +185,10 @@ mod tests {
 
     #[test]
     fn values_follow_an_equals_sign_or_a_space() {
-        let spaced = options("--socket-file /run/x --max-pool-size 9 --log-level debug").unwrap();
+        let spaced = options("--socket-file /run/x --max-pool-size 9 --log-level 5").unwrap();
         let joined = options("--socket-file=/run/x --max-pool-size=9 --log-level=5").unwrap();
         assert_eq!(spaced, joined);
-        assert_eq!(spaced.pool.max_size, 9);
+        assert_eq!(Values(&spaced.shared).number("max_pool_size"), 9);
         let given: Vec<_> = spaced.shared.iter().filter(|o| o.given).map(|o| o.name.as_str()).collect();
         assert_eq!(given, ["max_pool_size", "log_level"]);
     }
@@ -216,17 +196,46 @@ mod tests {
     #[test]
     fn every_mistake_is_told_at_once() {
         let line = "--socket-file=/run/x --socket-mode=0999 --log-level=loud --max-pool-size=0 \
-                    --pool-idle-time=-1 --shutdown-timeout=0 --instance-registry-dir=/nonexistent/registry";
+                    --pool-idle-time=-1 --core-file-descriptor-ulimit=63 \
+                    --shutdown-timeout=0 --instance-registry-dir=/nonexistent/registry";
         let told = options(line).unwrap_err().join("\n");
         for option in [
             "--socket-mode",
             "--log-level",
             "--max-pool-size",
             "--pool-idle-time",
+            "--core-file-descriptor-ulimit",
             "--shutdown-timeout",
             "--instance-registry-dir",
         ] {
             assert!(told.contains(&format!("{option}: ")), "{option} is missing in:\n{told}");
+        }
+    }
+
+    #[test]
+    fn ctl_stands_for_the_flag_that_it_names_unless_that_is_given() {
+        let line = "--socket-file=/run/x --ctl max_pool_size=9 --ctl=user_switching=on --ctl log_level=4 \
+                    --log-level=warn --ctl=log_file=here";
+        let options = options(line).unwrap();
+        let values = Values(&options.shared);
+        assert_eq!((values.number("max_pool_size"), values.text("log_level")), (9, "warn"));
+        assert!(values.flag("user_switching") && values.given("user_switching"));
+        assert!(values.text("log_file").starts_with('/') && values.text("log_file").ends_with("/here"));
+        assert_eq!(options.shared.iter().filter(|option| option.given).count(), 4);
+    }
+
+    #[test]
+    fn rejects_a_ctl_that_names_nothing_and_lists_what_there_is() {
+        for (word, told) in [
+            ("pool_size=9", "--ctl: there is no option \"pool_size\"; there are max_pool_size, "),
+            (
+                "max_pool_size=0",
+                "--ctl: max_pool_size: \"0\" is no number of 1 or more; the options are max_",
+            ),
+            ("max_pool_size", "--ctl: \"max_pool_size\" is not of the form NAME=VALUE"),
+        ] {
+            let refused = options(&format!("--socket-file=/run/x --ctl {word}")).unwrap_err();
+            assert!(refused[0].starts_with(told), "{refused:?}");
         }
     }
 

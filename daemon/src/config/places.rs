@@ -54,7 +54,7 @@ fn loader_candidates(program: &Path) -> Vec<PathBuf> {
     installed.into_iter().chain(source).collect()
 }
 
-pub(super) fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, Mistake> {
+fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, Mistake> {
     let absolute = std::path::absolute(dir).map_err(|why| Mistake::new(option, why))?;
     if absolute.is_dir() {
         Ok(absolute)

@@ -1,15 +1,14 @@
 //! The options that nginx may set too: the command line comes in, this daemon's values with their names go out.
 //!
-//! A flag that was given counts; otherwise nginx's directive does, and the default where nginx says nothing.
+//! A flag that was given counts; otherwise nginx's directive does, and the default where nginx says nothing. `--ctl`
+//! stands for the flag of the option that it names.
 
 use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::buffers::BufferOptions;
+use super::kind::Kind;
 use super::mistake::{Mistake, Mistakes};
-use super::{PoolOptions, log_level, number};
-use crate::log::LogLevel;
 
 /// One of the daemon's options that nginx may set too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,57 +21,146 @@ pub struct DaemonOption {
     pub given: bool,
 }
 
-/// Runs the apps that no other user can be found for, when nobody says otherwise.
-pub(super) const DEFAULT_USER: &str = "nobody";
-
-pub(super) fn log_level_option(arguments: &Arguments) -> Result<LogLevel, Mistake> {
-    arguments.log_level.as_deref().map_or(Ok(LogLevel::default()), log_level)
+/// What is known of such an option before anybody sets it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// The directive without `passenger_`.
+    pub(crate) name: &'static str,
+    /// The flag.
+    pub(crate) flag: &'static str,
+    /// What its value may be.
+    pub(crate) kind: Kind,
+    /// What the flag says, in the directive's words.
+    written: fn(&Arguments) -> Option<&str>,
 }
 
-pub(super) fn pool_options(arguments: &Arguments, mistakes: &mut Mistakes) -> PoolOptions {
-    let mut one = |option, text: &Option<String>, default, least| match text {
-        Some(text) => mistakes.keep(number::<u64>(option, text, least)),
-        None => default,
+/// What is kept of one answer for a slow client, in bytes: as much as Passenger keeps.
+const WATERMARK: i64 = 128 * 1024 * 1024;
+
+/// All of them. Answers are kept where big files are at home: `/tmp` is memory on many systems.
+pub(crate) const SHARED: [Shared; 15] = [
+    shared("max_pool_size", "--max-pool-size", number(6, 1), |a| a.max_pool_size.as_deref()),
+    shared("max_instances_per_app", "--max-instances-per-app", number(0, 0), |a| {
+        a.max_instances_per_app.as_deref()
+    }),
+    shared("pool_idle_time", "--pool-idle-time", number(300, 0), |a| a.pool_idle_time.as_deref()),
+    shared("stat_throttle_rate", "--stat-throttle-rate", number(10, 0), |a| a.stat_throttle_rate.as_deref()),
+    shared("user_switching", "--no-user-switching", Kind::Flag(true), |a| {
+        a.no_user_switching.then_some("off")
+    }),
+    shared("default_user", "--default-user", Kind::Text("nobody"), |a| a.default_user.as_deref()),
+    shared("default_group", "--default-group", Kind::Text(""), |a| a.default_group.as_deref()),
+    shared("log_level", "--log-level", Kind::LogLevel, |a| a.log_level.as_deref()),
+    shared("log_file", "--log-file", Kind::Path, |a| a.log_file.as_deref()),
+    shared("disable_log_prefix", "--disable-log-prefix", Kind::Flag(false), |a| {
+        a.disable_log_prefix.then_some("on")
+    }),
+    shared("socket_backlog", "--socket-backlog", number(4096, 0), |a| a.socket_backlog.as_deref()),
+    shared("core_file_descriptor_ulimit", "--core-file-descriptor-ulimit", number(0, 64), |a| {
+        a.core_file_descriptor_ulimit.as_deref()
+    }),
+    shared("show_version_in_header", "--no-show-version-in-header", Kind::Flag(true), |a| {
+        a.no_show_version_in_header.then_some("off")
+    }),
+    shared("response_buffer_high_watermark", "--response-buffer-high-watermark", number(WATERMARK, 0), |a| {
+        a.response_buffer_high_watermark.as_deref()
+    }),
+    shared("data_buffer_dir", "--data-buffer-dir", Kind::Directory("/var/tmp"), |a| {
+        a.data_buffer_dir.as_deref()
+    }),
+];
+
+const fn shared(
+    name: &'static str,
+    flag: &'static str,
+    kind: Kind,
+    written: fn(&Arguments) -> Option<&str>,
+) -> Shared {
+    Shared { name, flag, kind, written }
+}
+
+const fn number(default: i64, least: i64) -> Kind {
+    Kind::Number { default, least }
+}
+
+/// What is known of the option of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Shared> {
+    SHARED.iter().find(|shared| shared.name == name)
+}
+
+/// Reads a value for the option of this name, as `passenger_ctl` and `--ctl` give it.
+pub(crate) fn read(name: &str, text: &str) -> Result<Value, String> {
+    let names = || SHARED.map(|shared| shared.name).join(", ");
+    let shared = find(name).ok_or_else(|| format!("there is no option \"{name}\"; there are {}", names()))?;
+    shared.kind.read(text).map_err(|why| format!("{name}: \"{text}\" {why}; the options are {}", names()))
+}
+
+/// Every option, with what this command line makes of it.
+pub(super) fn options(arguments: &Arguments, mistakes: &mut Mistakes) -> Vec<DaemonOption> {
+    let ctl: Vec<_> = arguments.ctl.iter().filter_map(|word| mistakes.note(ctl(word))).collect();
+    let decide = |shared: &Shared| {
+        let own = (shared.written)(arguments).and_then(|text| {
+            let read = shared.kind.read(&absolute(shared.kind, text));
+            mistakes.note(read.map_err(|why| Mistake::new(shared.flag, format!("\"{text}\" {why}"))))
+        });
+        let by_ctl =
+            || ctl.iter().rev().find(|(name, _)| *name == shared.name).map(|(_, value)| value.clone());
+        let given = own.or_else(by_ctl);
+        DaemonOption {
+            name: shared.name.to_owned(),
+            given: given.is_some(),
+            value: given.unwrap_or_else(|| shared.kind.default()),
+        }
     };
-    PoolOptions {
-        max_size: usize::try_from(one("--max-pool-size", &arguments.max_pool_size, 6, 1))
-            .unwrap_or(usize::MAX),
-        max_instances_per_app: one("--max-instances-per-app", &arguments.max_instances_per_app, 0, 0),
-        idle_time: one("--pool-idle-time", &arguments.pool_idle_time, 300, 0),
-        stat_throttle_rate: one("--stat-throttle-rate", &arguments.stat_throttle_rate, 10, 0),
-    }
+    SHARED.iter().map(decide).collect()
 }
 
-/// All of them. `pool`, `buffers` and `level` are what the arguments were read as.
-pub(super) fn options(
-    arguments: &Arguments,
-    pool: &PoolOptions,
-    buffers: &BufferOptions,
-    level: LogLevel,
-) -> Vec<DaemonOption> {
-    let option = |name: &str, value, given| DaemonOption { name: name.to_owned(), value, given };
-    let count = |value: u64| Value::Number(i64::try_from(value).unwrap_or(i64::MAX));
-    let text = |value: Option<&str>, default: &str| Value::Text(value.unwrap_or(default).to_owned());
-    let a = arguments;
-    vec![
-        option("max_pool_size", count(pool.max_size as u64), a.max_pool_size.is_some()),
-        option("max_instances_per_app", count(pool.max_instances_per_app), a.max_instances_per_app.is_some()),
-        option("pool_idle_time", count(pool.idle_time), a.pool_idle_time.is_some()),
-        option("stat_throttle_rate", count(pool.stat_throttle_rate), a.stat_throttle_rate.is_some()),
-        option("user_switching", Value::Flag(!a.no_user_switching), a.no_user_switching),
-        option("default_user", text(a.default_user.as_deref(), DEFAULT_USER), a.default_user.is_some()),
-        option("default_group", text(a.default_group.as_deref(), ""), a.default_group.is_some()),
-        option("log_level", Value::Text(level.to_string()), a.log_level.is_some()),
-        option(
-            "show_version_in_header",
-            Value::Flag(!a.no_show_version_in_header),
-            a.no_show_version_in_header,
-        ),
-        option(
-            "response_buffer_high_watermark",
-            count(buffers.high_watermark),
-            a.response_buffer_high_watermark.is_some(),
-        ),
-        option("data_buffer_dir", Value::Text(buffers.dir.clone()), a.data_buffer_dir.is_some()),
-    ]
+fn ctl(word: &str) -> Result<(&str, Value), Mistake> {
+    const OPTION: &str = "--ctl";
+    let (name, text) = word
+        .split_once('=')
+        .ok_or_else(|| Mistake::new(OPTION, format!("\"{word}\" is not of the form NAME=VALUE")))?;
+    let text = find(name).map_or_else(|| text.to_owned(), |shared| absolute(shared.kind, text));
+    let value = read(name, &text).map_err(|why| Mistake::new(OPTION, why))?;
+    Ok((name, value))
+}
+
+/// A path on the command line begins where the daemon is started.
+fn absolute(kind: Kind, text: &str) -> String {
+    let path =
+        matches!(kind, Kind::Path | Kind::Directory(_)).then(|| std::path::absolute(text).ok()).flatten();
+    path.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| text.to_owned())
+}
+
+/// The values in effect by name, of the type that the caller knows them to have.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Values<'a>(pub(crate) &'a [DaemonOption]);
+
+impl<'a> Values<'a> {
+    fn get(self, name: &str) -> Option<&'a DaemonOption> {
+        self.0.iter().find(|option| option.name == name)
+    }
+
+    pub(crate) fn number(self, name: &str) -> u64 {
+        match self.get(name).map(|option| &option.value) {
+            Some(Value::Number(number)) => u64::try_from(*number).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn text(self, name: &str) -> &'a str {
+        match self.get(name).map(|option| &option.value) {
+            Some(Value::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    pub(crate) fn flag(self, name: &str) -> bool {
+        self.get(name).is_some_and(|option| option.value == Value::Flag(true))
+    }
+
+    /// Whether the daemon's own flag decides.
+    pub(crate) fn given(self, name: &str) -> bool {
+        self.get(name).is_some_and(|option| option.given)
+    }
 }

@@ -114,8 +114,23 @@ pub struct Adjustment {
     pub default_user: String,
     /// Its group; empty for its primary one.
     pub default_group: String,
+    /// Where the log goes; empty for standard error as it was at the start.
+    pub log_file: String,
+    /// Connections from nginx that may wait to be accepted.
+    pub socket_backlog: u64,
+    /// Most open files of supervisor and router; 0 for what the daemon was started with.
+    pub open_files: u64,
     /// What the next router is to know: see [`RouterConfig::globals`].
     pub globals: Vec<u8>,
+}
+
+/// An option for which nginx's word cannot be followed, with the value that is in effect instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overruled {
+    /// The directive without `passenger_`.
+    pub name: String,
+    /// What is in effect.
+    pub value: String,
 }
 
 /// What a router must know to work. First message on the link, with descriptors: the listening socket for nginx,
@@ -130,6 +145,8 @@ pub struct RouterConfig {
     pub options: Vec<DaemonOption>,
     /// The payload of the newest `Globals` frame that an earlier router accepted; empty when there was none.
     pub globals: Vec<u8>,
+    /// Where the supervisor could not follow them.
+    pub overruled: Vec<Overruled>,
     /// Most seconds to wait at shutdown for requests to finish.
     pub shutdown_limit: u64,
     /// Most seconds for a process that is replaced to finish its requests.
@@ -170,6 +187,8 @@ pub enum Order {
     },
     /// nginx's configuration changes what the supervisor does.
     Adjust(Box<Adjustment>),
+    /// The administrator asks for the log file to be opened anew.
+    ReopenLog,
     /// Every request has been answered and every process told to stop: the router is about to exit.
     Finished,
 }
@@ -216,6 +235,12 @@ pub enum Notice {
         /// In bytes, for those that have not ended.
         held: Vec<(ProcessId, u64)>,
     },
+    /// Answer to [`Order::Adjust`], when some of it cannot be done.
+    Overruled(Vec<Overruled>),
+    /// The log goes on in another file, whose descriptor comes with this.
+    Log,
+    /// The router may have this many files open; it sets that itself, as the supervisor is not allowed to.
+    OpenFiles(u64),
     /// The daemon is to end: finish what is under way, stop every process, send [`Order::Finished`].
     ShutDown,
 }

@@ -9,8 +9,8 @@ pub mod channel;
 mod message;
 
 pub use message::{
-    Address, Adjustment, AppUser, Notice, Order, ProcessId, ProcessRecord, RestartFiles, RouterConfig,
-    SpawnSpec, StopHow, Ticket,
+    Address, Adjustment, AppUser, Notice, Order, Overruled, ProcessId, ProcessRecord, RestartFiles,
+    RouterConfig, SpawnSpec, StopHow, Ticket,
 };
 
 /// Longest message, in bytes. A spawn order holds the app's environment, so this bounds that too.

@@ -15,6 +15,7 @@ mod followed;
 mod forward;
 mod globals;
 mod input;
+mod meaningless;
 mod memory;
 mod pool;
 mod reply;

@@ -16,6 +16,7 @@ use tracing::{debug, info, warn};
 
 use super::dispatch::Dispatcher;
 use super::followed::{Followed, News};
+use super::meaningless;
 use super::pool::{GroupId, GroupOptions, RestartHow};
 use super::settings::AppSettings;
 use crate::link::SpawnSpec;
@@ -150,9 +151,7 @@ impl Routes {
         let (settings, unknown) = AppSettings::from_block(&Settings::decode(block)?);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let name = text(app.group);
-        if !unknown.is_empty() {
-            info!("app {name}: settings without effect in this release: {}", unknown.join(", "));
-        }
+        tell_what_has_no_effect(&name, unknown);
         let group = self.group(&name, settings.pool, dispatcher);
         let route = Rc::new(Route {
             group,
@@ -266,4 +265,15 @@ impl Memo {
 fn path(bytes: &[u8]) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+}
+
+fn tell_what_has_no_effect(app: &str, unknown: Vec<String>) {
+    let (for_good, yet): (Vec<_>, Vec<_>) =
+        unknown.into_iter().partition(|name| meaningless::why(name).is_some());
+    for name in for_good {
+        info!("app {app}: passenger_{name} has no effect: {}", meaningless::why(&name).unwrap_or_default());
+    }
+    if !yet.is_empty() {
+        info!("app {app}: settings without effect in this release: {}", yet.join(", "));
+    }
 }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use nix::sys::resource::{self, Resource};
 use protocol::globals::Globals as Said;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
@@ -23,6 +24,7 @@ use super::{accept, admin, memory};
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Order, RouterConfig};
 use crate::log;
+use crate::sys::descriptors;
 
 /// How long a process that was told to end may take before it is killed, as with Passenger.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
@@ -50,10 +52,10 @@ pub(crate) struct Router {
 pub(crate) async fn run(link: OwnedFd) -> io::Result<()> {
     let supervisor = Rc::new(Supervisor::new(link)?);
     let mut buffer = Buffer::default();
-    let Some((Notice::Config(config), descriptors)) = supervisor.notice(&mut buffer).await else {
+    let Some((Notice::Config(config), sockets)) = supervisor.notice(&mut buffer).await else {
         return Err(io::Error::other("the supervisor did not say how to work"));
     };
-    let (nginx, tools) = listeners(descriptors)?;
+    let (nginx, tools) = listeners(sockets)?;
     let router = Router::new(config, supervisor);
     tokio::task::spawn_local(accept::run(router.clone(), nginx));
     tokio::task::spawn_local(admin::run(router.clone(), tools));
@@ -74,6 +76,8 @@ impl Router {
         if let Ok(said) = Said::decode(&config.globals) {
             globals.hear(said);
         }
+        globals.overrule(config.overruled.clone());
+        log::set_app_prefix(globals.log_prefix());
         let dispatcher = Dispatcher::new(globals.limits());
         let routes = Rc::new(Routes::default());
         let drain_limit = Duration::from_secs(config.drain_limit);
@@ -106,12 +110,18 @@ impl Router {
         }
         self.globals.tell(&before);
         log::set_level(self.globals.log_level());
+        log::set_app_prefix(self.globals.log_prefix());
         self.dispatcher.set_limits(self.globals.limits());
         self.restarts.set_throttle(self.globals.stat_throttle());
         *self.backlog.borrow_mut() = Rc::new(self.globals.backlog());
         if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
             warn!("the supervisor cannot be told what nginx says");
         }
+    }
+
+    /// Asks for the log file to be opened anew.
+    pub(crate) fn reopen_log(&self) -> bool {
+        self.supervisor.order(&Order::ReopenLog).is_ok()
     }
 
     /// How much of an answer is kept for a slow client, and where.
@@ -137,6 +147,9 @@ impl Router {
                 Notice::Exited { process, how } => self.spawner.exited(process, &how),
                 Notice::RestartFiles { ticket, found } => self.restarts.found(ticket, found),
                 Notice::Measured { ticket, held } => self.scales.measured(ticket, held),
+                Notice::OpenFiles(most) => limit_open_files(most),
+                Notice::Overruled(overruled) => self.globals.overrule(overruled),
+                Notice::Log => switch_log(descriptors.pop()),
                 Notice::ShutDown => drop(tokio::task::spawn_local(self.clone().shut_down())),
             }
         }
@@ -175,6 +188,22 @@ impl Router {
             }
             fewer.await;
         }
+    }
+}
+
+/// What is logged from here on goes to the file that the supervisor opened.
+fn switch_log(file: Option<OwnedFd>) {
+    let switched = file.ok_or_else(|| io::Error::other("it did not come")).and_then(descriptors::log_to);
+    if let Err(why) = switched {
+        warn!("the router goes on with the old log, as the new file cannot be used: {why}");
+    }
+}
+
+fn limit_open_files(most: u64) {
+    let limited = resource::getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| resource::setrlimit(Resource::RLIMIT_NOFILE, most.min(hard), hard));
+    if let Err(why) = limited {
+        warn!("the router's limit of open files stays: {why}");
     }
 }
 

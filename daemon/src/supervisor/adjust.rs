@@ -3,18 +3,29 @@
 //! The router cannot be trusted with root's rights: it may name a default user, which an app may ask for anyway, but
 //! never root.
 
+use std::io;
+
 use super::Supervisor;
+use super::limits::OpenFiles;
+use super::router_process::Router;
 use crate::config::UserOptions;
-use crate::link::Adjustment;
+use crate::link::{Adjustment, Notice, Overruled};
 use crate::log;
 use crate::sys::accounts;
 
+/// With fewer the daemon could not work.
+const LEAST_OPEN_FILES: u64 = 64;
+
 impl Supervisor {
     pub(super) fn adjust(&mut self, adjustment: Adjustment) {
-        let Adjustment { log_level, max_pool_size, user_switching, default_user, default_group, globals } =
+        let Adjustment { log_level, max_pool_size, user_switching, default_user, default_group, .. } =
             adjustment;
-        self.globals = globals;
-        self.options.pool.max_size = max_pool_size;
+        self.globals = adjustment.globals;
+        self.max_pool_size = max_pool_size;
+        self.overruled.clear();
+        self.set_log_file(&adjustment.log_file);
+        self.set_backlog(adjustment.socket_backlog);
+        self.set_open_files(adjustment.open_files);
         match log_level.parse() {
             Ok(level) => {
                 self.options.log_level = level;
@@ -27,7 +38,48 @@ impl Supervisor {
         let users = UserOptions { switching: user_switching, default_user, default_group };
         match self.check(&users) {
             Ok(()) => self.launcher.users = users,
-            Err(why) => tracing::warn!("nginx's default user and group do not count: {why}"),
+            Err(why) => {
+                tracing::warn!("nginx's default user and group do not count: {why}");
+                let UserOptions { default_user, default_group, .. } = self.launcher.users.clone();
+                self.overrule("default_user", default_user);
+                self.overrule("default_group", default_group.unwrap_or_default());
+            }
+        }
+        if !self.overruled.is_empty() {
+            self.tell_router(&Notice::Overruled(self.overruled.clone()), &[]);
+        }
+    }
+
+    /// Keeps in mind that nginx's word for an option is not followed, but this is in effect.
+    pub(super) fn overrule(&mut self, name: &str, value: String) {
+        self.overruled.push(Overruled { name: name.to_owned(), value });
+    }
+
+    fn set_backlog(&mut self, wanted: u64) {
+        if let Err(why) = self.nginx.set_backlog(wanted) {
+            tracing::warn!("the backlog of the socket for nginx stays: {why}");
+        }
+    }
+
+    /// For this process and its router; apps get what the daemon was started with.
+    fn set_open_files(&mut self, wanted: u64) {
+        if wanted == self.open_files_wanted || (1..LEAST_OPEN_FILES).contains(&wanted) {
+            return;
+        }
+        self.open_files_wanted = wanted;
+        let reached = self.launcher.originals.limit_open_files(wanted);
+        if let Ok(limit) = &reached {
+            self.limit_router(*limit);
+        }
+        tell_open_files(wanted, reached.map(|limit| limit.soft));
+    }
+
+    fn limit_router(&mut self, limit: OpenFiles) {
+        let router = self.routers.running().map(Router::child);
+        let limited = router.map_or(Ok(()), |child| child.limit_open_files(limit.soft, limit.hard));
+        if let Err(why) = limited {
+            tracing::debug!("the router is asked to limit its open files itself: {why}");
+            self.tell_router(&Notice::OpenFiles(limit.soft), &[]);
         }
     }
 
@@ -49,5 +101,17 @@ impl Supervisor {
             Ok(None) => Err(format!("there is no group \"{group}\"")),
             Err(why) => Err(why.to_string()),
         }
+    }
+}
+
+/// What became of a limit that somebody has set.
+pub(super) fn tell_open_files(wanted: u64, reached: io::Result<u64>) {
+    match reached {
+        Ok(reached) if reached < wanted => tracing::warn!(
+            "the daemon may have {reached} files open, not {wanted}: its hard limit, or fs.nr_open, allows no more \
+             (ulimit -Hn, or systemd's LimitNOFILE=)"
+        ),
+        Ok(reached) => tracing::info!("the daemon may have {reached} files open"),
+        Err(why) => tracing::warn!("the daemon's limit of open files stays: {why}"),
     }
 }

@@ -9,27 +9,47 @@ use nix::unistd;
 const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// Never chosen: the kernel ends an app instead, which is started again.
 const LEAST_OOM_SCORE: &str = "-1000";
+/// The bit of the capability to raise a hard limit.
+const CAP_SYS_RESOURCE: u32 = 24;
 
 /// How the daemon was started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::supervisor) struct Originals {
-    open_files: (rlim_t, rlim_t),
+    open_files: OpenFiles,
     oom_score: Option<String>,
 }
 
+/// How many files a process may have open: what counts, and how far that may be raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::supervisor) struct OpenFiles {
+    pub(in crate::supervisor) soft: rlim_t,
+    pub(in crate::supervisor) hard: rlim_t,
+}
+
 impl Originals {
-    /// Notes the values, then takes all the descriptors that are allowed and, as root, steps out of the way of the
-    /// kernel's out-of-memory killer.
-    pub(in crate::supervisor) fn note_and_raise() -> io::Result<Self> {
-        let open_files = resource::getrlimit(Resource::RLIMIT_NOFILE)?;
-        resource::setrlimit(Resource::RLIMIT_NOFILE, open_files.1, open_files.1)?;
-        Ok(Self { open_files, oom_score: lower_oom_score() })
+    /// Notes the values, then, as root, steps out of the way of the kernel's out-of-memory killer.
+    pub(in crate::supervisor) fn note() -> io::Result<Self> {
+        let (soft, hard) = resource::getrlimit(Resource::RLIMIT_NOFILE)?;
+        Ok(Self { open_files: OpenFiles { soft, hard }, oom_score: lower_oom_score() })
+    }
+
+    /// Takes `wanted` descriptors, 0 for all that are allowed, or as many as can be had. Tells what holds now.
+    pub(in crate::supervisor) fn limit_open_files(&self, wanted: u64) -> io::Result<OpenFiles> {
+        let modest = self.open_files.within(wanted);
+        let set = |limit: OpenFiles| resource::setrlimit(Resource::RLIMIT_NOFILE, limit.soft, limit.hard);
+        if wanted > 0 && may_raise_limits() {
+            // More than fs.nr_open is refused to everybody.
+            set(OpenFiles { soft: wanted, hard: wanted }).or_else(|_| set(modest))?;
+        } else {
+            set(modest)?;
+        }
+        let (soft, hard) = resource::getrlimit(Resource::RLIMIT_NOFILE)?;
+        Ok(OpenFiles { soft, hard })
     }
 
     /// Gives a child what the daemon was started with. To be called before it changes its user.
     pub(in crate::supervisor) fn restore(&self) -> io::Result<()> {
-        let (soft, hard) = self.open_files;
-        resource::setrlimit(Resource::RLIMIT_NOFILE, soft, hard)?;
+        resource::setrlimit(Resource::RLIMIT_NOFILE, self.open_files.soft, self.open_files.hard)?;
         self.restore_oom_score()
     }
 
@@ -42,6 +62,21 @@ impl Originals {
     }
 }
 
+impl OpenFiles {
+    /// The hard limit stays: who may not raise it could never give it back to an app.
+    fn within(self, wanted: u64) -> Self {
+        let soft = if wanted == 0 { self.hard } else { self.hard.min(wanted) };
+        Self { soft, hard: self.hard }
+    }
+}
+
+fn may_raise_limits() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok());
+    effective.is_some_and(|all| all & (1 << CAP_SYS_RESOURCE) != 0)
+}
+
 /// The score from before, when it was changed. A container may forbid it, which is no reason not to start.
 fn lower_oom_score() -> Option<String> {
     if !unistd::geteuid().is_root() {
@@ -50,4 +85,17 @@ fn lower_oom_score() -> Option<String> {
     let before = fs::read_to_string(OOM_SCORE).ok()?;
     fs::write(OOM_SCORE, LEAST_OOM_SCORE).ok()?;
     Some(before.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_rights_only_the_soft_limit_moves_and_never_above_the_hard_one() {
+        let original = OpenFiles { soft: 1024, hard: 4096 };
+        for (wanted, soft) in [(0, 4096), (64, 64), (4096, 4096), (100_000, 4096)] {
+            assert_eq!(original.within(wanted), OpenFiles { soft, hard: 4096 }, "{wanted}");
+        }
+    }
 }

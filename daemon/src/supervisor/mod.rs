@@ -9,6 +9,7 @@ mod adjust;
 mod backoff;
 mod ending;
 mod limits;
+mod log_file;
 mod memory;
 mod nginx_socket;
 mod orders;
@@ -34,8 +35,9 @@ pub use router_process::{ROUTER_ARGUMENT, close_to_others};
 use crate::config::Options;
 use crate::instance::Instance;
 use crate::link::channel::Buffer;
-use crate::link::{Notice, ProcessId, StopHow};
+use crate::link::{Notice, Overruled, ProcessId, StopHow};
 use crate::sys::process::{self, Met};
+use log_file::LogFile;
 use nginx_socket::NginxSocket;
 use phase::Event;
 use processes::{Processes, Stage};
@@ -62,8 +64,15 @@ pub fn run(options: Options) -> ExitCode {
 /// Everything the supervisor holds.
 struct Supervisor {
     options: Options,
+    /// Most app processes at a time, as the router says.
+    max_pool_size: usize,
+    /// The limit of open files that was asked for; 0 for none.
+    open_files_wanted: u64,
+    log: LogFile,
     /// What nginx says to the daemon as a whole, kept for the next router.
     globals: Vec<u8>,
+    /// What of it could not be followed.
+    overruled: Vec<Overruled>,
     instance: Instance,
     nginx: NginxSocket,
     tools: OwnedFd,

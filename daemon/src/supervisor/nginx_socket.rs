@@ -17,8 +17,8 @@ use nix::unistd;
 use crate::config::SocketOptions;
 use crate::sys::unix_socket::{self, Listener};
 
-/// What nginx's workers may leave waiting; `somaxconn` caps it.
-const BACKLOG: i32 = 4096;
+/// The kernel's own limit for a backlog.
+const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";
 
 /// The listening socket. It stays open over any number of routers.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ pub(super) struct NginxSocket {
     listening: OwnedFd,
     path: PathBuf,
     inode: Inode,
+    backlog: u64,
     lock_path: PathBuf,
     _lock: Flock<File>,
 }
@@ -77,14 +78,24 @@ struct Inode {
 
 impl NginxSocket {
     /// Opens the socket, after removing one that nobody listens on any more.
-    pub(super) fn open(options: &SocketOptions) -> Result<Self, SocketError> {
+    /// `backlog` connections may wait to be accepted.
+    pub(super) fn open(options: &SocketOptions, backlog: u64) -> Result<Self, SocketError> {
         let path = &options.path;
         let lock_path = beside(path);
         let lock = lock(&lock_path, path)?;
         make_room(path)?;
-        let listening = unix_socket::listen(path, 0o600, BACKLOG).map_err(step("opened", path))?;
+        let listening = unix_socket::listen(path, 0o600, capped(backlog)).map_err(step("opened", path))?;
         let inode = open_to_nginx(options)?;
-        Ok(Self { listening, path: path.clone(), inode, lock_path, _lock: lock })
+        Ok(Self { listening, path: path.clone(), inode, backlog, lock_path, _lock: lock })
+    }
+
+    /// Lets another number of connections wait from here on.
+    pub(super) fn set_backlog(&mut self, wanted: u64) -> io::Result<()> {
+        if wanted != self.backlog {
+            unix_socket::set_backlog(&self.listening, capped(wanted))?;
+            self.backlog = wanted;
+        }
+        Ok(())
     }
 
     /// Removes the socket when it is still the one that was made, and then the lock.
@@ -107,6 +118,17 @@ impl AsFd for NginxSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.listening.as_fd()
     }
+}
+
+/// The number for the kernel, which cuts it to its own limit without a word.
+fn capped(wanted: u64) -> i32 {
+    let limit = fs::read_to_string(SOMAXCONN).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    if let Some(limit) = limit.filter(|limit| *limit < wanted) {
+        tracing::warn!(
+            "{limit} connections from nginx may wait, not {wanted}: net.core.somaxconn allows no more"
+        );
+    }
+    i32::try_from(wanted).unwrap_or(i32::MAX)
 }
 
 fn beside(path: &Path) -> PathBuf {
@@ -205,7 +227,7 @@ mod tests {
     #[test]
     fn leaves_nothing_behind() {
         let options = options("orderly");
-        let socket = NginxSocket::open(&options).unwrap();
+        let socket = NginxSocket::open(&options, 16).unwrap();
         let mode = fs::metadata(&options.path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o660);
         UnixStream::connect(&options.path).unwrap();
@@ -218,7 +240,7 @@ mod tests {
     fn refuses_a_live_socket_and_names_its_owner() {
         let options = options("live");
         let _other = UnixListener::bind(&options.path).unwrap();
-        let refused = NginxSocket::open(&options).unwrap_err();
+        let refused = NginxSocket::open(&options, 16).unwrap_err();
         let pid = i32::try_from(std::process::id()).unwrap();
         assert!(matches!(refused, SocketError::Live(_, Some(found)) if found == pid), "{refused}");
         clean(&options);
@@ -227,11 +249,11 @@ mod tests {
     #[test]
     fn of_two_daemons_the_first_stays() {
         let options = options("two");
-        let first = NginxSocket::open(&options).unwrap();
-        let refused = NginxSocket::open(&options).unwrap_err();
+        let first = NginxSocket::open(&options, 16).unwrap();
+        let refused = NginxSocket::open(&options, 16).unwrap_err();
         assert!(matches!(refused, SocketError::Live(..)), "{refused}");
         first.remove();
-        NginxSocket::open(&options).unwrap().remove();
+        NginxSocket::open(&options, 16).unwrap().remove();
         clean(&options);
     }
 
@@ -239,9 +261,9 @@ mod tests {
     fn takes_the_place_of_a_dead_socket_but_of_nothing_else() {
         let options = options("stale");
         drop(UnixListener::bind(&options.path).unwrap());
-        NginxSocket::open(&options).unwrap().remove();
+        NginxSocket::open(&options, 16).unwrap().remove();
         fs::write(&options.path, "precious").unwrap();
-        assert!(matches!(NginxSocket::open(&options), Err(SocketError::NotASocket(_))));
+        assert!(matches!(NginxSocket::open(&options, 16), Err(SocketError::NotASocket(_))));
         assert_eq!(fs::read_to_string(&options.path).unwrap(), "precious");
         clean(&options);
     }
@@ -249,7 +271,7 @@ mod tests {
     #[test]
     fn does_not_remove_the_socket_of_its_successor() {
         let options = options("successor");
-        let socket = NginxSocket::open(&options).unwrap();
+        let socket = NginxSocket::open(&options, 16).unwrap();
         fs::remove_file(&options.path).unwrap();
         let _successor = UnixListener::bind(&options.path).unwrap();
         socket.remove();
@@ -262,6 +284,6 @@ mod tests {
         let mut options = options("missing");
         clean(&options);
         options.path = options.path.join("deeper");
-        assert!(matches!(NginxSocket::open(&options), Err(SocketError::NoDirectory(_))));
+        assert!(matches!(NginxSocket::open(&options, 16), Err(SocketError::NoDirectory(_))));
     }
 }

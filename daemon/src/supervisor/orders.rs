@@ -24,6 +24,7 @@ impl Supervisor {
                 self.tell_router(&Notice::Measured { ticket, held }, &[]);
             }
             Order::Adjust(adjustment) => self.adjust(*adjustment),
+            Order::ReopenLog => self.reopen_log(),
             Order::Finished => self.router_finished(),
         }
     }
@@ -69,7 +70,7 @@ impl Supervisor {
     /// The router keeps to the pool's size, with old processes ending beside new ones starting; this is a limit for
     /// a router that does not.
     fn most_processes(&self) -> usize {
-        self.options.pool.max_size.saturating_mul(4).saturating_add(32)
+        self.max_pool_size.saturating_mul(4).saturating_add(32)
     }
 
     fn mark_ready(&mut self, process: ProcessId) {

@@ -112,6 +112,8 @@ impl RouterPlan {
         // A session of its own: Ctrl-C in a terminal is for the supervisor.
         unistd::setsid()?;
         signals::reset()?;
+        // For the log, to the supervisor; whoever sends it to every process of this name must not end the router.
+        signals::ignore(Signal::SIGUSR1)?;
         originals.restore_oom_score()?;
         if let Some(identity) = &self.identity {
             identity::become_for_good(identity).map_err(io::Error::other)?;
@@ -122,9 +124,10 @@ impl RouterPlan {
         if unistd::getppid() != supervisor {
             return Err(io::Error::other("the supervisor has just ended"));
         }
-        let null = OwnedFd::from(std::fs::File::open("/dev/null")?);
+        let null = OwnedFd::from(std::fs::File::options().read(true).write(true).open("/dev/null")?);
         let log = io::stderr().as_fd().try_clone_to_owned()?;
-        descriptors::place_for_exec(vec![null, log.try_clone()?, log, link.into_fd()])?;
+        // The log on one number only: after a rotation nothing else may hold the old file.
+        descriptors::place_for_exec(vec![null.try_clone()?, null, log, link.into_fd()])?;
         // The very program that runs here, even when its file has been replaced meanwhile.
         let Err(why) = unistd::execve(c"/proc/self/exe", &self.program, &self.environment);
         Err(why.into())

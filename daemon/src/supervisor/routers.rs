@@ -113,6 +113,7 @@ impl Supervisor {
             instance_name: self.instance.name().to_owned(),
             options: self.options.shared.clone(),
             globals: self.globals.clone(),
+            overruled: self.overruled.clone(),
             shutdown_limit: self.options.shutdown_limit.as_secs(),
             drain_limit: self.options.drain_limit.as_secs(),
             admin_uid: nix::unistd::Uid::effective().as_raw(),

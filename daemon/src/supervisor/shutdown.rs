@@ -66,6 +66,7 @@ impl Supervisor {
                 Ok(libc::SIGCHLD) => self.strangers = true,
                 Ok(libc::SIGTERM) => self.asked("SIGTERM"),
                 Ok(libc::SIGINT) => self.asked("SIGINT"),
+                Ok(libc::SIGUSR1) => self.reopen_log(),
                 _ => {}
             }
         }

@@ -7,13 +7,16 @@ use nix::sys::signal::Signal;
 use nix::unistd;
 
 use super::Supervisor;
+use super::adjust::tell_open_files;
 use super::limits::Originals;
+use super::log_file::{LogFile, NoLog};
 use super::nginx_socket::{NginxSocket, SocketError};
 use super::processes::Processes;
 use super::router_process::{RouterError, RouterPlan};
 use super::routers::Routers;
 use super::shutdown::Shutdown;
 use super::spawn::{self, Launcher, Ports};
+use crate::config::shared::Values;
 use crate::config::{Options, ROUTER_USERS};
 use crate::instance::{Instance, InstanceError};
 use crate::link::channel::Buffer;
@@ -21,6 +24,7 @@ use crate::sys::signals;
 
 /// Why the daemon does not start.
 pub(super) enum StartError {
+    Log(NoLog),
     Signals(io::Error),
     Limits(io::Error),
     Instance(InstanceError),
@@ -32,6 +36,7 @@ pub(super) enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Log(why) => why.fmt(f),
             Self::Signals(why) => write!(f, "its signals cannot be set up: {why}"),
             Self::Limits(why) => write!(f, "its limits cannot be raised: {why}"),
             Self::Instance(why) => why.fmt(f),
@@ -45,12 +50,15 @@ impl fmt::Display for StartError {
 impl Supervisor {
     /// Opens what a daemon with these options needs.
     pub(super) fn open(options: Options) -> Result<Self, StartError> {
+        let log = LogFile::begin(&options.shared).map_err(StartError::Log)?;
         tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
         tracing::info!("loaders are in {}", options.loaders.display());
         signals::ignore(Signal::SIGHUP).map_err(StartError::Signals)?;
-        let signals = signals::as_events(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD])
-            .map_err(StartError::Signals)?;
-        let originals = Originals::note_and_raise().map_err(StartError::Limits)?;
+        let signals =
+            signals::as_events(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD, Signal::SIGUSR1])
+                .map_err(StartError::Signals)?;
+        let originals = Originals::note().map_err(StartError::Limits)?;
+        let open_files_wanted = limit_open_files(&originals, &options)?;
         // No directory is held back from being unmounted.
         unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
         let plan =
@@ -71,8 +79,13 @@ impl Supervisor {
                 shutdown: Shutdown::new(options.shutdown_limit),
                 buffer: Buffer::default(),
                 strangers: true,
+                max_pool_size: usize::try_from(Values(&options.shared).number("max_pool_size"))
+                    .unwrap_or(usize::MAX),
+                open_files_wanted,
+                log,
                 options,
                 globals: Vec::new(),
+                overruled: Vec::new(),
                 instance,
                 nginx,
                 tools,
@@ -88,6 +101,16 @@ impl Supervisor {
     }
 }
 
+/// Takes what the flag says, or all that is allowed.
+fn limit_open_files(originals: &Originals, options: &Options) -> Result<u64, StartError> {
+    let wanted = Values(&options.shared).number("core_file_descriptor_ulimit");
+    let reached = originals.limit_open_files(wanted).map_err(StartError::Limits)?;
+    if wanted > 0 {
+        tell_open_files(wanted, Ok(reached.soft));
+    }
+    Ok(wanted)
+}
+
 type Sockets = (std::os::fd::OwnedFd, NginxSocket);
 
 fn open_sockets(instance: &Instance, options: &Options) -> Result<Sockets, StartError> {
@@ -96,7 +119,8 @@ fn open_sockets(instance: &Instance, options: &Options) -> Result<Sockets, Start
         .make_apps(router.map(|account| (account.uid, account.gid)))
         .map_err(|why| StartError::Inside("the apps' directory", why))?;
     let tools = instance.listen_for_tools().map_err(|why| StartError::Inside("the tools' socket", why))?;
-    let nginx = NginxSocket::open(&options.socket).map_err(StartError::Socket)?;
+    let nginx = NginxSocket::open(&options.socket, Values(&options.shared).number("socket_backlog"))
+        .map_err(StartError::Socket)?;
     tell_what_was_chosen(options);
     Ok((tools, nginx))
 }

@@ -62,6 +62,14 @@ pub fn place_for_exec(wanted: Vec<OwnedFd>) -> io::Result<()> {
     close_from_at_exec(count)
 }
 
+/// Makes `file` this process's standard error, where its log goes.
+pub fn log_to(file: impl AsFd) -> io::Result<()> {
+    // SAFETY: dup2 touches no memory. Nothing in this process owns number 2: it is reached by its number only, as
+    // standard error, and stays open from one call to the next.
+    let put = unsafe { libc::dup2(file.as_fd().as_raw_fd(), libc::STDERR_FILENO) };
+    if put < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
 /// A close-on-exec copy with the number `least` or more, out of the way of [`place_for_exec`].
 pub fn copy_above(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd> {
     let copy = fcntl::fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(least))?;

@@ -118,6 +118,19 @@ impl Child {
     }
 }
 
+impl Child {
+    /// Sets how many files it may have open.
+    pub fn limit_open_files(&self, soft: u64, hard: u64) -> io::Result<()> {
+        let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+        // SAFETY: `limit` outlives the call, which only reads it; a null pointer asks for no old limit. The child was
+        // not reaped, so the PID is its own.
+        let set = unsafe {
+            libc::prlimit(self.pid.as_raw(), libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut())
+        };
+        if set == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
 /// Readable when the child has ended.
 impl AsFd for Child {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {

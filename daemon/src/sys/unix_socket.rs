@@ -1,12 +1,13 @@
 //! Listening unix sockets, made with their access mode from the first moment on.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::socket::{
-    self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr, UnixCredentials, sockopt::PeerCredentials,
+    self, AddressFamily, SockFlag, SockType, UnixAddr, UnixCredentials, sockopt::PeerCredentials,
 };
 use nix::sys::stat::{self, Mode};
 
@@ -21,9 +22,16 @@ pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
     let bound = socket::bind(socket.as_raw_fd(), &address);
     stat::umask(before);
     bound?;
-    // More than `somaxconn` is cut by the kernel; nix refuses what it does not know, then the system's limit it is.
-    socket::listen(&socket, Backlog::new(backlog).unwrap_or(Backlog::MAXCONN))?;
+    set_backlog(&socket, backlog)?;
     Ok(socket)
+}
+
+/// Lets as many connections wait to be accepted; more than `somaxconn` is cut by the kernel. A socket that listens
+/// already goes on with the new number.
+pub fn set_backlog(socket: impl AsFd, backlog: i32) -> io::Result<()> {
+    // SAFETY: listen takes two numbers, one of a descriptor that is open here, and touches no memory.
+    let done = unsafe { libc::listen(socket.as_fd().as_raw_fd(), backlog) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// What stands behind a socket file.

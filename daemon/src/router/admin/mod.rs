@@ -75,6 +75,7 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
             Answer::text(text::render(&Snapshot::take(router, caller), asked.flag("colorize")))
         }
         ("GET", "/pool.json") => Answer::json(200, &Snapshot::take(router, caller)),
+        ("POST", "/reopen_logs.json") => reopen_logs(router, caller),
         ("POST", "/pool/restart_app_group.json") => orders::restart(router, caller, &asked.body),
         ("POST", "/pool/await_restart.json") => orders::await_restart(router, caller, &asked.body).await,
         ("POST", "/pool/detach_process.json") => orders::detach(router, caller, &asked.body),
@@ -83,11 +84,12 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
     }
 }
 
-const PATHS: [&str; 7] = [
+const PATHS: [&str; 8] = [
     "/ping.json",
     "/info.json",
     "/pool.txt",
     "/pool.json",
+    "/reopen_logs.json",
     "/pool/restart_app_group.json",
     "/pool/await_restart.json",
     "/pool/detach_process.json",
@@ -109,6 +111,17 @@ fn info(router: &Router) -> Answer {
             "router_generation": router.config.generation,
         }),
     )
+}
+
+fn reopen_logs(router: &Router, caller: Caller) -> Answer {
+    if caller != Caller::Administrator {
+        return Answer::error(403, "only root and the user who started the daemon may reopen its log");
+    }
+    if router.reopen_log() {
+        Answer::json(200, &json!({ "status": "ok" }))
+    } else {
+        Answer::error(500, "the supervisor cannot be told")
+    }
 }
 
 impl Caller {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
-use tracing::{error, info};
+use tracing::error;
+
+use crate::log;
 
 /// Longest line written to the log as one, in bytes.
 const MAX_LINE: usize = 8 * 1024;
@@ -93,7 +95,7 @@ fn log_whole_lines(buffer: &mut Vec<u8>, pid: i32) {
 }
 
 fn log_line(line: &[u8], pid: i32) {
-    info!(target: "app", "App {pid} output: {}", String::from_utf8_lossy(line).trim_end_matches('\r'));
+    log::app_line(pid, String::from_utf8_lossy(line).trim_end_matches('\r'));
 }
 
 impl Kept {

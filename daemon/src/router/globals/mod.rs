@@ -1,61 +1,44 @@
 //! What nginx says to the daemon as a whole: the directives of its newest configuration come in, what is in effect goes
 //! out, and each change has a line in the log.
 //!
-//! A flag of the daemon's own counts more than nginx's word. Of several configurations, as while nginx reloads, the one
-//! that was read last counts.
+//! Of several configurations, as while nginx reloads, the one that was read last counts. Whose word is in effect is
+//! decided in [`decide`]; what the log says of it, in [`tell`].
+
+mod decide;
+mod tell;
 
 use std::cell::{Cell, RefCell};
-use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::globals::Globals as Said;
-use protocol::settings::{Settings, Value};
-use serde::Serialize;
-use tracing::{info, warn};
+use protocol::settings::Value;
+
+pub(crate) use decide::{Decided, Source};
 
 use super::pool::Limits;
 use super::reply::BacklogOptions;
 use crate::config::DaemonOption;
-use crate::link::Adjustment;
+use crate::link::{Adjustment, Overruled};
 use crate::log::LogLevel;
-
-/// Set when the daemon starts, each with its flag.
-const FIXED: [(&str, &str); 2] = [
-    ("instance_registry_dir", "--instance-registry-dir"),
-    ("log_file", "2>>FILE, or systemd's StandardError="),
-];
 
 /// Every option that nginx may set too, and what nginx has said.
 #[derive(Debug)]
 pub(crate) struct Globals {
     options: Vec<DaemonOption>,
     said: RefCell<Option<Said>>,
+    /// Where the supervisor could not follow nginx.
+    overruled: RefCell<Vec<Overruled>>,
     show_version: Cell<bool>,
-}
-
-/// Who decided an option.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Source {
-    /// Nobody.
-    Default,
-    /// The daemon's flag.
-    Flag,
-    /// nginx's configuration.
-    Nginx,
-}
-
-/// An option as it is in effect.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Decided {
-    pub(crate) name: String,
-    pub(crate) value: Value,
-    pub(crate) source: Source,
 }
 
 impl Globals {
     pub(crate) fn new(options: Vec<DaemonOption>) -> Self {
-        let globals = Self { options, said: RefCell::default(), show_version: Cell::new(true) };
+        let globals = Self {
+            options,
+            said: RefCell::default(),
+            overruled: RefCell::default(),
+            show_version: Cell::new(true),
+        };
         globals.show_version.set(globals.flag("show_version_in_header"));
         globals
     }
@@ -75,60 +58,16 @@ impl Globals {
         let nothing_said = before.is_none() && news.settings.iter().next().is_none();
         drop(before);
         *self.said.borrow_mut() = Some(news);
+        if changed {
+            self.overruled.borrow_mut().clear();
+        }
+        self.show_version.set(self.flag("show_version_in_header"));
         changed && !nothing_said
     }
 
-    /// Writes what changed, and what has no effect, into the log; `before` is what was in effect.
-    pub(crate) fn tell(&self, before: &[Decided]) {
-        for (now, before) in self.decided().iter().zip(before) {
-            if now.value != before.value {
-                let (name, value, old) = (&now.name, show(&now.value), show(&before.value));
-                info!("{name} is {value} now, as nginx's configuration says (it was {old})");
-            }
-        }
-        let said = self.said.borrow();
-        for (name, value) in said.iter().flat_map(|said| said.settings.iter()) {
-            self.tell_what_has_no_effect(name, value);
-        }
-        self.show_version.set(self.flag("show_version_in_header"));
-    }
-
-    fn tell_what_has_no_effect(&self, name: &str, value: &Value) {
-        let option = self.options.iter().find(|option| option.name == name);
-        let fixed = FIXED.iter().find(|(fixed, _)| *fixed == name);
-        match (option, fixed) {
-            (Some(option), _) if option.given && option.value != *value => {
-                let (ours, theirs) = (show(&option.value), show(value));
-                warn!(
-                    "nginx sets passenger_{name} to {theirs}; the daemon's own flag counts, which says {ours}"
-                );
-            }
-            (Some(option), _) if refusal(option, value).is_some() => {
-                let why = refusal(option, value).unwrap_or_default();
-                warn!("nginx sets passenger_{name} to {}, which does not count: {why}", show(value));
-            }
-            (Some(_), _) => {}
-            (None, Some((_, flag))) => {
-                warn!("nginx sets passenger_{name}, which is fixed when the daemon starts: use {flag}");
-            }
-            (None, None) => info!("nginx sets passenger_{name}, which has no effect in this release"),
-        }
-    }
-
-    /// Every option as it is in effect.
-    pub(crate) fn decided(&self) -> Vec<Decided> {
-        self.options.iter().map(|option| self.decide(option)).collect()
-    }
-
-    fn decide(&self, option: &DaemonOption) -> Decided {
-        let said = self.said.borrow();
-        let theirs = said.as_ref().and_then(|said| said.settings.get(&option.name));
-        let theirs = theirs.filter(|value| !option.given && refusal(option, value).is_none());
-        let (value, source) = match theirs {
-            Some(value) => (value, Source::Nginx),
-            None => (&option.value, if option.given { Source::Flag } else { Source::Default }),
-        };
-        Decided { name: option.name.clone(), value: value.clone(), source }
+    /// Notes where the supervisor could not follow nginx's newest configuration.
+    pub(crate) fn overrule(&self, overruled: Vec<Overruled>) {
+        *self.overruled.borrow_mut() = overruled;
     }
 
     fn value(&self, name: &str) -> Option<Value> {
@@ -181,6 +120,11 @@ impl Globals {
         self.text("log_level").parse().unwrap_or_default()
     }
 
+    /// Whether a line that an app prints has words in front that tell whose it is.
+    pub(crate) fn log_prefix(&self) -> bool {
+        !self.flag("disable_log_prefix")
+    }
+
     /// What concerns the supervisor.
     pub(crate) fn adjustment(&self) -> Adjustment {
         Adjustment {
@@ -189,19 +133,11 @@ impl Globals {
             user_switching: self.flag("user_switching"),
             default_user: self.text("default_user"),
             default_group: self.text("default_group"),
+            log_file: self.text("log_file"),
+            socket_backlog: self.number("socket_backlog"),
+            open_files: self.number("core_file_descriptor_ulimit"),
             globals: self.said.borrow().as_ref().map(Said::payload).unwrap_or_default(),
         }
-    }
-
-    /// What nginx has said that no option of the daemon stands for.
-    pub(crate) fn without_effect(&self) -> Settings {
-        let mut rest = Settings::new();
-        for (name, value) in self.said.borrow().iter().flat_map(|said| said.settings.iter()) {
-            if self.options.iter().all(|option| option.name != name) {
-                rest.set(name, value.clone());
-            }
-        }
-        rest
     }
 }
 
@@ -220,40 +156,13 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Why nginx's value cannot be used.
-fn refusal(option: &DaemonOption, value: &Value) -> Option<&'static str> {
-    let same_type = std::mem::discriminant(&option.value) == std::mem::discriminant(value);
-    match (option.name.as_str(), value) {
-        _ if !same_type => Some("it is of another type than this release expects"),
-        ("max_pool_size", Value::Number(0)) => Some("it must be at least 1"),
-        ("log_level", Value::Text(level)) if level.parse::<LogLevel>().is_err() => Some("it is no log level"),
-        ("default_user", Value::Text(name)) if name.is_empty() => Some("it is empty"),
-        ("data_buffer_dir", Value::Text(dir)) if !Path::new(dir).is_dir() => {
-            Some("there is no such directory")
-        }
-        _ => None,
-    }
-}
-
-/// A value as it stands in nginx.conf.
-pub(crate) fn show(value: &Value) -> String {
-    match value {
-        Value::Flag(true) => "on".to_owned(),
-        Value::Flag(false) => "off".to_owned(),
-        Value::Number(number) => number.to_string(),
-        Value::Text(text) => format!("\"{text}\""),
-        Value::List(all) => all.join(" "),
-        Value::Map(all) => {
-            all.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join("; ")
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use protocol::settings::Settings;
+
     use super::*;
 
-    fn globals() -> Globals {
+    pub(super) fn globals() -> Globals {
         let option = |name: &str, value, given| DaemonOption { name: name.into(), value, given };
         Globals::new(vec![
             option("max_pool_size", Value::Number(6), false),
@@ -262,7 +171,7 @@ mod tests {
         ])
     }
 
-    fn said(configured_ms: u64, values: &[(&str, Value)]) -> Said {
+    pub(super) fn said(configured_ms: u64, values: &[(&str, Value)]) -> Said {
         let mut settings = Settings::new();
         for (name, value) in values {
             settings.set(name, value.clone());
@@ -315,14 +224,5 @@ mod tests {
         assert!(globals.hear(said(future, &[("max_pool_size", Value::Number(9))])));
         assert!(globals.hear(said(now_ms(), &[("max_pool_size", Value::Number(7))])));
         assert_eq!(pool_size(&globals), 7);
-    }
-
-    #[test]
-    fn a_value_that_makes_no_sense_does_not_count() {
-        for value in [Value::Number(0), Value::Text("many".into())] {
-            let globals = globals();
-            assert!(globals.hear(said(1, &[("max_pool_size", value)])));
-            assert_eq!(pool_size(&globals), 6);
-        }
     }
 }

@@ -1,0 +1,140 @@
+//! Where the log goes: the operator's and nginx's word come in; standard error, here and in the router, becomes that
+//! file.
+//!
+//! A file that cannot be opened changes nothing: the log goes on where it was.
+
+mod open;
+mod trust;
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+use open::Refusal;
+
+use super::Supervisor;
+use crate::config::DaemonOption;
+use crate::config::shared::Values;
+use crate::link::Notice;
+use crate::sys::descriptors;
+
+const NAME: &str = "log_file";
+/// Copies of standard error stay out of the way of the numbers that children get.
+const ABOVE_ALL: i32 = 16;
+
+/// The log of this daemon.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    /// Standard error as it was at the start.
+    inherited: OwnedFd,
+    place: Place,
+}
+
+/// Where a log can be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// Standard error as it was at the start.
+    Inherited,
+    /// The file of the daemon's own flag.
+    Own(PathBuf),
+    /// The file that nginx names.
+    OfNginx(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inherited => f.write_str("standard error"),
+            Self::Own(path) | Self::OfNginx(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Why the daemon cannot start.
+#[derive(Debug)]
+pub(super) struct NoLog(Place, Refusal);
+
+impl fmt::Display for NoLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the log file {} cannot be opened: {}", self.0, self.1)
+    }
+}
+
+impl LogFile {
+    /// Begins to log where the daemon's own flag says.
+    pub(super) fn begin(options: &[DaemonOption]) -> Result<Self, NoLog> {
+        let own = Place::Own(Values(options).text(NAME).into());
+        let inherited = descriptors::copy_above(io::stderr(), ABOVE_ALL);
+        let inherited = inherited.map_err(|why| NoLog(Place::Inherited, Refusal::Call(why)))?;
+        let mut log = Self { inherited, place: Place::Inherited };
+        if Values(options).given(NAME) {
+            log.switch(own.clone()).map_err(|why| NoLog(own, why))?;
+        }
+        Ok(log)
+    }
+
+    /// Logs to `place` from here on. The descriptor is for the router.
+    fn switch(&mut self, place: Place) -> Result<OwnedFd, Refusal> {
+        let file = self.open(&place)?;
+        if place != self.place {
+            tracing::info!("the log goes on in {place}");
+        }
+        descriptors::log_to(&file).map_err(Refusal::Call)?;
+        tracing::info!("the log is {place} from here on");
+        self.place = place;
+        Ok(file)
+    }
+
+    /// The file's path; empty without a file.
+    fn path(&self) -> String {
+        match &self.place {
+            Place::Inherited => String::new(),
+            Place::Own(path) | Place::OfNginx(path) => path.display().to_string(),
+        }
+    }
+
+    fn open(&self, place: &Place) -> Result<OwnedFd, Refusal> {
+        match place {
+            Place::Inherited => self.inherited.try_clone().map_err(Refusal::Call),
+            Place::OfNginx(path) if nix::unistd::geteuid().is_root() => open::on_nginx_word(path),
+            Place::Own(path) | Place::OfNginx(path) => open::as_it_is(path),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Takes nginx's word for the log file; empty when it has none.
+    pub(super) fn set_log_file(&mut self, path: &str) {
+        if Values(&self.options.shared).given(NAME) {
+            return;
+        }
+        let place = if path.is_empty() { Place::Inherited } else { Place::OfNginx(path.into()) };
+        if place == self.log.place {
+            return;
+        }
+        match self.log.switch(place) {
+            Ok(file) => self.tell_router(&Notice::Log, &[file.as_fd()]),
+            Err(why) => {
+                tracing::warn!(
+                    "nginx sets passenger_log_file to {path:?}, which does not count: {why}; the daemon's own \
+                     --log-file may be any file"
+                );
+                self.overrule(NAME, self.log.path());
+            }
+        }
+    }
+
+    /// Opens the file anew, after somebody has renamed it.
+    pub(super) fn reopen_log(&mut self) {
+        let place = self.log.place.clone();
+        if place == Place::Inherited {
+            tracing::info!("the log is not opened anew, as it is standard error: --log-file names a file");
+            return;
+        }
+        match self.log.switch(place.clone()) {
+            Ok(file) => self.tell_router(&Notice::Log, &[file.as_fd()]),
+            Err(why) => tracing::warn!("the log file {place} cannot be opened anew: {why}"),
+        }
+    }
+}
