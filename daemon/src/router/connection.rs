@@ -120,6 +120,10 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
                 let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
                 nginx.input.consume(end);
                 router.hear(said);
+                if nginx.input.is_empty() {
+                    // No request came along: the welcome has nothing to wait for.
+                    nginx.frames.flush(&mut nginx.stream).await.map_err(Fault::Io)?;
+                }
                 continue;
             }
             other => return Err(Fault::Unexpected(other)),
