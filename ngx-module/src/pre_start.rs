@@ -10,9 +10,14 @@ use module_core::pre_start::{STATUS_LINE, Url, status};
 use crate::ffi::log::{self, Level};
 use crate::ffi::outgoing::{self, Conversation, How, Listen, Over};
 use crate::ffi::peer::Peer;
+use crate::ffi::timer;
 
 /// So many at a time.
 const AT_ONCE: usize = 4;
+
+/// While nginx reloads, its old workers listen for another 100 milliseconds: one that took such a visit could not end
+/// before the application has started. In milliseconds.
+const SETTLING: usize = 500;
 
 /// An application may be slow to start, and has a time limit of its own: ten minutes, in milliseconds.
 const PATIENCE: usize = 600_000;
@@ -28,8 +33,16 @@ struct Queue {
 }
 
 impl Visits {
-    /// Visits all of them, but for those that are about to be visited anyway.
-    pub(crate) fn begin(&self, urls: &[Rc<Url>]) {
+    /// Visits all of them in a moment.
+    pub(crate) fn begin(&self, urls: &Rc<[Rc<Url>]>) {
+        if !urls.is_empty() {
+            let (visits, urls) = (self.clone(), Rc::clone(urls));
+            timer::after(SETTLING, move || visits.enqueue(&urls));
+        }
+    }
+
+    /// But for those that are about to be visited anyway.
+    fn enqueue(&self, urls: &[Rc<Url>]) {
         for url in urls {
             let waiting = &mut self.0.borrow_mut().waiting;
             if !waiting.contains(url) {
@@ -111,10 +124,12 @@ impl Visit {
             (Over::Unreachable(err), None) => Some(format!(
                 "there is no connection to {address} ({err}); does a server of this nginx listen there?"
             )),
-            (Over::NoTls, None) => {
-                Some(format!("there is no TLS on the connection to {address}; does the server listen there with ssl?"))
+            (Over::NoTls, None) => Some(format!(
+                "there is no TLS on the connection to {address}; does the server listen there with ssl?"
+            )),
+            (Over::TooLate, None) => {
+                Some("there was no answer within ten minutes; does the application answer?".into())
             }
-            (Over::TooLate, None) => Some("there was no answer within ten minutes; does the application answer?".into()),
             (Over::Closed | Over::Enough, None) => Some(format!(
                 "{address} closed the connection without an answer; what does this log say of the request?"
             )),

@@ -133,7 +133,9 @@ fn at_socket(is_https: bool, rest: &str) -> Result<Url, String> {
         return Err(format!("\"unix:{rest}\" is not of the form \"unix:/path/of/socket:/path\""));
     }
     if socket.len() > MAX_SOCKET_PATH {
-        return Err(format!("the path of the socket is longer than the {MAX_SOCKET_PATH} bytes the kernel takes"));
+        return Err(format!(
+            "the path of the socket is longer than the {MAX_SOCKET_PATH} bytes the kernel takes"
+        ));
     }
     Ok(Url {
         is_https,
@@ -188,7 +190,8 @@ fn default_port(is_https: bool) -> u16 {
 
 /// `user:password` of a URL, where some bytes are written as `%XX`, in Base64.
 fn credentials(text: &str) -> Result<String, String> {
-    let decoded = percent_decoded(text).ok_or("name and password have a % that two hexadecimal digits do not follow")?;
+    let decoded = percent_decoded(text)
+        .ok_or("name and password have a % that two hexadecimal digits do not follow")?;
     Ok(base64(&decoded))
 }
 
@@ -275,13 +278,19 @@ mod tests {
     #[test]
     fn name_and_password_are_sent_and_not_logged() {
         let url = Url::parse("http://Aladdin:open%20sesame@shop.example/").unwrap();
-        assert!(text(&url).contains("\r\nAuthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"), "{}", text(&url));
+        assert!(
+            text(&url).contains("\r\nAuthorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\r\n"),
+            "{}",
+            text(&url)
+        );
         assert_eq!(url.to_string(), "http://shop.example/");
     }
 
     #[test]
     fn base64_pads_to_four_digits() {
-        for (bytes, digits) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (bytes, digits) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
             assert_eq!(base64(bytes.as_bytes()), digits);
         }
     }
@@ -289,9 +298,27 @@ mod tests {
     #[test]
     fn rejects_what_nginx_cannot_serve() {
         for word in [
-            "", "/", "shop.example", "ftp://a/", "http://", "http:///a", "http://a:0/", "http://a:65536", "http://a:x",
-            "http://a:+80", "http://a b/", "http://a/\u{fc}", "http://a/\r\n", "http://[::1", "http://[x]/", "http://%41/",
-            "http://u%4@a/", "unix:run/s", "http://unix:/s:a", "unix:", "http://a:80:80/",
+            "",
+            "/",
+            "shop.example",
+            "ftp://a/",
+            "http://",
+            "http:///a",
+            "http://a:0/",
+            "http://a:65536",
+            "http://a:x",
+            "http://a:+80",
+            "http://a b/",
+            "http://a/\u{fc}",
+            "http://a/\r\n",
+            "http://[::1",
+            "http://[x]/",
+            "http://%41/",
+            "http://u%4@a/",
+            "unix:run/s",
+            "http://unix:/s:a",
+            "unix:",
+            "http://a:80:80/",
         ] {
             assert!(Url::parse(word).is_err(), "{word:?}");
         }

@@ -279,8 +279,9 @@ impl Outgoing {
     fn after_handshake(&mut self) -> Step {
         let raw = self.connection.as_ptr();
         // SAFETY: ours and open.
-        let (too_late, is_done) =
-            unsafe { ((*(*raw).read).timedout() != 0, self.tls.as_ref().is_some_and(|tls| tls.is_done(raw))) };
+        let (too_late, is_done) = unsafe {
+            ((*(*raw).read).timedout() != 0, self.tls.as_ref().is_some_and(|tls| tls.is_done(raw)))
+        };
         match (too_late, is_done) {
             (true, _) => Step::Over(Over::TooLate),
             (false, true) => self.shaken(),

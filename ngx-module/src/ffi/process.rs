@@ -41,7 +41,8 @@ pub(super) unsafe extern "C" fn exit(_cycle: *mut ngx::ffi::ngx_cycle_t) {
 fn is_first_worker() -> bool {
     // SAFETY: nginx sets both before it calls `init_process`.
     let (kind, number) = unsafe { (sys::ngx_process, sys::ngx_worker) };
-    [sys::NGX_PROCESS_WORKER, sys::NGX_PROCESS_SINGLE].map(|kind| kind as usize).contains(&kind) && number == 0
+    [sys::NGX_PROCESS_WORKER, sys::NGX_PROCESS_SINGLE].map(|kind| kind as usize).contains(&kind)
+        && number == 0
 }
 
 /// Whether this worker takes no new work.

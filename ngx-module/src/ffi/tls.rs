@@ -29,7 +29,8 @@ mod with {
     use super::super::log;
     use super::{Handshake, sys};
 
-    const PROTOCOLS: u32 = sys::NGX_SSL_TLSv1 | sys::NGX_SSL_TLSv1_1 | sys::NGX_SSL_TLSv1_2 | sys::NGX_SSL_TLSv1_3;
+    const PROTOCOLS: u32 =
+        sys::NGX_SSL_TLSv1 | sys::NGX_SSL_TLSv1_1 | sys::NGX_SSL_TLSv1_2 | sys::NGX_SSL_TLSv1_3;
 
     /// What a connection needs for it.
     pub(in super::super) struct Tls {
@@ -50,7 +51,9 @@ mod with {
             let mut context: Box<sys::ngx_ssl_t> = Box::new(unsafe { MaybeUninit::zeroed().assume_init() });
             context.log = log::silent();
             // SAFETY: nginx's call.
-            if unsafe { sys::ngx_ssl_create(&raw mut *context, PROTOCOLS as usize, core::ptr::null_mut()) } != OK {
+            if unsafe { sys::ngx_ssl_create(&raw mut *context, PROTOCOLS as usize, core::ptr::null_mut()) }
+                != OK
+            {
                 return None;
             }
             let mut tls = Self { context };
@@ -148,7 +151,11 @@ mod without {
     /// This nginx has none.
     pub(in super::super) struct Tls;
 
-    #[allow(clippy::missing_safety_doc, clippy::unused_self, reason = "the same functions as where there is TLS")]
+    #[allow(
+        clippy::missing_safety_doc,
+        clippy::unused_self,
+        reason = "the same functions as where there is TLS"
+    )]
     impl Tls {
         pub(in super::super) unsafe fn new(_: *mut sys::ngx_connection_t, _: Option<&str>) -> Option<Self> {
             None
