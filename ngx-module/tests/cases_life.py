@@ -94,6 +94,31 @@ def test_a_herald_delays_no_end():
         world.nginx.start(usual_site())
 
 
+def test_urls_are_visited_when_the_daemon_is_there():
+    if not world.TLS:
+        return "there is no openssl to make a certificate"
+    lines = f"""passenger_pre_start http://me:a%20b@shop.example:{PORT}/x/echo?plain;
+        passenger_pre_start https://shop.example:{world.TLS_PORT}/x/echo?tls;
+        passenger_pre_start https://127.0.0.1:{world.TLS_PORT}/x/closed;
+        passenger_pre_start https://127.0.0.1:{PORT}/x/echo;
+        passenger_pre_start http://127.0.0.1:{PORT}/x/slow;"""
+    text = usual_site().replace("passenger_max_pool_size 3;", lines)
+    for _ in range(2):
+        world.daemon.reset_counts()
+        world.nginx.reload(text)
+        eventually(lambda: {b"/x/echo?plain", b"/x/echo?tls", b"/x/slow"} <= {each.uri for each in world.daemon.requests},
+                   "the daemon has the requests")
+        plain, tls = (next(each for each in world.daemon.requests if each.uri == uri)
+                      for uri in (b"/x/echo?plain", b"/x/echo?tls"))
+        assert (plain.method, plain.https, tls.method, tls.https) == ("HEAD", False, "HEAD", True)
+        assert plain.header("Host") == [f"shop.example:{PORT}"] and plain.header("User-Agent") == ["Flying Passenger pre-start"]
+        assert plain.header("Authorization") == ["Basic bWU6YSBi"] and not tls.header("Authorization")
+        world.log.has("/x/closed: the answer's status is 502")
+        world.log.has(f"https://127.0.0.1:{PORT}/x/echo: there is no TLS on the connection to 127.0.0.1:{PORT}")
+    world.nginx.reload(usual_site())
+    return None
+
+
 def test_sockets_share_a_block_and_a_block_can_be_spelled_out():
     assert send("/spelled/echo").body == b"hello"
     assert send("/own/echo").body == b"hello"

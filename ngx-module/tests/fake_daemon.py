@@ -163,7 +163,7 @@ class Connection:
 class Daemon:
     """Listens on `path` until `close`.
 
-    Connections count when they carry a request; those that carry none are among the `heralds` while they are open.
+    Connections count, and are `open`, when they carry a request; those that carry none are among the `heralds` meanwhile.
     """
 
     def __init__(self, path, mode=0o666):
@@ -176,7 +176,7 @@ class Daemon:
         self.listener.bind(path)
         os.chmod(path, mode)
         self.listener.listen(64)
-        self.open, self.heralds = set(), set()
+        self.sockets, self.open, self.heralds = set(), set(), set()
         threading.Thread(target=self.accept, daemon=True).start()
 
     def close(self):
@@ -187,7 +187,7 @@ class Daemon:
         os.unlink(self.path)
 
     def drop_connections(self):
-        for sock in list(self.open):
+        for sock in list(self.sockets):
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -202,7 +202,7 @@ class Daemon:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            self.open.add(sock)
+            self.sockets.add(sock)
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
 
     def serve(self, sock):
@@ -214,6 +214,7 @@ class Daemon:
         except (EOFError, OSError):
             self.gone += 1
         finally:
+            self.sockets.discard(sock)
             self.open.discard(sock)
             self.heralds.discard(connection)
             sock.close()
@@ -235,6 +236,7 @@ class Daemon:
     def count(self, connection):
         """The first request shows what the connection is for."""
         self.heralds.discard(connection)
+        self.open.add(connection.sock)
         self.connections += 1
         self.hellos.append(connection.hello)
         self.globals.append(connection.globals)

@@ -66,6 +66,8 @@ struct Outgoing {
     _peer: Rc<Peer>,
     how: How,
     tls: Option<Tls>,
+    /// The other side is known to be there.
+    is_reached: bool,
     is_open: bool,
     to_send: Vec<u8>,
     sent: usize,
@@ -96,6 +98,7 @@ pub(crate) fn open(peer: &Rc<Peer>, how: How, conversation: Box<dyn Conversation
         _peer: Rc::clone(peer),
         how,
         tls: None,
+        is_reached: is_established,
         is_open: false,
         to_send: Vec::new(),
         sent: 0,
@@ -222,7 +225,10 @@ impl Outgoing {
             };
             match usize::try_from(sent) {
                 Ok(0) => break,
-                Ok(sent) => self.sent += sent,
+                Ok(sent) => {
+                    self.sent += sent;
+                    self.is_reached = true;
+                }
                 Err(_) if sent == AGAIN => break,
                 Err(_) => return Step::Over(self.broken()),
             }
@@ -236,11 +242,7 @@ impl Outgoing {
 
     /// Why a call has failed: until the first byte is sent, the connection may never have stood.
     fn broken(&self) -> Over {
-        if self.sent == 0 && self.tls.is_none() {
-            Over::Unreachable(io::Error::last_os_error())
-        } else {
-            Over::Closed
-        }
+        if self.is_reached { Over::Closed } else { Over::Unreachable(io::Error::last_os_error()) }
     }
 
     fn shake_hands(&mut self) -> Step {
@@ -266,6 +268,7 @@ impl Outgoing {
     fn shaken(&mut self) -> Step {
         // SAFETY: ours and open; during the handshake nginx had put handlers of its own there.
         unsafe { listen_to_events(self.connection.as_ptr()) };
+        self.is_reached = true;
         self.is_open = true;
         self.to_send = self.conversation.opening();
         match self.speak() {

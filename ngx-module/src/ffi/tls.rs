@@ -8,6 +8,7 @@ pub(crate) const IS_HERE: bool = cfg!(nginx_has_tls_client);
 
 /// How the handshake stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(nginx_has_tls_client), allow(dead_code, reason = "without TLS every handshake fails"))]
 pub(super) enum Handshake {
     Done,
     /// nginx calls back.
