@@ -10,9 +10,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Structures and constants come with the functions that use them.
-const FUNCTIONS: &[&str] = &["access", "ngx_.*"];
+const FUNCTIONS: &[&str] = &["access", "ngx_.*", "SSL_ctrl"];
 const TYPES: &[&str] = &["ngx_.*"];
-const CONSTANTS: &[&str] = &["NGX_.*", "ngx_.*", "NGINX_VER.*", "nginx_version", "W_OK", "PASSENGER_.*"];
+const CONSTANTS: &[&str] = &[
+    "NGX_.*",
+    "ngx_.*",
+    "NGINX_VER.*",
+    "nginx_version",
+    "W_OK",
+    "PASSENGER_.*",
+    "SSL_CTRL_SET_TLSEXT_HOSTNAME",
+    "TLSEXT_NAMETYPE_host_name",
+];
 
 /// What bindgen cannot see, as these are macros that are no literal.
 const WRAPPER: &str = r#"
@@ -39,6 +48,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rustc-check-cfg=cfg(nginx_has_ssl)");
     if optional {
         println!("cargo::rustc-cfg=nginx_has_ssl");
+    }
+    // BoringSSL has nginx's functions, but another way to name the server.
+    println!("cargo::rustc-check-cfg=cfg(nginx_has_tls_client)");
+    if optional && bindings.contains("pub fn SSL_ctrl(") {
+        println!("cargo::rustc-cfg=nginx_has_tls_client");
     }
     println!("cargo::rustc-check-cfg=cfg(nginx_has_early_hints)");
     if bindings.contains("pub const NGX_HTTP_UPSTREAM_EARLY_HINTS:") {

@@ -24,6 +24,7 @@ mod nginx_life;
 mod oracle;
 mod pool;
 mod pool_crash;
+mod pre_start;
 mod promise;
 mod request_body;
 mod request_environment;

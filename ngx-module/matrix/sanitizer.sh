@@ -1,6 +1,7 @@
 #!/bin/bash
 # The module's tests in an nginx where every piece of memory is watched: both are built with AddressSanitizer, and nginx
-# gets each piece of a pool from malloc. First it is proved that a byte read beyond a pool's piece is noticed.
+# gets each piece of a pool from malloc. First it is proved that a byte read beyond a pool's piece is noticed, and memory
+# that a process leaves behind. leaks.supp names what nginx itself leaves.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -44,7 +45,8 @@ build_module() {
 }
 
 # What it noticed is in files named after this.
-export ASAN_OPTIONS="detect_odr_violation=0:detect_leaks=0:log_path=$place/report"
+export ASAN_OPTIONS="detect_odr_violation=0:detect_leaks=1:log_path=$place/report"
+export LSAN_OPTIONS="print_suppressions=0"
 
 run() {
     rm -f "$place"/report.*
@@ -67,7 +69,19 @@ if ! has_report || ! grep -q 'heap-buffer-overflow' "$place"/report.*; then
     exit 1
 fi
 
+say "memory that a process leaves behind, as nginx -t does"
+rm -f "$place"/report.*
+echo 'events { }' >"$place/probe.conf"
+"$place/source/objs/nginx" -t -c "$place/probe.conf" -g "pid $place/probe.pid;" >"$place/probe.log" 2>&1 || true
+if ! has_report || ! grep -q 'LeakSanitizer: detected memory leaks' "$place"/report.*; then
+    cat "$place/probe.log"
+    say "it was not noticed, so that nothing would be"
+    echo "0 passed, 1 failed"
+    exit 1
+fi
+
 say "the module's tests"
+LSAN_OPTIONS=$LSAN_OPTIONS:suppressions=$here/leaks.supp
 status=0
 run || status=1
 if has_report; then

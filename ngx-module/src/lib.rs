@@ -15,6 +15,8 @@ mod directives;
 mod encode;
 mod ffi;
 mod handler;
+mod herald;
+mod pre_start;
 mod public_files;
 mod unreachable;
 mod upstream;

@@ -29,7 +29,8 @@ pub(crate) fn advise(request: Request<'_>, peer: &[u8]) {
     ));
 }
 
-fn advice(peer: &[u8]) -> &'static str {
+/// What is wrong with an address at which nobody answered, and what to do.
+pub(crate) fn advice(peer: &[u8]) -> &'static str {
     let Some(path) = peer.strip_prefix(b"unix:") else {
         return "where nobody answers";
     };

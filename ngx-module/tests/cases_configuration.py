@@ -25,6 +25,10 @@ CONFIGURATION = [
     ("passenger_max_pool_size 3; passenger_max_pool_size 3;", "is duplicate"),
     ("passenger_turbocaching maybe;", 'it must be "on" or "off"'),
     ("passenger_log_level 8;", "must be one of"),
+    ("passenger_pre_start shop.example;", 'is no URL: it is written as in "http://shop.example/path"'),
+    ("passenger_pre_start ftp://shop.example/;", "use http or https"),
+    ("passenger_pre_start http://shop.example:0/;", "is no port"),
+    ("server { passenger_pre_start http://shop.example/; }", "not allowed here"),
 ]
 
 

@@ -140,6 +140,7 @@ class Connection:
 
     def __init__(self, sock):
         self.sock, self.pending = sock, b""
+        self.hello = self.globals = None
 
     def read(self, count):
         while len(self.pending) < count:
@@ -160,7 +161,10 @@ class Connection:
 
 
 class Daemon:
-    """Listens on `path` until `close`."""
+    """Listens on `path` until `close`.
+
+    Connections count, and are `open`, when they carry a request; those that carry none are among the `heralds` meanwhile.
+    """
 
     def __init__(self, path, mode=0o666):
         self.path = path
@@ -172,7 +176,7 @@ class Daemon:
         self.listener.bind(path)
         os.chmod(path, mode)
         self.listener.listen(64)
-        self.open = set()
+        self.sockets, self.open, self.heralds = set(), set(), set()
         threading.Thread(target=self.accept, daemon=True).start()
 
     def close(self):
@@ -183,7 +187,7 @@ class Daemon:
         os.unlink(self.path)
 
     def drop_connections(self):
-        for sock in list(self.open):
+        for sock in list(self.sockets):
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -198,8 +202,7 @@ class Daemon:
                 sock, _ = self.listener.accept()
             except OSError:
                 return
-            self.connections += 1
-            self.open.add(sock)
+            self.sockets.add(sock)
             threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
 
     def serve(self, sock):
@@ -211,25 +214,38 @@ class Daemon:
         except (EOFError, OSError):
             self.gone += 1
         finally:
+            self.sockets.discard(sock)
             self.open.discard(sock)
+            self.heralds.discard(connection)
             sock.close()
 
     def greet(self, connection):
         kind, _, payload = connection.frame()
         assert kind == HELLO and payload.startswith(b"FLYPSNGR"), (kind, payload)
-        self.hellos.append(payload)
+        connection.hello = payload
         kind, _, payload = connection.frame()
         assert kind == GLOBALS, kind
-        self.globals.append(Globals(payload))
+        connection.globals = Globals(payload)
         if self.refuse:
             advice = b"module 0.1.0 speaks protocol 1, flying-passenger 9.9 speaks 3, 2: upgrade the nginx module"
             connection.send(frame(REFUSED, b"\x02\x03\0\x02\0" + b"\x039.9" + struct.pack("<H", len(advice)) + advice))
             raise EOFError
         connection.send(frame(WELCOME, struct.pack("<H", 1) + b"\x051.2.3"))
+        self.heralds.add(connection)
+
+    def count(self, connection):
+        """The first request shows what the connection is for."""
+        self.heralds.discard(connection)
+        self.open.add(connection.sock)
+        self.connections += 1
+        self.hellos.append(connection.hello)
+        self.globals.append(connection.globals)
 
     def exchange(self, connection):
         kind, flags, payload = connection.frame()
         assert kind == REQUEST, kind
+        if connection in self.heralds:
+            self.count(connection)
         request = Request(payload)
         request.body, request.frames = b"", 0
         if not flags & END and b"/early" not in request.uri:

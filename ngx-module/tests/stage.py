@@ -71,7 +71,10 @@ class Nginx:
         """`nginx -t`: whether it is content, and what it says."""
         with open(f"{DIR}/test.conf", "w", encoding="utf-8") as out:
             out.write(text)
-        done = subprocess.run([NGINX, "-p", DIR, "-c", f"{DIR}/test.conf", "-t"], capture_output=True, text=True)
+        # It ends without freeing what it has read, which is no leak worth a word.
+        env = os.environ | {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+        command = [NGINX, "-p", DIR, "-c", f"{DIR}/test.conf", "-t"]
+        done = subprocess.run(command, capture_output=True, text=True, env=env)
         return done.returncode == 0, done.stderr
 
     def workers(self):

@@ -127,6 +127,10 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
                 nginx.input.consume(end);
                 nginx.configured_ms = said.configured_ms;
                 router.hear(said);
+                if nginx.input.is_empty() {
+                    // No request came along: the welcome has nothing to wait for.
+                    nginx.frames.flush(&mut nginx.stream).await.map_err(Fault::Io)?;
+                }
                 continue;
             }
             other => return Err(Fault::Unexpected(other)),

@@ -13,6 +13,7 @@ pub mod detect;
 pub mod fly_with;
 pub mod manifest;
 pub mod place;
+pub mod pre_start;
 pub mod request_headers;
 pub mod request_id;
 pub mod response_body;

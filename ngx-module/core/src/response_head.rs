@@ -6,7 +6,7 @@
 use std::fmt;
 
 use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
-use protocol::hello::Refusal;
+use protocol::hello::{Refusal, Welcome};
 use protocol::response::{Abort, AbortReason, Response};
 use protocol::{PayloadError, ReadError};
 
@@ -137,6 +137,30 @@ pub fn find_interim(bytes: &[u8]) -> Result<Option<Head<'_>>, HeadError> {
     }
 }
 
+/// The daemon's consent at the front of what a connection received that carries no request; also how many bytes it took.
+/// `Ok(None)` asks for more bytes.
+///
+/// # Errors
+///
+/// [`HeadError`]: the daemon said something else.
+pub fn find_welcome(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+    let Some(header) = FrameHeader::decode(bytes).map_err(HeadError::Frame)? else {
+        return Ok(None);
+    };
+    if !matches!(header.kind, FrameType::Welcome | FrameType::Refused | FrameType::Abort) {
+        return Err(HeadError::Unexpected(header.kind));
+    }
+    let end = HEADER_LEN + header.len as usize;
+    let Some(payload) = bytes.get(HEADER_LEN..end) else {
+        return Ok(None);
+    };
+    match header.kind {
+        FrameType::Refused => Err(refusal(payload)),
+        FrameType::Abort => Err(abort(payload)),
+        _ => Welcome::decode(payload).map(|_| Some(end)).map_err(HeadError::Handshake),
+    }
+}
+
 fn check_kind(kind: FrameType) -> Result<(), HeadError> {
     match kind {
         FrameType::Welcome
@@ -173,7 +197,7 @@ pub fn name(reason: AbortReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use protocol::hello::{Hello, Welcome};
+    use protocol::hello::Hello;
     use protocol::pairs;
     use protocol::request::BodyLength;
     use protocol::response::ResponseHead;
@@ -247,6 +271,26 @@ mod tests {
         Abort { reason: AbortReason::AppClosed, message: "pid 7 ended" }.write_frame(&mut bytes);
         let aborted = HeadError::Aborted(AbortReason::AppClosed, "pid 7 ended".into());
         assert_eq!(find_head(&bytes, ROOM), Err(aborted));
+    }
+
+    #[test]
+    fn a_welcome_is_found_alone() {
+        let bytes = welcome();
+        for end in 0..bytes.len() {
+            assert_eq!(find_welcome(&bytes[..end]), Ok(None), "cut at {end}");
+        }
+        assert_eq!(find_welcome(&[&bytes[..], b"more"].concat()), Ok(Some(bytes.len())));
+    }
+
+    #[test]
+    fn rejects_what_is_no_welcome() {
+        let bytes = response(FrameType::Response, 200);
+        assert_eq!(find_welcome(&bytes), Err(HeadError::Unexpected(FrameType::Response)));
+        let damaged = FrameHeader::new(FrameType::Welcome, 0, 0).encode();
+        assert!(matches!(find_welcome(&damaged), Err(HeadError::Handshake(_))));
+        let mut aborted = Vec::new();
+        Abort { reason: AbortReason::BadRequest, message: "x" }.write_frame(&mut aborted);
+        assert!(matches!(find_welcome(&aborted), Err(HeadError::Aborted(..))));
     }
 
     #[test]

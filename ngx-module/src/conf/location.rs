@@ -17,6 +17,7 @@ use crate::directives::{self, Meaning};
 use crate::ffi::conf::{ConfContext, Directive, Effect, Location};
 use crate::ffi::core_conf;
 use crate::ffi::log::Level;
+use crate::ffi::main_conf;
 use crate::ffi::module::NGINX_VERSION;
 use crate::ffi::request::now_ms;
 use crate::ffi::upstream_block;
@@ -132,7 +133,11 @@ impl Location for LocationConf {
 impl LocationConf {
     fn enable(&mut self, cf: &mut ConfContext<'_>) -> Result<(), String> {
         self.find_upstream_block(cf)?;
-        self.application = Some(self.make_application()?);
+        let application = self.make_application()?;
+        if let Some(upstream) = self.upstream.upstream() {
+            main_conf::change_plan(cf, |plan| plan.add_upstream(upstream, &application.greeting))?;
+        }
+        self.application = Some(application);
         if core_conf::install_handler::<Passenger>(cf) {
             core_conf::redirect_to_final_slash(cf);
         }

@@ -1,15 +1,41 @@
 //! Settings of the daemon as a whole: name, what it is sent as, type. Its own flags and defaults are its own business;
 //! where both say something, the daemon tells in its log who won.
 
-use module_core::value::Kind::{Count, Flag, List, Map, Number, OneOf, Seconds, Text};
+use module_core::pre_start::Url;
+use module_core::value::Kind::{Count, Flag, Map, Number, OneOf, Seconds, Text};
+use module_core::value::Refusal;
 
-use super::{Line, global, obsolete};
-use crate::ffi::conf::Contexts;
+use super::{Line, Meaning, global, obsolete};
+use crate::conf::Written;
+use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
+use crate::ffi::log::Level;
+use crate::ffi::{main_conf, tls};
 
 const HTTP: Contexts = Contexts::HTTP;
 const STARTS_NOTHING: &str = "nginx starts no daemon";
 const NO_PHONING_HOME: &str = "the daemon connects to nobody";
 const NO_PANEL: &str = "there is no admin panel: use passenger-status";
+
+/// nginx itself visits the URL, as soon as the daemon is there.
+const PRE_START: Line = Directive {
+    name: c"passenger_pre_start",
+    contexts: HTTP,
+    arity: Arity::ONE,
+    effect: Effect::Ours(Meaning::Kept(pre_start)),
+};
+
+fn pre_start(_: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Result<(), Refusal> {
+    let word = args.first().copied().unwrap_or_default();
+    let url = Url::parse(word).map_err(|why| Refusal::Sentence(format!("passenger_pre_start: {why}")))?;
+    if url.is_https() && !tls::IS_HERE {
+        cf.report(
+            Level::Warn,
+            format_args!("passenger_pre_start {url}: this nginx was built without SSL and will not visit it"),
+        );
+        return Ok(());
+    }
+    main_conf::change_plan(cf, |plan| plan.add_pre_start(url)).map_err(Refusal::Sentence)
+}
 
 const LOG_LEVELS: &[&str] = &[
     "0", "1", "2", "3", "4", "5", "6", "7", "crit", "error", "warn", "notice", "info", "debug", "debug2",
@@ -21,7 +47,7 @@ pub(super) const TABLE: &[Line] = &[
     global(c"passenger_max_instances_per_app", "max_instances_per_app", Number),
     global(c"passenger_pool_idle_time", "pool_idle_time", Seconds),
     global(c"passenger_stat_throttle_rate", "stat_throttle_rate", Seconds),
-    global(c"passenger_pre_start", "pre_start", List),
+    PRE_START,
     global(c"passenger_user_switching", "user_switching", Flag),
     global(c"passenger_default_user", "default_user", Text),
     global(c"passenger_default_group", "default_group", Text),

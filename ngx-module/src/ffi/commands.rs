@@ -9,8 +9,8 @@ use module_core::value::Refusal;
 use super::conf::{ConfContext, Directive, Effect, Location};
 use super::guard::{guard, install_quiet_hook};
 use super::log::Level;
+use super::main_conf::MainConf;
 use super::sys;
-use super::upstream_block::SocketUpstreams;
 
 /// Of type `char *`, what a configuration callback returns when it has reported its failure.
 pub(super) const CONF_ERROR: *mut c_char = core::ptr::without_provenance_mut(usize::MAX);
@@ -128,7 +128,7 @@ fn c_text(text: &'static CStr) -> *mut c_char {
     text.as_ptr().cast_mut()
 }
 
-/// nginx's `create_main_conf`: the upstream blocks made for sockets.
+/// nginx's `create_main_conf`.
 ///
 /// # Safety
 ///
@@ -137,7 +137,7 @@ pub(super) unsafe extern "C" fn create_main(cf: *mut sys::ngx_conf_t) -> *mut c_
     install_quiet_hook();
     // SAFETY: nginx's call.
     let cf = unsafe { ConfContext::new(cf) };
-    guard(cf.log(), null_mut(), || into_pool(&cf, SocketUpstreams::default()))
+    guard(cf.log(), null_mut(), || into_pool(&cf, MainConf::default()))
 }
 
 /// nginx's `create_loc_conf`.

@@ -3,6 +3,7 @@
 //! A panic that left an `extern "C"` function would abort the worker with all its requests. Here it becomes the
 //! value that the callback returns for failure, and one line in the log: the request is lost, the worker is not.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
@@ -20,15 +21,21 @@ pub(super) fn guard<T>(log: Log<'_>, failure: T, body: impl FnOnce() -> T) -> T 
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         Err(payload) => {
-            // Dropping a payload may panic itself; leaking a few bytes after a bug is the lesser harm.
-            core::mem::forget(payload);
             let words = LAST_WORDS.try_with(|words| words.take()).unwrap_or_default();
+            drop_payload(payload);
             log.write(
                 Level::Alert,
                 format_args!("a fault of the passenger module, which gives up what it was doing: {words}"),
             );
             failure
         }
+    }
+}
+
+/// Dropping a payload may panic itself. What that leaves is leaked: a few bytes after two bugs are the lesser harm.
+fn drop_payload(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        core::mem::forget(second);
     }
 }
 

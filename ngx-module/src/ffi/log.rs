@@ -47,6 +47,23 @@ impl<'a> Log<'a> {
     }
 }
 
+/// The log of this process, for what belongs to no request. It may change with the next configuration, so it is asked for
+/// each time.
+pub(crate) fn of_process() -> Log<'static> {
+    // SAFETY: nginx's running configuration always has a log; single thread, and the wrapper is not kept.
+    let raw = unsafe { sys::ngx_cycle.as_ref() }.map_or(core::ptr::null_mut(), |cycle| cycle.log);
+    // SAFETY: see above.
+    unsafe { Log::new(raw) }
+}
+
+/// A log that takes nothing, for what nginx would say about a connection of which we speak ourselves. It is there for
+/// ever, so no connection or event outlives it.
+pub(super) fn silent() -> *mut sys::ngx_log_t {
+    // SAFETY: zero is a valid value of this plain structure, with the level that lets nothing pass.
+    static mut SILENT: sys::ngx_log_t = unsafe { core::mem::MaybeUninit::zeroed().assume_init() };
+    &raw mut SILENT
+}
+
 /// # Safety
 ///
 /// `raw` is a valid log.

@@ -8,7 +8,7 @@ use super::content::{ERROR, OK};
 use super::guard::guard;
 use super::log::Level;
 use super::request::Request;
-use super::{canary, sys, variables};
+use super::{canary, process, sys, variables};
 use crate::conf::LocationConf;
 use crate::directives;
 
@@ -35,6 +35,8 @@ pub(crate) static mut ngx_http_passenger_module: ngx::ffi::ngx_module_t = ngx::f
     ctx: (&raw const CONTEXT).cast_mut().cast::<c_void>(),
     commands: (&raw mut COMMANDS).cast::<ngx::ffi::ngx_command_t>(),
     type_: sys::NGX_HTTP_MODULE as usize,
+    init_process: Some(process::init),
+    exit_process: Some(process::exit),
     ..ngx::ffi::ngx_module_t::default()
 };
 

@@ -8,7 +8,7 @@ use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null_mut};
 
 use super::conf::ConfContext;
-use super::module;
+use super::main_conf;
 use super::sys;
 use super::text;
 
@@ -38,11 +38,11 @@ pub(super) struct SocketUpstreams {
 ///
 /// A sentence; nginx's parser has reported details.
 pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<UpstreamRef, String> {
-    let known = main_conf(cf)?;
+    let known = main_conf::of(cf)?;
     // SAFETY: our main configuration, made by `create_main`; single thread. It is looked up again after nginx has
     // parsed the block, so that no reference is held across nginx.
     let (found, number) = unsafe {
-        let made = &(*known.as_ptr()).made;
+        let made = &(*known.as_ptr()).sockets.made;
         (made.iter().find(|(made, _)| made == path).map(|(_, upstream)| *upstream), made.len())
     };
     if let Some(upstream) = found {
@@ -53,7 +53,7 @@ pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<Upstrea
     parse(cf, &block_text(&name, path))?;
     let upstream = named(cf, &name).ok_or("the upstream block for the socket was not made")?;
     // SAFETY: as above.
-    unsafe { (*known.as_ptr()).made.push((path.to_owned(), upstream)) };
+    unsafe { (*known.as_ptr()).sockets.made.push((path.to_owned(), upstream)) };
     Ok(upstream)
 }
 
@@ -78,13 +78,6 @@ pub(crate) fn named(cf: &ConfContext<'_>, name: &str) -> Option<UpstreamRef> {
         }
     };
     blocks.iter().find(is_named).map(|block| UpstreamRef(*block))
-}
-
-fn main_conf(cf: &ConfContext<'_>) -> Result<NonNull<SocketUpstreams>, String> {
-    let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
-    // SAFETY: inside `http {}` nginx keeps its context here, with our main configuration in our place.
-    let conf = unsafe { *(*ctx).main_conf.add(module::context_index()) };
-    NonNull::new(conf.cast()).ok_or_else(|| "the module has no configuration".to_owned())
 }
 
 /// As many idle connections as a worker may need; the daemon is not to close one before nginx does, since a POST on a

@@ -130,6 +130,23 @@ pub(super) fn upstream(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, Out
     }
 }
 
+/// nginx asks whether a worker may end while there is a timer: that depends on one bit of the timer's event.
+pub(super) fn event(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
+    // SAFETY: nginx makes events by zeroing them. The functions touch the tree of timers, for which an empty one stands
+    // in meanwhile, and of its events only the timer and this bit. Single thread.
+    unsafe {
+        let event: NonNull<sys::ngx_event_t> = roomy(pool)?;
+        let running = core::ptr::read(&raw const sys::ngx_event_timer_rbtree);
+        sys::ngx_event_timer_init(cf.get().log);
+        sys::ngx_rbtree_insert(&raw mut sys::ngx_event_timer_rbtree, &raw mut (*event.as_ptr()).timer);
+        let waits = sys::ngx_event_no_timers_left() != 0;
+        (*event.as_ptr()).set_cancelable(1);
+        let ends = sys::ngx_event_no_timers_left() == 0;
+        core::ptr::write(&raw mut sys::ngx_event_timer_rbtree, running);
+        Ok(waits && ends)
+    }
+}
+
 /// nginx makes a temporary buffer: it sets one bit.
 pub(super) fn buffer(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     // SAFETY: nginx's call; the buffer is ours.

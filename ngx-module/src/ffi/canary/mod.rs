@@ -21,6 +21,7 @@ pub(super) fn check(cf: &mut ConfContext<'_>) -> Result<(), &'static str> {
 
     let pool = cf.pool().map_err(|OutOfMemory| "memory")?;
     expect("ngx_connection_t", bits::connection(cf, pool))?;
+    expect("ngx_event_t", bits::event(cf, pool))?;
     expect("ngx_http_request_t", bits::limit_rate(cf, pool))?;
     expect("ngx_http_request_t", bits::request(pool))?;
     expect("ngx_http_upstream_t", bits::upstream(cf, pool))?;

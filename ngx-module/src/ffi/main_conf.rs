@@ -1,0 +1,56 @@
+//! The module's configuration of `http` as a whole: nginx's arrays come in, our place in them goes out.
+
+use core::ptr::NonNull;
+
+use super::conf::ConfContext;
+use super::module;
+use super::sys;
+use super::upstream_block::SocketUpstreams;
+use crate::herald::Plan;
+
+/// What is there once for a configuration.
+#[derive(Debug, Default)]
+pub(super) struct MainConf {
+    pub(super) sockets: SocketUpstreams,
+    pub(super) plan: Plan,
+}
+
+/// While the configuration is read.
+///
+/// # Errors
+///
+/// A sentence; it cannot happen inside `http`.
+pub(super) fn of(cf: &ConfContext<'_>) -> Result<NonNull<MainConf>, String> {
+    let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+    // SAFETY: inside `http {}` nginx keeps its context here, with our main configuration in our place.
+    let conf = unsafe { *(*ctx).main_conf.add(module::context_index()) };
+    NonNull::new(conf.cast()).ok_or_else(|| "the module has no configuration".to_owned())
+}
+
+/// Changes what the first worker is to do.
+///
+/// # Errors
+///
+/// A sentence; it cannot happen inside `http`.
+pub(crate) fn change_plan(cf: &ConfContext<'_>, change: impl FnOnce(&mut Plan)) -> Result<(), String> {
+    let conf = of(cf)?;
+    // SAFETY: our main configuration, made by `create_main`; single thread, and `change` calls nothing of nginx.
+    change(unsafe { &mut (*conf.as_ptr()).plan });
+    Ok(())
+}
+
+/// What the first worker is to do; `None` without an `http` block.
+///
+/// # Safety
+///
+/// `cycle` is the configuration that this process runs with.
+pub(super) unsafe fn plan_of<'c>(cycle: NonNull<sys::ngx_cycle_t>) -> Option<&'c Plan> {
+    // SAFETY: by this function's contract: nginx keeps the context of `http` in the place of its module, and there our
+    // main configuration in our place. It lives as long as the configuration and no longer changes.
+    unsafe {
+        let http = *cycle.as_ref().conf_ctx.add(sys::ngx_http_module.index);
+        let ctx = http.cast::<sys::ngx_http_conf_ctx_t>().as_ref()?;
+        let conf = (*ctx.main_conf.add(module::context_index())).cast::<MainConf>();
+        conf.as_ref().map(|conf| &conf.plan)
+    }
+}

@@ -1,0 +1,377 @@
+//! A connection of the worker's own: an address and a [`Conversation`] come in, nginx's event loop carries it out.
+//!
+//! It knows nothing of what is said. A worker that is to end closes such connections at once: they are marked as idle,
+//! their timers are cancelable, and [`close_all`] closes what is left.
+
+use core::ptr::NonNull;
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use super::content::{AGAIN, OK};
+use super::guard::guard;
+use super::peer::Peer;
+use super::tls::{Handshake, Tls};
+use super::{log, sys, timer};
+
+/// What is said on a connection.
+pub(crate) trait Conversation {
+    /// The connection is established: the bytes to be sent.
+    fn opening(&mut self) -> Vec<u8>;
+
+    /// Bytes came.
+    fn hear(&mut self, bytes: &[u8]) -> Listen;
+
+    /// The connection is closed. Not called when that is because the worker ends.
+    fn over(self: Box<Self>, why: Over);
+}
+
+/// Whether a conversation goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// It does.
+    On,
+    /// All has been heard: the connection is closed.
+    Enough,
+}
+
+/// Why a conversation is over.
+#[derive(Debug)]
+pub(crate) enum Over {
+    /// There was no connection.
+    Unreachable(io::Error),
+    /// There was no TLS on it.
+    NoTls,
+    /// The other side closed it, or it broke.
+    Closed,
+    /// It took longer than it was given.
+    TooLate,
+    /// We closed it, as was wished.
+    Enough,
+}
+
+/// How to connect.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct How {
+    /// With TLS, and if so, for which name.
+    pub tls: Option<Option<String>>,
+    /// After so many milliseconds it is closed.
+    pub within: Option<usize>,
+}
+
+/// A connection that is being made or stands. nginx's connection refers to it.
+struct Outgoing {
+    connection: NonNull<sys::ngx_connection_t>,
+    /// nginx may refer to the address.
+    _peer: Rc<Peer>,
+    how: How,
+    tls: Option<Tls>,
+    /// The other side is known to be there.
+    is_reached: bool,
+    is_open: bool,
+    to_send: Vec<u8>,
+    sent: usize,
+    conversation: Box<dyn Conversation>,
+}
+
+thread_local! {
+    static OPEN: RefCell<Vec<NonNull<Outgoing>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a step came to.
+enum Step {
+    /// nginx calls back.
+    Wait,
+    /// It is over.
+    Over(Over),
+}
+
+/// Connects, and has the conversation.
+pub(crate) fn open(peer: &Rc<Peer>, how: How, conversation: Box<dyn Conversation>) {
+    let (connection, is_established) = match connect(peer) {
+        Ok(connected) => connected,
+        Err(err) => return conversation.over(Over::Unreachable(err)),
+    };
+    let within = how.within;
+    let outgoing = Outgoing {
+        connection,
+        _peer: Rc::clone(peer),
+        how,
+        tls: None,
+        is_reached: is_established,
+        is_open: false,
+        to_send: Vec::new(),
+        sent: 0,
+        conversation,
+    };
+    let outgoing = NonNull::from(Box::leak(Box::new(outgoing)));
+    OPEN.with_borrow_mut(|open| open.push(outgoing));
+    // SAFETY: nginx has just given us this connection; it lives until `end` closes it.
+    unsafe {
+        let raw = connection.as_ptr();
+        (*raw).data = outgoing.as_ptr().cast();
+        (*raw).set_idle(1);
+        (*(*raw).read).set_cancelable(1);
+        if let Some(milliseconds) = within {
+            timer::set((*raw).read, milliseconds);
+        }
+        listen_to_events(raw);
+        if is_established {
+            carry_on(outgoing, Outgoing::speak);
+        }
+    }
+}
+
+/// A connection, and whether it is established already.
+fn connect(peer: &Peer) -> io::Result<(NonNull<sys::ngx_connection_t>, bool)> {
+    let (address, len, mut name) = peer.raw();
+    // SAFETY: nginx makes this plain structure by zeroing it.
+    let mut to: sys::ngx_peer_connection_t = unsafe { core::mem::zeroed() };
+    to.sockaddr = address;
+    to.socklen = len;
+    to.name = &raw mut name;
+    to.get = Some(sys::ngx_event_get_peer);
+    to.log = log::silent();
+    // SAFETY: nginx's call; all it refers to outlives it, and the address the connection too.
+    let connected = unsafe { sys::ngx_event_connect_peer(&raw mut to) };
+    let err = io::Error::last_os_error();
+    match (connected, NonNull::new(to.connection)) {
+        (OK, Some(connection)) => Ok((connection, true)),
+        (AGAIN, Some(connection)) => Ok((connection, false)),
+        _ => Err(err),
+    }
+}
+
+/// # Safety
+///
+/// The connection is one of ours.
+unsafe fn listen_to_events(connection: *mut sys::ngx_connection_t) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        (*(*connection).read).handler = Some(on_read);
+        (*(*connection).write).handler = Some(on_write);
+    }
+}
+
+/// Does a step, and ends the connection when that was the last.
+///
+/// # Safety
+///
+/// `outgoing` is in [`OPEN`], and no other step with it is being done: nginx calls no handler from within the functions
+/// that steps call.
+unsafe fn carry_on(outgoing: NonNull<Outgoing>, step: impl FnOnce(&mut Outgoing) -> Step) {
+    // SAFETY: by this function's contract.
+    let done = guard(log::of_process(), None, || Some(step(unsafe { &mut *outgoing.as_ptr() })));
+    match done {
+        Some(Step::Wait) => {}
+        Some(Step::Over(why)) => end(outgoing, Some(why)),
+        // A fault of ours, which is in the log.
+        None => end(outgoing, None),
+    }
+}
+
+/// Closes the connection; the conversation is told why, unless the worker ends.
+fn end(outgoing: NonNull<Outgoing>, why: Option<Over>) {
+    OPEN.with_borrow_mut(|open| open.retain(|other| *other != outgoing));
+    guard(log::of_process(), (), || {
+        // SAFETY: leaked by `open`; with the connection goes the last that refers to it. `end` is called once for each.
+        let outgoing = unsafe { Box::from_raw(outgoing.as_ptr()) };
+        // SAFETY: ours, and open.
+        unsafe { close(outgoing.connection.as_ptr()) };
+        if let Some(why) = why {
+            outgoing.conversation.over(why);
+        }
+    });
+}
+
+/// # Safety
+///
+/// The connection is one of ours, and is not used again.
+unsafe fn close(connection: *mut sys::ngx_connection_t) {
+    // SAFETY: by this function's contract. nginx takes its events and their timers back.
+    unsafe {
+        Tls::end(connection);
+        let pool = (*connection).pool;
+        sys::ngx_close_connection(connection);
+        if !pool.is_null() {
+            sys::ngx_destroy_pool(pool);
+        }
+    }
+}
+
+/// Closes what is open, at the end of the worker.
+pub(super) fn close_all() {
+    for outgoing in OPEN.with_borrow(Clone::clone) {
+        end(outgoing, None);
+    }
+}
+
+impl Outgoing {
+    /// The connection stands, or may: shakes hands if need be, and sends.
+    fn speak(&mut self) -> Step {
+        let raw = self.connection.as_ptr();
+        if self.how.tls.is_some() && !self.is_open {
+            return self.shake_hands();
+        }
+        if !self.is_open {
+            self.is_open = true;
+            self.to_send = self.conversation.opening();
+        }
+        while let Some(rest) = self.to_send.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            // SAFETY: nginx's call on a connection that is ours and open; it only reads the bytes.
+            let sent = unsafe {
+                let Some(send) = (*raw).send else { return Step::Over(Over::Closed) };
+                send(raw, rest.as_ptr().cast_mut(), rest.len())
+            };
+            match usize::try_from(sent) {
+                Ok(0) => break,
+                Ok(sent) => {
+                    self.sent += sent;
+                    self.is_reached = true;
+                }
+                Err(_) if sent == AGAIN => break,
+                Err(_) => return Step::Over(self.broken()),
+            }
+        }
+        // SAFETY: nginx's call, as above.
+        match unsafe { sys::ngx_handle_write_event((*raw).write, 0) } {
+            OK => Step::Wait,
+            _ => Step::Over(Over::Closed),
+        }
+    }
+
+    /// Why a call has failed: until the first byte is sent, the connection may never have stood.
+    fn broken(&self) -> Over {
+        if self.is_reached { Over::Closed } else { Over::Unreachable(io::Error::last_os_error()) }
+    }
+
+    fn shake_hands(&mut self) -> Step {
+        let raw = self.connection.as_ptr();
+        if self.tls.is_none() {
+            let name = self.how.tls.clone().flatten();
+            // SAFETY: ours and open. The pool is destroyed when the connection is closed.
+            self.tls = unsafe {
+                (*raw).pool = sys::ngx_create_pool(1024, log::silent());
+                if (*raw).pool.is_null() { None } else { Tls::new(raw, name.as_deref()) }
+            };
+        }
+        let Some(tls) = &self.tls else { return Step::Over(Over::NoTls) };
+        // SAFETY: the connection that was prepared.
+        match unsafe { tls.shake_hands(raw, on_handshake) } {
+            Handshake::GoesOn => Step::Wait,
+            Handshake::Failed => Step::Over(Over::NoTls),
+            Handshake::Done => self.shaken(),
+        }
+    }
+
+    /// The handshake is done, and was done well.
+    fn shaken(&mut self) -> Step {
+        // SAFETY: ours and open; during the handshake nginx had put handlers of its own there.
+        unsafe { listen_to_events(self.connection.as_ptr()) };
+        self.is_reached = true;
+        self.is_open = true;
+        self.to_send = self.conversation.opening();
+        match self.speak() {
+            // What came with the handshake's end causes no event.
+            Step::Wait => self.listen(),
+            over @ Step::Over(_) => over,
+        }
+    }
+
+    /// nginx has gone on with the handshake until its end.
+    fn after_handshake(&mut self) -> Step {
+        let raw = self.connection.as_ptr();
+        // SAFETY: ours and open.
+        let (too_late, is_done) = unsafe {
+            ((*(*raw).read).timedout() != 0, self.tls.as_ref().is_some_and(|tls| tls.is_done(raw)))
+        };
+        match (too_late, is_done) {
+            (true, _) => Step::Over(Over::TooLate),
+            (false, true) => self.shaken(),
+            (false, false) => Step::Over(Over::NoTls),
+        }
+    }
+
+    /// Bytes may have come, or the end, or it is too late.
+    fn listen(&mut self) -> Step {
+        let raw = self.connection.as_ptr();
+        // SAFETY: ours and open.
+        if unsafe { (*(*raw).read).timedout() } != 0 {
+            return Step::Over(Over::TooLate);
+        }
+        let mut bytes = [0_u8; 4096];
+        loop {
+            // SAFETY: nginx's call on a connection that is ours and open, with room for so many bytes.
+            let came = unsafe {
+                let Some(receive) = (*raw).recv else { return Step::Over(Over::Closed) };
+                receive(raw, bytes.as_mut_ptr(), bytes.len())
+            };
+            match usize::try_from(came) {
+                Ok(0) => return Step::Over(Over::Closed),
+                Ok(came) => {
+                    let came = bytes.get(..came).unwrap_or_default();
+                    if self.conversation.hear(came) == Listen::Enough {
+                        return Step::Over(Over::Enough);
+                    }
+                }
+                Err(_) if came == AGAIN => break,
+                Err(_) => return Step::Over(self.broken()),
+            }
+        }
+        // SAFETY: nginx's call, as above.
+        match unsafe { sys::ngx_handle_read_event((*raw).read, 0) } {
+            OK => Step::Wait,
+            _ => Step::Over(Over::Closed),
+        }
+    }
+}
+
+/// The connection's outgoing half of ours.
+///
+/// # Safety
+///
+/// `connection` is one of ours.
+unsafe fn of(connection: *mut sys::ngx_connection_t) -> Option<NonNull<Outgoing>> {
+    // SAFETY: by this function's contract; `open` put it there.
+    NonNull::new(unsafe { (*connection).data }.cast())
+}
+
+/// # Safety
+///
+/// nginx's call, with the event of a connection of ours.
+unsafe extern "C" fn on_read(event: *mut sys::ngx_event_t) {
+    // SAFETY: by this function's contract. nginx calls this too to have an idle connection closed.
+    unsafe {
+        let connection = (*event).data.cast::<sys::ngx_connection_t>();
+        let Some(outgoing) = of(connection) else { return };
+        if (*connection).close() != 0 {
+            end(outgoing, None);
+        } else {
+            carry_on(outgoing, Outgoing::listen);
+        }
+    }
+}
+
+/// # Safety
+///
+/// nginx's call, with the event of a connection of ours.
+unsafe extern "C" fn on_write(event: *mut sys::ngx_event_t) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        if let Some(outgoing) = of((*event).data.cast()) {
+            carry_on(outgoing, Outgoing::speak);
+        }
+    }
+}
+
+/// # Safety
+///
+/// nginx's call, with a connection of ours.
+unsafe extern "C" fn on_handshake(connection: *mut sys::ngx_connection_t) {
+    // SAFETY: by this function's contract.
+    unsafe {
+        if let Some(outgoing) = of(connection) {
+            carry_on(outgoing, Outgoing::after_handshake);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `passenger_pre_start`: URLs come in, each is visited by this nginx itself, so that its application starts before anybody
+//! else asks for it. What goes wrong gets a line in the log.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use module_core::pre_start::{STATUS_LINE, Url, status};
+
+use crate::ffi::log::{self, Level};
+use crate::ffi::outgoing::{self, Conversation, How, Listen, Over};
+use crate::ffi::peer::Peer;
+use crate::ffi::timer;
+
+/// So many at a time.
+const AT_ONCE: usize = 4;
+
+/// While nginx reloads, its old workers listen for another 100 milliseconds: one that took such a visit could not end
+/// before the application has started. In milliseconds.
+const SETTLING: usize = 500;
+
+/// An application may be slow to start, and has a time limit of its own: ten minutes, in milliseconds.
+const PATIENCE: usize = 600_000;
+
+/// The visits of this worker.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Visits(Rc<RefCell<Queue>>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Rc<Url>>,
+    under_way: usize,
+}
+
+impl Visits {
+    /// Visits all of them in a moment.
+    pub(crate) fn begin(&self, urls: &Rc<[Rc<Url>]>) {
+        if !urls.is_empty() {
+            let (visits, urls) = (self.clone(), Rc::clone(urls));
+            timer::after(SETTLING, move || visits.enqueue(&urls));
+        }
+    }
+
+    /// But for those that are about to be visited anyway.
+    fn enqueue(&self, urls: &[Rc<Url>]) {
+        for url in urls {
+            let waiting = &mut self.0.borrow_mut().waiting;
+            if !waiting.contains(url) {
+                waiting.push_back(Rc::clone(url));
+            }
+        }
+        self.go_on();
+    }
+
+    fn go_on(&self) {
+        while let Some(url) = self.next() {
+            visit(self.clone(), url);
+        }
+    }
+
+    fn next(&self) -> Option<Rc<Url>> {
+        let mut queue = self.0.borrow_mut();
+        if queue.under_way >= AT_ONCE {
+            return None;
+        }
+        let url = queue.waiting.pop_front()?;
+        queue.under_way += 1;
+        Some(url)
+    }
+
+    fn came_back(&self) {
+        self.0.borrow_mut().under_way -= 1;
+    }
+}
+
+/// One visit.
+struct Visit {
+    url: Rc<Url>,
+    visits: Visits,
+    /// The front of the answer.
+    answer: Vec<u8>,
+}
+
+fn visit(visits: Visits, url: Rc<Url>) {
+    let Some(peer) = Peer::parse(&url.address()) else {
+        complain(&url, &format!("{} is no address that nginx can connect to", url.address()));
+        visits.came_back();
+        return;
+    };
+    let tls = url.is_https().then(|| url.server_name().map(str::to_owned));
+    let how = How { tls, within: Some(PATIENCE) };
+    outgoing::open(&Rc::new(peer), how, Box::new(Visit { url, visits, answer: Vec::new() }));
+}
+
+impl Conversation for Visit {
+    fn opening(&mut self) -> Vec<u8> {
+        self.url.request()
+    }
+
+    fn hear(&mut self, bytes: &[u8]) -> Listen {
+        let missing = STATUS_LINE.saturating_sub(self.answer.len());
+        self.answer.extend(bytes.iter().take(missing));
+        Listen::On
+    }
+
+    fn over(self: Box<Self>, why: Over) {
+        if let Some(complaint) = self.complaint(&why) {
+            complain(&self.url, &complaint);
+        }
+        self.visits.came_back();
+        self.visits.go_on();
+    }
+}
+
+impl Visit {
+    fn complaint(&self, why: &Over) -> Option<String> {
+        let address = self.url.address();
+        match (why, status(&self.answer)) {
+            (_, Some(status)) if status >= 400 => Some(format!(
+                "the answer's status is {status}; is this the name of a server with passenger_enabled on, and what do \
+                 the application's own lines in flying-passenger's log say?"
+            )),
+            (_, Some(_)) => None,
+            (Over::Unreachable(err), None) => Some(format!(
+                "there is no connection to {address} ({err}); does a server of this nginx listen there?"
+            )),
+            (Over::NoTls, None) => Some(format!(
+                "there is no TLS on the connection to {address}; does the server listen there with ssl?"
+            )),
+            (Over::TooLate, None) => {
+                Some("there was no answer within ten minutes; does the application answer?".into())
+            }
+            (Over::Closed | Over::Enough, None) => Some(format!(
+                "{address} closed the connection without an answer; what does this log say of the request?"
+            )),
+        }
+    }
+}
+
+fn complain(url: &Url, what: &str) {
+    log::of_process().write(Level::Warn, format_args!("passenger_pre_start {url}: {what}"));
+}
