@@ -11,6 +11,7 @@ from pathlib import Path
 
 import apps
 from loader import BODY, END, HEAD, HIJACKED, LOADERS, Loader, parse_head
+from preloaded import Preloaded, adopt_orphans
 
 RUBY = ["ruby", "-w", str(LOADERS / "ruby/rack-loader.rb")]
 PYTHON = ["/usr/bin/python3", "-W", "error", str(LOADERS / "python/wsgi-loader.py")]
@@ -20,9 +21,10 @@ class Cases:
     """What every loader has to do. `quiet` are words that may be on stderr."""
 
     env = {}
+    process = Loader
 
     def start(self, source):
-        loader = Loader(self.command, self.startup_file, source, self.env)
+        loader = self.process(self.command, self.startup_file, source, self.env)
         self.addCleanup(loader.close)
         return loader
 
@@ -263,6 +265,52 @@ class Wsgi(Cases, unittest.TestCase):
         self.finish(loader)
 
 
+class PreloadedRack(Rack2):
+    """Ruby, forked from a preloader."""
+
+    process = Preloaded
+    command = ["ruby", "-w", str(LOADERS / "ruby/preloader.rb")]
+
+    def test_hooks_run_in_the_process_and_threads_are_told_of(self):
+        source = apps.RUBY + "Thread.new { sleep }\n" + """
+PhusionPassenger.on_event(:starting_worker_process) { |forked| puts "starting #{forked} #{Process.pid}" }
+PhusionPassenger.on_event(:stopping_worker_process) { puts "stopping #{Process.pid}" }
+at_exit { puts "at exit #{Process.pid}" }
+"""
+        loader = self.start(source)
+        self.assertEqual(loader.report, "ready\n", loader.log())
+        self.assertEqual(loader.wait(), 0)
+        lines = loader.log().splitlines()
+        self.assertIn("1 threads were started while the app was loaded", lines[0])
+        pid = loader.forked.pid
+        mine = [line for line in lines if line.endswith(str(pid))]
+        self.assertEqual(mine, [f"starting true {pid}", f"stopping {pid}", f"at exit {pid}"])
+
+
+class PreloadedWsgi(Wsgi):
+    """Python, forked from a preloader."""
+
+    process = Preloaded
+    command = ["/usr/bin/python3", "-W", "error", str(LOADERS / "python/preloader.py")]
+
+    def test_hooks_run_in_the_process_and_threads_are_told_of(self):
+        source = apps.PYTHON + """
+import atexit, flying_passenger, threading
+flying_passenger.on_event("starting_worker_process")(lambda forked: print("starting", forked, os.getpid()))
+flying_passenger.on_event("stopping_worker_process")(lambda: print("stopping", os.getpid()))
+atexit.register(lambda: print("at exit", os.getpid()))
+threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
+"""
+        loader = self.start(source)
+        self.assertEqual(loader.report, "ready\n", loader.log())
+        self.assertEqual(loader.wait(), 0, loader.log())
+        lines = loader.log().splitlines()
+        pid = loader.forked.pid
+        self.assertTrue(any("1 threads were started while the app was loaded" in line for line in lines), lines)
+        mine = [line for line in lines if line.endswith(str(pid))]
+        self.assertEqual(mine, [f"starting True {pid}", f"stopping {pid}", f"at exit {pid}"])
+
+
 def fetch_rack3():
     """The library path of Rack 3; None where it cannot be had."""
     target = LOADERS.parent.parent / "target/rack3"
@@ -274,7 +322,8 @@ def fetch_rack3():
 
 def main():
     """Runs everything; the last line is the total."""
-    suites = [Rack2, Wsgi]
+    adopt_orphans()
+    suites = [Rack2, Wsgi, PreloadedRack, PreloadedWsgi]
     rack3 = fetch_rack3()
     if rack3 is not None:
         Rack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}

@@ -12,16 +12,18 @@ def main() -> None:
     # Only this directory's package is imported from here; the app must not find it among its own modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from flying_passenger import application, report, server, title
+    from flying_passenger import application, events, report, server, title
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     title.set_title("Passenger PythonApp: " + os.environ.pop("FLYING_PASSENGER_GROUP", ""))
     app = reporter.failures(lambda: application.load(startup_file))
+    reporter.failures(lambda: events.call("starting_worker_process", False))
     listener = server.Server(LISTEN_FD, app)
     reporter.ready()
     listener.run()
+    events.call("stopping_worker_process")
 
 
 if __name__ == "__main__":

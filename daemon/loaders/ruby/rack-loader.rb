@@ -3,23 +3,28 @@
 # Starts a Rack app and serves it to the daemon: descriptor 3 listens, descriptor 4 reports (docs/APP-PROTOCOL.md).
 
 require_relative 'flying_passenger/report'
+require_relative 'flying_passenger/bundler_first'
+
+module FlyingPassenger
+  REPORT = Report.new(4)
+  REPORT.failures { BundlerFirst.set_up }
+end
+
 require_relative 'flying_passenger/events'
 require_relative 'flying_passenger/application'
 require_relative 'flying_passenger/server'
 
 module FlyingPassenger
   LISTEN_FD = 3
-  REPORT_FD = 4
 
   def self.main
     $stdout.sync = $stderr.sync = true
-    report = Report.new(REPORT_FD)
     startup_file = ENV.delete('FLYING_PASSENGER_STARTUP_FILE')
     group = ENV.delete('FLYING_PASSENGER_GROUP')
     $PROGRAM_NAME = "Passenger RubyApp: #{group}"
-    app = report.failures { load_application(startup_file) }
+    app = REPORT.failures { load_application(startup_file) }
     server = Server.new(LISTEN_FD, app)
-    report.ready
+    REPORT.ready
     server.run
     PhusionPassenger.call_event(:stopping_worker_process)
   end

@@ -1,0 +1,43 @@
+"""What a preloader does once, between loading the app and its first fork: what all processes are to share is put in
+order, and what none may share is let go.
+"""
+
+import gc
+import sys
+import threading
+
+
+def run() -> None:
+    """Once, after the app was loaded."""
+    _close_connections()
+    _warn_of_threads()
+    gc.collect()
+    # Objects that are never looked at by the collector stay on pages that are never written.
+    gc.freeze()
+
+
+def _close_connections() -> None:
+    """Two processes that speak on one connection to a database break it. Each opens its own when it needs one."""
+    database = sys.modules.get("django.db")
+    if database is None:
+        return
+    try:
+        database.connections.close_all()
+    except Exception as error:  # pylint: disable=broad-except
+        # Django that is only half set up is no reason not to start.
+        _warn(f"Django's database connections could not be closed: {type(error).__name__}: {error}")
+
+
+def _warn_of_threads() -> None:
+    others = [thread.name for thread in threading.enumerate() if thread is not threading.current_thread()]
+    if others:
+        _warn(
+            f"{len(others)} threads were started while the app was loaded ({', '.join(others)}); they do not run in "
+            "the processes forked from it, and locks that they hold stay locked there. Start them in "
+            'flying_passenger.on_event("starting_worker_process"), or set passenger_spawn_method direct.'
+        )
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

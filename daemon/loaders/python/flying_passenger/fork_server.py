@@ -1,0 +1,113 @@
+"""Forks a process for each order that comes over the control socket, with the descriptors that come along."""
+
+import array
+import ctypes
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import NamedTuple, Optional
+
+OWNER_FD = 0
+ORDER_LENGTH = 16
+PR_SET_PDEATHSIG = 1
+
+
+class Handed(NamedTuple):
+    """What a process is handed, in the order of docs/APP-PROTOCOL.md."""
+
+    owner: int
+    output: int
+    listener: int
+    report: int
+    hello: int
+
+
+class ForkServer:
+    """The preloader's main loop."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        self._control = socket.socket(fileno=descriptor)
+        self._control.setblocking(True)
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+        self._poll.register(OWNER_FD, select.POLLIN)
+        self._daemon = os.getppid()
+        self._preloader = os.getpid()
+
+    def run(self) -> Optional[Handed]:
+        """Returns in each forked process with what it was handed, and in the preloader, at its end, with None."""
+        while True:
+            handed = self._order()
+            if handed is None:
+                self._control.close()
+                return None
+            if self._fork(handed):
+                return handed
+            for descriptor in handed:
+                os.close(descriptor)
+
+    def _order(self) -> Optional[Handed]:
+        """The next order's descriptors; None when the daemon wants the preloader to end."""
+        if OWNER_FD in dict(self._poll.poll()):
+            return None
+        descriptors = array.array("i")
+        room = socket.CMSG_SPACE(len(Handed._fields) * descriptors.itemsize)
+        text, controls, _, _ = self._control.recvmsg(ORDER_LENGTH, room, socket.MSG_CMSG_CLOEXEC)
+        if not text:
+            return None
+        for _, _, data in controls:
+            descriptors.frombytes(data)
+        return Handed(*descriptors)
+
+    def _fork(self, handed: Handed) -> bool:
+        """True in the new process. It is an orphan, so that it becomes the daemon's child."""
+        try:
+            middle = os.fork()
+            if middle:
+                os.waitpid(middle, 0)
+                return False
+            _become_orphan()
+            self._settle(handed)
+            return True
+        except OSError as error:
+            sys.stderr.write(f"no process can be forked: {error}\n")
+            sys.stderr.flush()
+            if os.getpid() != self._preloader:
+                os._exit(1)
+            return False
+
+    def _settle(self, handed: Handed) -> None:
+        """Become a process as the daemon would have started it, and show it to the daemon."""
+        _end_with_parent()
+        # The daemon may have died before the line above: then nobody is told any more.
+        if os.getppid() != self._daemon:
+            os._exit(1)
+        self._control.close()
+        os.dup2(handed.owner, OWNER_FD)
+        os.close(handed.owner)
+        for standard in (1, 2):
+            os.dup2(handed.output, standard)
+        os.close(handed.output)
+        with socket.socket(fileno=handed.hello) as hello:
+            hello.send(b"hello")
+
+
+def _become_orphan() -> None:
+    middle = os.getpid()
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    while os.getppid() == middle:
+        time.sleep(0.001)
+
+
+def _end_with_parent() -> None:
+    """SIGTERM when the parent dies. Where that cannot be asked for, a busy process ends after its request."""
+    try:
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    except (OSError, AttributeError):
+        pass

@@ -1,0 +1,43 @@
+"""Loads a Python app once and forks the processes that serve it: descriptor 3 brings orders, descriptor 4 reports
+(docs/APP-PROTOCOL.md, "Preloaders").
+"""
+
+import os
+import random
+import sys
+
+CONTROL_FD = 3
+REPORT_FD = 4
+
+
+def main() -> None:
+    """The preloader's life, and then that of each process forked from it."""
+    # Only this directory's package is imported from here; the app must not find it among its own modules.
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    from flying_passenger import application, before_forking, events, fork_server, report, server, title
+
+    sys.path.remove(here)
+    reporter = report.Report(REPORT_FD)
+    forks = fork_server.ForkServer(CONTROL_FD)
+    startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
+    group = os.environ.pop("FLYING_PASSENGER_GROUP", "")
+    title.set_title("Passenger AppPreloader: " + group)
+    app = reporter.failures(lambda: application.load(startup_file))
+    before_forking.run()
+    reporter.ready()
+    handed = forks.run()
+    if handed is None:
+        return
+    title.set_title("Passenger PythonApp: " + group)
+    reporter = report.Report(handed.report)
+    random.seed()
+    reporter.failures(lambda: events.call("starting_worker_process", True))
+    listener = server.Server(handed.listener, app)
+    reporter.ready()
+    listener.run()
+    events.call("stopping_worker_process")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+# frozen_string_literal: true
+
+module FlyingPassenger
+  # Connections that the app opened while it was loaded. Two processes that speak on one of them break it, so the
+  # preloader closes those that it knows how to, and each process opens its own.
+  module Databases
+    module_function
+
+    def before_forking
+      attempt('ActiveRecord') { clear_active_record } if active_record?
+      attempt('Sequel') { ::Sequel::DATABASES.each(&:disconnect) } if defined?(::Sequel::DATABASES)
+      attempt('Mongoid') { ::Mongoid.disconnect_clients } if mongoid?
+    end
+
+    def after_forking
+      attempt('ActiveRecord') { establish_active_record } if active_record?
+      attempt('Mongoid') { ::Mongoid.reconnect_clients } if mongoid?
+    end
+
+    # Rails 7.1 moved it to the handler; there `:all` means every role.
+    def clear_active_record
+      handler = ::ActiveRecord::Base.connection_handler
+      return ::ActiveRecord::Base.clear_all_connections! unless handler.respond_to?(:clear_all_connections!)
+
+      arguments = handler.method(:clear_all_connections!).arity.zero? ? [] : [:all]
+      handler.clear_all_connections!(*arguments)
+    end
+
+    # From 5.2 on ActiveRecord notices a fork by itself; an older one has to be told.
+    def establish_active_record
+      return if defined?(::ActiveSupport::ForkTracker) || ::ActiveRecord.version >= Gem::Version.new('5.2')
+
+      ::ActiveRecord::Base.establish_connection if ::ActiveRecord::Base.connection_handler.connection_pool_list.any?
+    end
+
+    # Not one that would only be loaded by being asked.
+    def active_record?
+      defined?(::ActiveRecord::Base) && !::ActiveRecord.autoload?(:Base)
+    end
+
+    def mongoid?
+      defined?(::Mongoid) && ::Mongoid.respond_to?(:disconnect_clients)
+    end
+
+    # A library that is only half set up is no reason not to start.
+    def attempt(library)
+      yield
+    rescue StandardError => e
+      warn("the connections of #{library} could not be closed around a fork: #{e.class}: #{e.message}")
+    end
+  end
+end
