@@ -42,6 +42,10 @@ pub struct SpawnSpec {
     pub server_software: String,
     /// `passenger_env_var` pairs; they override everything else.
     pub env: Vec<(String, String)>,
+    /// `passenger_preload_bundler`.
+    pub preload_bundler: bool,
+    /// The process is to be a preloader: it loads the app, serves no request, and others are forked from it.
+    pub preloader: bool,
     /// What the router wants back about this process when it is started anew: opaque to the supervisor.
     pub memo: Vec<u8>,
 }
@@ -53,6 +57,8 @@ pub enum Address {
     Unix(PathBuf),
     /// A port at 127.0.0.1.
     Tcp(u16),
+    /// Nowhere: it is a preloader.
+    Nowhere,
 }
 
 /// Whom a process runs as.
@@ -167,7 +173,19 @@ pub enum Order {
         /// What to start.
         spec: Box<SpawnSpec>,
     },
-    /// The process serves requests: hand it to the next router if this one ends.
+    /// Fork a process from a preloader that was marked ready. It is and has what the preloader was started with.
+    /// Answered by [`Notice::Started`] or [`Notice::NotStarted`].
+    Fork {
+        /// For the answer.
+        ticket: Ticket,
+        /// The preloader.
+        preloader: ProcessId,
+        /// A preloader that has not forked after so many milliseconds is killed.
+        within_ms: u64,
+        /// As [`SpawnSpec::memo`], for the new process.
+        memo: Vec<u8>,
+    },
+    /// The process serves requests: hand it to the next router if this one ends. Or the preloader can be forked.
     MarkReady(ProcessId),
     /// End a process. [`Notice::Exited`] follows when it has ended.
     Stop(ProcessId, StopHow),

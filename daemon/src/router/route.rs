@@ -192,6 +192,8 @@ impl Route {
             user_group: self.settings.user_group.clone(),
             server_software: self.server_software.clone(),
             env: self.settings.env.clone(),
+            preload_bundler: false,
+            preloader: false,
             memo: self.memo(),
         }
     }

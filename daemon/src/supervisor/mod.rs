@@ -2,12 +2,13 @@
 //!
 //! Signals, orders and the ends of processes come in; processes, notices and log lines go out. It parses no byte that
 //! a client wrote, has one thread, and waits in one place only ([`watch`]). The modules follow its life: what it opens
-//! ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`]), what it carries out ([`orders`]),
-//! and how it ends ([`phase`], [`shutdown`]).
+//! ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`], [`forks`]), what it carries out
+//! ([`orders`]), and how it ends ([`phase`], [`shutdown`]).
 
 mod adjust;
 mod backoff;
 mod ending;
+mod forks;
 mod limits;
 mod log_file;
 mod memory;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use nix::sys::signalfd::SignalFd;
+use nix::unistd::Pid;
 
 pub use router_process::{ROUTER_ARGUMENT, close_to_others};
 
@@ -36,7 +38,8 @@ use crate::config::Options;
 use crate::instance::Instance;
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Overruled, ProcessId, StopHow};
-use crate::sys::process::{self, Met};
+use crate::sys::process;
+use forks::Forks;
 use log_file::LogFile;
 use nginx_socket::NginxSocket;
 use phase::Event;
@@ -79,6 +82,7 @@ struct Supervisor {
     signals: SignalFd,
     launcher: Launcher,
     processes: Processes,
+    forks: Forks,
     plan: RouterPlan,
     routers: Routers,
     shutdown: Shutdown,
@@ -102,7 +106,8 @@ impl Supervisor {
 
     fn wait_and_act(&mut self) -> io::Result<()> {
         let until = self.next_due();
-        let happened = watch::wait(&self.signals, self.routers.running(), &self.processes, until)?;
+        let happened =
+            watch::wait(&self.signals, self.routers.running(), &self.processes, &self.forks, until)?;
         for event in happened {
             self.act(event);
         }
@@ -116,6 +121,7 @@ impl Supervisor {
         match happened {
             Happened::Signal => self.read_signals(),
             Happened::ProcessEnded(process) => self.process_ended(process),
+            Happened::ForkSpoke(process) => self.hear_fork(process),
             Happened::LinkHasRoom => self.send_waiting(),
             Happened::RouterSpoke => self.hear_router(),
             Happened::RouterEnded => self.router_ended(),
@@ -124,11 +130,14 @@ impl Supervisor {
 
     /// The earliest of everything that has its time.
     fn next_due(&self) -> Option<Instant> {
-        [self.routers.due(), self.shutdown.due(), self.processes.next_kill()].into_iter().flatten().min()
+        let dues =
+            [self.routers.due(), self.shutdown.due(), self.processes.next_kill(), self.forks.next_due()];
+        dues.into_iter().flatten().min()
     }
 
     fn do_what_is_due(&mut self, now: Instant) {
         self.kill_overdue(now);
+        self.forks_due(now);
         self.routers_due(now);
         if self.shutdown.due().is_some_and(|due| due <= now) {
             self.step(Event::TimeUp);
@@ -168,23 +177,41 @@ impl Supervisor {
         }
     }
 
-    /// As PID 1 of a container every orphan becomes ours.
+    /// What apps leave behind becomes ours.
     fn reap_strangers(&mut self) {
         while self.strangers {
-            let known = |pid| {
-                let routers = self.routers.running().is_some_and(|router| router.child().pid() == pid);
-                routers || self.processes.iter().any(|process| process.child().pid() == pid)
-            };
-            match process::reap_stranger(known) {
-                Ok(Met::Stranger(pid)) => tracing::trace!("reaped {pid}, an orphan"),
-                // Its own event is about to come; after that it does not hide others any more.
-                Ok(Met::Known) => return,
-                Ok(Met::Nobody) => self.strangers = false,
+            match process::ended_child() {
+                Ok(Some(pid)) => {
+                    // It may be one that said hello and ended, both just now.
+                    self.hear_forks();
+                    if self.is_known(pid) {
+                        // Its own event is about to come; after that it does not hide others any more.
+                        return;
+                    }
+                    self.reap_stranger(pid);
+                }
+                Ok(None) => self.strangers = false,
                 Err(why) => {
                     tracing::warn!("children cannot be looked at: {why}");
                     self.strangers = false;
                 }
             }
         }
+    }
+
+    fn reap_stranger(&mut self, pid: Pid) {
+        match process::reap(pid) {
+            Ok(()) => tracing::trace!("reaped {pid}, an orphan"),
+            Err(why) => {
+                tracing::warn!("{pid}, an orphan, cannot be reaped: {why}");
+                self.strangers = false;
+            }
+        }
+    }
+
+    /// The router's PID, or that of a process in the table.
+    fn is_known(&self, pid: Pid) -> bool {
+        let routers = self.routers.running().is_some_and(|router| router.child().pid() == pid);
+        routers || self.processes.iter().any(|process| process.child().pid() == pid)
     }
 }

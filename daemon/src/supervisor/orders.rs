@@ -7,12 +7,16 @@ use super::memory;
 use super::phase::Event;
 use super::processes::{Process, Stage};
 use super::restart_files;
+use super::spawn::Launched;
 use crate::link::{Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, order: Order) {
         match order {
             Order::Spawn { ticket, spec } => self.spawn(ticket, &spec),
+            Order::Fork { ticket, preloader, within_ms, memo } => {
+                self.fork(ticket, preloader, within_ms, memo)
+            }
             Order::MarkReady(process) => self.mark_ready(process),
             Order::Stop(process, how) => self.stop(process, how),
             Order::LookAtRestartFiles { ticket, dir } => {
@@ -37,12 +41,7 @@ impl Supervisor {
     }
 
     fn try_spawn(&mut self, ticket: Ticket, spec: &SpawnSpec) -> Result<(), String> {
-        if !self.shutdown.is_serving() {
-            return Err("the daemon is shutting down".to_owned());
-        }
-        if self.processes.len() >= self.most_processes() {
-            return Err(format!("{} processes are too many", self.processes.len()));
-        }
+        self.check_room()?;
         let id = self.processes.new_id();
         let processes = &self.processes;
         let taken = |port| processes.has_port(port);
@@ -51,15 +50,39 @@ impl Supervisor {
             let _ = self.instance.remove_app_socket(id);
             why.to_string()
         })?;
-        let (mut process, report) = Process::new(launched, spec.group.clone());
+        self.enter(Some(ticket), launched, spec.group.clone())
+    }
+
+    /// One more process may be started.
+    pub(super) fn check_room(&self) -> Result<(), String> {
+        if !self.shutdown.is_serving() {
+            return Err("the daemon is shutting down".to_owned());
+        }
+        let processes = self.processes.len() + self.forks.len();
+        if processes >= self.most_processes() {
+            return Err(format!("{processes} processes are too many"));
+        }
+        Ok(())
+    }
+
+    /// Puts a process into the table and tells the router of it, if one waits for it.
+    pub(super) fn enter(
+        &mut self,
+        ticket: Option<Ticket>,
+        launched: Launched,
+        group: String,
+    ) -> Result<(), String> {
+        let (mut process, report) = Process::new(launched, group);
         tracing::debug!("{} started as {}", process.name(), process.record.user.name);
-        process.announced = true;
-        let started = Notice::Started { ticket, record: process.record.clone() };
+        let id = process.record.process;
+        process.announced = ticket.is_some();
+        let started = ticket.map(|ticket| Notice::Started { ticket, record: process.record.clone() });
         let output = process.output.try_clone();
         self.processes.insert(process);
-        match output {
-            Ok(output) => self.tell_router(&started, &[output.as_fd(), report.as_fd()]),
-            Err(why) => {
+        match (output, started) {
+            (Ok(output), Some(started)) => self.tell_router(&started, &[output.as_fd(), report.as_fd()]),
+            (Ok(_), None) => {}
+            (Err(why), _) => {
                 self.stop(id, StopHow::Kill);
                 return Err(format!("its output pipe cannot be shared: {why}"));
             }
@@ -81,7 +104,7 @@ impl Supervisor {
         }
     }
 
-    fn stop(&mut self, process: ProcessId, how: StopHow) {
+    pub(super) fn stop(&mut self, process: ProcessId, how: StopHow) {
         // One that is not there has ended meanwhile, which the router is about to read.
         if let Some(process) = self.processes.get_mut(process) {
             process.stop(how);

@@ -11,7 +11,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use super::ending;
-use super::spawn::{Launched, Term};
+use super::spawn::{Control, Launched, Term};
 use crate::link::{Address, ProcessId, ProcessRecord, StopHow};
 use crate::sys::process::Child;
 
@@ -42,12 +42,13 @@ pub(super) struct Process {
     child: Child,
     owner: Option<OwnedFd>,
     term: Term,
+    control: Option<Control>,
 }
 
 impl Process {
     /// A process that was just started, with its report pipe, which is the router's.
     pub(super) fn new(launched: Launched, group: String) -> (Self, OwnedFd) {
-        let Launched { child, record, pipes, term } = launched;
+        let Launched { child, record, pipes, term, control } = launched;
         let process = Self {
             record,
             stage: Stage::Starting,
@@ -58,6 +59,7 @@ impl Process {
             child,
             owner: Some(pipes.owner),
             term,
+            control,
         };
         (process, pipes.report)
     }
@@ -65,6 +67,21 @@ impl Process {
     /// Readable when it has ended.
     pub(super) fn child(&self) -> &Child {
         &self.child
+    }
+
+    /// It serves requests.
+    pub(super) fn serves(&self) -> bool {
+        self.stage == Stage::Ready && !self.is_preloader()
+    }
+
+    /// It serves no request: others are forked from it.
+    pub(super) fn is_preloader(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// What it is forked with, when it is a preloader.
+    pub(super) fn control(&self) -> Option<&Control> {
+        self.control.as_ref()
     }
 
     /// Ends it, or asks it to end.
@@ -84,7 +101,8 @@ impl Process {
 
     /// For the log.
     pub(super) fn name(&self) -> String {
-        format!("process {} of {}", self.record.pid, self.group)
+        let what = if self.is_preloader() { "preloader" } else { "process" };
+        format!("{what} {} of {}", self.record.pid, self.group)
     }
 
     /// How it ended, when it has: then it is gone.

@@ -96,7 +96,7 @@ impl Supervisor {
             return;
         };
         let mut handed = router.tell(&config, &[self.nginx.as_fd(), self.tools.as_fd()]);
-        for process in self.processes.iter_mut().filter(|process| process.stage == Stage::Ready) {
+        for process in self.processes.iter_mut().filter(|process| process.serves()) {
             let adopt = Notice::Adopt(process.record.clone());
             process.announced = true;
             handed = handed.and_then(|()| router.tell(&adopt, &[process.output.as_fd()]));
@@ -197,8 +197,10 @@ impl Supervisor {
         self.step(Event::RouterGone);
     }
 
-    /// What the ended router alone knew how to go on with is ended; the rest waits for the next.
+    /// What the ended router alone knew how to go on with is ended, preloaders too: the next router cannot tell
+    /// whether their code is still wanted. The rest waits for it.
     fn orphan_processes(&mut self) {
+        self.forks.orphan();
         let kill_at = Instant::now() + self.options.shutdown_limit;
         for process in self.processes.iter_mut() {
             process.announced = false;
@@ -206,6 +208,10 @@ impl Supervisor {
                 Stage::Starting => {
                     tracing::warn!("{} was not ready and ends with its router", process.name());
                     process.stop(StopHow::Kill);
+                }
+                Stage::Ready if process.is_preloader() => {
+                    process.stop(StopHow::Gracefully);
+                    process.kill_at = Some(kill_at);
                 }
                 Stage::Ready => {}
                 Stage::Stopping => process.kill_at = Some(kill_at),

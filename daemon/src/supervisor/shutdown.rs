@@ -131,7 +131,7 @@ impl Supervisor {
     }
 
     pub(super) fn check_alone(&mut self) {
-        if self.processes.len() == 0 && self.routers.running().is_none() {
+        if self.processes.len() == 0 && self.forks.len() == 0 && self.routers.running().is_none() {
             self.step(Event::Alone);
         }
     }

@@ -8,6 +8,7 @@ use nix::unistd;
 
 use super::Supervisor;
 use super::adjust::tell_open_files;
+use super::forks::Forks;
 use super::limits::Originals;
 use super::log_file::{LogFile, NoLog};
 use super::nginx_socket::{NginxSocket, SocketError};
@@ -20,7 +21,7 @@ use crate::config::shared::Values;
 use crate::config::{Options, ROUTER_USERS};
 use crate::instance::{Instance, InstanceError};
 use crate::link::channel::Buffer;
-use crate::sys::signals;
+use crate::sys::{process, signals};
 
 /// Why the daemon does not start.
 pub(super) enum StartError {
@@ -61,6 +62,8 @@ impl Supervisor {
         let open_files_wanted = limit_open_files(&originals, &options)?;
         // No directory is held back from being unmounted.
         unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
+        // What a preloader forks is to be a child of ours.
+        process::adopt_orphans().map_err(StartError::Limits)?;
         let plan =
             RouterPlan::new(options.router_user.as_ref(), options.log_level).map_err(StartError::Router)?;
         let instance =
@@ -75,6 +78,7 @@ impl Supervisor {
                     ports: Ports::new(),
                 },
                 processes: Processes::default(),
+                forks: Forks::default(),
                 routers: Routers::default(),
                 shutdown: Shutdown::new(options.shutdown_limit),
                 buffer: Buffer::default(),

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use nix::sys::signalfd::SignalFd;
 
+use super::forks::Forks;
 use super::processes::Processes;
 use super::router_process::Router;
 use crate::link::ProcessId;
@@ -25,6 +26,8 @@ pub(super) enum Happened {
     RouterEnded,
     /// An app process has ended.
     ProcessEnded(ProcessId),
+    /// A process that was to be forked said hello, or never will.
+    ForkSpoke(ProcessId),
 }
 
 /// Waits until something happens or `until` has come. Ends of processes come before words of the router, so that an
@@ -33,10 +36,12 @@ pub(super) fn wait(
     signals: &SignalFd,
     router: Option<&Router>,
     processes: &Processes,
+    forks: &Forks,
     until: Option<Instant>,
 ) -> io::Result<Vec<Happened>> {
-    let mut watched = Vec::with_capacity(processes.len() + 3);
-    let mut meanings = Vec::with_capacity(processes.len() + 3);
+    let most = processes.len() + forks.len() + 4;
+    let mut watched = Vec::with_capacity(most);
+    let mut meanings = Vec::with_capacity(most);
     let mut watch = |fd, flags, meaning| {
         watched.push(PollFd::new(fd, flags));
         meanings.push(meaning);
@@ -45,6 +50,9 @@ pub(super) fn wait(
     for process in processes.iter() {
         let meaning = Happened::ProcessEnded(process.record.process);
         watch(process.child().as_fd(), PollFlags::POLLIN, meaning);
+    }
+    for (process, hello) in forks.iter() {
+        watch(hello, PollFlags::POLLIN, Happened::ForkSpoke(process));
     }
     if let Some(router) = router {
         if router.has_waiting() {

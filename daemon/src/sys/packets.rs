@@ -7,10 +7,14 @@ use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::libc;
-use nix::sys::socket::{self, AddressFamily, ControlMessage, MsgFlags, SockFlag, SockType};
+use nix::sys::socket::{
+    self, AddressFamily, ControlMessage, MsgFlags, Shutdown, SockFlag, SockType, sockopt,
+};
+use nix::unistd::{Pid, Uid};
 
-/// Room for the header and the 253 descriptors that a message can hold at most (`SCM_MAX_FD`).
-const CONTROL_LEN: usize = 1088;
+/// Room for the 253 descriptors that a message can hold at most (`SCM_MAX_FD`), the sender's credentials, and their
+/// headers.
+const CONTROL_LEN: usize = 1120;
 
 /// Control data, aligned for its headers.
 #[repr(C, align(8))]
@@ -20,6 +24,18 @@ struct ControlSpace([u8; CONTROL_LEN]);
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     Ok(socket::socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
+}
+
+/// As [`pair`]; the kernel attests who sends to the first end, from the first packet on.
+pub fn attested_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (attested, other) = pair()?;
+    socket::setsockopt(&attested, sockopt::PassCred, &true)?;
+    Ok((attested, other))
+}
+
+/// Takes no packet at this end any more: the kernel refuses those of the other end.
+pub fn close_for_receiving(fd: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(socket::shutdown(fd.as_raw_fd(), Shutdown::Read)?)
 }
 
 /// Sends one packet, whole or not at all.
@@ -32,6 +48,15 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
     if sent == bytes.len() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::WriteZero)) }
 }
 
+/// Who sent a packet, as the kernel attests it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sender {
+    /// Its process ID; 0 for a process that this one cannot see.
+    pub pid: Pid,
+    /// Its user.
+    pub uid: Uid,
+}
+
 /// What one receive brought.
 #[derive(Debug)]
 pub struct Received {
@@ -41,6 +66,8 @@ pub struct Received {
     pub cut: bool,
     /// The descriptors beside it, close-on-exec.
     pub descriptors: Vec<OwnedFd>,
+    /// Who sent it, at an attested end.
+    pub sender: Option<Sender>,
 }
 
 /// Receives one packet.
@@ -60,26 +87,39 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     // call.
     let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
     let len = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-    let descriptors = take_descriptors(&message);
+    let (descriptors, sender) = take_control(&message);
     let cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
-    Ok(Received { len, cut, descriptors })
+    Ok(Received { len, cut, descriptors, sender })
 }
 
-/// Takes possession of every descriptor that the kernel installed for `message`.
-fn take_descriptors(message: &libc::msghdr) -> Vec<OwnedFd> {
+/// Takes possession of every descriptor that the kernel installed for `message`, and reads who sent it.
+fn take_control(message: &libc::msghdr) -> (Vec<OwnedFd>, Option<Sender>) {
     let mut owned = Vec::new();
+    let mut sender = None;
     // SAFETY: `message` was filled by recvmsg, so its control fields describe the space the kernel wrote to.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(message) };
     // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give null or a header inside that space, which is aligned for it.
     while let Some(header) = unsafe { next.as_ref() } {
-        if header.cmsg_level == libc::SOL_SOCKET && header.cmsg_type == libc::SCM_RIGHTS {
+        match (header.cmsg_level, header.cmsg_type) {
             // SAFETY: the header is one of the kernel's own, and of rights.
-            owned.extend(unsafe { descriptors_of(header) });
+            (libc::SOL_SOCKET, libc::SCM_RIGHTS) => owned.extend(unsafe { descriptors_of(header) }),
+            // SAFETY: the header is one of the kernel's own, and of credentials.
+            (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) => sender = Some(unsafe { sender_of(header) }),
+            _ => {}
         }
         // SAFETY: both come from the same filled message.
         next = unsafe { libc::CMSG_NXTHDR(message, next) };
     }
-    owned
+    (owned, sender)
+}
+
+/// # Safety
+///
+/// `header` must be an `SCM_CREDENTIALS` header as the kernel wrote it, still in its control space.
+unsafe fn sender_of(header: &libc::cmsghdr) -> Sender {
+    // SAFETY: the data of such a header is one `ucred`, which follows it in the same space.
+    let ucred = unsafe { libc::CMSG_DATA(header).cast::<libc::ucred>().read_unaligned() };
+    Sender { pid: Pid::from_raw(ucred.pid), uid: Uid::from_raw(ucred.uid) }
 }
 
 /// # Safety
@@ -123,6 +163,27 @@ mod tests {
         let mut text = String::new();
         { reader }.read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");
+    }
+
+    #[test]
+    fn the_kernel_attests_the_sender() {
+        let (attested, other) = attested_pair().unwrap();
+        let (reader, _writer) = io::pipe().unwrap();
+        send(other.as_fd(), b"me", &[reader.as_fd()]).unwrap();
+        let got = receive(attested.as_fd(), &mut [0; 10]).unwrap();
+        assert_eq!(got.sender, Some(Sender { pid: Pid::this(), uid: Uid::effective() }));
+        assert_eq!(got.descriptors.len(), 1);
+        assert!(!got.cut);
+    }
+
+    #[test]
+    fn an_end_that_receives_nothing_refuses_the_other() {
+        let (here, there) = pair().unwrap();
+        close_for_receiving(here.as_fd()).unwrap();
+        send(here.as_fd(), b"order", &[]).unwrap();
+        assert_eq!(receive(there.as_fd(), &mut [0; 10]).unwrap().len, 5);
+        let refused = send(there.as_fd(), b"garbage", &[]).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::prctl;
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{self, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::{self, ForkResult, Pid};
@@ -56,7 +57,16 @@ pub fn fork() -> io::Result<Forked> {
 
 /// Opens the pidfd of a child that has just been forked; ends it when that fails, as it could not be watched.
 fn hold(pid: Pid) -> io::Result<Child> {
-    // SAFETY: pidfd_open takes two numbers and touches no memory. The child was not reaped, so the PID is its own.
+    open_pidfd(pid).or_else(|why| {
+        signal::kill(pid, Signal::SIGKILL)?;
+        wait::waitpid(pid, None)?;
+        Err(why)
+    })
+}
+
+/// `pid` must be a child of this process that was not reaped.
+fn open_pidfd(pid: Pid) -> io::Result<Child> {
+    // SAFETY: pidfd_open takes two numbers and touches no memory.
     let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) };
     match RawFd::try_from(raw) {
         Ok(raw) if raw >= 0 => {
@@ -64,16 +74,31 @@ fn hold(pid: Pid) -> io::Result<Child> {
             let pidfd = unsafe { OwnedFd::from_raw_fd(raw) };
             Ok(Child { pid, pidfd })
         }
-        _ => {
-            let why = io::Error::last_os_error();
-            signal::kill(pid, Signal::SIGKILL)?;
-            wait::waitpid(pid, None)?;
-            Err(why)
-        }
+        _ => Err(io::Error::last_os_error()),
     }
 }
 
+/// Orphans among this process's descendants become its children, rather than those of PID 1.
+pub fn adopt_orphans() -> io::Result<()> {
+    Ok(prctl::set_child_subreaper(true)?)
+}
+
 impl Child {
+    /// Takes hold of an orphan that has become a child of this process; `NotFound` when it is none, whatever else has
+    /// that PID. It may have ended, as long as it was not reaped.
+    pub fn adopt(pid: Pid) -> io::Result<Self> {
+        if pid.as_raw() <= 0 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+        match wait::waitid(Id::Pid(pid), peek) {
+            // Nobody but this thread reaps it, so the PID stays its own.
+            Ok(_) => open_pidfd(pid),
+            Err(Errno::ECHILD) => Err(io::ErrorKind::NotFound.into()),
+            Err(why) => Err(why.into()),
+        }
+    }
+
     /// Its process ID.
     pub fn pid(&self) -> Pid {
         self.pid
@@ -138,33 +163,20 @@ impl AsFd for Child {
     }
 }
 
-/// What [`reap_stranger`] met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Met {
-    /// No child has ended.
-    Nobody,
-    /// An ended child that has an owner here: it is left to that one, and hides others until then.
-    Known,
-    /// A stranger: it is gone now.
-    Stranger(Pid),
+/// A child that has ended and was not reaped: the first, so that it hides others until it is.
+pub fn ended_child() -> io::Result<Option<Pid>> {
+    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    match wait::waitid(Id::All, peek) {
+        Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => Ok(None),
+        Ok(status) => Ok(status.pid()),
+        Err(err) => Err(err.into()),
+    }
 }
 
-/// Reaps an ended child that is not `known`: an orphan that became ours because this is PID 1 of a container.
-pub fn reap_stranger(known: impl Fn(Pid) -> bool) -> io::Result<Met> {
-    let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    let ended = match wait::waitid(Id::All, peek) {
-        Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => None,
-        Ok(status) => status.pid(),
-        Err(err) => return Err(err.into()),
-    };
-    match ended {
-        None => Ok(Met::Nobody),
-        Some(pid) if known(pid) => Ok(Met::Known),
-        Some(pid) => {
-            wait::waitpid(pid, Some(WaitPidFlag::WNOHANG))?;
-            Ok(Met::Stranger(pid))
-        }
-    }
+/// Reaps an ended child that no [`Child`] stands for.
+pub fn reap(pid: Pid) -> io::Result<()> {
+    wait::waitpid(pid, Some(WaitPidFlag::WNOHANG))?;
+    Ok(())
 }
 
 /// Ends this process at once, without running anything that was copied into it by fork.

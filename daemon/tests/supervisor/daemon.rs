@@ -121,9 +121,24 @@ impl Daemon {
 
     /// Starts an app, or tells why it is not started.
     pub(crate) fn try_spawn(&mut self, spec: SpawnSpec) -> Result<ProcessRecord, String> {
-        let wanted = Ticket(self.tickets.get() + 1);
-        self.tickets.set(wanted.0);
-        self.order(Order::Spawn { ticket: wanted, spec: Box::new(spec) });
+        let ticket = self.ticket();
+        self.order(Order::Spawn { ticket, spec: Box::new(spec) });
+        self.started(ticket)
+    }
+
+    /// Has a preloader fork a process, or tells why it does not.
+    pub(crate) fn try_fork(&mut self, preloader: ProcessId, within_ms: u64) -> Result<ProcessRecord, String> {
+        let ticket = self.ticket();
+        self.order(Order::Fork { ticket, preloader, within_ms, memo: b"fork".to_vec() });
+        self.started(ticket)
+    }
+
+    fn ticket(&self) -> Ticket {
+        self.tickets.set(self.tickets.get() + 1);
+        Ticket(self.tickets.get())
+    }
+
+    fn started(&mut self, wanted: Ticket) -> Result<ProcessRecord, String> {
         self.notice(|notice| match notice {
             Notice::Started { ticket, record } if *ticket == wanted => Some(Ok(record.clone())),
             Notice::NotStarted { ticket, reason } if *ticket == wanted => Some(Err(reason.clone())),
@@ -245,6 +260,8 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         user_group: None,
         server_software: "nginx/1.22.1".into(),
         env: Vec::new(),
+        preload_bundler: false,
+        preloader: false,
         memo: b"memo".to_vec(),
     }
 }

@@ -11,6 +11,8 @@ mod descriptors;
 mod environment;
 mod loaders;
 mod ports;
+mod preloaders;
+mod preloaders_hostile;
 mod routers;
 mod scripted_router;
 mod shutdown;
@@ -50,6 +52,8 @@ fn tests() -> Vec<Test> {
         shutdown::TESTS,
         descriptors::TESTS,
         loaders::TESTS,
+        preloaders::TESTS,
+        preloaders_hostile::TESTS,
     ]
     .into_iter()
     .flatten()

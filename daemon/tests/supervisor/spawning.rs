@@ -22,6 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("output_reaches_the_router", output_reaches_the_router),
     test("end_of_file_on_the_owner_pipe_ends_a_loader", end_of_file_ends_a_loader),
     test("a_killed_process_takes_its_group_with_it", a_killed_process_takes_its_group_with_it),
+    test("what_an_app_leaves_behind_is_reaped", what_an_app_leaves_behind_is_reaped),
     test("a_compound_command_is_ended_as_a_group", a_compound_command_is_ended_as_a_group),
     test("the_death_of_a_process_is_told_at_once", the_death_of_a_process_is_told_at_once),
     test("refusals_say_why", refusals_say_why),
@@ -143,6 +144,18 @@ fn a_killed_process_takes_its_group_with_it() {
     daemon.stop(record.process, StopHow::Kill);
     assert_eq!(daemon.exited(record.process), "was killed by signal 9 (SIGKILL)");
     until_gone(grandchild);
+}
+
+fn what_an_app_leaves_behind_is_reaped() {
+    let mut daemon = Daemon::start();
+    let root = daemon.app("app");
+    let record = daemon.spawn(generic(&root, "(sh -c 'echo $$; exec sleep 0.01' &); exec sleep 1000"));
+    let orphan: i32 = daemon.output(record.process).parse().unwrap();
+    let status = format!("/proc/{orphan}/status");
+    eventually("its end, with nothing left of it", || {
+        (!std::path::Path::new(&status).exists()).then_some(())
+    });
+    assert!(is_alive(record.pid));
 }
 
 fn a_compound_command_is_ended_as_a_group() {

@@ -17,5 +17,6 @@ pub(crate) async fn connect(address: &Address) -> io::Result<Stream> {
             stream.set_nodelay(true)?;
             Stream::new(stream.into_std()?.into())
         }
+        Address::Nowhere => Err(io::Error::other("a preloader takes no connections")),
     }
 }

@@ -10,6 +10,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{self, AccessFlags};
 use protocol::request::AppKind;
 
+use super::SpawnError;
 use crate::link::SpawnSpec;
 
 /// A command line whose program is still to be found.
@@ -32,21 +33,24 @@ pub(in crate::supervisor) enum Term {
     Group,
 }
 
-/// The command of an app and how it is ended; `None` for a kind that cannot be started yet.
-pub(super) fn of(spec: &SpawnSpec, loaders: &Path) -> Option<(Command, Term)> {
-    let (loader, usual): (&str, &[&str]) = match spec.kind {
-        AppKind::Ruby => ("ruby/rack-loader.rb", &["ruby"]),
-        AppKind::Python => ("python/wsgi-loader.py", &["python3", "python"]),
-        AppKind::Node => ("nodejs/node-loader.js", &["node"]),
-        AppKind::Generic => return Some(shell(&spec.start_command)),
-        AppKind::Meteor => return None,
+/// The command of an app and how it is ended.
+pub(super) fn of(spec: &SpawnSpec, loaders: &Path) -> Result<(Command, Term), SpawnError> {
+    let (loader, usual): (&str, &[&str]) = match (spec.kind, spec.preloader) {
+        (AppKind::Ruby, false) => ("ruby/rack-loader.rb", &["ruby"]),
+        (AppKind::Ruby, true) => ("ruby/preloader.rb", &["ruby"]),
+        (AppKind::Python, false) => ("python/wsgi-loader.py", &["python3", "python"]),
+        (AppKind::Python, true) => ("python/preloader.py", &["python3", "python"]),
+        (AppKind::Node, false) => ("nodejs/node-loader.js", &["node"]),
+        (AppKind::Generic, false) => return Ok(shell(&spec.start_command)),
+        (AppKind::Meteor, false) => return Err(SpawnError::NotYet(spec.kind)),
+        (_, true) => return Err(SpawnError::NoPreloader(spec.kind)),
     };
     let programs = if spec.interpreter.is_empty() {
         usual.iter().map(|&name| name.to_owned()).collect()
     } else {
         vec![spec.interpreter.clone()]
     };
-    Some((Command { programs, arguments: vec![loaders.join(loader).into()] }, Term::None))
+    Ok((Command { programs, arguments: vec![loaders.join(loader).into()] }, Term::None))
 }
 
 /// As Passenger, the shell is replaced by the app, so that signals and the PID are the app's. A command that is more
@@ -142,7 +146,20 @@ mod tests {
             assert_eq!((command.programs, term), (programs.iter().map(|&p| p.into()).collect(), Term::None));
             assert_eq!(command.arguments, [OsString::from(loader)]);
         }
-        assert_eq!(of(&spec(AppKind::Meteor, "/app"), Path::new("/l")), None);
+        let refused = of(&spec(AppKind::Meteor, "/app"), Path::new("/l"));
+        assert!(matches!(refused, Err(SpawnError::NotYet(AppKind::Meteor))));
+    }
+
+    #[test]
+    fn ruby_and_python_have_preloaders() {
+        let preloader = |kind| {
+            of(&SpawnSpec { preloader: true, ..spec(kind, "/app") }, Path::new("/l")).map(|(it, _)| it)
+        };
+        assert_eq!(preloader(AppKind::Ruby).unwrap().arguments, [OsString::from("/l/ruby/preloader.rb")]);
+        assert_eq!(preloader(AppKind::Python).unwrap().arguments, [OsString::from("/l/python/preloader.py")]);
+        for kind in [AppKind::Node, AppKind::Generic, AppKind::Meteor] {
+            assert!(matches!(preloader(kind), Err(SpawnError::NoPreloader(_))), "{kind:?}");
+        }
     }
 
     #[test]

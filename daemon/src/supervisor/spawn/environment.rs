@@ -105,6 +105,9 @@ fn set_ours(environment: &mut Environment, spec: &SpawnSpec, told: Told<'_>) {
     if spec.kind != AppKind::Generic {
         environment.insert("FLYING_PASSENGER_GROUP".into(), spec.group.as_str().into());
     }
+    if spec.kind == AppKind::Ruby && spec.preload_bundler {
+        environment.insert("FLYING_PASSENGER_PRELOAD_BUNDLER".into(), "1".into());
+    }
 }
 
 #[cfg(test)]

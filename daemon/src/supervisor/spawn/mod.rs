@@ -6,6 +6,7 @@
 mod child;
 mod command;
 mod environment;
+mod handover;
 mod place;
 mod ports;
 mod user;
@@ -21,12 +22,13 @@ use protocol::request::AppKind;
 
 pub(super) use command::Term;
 pub(super) use environment::{Environment, inherited};
+pub(super) use handover::{HELLO, Handover, hand_over};
 pub(super) use ports::Ports;
 
 use super::limits::Originals;
 use crate::config::UserOptions;
 use crate::instance::Instance;
-use crate::link::{Address, ProcessId, ProcessRecord, SpawnSpec};
+use crate::link::{Address, AppUser, ProcessId, ProcessRecord, SpawnSpec};
 use crate::sys::descriptors;
 use crate::sys::process::{self, Child, Forked};
 use command::Command;
@@ -51,6 +53,17 @@ pub(super) struct Launched {
     pub(super) record: ProcessRecord,
     pub(super) pipes: Pipes,
     pub(super) term: Term,
+    /// For a preloader alone.
+    pub(super) control: Option<Control>,
+}
+
+/// What the supervisor holds of a preloader beyond what it holds of any process.
+#[derive(Debug)]
+pub(super) struct Control {
+    /// Where it is told to fork.
+    pub(super) socket: OwnedFd,
+    /// What it was started with.
+    pub(super) spec: SpawnSpec,
 }
 
 /// The supervisor's ends of a process's pipes.
@@ -70,11 +83,13 @@ pub(super) enum SpawnError {
     Place(PlaceError),
     User(UserError),
     NotYet(AppKind),
+    NoPreloader(AppKind),
     Variable(String),
     Listen(io::Error),
     Port(io::Error),
     Pipes(io::Error),
     Fork(io::Error),
+    Handover(io::Error),
 }
 
 impl fmt::Display for SpawnError {
@@ -83,12 +98,14 @@ impl fmt::Display for SpawnError {
             Self::Place(why) => why.fmt(f),
             Self::User(why) => why.fmt(f),
             Self::NotYet(kind) => write!(f, "apps of type \"{}\" are not supported yet", kind.as_str()),
+            Self::NoPreloader(kind) => write!(f, "apps of type \"{}\" cannot be preloaded", kind.as_str()),
             Self::Variable(name) => {
                 write!(f, "the environment variable {name:?} has no possible name or value")
             }
             Self::Listen(why) => write!(f, "no socket can be opened for the app: {why}"),
             Self::Port(why) => write!(f, "no port can be found for the app: {why}"),
             Self::Pipes(why) => write!(f, "no pipes can be made for the app: {why}"),
+            Self::Handover(why) => write!(f, "its preloader takes no order: {why}"),
             Self::Fork(why) => write!(f, "no process can be made for the app: {why}"),
         }
     }
@@ -116,10 +133,10 @@ impl Launcher {
         taken: impl Fn(u16) -> bool,
     ) -> Result<Launched, SpawnError> {
         check_variables(spec)?;
-        let (command, term) = command::of(spec, &self.loaders).ok_or(SpawnError::NotYet(spec.kind))?;
+        let (command, term) = command::of(spec, &self.loaders)?;
         let place = Place::of(spec)?;
         let run_as = self.run_as(spec, &place)?;
-        let entrance = self.open_entrance(spec, process, instance, taken)?;
+        let (entrance, control) = self.open_entrance(spec, process, instance, taken)?;
         let environment = environment::build(
             &self.environment,
             spec,
@@ -140,7 +157,14 @@ impl Launcher {
             started_ms: crate::sys::clock::now_ms(),
             memo: spec.memo.clone(),
         };
-        Ok(Launched { child, record, pipes, term })
+        let control = control.map(|socket| Control { socket, spec: spec.clone() });
+        Ok(Launched { child, record, pipes, term, control })
+    }
+
+    /// Whom a process for `spec` would run as now; `None` when that cannot be told.
+    pub(super) fn user_of(&self, spec: &SpawnSpec) -> Option<AppUser> {
+        let place = Place::of(spec).ok()?;
+        self.run_as(spec, &place).ok().map(|run_as| run_as.user)
     }
 
     fn run_as(&self, spec: &SpawnSpec, place: &Place) -> Result<RunAs, UserError> {
@@ -158,12 +182,17 @@ impl Launcher {
         process: ProcessId,
         instance: &Instance,
         taken: impl Fn(u16) -> bool,
-    ) -> Result<Entrance, SpawnError> {
+    ) -> Result<(Entrance, Option<OwnedFd>), SpawnError> {
+        if spec.preloader {
+            let (ours, theirs) = handover::control().map_err(SpawnError::Pipes)?;
+            return Ok((Entrance::Control(theirs), Some(ours)));
+        }
         if spec.kind == AppKind::Generic {
-            return self.ports.take(taken).map(Entrance::Port).map_err(SpawnError::Port);
+            let port = self.ports.take(taken).map_err(SpawnError::Port)?;
+            return Ok((Entrance::Port(port), None));
         }
         let (path, socket) = instance.listen_for_app(process).map_err(SpawnError::Listen)?;
-        Ok(Entrance::Socket(path, socket))
+        Ok((Entrance::Socket(path, socket), None))
     }
 
     fn fork(&self, what: &What<'_>, entrance: Entrance) -> Result<(Child, Pipes), SpawnError> {
@@ -206,12 +235,14 @@ enum Entrance {
     Socket(PathBuf, OwnedFd),
     /// A port that it opens itself.
     Port(u16),
+    /// Not at all: it is a preloader, and here it is told to fork.
+    Control(OwnedFd),
 }
 
 impl Entrance {
     fn port(&self) -> Option<u16> {
         match self {
-            Self::Socket(..) => None,
+            Self::Socket(..) | Self::Control(_) => None,
             Self::Port(port) => Some(*port),
         }
     }
@@ -220,6 +251,7 @@ impl Entrance {
         match self {
             Self::Socket(path, _) => Address::Unix(path.clone()),
             Self::Port(port) => Address::Tcp(*port),
+            Self::Control(_) => Address::Nowhere,
         }
     }
 }
@@ -236,7 +268,7 @@ impl ChildPipes {
     /// copies are close-on-exec, so its end of file tells that the program was started.
     fn for_child(self, entrance: Entrance) -> io::Result<(Vec<OwnedFd>, OwnedFd)> {
         let mut descriptors = vec![self.owner, self.output.try_clone()?, self.output];
-        if let Entrance::Socket(_, socket) = entrance {
+        if let Entrance::Socket(_, socket) | Entrance::Control(socket) = entrance {
             descriptors.push(socket);
             descriptors.push(self.report.try_clone()?);
         }
@@ -285,6 +317,8 @@ mod tests {
             user_group: None,
             server_software: "nginx/1.22.1".into(),
             env: Vec::new(),
+            preload_bundler: false,
+            preloader: false,
             memo: Vec::new(),
         }
     }
