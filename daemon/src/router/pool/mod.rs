@@ -223,12 +223,27 @@ impl Pool {
 
     /// A started process can take requests.
     pub(crate) fn ready(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) {
-        let Some(process) = self.processes.get_mut(&slot) else {
+        let Some(id) = self.put_to_work(slot, concurrency, now) else {
             return;
         };
-        if process.state != State::Starting {
-            return;
-        }
+        self.replace_one(id, now);
+        self.serve_queue(id, now);
+        self.balance(id, now);
+        self.make_room_for_the_starving(now);
+    }
+
+    /// Takes over a process that serves already, from an earlier router. Others may follow: what the group lacks then is
+    /// started by the next sweep.
+    pub(crate) fn adopt(&mut self, id: GroupId, concurrency: Concurrency, now: Instant) -> Slot {
+        let slot = self.new_slot(id, now);
+        self.put_to_work(slot, concurrency, now);
+        self.serve_queue(id, now);
+        slot
+    }
+
+    /// The group of a process that was starting and now serves.
+    fn put_to_work(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) -> Option<GroupId> {
+        let process = self.processes.get_mut(&slot).filter(|process| process.state == State::Starting)?;
         process.state = State::Serving;
         process.concurrency = concurrency;
         process.last_used = now;
@@ -237,17 +252,7 @@ impl Pool {
         self.counts.starting -= 1;
         self.groups[id.0].failures = 0;
         self.groups[id.0].used = true;
-        self.replace_one(id, now);
-        self.serve_queue(id, now);
-        self.balance(id, now);
-        self.make_room_for_the_starving(now);
-    }
-
-    /// Takes over a process that serves already, from an earlier router.
-    pub(crate) fn adopt(&mut self, id: GroupId, concurrency: Concurrency, now: Instant) -> Slot {
-        let slot = self.new_slot(id, now);
-        self.ready(slot, concurrency, now);
-        slot
+        Some(id)
     }
 
     /// A process did not start. Requests that wait for it fail, unless another process can still serve them.

@@ -196,3 +196,15 @@ fn an_app_without_any_process_need_not_wait_until_others_have_started() {
     story.pool.checkout(other, None, story.now);
     assert_eq!(story.actions(), [Action::Spawn(Slot(3), other)]);
 }
+
+#[test]
+fn none_is_started_while_those_of_an_earlier_router_are_taken_over() {
+    let mut story = Story::serving(2, GroupOptions { min_instances: 3, ..OPTIONS });
+    assert_eq!(story.pool.sweep(story.now), None);
+    assert_eq!(story.actions(), [], "there is no room for a third");
+    let mut story = Story::new(3, GroupOptions { min_instances: 2, ..OPTIONS });
+    story.pool.adopt(story.group, Concurrency::At(1), story.now);
+    assert_eq!(story.actions(), [], "another may follow");
+    story.pool.sweep(story.now);
+    assert_eq!(story.actions(), [Action::Spawn(Slot(2), story.group)]);
+}
