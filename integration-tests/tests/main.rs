@@ -32,6 +32,7 @@ mod request_shape;
 mod response;
 mod restart;
 mod slow_clients;
+mod smart_spawning;
 mod soak;
 mod spawn_failure;
 mod static_files;

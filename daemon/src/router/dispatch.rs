@@ -225,6 +225,9 @@ impl Dispatcher {
     }
 
     pub(crate) fn restart(&self, group: GroupId, how: RestartHow) {
+        if let Some(launch) = self.launch.borrow().clone() {
+            launch.restarted(group);
+        }
         self.with_pool(|pool, now| pool.restart(group, how, now));
     }
 

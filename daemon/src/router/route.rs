@@ -192,7 +192,7 @@ impl Route {
             user_group: self.settings.user_group.clone(),
             server_software: self.server_software.clone(),
             env: self.settings.env.clone(),
-            preload_bundler: false,
+            preload_bundler: self.settings.preload_bundler,
             preloader: false,
             memo: self.memo(),
         }

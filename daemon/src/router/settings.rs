@@ -26,6 +26,11 @@ pub(crate) struct AppSettings {
     pub(crate) user_group: Option<String>,
     pub(crate) restart_dir: String,
     pub(crate) start_timeout: Duration,
+    pub(crate) preload_bundler: bool,
+    /// Processes are forked from a preloader where that can be; `None` for what is usual with the kind of app.
+    pub(crate) smart: Option<bool>,
+    /// `None` for ever.
+    pub(crate) max_preloader_idle: Option<Duration>,
     pub(crate) friendly_error_pages: bool,
     pub(crate) queue_full_status: u16,
     pub(crate) queue_timeout_status: u16,
@@ -60,6 +65,9 @@ impl Default for AppSettings {
             user_group: None,
             restart_dir: "tmp".into(),
             start_timeout: Duration::from_secs(90),
+            preload_bundler: false,
+            smart: None,
+            max_preloader_idle: Some(Duration::from_secs(300)),
             friendly_error_pages: false,
             queue_full_status: 503,
             queue_timeout_status: 504,
@@ -123,6 +131,15 @@ impl AppSettings {
         self.startup_file.as_deref().unwrap_or(default)
     }
 
+    /// True when processes of this kind of app are forked from a preloader, which only Ruby and Python have.
+    pub(crate) fn is_smart(&self, kind: AppKind) -> bool {
+        match kind {
+            AppKind::Ruby => self.smart.unwrap_or(true),
+            AppKind::Python => self.smart.unwrap_or(false),
+            AppKind::Node | AppKind::Meteor | AppKind::Generic => false,
+        }
+    }
+
     /// How many requests a process takes at a time.
     pub(crate) fn concurrency(&self, kind: AppKind) -> Concurrency {
         self.concurrency.unwrap_or(match kind {
@@ -144,6 +161,11 @@ impl AppSettings {
             "group" => self.user_group = Some(text(value)?),
             "restart_dir" => self.restart_dir = text(value)?,
             "start_timeout" => self.start_timeout = Duration::from_secs(number(value)?),
+            "preload_bundler" => self.preload_bundler = flag(value)?,
+            "spawn_method" => self.smart = Some(is_smart(value)?),
+            "max_preloader_idle_time" => {
+                self.max_preloader_idle = Some(number(value)?).filter(|s| *s != 0).map(Duration::from_secs);
+            }
             "request_queue_overflow_status_code" => self.queue_full_status = status(value)?,
             "request_queue_timeout_status_code" => self.queue_timeout_status = status(value)?,
             "spawn_exception_status_code" => self.spawn_failed_status = status(value)?,
@@ -205,16 +227,25 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn map(value: &Value) -> Option<Vec<(String, String)>> {
+fn flag(value: &Value) -> Option<bool> {
     match value {
-        Value::Map(pairs) => Some(pairs.clone()),
+        Value::Flag(flag) => Some(*flag),
         _ => None,
     }
 }
 
-fn flag(value: &Value) -> Option<bool> {
+/// The method's name, or one that Passenger knows it by.
+fn is_smart(value: &Value) -> Option<bool> {
+    match text(value)?.as_str() {
+        "smart" | "smart-lv2" => Some(true),
+        "direct" | "conservative" => Some(false),
+        _ => None,
+    }
+}
+
+fn map(value: &Value) -> Option<Vec<(String, String)>> {
     match value {
-        Value::Flag(flag) => Some(*flag),
+        Value::Map(pairs) => Some(pairs.clone()),
         _ => None,
     }
 }
@@ -297,6 +328,24 @@ mod tests {
         assert!(!read(&[]).0.friendly_error_pages);
         let off = ("friendly_error_pages", Value::Flag(false));
         assert!(!read(&[development, off]).0.friendly_error_pages);
+    }
+
+    #[test]
+    fn ruby_is_smart_unless_told_and_python_when_told() {
+        let smart =
+            |method: &str, kind| read(&[("spawn_method", Value::Text(method.into()))]).0.is_smart(kind);
+        assert!(read(&[]).0.is_smart(AppKind::Ruby) && !read(&[]).0.is_smart(AppKind::Python));
+        assert!(smart("smart", AppKind::Python) && smart("smart-lv2", AppKind::Ruby));
+        assert!(!smart("direct", AppKind::Ruby) && !smart("conservative", AppKind::Ruby));
+        assert!(!smart("smart", AppKind::Node));
+        assert_eq!(read(&[("spawn_method", Value::Text("magic".into()))]).1, ["spawn_method"]);
+    }
+
+    #[test]
+    fn a_preloader_that_may_idle_for_no_time_is_kept_for_ever() {
+        let idle = |n| read(&[("max_preloader_idle_time", Value::Number(n))]).0.max_preloader_idle;
+        assert_eq!(idle(0), None);
+        assert_eq!(idle(7), Some(Duration::from_secs(7)));
     }
 
     #[test]

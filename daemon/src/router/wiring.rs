@@ -42,7 +42,7 @@ pub(crate) struct Router {
     pub(crate) scales: Scales,
     backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
-    spawner: Rc<Spawner>,
+    pub(crate) spawner: Rc<Spawner>,
     closing: Cell<bool>,
     told_to_close: Notify,
     finished: Notify,
@@ -169,6 +169,7 @@ impl Router {
             warn!("{} requests did not finish within {} s", self.dispatcher.requests(), limit.as_secs());
         }
         self.dispatcher.close();
+        self.spawner.end_preloaders();
         if tokio::time::timeout(limit, self.until(Dispatcher::is_empty)).await.is_err() {
             warn!("some processes did not end within {} s", limit.as_secs());
         }

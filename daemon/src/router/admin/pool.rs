@@ -54,6 +54,8 @@ pub(super) struct GroupView {
     pub(super) restarts: u64,
     /// `settled`, `rolling` while processes are replaced, `resisting` after a new version that did not start.
     pub(super) deployment: &'static str,
+    /// The PID of the process that its processes are forked from; `null` when there is none.
+    pub(super) preloader: Option<i32>,
     /// Its settings as nginx sends them.
     pub(super) settings: Vec<SettingView>,
     pub(super) processes: Vec<ProcessView>,
@@ -109,6 +111,7 @@ impl Snapshot {
                     max_request_queue_size: group.options.max_queue,
                     restarts: group.generation,
                     deployment: deployment(group.deployment),
+                    preloader: router.spawner.preloader_of(id),
                     settings: settings(&route.said()),
                     processes: processes.into_iter().map(|(_, view)| view).collect(),
                 })

@@ -114,6 +114,7 @@ mod tests {
             max_request_queue_size: 100,
             restarts: 0,
             deployment: "settled",
+            preloader: None,
             settings: Vec::new(),
             processes: vec![process],
         };

@@ -6,7 +6,9 @@
 
 mod failure;
 mod output;
+mod preloaders;
 mod readiness;
+mod smart;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,14 +16,16 @@ use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 pub(crate) use failure::SpawnFailure;
 
 use self::output::Output;
+use self::preloaders::Preloaders;
 use self::readiness::{Ended, Outcome};
 use super::dispatch::Dispatcher;
-use super::pool::Slot;
+use super::pool::{GroupId, Slot};
 use super::route::{Memo, Route, Routes};
 use super::supervisor::Supervisor;
 use super::worker::Worker;
@@ -39,13 +43,17 @@ pub(crate) trait Launch: std::fmt::Debug {
     fn kill(&self, worker: &Worker);
     /// End a process that is still starting; `Dispatcher::exited` follows.
     fn abandon(&self, slot: Slot);
+    /// The group is restarted: what has loaded its code for others is of no use any more.
+    fn restarted(&self, group: GroupId);
 }
 
 /// Where a process is in its life, as the supervisor's messages tell it.
 #[derive(Debug)]
 enum Life {
-    /// The order is under way.
-    Ordered { route: Rc<Route>, wanted: bool },
+    /// Its app is being loaded, in the process that it is to be forked from.
+    Preloading { ended: Rc<Ended> },
+    /// The order is under way. It is to be ready by then.
+    Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool },
     /// The process runs and has not said that it is ready.
     Starting { process: ProcessId, ended: Rc<Ended> },
     /// It serves.
@@ -61,6 +69,7 @@ pub(crate) struct Spawner {
     supervisor: Rc<Supervisor>,
     dispatcher: Rc<Dispatcher>,
     routes: Rc<Routes>,
+    preloaders: Rc<Preloaders>,
     /// How long a process that was told to end may take.
     stop_limit: Duration,
     /// How long one that is replaced may take over the requests it has.
@@ -80,6 +89,7 @@ impl Spawner {
     ) -> Rc<Self> {
         let spawner = Rc::new_cyclic(|me| Self {
             me: me.clone(),
+            preloaders: Preloaders::new(supervisor.clone(), stop_limit),
             supervisor,
             dispatcher: dispatcher.clone(),
             routes,
@@ -95,13 +105,16 @@ impl Spawner {
 
     /// The supervisor has started the process of an order; its output and report pipes come with it.
     pub(crate) fn started(&self, ticket: Ticket, record: ProcessRecord, descriptors: Vec<OwnedFd>) {
+        if self.preloaders.is_mine(ticket) {
+            return self.preloaders.answered(ticket, Ok((record, descriptors)));
+        }
         let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
             return;
         };
         let process = record.process;
         self.slots.borrow_mut().insert(process, slot);
         let life = self.lives.borrow_mut().remove(&slot);
-        let Some(Life::Ordered { route, wanted: true }) = life else {
+        let Some(Life::Ordered { route, wanted: true, until, forked }) = life else {
             self.lives.borrow_mut().insert(slot, Life::Leaving { process });
             self.order(&Order::Stop(process, StopHow::Kill));
             return;
@@ -111,23 +124,34 @@ impl Spawner {
             error!("the supervisor started {} without its pipes", route.name);
             return;
         };
+        if forked {
+            self.preloaders.forked(route.group);
+        }
         let ended = Rc::new(Ended::default());
         self.lives.borrow_mut().insert(slot, Life::Starting { process, ended: ended.clone() });
         let output = Output::follow(output, record.pid);
         if let Some(me) = self.me.upgrade() {
-            tokio::task::spawn_local(
-                async move { me.bring_up(slot, record, route, output, report, ended).await },
-            );
+            tokio::task::spawn_local(async move {
+                let outcome = readiness::await_ready(&record, &route, report, &ended, until).await;
+                me.brought_up(slot, record, route, output, &ended, outcome).await;
+            });
         }
     }
 
     /// The supervisor could not carry out an order.
     pub(crate) fn not_started(&self, ticket: Ticket, reason: &str) {
+        if self.preloaders.is_mine(ticket) {
+            return self.preloaders.answered(ticket, Err(reason.to_owned()));
+        }
         let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
             return;
         };
-        match self.lives.borrow_mut().remove(&slot) {
-            Some(Life::Ordered { route, wanted: true }) => {
+        let life = self.lives.borrow_mut().remove(&slot);
+        match life {
+            Some(Life::Ordered { route, wanted: true, forked: true, .. }) => {
+                self.launch_after_all(slot, route, reason);
+            }
+            Some(Life::Ordered { route, wanted: true, .. }) => {
                 let failure = SpawnFailure::new(&route, reason, "", "");
                 self.report(slot, failure);
             }
@@ -138,7 +162,7 @@ impl Spawner {
     /// A process has ended.
     pub(crate) fn exited(&self, process: ProcessId, how: &str) {
         let Some(slot) = self.slots.borrow_mut().remove(&process) else {
-            return;
+            return self.preloaders.exited(process, how);
         };
         let life = self.lives.borrow_mut().remove(&slot);
         match life {
@@ -148,7 +172,9 @@ impl Spawner {
                 warn!("app {name}: process {pid} {how}");
                 self.dispatcher.exited(slot);
             }
-            Some(Life::Leaving { .. } | Life::Ordered { .. }) | None => self.dispatcher.exited(slot),
+            Some(Life::Leaving { .. } | Life::Ordered { .. } | Life::Preloading { .. }) | None => {
+                self.dispatcher.exited(slot);
+            }
         }
     }
 
@@ -173,17 +199,26 @@ impl Spawner {
         });
     }
 
-    async fn bring_up(
+    /// The PID of the process that a group's processes are forked from.
+    pub(crate) fn preloader_of(&self, group: GroupId) -> Option<i32> {
+        self.preloaders.pid_of(group)
+    }
+
+    /// No process will be forked any more.
+    pub(crate) fn end_preloaders(&self) {
+        self.preloaders.end_all();
+    }
+
+    async fn brought_up(
         self: Rc<Self>,
         slot: Slot,
         record: ProcessRecord,
         route: Rc<Route>,
         output: Output,
-        report: OwnedFd,
-        ended: Rc<Ended>,
+        ended: &Ended,
+        outcome: Outcome,
     ) {
         let (process, pid) = (record.process, record.pid);
-        let outcome = readiness::await_ready(&record, &route, report, &ended).await;
         if let Outcome::Ready = outcome {
             output.forget();
             self.serve(slot, record, route);
@@ -222,6 +257,25 @@ impl Spawner {
         self.lives.borrow_mut().insert(slot, Life::Leaving { process });
     }
 
+    fn launch_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
+        let ticket = self.supervisor.ticket();
+        let spec = Box::new(route.spawn_spec());
+        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: false });
+        self.carry(ticket, &Order::Spawn { ticket, spec });
+    }
+
+    fn await_start(&self, ticket: Ticket, slot: Slot, ordered: Life) {
+        self.ordered.borrow_mut().insert(ticket, slot);
+        self.lives.borrow_mut().insert(slot, ordered);
+    }
+
+    /// Sends an order that the supervisor answers.
+    fn carry(&self, ticket: Ticket, order: &Order) {
+        if let Err(err) = self.supervisor.order(order) {
+            self.not_started(ticket, &format!("its settings cannot be handed to the supervisor: {err}"));
+        }
+    }
+
     fn order(&self, order: &Order) {
         if let Err(err) = self.supervisor.order(order) {
             error!("an order cannot be sent to the supervisor: {err}");
@@ -245,13 +299,14 @@ impl Spawner {
 
 impl Launch for Spawner {
     fn launch(&self, slot: Slot, route: Rc<Route>) {
-        let ticket = self.supervisor.ticket();
-        let spec = Box::new(route.spawn_spec());
         info!("app {}: starting a process", route.name);
-        self.ordered.borrow_mut().insert(ticket, slot);
-        self.lives.borrow_mut().insert(slot, Life::Ordered { route, wanted: true });
-        if let Err(err) = self.supervisor.order(&Order::Spawn { ticket, spec }) {
-            self.not_started(ticket, &format!("its settings cannot be handed to the supervisor: {err}"));
+        let until = Instant::now() + route.settings.start_timeout;
+        if route.settings.is_smart(route.kind) {
+            self.launch_smartly(slot, route, until);
+        } else {
+            // There may be one from before nginx said so.
+            self.preloaders.end_of(route.group);
+            self.launch_directly(slot, route, until);
         }
     }
 
@@ -288,6 +343,7 @@ impl Launch for Spawner {
         let mut lives = self.lives.borrow_mut();
         match lives.get_mut(&slot) {
             Some(Life::Ordered { wanted, .. }) => *wanted = false,
+            Some(Life::Preloading { ended }) => ended.abandon(),
             Some(Life::Starting { process, ended }) => {
                 let process = *process;
                 ended.abandon();
@@ -295,5 +351,8 @@ impl Launch for Spawner {
             }
             _ => {}
         }
+    }
+    fn restarted(&self, group: GroupId) {
+        self.preloaders.end_of(group);
     }
 }

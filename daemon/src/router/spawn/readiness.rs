@@ -8,6 +8,7 @@ use protocol::request::AppKind;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::super::app::stream;
 use super::super::route::Route;
@@ -18,6 +19,9 @@ const MAX_REPORT: usize = 128 * 1024;
 /// Pauses between two knocks at the port of a generic app: nobody tells when another process begins to listen.
 const FIRST_KNOCK: Duration = Duration::from_millis(5);
 const SLOWEST_KNOCK: Duration = Duration::from_millis(100);
+
+/// How long the report of a process that has ended may take to be read; a child of it may hold the pipe open.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What became of a start.
 #[derive(Debug)]
@@ -65,32 +69,41 @@ impl Ended {
     }
 }
 
-/// Waits for a process to become ready, for as long as `passenger_start_timeout` allows.
+/// Waits for a process to become ready, for as long as `passenger_start_timeout` allows, which is until then.
 pub(super) async fn await_ready(
     record: &ProcessRecord,
     route: &Route,
     report: OwnedFd,
     ended: &Ended,
+    until: Instant,
 ) -> Outcome {
     let limit = route.settings.start_timeout;
+    let telling = told_ready(record, route, report, ended);
+    tokio::pin!(telling);
     let told = tokio::select! {
-        outcome = told_ready(record, route, report) => Some(outcome),
+        outcome = &mut telling => Some(outcome),
         () = ended.wait() => None,
-        () = tokio::time::sleep(limit) => return timed_out(limit),
+        () = tokio::time::sleep_until(until) => return timed_out(limit),
+    };
+    let told = match told {
+        // What it said before it ended may not have been read yet.
+        None if ended.is_told() => tokio::time::timeout(LAST_WORDS, telling).await.ok(),
+        told => told,
     };
     match told {
         _ if ended.abandoned.get() => Outcome::Abandoned,
+        Some(Outcome::Ready) if ended.is_told() => failed(&ended_with("as soon as it was ready", ended)),
         Some(Outcome::Failed { summary, details }) => {
             // The report ends a moment before the process does; its end belongs into the log.
             drop(tokio::time::timeout(Duration::from_secs(2), ended.wait()).await);
             Outcome::Failed { summary: name_cause(summary, ended.how()), details }
         }
         Some(outcome) => outcome,
-        None => failed(&before_ready(&ended.how().unwrap_or_default())),
+        None => failed(&ended_with("before it was ready", ended)),
     }
 }
 
-async fn told_ready(record: &ProcessRecord, route: &Route, report: OwnedFd) -> Outcome {
+async fn told_ready(record: &ProcessRecord, route: &Route, report: OwnedFd, ended: &Ended) -> Outcome {
     let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
         return failed("its report pipe cannot be read");
     };
@@ -107,7 +120,7 @@ async fn told_ready(record: &ProcessRecord, route: &Route, report: OwnedFd) -> O
     match read_error(&text) {
         Some(outcome) => outcome,
         // Nothing but the end of the pipe: a generic app's command has begun to run.
-        None if route.kind == AppKind::Generic => port_answers(record).await,
+        None if route.kind == AppKind::Generic => port_answers(record, ended).await,
         // A process that ended says how; one that closed the pipe and runs on has no excuse.
         None => failed(""),
     }
@@ -121,15 +134,16 @@ fn read_error(text: &[u8]) -> Option<Outcome> {
     Some(Outcome::Failed { summary: summary.to_owned(), details: details.to_owned() })
 }
 
-async fn port_answers(record: &ProcessRecord) -> Outcome {
+async fn port_answers(record: &ProcessRecord, ended: &Ended) -> Outcome {
     let mut pause = FIRST_KNOCK;
-    loop {
+    while !ended.is_told() {
         if stream::connect(&record.address).await.is_ok() {
             return Outcome::Ready;
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(SLOWEST_KNOCK);
     }
+    failed("")
 }
 
 fn timed_out(limit: Duration) -> Outcome {
@@ -140,13 +154,13 @@ fn timed_out(limit: Duration) -> Outcome {
 fn name_cause(summary: String, how: Option<String>) -> String {
     match how {
         _ if !summary.is_empty() => summary,
-        Some(how) => before_ready(&how),
+        Some(how) => format!("its process {how} before it was ready"),
         None => "it did not say whether it is ready".into(),
     }
 }
 
-fn before_ready(how: &str) -> String {
-    format!("its process {how} before it was ready")
+fn ended_with(when: &str, ended: &Ended) -> String {
+    format!("its process {} {when}", ended.how().unwrap_or_default())
 }
 
 fn failed(summary: &str) -> Outcome {
