@@ -287,6 +287,30 @@ at_exit { puts "at exit #{Process.pid}" }
         self.assertEqual(mine, [f"starting true {pid}", f"stopping {pid}", f"at exit {pid}"])
 
 
+    def test_connections_are_closed_before_the_fork(self):
+        source = apps.RUBY + """
+module ActiveRecord
+  def self.version = Gem::Version.new('5.1')
+  module Base
+    def self.connection_handler = self
+    def self.connection_pool_list = [1]
+    def self.clear_all_connections! = puts("cleared #{Process.pid}")
+    def self.establish_connection = puts("established #{Process.pid}")
+  end
+end
+module Sequel
+  DATABASES = [Class.new { def disconnect = raise('it is gone already') }.new].freeze
+end
+"""
+        loader = self.start(source)
+        self.assertEqual(loader.report, "ready\n", loader.log())
+        self.assertEqual(loader.wait(), 0)
+        cleared, sequel, established = loader.log().splitlines()
+        self.assertEqual(cleared, f"cleared {loader.process.pid}")
+        self.assertIn("the connections of Sequel could not be closed around a fork: RuntimeError", sequel)
+        self.assertEqual(established, f"established {loader.forked.pid}")
+
+
 class PreloadedWsgi(Wsgi):
     """Python, forked from a preloader."""
 
@@ -309,6 +333,20 @@ threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
         self.assertTrue(any("1 threads were started while the app was loaded" in line for line in lines), lines)
         mine = [line for line in lines if line.endswith(str(pid))]
         self.assertEqual(mine, [f"starting True {pid}", f"stopping {pid}", f"at exit {pid}"])
+
+
+    def test_connections_are_closed_before_the_fork(self):
+        source = apps.PYTHON + """
+import sys, types
+class Connections:
+    def close_all(self):
+        print("closed", os.getpid())
+sys.modules["django.db"] = types.SimpleNamespace(connections=Connections())
+"""
+        loader = self.start(source)
+        self.assertEqual(loader.report, "ready\n", loader.log())
+        self.assertEqual(loader.wait(), 0, loader.log())
+        self.assertEqual(loader.log(), f"closed {loader.process.pid}\n")
 
 
 def fetch_rack3():

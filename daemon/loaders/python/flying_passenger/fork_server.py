@@ -65,6 +65,7 @@ class ForkServer:
 
     def _fork(self, handed: Handed) -> bool:
         """True in the new process. It is an orphan, so that it becomes the daemon's child."""
+        _flush()
         try:
             middle = os.fork()
             if middle:
@@ -94,6 +95,16 @@ class ForkServer:
         os.close(handed.output)
         with socket.socket(fileno=handed.hello) as hello:
             hello.send(b"hello")
+
+
+def _flush() -> None:
+    """What waits to be written would be written by every process."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            # The app has closed or replaced it.
+            pass
 
 
 def _become_orphan() -> None:
