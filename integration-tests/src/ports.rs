@@ -1,5 +1,5 @@
-//! TCP ports that are ours alone while a test runs: free ones below the kernel's ephemeral range, each held by a file
-//! lock so that test processes side by side never pick the same.
+//! TCP ports that are ours alone while a test runs: free ones below those that the daemon gives to apps, each held by a
+//! file lock so that test processes side by side never pick the same.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use nix::fcntl::{Flock, FlockArg};
 
-const FIRST: u16 = 20_000;
-const COUNT: u16 = 12_000;
+const FIRST: u16 = 2_000;
+const COUNT: u16 = 3_000;
 
 static TRIED: AtomicU16 = AtomicU16::new(0);
 

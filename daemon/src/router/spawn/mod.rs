@@ -5,6 +5,7 @@
 //! that it has ended. What a visitor wrote is not known here.
 
 mod failure;
+mod listener;
 mod output;
 mod preloaders;
 mod readiness;

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::super::app::stream;
 use super::super::route::Route;
-use crate::link::ProcessRecord;
+use super::listener;
+use crate::link::{Address, ProcessRecord};
 
 /// Most that a process may report, in bytes.
 const MAX_REPORT: usize = 128 * 1024;
@@ -137,13 +138,21 @@ fn read_error(text: &[u8]) -> Option<Outcome> {
 async fn port_answers(record: &ProcessRecord, ended: &Ended) -> Outcome {
     let mut pause = FIRST_KNOCK;
     while !ended.is_told() {
-        if stream::connect(&record.address).await.is_ok() {
+        if stream::connect(&record.address).await.is_ok() && listener_is_the_apps(record) {
             return Outcome::Ready;
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(SLOWEST_KNOCK);
     }
     failed("")
+}
+
+/// The port was free when it was chosen; anybody may have taken it since.
+fn listener_is_the_apps(record: &ProcessRecord) -> bool {
+    match record.address {
+        Address::Tcp(port) => listener::is_of(record.user.uid, port),
+        Address::Unix(_) | Address::Nowhere => true,
+    }
 }
 
 fn timed_out(limit: Duration) -> Outcome {
