@@ -22,6 +22,16 @@ for_each_language! {
         }
     }
 
+    fn may_have_as_many_files_open_as_it_is_allowed(language) {
+        let scene = Scene::with(language, "passenger_app_file_descriptor_ulimit 555;", |daemon| daemon);
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", scene.app_pid())).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        let numbers: Vec<_> = line.split_whitespace().skip(3).take(2).collect();
+        assert_eq!(numbers, ["555", "555"]);
+        let of_router = std::fs::read_to_string(format!("/proc/{}/limits", scene.daemon.router())).unwrap();
+        assert!(!of_router.contains(" 555 "), "the daemon keeps its own");
+    }
+
     fn runs_in_production_unless_told_otherwise(language) {
         let scene = Scene::of(language);
         assert_eq!(scene.nginx.get("/environ?name=RACK_ENV").expect(200).text(), "production");

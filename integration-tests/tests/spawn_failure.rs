@@ -112,3 +112,26 @@ fn error_id(page: &str) -> String {
         words.filter(|word| word.len() == 8).find(|word| word.chars().all(|each| each.is_ascii_hexdigit()));
     id.unwrap_or_else(|| panic!("no error ID in {page}")).to_owned()
 }
+
+#[test]
+fn the_operators_own_page_is_shown_instead_if_it_can_be_read() {
+    const PAGE: &str = "<h1>Back in a minute</h1>";
+    let page = std::env::temp_dir().join(format!("flying-passenger-page.{}.html", std::process::id()));
+    std::fs::write(&page, PAGE).unwrap();
+    let line = format!("passenger_custom_error_page {};", page.display());
+    let scene = Scene::app(&line, |app| app.ruby("raise 'broken'"));
+    let shown = scene.nginx.get("/");
+    assert_eq!((shown.status(), shown.text().as_str()), (500, PAGE));
+    std::fs::write(&page, vec![b'x'; (1 << 20) + 1]).unwrap();
+    assert!(scene.nginx.get("/").text().contains("Error ID"));
+    scene.daemon.logs_eventually("cannot be shown: it is longer than 1 MiB");
+    std::fs::remove_file(&page).unwrap();
+    assert!(scene.nginx.get("/").text().contains("Error ID"));
+    scene.daemon.logs_eventually("cannot be shown: No such file");
+
+    std::fs::write(&page, PAGE).unwrap();
+    let lines = format!("{line} passenger_app_env development;");
+    let developer = Scene::app(&lines, |app| app.ruby("raise 'broken'"));
+    assert!(developer.nginx.get("/").text().contains("broken"), "a developer wants to know");
+    std::fs::remove_file(&page).unwrap();
+}

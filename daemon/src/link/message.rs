@@ -46,6 +46,8 @@ pub struct SpawnSpec {
     pub preload_bundler: bool,
     /// The process is to be a preloader: it loads the app, serves no request, and others are forked from it.
     pub preloader: bool,
+    /// `passenger_app_file_descriptor_ulimit`: most open files; `None` for what the daemon was started with.
+    pub open_files: Option<u64>,
     /// What the router wants back about this process when it is started anew: opaque to the supervisor.
     pub memo: Vec<u8>,
 }

@@ -192,6 +192,7 @@ impl Route {
             user_group: self.settings.user_group.clone(),
             server_software: self.server_software.clone(),
             env: self.settings.env.clone(),
+            open_files: self.settings.open_files,
             preload_bundler: self.settings.preload_bundler,
             preloader: false,
             memo: self.memo(),

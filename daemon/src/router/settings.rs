@@ -3,6 +3,7 @@
 //! Written once for each distinct block. A name this release does not know comes from a newer module: it is
 //! returned, so that it can be logged, and the rest works.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use protocol::request::AppKind;
@@ -26,6 +27,10 @@ pub(crate) struct AppSettings {
     pub(crate) user_group: Option<String>,
     pub(crate) restart_dir: String,
     pub(crate) start_timeout: Duration,
+    /// Most open files of a process; `None` for what the daemon was started with.
+    pub(crate) open_files: Option<u64>,
+    /// Shown to visitors when a process does not start.
+    pub(crate) error_page: Option<PathBuf>,
     pub(crate) preload_bundler: bool,
     /// Processes are forked from a preloader where that can be; `None` for what is usual with the kind of app.
     pub(crate) smart: Option<bool>,
@@ -65,6 +70,8 @@ impl Default for AppSettings {
             user_group: None,
             restart_dir: "tmp".into(),
             start_timeout: Duration::from_secs(90),
+            open_files: None,
+            error_page: None,
             preload_bundler: false,
             smart: None,
             max_preloader_idle: Some(Duration::from_secs(300)),
@@ -166,6 +173,8 @@ impl AppSettings {
             "max_preloader_idle_time" => {
                 self.max_preloader_idle = Some(number(value)?).filter(|s| *s != 0).map(Duration::from_secs);
             }
+            "app_file_descriptor_ulimit" => self.open_files = Some(number(value)?).filter(|most| *most > 0),
+            "custom_error_page" => self.error_page = Some(text(value)?.into()),
             "request_queue_overflow_status_code" => self.queue_full_status = status(value)?,
             "request_queue_timeout_status_code" => self.queue_timeout_status = status(value)?,
             "spawn_exception_status_code" => self.spawn_failed_status = status(value)?,

@@ -62,6 +62,11 @@ impl Originals {
     }
 }
 
+/// Lets this process have so many files open, for good. To be called before it changes its user.
+pub(in crate::supervisor) fn set_open_files(most: u64) -> io::Result<()> {
+    resource::setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(Into::into)
+}
+
 impl OpenFiles {
     /// The hard limit stays: who may not raise it could never give it back to an app.
     fn within(self, wanted: u64) -> Self {

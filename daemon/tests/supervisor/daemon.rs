@@ -260,6 +260,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         user_group: None,
         server_software: "nginx/1.22.1".into(),
         env: Vec::new(),
+        open_files: None,
         preload_bundler: false,
         preloader: false,
         memo: b"memo".to_vec(),

@@ -1,10 +1,20 @@
 //! Answers that the daemon gives itself: what visitors see when an app does not start, is overloaded or breaks off.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use tracing::warn;
+
 use super::super::app::reply::Head;
 use super::super::dispatch::Refused;
 use super::super::settings::AppSettings;
 use super::super::spawn::SpawnFailure;
 use super::writer::reason_phrase;
+
+/// Longest page of the operator's own, in bytes.
+const MAX_CUSTOM: u64 = 1 << 20;
 
 /// A page: status, title and what stands below it.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,6 +23,8 @@ pub(crate) struct Page {
     title: String,
     /// HTML, escaped already.
     content: String,
+    /// The whole page, as the operator wants it.
+    custom: Option<Vec<u8>>,
 }
 
 impl Page {
@@ -47,13 +59,14 @@ impl Page {
     }
 
     fn plain(status: u16, title: &str, text: &str) -> Self {
-        Self { status, title: title.into(), content: paragraph(text) }
+        Self { status, title: title.into(), content: paragraph(text), custom: None }
     }
 
     fn spawn_failed(failure: &SpawnFailure) -> Self {
         let title = "Web application could not be started";
         let content = if failure.friendly { details(failure) } else { discreet(failure) };
-        Self { status: failure.status, title: title.into(), content }
+        let custom = failure.page.as_deref().filter(|_| !failure.friendly).and_then(custom);
+        Self { status: failure.status, title: title.into(), content, custom }
     }
 
     /// The page as HTML, or as JSON for a client that sent JSON.
@@ -61,6 +74,9 @@ impl Page {
         if json {
             let text = serde_json::json!({ "error": { "status": self.status, "message": self.title } });
             return ("application/json", text.to_string().into_bytes());
+        }
+        if let Some(custom) = &self.custom {
+            return ("text/html; charset=utf-8", custom.clone());
         }
         let Self { title, content, .. } = self;
         let html = format!(
@@ -83,6 +99,27 @@ impl Page {
         });
         debug_assert!(filled.is_ok());
     }
+}
+
+/// The operator's own page, if it can be read and is no longer than a page may be.
+fn custom(path: &Path) -> Option<Vec<u8>> {
+    let read = || {
+        let mut page = Vec::new();
+        // A pipe would never end, and its opening would wait for somebody to write.
+        let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        file.take(MAX_CUSTOM + 1).read_to_end(&mut page)?;
+        if page.len() as u64 <= MAX_CUSTOM {
+            Ok(page)
+        } else {
+            Err(io::Error::other("it is longer than 1 MiB"))
+        }
+    };
+    read()
+        .inspect_err(|why| warn!("passenger_custom_error_page {} cannot be shown: {why}", path.display()))
+        .ok()
 }
 
 fn discreet(failure: &SpawnFailure) -> String {
@@ -151,6 +188,7 @@ mod tests {
             output: "secret output".into(),
             process: Some((7, Some("exited with status 1".into()))),
             status: 500,
+            page: None,
             friendly,
         }))
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
 
 use tracing::error;
 
@@ -25,6 +26,9 @@ pub(crate) struct SpawnFailure {
     pub(crate) process: Option<(i32, Option<String>)>,
     /// `passenger_spawn_exception_status_code`.
     pub(crate) status: u16,
+    /// `passenger_custom_error_page`.
+    #[serde(skip)]
+    pub(crate) page: Option<PathBuf>,
     /// Whether visitors may see the details.
     pub(crate) friendly: bool,
 }
@@ -40,6 +44,7 @@ impl SpawnFailure {
             output: output.to_owned(),
             process: None,
             status: route.settings.spawn_failed_status,
+            page: route.settings.error_page.clone(),
             friendly: route.settings.friendly_error_pages,
         }
     }

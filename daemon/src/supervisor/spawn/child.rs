@@ -20,7 +20,7 @@ use nix::unistd::{self, AccessFlags, Pid};
 use super::command::{self, Command};
 use super::environment::Environment;
 use super::user::RunAs;
-use crate::supervisor::limits::Originals;
+use crate::supervisor::limits::{self, Originals};
 use crate::sys::identity::{self, IdentityError};
 use crate::sys::{descriptors, process, signals};
 
@@ -32,6 +32,8 @@ pub(super) struct Plan<'a> {
     pub(super) run_as: &'a RunAs,
     pub(super) environment: &'a Environment,
     pub(super) originals: &'a Originals,
+    /// Most open files, when it is not what the daemon was started with.
+    pub(super) open_files: Option<u64>,
     /// What the program finds on descriptors 0, 1, 2 and so on.
     pub(super) descriptors: Vec<OwnedFd>,
     /// When it dies, the program gets SIGTERM: it may be one that does not watch its owner pipe.
@@ -114,6 +116,9 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
     unistd::setsid().map_err(|why| Failure::Step("start a session", why.into()))?;
     signals::reset().map_err(step("reset its signals"))?;
     plan.originals.restore().map_err(step("restore the limits the daemon was started with"))?;
+    if let Some(most) = plan.open_files {
+        limits::set_open_files(most).map_err(step("set passenger_app_file_descriptor_ulimit"))?;
+    }
     if let Some(identity) = &plan.run_as.identity {
         identity::become_for_good(identity)
             .map_err(|why| Failure::Identity(plan.run_as.user.name.clone(), why))?;

@@ -212,6 +212,7 @@ impl Launcher {
                     run_as: what.run_as,
                     environment: what.environment,
                     originals: &self.originals,
+                    open_files: what.spec.open_files,
                     descriptors,
                     supervisor,
                 };
@@ -317,6 +318,7 @@ mod tests {
             user_group: None,
             server_software: "nginx/1.22.1".into(),
             env: Vec::new(),
+            open_files: None,
             preload_bundler: false,
             preloader: false,
             memo: Vec::new(),
