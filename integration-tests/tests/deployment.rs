@@ -201,28 +201,32 @@ fn websocket(scene: &Scene) -> stage::Connection {
     client
 }
 
+/// An app with one process, and a location whose requests do not wait for long.
+fn hasty(lines: &str) -> Scene {
+    let location = format!("location = /hasty {{ passenger_max_request_queue_time 1; {lines} }}");
+    Scene::with(Language::Ruby, &location, |daemon| daemon.flag("--max-pool-size=1"))
+}
+
 #[test]
 fn who_waited_too_long_gets_the_status_that_the_app_wants() {
-    let lines = "passenger_max_request_queue_time 1; passenger_request_queue_timeout_status_code 429;";
-    let scene = Scene::with(Language::Ruby, lines, |daemon| daemon.flag("--max-pool-size=1"));
+    let scene = hasty("passenger_request_queue_timeout_status_code 429;");
+    scene.app_pid();
     let mut busy = scene.nginx.connect();
     busy.send(Request::get("/wait?name=busy").bytes("close"));
     eventually("the only process is busy", || scene.stage.scratch("busy.arrived").exists());
-    assert_eq!(scene.nginx.get("/").status(), 429);
+    assert_eq!(scene.nginx.get("/hasty").status(), 429);
     scene.stage.open_gate("busy");
     busy.read_response().expect(200);
 }
 
 #[test]
 fn a_request_does_not_wait_longer_than_it_may() {
-    let scene = Scene::with(Language::Ruby, "passenger_max_request_queue_time 1;", |daemon| {
-        daemon.flag("--max-pool-size=1")
-    });
+    let scene = hasty("");
     scene.app_pid();
     let mut busy = scene.nginx.connect();
     busy.send(Request::get("/wait?name=busy").bytes("close"));
     eventually("the only process is busy", || scene.stage.scratch("busy.arrived").exists());
-    let refused = scene.nginx.get("/");
+    let refused = scene.nginx.get("/hasty");
     assert_eq!(refused.status(), 504);
     assert!(refused.text().contains("heavy load"), "{}", refused.text());
     scene.daemon.logs_eventually("it waited for 1 s (passenger_max_request_queue_time)");
