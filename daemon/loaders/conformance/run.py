@@ -286,7 +286,6 @@ at_exit { puts "at exit #{Process.pid}" }
         mine = [line for line in lines if line.endswith(str(pid))]
         self.assertEqual(mine, [f"starting true {pid}", f"stopping {pid}", f"at exit {pid}"])
 
-
     def test_connections_are_closed_before_the_fork(self):
         source = apps.RUBY + """
 module ActiveRecord
@@ -320,9 +319,12 @@ class PreloadedWsgi(Wsgi):
     def test_hooks_run_in_the_process_and_threads_are_told_of(self):
         source = apps.PYTHON + """
 import atexit, flying_passenger, threading
-flying_passenger.on_event("starting_worker_process")(lambda forked: print("starting", forked, os.getpid()))
-flying_passenger.on_event("stopping_worker_process")(lambda: print("stopping", os.getpid()))
-atexit.register(lambda: print("at exit", os.getpid()))
+def tell(*words):
+    # In one write: the preloader ends at the same time, and writes to the same log.
+    os.write(1, (" ".join(map(str, (*words, os.getpid()))) + "\\n").encode())
+flying_passenger.on_event("starting_worker_process")(lambda forked: tell("starting", forked))
+flying_passenger.on_event("stopping_worker_process")(lambda: tell("stopping"))
+atexit.register(lambda: tell("at exit"))
 threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
 """
         loader = self.start(source)
@@ -333,7 +335,6 @@ threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()
         self.assertTrue(any("1 threads were started while the app was loaded" in line for line in lines), lines)
         mine = [line for line in lines if line.endswith(str(pid))]
         self.assertEqual(mine, [f"starting True {pid}", f"stopping {pid}", f"at exit {pid}"])
-
 
     def test_connections_are_closed_before_the_fork(self):
         source = apps.PYTHON + """
