@@ -76,9 +76,13 @@ impl Backlog {
         Ok(&self.memory[self.start..])
     }
 
-    /// Forgets `len` bytes of the front.
+    /// Forgets `len` bytes of the front. What was taken is given back even when something always remains.
     pub(crate) fn consume(&mut self, len: usize) {
         self.start = (self.start + len).min(self.memory.len());
+        if self.start >= LARGE {
+            self.memory.drain(..self.start);
+            self.start = 0;
+        }
     }
 
     /// Forgets everything, and gives memory and file back.
@@ -187,6 +191,20 @@ mod tests {
             assert!(out == bytes, "pieces of {piece}, steps of {step}");
             assert!(backlog.front().unwrap().is_empty());
         }
+    }
+
+    #[test]
+    fn memory_does_not_grow_with_an_answer_that_never_waits_for_long() {
+        let (options, mut backlog) = (options(None), Backlog::default());
+        push(&mut backlog, &[0; 100], &options);
+        for _ in 0..1_000 {
+            assert_eq!(push(&mut backlog, &[1; 50_000], &options), 50_000);
+            let len = backlog.front().unwrap().len().min(50_000);
+            backlog.consume(len);
+            assert!(backlog.memory.len() <= 2 * LARGE, "{} bytes are held for 100", backlog.memory.len());
+        }
+        assert!(backlog.spill.is_none());
+        assert_eq!(drain(&mut backlog, LARGE).len(), 100);
     }
 
     #[test]
