@@ -127,9 +127,9 @@ impl Preloaders {
         let output = Output::follow(output, pid);
         let outcome = readiness::await_ready(&record, route, report, ended, until).await;
         self.loading.borrow_mut().remove(&process);
-        if let Outcome::Ready = outcome {
+        if let Outcome::Ready { .. } = outcome {
             output.forget();
-            self.order(&Order::MarkReady(process));
+            self.order(&Order::MarkReady { process, at_once: None });
             info!("app {}: preloader {pid} is ready", route.name);
             let preloader = Preloader { process, pid, app: route.name.clone(), code, uses: 0 };
             self.ready.borrow_mut().insert(route.group, preloader);
