@@ -67,7 +67,9 @@ pub(crate) struct Group {
     pub(crate) generation: u64,
     /// What the last of them has come to.
     pub(crate) deployment: Deployment,
-    /// A process has been ready: from now on `min_instances` is kept. An app that never started is not started again
+    /// nginx's configuration holds it, or is not known.
+    pub(super) configured: bool,
+    /// A process has been ready, or is to be without a request: from now on `min_instances` is kept. An app that never started is not started again
     /// before a request asks for it.
     pub(super) used: bool,
     /// Starts that failed since the last that did not.
@@ -86,6 +88,7 @@ impl Group {
             starting: 0,
             generation: 0,
             deployment: Deployment::Settled,
+            configured: true,
             used: false,
             failures: 0,
             not_before: None,
@@ -137,7 +140,12 @@ impl Group {
 
     /// It has fewer processes than the configuration wants, and is in use.
     pub(crate) fn is_short(&self) -> bool {
-        self.used && self.capacity_used() < self.options.min_instances
+        self.used && self.configured && self.capacity_used() < self.options.min_instances
+    }
+
+    /// Nobody asks for it any more.
+    pub(super) fn is_superfluous(&self) -> bool {
+        !self.configured && self.waiting() == 0
     }
 
     /// Its processes are being replaced one after another.
