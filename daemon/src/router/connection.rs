@@ -127,11 +127,13 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
                 continue;
             }
             FrameType::Globals => {
-                hear_globals(router, nginx, &header).await?;
+                hear_globals(router, nginx, &header)?;
+                welcome_if_alone(nginx).await?;
                 continue;
             }
             FrameType::Roster => {
                 hear_roster(nginx, &header)?;
+                welcome_if_alone(nginx).await?;
                 continue;
             }
             other => return Err(Fault::Unexpected(other)),
@@ -151,14 +153,18 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
 }
 
 /// What nginx says to the daemon as a whole.
-async fn hear_globals(router: &Router, nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
+fn hear_globals(router: &Router, nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
     let end = HEADER_LEN + header.len as usize;
     let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
     nginx.input.consume(end);
     nginx.configured_ms = said.configured_ms;
     router.hear(said);
+    Ok(())
+}
+
+/// When no request came along, the welcome has nothing to wait for.
+async fn welcome_if_alone(nginx: &mut Nginx<'_>) -> Result<(), Fault> {
     if nginx.input.is_empty() {
-        // No request came along: the welcome has nothing to wait for.
         nginx.frames.flush(&mut nginx.stream).await.map_err(Fault::Io)?;
     }
     Ok(())
