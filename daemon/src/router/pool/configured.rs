@@ -8,7 +8,7 @@ use super::{Deployment, GroupId, Pool, State};
 impl Pool {
     /// From now on there are as many processes as the group's settings want, although none was asked for.
     pub(crate) fn keep(&mut self, id: GroupId, now: Instant) {
-        self.groups[id.0].used = true;
+        self.groups[id.0].kept = true;
         self.balance(id, now);
     }
 

@@ -69,7 +69,9 @@ pub(crate) struct Group {
     pub(crate) deployment: Deployment,
     /// nginx's configuration holds it, or is not known.
     pub(super) configured: bool,
-    /// A process has been ready, or is to be without a request: from now on `min_instances` is kept. An app that never started is not started again
+    /// Processes are to be there without a request.
+    pub(super) kept: bool,
+    /// A process has been ready: from now on `min_instances` is kept. An app that never started is not started again
     /// before a request asks for it.
     pub(super) used: bool,
     /// Starts that failed since the last that did not.
@@ -89,6 +91,7 @@ impl Group {
             generation: 0,
             deployment: Deployment::Settled,
             configured: true,
+            kept: false,
             used: false,
             failures: 0,
             not_before: None,
@@ -140,7 +143,7 @@ impl Group {
 
     /// It has fewer processes than the configuration wants, and is in use.
     pub(crate) fn is_short(&self) -> bool {
-        self.used && self.configured && self.capacity_used() < self.options.min_instances
+        (self.used || self.kept) && self.configured && self.capacity_used() < self.options.min_instances
     }
 
     /// Nobody asks for it any more.

@@ -3,6 +3,7 @@
 
 use protocol::PayloadError;
 use protocol::roster::Start;
+use protocol::settings::Digest;
 use tracing::info;
 
 use super::super::dispatch::Dispatcher;
@@ -17,13 +18,12 @@ impl Routes {
         configured_ms: u64,
         dispatcher: &Dispatcher,
     ) -> Result<(), PayloadError> {
-        let route = self.find_or_learn(
-            &start.app,
-            start.base_uri,
-            start.server_software,
-            start.settings,
-            dispatcher,
-        )?;
+        let route = match self.known(Digest::of(start.settings), &start.app, start.base_uri) {
+            Some(route) => route,
+            None => {
+                self.learn(&start.app, start.base_uri, start.server_software, start.settings, dispatcher)?
+            }
+        };
         self.follow(&route, configured_ms, dispatcher);
         dispatcher.keep(route.group);
         Ok(())

@@ -101,24 +101,12 @@ impl Routes {
             kind: memo.kind,
             start_command: &memo.start_command,
         };
-        let route =
-            self.find_or_learn(&app, &memo.base_uri, &memo.server_software, &memo.block, dispatcher)?;
+        if let Some(route) = self.known(Digest::of(&memo.block), &app, &memo.base_uri) {
+            return Ok(route);
+        }
+        let route = self.learn(&app, &memo.base_uri, &memo.server_software, &memo.block, dispatcher)?;
         self.follow(&route, 0, dispatcher);
         Ok(route)
-    }
-
-    fn find_or_learn(
-        &self,
-        app: &AppRef<'_>,
-        base_uri: &[u8],
-        server_software: &[u8],
-        block: &[u8],
-        dispatcher: &Dispatcher,
-    ) -> Result<Rc<Route>, PayloadError> {
-        match self.known(Digest::of(block), app, base_uri) {
-            Some(route) => Ok(route),
-            None => self.learn(app, base_uri, server_software, block, dispatcher),
-        }
     }
 
     /// Brings the route's group up to date with a configuration that is newer than the one it knows.

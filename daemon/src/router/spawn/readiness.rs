@@ -66,7 +66,8 @@ impl Ended {
         self.how.borrow().clone()
     }
 
-    async fn wait(&self) {
+    /// Resolves when the process has ended, or nobody wants it any more.
+    pub(super) async fn wait(&self) {
         while !self.is_told() && !self.abandoned.get() {
             self.told.notified().await;
         }
