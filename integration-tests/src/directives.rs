@@ -15,6 +15,8 @@ pub struct Directive {
     pub default: Option<String>,
     /// The blocks it may stand in, in the documentation's words.
     pub contexts: Vec<String>,
+    /// Passenger has no such directive.
+    pub is_own: bool,
     /// What is said about its standing on one level several times.
     pub repeated: Option<String>,
     /// A line that uses it.
@@ -113,6 +115,7 @@ fn entry(section: &str) -> Directive {
     Directive {
         default: field("Default").and_then(typed),
         contexts: contexts.split(", ").map(str::to_owned).collect(),
+        is_own: section.contains("Passenger has no such directive."),
         repeated: field("Repeated"),
         example: format!("{name} {example};"),
         text: text.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" "),

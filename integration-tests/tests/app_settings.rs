@@ -2,6 +2,28 @@
 
 use stage::{Language, Scene, Stage, for_each_language};
 
+/// An app under a base URI beside a site of plain files.
+const MOUNTED: &str = r#"
+    %%GLOBALS%%
+    events { }
+    http {
+        %%HTTP%%
+        passenger_fly_with %%SOCKET%%;
+        server {
+            listen 127.0.0.1:%%PORT%%;
+            root %%STAGE%%/site;
+            location ~ ^/shop(/.*|$) {
+                passenger_enabled on;
+                passenger_base_uri /shop;
+                passenger_app_root %%STAGE%%/app;
+                passenger_document_root %%STAGE%%/app/public;
+                alias %%STAGE%%/app/public$1;
+                %%APP%%
+            }
+        }
+    }
+"#;
+
 for_each_language! {
     fn is_told_its_environment(language) {
         let lines = "passenger_app_env staging; passenger_env_var FRUIT 'a pear'; passenger_env_var EMPTY '';";
@@ -38,26 +60,6 @@ for_each_language! {
     }
 
     fn is_mounted_under_a_base_uri(language) {
-        const MOUNTED: &str = r#"
-            %%GLOBALS%%
-            events { }
-            http {
-                %%HTTP%%
-                passenger_fly_with %%SOCKET%%;
-                server {
-                    listen 127.0.0.1:%%PORT%%;
-                    root %%STAGE%%/site;
-                    location ~ ^/shop(/.*|$) {
-                        passenger_enabled on;
-                        passenger_base_uri /shop;
-                        passenger_app_root %%STAGE%%/app;
-                        passenger_document_root %%STAGE%%/app/public;
-                        alias %%STAGE%%/app/public$1;
-                        %%APP%%
-                    }
-                }
-            }
-        "#;
         let stage = Stage::new();
         let app = stage.app("app").standard(language);
         app.write("public/a.txt", "a file of the app");
@@ -81,6 +83,24 @@ for_each_language! {
                 assert_eq!(nginx.get("/shop/env").text(), "no route /shop/env");
             }
         }
+    }
+}
+
+#[test]
+fn an_http_app_can_do_without_its_base_uri() {
+    for language in [Language::Node, Language::Generic] {
+        let stage = Stage::new();
+        stage.app("app").standard(language);
+        stage.app("site").file("index.html", "the site");
+        let _daemon = stage.daemon().start();
+        let lines = format!("{} passenger_strip_base_uri on;", language.directives());
+        let nginx = stage.nginx(&MOUNTED.replace("%%APP%%", &lines)).start();
+        let env = nginx.get("/shop/env?q=1").expect(200).json();
+        assert_eq!(env["url"], "/env?q=1");
+        let raw = env["raw"].as_array().unwrap();
+        let at = raw.iter().position(|word| word == "x-forwarded-prefix").expect("it is told where it is");
+        assert_eq!(raw[at + 1], "/shop");
+        assert_eq!(nginx.get("/shop").expect(200).text(), format!("hello from {}\n", language.name()));
     }
 }
 

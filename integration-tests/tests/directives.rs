@@ -6,6 +6,7 @@ use stage::{Directive, Language, Nginx, Stage, documented, in_code};
 
 #[test]
 fn the_documentation_and_the_code_list_the_same_names() {
+    let own = documented().iter().filter(|each| each.is_own).count();
     let documented: Vec<String> = documented().into_iter().map(|each| each.name).collect();
     let in_code = in_code();
     let (page, table): (BTreeSet<_>, BTreeSet<_>) = (documented.iter().collect(), in_code.iter().collect());
@@ -15,7 +16,7 @@ fn the_documentation_and_the_code_list_the_same_names() {
     let without_code: Vec<_> = page.difference(&table).collect();
     assert!(without_entry.is_empty(), "not in docs/DIRECTIVES.md: {without_entry:?}");
     assert!(without_code.is_empty(), "not in the module's table: {without_code:?}");
-    assert_eq!(page.len(), 116, "Passenger has 116 names");
+    assert_eq!(page.len() - own, 116, "Passenger has 116 names; others are said to be ours");
 }
 
 #[test]

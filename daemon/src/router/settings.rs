@@ -45,6 +45,8 @@ pub(crate) struct AppSettings {
     pub(crate) pool: GroupOptions,
     /// How its restart files, and an administrator who does not say how, restart it.
     pub(crate) restart_how: RestartHow,
+    /// An HTTP app gets URIs without the base URI.
+    pub(crate) strips_base_uri: bool,
     /// Connections that switched protocols end when their process is replaced.
     pub(crate) aborts_tunnels: bool,
     /// How long a request may wait for a process.
@@ -88,6 +90,7 @@ impl Default for AppSettings {
                 resists_errors: false,
             },
             restart_how: RestartHow::Blocking,
+            strips_base_uri: false,
             aborts_tunnels: true,
             max_queue_time: None,
             max_request_time: None,
@@ -189,6 +192,7 @@ impl AppSettings {
             "max_requests" => self.pool.max_requests = number(value)?,
             "resist_deployment_errors" => self.pool.resists_errors = flag(value)?,
             "rolling_restarts" => self.restart_how = restart_how(flag(value)?),
+            "strip_base_uri" => self.strips_base_uri = flag(value)?,
             "abort_websockets_on_process_shutdown" => self.aborts_tunnels = flag(value)?,
             "memory_limit" => self.memory.soft = mebibytes(value)?,
             "hard_memory_limit" => self.memory.hard = mebibytes(value)?,

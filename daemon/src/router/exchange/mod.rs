@@ -175,7 +175,9 @@ fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
 fn write_head(request: &Request<'_>, route: &Route, out: &mut Vec<u8>) {
     match route.kind {
         AppKind::Ruby | AppKind::Python => session::write_request(request, &route.settings.env, out),
-        AppKind::Node | AppKind::Meteor | AppKind::Generic => http::write_request(request, out),
+        AppKind::Node | AppKind::Meteor | AppKind::Generic => {
+            http::write_request(request, route.settings.strips_base_uri, out);
+        }
     }
 }
 

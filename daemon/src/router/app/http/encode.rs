@@ -2,12 +2,23 @@
 
 use protocol::request::{BodyLength, Request};
 
-/// Appends request line and headers to `out`. The URI keeps its base URI: the app mounts itself there.
-pub(crate) fn write_request(request: &Request<'_>, out: &mut Vec<u8>) {
+/// Appends request line and headers to `out`. The URI keeps its base URI, as the app mounts itself there, unless the base
+/// is to be stripped: then it is in a header.
+pub(crate) fn write_request(request: &Request<'_>, strips_base: bool, out: &mut Vec<u8>) {
     let head = &request.head;
-    put(out, &[head.method, b" ", head.uri, b" HTTP/1.1\r\n"]);
+    let stripped = if strips_base { without_base(head.uri, head.base_uri) } else { None };
+    put(out, &[head.method, b" "]);
+    match stripped {
+        Some(rest) => put(out, &[if rest.starts_with(b"/") { b"" } else { b"/" }, rest]),
+        None => put(out, &[head.uri]),
+    }
+    put(out, &[b" HTTP/1.1\r\n"]);
+    if stripped.is_some() {
+        put(out, &[PREFIX, b": ", head.base_uri, b"\r\n"]);
+    }
     for (name, value) in request.headers {
-        if !is_ours(name) {
+        let is_prefix = stripped.is_some() && name.eq_ignore_ascii_case(PREFIX);
+        if !is_ours(name) && !is_prefix {
             put(out, &[name, b": ", value, b"\r\n"]);
         }
     }
@@ -19,6 +30,15 @@ pub(crate) fn write_request(request: &Request<'_>, out: &mut Vec<u8>) {
         BodyLength::Unknown => put(out, &[b"transfer-encoding: chunked\r\n"]),
     }
     out.extend_from_slice(b"\r\n");
+}
+
+/// Where the app is mounted, when the URI does not say it.
+const PREFIX: &[u8] = b"x-forwarded-prefix";
+
+/// What follows the base URI: nothing, a path or a query. `None` when the URI does not begin with it as it is written.
+fn without_base<'u>(uri: &'u [u8], base: &[u8]) -> Option<&'u [u8]> {
+    let rest = uri.strip_prefix(base).filter(|_| !base.is_empty())?;
+    matches!(rest.first(), None | Some(b'/' | b'?')).then_some(rest)
 }
 
 /// Appends what stands in front of a chunk of `len` bytes. A chunk ends with CR LF.
@@ -77,6 +97,14 @@ mod tests {
     use super::*;
 
     fn written(change: impl FnOnce(&mut RequestHead<'_>), headers: &[(&str, &str)]) -> String {
+        written_as(false, change, headers)
+    }
+
+    fn written_as(
+        strips_base: bool,
+        change: impl FnOnce(&mut RequestHead<'_>),
+        headers: &[(&str, &str)],
+    ) -> String {
         let mut block = Vec::new();
         for (name, value) in headers {
             pairs::put(&mut block, name.as_bytes(), value.as_bytes());
@@ -100,7 +128,11 @@ mod tests {
         };
         change(&mut head);
         let mut out = Vec::new();
-        write_request(&Request { head, settings: b"", headers: Pairs::parse(&block).unwrap() }, &mut out);
+        write_request(
+            &Request { head, settings: b"", headers: Pairs::parse(&block).unwrap() },
+            strips_base,
+            &mut out,
+        );
         String::from_utf8(out).unwrap()
     }
 
@@ -114,6 +146,23 @@ mod tests {
             "POST /base/x?y HTTP/1.1\r\nHost: h\r\nconnection: keep-alive\r\nx-forwarded-for: 192.0.2.1\r\n\
              content-length: 3\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn the_base_uri_can_be_stripped() {
+        let line = |uri: &'static [u8]| {
+            let text = written_as(true, |head| head.uri = uri, &[("X-Forwarded-Prefix", "/evil")]);
+            assert!(text.contains("x-forwarded-prefix: /base\r\n") && !text.contains("evil"), "{text}");
+            text.lines().next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(line(b"/base/x?y"), "POST /x?y HTTP/1.1");
+        assert_eq!(line(b"/base"), "POST / HTTP/1.1");
+        assert_eq!(line(b"/base?y"), "POST /?y HTTP/1.1");
+        for untouched in [&b"/bases/x"[..], b"/%62ase/x"] {
+            let text = written_as(true, |head| head.uri = untouched, &[]);
+            assert!(text.starts_with(&format!("POST {} ", untouched.escape_ascii())), "{text}");
+            assert!(!text.contains("prefix"), "{text}");
+        }
     }
 
     #[test]
