@@ -49,6 +49,18 @@ fn loses_no_request_when_restart_txt_is_touched_under_load() {
 }
 
 #[test]
+fn restart_files_count_without_a_request_where_they_are_watched() {
+    let lines = "passenger_watch_restart_files on;";
+    let scene = Scene::with(Language::Ruby, lines, |daemon| daemon.flag("--stat-throttle-rate=0"));
+    let first = scene.app_pid();
+    scene.app.touch_restart_txt();
+    eventually("another process is there, although nobody has asked for anything", || {
+        let now = scene.daemon.app_pids();
+        now.len() == 1 && now[0] != first
+    });
+}
+
+#[test]
 fn a_restart_txt_from_before_the_daemon_is_no_restart() {
     let scene = Scene::set(
         "",

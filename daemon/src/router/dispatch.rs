@@ -66,6 +66,8 @@ pub(crate) struct Dispatcher {
     pub(crate) sweep_sooner: Notify,
     /// Told when a process may have come under a limit.
     pub(crate) limits_appear: Notify,
+    /// Told when there may be an app whose restart files are to be watched.
+    pub(crate) watched_appear: Notify,
     requests: Cell<usize>,
     pub(crate) deployments: Deployments,
 }
@@ -116,6 +118,7 @@ impl Dispatcher {
             fewer: Notify::new(),
             sweep_sooner: Notify::new(),
             limits_appear: Notify::new(),
+            watched_appear: Notify::new(),
             requests: Cell::new(0),
             deployments: Deployments::default(),
         })
@@ -169,6 +172,15 @@ impl Dispatcher {
     pub(crate) fn set_route(&self, group: GroupId, route: Rc<Route>) {
         self.routes.borrow_mut()[group.0] = Some(route);
         self.limits_appear.notify_one();
+        self.watched_appear.notify_one();
+    }
+
+    /// The routes of apps whose restart files are looked at without a request: those that have processes.
+    pub(crate) fn watched(&self) -> Vec<Rc<Route>> {
+        let pool = self.pool.borrow();
+        let routes = self.routes.borrow();
+        let watched = routes.iter().flatten().filter(|route| route.settings.watches_restart_files);
+        watched.filter(|route| pool.group(route.group).capacity_used() > 0).cloned().collect()
     }
 
     /// The route that a group's next process is started with.
@@ -216,6 +228,7 @@ impl Dispatcher {
         self.with_pool(|pool, now| pool.ready(slot, concurrency, now));
         self.sweep_sooner.notify_one();
         self.limits_appear.notify_one();
+        self.watched_appear.notify_one();
     }
 
     /// A process of an earlier router is taken over.
@@ -225,6 +238,7 @@ impl Dispatcher {
         self.carry_out();
         self.sweep_sooner.notify_one();
         self.limits_appear.notify_one();
+        self.watched_appear.notify_one();
     }
 
     /// A process did not start.

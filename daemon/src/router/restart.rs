@@ -15,6 +15,7 @@ use super::dispatch::Dispatcher;
 use super::pool::GroupId;
 use super::route::Route;
 use super::supervisor::Supervisor;
+use super::wiring::Router;
 use crate::link::{Order, RestartFiles, Ticket};
 
 /// What is remembered of each app's files.
@@ -74,6 +75,10 @@ impl Restarts {
         }
     }
 
+    fn is_always(&self, route: &Route) -> bool {
+        self.seen.borrow().get(&route.group).is_some_and(|seen| seen.always)
+    }
+
     /// The supervisor's answer to a look.
     pub(crate) fn found(&self, ticket: Ticket, found: RestartFiles) {
         if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
@@ -92,6 +97,25 @@ impl Restarts {
             return None;
         }
         answer.await.ok()
+    }
+}
+
+/// Least time between two looks without a request.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Looks after the restart files of apps that are not to wait for a request, until the router ends.
+pub(crate) async fn watch(router: Rc<Router>) {
+    loop {
+        let watched = router.dispatcher.watched();
+        if watched.is_empty() {
+            router.dispatcher.watched_appear.notified().await;
+            continue;
+        }
+        // One that is restarted for each request is not restarted for none.
+        for route in watched.into_iter().filter(|route| !router.restarts.is_always(route)) {
+            router.restarts.look(&route, &router.dispatcher).await;
+        }
+        tokio::time::sleep(router.restarts.throttle.get().max(LEAST_PAUSE)).await;
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct AppSettings {
     pub(crate) pool: GroupOptions,
     /// How its restart files, and an administrator who does not say how, restart it.
     pub(crate) restart_how: RestartHow,
+    /// Its restart files are looked at without a request.
+    pub(crate) watches_restart_files: bool,
     /// An HTTP app gets URIs without the base URI.
     pub(crate) strips_base_uri: bool,
     /// Connections that switched protocols end when their process is replaced.
@@ -91,6 +93,7 @@ impl Default for AppSettings {
             },
             restart_how: RestartHow::Blocking,
             strips_base_uri: false,
+            watches_restart_files: false,
             aborts_tunnels: true,
             max_queue_time: None,
             max_request_time: None,
@@ -192,6 +195,7 @@ impl AppSettings {
             "max_requests" => self.pool.max_requests = number(value)?,
             "resist_deployment_errors" => self.pool.resists_errors = flag(value)?,
             "rolling_restarts" => self.restart_how = restart_how(flag(value)?),
+            "watch_restart_files" => self.watches_restart_files = flag(value)?,
             "strip_base_uri" => self.strips_base_uri = flag(value)?,
             "abort_websockets_on_process_shutdown" => self.aborts_tunnels = flag(value)?,
             "memory_limit" => self.memory.soft = mebibytes(value)?,

@@ -16,7 +16,7 @@ use super::dispatch::Dispatcher;
 use super::globals::Globals;
 use super::memory::Scales;
 use super::reply::BacklogOptions;
-use super::restart::Restarts;
+use super::restart::{self, Restarts};
 use super::route::Routes;
 use super::spawn::Spawner;
 use super::supervisor::Supervisor;
@@ -61,6 +61,7 @@ pub(crate) async fn run(link: OwnedFd) -> io::Result<()> {
     tokio::task::spawn_local(admin::run(router.clone(), tools));
     tokio::task::spawn_local(sweep(router.clone()));
     tokio::task::spawn_local(memory::watch(router.clone()));
+    tokio::task::spawn_local(restart::watch(router.clone()));
     let supervisor = router.supervisor.clone();
     tokio::task::spawn_local(async move { supervisor.flush().await });
     tokio::select! {

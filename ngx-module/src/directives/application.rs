@@ -58,6 +58,7 @@ pub(super) const TABLE: &[Line] = &[
     setting(c"passenger_resist_deployment_errors", "resist_deployment_errors", Flag),
     setting(c"passenger_abort_websockets_on_process_shutdown", "abort_websockets_on_process_shutdown", Flag),
     setting(c"passenger_buffer_upload", "buffer_upload", Flag),
+    setting(c"passenger_watch_restart_files", "watch_restart_files", Flag),
     setting(c"passenger_strip_base_uri", "strip_base_uri", Flag),
     setting(c"passenger_sticky_sessions", "sticky_sessions", Flag),
     setting(c"passenger_sticky_sessions_cookie_name", "sticky_sessions_cookie_name", Text),
