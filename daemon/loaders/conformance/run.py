@@ -273,6 +273,7 @@ class PreloadedRack(Rack2):
 
     def test_hooks_run_in_the_process_and_threads_are_told_of(self):
         source = apps.RUBY + "Thread.new { sleep }\n" + """
+eval 'Thread.new { sleep }', binding, '/gems/active_record/connection_adapters/pool.rb'
 PhusionPassenger.on_event(:starting_worker_process) { |forked| puts "starting #{forked} #{Process.pid}" }
 PhusionPassenger.on_event(:stopping_worker_process) { puts "stopping #{Process.pid}" }
 at_exit { puts "at exit #{Process.pid}" }
@@ -281,7 +282,8 @@ at_exit { puts "at exit #{Process.pid}" }
         self.assertEqual(loader.report, "ready\n", loader.log())
         self.assertEqual(loader.wait(), 0)
         lines = loader.log().splitlines()
-        self.assertIn("1 threads were started while the app was loaded", lines[0])
+        line = (apps.RUBY + "\n").count("\n")
+        self.assertRegex(lines[0], rf"^1 threads were started while the app was loaded \(\S*/config\.ru:{line}\)")
         pid = loader.forked.pid
         mine = [line for line in lines if line.endswith(str(pid))]
         self.assertEqual(mine, [f"starting true {pid}", f"stopping {pid}", f"at exit {pid}"])
