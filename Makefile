@@ -12,7 +12,7 @@ MODULE   := ngx_http_passenger_module.so
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check demo bench bench-syscalls bench-spawning soak fuzz test-sanitizer install clean
+.PHONY: help deps build test test-matrix check demo bench bench-syscalls bench-spawning bench-groups soak fuzz test-sanitizer install clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,10 @@ bench-spawning: build ## start times and memory, direct and smart
 	@build/deps.sh bench
 	@integration-tests/frameworks/install.sh
 	@python3 integration-tests/bench/spawning.py
+
+bench-groups: build ## what 200 running and 2,000 configured apps cost the daemon
+	@build/deps.sh bench
+	@python3 integration-tests/bench/groups.py
 
 test-sanitizer: ## the module's tests with AddressSanitizer in nginx and module
 	@ngx-module/matrix/sanitizer.sh

@@ -7,6 +7,7 @@ use protocol::hello::{Hello, Refusal, Welcome};
 use protocol::limits::MAX_HEADERS;
 use protocol::request::Request;
 use protocol::response::{Abort, Response};
+use protocol::roster::Roster;
 use protocol::settings::Settings;
 
 /// Reads the bytes as a frame's header, and as each payload there is.
@@ -21,6 +22,12 @@ pub fn check(data: &[u8]) {
     }
     if let Ok(globals) = Globals::decode(data) {
         assert_eq!(globals.payload(), data);
+    }
+    if let Ok(roster) = Roster::decode(data)
+        && let Ok(frame) = roster.clone().to_frames()
+        && roster.entries.len() < 2
+    {
+        assert_eq!(Roster::decode(&frame[HEADER_LEN..]), Ok(roster));
     }
     if let Ok(request) = Request::decode(data) {
         assert!(request.settings.len() <= data.len());

@@ -27,10 +27,10 @@ def wrk(url, connections, seconds):
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "--latency", url],
         capture_output=True, text=True, check=True,
     )
-    return _parse(done.stdout, _children_cpu() - before)
+    return parse(done.stdout, _children_cpu() - before)
 
 
-def _parse(text, cpu_seconds):
+def parse(text, cpu_seconds):
     requests, took = re.search(r"(\d+) requests in ([\d.]+s)", text).groups()
     failed = 0
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)

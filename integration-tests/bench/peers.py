@@ -135,7 +135,7 @@ def ours(stage, language):
     directive = {"ruby": "passenger_ruby", "python": "passenger_python", "node": "passenger_nodejs"}[language]
     root = stage.dir / "apps" / language
     (root / "public").mkdir(exist_ok=True)
-    listen, daemon = _daemon(stage)
+    listen, daemon = daemon_of(stage)
     location = (
         f"root {root}/public; passenger_enabled on; passenger_fly_with {listen}; passenger_min_instances 2; "
         f"passenger_max_instances 2; {directive} {interpreter};"
@@ -143,7 +143,7 @@ def ours(stage, language):
     return Peer(f"ours, {language}", location, middle=[daemon], root=root)
 
 
-def _daemon(stage):
+def daemon_of(stage):
     """Starts the daemon if it does not run; returns its socket and PID."""
     listen = stage.dir / "ours.sock"
     if stage.daemon is None:

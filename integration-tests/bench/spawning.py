@@ -15,7 +15,7 @@ import urllib.request
 from datetime import datetime
 from pathlib import Path
 
-from peers import _daemon
+from peers import daemon_of
 from processes import pss_mib
 from stage import RELEASE, Stage, free_port
 
@@ -63,7 +63,7 @@ def run(make, method, count):
         (root / "public").mkdir(parents=True)
         make(root)
         subprocess.run(["chmod", "-R", "a+rwX", root], check=True)
-        listen, daemon = _daemon(stage)
+        listen, daemon = daemon_of(stage)
         port = free_port()
         stage.start_nginx(
             f"server {{ listen 127.0.0.1:{port}; root {root}/public; passenger_enabled on; "

@@ -69,11 +69,16 @@ impl Nginx {
     /// `nginx -s reload`: waits until new workers serve and the old ones are gone.
     pub fn reload(&self) {
         let before = self.workers();
-        signal(self.master(), Signal::SIGHUP);
+        self.begin_reload();
         eventually("nginx has changed its workers", || {
             let now = self.workers();
             !now.is_empty() && now.iter().all(|pid| !before.contains(pid))
         });
+    }
+
+    /// Only tells it to: old workers may have work left.
+    pub fn begin_reload(&self) {
+        signal(self.master(), Signal::SIGHUP);
     }
 
     /// Stops it gracefully.

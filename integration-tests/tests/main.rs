@@ -3,6 +3,7 @@
 mod app_errors;
 mod app_settings;
 mod configuration_changes;
+mod configured_apps;
 mod daemon_frames;
 mod daemon_life;
 mod daemon_limits;

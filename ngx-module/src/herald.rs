@@ -1,14 +1,17 @@
-//! The first worker's own connection to each daemon: it says what the configuration says to the daemon as a whole before
-//! any visitor comes, stays open, and is opened anew when the daemon was.
+//! The first worker's own connection to each daemon: it says what the configuration says to the daemon as a whole, and
+//! which apps it holds, before any visitor comes, stays open, and is opened anew when the daemon was.
 
 use std::rc::Rc;
 
+use module_core::announced::{self, Announced, Announcer};
 use module_core::pre_start::Url;
 use module_core::response_head::{HeadError, find_welcome};
 
 use crate::ffi::log::{self, Level};
+use crate::ffi::module::SERVER_SOFTWARE;
 use crate::ffi::outgoing::{self, Conversation, How, Listen, Over};
 use crate::ffi::peer::{self, Peer};
+use crate::ffi::process::Nginx;
 use crate::ffi::timer;
 use crate::ffi::upstream_block::UpstreamRef;
 use crate::pre_start::Visits;
@@ -19,19 +22,22 @@ use crate::unreachable;
 pub(crate) struct Plan {
     /// What is said first on each connection.
     greeting: Vec<u8>,
-    /// Where requests go.
-    upstreams: Vec<UpstreamRef>,
+    /// Where requests go, and which apps they are for.
+    upstreams: Vec<(UpstreamRef, Vec<Rc<Announced>>)>,
     /// What is visited when a daemon is there.
     pre_starts: Vec<Rc<Url>>,
 }
 
 impl Plan {
-    /// Requests go there.
-    pub(crate) fn add_upstream(&mut self, upstream: UpstreamRef, greeting: &[u8]) {
+    /// Requests for this go there.
+    pub(crate) fn add(&mut self, upstream: UpstreamRef, greeting: &[u8], app: Announced) {
         // All levels say the same to the daemon, as only `http` can.
         self.greeting = greeting.to_vec();
-        if !self.upstreams.contains(&upstream) {
-            self.upstreams.push(upstream);
+        let app = Rc::new(app);
+        match self.upstreams.iter_mut().find(|(known, _)| *known == upstream) {
+            Some((_, apps)) if apps.contains(&app) => {}
+            Some((_, apps)) => apps.push(app),
+            None => self.upstreams.push((upstream, vec![app])),
         }
     }
 
@@ -40,11 +46,15 @@ impl Plan {
         self.pre_starts.push(Rc::new(url));
     }
 
-    fn peers(&self) -> Vec<Peer> {
-        let mut peers: Vec<Peer> = Vec::new();
-        for peer in self.upstreams.iter().flat_map(|upstream| peer::of_upstream(*upstream)) {
-            if !peers.contains(&peer) {
-                peers.push(peer);
+    /// Each daemon, with the apps that are its business.
+    fn peers(&self) -> Vec<(Peer, Vec<Rc<Announced>>)> {
+        let mut peers: Vec<(Peer, Vec<Rc<Announced>>)> = Vec::new();
+        for (upstream, apps) in &self.upstreams {
+            for peer in peer::of_upstream(*upstream) {
+                match peers.iter_mut().find(|(known, _)| *known == peer) {
+                    Some((_, known)) => known.extend_from_slice(apps),
+                    None => peers.push((peer, apps.clone())),
+                }
             }
         }
         peers
@@ -58,7 +68,9 @@ const LONGEST_PAUSE: usize = 30_000;
 /// One daemon, as seen from here.
 struct Herald {
     peer: Rc<Peer>,
+    nginx: Nginx,
     greeting: Rc<[u8]>,
+    apps: Vec<Rc<Announced>>,
     pre_starts: Rc<[Rc<Url>]>,
     visits: Visits,
     pause: usize,
@@ -70,14 +82,16 @@ struct Herald {
 }
 
 /// Sets out when the worker has begun to work.
-pub(crate) fn begin(plan: &Plan) {
+pub(crate) fn begin(plan: &Plan, nginx: &Nginx) {
     let greeting: Rc<[u8]> = plan.greeting.as_slice().into();
     let pre_starts: Rc<[Rc<Url>]> = plan.pre_starts.as_slice().into();
     let visits = Visits::default();
-    for peer in plan.peers() {
+    for (peer, apps) in plan.peers() {
         let herald = Box::new(Herald {
             peer: Rc::new(peer),
+            nginx: nginx.clone(),
             greeting: Rc::clone(&greeting),
+            apps,
             pre_starts: Rc::clone(&pre_starts),
             visits: visits.clone(),
             pause: FIRST_PAUSE,
@@ -104,6 +118,22 @@ impl Herald {
         }
     }
 
+    /// Which apps there are: those that were deployed since the last time may be started now.
+    fn roster(&mut self) -> Vec<u8> {
+        let announcer = Announcer {
+            instance: &self.nginx.conf_file,
+            master: self.nginx.master,
+            server_software: SERVER_SOFTWARE,
+        };
+        announced::frames(&self.apps, announcer).unwrap_or_else(|err| {
+            self.complain(
+                Level::Error,
+                format!("flying-passenger cannot be told which applications there are: {err}"),
+            );
+            Vec::new()
+        })
+    }
+
     fn is_welcome(&mut self) {
         self.was_welcome = true;
         self.pause = FIRST_PAUSE;
@@ -125,7 +155,7 @@ impl Herald {
 
 impl Conversation for Herald {
     fn opening(&mut self) -> Vec<u8> {
-        self.greeting.to_vec()
+        [self.greeting.to_vec(), self.roster()].concat()
     }
 
     fn hear(&mut self, bytes: &[u8]) -> Listen {

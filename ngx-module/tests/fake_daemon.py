@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 
-HELLO, REQUEST, BODY, CANCEL, GLOBALS = 0x01, 0x02, 0x03, 0x04, 0x05
+HELLO, REQUEST, BODY, CANCEL, GLOBALS, ROSTER = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
 WELCOME, REFUSED, INTERIM, RESPONSE, RESPONSE_BODY, ABORT = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
 END = 0x01
 
@@ -243,6 +243,8 @@ class Daemon:
 
     def exchange(self, connection):
         kind, flags, payload = connection.frame()
+        if kind == ROSTER:
+            return True
         assert kind == REQUEST, kind
         if connection in self.heralds:
             self.count(connection)

@@ -14,7 +14,8 @@ use crate::limits;
 /// Bytes of a frame header.
 pub const HEADER_LEN: usize = 12;
 
-/// Flag on `Request`, `RequestBody`, `Response` and `ResponseBody`: no body frame of this direction follows.
+/// Flag on `Request`, `RequestBody`, `Response` and `ResponseBody`: no body frame of this direction follows. On
+/// `Roster`: it is complete.
 pub const FLAG_END: u8 = 0x01;
 
 const KNOWN_FLAGS: u8 = FLAG_END;
@@ -33,6 +34,8 @@ pub enum FrameType {
     Cancel = 0x04,
     /// What this nginx's configuration says to the daemon as a whole: [`crate::globals::Globals`].
     Globals = 0x05,
+    /// Which applications this nginx's configuration holds: [`crate::roster::Roster`].
+    Roster = 0x06,
     /// Answers a hello that is understood: [`crate::hello::Welcome`].
     Welcome = 0x81,
     /// Answers a hello that is not: [`crate::hello::Refusal`]. The connection ends.
@@ -55,6 +58,7 @@ impl FrameType {
             0x03 => Self::RequestBody,
             0x04 => Self::Cancel,
             0x05 => Self::Globals,
+            0x06 => Self::Roster,
             0x81 => Self::Welcome,
             0x82 => Self::Refused,
             0x83 => Self::Interim,
@@ -73,6 +77,7 @@ impl FrameType {
             Self::RequestBody | Self::ResponseBody => limits::MAX_BODY_CHUNK,
             Self::Cancel => 0,
             Self::Globals => limits::MAX_GLOBALS,
+            Self::Roster => limits::MAX_ROSTER,
             Self::Interim | Self::Response => limits::MAX_RESPONSE_HEAD,
             Self::Abort => limits::MAX_ABORT,
         }
@@ -181,7 +186,7 @@ mod tests {
     #[test]
     fn every_type_byte_is_its_own_inverse() {
         let known: Vec<u8> = (0..=255u8).filter(|b| FrameType::from_byte(*b).is_some()).collect();
-        assert_eq!(known.len(), 11);
+        assert_eq!(known.len(), 12);
         for byte in known {
             assert_eq!(FrameType::from_byte(byte).map(|t| t as u8), Some(byte));
         }

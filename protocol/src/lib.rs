@@ -12,6 +12,7 @@ pub mod limits;
 pub mod pairs;
 pub mod request;
 pub mod response;
+pub mod roster;
 pub mod settings;
 
 mod payload;

@@ -25,5 +25,12 @@ pub const MAX_SETTINGS: u32 = 256 * 1024;
 /// Longest globals payload, in bytes. Sent once on a connection; the router keeps the newest.
 pub const MAX_GLOBALS: u32 = MAX_SETTINGS + 16;
 
+/// Longest payload of one frame of a roster, in bytes: room for one application with the longest settings. The router
+/// holds it while it reads it, once for an nginx.
+pub const MAX_ROSTER: u32 = 1024 * 1024;
+
+/// Most applications in one roster. The router keeps their names.
+pub const MAX_ROSTER_ENTRIES: usize = 65_536;
+
 /// Most headers in one message. Bounds the router's work for a head: repeated names are found by comparing pairs.
 pub const MAX_HEADERS: usize = 1024;

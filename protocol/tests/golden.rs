@@ -13,6 +13,7 @@ use protocol::hello::{Hello, Refusal, Welcome};
 use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, Request, RequestHead};
 use protocol::response::{Abort, AbortReason, Response, ResponseHead};
+use protocol::roster::{Entry, Roster, Start};
 use protocol::settings::{Digest, Settings, Value};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
@@ -82,6 +83,25 @@ fn globals() {
     let globals = Globals { configured_ms: 1_795_000_000_123, settings };
     let kept = golden("globals.bin", &globals.to_frame().unwrap());
     assert_eq!(Globals::decode(payload(&kept, FrameType::Globals)), Ok(globals));
+}
+
+#[test]
+fn roster() {
+    let block = settings().encode().unwrap();
+    let head = request_head(&block);
+    let start = Start {
+        app: head.app,
+        base_uri: head.base_uri,
+        server_software: head.server_software,
+        settings: &block,
+    };
+    let entries = vec![
+        Entry { group: head.app.group, start: Some(start) },
+        Entry { group: b"/srv/shop (production)", start: None },
+    ];
+    let roster = Roster { instance: b"/etc/nginx/nginx.conf", master: 4711, is_complete: true, entries };
+    let kept = golden("roster.bin", &roster.clone().to_frames().unwrap());
+    assert_eq!(Roster::decode(payload(&kept, FrameType::Roster)), Ok(roster));
 }
 
 #[test]

@@ -87,6 +87,8 @@ pub struct ProcessRecord {
     pub user: AppUser,
     /// When it was started, in milliseconds since 1970.
     pub started_ms: u64,
+    /// How many requests it said it takes at a time, 0 for any number; `None` when it did not say.
+    pub at_once: Option<u32>,
     /// [`SpawnSpec::memo`] as it was given.
     pub memo: Vec<u8>,
 }
@@ -188,7 +190,12 @@ pub enum Order {
         memo: Vec<u8>,
     },
     /// The process serves requests: hand it to the next router if this one ends. Or the preloader can be forked.
-    MarkReady(ProcessId),
+    MarkReady {
+        /// Which one.
+        process: ProcessId,
+        /// [`ProcessRecord::at_once`], for the next router.
+        at_once: Option<u32>,
+    },
     /// End a process. [`Notice::Exited`] follows when it has ended.
     Stop(ProcessId, StopHow),
     /// Look at an app's restart files. Answered by [`Notice::RestartFiles`].

@@ -14,6 +14,7 @@ use protocol::response::AbortReason;
 use protocol::{PayloadError, ReadError, SPOKEN_VERSIONS};
 use tracing::{debug, error, warn};
 
+use super::announcement::Announcement;
 use super::app::reply::Head;
 use super::exchange;
 use super::input::{Input, SMALL};
@@ -28,6 +29,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) struct Nginx<'s> {
     pub(crate) stream: &'s Stream,
     pub(crate) input: Input,
+    /// Which apps it says that it has.
+    announcement: Announcement,
     /// When nginx read the configuration it follows, in milliseconds since 1970; 0 until it says so.
     pub(crate) configured_ms: u64,
     pub(crate) frames: Writer,
@@ -48,6 +51,7 @@ enum Fault {
     Frame(FrameError),
     Hello(ReadError),
     Globals(PayloadError),
+    Roster(PayloadError),
     Request(PayloadError),
     /// A frame of this type was not expected.
     Unexpected(FrameType),
@@ -62,7 +66,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Frame(err) => err.fmt(f),
             Self::Hello(err) => write!(f, "it does not begin with a hello: {err}"),
-            Self::Globals(err) | Self::Request(err) => err.fmt(f),
+            Self::Globals(err) | Self::Roster(err) | Self::Request(err) => err.fmt(f),
             Self::Unexpected(kind) => write!(f, "a {kind:?} frame was not expected"),
             Self::Version(refusal) => f.write_str(&refusal.advice),
             Self::Io(err) => err.fmt(f),
@@ -84,6 +88,7 @@ pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
     let mut nginx = Nginx {
         stream: &stream,
         input: Input::default(),
+        announcement: Announcement::new(router.clone()),
         configured_ms: 0,
         frames: Writer::default(),
         backlog: Backlog::default(),
@@ -122,15 +127,13 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
                 continue;
             }
             FrameType::Globals => {
-                let end = HEADER_LEN + header.len as usize;
-                let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
-                nginx.input.consume(end);
-                nginx.configured_ms = said.configured_ms;
-                router.hear(said);
-                if nginx.input.is_empty() {
-                    // No request came along: the welcome has nothing to wait for.
-                    nginx.frames.flush(&mut nginx.stream).await.map_err(Fault::Io)?;
-                }
+                hear_globals(router, nginx, &header)?;
+                welcome_if_alone(nginx).await?;
+                continue;
+            }
+            FrameType::Roster => {
+                hear_roster(nginx, &header)?;
+                welcome_if_alone(nginx).await?;
                 continue;
             }
             other => return Err(Fault::Unexpected(other)),
@@ -146,6 +149,34 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
             nginx.to_app = Vec::new();
         }
     }
+    Ok(())
+}
+
+/// What nginx says to the daemon as a whole.
+fn hear_globals(router: &Router, nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
+    let end = HEADER_LEN + header.len as usize;
+    let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
+    nginx.input.consume(end);
+    nginx.configured_ms = said.configured_ms;
+    router.hear(said);
+    Ok(())
+}
+
+/// When no request came along, the welcome has nothing to wait for.
+async fn welcome_if_alone(nginx: &mut Nginx<'_>) -> Result<(), Fault> {
+    if nginx.input.is_empty() {
+        nginx.frames.flush(&mut nginx.stream).await.map_err(Fault::Io)?;
+    }
+    Ok(())
+}
+
+/// A part of what this nginx has.
+fn hear_roster(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
+    let end = HEADER_LEN + header.len as usize;
+    let payload = &nginx.input.unread()[HEADER_LEN..end];
+    nginx.announcement.take(payload, nginx.configured_ms, header.is_end()).map_err(Fault::Roster)?;
+    nginx.input.consume(end);
+    nginx.input.shrink();
     Ok(())
 }
 

@@ -96,7 +96,7 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         // When the answer has come already, this finds nothing; a lease in it goes back by itself.
         self.dispatcher.waiting.borrow_mut().remove(&self.waiter);
-        self.dispatcher.pool.borrow_mut().cancel(self.group, self.waiter);
+        self.dispatcher.with_pool(|pool, _| pool.cancel(self.group, self.waiter));
     }
 }
 
@@ -139,6 +139,31 @@ impl Dispatcher {
 
     pub(crate) fn set_group_options(&self, group: GroupId, options: GroupOptions) {
         self.with_pool(|pool, now| pool.set_options(group, options, now));
+    }
+
+    /// nginx's configuration holds the app, or no more.
+    pub(crate) fn set_configured(&self, group: GroupId, configured: bool) {
+        if !configured && let Some(launch) = self.launch.borrow().clone() {
+            launch.restarted(group);
+        }
+        self.with_pool(|pool, now| pool.set_configured(group, configured, now));
+        self.sweep_sooner.notify_one();
+    }
+
+    /// The group's processes are to be there without a request.
+    pub(crate) fn keep(&self, group: GroupId) {
+        self.with_pool(|pool, now| pool.keep(group, now));
+        self.sweep_sooner.notify_one();
+    }
+
+    /// No process and no request is left of the group.
+    pub(crate) fn is_deserted(&self, group: GroupId) -> bool {
+        self.pool.borrow().is_deserted(group)
+    }
+
+    /// What the group's processes were started with is of no use any more.
+    pub(crate) fn forget(&self, group: GroupId) {
+        self.routes.borrow_mut()[group.0] = None;
     }
 
     pub(crate) fn set_route(&self, group: GroupId, route: Rc<Route>) {
@@ -323,8 +348,10 @@ impl Dispatcher {
                 self.answer(waiter, Err(failure.map_or(Refused::ShuttingDown, Refused::SpawnFailed)));
             }
             Action::Spawn(slot, group) => {
-                if let (Some(launch), Some(route)) = (launch, self.route(group)) {
-                    launch.launch(slot, route);
+                match (launch, self.route(group)) {
+                    (Some(launch), Some(route)) => launch.launch(slot, route),
+                    // It was forgotten in the moment that a request came.
+                    _ => self.with_pool(|pool, now| pool.failed(slot, now)),
                 }
             }
             Action::Stop(slot) => {

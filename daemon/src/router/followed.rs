@@ -36,6 +36,11 @@ impl Followed {
         Self { current: route, newest: configured_ms, before: 0 }
     }
 
+    /// Its processes are started with this route.
+    pub(crate) fn is_current(&self, route: &Rc<Route>) -> bool {
+        Rc::ptr_eq(&self.current, route)
+    }
+
     /// A request has come by this route, under a configuration that nginx read at this time.
     pub(crate) fn hear(&mut self, route: &Rc<Route>, configured_ms: u64) -> News {
         let seen = route.seen_ms.get();

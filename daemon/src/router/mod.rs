@@ -6,6 +6,7 @@
 
 mod accept;
 mod admin;
+mod announcement;
 mod app;
 mod connection;
 mod deployments;

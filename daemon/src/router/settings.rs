@@ -147,9 +147,13 @@ impl AppSettings {
         }
     }
 
-    /// How many requests a process takes at a time.
-    pub(crate) fn concurrency(&self, kind: AppKind) -> Concurrency {
-        self.concurrency.unwrap_or(match kind {
+    /// How many requests a process takes at a time, given what it says itself (0 is any number).
+    pub(crate) fn concurrency(&self, kind: AppKind, said: Option<u32>) -> Concurrency {
+        let own = said.map(|at_once| match at_once {
+            0 => Concurrency::Unlimited,
+            most => Concurrency::At(most as usize),
+        });
+        self.concurrency.or(own).unwrap_or(match kind {
             AppKind::Ruby | AppKind::Python => Concurrency::At(1),
             AppKind::Node | AppKind::Meteor | AppKind::Generic => Concurrency::Unlimited,
         })
@@ -358,13 +362,15 @@ mod tests {
     }
 
     #[test]
-    fn forced_concurrency_knows_minus_one_and_zero() {
-        let forced = |n| {
+    fn forced_concurrency_knows_minus_one_and_zero_and_beats_what_the_process_says() {
+        let forced = |n, said| {
             let (settings, _) = read(&[("force_max_concurrent_requests_per_process", Value::Number(n))]);
-            settings.concurrency(AppKind::Ruby)
+            settings.concurrency(AppKind::Ruby, said)
         };
-        assert_eq!(forced(-1), Concurrency::At(1));
-        assert_eq!(forced(0), Concurrency::Unlimited);
-        assert_eq!(forced(5), Concurrency::At(5));
+        assert_eq!(forced(-1, None), Concurrency::At(1));
+        assert_eq!(forced(-1, Some(7)), Concurrency::At(7));
+        assert_eq!(forced(-1, Some(0)), Concurrency::Unlimited);
+        assert_eq!(forced(0, Some(7)), Concurrency::Unlimited);
+        assert_eq!(forced(5, Some(0)), Concurrency::At(5));
     }
 }

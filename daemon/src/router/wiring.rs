@@ -225,6 +225,7 @@ fn listeners(descriptors: Vec<OwnedFd>) -> io::Result<(UnixListener, UnixListene
 async fn sweep(router: Rc<Router>) {
     loop {
         let due = router.dispatcher.sweep();
+        router.routes.forget_deserted(&router.dispatcher);
         let pause = due.map_or(LONG, |due| due.saturating_duration_since(std::time::Instant::now()));
         tokio::select! {
             () = tokio::time::sleep(pause.max(Duration::from_millis(10))) => {}

@@ -89,6 +89,7 @@ impl Fork {
             address: self.handover.address,
             user: self.user,
             started_ms: clock::now_ms(),
+            at_once: None,
             memo: self.memo,
         };
         Launched { child, record, pipes: self.handover.pipes, term: Term::None, control: None }

@@ -17,7 +17,7 @@ impl Supervisor {
             Order::Fork { ticket, preloader, within_ms, memo } => {
                 self.fork(ticket, preloader, within_ms, memo)
             }
-            Order::MarkReady(process) => self.mark_ready(process),
+            Order::MarkReady { process, at_once } => self.mark_ready(process, at_once),
             Order::Stop(process, how) => self.stop(process, how),
             Order::LookAtRestartFiles { ticket, dir } => {
                 let found = restart_files::look(&dir);
@@ -96,9 +96,12 @@ impl Supervisor {
         self.max_pool_size.saturating_mul(4).saturating_add(32)
     }
 
-    fn mark_ready(&mut self, process: ProcessId) {
+    fn mark_ready(&mut self, process: ProcessId, at_once: Option<u32>) {
         match self.processes.get_mut(process) {
-            Some(process) if process.stage == Stage::Starting => process.stage = Stage::Ready,
+            Some(process) if process.stage == Stage::Starting => {
+                process.stage = Stage::Ready;
+                process.record.at_once = at_once;
+            }
             // It has ended meanwhile, or is being stopped.
             Some(_) | None => {}
         }

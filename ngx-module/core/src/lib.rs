@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod absence;
+pub mod announced;
 pub mod app_kind;
 pub mod base_uri;
 pub mod detect;

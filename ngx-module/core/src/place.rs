@@ -91,21 +91,28 @@ impl Places {
 
 impl Place {
     fn look_up(conf: &AppConf, public_dir: &[u8], under_base: bool, at: i64) -> Self {
-        let root = match &conf.root {
-            Some(root) => root.clone().into_bytes(),
-            None if under_base => parent(&resolved(public_dir)).to_vec(),
-            None => parent(public_dir).to_vec(),
-        };
-        let group = match &conf.group {
-            Some(group) if !group.is_empty() => group.clone().into_bytes(),
-            _ => [root.as_slice(), b" (", conf.env.as_bytes(), b")"].concat(),
-        };
+        let (root, group) = locate(conf, public_dir, under_base);
         let found = find_app(conf, &root);
         Self { public_dir: public_dir.to_vec(), root, group, found, under_base, at }
     }
 }
 
-fn find_app(conf: &AppConf, root: &[u8]) -> Found {
+/// The application's directory and the name of its process group.
+pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Vec<u8>, Vec<u8>) {
+    let root = match &conf.root {
+        Some(root) => root.clone().into_bytes(),
+        None if under_base => parent(&resolved(public_dir)).to_vec(),
+        None => parent(public_dir).to_vec(),
+    };
+    let group = match &conf.group {
+        Some(group) if !group.is_empty() => group.clone().into_bytes(),
+        _ => [root.as_slice(), b" (", conf.env.as_bytes(), b")"].concat(),
+    };
+    (root, group)
+}
+
+/// What is there.
+pub(crate) fn find_app(conf: &AppConf, root: &[u8]) -> Found {
     let app = |kind, start_command: &str| Found::App { kind, start_command: start_command.to_owned() };
     if let Some(command) = &conf.start_command {
         return app(AppKind::Generic, command);
@@ -132,7 +139,7 @@ pub fn public_dir<'a>(path: &'a [u8], root_len: usize, uri: &[u8], base: Option<
     without_final_slash(dir)
 }
 
-fn without_final_slash(mut dir: &[u8]) -> &[u8] {
+pub(crate) fn without_final_slash(mut dir: &[u8]) -> &[u8] {
     while let [front @ .., b'/'] = dir
         && !front.is_empty()
     {

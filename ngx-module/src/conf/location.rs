@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::mem::offset_of;
 
+use module_core::announced::{self, Announced};
 use module_core::fly_with::FlyWith;
 use module_core::manifest::{self, Statement};
 use module_core::place::{AppConf, Places};
@@ -135,13 +136,30 @@ impl LocationConf {
         self.find_upstream_block(cf)?;
         let application = self.make_application()?;
         if let Some(upstream) = self.upstream.upstream() {
-            main_conf::change_plan(cf, |plan| plan.add_upstream(upstream, &application.greeting))?;
+            let announced = self.announced(&application, cf);
+            main_conf::change_plan(cf, |plan| plan.add(upstream, &application.greeting, announced))?;
         }
         self.application = Some(application);
         if core_conf::install_handler::<Passenger>(cf) {
             core_conf::redirect_to_final_slash(cf);
         }
         Ok(())
+    }
+
+    fn announced(&self, application: &Application, cf: &ConfContext<'_>) -> Announced {
+        let (name, files) = core_conf::files(cf);
+        let location = announced::Location {
+            name,
+            files,
+            base_uris: &self.written.base_uris,
+            document_root: self.written.document_root.as_deref(),
+        };
+        Announced::new(
+            application.app.clone(),
+            &self.written.settings,
+            application.settings.clone(),
+            location,
+        )
     }
 
     /// What this level states is of no more use afterwards. nginx is asked for the block's name only when it is wanted,

@@ -1,5 +1,6 @@
 //! What nginx's core knows about a location: its handler, its paths.
 
+use module_core::announced::Files;
 use module_core::manifest::Block;
 
 use super::conf::ConfContext;
@@ -63,6 +64,26 @@ pub(crate) fn block(cf: &ConfContext<'_>) -> Option<Block> {
         (false, true) => Block::InsideLocation(server, location),
         (false, false) => Block::Location(server, location),
     })
+}
+
+/// The location's name, empty for a server's own level, and where its files are.
+pub(crate) fn files<'c>(cf: &'c ConfContext<'_>) -> (&'c [u8], Files<'c>) {
+    let Some(conf) = raw(cf) else {
+        return (&[], Files::Varying);
+    };
+    // SAFETY: as in `install_handler`; nginx has merged its core's part of the location before ours, and its texts live
+    // as long as the configuration.
+    unsafe {
+        let conf = &*conf;
+        let name = super::text::bytes(conf.name);
+        let dir = super::text::bytes(conf.root);
+        let files = match conf.alias {
+            _ if !conf.root_lengths.is_null() => Files::Varying,
+            0 => Files::Root(dir),
+            _ => Files::Alias(dir),
+        };
+        (name, files)
+    }
 }
 
 /// The core's configuration of a request's location.

@@ -4,8 +4,17 @@ use core::ptr::NonNull;
 
 use super::content::OK;
 use super::guard::guard;
-use super::{log, main_conf, outgoing, sys, timer};
+use super::{log, main_conf, outgoing, sys, text, timer};
 use crate::herald;
+
+/// Which nginx this worker belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Nginx {
+    /// The path of its configuration file.
+    pub conf_file: Vec<u8>,
+    /// The process ID of its master; without one, of nginx itself.
+    pub master: u32,
+}
 
 /// nginx's `init_process`.
 ///
@@ -19,7 +28,9 @@ pub(super) unsafe extern "C" fn init(cycle: *mut ngx::ffi::ngx_cycle_t) -> ngx::
             // SAFETY: nginx's call.
             && let Some(plan) = unsafe { main_conf::plan_of(cycle) }
         {
-            herald::begin(plan);
+            // SAFETY: the cycle's texts live as long as it does.
+            let conf_file = unsafe { text::bytes(cycle.as_ref().conf_file) }.to_vec();
+            herald::begin(plan, &Nginx { conf_file, master: master() });
         }
         OK
     })
@@ -35,6 +46,12 @@ pub(super) unsafe extern "C" fn exit(_cycle: *mut ngx::ffi::ngx_cycle_t) {
         outgoing::close_all();
         timer::stop_all();
     });
+}
+
+fn master() -> u32 {
+    // SAFETY: nginx sets it before it calls `init_process`.
+    let has_master = unsafe { sys::ngx_process } == sys::NGX_PROCESS_WORKER as usize;
+    if has_master { std::os::unix::process::parent_id() } else { std::process::id() }
 }
 
 /// Not the processes that look after caches, nor any worker but the first.

@@ -67,6 +67,10 @@ pub(crate) struct Group {
     pub(crate) generation: u64,
     /// What the last of them has come to.
     pub(crate) deployment: Deployment,
+    /// nginx's configuration holds it, or is not known.
+    pub(super) configured: bool,
+    /// Processes are to be there without a request.
+    pub(super) kept: bool,
     /// A process has been ready: from now on `min_instances` is kept. An app that never started is not started again
     /// before a request asks for it.
     pub(super) used: bool,
@@ -86,6 +90,8 @@ impl Group {
             starting: 0,
             generation: 0,
             deployment: Deployment::Settled,
+            configured: true,
+            kept: false,
             used: false,
             failures: 0,
             not_before: None,
@@ -137,7 +143,12 @@ impl Group {
 
     /// It has fewer processes than the configuration wants, and is in use.
     pub(crate) fn is_short(&self) -> bool {
-        self.used && self.capacity_used() < self.options.min_instances
+        (self.used || self.kept) && self.configured && self.capacity_used() < self.options.min_instances
+    }
+
+    /// Nobody asks for it any more.
+    pub(super) fn is_superfluous(&self) -> bool {
+        !self.configured && self.waiting() == 0
     }
 
     /// Its processes are being replaced one after another.

@@ -86,9 +86,13 @@ impl Pool {
         }
     }
 
-    /// A limit was lowered below what there is. While a restart rolls there may be one more.
+    /// A limit was lowered below what there is, or the app is no longer configured. While a restart rolls there may be
+    /// one more.
     pub(super) fn has_too_many(&self, id: GroupId) -> bool {
         let group = &self.groups[id.0];
+        if group.is_superfluous() {
+            return group.capacity_used() > 0;
+        }
         let above = usize::from(group.is_rolling());
         let bounds = [group.options.max_instances, self.limits.max_per_group];
         bounds.into_iter().any(|most| most != 0 && group.capacity_used() > most + above)

@@ -7,6 +7,7 @@
 //! request, the first among equals, so that the others can idle out; a process is started when every process of its
 //! group is busy and the pool has room; a group without any process takes the place of another group's idle one.
 
+mod configured;
 mod group;
 mod leaving;
 mod process;
@@ -198,6 +199,7 @@ impl Pool {
     pub(crate) fn cancel(&mut self, id: GroupId, waiter: Waiter) {
         self.groups[id.0].forget(waiter);
         self.note(id);
+        self.shrink(id);
     }
 
     /// A request is done.

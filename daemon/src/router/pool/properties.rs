@@ -20,6 +20,8 @@ enum Event {
     Exit(usize),
     Restart(usize, RestartHow),
     Detach(usize),
+    Configure(usize, bool),
+    Keep(usize),
     Pass(u64),
 }
 
@@ -33,6 +35,8 @@ fn event() -> impl Strategy<Value = Event> {
         3 => any::<usize>().prop_map(Event::Exit),
         1 => (0..GROUPS, restart_how()).prop_map(|(group, how)| Event::Restart(group, how)),
         1 => any::<usize>().prop_map(Event::Detach),
+        1 => (0..GROUPS, any::<bool>()).prop_map(|(group, is)| Event::Configure(group, is)),
+        1 => (0..GROUPS).prop_map(Event::Keep),
         2 => (0..400u64).prop_map(Event::Pass),
     ]
 }
@@ -132,6 +136,8 @@ impl World {
                     self.pool.detach(slot, self.now);
                 }
             }
+            Event::Configure(group, is) => self.pool.set_configured(GroupId(group), is, self.now),
+            Event::Keep(group) => self.pool.keep(GroupId(group), self.now),
             Event::Pass(seconds) => {
                 self.now += Duration::from_secs(seconds);
                 self.pool.sweep(self.now);
@@ -197,6 +203,11 @@ impl World {
             assert!(group.waiting() <= group.options.max_queue, "over the queue's limit");
             if !group.queue.is_empty() {
                 assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
+            }
+            if group.is_superfluous() {
+                let idle =
+                    group.members.iter().find(|slot| pool.process(**slot).is_some_and(Process::is_idle));
+                assert_eq!(idle, None, "a process idles that nobody has configured");
             }
             for slot in group.bound.keys() {
                 assert!(pool.serves(*slot, GroupId(at)), "a request waits for a process that does not serve");

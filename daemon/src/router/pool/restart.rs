@@ -96,7 +96,7 @@ impl Pool {
         group.members.iter().rev().find(is_old).copied()
     }
 
-    fn in_state(&self, id: GroupId, state: State) -> Vec<Slot> {
+    pub(super) fn in_state(&self, id: GroupId, state: State) -> Vec<Slot> {
         let is = |slot: &&Slot| self.processes.get(slot).is_some_and(|process| process.state == state);
         self.groups[id.0].members.iter().filter(is).copied().collect()
     }

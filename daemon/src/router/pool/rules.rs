@@ -40,6 +40,7 @@ impl Pool {
             self.begin_session(slot, now);
             self.actions.push(Action::Grant(waiter, slot));
         }
+        self.shrink(id);
     }
 
     /// The request that has waited longest of those that can be served now.
@@ -79,6 +80,9 @@ impl Pool {
         }
         if group.is_starving() {
             return Some(Wish::First);
+        }
+        if group.is_superfluous() {
+            return None;
         }
         match group.deployment {
             Deployment::Settled => group.wants_more(self.limits.max_starting).then_some(Wish::More),

@@ -208,3 +208,54 @@ fn none_is_started_while_those_of_an_earlier_router_are_taken_over() {
     story.pool.sweep(story.now);
     assert_eq!(story.actions(), [Action::Spawn(Slot(2), story.group)]);
 }
+
+#[test]
+fn an_app_that_is_no_longer_configured_ends_after_its_requests() {
+    let mut story = Story::serving(2, GroupOptions { min_instances: 2, ..OPTIONS });
+    assert_eq!(story.pool.checkout(story.group, None, story.now), Checkout::Granted(Slot(1)));
+    story.pool.set_configured(story.group, false, story.now);
+    assert_eq!(story.actions(), [Action::Drain(Slot(1)), Action::Stop(Slot(2))]);
+    assert_eq!(story.exited(2), [], "none is started for it");
+    story.pool.release(Slot(1), story.now);
+    assert_eq!(story.actions(), [Action::Stop(Slot(1))]);
+    assert!(!story.pool.is_deserted(story.group));
+    assert_eq!(story.exited(1), []);
+    assert!(story.pool.is_deserted(story.group));
+}
+
+#[test]
+fn a_late_request_for_such_an_app_is_served_by_a_process_that_ends_with_it() {
+    let mut story = Story::new(2, OPTIONS);
+    story.pool.set_configured(story.group, false, story.now);
+    let Checkout::Queued(waiter) = story.pool.checkout(story.group, None, story.now) else {
+        panic!("there is no process");
+    };
+    assert_eq!(story.actions(), [Action::Spawn(Slot(1), story.group)]);
+    assert_eq!(story.ready(1), [Action::Grant(waiter, Slot(1))]);
+    story.pool.release(Slot(1), story.now);
+    assert_eq!(story.actions(), [Action::Stop(Slot(1))]);
+}
+
+#[test]
+fn an_app_that_starts_although_nobody_has_configured_it_any_more_is_abandoned() {
+    let mut story = Story::new(2, GroupOptions { min_instances: 1, ..OPTIONS });
+    story.pool.keep(story.group, story.now);
+    assert_eq!(story.actions(), [Action::Spawn(Slot(1), story.group)]);
+    story.pool.set_configured(story.group, false, story.now);
+    assert_eq!(story.actions(), [Action::Abandon(Slot(1))]);
+    assert_eq!(story.exited(1), []);
+    story.pool.set_configured(story.group, true, story.now);
+    assert_eq!(story.actions(), [Action::Spawn(Slot(2), story.group)], "back in the configuration");
+}
+
+#[test]
+fn an_app_can_be_kept_before_anybody_asks_for_it() {
+    let mut story = Story::new(3, GroupOptions { min_instances: 2, ..OPTIONS });
+    story.pool.keep(story.group, story.now);
+    assert_eq!(story.actions(), [Action::Spawn(Slot(1), story.group)], "one shows whether it starts at all");
+    assert_eq!(story.failed(1), [], "it is not hurried after a failure");
+    story.now += Duration::from_secs(1);
+    story.pool.sweep(story.now);
+    assert_eq!(story.actions(), [Action::Spawn(Slot(2), story.group)]);
+    assert_eq!(story.ready(2), [Action::Spawn(Slot(3), story.group)]);
+}

@@ -191,7 +191,7 @@ impl Spawner {
         };
         drop(Output::follow(output, pid));
         info!("app {}: took over process {pid}", route.name);
-        let concurrency = route.settings.concurrency(route.kind);
+        let concurrency = route.settings.concurrency(route.kind, record.at_once);
         self.dispatcher.adopt(route.group, concurrency, |slot| {
             self.slots.borrow_mut().insert(process, slot);
             let life = Life::Serving { name: route.name.clone(), pid };
@@ -220,9 +220,9 @@ impl Spawner {
         outcome: Outcome,
     ) {
         let (process, pid) = (record.process, record.pid);
-        if let Outcome::Ready = outcome {
+        if let Outcome::Ready { at_once } = outcome {
             output.forget();
-            self.serve(slot, record, route);
+            self.serve(slot, ProcessRecord { at_once, ..record }, route);
             return;
         }
         if !ended.is_told() {
@@ -243,8 +243,8 @@ impl Spawner {
         info!("app {}: process {} is ready", route.name, record.pid);
         let life = Life::Serving { name: route.name.clone(), pid: record.pid };
         self.lives.borrow_mut().insert(slot, life);
-        self.order(&Order::MarkReady(record.process));
-        let concurrency = route.settings.concurrency(route.kind);
+        self.order(&Order::MarkReady { process: record.process, at_once: record.at_once });
+        let concurrency = route.settings.concurrency(route.kind, record.at_once);
         self.dispatcher.ready(Rc::new(Worker::new(slot, record, route)), concurrency);
     }
 

@@ -7,9 +7,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -81,6 +82,8 @@ pub(super) struct Preloaders {
     ordered: RefCell<HashMap<Ticket, Ordered>>,
     loading: RefCell<HashMap<ProcessId, Rc<Ended>>>,
     ready: RefCell<HashMap<GroupId, Preloader>>,
+    /// Held while a group's preloader is being loaded: one is enough for all who want to fork.
+    turns: RefCell<HashMap<GroupId, Arc<Mutex<()>>>>,
     /// Forks that failed in a row, of this code.
     failures: RefCell<HashMap<GroupId, (Code, u32)>>,
 }
@@ -94,6 +97,7 @@ impl Preloaders {
             ordered: RefCell::default(),
             loading: RefCell::default(),
             ready: RefCell::default(),
+            turns: RefCell::default(),
             failures: RefCell::default(),
         })
     }
@@ -109,6 +113,12 @@ impl Preloaders {
         preloader.uses += 1;
         self.end_when_idle(route, preloader.uses);
         Some(preloader.process)
+    }
+
+    /// The right to load the group's preloader, once nobody else does.
+    pub(super) async fn turn(&self, group: GroupId) -> OwnedMutexGuard<()> {
+        let turn = self.turns.borrow_mut().entry(group).or_default().clone();
+        turn.lock_owned().await
     }
 
     /// Starts a preloader and waits until it has loaded the app.
@@ -127,11 +137,12 @@ impl Preloaders {
         let output = Output::follow(output, pid);
         let outcome = readiness::await_ready(&record, route, report, ended, until).await;
         self.loading.borrow_mut().remove(&process);
-        if let Outcome::Ready = outcome {
+        if let Outcome::Ready { .. } = outcome {
             output.forget();
-            self.order(&Order::MarkReady(process));
+            self.order(&Order::MarkReady { process, at_once: None });
             info!("app {}: preloader {pid} is ready", route.name);
             let preloader = Preloader { process, pid, app: route.name.clone(), code, uses: 0 };
+            self.end_of(route.group);
             self.ready.borrow_mut().insert(route.group, preloader);
             return Loaded::Ready(process);
         }

@@ -27,7 +27,10 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 /// What became of a start.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    Ready,
+    Ready {
+        /// How many requests it says that it takes at a time; 0 for any number.
+        at_once: Option<u32>,
+    },
     Failed {
         summary: String,
         details: String,
@@ -63,7 +66,8 @@ impl Ended {
         self.how.borrow().clone()
     }
 
-    async fn wait(&self) {
+    /// Resolves when the process has ended, or nobody wants it any more.
+    pub(super) async fn wait(&self) {
         while !self.is_told() && !self.abandoned.get() {
             self.told.notified().await;
         }
@@ -93,7 +97,9 @@ pub(super) async fn await_ready(
     };
     match told {
         _ if ended.abandoned.get() => Outcome::Abandoned,
-        Some(Outcome::Ready) if ended.is_told() => failed(&ended_with("as soon as it was ready", ended)),
+        Some(Outcome::Ready { .. }) if ended.is_told() => {
+            failed(&ended_with("as soon as it was ready", ended))
+        }
         Some(Outcome::Failed { summary, details }) => {
             // The report ends a moment before the process does; its end belongs into the log.
             drop(tokio::time::timeout(Duration::from_secs(2), ended.wait()).await);
@@ -111,8 +117,8 @@ async fn told_ready(record: &ProcessRecord, route: &Route, report: OwnedFd, ende
     let mut text = Vec::new();
     loop {
         let came = pipe.read_buf(&mut text).await.unwrap_or(0);
-        if text.starts_with(b"ready\n") {
-            return Outcome::Ready;
+        if let Some(outcome) = read_ready(&text) {
+            return outcome;
         }
         if came == 0 || text.len() > MAX_REPORT {
             break;
@@ -124,6 +130,19 @@ async fn told_ready(record: &ProcessRecord, route: &Route, report: OwnedFd, ende
         None if route.kind == AppKind::Generic => port_answers(record, ended).await,
         // A process that ended says how; one that closed the pipe and runs on has no excuse.
         None => failed(""),
+    }
+}
+
+/// `ready` or `ready N`, a whole line.
+fn read_ready(text: &[u8]) -> Option<Outcome> {
+    let line = text.split_inclusive(|byte| *byte == b'\n').next()?.strip_suffix(b"\n")?;
+    let line = std::str::from_utf8(line).ok()?;
+    match line.strip_prefix("ready")? {
+        "" => Some(Outcome::Ready { at_once: None }),
+        number => {
+            let at_once = number.strip_prefix(' ')?.parse().ok()?;
+            Some(Outcome::Ready { at_once: Some(at_once) })
+        }
     }
 }
 
@@ -139,7 +158,7 @@ async fn port_answers(record: &ProcessRecord, ended: &Ended) -> Outcome {
     let mut pause = FIRST_KNOCK;
     while !ended.is_told() {
         if stream::connect(&record.address).await.is_ok() && listener_is_the_apps(record) {
-            return Outcome::Ready;
+            return Outcome::Ready { at_once: None };
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(SLOWEST_KNOCK);
@@ -189,5 +208,21 @@ mod tests {
         assert_eq!((summary.as_str(), details.as_str()), ("no such file", "line 1\nline 2\n"));
         assert!(read_error(b"").is_none());
         assert!(read_error(b"rea").is_none());
+    }
+
+    #[test]
+    fn a_process_may_say_how_many_requests_it_takes() {
+        let at_once = |text: &[u8]| match read_ready(text) {
+            Some(Outcome::Ready { at_once }) => at_once,
+            _ => panic!("{text:?} is a report of readiness"),
+        };
+        assert_eq!(at_once(b"ready\n"), None);
+        assert_eq!(at_once(b"ready 16\n"), Some(16));
+        assert_eq!(at_once(b"ready 0\nand more"), Some(0));
+        for text in
+            [&b"ready"[..], b"ready 1", b"ready -1\n", b"readyness\n", b"ready many\n", b"error ready\n"]
+        {
+            assert!(read_ready(text).is_none(), "{text:?}");
+        }
     }
 }

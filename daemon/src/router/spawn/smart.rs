@@ -48,6 +48,13 @@ impl Spawner {
         ended: &Rc<Ended>,
         until: Instant,
     ) {
+        let _turn = tokio::select! {
+            turn = self.preloaders.turn(route.group) => turn,
+            () = ended.wait() => return self.abandoned(slot),
+        };
+        if let Some(preloader) = self.preloaders.take(&route, &code) {
+            return self.fork(slot, route, preloader, until);
+        }
         match self.preloaders.load(&route, code.clone(), ended, until).await {
             Loaded::Ready(loaded) => {
                 let preloader = self.preloaders.take(&route, &code).unwrap_or(loaded);
@@ -57,11 +64,13 @@ impl Spawner {
                 self.lives.borrow_mut().remove(&slot);
                 self.report(slot, failure);
             }
-            Loaded::Abandoned => {
-                self.lives.borrow_mut().remove(&slot);
-                self.dispatcher.exited(slot);
-            }
+            Loaded::Abandoned => self.abandoned(slot),
         }
+    }
+
+    fn abandoned(&self, slot: Slot) {
+        self.lives.borrow_mut().remove(&slot);
+        self.dispatcher.exited(slot);
     }
 
     fn fork(&self, slot: Slot, route: Rc<Route>, preloader: ProcessId, until: Instant) {

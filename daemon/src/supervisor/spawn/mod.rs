@@ -155,6 +155,7 @@ impl Launcher {
             address,
             user: run_as.user,
             started_ms: crate::sys::clock::now_ms(),
+            at_once: None,
             memo: spec.memo.clone(),
         };
         let control = control.map(|socket| Control { socket, spec: spec.clone() });

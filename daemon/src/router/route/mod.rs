@@ -3,8 +3,11 @@
 //! The hot path is one look-up by digest and one by root. What was parsed once for a settings block is kept; a
 //! request with another block for the same group brings the group up to date.
 
+mod announced;
+mod rosters;
+
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -14,6 +17,8 @@ use protocol::settings::{Digest, Settings};
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
+use self::rosters::Rosters;
+pub(crate) use self::rosters::{Roster, RosterId};
 use super::dispatch::Dispatcher;
 use super::followed::{Followed, News};
 use super::meaningless;
@@ -59,6 +64,9 @@ pub(crate) struct Routes {
     by_digest: RefCell<HashMap<Digest, ByRoot>>,
     groups: RefCell<HashMap<String, GroupId>>,
     followed: RefCell<HashMap<GroupId, Followed>>,
+    rosters: RefCell<Rosters>,
+    /// Apps that are no longer configured and not forgotten yet.
+    leaving: RefCell<HashSet<String>>,
 }
 
 impl Routes {
@@ -81,6 +89,7 @@ impl Routes {
             }
         };
         self.follow(&route, configured_ms, dispatcher);
+        self.note_request(&route.name, configured_ms, dispatcher);
         Ok(route)
     }
 
@@ -128,6 +137,10 @@ impl Routes {
         let mut all: Vec<_> = self.groups.borrow().iter().map(|(name, id)| (name.clone(), *id)).collect();
         all.sort();
         all
+    }
+
+    fn id_of(&self, name: &str) -> Option<GroupId> {
+        self.groups.borrow().get(name).copied()
     }
 
     fn known(&self, digest: Digest, app: &AppRef<'_>, base_uri: &[u8]) -> Option<Rc<Route>> {

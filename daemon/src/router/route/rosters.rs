@@ -1,0 +1,246 @@
+//! Which apps nginx's configurations hold: rosters come in and go with their connections, the names of apps that are no
+//! longer configured go out.
+//!
+//! An app is gone when the nginx that named it last has a roster that counts, and no roster that counts names it. As long
+//! as an nginx is not there, its apps stay: it may be restarting. It knows no pool.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Names that are remembered after they have gone, so that a late request does not bring them back for good.
+const MAX_GONE: usize = 4096;
+
+/// A roster that counts as long as its connection lives.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Roster {
+    /// Which nginx says so; the same after it was restarted.
+    pub(crate) instance: Vec<u8>,
+    /// nginx's master process.
+    pub(crate) master: u32,
+    /// When nginx read this configuration, in milliseconds since 1970.
+    pub(crate) configured_ms: u64,
+    /// It names every app that requests may lead to.
+    pub(crate) is_complete: bool,
+    /// The names of process groups.
+    pub(crate) apps: HashSet<String>,
+}
+
+/// Names a roster for the life of the router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct RosterId(u64);
+
+/// All rosters, and what they have said.
+#[derive(Debug, Default)]
+pub(crate) struct Rosters {
+    last: u64,
+    live: BTreeMap<RosterId, Roster>,
+    /// Which nginx named an app last.
+    named_by: HashMap<String, Vec<u8>>,
+    /// Apps that have gone, with the time of the configuration that lacked them.
+    gone: HashMap<String, u64>,
+}
+
+/// What a roster's coming or going has changed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Apps that are no longer configured, in order.
+    pub(crate) gone: Vec<String>,
+    /// Apps that were gone and are configured again, in order.
+    pub(crate) back: Vec<String>,
+}
+
+impl Rosters {
+    /// An nginx says what it has.
+    pub(crate) fn enter(&mut self, roster: Roster) -> (RosterId, Changes) {
+        self.last += 1;
+        let id = RosterId(self.last);
+        for app in &roster.apps {
+            self.named_by.insert(app.clone(), roster.instance.clone());
+        }
+        let mut back: Vec<_> =
+            roster.apps.iter().filter(|app| self.gone.remove(*app).is_some()).cloned().collect();
+        back.sort();
+        self.live.insert(id, roster);
+        (id, Changes { gone: self.note_gone(), back })
+    }
+
+    /// Its connection has ended.
+    pub(crate) fn leave(&mut self, id: RosterId) -> Changes {
+        self.live.remove(&id);
+        Changes { gone: self.note_gone(), back: Vec::new() }
+    }
+
+    /// A request for an app has come, under a configuration that nginx read at this time. True when no newer one lacks
+    /// the app.
+    pub(crate) fn is_configured(&mut self, app: &str, configured_ms: u64) -> bool {
+        match self.gone.get(app) {
+            Some(since) if configured_ms < *since => false,
+            Some(_) => {
+                self.gone.remove(app);
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// The configuration that was read first, of those that count.
+    pub(crate) fn oldest(&self) -> Option<u64> {
+        self.live.values().map(|roster| roster.configured_ms).min()
+    }
+
+    fn note_gone(&mut self) -> Vec<String> {
+        let mut since_by_app: Vec<(String, u64)> = self
+            .named_by
+            .iter()
+            .filter_map(|(app, by)| Some((app.clone(), self.gone_since(app, by)?)))
+            .collect();
+        since_by_app.sort();
+        if self.gone.len() + since_by_app.len() > MAX_GONE {
+            self.gone.clear();
+        }
+        for (app, since) in &since_by_app {
+            self.named_by.remove(app);
+            self.gone.insert(app.clone(), *since);
+        }
+        since_by_app.into_iter().map(|(app, _)| app).collect()
+    }
+
+    /// The time of the newest configuration of this nginx, if the app is in none.
+    fn gone_since(&self, app: &str, by: &[u8]) -> Option<u64> {
+        let current = || self.live.iter().filter(|(id, roster)| self.counts(**id, roster)).map(|(_, r)| r);
+        if current().any(|roster| roster.apps.contains(app)) {
+            return None;
+        }
+        let mine = current().filter(|roster| roster.instance == by);
+        let (since, all_complete) = mine
+            .fold((None, true), |(since, all), r| (since.max(Some(r.configured_ms)), all && r.is_complete));
+        since.filter(|_| all_complete)
+    }
+
+    /// No newer roster of the same master is there. Another master may be another nginx with the same configuration, or
+    /// the same nginx's next one while it is upgraded.
+    fn counts(&self, id: RosterId, roster: &Roster) -> bool {
+        !self.live.iter().any(|(other_id, other)| {
+            other.instance == roster.instance
+                && other.master == roster.master
+                && (other.configured_ms, *other_id) > (roster.configured_ms, id)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAIN: &str = "/etc/nginx/nginx.conf";
+
+    fn roster(instance: &str, master: u32, configured_ms: u64, apps: &[&str]) -> Roster {
+        Roster {
+            instance: instance.into(),
+            master,
+            configured_ms,
+            is_complete: true,
+            apps: apps.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn gone(apps: &[&str]) -> Changes {
+        Changes { gone: apps.iter().map(ToString::to_string).collect(), back: Vec::new() }
+    }
+
+    #[test]
+    fn what_a_reload_leaves_out_is_gone() {
+        let mut rosters = Rosters::default();
+        let (old, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
+        // Before the old worker has closed its connection.
+        let (_, changes) = rosters.enter(roster(MAIN, 7, 2, &["shop"]));
+        assert_eq!(changes, gone(&["blog"]));
+        assert_eq!(rosters.leave(old), gone(&[]), "once is enough");
+    }
+
+    #[test]
+    fn what_comes_back_is_told() {
+        let mut rosters = Rosters::default();
+        rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
+        rosters.enter(roster(MAIN, 7, 2, &["shop"]));
+        let (_, changes) = rosters.enter(roster(MAIN, 7, 3, &["blog", "shop"]));
+        assert_eq!(changes, Changes { gone: vec![], back: vec!["blog".into()] });
+        assert_eq!(rosters.enter(roster(MAIN, 7, 4, &["shop"])).1, gone(&["blog"]));
+    }
+
+    #[test]
+    fn nothing_goes_with_nginx_itself() {
+        let mut rosters = Rosters::default();
+        let (only, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
+        assert_eq!(rosters.leave(only), gone(&[]));
+        let (_, changes) = rosters.enter(roster(MAIN, 8, 2, &["shop"]));
+        assert_eq!(changes, gone(&["blog"]), "but when it is back without the app");
+    }
+
+    #[test]
+    fn another_nginx_has_apps_of_its_own() {
+        let mut rosters = Rosters::default();
+        let (main, _) = rosters.enter(roster(MAIN, 7, 1, &["blog"]));
+        assert_eq!(rosters.enter(roster("/other.conf", 9, 2, &["shop"])).1, gone(&[]));
+        assert_eq!(
+            rosters.leave(main),
+            gone(&[]),
+            "one that is stopped keeps its apps, whoever else is there"
+        );
+        assert_eq!(rosters.enter(roster("/other.conf", 9, 3, &["news"])).1, gone(&["shop"]));
+    }
+
+    #[test]
+    fn what_another_nginx_has_as_well_stays() {
+        let mut rosters = Rosters::default();
+        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
+        rosters.enter(roster("/other.conf", 9, 2, &["blog"]));
+        assert_eq!(rosters.enter(roster("/other.conf", 9, 3, &[])).1, gone(&[]));
+    }
+
+    #[test]
+    fn two_containers_with_the_same_configuration_file_do_not_hurt_each_other() {
+        let mut rosters = Rosters::default();
+        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
+        assert_eq!(rosters.enter(roster(MAIN, 9, 2, &["shop"])).1, gone(&[]));
+    }
+
+    #[test]
+    fn during_an_upgrade_the_old_nginx_still_counts() {
+        let mut rosters = Rosters::default();
+        let (old, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
+        assert_eq!(rosters.enter(roster(MAIN, 8, 2, &["shop"])).1, gone(&[]));
+        assert_eq!(rosters.leave(old), gone(&["blog"]));
+    }
+
+    #[test]
+    fn an_incomplete_roster_takes_nothing_away() {
+        let mut rosters = Rosters::default();
+        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
+        let incomplete = Roster { is_complete: false, ..roster(MAIN, 7, 2, &[]) };
+        assert_eq!(rosters.enter(incomplete).1, gone(&[]));
+        assert_eq!(rosters.enter(roster(MAIN, 7, 3, &[])).1, gone(&["blog"]));
+    }
+
+    #[test]
+    fn a_late_request_does_not_bring_an_app_back_and_a_newer_configuration_does() {
+        let mut rosters = Rosters::default();
+        assert!(rosters.is_configured("blog", 0), "nobody has said anything");
+        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
+        rosters.enter(roster(MAIN, 7, 5, &[]));
+        assert!(!rosters.is_configured("blog", 1));
+        assert!(rosters.is_configured("blog", 6), "of an nginx that says nothing");
+        assert!(rosters.is_configured("blog", 1), "which is from then on in charge");
+        assert_eq!(rosters.enter(roster(MAIN, 7, 7, &[])).1, gone(&[]));
+    }
+
+    #[test]
+    fn the_oldest_configuration_is_known() {
+        let mut rosters = Rosters::default();
+        assert_eq!(rosters.oldest(), None);
+        let (old, _) = rosters.enter(roster(MAIN, 7, 3, &[]));
+        rosters.enter(roster("/other.conf", 9, 5, &[]));
+        assert_eq!(rosters.oldest(), Some(3));
+        rosters.leave(old);
+        assert_eq!(rosters.oldest(), Some(5));
+    }
+}

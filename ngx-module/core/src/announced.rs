@@ -1,0 +1,295 @@
+//! What is announced to the daemon when nginx begins: what each location says about its application comes in, a roster
+//! goes out.
+//!
+//! Which application a location's requests lead to is known beforehand unless `root` holds variables, or an `alias`
+//! mounts it in an unusual way; then the roster is said to be incomplete.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::rc::Rc;
+
+use protocol::PayloadError;
+use protocol::limits::MAX_ROSTER_ENTRIES;
+use protocol::request::{AppKind, AppRef};
+use protocol::roster::{Entry, Roster, Start};
+use protocol::settings::Value;
+
+use crate::base_uri;
+use crate::place::{self, AppConf, Found};
+use crate::settings::{Block, Written};
+
+/// Where nginx has a location's files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files<'a> {
+    /// In this directory, with the URI behind it.
+    Root(&'a [u8]),
+    /// In this directory, which stands for the location's name.
+    Alias(&'a [u8]),
+    /// That depends on the request.
+    Varying,
+}
+
+/// A location, as the configuration describes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Location<'a> {
+    /// Its name; empty for a server's own level.
+    pub name: &'a [u8],
+    /// Its files.
+    pub files: Files<'a>,
+    /// `passenger_base_uri`.
+    pub base_uris: &'a [String],
+    /// `passenger_document_root`.
+    pub document_root: Option<&'a str>,
+}
+
+/// Where an application is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mount {
+    /// Empty at the root.
+    base: String,
+    /// The application's public directory, where it is known.
+    public_dir: Option<Vec<u8>>,
+}
+
+/// What a location's requests may lead to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    app: AppConf,
+    settings: Block,
+    mounts: Vec<Mount>,
+    /// Processes are to be there before the first request.
+    keep: bool,
+}
+
+/// Who announces.
+#[derive(Debug, Clone, Copy)]
+pub struct Announcer<'a> {
+    /// nginx's configuration file.
+    pub instance: &'a [u8],
+    /// The process ID of its master.
+    pub master: u32,
+    /// nginx's name and release.
+    pub server_software: &'a [u8],
+}
+
+impl Announced {
+    /// What a location leads to. Where `passenger_min_instances` is written down, so many processes are there before
+    /// the first request.
+    pub fn new(app: AppConf, written: &Written, settings: Block, location: Location<'_>) -> Self {
+        let keep = matches!(written.values().get("min_instances"), Some(Value::Number(1..)));
+        Self { app, settings, mounts: mounts(location), keep }
+    }
+}
+
+/// The frames of the roster that names all of them.
+///
+/// # Errors
+///
+/// [`PayloadError`] when one of them does not fit a frame.
+pub fn frames(all: &[Rc<Announced>], announcer: Announcer<'_>) -> Result<Vec<u8>, PayloadError> {
+    let places: Vec<_> = all.iter().flat_map(|app| app.places()).collect();
+    let mut entries: BTreeSet<_> = places.iter().flatten().map(Known::key).collect();
+    // The same group by name alone says nothing more.
+    let started: BTreeSet<_> = entries.iter().filter(|key| key.1.is_some()).map(|key| key.0).collect();
+    entries.retain(|key| key.1.is_some() || !started.contains(key.0));
+    let is_complete = places.iter().all(Option::is_some) && entries.len() <= MAX_ROSTER_ENTRIES;
+    let entries = entries.into_iter().take(MAX_ROSTER_ENTRIES).map(|key| entry(&key, announcer)).collect();
+    Roster { instance: announcer.instance, master: announcer.master, is_complete, entries }.to_frames()
+}
+
+/// An application's group, and what it is started with if it is to be.
+type Key<'a> = (&'a [u8], Option<(&'a [u8], u8, &'a str, &'a str, &'a [u8])>);
+
+/// An application that is known before any request.
+#[derive(Debug)]
+struct Known<'a> {
+    root: Vec<u8>,
+    group: Vec<u8>,
+    start: Option<(AppKind, String)>,
+    base: &'a str,
+    settings: &'a Block,
+}
+
+impl Known<'_> {
+    fn key(&self) -> Key<'_> {
+        let start = self.start.as_ref().map(|(kind, command)| {
+            (self.root.as_slice(), *kind as u8, command.as_str(), self.base, self.settings.bytes.as_slice())
+        });
+        (&self.group, start)
+    }
+}
+
+fn entry<'a>(key: &Key<'a>, announcer: Announcer<'a>) -> Entry<'a> {
+    let (group, start) = *key;
+    let start = start.and_then(|(root, kind, start_command, base, settings)| {
+        let kind = KINDS.into_iter().find(|known| *known as u8 == kind)?;
+        let app = AppRef { group, root, kind, start_command: start_command.as_bytes() };
+        let server_software = announcer.server_software;
+        Some(Start { app, base_uri: base.as_bytes(), server_software, settings })
+    });
+    Entry { group, start }
+}
+
+const KINDS: [AppKind; 5] =
+    [AppKind::Ruby, AppKind::Python, AppKind::Node, AppKind::Meteor, AppKind::Generic];
+
+impl Announced {
+    /// What each mount leads to; `None` where only a request can tell.
+    fn places(&self) -> impl Iterator<Item = Option<Known<'_>>> {
+        self.mounts.iter().map(|mount| {
+            let public_dir = match (&mount.public_dir, &self.app.root, &self.app.group) {
+                (Some(dir), ..) => Cow::Borrowed(dir.as_slice()),
+                // It is not asked for.
+                (None, Some(_), _) => Cow::default(),
+                (None, None, Some(group)) if !group.is_empty() => return Some(self.by_name(mount)),
+                (None, None, _) => return None,
+            };
+            let (root, group) = place::locate(&self.app, &public_dir, !mount.base.is_empty());
+            let start = self.keep.then(|| place::find_app(&self.app, &root)).and_then(|found| match found {
+                Found::App { kind, start_command } => Some((kind, start_command)),
+                Found::Nothing | Found::Failed(_) => None,
+            });
+            Some(Known { root, group, start, base: &mount.base, settings: &self.settings })
+        })
+    }
+
+    fn by_name<'a>(&'a self, mount: &'a Mount) -> Known<'a> {
+        let group = self.app.group.clone().unwrap_or_default().into_bytes();
+        Known { root: Vec::new(), group, start: None, base: &mount.base, settings: &self.settings }
+    }
+}
+
+fn mounts(location: Location<'_>) -> Vec<Mount> {
+    let below_base = base_uri::matching(location.base_uris, location.name).is_some();
+    let at_root = (!below_base).then(|| Mount { base: String::new(), public_dir: location.files.dir(None) });
+    let below = location.base_uris.iter().map(|base| {
+        let own = location.document_root.map(|dir| dir.as_bytes().to_vec());
+        let public_dir = own.or_else(|| location.files.dir(Some((base, location.name))));
+        Mount { base: base.clone(), public_dir }
+    });
+    at_root.into_iter().chain(below).collect()
+}
+
+impl Files<'_> {
+    /// The public directory of the app that is mounted at a base URI, seen from the location of this name.
+    fn dir(self, base: Option<(&str, &[u8])>) -> Option<Vec<u8>> {
+        match (self, base) {
+            (Self::Varying, _) => None,
+            (Self::Root(dir) | Self::Alias(dir), None) => Some(place::without_final_slash(dir).to_vec()),
+            (Self::Root(dir), Some((base, _))) => {
+                Some([place::without_final_slash(dir), base.as_bytes()].concat())
+            }
+            (Self::Alias(dir), Some((base, name))) => {
+                let stands_for_base = place::without_final_slash(name) == base.as_bytes();
+                stands_for_base.then(|| place::without_final_slash(dir).to_vec())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::frame::HEADER_LEN;
+
+    use super::*;
+
+    const ANNOUNCER: Announcer<'_> =
+        Announcer { instance: b"/etc/nginx/nginx.conf", master: 7, server_software: b"nginx/1.22.1" };
+
+    fn at<'a>(name: &'a str, files: Files<'a>, base_uris: &'a [String]) -> Location<'a> {
+        Location { name: name.as_bytes(), files, base_uris, document_root: None }
+    }
+
+    fn conf(root: Option<&str>, group: Option<&str>) -> AppConf {
+        let kind = Some(crate::app_kind::AppType::Known(AppKind::Ruby));
+        let [root, group] = [root, group].map(|text| text.map(str::to_owned));
+        AppConf { root, group, env: "production".into(), kind, ..AppConf::default() }
+    }
+
+    fn announced(app: AppConf, location: Location<'_>, min_instances: i64) -> Rc<Announced> {
+        let mut written = Written::default();
+        if min_instances > 0 {
+            written.state("min_instances", Value::Number(min_instances)).unwrap();
+        }
+        let block = written.encode().unwrap();
+        Rc::new(Announced::new(app, &written, block, location))
+    }
+
+    /// A group; with root and base URI if it is to be started.
+    type App = (String, Option<(String, String)>);
+
+    /// The groups, and whether they are all.
+    fn roster(all: &[Rc<Announced>]) -> (Vec<App>, bool) {
+        let frames = frames(all, ANNOUNCER).unwrap();
+        let roster = Roster::decode(&frames[HEADER_LEN..]).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let entries = roster.entries.iter().map(|entry| {
+            let start = entry.start.as_ref();
+            (text(entry.group), start.map(|start| (text(start.app.root), text(start.base_uri))))
+        });
+        (entries.collect(), roster.is_complete)
+    }
+
+    fn named(group: &str) -> App {
+        (group.into(), None)
+    }
+
+    #[test]
+    fn a_server_and_its_locations_are_one_app() {
+        let files = Files::Root(b"/srv/blog/public");
+        let server = announced(conf(None, None), at("", files, &[]), 0);
+        let assets = announced(conf(None, None), at("/assets/", files, &[]), 0);
+        assert_eq!(roster(&[server, assets]), (vec![named("/srv/blog (production)")], true));
+    }
+
+    #[test]
+    fn what_only_a_request_can_tell_is_not_told() {
+        let varying = announced(conf(None, None), at("", Files::Varying, &[]), 1);
+        assert_eq!(roster(&[varying]), (vec![], false));
+        let by_group = announced(conf(None, Some("blue")), at("", Files::Varying, &[]), 1);
+        assert_eq!(roster(&[by_group]), (vec![named("blue")], true));
+    }
+
+    #[test]
+    fn an_app_with_processes_to_keep_says_how_it_is_started() {
+        let app = announced(conf(Some("/srv/shop"), None), at("", Files::Varying, &[]), 2);
+        let start = ("/srv/shop".to_owned(), String::new());
+        assert_eq!(roster(&[app]), (vec![("/srv/shop (production)".into(), Some(start))], true));
+    }
+
+    #[test]
+    fn the_same_app_by_name_alone_says_nothing_more() {
+        let [kept, plain] =
+            [2, 0].map(|min| announced(conf(Some("/srv/shop"), None), at("", Files::Varying, &[]), min));
+        assert_eq!(roster(&[kept, plain]).0.len(), 1);
+    }
+
+    #[test]
+    fn what_is_mounted_below_a_server_is_another_app() {
+        let bases = ["/blog".to_owned()];
+        let location = Location {
+            document_root: Some("/srv/blog/public"),
+            ..at("", Files::Root(b"/srv/www/public"), &bases)
+        };
+        let app = announced(conf(None, None), location, 1);
+        let start = |root: &str, base: &str| Some((root.to_owned(), base.to_owned()));
+        let expected = vec![
+            ("/srv/blog (production)".to_owned(), start("/srv/blog", "/blog")),
+            ("/srv/www (production)".to_owned(), start("/srv/www", "")),
+        ];
+        assert_eq!(roster(&[app]), (expected, true));
+    }
+
+    #[test]
+    fn a_location_below_a_base_uri_leads_to_the_app_there_only() {
+        let bases = ["/blog".to_owned()];
+        for (name, files) in
+            [("/blog", Files::Root(&b"/srv/www"[..])), ("/blog/", Files::Alias(b"/srv/www/blog/"))]
+        {
+            let app = announced(conf(None, None), at(name, files, &bases), 0);
+            assert_eq!(roster(&[app]), (vec![named("/srv/www (production)")], true), "{name}");
+        }
+        let odd = announced(conf(None, None), at("/", Files::Alias(b"/srv/x/"), &bases), 0);
+        assert!(!roster(&[odd]).1);
+    }
+}
