@@ -65,6 +65,8 @@ fn forked_processes_have_their_own_connections_to_the_database() {
     let preloader = scene.nginx.get("/visit").expect(200).json()["loaded_by"].as_u64().unwrap();
     let pids = both(&scene);
     assert!(!pids.iter().any(|pid| u64::from(*pid) == preloader), "they are forked");
+    assert!(!has_open(preloader, "sqlite3"), "what it opened while it loaded the app is closed");
+    assert!(pids.iter().any(|pid| has_open((*pid).into(), "sqlite3")), "and opened by who needs it");
 
     let answered = restarts_under_load(&scene, &Request::get("/visit"));
     eventually("each new process has written", || {
@@ -76,4 +78,10 @@ fn forked_processes_have_their_own_connections_to_the_database() {
     let seen = scene.nginx.get("/").expect(200).json();
     assert_eq!(seen["intact"], "ok");
     assert!(seen["count"].as_u64().unwrap() > answered as u64, "nothing is lost: {seen}");
+}
+
+/// Whether a process has a file open whose name ends so.
+fn has_open(pid: u64, end: &str) -> bool {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    files.flat_map(|file| std::fs::read_link(file.path())).any(|path| path.to_string_lossy().ends_with(end))
 }

@@ -311,6 +311,24 @@ end
         self.assertIn("the connections of Sequel could not be closed around a fork: RuntimeError", sequel)
         self.assertEqual(established, f"established {loader.forked.pid}")
 
+    def test_connections_of_every_role_are_closed_before_the_fork(self):
+        pools = "def self.all_connection_pools = [Class.new { def disconnect! = puts('every role') }.new]"
+        handler = "def self.clear_all_connections!(role = :writing) = puts(role == :all ? 'every role' : role)"
+        for version, known in (("6.1", pools + "\n" + handler), ("7.0", pools + "\n" + handler), ("7.1", handler)):
+            with self.subTest(version):
+                loader = self.start(apps.RUBY + f"""
+module ActiveRecord
+  def self.version = Gem::Version.new('{version}')
+  module Base
+    def self.connection_handler = self
+    {known}
+  end
+end
+""")
+                self.assertEqual(loader.report, "ready\n", loader.log())
+                self.assertEqual(loader.wait(), 0)
+                self.assertEqual(loader.log(), "every role\n")
+
 
 class PreloadedWsgi(Wsgi):
     """Python, forked from a preloader."""
