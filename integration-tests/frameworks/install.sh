@@ -9,6 +9,13 @@ target=${FLYING_PASSENGER_FRAMEWORKS_DIR:-$here/../../target/frameworks}
 # Rails without the `rails` package, which wants Debian's nodejs: railties, and what it depends on, is a whole Rails app
 # without a database.
 packages="nginx-light ruby ruby-rack ruby-sinatra ruby-railties ruby-activemodel puma python3 python3-flask python3-django wrk"
+# What Debian's Redmine depends on, with SQLite; redmine.sh says why the package itself is not installed.
+packages="$packages rake ruby-bundler ruby-rails ruby-sqlite3 ruby-actionpack-action-caching ruby-actionpack-xml-parser
+    ruby-addressable ruby-coderay ruby-commonmarker ruby-task-list ruby-html-pipeline ruby-i18n ruby-jquery-rails
+    ruby-mail ruby-marcel ruby-mini-magick ruby-mini-mime ruby-mocha ruby-net-ldap ruby-nokogiri ruby-rack-test
+    ruby-rails-dom-testing ruby-rails-observers ruby-rbpdf ruby-redcarpet ruby-request-store ruby-roadie
+    ruby-roadie-rails ruby-rotp ruby-rouge ruby-rqrcode ruby-sanitize ruby-zip libjs-chart.js libjs-jquery
+    libjs-jquery-ui libjs-raphael"
 
 missing=
 for package in $packages; do
@@ -30,3 +37,4 @@ if ! cmp -s "$here/package-lock.json" "$target/node/installed.json"; then
     (cd "$target/node" && npm ci --no-audit --no-fund --loglevel=error)
     cp "$here/package-lock.json" "$target/node/installed.json"
 fi
+"$here/redmine.sh" "$target"

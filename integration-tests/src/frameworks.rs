@@ -16,15 +16,29 @@ pub fn require_debian_package(package: &str, file: &str) {
 
 /// The installed `node_modules`, copied to where an app's user can read them.
 pub fn node_modules(app: &Path) {
-    let from = std::env::var_os("FLYING_PASSENGER_FRAMEWORKS_DIR")
-        .map_or_else(|| places::cache().join("frameworks"), PathBuf::from)
-        .join("node/node_modules");
+    let from = installed("node/node_modules");
     assert!(
         from.join("socket.io").exists(),
         "express, ws and socket.io are not installed in {}: run integration-tests/frameworks/install.sh",
         from.display()
     );
     run(Command::new("cp").arg("-r").arg(&from).arg(app.join("node_modules")));
+}
+
+/// The prepared Redmine, copied to be an app of its own.
+pub fn redmine(app: &Path) {
+    let from = installed("redmine");
+    assert!(
+        from.join("prepared").exists(),
+        "there is no Redmine in {}: run integration-tests/frameworks/install.sh",
+        from.display()
+    );
+    run(Command::new("cp").arg("-r").arg(from.join(".")).arg(app));
+}
+
+fn installed(name: &str) -> PathBuf {
+    let dir = std::env::var_os("FLYING_PASSENGER_FRAMEWORKS_DIR");
+    dir.map_or_else(|| places::cache().join("frameworks"), PathBuf::from).join(name)
 }
 
 /// Runs a command that has to succeed, and returns what it printed.

@@ -4,6 +4,7 @@
 //! ask for is checked when its [`Stage`] falls: no alarming line in any log, and no process left behind.
 
 mod app;
+mod browser;
 mod daemon;
 mod directives;
 mod fakes;
@@ -24,11 +25,12 @@ mod stage;
 mod wait;
 
 pub use app::App;
+pub use browser::{Browser, Form};
 pub use daemon::{Daemon, DaemonBuilder};
 pub use directives::{Directive, Takes, documented, in_code};
 pub use fakes::{FakeDaemon, FakeModule};
 pub use frame_client::{Answer, FrameClient};
-pub use frameworks::{node_modules, require_debian_package, run};
+pub use frameworks::{node_modules, redmine, require_debian_package, run};
 pub use heavy::{Heavy, UPLOAD_LEN, sha256_of_upload, upload_file};
 pub use http::{Connection, Request};
 pub use language::Language;

@@ -26,11 +26,17 @@ pub struct LoadReport {
 impl Load {
     /// Starts `clients` threads that GET `path` again and again, each on a connection of its own.
     pub fn on(port: u16, path: &str, clients: usize) -> Self {
+        Self::of(port, &Request::get(path), clients)
+    }
+
+    /// As [`Load::on`], with this GET.
+    pub fn of(port: u16, request: &Request, clients: usize) -> Self {
+        let bytes = Arc::new(request.bytes("close"));
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicUsize::new(0));
         let client = |_| {
-            let (stop, answered, path) = (Arc::clone(&stop), Arc::clone(&answered), path.to_owned());
-            thread::spawn(move || keep_asking(port, &path, &stop, &answered))
+            let (stop, answered, bytes) = (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(&bytes));
+            thread::spawn(move || keep_asking(port, &bytes, &stop, &answered))
         };
         let clients = (0..clients).map(client).collect();
         Self { stop, answered, clients }
@@ -54,11 +60,11 @@ impl Load {
     }
 }
 
-fn keep_asking(port: u16, path: &str, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<String> {
+fn keep_asking(port: u16, request: &[u8], stop: &AtomicBool, answered: &AtomicUsize) -> Vec<String> {
     let mut failures = Vec::new();
     while !stop.load(Ordering::Relaxed) && failures.len() < 20 {
         let asked = Connection::try_to(port).and_then(|mut connection| {
-            connection.try_send(&Request::get(path).bytes("close"))?;
+            connection.try_send(request)?;
             connection.try_read_response("GET")
         });
         match asked {

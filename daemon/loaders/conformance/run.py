@@ -273,6 +273,7 @@ class PreloadedRack(Rack2):
 
     def test_hooks_run_in_the_process_and_threads_are_told_of(self):
         source = apps.RUBY + "Thread.new { sleep }\n" + """
+eval 'Thread.new { sleep }', binding, '/gems/active_record/connection_adapters/pool.rb'
 PhusionPassenger.on_event(:starting_worker_process) { |forked| puts "starting #{forked} #{Process.pid}" }
 PhusionPassenger.on_event(:stopping_worker_process) { puts "stopping #{Process.pid}" }
 at_exit { puts "at exit #{Process.pid}" }
@@ -281,7 +282,8 @@ at_exit { puts "at exit #{Process.pid}" }
         self.assertEqual(loader.report, "ready\n", loader.log())
         self.assertEqual(loader.wait(), 0)
         lines = loader.log().splitlines()
-        self.assertIn("1 threads were started while the app was loaded", lines[0])
+        line = (apps.RUBY + "\n").count("\n")
+        self.assertRegex(lines[0], rf"^1 threads were started while the app was loaded \(\S*/config\.ru:{line}\)")
         pid = loader.forked.pid
         mine = [line for line in lines if line.endswith(str(pid))]
         self.assertEqual(mine, [f"starting true {pid}", f"stopping {pid}", f"at exit {pid}"])
@@ -308,6 +310,24 @@ end
         self.assertEqual(cleared, f"cleared {loader.process.pid}")
         self.assertIn("the connections of Sequel could not be closed around a fork: RuntimeError", sequel)
         self.assertEqual(established, f"established {loader.forked.pid}")
+
+    def test_connections_of_every_role_are_closed_before_the_fork(self):
+        pools = "def self.all_connection_pools = [Class.new { def disconnect! = puts('every role') }.new]"
+        handler = "def self.clear_all_connections!(role = :writing) = puts(role == :all ? 'every role' : role)"
+        for version, known in (("6.1", pools + "\n" + handler), ("7.0", pools + "\n" + handler), ("7.1", handler)):
+            with self.subTest(version):
+                loader = self.start(apps.RUBY + f"""
+module ActiveRecord
+  def self.version = Gem::Version.new('{version}')
+  module Base
+    def self.connection_handler = self
+    {known}
+  end
+end
+""")
+                self.assertEqual(loader.report, "ready\n", loader.log())
+                self.assertEqual(loader.wait(), 0)
+                self.assertEqual(loader.log(), "every role\n")
 
 
 class PreloadedWsgi(Wsgi):

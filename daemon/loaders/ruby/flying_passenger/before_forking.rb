@@ -6,6 +6,10 @@ module FlyingPassenger
   # What a preloader does once, between loading the app and its first fork: what all processes are to share is put in
   # order, and what none may share is let go.
   module BeforeForking
+    # Where threads are made that nobody misses in a forked process: ActiveRecord makes its own anew with the next
+    # connection, and concurrent-ruby's only tidies up. Every Rails app has them.
+    NOT_MISSED = %r{/active_record/connection_adapters/|/concurrent/atomic/ruby_thread_local_var\.rb:}
+
     module_function
 
     def run
@@ -21,7 +25,7 @@ module FlyingPassenger
     end
 
     def warn_of_threads
-      others = Thread.list - [Thread.current]
+      others = (Thread.list - [Thread.current]).reject { |thread| thread.inspect.match?(NOT_MISSED) }
       return if others.empty?
 
       warn("#{others.size} threads were started while the app was loaded (#{others.map { |t| name(t) }.join(', ')}); " \
@@ -30,7 +34,7 @@ module FlyingPassenger
     end
 
     def name(thread)
-      thread.name || thread.inspect[/\S+:\d+/] || 'unnamed'
+      thread.name || thread.inspect[/(?<= )\S+:\d+/] || 'unnamed'
     end
   end
 end

@@ -17,13 +17,16 @@ module FlyingPassenger
       attempt('Mongoid') { ::Mongoid.reconnect_clients } if mongoid?
     end
 
-    # Rails 7.1 moved it to the handler; there `:all` means every role.
+    # From 6.1 on a connection has a role, and only from 7.1 on there is a word for all of them.
     def clear_active_record
       handler = ::ActiveRecord::Base.connection_handler
-      return ::ActiveRecord::Base.clear_all_connections! unless handler.respond_to?(:clear_all_connections!)
-
-      arguments = handler.method(:clear_all_connections!).arity.zero? ? [] : [:all]
-      handler.clear_all_connections!(*arguments)
+      if ::ActiveRecord.version >= Gem::Version.new('7.1')
+        handler.clear_all_connections!(:all)
+      elsif handler.respond_to?(:all_connection_pools)
+        handler.all_connection_pools.each(&:disconnect!)
+      else
+        ::ActiveRecord::Base.clear_all_connections!
+      end
     end
 
     # From 5.2 on ActiveRecord notices a fork by itself; an older one has to be told.
