@@ -2,6 +2,7 @@
 
 mod app_errors;
 mod app_settings;
+mod asgi;
 mod configuration_changes;
 mod configured_apps;
 mod daemon_frames;

@@ -90,3 +90,75 @@ def application(env, start):
         return [",".join(k for k in os.environ if "FLYING" in k).encode(), title]
     return [b"ignored"]
 """
+
+ASGI = r"""
+import asyncio, os
+PLAIN = [(b"content-type", b"text/plain")]
+async def read(receive):
+    parts, more = [], True
+    while more:
+        event = await receive()
+        parts.append(event["body"])
+        more = event["more_body"]
+    return b"".join(parts)
+async def lifespan(receive, send):
+    while True:
+        event = await receive()
+        if event["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return await lifespan(receive, send)
+    async def answer(body, status=200, headers=PLAIN, more=False):
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+    async def rest(body, more=False):
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+    path = scope["path"]
+    if path == "/env":
+        lines = [b"HTTP_" + k.upper().replace(b"-", b"_") + b"=" + v for k, v in scope["headers"]]
+        lines.append(b"url_scheme=" + scope["scheme"].encode())
+        return await answer(b"\n".join(lines))
+    if path == "/echo":
+        return await answer(await read(receive))
+    if path == "/lines":
+        return await answer(str(len((await read(receive)).splitlines())).encode())
+    if path == "/stream":
+        await answer(b"one", more=True)
+        while not os.path.exists("go"):
+            await asyncio.sleep(0.001)
+        return await rest(b"two")
+    if path in ("/length", "/closing"):
+        await answer(b"he", headers=PLAIN + [(b"content-length", b"5")], more=True)
+        return await rest(b"llo")
+    if path == "/none":
+        return await answer(b"", 204, [])
+    if path == "/fail":
+        raise RuntimeError("out of cheese")
+    if path == "/fail-late":
+        await answer(b"begun", more=True)
+        raise RuntimeError("out of cheese")
+    if path == "/inject":
+        return await answer(b"x", headers=[(b"x-evil", b"a\rb: c")])
+    if path == "/cookies":
+        return await answer(b"x", headers=[(b"set-cookie", b"a=1"), (b"set-cookie", b"b=2")])
+    if path == "/vars":
+        with open("/proc/self/cmdline", "rb") as cmdline:
+            title = cmdline.read().split(b"\0")[0]
+        return await answer(",".join(k for k in os.environ if "FLYING" in k).encode() + title)
+    if path == "/watch":
+        await answer(b"begun", more=True)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        open("gone", "w").close()
+        return None
+    if path == "/scope":
+        wanted = {key: scope[key] for key in ("path", "root_path", "method", "client", "server", "http_version")}
+        return await answer(repr([wanted, scope["raw_path"], scope["query_string"]]).encode())
+    if path == "/silent":
+        return None
+    await answer(b"ignored")
+"""

@@ -6,6 +6,7 @@ import socket
 import struct
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 LOADERS = Path(__file__).resolve().parent.parent
@@ -64,6 +65,13 @@ class Loader:
     def log(self):
         """What the process wrote to stdout and stderr."""
         return Path(self.dir.name, "stderr").read_text(errors="replace")
+
+    def until(self, condition):
+        """Waits for a condition."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.005)
 
     def connect(self):
         """A connection that was greeted."""

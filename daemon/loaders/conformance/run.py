@@ -12,6 +12,7 @@ from pathlib import Path
 import apps
 from loader import BODY, END, HEAD, HIJACKED, LOADERS, Loader, parse_head
 from preloaded import Preloaded, adopt_orphans
+from websocket_cases import WebSockets
 
 RUBY = ["ruby", "-w", str(LOADERS / "ruby/rack-loader.rb")]
 PYTHON = ["/usr/bin/python3", "-W", "error", str(LOADERS / "python/wsgi-loader.py")]
@@ -22,6 +23,7 @@ class Cases:
 
     env = {}
     process = Loader
+    ready = "ready\n"
 
     def start(self, source):
         loader = self.process(self.command, self.startup_file, source, self.env)
@@ -30,7 +32,7 @@ class Cases:
 
     def app(self):
         loader = self.start(self.source)
-        self.assertEqual(loader.report, "ready\n", loader.log())
+        self.assertEqual(loader.report, self.ready, loader.log())
         return loader
 
     def finish(self, loader, log=""):
@@ -265,6 +267,119 @@ class Wsgi(Cases, unittest.TestCase):
         self.finish(loader)
 
 
+class Asgi(Cases, unittest.TestCase):
+    """Python with an event loop."""
+
+    command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.ASGI
+    title = "Passenger PythonApp: conformance (test)"
+    missing_library, failing = Wsgi.missing_library, Wsgi.failing
+    ready = "ready 0\n"
+    # There is neither in ASGI.
+    test_a_hijacked_connection_belongs_to_the_app = None
+    test_bodies_are_closed = None
+
+    def test_a_scope_says_what_the_request_is(self):
+        loader = self.app()
+        variables = {"SCRIPT_NAME": "/base", "REQUEST_URI": "/base/sc%6fpe?a=b", "QUERY_STRING": "a=b", "REMOTE_ADDR": "192.0.2.7",
+                     "REMOTE_PORT": "4711", "SERVER_PORT": "8080"}
+        self.assertEqual(loader.connect().ask(path="/scope", **variables)[2], b"ignored", "the base is in the path")
+        variables["REQUEST_URI"] = "/sc%6fpe?a=b"
+        body = loader.connect().ask(path="/scope", **variables)[2].decode()
+        self.assertEqual(body, repr([
+            {"path": "/scope", "root_path": "/base", "method": "GET", "client": ("192.0.2.7", 4711),
+             "server": ("example.org", 8080), "http_version": "1.1"}, b"/sc%6fpe", b"a=b"]))
+        self.finish(loader)
+
+    def test_many_requests_at_a_time(self):
+        loader = self.app()
+        waiting = [loader.connect() for _ in range(20)]
+        for connection in waiting:
+            connection.send(path="/stream")
+            self.assertEqual(connection.frame()[0], HEAD)
+        self.assertEqual(loader.connect().ask("POST", "/echo", body=b"on")[2], b"on")
+        Path(loader.dir.name, "go").touch()
+        self.assertEqual([connection.response()[2] for connection in waiting], [b"onetwo"] * 20)
+        self.finish(loader)
+
+    def test_an_app_hears_that_its_client_has_gone(self):
+        loader = self.app()
+        connection = loader.connect()
+        connection.send(path="/watch")
+        self.assertEqual(connection.frame()[0], HEAD)
+        connection.socket.close()
+        loader.until(lambda: Path(loader.dir.name, "gone").exists())
+        self.finish(loader)
+
+    def test_an_app_that_answers_nothing_is_told(self):
+        loader = self.app()
+        connection = loader.connect()
+        self.assertIn("without a complete answer", connection.ask(path="/silent")[3])
+        self.assertEqual(connection.ask("POST", "/echo", body=b"on")[2], b"on")
+        self.finish(loader)
+
+    def test_a_startup_that_fails_is_told(self):
+        source = """
+async def application(scope, receive, send):
+    assert (await receive())["type"] == "lifespan.startup"
+    await send({"type": "lifespan.startup.failed", "message": "out of cheese"})
+"""
+        loader = self.start(source)
+        self.assertRegex(loader.report, r"^error the app's lifespan startup failed: out of cheese")
+        self.assertEqual(loader.wait(), 1)
+
+    def test_a_lifespan_begins_and_ends_and_its_state_is_in_each_scope(self):
+        source = """
+import sys
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        scope["state"]["fruit"] = "pear"
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        print("put away", flush=True)
+        await send({"type": "lifespan.shutdown.complete"})
+    else:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.body", "body": scope["state"]["fruit"].encode()})
+"""
+        loader = self.start(source)
+        self.assertEqual(loader.report, self.ready, loader.log())
+        self.assertEqual(loader.connect().ask()[2], b"pear")
+        self.finish(loader, log="put away")
+
+    def test_an_app_without_lifespan_does_without(self):
+        source = """
+async def application(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": b"plain"})
+"""
+        loader = self.start(source)
+        self.assertEqual(loader.report, self.ready, loader.log())
+        self.assertEqual(loader.connect().ask()[2], b"plain")
+        self.finish(loader)
+
+    def test_an_app_of_asgi_2_is_refused(self):
+        source = """
+class application:
+    def __init__(self, scope): pass
+    async def __call__(self, receive, send): pass
+"""
+        loader = self.start(source)
+        self.assertRegex(loader.report, r"^error `application` is an application of ASGI 2")
+        self.assertEqual(loader.wait(), 1)
+
+    def test_the_startup_file_may_say_which_interface_it_is(self):
+        wrapped = self.source + "\ninner = application\ndef application(*all): return inner(*all)\npassenger_interface = 'asgi'\n"
+        loader = self.start(wrapped)
+        self.assertEqual(loader.report, self.ready, loader.log())
+        self.assertEqual(loader.connect().ask("POST", "/echo", body=b"on")[2], b"on")
+        self.finish(loader)
+        odd = self.start(self.source + "\npassenger_interface = 'cgi'\n")
+        self.assertRegex(odd.report, r"^error passenger_interface in the startup file is 'cgi'")
+        self.assertEqual(odd.wait(), 1)
+
+
 class PreloadedRack(Rack2):
     """Ruby, forked from a preloader."""
 
@@ -370,6 +485,13 @@ sys.modules["django.db"] = types.SimpleNamespace(connections=Connections())
         self.assertEqual(loader.log(), f"closed {loader.process.pid}\n")
 
 
+class PreloadedAsgi(Asgi):
+    """Python with an event loop, forked from a preloader."""
+
+    process = Preloaded
+    command = PreloadedWsgi.command
+
+
 def fetch_rack3():
     """The library path of Rack 3; None where it cannot be had."""
     target = LOADERS.parent.parent / "target/rack3"
@@ -382,7 +504,7 @@ def fetch_rack3():
 def main():
     """Runs everything; the last line is the total."""
     adopt_orphans()
-    suites = [Rack2, Wsgi, PreloadedRack, PreloadedWsgi]
+    suites = [Rack2, Wsgi, Asgi, WebSockets, PreloadedRack, PreloadedWsgi, PreloadedAsgi]
     rack3 = fetch_rack3()
     if rack3 is not None:
         Rack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}

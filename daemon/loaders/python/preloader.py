@@ -15,7 +15,7 @@ def main() -> None:
     # Only this directory's package is imported from here; the app must not find it among its own modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from flying_passenger import application, before_forking, events, fork_server, report, server, title
+    from flying_passenger import application, before_forking, events, fork_server, interface, report, title
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
@@ -23,7 +23,8 @@ def main() -> None:
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     group = os.environ.pop("FLYING_PASSENGER_GROUP", "")
     title.set_title("Passenger AppPreloader: " + group)
-    app = reporter.failures(lambda: application.load(startup_file))
+    loaded = reporter.failures(lambda: application.load(startup_file))
+    reporter.failures(lambda: interface.of(*loaded))
     before_forking.run()
     reporter.ready()
     handed = forks.run()
@@ -33,9 +34,8 @@ def main() -> None:
     reporter = report.Report(handed.report)
     random.seed()
     reporter.failures(lambda: events.call("starting_worker_process", True))
-    listener = server.Server(handed.listener, app)
-    reporter.ready()
-    listener.run()
+    server = reporter.failures(lambda: interface.server(handed.listener, *loaded))
+    server.run(reporter)
     events.call("stopping_worker_process")
 
 

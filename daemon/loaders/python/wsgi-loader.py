@@ -1,4 +1,4 @@
-"""Starts a WSGI app and serves it to the daemon: descriptor 3 listens, descriptor 4 reports (docs/APP-PROTOCOL.md)."""
+"""Starts a WSGI or ASGI app and serves it to the daemon: descriptor 3 listens, descriptor 4 reports (docs/APP-PROTOCOL.md)."""
 
 import os
 import sys
@@ -12,17 +12,16 @@ def main() -> None:
     # Only this directory's package is imported from here; the app must not find it among its own modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from flying_passenger import application, events, report, server, title
+    from flying_passenger import application, events, interface, report, title
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     title.set_title("Passenger PythonApp: " + os.environ.pop("FLYING_PASSENGER_GROUP", ""))
-    app = reporter.failures(lambda: application.load(startup_file))
+    loaded = reporter.failures(lambda: application.load(startup_file))
     reporter.failures(lambda: events.call("starting_worker_process", False))
-    listener = server.Server(LISTEN_FD, app)
-    reporter.ready()
-    listener.run()
+    server = reporter.failures(lambda: interface.server(LISTEN_FD, *loaded))
+    server.run(reporter)
     events.call("stopping_worker_process")
 
 

@@ -1,19 +1,27 @@
-"""Finds the app's startup file, imports it and takes its `application`."""
+"""Finds the app's startup file, imports it and takes its `application`, and what it says about it."""
 
 import importlib.util
 import os
 import sys
 import traceback
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from .report import LoadFailure
 
 MODULE = "passenger_wsgi"
 
 
-def load(startup_file: str) -> Any:
-    """The WSGI callable of the startup file, which becomes the module `passenger_wsgi`."""
+class Loaded(NamedTuple):
+    """What the startup file defines."""
+
+    application: Any
+    # `passenger_interface`, when it is there: which interface the application speaks.
+    interface: Any
+
+
+def load(startup_file: str) -> Loaded:
+    """The callable of the startup file, which becomes the module `passenger_wsgi`."""
     if not os.path.isfile(startup_file):
         raise LoadFailure(f"the app is missing: there is no startup file {startup_file}")
     sys.path.insert(0, os.getcwd())
@@ -23,7 +31,7 @@ def load(startup_file: str) -> Any:
         raise LoadFailure(f"the startup file {startup_file} does not define `application`")
     if not callable(application):
         raise LoadFailure(f"`application` in {startup_file} cannot be called")
-    return application
+    return Loaded(application, getattr(module, "passenger_interface", None))
 
 
 def _import(startup_file: str) -> ModuleType:

@@ -3,7 +3,8 @@
 import os
 import sys
 import traceback
-from typing import Any, Callable, NoReturn
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, NoReturn, Optional
 
 
 class LoadFailure(Exception):
@@ -21,15 +22,21 @@ class Report:
         os.set_inheritable(descriptor, False)
         self._descriptor = descriptor
 
-    def ready(self) -> None:
-        """Requests may be sent."""
-        self._write("ready\n")
+    def ready(self, at_once: Optional[int] = None) -> None:
+        """Requests may be sent: so many at a time, 0 for any number, one when nothing is said."""
+        self._write("ready\n" if at_once is None else f"ready {at_once}\n")
         os.close(self._descriptor)
 
     def failures(self, load: Callable[[], Any]) -> Any:
         """Run `load`; a failure in it is reported and ends the process."""
-        try:
+        with self.failing():
             return load()
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """A failure in here is reported and ends the process."""
+        try:
+            yield
         except LoadFailure as failure:
             self._fail(str(failure), failure.details)
         except SystemExit as exit_:

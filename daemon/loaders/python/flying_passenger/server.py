@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from .connection import Connection
 from .handler import RequestHandler
+from .report import Report
 
 OWNER_FD = 0
 
@@ -27,8 +28,9 @@ class Server:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         faulthandler.register(signal.SIGQUIT, all_threads=True, chain=False)
 
-    def run(self) -> None:
+    def run(self, reporter: Report) -> None:
         """Serve until the daemon wants the process to end."""
+        reporter.ready()
         with self._listener:
             while True:
                 connection = self._accept()

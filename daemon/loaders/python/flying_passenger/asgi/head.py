@@ -1,0 +1,24 @@
+"""An app's status and headers as the payload of a HEAD frame."""
+
+from typing import Any, Iterable, List, Tuple
+
+from ..response import InvalidResponse
+
+BODILESS = (204, 304)
+
+
+def payload(status: int, headers: Iterable[Tuple[bytes, bytes]], length: int = -1) -> bytes:
+    """`STATUS NUL name NUL value …`. A `length` that is known is told, unless the app tells it."""
+    parts: List[Any] = [b"%d" % status]
+    has_length = False
+    for name, value in headers:
+        has_length = has_length or bytes(name).lower() in (b"content-length", b"transfer-encoding")
+        parts.append(name)
+        parts.append(value)
+    if length >= 0 and not has_length and status not in BODILESS:
+        parts += (b"content-length", b"%d" % length)
+    text = b"\0".join(parts)
+    # One look at the whole finds what would be read as another header.
+    if text.count(b"\0") != len(parts) - 1 or b"\r" in text or b"\n" in text:
+        raise InvalidResponse("a response header holds a line break or NUL")
+    return text

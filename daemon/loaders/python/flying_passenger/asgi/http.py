@@ -1,0 +1,125 @@
+"""One HTTP request and the app's answer: ASGI's events on one side, frames on the other."""
+
+import asyncio
+import collections
+from typing import Any, Deque, Dict, List, Optional, Tuple
+
+from ..connection import BODY, ERROR, HEAD
+from . import head
+from .session import END, Session, frames
+
+# Bytes of a body that wait for the app before no more are read.
+READ_AHEAD = 128 * 1024
+MAX_ERROR = 4096
+
+Message = Dict[str, Any]
+
+
+class ClientGone(OSError):
+    """The client has gone, or the daemon: nobody takes the answer."""
+
+
+class HttpExchange:
+    """A request, until its answer is complete."""
+
+    def __init__(self, session: Session, method: str) -> None:
+        self._session = session
+        self._to_head_request = method == "HEAD"
+        self._body: Deque[bytes] = collections.deque()
+        self._held = 0
+        self._body_complete = False
+        self._body_told = False
+        self._news: Optional[asyncio.Future[None]] = None
+        self._gone = False
+        self._status = 0
+        self._headers: List[Tuple[bytes, bytes]] = []
+        self._begun = False
+        self.complete = False
+
+    # What the connection calls.
+
+    def take(self, data: bytes, is_last: bool) -> None:
+        """A part of the request's body."""
+        if data:
+            self._body.append(data)
+            self._held += len(data)
+        self._body_complete = is_last
+        if self._held > READ_AHEAD:
+            self._session.set_reading(False)
+        self._tell()
+
+    def disconnected(self) -> None:
+        """The connection has ended."""
+        self._gone = True
+        self._tell()
+
+    # What the app calls.
+
+    async def receive(self) -> Message:
+        """ASGI's receive: the body part by part, then the end of the client."""
+        while True:
+            if self._gone or self.complete:
+                return {"type": "http.disconnect"}
+            if self._body or (self._body_complete and not self._body_told):
+                return self._next_part()
+            if self._news is None:
+                self._news = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._news)
+
+    def _next_part(self) -> Message:
+        data = b"".join(self._body) if len(self._body) != 1 else self._body[0]
+        self._body.clear()
+        self._held = 0
+        self._session.set_reading(True)
+        self._body_told = self._body_complete
+        return {"type": "http.request", "body": data, "more_body": not self._body_complete}
+
+    async def send(self, message: Message) -> None:
+        """ASGI's send."""
+        if self._gone or self._session.lost:
+            raise ClientGone("the client has gone")
+        kind = message["type"]
+        if kind == "http.response.start" and not self._status:
+            self._status = int(message["status"])
+            self._headers = list(message.get("headers", ()))
+        elif kind == "http.response.body" and self._status and not self.complete:
+            self._send_body(bytes(message.get("body", b"")), bool(message.get("more_body", False)))
+            await self._session.drain()
+        else:
+            raise RuntimeError(f"the app sends {kind!r} out of turn")
+
+    def _send_body(self, data: bytes, more: bool) -> None:
+        if self._to_head_request or self._status in head.BODILESS:
+            data = b""
+        flags = 0 if more else END
+        if self._begun:
+            if data or flags:
+                self._session.write(frames((BODY, flags, data)))
+        else:
+            # A body in one piece: its length is known, and everything goes with one write.
+            length = len(data) if not more and not self._to_head_request else -1
+            payload = head.payload(self._status, self._headers, length)
+            self._begun = True
+            if data:
+                self._session.write(frames((HEAD, 0, payload), (BODY, flags, data)))
+            else:
+                self._session.write(frames((HEAD, flags, payload)))
+        if not more:
+            self._end()
+
+    def fail(self, text: str) -> None:
+        """The app has failed: the daemon is told, and the connection stays in step."""
+        if not self.complete and not self._gone:
+            self._session.write(frames((ERROR, END, text.encode("utf-8", "replace")[:MAX_ERROR])))
+            self._end()
+
+    def _end(self) -> None:
+        self.complete = True
+        self._body.clear()
+        self._tell()
+        self._session.answered()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, None
+        if news is not None and not news.done():
+            news.set_result(None)

@@ -1,0 +1,63 @@
+"""The app's lifespan: told that the process begins and ends; an app that knows nothing of it does without."""
+
+import asyncio
+import sys
+import traceback
+from typing import Any, Dict, Optional
+
+from ..report import LoadFailure
+from .scope import VERSIONS
+
+Message = Dict[str, Any]
+
+
+class Lifespan:
+    """One conversation with the app, as long as the process."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._to_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._answer: Optional[asyncio.Future[Message]] = None
+        self._task: Optional[asyncio.Task[None]] = None
+        self.state: Dict[str, Any] = {}
+
+    async def begin(self) -> None:
+        """Returns when the app is ready for requests; raises `LoadFailure` when it says that it cannot be."""
+        scope = {"type": "lifespan", "asgi": {**VERSIONS, "spec_version": "2.0"}, "state": self.state}
+        self._task = asyncio.get_running_loop().create_task(self._converse(scope))
+        answer = await self._ask("lifespan.startup")
+        if answer is not None and answer["type"] == "lifespan.startup.failed":
+            raise LoadFailure(f"the app's lifespan startup failed: {answer.get('message', '')}")
+
+    async def end(self) -> None:
+        """Returns when the app has put its things away."""
+        answer = await self._ask("lifespan.shutdown")
+        if answer is not None and answer["type"] == "lifespan.shutdown.failed":
+            sys.stderr.write(f"the app's lifespan shutdown failed: {answer.get('message', '')}\n")
+            sys.stderr.flush()
+
+    async def _ask(self, event: str) -> Optional[Message]:
+        """The app's answer; None when it takes no part."""
+        assert self._task is not None
+        if self._task.done():
+            return None
+        self._answer = asyncio.get_running_loop().create_future()
+        self._to_app.put_nowait({"type": event})
+        await asyncio.wait({self._task, self._answer}, return_when=asyncio.FIRST_COMPLETED)
+        return self._answer.result() if self._answer.done() else None
+
+    async def _converse(self, scope: Dict[str, Any]) -> None:
+        try:
+            await self._app(scope, self._to_app.get, self._send)
+        except Exception as error:  # pylint: disable=broad-except
+            # Who knows no lifespan fails at its scope; who fails later says so.
+            if self._answer is not None and self._answer.done():
+                traceback.print_exc()
+                sys.stderr.flush()
+            elif "lifespan" not in str(error) and not isinstance(error, (AssertionError, KeyError, NotImplementedError)):
+                sys.stderr.write(f"the app takes no part in ASGI's lifespan: {type(error).__name__}: {error}\n")
+                sys.stderr.flush()
+
+    async def _send(self, message: Message) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(message)

@@ -1,0 +1,144 @@
+"""The process's main loop for ASGI apps: connections are taken until descriptor 0 ends, then what is under way is
+finished.
+"""
+
+import asyncio
+import faulthandler
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import Any, Dict, Set
+
+from ..report import Report
+from .http import ClientGone, HttpExchange
+from .lifespan import Lifespan
+from .scope import Environment
+from .session import Session
+from .websocket import WebSocketExchange
+
+OWNER_FD = 0
+# For the daemon: as many requests at a time as there are.
+ANY_NUMBER = 0
+
+
+class AsgiServer:
+    """Serves an ASGI app."""
+
+    def __init__(self, descriptor: int, app: Any) -> None:
+        os.set_inheritable(descriptor, False)
+        self._listener = socket.socket(fileno=descriptor)
+        self._listener.setblocking(False)
+        self._app = app
+        self._sessions: Set[Session] = set()
+        self._tasks: Set[asyncio.Task[None]] = set()
+        self._sockets: Set[WebSocketExchange] = set()
+        self._state: Dict[str, Any] = {}
+        self._fewer: Any = None
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        faulthandler.register(signal.SIGQUIT, all_threads=True, chain=False)
+
+    def run(self, reporter: Report) -> None:
+        """Reports when the app is ready, and serves until the daemon wants the process to end."""
+        loop = _new_loop()
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(self._serve(reporter))
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+    async def _serve(self, reporter: Report) -> None:
+        lifespan = Lifespan(self._app)
+        with reporter.failing():
+            await lifespan.begin()
+        self._state = lifespan.state
+        loop = asyncio.get_running_loop()
+        ending, self._fewer = asyncio.Event(), asyncio.Event()
+        loop.add_reader(OWNER_FD, ending.set)
+        # From 3.13 on the socket's file would be removed at the end; it is the daemon's.
+        more: Dict[str, Any] = {"cleanup_socket": False} if _removes_sockets(loop) else {}
+        server = await loop.create_unix_server(self._session, sock=self._listener, backlog=4096, **more)
+        reporter.ready(ANY_NUMBER)
+        await ending.wait()
+        loop.remove_reader(OWNER_FD)
+        server.close()
+        await self._finish()
+        await lifespan.end()
+
+    async def _finish(self) -> None:
+        for websocket in list(self._sockets):
+            websocket.restart()
+        for session in list(self._sessions):
+            if session.is_idle:
+                session.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for session in list(self._sessions):
+            session.close()
+        # What was written is on its way; the daemon's patience is the limit.
+        while self._sessions:
+            self._fewer.clear()
+            await self._fewer.wait()
+
+    def _session(self) -> Session:
+        session = Session(self)
+        self._sessions.add(session)
+        return session
+
+    # What a session calls.
+
+    def gone(self, session: Session) -> None:
+        """The connection has ended."""
+        self._sessions.discard(session)
+        self._fewer.set()
+
+    def begin(self, session: Session, environment: Environment) -> Any:
+        """A request has come: the app is called with it."""
+        exchange: Any
+        if environment.is_websocket():
+            exchange = WebSocketExchange(session, environment.variables[b"HTTP_SEC_WEBSOCKET_KEY"])
+            self._sockets.add(exchange)
+            scope = environment.scope("websocket", self._state)
+        else:
+            scope = environment.scope("http", self._state)
+            exchange = HttpExchange(session, scope["method"])
+        task = asyncio.get_running_loop().create_task(self._call(scope, exchange))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return exchange
+
+    async def _call(self, scope: Dict[str, Any], exchange: Any) -> None:
+        try:
+            await self._app(scope, exchange.receive, exchange.send)
+            _returned(exchange)
+        except ClientGone:
+            pass
+        except Exception as error:  # pylint: disable=broad-except
+            traceback.print_exc()
+            sys.stderr.flush()
+            exchange.fail(f"{type(error).__name__}: {error}")
+        finally:
+            self._sockets.discard(exchange)
+
+
+def _returned(exchange: Any) -> None:
+    """The app has nothing more to say."""
+    if isinstance(exchange, WebSocketExchange):
+        exchange.left()
+    if not exchange.complete:
+        exchange.fail("the app returned without a complete answer")
+
+
+def _new_loop() -> Any:
+    """uvloop's, where the app brings it along."""
+    try:
+        import uvloop  # type: ignore[import-not-found]
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _removes_sockets(loop: Any) -> bool:
+    return sys.version_info >= (3, 13) and type(loop).__module__.startswith("asyncio")

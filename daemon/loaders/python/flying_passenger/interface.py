@@ -1,0 +1,39 @@
+"""Which interface an app speaks, WSGI or ASGI, and the server for it."""
+
+import functools
+import inspect
+from typing import Any, Union
+
+from .report import LoadFailure
+from .server import Server
+
+NAMES = ("wsgi", "asgi")
+
+
+def of(app: Any, said: Any = None) -> str:
+    """What the startup file says, or else what the app looks like."""
+    if said is not None:
+        if said not in NAMES:
+            raise LoadFailure(f"passenger_interface in the startup file is {said!r}; it must be 'wsgi' or 'asgi'")
+        return str(said)
+    while isinstance(app, functools.partial):
+        app = app.func
+    if inspect.isclass(app):
+        if inspect.iscoroutinefunction(getattr(app, "__call__", None)):
+            raise LoadFailure(
+                "`application` is an application of ASGI 2, which is called twice; wrap it with asgiref's "
+                "guarantee_single_callable"
+            )
+        return "wsgi"
+    called = app if inspect.isroutine(app) else getattr(app, "__call__", None)
+    return "asgi" if inspect.iscoroutinefunction(called) else "wsgi"
+
+
+def server(descriptor: int, app: Any, said: Any = None) -> Union[Server, Any]:
+    """The server for this app."""
+    if of(app, said) == "wsgi":
+        return Server(descriptor, app)
+    # asyncio takes its time to be loaded, which a WSGI app can do without.
+    from .asgi import AsgiServer
+
+    return AsgiServer(descriptor, app)
