@@ -63,5 +63,6 @@ pub(crate) fn on_this_machine(conf: &str, more: &str) -> String {
 
 fn wrapped(conf: &str) -> String {
     let inner = if conf.contains("server {") { conf.to_owned() } else { format!("server {{\n{conf}\n}}") };
-    format!("events {{ }}\nhttp {{\n{inner}\n}}")
+    let fly_with = if conf.contains("passenger_fly_with") { "" } else { "passenger_fly_with %%SOCKET%%;" };
+    format!("events {{ }}\nhttp {{\n{fly_with}\n{inner}\n}}")
 }
