@@ -45,6 +45,7 @@ mod static_files;
 mod status;
 mod sticky_sessions;
 mod streaming;
+mod threads;
 mod transfers;
 mod tree;
 mod unused_module;

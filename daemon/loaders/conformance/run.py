@@ -380,6 +380,53 @@ class application:
         self.assertEqual(odd.wait(), 1)
 
 
+class Threads:
+    """What a loader with threads does beside all else."""
+
+    env = {"FLYING_PASSENGER_THREADS": "4"}
+    ready = "ready 4\n"
+
+    def test_so_many_requests_at_a_time(self):
+        loader = self.app()
+        waiting = [loader.connect() for _ in range(4)]
+        for connection in waiting:
+            connection.send(path="/stream")
+            self.assertEqual(connection.frame()[0], HEAD)
+        Path(loader.dir.name, "go").touch()
+        self.assertEqual([connection.response()[2] for connection in waiting], [b"onetwo"] * 4)
+        self.finish(loader)
+
+    def test_it_is_told_to_the_app(self):
+        loader = self.start(self.multithread)
+        self.assertEqual(loader.report, self.ready, loader.log())
+        self.assertEqual(loader.connect().ask()[2], b"true")
+        self.finish(loader)
+
+    def test_an_app_that_ends_the_process_ends_it(self):
+        loader = self.start(self.ends)
+        self.assertEqual(loader.report, self.ready, loader.log())
+        loader.connect().send()
+        self.assertEqual(loader.process.wait(20), 7, loader.log())
+
+
+class RackThreads(Threads, Rack2):
+    """Ruby with threads."""
+
+    multithread = "run ->(env) { [200, {}, [env['rack.multithread'].to_s]] }"
+    ends = "run ->(_) { exit 7 }"
+
+
+class WsgiThreads(Threads, Wsgi):
+    """Python with threads."""
+
+    multithread = """
+def application(env, start):
+    start("200 OK", [])
+    return [str(env["wsgi.multithread"]).lower().encode()]
+"""
+    ends = "import sys\ndef application(env, start):\n    sys.exit(7)\n"
+
+
 class PreloadedRack(Rack2):
     """Ruby, forked from a preloader."""
 
@@ -504,7 +551,7 @@ def fetch_rack3():
 def main():
     """Runs everything; the last line is the total."""
     adopt_orphans()
-    suites = [Rack2, Wsgi, Asgi, WebSockets, PreloadedRack, PreloadedWsgi, PreloadedAsgi]
+    suites = [Rack2, RackThreads, Wsgi, WsgiThreads, Asgi, WebSockets, PreloadedRack, PreloadedWsgi, PreloadedAsgi]
     rack3 = fetch_rack3()
     if rack3 is not None:
         Rack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}

@@ -22,6 +22,7 @@ def main() -> None:
     forks = fork_server.ForkServer(CONTROL_FD)
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     group = os.environ.pop("FLYING_PASSENGER_GROUP", "")
+    threads = int(os.environ.pop("FLYING_PASSENGER_THREADS", "1"))
     title.set_title("Passenger AppPreloader: " + group)
     loaded = reporter.failures(lambda: application.load(startup_file))
     reporter.failures(lambda: interface.of(*loaded))
@@ -34,7 +35,7 @@ def main() -> None:
     reporter = report.Report(handed.report)
     random.seed()
     reporter.failures(lambda: events.call("starting_worker_process", True))
-    server = reporter.failures(lambda: interface.server(handed.listener, *loaded))
+    server = reporter.failures(lambda: interface.server(handed.listener, threads, *loaded))
     server.run(reporter)
     events.call("stopping_worker_process")
 

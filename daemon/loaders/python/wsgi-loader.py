@@ -18,9 +18,10 @@ def main() -> None:
     reporter = report.Report(REPORT_FD)
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     title.set_title("Passenger PythonApp: " + os.environ.pop("FLYING_PASSENGER_GROUP", ""))
+    threads = int(os.environ.pop("FLYING_PASSENGER_THREADS", "1"))
     loaded = reporter.failures(lambda: application.load(startup_file))
     reporter.failures(lambda: events.call("starting_worker_process", False))
-    server = reporter.failures(lambda: interface.server(LISTEN_FD, *loaded))
+    server = reporter.failures(lambda: interface.server(LISTEN_FD, threads, *loaded))
     server.run(reporter)
     events.call("stopping_worker_process")
 

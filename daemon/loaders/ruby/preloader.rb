@@ -30,11 +30,12 @@ module FlyingPassenger
       forks = ForkServer.new(CONTROL_FD)
       startup_file = ENV.delete('FLYING_PASSENGER_STARTUP_FILE')
       group = ENV.delete('FLYING_PASSENGER_GROUP')
+      threads = Integer(ENV.delete('FLYING_PASSENGER_THREADS') || 1)
       $PROGRAM_NAME = "Passenger AppPreloader: #{group}"
       app = REPORT.failures { prepare(startup_file) }
       REPORT.ready
       handed = forks.run
-      serve(app, group, handed) if handed
+      serve(app, group, threads, handed) if handed
     end
 
     def prepare(startup_file)
@@ -43,13 +44,11 @@ module FlyingPassenger
       app
     end
 
-    def serve(app, group, handed)
+    def serve(app, group, threads, handed)
       $PROGRAM_NAME = "Passenger RubyApp: #{group}"
       report = Report.new(handed.report)
       report.failures { start }
-      server = Server.new(handed.listener, app)
-      report.ready
-      server.run
+      Server.new(handed.listener, app, threads).run(report)
       PhusionPassenger.call_event(:stopping_worker_process)
     end
 

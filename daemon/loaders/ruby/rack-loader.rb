@@ -21,11 +21,10 @@ module FlyingPassenger
     $stdout.sync = $stderr.sync = true
     startup_file = ENV.delete('FLYING_PASSENGER_STARTUP_FILE')
     group = ENV.delete('FLYING_PASSENGER_GROUP')
+    threads = Integer(ENV.delete('FLYING_PASSENGER_THREADS') || 1)
     $PROGRAM_NAME = "Passenger RubyApp: #{group}"
     app = REPORT.failures { load_application(startup_file) }
-    server = Server.new(LISTEN_FD, app)
-    REPORT.ready
-    server.run
+    Server.new(LISTEN_FD, app, threads).run(REPORT)
     PhusionPassenger.call_event(:stopping_worker_process)
   end
 

@@ -44,6 +44,8 @@ pub struct SpawnSpec {
     pub env: Vec<(String, String)>,
     /// `passenger_preload_bundler`.
     pub preload_bundler: bool,
+    /// Requests that a Ruby or WSGI process works on at a time: `passenger_thread_count`, 1 without threads.
+    pub threads: u32,
     /// The process is to be a preloader: it loads the app, serves no request, and others are forked from it.
     pub preloader: bool,
     /// `passenger_app_file_descriptor_ulimit`: most open files; `None` for what the daemon was started with.

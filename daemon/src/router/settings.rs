@@ -14,6 +14,9 @@ use super::memory::MemoryLimits;
 use super::pool::{Concurrency, GroupOptions, RestartHow};
 use super::sticky::Sticky;
 
+/// Each has a stack of its own, and a connection.
+const MOST_THREADS: u32 = 1024;
+
 /// Typed settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AppSettings {
@@ -32,6 +35,10 @@ pub(crate) struct AppSettings {
     /// Shown to visitors when a process does not start.
     pub(crate) error_page: Option<PathBuf>,
     pub(crate) preload_bundler: bool,
+    /// Ruby and WSGI processes have threads,
+    has_threads: bool,
+    /// so many.
+    thread_count: u32,
     /// Processes are forked from a preloader where that can be; `None` for what is usual with the kind of app.
     pub(crate) smart: Option<bool>,
     /// `None` for ever.
@@ -77,6 +84,8 @@ impl Default for AppSettings {
             open_files: None,
             error_page: None,
             preload_bundler: false,
+            has_threads: false,
+            thread_count: 1,
             smart: None,
             max_preloader_idle: Some(Duration::from_secs(300)),
             friendly_error_pages: false,
@@ -153,6 +162,14 @@ impl AppSettings {
         }
     }
 
+    /// How many requests a Ruby or WSGI process works on at a time.
+    pub(crate) fn threads(&self, kind: AppKind) -> u32 {
+        match kind {
+            AppKind::Ruby | AppKind::Python if self.has_threads => self.thread_count,
+            _ => 1,
+        }
+    }
+
     /// How many requests a process takes at a time, given what it says itself (0 is any number).
     pub(crate) fn concurrency(&self, kind: AppKind, said: Option<u32>) -> Concurrency {
         let own = said.map(|at_once| match at_once {
@@ -178,6 +195,8 @@ impl AppSettings {
             "group" => self.user_group = Some(text(value)?),
             "restart_dir" => self.restart_dir = text(value)?,
             "start_timeout" => self.start_timeout = Duration::from_secs(number(value)?),
+            "concurrency_model" => self.has_threads = text(value)? == "thread",
+            "thread_count" => self.thread_count = number::<u32>(value)?.clamp(1, MOST_THREADS),
             "preload_bundler" => self.preload_bundler = flag(value)?,
             "spawn_method" => self.smart = Some(is_smart(value)?),
             "max_preloader_idle_time" => {

@@ -262,6 +262,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         env: Vec::new(),
         open_files: None,
         preload_bundler: false,
+        threads: 1,
         preloader: false,
         memo: b"memo".to_vec(),
     }

@@ -23,13 +23,16 @@ WSGI_ENV: Dict[str, Any] = {
     "wsgi.file_wrapper": FileWrapper,
 }
 
+WSGI_ENV_OF_THREADS = {**WSGI_ENV, "wsgi.multithread": True}
+
 
 class RequestHandler:
     """One connection's requests, one after the other."""
 
-    def __init__(self, connection: Connection, app: Any) -> None:
+    def __init__(self, connection: Connection, app: Any, multithread: bool) -> None:
         self._connection = connection
         self._app = app
+        self._wsgi_env = WSGI_ENV_OF_THREADS if multithread else WSGI_ENV
         self._hijacked = False
 
     def serve(self) -> None:
@@ -66,7 +69,7 @@ class RequestHandler:
     def _environ(self, block: bytes) -> Dict[str, Any]:
         parts = iter(block.decode("latin-1").split("\0"))
         environ: Dict[str, Any] = dict(zip(parts, parts))
-        environ.update(WSGI_ENV)
+        environ.update(self._wsgi_env)
         if environ.get("HTTPS") in HTTPS:
             environ["wsgi.url_scheme"] = "https"
         environ["passenger.hijack"] = self._hijack

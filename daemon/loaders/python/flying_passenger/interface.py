@@ -29,10 +29,10 @@ def of(app: Any, said: Any = None) -> str:
     return "asgi" if inspect.iscoroutinefunction(called) else "wsgi"
 
 
-def server(descriptor: int, app: Any, said: Any = None) -> Union[Server, Any]:
-    """The server for this app."""
+def server(descriptor: int, threads: int, app: Any, said: Any = None) -> Union[Server, Any]:
+    """The server for this app; only WSGI has threads."""
     if of(app, said) == "wsgi":
-        return Server(descriptor, app)
+        return Server(descriptor, app, threads)
     # asyncio takes its time to be loaded, which a WSGI app can do without.
     from .asgi import AsgiServer
 

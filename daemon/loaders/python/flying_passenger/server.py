@@ -1,10 +1,12 @@
-"""Takes connections from the daemon, one at a time, until descriptor 0 ends."""
+"""Takes connections from the daemon, as many at a time as it has threads, until descriptor 0 ends."""
 
 import faulthandler
 import os
+import queue
 import select
 import signal
 import socket
+import threading
 from typing import Any, Optional
 
 from .connection import Connection
@@ -17,30 +19,57 @@ OWNER_FD = 0
 class Server:
     """The process's main loop."""
 
-    def __init__(self, descriptor: int, app: Any) -> None:
+    def __init__(self, descriptor: int, app: Any, threads: int) -> None:
         os.set_inheritable(descriptor, False)
         self._listener = socket.socket(fileno=descriptor)
         self._listener.setblocking(False)
         self._app = app
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
-        self._poll.register(OWNER_FD, select.POLLIN)
+        self._threads = threads
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         faulthandler.register(signal.SIGQUIT, all_threads=True, chain=False)
 
     def run(self, reporter: Report) -> None:
         """Serve until the daemon wants the process to end."""
-        reporter.ready()
         with self._listener:
-            while True:
-                connection = self._accept()
-                if connection is None:
-                    return
-                RequestHandler(connection, self._app).serve()
+            if self._threads == 1:
+                reporter.ready()
+                self._serve()
+            else:
+                reporter.ready(self._threads)
+                self._serve_in_threads()
 
-    def _accept(self) -> Optional[Connection]:
+    def _serve(self) -> None:
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        poll.register(OWNER_FD, select.POLLIN)
         while True:
-            ready = dict(self._poll.poll())
+            connection = self._accept(poll)
+            if connection is None:
+                return
+            RequestHandler(connection, self._app, self._threads > 1).serve()
+
+    def _serve_in_threads(self) -> None:
+        ended: "queue.SimpleQueue[Optional[BaseException]]" = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                self._serve()
+            except BaseException as error:  # pylint: disable=broad-except
+                # What no request can answer for ends the process, as it does without threads.
+                ended.put(error)
+            else:
+                ended.put(None)
+
+        for number in range(self._threads):
+            threading.Thread(target=work, name=f"worker {number + 1}", daemon=True).start()
+        for _ in range(self._threads):
+            error = ended.get()
+            if error is not None:
+                raise error
+
+    def _accept(self, poll: Any) -> Optional[Connection]:
+        while True:
+            ready = dict(poll.poll())
             if OWNER_FD in ready:
                 return None
             try:

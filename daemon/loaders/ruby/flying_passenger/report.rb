@@ -18,8 +18,9 @@ module FlyingPassenger
       @pipe.close_on_exec = true
     end
 
-    def ready
-      @pipe.write("ready\n")
+    # Requests may be sent, so many at a time.
+    def ready(at_once = 1)
+      @pipe.write(at_once == 1 ? "ready\n" : "ready #{at_once}\n")
       @pipe.close
     end
 

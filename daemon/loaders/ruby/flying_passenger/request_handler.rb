@@ -21,11 +21,13 @@ module FlyingPassenger
       'rack.url_scheme' => 'http',
       'HTTP_VERSION' => 'HTTP/1.1'
     }.freeze
+    RACK_ENV_OF_THREADS = RACK_ENV.merge('rack.multithread' => true).freeze
     HTTPS = %w[on yes 1].freeze
 
-    def initialize(connection, app)
+    def initialize(connection, app, multithread)
       @connection = connection
       @app = app
+      @rack_env = multithread ? RACK_ENV_OF_THREADS : RACK_ENV
       @hijacked = false
     end
 
@@ -58,7 +60,7 @@ module FlyingPassenger
     def environment(block)
       pairs = block.split("\0", -1)
       env = pairs.size <= MAX_SPLAT ? Hash[*pairs] : pairs.each_slice(2).to_h
-      env.update(RACK_ENV)
+      env.update(@rack_env)
       env['rack.url_scheme'] = 'https' if HTTPS.include?(env['HTTPS'])
       env['rack.hijack'] = -> { hijack(env) }
       env['rack.early_hints'] = ->(headers) { Response.early_hints(@connection, headers) }

@@ -5,23 +5,40 @@ require_relative 'connection'
 require_relative 'request_handler'
 
 module FlyingPassenger
-  # Takes connections from the daemon, one at a time, until descriptor 0 ends.
+  # Takes connections from the daemon, as many at a time as it has threads, until descriptor 0 ends.
   class Server
-    def initialize(descriptor, app)
+    def initialize(descriptor, app, threads)
       @listener = UNIXServer.for_fd(descriptor)
       @listener.close_on_exec = true
       @owner = $stdin
       @app = app
+      @threads = threads
       install_signal_handlers
     end
 
-    def run
-      while (socket = accept)
-        RequestHandler.new(Connection.new(socket), @app).serve
-      end
+    def run(report)
+      report.ready(@threads)
+      return serve if @threads == 1
+
+      @threads.times.map { |number| worker(number + 1) }.each(&:join)
     end
 
     private
+
+    # An exception that no request can answer for ends the process, as it does without threads.
+    def worker(number)
+      Thread.new { serve }.tap do |thread|
+        thread.name = "worker #{number}"
+        thread.report_on_exception = false
+        thread.abort_on_exception = true
+      end
+    end
+
+    def serve
+      while (socket = accept)
+        RequestHandler.new(Connection.new(socket), @app, @threads > 1).serve
+      end
+    end
 
     # The next connection; nil when the daemon wants the process to end.
     def accept

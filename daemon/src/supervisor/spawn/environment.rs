@@ -105,6 +105,9 @@ fn set_ours(environment: &mut Environment, spec: &SpawnSpec, told: Told<'_>) {
     if spec.kind != AppKind::Generic {
         environment.insert("FLYING_PASSENGER_GROUP".into(), spec.group.as_str().into());
     }
+    if matches!(spec.kind, AppKind::Ruby | AppKind::Python) && spec.threads > 1 {
+        environment.insert("FLYING_PASSENGER_THREADS".into(), spec.threads.to_string().into());
+    }
     if spec.kind == AppKind::Ruby && spec.preload_bundler {
         environment.insert("FLYING_PASSENGER_PRELOAD_BUNDLER".into(), "1".into());
     }

@@ -321,6 +321,7 @@ mod tests {
             env: Vec::new(),
             open_files: None,
             preload_bundler: false,
+            threads: 1,
             preloader: false,
             memo: Vec::new(),
         }
