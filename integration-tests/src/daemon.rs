@@ -20,6 +20,7 @@ pub struct DaemonBuilder {
     stage: Arc<Inner>,
     flags: Vec<String>,
     user: Option<(u32, u32)>,
+    accounts: Option<String>,
 }
 
 /// One daemon: stopped or running.
@@ -31,7 +32,7 @@ pub struct Daemon {
 
 impl DaemonBuilder {
     pub(crate) fn new(stage: &Arc<Inner>) -> Self {
-        Self { stage: Arc::clone(stage), flags: Vec::new(), user: None }
+        Self { stage: Arc::clone(stage), flags: Vec::new(), user: None, accounts: None }
     }
 
     /// Adds a flag.
@@ -43,6 +44,12 @@ impl DaemonBuilder {
     /// Starts it as another user, who must be able to write to the stage's directory.
     pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
         self.user = Some((uid, gid));
+        self
+    }
+
+    /// Lets it and its apps see more lines in `/etc/passwd`. For root only.
+    pub fn with_accounts(mut self, lines: &str) -> Self {
+        self.accounts = Some(lines.to_owned());
         self
     }
 
@@ -74,6 +81,21 @@ impl DaemonBuilder {
         child.wait_with_output().unwrap()
     }
 
+    /// The daemon's program, in a mount namespace of its own if it is to see other accounts.
+    fn program(&self) -> Command {
+        let program = places::binary("flying-passenger");
+        let Some(accounts) = &self.accounts else {
+            return Command::new(program);
+        };
+        let passwd = self.stage.dir.join("passwd");
+        let all = std::fs::read_to_string("/etc/passwd").unwrap() + accounts;
+        std::fs::write(&passwd, all).unwrap();
+        let script = "mount --bind \"$0\" /etc/passwd && exec \"$@\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--", "sh", "-c", script]).arg(passwd).arg(program);
+        command
+    }
+
     fn command(&self) -> Command {
         let dir = &self.stage.dir;
         // A copy, as the checkout may lie where the apps' users cannot read.
@@ -84,7 +106,7 @@ impl DaemonBuilder {
         }
         let registry = dir.join("registry");
         std::fs::create_dir_all(&registry).unwrap();
-        let mut command = Command::new(places::binary("flying-passenger"));
+        let mut command = self.program();
         let (name, value) = self.stage.mark();
         command
             .arg(format!("--socket-file={}", dir.join("fly.sock").display()))

@@ -37,6 +37,7 @@ mod request_environment;
 mod request_shape;
 mod response;
 mod restart;
+mod shell_environment;
 mod slow_clients;
 mod smart_spawning;
 mod soak;

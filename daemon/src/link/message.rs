@@ -46,6 +46,8 @@ pub struct SpawnSpec {
     pub preload_bundler: bool,
     /// Requests that a Ruby or WSGI process works on at a time: `passenger_thread_count`, 1 without threads.
     pub threads: u32,
+    /// `passenger_load_shell_envvars`: it is started by way of its user's login shell.
+    pub load_shell_envvars: bool,
     /// The process is to be a preloader: it loads the app, serves no request, and others are forked from it.
     pub preloader: bool,
     /// `passenger_app_file_descriptor_ulimit`: most open files; `None` for what the daemon was started with.

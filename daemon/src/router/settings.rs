@@ -35,10 +35,12 @@ pub(crate) struct AppSettings {
     /// Shown to visitors when a process does not start.
     pub(crate) error_page: Option<PathBuf>,
     pub(crate) preload_bundler: bool,
+    /// Processes are started by way of their user's login shell.
+    pub(crate) load_shell_envvars: bool,
     /// Ruby and WSGI processes have threads,
-    has_threads: bool,
+    pub(crate) has_threads: bool,
     /// so many.
-    thread_count: u32,
+    pub(crate) thread_count: u32,
     /// Processes are forked from a preloader where that can be; `None` for what is usual with the kind of app.
     pub(crate) smart: Option<bool>,
     /// `None` for ever.
@@ -84,6 +86,7 @@ impl Default for AppSettings {
             open_files: None,
             error_page: None,
             preload_bundler: false,
+            load_shell_envvars: true,
             has_threads: false,
             thread_count: 1,
             smart: None,
@@ -197,6 +200,7 @@ impl AppSettings {
             "start_timeout" => self.start_timeout = Duration::from_secs(number(value)?),
             "concurrency_model" => self.has_threads = text(value)? == "thread",
             "thread_count" => self.thread_count = number::<u32>(value)?.clamp(1, MOST_THREADS),
+            "load_shell_envvars" => self.load_shell_envvars = flag(value)?,
             "preload_bundler" => self.preload_bundler = flag(value)?,
             "spawn_method" => self.smart = Some(is_smart(value)?),
             "max_preloader_idle_time" => {

@@ -263,6 +263,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         open_files: None,
         preload_bundler: false,
         threads: 1,
+        load_shell_envvars: false,
         preloader: false,
         memo: b"memo".to_vec(),
     }

@@ -207,6 +207,7 @@ impl Route {
             env: self.settings.env.clone(),
             open_files: self.settings.open_files,
             preload_bundler: self.settings.preload_bundler,
+            load_shell_envvars: self.settings.load_shell_envvars,
             threads: self.settings.threads(self.kind),
             preloader: false,
             memo: self.memo(),

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use protocol::request::AppKind;
 
+use super::login_shell::Changes;
 use crate::link::SpawnSpec;
 use crate::sys::accounts::Account;
 
@@ -47,21 +48,33 @@ fn is_own(name: &OsStr) -> bool {
 }
 
 /// The environment of one app process.
-pub(super) fn build(inherited: &Environment, spec: &SpawnSpec, told: Told<'_>) -> Environment {
+pub(super) fn build(inherited: &Environment, changes: &Changes) -> Environment {
     let mut environment = inherited.clone();
-    set_passengers(&mut environment, spec);
-    set_account(&mut environment, told.account);
-    for (name, value) in &spec.env {
-        environment.insert(name.into(), value.into());
+    for (name, value) in changes {
+        match value {
+            Some(value) => environment.insert(name.clone(), value.clone()),
+            None => environment.remove(name),
+        };
     }
-    // After the app's own settings: without these it could not be reached, whatever it was told.
-    set_ours(&mut environment, spec, told);
     environment
 }
 
-fn set_passengers(environment: &mut Environment, spec: &SpawnSpec) {
+/// What is set and unset for one app process, whatever it inherits.
+pub(super) fn changes(spec: &SpawnSpec, told: Told<'_>) -> Changes {
+    let mut changes = Changes::new();
+    set_passengers(&mut changes, spec);
+    set_account(&mut changes, told.account);
+    for (name, value) in &spec.env {
+        changes.insert(name.into(), Some(value.into()));
+    }
+    // After the app's own settings: without these it could not be reached, whatever it was told.
+    set_ours(&mut changes, spec, told);
+    changes
+}
+
+fn set_passengers(changes: &mut Changes, spec: &SpawnSpec) {
     let mut set = |name: &str, value: &OsStr| {
-        environment.insert(name.into(), value.into());
+        changes.insert(name.into(), Some(value.into()));
     };
     set("IN_PASSENGER", "1".as_ref());
     set("PYTHONUNBUFFERED", "1".as_ref());
@@ -71,16 +84,13 @@ fn set_passengers(environment: &mut Environment, spec: &SpawnSpec) {
         set(name, spec.app_env.as_ref());
     }
     for name in BASE_URI_NAMES {
-        if spec.base_uri.is_empty() {
-            environment.remove(OsStr::new(name));
-        } else {
-            environment.insert(name.into(), spec.base_uri.as_str().into());
-        }
+        let base_uri = (!spec.base_uri.is_empty()).then(|| spec.base_uri.as_str().into());
+        changes.insert(name.into(), base_uri);
     }
 }
 
 /// Without an entry for the user the variables are unset, rather than left as those of the daemon's user.
-fn set_account(environment: &mut Environment, account: Option<&Account>) {
+fn set_account(changes: &mut Changes, account: Option<&Account>) {
     let values: [(&str, Option<&OsStr>); 4] = [
         ("USER", account.map(|account| account.name.as_ref())),
         ("LOGNAME", account.map(|account| account.name.as_ref())),
@@ -88,28 +98,28 @@ fn set_account(environment: &mut Environment, account: Option<&Account>) {
         ("SHELL", account.map(|account| account.shell.as_ref())),
     ];
     for (name, value) in values {
-        match value {
-            Some(value) => environment.insert(name.into(), value.into()),
-            None => environment.remove(OsStr::new(name)),
-        };
+        changes.insert(name.into(), value.map(Into::into));
     }
 }
 
-fn set_ours(environment: &mut Environment, spec: &SpawnSpec, told: Told<'_>) {
+fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Told<'_>) {
+    let mut set = |name: &str, value: OsString| {
+        changes.insert(name.into(), Some(value));
+    };
     if let Some(port) = told.port {
-        environment.insert("PORT".into(), port.to_string().into());
+        set("PORT", port.to_string().into());
     }
     if let Some(file) = told.startup_file {
-        environment.insert("FLYING_PASSENGER_STARTUP_FILE".into(), file.into());
+        set("FLYING_PASSENGER_STARTUP_FILE", file.into());
     }
     if spec.kind != AppKind::Generic {
-        environment.insert("FLYING_PASSENGER_GROUP".into(), spec.group.as_str().into());
+        set("FLYING_PASSENGER_GROUP", spec.group.as_str().into());
     }
     if matches!(spec.kind, AppKind::Ruby | AppKind::Python) && spec.threads > 1 {
-        environment.insert("FLYING_PASSENGER_THREADS".into(), spec.threads.to_string().into());
+        set("FLYING_PASSENGER_THREADS", spec.threads.to_string().into());
     }
     if spec.kind == AppKind::Ruby && spec.preload_bundler {
-        environment.insert("FLYING_PASSENGER_PRELOAD_BUNDLER".into(), "1".into());
+        set("FLYING_PASSENGER_PRELOAD_BUNDLER", "1".into());
     }
 }
 
@@ -119,6 +129,10 @@ mod tests {
 
     use super::super::tests::spec;
     use super::*;
+
+    fn build(inherited: &Environment, spec: &SpawnSpec, told: Told<'_>) -> Environment {
+        super::build(inherited, &changes(spec, told))
+    }
 
     fn of(pairs: &[(&str, &str)]) -> Environment {
         inherited(pairs.iter().map(|(name, value)| (name.into(), value.into())))

@@ -7,6 +7,7 @@ mod child;
 mod command;
 mod environment;
 mod handover;
+mod login_shell;
 mod place;
 mod ports;
 mod user;
@@ -14,7 +15,7 @@ mod user;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use nix::unistd;
@@ -33,6 +34,7 @@ use crate::sys::descriptors;
 use crate::sys::process::{self, Child, Forked};
 use command::Command;
 use environment::Told;
+use login_shell::{Changes, Numbers};
 use place::{Place, PlaceError};
 use user::{RunAs, UserError, Wanted};
 
@@ -85,6 +87,7 @@ pub(super) enum SpawnError {
     NotYet(AppKind),
     NoPreloader(AppKind),
     Variable(String),
+    Variables(io::Error),
     Listen(io::Error),
     Port(io::Error),
     Pipes(io::Error),
@@ -102,6 +105,7 @@ impl fmt::Display for SpawnError {
             Self::Variable(name) => {
                 write!(f, "the environment variable {name:?} has no possible name or value")
             }
+            Self::Variables(why) => write!(f, "its environment cannot be written down: {why}"),
             Self::Listen(why) => write!(f, "no socket can be opened for the app: {why}"),
             Self::Port(why) => write!(f, "no port can be found for the app: {why}"),
             Self::Pipes(why) => write!(f, "no pipes can be made for the app: {why}"),
@@ -137,8 +141,7 @@ impl Launcher {
         let place = Place::of(spec)?;
         let run_as = self.run_as(spec, &place)?;
         let (entrance, control) = self.open_entrance(spec, process, instance, taken)?;
-        let environment = environment::build(
-            &self.environment,
+        let changes = environment::changes(
             spec,
             Told {
                 account: run_as.account.as_ref(),
@@ -146,9 +149,11 @@ impl Launcher {
                 port: entrance.port(),
             },
         );
+        let environment = environment::build(&self.environment, &changes);
+        let (command, variables) = by_shell(command, spec, &run_as, &changes, entrance.numbers())?;
         let address = entrance.address();
         let what = What { command: &command, spec, run_as: &run_as, environment: &environment };
-        let (child, pipes) = self.fork(&what, entrance)?;
+        let (child, pipes) = self.fork(&what, entrance, variables)?;
         let record = ProcessRecord {
             process,
             pid: child.pid().as_raw(),
@@ -196,13 +201,18 @@ impl Launcher {
         Ok((Entrance::Socket(path, socket), None))
     }
 
-    fn fork(&self, what: &What<'_>, entrance: Entrance) -> Result<(Child, Pipes), SpawnError> {
+    fn fork(
+        &self,
+        what: &What<'_>,
+        entrance: Entrance,
+        variables: Option<OwnedFd>,
+    ) -> Result<(Child, Pipes), SpawnError> {
         let (ours, theirs) = make_pipes().map_err(SpawnError::Pipes)?;
         let supervisor = unistd::getpid();
         match process::fork().map_err(SpawnError::Fork)? {
             Forked::Parent(child) => Ok((child, ours)),
             Forked::Child => {
-                let (descriptors, report) = match theirs.for_child(entrance) {
+                let (descriptors, report) = match theirs.for_child(entrance, variables) {
                     Ok(split) => split,
                     // Out of descriptors: the parent sees the end of the report pipe and the status.
                     Err(_) => process::exit_now(1),
@@ -221,6 +231,28 @@ impl Launcher {
             }
         }
     }
+}
+
+/// The command by way of its user's login shell, with the variables that the shell is to read, where that is wanted and
+/// the shell is one.
+fn by_shell(
+    command: Command,
+    spec: &SpawnSpec,
+    run_as: &RunAs,
+    changes: &Changes,
+    numbers: Numbers,
+) -> Result<(Command, Option<OwnedFd>), SpawnError> {
+    let shell = run_as.account.as_ref().map(|account| account.shell.as_path()).unwrap_or(Path::new(""));
+    if !spec.load_shell_envvars {
+        return Ok((command, None));
+    }
+    if !login_shell::is_known(shell) {
+        let (user, shell) = (&run_as.user.name, shell.display());
+        tracing::debug!("{}: started without a login shell, as that of {user} is \"{shell}\"", spec.group);
+        return Ok((command, None));
+    }
+    let variables = login_shell::file_of(changes).map_err(SpawnError::Variables)?;
+    Ok((login_shell::command(shell, &command, &spec.root, numbers), Some(variables)))
 }
 
 /// What is executed, and as whom.
@@ -249,6 +281,14 @@ impl Entrance {
         }
     }
 
+    /// Descriptors of a process that is started by a shell: see [`ChildPipes::for_child`].
+    fn numbers(&self) -> Numbers {
+        match self {
+            Self::Socket(..) | Self::Control(_) => Numbers { variables: 5, report: Some(4) },
+            Self::Port(_) => Numbers { variables: 3, report: None },
+        }
+    }
+
     fn address(&self) -> Address {
         match self {
             Self::Socket(path, _) => Address::Unix(path.clone()),
@@ -268,12 +308,17 @@ struct ChildPipes {
 impl ChildPipes {
     /// The descriptors from 0 up, and the one for failures before `exec`. A generic app gets no report pipe: all
     /// copies are close-on-exec, so its end of file tells that the program was started.
-    fn for_child(self, entrance: Entrance) -> io::Result<(Vec<OwnedFd>, OwnedFd)> {
+    fn for_child(
+        self,
+        entrance: Entrance,
+        variables: Option<OwnedFd>,
+    ) -> io::Result<(Vec<OwnedFd>, OwnedFd)> {
         let mut descriptors = vec![self.owner, self.output.try_clone()?, self.output];
         if let Entrance::Socket(_, socket) | Entrance::Control(socket) = entrance {
             descriptors.push(socket);
             descriptors.push(self.report.try_clone()?);
         }
+        descriptors.extend(variables);
         Ok((descriptors, self.report))
     }
 }
@@ -322,6 +367,7 @@ mod tests {
             open_files: None,
             preload_bundler: false,
             threads: 1,
+            load_shell_envvars: false,
             preloader: false,
             memo: Vec::new(),
         }

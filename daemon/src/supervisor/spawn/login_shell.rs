@@ -1,0 +1,213 @@
+//! An app's program, started by way of its user's login shell (`passenger_load_shell_envvars`), so that what the shell's
+//! startup files export is there: a command line that goes through the shell comes out.
+//!
+//! What the daemon sets itself counts more than the startup files. It is read back from a file that has no name, as command
+//! lines can be read by everybody and values may be secret. The shells and their order are Passenger's.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::sys::memfd::{self, MFdFlags};
+
+use super::command::Command;
+
+/// Shells that know `-l`, `-c` and what the script below is made of.
+const KNOWN: [&str; 7] = ["bash", "zsh", "ksh", "sh", "dash", "ash", "mksh"];
+/// The file of variables has no name; this one is for /proc.
+const FILE: &CStr = c"flying-passenger-variables";
+
+/// Variables by name; those without a value are unset.
+pub(super) type Changes = BTreeMap<OsString, Option<OsString>>;
+
+/// Whether this shell's startup files can be asked.
+pub(super) fn is_known(shell: &Path) -> bool {
+    let name = shell.file_name().unwrap_or_default();
+    KNOWN.iter().any(|known| name == *known) && shell.is_file()
+}
+
+/// Where the shell finds what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    /// The descriptor of the variables.
+    pub(super) variables: usize,
+    /// The report pipe, if the program gets one.
+    pub(super) report: Option<usize>,
+}
+
+/// The command by way of the shell.
+pub(super) fn command(shell: &Path, command: &Command, root: &Path, numbers: Numbers) -> Command {
+    let mut arguments: Vec<OsString> = vec!["-l".into(), "-c".into(), script(command, root, numbers)];
+    // The name that the shell goes by in its own complaints.
+    arguments.push("flying-passenger".into());
+    arguments.extend(command.arguments.iter().cloned());
+    Command { programs: vec![shell.to_string_lossy().into_owned()], arguments }
+}
+
+/// After the startup files: the daemon's variables, the app's directory, then the program, looked up in the `PATH` that
+/// came out of it.
+fn script(command: &Command, root: &Path, numbers: Numbers) -> OsString {
+    let programs: Vec<_> = command.programs.iter().map(|program| quoted(program.as_bytes())).collect();
+    let Numbers { variables, report } = numbers;
+    let variables = format!(". /dev/fd/{variables} || exit 126\nexec {variables}<&-\ncd ");
+    let complaint = "cannot run \\\"$program\\\": not found with the PATH of the login shell ($PATH)";
+    let end = match report {
+        Some(report) => format!("echo \"error {complaint}\" >&{report}\nexit 1"),
+        // What a shell ends with.
+        None => format!("echo \"{complaint}\" >&2\nexit 127"),
+    };
+    let script = [
+        variables.as_bytes(),
+        &quoted(root.as_os_str().as_bytes()),
+        b" || exit 126\nfor program in ",
+        &programs.join(&b' '),
+        b"\ndo command -v \"$program\" >/dev/null 2>&1 && exec \"$program\" \"$@\"\ndone\n",
+        end.as_bytes(),
+    ];
+    OsStr::from_bytes(&script.concat()).to_owned()
+}
+
+/// The changes as a script, in a file without a name.
+pub(super) fn file_of(changes: &Changes) -> io::Result<OwnedFd> {
+    let mut file = File::from(memfd::memfd_create(FILE, MFdFlags::MFD_CLOEXEC)?);
+    file.write_all(&exports(changes))?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// Names that no shell can set are left to the environment that the shell is started with.
+fn exports(changes: &Changes) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (name, value) in changes.iter().filter(|(name, _)| is_name(name.as_bytes())) {
+        match value {
+            Some(value) => {
+                text.extend_from_slice(b"export ");
+                text.extend_from_slice(name.as_bytes());
+                text.push(b'=');
+                text.extend_from_slice(&quoted(value.as_bytes()));
+            }
+            None => {
+                text.extend_from_slice(b"unset ");
+                text.extend_from_slice(name.as_bytes());
+            }
+        }
+        text.push(b'\n');
+    }
+    text
+}
+
+fn is_name(name: &[u8]) -> bool {
+    let begins = name.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+    begins && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+}
+
+/// One word for a shell, whatever is in it.
+fn quoted(word: &[u8]) -> Vec<u8> {
+    let mut text = vec![b'\''];
+    for byte in word {
+        match byte {
+            b'\'' => text.extend_from_slice(b"'\\''"),
+            _ => text.push(*byte),
+        }
+    }
+    text.push(b'\'');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+    use std::process;
+
+    use super::*;
+
+    const AT_0: Numbers = Numbers { variables: 0, report: None };
+
+    fn changes(pairs: &[(&str, Option<&str>)]) -> Changes {
+        pairs.iter().map(|(name, value)| ((*name).into(), value.map(Into::into))).collect()
+    }
+
+    #[test]
+    fn only_shells_are_asked() {
+        assert!(is_known(Path::new("/bin/sh")));
+        for other in ["/usr/sbin/nologin", "/bin/false", "/bin/no-such/bash", "/bin/true", ""] {
+            assert!(!is_known(Path::new(other)), "{other}");
+        }
+    }
+
+    /// What the real shell makes of it.
+    #[test]
+    fn values_arrive_whatever_is_in_them() {
+        let nasty = "a'b\"c$HOME`id`\\\n;d \u{e4} !";
+        let file =
+            file_of(&changes(&[("NASTY", Some(nasty)), ("GONE", None), ("no-name", Some("x"))])).unwrap();
+        let program =
+            Command { programs: vec!["no-such-program".into(), "printf".into()], arguments: vec![] };
+        let by_shell = command(Path::new("/bin/sh"), &program, Path::new("/usr"), AT_0);
+        let shell = process::Command::new("/bin/sh")
+            .args(&by_shell.arguments[..3])
+            .args(["flying-passenger", "%s|%s|%s", "an argument"])
+            .stdin(File::from(file))
+            .env("GONE", "here")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&shell.stdout).into_owned();
+        assert_eq!(said, "an argument||", "{shell:?}");
+    }
+
+    #[test]
+    fn the_script_sets_unsets_and_changes_directory() {
+        let file = file_of(&changes(&[("NASTY", Some("a'b $c")), ("GONE", None)])).unwrap();
+        assert!(file.as_raw_fd() > 2);
+        let program = Command { programs: vec!["/bin/sh".into()], arguments: vec![] };
+        let by_shell = command(Path::new("/bin/sh"), &program, Path::new("/usr"), AT_0);
+        let shell = process::Command::new("/bin/sh")
+            .args(&by_shell.arguments[..3])
+            .args(["flying-passenger", "-c", "echo \"$NASTY|${GONE-unset}|$PWD\""])
+            .stdin(File::from(file))
+            .env("GONE", "here")
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&shell.stdout), "a'b $c|unset|/usr\n", "{shell:?}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_found_is_named() {
+        let file = file_of(&changes(&[])).unwrap();
+        let program = Command { programs: vec!["no-such-program".into()], arguments: vec![] };
+        let by_shell = command(Path::new("/bin/sh"), &program, Path::new("/usr"), AT_0);
+        let shell = process::Command::new("/bin/sh")
+            .args(&by_shell.arguments)
+            .stdin(File::from(file))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&shell.stderr).into_owned();
+        assert!(said.starts_with("cannot run \"no-such-program\": not found with the PATH"), "{said}");
+        assert_eq!(shell.status.code(), Some(127));
+    }
+
+    #[test]
+    fn no_value_is_on_the_command_line() {
+        let program = Command { programs: vec!["ruby".into()], arguments: vec!["loader".into()] };
+        let by_shell = command(
+            Path::new("/bin/bash"),
+            &program,
+            Path::new("/srv/it's"),
+            Numbers { variables: 5, report: Some(4) },
+        );
+        assert_eq!(by_shell.programs, ["/bin/bash"]);
+        assert_eq!(by_shell.arguments[..2], ["-l", "-c"]);
+        let script = by_shell.arguments[2].to_str().unwrap();
+        assert!(
+            script.ends_with(">&4\nexit 1")
+                && script.contains(". /dev/fd/5 ")
+                && script.contains("cd '/srv/it'\\''s' "),
+            "{script}"
+        );
+        assert_eq!(by_shell.arguments[3..], ["flying-passenger", "loader"]);
+    }
+}
