@@ -24,6 +24,7 @@ mod migration;
 mod nginx_conf;
 mod nginx_life;
 mod oracle;
+mod owners;
 mod pool;
 mod pool_crash;
 mod pre_start;
