@@ -16,6 +16,7 @@ mod directives;
 mod directives_levels;
 mod directives_manifest;
 mod directives_refused;
+mod features;
 mod frameworks;
 mod harness;
 mod hijack;

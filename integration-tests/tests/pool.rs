@@ -76,6 +76,17 @@ fn a_full_queue_is_a_503() {
 }
 
 #[test]
+fn after_its_requests_a_process_is_replaced() {
+    let lines = "passenger_max_requests 3; passenger_max_instances 1;";
+    let scene = Scene::with(Language::Ruby, lines, |daemon| daemon);
+    let pids: Vec<u32> = (0..9).map(|_| scene.app_pid()).collect();
+    for three in pids.chunks(3) {
+        assert!(three.iter().all(|pid| pid == &three[0]), "three requests each: {pids:?}");
+    }
+    assert!(pids[0] != pids[3] && pids[3] != pids[6], "then another: {pids:?}");
+}
+
+#[test]
 fn idle_processes_are_cleaned_away_down_to_min_instances() {
     let lines = "passenger_min_instances 1;";
     let scene = Scene::with(Language::Ruby, lines, |daemon| daemon.flag("--pool-idle-time=1"));
