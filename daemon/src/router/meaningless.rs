@@ -3,9 +3,12 @@
 const NO_CACHE: &str = "the daemon has no cache of answers; nginx has one, proxy_cache in a server in front";
 
 /// Names without `passenger_`.
-const DIRECTIVES: [(&str, &str); 4] = [
+const DIRECTIVES: [(&str, &str); 7] = [
     ("turbocaching", NO_CACHE),
     ("vary_turbocache_by_cookie", NO_CACHE),
+    ("app_rights", "Passenger takes the name and does nothing with it"),
+    ("debugger", "an app that wants a debugger loads it itself: gem \"debug\" and its RUBY_DEBUG_OPEN"),
+    ("monitor_log_file", "it was for a monitoring service that is no more"),
     ("spawn_dir", "nothing is written to disk while an app starts"),
     (
         "file_descriptor_log_file",
