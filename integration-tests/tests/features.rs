@@ -1,4 +1,4 @@
-//! docs/FEATURES.md names tests that there are, and leaves no feature of its groups out.
+//! docs/FEATURES.md and docs/SECURITY-MODEL.md name tests that there are, and the first leaves no feature out.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ const GROUPS: [(char, usize); 4] = [('B', 13), ('D', 18), ('E', 12), ('F', 12)];
 
 #[test]
 fn every_feature_has_its_row() {
-    let page = page();
+    let page = page("FEATURES.md");
     let rows: Vec<&str> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| ")?.split(" |").next())
@@ -24,15 +24,18 @@ fn every_feature_has_its_row() {
 
 #[test]
 fn every_test_that_is_named_exists() {
-    let named: BTreeSet<String> =
-        page().split('`').skip(1).step_by(2).filter(|code| code.contains("::")).map(str::to_owned).collect();
-    assert!(named.len() > 60, "the page names its tests: {named:?}");
-    let missing: Vec<&String> = named.iter().filter(|name| !exists(name)).collect();
-    assert!(missing.is_empty(), "docs/FEATURES.md names tests that are not there: {missing:?}");
+    for (name, least) in [("FEATURES.md", 60), ("SECURITY-MODEL.md", 5)] {
+        let page = page(name);
+        let codes = page.split('`').skip(1).step_by(2);
+        let named: BTreeSet<&str> = codes.filter(|code| code.contains("::")).collect();
+        assert!(named.len() > least, "docs/{name} names its tests: {named:?}");
+        let missing: Vec<&&str> = named.iter().filter(|name| !exists(name)).collect();
+        assert!(missing.is_empty(), "docs/{name} names tests that are not there: {missing:?}");
+    }
 }
 
-fn page() -> String {
-    fs::read_to_string(workspace().join("docs/FEATURES.md")).unwrap()
+fn page(name: &str) -> String {
+    fs::read_to_string(workspace().join("docs").join(name)).unwrap()
 }
 
 fn is_number(cell: &str) -> bool {

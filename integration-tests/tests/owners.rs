@@ -41,7 +41,17 @@ def list_dir(path):
 
 TRICKS = {"read": read, "connect": connect, "end": end, "list": list_dir}
 
+def ask(admin_socket, request):
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(admin_socket)
+        client.sendall(request.encode())
+        return b"".join(iter(lambda: client.recv(65536), b"")).decode()
+
 def attempt(name, target):
+    if name == "pool":
+        return ask(target, "GET /pool.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    if name == "reopen":
+        return ask(target, "POST /reopen_logs.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
     if name == "pid":
         return "%d %d %d" % (os.getpid(), os.getuid(), os.getgid())
     try:
@@ -92,11 +102,17 @@ impl Scene {
         (numbers[0], numbers[1], numbers[2])
     }
 
+    /// The socket that is open to everybody, as the daemon asks the kernel who calls.
+    fn admin_socket(&self) -> String {
+        let mut found = Vec::new();
+        collect_sockets(&self.stage.path("registry"), &mut found);
+        found.iter().find(|path| path.ends_with("admin.sock")).unwrap().display().to_string()
+    }
+
     /// The sockets that nobody but nginx and the daemon's router may connect to.
     fn sockets(&self) -> Vec<PathBuf> {
         let mut found = vec![self.stage.socket()];
         collect_sockets(&self.stage.path("registry"), &mut found);
-        // Open to everybody, as the daemon asks the kernel who calls.
         found.retain(|path| !path.ends_with("admin.sock"));
         found
     }
@@ -164,6 +180,28 @@ fn apps_of_three_owners_run_as_three_users_and_cannot_reach_each_other() {
         }
     }
     assert_eq!(OWNERS.map(|owner| scene.identity(owner).0), pids, "nobody was hurt");
+}
+
+#[test]
+fn an_app_hears_from_the_daemon_of_the_apps_of_its_owner_alone() {
+    if !is_root() {
+        stage::skipped(
+            "an_app_hears_from_the_daemon_of_the_apps_of_its_owner_alone",
+            "users are switched by root only",
+        );
+        return;
+    }
+    let scene = Scene::set();
+    let pids = OWNERS.map(|owner| scene.identity(owner).0);
+    let socket = scene.admin_socket();
+    for (owner, own) in OWNERS.into_iter().zip(pids) {
+        let pool = scene.attempt(owner, "pool", &socket);
+        for pid in pids {
+            assert_eq!(pool.contains(&format!("PID: {pid} ")), pid == own, "{owner} sees {pid}: {pool}");
+        }
+        let refusal = scene.attempt(owner, "reopen", &socket);
+        assert!(refusal.starts_with("HTTP/1.1 403 "), "{owner}: {refusal}");
+    }
 }
 
 #[test]
