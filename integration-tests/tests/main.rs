@@ -21,6 +21,7 @@ mod frameworks;
 mod harness;
 mod hijack;
 mod memory_limits;
+mod meteor;
 mod migration;
 mod nginx_conf;
 mod nginx_life;

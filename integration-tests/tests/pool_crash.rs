@@ -103,3 +103,28 @@ fn sorted(mut pids: Vec<u32>) -> Vec<u32> {
     pids.sort_unstable();
     pids
 }
+
+#[test]
+fn a_process_is_taken_out_by_its_pid() {
+    let scene = Scene::with(Language::Ruby, "passenger_min_instances 2;", |daemon| daemon);
+    scene.app_pid();
+    eventually("two processes are there", || scene.daemon.app_pids().len() == 2);
+    let mut client = scene.nginx.connect();
+    client.send(Request::get("/wait?name=held").bytes("close"));
+    let sign = scene.stage.scratch("held.arrived");
+    eventually("a request is under way", || sign.exists());
+    let busy: u32 = std::fs::read_to_string(sign).unwrap().trim().parse().unwrap();
+    let told = scene.daemon.tool("passenger-config", &["detach-process", &busy.to_string()]);
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    assert_eq!(String::from_utf8_lossy(&told.stdout), format!("Process {busy} detached.\n"));
+    assert_ne!(scene.app_pid(), busy, "it gets no further request");
+    scene.stage.open_gate("held");
+    client.read_response().expect(200);
+    eventually("another one is there in its place", || {
+        let now = scene.daemon.app_pids();
+        now.len() == 2 && !now.contains(&busy)
+    });
+    let missing = scene.daemon.tool("passenger-config", &["detach-process", &busy.to_string()]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("no app process has this PID"));
+}

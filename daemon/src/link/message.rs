@@ -46,6 +46,8 @@ pub struct SpawnSpec {
     pub preload_bundler: bool,
     /// Requests that a Ruby or WSGI process works on at a time: `passenger_thread_count`, 1 without threads.
     pub threads: u32,
+    /// `passenger_meteor_app_settings`: a file, relative to `root` or absolute; empty for none.
+    pub meteor_settings: String,
     /// `passenger_load_shell_envvars`: it is started by way of its user's login shell.
     pub load_shell_envvars: bool,
     /// The process is to be a preloader: it loads the app, serves no request, and others are forked from it.

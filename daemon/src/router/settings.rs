@@ -35,6 +35,8 @@ pub(crate) struct AppSettings {
     /// Shown to visitors when a process does not start.
     pub(crate) error_page: Option<PathBuf>,
     pub(crate) preload_bundler: bool,
+    /// Handed to `meteor run`; empty for none.
+    pub(crate) meteor_settings: String,
     /// Processes are started by way of their user's login shell.
     pub(crate) load_shell_envvars: bool,
     /// Ruby and WSGI processes have threads,
@@ -86,6 +88,7 @@ impl Default for AppSettings {
             open_files: None,
             error_page: None,
             preload_bundler: false,
+            meteor_settings: String::new(),
             load_shell_envvars: true,
             has_threads: false,
             thread_count: 1,
@@ -201,6 +204,7 @@ impl AppSettings {
             "concurrency_model" => self.has_threads = text(value)? == "thread",
             "thread_count" => self.thread_count = number::<u32>(value)?.clamp(1, MOST_THREADS),
             "load_shell_envvars" => self.load_shell_envvars = flag(value)?,
+            "meteor_app_settings" => self.meteor_settings = text(value)?,
             "preload_bundler" => self.preload_bundler = flag(value)?,
             "spawn_method" => self.smart = Some(is_smart(value)?),
             "max_preloader_idle_time" => {

@@ -93,6 +93,7 @@ impl Process {
             (StopHow::Gracefully, Term::None) => Ok(()),
             (StopHow::Gracefully, Term::Process) => self.child.signal(Signal::SIGTERM),
             (StopHow::Gracefully, Term::Group) => self.child.signal_group(Signal::SIGTERM),
+            (StopHow::Gracefully, Term::Interrupt) => self.child.signal_group(Signal::SIGINT),
         };
         if let Err(why) = told {
             tracing::warn!("{} cannot be signalled: {why}", self.name());

@@ -190,7 +190,6 @@ fn refusals_say_why() {
         (spec(AppKind::Ruby, "/no/such".as_ref()), "the app root /no/such does not exist".to_owned()),
         (generic("relative".as_ref(), "true"), "the app root \"relative\" is no absolute path".to_owned()),
         (generic(&root, " "), "no command is given to start the app with".to_owned()),
-        (spec(AppKind::Meteor, &root), "apps of type \"meteor\" are not supported yet".to_owned()),
     ];
     for (spec, expected) in table {
         assert_eq!(refusal(spec), expected);

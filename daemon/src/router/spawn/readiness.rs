@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use protocol::request::AppKind;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
@@ -83,7 +82,7 @@ pub(super) async fn await_ready(
     until: Instant,
 ) -> Outcome {
     let limit = route.settings.start_timeout;
-    let telling = told_ready(record, route, report, ended);
+    let telling = told_ready(record, report, ended);
     tokio::pin!(telling);
     let told = tokio::select! {
         outcome = &mut telling => Some(outcome),
@@ -110,7 +109,7 @@ pub(super) async fn await_ready(
     }
 }
 
-async fn told_ready(record: &ProcessRecord, route: &Route, report: OwnedFd, ended: &Ended) -> Outcome {
+async fn told_ready(record: &ProcessRecord, report: OwnedFd, ended: &Ended) -> Outcome {
     let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
         return failed("its report pipe cannot be read");
     };
@@ -126,8 +125,8 @@ async fn told_ready(record: &ProcessRecord, route: &Route, report: OwnedFd, ende
     }
     match read_error(&text) {
         Some(outcome) => outcome,
-        // Nothing but the end of the pipe: a generic app's command has begun to run.
-        None if route.kind == AppKind::Generic => port_answers(record, ended).await,
+        // Nothing but the end of the pipe: the command has begun to run.
+        None if matches!(record.address, Address::Tcp(_)) => port_answers(record, ended).await,
         // A process that ended says how; one that closed the pipe and runs on has no excuse.
         None => failed(""),
     }

@@ -31,6 +31,8 @@ pub(in crate::supervisor) enum Term {
     Process,
     /// SIGTERM to its group: the process is a shell that waits for the app.
     Group,
+    /// SIGINT to its group, as at a terminal: what ends `meteor run`.
+    Interrupt,
 }
 
 /// The command of an app and how it is ended.
@@ -42,7 +44,7 @@ pub(super) fn of(spec: &SpawnSpec, loaders: &Path) -> Result<(Command, Term), Sp
         (AppKind::Python, true) => ("python/preloader.py", &["python3", "python"]),
         (AppKind::Node, false) => ("nodejs/node-loader.js", &["node"]),
         (AppKind::Generic, false) => return Ok(shell(&spec.start_command)),
-        (AppKind::Meteor, false) => return Err(SpawnError::NotYet(spec.kind)),
+        (AppKind::Meteor, false) => return Ok(meteor(spec)),
         (_, true) => return Err(SpawnError::NoPreloader(spec.kind)),
     };
     let programs = if spec.interpreter.is_empty() {
@@ -51,6 +53,25 @@ pub(super) fn of(spec: &SpawnSpec, loaders: &Path) -> Result<(Command, Term), Sp
         vec![spec.interpreter.clone()]
     };
     Ok((Command { programs, arguments: vec![loaders.join(loader).into()] }, Term::None))
+}
+
+/// The arguments follow as the script's own.
+const METEOR: &str = r#"command -v meteor >/dev/null || {
+    echo "cannot run \"meteor\": found in none of the directories of PATH ($PATH)" >&2
+    exit 127
+}
+exec meteor run -p "$PORT" "$@""#;
+
+/// A Meteor project that was not bundled is run by Meteor's own tool, as Passenger does. The port is known to the shell.
+fn meteor(spec: &SpawnSpec) -> (Command, Term) {
+    let mut arguments: Vec<OsString> = vec!["-c".into(), METEOR.into(), "flying-passenger".into()];
+    if !spec.meteor_settings.is_empty() {
+        arguments.extend(["--settings".into(), spec.meteor_settings.as_str().into()]);
+    }
+    if spec.app_env == "production" {
+        arguments.push("--production".into());
+    }
+    (Command { programs: vec!["/bin/sh".into()], arguments }, Term::Interrupt)
 }
 
 /// As Passenger, the shell is replaced by the app, so that signals and the PID are the app's. A command that is more
@@ -146,8 +167,22 @@ mod tests {
             assert_eq!((command.programs, term), (programs.iter().map(|&p| p.into()).collect(), Term::None));
             assert_eq!(command.arguments, [OsString::from(loader)]);
         }
-        let refused = of(&spec(AppKind::Meteor, "/app"), Path::new("/l"));
-        assert!(matches!(refused, Err(SpawnError::NotYet(AppKind::Meteor))));
+    }
+
+    #[test]
+    fn a_meteor_project_is_run_with_its_settings() {
+        let arguments = |app_env: &str, meteor_settings: &str| {
+            let (app_env, meteor_settings) = (app_env.into(), meteor_settings.into());
+            let spec = SpawnSpec { app_env, meteor_settings, ..spec(AppKind::Meteor, "/app") };
+            let (command, term) = of(&spec, Path::new("/l")).unwrap();
+            assert_eq!((&*command.programs[0], term), ("/bin/sh", Term::Interrupt));
+            command.arguments[3..].to_vec()
+        };
+        assert_eq!(arguments("development", ""), [""; 0]);
+        assert_eq!(
+            arguments("production", "my settings.json"),
+            ["--settings", "my settings.json", "--production"]
+        );
     }
 
     #[test]

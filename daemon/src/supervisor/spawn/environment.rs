@@ -112,7 +112,7 @@ fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Told<'_>) {
     if let Some(file) = told.startup_file {
         set("FLYING_PASSENGER_STARTUP_FILE", file.into());
     }
-    if spec.kind != AppKind::Generic {
+    if !matches!(spec.kind, AppKind::Generic | AppKind::Meteor) {
         set("FLYING_PASSENGER_GROUP", spec.group.as_str().into());
     }
     if matches!(spec.kind, AppKind::Ruby | AppKind::Python) && spec.threads > 1 {

@@ -84,7 +84,6 @@ pub(super) struct Pipes {
 pub(super) enum SpawnError {
     Place(PlaceError),
     User(UserError),
-    NotYet(AppKind),
     NoPreloader(AppKind),
     Variable(String),
     Variables(io::Error),
@@ -100,7 +99,6 @@ impl fmt::Display for SpawnError {
         match self {
             Self::Place(why) => why.fmt(f),
             Self::User(why) => why.fmt(f),
-            Self::NotYet(kind) => write!(f, "apps of type \"{}\" are not supported yet", kind.as_str()),
             Self::NoPreloader(kind) => write!(f, "apps of type \"{}\" cannot be preloaded", kind.as_str()),
             Self::Variable(name) => {
                 write!(f, "the environment variable {name:?} has no possible name or value")
@@ -193,7 +191,7 @@ impl Launcher {
             let (ours, theirs) = handover::control().map_err(SpawnError::Pipes)?;
             return Ok((Entrance::Control(theirs), Some(ours)));
         }
-        if spec.kind == AppKind::Generic {
+        if matches!(spec.kind, AppKind::Generic | AppKind::Meteor) {
             let port = self.ports.take(taken).map_err(SpawnError::Port)?;
             return Ok((Entrance::Port(port), None));
         }
@@ -367,6 +365,7 @@ mod tests {
             open_files: None,
             preload_bundler: false,
             threads: 1,
+            meteor_settings: String::new(),
             load_shell_envvars: false,
             preloader: false,
             memo: Vec::new(),

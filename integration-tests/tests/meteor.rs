@@ -1,0 +1,65 @@
+//! Meteor projects, by a stand-in for Meteor's tool that takes its arguments and ends as it does: by SIGINT alone.
+
+use std::os::unix::fs::PermissionsExt;
+
+use stage::{Scene, eventually};
+
+/// What `meteor run -p PORT …` does as far as a server can see: another process listens, and SIGTERM is not its end.
+const TOOL: &str = r#"#!/bin/sh
+trap '' TERM
+exec node -e '
+process.on("SIGTERM", () => {});
+process.on("SIGINT", () => { console.log("meteor was interrupted"); process.exit(0); });
+const port = process.argv[process.argv.indexOf("-p") + 1];
+require("http").createServer((request, response) => response.end(process.argv.slice(1).join(" ")))
+    .listen(port, "127.0.0.1");
+' -- "$@"
+"#;
+
+fn project(lines: &str) -> Scene {
+    // The tool is looked up in PATH, as an operator would have it.
+    let lines = format!("{lines} passenger_env_var PATH %%STAGE%%/app/bin:/usr/bin:/bin;");
+    Scene::app(&lines, |app| {
+        let app = app.file(".meteor/release", "METEOR@2.16\n").file("bin/meteor", TOOL);
+        std::fs::set_permissions(app.path("bin/meteor"), PermissionsExt::from_mode(0o755)).unwrap();
+        app
+    })
+}
+
+#[test]
+fn a_project_is_run_by_its_tool_and_interrupted_at_its_end() {
+    let scene = project("passenger_app_env development;");
+    let told = scene.nginx.get("/").expect(200).text();
+    assert!(told.starts_with("run -p ") && told.split(' ').count() == 3, "{told}");
+    let root = scene.app.dir().to_str().unwrap();
+    assert!(scene.daemon.tool("passenger-config", &["restart-app", root]).status.success());
+    scene.nginx.get("/").expect(200);
+    scene.daemon.logs_eventually("meteor was interrupted");
+    eventually("one process is left", || scene.daemon.app_pids().len() == 1);
+}
+
+#[test]
+fn in_production_it_is_told_so_and_given_its_settings() {
+    let scene = project("passenger_meteor_app_settings settings.json;");
+    let told = scene.nginx.get("/").expect(200).text();
+    assert!(told.ends_with(" --settings settings.json --production"), "{told}");
+}
+
+#[test]
+fn a_bundle_is_a_node_app() {
+    // The shape of `meteor build`: main.js starts a server on $PORT.
+    let main = "process.argv.splice(2); require('./programs/server/boot.js');";
+    let boot = "require('http').createServer((_, a) => a.end(process.env.METEOR_SETTINGS)).listen(process.env.PORT);";
+    let lines = r#"passenger_app_type node; passenger_startup_file main.js;
+        passenger_env_var METEOR_SETTINGS '{"public":{}}';"#;
+    let scene = Scene::app(lines, |app| app.file("main.js", main).file("programs/server/boot.js", boot));
+    assert_eq!(scene.nginx.get("/").expect(200).text(), r#"{"public":{}}"#);
+}
+
+#[test]
+fn without_the_tool_the_log_says_what_is_missing() {
+    let scene = Scene::app("", |app| app.file(".meteor/release", "METEOR@2.16\n"));
+    assert_eq!(scene.nginx.get("/").status(), 500);
+    scene.daemon.logs_eventually(r#"cannot run "meteor": found in none of the directories of PATH"#);
+    scene.stage.expect_log_line("could not be started");
+}
