@@ -62,6 +62,35 @@ fn in_development_the_visitor_gets_the_whole_story() {
 }
 
 #[test]
+fn the_report_has_the_environment_without_its_secrets() {
+    const LINES: &str = "passenger_app_env development; passenger_env_var GREETING hello;
+        passenger_env_var API_TOKEN s3cret; passenger_env_var DATABASE_URL pg://me:s3cret@db/shop;";
+    // Loaded by the process itself, by a preloader, and with no loader of ours at all.
+    let apps = [
+        ("config.ru", "raise 'broken'", "passenger_spawn_method direct;"),
+        ("config.ru", "raise 'broken'", "passenger_spawn_method smart;"),
+        ("serve.sh", "exit 3", "passenger_app_start_command 'sh serve.sh';"),
+    ];
+    for (file, source, lines) in apps {
+        let scene = Scene::app(&format!("{LINES} {lines}"), |app| app.file(file, source));
+        let page = scene.nginx.get("/").text();
+        let id = error_id(&page);
+        let report = scene.daemon.tool("passenger-config", &["spawn-error", &id]);
+        let report = String::from_utf8_lossy(&report.stdout).into_owned();
+        for told in [&page, &report] {
+            for part in
+                ["GREETING=hello", "API_TOKEN=[hidden]", "DATABASE_URL=pg://[hidden]@db/shop", "PATH=/"]
+            {
+                assert!(told.contains(part), "{part} is missing for {lines} in {told}");
+            }
+            assert!(!told.contains("s3cret"), "{told}");
+        }
+        assert!(report.contains("Ran as      : "), "{report}");
+        assert!(!scene.daemon.log().contains("s3cret"), "{}", scene.daemon.log());
+    }
+}
+
+#[test]
 fn the_page_of_a_failure_escapes_what_the_app_said() {
     let ruby = "raise '<script>alert(1)</script>'";
     let scene = Scene::app("passenger_app_env development;", |app| app.ruby(ruby));

@@ -1,5 +1,6 @@
 //! The messages between supervisor and router, and their encoding.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use protocol::request::AppKind;
@@ -95,6 +96,9 @@ pub struct ProcessRecord {
     pub started_ms: u64,
     /// How many requests it said it takes at a time, 0 for any number; `None` when it did not say.
     pub at_once: Option<u32>,
+    /// What it was started with, as far as that may be shown: for the report of a start that fails. Empty for a forked
+    /// process, and once it was told to a router.
+    pub environment: BTreeMap<String, String>,
     /// [`SpawnSpec::memo`] as it was given.
     pub memo: Vec<u8>,
 }

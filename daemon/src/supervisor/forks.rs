@@ -90,6 +90,7 @@ impl Fork {
             user: self.user,
             started_ms: clock::now_ms(),
             at_once: None,
+            environment: BTreeMap::new(),
             memo: self.memo,
         };
         Launched { child, record, pipes: self.handover.pipes, term: Term::None, control: None }

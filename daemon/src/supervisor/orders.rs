@@ -1,5 +1,6 @@
 //! The router's orders, carried out or refused. It may ask for anything: whom an app runs as is not its choice alone.
 
+use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
 use super::Supervisor;
@@ -77,6 +78,7 @@ impl Supervisor {
         let id = process.record.process;
         process.announced = ticket.is_some();
         let started = ticket.map(|ticket| Notice::Started { ticket, record: process.record.clone() });
+        process.record.environment = BTreeMap::new();
         let output = process.output.try_clone();
         self.processes.insert(process);
         match (output, started) {

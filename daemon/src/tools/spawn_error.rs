@@ -51,9 +51,18 @@ fn show(report: &Value) {
     if let (Some(pid), how) = (report["process"][0].as_i64(), &report["process"][1]) {
         println!("Process     : {pid} {}", how.as_str().unwrap_or("was killed"));
     }
+    if let Some(user) = report["user"]["name"].as_str() {
+        println!("Ran as      : {user}");
+    }
     for (title, key) in [("Details", "details"), ("Output of the application", "output")] {
         if !text(key).is_empty() {
             println!("\n{title}:\n{}", text(key));
+        }
+    }
+    if let Some(variables) = report["environment"].as_object().filter(|variables| !variables.is_empty()) {
+        println!("\nWhat the process was started with:");
+        for (name, value) in variables {
+            println!("{name}={}", value.as_str().unwrap_or_default());
         }
     }
 }

@@ -141,11 +141,16 @@ fn details(failure: &SpawnFailure) -> String {
         escape(&failure.app_env),
         failure.id
     ));
+    if let Some(user) = &failure.user {
+        html.push_str(&paragraph(&format!("It ran as the user {}.", user.name)));
+    }
     if let Some((pid, Some(how))) = &failure.process {
         html.push_str(&paragraph(&format!("Process {pid} {how}.")));
     }
     html.push_str(&section("Details", &failure.details));
     html.push_str(&section("Output of the application", &failure.output));
+    let variables = failure.environment.iter().map(|(name, value)| format!("{name}={value}\n"));
+    html.push_str(&section("What the process was started with", &variables.collect::<String>()));
     html
 }
 
@@ -187,6 +192,8 @@ mod tests {
             details: "secret backtrace".into(),
             output: "secret output".into(),
             process: Some((7, Some("exited with status 1".into()))),
+            user: None,
+            environment: [("SECRET_PATH".into(), "secret path".into())].into(),
             status: 500,
             page: None,
             friendly,

@@ -1,12 +1,14 @@
 //! What is told about a process that did not start: to the log in full, to the visitor as much as is proper.
 
-use serde::Serialize;
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 
+use serde::Serialize;
 use tracing::error;
 
 use super::super::route::Route;
+use crate::link::{AppUser, ProcessRecord};
 
 /// A start that failed.
 #[derive(Debug, Serialize, Clone)]
@@ -24,6 +26,10 @@ pub(crate) struct SpawnFailure {
     pub(crate) output: String,
     /// Its process ID, when there was a process, and how it ended.
     pub(crate) process: Option<(i32, Option<String>)>,
+    /// Whom it ran as.
+    pub(crate) user: Option<AppUser>,
+    /// What the daemon started it with, without secrets.
+    pub(crate) environment: BTreeMap<String, String>,
     /// `passenger_spawn_exception_status_code`.
     pub(crate) status: u16,
     /// `passenger_custom_error_page`.
@@ -43,14 +49,18 @@ impl SpawnFailure {
             details: details.to_owned(),
             output: output.to_owned(),
             process: None,
+            user: None,
+            environment: BTreeMap::new(),
             status: route.settings.spawn_failed_status,
             page: route.settings.error_page.clone(),
             friendly: route.settings.friendly_error_pages,
         }
     }
 
-    pub(super) fn of_process(mut self, pid: i32, how: Option<String>) -> Self {
-        self.process = Some((pid, how));
+    pub(super) fn of_process(mut self, record: ProcessRecord, how: Option<String>) -> Self {
+        self.process = Some((record.pid, how));
+        self.user = Some(record.user);
+        self.environment = record.environment;
         self
     }
 

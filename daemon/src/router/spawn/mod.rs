@@ -12,7 +12,7 @@ mod readiness;
 mod smart;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
@@ -219,10 +219,10 @@ impl Spawner {
         ended: &Ended,
         outcome: Outcome,
     ) {
-        let (process, pid) = (record.process, record.pid);
+        let process = record.process;
         if let Outcome::Ready { at_once } = outcome {
             output.forget();
-            self.serve(slot, ProcessRecord { at_once, ..record }, route);
+            self.serve(slot, ProcessRecord { at_once, environment: BTreeMap::new(), ..record }, route);
             return;
         }
         if !ended.is_told() {
@@ -231,9 +231,8 @@ impl Spawner {
         }
         if let Outcome::Failed { summary, details } = outcome {
             output.settle().await;
-            let failure =
-                SpawnFailure::new(&route, &summary, &details, &output.text()).of_process(pid, ended.how());
-            self.report(slot, failure);
+            let failure = SpawnFailure::new(&route, &summary, &details, &output.text());
+            self.report(slot, failure.of_process(record, ended.how()));
         } else {
             self.dispatcher.exited(slot);
         }

@@ -27,7 +27,7 @@ use crate::router::supervisor::Supervisor;
 pub(super) enum Loaded {
     /// This preloader can be forked.
     Ready(ProcessId),
-    Failed(SpawnFailure),
+    Failed(Box<SpawnFailure>),
     /// Nobody wants it any more.
     Abandoned,
 }
@@ -126,13 +126,13 @@ impl Preloaders {
         info!("app {}: starting a preloader", route.name);
         let (record, descriptors) = match self.start(&code, ended).await {
             Ok(started) => started,
-            Err(reason) => return Loaded::Failed(SpawnFailure::new(route, &reason, "", "")),
+            Err(reason) => return Loaded::Failed(Box::new(SpawnFailure::new(route, &reason, "", ""))),
         };
         let (process, pid) = (record.process, record.pid);
         let mut descriptors = descriptors.into_iter();
         let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
             let failure = SpawnFailure::new(route, "the supervisor started it without its pipes", "", "");
-            return Loaded::Failed(failure);
+            return Loaded::Failed(Box::new(failure));
         };
         let output = Output::follow(output, pid);
         let outcome = readiness::await_ready(&record, route, report, ended, until).await;
@@ -154,7 +154,7 @@ impl Preloaders {
         };
         output.settle().await;
         let failure = SpawnFailure::new(route, &summary, &details, &output.text());
-        Loaded::Failed(failure.of_process(pid, ended.how()))
+        Loaded::Failed(Box::new(failure.of_process(record, ended.how())))
     }
 
     /// Orders a preloader and waits for the supervisor, which answers at once.

@@ -62,7 +62,7 @@ impl Spawner {
             }
             Loaded::Failed(failure) => {
                 self.lives.borrow_mut().remove(&slot);
-                self.report(slot, failure);
+                self.report(slot, *failure);
             }
             Loaded::Abandoned => self.abandoned(slot),
         }

@@ -8,6 +8,7 @@ mod command;
 mod environment;
 mod handover;
 mod login_shell;
+mod masked;
 mod place;
 mod ports;
 mod user;
@@ -159,6 +160,7 @@ impl Launcher {
             user: run_as.user,
             started_ms: crate::sys::clock::now_ms(),
             at_once: None,
+            environment: masked::masked(&environment),
             memo: spec.memo.clone(),
         };
         let control = control.map(|socket| Control { socket, spec: spec.clone() });

@@ -1,0 +1,109 @@
+//! What a report may show of a process's environment: variables in, the same with their secrets hidden out.
+//!
+//! It is hidden here, so that neither the router nor whoever reads a report ever holds a secret. When in doubt it is one.
+
+use std::collections::BTreeMap;
+
+use super::environment::Environment;
+
+/// In place of a secret.
+const HIDDEN: &str = "[hidden]";
+/// Parts of names whose values are secret, or may hold one among other things.
+const SECRET_PARTS: [&str; 17] = [
+    "AUTH", "BEARER", "CERT", "COOKIE", "CRED", "DSN", "JWT", "KEY", "LICENSE", "PASS", "PRIV", "PWD",
+    "SALT", "SECRET", "SETTINGS", "TOKEN", "WEBHOOK",
+];
+/// Have such a part and are none.
+const NO_SECRETS: [&str; 4] = ["PWD", "OLDPWD", "IN_PASSENGER", "PASSENGER_"];
+/// Longest value that is shown, in characters.
+const MAX_VALUE: usize = 500;
+/// Most variables that are shown.
+const MAX_VARIABLES: usize = 200;
+
+/// The variables as a report may show them.
+pub(super) fn masked(environment: &Environment) -> BTreeMap<String, String> {
+    let shown = environment.iter().take(MAX_VARIABLES).map(|(name, value)| {
+        let name = name.to_string_lossy().into_owned();
+        let value =
+            if is_secret(&name) { HIDDEN.to_owned() } else { without_login(&value.to_string_lossy()) };
+        (name, shortened(value))
+    });
+    shown.collect()
+}
+
+fn is_secret(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    if NO_SECRETS.contains(&upper.as_str()) {
+        return false;
+    }
+    let rest = NO_SECRETS
+        .iter()
+        .filter(|prefix| prefix.ends_with('_'))
+        .fold(&*upper, |rest, prefix| rest.strip_prefix(prefix).unwrap_or(rest));
+    SECRET_PARTS.iter().any(|part| rest.contains(part))
+}
+
+/// `scheme://user:password@host` is how databases are named.
+fn without_login(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://{HIDDEN}@{host}"),
+        None => value.to_owned(),
+    }
+}
+
+fn shortened(value: String) -> String {
+    match value.char_indices().nth(MAX_VALUE) {
+        Some((end, _)) => format!("{}…", &value[..end]),
+        None => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(name: &str, value: &str) -> String {
+        masked(&Environment::from([(name.into(), value.into())])).remove(name).unwrap()
+    }
+
+    #[test]
+    fn secrets_are_hidden() {
+        for name in [
+            "SECRET_KEY_BASE",
+            "db_password",
+            "SMTP_PASS",
+            "MYSQL_PWD",
+            "API_TOKEN",
+            "AWS_ACCESS_KEY_ID",
+            "METEOR_SETTINGS",
+            "PASSENGER_PASSWORD",
+            "BASIC_AUTH",
+            "SENTRY_DSN",
+        ] {
+            assert_eq!(shown(name, "s3cret"), HIDDEN, "{name}");
+        }
+        assert_eq!(shown("DATABASE_URL", "pg://me:a@b@db:5432/x"), "pg://[hidden]@db:5432/x");
+    }
+
+    #[test]
+    fn what_helps_is_shown() {
+        for name in ["PATH", "PWD", "RAILS_ENV", "IN_PASSENGER", "PASSENGER_APP_ENV", "HOME", "LANG", "PORT"]
+        {
+            assert_eq!(shown(name, "seen"), "seen", "{name}");
+        }
+        assert_eq!(shown("SITE", "https://example.org/a"), "https://example.org/a");
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        assert_eq!(shown("LONG", &"ü".repeat(MAX_VALUE + 1)), "ü".repeat(MAX_VALUE) + "…");
+        assert_eq!(shown("LONG", &"ü".repeat(MAX_VALUE)), "ü".repeat(MAX_VALUE));
+    }
+
+    #[test]
+    fn a_report_does_not_grow_without_end() {
+        let many = (0..MAX_VARIABLES + 9).map(|n| (format!("V{n:04}").into(), "x".into())).collect();
+        assert_eq!(masked(&many).len(), MAX_VARIABLES);
+    }
+}
