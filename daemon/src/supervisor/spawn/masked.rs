@@ -17,18 +17,32 @@ const SECRET_PARTS: [&str; 17] = [
 const NO_SECRETS: [&str; 4] = ["PWD", "OLDPWD", "IN_PASSENGER", "PASSENGER_"];
 /// Longest value that is shown, in characters.
 const MAX_VALUE: usize = 500;
-/// Most variables that are shown.
-const MAX_VARIABLES: usize = 200;
+/// Most that is shown, in bytes of names and values: it travels in one message, with what the router wants back.
+const MAX_SHOWN: usize = 16 * 1024;
+/// Parts of values that hold a secret among other things, in lower case.
+const SECRET_VALUES: [&str; 6] = ["password=", "passwd=", "pwd=", "secret=", "token=", "private key"];
 
 /// The variables as a report may show them.
 pub(super) fn masked(environment: &Environment) -> BTreeMap<String, String> {
-    let shown = environment.iter().take(MAX_VARIABLES).map(|(name, value)| {
-        let name = name.to_string_lossy().into_owned();
-        let value =
-            if is_secret(&name) { HIDDEN.to_owned() } else { without_login(&value.to_string_lossy()) };
-        (name, shortened(value))
+    let mut left = MAX_SHOWN;
+    let shown = environment.iter().map(|(name, value)| {
+        let (name, value) = (name.to_string_lossy().into_owned(), value.to_string_lossy());
+        let hidden = is_secret(&name) || holds_secret(&value);
+        let value = if hidden { HIDDEN.to_owned() } else { shortened(without_login(&value)) };
+        (name, value)
     });
-    shown.collect()
+    let fits = shown.take_while(|(name, value)| {
+        let size = name.len() + value.len();
+        let fits = size <= left;
+        left = left.saturating_sub(size);
+        fits
+    });
+    fits.collect()
+}
+
+fn holds_secret(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    SECRET_VALUES.iter().any(|part| lower.contains(part))
 }
 
 fn is_secret(name: &str) -> bool {
@@ -83,6 +97,9 @@ mod tests {
         ] {
             assert_eq!(shown(name, "s3cret"), HIDDEN, "{name}");
         }
+        for value in ["host=db password=s3cret", "-----BEGIN PRIVATE KEY-----", "redis://db?Token=s3cret"] {
+            assert_eq!(shown("BACKEND", value), HIDDEN, "{value}");
+        }
         assert_eq!(shown("DATABASE_URL", "pg://me:a@b@db:5432/x"), "pg://[hidden]@db:5432/x");
     }
 
@@ -103,7 +120,8 @@ mod tests {
 
     #[test]
     fn a_report_does_not_grow_without_end() {
-        let many = (0..MAX_VARIABLES + 9).map(|n| (format!("V{n:04}").into(), "x".into())).collect();
-        assert_eq!(masked(&many).len(), MAX_VARIABLES);
+        let many = (0..999).map(|n| (format!("V{n:03}").into(), "ü".repeat(MAX_VALUE).into())).collect();
+        let size: usize = masked(&many).iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!(size <= MAX_SHOWN && size > MAX_SHOWN - 2 * MAX_VALUE - 4, "{size}");
     }
 }
