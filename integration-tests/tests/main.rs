@@ -20,6 +20,7 @@ mod features;
 mod frameworks;
 mod harness;
 mod hijack;
+mod hooks;
 mod memory_limits;
 mod meteor;
 mod migration;

@@ -68,6 +68,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME=VALUE")]
     pub ctl: Vec<String>,
 
+    /// Runs a program when something happens, with what happened in its environment; repeatable
+    #[arg(long, value_name = "NAME=PROGRAM")]
+    pub hook: Vec<String>,
+
     /// Most bytes of one answer kept on disk while its client is slow; 0 for no limit [nginx or 134217728]
     #[arg(long, value_name = "BYTES")]
     pub response_buffer_high_watermark: Option<String>,

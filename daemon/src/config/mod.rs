@@ -3,6 +3,7 @@
 //! It looks at users, groups and directories, and changes nothing.
 
 mod arguments;
+mod hooks;
 mod kind;
 mod mistake;
 #[cfg(test)]
@@ -19,6 +20,7 @@ use std::time::Duration;
 use nix::unistd::{Gid, Uid};
 
 pub use arguments::Arguments;
+pub use hooks::{Hook, Hooks};
 pub use mistake::Mistake;
 use mistake::Mistakes;
 pub use places::{REGISTRY_VARIABLE, usual_registry};
@@ -48,6 +50,8 @@ pub struct Options {
     pub shutdown_limit: Duration,
     /// Most time for a process that is replaced to finish its requests.
     pub drain_limit: Duration,
+    /// What is run when something happens.
+    pub hooks: Hooks,
     /// The loaders' directory.
     pub loaders: PathBuf,
 }
@@ -84,6 +88,7 @@ impl Options {
             router_user: mistakes.keep(router_user(arguments.router_user.as_deref(), euid)),
             shutdown_limit: Duration::from_secs(mistakes.keep(limit)),
             drain_limit: Duration::from_secs(mistakes.keep(drain)),
+            hooks: hooks::hooks(arguments, mistakes),
             loaders: mistakes.keep(places::loaders(arguments.loaders_dir.as_deref())),
             shared,
         }
@@ -235,6 +240,34 @@ mod tests {
             ("max_pool_size", "--ctl: \"max_pool_size\" is not of the form NAME=VALUE"),
         ] {
             let refused = options(&format!("--socket-file=/run/x --ctl {word}")).unwrap_err();
+            assert!(refused[0].starts_with(told), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn hooks_are_programs_by_name_in_the_order_given() {
+        let line =
+            "--socket-file=/run/x --hook spawn_failed=/bin/true;/bin/false --ctl hook_spawn_failed=/bin/sh";
+        let hooks = options(line).unwrap().hooks;
+        let programs = ["/bin/true", "/bin/false", "/bin/sh"].map(PathBuf::from).to_vec();
+        assert_eq!(hooks, Hooks::from([(Hook::SpawnFailed, programs)]));
+    }
+
+    #[test]
+    fn rejects_a_hook_that_cannot_be_run() {
+        for (word, told) in [
+            (
+                "--hook spawned=/bin/true",
+                "--hook: there is no hook \"spawned\"; there are attached_process, ",
+            ),
+            ("--hook spawn_failed", "--hook: \"spawn_failed\" is not of the form NAME=PROGRAM"),
+            ("--hook spawn_failed=;", "--hook: spawn_failed: no program is named"),
+            ("--hook spawn_failed=/nonexistent", "--hook: /nonexistent cannot be run: No such file"),
+            ("--hook spawn_failed=/etc/passwd", "--hook: /etc/passwd cannot be run: Permission denied"),
+            ("--hook spawn_failed=/", "--hook: / is a directory, not a program"),
+            ("--ctl hook_spawned=/bin/true", "--ctl: there is no hook \"spawned\""),
+        ] {
+            let refused = options(&format!("--socket-file=/run/x {word}")).unwrap_err();
             assert!(refused[0].starts_with(told), "{refused:?}");
         }
     }

@@ -3,8 +3,8 @@
 use clap::CommandFactory;
 use protocol::settings::Value;
 
-use super::Arguments;
 use super::shared::SHARED;
+use super::{Arguments, Hook};
 
 /// A line of the page's table.
 struct Row {
@@ -79,4 +79,12 @@ fn the_help_tells_what_nginx_may_set() {
         let told = argument.get_help().is_some_and(|help| help.to_string().contains("[nginx or "));
         assert_eq!(told, SHARED.iter().any(|shared| shared.flag == flag), "{flag}");
     }
+}
+
+#[test]
+fn the_page_knows_every_hook() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/DAEMON.md")).unwrap();
+    let table = page.split("| hook |").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+    let names = table.lines().skip(2).map(|line| line.split('`').nth(1).unwrap());
+    assert_eq!(names.collect::<Vec<_>>(), Hook::ALL.map(Hook::name));
 }

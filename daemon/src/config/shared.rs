@@ -7,6 +7,7 @@ use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
+use super::hooks;
 use super::kind::Kind;
 use super::mistake::{Mistake, Mistakes};
 
@@ -91,13 +92,21 @@ pub(crate) fn find(name: &str) -> Option<&'static Shared> {
 /// Reads a value for the option of this name, as `passenger_ctl` and `--ctl` give it.
 pub(crate) fn read(name: &str, text: &str) -> Result<Value, String> {
     let names = || SHARED.map(|shared| shared.name).join(", ");
+    if name.starts_with(hooks::PREFIX) {
+        return Err(format!("{name}: programs are named to the daemon itself, with its flag --hook"));
+    }
     let shared = find(name).ok_or_else(|| format!("there is no option \"{name}\"; there are {}", names()))?;
     shared.kind.read(text).map_err(|why| format!("{name}: \"{text}\" {why}; the options are {}", names()))
 }
 
 /// Every option, with what this command line makes of it.
 pub(super) fn options(arguments: &Arguments, mistakes: &mut Mistakes) -> Vec<DaemonOption> {
-    let ctl: Vec<_> = arguments.ctl.iter().filter_map(|word| mistakes.note(ctl(word))).collect();
+    let ctl: Vec<_> = arguments
+        .ctl
+        .iter()
+        .filter(|word| !word.starts_with(hooks::PREFIX))
+        .filter_map(|word| mistakes.note(ctl(word)))
+        .collect();
     let decide = |shared: &Shared| {
         let own = (shared.written)(arguments).and_then(|text| {
             let read = shared.kind.read(&absolute(shared.kind, text));

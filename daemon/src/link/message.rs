@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use protocol::request::AppKind;
 use serde::{Deserialize, Serialize};
 
-use crate::config::DaemonOption;
+use super::Incident;
+use crate::config::{DaemonOption, Hook};
 
 /// Names an app process for the life of the daemon. Never used twice, unlike a PID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -173,6 +174,8 @@ pub struct RouterConfig {
     pub drain_limit: u64,
     /// The user who started the daemon: besides root, the administrator.
     pub admin_uid: u32,
+    /// What the operator wants programs to be run for.
+    pub hooks: Vec<Hook>,
     /// How many times a router was started before this one.
     pub generation: u32,
 }
@@ -224,6 +227,8 @@ pub enum Order {
     },
     /// nginx's configuration changes what the supervisor does.
     Adjust(Box<Adjustment>),
+    /// Run the programs that the operator named for this.
+    Happened(Incident),
     /// The administrator asks for the log file to be opened anew.
     ReopenLog,
     /// Every request has been answered and every process told to stop: the router is about to exit.

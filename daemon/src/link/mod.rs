@@ -6,8 +6,10 @@
 //! with a log line, never fatal to it.
 
 pub mod channel;
+mod incident;
 mod message;
 
+pub use incident::{Fact, Incident};
 pub use message::{
     Address, Adjustment, AppUser, Notice, Order, Overruled, ProcessId, ProcessRecord, RestartFiles,
     RouterConfig, SpawnSpec, StopHow, Ticket,

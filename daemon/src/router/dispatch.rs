@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{debug, info};
 
 use super::deployments::Deployments;
+use super::hooks::SlowRequest;
 use super::pool::{
     Action, Checkout, Concurrency, GroupId, GroupOptions, Limits, Pool, RestartHow, Slot, Waiter,
 };
@@ -205,7 +206,10 @@ impl Dispatcher {
         };
         let waiter = match checkout {
             Checkout::Granted(slot) => return self.lease(slot).ok_or(Refused::ShuttingDown),
-            Checkout::Full => return Err(Refused::QueueFull),
+            Checkout::Full => {
+                self.turned_away(group);
+                return Err(Refused::QueueFull);
+            }
             Checkout::Queued(waiter) => waiter,
         };
         let (answer, asked) = oneshot::channel();
@@ -218,6 +222,13 @@ impl Dispatcher {
             Some(limit) => {
                 tokio::time::timeout(limit, asked).await.unwrap_or(Err(Refused::QueuedTooLong(limit)))
             }
+        }
+    }
+
+    fn turned_away(&self, group: GroupId) {
+        let launch = self.launch.borrow().clone();
+        if let (Some(launch), Some(route)) = (launch, self.route(group)) {
+            launch.turned_away(&route);
         }
     }
 
@@ -257,6 +268,7 @@ impl Dispatcher {
     pub(crate) fn exited(&self, slot: Slot) {
         if let Some(worker) = self.workers.borrow_mut().remove(&slot) {
             worker.leave();
+            self.detached(&worker);
         }
         self.with_pool(|pool, now| pool.exited(slot, now));
         self.fewer.notify_waiters();
@@ -286,6 +298,20 @@ impl Dispatcher {
         self.detach_slot(worker.slot);
         if let Some(launch) = self.launch.borrow().clone() {
             launch.kill(worker);
+        }
+    }
+
+    /// Kills a process that takes too long over `request`, with all else that it is serving.
+    pub(crate) fn kill_too_slow(&self, worker: &Worker, request: SlowRequest) {
+        self.detach_slot(worker.slot);
+        if let Some(launch) = self.launch.borrow().clone() {
+            launch.kill_too_slow(worker, request);
+        }
+    }
+
+    fn detached(&self, worker: &Worker) {
+        if let Some(launch) = self.launch.borrow().clone() {
+            launch.detached(worker);
         }
     }
 

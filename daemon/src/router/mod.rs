@@ -15,6 +15,7 @@ mod exchange;
 mod followed;
 mod forward;
 mod globals;
+mod hooks;
 mod input;
 mod meaningless;
 mod memory;

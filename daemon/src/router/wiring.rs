@@ -14,6 +14,7 @@ use tracing::{info, warn};
 
 use super::dispatch::Dispatcher;
 use super::globals::Globals;
+use super::hooks::Hooks;
 use super::memory::Scales;
 use super::reply::BacklogOptions;
 use super::restart::{self, Restarts};
@@ -82,8 +83,9 @@ impl Router {
         let dispatcher = Dispatcher::new(globals.limits());
         let routes = Rc::new(Routes::default());
         let drain_limit = Duration::from_secs(config.drain_limit);
-        let spawner =
-            Spawner::new(supervisor.clone(), dispatcher.clone(), routes.clone(), STOP_LIMIT, drain_limit);
+        let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
+        let (to_supervisor, pool) = (supervisor.clone(), dispatcher.clone());
+        let spawner = Spawner::new(to_supervisor, hooks, pool, routes.clone(), STOP_LIMIT, drain_limit);
         let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
         let scales = Scales::new(supervisor.clone());
         let backlog = RefCell::new(Rc::new(globals.backlog()));

@@ -33,6 +33,8 @@ pub(crate) struct Worker {
     /// It is being replaced, and finishes what it has.
     draining: Cell<bool>,
     told_to_drain: Notify,
+    /// That it gets no further request was told.
+    detached: Cell<bool>,
 }
 
 impl Worker {
@@ -47,6 +49,7 @@ impl Worker {
             leaving: Cell::default(),
             draining: Cell::default(),
             told_to_drain: Notify::new(),
+            detached: Cell::default(),
         }
     }
 
@@ -106,6 +109,11 @@ impl Worker {
     pub(crate) fn leave(&self) {
         self.leaving.set(true);
         self.idle.borrow_mut().clear();
+    }
+
+    /// It gets no further request: true the first time that this is asked.
+    pub(crate) fn detaches(&self) -> bool {
+        !self.detached.replace(true)
     }
 
     fn take_idle(&self) -> Option<Stream> {

@@ -9,6 +9,7 @@ mod adjust;
 mod backoff;
 mod ending;
 mod forks;
+mod hooks;
 mod limits;
 mod log_file;
 mod memory;
@@ -40,6 +41,7 @@ use crate::link::channel::Buffer;
 use crate::link::{Notice, Overruled, ProcessId, StopHow};
 use crate::sys::process;
 use forks::Forks;
+use hooks::Hooks;
 use log_file::LogFile;
 use nginx_socket::NginxSocket;
 use phase::Event;
@@ -83,6 +85,7 @@ struct Supervisor {
     launcher: Launcher,
     processes: Processes,
     forks: Forks,
+    hooks: Hooks,
     plan: RouterPlan,
     routers: Routers,
     shutdown: Shutdown,
@@ -106,8 +109,8 @@ impl Supervisor {
 
     fn wait_and_act(&mut self) -> io::Result<()> {
         let until = self.next_due();
-        let happened =
-            watch::wait(&self.signals, self.routers.running(), &self.processes, &self.forks, until)?;
+        let router = self.routers.running();
+        let happened = watch::wait(&self.signals, router, &self.processes, &self.forks, &self.hooks, until)?;
         for event in happened {
             self.act(event);
         }
@@ -122,6 +125,7 @@ impl Supervisor {
             Happened::Signal => self.read_signals(),
             Happened::ProcessEnded(process) => self.process_ended(process),
             Happened::ForkSpoke(process) => self.hear_fork(process),
+            Happened::HookEnded(run) => self.hook_ended(run),
             Happened::LinkHasRoom => self.send_waiting(),
             Happened::RouterSpoke => self.hear_router(),
             Happened::RouterEnded => self.router_ended(),
@@ -130,14 +134,20 @@ impl Supervisor {
 
     /// The earliest of everything that has its time.
     fn next_due(&self) -> Option<Instant> {
-        let dues =
-            [self.routers.due(), self.shutdown.due(), self.processes.next_kill(), self.forks.next_due()];
+        let dues = [
+            self.routers.due(),
+            self.shutdown.due(),
+            self.processes.next_kill(),
+            self.forks.next_due(),
+            self.hooks.next_due(),
+        ];
         dues.into_iter().flatten().min()
     }
 
     fn do_what_is_due(&mut self, now: Instant) {
         self.kill_overdue(now);
         self.forks_due(now);
+        self.hooks.kill_overdue(now);
         self.routers_due(now);
         if self.shutdown.due().is_some_and(|due| due <= now) {
             self.step(Event::TimeUp);
@@ -209,9 +219,10 @@ impl Supervisor {
         }
     }
 
-    /// The router's PID, or that of a process in the table.
+    /// The router's PID, that of a process in the table, or that of a hook's program.
     fn is_known(&self, pid: Pid) -> bool {
         let routers = self.routers.running().is_some_and(|router| router.child().pid() == pid);
-        routers || self.processes.iter().any(|process| process.child().pid() == pid)
+        let hook = self.hooks.running().any(|(_, child)| child.pid() == pid);
+        routers || hook || self.processes.iter().any(|process| process.child().pid() == pid)
     }
 }

@@ -29,6 +29,7 @@ impl Supervisor {
                 self.tell_router(&Notice::Measured { ticket, held }, &[]);
             }
             Order::Adjust(adjustment) => self.adjust(*adjustment),
+            Order::Happened(incident) => self.happened(incident),
             Order::ReopenLog => self.reopen_log(),
             Order::Finished => self.router_finished(),
         }

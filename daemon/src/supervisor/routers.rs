@@ -117,6 +117,7 @@ impl Supervisor {
             shutdown_limit: self.options.shutdown_limit.as_secs(),
             drain_limit: self.options.drain_limit.as_secs(),
             admin_uid: nix::unistd::Uid::effective().as_raw(),
+            hooks: self.options.hooks.keys().copied().collect(),
             generation: self.routers.generation,
         }
     }

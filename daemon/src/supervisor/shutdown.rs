@@ -118,6 +118,7 @@ impl Supervisor {
 
     fn kill_all(&mut self) {
         self.kill_router();
+        self.hooks.kill_all();
         for process in self.processes.iter_mut() {
             tracing::warn!("{} has not ended in time and is killed", process.name());
             process.stop(StopHow::Kill);
@@ -131,7 +132,8 @@ impl Supervisor {
     }
 
     pub(super) fn check_alone(&mut self) {
-        if self.processes.len() == 0 && self.forks.len() == 0 && self.routers.running().is_none() {
+        let left = self.processes.len() + self.forks.len() + self.hooks.len();
+        if left == 0 && self.routers.running().is_none() {
             self.step(Event::Alone);
         }
     }

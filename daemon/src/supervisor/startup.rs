@@ -9,6 +9,7 @@ use nix::unistd;
 use super::Supervisor;
 use super::adjust::tell_open_files;
 use super::forks::Forks;
+use super::hooks::Hooks;
 use super::limits::Originals;
 use super::log_file::{LogFile, NoLog};
 use super::nginx_socket::{NginxSocket, SocketError};
@@ -70,6 +71,7 @@ impl Supervisor {
             Instance::create(&options.registry, &options.socket.path).map_err(StartError::Instance)?;
         match open_sockets(&instance, &options) {
             Ok((tools, nginx)) => Ok(Self {
+                hooks: Hooks::new(&options, originals.clone()),
                 launcher: Launcher {
                     users: options.users.clone(),
                     loaders: options.loaders.clone(),

@@ -9,6 +9,7 @@ use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use nix::sys::signalfd::SignalFd;
 
 use super::forks::Forks;
+use super::hooks::{Hooks, RunId};
 use super::processes::Processes;
 use super::router_process::Router;
 use crate::link::ProcessId;
@@ -26,6 +27,8 @@ pub(super) enum Happened {
     RouterEnded,
     /// An app process has ended.
     ProcessEnded(ProcessId),
+    /// A program that was run for a hook has ended.
+    HookEnded(RunId),
     /// A process that was to be forked said hello, or never will.
     ForkSpoke(ProcessId),
 }
@@ -37,9 +40,10 @@ pub(super) fn wait(
     router: Option<&Router>,
     processes: &Processes,
     forks: &Forks,
+    hooks: &Hooks,
     until: Option<Instant>,
 ) -> io::Result<Vec<Happened>> {
-    let most = processes.len() + forks.len() + 4;
+    let most = processes.len() + forks.len() + hooks.len() + 4;
     let mut watched = Vec::with_capacity(most);
     let mut meanings = Vec::with_capacity(most);
     let mut watch = |fd, flags, meaning| {
@@ -53,6 +57,9 @@ pub(super) fn wait(
     }
     for (process, hello) in forks.iter() {
         watch(hello, PollFlags::POLLIN, Happened::ForkSpoke(process));
+    }
+    for (run, child) in hooks.running() {
+        watch(child.as_fd(), PollFlags::POLLIN, Happened::HookEnded(run));
     }
     if let Some(router) = router {
         if router.has_waiting() {

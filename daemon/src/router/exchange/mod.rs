@@ -18,6 +18,7 @@ use super::app::{http, session};
 use super::connection::{After, Nginx};
 use super::dispatch::{Lease, Refused};
 use super::forward::body::{Body, Framing};
+use super::hooks::SlowRequest;
 use super::reply::relay::Relay;
 use super::route::Route;
 use super::wiring::Router;
@@ -35,6 +36,8 @@ struct Facts {
     /// Sending it twice is as good as once, and it has no body.
     repeatable: bool,
     sent_json: bool,
+    /// Its `Host`, where the app's time is limited: for the hook.
+    host: String,
     https: bool,
     /// The process that served the client before, for sticky sessions.
     sticky: Option<u32>,
@@ -154,7 +157,7 @@ async fn attempt(
         Ok(complete) => Attempt::Over(finish(nginx, body, &relay, app, lease, complete).await),
         Err(broken) => {
             if matches!(broken, Broken::TooLong(_)) {
-                router.dispatcher.kill(&lease.worker);
+                router.dispatcher.kill_too_slow(&lease.worker, slow_request(nginx, facts));
             }
             Attempt::Over(give_up(nginx, facts, body, &relay, lease, app, broken).await)
         }
@@ -188,6 +191,12 @@ fn write_line(request: &Request<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(request.head.uri);
 }
 
+/// For the hook of a request that takes too long.
+fn slow_request(nginx: &Nginx<'_>, facts: &Facts) -> SlowRequest {
+    let uri = nginx.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+    SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: facts.host.clone() }
+}
+
 fn unsized_framing(kind: AppKind) -> Framing {
     match kind {
         AppKind::Ruby | AppKind::Python => Framing::SessionChunks,
@@ -199,6 +208,8 @@ impl Facts {
     fn of(request: &Request<'_>, route: Rc<Route>) -> Self {
         let head = &request.head;
         let sticky = route.settings.sticky.as_ref().and_then(|sticky| sticky.asked(request));
+        let host = route.settings.max_request_time.and_then(|_| request.headers.get(b"host"));
+        let host = host.map(|host| String::from_utf8_lossy(host).into_owned()).unwrap_or_default();
         let json = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/json"));
         Self {
             route,
@@ -207,6 +218,7 @@ impl Facts {
             repeatable: head.body == BodyLength::None
                 && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"),
             sent_json: json,
+            host,
             https: head.https,
             sticky,
         }

@@ -157,7 +157,7 @@ mod tests {
         let wrong: Vec<_> = ctl(&heard).filter_map(|(_, read)| read.err()).collect();
         assert!(wrong[0].starts_with("max_pool_size: \"0\" is no number of 1 or more"), "{wrong:?}");
         assert!(
-            wrong[1].starts_with("there is no option \"hook_spawn_failed\"; there are max_"),
+            wrong[1].starts_with("hook_spawn_failed: programs are named to the daemon itself"),
             "{wrong:?}"
         );
         assert_eq!(pool_size(heard), (Value::Number(6), Source::Default));

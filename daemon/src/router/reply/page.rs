@@ -187,6 +187,7 @@ mod tests {
         Refused::SpawnFailed(Rc::new(SpawnFailure {
             id: "0badcafe".into(),
             app: "/srv/app (development)".into(),
+            app_root: "/srv/app".into(),
             app_env: "development".into(),
             summary: "cannot load <config.ru>".into(),
             details: "secret backtrace".into(),

@@ -17,6 +17,8 @@ pub(crate) struct SpawnFailure {
     pub(crate) id: String,
     /// The group's name.
     pub(crate) app: String,
+    /// The app's root directory.
+    pub(crate) app_root: String,
     pub(crate) app_env: String,
     /// What failed, in a sentence.
     pub(crate) summary: String,
@@ -44,6 +46,7 @@ impl SpawnFailure {
         Self {
             id: format!("{:08x}", RandomState::new().hash_one(&route.name) as u32),
             app: route.name.clone(),
+            app_root: route.root.display().to_string(),
             app_env: route.settings.app_env.clone(),
             summary: summary.to_owned(),
             details: details.to_owned(),

@@ -26,6 +26,7 @@ use self::output::Output;
 use self::preloaders::Preloaders;
 use self::readiness::{Ended, Outcome};
 use super::dispatch::Dispatcher;
+use super::hooks::{Hooks, SlowRequest};
 use super::pool::{GroupId, Slot};
 use super::route::{Memo, Route, Routes};
 use super::supervisor::Supervisor;
@@ -42,6 +43,12 @@ pub(crate) trait Launch: std::fmt::Debug {
     fn stop(&self, worker: &Worker);
     /// Kill a process, whatever it is doing; `Dispatcher::exited` follows.
     fn kill(&self, worker: &Worker);
+    /// As `kill`, once the operator's programs have looked at the process that takes too long over `request`.
+    fn kill_too_slow(&self, worker: &Worker, request: SlowRequest);
+    /// A process gets no further request.
+    fn detached(&self, worker: &Worker);
+    /// A request was refused, as too many wait.
+    fn turned_away(&self, route: &Route);
     /// End a process that is still starting; `Dispatcher::exited` follows.
     fn abandon(&self, slot: Slot);
     /// The group is restarted: what has loaded its code for others is of no use any more.
@@ -68,6 +75,7 @@ enum Life {
 pub(crate) struct Spawner {
     me: Weak<Self>,
     supervisor: Rc<Supervisor>,
+    hooks: Hooks,
     dispatcher: Rc<Dispatcher>,
     routes: Rc<Routes>,
     preloaders: Rc<Preloaders>,
@@ -83,6 +91,7 @@ pub(crate) struct Spawner {
 impl Spawner {
     pub(crate) fn new(
         supervisor: Rc<Supervisor>,
+        hooks: Hooks,
         dispatcher: Rc<Dispatcher>,
         routes: Rc<Routes>,
         stop_limit: Duration,
@@ -92,6 +101,7 @@ impl Spawner {
             me: me.clone(),
             preloaders: Preloaders::new(supervisor.clone(), stop_limit),
             supervisor,
+            hooks,
             dispatcher: dispatcher.clone(),
             routes,
             stop_limit,
@@ -244,12 +254,15 @@ impl Spawner {
         self.lives.borrow_mut().insert(slot, life);
         self.order(&Order::MarkReady { process: record.process, at_once: record.at_once });
         let concurrency = route.settings.concurrency(route.kind, record.at_once);
-        self.dispatcher.ready(Rc::new(Worker::new(slot, record, route)), concurrency);
+        let worker = Rc::new(Worker::new(slot, record, route));
+        self.hooks.attached(&worker);
+        self.dispatcher.ready(worker, concurrency);
     }
 
     /// The pool forgets the slot now; its process, if it still runs, leaves on its own account.
     fn report(&self, slot: Slot, failure: SpawnFailure) {
         failure.log();
+        self.hooks.spawn_failed(&failure);
         self.dispatcher.failed(slot, Rc::new(failure));
     }
 
@@ -311,6 +324,7 @@ impl Launch for Spawner {
     }
 
     fn drain(&self, worker: &Rc<Worker>) {
+        self.hooks.detached(worker);
         let Some(me) = self.me.upgrade() else { return };
         let worker = worker.clone();
         tokio::task::spawn_local(async move {
@@ -327,6 +341,10 @@ impl Launch for Spawner {
     }
 
     fn stop(&self, worker: &Worker) {
+        self.hooks.detached(worker);
+        if matches!(self.lives.borrow().get(&worker.slot), Some(Life::Leaving { .. })) {
+            return;
+        }
         let (process, pid) = (worker.record.process, worker.record.pid);
         self.make_leaving(worker.slot, process);
         self.order(&Order::Stop(process, StopHow::Gracefully));
@@ -334,9 +352,27 @@ impl Launch for Spawner {
     }
 
     fn kill(&self, worker: &Worker) {
+        self.hooks.detached(worker);
         worker.leave();
         self.make_leaving(worker.slot, worker.record.process);
         self.order(&Order::Stop(worker.record.process, StopHow::Kill));
+    }
+
+    fn kill_too_slow(&self, worker: &Worker, request: SlowRequest) {
+        if !self.hooks.too_slow(worker, request) {
+            return self.kill(worker);
+        }
+        self.hooks.detached(worker);
+        worker.leave();
+        self.make_leaving(worker.slot, worker.record.process);
+    }
+
+    fn detached(&self, worker: &Worker) {
+        self.hooks.detached(worker);
+    }
+
+    fn turned_away(&self, route: &Route) {
+        self.hooks.queue_full(route);
     }
 
     fn abandon(&self, slot: Slot) {
@@ -352,6 +388,7 @@ impl Launch for Spawner {
             _ => {}
         }
     }
+
     fn restarted(&self, group: GroupId) {
         self.preloaders.end_of(group);
     }

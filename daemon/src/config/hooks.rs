@@ -1,0 +1,98 @@
+//! The programs that the operator wants to be run when something happens: flags come in, a table by hook goes out.
+//!
+//! nginx has no word in it: whoever may write to its configuration, or to the daemon's socket, must not be able to run
+//! programs as the daemon's user.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use nix::unistd::{self, AccessFlags};
+use serde::{Deserialize, Serialize};
+
+use super::arguments::Arguments;
+use super::mistake::{Mistake, Mistakes};
+
+/// What a program can be run for, by Passenger's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Hook {
+    /// A process has become ready and takes requests.
+    AttachedProcess,
+    /// A process takes no further request: it is told to end, or has ended.
+    DetachedProcess,
+    /// A process could not be started.
+    SpawnFailed,
+    /// A request was turned away, as `passenger_max_request_queue_size` others wait.
+    QueueFullError,
+    /// A process took longer than `passenger_max_request_time`; it is killed when the program has ended.
+    MaxRequestTimeReached,
+}
+
+impl Hook {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::AttachedProcess,
+        Self::DetachedProcess,
+        Self::SpawnFailed,
+        Self::QueueFullError,
+        Self::MaxRequestTimeReached,
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AttachedProcess => "attached_process",
+            Self::DetachedProcess => "detached_process",
+            Self::SpawnFailed => "spawn_failed",
+            Self::QueueFullError => "queue_full_error",
+            Self::MaxRequestTimeReached => "max_request_time_reached",
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|hook| hook.name() == name)
+    }
+}
+
+/// The programs of each hook, in the order in which they are run.
+pub type Hooks = BTreeMap<Hook, Vec<PathBuf>>;
+
+/// How an option of `--ctl` begins that names a hook.
+pub(super) const PREFIX: &str = "hook_";
+
+/// `--hook NAME=PROGRAM`, and `--ctl hook_NAME=PROGRAM`. Given twice, both are run.
+pub(super) fn hooks(arguments: &Arguments, mistakes: &mut Mistakes) -> Hooks {
+    let by_flag = arguments.hook.iter().map(|word| ("--hook", word.as_str()));
+    let by_ctl = arguments.ctl.iter().filter_map(|word| Some(("--ctl", word.strip_prefix(PREFIX)?)));
+    let mut hooks = Hooks::new();
+    for (option, word) in by_flag.chain(by_ctl) {
+        if let Some((hook, programs)) = mistakes.note(read(word).map_err(|why| Mistake::new(option, why))) {
+            hooks.entry(hook).or_default().extend(programs);
+        }
+    }
+    hooks
+}
+
+/// `NAME=PROGRAM`, or several programs with `;` between them.
+fn read(word: &str) -> Result<(Hook, Vec<PathBuf>), String> {
+    let (name, programs) =
+        word.split_once('=').ok_or_else(|| format!("\"{word}\" is not of the form NAME=PROGRAM"))?;
+    let names = || Hook::ALL.map(Hook::name).join(", ");
+    let hook =
+        Hook::of_name(name).ok_or_else(|| format!("there is no hook \"{name}\"; there are {}", names()))?;
+    let programs = programs.split(';').map(str::trim).filter(|program| !program.is_empty());
+    let programs: Vec<_> = programs.map(program).collect::<Result<_, _>>()?;
+    if programs.is_empty() {
+        return Err(format!("{name}: no program is named"));
+    }
+    Ok((hook, programs))
+}
+
+fn program(written: &str) -> Result<PathBuf, String> {
+    let path = std::path::absolute(written).map_err(|why| format!("{written}: {why}"))?;
+    if path.is_dir() {
+        return Err(format!("{} is a directory, not a program", path.display()));
+    }
+    unistd::access(&path, AccessFlags::X_OK)
+        .map_err(|why| format!("{} cannot be run: {}", path.display(), why.desc()))?;
+    Ok(path)
+}

@@ -1,0 +1,209 @@
+//! The operator's programs: an incident comes in, its programs are run one after the other, as the daemon's user, and
+//! what they print is in the log.
+//!
+//! Which programs there are is the operator's word alone; of the router come only values for fixed variables.
+
+mod program;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use self::program::Program;
+use super::Supervisor;
+use super::ending;
+use super::limits::Originals;
+use super::processes::Stage;
+use crate::config::{self, Hook, Options};
+use crate::link::{Incident, ProcessId, StopHow};
+use crate::sys::process::{Child, End};
+
+/// Most incidents whose programs run at a time. What happens meanwhile has none: programs that hang must not pile up.
+const MOST: usize = 32;
+/// How long one program may take.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Names the programs of one incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RunId(u64);
+
+/// The programs of one incident.
+#[derive(Debug)]
+struct Run {
+    id: RunId,
+    incident: Incident,
+    /// The one that runs.
+    program: PathBuf,
+    child: Child,
+    kill_at: Option<Instant>,
+    /// Those that follow.
+    next: VecDeque<PathBuf>,
+}
+
+/// All that run, and what is needed to run more.
+#[derive(Debug)]
+pub(super) struct Hooks {
+    programs: config::Hooks,
+    /// What every program finds in its environment besides the incident's facts.
+    environment: Vec<(String, String)>,
+    originals: Originals,
+    running: Vec<Run>,
+    last: u64,
+    /// Incidents without programs since there was room.
+    left_out: u64,
+}
+
+impl Hooks {
+    pub(super) fn new(options: &Options, originals: Originals) -> Self {
+        let text = |path: &PathBuf| path.display().to_string();
+        Self {
+            programs: options.hooks.clone(),
+            environment: vec![
+                ("PASSENGER_SOCKET_FILE".to_owned(), text(&options.socket.path)),
+                (config::REGISTRY_VARIABLE.to_owned(), text(&options.registry)),
+            ],
+            originals,
+            running: Vec::new(),
+            last: 0,
+            left_out: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
+    }
+
+    pub(super) fn running(&self) -> impl Iterator<Item = (RunId, &Child)> {
+        self.running.iter().map(|run| (run.id, &run.child))
+    }
+
+    /// The next time at which a program is to be killed.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.running.iter().filter_map(|run| run.kill_at).min()
+    }
+
+    pub(super) fn kill_overdue(&mut self, now: Instant) {
+        for run in self.running.iter_mut().filter(|run| run.kill_at.is_some_and(|due| due <= now)) {
+            let limit = LIMIT.as_secs();
+            tracing::warn!("{} has not ended within {limit} s and is killed", run.name());
+            run.kill();
+        }
+    }
+
+    /// No program is run any more.
+    pub(super) fn kill_all(&mut self) {
+        self.programs.clear();
+        for run in &mut self.running {
+            run.next.clear();
+            run.kill();
+        }
+    }
+
+    /// Begins the programs of `incident`; false when none runs.
+    fn begin(&mut self, incident: Incident) -> bool {
+        let Some(programs) = self.programs.get(&incident.hook) else { return false };
+        if self.running.len() >= MOST {
+            self.left_out += 1;
+            if self.left_out == 1 {
+                let name = incident.hook.name();
+                tracing::warn!(
+                    "no program is run for {name}: {MOST} hooks have programs that have not ended"
+                );
+            }
+            return false;
+        }
+        if self.left_out > 0 {
+            tracing::warn!("no program was run for {} incidents", std::mem::take(&mut self.left_out));
+        }
+        let programs = programs.iter().cloned().collect();
+        self.last += 1;
+        self.begin_next(RunId(self.last), incident, programs).is_ok()
+    }
+
+    /// Runs the first of `programs` that can be run; gives the incident back when none can.
+    fn begin_next(
+        &mut self,
+        id: RunId,
+        incident: Incident,
+        mut programs: VecDeque<PathBuf>,
+    ) -> Result<(), Incident> {
+        while let Some(path) = programs.pop_front() {
+            let variables = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            match Program::new(&path, &incident, variables).and_then(|program| program.start(&self.originals))
+            {
+                Ok(child) => {
+                    let kill_at = Some(Instant::now() + LIMIT);
+                    self.running.push(Run { id, incident, program: path, child, kill_at, next: programs });
+                    return Ok(());
+                }
+                Err(why) => {
+                    let (hook, path) = (incident.hook.name(), path.display());
+                    tracing::error!("the program {path} of the hook {hook} cannot be started: {why}");
+                }
+            }
+        }
+        Err(incident)
+    }
+
+    /// Takes out the run whose program has ended, with how it did.
+    fn take_ended(&mut self, id: RunId) -> Option<(Run, End)> {
+        let at = self.running.iter().position(|run| run.id == id)?;
+        let end = match self.running[at].child.try_reap() {
+            Ok(Some(end)) => end,
+            Ok(None) => return None,
+            Err(_) => End::Unknown,
+        };
+        Some((self.running.swap_remove(at), end))
+    }
+}
+
+impl Run {
+    /// For the log.
+    fn name(&self) -> String {
+        format!("the program {} of the hook {}", self.program.display(), self.incident.hook.name())
+    }
+
+    fn kill(&mut self) {
+        self.kill_at = None;
+        if let Err(why) = self.child.signal_group(Signal::SIGKILL) {
+            tracing::warn!("{} cannot be killed: {why}", self.name());
+        }
+    }
+}
+
+impl Supervisor {
+    /// Runs the programs that the operator named for this.
+    pub(super) fn happened(&mut self, incident: Incident) {
+        let doomed = doomed(&incident);
+        if !self.shutdown.is_serving() || !self.hooks.begin(incident) {
+            self.kill_doomed(doomed);
+        } else if let Some(process) = doomed.and_then(|process| self.processes.get_mut(process)) {
+            // It is left as it is for the programs to look at, and no later router may take it for a good one.
+            process.stage = Stage::Stopping;
+        }
+    }
+
+    /// A program has ended: the next one's turn, or the incident's end.
+    pub(super) fn hook_ended(&mut self, id: RunId) {
+        let Some((run, end)) = self.hooks.take_ended(id) else { return };
+        if end != End::Status(0) {
+            tracing::warn!("{} {}", run.name(), ending::sentence(end));
+        }
+        if let Err(incident) = self.hooks.begin_next(id, run.incident, run.next) {
+            self.kill_doomed(doomed(&incident));
+        }
+    }
+
+    fn kill_doomed(&mut self, doomed: Option<ProcessId>) {
+        if let Some(process) = doomed {
+            self.stop(process, StopHow::Kill);
+        }
+    }
+}
+
+/// Whom the incident costs its life: no other hook does.
+fn doomed(incident: &Incident) -> Option<ProcessId> {
+    incident.doomed.filter(|_| incident.hook == Hook::MaxRequestTimeReached)
+}
