@@ -21,6 +21,7 @@ mod frameworks;
 mod harness;
 mod hijack;
 mod hooks;
+mod listening;
 mod memory_limits;
 mod meteor;
 mod migration;

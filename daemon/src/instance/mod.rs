@@ -12,6 +12,7 @@
 //! changed by path afterwards, and no symlink is followed.
 
 mod names;
+mod own_sockets;
 mod registry;
 
 use std::fs::File;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::MAX_SOCKET_PATH;
 use crate::link::ProcessId;
 use crate::sys::unix_socket;
+use own_sockets::OwnSockets;
 
 pub use registry::{Found, InstanceError, list};
 
@@ -35,11 +37,12 @@ const LOCK: &str = "lock";
 const PROPERTIES: &str = "properties.json";
 const ADMIN_SOCKET: &str = "admin.sock";
 const APPS: &str = "apps";
+const SOCKETS: &str = "sockets";
 /// Pending connections to one app process. The router opens few; this is for a process that is slow to accept.
 const APP_BACKLOG: i32 = 1024;
 const ADMIN_BACKLOG: i32 = 64;
-/// `/passenger.XXXXXXX/apps/` and the longest process ID.
-const LONGEST_INSIDE: usize = "/passenger.XXXXXXX/apps/".len() + 20;
+/// A socket that an app opens itself, of the process with the longest ID.
+const LONGEST_INSIDE: usize = "/passenger.XXXXXXX/sockets//socket".len() + 20;
 
 /// What the tools are told about an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,12 +67,14 @@ pub struct Instance {
     path: PathBuf,
     directory: OwnedFd,
     properties: Properties,
+    own_sockets: OwnSockets,
     _lock: Flock<File>,
 }
 
 impl Instance {
     /// Makes the directory in `registry` with its lock and properties, after clearing away what dead daemons left.
-    pub fn create(registry: &Path, socket_file: &Path) -> Result<Self, InstanceError> {
+    /// `router` is the router's group, when that is not the daemon's own.
+    pub fn create(registry: &Path, socket_file: &Path, router: Option<Gid>) -> Result<Self, InstanceError> {
         if registry.as_os_str().len() + LONGEST_INSIDE > MAX_SOCKET_PATH {
             return Err(InstanceError::TooLong(registry.to_path_buf()));
         }
@@ -88,7 +93,8 @@ impl Instance {
         };
         write_properties(&directory, &properties).map_err(fail)?;
         let path = registry.join(&entry);
-        Ok(Self { registry: registry_fd, entry, path, directory, properties, _lock: lock })
+        let own_sockets = OwnSockets::make(&directory, &path, SOCKETS, router).map_err(fail)?;
+        Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, _lock: lock })
     }
 
     /// Its name.
@@ -124,8 +130,19 @@ impl Instance {
         Ok((path, socket))
     }
 
+    /// Makes a place where an app process that runs as `user` can open a socket itself.
+    pub fn make_place_for_socket(&self, process: ProcessId, user: Uid) -> io::Result<PathBuf> {
+        self.own_sockets.add(process, user)
+    }
+
+    /// Lets the router connect to the socket that an app process has opened there as `user`.
+    pub fn admit_router(&self, process: ProcessId, user: Uid) -> io::Result<()> {
+        self.own_sockets.admit_router(process, user)
+    }
+
     /// Removes the socket of an app process that has ended.
     pub fn remove_app_socket(&self, process: ProcessId) -> io::Result<()> {
+        self.own_sockets.remove(process)?;
         let name = format!("{APPS}/{}", process.0);
         match unistd::unlinkat(&self.directory, name.as_str(), UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -194,7 +211,7 @@ mod tests {
     #[test]
     fn a_live_instance_is_listed_and_a_removed_one_is_not() {
         let registry = registry("listed");
-        let instance = Instance::create(&registry, Path::new("/run/x")).unwrap();
+        let instance = Instance::create(&registry, Path::new("/run/x"), None).unwrap();
         instance.make_apps(None).unwrap();
         instance.listen_for_tools().unwrap();
         let (socket, _listening) = instance.listen_for_app(ProcessId(7)).unwrap();
@@ -214,7 +231,7 @@ mod tests {
     #[test]
     fn a_dead_instance_is_not_listed() {
         let registry = registry("dead");
-        let instance = Instance::create(&registry, Path::new("/run/x")).unwrap();
+        let instance = Instance::create(&registry, Path::new("/run/x"), None).unwrap();
         let path = instance.path().to_path_buf();
         drop(instance);
         assert!(path.exists());
@@ -226,7 +243,7 @@ mod tests {
     fn rejects_a_registry_that_others_can_change() {
         let registry = registry("open");
         std::fs::set_permissions(&registry, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let refused = Instance::create(&registry, Path::new("/run/x")).unwrap_err();
+        let refused = Instance::create(&registry, Path::new("/run/x"), None).unwrap_err();
         assert!(matches!(refused, InstanceError::Unsafe(..)), "{refused}");
         std::fs::remove_dir(&registry).unwrap();
     }
@@ -236,7 +253,7 @@ mod tests {
         let real = registry("real");
         let link = real.with_extension("link");
         std::os::unix::fs::symlink(&real, &link).unwrap();
-        let refused = Instance::create(&link, Path::new("/run/x")).unwrap_err();
+        let refused = Instance::create(&link, Path::new("/run/x"), None).unwrap_err();
         assert!(matches!(refused, InstanceError::Registry(..)), "{refused}");
         std::fs::remove_file(&link).unwrap();
         std::fs::remove_dir(&real).unwrap();
@@ -245,7 +262,7 @@ mod tests {
     #[test]
     fn rejects_a_registry_too_long_for_sockets() {
         let long = PathBuf::from(format!("/tmp/{}", "x".repeat(70)));
-        let refused = Instance::create(&long, Path::new("/run/x")).unwrap_err();
+        let refused = Instance::create(&long, Path::new("/run/x"), None).unwrap_err();
         assert!(matches!(refused, InstanceError::TooLong(_)), "{refused}");
     }
 }

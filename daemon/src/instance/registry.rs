@@ -162,7 +162,7 @@ fn entries(registry: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names_in(registry)?.into_iter().filter(|name| name.starts_with(PREFIX)).collect())
 }
 
-fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
+pub(super) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
     // A descriptor of its own, as reading a directory moves its position.
     let mut reader = Dir::openat(directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     let mut names = Vec::new();
@@ -176,7 +176,8 @@ fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Removes one instance directory: the files in it and in `apps`, not following symlinks and not going deeper.
+/// Removes one instance directory: the files in it, in `apps` and in the directories of `sockets`, not following
+/// symlinks and not going deeper.
 pub(super) fn remove_entry(registry: &OwnedFd, entry: &str) -> io::Result<()> {
     let directory = open_directory(registry.as_fd(), entry)?;
     match open_directory(directory.as_fd(), APPS) {
@@ -187,6 +188,7 @@ pub(super) fn remove_entry(registry: &OwnedFd, entry: &str) -> io::Result<()> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => {}
         Err(why) => return Err(why),
     }
+    super::own_sockets::remove_all(&directory, super::SOCKETS)?;
     remove_files(&directory)?;
     unistd::unlinkat(registry, entry, UnlinkatFlags::RemoveDir)?;
     Ok(())

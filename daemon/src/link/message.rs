@@ -50,6 +50,8 @@ pub struct SpawnSpec {
     pub threads: u32,
     /// `passenger_meteor_app_settings`: a file, relative to `root` or absolute; empty for none.
     pub meteor_settings: String,
+    /// How a generic app listens.
+    pub listen: Listen,
     /// `passenger_load_shell_envvars`: it is started by way of its user's login shell.
     pub load_shell_envvars: bool,
     /// The process is to be a preloader: it loads the app, serves no request, and others are forked from it.
@@ -60,11 +62,25 @@ pub struct SpawnSpec {
     pub memo: Vec<u8>,
 }
 
+/// How a generic app comes to its listening socket: `passenger_app_listen`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Listen {
+    /// It opens the port `$PORT`.
+    #[default]
+    Port,
+    /// It opens a unix socket at the path `$SOCKET`.
+    Socket,
+    /// It is handed one as systemd does.
+    Descriptor,
+}
+
 /// Where a process takes connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Address {
     /// A unix socket that only the router can reach.
     Unix(PathBuf),
+    /// A unix socket that the process opens itself, at a place made for it.
+    Own(PathBuf),
     /// A port at 127.0.0.1.
     Tcp(u16),
     /// Nowhere: it is a preloader.
@@ -209,6 +225,8 @@ pub enum Order {
         /// [`ProcessRecord::at_once`], for the next router.
         at_once: Option<u32>,
     },
+    /// Let the router connect to the socket that the process has opened itself, as far as there is one.
+    Admit(ProcessId),
     /// End a process. [`Notice::Exited`] follows when it has ended.
     Stop(ProcessId, StopHow),
     /// Look at an app's restart files. Answered by [`Notice::RestartFiles`].

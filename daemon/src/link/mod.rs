@@ -11,7 +11,7 @@ mod message;
 
 pub use incident::{Fact, Incident};
 pub use message::{
-    Address, Adjustment, AppUser, Notice, Order, Overruled, ProcessId, ProcessRecord, RestartFiles,
+    Address, Adjustment, AppUser, Listen, Notice, Order, Overruled, ProcessId, ProcessRecord, RestartFiles,
     RouterConfig, SpawnSpec, StopHow, Ticket,
 };
 

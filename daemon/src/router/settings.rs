@@ -13,6 +13,7 @@ use super::app::reply::is_token;
 use super::memory::MemoryLimits;
 use super::pool::{Concurrency, GroupOptions, RestartHow};
 use super::sticky::Sticky;
+use crate::link::Listen;
 
 /// Each has a stack of its own, and a connection.
 const MOST_THREADS: u32 = 1024;
@@ -35,6 +36,10 @@ pub(crate) struct AppSettings {
     /// Shown to visitors when a process does not start.
     pub(crate) error_page: Option<PathBuf>,
     pub(crate) preload_bundler: bool,
+    /// How a generic app listens.
+    pub(crate) listen: Listen,
+    /// An HTTP app takes requests when it answers one for this URI well.
+    pub(crate) ready_path: Option<String>,
     /// Handed to `meteor run`; empty for none.
     pub(crate) meteor_settings: String,
     /// Processes are started by way of their user's login shell.
@@ -88,6 +93,8 @@ impl Default for AppSettings {
             open_files: None,
             error_page: None,
             preload_bundler: false,
+            listen: Listen::default(),
+            ready_path: None,
             meteor_settings: String::new(),
             load_shell_envvars: true,
             has_threads: false,
@@ -204,6 +211,8 @@ impl AppSettings {
             "concurrency_model" => self.has_threads = text(value)? == "thread",
             "thread_count" => self.thread_count = number::<u32>(value)?.clamp(1, MOST_THREADS),
             "load_shell_envvars" => self.load_shell_envvars = flag(value)?,
+            "app_listen" => self.listen = listen(value)?,
+            "app_ready_path" => self.ready_path = uri(value)?,
             "meteor_app_settings" => self.meteor_settings = text(value)?,
             "preload_bundler" => self.preload_bundler = flag(value)?,
             "spawn_method" => self.smart = Some(is_smart(value)?),
@@ -289,6 +298,22 @@ fn is_smart(value: &Value) -> Option<bool> {
         "direct" | "conservative" => Some(false),
         _ => None,
     }
+}
+
+fn listen(value: &Value) -> Option<Listen> {
+    match text(value)?.as_str() {
+        "port" => Some(Listen::Port),
+        "socket" => Some(Listen::Socket),
+        "fd" => Some(Listen::Descriptor),
+        _ => None,
+    }
+}
+
+/// What can stand in a request line; none when it is empty.
+fn uri(value: &Value) -> Option<Option<String>> {
+    let uri = text(value)?;
+    let is_uri = uri.starts_with('/') && uri.bytes().all(|byte| byte.is_ascii_graphic());
+    if uri.is_empty() { Some(None) } else { is_uri.then_some(Some(uri)) }
 }
 
 fn map(value: &Value) -> Option<Vec<(String, String)>> {

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 
+use nix::unistd::Uid;
+
 use super::Supervisor;
 use super::memory;
 use super::phase::Event;
 use super::processes::{Process, Stage};
 use super::restart_files;
 use super::spawn::Launched;
-use crate::link::{Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
+use crate::link::{Address, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, order: Order) {
@@ -19,6 +21,7 @@ impl Supervisor {
                 self.fork(ticket, preloader, within_ms, memo)
             }
             Order::MarkReady { process, at_once } => self.mark_ready(process, at_once),
+            Order::Admit(process) => self.admit_router(process),
             Order::Stop(process, how) => self.stop(process, how),
             Order::LookAtRestartFiles { ticket, dir } => {
                 let found = restart_files::look(&dir);
@@ -107,6 +110,16 @@ impl Supervisor {
             }
             // It has ended meanwhile, or is being stopped.
             Some(_) | None => {}
+        }
+    }
+
+    fn admit_router(&mut self, process: ProcessId) {
+        let Some(record) = self.processes.get_mut(process).map(|process| &process.record) else { return };
+        if !matches!(record.address, Address::Own(_)) {
+            return;
+        }
+        if let Err(why) = self.instance.admit_router(process, Uid::from_raw(record.user.uid)) {
+            tracing::debug!("the socket of process {} stays as it is: {why}", record.pid);
         }
     }
 

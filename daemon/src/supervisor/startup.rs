@@ -67,8 +67,12 @@ impl Supervisor {
         process::adopt_orphans().map_err(StartError::Limits)?;
         let plan =
             RouterPlan::new(options.router_user.as_ref(), options.log_level).map_err(StartError::Router)?;
-        let instance =
-            Instance::create(&options.registry, &options.socket.path).map_err(StartError::Instance)?;
+        let instance = Instance::create(
+            &options.registry,
+            &options.socket.path,
+            options.router_user.as_ref().map(|user| user.gid),
+        )
+        .map_err(StartError::Instance)?;
         match open_sockets(&instance, &options) {
             Ok((tools, nginx)) => Ok(Self {
                 hooks: Hooks::new(&options, originals.clone()),

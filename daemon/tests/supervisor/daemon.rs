@@ -263,6 +263,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         open_files: None,
         preload_bundler: false,
         threads: 1,
+        listen: Default::default(),
         meteor_settings: String::new(),
         load_shell_envvars: false,
         preloader: false,

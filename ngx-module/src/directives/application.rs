@@ -21,6 +21,8 @@ pub(super) const TABLE: &[Line] = &[
     setting(c"passenger_group", "group", Text),
     setting(c"passenger_restart_dir", "restart_dir", Text),
     setting(c"passenger_load_shell_envvars", "load_shell_envvars", Flag),
+    setting(c"passenger_app_listen", "app_listen", OneOf(&["port", "socket", "fd"])),
+    setting(c"passenger_app_ready_path", "app_ready_path", Text),
     setting(c"passenger_preload_bundler", "preload_bundler", Flag),
     setting(c"passenger_spawn_method", "spawn_method", OneOf(SPAWN_METHODS)),
     setting(c"rails_spawn_method", "spawn_method", OneOf(SPAWN_METHODS)),

@@ -11,7 +11,9 @@ use crate::sys::stream::Stream;
 /// Connects.
 pub(crate) async fn connect(address: &Address) -> io::Result<Stream> {
     match address {
-        Address::Unix(path) => Stream::new(UnixStream::connect(path).await?.into_std()?.into()),
+        Address::Unix(path) | Address::Own(path) => {
+            Stream::new(UnixStream::connect(path).await?.into_std()?.into())
+        }
         Address::Tcp(port) => {
             let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await?;
             stream.set_nodelay(true)?;

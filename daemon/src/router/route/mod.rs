@@ -209,6 +209,7 @@ impl Route {
             preload_bundler: self.settings.preload_bundler,
             load_shell_envvars: self.settings.load_shell_envvars,
             threads: self.settings.threads(self.kind),
+            listen: self.settings.listen,
             meteor_settings: self.settings.meteor_settings.clone(),
             preloader: false,
             memo: self.memo(),

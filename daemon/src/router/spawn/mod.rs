@@ -5,6 +5,7 @@
 //! that it has ended. What a visitor wrote is not known here.
 
 mod failure;
+mod knock;
 mod listener;
 mod output;
 mod preloaders;
@@ -143,7 +144,8 @@ impl Spawner {
         let output = Output::follow(output, record.pid);
         if let Some(me) = self.me.upgrade() {
             tokio::task::spawn_local(async move {
-                let outcome = readiness::await_ready(&record, &route, report, &ended, until).await;
+                let admit = || me.order(&Order::Admit(record.process));
+                let outcome = readiness::await_ready(&record, &route, report, &ended, until, &admit).await;
                 me.brought_up(slot, record, route, output, &ended, outcome).await;
             });
         }

@@ -135,7 +135,7 @@ impl Preloaders {
             return Loaded::Failed(Box::new(failure));
         };
         let output = Output::follow(output, pid);
-        let outcome = readiness::await_ready(&record, route, report, ended, until).await;
+        let outcome = readiness::await_ready(&record, route, report, ended, until, &|| ()).await;
         self.loading.borrow_mut().remove(&process);
         if let Outcome::Ready { .. } = outcome {
             output.forget();

@@ -4,22 +4,18 @@ use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use protocol::request::AppKind;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::app::stream;
 use super::super::route::Route;
-use super::listener;
+use super::knock::Knocking;
 use crate::link::{Address, ProcessRecord};
 
 /// Most that a process may report, in bytes.
 const MAX_REPORT: usize = 128 * 1024;
-/// Pauses between two knocks at the port of a generic app: nobody tells when another process begins to listen.
-const FIRST_KNOCK: Duration = Duration::from_millis(5);
-const SLOWEST_KNOCK: Duration = Duration::from_millis(100);
-
 /// How long the report of a process that has ended may take to be read; a child of it may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -49,12 +45,12 @@ pub(super) struct Ended {
 impl Ended {
     pub(super) fn tell(&self, how: &str) {
         *self.how.borrow_mut() = Some(how.to_owned());
-        self.told.notify_one();
+        self.told.notify_waiters();
     }
 
     pub(super) fn abandon(&self) {
         self.abandoned.set(true);
-        self.told.notify_one();
+        self.told.notify_waiters();
     }
 
     pub(super) fn is_told(&self) -> bool {
@@ -73,21 +69,24 @@ impl Ended {
     }
 }
 
-/// Waits for a process to become ready, for as long as `passenger_start_timeout` allows, which is until then.
+/// Waits for a process to become ready, for as long as `passenger_start_timeout` allows, which is until then. `admit`
+/// has the supervisor let this process in where an app has opened its socket for its own user.
 pub(super) async fn await_ready(
     record: &ProcessRecord,
     route: &Route,
     report: OwnedFd,
     ended: &Ended,
     until: Instant,
+    admit: &dyn Fn(),
 ) -> Outcome {
     let limit = route.settings.start_timeout;
-    let telling = told_ready(record, report, ended);
+    let knocking = Knocking::new(record, route, admit);
+    let telling = told_ready(&knocking, record, route, report, ended);
     tokio::pin!(telling);
     let told = tokio::select! {
         outcome = &mut telling => Some(outcome),
         () = ended.wait() => None,
-        () = tokio::time::sleep_until(until) => return timed_out(limit),
+        () = tokio::time::sleep_until(until) => return timed_out(limit, &knocking.last.borrow()),
     };
     let told = match told {
         // What it said before it ended may not have been read yet.
@@ -109,15 +108,25 @@ pub(super) async fn await_ready(
     }
 }
 
-async fn told_ready(record: &ProcessRecord, report: OwnedFd, ended: &Ended) -> Outcome {
+async fn told_ready(
+    knocking: &Knocking<'_>,
+    record: &ProcessRecord,
+    route: &Route,
+    report: OwnedFd,
+    ended: &Ended,
+) -> Outcome {
     let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
         return failed("its report pipe cannot be read");
     };
     let mut text = Vec::new();
     loop {
         let came = pipe.read_buf(&mut text).await.unwrap_or(0);
-        if let Some(outcome) = read_ready(&text) {
-            return outcome;
+        match read_ready(&text) {
+            Some(Outcome::Ready { at_once }) if knocking.asks() => {
+                return answered(knocking, ended, at_once).await;
+            }
+            Some(outcome) => return outcome,
+            None => {}
         }
         if came == 0 || text.len() > MAX_REPORT {
             break;
@@ -126,7 +135,7 @@ async fn told_ready(record: &ProcessRecord, report: OwnedFd, ended: &Ended) -> O
     match read_error(&text) {
         Some(outcome) => outcome,
         // Nothing but the end of the pipe: the command has begun to run.
-        None if matches!(record.address, Address::Tcp(_)) => port_answers(record, ended).await,
+        None if is_no_loader(record, route) => answered(knocking, ended, None).await,
         // A process that ended says how; one that closed the pipe and runs on has no excuse.
         None => failed(""),
     }
@@ -153,28 +162,22 @@ fn read_error(text: &[u8]) -> Option<Outcome> {
     Some(Outcome::Failed { summary: summary.to_owned(), details: details.to_owned() })
 }
 
-async fn port_answers(record: &ProcessRecord, ended: &Ended) -> Outcome {
-    let mut pause = FIRST_KNOCK;
-    while !ended.is_told() {
-        if stream::connect(&record.address).await.is_ok() && listener_is_the_apps(record) {
-            return Outcome::Ready { at_once: None };
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(SLOWEST_KNOCK);
-    }
-    failed("")
-}
-
-/// The port was free when it was chosen; anybody may have taken it since.
-fn listener_is_the_apps(record: &ProcessRecord) -> bool {
-    match record.address {
-        Address::Tcp(port) => listener::is_of(record.user.uid, port),
-        Address::Unix(_) | Address::Nowhere => true,
+async fn answered(knocking: &Knocking<'_>, ended: &Ended, at_once: Option<u32>) -> Outcome {
+    tokio::select! {
+        () = knocking.until_it_answers() => Outcome::Ready { at_once },
+        () = ended.wait() => failed(""),
     }
 }
 
-fn timed_out(limit: Duration) -> Outcome {
-    failed(&format!("it was not ready within {} s (passenger_start_timeout)", limit.as_secs()))
+/// Its own program has no pipe to report on.
+fn is_no_loader(record: &ProcessRecord, route: &Route) -> bool {
+    let opens_itself = matches!(record.address, Address::Tcp(_) | Address::Own(_));
+    opens_itself || route.kind == AppKind::Generic
+}
+
+fn timed_out(limit: Duration, why: &str) -> Outcome {
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    failed(&format!("it was not ready within {} s (passenger_start_timeout){why}", limit.as_secs()))
 }
 
 /// The process's own words, or how it ended when it had none.

@@ -166,9 +166,12 @@ fn command_line(command: &Command, environment: &Environment) -> Result<Ready, F
     for argument in &command.arguments {
         arguments.push(c_string(argument.as_bytes())?);
     }
-    let variables = environment.iter().map(|(name, value)| {
-        let variable = [name.as_bytes(), b"=", value.as_bytes()].concat();
-        c_string(&variable)
-    });
-    Ok(Ready { program, arguments, environment: variables.collect::<Result<_, _>>()? })
+    let mut variables = Vec::new();
+    for (name, value) in environment {
+        variables.push(c_string(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
+    }
+    if environment.contains_key(OsStr::new("LISTEN_FDS")) {
+        variables.push(c_string(format!("LISTEN_PID={}", Pid::this()).as_bytes())?);
+    }
+    Ok(Ready { program, arguments, environment: variables })
 }

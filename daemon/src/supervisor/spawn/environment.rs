@@ -33,6 +33,10 @@ pub(super) struct Told<'a> {
     pub(super) startup_file: Option<&'a Path>,
     /// The port to listen on; `None` where a socket is handed over.
     pub(super) port: Option<u16>,
+    /// Where it is to open a socket itself.
+    pub(super) socket: Option<&'a Path>,
+    /// It finds its listening socket as the first descriptor after standard error, as with systemd.
+    pub(super) has_listener: bool,
 }
 
 /// The daemon's own environment, without what concerns only the daemon.
@@ -109,6 +113,14 @@ fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Told<'_>) {
     if let Some(port) = told.port {
         set("PORT", port.to_string().into());
     }
+    if let Some(path) = told.socket {
+        set("SOCKET", path.into());
+    }
+    if told.has_listener {
+        // Its PID, which has to be told, too, is not known before there is a process.
+        set("LISTEN_FDS", "1".into());
+        set("LISTEN_FDNAMES", "app".into());
+    }
     if let Some(file) = told.startup_file {
         set("FLYING_PASSENGER_STARTUP_FILE", file.into());
     }
@@ -142,7 +154,8 @@ mod tests {
         environment.get(OsStr::new(name)).and_then(|value| value.to_str())
     }
 
-    const NOTHING: Told<'static> = Told { account: None, startup_file: None, port: None };
+    const NOTHING: Told<'static> =
+        Told { account: None, startup_file: None, port: None, socket: None, has_listener: false };
 
     #[test]
     fn later_sources_override_earlier_ones() {

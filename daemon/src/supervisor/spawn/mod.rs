@@ -19,7 +19,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
-use nix::unistd;
+use nix::unistd::{self, Uid};
 use protocol::request::AppKind;
 
 pub(super) use command::Term;
@@ -30,7 +30,7 @@ pub(super) use ports::Ports;
 use super::limits::Originals;
 use crate::config::UserOptions;
 use crate::instance::Instance;
-use crate::link::{Address, AppUser, ProcessId, ProcessRecord, SpawnSpec};
+use crate::link::{Address, AppUser, Listen, ProcessId, ProcessRecord, SpawnSpec};
 use crate::sys::descriptors;
 use crate::sys::process::{self, Child, Forked};
 use command::Command;
@@ -139,13 +139,16 @@ impl Launcher {
         let (command, term) = command::of(spec, &self.loaders)?;
         let place = Place::of(spec)?;
         let run_as = self.run_as(spec, &place)?;
-        let (entrance, control) = self.open_entrance(spec, process, instance, taken)?;
+        let user = Uid::from_raw(run_as.user.uid);
+        let (entrance, control) = self.open_entrance(spec, process, user, instance, taken)?;
         let changes = environment::changes(
             spec,
             Told {
                 account: run_as.account.as_ref(),
                 startup_file: place.startup_file.as_deref(),
                 port: entrance.port(),
+                socket: entrance.own_socket(),
+                has_listener: matches!(entrance, Entrance::Listener(..)),
             },
         );
         let environment = environment::build(&self.environment, &changes);
@@ -186,6 +189,7 @@ impl Launcher {
         &mut self,
         spec: &SpawnSpec,
         process: ProcessId,
+        user: Uid,
         instance: &Instance,
         taken: impl Fn(u16) -> bool,
     ) -> Result<(Entrance, Option<OwnedFd>), SpawnError> {
@@ -193,12 +197,20 @@ impl Launcher {
             let (ours, theirs) = handover::control().map_err(SpawnError::Pipes)?;
             return Ok((Entrance::Control(theirs), Some(ours)));
         }
-        if matches!(spec.kind, AppKind::Generic | AppKind::Meteor) {
+        if spec.kind == AppKind::Generic && spec.listen == Listen::Socket {
+            let path = instance.make_place_for_socket(process, user).map_err(SpawnError::Listen)?;
+            return Ok((Entrance::Own(path), None));
+        }
+        let opens_a_port = spec.kind == AppKind::Meteor || spec.listen == Listen::Port;
+        if matches!(spec.kind, AppKind::Generic | AppKind::Meteor) && opens_a_port {
             let port = self.ports.take(taken).map_err(SpawnError::Port)?;
             return Ok((Entrance::Port(port), None));
         }
         let (path, socket) = instance.listen_for_app(process).map_err(SpawnError::Listen)?;
-        Ok((Entrance::Socket(path, socket), None))
+        match spec.kind {
+            AppKind::Generic => Ok((Entrance::Listener(path, socket), None)),
+            _ => Ok((Entrance::Socket(path, socket), None)),
+        }
     }
 
     fn fork(
@@ -265,8 +277,12 @@ struct What<'a> {
 
 /// How requests get in.
 enum Entrance {
-    /// A socket that the process is handed.
+    /// A socket that the loader is handed, with a pipe for its report.
     Socket(PathBuf, OwnedFd),
+    /// A socket that a generic app is handed as systemd does.
+    Listener(PathBuf, OwnedFd),
+    /// A socket that it opens itself.
+    Own(PathBuf),
     /// A port that it opens itself.
     Port(u16),
     /// Not at all: it is a preloader, and here it is told to fork.
@@ -276,8 +292,15 @@ enum Entrance {
 impl Entrance {
     fn port(&self) -> Option<u16> {
         match self {
-            Self::Socket(..) | Self::Control(_) => None,
             Self::Port(port) => Some(*port),
+            _ => None,
+        }
+    }
+
+    fn own_socket(&self) -> Option<&Path> {
+        match self {
+            Self::Own(path) => Some(path),
+            _ => None,
         }
     }
 
@@ -285,13 +308,15 @@ impl Entrance {
     fn numbers(&self) -> Numbers {
         match self {
             Self::Socket(..) | Self::Control(_) => Numbers { variables: 5, report: Some(4) },
-            Self::Port(_) => Numbers { variables: 3, report: None },
+            Self::Listener(..) => Numbers { variables: 4, report: None },
+            Self::Port(_) | Self::Own(_) => Numbers { variables: 3, report: None },
         }
     }
 
     fn address(&self) -> Address {
         match self {
-            Self::Socket(path, _) => Address::Unix(path.clone()),
+            Self::Socket(path, _) | Self::Listener(path, _) => Address::Unix(path.clone()),
+            Self::Own(path) => Address::Own(path.clone()),
             Self::Port(port) => Address::Tcp(*port),
             Self::Control(_) => Address::Nowhere,
         }
@@ -314,9 +339,13 @@ impl ChildPipes {
         variables: Option<OwnedFd>,
     ) -> io::Result<(Vec<OwnedFd>, OwnedFd)> {
         let mut descriptors = vec![self.owner, self.output.try_clone()?, self.output];
-        if let Entrance::Socket(_, socket) | Entrance::Control(socket) = entrance {
-            descriptors.push(socket);
-            descriptors.push(self.report.try_clone()?);
+        match entrance {
+            Entrance::Socket(_, socket) | Entrance::Control(socket) => {
+                descriptors.push(socket);
+                descriptors.push(self.report.try_clone()?);
+            }
+            Entrance::Listener(_, socket) => descriptors.push(socket),
+            Entrance::Port(_) | Entrance::Own(_) => {}
         }
         descriptors.extend(variables);
         Ok((descriptors, self.report))
@@ -368,6 +397,7 @@ mod tests {
             preload_bundler: false,
             threads: 1,
             meteor_settings: String::new(),
+            listen: Listen::default(),
             load_shell_envvars: false,
             preloader: false,
             memo: Vec::new(),

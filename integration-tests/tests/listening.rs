@@ -1,0 +1,167 @@
+//! How generic programs listen: at a port, at a unix socket of their own, or on a socket that they are handed.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use stage::{Request, Scene, eventually};
+
+/// Listens as it is told, tells its PID, and answers 503 at `/up` as long as there is no file `up`.
+const SERVER: &str = r#"
+import http.server, os, socket, socketserver, sys, time
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        ready = self.path != "/up" or os.path.exists("up")
+        body = str(os.getpid()).encode()
+        self.send_response(200 if ready else 503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+    do_HEAD = do_GET
+    def address_string(self):
+        return "-"
+
+class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    daemon_threads = True
+
+def listener():
+    if "LISTEN_FDS" in os.environ:
+        ours = (os.environ["LISTEN_PID"], os.environ["LISTEN_FDS"], os.environ["LISTEN_FDNAMES"])
+        assert ours == (str(os.getpid()), "1", "app"), ours
+        assert "PORT" not in os.environ and "SOCKET" not in os.environ
+        return socket.socket(fileno=3)
+    if "SOCKET" in os.environ:
+        assert "PORT" not in os.environ
+        own = socket.socket(socket.AF_UNIX)
+        own.bind(os.environ["SOCKET"])
+        os.chmod(os.environ["SOCKET"], 0o700)
+    else:
+        own = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+    own.listen(64)
+    return own
+
+server = Server(("", 0), Handler, bind_and_activate=False)
+if os.path.exists("gives-up"):
+    sys.exit("it gives up")
+server.socket = listener()
+server.serve_forever()
+"#;
+
+const COMMAND: &str = "passenger_app_start_command 'python3 server.py';";
+
+fn scene(lines: &str) -> Scene {
+    Scene::app(&format!("{COMMAND} {lines}"), |app| app.file("server.py", SERVER))
+}
+
+fn pid(scene: &Scene) -> String {
+    scene.nginx.get("/").expect(200).text()
+}
+
+#[test]
+fn a_program_listens_in_three_ways() {
+    for way in ["port", "socket", "fd"] {
+        let scene = scene(&format!("passenger_app_listen {way};"));
+        let first = pid(&scene);
+        assert_eq!(scene.nginx.send(Request::new("HEAD", "/")).status(), 200);
+        scene.daemon.kill_router();
+        eventually(&format!("the next router takes over the process that listens at its {way}"), || {
+            scene.nginx.get("/").text() == first
+        });
+        let root = scene.app.dir().display().to_string();
+        assert!(scene.daemon.tool("passenger-config", &["restart-app", &root]).status.success());
+        assert_ne!(pid(&scene), first, "{way}");
+        eventually("nothing of the first process is left", || places(&scene).len() <= 1);
+    }
+}
+
+/// The directories in which processes open their sockets.
+fn places(scene: &Scene) -> Vec<PathBuf> {
+    let registry = fs::read_dir(scene.stage.path("registry")).unwrap();
+    let instance = registry.map(|entry| entry.unwrap().path()).next().expect("the daemon's");
+    fs::read_dir(instance.join("sockets")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+#[test]
+fn a_socket_of_its_own_is_the_apps_and_the_routers_alone() {
+    let scene = scene("passenger_app_listen socket;");
+    let pid: u32 = pid(&scene).parse().unwrap();
+    let place = &places(&scene)[0];
+    let owner = fs::metadata(format!("/proc/{pid}")).unwrap().uid();
+    let found = fs::metadata(place).unwrap();
+    assert_eq!(found.uid(), owner);
+    assert_eq!(found.permissions().mode() & 0o007, 0, "nobody else gets in");
+    if !stage::is_root() {
+        return stage::skipped("a stranger at an app's socket", "only root can be another user");
+    }
+    let connect =
+        format!("import socket; socket.socket(socket.AF_UNIX).connect('{}/socket')", place.display());
+    // The system's users `daemon` and `nobody` may be the router's and the app's.
+    let stranger =
+        Command::new("/usr/bin/python3").args(["-c", &connect]).uid(54_321).gid(54_321).output().unwrap();
+    let complaint = String::from_utf8_lossy(&stranger.stderr);
+    assert!(complaint.contains("PermissionError"), "{complaint}");
+}
+
+#[test]
+fn a_program_is_ready_when_its_health_page_says_so() {
+    for lines in ["passenger_app_listen port;", "passenger_app_listen fd;"] {
+        let scene = scene(&format!("{lines} passenger_app_ready_path /up;"));
+        let mut visitor = scene.nginx.connect();
+        visitor.send(Request::get("/").bytes("close"));
+        scene.daemon.logs_eventually("\"GET /up HTTP/1.1\" 503");
+        assert!(!scene.daemon.log().contains("is ready"), "the visitor waits");
+        scene.app.write("up", "");
+        visitor.read_response().expect(200);
+        assert!(!scene.daemon.log().contains("\"GET / HTTP/1.1\" 503"));
+    }
+}
+
+#[test]
+fn a_health_page_that_never_comes_right_is_named() {
+    let scene = scene("passenger_app_ready_path /up; passenger_start_timeout 1;");
+    scene.nginx.get("/").expect(500);
+    scene.daemon.logs_eventually(
+        "it was not ready within 1 s (passenger_start_timeout): GET /up was answered with 503 \
+         (passenger_app_ready_path)",
+    );
+}
+
+#[test]
+fn nodes_health_page_counts_too() {
+    let source = "const fs = require('fs'); require('http').createServer((q, r) => {
+        const ready = q.url != '/up' || fs.existsSync('up');
+        if (!ready) console.log('not yet'); r.writeHead(ready ? 204 : 500); r.end(); }).listen();";
+    let scene = Scene::app("passenger_app_ready_path /up;", |app| app.node(source));
+    let mut visitor = scene.nginx.connect();
+    visitor.send(Request::get("/").bytes("close"));
+    scene.daemon.logs_eventually("not yet");
+    scene.app.write("up", "");
+    visitor.read_response().expect(204);
+}
+
+#[test]
+fn a_program_that_gives_up_is_a_failed_start_however_it_listens() {
+    for way in ["port", "socket", "fd"] {
+        let lines = format!("{COMMAND} passenger_app_listen {way};");
+        let scene = Scene::app(&lines, |app| app.file("server.py", SERVER).file("gives-up", ""));
+        scene.nginx.get("/").expect(500);
+        scene.daemon.logs_eventually("it gives up");
+        assert_eq!(places(&scene), Vec::<PathBuf>::new(), "{way}");
+    }
+}
+
+#[test]
+fn a_directory_beside_a_programs_socket_is_left_alone_and_named() {
+    let source = SERVER
+        .replace("server.serve_forever()", "os.mkdir(os.environ['SOCKET'] + '.d'); server.serve_forever()");
+    let lines = format!("{COMMAND} passenger_app_listen socket;");
+    let mut scene = Scene::app(&lines, |app| app.file("server.py", source));
+    pid(&scene);
+    scene.daemon.stop();
+    scene.daemon.logs_eventually("the instance directory stays");
+}
