@@ -28,6 +28,7 @@ mod migration;
 mod nginx_conf;
 mod nginx_life;
 mod oracle;
+mod out_of_band;
 mod owners;
 mod pool;
 mod pool_crash;

@@ -114,8 +114,8 @@ class Connection:
         kind, flags, payload = self.frame()
         assert (kind, flags, payload) == (READY, 0, b""), "the loader did not greet"
 
-    def send(self, method="GET", path="/", body=None, chunks=None, **variables):
-        """Sends one request; `body` is sized, `chunks` is a list."""
+    def send(self, method="GET", path="/", body=None, chunks=None, out_of_band=False, **variables):
+        """Sends one request, or the order to work out of band; `body` is sized, `chunks` is a list."""
         env = {
             "REQUEST_METHOD": method,
             "PATH_INFO": path,
@@ -126,7 +126,7 @@ class Connection:
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
         }
-        kind, length, data = 0, 0, b""
+        kind, length, data = 3 if out_of_band else 0, 0, b""
         if body is not None:
             kind, length, data = 1, len(body), body
             env["CONTENT_LENGTH"] = str(len(body))

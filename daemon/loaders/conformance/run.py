@@ -207,6 +207,16 @@ class Rack2(Cases, unittest.TestCase):
         self.assertRegex(loader.connect().ask()[2].decode(), "^" + self.rack)
         self.finish(loader)
 
+    def test_out_of_band_work_is_an_event(self):
+        work = "PhusionPassenger.on_event(:oob_work) { puts 'works'; raise 'out of cheese' if ENV['FAILS'] }\n"
+        loader = self.start(work + apps.RUBY + "\nENV['FAILS'] = '1'")
+        connection = loader.connect()
+        connection.send("OOBW", out_of_band=True)
+        self.assertEqual(connection.frame(), (HEAD, END, b"204"))
+        connection.send(path="/ignore")
+        self.assertEqual(connection.frame()[0], HEAD)
+        self.finish(loader, log="out of cheese")
+
     def test_a_partial_hijack_goes_on_raw(self):
         source = "run ->(_) { [200, {'rack.hijack' => ->(io) { io.write('raw'); io.close }, 'x-a' => '1'}, []] }"
         loader = self.start(source)
@@ -256,6 +266,19 @@ class Wsgi(Cases, unittest.TestCase):
         loader = self.start("app = 1")
         self.assertRegex(loader.report, r"^error the startup file .* does not define `application`")
         self.assertEqual(loader.wait(), 1)
+
+    def test_out_of_band_work_is_a_call(self):
+        loader = self.start("""
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [f"{environ['REQUEST_METHOD']} {environ.get('passenger.oob_work')}".encode()]
+""")
+        connection = loader.connect()
+        for out_of_band, told in ((True, b"OOBW True"), (False, b"OOBW None")):
+            connection.send("OOBW", out_of_band=out_of_band)
+            self.assertEqual(connection.frame()[0], HEAD)
+            self.assertEqual(connection.frame(), (BODY, END, told))
+        self.finish(loader)
 
     def test_one_piece_gets_its_length(self):
         loader = self.app()

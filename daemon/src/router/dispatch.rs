@@ -80,6 +80,13 @@ pub(crate) struct Lease {
     pub(crate) worker: Rc<Worker>,
 }
 
+impl Lease {
+    /// The process asks for time of its own, between requests.
+    pub(crate) fn ask_out_of_band(&self) {
+        self.dispatcher.ask_out_of_band(self.worker.slot);
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         let slot = self.worker.slot;
@@ -288,6 +295,16 @@ impl Dispatcher {
         slot.is_some_and(|slot| self.with_pool(|pool, now| pool.detach(slot, now)))
     }
 
+    fn ask_out_of_band(&self, slot: Slot) {
+        self.with_pool(|pool, now| pool.ask_out_of_band(slot, now));
+        self.sweep_sooner.notify_one();
+    }
+
+    /// It has had that.
+    pub(crate) fn end_out_of_band(&self, slot: Slot) {
+        self.with_pool(|pool, now| pool.end_out_of_band(slot, now));
+    }
+
     /// Takes a process that does not behave out of service.
     pub(crate) fn detach_slot(&self, slot: Slot) {
         self.with_pool(|pool, now| pool.detach(slot, now));
@@ -399,6 +416,12 @@ impl Dispatcher {
                 if let (Some(launch), Some(worker)) = (launch, worker) {
                     worker.leave();
                     launch.stop(&worker);
+                }
+            }
+            Action::WorkOutOfBand(slot) => {
+                let worker = self.workers.borrow().get(&slot).cloned();
+                if let (Some(launch), Some(worker)) = (launch, worker) {
+                    launch.work_out_of_band(worker);
                 }
             }
             Action::Drain(slot) => {

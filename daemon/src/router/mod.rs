@@ -19,6 +19,7 @@ mod hooks;
 mod input;
 mod meaningless;
 mod memory;
+mod out_of_band;
 mod pool;
 mod reply;
 mod restart;

@@ -12,6 +12,8 @@ from .response import Response
 NO_BODY = NoBody()
 HTTPS = frozenset(("on", "1", "true", "yes"))
 MAX_ERROR = 4096
+# The kind of body of what is no request.
+OUT_OF_BAND = 3
 
 WSGI_ENV: Dict[str, Any] = {
     "wsgi.version": (1, 0),
@@ -59,6 +61,9 @@ class RequestHandler:
         elif kind == 2:
             body = Body(self._connection, None)
             environ["wsgi.input_terminated"] = True
+        elif kind == OUT_OF_BAND:
+            # A visitor can send the method, but not this.
+            environ["passenger.oob_work"] = True
         environ["wsgi.input"] = body
         self._answer(environ)
         if self._hijacked:

@@ -23,6 +23,9 @@ module FlyingPassenger
     }.freeze
     RACK_ENV_OF_THREADS = RACK_ENV.merge('rack.multithread' => true).freeze
     HTTPS = %w[on yes 1].freeze
+    # The kind of body of what is no request.
+    OUT_OF_BAND = 3
+    NO_CONTENT = '204'
 
     def initialize(connection, app, multithread)
       @connection = connection
@@ -47,6 +50,7 @@ module FlyingPassenger
     def serve_one
       block, kind, length = @connection.read_request
       return false if block.nil?
+      return work_out_of_band if kind == OUT_OF_BAND
 
       env = environment(block)
       env['rack.input'] = input = input_of(kind, length)
@@ -54,6 +58,17 @@ module FlyingPassenger
       return false if @hijacked
 
       input.drain unless input.equal?(NO_INPUT)
+      true
+    end
+
+    # What the app has put off until no visitor waits for it. A failure is the log's alone.
+    def work_out_of_band
+      begin
+        PhusionPassenger.call_event(:oob_work)
+      rescue StandardError => e
+        warn("oob_work: #{e.full_message(highlight: false, order: :top)}")
+      end
+      @connection.write(@connection.frame(Connection::HEAD, Connection::FLAG_END, NO_CONTENT.bytesize), NO_CONTENT)
       true
     end
 

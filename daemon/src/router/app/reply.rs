@@ -81,6 +81,8 @@ pub(crate) struct Head {
     pub(crate) close: bool,
     /// `Connection: keep-alive` was given.
     pub(crate) keep_alive: bool,
+    /// The app asks for out-of-band work.
+    pub(crate) out_of_band: bool,
     count: usize,
 }
 
@@ -93,6 +95,7 @@ impl Head {
         self.pairs.clear();
         self.content_length = None;
         (self.chunked, self.close, self.keep_alive, self.count) = (false, false, false, 0);
+        self.out_of_band = false;
         if !(100..=599).contains(&status) {
             return Err(ReplyError::BadHead(format!("{status} is no status code")));
         }
@@ -166,9 +169,16 @@ impl Head {
             (6, b's') => Ok(is("status")),
             // Upgrade means something behind a 101 only.
             (7, b'u') => Ok(is("upgrade") && self.status != 101),
-            // Passenger's private answers; the out-of-band request among them is not sent to visitors.
+            (28, b'x') if is("x-passenger-request-oob-work") => self.ask_out_of_band(),
+            (18, b'!') if is("!~request-oob-work") => self.ask_out_of_band(),
+            // Passenger's private answers.
             _ => Ok(name.starts_with(b"!~")),
         }
+    }
+
+    fn ask_out_of_band(&mut self) -> Result<bool, ReplyError> {
+        self.out_of_band = true;
+        Ok(true)
     }
 
     fn take_content_length(&mut self, value: &[u8]) -> Result<(), ReplyError> {

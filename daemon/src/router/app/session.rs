@@ -16,6 +16,20 @@ const FRAME_HEADER: usize = 8;
 /// What a loader sends when it takes a connection: an empty frame of type 6. Until then it is busy elsewhere.
 pub(crate) const GREETING: [u8; FRAME_HEADER] = [0, 0, 0, 0, 6, 0, 0, 0];
 
+/// The kind of body of what is no request.
+const OUT_OF_BAND: u8 = 3;
+/// As much of a request as an app may rely on.
+const OUT_OF_BAND_VARIABLES: [(&str, &str); 8] = [
+    ("REQUEST_METHOD", "OOBW"),
+    ("SCRIPT_NAME", ""),
+    ("PATH_INFO", "/"),
+    ("QUERY_STRING", ""),
+    ("REQUEST_URI", "/"),
+    ("SERVER_NAME", "localhost"),
+    ("SERVER_PORT", "80"),
+    ("SERVER_PROTOCOL", "HTTP/1.1"),
+];
+
 const HEAD: u8 = 1;
 const BODY: u8 = 2;
 const INTERIM: u8 = 3;
@@ -41,6 +55,24 @@ pub(crate) fn write_request(request: &Request<'_>, env: &[(String, String)], out
     for (name, value) in env {
         cgi::Variables::put(&mut Block(out), name.as_bytes(), value.as_bytes());
     }
+    end_block(out, start, block);
+}
+
+/// Appends the order to do out-of-band work. A WSGI app is called with it, as with a request.
+pub(crate) fn write_out_of_band(env: &[(String, String)], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&[OUT_OF_BAND, 0, 0, 0]);
+    out.extend_from_slice(&0u64.to_le_bytes());
+    let block = out.len();
+    let own = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in OUT_OF_BAND_VARIABLES.into_iter().chain(own) {
+        cgi::Variables::put(&mut Block(out), name.as_bytes(), value.as_bytes());
+    }
+    end_block(out, start, block);
+}
+
+fn end_block(out: &mut Vec<u8>, start: usize, block: usize) {
     // The last NUL is a separator with nothing behind it.
     out.truncate(out.len() - 1);
     let len = (out.len() - block) as u32;

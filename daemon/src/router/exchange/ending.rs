@@ -45,6 +45,9 @@ pub(super) async fn finish(
         app.relax();
         lease.worker.keep(app);
     }
+    if nginx.head.out_of_band && lease.worker.speaks_session() {
+        lease.ask_out_of_band();
+    }
     drop(lease);
     // Who waited for this process writes to it before nginx is written to: it works meanwhile.
     behind_those_ready().await;

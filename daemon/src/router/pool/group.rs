@@ -74,6 +74,8 @@ pub(crate) struct Group {
     /// A process has been ready: from now on `min_instances` is kept. An app that never started is not started again
     /// before a request asks for it.
     pub(super) used: bool,
+    /// Those of its processes that ask for out-of-band work, in the order of asking, and the one that has it.
+    pub(super) out_of_band: Vec<Slot>,
     /// Starts that failed since the last that did not.
     pub(super) failures: u32,
     /// No process is started before this time, unless a request needs one.
@@ -93,6 +95,7 @@ impl Group {
             configured: true,
             kept: false,
             used: false,
+            out_of_band: Vec::new(),
             failures: 0,
             not_before: None,
             leaving: 0,

@@ -11,9 +11,14 @@ impl Pool {
         let mut next: Option<Instant> = None;
         for id in (0..self.groups.len()).map(GroupId) {
             self.balance(id, now);
+            let finishing = self.out_of_band_due(id, now);
             let patience = self.groups[id.0].deployment.patience().filter(|until| *until > now);
-            let due =
-                self.sweep_group(id, now).into_iter().chain(self.groups[id.0].not_before).chain(patience);
+            let due = self
+                .sweep_group(id, now)
+                .into_iter()
+                .chain(self.groups[id.0].not_before)
+                .chain(patience)
+                .chain(finishing);
             next = due.chain(next).min();
         }
         next
@@ -64,6 +69,7 @@ impl Pool {
         process.state = State::Draining;
         let (id, sessions) = (process.group, process.sessions);
         self.groups[id.0].leaving += 1;
+        self.forget_out_of_band(id, slot);
         self.groups[id.0].unbind(slot);
         self.counts.capacity_used -= 1;
         self.note(id);
@@ -129,6 +135,7 @@ impl Pool {
         let group = &mut self.groups[process.group.0];
         group.members.retain(|other| *other != slot);
         group.unbind(slot);
+        group.out_of_band.retain(|other| *other != slot);
         match process.state {
             State::Starting => {
                 group.starting -= 1;

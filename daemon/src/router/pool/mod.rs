@@ -10,6 +10,7 @@
 mod configured;
 mod group;
 mod leaving;
+mod out_of_band;
 mod process;
 #[cfg(test)]
 mod properties;
@@ -22,6 +23,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 pub(crate) use group::{Deployment, Group, GroupOptions};
+pub(crate) use out_of_band::OutOfBand;
 pub(crate) use process::{Concurrency, Process, State};
 pub(crate) use restart::RestartHow;
 
@@ -52,6 +54,8 @@ pub(crate) enum Action {
     Stop(Slot),
     /// End this process at once: it was still starting, for a version of the app that is no longer wanted.
     Abandon(Slot),
+    /// This process is to do its out-of-band work: it gets no request meanwhile.
+    WorkOutOfBand(Slot),
     /// The group's rolling restart is complete.
     Deployed(GroupId),
     /// The group's new version did not start: what is left of the old one serves on.
@@ -216,7 +220,10 @@ impl Pool {
                 self.serve_queue(id, now);
                 self.balance(id, now);
             }
-            State::Serving => self.serve_queue(id, now),
+            State::Serving => {
+                self.serve_queue(id, now);
+                self.turn_to_out_of_band(id, now);
+            }
             State::Draining if sessions == 0 => self.stop(slot),
             State::Draining | State::Starting | State::Stopping => {}
         }
@@ -231,6 +238,7 @@ impl Pool {
         self.replace_one(id, now);
         self.serve_queue(id, now);
         self.balance(id, now);
+        self.turn_to_out_of_band(id, now);
         self.make_room_for_the_starving(now);
     }
 
@@ -274,6 +282,7 @@ impl Pool {
             self.note(id);
         }
         self.balance(id, now);
+        self.turn_to_out_of_band(id, now);
         self.make_room_for_the_starving(now);
     }
 
@@ -289,6 +298,7 @@ impl Pool {
         }
         self.serve_queue(id, now);
         self.balance(id, now);
+        self.turn_to_out_of_band(id, now);
         self.make_room_for_the_starving(now);
     }
 

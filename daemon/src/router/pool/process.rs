@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::GroupId;
+use super::{GroupId, OutOfBand};
 
 /// A process that ends sooner than this after it became ready, without having served, counts as a failed start.
 const YOUNG: Duration = Duration::from_secs(5);
@@ -41,6 +41,7 @@ pub(crate) struct Process {
     pub(crate) sessions: usize,
     /// Requests it has finished.
     pub(crate) processed: u64,
+    pub(crate) out_of_band: OutOfBand,
     /// When it last began or ended a request, or became ready.
     pub(crate) last_used: Instant,
 }
@@ -54,12 +55,14 @@ impl Process {
             concurrency: Concurrency::At(1),
             sessions: 0,
             processed: 0,
+            out_of_band: OutOfBand::No,
             last_used: now,
         }
     }
 
     pub(super) fn has_room(&self) -> bool {
         self.state == State::Serving
+            && !self.out_of_band.is_begun()
             && match self.concurrency {
                 Concurrency::Unlimited => true,
                 Concurrency::At(most) => self.sessions < most,
@@ -67,7 +70,7 @@ impl Process {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.state == State::Serving && self.sessions == 0
+        self.state == State::Serving && self.sessions == 0 && !self.out_of_band.is_begun()
     }
 
     /// Orders processes: sessions for those without a limit, the share taken in thousandths for the others.

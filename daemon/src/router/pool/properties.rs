@@ -22,6 +22,8 @@ enum Event {
     Detach(usize),
     Configure(usize, bool),
     Keep(usize),
+    AskOutOfBand(usize),
+    EndOutOfBand(usize),
     Pass(u64),
 }
 
@@ -37,6 +39,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => any::<usize>().prop_map(Event::Detach),
         1 => (0..GROUPS, any::<bool>()).prop_map(|(group, is)| Event::Configure(group, is)),
         1 => (0..GROUPS).prop_map(Event::Keep),
+        2 => any::<usize>().prop_map(Event::AskOutOfBand),
+        2 => any::<usize>().prop_map(Event::EndOutOfBand),
         2 => (0..400u64).prop_map(Event::Pass),
     ]
 }
@@ -52,6 +56,7 @@ struct World {
     /// With the process that the request is bound to: one that served when the request came.
     waiting: BTreeMap<Waiter, (GroupId, Option<Slot>)>,
     sessions: Vec<Slot>,
+    working: BTreeSet<Slot>,
     starting: BTreeSet<Slot>,
     stopping: BTreeSet<Slot>,
 }
@@ -79,6 +84,7 @@ impl World {
             now: Instant::now(),
             waiting,
             sessions,
+            working: BTreeSet::new(),
             starting: BTreeSet::new(),
             stopping: BTreeSet::new(),
         }
@@ -138,6 +144,17 @@ impl World {
             }
             Event::Configure(group, is) => self.pool.set_configured(GroupId(group), is, self.now),
             Event::Keep(group) => self.pool.keep(GroupId(group), self.now),
+            Event::AskOutOfBand(n) => {
+                if let Some(slot) = pick(self.sessions.iter(), n).copied() {
+                    self.pool.ask_out_of_band(slot, self.now);
+                }
+            }
+            Event::EndOutOfBand(n) => {
+                if let Some(slot) = pick(self.working.iter(), n).copied() {
+                    self.working.remove(&slot);
+                    self.pool.end_out_of_band(slot, self.now);
+                }
+            }
             Event::Pass(seconds) => {
                 self.now += Duration::from_secs(seconds);
                 self.pool.sweep(self.now);
@@ -153,6 +170,7 @@ impl World {
         let Some(slot) = slot else { return };
         self.stopping.remove(&slot);
         self.sessions.retain(|other| *other != slot);
+        self.working.remove(&slot);
         self.pool.exited(slot, self.now);
     }
 
@@ -176,9 +194,14 @@ impl World {
                         "{slot:?} drains and serves"
                     );
                 }
+                Action::WorkOutOfBand(slot) => {
+                    assert!(!self.sessions.contains(&slot), "{slot:?} works inside a request");
+                    assert!(self.working.insert(slot), "{slot:?} works twice");
+                }
                 Action::Deployed(_) | Action::Undeployed(_) => {}
                 Action::Stop(slot) => {
-                    assert!(!self.sessions.contains(&slot), "{slot:?} was stopped inside a request");
+                    let busy = self.sessions.contains(&slot) || self.working.contains(&slot);
+                    assert!(!busy, "{slot:?} was stopped inside a request");
                     assert!(self.stopping.insert(slot), "{slot:?} was stopped twice");
                 }
                 Action::Abandon(slot) => {
@@ -214,12 +237,16 @@ impl World {
                 let has_room = pool.process(*slot).is_some_and(Process::has_room);
                 assert!(!has_room, "a request waits for a process that has room");
             }
+            let begun = group.members.iter().filter_map(|slot| pool.process(*slot));
+            let begun = begun.filter(|p| p.state == State::Serving && p.out_of_band.is_begun()).count();
+            assert!(begun <= 1, "several processes of a group work out of band");
             let mine = |slot: &&Slot| pool.process(**slot).is_some_and(|p| p.group == GroupId(at));
             let starting = self.starting.iter().filter(mine).count();
             assert_eq!(group.starting, starting, "the count of starting processes is wrong");
         }
         for (slot, process) in &pool.processes {
             let held = self.sessions.iter().filter(|s| *s == slot).count();
+            let held = held + usize::from(self.working.contains(slot));
             assert_eq!(process.sessions, held, "the count of sessions of {slot:?} is wrong");
         }
         let queued: usize = pool.groups.iter().map(Group::waiting).sum();
@@ -252,6 +279,9 @@ impl World {
             }
             for slot in std::mem::take(&mut self.sessions) {
                 self.pool.release(slot, self.now);
+            }
+            for slot in std::mem::take(&mut self.working) {
+                self.pool.end_out_of_band(slot, self.now);
             }
             self.now += Duration::from_secs(61);
             self.pool.sweep(self.now);

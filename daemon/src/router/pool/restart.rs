@@ -38,6 +38,7 @@ impl Pool {
         } else {
             serving.into_iter().for_each(|slot| self.retire(slot));
         }
+        self.turn_to_out_of_band(id, now);
         self.balance(id, now);
     }
 

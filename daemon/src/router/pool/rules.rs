@@ -7,7 +7,7 @@ use super::{Action, Deployment, GroupId, Pool, Process, Slot, State, Waiter};
 
 /// Why a group gets one more process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
+pub(super) enum Wish {
     /// Requests wait, and it has none at all: another group's idle process has to go, if need be.
     First,
     /// It needs more than it has.
@@ -93,7 +93,7 @@ impl Pool {
         }
     }
 
-    fn has_room_for(&mut self, wish: Wish, id: GroupId) -> bool {
+    pub(super) fn has_room_for(&mut self, wish: Wish, id: GroupId) -> bool {
         let above = usize::from(wish == Wish::Replacement);
         let group = &self.groups[id.0];
         let bounds = [group.options.max_instances, self.limits.max_per_group];

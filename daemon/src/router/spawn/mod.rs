@@ -28,6 +28,7 @@ use self::preloaders::Preloaders;
 use self::readiness::{Ended, Outcome};
 use super::dispatch::Dispatcher;
 use super::hooks::{Hooks, SlowRequest};
+use super::out_of_band;
 use super::pool::{GroupId, Slot};
 use super::route::{Memo, Route, Routes};
 use super::supervisor::Supervisor;
@@ -40,6 +41,8 @@ pub(crate) trait Launch: std::fmt::Debug {
     fn launch(&self, slot: Slot, route: Rc<Route>);
     /// A process gets no further request and finishes those it has: see that it does.
     fn drain(&self, worker: &Rc<Worker>);
+    /// Have a process do its out-of-band work; `Dispatcher::end_out_of_band` follows.
+    fn work_out_of_band(&self, worker: Rc<Worker>);
     /// End a process that serves no request; `Dispatcher::exited` follows.
     fn stop(&self, worker: &Worker);
     /// Kill a process, whatever it is doing; `Dispatcher::exited` follows.
@@ -339,6 +342,14 @@ impl Launch for Spawner {
                 worker.leave();
                 me.stop(&worker);
             }
+        });
+    }
+
+    fn work_out_of_band(&self, worker: Rc<Worker>) {
+        let dispatcher = self.dispatcher.clone();
+        tokio::task::spawn_local(async move {
+            out_of_band::work(&worker).await;
+            dispatcher.end_out_of_band(worker.slot);
         });
     }
 

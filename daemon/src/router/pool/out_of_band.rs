@@ -1,0 +1,154 @@
+//! Out-of-band work: a process asks for time of its own, between requests, and gets it when others serve meanwhile.
+//!
+//! As Passenger does it: the process gets no further request, finishes those it has, works, and serves again. One of a
+//! group at a time; alone, it has to wait for a second one, and when there can be none, the wish is dropped.
+
+use std::time::{Duration, Instant};
+
+use super::rules::Wish;
+use super::{Action, Deployment, GroupId, Pool, Slot, State};
+
+/// How long a process may take over the requests it has before it serves on instead of working: some never end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How far the out-of-band work of a process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutOfBand {
+    /// None is asked for.
+    No,
+    /// It wants to work, and serves until it is its turn.
+    Asked,
+    /// It gets no further request, and works when it has none; it serves again if it still has some then.
+    Next(Instant),
+    /// It works. That counts as a session.
+    AtWork,
+}
+
+impl OutOfBand {
+    /// Requests are kept from the process.
+    pub(super) fn is_begun(self) -> bool {
+        matches!(self, Self::Next(_) | Self::AtWork)
+    }
+}
+
+impl Pool {
+    /// A process asks for out-of-band work.
+    pub(crate) fn ask_out_of_band(&mut self, slot: Slot, now: Instant) {
+        let Some(process) = self.processes.get_mut(&slot) else { return };
+        if process.state == State::Serving && process.out_of_band == OutOfBand::No {
+            process.out_of_band = OutOfBand::Asked;
+            let id = process.group;
+            self.groups[id.0].out_of_band.push(slot);
+            self.turn_to_out_of_band(id, now);
+        }
+    }
+
+    /// A process has done its out-of-band work, or has failed at it.
+    pub(crate) fn end_out_of_band(&mut self, slot: Slot, now: Instant) {
+        let Some(process) = self.processes.get_mut(&slot) else { return };
+        if process.out_of_band != OutOfBand::AtWork {
+            return;
+        }
+        process.out_of_band = OutOfBand::No;
+        process.sessions -= 1;
+        process.last_used = now;
+        let (id, state, sessions) = (process.group, process.state, process.sessions);
+        self.forget_out_of_band(id, slot);
+        match state {
+            State::Draining if sessions == 0 => self.stop(slot),
+            State::Serving => {
+                self.serve_queue(id, now);
+                self.turn_to_out_of_band(id, now);
+            }
+            _ => {}
+        }
+        self.make_room_for_the_starving(now);
+    }
+
+    /// Takes the next step of the group's out-of-band work, as far as there is one to take.
+    pub(super) fn turn_to_out_of_band(&mut self, id: GroupId, now: Instant) {
+        let group = &self.groups[id.0];
+        let Some(&first) = group.out_of_band.first() else { return };
+        if self.closing || group.deployment != Deployment::Settled {
+            // Whoever asked is about to be replaced.
+            self.drop_wishes(id);
+            self.serve_queue(id, now);
+        } else if let Some(slot) = group.out_of_band.iter().copied().find(|slot| self.has_begun(*slot)) {
+            self.work_out_of_band(slot, now);
+        } else if self.another_serves(id, first) {
+            if let Some(process) = self.processes.get_mut(&first) {
+                process.out_of_band = OutOfBand::Next(now + PATIENCE);
+            }
+            self.work_out_of_band(first, now);
+        } else if group.starting() == 0 {
+            self.find_a_companion(id, now);
+        }
+    }
+
+    /// When a process that waits for its last requests stops to do so.
+    pub(super) fn out_of_band_due(&mut self, id: GroupId, now: Instant) -> Option<Instant> {
+        let waiting = |slot: &Slot| match self.processes.get(slot)?.out_of_band {
+            OutOfBand::Next(until) => Some((*slot, until)),
+            _ => None,
+        };
+        let (slot, until) = self.groups[id.0].out_of_band.iter().find_map(waiting)?;
+        if until > now {
+            return Some(until);
+        }
+        if let Some(process) = self.processes.get_mut(&slot) {
+            process.out_of_band = OutOfBand::No;
+        }
+        self.forget_out_of_band(id, slot);
+        self.serve_queue(id, now);
+        self.turn_to_out_of_band(id, now);
+        None
+    }
+
+    /// The process leaves, or has worked.
+    pub(super) fn forget_out_of_band(&mut self, id: GroupId, slot: Slot) {
+        self.groups[id.0].out_of_band.retain(|other| *other != slot);
+    }
+
+    fn has_begun(&self, slot: Slot) -> bool {
+        self.processes.get(&slot).is_some_and(|process| process.out_of_band.is_begun())
+    }
+
+    fn another_serves(&self, id: GroupId, slot: Slot) -> bool {
+        let others = self.groups[id.0].members.iter().filter(|other| **other != slot);
+        others.filter_map(|other| self.processes.get(other)).any(|p| p.state == State::Serving)
+    }
+
+    /// Begins the work, if nothing is left to finish first.
+    fn work_out_of_band(&mut self, slot: Slot, now: Instant) {
+        let Some(process) = self.processes.get_mut(&slot) else { return };
+        if process.sessions == 0 && process.out_of_band != OutOfBand::AtWork {
+            process.out_of_band = OutOfBand::AtWork;
+            process.begin_session(now);
+            self.actions.push(Action::WorkOutOfBand(slot));
+        }
+    }
+
+    /// Starts a process that serves meanwhile; without one nobody works out of band.
+    fn find_a_companion(&mut self, id: GroupId, now: Instant) {
+        let group = &self.groups[id.0];
+        let may_start = group.not_before.is_none() && !group.is_superfluous();
+        if may_start && self.has_room_for(Wish::More, id) {
+            let slot = self.new_slot(id, now);
+            self.actions.push(Action::Spawn(slot, id));
+            return;
+        }
+        self.drop_wishes(id);
+    }
+
+    /// Whoever does not work yet serves on.
+    fn drop_wishes(&mut self, id: GroupId) {
+        let processes = &mut self.processes;
+        self.groups[id.0].out_of_band.retain(|slot| match processes.get_mut(slot) {
+            Some(process) if process.out_of_band != OutOfBand::AtWork => {
+                process.out_of_band = OutOfBand::No;
+                false
+            }
+            found => found.is_some(),
+        });
+    }
+}
