@@ -5,6 +5,7 @@ mod app_settings;
 mod asgi;
 mod configuration_changes;
 mod configured_apps;
+mod cves;
 mod daemon_frames;
 mod daemon_life;
 mod daemon_limits;
