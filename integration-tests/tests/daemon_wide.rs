@@ -164,7 +164,8 @@ fn what_cannot_count_is_told() {
 fn ctl_stands_for_the_directive_that_it_names() {
     let lines = "passenger_ctl max_pool_size 5; passenger_ctl pool_idle_time 60; passenger_ctl user_switching no; \
                  passenger_ctl stat_throttle_rate 3; passenger_stat_throttle_rate 4; \
-                 passenger_ctl hook_spawn_failed /bin/x; passenger_ctl max_instances_per_app many;";
+                 passenger_ctl hook_spawn_failed /bin/x; passenger_ctl no_such_option 1; \
+                 passenger_ctl max_instances_per_app many;";
     let wide = Wide::new(lines, |daemon| daemon.flag("--ctl=pool_idle_time=7"));
     assert_eq!(wide.option("max_pool_size"), decided(5, "nginx"));
     assert_eq!(wide.option("pool_idle_time"), decided(7, "flag"));
@@ -173,7 +174,9 @@ fn ctl_stands_for_the_directive_that_it_names() {
     assert_eq!(wide.option("max_instances_per_app"), decided(0, "default"));
     for told in [
         "nginx sets passenger_pool_idle_time to 60; the daemon's own flag counts, which says 7",
-        "nginx's passenger_ctl does not count: there is no option \"hook_spawn_failed\"; there are max_pool_size, ",
+        "nginx's passenger_ctl does not count: there is no option \"no_such_option\"; there are max_pool_size, ",
+        "nginx's passenger_ctl does not count: hook_spawn_failed: programs are named to the daemon itself, with its flag \
+         --hook",
         "nginx's passenger_ctl does not count: max_instances_per_app: \"many\" is no number of 0 or more",
     ] {
         wide.daemon.logs_eventually(told);

@@ -91,6 +91,71 @@ fn the_report_has_the_environment_without_its_secrets() {
 }
 
 #[test]
+fn the_report_tells_how_far_the_start_came() {
+    let never_well = "require('http').createServer((q, r) => { r.statusCode = 500; r.end(); }).listen();";
+    let starts = [
+        (
+            "config.ru",
+            "raise 'broken'",
+            "passenger_spawn_method direct;",
+            "prepare done, execute done, load failed",
+        ),
+        (
+            "config.ru",
+            "raise 'broken'",
+            "passenger_spawn_method smart;",
+            "prepare done, execute done, load failed",
+        ),
+        ("passenger_wsgi.py", "1 / 0", "", "prepare done, execute done, load failed"),
+        ("app.js", "throw 'broken'", "", "prepare done, execute done, load failed"),
+        (
+            "config.ru",
+            "PhusionPassenger.on_event(:starting_worker_process) { raise 'x' }\nrun ->(_) { [200, {}, []] }",
+            "passenger_spawn_method smart;",
+            "fork done, begin failed",
+        ),
+        (
+            "config.ru",
+            "",
+            "passenger_ruby /nonexistent/ruby; passenger_spawn_method direct;",
+            "prepare done, execute failed, load not begun",
+        ),
+        ("x", "", "passenger_app_start_command 'exit 3';", "prepare done, execute done, answer failed"),
+        (
+            "app.js",
+            never_well,
+            "passenger_app_ready_path /up; passenger_start_timeout 1;",
+            "prepare done, execute done, load done, answer failed",
+        ),
+        (
+            "config.ru",
+            "",
+            "passenger_app_root /nonexistent; passenger_app_type ruby; passenger_spawn_method direct;",
+            "prepare failed, execute not begun, load not begun",
+        ),
+    ];
+    for (file, source, lines, steps) in starts {
+        let lines = format!("passenger_app_env development; {lines}");
+        let scene = Scene::app(&lines, |app| app.file(file, source));
+        let page = scene.nginx.get("/").text();
+        let report = scene.daemon.tool("passenger-config", &["spawn-error", &error_id(&page)]);
+        let report = String::from_utf8_lossy(&report.stdout).into_owned();
+        for step in steps.split(", ") {
+            for told in [&page, &report] {
+                assert!(told.contains(step), "{step} is missing for {lines} in {told}");
+            }
+        }
+        let log = scene.daemon.log();
+        let line = log.lines().find(|line| line.contains("steps: ")).expect("the log tells the steps");
+        let told = line.split_once("steps: ").unwrap().1;
+        // A message of several lines is one line of the log.
+        let told: Vec<_> = told.split("\\n").next().unwrap().split(", ").collect();
+        let told = told.iter().map(|leg| leg.split(" in ").next().unwrap().split(" after ").next().unwrap());
+        assert_eq!(told.collect::<Vec<_>>().join(", "), steps);
+    }
+}
+
+#[test]
 fn the_page_of_a_failure_escapes_what_the_app_said() {
     let ruby = "raise '<script>alert(1)</script>'";
     let scene = Scene::app("passenger_app_env development;", |app| app.ruby(ruby));

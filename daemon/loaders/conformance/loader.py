@@ -47,7 +47,7 @@ class Loader:
         os.close(owner_read)
         os.close(report_write)
         listener.close()
-        self.report = self._read_report()
+        self.report = self.after_loading(self._read_report())
 
     def first_socket(self, listener):
         """What it finds on descriptor 3."""
@@ -61,6 +61,11 @@ class Loader:
                 return text.decode()
             text += data
         raise AssertionError(f"no report within {PATIENCE} s; stderr: {self.log()}")
+
+    def after_loading(self, report):
+        """The report of a program begins with the word that its app is being loaded."""
+        assert report.startswith("loading\n"), report
+        return report[len("loading\n") :]
 
     def log(self):
         """What the process wrote to stdout and stderr."""

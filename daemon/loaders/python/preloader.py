@@ -19,6 +19,7 @@ def main() -> None:
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
+    reporter.loading()
     forks = fork_server.ForkServer(CONTROL_FD)
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     group = os.environ.pop("FLYING_PASSENGER_GROUP", "")

@@ -16,6 +16,7 @@ def main() -> None:
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
+    reporter.loading()
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     title.set_title("Passenger PythonApp: " + os.environ.pop("FLYING_PASSENGER_GROUP", ""))
     threads = int(os.environ.pop("FLYING_PASSENGER_THREADS", "1"))

@@ -8,6 +8,7 @@ require_relative 'flying_passenger/bundler_first'
 
 module FlyingPassenger
   REPORT = Report.new(4)
+  REPORT.loading
   REPORT.failures { BundlerFirst.set_up }
 end
 

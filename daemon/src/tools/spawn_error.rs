@@ -54,6 +54,7 @@ fn show(report: &Value) {
     if let Some(user) = report["user"]["name"].as_str() {
         println!("Ran as      : {user}");
     }
+    show_steps(&report["journey"]);
     for (title, key) in [("Details", "details"), ("Output of the application", "output")] {
         if !text(key).is_empty() {
             println!("\n{title}:\n{}", text(key));
@@ -63,6 +64,18 @@ fn show(report: &Value) {
         println!("\nWhat the process was started with:");
         for (name, value) in variables {
             println!("{name}={}", value.as_str().unwrap_or_default());
+        }
+    }
+}
+
+fn show_steps(journey: &Value) {
+    for (at, leg) in journey.as_array().into_iter().flatten().enumerate() {
+        let title = if at == 0 { "Steps       :" } else { "             " };
+        let (step, ms) = (leg["step"].as_str().unwrap_or("?"), leg["ms"].as_u64().unwrap_or(0));
+        match leg["outcome"].as_str() {
+            Some("done") => println!("{title} {step} done in {ms} ms"),
+            Some("failed") => println!("{title} {step} failed after {ms} ms"),
+            _ => println!("{title} {step} not begun"),
         }
     }
 }

@@ -27,7 +27,7 @@ fn comes_up_and_goes(kind: AppKind, file: &str, text: &str) {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let spec = app(&daemon, kind, file, text);
     let (record, report) = daemon.spawn_reported(spec);
-    assert_eq!(report, "ready\n");
+    assert_eq!(report, "loading\nready\n");
     assert!(matches!(record.address, Address::Unix(_)));
     daemon.stop(record.process, StopHow::Gracefully);
     assert_eq!(daemon.exited(record.process), "exited with status 0");
@@ -51,7 +51,7 @@ fn an_app_that_fails_says_so() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let spec = app(&daemon, AppKind::Python, "passenger_wsgi.py", "import no_such_module\n");
     let (record, report) = daemon.spawn_reported(spec);
-    assert!(report.starts_with("error "), "{report}");
+    assert!(report.starts_with("loading\nerror "), "{report}");
     assert!(report.contains("no_such_module"), "{report}");
     assert_eq!(daemon.exited(record.process), "exited with status 1");
 }

@@ -42,7 +42,7 @@ fn app(daemon: &Daemon, kind: AppKind, text: &str) -> SpawnSpec {
 
 fn preloader(daemon: &mut Daemon, spec: SpawnSpec) -> ProcessRecord {
     let (record, report) = daemon.spawn_reported(spec);
-    assert_eq!(report, "ready\n");
+    assert_eq!(report, "loading\nready\n");
     daemon.order(Order::MarkReady { process: record.process, at_once: None });
     record
 }
@@ -147,7 +147,8 @@ fn a_preloader_that_fails_says_why() {
     let spec = app(&daemon, AppKind::Ruby, "raise 'out of cheese'");
     let (record, report) = daemon.spawn_reported(spec);
     assert!(
-        report.starts_with("error the app failed while it was loaded: RuntimeError: out of cheese\n"),
+        report
+            .starts_with("loading\nerror the app failed while it was loaded: RuntimeError: out of cheese\n"),
         "{report}"
     );
     assert_eq!(daemon.exited(record.process), "exited with status 1");

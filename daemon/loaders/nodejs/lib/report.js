@@ -12,6 +12,8 @@ class Report {
       process.exit(1);
     };
     process.on('uncaughtException', this.onUncaught);
+    // The app is about to be loaded: everything before went well.
+    fs.writeSync(descriptor, 'loading\n');
   }
 
   ready() {

@@ -22,6 +22,10 @@ class Report:
         os.set_inheritable(descriptor, False)
         self._descriptor = descriptor
 
+    def loading(self) -> None:
+        """The app is about to be loaded: everything before went well."""
+        self._write("loading\n")
+
     def ready(self, at_once: Optional[int] = None) -> None:
         """Requests may be sent: so many at a time, 0 for any number, one when nothing is said."""
         self._write("ready\n" if at_once is None else f"ready {at_once}\n")

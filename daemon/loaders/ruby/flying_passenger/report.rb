@@ -18,6 +18,11 @@ module FlyingPassenger
       @pipe.close_on_exec = true
     end
 
+    # The app is about to be loaded: everything before went well.
+    def loading
+      @pipe.write("loading\n")
+    end
+
     # Requests may be sent, so many at a time.
     def ready(at_once = 1)
       @pipe.write(at_once == 1 ? "ready\n" : "ready #{at_once}\n")

@@ -147,6 +147,8 @@ fn details(failure: &SpawnFailure) -> String {
     if let Some((pid, Some(how))) = &failure.process {
         html.push_str(&paragraph(&format!("Process {pid} {how}.")));
     }
+    let steps = failure.journey.iter().map(|leg| format!("{leg}\n"));
+    html.push_str(&section("Steps of the start", &steps.collect::<String>()));
     html.push_str(&section("Details", &failure.details));
     html.push_str(&section("Output of the application", &failure.output));
     let variables = failure.environment.iter().map(|(name, value)| format!("{name}={value}\n"));
@@ -192,6 +194,7 @@ mod tests {
             summary: "cannot load <config.ru>".into(),
             details: "secret backtrace".into(),
             output: "secret output".into(),
+            journey: Vec::new(),
             process: Some((7, Some("exited with status 1".into()))),
             user: None,
             environment: [("SECRET_PATH".into(), "secret path".into())].into(),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tracing::error;
 
 use super::super::route::Route;
+use super::journey::{Journey, Leg};
 use crate::link::{AppUser, ProcessRecord};
 
 /// A start that failed.
@@ -26,6 +27,8 @@ pub(crate) struct SpawnFailure {
     pub(crate) details: String,
     /// What the process wrote to its output before it ended.
     pub(crate) output: String,
+    /// How far it came, step by step.
+    pub(crate) journey: Vec<Leg>,
     /// Its process ID, when there was a process, and how it ended.
     pub(crate) process: Option<(i32, Option<String>)>,
     /// Whom it ran as.
@@ -51,6 +54,7 @@ impl SpawnFailure {
             summary: summary.to_owned(),
             details: details.to_owned(),
             output: output.to_owned(),
+            journey: Vec::new(),
             process: None,
             user: None,
             environment: BTreeMap::new(),
@@ -67,6 +71,11 @@ impl SpawnFailure {
         self
     }
 
+    pub(super) fn on(mut self, journey: &Journey) -> Self {
+        self.journey = journey.failed();
+        self
+    }
+
     /// The whole story, in one message.
     pub(super) fn log(&self) {
         let mut story =
@@ -74,6 +83,10 @@ impl SpawnFailure {
         if let Some((pid, how)) = &self.process {
             let how = how.as_deref().unwrap_or("was killed");
             story.push_str(&format!("\nprocess {pid} {how}"));
+        }
+        if !self.journey.is_empty() {
+            let legs: Vec<_> = self.journey.iter().map(Leg::to_string).collect();
+            story.push_str(&format!("\nsteps: {}", legs.join(", ")));
         }
         if !self.details.is_empty() {
             story.push_str(&format!("\ndetails:\n{}", self.details.trim_end()));

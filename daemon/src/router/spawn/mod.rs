@@ -5,6 +5,7 @@
 //! that it has ended. What a visitor wrote is not known here.
 
 mod failure;
+mod journey;
 mod knock;
 mod listener;
 mod output;
@@ -23,6 +24,7 @@ use tracing::{error, info, warn};
 
 pub(crate) use failure::SpawnFailure;
 
+use self::journey::Journey;
 use self::output::Output;
 use self::preloaders::Preloaders;
 use self::readiness::{Ended, Outcome};
@@ -65,13 +67,22 @@ enum Life {
     /// Its app is being loaded, in the process that it is to be forked from.
     Preloading { ended: Rc<Ended> },
     /// The order is under way. It is to be ready by then.
-    Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool },
+    Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool, journey: Journey },
     /// The process runs and has not said that it is ready.
     Starting { process: ProcessId, ended: Rc<Ended> },
     /// It serves.
     Serving { name: String, pid: i32 },
     /// It was told to end.
     Leaving { process: ProcessId },
+}
+
+/// A process that is being brought up.
+struct Start {
+    slot: Slot,
+    record: ProcessRecord,
+    route: Rc<Route>,
+    output: Output,
+    journey: Journey,
 }
 
 /// Starts and ends processes through the supervisor.
@@ -129,11 +140,12 @@ impl Spawner {
         let process = record.process;
         self.slots.borrow_mut().insert(process, slot);
         let life = self.lives.borrow_mut().remove(&slot);
-        let Some(Life::Ordered { route, wanted: true, until, forked }) = life else {
+        let Some(Life::Ordered { route, wanted: true, until, forked, journey }) = life else {
             self.lives.borrow_mut().insert(slot, Life::Leaving { process });
             self.order(&Order::Stop(process, StopHow::Kill));
             return;
         };
+        journey.has_process();
         let mut descriptors = descriptors.into_iter();
         let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
             error!("the supervisor started {} without its pipes", route.name);
@@ -148,8 +160,10 @@ impl Spawner {
         if let Some(me) = self.me.upgrade() {
             tokio::task::spawn_local(async move {
                 let admit = || me.order(&Order::Admit(record.process));
-                let outcome = readiness::await_ready(&record, &route, report, &ended, until, &admit).await;
-                me.brought_up(slot, record, route, output, &ended, outcome).await;
+                let outcome =
+                    readiness::await_ready(&record, &route, report, &ended, until, &admit, &journey).await;
+                let start = Start { slot, record, route, output, journey };
+                me.brought_up(start, &ended, outcome).await;
             });
         }
     }
@@ -167,8 +181,8 @@ impl Spawner {
             Some(Life::Ordered { route, wanted: true, forked: true, .. }) => {
                 self.launch_after_all(slot, route, reason);
             }
-            Some(Life::Ordered { route, wanted: true, .. }) => {
-                let failure = SpawnFailure::new(&route, reason, "", "");
+            Some(Life::Ordered { route, wanted: true, journey, .. }) => {
+                let failure = SpawnFailure::new(&route, reason, "", "").on(&journey);
                 self.report(slot, failure);
             }
             _ => self.dispatcher.exited(slot),
@@ -225,15 +239,8 @@ impl Spawner {
         self.preloaders.end_all();
     }
 
-    async fn brought_up(
-        self: Rc<Self>,
-        slot: Slot,
-        record: ProcessRecord,
-        route: Rc<Route>,
-        output: Output,
-        ended: &Ended,
-        outcome: Outcome,
-    ) {
+    async fn brought_up(self: Rc<Self>, start: Start, ended: &Ended, outcome: Outcome) {
+        let Start { slot, record, route, output, journey } = start;
         let process = record.process;
         if let Outcome::Ready { at_once } = outcome {
             output.forget();
@@ -246,7 +253,7 @@ impl Spawner {
         }
         if let Outcome::Failed { summary, details } = outcome {
             output.settle().await;
-            let failure = SpawnFailure::new(&route, &summary, &details, &output.text());
+            let failure = SpawnFailure::new(&route, &summary, &details, &output.text()).on(&journey);
             self.report(slot, failure.of_process(record, ended.how()));
         } else {
             self.dispatcher.exited(slot);
@@ -278,7 +285,8 @@ impl Spawner {
     fn launch_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
         let ticket = self.supervisor.ticket();
         let spec = Box::new(route.spawn_spec());
-        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: false });
+        let journey = Journey::from_program(&route, false);
+        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: false, journey });
         self.carry(ticket, &Order::Spawn { ticket, spec });
     }
 

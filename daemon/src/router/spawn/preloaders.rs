@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::SpawnFailure;
+use super::journey::Journey;
 use super::output::Output;
 use super::readiness::{self, Ended, Outcome};
 use crate::link::{Order, ProcessId, ProcessRecord, SpawnSpec, StopHow, Ticket};
@@ -124,10 +125,15 @@ impl Preloaders {
     /// Starts a preloader and waits until it has loaded the app.
     pub(super) async fn load(&self, route: &Route, code: Code, ended: &Rc<Ended>, until: Instant) -> Loaded {
         info!("app {}: starting a preloader", route.name);
+        let journey = Journey::from_program(route, true);
         let (record, descriptors) = match self.start(&code, ended).await {
             Ok(started) => started,
-            Err(reason) => return Loaded::Failed(Box::new(SpawnFailure::new(route, &reason, "", ""))),
+            Err(reason) => {
+                let failure = SpawnFailure::new(route, &reason, "", "").on(&journey);
+                return Loaded::Failed(Box::new(failure));
+            }
         };
+        journey.has_process();
         let (process, pid) = (record.process, record.pid);
         let mut descriptors = descriptors.into_iter();
         let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
@@ -135,7 +141,7 @@ impl Preloaders {
             return Loaded::Failed(Box::new(failure));
         };
         let output = Output::follow(output, pid);
-        let outcome = readiness::await_ready(&record, route, report, ended, until, &|| ()).await;
+        let outcome = readiness::await_ready(&record, route, report, ended, until, &|| (), &journey).await;
         self.loading.borrow_mut().remove(&process);
         if let Outcome::Ready { .. } = outcome {
             output.forget();
@@ -153,7 +159,7 @@ impl Preloaders {
             return Loaded::Abandoned;
         };
         output.settle().await;
-        let failure = SpawnFailure::new(route, &summary, &details, &output.text());
+        let failure = SpawnFailure::new(route, &summary, &details, &output.text()).on(&journey);
         Loaded::Failed(Box::new(failure.of_process(record, ended.how())))
     }
 

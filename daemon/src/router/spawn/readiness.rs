@@ -11,11 +11,15 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::route::Route;
+use super::journey::{Journey, Step};
 use super::knock::Knocking;
 use crate::link::{Address, ProcessRecord};
 
 /// Most that a process may report, in bytes.
 const MAX_REPORT: usize = 128 * 1024;
+/// What a loader says first.
+const LOADING: &[u8] = b"loading\n";
+
 /// How long the report of a process that has ended may take to be read; a child of it may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -78,10 +82,11 @@ pub(super) async fn await_ready(
     ended: &Ended,
     until: Instant,
     admit: &dyn Fn(),
+    journey: &Journey,
 ) -> Outcome {
     let limit = route.settings.start_timeout;
     let knocking = Knocking::new(record, route, admit);
-    let telling = told_ready(&knocking, record, route, report, ended);
+    let telling = told_ready(&knocking, journey, record, route, report, ended);
     tokio::pin!(telling);
     let told = tokio::select! {
         outcome = &mut telling => Some(outcome),
@@ -110,6 +115,7 @@ pub(super) async fn await_ready(
 
 async fn told_ready(
     knocking: &Knocking<'_>,
+    journey: &Journey,
     record: &ProcessRecord,
     route: &Route,
     report: OwnedFd,
@@ -121,8 +127,13 @@ async fn told_ready(
     let mut text = Vec::new();
     loop {
         let came = pipe.read_buf(&mut text).await.unwrap_or(0);
+        if text.starts_with(LOADING) {
+            text.drain(..LOADING.len());
+            journey.reaches(Step::Load);
+        }
         match read_ready(&text) {
             Some(Outcome::Ready { at_once }) if knocking.asks() => {
+                journey.reaches(Step::Answer);
                 return answered(knocking, ended, at_once).await;
             }
             Some(outcome) => return outcome,
@@ -135,7 +146,10 @@ async fn told_ready(
     match read_error(&text) {
         Some(outcome) => outcome,
         // Nothing but the end of the pipe: the command has begun to run.
-        None if is_no_loader(record, route) => answered(knocking, ended, None).await,
+        None if is_no_loader(record, route) => {
+            journey.reaches(Step::Answer);
+            answered(knocking, ended, None).await
+        }
         // A process that ended says how; one that closed the pipe and runs on has no excuse.
         None => failed(""),
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::journey::Journey;
 use super::preloaders::{Code, Loaded};
 use super::readiness::Ended;
 use super::{Life, Spawner};
@@ -79,7 +80,8 @@ impl Spawner {
         let within_ms = u64::try_from(left).unwrap_or(u64::MAX);
         let memo = route.spawn_spec().memo;
         let ticket = self.supervisor.ticket();
-        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: true });
+        let journey = Journey::from_preloader();
+        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: true, journey });
         self.carry(ticket, &Order::Fork { ticket, preloader, within_ms, memo });
     }
 
