@@ -13,6 +13,7 @@ mod daemon_log;
 mod daemon_wide;
 mod deployment;
 mod detection;
+mod direct;
 mod directives;
 mod directives_levels;
 mod directives_manifest;

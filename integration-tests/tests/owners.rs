@@ -52,6 +52,11 @@ def attempt(name, target):
         return ask(target, "GET /pool.txt HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     if name == "reopen":
         return ask(target, "POST /reopen_logs.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    if name == "ask":
+        pid, socket_path = target.strip("/").split("/", 1)
+        body = '{"pid": %s, "method": "GET", "uri": "/pid/", "headers": []}' % pid
+        head = "POST /pool/ask_process.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n"
+        return ask("/" + socket_path, head % len(body) + body)
     if name == "pid":
         return "%d %d %d" % (os.getpid(), os.getuid(), os.getgid())
     try:
@@ -198,6 +203,10 @@ fn an_app_hears_from_the_daemon_of_the_apps_of_its_owner_alone() {
         let pool = scene.attempt(owner, "pool", &socket);
         for pid in pids {
             assert_eq!(pool.contains(&format!("PID: {pid} ")), pid == own, "{owner} sees {pid}: {pool}");
+        }
+        for pid in pids.into_iter().filter(|pid| *pid != own) {
+            let refusal = scene.attempt(owner, "ask", &format!("{pid}{socket}"));
+            assert!(refusal.starts_with("HTTP/1.1 403 "), "{owner} asks {pid}: {refusal}");
         }
         let refusal = scene.attempt(owner, "reopen", &socket);
         assert!(refusal.starts_with("HTTP/1.1 403 "), "{owner}: {refusal}");

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use flying_passenger::tools::{self, RestartApp, SpawnError, expect_success, list, pool};
+use flying_passenger::tools::{self, AskProcess, RestartApp, SpawnError, expect_success, list, pool};
 use serde_json::{Value, json};
 
 /// Administers a running flying-passenger.
@@ -20,6 +20,8 @@ enum Command {
     RestartApp(RestartApp),
     /// Shows the report of a start that failed, by the error ID in the log or on the error page
     SpawnError(SpawnError),
+    /// Sends a request to one process, past nginx, and shows the answer
+    AskProcess(AskProcess),
     /// Takes one process out of service once its requests are done
     DetachProcess(DetachProcess),
     /// Shows what is in effect: the daemon's options and who decided them, and each app's settings
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Command::SpawnError(error) => error.run(),
         Command::DetachProcess(detach) => detach_process(&detach),
         Command::Settings(settings) => show_settings(&settings),
+        Command::AskProcess(ask) => ask.run(),
         Command::ReopenLogs(reopen) => reopen_logs(&reopen),
         Command::ListInstances(list) => list_instances(&list),
     };

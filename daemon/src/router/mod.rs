@@ -10,6 +10,7 @@ mod announcement;
 mod app;
 mod connection;
 mod deployments;
+mod direct;
 mod dispatch;
 mod exchange;
 mod followed;

@@ -2,6 +2,7 @@
 //!
 //! A registry and a name come in, an answer or a sentence for the administrator goes out.
 
+mod ask_process;
 mod client;
 mod paths;
 mod restart_app;
@@ -16,6 +17,7 @@ use serde_json::Value;
 use crate::config::{REGISTRY_VARIABLE, usual_registry};
 use crate::instance::{self, Found};
 
+pub use ask_process::AskProcess;
 pub use client::{AskError, Client, Reply};
 pub use paths::matches_prefix;
 pub use restart_app::RestartApp;

@@ -78,13 +78,14 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
         ("POST", "/reopen_logs.json") => reopen_logs(router, caller),
         ("POST", "/pool/restart_app_group.json") => orders::restart(router, caller, &asked.body),
         ("POST", "/pool/await_restart.json") => orders::await_restart(router, caller, &asked.body).await,
+        ("POST", "/pool/ask_process.json") => orders::ask(router, caller, &asked.body).await,
         ("POST", "/pool/detach_process.json") => orders::detach(router, caller, &asked.body),
         (_, path) if PATHS.contains(&path) => Answer::error(405, "this path does not take that method"),
         _ => Answer::error(404, "there is nothing at this path"),
     }
 }
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 9] = [
     "/ping.json",
     "/info.json",
     "/pool.txt",
@@ -92,6 +93,7 @@ const PATHS: [&str; 8] = [
     "/reopen_logs.json",
     "/pool/restart_app_group.json",
     "/pool/await_restart.json",
+    "/pool/ask_process.json",
     "/pool/detach_process.json",
 ];
 

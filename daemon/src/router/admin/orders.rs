@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Caller;
 use super::http::Answer;
 use crate::router::deployments::{self, Outcome};
+use crate::router::direct::{self, Unanswered};
 use crate::router::pool::{GroupId, RestartHow};
 use crate::router::wiring::Router;
 
@@ -100,15 +101,52 @@ pub(super) fn detach(router: &Router, caller: Caller, body: &[u8]) -> Answer {
         Ok(order) => order,
         Err(refusal) => return refusal,
     };
-    let owner = router.dispatcher.inspect(|_, workers| {
-        workers.values().find(|worker| worker.record.pid == order.pid).map(|worker| worker.record.user.uid)
-    });
-    match owner {
+    match owner_of(router, order.pid) {
         Some(uid) if !caller.owns(uid) => {
             Answer::error(403, "only root and the app's own user may detach it")
         }
         Some(_) => Answer::json(200, &json!({ "detached": router.dispatcher.detach(order.pid) })),
         None => Answer::json(404, &json!({ "detached": false, "message": "no app process has this PID" })),
+    }
+}
+
+/// Whom the process with this PID runs as.
+fn owner_of(router: &Router, pid: i32) -> Option<u32> {
+    router.dispatcher.inspect(|_, workers| {
+        workers.values().find(|worker| worker.record.pid == pid).map(|worker| worker.record.user.uid)
+    })
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskOrder {
+    pid: i32,
+    method: String,
+    uri: String,
+    headers: Vec<(String, String)>,
+}
+
+/// Has one process answer a request.
+pub(super) async fn ask(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+    let AskOrder { pid, method, uri, headers } = match read(body) {
+        Ok(order) => order,
+        Err(refusal) => return refusal,
+    };
+    if owner_of(router, pid).is_some_and(|uid| !caller.owns(uid)) {
+        return Answer::error(403, "only root and the app's own user may ask it");
+    }
+    let question = direct::Question { pid, method, uri, headers };
+    match direct::ask(router, &question, LONGEST_WAIT / 2).await {
+        Ok(reply) => Answer::json(
+            200,
+            &json!({
+                "status": reply.status, "headers": reply.headers,
+                "body": String::from_utf8_lossy(&reply.body), "cut": reply.cut,
+            }),
+        ),
+        Err(Unanswered::NoProcess) => Answer::error(404, &Unanswered::NoProcess.to_string()),
+        Err(why @ Unanswered::Impossible(_)) => Answer::error(422, &why.to_string()),
+        Err(why) => Answer::error(504, &format!("process {pid} gives no answer: {why}")),
     }
 }
 

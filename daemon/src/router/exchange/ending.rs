@@ -132,7 +132,7 @@ pub(super) async fn give_up(
 }
 
 /// A loader whose client has gone may still work on the request. Its session ends when it takes a new connection.
-fn release_when_free(lease: Lease) {
+pub(crate) fn release_when_free(lease: Lease) {
     if !lease.worker.speaks_session() {
         return;
     }

@@ -23,6 +23,7 @@ use super::reply::relay::Relay;
 use super::route::Route;
 use super::wiring::Router;
 use converse::{Broken, converse_in_time, gone};
+pub(super) use ending::release_when_free;
 use ending::{broken_off, finish, give_up, refuse};
 
 /// How often a request may meet a process that ends before it has read anything of it.
@@ -175,7 +176,8 @@ fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
     }
 }
 
-fn write_head(request: &Request<'_>, route: &Route, out: &mut Vec<u8>) {
+/// The request as its app's kind of process takes it, without a body.
+pub(crate) fn write_head(request: &Request<'_>, route: &Route, out: &mut Vec<u8>) {
     match route.kind {
         AppKind::Ruby | AppKind::Python => session::write_request(request, &route.settings.env, out),
         AppKind::Node | AppKind::Meteor | AppKind::Generic => {

@@ -82,21 +82,25 @@ impl Decoder {
         }
     }
 
-    fn next<'b>(&mut self, bytes: &'b [u8], head: &mut Head) -> Result<(usize, Event<'b>), ReplyError> {
+    pub(crate) fn next<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        head: &mut Head,
+    ) -> Result<(usize, Event<'b>), ReplyError> {
         match self {
             Self::Session(decoder) => decoder.next(bytes, head),
             Self::Http(decoder) => decoder.next(bytes, head),
         }
     }
 
-    fn at_eof(&mut self) -> Result<(), ReplyError> {
+    pub(crate) fn at_eof(&mut self) -> Result<(), ReplyError> {
         match self {
             Self::Session(decoder) => decoder.at_eof(),
             Self::Http(decoder) => decoder.at_eof(),
         }
     }
 
-    fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         match self {
             Self::Session(decoder) => decoder.is_done(),
             Self::Http(decoder) => decoder.is_done(),
@@ -104,7 +108,7 @@ impl Decoder {
     }
 
     /// The app took the connection: what follows is an HTTP answer, which no other request may come after.
-    fn follow_hijack(&mut self, to_head_request: bool) -> bool {
+    pub(crate) fn follow_hijack(&mut self, to_head_request: bool) -> bool {
         let hijacked = matches!(self, Self::Session(decoder) if decoder.is_hijacked());
         if hijacked {
             *self = Self::Http(http::Decoder::after_hijack(to_head_request));
