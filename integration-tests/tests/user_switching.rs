@@ -129,3 +129,18 @@ fn the_default_user_of_the_daemon_is_used() {
     let scene = Scene::with(Language::Python, "", |daemon| daemon.flag("--default-user=games"));
     assert!(scene.nginx.get("/uid").expect(200).text().contains(" games "));
 }
+
+/// The kernel says of the process itself whether it may.
+#[test]
+fn an_app_gains_no_rights_where_that_is_forbidden() {
+    const APP: &str = "run ->(_) { [200, {}, [File.read('/proc/self/status')[/NoNewPrivs:\\s*(\\d)/, 1]]] }";
+    for (lines, told) in [
+        ("", "0"),
+        ("passenger_no_new_privs on; passenger_spawn_method direct;", "1"),
+        ("passenger_no_new_privs on; passenger_spawn_method smart;", "1"),
+        ("passenger_no_new_privs off;", "0"),
+    ] {
+        let scene = Scene::app(lines, |app| app.ruby(APP));
+        assert_eq!(scene.nginx.get("/").expect(200).text(), told, "{lines}");
+    }
+}

@@ -58,6 +58,8 @@ pub struct SpawnSpec {
     pub preloader: bool,
     /// `passenger_app_file_descriptor_ulimit`: most open files; `None` for what the daemon was started with.
     pub open_files: Option<u64>,
+    /// `passenger_no_new_privs`: nothing that it runs gains rights.
+    pub no_new_privs: bool,
     /// What the router wants back about this process when it is started anew: opaque to the supervisor.
     pub memo: Vec<u8>,
 }

@@ -33,6 +33,8 @@ pub(crate) struct AppSettings {
     pub(crate) start_timeout: Duration,
     /// Most open files of a process; `None` for what the daemon was started with.
     pub(crate) open_files: Option<u64>,
+    /// Nothing that a process runs gains rights.
+    pub(crate) no_new_privs: bool,
     /// Shown to visitors when a process does not start.
     pub(crate) error_page: Option<PathBuf>,
     pub(crate) preload_bundler: bool,
@@ -91,6 +93,7 @@ impl Default for AppSettings {
             restart_dir: "tmp".into(),
             start_timeout: Duration::from_secs(90),
             open_files: None,
+            no_new_privs: false,
             error_page: None,
             preload_bundler: false,
             listen: Listen::default(),
@@ -220,6 +223,7 @@ impl AppSettings {
                 self.max_preloader_idle = Some(number(value)?).filter(|s| *s != 0).map(Duration::from_secs);
             }
             "app_file_descriptor_ulimit" => self.open_files = Some(number(value)?).filter(|most| *most > 0),
+            "no_new_privs" => self.no_new_privs = flag(value)?,
             "custom_error_page" => self.error_page = Some(text(value)?.into()),
             "request_queue_overflow_status_code" => self.queue_full_status = status(value)?,
             "request_queue_timeout_status_code" => self.queue_timeout_status = status(value)?,

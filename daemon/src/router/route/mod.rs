@@ -206,6 +206,7 @@ impl Route {
             server_software: self.server_software.clone(),
             env: self.settings.env.clone(),
             open_files: self.settings.open_files,
+            no_new_privs: self.settings.no_new_privs,
             preload_bundler: self.settings.preload_bundler,
             load_shell_envvars: self.settings.load_shell_envvars,
             threads: self.settings.threads(self.kind),

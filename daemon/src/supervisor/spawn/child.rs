@@ -34,6 +34,8 @@ pub(super) struct Plan<'a> {
     pub(super) originals: &'a Originals,
     /// Most open files, when it is not what the daemon was started with.
     pub(super) open_files: Option<u64>,
+    /// Neither it nor what it runs gains rights from a set-user-ID bit or a file's capabilities.
+    pub(super) no_new_privs: bool,
     /// What the program finds on descriptors 0, 1, 2 and so on.
     pub(super) descriptors: Vec<OwnedFd>,
     /// When it dies, the program gets SIGTERM: it may be one that does not watch its owner pipe.
@@ -122,6 +124,9 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
     if let Some(identity) = &plan.run_as.identity {
         identity::become_for_good(identity)
             .map_err(|why| Failure::Identity(plan.run_as.user.name.clone(), why))?;
+    }
+    if plan.no_new_privs {
+        prctl::set_no_new_privs().map_err(|why| Failure::Step("set passenger_no_new_privs", why.into()))?;
     }
     enter(plan.root, &plan.run_as.user.name)?;
     end_with(plan.supervisor).map_err(step("bind its life to the daemon's"))?;

@@ -236,6 +236,7 @@ impl Launcher {
                     environment: what.environment,
                     originals: &self.originals,
                     open_files: what.spec.open_files,
+                    no_new_privs: what.spec.no_new_privs,
                     descriptors,
                     supervisor,
                 };
@@ -394,6 +395,7 @@ mod tests {
             server_software: "nginx/1.22.1".into(),
             env: Vec::new(),
             open_files: None,
+            no_new_privs: false,
             preload_bundler: false,
             threads: 1,
             meteor_settings: String::new(),
