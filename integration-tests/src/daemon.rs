@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use crate::logs;
 use crate::places;
-use crate::process::{children, descendants, is_alive, kill_9, runs, signal, title};
+use crate::process::{children, descendants, is_alive, kill_9, signal, title};
 use crate::stage::Inner;
 use crate::wait::{eventually, eventually_some};
 
@@ -230,11 +230,9 @@ impl Daemon {
     }
 
     fn find_router(&self) -> Option<u32> {
-        let exe = places::binary("flying-passenger");
-        let mut same: Vec<u32> = children(self.pid()).into_iter().filter(|pid| runs(*pid, &exe)).collect();
-        // A child that is just becoming an app runs our program too, for a moment.
-        same.sort_by_key(|pid| !title(*pid).contains("router"));
-        same.first().copied()
+        // By its command line: an ordinary user may not see which program a router runs. A child that is just becoming
+        // an app has the supervisor's.
+        children(self.pid()).into_iter().find(|pid| title(*pid).starts_with("flying-passenger router"))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Looking at processes through `/proc`, and ending those that a stage started, by their PIDs.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
@@ -103,13 +102,6 @@ pub(crate) fn children(pid: u32) -> Vec<u32> {
 pub(crate) fn title(pid: u32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&bytes).replace('\0', " ").trim().to_owned()
-}
-
-/// True when the process runs the program at `path`.
-pub(crate) fn runs(pid: u32, path: &Path) -> bool {
-    let of = |path: &Path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok();
-    let exe = of(Path::new(&format!("/proc/{pid}/exe")));
-    exe.is_some() && exe == of(path)
 }
 
 fn everyone() -> Vec<Seen> {
