@@ -130,7 +130,7 @@ fn the_log_says_more_from_then_on() {
     let wide = Wide::new("passenger_log_level debug;", |daemon| daemon);
     wide.nginx.get("/pid").expect(200);
     wide.daemon.logs_eventually("log_level is \"debug\" now");
-    wide.daemon.logs_eventually("/router dispatch ]: pool: ");
+    wide.daemon.logs_eventually("carry_out ]: pool: ");
 }
 
 #[test]

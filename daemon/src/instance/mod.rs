@@ -6,10 +6,12 @@
 //!     properties.json   what the tools show
 //!     admin.sock        0666: the router asks the kernel who is there and decides what they may do
 //!     apps/             0700, the router's user: nobody else reaches the sockets inside
+//!     sockets/          0711: below it a directory for each process that opens its socket itself, its user's and the
+//!                       router's alone
 //! ```
 //!
-//! Everything is reached through descriptors of directories that only the daemon's user can change, nothing is
-//! changed by path afterwards, and no symlink is followed.
+//! Everything is reached through descriptors of directories that only the daemon's user can change, apart from what is
+//! below `sockets`; nothing is changed by path afterwards, and no symlink is followed.
 
 mod names;
 mod own_sockets;
