@@ -21,6 +21,7 @@ pub struct DaemonBuilder {
     flags: Vec<String>,
     user: Option<(u32, u32)>,
     accounts: Option<String>,
+    file: Option<String>,
 }
 
 /// One daemon: stopped or running.
@@ -32,12 +33,18 @@ pub struct Daemon {
 
 impl DaemonBuilder {
     pub(crate) fn new(stage: &Arc<Inner>) -> Self {
-        Self { stage: Arc::clone(stage), flags: Vec::new(), user: None, accounts: None }
+        Self { stage: Arc::clone(stage), flags: Vec::new(), user: None, accounts: None, file: None }
     }
 
     /// Adds a flag.
     pub fn flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.to_owned());
+        self
+    }
+
+    /// Lets a configuration file say everything, the paths included: these are put before `lines`.
+    pub fn configured(mut self, lines: &str) -> Self {
+        self.file = Some(lines.to_owned());
         self
     }
 
@@ -108,19 +115,29 @@ impl DaemonBuilder {
         std::fs::create_dir_all(&registry).unwrap();
         let mut command = self.program();
         let (name, value) = self.stage.mark();
-        command
-            .arg(format!("--socket-file={}", dir.join("fly.sock").display()))
-            .arg(format!("--instance-registry-dir={}", registry.display()))
-            .arg(format!("--loaders-dir={}", loaders.display()))
-            .args(&self.flags)
-            .env(name, value)
-            .stdin(Stdio::null())
-            .process_group(0);
+        let paths = [
+            ("socket-file", dir.join("fly.sock")),
+            ("instance-registry-dir", registry.clone()),
+            ("loaders-dir", loaders),
+        ];
+        match &self.file {
+            Some(lines) => command.arg(format!("--config={}", self.write_file(&paths, lines).display())),
+            None => command.args(paths.map(|(flag, path)| format!("--{flag}={}", path.display()))),
+        };
+        command.args(&self.flags).env(name, value).stdin(Stdio::null()).process_group(0);
         if let Some((uid, gid)) = self.user {
             std::os::unix::fs::chown(&registry, Some(uid), Some(gid)).unwrap();
             command.uid(uid).gid(gid);
         }
         command
+    }
+
+    fn write_file(&self, paths: &[(&str, PathBuf)], lines: &str) -> PathBuf {
+        let file = self.stage.dir.join("daemon.toml");
+        let key = |(flag, path): &(&str, PathBuf)| format!("{} = {path:?}\n", flag.replace('-', "_"));
+        let keys: String = paths.iter().map(key).collect();
+        std::fs::write(&file, keys + lines).unwrap();
+        file
     }
 }
 

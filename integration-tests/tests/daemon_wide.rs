@@ -32,7 +32,7 @@ impl Wide {
     }
 
     /// An option's value and who decided it, as `passenger-config settings` shows them.
-    fn option(&self, name: &str) -> (Value, String) {
+    pub(crate) fn option(&self, name: &str) -> (Value, String) {
         let shown = self.settings();
         let options = shown["options"].as_array().unwrap();
         let option = options.iter().find(|option| option["name"] == name);

@@ -4,6 +4,7 @@ mod app_errors;
 mod app_settings;
 mod asgi;
 mod configuration_changes;
+mod configuration_file;
 mod configured_apps;
 mod cves;
 mod daemon_frames;

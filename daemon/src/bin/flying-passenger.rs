@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use flying_passenger::config::{Arguments, Options};
+use flying_passenger::config::{Action, Arguments, Options};
 use flying_passenger::log::{self, LogLevel, Part};
 use flying_passenger::sys::descriptors;
 use flying_passenger::{router, supervisor};
@@ -17,7 +17,12 @@ fn main() -> ExitCode {
         eprintln!("flying-passenger: /dev/null cannot be opened: {why}");
         return ExitCode::FAILURE;
     }
-    match Options::new(&Arguments::parse(), unistd::geteuid()) {
+    let arguments = Arguments::parse();
+    match Options::new(&arguments, unistd::geteuid()) {
+        Ok(_) if arguments.action == Some(Action::CheckConfig) => {
+            println!("flying-passenger: the configuration can be used");
+            ExitCode::SUCCESS
+        }
         Ok(options) => {
             log::init(options.log_level, Part::Supervisor);
             supervisor::run(options)

@@ -24,6 +24,7 @@ enum Command {
     AskProcess(AskProcess),
     /// Takes one process out of service once its requests are done
     DetachProcess(DetachProcess),
+    #[command(visible_alias = "config")]
     /// Shows what is in effect: the daemon's options and who decided them, and each app's settings
     Settings(Settings),
     /// Has the daemon open its log file anew, after it was renamed

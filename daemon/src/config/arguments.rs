@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 /// Application server behind nginx: owns the app processes, outlives nginx's restarts.
 ///
@@ -11,9 +11,17 @@ use clap::Parser;
 #[derive(Debug, Clone, Default, Parser)]
 #[command(name = "flying-passenger", version, max_term_width = 110, args_override_self = true)]
 pub struct Arguments {
-    /// Where nginx connects: the PATH of its `passenger_fly_with`
+    /// What to do [default: serve]
+    #[arg(value_enum)]
+    pub action: Option<Action>,
+
+    /// A file that says what flags do not: TOML, with the flags' names
     #[arg(long, value_name = "PATH")]
-    pub socket_file: PathBuf,
+    pub config: Option<PathBuf>,
+
+    /// Where nginx connects: the PATH of its `passenger_fly_with`. Needed, here or in the file
+    #[arg(long, value_name = "PATH")]
+    pub socket_file: Option<PathBuf>,
 
     /// Access mode of the socket, octal [default: 0660 when a group is given or found, else 0600]
     #[arg(long, value_name = "MODE")]
@@ -101,15 +109,24 @@ pub struct Arguments {
     #[arg(long, value_name = "USER")]
     pub router_user: Option<String>,
 
-    /// Most seconds for requests and app processes to end at shutdown
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
-    pub shutdown_timeout: String,
+    /// Most seconds for requests and app processes to end at shutdown [default: 60]
+    #[arg(long, value_name = "SECONDS")]
+    pub shutdown_timeout: Option<String>,
 
-    /// Most seconds for a process that is replaced to finish the requests it has
-    #[arg(long, value_name = "SECONDS", default_value = "600")]
-    pub drain_timeout: String,
+    /// Most seconds for a process that is replaced to finish the requests it has [default: 600]
+    #[arg(long, value_name = "SECONDS")]
+    pub drain_timeout: Option<String>,
 
     /// Where the loaders for Ruby, Python and Node.js are [default: found from where this program is]
     #[arg(long, value_name = "DIR")]
     pub loaders_dir: Option<PathBuf>,
+}
+
+/// What the program is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Action {
+    /// Be the daemon.
+    Serve,
+    /// Only tell whether flags and file can be used, and start nothing
+    CheckConfig,
 }

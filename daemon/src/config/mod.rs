@@ -3,6 +3,7 @@
 //! It looks at users, groups and directories, and changes nothing.
 
 mod arguments;
+mod file;
 mod hooks;
 mod kind;
 mod mistake;
@@ -19,17 +20,23 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
 
-pub use arguments::Arguments;
+pub use arguments::{Action, Arguments};
+use file::File;
 pub use hooks::{Hook, Hooks};
 pub use mistake::Mistake;
 use mistake::Mistakes;
 pub use places::{REGISTRY_VARIABLE, usual_registry};
-pub use shared::DaemonOption;
 use shared::Values;
+pub use shared::{DaemonOption, Given};
 pub use socket::{MAX_SOCKET_PATH, SocketOptions};
 
 use crate::log::LogLevel;
 use crate::sys::accounts::{self, Account};
+
+/// Most seconds for the shutdown, unless said otherwise.
+const SHUTDOWN: &str = "60";
+/// Most seconds for a process that is replaced, unless said otherwise.
+const DRAIN: &str = "600";
 
 /// The options of a daemon, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,17 +75,21 @@ pub struct UserOptions {
 }
 
 impl Options {
-    /// Checks `arguments`, for a daemon that runs as `euid`.
+    /// Checks `arguments` and the file that they name, for a daemon that runs as `euid`.
     pub fn new(arguments: &Arguments, euid: Uid) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Mistakes::default();
-        let options = Self::gather(arguments, euid, &mut mistakes);
-        if mistakes.0.is_empty() { Ok(options) } else { Err(mistakes.0) }
+        let file = arguments.config.as_deref().map(|path| file::read(path, euid, &mut mistakes));
+        let file = file.unwrap_or_default();
+        let arguments = file.fill(arguments, &mut mistakes);
+        let options = Self::gather(&arguments, &file, euid, &mut mistakes);
+        mistakes.unless_any(options)
     }
 
-    fn gather(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> Self {
-        let limit = number("--shutdown-timeout", &arguments.shutdown_timeout, 1);
-        let drain = number("--drain-timeout", &arguments.drain_timeout, 1);
-        let shared = shared::options(arguments, mistakes);
+    fn gather(arguments: &Arguments, file: &File, euid: Uid, mistakes: &mut Mistakes) -> Self {
+        let limit =
+            number("--shutdown-timeout", arguments.shutdown_timeout.as_deref().unwrap_or(SHUTDOWN), 1);
+        let drain = number("--drain-timeout", arguments.drain_timeout.as_deref().unwrap_or(DRAIN), 1);
+        let shared = shared::options(arguments, file, mistakes);
         let values = Values(&shared);
         Self {
             socket: socket::options(arguments, euid, mistakes),
@@ -88,7 +99,7 @@ impl Options {
             router_user: mistakes.keep(router_user(arguments.router_user.as_deref(), euid)),
             shutdown_limit: Duration::from_secs(mistakes.keep(limit)),
             drain_limit: Duration::from_secs(mistakes.keep(drain)),
-            hooks: hooks::hooks(arguments, mistakes),
+            hooks: hooks::hooks(arguments, file, mistakes),
             loaders: mistakes.keep(places::loaders(arguments.loaders_dir.as_deref())),
             shared,
         }
@@ -180,7 +191,7 @@ mod tests {
         let names = ["max_pool_size", "max_instances_per_app", "pool_idle_time", "stat_throttle_rate"];
         assert_eq!(names.map(|name| values.number(name)), [6, 0, 300, 10]);
         assert_eq!(options.log_level, LogLevel::default());
-        assert!(options.shared.iter().all(|option| !option.given));
+        assert!(options.shared.iter().all(|option| option.given.is_none()));
         assert_eq!(options.users.default_user, "nobody");
         assert!(options.users.switching);
         assert_eq!(options.shutdown_limit, Duration::from_secs(60));
@@ -194,7 +205,8 @@ mod tests {
         let joined = options("--socket-file=/run/x --max-pool-size=9 --log-level=5").unwrap();
         assert_eq!(spaced, joined);
         assert_eq!(Values(&spaced.shared).number("max_pool_size"), 9);
-        let given: Vec<_> = spaced.shared.iter().filter(|o| o.given).map(|o| o.name.as_str()).collect();
+        let given: Vec<_> =
+            spaced.shared.iter().filter(|o| o.given.is_some()).map(|o| o.name.as_str()).collect();
         assert_eq!(given, ["max_pool_size", "log_level"]);
     }
 
@@ -226,7 +238,7 @@ mod tests {
         assert_eq!((values.number("max_pool_size"), values.text("log_level")), (9, "warn"));
         assert!(values.flag("user_switching") && values.given("user_switching"));
         assert!(values.text("log_file").starts_with('/') && values.text("log_file").ends_with("/here"));
-        assert_eq!(options.shared.iter().filter(|option| option.given).count(), 4);
+        assert_eq!(options.shared.iter().filter(|option| option.given.is_some()).count(), 4);
     }
 
     #[test]

@@ -36,7 +36,8 @@ fn row(line: &str) -> Row {
 #[test]
 fn the_page_lists_every_flag_with_its_value() {
     let command = Arguments::command();
-    let taken = command.get_arguments().map(|argument| {
+    let flags = command.get_arguments().filter(|argument| !argument.is_positional());
+    let taken = flags.map(|argument| {
         let takes_value = argument.get_action().takes_values();
         let value = argument.get_value_names().filter(|_| takes_value).map(|names| names[0].to_string());
         (format!("--{}", argument.get_long().unwrap()), value)
@@ -74,7 +75,10 @@ fn the_page_knows_directives_and_defaults() {
 #[test]
 fn the_help_tells_what_nginx_may_set() {
     let command = Arguments::command();
-    for argument in command.get_arguments().filter(|argument| argument.get_action().takes_values()) {
+    for argument in command
+        .get_arguments()
+        .filter(|argument| !argument.is_positional() && argument.get_action().takes_values())
+    {
         let flag = format!("--{}", argument.get_long().unwrap());
         let told = argument.get_help().is_some_and(|help| help.to_string().contains("[nginx or "));
         assert_eq!(told, SHARED.iter().any(|shared| shared.flag == flag), "{flag}");

@@ -1,12 +1,13 @@
 //! The options that nginx may set too: the command line comes in, this daemon's values with their names go out.
 //!
-//! A flag that was given counts; otherwise nginx's directive does, and the default where nginx says nothing. `--ctl`
-//! stands for the flag of the option that it names.
+//! A flag that was given counts, then the configuration file, then nginx's directive, and the default where none says
+//! anything. `--ctl` stands for the flag of the option that it names.
 
 use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
+use super::file::{File, Written};
 use super::hooks;
 use super::kind::Kind;
 use super::mistake::{Mistake, Mistakes};
@@ -18,8 +19,17 @@ pub struct DaemonOption {
     pub name: String,
     /// The value of the daemon's flag, or the default.
     pub value: Value,
-    /// The flag was given, so that nginx's value does not count.
-    pub given: bool,
+    /// Where the daemon's own configuration gives it, so that nginx's value does not count.
+    pub given: Option<Given>,
+}
+
+/// What of the daemon's own configuration decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Given {
+    /// A flag.
+    Flag,
+    /// The configuration file.
+    File,
 }
 
 /// What is known of such an option before anybody sets it.
@@ -99,8 +109,8 @@ pub(crate) fn read(name: &str, text: &str) -> Result<Value, String> {
     shared.kind.read(text).map_err(|why| format!("{name}: \"{text}\" {why}; the options are {}", names()))
 }
 
-/// Every option, with what this command line makes of it.
-pub(super) fn options(arguments: &Arguments, mistakes: &mut Mistakes) -> Vec<DaemonOption> {
+/// Every option, with what this command line and this file make of it.
+pub(super) fn options(arguments: &Arguments, file: &File, mistakes: &mut Mistakes) -> Vec<DaemonOption> {
     let ctl: Vec<_> = arguments
         .ctl
         .iter()
@@ -114,11 +124,17 @@ pub(super) fn options(arguments: &Arguments, mistakes: &mut Mistakes) -> Vec<Dae
         });
         let by_ctl =
             || ctl.iter().rev().find(|(name, _)| *name == shared.name).map(|(_, value)| value.clone());
-        let given = own.or_else(by_ctl);
+        let by_flag = own.or_else(by_ctl);
+        let by_file = file.value(shared.flag).and_then(|Written { text, place }| {
+            let read = shared.kind.read(text);
+            mistakes.note(read.map_err(|why| Mistake::at(place, format!("\"{text}\" {why}"))))
+        });
+        let given = by_flag.map(|value| (Given::Flag, value));
+        let given = given.or_else(|| by_file.map(|value| (Given::File, value)));
         DaemonOption {
             name: shared.name.to_owned(),
-            given: given.is_some(),
-            value: given.unwrap_or_else(|| shared.kind.default()),
+            given: given.as_ref().map(|(given, _)| *given),
+            value: given.map_or_else(|| shared.kind.default(), |(_, value)| value),
         }
     };
     SHARED.iter().map(decide).collect()
@@ -168,8 +184,8 @@ impl<'a> Values<'a> {
         self.get(name).is_some_and(|option| option.value == Value::Flag(true))
     }
 
-    /// Whether the daemon's own flag decides.
+    /// Whether the daemon's own flag or file decides.
     pub(crate) fn given(self, name: &str) -> bool {
-        self.get(name).is_some_and(|option| option.given)
+        self.get(name).is_some_and(|option| option.given.is_some())
     }
 }

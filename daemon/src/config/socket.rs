@@ -38,7 +38,7 @@ pub(super) fn options(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes)
         None => (None, None),
     };
     SocketOptions {
-        path: mistakes.keep(socket_path(&arguments.socket_file)),
+        path: mistakes.keep(socket_path(arguments.socket_file.as_deref())),
         mode: mode.unwrap_or(if group.is_some() { 0o660 } else { 0o600 }),
         closed_to_nginx: mode.is_none() && owner.is_none() && group.is_none(),
         owner,
@@ -46,8 +46,14 @@ pub(super) fn options(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes)
     }
 }
 
-fn socket_path(path: &Path) -> Result<PathBuf, Mistake> {
+fn socket_path(path: Option<&Path>) -> Result<PathBuf, Mistake> {
     const OPTION: &str = "--socket-file";
+    let path = path.ok_or_else(|| {
+        Mistake::new(
+            OPTION,
+            "give it, or socket_file in the file of --config: the PATH of nginx's passenger_fly_with",
+        )
+    })?;
     let absolute = std::path::absolute(path).map_err(|why| Mistake::new(OPTION, why))?;
     if absolute.to_str().is_none() {
         return Err(Mistake::new(OPTION, format!("{} is not UTF-8", absolute.display())));
@@ -113,7 +119,7 @@ mod tests {
 
     #[test]
     fn without_root_only_the_daemons_user_connects_unless_told_otherwise() {
-        let mut arguments = Arguments { socket_file: "/run/x".into(), ..Arguments::default() };
+        let mut arguments = Arguments { socket_file: Some("/run/x".into()), ..Arguments::default() };
         let ordinary = Uid::from_raw(1000);
         let closed = options(&arguments, ordinary, &mut Mistakes::default());
         assert_eq!((closed.mode, closed.closed_to_nginx), (0o600, true));

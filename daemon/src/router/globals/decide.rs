@@ -1,13 +1,13 @@
 //! Whose word counts for an option: the daemon's own and nginx's come in, the value in effect goes out.
 //!
-//! A flag of the daemon's own counts more than nginx's word; where neither says anything, the default does.
+//! A flag or the file of the daemon's own counts more than nginx's word; where neither says anything, the default does.
 
 use protocol::globals::Globals as Said;
 use protocol::settings::{Settings, Value};
 use serde::Serialize;
 
 use super::Globals;
-use crate::config::{DaemonOption, shared};
+use crate::config::{DaemonOption, Given, shared};
 
 /// Sets options by their names, as their own directives do.
 pub(super) const CTL: &str = "ctl";
@@ -20,8 +20,21 @@ pub(crate) enum Source {
     Default,
     /// The daemon's flag.
     Flag,
+    /// The daemon's configuration file.
+    File,
     /// nginx's configuration.
     Nginx,
+}
+
+impl Source {
+    /// Who decides when nginx does not.
+    fn own(option: &DaemonOption) -> Self {
+        match option.given {
+            Some(Given::Flag) => Self::Flag,
+            Some(Given::File) => Self::File,
+            None => Self::Default,
+        }
+    }
 }
 
 /// An option as it is in effect.
@@ -40,14 +53,14 @@ impl Globals {
 
     pub(super) fn decide(&self, option: &DaemonOption) -> Decided {
         let theirs = self.said.borrow().as_ref().and_then(|said| word(said, &option.name));
-        let theirs = theirs.filter(|value| !option.given && refusal(option, value).is_none());
+        let theirs = theirs.filter(|value| option.given.is_none() && refusal(option, value).is_none());
         let theirs = match self.overruled(&option.name) {
             Some(kept) => theirs.map(|_| kept).filter(|kept| *kept != option.value),
             None => theirs,
         };
         let (value, source) = match theirs {
             Some(value) => (value, Source::Nginx),
-            None => (option.value.clone(), if option.given { Source::Flag } else { Source::Default }),
+            None => (option.value.clone(), Source::own(option)),
         };
         Decided { name: option.name.clone(), value, source }
     }
@@ -123,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_the_supervisor_cannot_follow_is_not_in_effect() {
-        let option = |name: &str, value| DaemonOption { name: name.into(), value, given: false };
+        let option = |name: &str, value| DaemonOption { name: name.into(), value, given: None };
         let text = |text: &str| Value::Text(text.to_owned());
         let globals = Globals::new(vec![option("log_file", text(""))]);
         let decided = || globals.decided().into_iter().map(|each| (each.value, each.source)).next().unwrap();

@@ -161,13 +161,14 @@ mod tests {
     use protocol::settings::Settings;
 
     use super::*;
+    use crate::config::Given;
 
     pub(super) fn globals() -> Globals {
         let option = |name: &str, value, given| DaemonOption { name: name.into(), value, given };
         Globals::new(vec![
-            option("max_pool_size", Value::Number(6), false),
-            option("pool_idle_time", Value::Number(20), true),
-            option("show_version_in_header", Value::Flag(true), false),
+            option("max_pool_size", Value::Number(6), None),
+            option("pool_idle_time", Value::Number(20), Some(Given::Flag)),
+            option("show_version_in_header", Value::Flag(true), None),
         ])
     }
 

@@ -5,7 +5,7 @@ use tracing::{info, warn};
 
 use super::Globals;
 use super::decide::{CTL, Decided, ctl, refusal, same};
-use crate::config::DaemonOption;
+use crate::config::{DaemonOption, Given};
 use crate::router::meaningless;
 
 /// Set when the daemon starts, each with its flag.
@@ -55,9 +55,10 @@ impl Globals {
 
 fn tell_whose_word_counts(option: &DaemonOption, value: &Value) {
     let (name, theirs) = (&option.name, show(value));
-    if option.given && !same(name, &option.value, value) {
+    if let Some(given) = option.given.filter(|_| !same(name, &option.value, value)) {
         let ours = show(&option.value);
-        warn!("nginx sets passenger_{name} to {theirs}; the daemon's own flag counts, which says {ours}");
+        let own = if given == Given::Flag { "flag" } else { "file" };
+        warn!("nginx sets passenger_{name} to {theirs}; the daemon's own {own} counts, which says {ours}");
     } else if let Some(why) = refusal(option, value) {
         warn!("nginx sets passenger_{name} to {theirs}, which does not count: it {why}");
     }

@@ -1,0 +1,284 @@
+//! The configuration file: TOML comes in, each key's value as the text of its flag goes out, every mistake with its line.
+//!
+//! A key is the flag's name with `_` for `-`, or the directive's name without `passenger_` where there is one. It knows
+//! of what type a value is; whether it makes sense is decided where flags are checked.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+use toml::de::{DeTable, DeValue};
+
+use super::arguments::Arguments;
+use super::hooks::HOOKS_FLAG;
+use super::kind::Kind;
+use super::mistake::{Mistake, Mistakes};
+use super::shared::SHARED;
+
+/// What the file says.
+#[derive(Debug, Default)]
+pub(super) struct File {
+    /// By flag.
+    values: BTreeMap<&'static str, Written>,
+    /// `NAME=PROGRAM`, as `--hook` takes it.
+    pub(super) hooks: Vec<Written>,
+}
+
+/// A value as the flag's text, and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    pub(super) text: String,
+    pub(super) place: String,
+}
+
+/// What TOML has for a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Type {
+    Number,
+    Flag,
+    Text,
+    Path,
+}
+
+/// Options that only the daemon has: key, flag and type.
+const OWN: [(&str, &str, Type); 8] = [
+    ("socket_file", "--socket-file", Type::Path),
+    ("socket_mode", "--socket-mode", Type::Text),
+    ("socket_owner", "--socket-owner", Type::Text),
+    ("instance_registry_dir", "--instance-registry-dir", Type::Path),
+    ("router_user", "--router-user", Type::Text),
+    ("shutdown_timeout", "--shutdown-timeout", Type::Number),
+    ("drain_timeout", "--drain-timeout", Type::Number),
+    ("loaders_dir", "--loaders-dir", Type::Path),
+];
+
+/// The table of programs.
+const HOOKS: &str = "hooks";
+
+/// Every key outside of `[hooks]`, with its flag and type.
+fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)> {
+    let shared = SHARED.iter().map(|shared| (shared.name, shared.flag, Type::of(shared.kind)));
+    OWN.into_iter().chain(shared)
+}
+
+impl Type {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Flag(_) => Self::Flag,
+            Kind::Number { .. } => Self::Number,
+            Kind::Text(_) | Kind::LogLevel => Self::Text,
+            Kind::Path | Kind::Directory(_) => Self::Path,
+        }
+    }
+
+    /// The value as a flag's text.
+    fn text(self, value: &DeValue<'_>) -> Result<String, &'static str> {
+        match (self, value) {
+            (Self::Number, DeValue::Integer(number)) if number.radix() == 10 => {
+                Ok(number.as_str().to_owned())
+            }
+            (Self::Flag, DeValue::Boolean(flag)) => Ok(if *flag { "on" } else { "off" }.to_owned()),
+            (Self::Text | Self::Path, DeValue::String(text)) => Ok(text.to_string()),
+            (Self::Number, _) => Err("takes a number without quotes, such as 300"),
+            (Self::Flag, _) => Err("takes true or false, without quotes"),
+            (Self::Text, _) => Err("takes a text in quotes"),
+            (Self::Path, _) => Err("takes a path in quotes"),
+        }
+    }
+}
+
+/// Reads the file at `path` for a daemon that runs as `euid`.
+pub(super) fn read(path: &Path, euid: Uid, mistakes: &mut Mistakes) -> File {
+    let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
+    match trusted(&path, euid).and_then(|()| fs::read_to_string(&path).map_err(|why| why.to_string())) {
+        Ok(text) => parse(&path.display().to_string(), &text, mistakes),
+        Err(why) => {
+            mistakes.push(Mistake::new("--config", format!("{}: {why}", path.display())));
+            File::default()
+        }
+    }
+}
+
+/// What is run and written as root must not be for others to decide.
+fn trusted(path: &Path, euid: Uid) -> Result<(), String> {
+    let meta = fs::metadata(path).map_err(|why| why.to_string())?;
+    if !meta.is_file() {
+        return Err("is no file".to_owned());
+    }
+    if euid.is_root() && (meta.uid() != 0 || meta.mode() & 0o022 != 0) {
+        return Err("others than root may write to it, so that root does not read it: \
+                    chown root and chmod go-w it"
+            .to_owned());
+    }
+    Ok(())
+}
+
+fn parse(path: &str, text: &str, mistakes: &mut Mistakes) -> File {
+    let line = |at: usize| format!("{path}, line {}", 1 + text[..at.min(text.len())].matches('\n').count());
+    let mut file = File::default();
+    let table = match DeTable::parse(text) {
+        Ok(table) => table,
+        Err(why) => {
+            let place = why.span().map_or_else(|| path.to_owned(), |span| line(span.start));
+            mistakes.push(Mistake::at(place, why.message()));
+            return file;
+        }
+    };
+    for (key, value) in table.get_ref() {
+        let (name, place) = (key.get_ref().as_ref(), line(key.span().start));
+        if name == HOOKS {
+            file.read_hooks(value.get_ref(), &place, line, mistakes);
+        } else if let Some((_, flag, of_type)) = keys().find(|(key, ..)| *key == name) {
+            match of_type.text(value.get_ref()) {
+                Ok(text) if of_type == Type::Path && !text.starts_with('/') && !text.is_empty() => {
+                    mistakes.push(Mistake::at(place, format!("{name}: \"{text}\" is no absolute path")));
+                }
+                Ok(text) => {
+                    file.values.insert(flag, Written { text, place: format!("{place}: {name}") });
+                }
+                Err(why) => mistakes.push(Mistake::at(place, format!("{name} {why}"))),
+            }
+        } else {
+            let known: Vec<_> = keys().map(|(key, ..)| key).chain([HOOKS]).collect();
+            let sentence = format!("there is no option \"{name}\"; there are {}", known.join(", "));
+            mistakes.push(Mistake::at(place, sentence));
+        }
+    }
+    file
+}
+
+impl File {
+    /// What the file says in this flag's place.
+    pub(super) fn value(&self, flag: &str) -> Option<&Written> {
+        self.values.get(flag)
+    }
+
+    /// The command line with the file's word for those of the daemon's own options that it does not give.
+    pub(super) fn fill(&self, arguments: &Arguments, mistakes: &mut Mistakes) -> Arguments {
+        let mut filled = arguments.clone();
+        let mut word = |flag: &'static str, missing: bool| {
+            let written = self.value(flag).filter(|_| missing)?;
+            mistakes.place(flag, &written.place);
+            Some(written.text.clone())
+        };
+        fill(&mut filled.socket_file, "--socket-file", &mut word);
+        fill(&mut filled.socket_mode, "--socket-mode", &mut word);
+        fill(&mut filled.socket_owner, "--socket-owner", &mut word);
+        fill(&mut filled.instance_registry_dir, "--instance-registry-dir", &mut word);
+        fill(&mut filled.router_user, "--router-user", &mut word);
+        fill(&mut filled.shutdown_timeout, "--shutdown-timeout", &mut word);
+        fill(&mut filled.drain_timeout, "--drain-timeout", &mut word);
+        fill(&mut filled.loaders_dir, "--loaders-dir", &mut word);
+        filled
+    }
+
+    fn read_hooks(
+        &mut self,
+        value: &DeValue<'_>,
+        place: &str,
+        line: impl Fn(usize) -> String,
+        mistakes: &mut Mistakes,
+    ) {
+        const WANTED: &str = "takes the path of a program in quotes, or several: [\"/one\", \"/two\"]";
+        let DeValue::Table(table) = value else {
+            mistakes.push(Mistake::at(
+                place,
+                format!("{HOOKS_FLAG} is a table: write [{HOOKS}] on a line of its own"),
+            ));
+            return;
+        };
+        for (name, value) in table {
+            let (name, place) = (name.get_ref(), line(name.span().start));
+            let programs: Option<Vec<_>> = match value.get_ref() {
+                DeValue::String(program) => Some(vec![program.to_string()]),
+                DeValue::Array(programs) => {
+                    programs.iter().map(|one| one.get_ref().as_str().map(str::to_owned)).collect()
+                }
+                _ => None,
+            };
+            match programs {
+                Some(programs) => self.hooks.extend(
+                    programs
+                        .iter()
+                        .map(|program| Written { text: format!("{name}={program}"), place: place.clone() }),
+                ),
+                None => mistakes.push(Mistake::at(place, format!("{name} {WANTED}"))),
+            }
+        }
+    }
+}
+
+fn fill<T: From<String>>(
+    option: &mut Option<T>,
+    flag: &'static str,
+    word: &mut impl FnMut(&'static str, bool) -> Option<String>,
+) {
+    if let Some(text) = word(flag, option.is_none()) {
+        *option = Some(text.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn mistakes_of(text: &str) -> Vec<String> {
+        let mut mistakes = Mistakes::default();
+        parse("/etc/x.toml", text, &mut mistakes);
+        let told = mistakes.unless_any(()).unwrap_err();
+        told.iter().map(Mistake::to_string).collect()
+    }
+
+    #[test]
+    fn every_flag_has_a_key() {
+        let command = Arguments::command();
+        let flags = command.get_arguments().filter_map(clap::Arg::get_long).map(|flag| format!("--{flag}"));
+        let no_key = ["--config", "--ctl", "--hook", "--help", "--version"];
+        let mut flags: Vec<_> = flags.filter(|flag| !no_key.contains(&&**flag)).collect();
+        let mut with_key: Vec<_> = keys().map(|(_, flag, _)| flag.to_owned()).collect();
+        flags.sort();
+        with_key.sort();
+        assert_eq!(with_key, flags);
+    }
+
+    #[test]
+    fn a_value_is_the_flags_text() {
+        let text = "max_pool_size = 1_2\nuser_switching = false\nsocket_mode = '0660'\n[hooks]\nspawn_failed = ['/a', '/b']\n";
+        let file = parse("x", text, &mut Mistakes::default());
+        let value = |flag| file.value(flag).map(|written| written.text.as_str());
+        assert_eq!(value("--max-pool-size"), Some("12"));
+        assert_eq!(value("--no-user-switching"), Some("off"));
+        assert_eq!(value("--socket-mode"), Some("0660"));
+        let hooks: Vec<_> = file.hooks.iter().map(|hook| hook.text.as_str()).collect();
+        assert_eq!(hooks, ["spawn_failed=/a", "spawn_failed=/b"]);
+    }
+
+    #[test]
+    fn each_mistake_has_its_line() {
+        let text = "# mine\nmax_pool_size = \"6\"\nsocket_mode = 0o660\nuser_switching = 1\npool_size = 3\nlog_file = \"log/x\"\nhooks = 1\n";
+        let told = mistakes_of(text);
+        let begins = [
+            "/etc/x.toml, line 7: --hook is a table",
+            "/etc/x.toml, line 6: log_file: \"log/x\" is no absolute path",
+            "/etc/x.toml, line 2: max_pool_size takes a number",
+            "/etc/x.toml, line 5: there is no option \"pool_size\"; there are socket_file, ",
+            "/etc/x.toml, line 3: socket_mode takes a text in quotes",
+            "/etc/x.toml, line 4: user_switching takes true or false",
+        ];
+        for begin in begins {
+            assert!(told.iter().any(|line| line.starts_with(begin)), "{begin} is not in {told:#?}");
+        }
+        assert_eq!(told.len(), begins.len());
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_its_line() {
+        let told = mistakes_of("max_pool_size = 6\nmax_pool_size: 7\n");
+        assert!(told[0].starts_with("/etc/x.toml, line 2: "), "{told:?}");
+        assert_eq!(told.len(), 1);
+    }
+}
