@@ -22,7 +22,20 @@ pub struct DaemonBuilder {
     user: Option<(u32, u32)>,
     accounts: Option<String>,
     file: Option<String>,
+    variables: Vec<(String, PathBuf)>,
+    activated: Option<PathBuf>,
 }
+
+/// Opens a listening socket as systemd does, and becomes the program behind it.
+const ACTIVATE: &str = "import os, socket, sys
+listening = socket.socket(socket.AF_UNIX)
+listening.bind(sys.argv[1])
+listening.listen()
+os.dup2(listening.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')
+os.execv(sys.argv[2], sys.argv[2:])
+";
 
 /// One daemon: stopped or running.
 pub struct Daemon {
@@ -33,7 +46,15 @@ pub struct Daemon {
 
 impl DaemonBuilder {
     pub(crate) fn new(stage: &Arc<Inner>) -> Self {
-        Self { stage: Arc::clone(stage), flags: Vec::new(), user: None, accounts: None, file: None }
+        Self {
+            stage: Arc::clone(stage),
+            flags: Vec::new(),
+            user: None,
+            accounts: None,
+            file: None,
+            variables: Vec::new(),
+            activated: None,
+        }
     }
 
     /// Adds a flag.
@@ -45,6 +66,18 @@ impl DaemonBuilder {
     /// Lets a configuration file say everything, the paths included: these are put before `lines`.
     pub fn configured(mut self, lines: &str) -> Self {
         self.file = Some(lines.to_owned());
+        self
+    }
+
+    /// Gives it a variable in its environment.
+    pub fn variable(mut self, name: &str, value: PathBuf) -> Self {
+        self.variables.push((name.to_owned(), value));
+        self
+    }
+
+    /// Hands a socket that listens at `path` over to it, as systemd's socket activation does.
+    pub fn activated(mut self, path: PathBuf) -> Self {
+        self.activated = Some(path);
         self
     }
 
@@ -91,6 +124,11 @@ impl DaemonBuilder {
     /// The daemon's program, in a mount namespace of its own if it is to see other accounts.
     fn program(&self) -> Command {
         let program = places::binary("flying-passenger");
+        if let Some(path) = &self.activated {
+            let mut command = Command::new("python3");
+            command.args(["-c", ACTIVATE]).arg(path).arg(program);
+            return command;
+        }
         let Some(accounts) = &self.accounts else {
             return Command::new(program);
         };
@@ -124,7 +162,12 @@ impl DaemonBuilder {
             Some(lines) => command.arg(format!("--config={}", self.write_file(&paths, lines).display())),
             None => command.args(paths.map(|(flag, path)| format!("--{flag}={}", path.display()))),
         };
-        command.args(&self.flags).env(name, value).stdin(Stdio::null()).process_group(0);
+        command
+            .args(&self.flags)
+            .env(name, value)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .process_group(0);
         if let Some((uid, gid)) = self.user {
             std::os::unix::fs::chown(&registry, Some(uid), Some(gid)).unwrap();
             command.uid(uid).gid(gid);

@@ -37,7 +37,7 @@ pub use language::Language;
 pub use load::{Load, LoadReport};
 pub use nginx::Nginx;
 pub use places::{binary, module, nginx_binary, workspace};
-pub use process::{Memory, descendants, is_alive, kill_9, open_descriptors, owner_uid};
+pub use process::{Memory, descendants, is_alive, kill_9, open_descriptors, owner_uid, signal};
 pub use response::{Head, Response};
 pub use scenery::{ONE_APP, Scene};
 pub use stage::{Stage, is_root, skipped};

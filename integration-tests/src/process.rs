@@ -65,7 +65,7 @@ pub fn kill_9(pid: u32) {
 }
 
 /// Sends a signal to a process that this test started. One that has gone already is no error.
-pub(crate) fn signal(pid: u32, signal: Signal) {
+pub fn signal(pid: u32, signal: Signal) {
     let _gone_already = kill(Pid::from_raw(pid as i32), signal);
 }
 

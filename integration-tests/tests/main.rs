@@ -46,6 +46,7 @@ mod request_environment;
 mod request_shape;
 mod response;
 mod restart;
+mod service;
 mod shell_environment;
 mod slow_clients;
 mod smart_spawning;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use flying_passenger::config::{Action, Arguments, Options};
 use flying_passenger::log::{self, LogLevel, Part};
+use flying_passenger::supervisor::background::{self, Caller, Side};
 use flying_passenger::sys::descriptors;
 use flying_passenger::{router, supervisor};
 use nix::unistd;
@@ -24,14 +25,33 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(options) => {
+            let caller = match leave_the_terminal(&options) {
+                Ok(caller) => caller,
+                Err(status) => return status,
+            };
             log::init(options.log_level, Part::Supervisor);
-            supervisor::run(options)
+            supervisor::run(options, caller)
         }
         Err(mistakes) => {
             for mistake in mistakes {
                 eprintln!("flying-passenger: {mistake}");
             }
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever waits for the daemon, when it is to go to the background; the exit status in the process that waits.
+fn leave_the_terminal(options: &Options) -> Result<Option<Caller>, ExitCode> {
+    if !options.daemonize {
+        return Ok(None);
+    }
+    match background::begin() {
+        Ok(Side::Daemon(caller)) => Ok(Some(caller)),
+        Ok(Side::Caller(status)) => Err(status),
+        Err(why) => {
+            eprintln!("flying-passenger: it cannot go to the background: {why}");
+            Err(ExitCode::FAILURE)
         }
     }
 }

@@ -8,7 +8,7 @@ use clap::{Parser, ValueEnum};
 ///
 /// nginx finds it with `passenger_fly_with PATH`. Started as root it runs each app as the user who owns it. An option
 /// whose default is `nginx or …` can be set in nginx.conf as well; given here, it counts and nginx's is not used.
-#[derive(Debug, Clone, Default, Parser)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Parser)]
 #[command(name = "flying-passenger", version, max_term_width = 110, args_override_self = true)]
 pub struct Arguments {
     /// What to do [default: serve]
@@ -38,6 +38,14 @@ pub struct Arguments {
     /// Where the log goes: a file, opened again at SIGUSR1 [nginx or standard error]
     #[arg(long, value_name = "PATH")]
     pub log_file: Option<String>,
+
+    /// Goes on in the background once it listens; needs a log file, as there is no terminal to log to
+    #[arg(long)]
+    pub daemonize: bool,
+
+    /// Where the daemon's PID is written; locked as long as it lives
+    #[arg(long, value_name = "PATH")]
+    pub pid_file: Option<PathBuf>,
 
     /// Lines that apps print are logged as they are, without time, process and level
     #[arg(long)]

@@ -43,10 +43,11 @@ enum Type {
 }
 
 /// Options that only the daemon has: key, flag and type.
-const OWN: [(&str, &str, Type); 8] = [
+const OWN: [(&str, &str, Type); 9] = [
     ("socket_file", "--socket-file", Type::Path),
     ("socket_mode", "--socket-mode", Type::Text),
     ("socket_owner", "--socket-owner", Type::Text),
+    ("pid_file", "--pid-file", Type::Path),
     ("instance_registry_dir", "--instance-registry-dir", Type::Path),
     ("router_user", "--router-user", Type::Text),
     ("shutdown_timeout", "--shutdown-timeout", Type::Number),
@@ -166,6 +167,7 @@ impl File {
         fill(&mut filled.socket_file, "--socket-file", &mut word);
         fill(&mut filled.socket_mode, "--socket-mode", &mut word);
         fill(&mut filled.socket_owner, "--socket-owner", &mut word);
+        fill(&mut filled.pid_file, "--pid-file", &mut word);
         fill(&mut filled.instance_registry_dir, "--instance-registry-dir", &mut word);
         fill(&mut filled.router_user, "--router-user", &mut word);
         fill(&mut filled.shutdown_timeout, "--shutdown-timeout", &mut word);
@@ -237,7 +239,7 @@ mod tests {
     fn every_flag_has_a_key() {
         let command = Arguments::command();
         let flags = command.get_arguments().filter_map(clap::Arg::get_long).map(|flag| format!("--{flag}"));
-        let no_key = ["--config", "--ctl", "--hook", "--help", "--version"];
+        let no_key = ["--config", "--ctl", "--daemonize", "--hook", "--help", "--version"];
         let mut flags: Vec<_> = flags.filter(|flag| !no_key.contains(&&**flag)).collect();
         let mut with_key: Vec<_> = keys().map(|(_, flag, _)| flag.to_owned()).collect();
         flags.sort();

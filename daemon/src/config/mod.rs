@@ -13,6 +13,7 @@ pub mod places;
 pub(crate) mod shared;
 mod socket;
 
+use std::env;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -43,6 +44,10 @@ const DRAIN: &str = "600";
 pub struct Options {
     /// The socket for nginx.
     pub socket: SocketOptions,
+    /// Where the daemon's PID is written.
+    pub pid_file: Option<PathBuf>,
+    /// The daemon goes to the background.
+    pub daemonize: bool,
     /// How much is logged.
     pub log_level: LogLevel,
     /// Everything that nginx may set too.
@@ -61,6 +66,16 @@ pub struct Options {
     pub hooks: Hooks,
     /// The loaders' directory.
     pub loaders: PathBuf,
+    /// Where all of this comes from.
+    source: Source,
+}
+
+/// What was given, and where paths in it begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Source {
+    arguments: Arguments,
+    directory: PathBuf,
+    euid: Uid,
 }
 
 /// Whom apps run as.
@@ -75,24 +90,64 @@ pub struct UserOptions {
 }
 
 impl Options {
-    /// Checks `arguments` and the file that they name, for a daemon that runs as `euid`.
-    pub fn new(arguments: &Arguments, euid: Uid) -> Result<Self, Vec<Mistake>> {
+    /// Checks what is `given` and the file that it names, for a daemon that runs as `euid`.
+    pub fn new(given: &Arguments, euid: Uid) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Mistakes::default();
-        let file = arguments.config.as_deref().map(|path| file::read(path, euid, &mut mistakes));
+        let file = given.config.as_deref().map(|path| file::read(path, euid, &mut mistakes));
         let file = file.unwrap_or_default();
-        let arguments = file.fill(arguments, &mut mistakes);
-        let options = Self::gather(&arguments, &file, euid, &mut mistakes);
+        let arguments = file.fill(given, &mut mistakes);
+        let source =
+            Source { arguments: given.clone(), directory: env::current_dir().unwrap_or_default(), euid };
+        let options = Self::gather(&arguments, &file, source, &mut mistakes);
         mistakes.unless_any(options)
     }
 
-    fn gather(arguments: &Arguments, file: &File, euid: Uid, mistakes: &mut Mistakes) -> Self {
+    /// The same from the flags and the file as it is now. It changes the working directory to where the daemon was
+    /// started, as paths may begin there.
+    pub fn read_again(&self) -> Result<Self, Vec<Mistake>> {
+        let Source { arguments, directory, euid } = &self.source;
+        if let Err(why) = env::set_current_dir(directory) {
+            return Err(vec![Mistake::new("--config", format!("{}: {why}", directory.display()))]);
+        }
+        Self::new(arguments, *euid)
+    }
+
+    /// The keys of what differs and is decided once, when the daemon starts.
+    pub fn fixed_that_differ(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = [
+            ("socket_file", self.socket.path == other.socket.path),
+            ("socket_mode", self.socket.mode == other.socket.mode),
+            (
+                "socket_owner",
+                (self.socket.owner, self.socket.group) == (other.socket.owner, other.socket.group),
+            ),
+            ("pid_file", self.pid_file == other.pid_file),
+            ("instance_registry_dir", self.registry == other.registry),
+            ("router_user", self.router_user == other.router_user),
+            ("drain_timeout", self.drain_limit == other.drain_limit),
+            ("loaders_dir", self.loaders == other.loaders),
+        ];
+        pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+    }
+
+    fn gather(arguments: &Arguments, file: &File, source: Source, mistakes: &mut Mistakes) -> Self {
+        let euid = source.euid;
         let limit =
             number("--shutdown-timeout", arguments.shutdown_timeout.as_deref().unwrap_or(SHUTDOWN), 1);
         let drain = number("--drain-timeout", arguments.drain_timeout.as_deref().unwrap_or(DRAIN), 1);
         let shared = shared::options(arguments, file, mistakes);
         let values = Values(&shared);
+        if arguments.daemonize && !values.given("log_file") {
+            let why = "name a --log-file as well: in the background there is no terminal to log to";
+            mistakes.push(Mistake::new("--daemonize", why));
+        }
         Self {
             socket: socket::options(arguments, euid, mistakes),
+            pid_file: arguments
+                .pid_file
+                .as_deref()
+                .map(|path| mistakes.keep(places::file("--pid-file", path))),
+            daemonize: arguments.daemonize,
             log_level: values.text("log_level").parse().unwrap_or_default(),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
             users: user_options(values, euid, mistakes),
@@ -102,6 +157,7 @@ impl Options {
             hooks: hooks::hooks(arguments, file, mistakes),
             loaders: mistakes.keep(places::loaders(arguments.loaders_dir.as_deref())),
             shared,
+            source,
         }
     }
 }

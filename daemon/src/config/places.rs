@@ -54,6 +54,15 @@ fn loader_candidates(program: &Path) -> Vec<PathBuf> {
     installed.into_iter().chain(source).collect()
 }
 
+/// A file that is to be made, in a directory that is there.
+pub(super) fn file(option: &'static str, path: &Path) -> Result<PathBuf, Mistake> {
+    let absolute = std::path::absolute(path).map_err(|why| Mistake::new(option, why))?;
+    match absolute.parent() {
+        Some(dir) if dir.is_dir() => Ok(absolute),
+        _ => Err(Mistake::new(option, format!("the directory for {} does not exist", absolute.display()))),
+    }
+}
+
 fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, Mistake> {
     let absolute = std::path::absolute(dir).map_err(|why| Mistake::new(option, why))?;
     if absolute.is_dir() {

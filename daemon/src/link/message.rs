@@ -297,6 +297,8 @@ pub enum Notice {
         /// In bytes, for those that have not ended.
         held: Vec<(ProcessId, u64)>,
     },
+    /// The daemon's own configuration was read anew.
+    Options(Vec<DaemonOption>),
     /// Answer to [`Order::Adjust`], when some of it cannot be done.
     Overruled(Vec<Overruled>),
     /// The log goes on in another file, whose descriptor comes with this.

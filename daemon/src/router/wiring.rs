@@ -22,6 +22,7 @@ use super::route::Routes;
 use super::spawn::Spawner;
 use super::supervisor::Supervisor;
 use super::{accept, admin, memory};
+use crate::config::DaemonOption;
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Order, RouterConfig};
 use crate::log;
@@ -111,14 +112,26 @@ impl Router {
         if !self.globals.hear(said) {
             return;
         }
-        self.globals.tell(&before);
+        self.globals.tell(&before, "nginx's");
+        self.put_to_work();
+    }
+
+    /// Puts to work what the daemon's own configuration says from here on.
+    fn reconfigure(&self, options: Vec<DaemonOption>) {
+        let before = self.globals.decided();
+        self.globals.reconfigure(options);
+        self.globals.tell(&before, "the daemon's own");
+        self.put_to_work();
+    }
+
+    fn put_to_work(&self) {
         log::set_level(self.globals.log_level());
         log::set_app_prefix(self.globals.log_prefix());
         self.dispatcher.set_limits(self.globals.limits());
         self.restarts.set_throttle(self.globals.stat_throttle());
         *self.backlog.borrow_mut() = Rc::new(self.globals.backlog());
         if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
-            warn!("the supervisor cannot be told what nginx says");
+            warn!("the supervisor cannot be told of the changed options");
         }
     }
 
@@ -151,6 +164,7 @@ impl Router {
                 Notice::RestartFiles { ticket, found } => self.restarts.found(ticket, found),
                 Notice::Measured { ticket, held } => self.scales.measured(ticket, held),
                 Notice::OpenFiles(most) => limit_open_files(most),
+                Notice::Options(options) => self.reconfigure(options),
                 Notice::Overruled(overruled) => self.globals.overrule(overruled),
                 Notice::Log => switch_log(descriptors.pop()),
                 Notice::ShutDown => drop(tokio::task::spawn_local(self.clone().shut_down())),

@@ -6,6 +6,7 @@
 //! ([`orders`]), and how it ends ([`phase`], [`shutdown`]).
 
 mod adjust;
+pub mod background;
 mod backoff;
 mod ending;
 mod forks;
@@ -16,10 +17,13 @@ mod memory;
 mod nginx_socket;
 mod orders;
 mod phase;
+mod pid_file;
 mod processes;
+mod reload;
 mod restart_files;
 mod router_process;
 mod routers;
+mod service_manager;
 mod shutdown;
 mod spawn;
 mod startup;
@@ -40,26 +44,32 @@ use crate::instance::Instance;
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Overruled, ProcessId, StopHow};
 use crate::sys::process;
+use background::Caller;
 use forks::Forks;
 use hooks::Hooks;
 use log_file::LogFile;
 use nginx_socket::NginxSocket;
 use phase::Event;
+use pid_file::PidFile;
 use processes::{Processes, Stage};
 use router_process::RouterPlan;
 use routers::Routers;
+use service_manager::ServiceManager;
 use shutdown::Shutdown;
 use spawn::Launcher;
 use watch::Happened;
 
-/// Runs the daemon until it is told to end.
-pub fn run(options: Options) -> ExitCode {
+/// Runs the daemon until it is told to end, and tells `caller` when it is up.
+pub fn run(options: Options, caller: Option<Caller>) -> ExitCode {
     match Supervisor::open(options) {
         Ok(mut supervisor) => {
-            supervisor.serve();
+            supervisor.serve(caller);
             supervisor.close()
         }
         Err(why) => {
+            if let Some(caller) = caller {
+                caller.failed(&why.to_string());
+            }
             tracing::error!(critical = true, "the daemon cannot start: {why}");
             ExitCode::FAILURE
         }
@@ -80,6 +90,8 @@ struct Supervisor {
     overruled: Vec<Overruled>,
     instance: Instance,
     nginx: NginxSocket,
+    pid_file: Option<PidFile>,
+    manager: ServiceManager,
     tools: OwnedFd,
     signals: SignalFd,
     launcher: Launcher,
@@ -95,9 +107,13 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn serve(&mut self) {
+    fn serve(&mut self, caller: Option<Caller>) {
         self.start_router();
         tracing::info!("up and listening on {}", self.options.socket.path.display());
+        self.manager.ready(&self.status());
+        if let Some(caller) = caller {
+            caller.up();
+        }
         while !self.shutdown.is_over() {
             if let Err(why) = self.wait_and_act() {
                 tracing::error!(critical = true, "the supervisor cannot wait for events: {why}");
@@ -105,6 +121,11 @@ impl Supervisor {
                 return;
             }
         }
+    }
+
+    /// For the service manager.
+    fn status(&self) -> String {
+        format!("listening on {}", self.options.socket.path.display())
     }
 
     fn wait_and_act(&mut self) -> io::Result<()> {
@@ -140,6 +161,7 @@ impl Supervisor {
             self.processes.next_kill(),
             self.forks.next_due(),
             self.hooks.next_due(),
+            self.manager.due(),
         ];
         dues.into_iter().flatten().min()
     }
@@ -148,6 +170,7 @@ impl Supervisor {
         self.kill_overdue(now);
         self.forks_due(now);
         self.hooks.kill_overdue(now);
+        self.manager.beat(now);
         self.routers_due(now);
         if self.shutdown.due().is_some_and(|due| due <= now) {
             self.step(Event::TimeUp);

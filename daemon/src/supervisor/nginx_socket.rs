@@ -15,6 +15,7 @@ use nix::sys::stat::{self, Mode, SFlag};
 use nix::unistd;
 
 use crate::config::SocketOptions;
+use crate::sys::activation;
 use crate::sys::unix_socket::{self, Listener};
 
 /// The kernel's own limit for a backlog.
@@ -24,9 +25,15 @@ const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";
 #[derive(Debug)]
 pub(super) struct NginxSocket {
     listening: OwnedFd,
+    backlog: u64,
+    /// What is removed at the end; nothing when a service manager made the socket.
+    made: Option<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
     path: PathBuf,
     inode: Inode,
-    backlog: u64,
     lock_path: PathBuf,
     _lock: Flock<File>,
 }
@@ -44,6 +51,8 @@ pub(super) enum SocketError {
     Replaced(PathBuf),
     /// The directory is not there.
     NoDirectory(PathBuf),
+    /// The service manager hands over other sockets.
+    Other(PathBuf, Vec<PathBuf>),
     /// A step failed.
     Step(&'static str, PathBuf, io::Error),
 }
@@ -60,6 +69,15 @@ impl fmt::Display for SocketError {
             Self::Locked(path) => write!(f, "another daemon holds {}", path.display()),
             Self::NotASocket(path) => write!(f, "{} exists and is not a socket", path.display()),
             Self::Replaced(path) => write!(f, "somebody else replaces {} just now", path.display()),
+            Self::Other(path, others) => {
+                let others: Vec<_> = others.iter().map(|other| other.display().to_string()).collect();
+                write!(
+                    f,
+                    "the service manager hands over the sockets [{}] and not {}, which --socket-file names",
+                    others.join(", "),
+                    path.display()
+                )
+            }
             Self::NoDirectory(path) => {
                 write!(f, "the directory for {} does not exist", path.display())
             }
@@ -86,7 +104,29 @@ impl NginxSocket {
         make_room(path)?;
         let listening = unix_socket::listen(path, 0o600, capped(backlog)).map_err(step("opened", path))?;
         let inode = open_to_nginx(options)?;
-        Ok(Self { listening, path: path.clone(), inode, backlog, lock_path, _lock: lock })
+        let made = Made { path: path.clone(), inode, lock_path, _lock: lock };
+        Ok(Self { listening, backlog, made: Some(made) })
+    }
+
+    /// Takes the one of the service manager's sockets that listens at `path`; it outlives this daemon.
+    pub(super) fn handed_over(sockets: Vec<OwnedFd>, path: &Path, backlog: u64) -> Result<Self, SocketError> {
+        let mut others = Vec::new();
+        for listening in sockets {
+            match activation::listening_path(&listening) {
+                Some(found) if found == path => {
+                    unix_socket::set_backlog(&listening, capped(backlog))
+                        .map_err(step("listened on", path))?;
+                    return Ok(Self { listening, backlog, made: None });
+                }
+                found => others.push(found.unwrap_or_else(|| "(no unix socket that listens)".into())),
+            }
+        }
+        Err(SocketError::Other(path.to_path_buf(), others))
+    }
+
+    /// Whether a service manager made it.
+    pub(super) fn is_handed_over(&self) -> bool {
+        self.made.is_none()
     }
 
     /// Lets another number of connections wait from here on.
@@ -100,13 +140,16 @@ impl NginxSocket {
 
     /// Removes the socket when it is still the one that was made, and then the lock.
     pub(super) fn remove(self) {
-        let ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| Inode { device: found.dev(), number: found.ino() } == self.inode);
+        let Some(made) = self.made else {
+            return;
+        };
+        let ours = fs::symlink_metadata(&made.path)
+            .is_ok_and(|found| Inode { device: found.dev(), number: found.ino() } == made.inode);
         if !ours {
-            tracing::warn!("{} is not this daemon's any more and stays", self.path.display());
+            tracing::warn!("{} is not this daemon's any more and stays", made.path.display());
             return;
         }
-        for path in [&self.path, &self.lock_path] {
+        for path in [&made.path, &made.lock_path] {
             if let Err(why) = fs::remove_file(path) {
                 tracing::warn!("{} cannot be removed: {why}", path.display());
             }
@@ -150,7 +193,10 @@ fn lock(lock_path: &Path, path: &Path) -> Result<Flock<File>, SocketError> {
     loop {
         let mut options = File::options();
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-        let file = options.open(lock_path).map_err(step("opened", lock_path))?;
+        let file = options.open(lock_path).map_err(|why| match why.kind() {
+            io::ErrorKind::NotFound => SocketError::NoDirectory(path.to_path_buf()),
+            _ => SocketError::Step("opened", lock_path.to_path_buf(), why),
+        })?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| held(lock_path, path))?;
         let mine = lock.metadata().map_err(step("looked at", lock_path))?;
         if fs::symlink_metadata(lock_path).is_ok_and(|found| found.ino() == mine.ino()) {

@@ -20,7 +20,7 @@ pub(super) enum Phase {
 /// What moves it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
-    /// SIGTERM or SIGINT.
+    /// SIGTERM, SIGINT or SIGQUIT.
     Asked,
     /// The router has finished, or there is none.
     RouterGone,

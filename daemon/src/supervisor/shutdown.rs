@@ -7,6 +7,7 @@ use nix::libc;
 
 use super::Supervisor;
 use super::phase::{self, Action, Event, Phase};
+use super::pid_file::PidFile;
 use super::processes::Stage;
 use crate::link::{Notice, StopHow};
 
@@ -32,6 +33,11 @@ pub(super) struct Shutdown {
 impl Shutdown {
     pub(super) fn new(limit: Duration) -> Self {
         Self { phase: Phase::Serving, limit, end: None, due: None, impatient: false }
+    }
+
+    /// Another limit, when the end has not begun.
+    pub(super) fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     pub(super) fn is_serving(&self) -> bool {
@@ -66,6 +72,8 @@ impl Supervisor {
                 Ok(libc::SIGCHLD) => self.strangers = true,
                 Ok(libc::SIGTERM) => self.asked("SIGTERM"),
                 Ok(libc::SIGINT) => self.asked("SIGINT"),
+                Ok(libc::SIGQUIT) => self.asked("SIGQUIT"),
+                Ok(libc::SIGHUP) => self.reload(),
                 Ok(libc::SIGUSR1) => self.reopen_log(),
                 _ => {}
             }
@@ -103,6 +111,7 @@ impl Supervisor {
     fn drain(&mut self) {
         let limit = self.shutdown.limit.as_secs();
         tracing::info!("shutting down: requests and processes have {limit} seconds to end");
+        self.manager.stopping(self.shutdown.limit + SLACK + LEAST_GRACE + AFTER_KILL);
         self.routers.start_no_more();
         if self.routers.running().is_some() {
             self.tell_router(&Notice::ShutDown, &[]);
@@ -150,6 +159,7 @@ impl Supervisor {
             tracing::error!("{} cannot be killed and is left behind", process.name());
         }
         self.nginx.remove();
+        self.pid_file.into_iter().for_each(PidFile::remove);
         if let Err(why) = self.instance.remove() {
             tracing::warn!("the instance directory stays: {why}");
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Instant;
 
 use nix::sys::signal::Signal;
 use nix::unistd;
@@ -13,16 +15,22 @@ use super::hooks::Hooks;
 use super::limits::Originals;
 use super::log_file::{LogFile, NoLog};
 use super::nginx_socket::{NginxSocket, SocketError};
+use super::pid_file::{PidFile, PidFileError};
 use super::processes::Processes;
 use super::router_process::{RouterError, RouterPlan};
 use super::routers::Routers;
+use super::service_manager::ServiceManager;
 use super::shutdown::Shutdown;
 use super::spawn::{self, Launcher, Ports};
 use crate::config::shared::Values;
 use crate::config::{Options, ROUTER_USERS};
 use crate::instance::{Instance, InstanceError};
 use crate::link::channel::Buffer;
-use crate::sys::{process, signals};
+use crate::sys::{activation, process, signals};
+
+/// What is taken as an event.
+const SIGNALS: [Signal; 6] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGCHLD, Signal::SIGUSR1];
 
 /// Why the daemon does not start.
 pub(super) enum StartError {
@@ -33,6 +41,8 @@ pub(super) enum StartError {
     Inside(&'static str, io::Error),
     Socket(SocketError),
     Router(RouterError),
+    PidFile(PidFileError),
+    Activation(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -44,6 +54,8 @@ impl fmt::Display for StartError {
             Self::Instance(why) => why.fmt(f),
             Self::Inside(what, why) => write!(f, "{what} in the instance directory cannot be made: {why}"),
             Self::Socket(why) => why.fmt(f),
+            Self::PidFile(why) => why.fmt(f),
+            Self::Activation(why) => write!(f, "the sockets of the service manager cannot be taken: {why}"),
             Self::Router(why) => write!(f, "the router cannot be started: {why}"),
         }
     }
@@ -52,13 +64,11 @@ impl fmt::Display for StartError {
 impl Supervisor {
     /// Opens what a daemon with these options needs.
     pub(super) fn open(options: Options) -> Result<Self, StartError> {
+        let handed_over = activation::take_sockets().map_err(StartError::Activation)?;
         let log = LogFile::begin(&options.shared).map_err(StartError::Log)?;
         tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
         tracing::info!("loaders are in {}", options.loaders.display());
-        signals::ignore(Signal::SIGHUP).map_err(StartError::Signals)?;
-        let signals =
-            signals::as_events(&[Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD, Signal::SIGUSR1])
-                .map_err(StartError::Signals)?;
+        let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
         let originals = Originals::note().map_err(StartError::Limits)?;
         let open_files_wanted = limit_open_files(&originals, &options)?;
         // No directory is held back from being unmounted.
@@ -67,13 +77,15 @@ impl Supervisor {
         process::adopt_orphans().map_err(StartError::Limits)?;
         let plan =
             RouterPlan::new(options.router_user.as_ref(), options.log_level).map_err(StartError::Router)?;
+        let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
+        let pid_file = pid_file.map_err(StartError::PidFile)?;
         let instance = Instance::create(
             &options.registry,
             &options.socket.path,
             options.router_user.as_ref().map(|user| user.gid),
         )
         .map_err(StartError::Instance)?;
-        match open_sockets(&instance, &options) {
+        match open_sockets(&instance, &options, handed_over) {
             Ok((tools, nginx)) => Ok(Self {
                 hooks: Hooks::new(&options, originals.clone()),
                 launcher: Launcher {
@@ -98,6 +110,8 @@ impl Supervisor {
                 overruled: Vec::new(),
                 instance,
                 nginx,
+                pid_file,
+                manager: ServiceManager::from_environment(Instant::now()),
                 tools,
                 signals,
                 plan,
@@ -105,6 +119,7 @@ impl Supervisor {
             Err(why) => {
                 // The sentence about the sockets is the one that counts.
                 let _ = instance.remove();
+                pid_file.into_iter().for_each(PidFile::remove);
                 Err(why)
             }
         }
@@ -121,23 +136,34 @@ fn limit_open_files(originals: &Originals, options: &Options) -> Result<u64, Sta
     Ok(wanted)
 }
 
-type Sockets = (std::os::fd::OwnedFd, NginxSocket);
+type Sockets = (OwnedFd, NginxSocket);
 
-fn open_sockets(instance: &Instance, options: &Options) -> Result<Sockets, StartError> {
+fn open_sockets(
+    instance: &Instance,
+    options: &Options,
+    handed_over: Vec<OwnedFd>,
+) -> Result<Sockets, StartError> {
     let router = options.router_user.as_ref();
     instance
         .make_apps(router.map(|account| (account.uid, account.gid)))
         .map_err(|why| StartError::Inside("the apps' directory", why))?;
     let tools = instance.listen_for_tools().map_err(|why| StartError::Inside("the tools' socket", why))?;
-    let nginx = NginxSocket::open(&options.socket, Values(&options.shared).number("socket_backlog"))
-        .map_err(StartError::Socket)?;
-    tell_what_was_chosen(options);
+    let backlog = Values(&options.shared).number("socket_backlog");
+    let nginx = if handed_over.is_empty() {
+        NginxSocket::open(&options.socket, backlog)
+    } else {
+        NginxSocket::handed_over(handed_over, &options.socket.path, backlog)
+    };
+    let nginx = nginx.map_err(StartError::Socket)?;
+    tell_what_was_chosen(options, &nginx);
     Ok((tools, nginx))
 }
 
-fn tell_what_was_chosen(options: &Options) {
+fn tell_what_was_chosen(options: &Options, nginx: &NginxSocket) {
     let path = options.socket.path.display();
-    if options.socket.closed_to_nginx {
+    if nginx.is_handed_over() {
+        tracing::info!("{path} was opened by the service manager, which decides who may connect");
+    } else if options.socket.closed_to_nginx {
         let user = unistd::geteuid();
         tracing::warn!(
             "only root and user {user} can connect to {path}: unless nginx's workers run as one of them, \
@@ -147,5 +173,25 @@ fn tell_what_was_chosen(options: &Options) {
     let usual = ROUTER_USERS[0];
     if options.router_user.as_ref().is_some_and(|account| account.name == ROUTER_USERS[1]) {
         tracing::info!("the router runs as \"daemon\"; a user \"{usual}\" of its own would be safer");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SIGNALS;
+
+    #[test]
+    fn the_page_tells_of_every_signal() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/SIGNALS.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let table =
+            page.split("| signal | effect |").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+        let cells = table.lines().skip(2).filter_map(|line| line.split('|').nth(1));
+        let mut told: Vec<_> =
+            cells.flat_map(|cell| cell.split(',')).map(|name| format!("SIG{}", name.trim())).collect();
+        let mut taken = SIGNALS.map(|signal| signal.as_str().to_owned());
+        told.sort();
+        taken.sort();
+        assert_eq!(told, taken);
     }
 }

@@ -22,6 +22,19 @@ pub fn open_standard_ones() -> io::Result<()> {
     }
 }
 
+/// Puts `/dev/null` on descriptors 0, 1 and 2, whatever they were.
+pub fn close_standard_ones() -> io::Result<()> {
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    for standard in 0..=2 {
+        // SAFETY: dup2 touches no memory, and standard input, output and error are owned by no value: the standard
+        // library borrows them by number.
+        if unsafe { libc::dup2(null.as_raw_fd(), standard) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// The number on which a router finds its link.
 pub const LINK: RawFd = 3;
 

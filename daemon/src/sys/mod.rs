@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "this is the room for it; everything outside is ordinary Rust")]
 
 pub mod accounts;
+pub mod activation;
 pub mod clock;
 pub mod descriptors;
 pub mod identity;

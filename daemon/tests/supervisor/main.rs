@@ -74,7 +74,7 @@ fn supervisor_main() -> ExitCode {
     let arguments = Arguments::parse_from(std::env::args().skip(1));
     let options = Options::new(&arguments, unistd::geteuid()).expect("the test's options are good");
     log::init(options.log_level, Part::Supervisor);
-    supervisor::run(options)
+    supervisor::run(options, None)
 }
 
 fn run_tests() -> ExitCode {

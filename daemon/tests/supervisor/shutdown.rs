@@ -17,7 +17,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("a_router_that_never_finishes_is_killed", a_router_that_never_finishes_is_killed),
     test("asking_twice_ends_everything_at_once", asking_twice_ends_everything_at_once),
     test("a_killed_supervisor_takes_everything_with_it", a_killed_supervisor_takes_everything_with_it),
-    test("a_hangup_changes_nothing", a_hangup_changes_nothing),
+    test("a_hangup_ends_nothing", a_hangup_ends_nothing),
     test("a_second_daemon_does_not_take_the_socket", a_second_daemon_does_not_take_the_socket),
 ];
 
@@ -126,7 +126,7 @@ fn a_killed_supervisor_takes_everything_with_it() {
     }
 }
 
-fn a_hangup_changes_nothing() {
+fn a_hangup_ends_nothing() {
     let mut daemon = Daemon::start();
     let root = daemon.app("app");
     daemon.signal(Signal::SIGHUP);

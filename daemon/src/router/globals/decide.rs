@@ -48,7 +48,7 @@ pub(crate) struct Decided {
 impl Globals {
     /// Every option as it is in effect.
     pub(crate) fn decided(&self) -> Vec<Decided> {
-        self.options.iter().map(|option| self.decide(option)).collect()
+        self.options.borrow().iter().map(|option| self.decide(option)).collect()
     }
 
     pub(super) fn decide(&self, option: &DaemonOption) -> Decided {
@@ -76,7 +76,7 @@ impl Globals {
     pub(crate) fn without_effect(&self) -> Settings {
         let mut rest = Settings::new();
         for (name, value) in self.said.borrow().iter().flat_map(|said| said.settings.iter()) {
-            if name != CTL && self.options.iter().all(|option| option.name != name) {
+            if name != CTL && self.options.borrow().iter().all(|option| option.name != name) {
                 rest.set(name, value.clone());
             }
         }

@@ -24,7 +24,7 @@ use crate::log::LogLevel;
 /// Every option that nginx may set too, and what nginx has said.
 #[derive(Debug)]
 pub(crate) struct Globals {
-    options: Vec<DaemonOption>,
+    options: RefCell<Vec<DaemonOption>>,
     said: RefCell<Option<Said>>,
     /// Where the supervisor could not follow nginx.
     overruled: RefCell<Vec<Overruled>>,
@@ -34,7 +34,7 @@ pub(crate) struct Globals {
 impl Globals {
     pub(crate) fn new(options: Vec<DaemonOption>) -> Self {
         let globals = Self {
-            options,
+            options: RefCell::new(options),
             said: RefCell::default(),
             overruled: RefCell::default(),
             show_version: Cell::new(true),
@@ -65,13 +65,24 @@ impl Globals {
         changed && !nothing_said
     }
 
+    /// Takes in what the daemon's own configuration says from here on.
+    pub(crate) fn reconfigure(&self, options: Vec<DaemonOption>) {
+        *self.options.borrow_mut() = options;
+        self.overruled.borrow_mut().clear();
+        self.show_version.set(self.flag("show_version_in_header"));
+    }
+
     /// Notes where the supervisor could not follow nginx's newest configuration.
     pub(crate) fn overrule(&self, overruled: Vec<Overruled>) {
         *self.overruled.borrow_mut() = overruled;
     }
 
     fn value(&self, name: &str) -> Option<Value> {
-        self.options.iter().find(|option| option.name == name).map(|option| self.decide(option).value)
+        self.options
+            .borrow()
+            .iter()
+            .find(|option| option.name == name)
+            .map(|option| self.decide(option).value)
     }
 
     fn number(&self, name: &str) -> u64 {

@@ -12,12 +12,13 @@ use crate::router::meaningless;
 const FIXED: [(&str, &str); 1] = [("instance_registry_dir", "--instance-registry-dir")];
 
 impl Globals {
-    /// Writes what changed, and what has no effect, into the log; `before` is what was in effect.
-    pub(crate) fn tell(&self, before: &[Decided]) {
+    /// Writes what changed, and what has no effect, into the log; `before` is what was in effect, and `whose`
+    /// configuration has changed.
+    pub(crate) fn tell(&self, before: &[Decided], whose: &str) {
         for (now, before) in self.decided().iter().zip(before) {
             if !same(&now.name, &now.value, &before.value) {
                 let (name, value, old) = (&now.name, show(&now.value), show(&before.value));
-                info!("{name} is {value} now, as nginx's configuration says (it was {old})");
+                info!("{name} is {value} now, as {whose} configuration says (it was {old})");
             }
         }
         let said = self.said.borrow();
@@ -31,7 +32,7 @@ impl Globals {
 
     fn tell_what_has_no_effect(&self, name: &str, value: &Value) {
         let fixed = FIXED.iter().find(|(each, _)| *each == name);
-        if let Some(option) = self.options.iter().find(|option| option.name == name) {
+        if let Some(option) = self.options.borrow().iter().find(|option| option.name == name) {
             tell_whose_word_counts(option, value);
         } else if let Some((_, flag)) = fixed {
             warn!("nginx sets passenger_{name}, which is fixed when the daemon starts: use {flag}");
@@ -45,7 +46,8 @@ impl Globals {
     fn tell_of_ctl(&self, name: &str, read: Result<Value, String>) {
         match read {
             Ok(value) => {
-                let option = self.options.iter().find(|option| option.name == name);
+                let options = self.options.borrow();
+                let option = options.iter().find(|option| option.name == name);
                 option.into_iter().for_each(|option| tell_whose_word_counts(option, &value));
             }
             Err(why) => warn!("nginx's passenger_ctl does not count: {why}"),

@@ -56,6 +56,11 @@ pub(super) struct Hooks {
 }
 
 impl Hooks {
+    /// Other programs from here on; those that run are not concerned.
+    pub(super) fn set_programs(&mut self, programs: config::Hooks) {
+        self.programs = programs;
+    }
+
     pub(super) fn new(options: &Options, originals: Originals) -> Self {
         let text = |path: &PathBuf| path.display().to_string();
         Self {

@@ -104,17 +104,25 @@ impl LogFile {
 }
 
 impl Supervisor {
-    /// Takes nginx's word for the log file; empty when it has none.
+    /// Takes the daemon's own word for the log file or, when it has none, nginx's; empty for neither.
     pub(super) fn set_log_file(&mut self, path: &str) {
-        if Values(&self.options.shared).given(NAME) {
-            return;
-        }
-        let place = if path.is_empty() { Place::Inherited } else { Place::OfNginx(path.into()) };
+        let place = if Values(&self.options.shared).given(NAME) {
+            Place::Own(path.into())
+        } else if path.is_empty() {
+            Place::Inherited
+        } else {
+            Place::OfNginx(path.into())
+        };
         if place == self.log.place {
             return;
         }
+        let own = matches!(place, Place::Own(_));
         match self.log.switch(place) {
             Ok(file) => self.tell_router(&Notice::Log, &[file.as_fd()]),
+            Err(why) if own => {
+                tracing::warn!("the log stays where it is: the log file {path} cannot be opened: {why}");
+                self.overrule(NAME, self.log.path());
+            }
             Err(why) => {
                 tracing::warn!(
                     "nginx sets passenger_log_file to {path:?}, which does not count: {why}; the daemon's own \

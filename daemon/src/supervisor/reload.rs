@@ -1,0 +1,40 @@
+//! SIGHUP: the configuration is read anew; what can change does at once, what cannot is named, and with a mistake in it
+//! everything stays as it is.
+
+use nix::unistd;
+
+use super::Supervisor;
+use crate::config::Options;
+use crate::link::Notice;
+
+impl Supervisor {
+    /// Reads flags and file again.
+    pub(super) fn reload(&mut self) {
+        tracing::info!("received SIGHUP: the configuration is read anew");
+        self.manager.reloading();
+        let read = self.options.read_again();
+        // No directory is held back from being unmounted.
+        if let Err(why) = unistd::chdir("/") {
+            tracing::warn!("the working directory stays: {why}");
+        }
+        match read {
+            Ok(options) => self.follow(options),
+            Err(mistakes) => {
+                for mistake in mistakes {
+                    tracing::error!("the configuration stays as it is: {mistake}");
+                }
+            }
+        }
+        self.manager.ready(&self.status());
+    }
+
+    fn follow(&mut self, options: Options) {
+        for key in self.options.fixed_that_differ(&options) {
+            tracing::warn!("{key} has changed, which takes effect when the daemon is restarted");
+        }
+        self.hooks.set_programs(options.hooks);
+        self.shutdown.set_limit(options.shutdown_limit);
+        self.options.shared = options.shared;
+        self.tell_router(&Notice::Options(self.options.shared.clone()), &[]);
+    }
+}

@@ -1,0 +1,179 @@
+//! The daemon as a service: in the background, with a PID file, told to read its configuration again, and speaking with
+//! a service manager.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use stage::{Language, ONE_APP, Request, Stage, eventually, is_alive, signal};
+
+use crate::daemon_wide::Wide;
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn flag(name: &str, path: &Path) -> String {
+    format!("--{name}={}", path.display())
+}
+
+#[test]
+fn in_the_background_it_takes_connections_when_the_call_returns() {
+    let stage = Stage::new();
+    stage.app("app").standard(Language::Python);
+    let (log, pid_file) = (stage.path("background.log"), stage.path("daemon.pid"));
+    let started = stage
+        .daemon()
+        .flag("--daemonize")
+        .flag(&flag("log-file", &log))
+        .flag(&flag("pid-file", &pid_file))
+        .output();
+    assert!(started.status.success(), "{}", told(&started));
+    assert_eq!((told(&started), started.stdout), (String::new(), Vec::new()));
+    let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", "")).start();
+    nginx.get("/pid").expect(200);
+    let pid: u32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    assert!(fs::read_to_string(&log).unwrap().contains("up and listening"));
+    let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid.cast_signed()))).unwrap();
+    assert_eq!(session.as_raw(), pid.cast_signed(), "it leads a session without a terminal");
+
+    let second = stage
+        .daemon()
+        .flag(&flag("pid-file", &pid_file))
+        .flag(&flag("socket-file", &stage.path("second.sock")))
+        .output();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(told(&second).contains(&format!("is running, with PID {pid}")), "{}", told(&second));
+
+    signal(pid, Signal::SIGTERM);
+    eventually("the daemon has ended and its PID file is gone", || !is_alive(pid) && !pid_file.exists());
+    assert!(!stage.socket().exists());
+}
+
+#[test]
+fn in_the_background_it_tells_the_caller_why_it_does_not_start() {
+    let stage = Stage::new();
+    let log = stage.path("background.log");
+    let output = stage
+        .daemon()
+        .flag("--daemonize")
+        .flag(&flag("log-file", &log))
+        .flag("--socket-file=/nonexistent/directory/socket")
+        .output();
+    assert_eq!(output.status.code(), Some(1));
+    let why = "the daemon cannot start: the directory for /nonexistent/directory/socket does not exist";
+    assert!(told(&output).contains(why), "{}", told(&output));
+    assert!(fs::read_to_string(&log).unwrap().contains(why), "the log has it as well");
+}
+
+#[test]
+fn in_the_background_it_needs_a_log_file() {
+    let output = Stage::new().daemon().flag("--daemonize").output();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(told(&output).contains("--daemonize: name a --log-file as well"), "{}", told(&output));
+}
+
+#[test]
+fn its_configuration_is_read_again_and_a_mistake_changes_nothing() {
+    let wide = Wide::new("", |daemon| daemon.configured("max_pool_size = 4\ndrain_timeout = 500\n"));
+    assert_eq!(wide.option("max_pool_size"), (json!(4), "file".to_owned()));
+    let file = wide.stage.path("daemon.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    let pid = wide.nginx.get("/pid").text().to_owned();
+
+    fs::write(&file, text.replace("= 4", "= 0").replace("drain", "dran")).unwrap();
+    wide.daemon.signal(Signal::SIGHUP);
+    wide.daemon.logs_eventually("the configuration stays as it is: ");
+    wide.daemon.logs_eventually("there is no option \"dran_timeout\"");
+    assert_eq!(wide.option("max_pool_size"), (json!(4), "file".to_owned()));
+
+    let log = wide.stage.path("moved.log");
+    let more = format!("log_file = {log:?}\n");
+    fs::write(&file, text.replace("= 4", "= 5").replace("= 500", "= 50") + &more).unwrap();
+    wide.daemon.signal(Signal::SIGHUP);
+    wide.daemon.logs_eventually("drain_timeout has changed, which takes effect when the daemon is restarted");
+    eventually("the new value is in effect", || wide.option("max_pool_size").0 == json!(5));
+    eventually("the log has moved", || {
+        fs::read_to_string(&log).is_ok_and(|log| log.contains("max_pool_size is 5 now, as the daemon's own"))
+            || wide.daemon.log().contains("max_pool_size is 5 now, as the daemon's own")
+    });
+    eventually("the log file is there", || log.exists());
+    assert_eq!(wide.nginx.get("/pid").text(), pid, "no app was touched");
+}
+
+/// What a daemon says to a service manager that listens at a socket of the stage.
+struct Manager(UnixDatagram);
+
+impl Manager {
+    fn at(path: &Path) -> Self {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        Self(socket)
+    }
+
+    /// Waits for a message with this line.
+    fn hears(&self, line: &str) -> String {
+        let mut message = vec![0; 4096];
+        loop {
+            let length = self.0.recv(&mut message).unwrap_or_else(|why| panic!("no {line}: {why}"));
+            let text = String::from_utf8_lossy(&message[..length]).into_owned();
+            if text.lines().any(|each| each == line) {
+                return text;
+            }
+        }
+    }
+}
+
+#[test]
+fn the_service_manager_hears_of_its_life() {
+    let stage = Stage::new();
+    stage.app("app").standard(Language::Ruby);
+    let path = stage.path("notify");
+    let manager = Manager::at(&path);
+    let mut daemon = stage
+        .daemon()
+        .configured("max_pool_size = 4\n")
+        .variable("NOTIFY_SOCKET", path)
+        .variable("WATCHDOG_USEC", "200000".into())
+        .start();
+    assert!(manager.hears("READY=1").contains("STATUS=listening on "));
+    manager.hears("WATCHDOG=1");
+    manager.hears("WATCHDOG=1");
+    daemon.signal(Signal::SIGHUP);
+    assert!(manager.hears("RELOADING=1").contains("MONOTONIC_USEC="));
+    manager.hears("READY=1");
+    daemon.stop();
+    assert!(manager.hears("STOPPING=1").contains("EXTEND_TIMEOUT_USEC="));
+}
+
+#[test]
+fn a_socket_that_is_handed_over_outlives_the_daemon() {
+    let stage = Stage::new();
+    stage.app("app").standard(Language::Python);
+    let mut daemon = stage.daemon().activated(stage.socket()).start();
+    daemon.logs_eventually("was opened by the service manager, which decides who may connect");
+    let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", "")).start();
+    assert_eq!(nginx.get("/").expect(200).text(), "hello from python\n");
+    let environment = nginx.send(Request::get("/env")).expect(200).text().to_owned();
+    assert!(!environment.contains("LISTEN_"), "{environment}");
+    daemon.stop();
+    assert!(stage.socket().exists(), "the service manager's socket stays");
+}
+
+#[test]
+fn another_socket_than_the_configured_one_is_refused() {
+    let stage = Stage::new();
+    let other = stage.path("other.sock");
+    let output = stage.daemon().activated(other.clone()).output();
+    assert_eq!(output.status.code(), Some(1));
+    let why = format!(
+        "the service manager hands over the sockets [{}] and not {}",
+        other.display(),
+        stage.socket().display()
+    );
+    assert!(told(&output).contains(&why), "{}", told(&output));
+}
