@@ -12,7 +12,7 @@ MODULE   := ngx_http_passenger_module.so
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check demo bench bench-syscalls bench-spawning bench-groups soak fuzz test-sanitizer install clean
+.PHONY: help deps build test test-matrix check demo bench bench-syscalls bench-spawning bench-groups soak fuzz test-sanitizer install deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -70,9 +70,16 @@ install: ## into $(DESTDIR)$(PREFIX), what `make build` has built
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/nginx/modules
 	install -m 755 $(RELEASE)/flying-passenger $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(RELEASE)/passenger-status $(RELEASE)/passenger-config $(DESTDIR)$(PREFIX)/bin/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in service socket; do sed 's|/usr/sbin/|$(PREFIX)/sbin/|' daemon/systemd/flying-passenger.$$unit \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/flying-passenger.$$unit || exit 1; done
 	install -m 644 $(RELEASE)/lib$(MODULE) $(DESTDIR)$(PREFIX)/lib/nginx/modules/$(MODULE)
 	cd daemon/loaders && find ruby python nodejs -type f ! -name '*.pyc' -exec \
 		install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/flying-passenger/loaders/{} \;
+
+deb: build ## Debian packages of both, for the installed nginx, in target/deb
+	@build/deps.sh deb
+	@packaging/deb/build.sh target/deb
 
 clean: ## everything that was built
 	$(CARGO) clean

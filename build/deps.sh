@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages that are missing, and says which. Arguments name what they are for: build, check, bench.
+# Installs the Debian packages that are missing, and says which. Arguments name what they are for: build, check, bench, deb.
 # What the tests need beyond that, integration-tests/frameworks/install.sh installs.
 set -eu
 cd "$(dirname "$0")/.."
@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 # packages.
 build="gcc make libc6-dev libclang-dev libpcre2-dev libssl-dev zlib1g-dev nginx-light curl procps python3 ruby ruby-rack"
 check="shellcheck git"
+deb="binutils"
 bench="puma gunicorn uwsgi-core uwsgi-plugin-python3 python3-venv wrk strace"
 
 packages_for() {
@@ -15,7 +16,8 @@ packages_for() {
     build) echo "$build" ;;
     check) echo "$check" ;;
     bench) echo "$bench" ;;
-    *) echo "usage: deps.sh [build] [check] [bench]" >&2 && return 2 ;;
+    deb) echo "$deb" ;;
+    *) echo "usage: deps.sh [build] [check] [bench] [deb]" >&2 && return 2 ;;
     esac
 }
 

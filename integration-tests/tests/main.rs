@@ -56,6 +56,7 @@ mod static_files;
 mod status;
 mod sticky_sessions;
 mod streaming;
+mod systemd;
 mod threads;
 mod transfers;
 mod tree;

@@ -1,0 +1,87 @@
+//! A machine with a systemd of its own: a copy of this one's files, thrown away at the end. For root only.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use crate::places;
+
+/// A machine that has booted.
+pub struct Systemd {
+    state: PathBuf,
+}
+
+impl Systemd {
+    /// Boots one.
+    pub fn boot() -> Self {
+        let output = boot().arg("up").output().expect("boot.sh cannot be run");
+        assert!(output.status.success(), "no machine has booted: {output:?}");
+        let state = String::from_utf8(output.stdout).unwrap();
+        Self { state: state.trim().into() }
+    }
+
+    /// Runs a shell's commands in it.
+    pub fn run(&self, script: &str) -> Output {
+        self.command(script).stdin(Stdio::null()).output().expect("boot.sh cannot be run")
+    }
+
+    /// Runs a shell's commands in it, which must succeed, and gives what they print.
+    pub fn sh(&self, script: &str) -> String {
+        let output = self.run(script);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{script}\n{}\n{out}{err}\n{}", output.status, self.journal());
+        out
+    }
+
+    /// Runs a shell's commands in it beside the test.
+    pub fn spawn(&self, script: &str) -> std::process::Child {
+        let command = &mut self.command(script);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("boot.sh cannot be run")
+    }
+
+    /// Writes a file in it.
+    pub fn write(&self, path: &str, content: &[u8]) {
+        let script = format!("mkdir -p \"$(dirname {path})\" && cat > {path}");
+        let mut child = self.command(&script).stdin(Stdio::piped()).spawn().expect("boot.sh cannot be run");
+        child.stdin.take().unwrap().write_all(content).unwrap();
+        assert!(child.wait().unwrap().success(), "{path} cannot be written");
+    }
+
+    /// Everything that services have logged.
+    pub fn journal(&self) -> String {
+        String::from_utf8_lossy(&self.run("journalctl --no-pager -q -o short-precise").stdout).into_owned()
+    }
+
+    fn command(&self, script: &str) -> Command {
+        let mut command = boot();
+        command.arg("in").arg(&self.state).args(["sh", "-ec", script]);
+        command
+    }
+}
+
+impl Drop for Systemd {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("──── the machine's journal\n{}", self.journal());
+        }
+        let down = boot().arg("down").arg(&self.state).status();
+        assert!(down.is_ok_and(|status| status.success()) || std::thread::panicking(), "it does not go down");
+    }
+}
+
+fn boot() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/boot.sh"))
+}
+
+/// Makes the Debian packages of what was built, in a directory; the daemon's and the module's.
+pub fn debian_packages(directory: &Path) -> [PathBuf; 2] {
+    let output = Command::new(places::workspace().join("packaging/deb/build.sh")).arg(directory).output();
+    let output = output.expect("build.sh cannot be run");
+    assert!(output.status.success(), "no packages: {}", String::from_utf8_lossy(&output.stderr));
+    ["flying-passenger_", "libnginx-mod-http-passenger_"].map(|name| {
+        let mut all = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+        let found = all.find(|path| path.file_name().unwrap().to_string_lossy().starts_with(name));
+        found.unwrap_or_else(|| panic!("there is no package {name}"))
+    })
+}

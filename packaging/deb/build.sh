@@ -1,0 +1,82 @@
+#!/bin/sh
+# Makes the Debian packages of what `make build` has built, for the nginx that is installed, in the directory that is named.
+set -eu
+cd "$(dirname "$0")/../.."
+
+out=${1:?usage: build.sh DIRECTORY}
+nginx=${NGINX:-/usr/sbin/nginx}
+release=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+architecture=$(dpkg --print-architecture)
+maintainer="flying-passenger <packages@flying-passenger.invalid>"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work"
+
+# The newest symbol version that a program wants of the C library.
+libc() {
+    objdump -T "$@" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | sed 's/GLIBC_/libc6 (>= /; s/$/)/'
+}
+
+# Debian's name for nginx's ABI; empty when nginx is not Debian's.
+abi() {
+    for package in $(dpkg-query -S "$nginx" 2>/dev/null | cut -d: -f1); do
+        # shellcheck disable=SC2016 # dpkg's variable
+        dpkg-query -W -f '${Provides}' "$package" | grep -o 'nginx-abi-[^, ]*' && return
+    done
+}
+
+# control NAME DEPENDS SECTION < description: the package's control files
+control() {
+    mkdir -p "$work/$1/DEBIAN"
+    {
+        printf 'Package: %s\nVersion: %s\nArchitecture: %s\n' "$1" "$release" "$architecture"
+        printf 'Maintainer: %s\nDepends: %s\nSection: httpd\nPriority: optional\n' "$maintainer" "$2"
+        printf 'Homepage: https://github.com/flying-passenger/flying-passenger\n'
+        cat
+    } > "$work/$1/DEBIAN/control"
+    for script in postinst prerm postrm; do
+        [ ! -e "packaging/deb/$1.$script" ] || install -m 755 "packaging/deb/$1.$script" "$work/$1/DEBIAN/$script"
+    done
+    doc=$work/$1/usr/share/doc/$1
+    mkdir -p "$doc"
+    cat LICENSE-MIT > "$doc/copyright"
+    gzip -9n < CHANGELOG.md > "$doc/changelog.gz"
+}
+
+package() {
+    (cd "$work/$1" && find . -type f ! -path './DEBIAN/*' -printf '%P\0' | xargs -0 md5sum > DEBIAN/md5sums)
+    dpkg-deb --root-owner-group --build "$work/$1" "$out/${1}_${release}_${architecture}.deb"
+}
+
+mkdir -p "$out"
+make --no-print-directory -s install DESTDIR="$work/all" PREFIX=/usr
+
+mkdir -p "$work/libnginx-mod-http-passenger/usr/lib/nginx"
+mv "$work/all/usr/lib/nginx/modules" "$work/libnginx-mod-http-passenger/usr/lib/nginx/modules"
+rmdir "$work/all/usr/lib/nginx"
+mv "$work/all" "$work/flying-passenger"
+strip --strip-unneeded "$work"/flying-passenger/usr/*bin/* "$work"/libnginx-mod-http-passenger/usr/lib/nginx/modules/*
+
+control flying-passenger "$(libc "$work"/flying-passenger/usr/*bin/*), libgcc-s1, adduser, init-system-helpers (>= 1.54)" <<'END'
+Recommends: libnginx-mod-http-passenger
+Description: application server behind nginx that outlives nginx's restarts
+ The daemon owns the processes of Ruby, Python, Node.js and other applications.
+ nginx may be reloaded, restarted, upgraded or killed: they stay.
+END
+mkdir -p "$work/flying-passenger/etc/flying-passenger"
+install -m 644 packaging/flying-passenger.toml "$work/flying-passenger/etc/flying-passenger/"
+echo /etc/flying-passenger/flying-passenger.toml > "$work/flying-passenger/DEBIAN/conffiles"
+package flying-passenger
+
+module=libnginx-mod-http-passenger
+needs=$(abi)
+[ -n "$needs" ] || { echo "build.sh: $nginx is not Debian's: there is no package for its module" >&2; exit 1; }
+control "$module" "$(libc "$work/$module/usr/lib/nginx/modules/"*), libgcc-s1, $needs" <<'END'
+Recommends: flying-passenger
+Description: nginx module for the flying-passenger application server
+ It forwards requests to the daemon of the package flying-passenger, as
+ passenger_fly_with and the other directives in nginx's configuration say.
+END
+mkdir -p "$work/$module/usr/share/nginx/modules-available"
+echo "load_module modules/ngx_http_passenger_module.so;" > "$work/$module/usr/share/nginx/modules-available/mod-http-passenger.conf"
+package "$module"
