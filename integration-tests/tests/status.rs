@@ -111,3 +111,75 @@ fn fits(line: &str, pattern: &str) -> bool {
     }
     rest.is_empty() || last_was_star
 }
+
+#[test]
+fn shows_each_request_under_way_with_its_phase() {
+    let scene = Scene::with(Language::Python, "", |daemon| daemon.flag("--max-pool-size=1"));
+    let pid = scene.app_pid();
+    let mut first = scene.nginx.connect();
+    first.send(Request::get("/wait?name=gate&a=1").bytes("close"));
+    let requests = || {
+        let output = scene.daemon.tool("passenger-status", &["--show=server"]).stdout;
+        let shown: serde_json::Value = serde_json::from_slice(&output).unwrap();
+        shown["requests"].as_array().unwrap().clone()
+    };
+    eventually("it is with the app", || requests().iter().any(|request| request["phase"] == "app"));
+    let mut second = scene.nginx.connect();
+    second.send(Request::post("/wait?name=gate", b"x").bytes("close"));
+    eventually("the second waits", || requests().len() == 2);
+    let seen = requests();
+    let fields = |at: usize| {
+        ["method", "path", "client", "phase"].map(|key| seen[at][key].as_str().unwrap().to_owned())
+    };
+    assert_eq!(fields(0), ["GET", "/wait?name=gate&a=1", "127.0.0.1", "app"]);
+    assert_eq!(fields(1), ["POST", "/wait?name=gate", "127.0.0.1", "queued"]);
+    assert_eq!((seen[0]["pid"].as_u64(), seen[1]["pid"].as_u64()), (Some(u64::from(pid)), None));
+    assert_eq!(seen[0]["app"], format!("{} (production)", scene.app.dir().display()));
+    assert!(seen[0]["age_ms"].as_u64() >= seen[1]["age_ms"].as_u64());
+
+    let text = scene.daemon.tool("passenger-status", &["--show=requests"]).stdout;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("    GET /wait?name=gate&a=1\n") && text.contains("Client: 127.0.0.1\n"), "{text}");
+    scene.stage.open_gate("gate");
+    first.read_response().expect(200);
+    second.read_response().expect(200);
+    eventually("nothing is under way", || requests().is_empty());
+    let text = scene.daemon.tool("passenger-status", &["--show=requests", "--no-header"]).stdout;
+    assert_eq!(text, b"No request is under way.\n");
+}
+
+#[test]
+fn an_answer_that_the_client_does_not_take_is_responding() {
+    let scene = Scene::of(Language::Python);
+    let mut client = scene.nginx.connect();
+    client.send(Request::get("/stream?name=more").bytes("close"));
+    let phase = || {
+        let output = scene.daemon.tool("passenger-status", &["--show=server"]).stdout;
+        let shown: serde_json::Value = serde_json::from_slice(&output).unwrap();
+        shown["requests"][0]["phase"].as_str().unwrap_or_default().to_owned()
+    };
+    eventually("half of the answer has come", || phase() == "responding");
+    scene.stage.open_gate("more");
+    client.read_response().expect(200);
+}
+
+#[test]
+fn the_xml_has_what_scripts_read() {
+    let scene = Scene::of(Language::Ruby);
+    let pid = scene.app_pid();
+    let output = scene.daemon.tool("passenger-status", &["--show=xml"]).stdout;
+    let script = "import sys, xml.etree.ElementTree as tree
+info = tree.parse(sys.stdin).getroot()
+process = info.find('supergroups/supergroup/group/processes/process')
+print(info.get('version'), info.find('process_count').text, process.find('pid').text, process.find('processed').text)
+";
+    let mut child = std::process::Command::new("python3")
+        .args(["-c", script])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), &output).unwrap();
+    let read = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8(read.stdout).unwrap(), format!("3 1 {pid} 1\n"));
+}

@@ -19,6 +19,7 @@ use super::app::reply::Head;
 use super::exchange;
 use super::input::{Input, SMALL};
 use super::reply::{Backlog, Writer};
+use super::under_way::Desk;
 use super::wiring::Router;
 use crate::sys::stream::Stream;
 
@@ -43,6 +44,8 @@ pub(crate) struct Nginx<'s> {
     pub(crate) head: Head,
     /// Method and URI of the request, for the log.
     pub(crate) line: Vec<u8>,
+    /// Where its request lies for administrators to see.
+    pub(crate) desk: Rc<Desk>,
 }
 
 /// Why a connection ends before nginx closes it.
@@ -96,6 +99,7 @@ pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
         from_app: Input::default(),
         head: Head::default(),
         line: Vec::new(),
+        desk: router.desks.open(),
     };
     match serve_requests(&router, &mut nginx).await {
         Ok(()) => {}

@@ -29,6 +29,7 @@ mod settings;
 mod spawn;
 mod sticky;
 mod supervisor;
+mod under_way;
 mod wiring;
 mod worker;
 

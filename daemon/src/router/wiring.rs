@@ -21,6 +21,7 @@ use super::restart::{self, Restarts};
 use super::route::Routes;
 use super::spawn::Spawner;
 use super::supervisor::Supervisor;
+use super::under_way::Desks;
 use super::{accept, admin, memory};
 use crate::config::DaemonOption;
 use crate::link::channel::Buffer;
@@ -42,6 +43,7 @@ pub(crate) struct Router {
     pub(crate) dispatcher: Rc<Dispatcher>,
     pub(crate) restarts: Restarts,
     pub(crate) scales: Scales,
+    pub(crate) desks: Desks,
     backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
     pub(crate) spawner: Rc<Spawner>,
@@ -97,6 +99,7 @@ impl Router {
             dispatcher,
             restarts,
             scales,
+            desks: Desks::default(),
             backlog,
             supervisor,
             spawner,

@@ -5,6 +5,7 @@
 mod ask_process;
 mod client;
 mod paths;
+pub mod requests;
 mod restart_app;
 mod spawn_error;
 

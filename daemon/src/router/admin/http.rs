@@ -40,6 +40,10 @@ impl Answer {
         Self { status: 200, content_type: "text/plain; charset=utf-8", body: text.into_bytes() }
     }
 
+    pub(super) fn xml(text: String) -> Self {
+        Self { content_type: "text/xml; charset=utf-8", ..Self::text(text) }
+    }
+
     pub(super) fn json(status: u16, value: &impl Serialize) -> Self {
         // What is answered is made of strings and numbers; it always has a JSON form.
         let mut body = serde_json::to_vec(value).unwrap_or_default();

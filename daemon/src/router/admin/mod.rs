@@ -7,7 +7,9 @@ mod http;
 mod metrics;
 mod orders;
 mod pool;
+mod requests;
 mod text;
+mod xml;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use tracing::{debug, error};
 
 use self::http::{Answer, Asked};
 use self::pool::Snapshot;
+use self::requests::Requests;
 use super::wiring::Router;
 
 /// How long a caller may take over its request, and we over its answer.
@@ -74,7 +77,9 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
         ("GET", "/pool.txt") => {
             Answer::text(text::render(&Snapshot::take(router, caller), asked.flag("colorize")))
         }
+        ("GET", "/pool.xml") => Answer::xml(xml::render(&Snapshot::take(router, caller))),
         ("GET", "/pool.json") => Answer::json(200, &Snapshot::take(router, caller)),
+        ("GET", "/requests.json") => Answer::json(200, &Requests::take(router, caller)),
         ("POST", "/reopen_logs.json") => reopen_logs(router, caller),
         ("POST", "/pool/restart_app_group.json") => orders::restart(router, caller, &asked.body),
         ("POST", "/pool/await_restart.json") => orders::await_restart(router, caller, &asked.body).await,
@@ -85,7 +90,9 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
     }
 }
 
-const PATHS: [&str; 9] = [
+const PATHS: [&str; 11] = [
+    "/pool.xml",
+    "/requests.json",
     "/ping.json",
     "/info.json",
     "/pool.txt",

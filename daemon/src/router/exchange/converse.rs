@@ -51,11 +51,14 @@ async fn converse(
     relay: &mut Relay,
     options: &BacklogOptions,
 ) -> Result<Complete, Broken> {
-    let Nginx { stream, input, frames, backlog, to_app, from_app, head, .. } = nginx;
+    let Nginx { stream, input, frames, backlog, to_app, from_app, head, desk, .. } = nginx;
     let stream: &Stream = stream;
     let request = async {
         match body.send(&mut &*stream, input, &mut &*app, to_app).await {
-            Ok(()) => gone(stream, input).await,
+            Ok(()) => {
+                desk.sent();
+                gone(stream, input).await;
+            }
             Err(BodyError::App { err, first: true }) => return Broken::NotTaken(err),
             // The app may have answered without reading it all: the answer's side will tell.
             Err(BodyError::App { .. }) => std::future::pending().await,

@@ -21,6 +21,7 @@ use super::forward::body::{Body, Framing};
 use super::hooks::SlowRequest;
 use super::reply::relay::Relay;
 use super::route::Route;
+use super::under_way::Phase;
 use super::wiring::Router;
 use converse::{Broken, converse_in_time, gone};
 pub(super) use ending::release_when_free;
@@ -79,6 +80,8 @@ pub(crate) async fn run(
     write_head(&request, &facts.route, &mut nginx.to_app);
     nginx.line.clear();
     write_line(&request, &mut nginx.line);
+    let desk = nginx.desk.clone();
+    let _lying = desk.begin(&facts.route, &nginx.line, request.head.remote_addr);
     nginx.input.consume(payload_end);
     nginx.frames.hides_version = !router.globals.show_version();
 
@@ -90,6 +93,7 @@ pub(crate) async fn run(
 async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body) -> After {
     let arrived = Instant::now();
     for attempts_left in (0..MAX_ATTEMPTS).rev() {
+        nginx.desk.enter(Phase::Queued);
         let lease = match checkout(router, nginx, facts).await {
             Some(Ok(lease)) => lease,
             Some(Err(refused)) => return refuse(nginx, facts, body, &refused).await,
@@ -140,10 +144,17 @@ async fn attempt(
         }
     };
     let pid = lease.worker.record.pid;
+    nginx.desk.send_to(pid);
     stick(&mut nginx.frames.added, facts, lease.worker.sticky_number);
     let speaks_session = lease.worker.speaks_session();
-    let mut relay =
-        Relay::new(speaks_session, facts.to_head_request, facts.upgrade, pid.unsigned_abs(), waited);
+    let mut relay = Relay::new(
+        speaks_session,
+        facts.to_head_request,
+        facts.upgrade,
+        pid.unsigned_abs(),
+        waited,
+        nginx.desk.clone(),
+    );
     let limit = facts.route.settings.max_request_time;
     let ended = converse_in_time(nginx, &app, body, &mut relay, &router.backlog_options(), limit).await;
     let unheard = !relay.heard && may_repeat;

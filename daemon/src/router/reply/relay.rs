@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,6 +13,7 @@ use super::super::app::http;
 use super::super::app::reply::{Event, Head, Mode, ReplyError};
 use super::super::app::session;
 use super::super::input::{Input, LARGE, SMALL};
+use super::super::under_way::{Desk, Phase};
 use super::{Origin, Writer};
 
 /// Decodes either protocol; a hijacked session goes on as HTTP.
@@ -72,6 +74,8 @@ pub(crate) struct Relay {
     queue_us: u64,
     /// When the process was asked.
     asked: Instant,
+    /// Where the request lies that is answered.
+    desk: Rc<Desk>,
 }
 
 impl Decoder {
@@ -124,6 +128,7 @@ impl Relay {
         upgrade: bool,
         pid: u32,
         waited: Duration,
+        desk: Rc<Desk>,
     ) -> Self {
         let decoder = if speaks_session {
             Decoder::Session(session::Decoder::new(to_head_request))
@@ -132,7 +137,7 @@ impl Relay {
         };
         let queue_us = microseconds(waited);
         let asked = Instant::now();
-        Self { decoder, begun: false, heard: false, to_head_request, upgrade, pid, queue_us, asked }
+        Self { decoder, begun: false, heard: false, to_head_request, upgrade, pid, queue_us, asked, desk }
     }
 
     /// Passes the answer on until it is complete. Its last part is in the writer then, not yet written: by that time
@@ -150,7 +155,10 @@ impl Relay {
             let came = input.fill(app, room).await.map_err(RelayError::AppRead)?;
             // A read that fills its room has more behind it: a large body is worth a large buffer.
             room = if came == room { LARGE } else { room };
-            self.heard |= came > 0;
+            if came > 0 && !self.heard {
+                self.heard = true;
+                self.desk.enter(Phase::Responding);
+            }
             let complete = if came == 0 {
                 self.decoder.at_eof()?;
                 self.end_by_eof(nginx, writer).await?

@@ -1,0 +1,64 @@
+//! The requests under way, as JSON: which app and process, who asks for what, and since when.
+
+use serde::Serialize;
+
+use super::Caller;
+use crate::router::under_way::Seen;
+use crate::router::wiring::Router;
+
+/// What `/requests.json` answers.
+#[derive(Debug, Serialize)]
+pub(super) struct Requests {
+    version: &'static str,
+    instance: String,
+    /// The oldest first.
+    requests: Vec<RequestView>,
+}
+
+/// One request.
+#[derive(Debug, Serialize)]
+struct RequestView {
+    app: String,
+    /// The process; `null` while it waits for one.
+    pid: Option<i32>,
+    method: String,
+    /// With its query, at most 1,024 bytes with the method.
+    path: String,
+    /// The client's address, as nginx says.
+    client: String,
+    /// `queued`, `sending`, `app` or `responding`.
+    phase: &'static str,
+    /// Milliseconds since it came.
+    age_ms: u64,
+    /// Milliseconds since it is in this phase.
+    phase_ms: u64,
+}
+
+impl Requests {
+    /// Those of the apps that the caller may see.
+    pub(super) fn take(router: &Router, caller: Caller) -> Self {
+        let seen = router.desks.look().into_iter();
+        let mine = seen.filter(|seen| caller.owns_group(router, seen.route.group));
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            instance: router.config.instance_name.clone(),
+            requests: mine.map(RequestView::of).collect(),
+        }
+    }
+}
+
+impl RequestView {
+    fn of(seen: Seen) -> Self {
+        let milliseconds = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            app: seen.route.name.clone(),
+            pid: seen.pid,
+            method: seen.method,
+            path: seen.path,
+            client: seen.client,
+            phase: seen.phase.name(),
+            age_ms: milliseconds(seen.age),
+            phase_ms: milliseconds(seen.in_phase),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The requests under way as text: the daemon's JSON comes in, a paragraph for each app goes out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::list;
+
+/// The requests of `/requests.json`, by app, the oldest first.
+pub fn render(requests: &Value) -> String {
+    let mut by_app: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for request in list(requests, "requests") {
+        by_app.entry(text(request, "app")).or_default().push(request);
+    }
+    let mut out = String::new();
+    if by_app.is_empty() {
+        out.push_str("No request is under way.\n");
+    }
+    for (app, requests) in by_app {
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{}:", plain(app));
+        for request in requests {
+            write_request(&mut out, request);
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn write_request(out: &mut String, request: &Value) {
+    let pid = request["pid"].as_i64().map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+    let (phase, age) = (text(request, "phase"), seconds(&request["age_ms"]));
+    let since = seconds(&request["phase_ms"]);
+    let client = plain(text(request, "client"));
+    let line = format!("{} {}", text(request, "method"), text(request, "path"));
+    let _ = writeln!(out, "  * PID: {pid:<7} Age: {age:<9} Phase: {phase} for {since}   Client: {client}");
+    let _ = writeln!(out, "    {}", plain(&line));
+}
+
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_default()
+}
+
+fn seconds(milliseconds: &Value) -> String {
+    let milliseconds = milliseconds.as_u64().unwrap_or_default();
+    format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100)
+}
+
+/// A visitor chose these characters: none of them reaches into the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_app_has_its_requests() {
+        let request = json!({
+            "app": "/webapps/foo (production)", "pid": 4711, "method": "GET", "path": "/report?y=1\u{1b}[2J",
+            "client": "203.0.113.7", "phase": "app", "age_ms": 12_345, "phase_ms": 12_300,
+        });
+        let waiting = json!({
+            "app": "/webapps/foo (production)", "pid": null, "method": "POST", "path": "/", "client": "::1",
+            "phase": "queued", "age_ms": 40, "phase_ms": 40,
+        });
+        let expected = "\
+/webapps/foo (production):
+  * PID: 4711    Age: 12.3s     Phase: app for 12.3s   Client: 203.0.113.7
+    GET /report?y=1?[2J
+  * PID: -       Age: 0.0s      Phase: queued for 0.0s   Client: ::1
+    POST /
+
+";
+        assert_eq!(render(&json!({ "requests": [request, waiting] })), expected);
+        assert_eq!(render(&json!({ "requests": [] })), "No request is under way.\n");
+    }
+}
