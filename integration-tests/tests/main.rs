@@ -58,6 +58,7 @@ mod sticky_sessions;
 mod streaming;
 mod systemd;
 mod threads;
+mod tools;
 mod transfers;
 mod tree;
 mod unused_module;

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use flying_passenger::tools::{self, AskProcess, RestartApp, SpawnError, expect_success, list, pool};
+use flying_passenger::tools::{
+    self, ApiCall, AskProcess, RestartApp, SpawnError, expect_success, list, pool,
+};
 use serde_json::{Value, json};
 
 /// Administers a running flying-passenger.
@@ -27,6 +29,8 @@ enum Command {
     #[command(visible_alias = "config")]
     /// Shows what is in effect: the daemon's options and who decided them, and each app's settings
     Settings(Settings),
+    /// Sends a request to the daemon's administration API and shows the answer
+    ApiCall(ApiCall),
     /// Has the daemon open its log file anew, after it was renamed
     ReopenLogs(ReopenLogs),
     /// Lists the running instances
@@ -86,6 +90,7 @@ fn main() -> ExitCode {
         Command::DetachProcess(detach) => detach_process(&detach),
         Command::Settings(settings) => show_settings(&settings),
         Command::AskProcess(ask) => ask.run(),
+        Command::ApiCall(call) => call.run(),
         Command::ReopenLogs(reopen) => reopen_logs(&reopen),
         Command::ListInstances(list) => list_instances(&list),
     };
@@ -178,4 +183,26 @@ fn list_instances(arguments: &ListInstances) -> Result<(), String> {
         println!("{:<25}  {:<7}  {}", properties.name, properties.pid, properties.socket_file.display());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_page_tells_of_every_command() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/TOOLS.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let table =
+            docs.split("| command | does |").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+        let mut told: Vec<_> =
+            table.lines().skip(2).map(|line| line.split('`').nth(1).unwrap().to_owned()).collect();
+        let command = Arguments::command();
+        let mut taken: Vec<_> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
+        told.sort();
+        taken.sort();
+        assert_eq!(told, taken);
+    }
 }

@@ -13,6 +13,7 @@ mod deployments;
 mod direct;
 mod dispatch;
 mod exchange;
+mod figures;
 mod followed;
 mod forward;
 mod globals;

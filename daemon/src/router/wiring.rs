@@ -148,6 +148,11 @@ impl Router {
         self.backlog.borrow().clone()
     }
 
+    /// Whether the daemon is about to end.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
     /// Resolves when the daemon is about to end.
     pub(crate) async fn closing(&self) {
         while !self.closing.get() {

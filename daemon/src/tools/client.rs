@@ -84,7 +84,12 @@ impl Client {
         self.ask("POST", path, &body.to_string())
     }
 
-    fn ask(&self, method: &str, path: &str, body: &str) -> Result<Reply, AskError> {
+    /// Sends any request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::get`].
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Result<Reply, AskError> {
         let bytes = self.exchange(method, path, body).map_err(|err| match err.kind() {
             io::ErrorKind::PermissionDenied => AskError::Permission(self.socket.clone()),
             _ => AskError::Io(self.socket.clone(), err),

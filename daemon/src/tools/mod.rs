@@ -2,8 +2,10 @@
 //!
 //! A registry and a name come in, an answer or a sentence for the administrator goes out.
 
+mod api_call;
 mod ask_process;
 mod client;
+pub mod memory_stats;
 mod paths;
 pub mod requests;
 mod restart_app;
@@ -18,6 +20,7 @@ use serde_json::Value;
 use crate::config::{REGISTRY_VARIABLE, usual_registry};
 use crate::instance::{self, Found};
 
+pub use api_call::ApiCall;
 pub use ask_process::AskProcess;
 pub use client::{AskError, Client, Reply};
 pub use paths::matches_prefix;

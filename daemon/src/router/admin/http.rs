@@ -40,6 +40,11 @@ impl Answer {
         Self { status: 200, content_type: "text/plain; charset=utf-8", body: text.into_bytes() }
     }
 
+    /// For Prometheus.
+    pub(super) fn metrics(text: String) -> Self {
+        Self { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Self::text(text) }
+    }
+
     pub(super) fn xml(text: String) -> Self {
         Self { content_type: "text/xml; charset=utf-8", ..Self::text(text) }
     }

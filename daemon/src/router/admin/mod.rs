@@ -7,6 +7,7 @@ mod http;
 mod metrics;
 mod orders;
 mod pool;
+mod prometheus;
 mod requests;
 mod text;
 mod xml;
@@ -79,6 +80,9 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
         }
         ("GET", "/pool.xml") => Answer::xml(xml::render(&Snapshot::take(router, caller))),
         ("GET", "/pool.json") => Answer::json(200, &Snapshot::take(router, caller)),
+        ("GET", "/metrics") => metrics_page(router, caller),
+        ("GET", "/healthz") if router.is_closing() => Answer::error(503, "the daemon is about to end"),
+        ("GET", "/healthz") => Answer::json(200, &json!({ "status": "ok" })),
         ("GET", "/requests.json") => Answer::json(200, &Requests::take(router, caller)),
         ("POST", "/reopen_logs.json") => reopen_logs(router, caller),
         ("POST", "/pool/restart_app_group.json") => orders::restart(router, caller, &asked.body),
@@ -90,7 +94,9 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
     }
 }
 
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 13] = [
+    "/metrics",
+    "/healthz",
     "/pool.xml",
     "/requests.json",
     "/ping.json",
@@ -107,6 +113,12 @@ const PATHS: [&str; 11] = [
 /// The ID in `/spawn_errors/ID.json`.
 fn spawn_error_id(path: &str) -> Option<&str> {
     path.strip_prefix("/spawn_errors/")?.strip_suffix(".json")
+}
+
+fn metrics_page(router: &Router, caller: Caller) -> Answer {
+    let snapshot = Snapshot::take(router, caller);
+    let figures: Vec<_> = snapshot.ids.iter().map(|id| router.dispatcher.figures(*id)).collect();
+    Answer::metrics(prometheus::render(&snapshot, &figures))
 }
 
 fn info(router: &Router) -> Answer {
@@ -155,5 +167,24 @@ impl Caller {
                 pool.group(group).members.iter().filter_map(|slot| workers.get(slot)).peekable();
             of_group.peek().is_some() && of_group.all(|worker| self.owns(worker.record.user.uid))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PATHS;
+
+    #[test]
+    fn the_page_tells_of_every_path() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/TOOLS.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        let rows =
+            docs.lines().filter_map(|line| line.strip_prefix("| `GET /").or(line.strip_prefix("| `POST /")));
+        let mut told: Vec<_> = rows.map(|row| format!("/{}", row.split('`').next().unwrap())).collect();
+        let mut taken: Vec<_> =
+            PATHS.map(str::to_owned).into_iter().chain(["/spawn_errors/ID.json".to_owned()]).collect();
+        told.sort();
+        taken.sort();
+        assert_eq!(told, taken);
     }
 }

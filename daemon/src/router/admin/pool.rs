@@ -6,7 +6,7 @@ use protocol::settings::{Settings, Value};
 use serde::Serialize;
 
 use super::super::globals::{Decided, Globals, Source};
-use super::super::pool::{Concurrency, Deployment, Pool, Process, Slot, State};
+use super::super::pool::{Concurrency, Deployment, GroupId, Pool, Process, Slot, State};
 use super::super::wiring::Router;
 use super::super::worker::Worker;
 use super::{Caller, metrics};
@@ -23,6 +23,9 @@ pub(super) struct Snapshot {
     /// What nginx sets for the daemon as a whole, and this release does nothing with.
     pub(super) without_effect: Vec<SettingView>,
     pub(super) groups: Vec<GroupView>,
+    /// The same groups' numbers.
+    #[serde(skip)]
+    pub(super) ids: Vec<GroupId>,
 }
 
 /// One of the daemon's options.
@@ -100,7 +103,7 @@ impl Snapshot {
                 }
                 let route = router.dispatcher.route(id)?;
                 let group = pool.group(id);
-                Some(GroupView {
+                let view = GroupView {
                     name,
                     app_root: route.root.to_string_lossy().into_owned(),
                     app_type: route.kind.as_str(),
@@ -114,11 +117,12 @@ impl Snapshot {
                     preloader: router.spawner.preloader_of(id),
                     settings: settings(&route.said()),
                     processes: processes.into_iter().map(|(_, view)| view).collect(),
-                })
+                };
+                Some((view, id))
             });
-            (pool.limits().max_processes, pool.capacity_used(), views.collect())
+            (pool.limits().max_processes, pool.capacity_used(), views.unzip())
         });
-        let (max_pool_size, capacity_used, groups) = views;
+        let (max_pool_size, capacity_used, (groups, ids)): (_, _, (Vec<_>, Vec<_>)) = views;
         let instance = router.config.instance_name.clone();
         let globals = (caller == Caller::Administrator).then_some(&router.globals);
         Self {
@@ -129,6 +133,7 @@ impl Snapshot {
             options: globals.map(options).unwrap_or_default(),
             without_effect: globals.map(|globals| settings(&globals.without_effect())).unwrap_or_default(),
             groups,
+            ids,
         }
     }
 

@@ -126,6 +126,7 @@ mod tests {
             options: Vec::new(),
             without_effect: Vec::new(),
             groups: vec![group],
+            ids: Vec::new(),
         };
         let expected = "\
 ----------- General information -----------

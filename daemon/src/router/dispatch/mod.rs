@@ -9,14 +9,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{Notify, oneshot};
 
 use super::deployments::Deployments;
+use super::figures::{Figures, count};
 use super::hooks::SlowRequest;
 use super::pool::{
-    Action, Checkout, Concurrency, GroupId, GroupOptions, Limits, Pool, RestartHow, Slot, Waiter,
+    Action, Checkout, Concurrency, GroupId, GroupOptions, Limits, Pool, RestartHow, Slot, State, Waiter,
 };
 use super::route::Route;
 use super::spawn::{Launch, SpawnFailure};
@@ -55,6 +56,8 @@ pub(crate) struct Dispatcher {
     pool: RefCell<Pool>,
     /// The route each group was last asked for with: what its next process is started with.
     routes: RefCell<Vec<Option<Rc<Route>>>>,
+    /// What is counted for each group.
+    figures: RefCell<Vec<Rc<Figures>>>,
     workers: RefCell<HashMap<Slot, Rc<Worker>>>,
     waiting: RefCell<HashMap<Waiter, oneshot::Sender<Result<Lease, Refused>>>>,
     failures: RefCell<HashMap<Slot, Rc<SpawnFailure>>>,
@@ -117,6 +120,7 @@ impl Dispatcher {
             me: me.clone(),
             pool: RefCell::new(Pool::new(limits)),
             routes: RefCell::default(),
+            figures: RefCell::default(),
             workers: RefCell::default(),
             waiting: RefCell::default(),
             failures: RefCell::default(),
@@ -146,6 +150,7 @@ impl Dispatcher {
 
     pub(crate) fn add_group(&self, options: GroupOptions) -> GroupId {
         self.routes.borrow_mut().push(None);
+        self.figures.borrow_mut().push(Rc::default());
         self.pool.borrow_mut().add_group(options)
     }
 
@@ -197,6 +202,11 @@ impl Dispatcher {
         self.routes.borrow()[group.0].clone()
     }
 
+    /// What is counted for the group.
+    pub(crate) fn figures(&self, group: GroupId) -> Rc<Figures> {
+        self.figures.borrow()[group.0].clone()
+    }
+
     /// A session of one of the group's processes, waiting for one if need be, at the `longest` for this time. `wanted`
     /// is the number of the process that served the client before.
     pub(crate) async fn checkout(
@@ -243,6 +253,11 @@ impl Dispatcher {
     /// A process is ready.
     pub(crate) fn ready(&self, worker: Rc<Worker>, concurrency: Concurrency) {
         let slot = worker.slot;
+        let since = UNIX_EPOCH + Duration::from_millis(worker.record.started_ms);
+        // A clock that was set back makes no figure.
+        if let Ok(took) = SystemTime::now().duration_since(since) {
+            self.figures(worker.route.group).spawn_time.add(took);
+        }
         self.workers.borrow_mut().insert(slot, worker);
         self.with_pool(|pool, now| pool.ready(slot, concurrency, now));
         self.sweep_sooner.notify_one();
@@ -264,6 +279,7 @@ impl Dispatcher {
     pub(crate) fn failed(&self, slot: Slot, failure: Rc<SpawnFailure>) {
         if let Some((group, generation)) = self.version_of(slot) {
             self.deployments.failed(group, generation, failure.clone());
+            count(&self.figures(group).spawns_failed);
         }
         self.failures.borrow_mut().insert(slot, failure);
         self.with_pool(|pool, now| pool.failed(slot, now));
@@ -274,6 +290,7 @@ impl Dispatcher {
 
     /// A process has ended.
     pub(crate) fn exited(&self, slot: Slot) {
+        self.count_crash(slot);
         if let Some(worker) = self.workers.borrow_mut().remove(&slot) {
             worker.leave();
             self.detached(&worker);
@@ -281,6 +298,15 @@ impl Dispatcher {
         self.with_pool(|pool, now| pool.exited(slot, now));
         self.fewer.notify_waiters();
         self.sweep_sooner.notify_one();
+    }
+
+    /// A process that served, or was about to, was not told to end.
+    fn count_crash(&self, slot: Slot) {
+        let pool = self.pool.borrow();
+        let untold = pool.process(slot).filter(|process| process.state == State::Serving);
+        if let Some(process) = untold {
+            count(&self.figures(process.group).crashed);
+        }
     }
 
     pub(crate) fn restart(&self, group: GroupId, how: RestartHow) {

@@ -17,6 +17,7 @@ use tracing::info;
 use super::app::{http, session};
 use super::connection::{After, Nginx};
 use super::dispatch::{Lease, Refused};
+use super::figures::count;
 use super::forward::body::{Body, Framing};
 use super::hooks::SlowRequest;
 use super::reply::relay::Relay;
@@ -85,9 +86,22 @@ pub(crate) async fn run(
     nginx.input.consume(payload_end);
     nginx.frames.hides_version = !router.globals.show_version();
 
+    let arrived = Instant::now();
     let _counted = router.dispatcher.count_request();
     router.restarts.look(&facts.route, &router.dispatcher).await;
-    Ok(attempt_until_over(router, nginx, &facts, &mut body).await)
+    let after = attempt_until_over(router, nginx, &facts, &mut body).await;
+    router.dispatcher.figures(facts.route.group).request_time.add(arrived.elapsed());
+    Ok(after)
+}
+
+fn count_refusal(router: &Router, facts: &Facts, refused: &Refused) {
+    let figures = router.dispatcher.figures(facts.route.group);
+    match refused {
+        Refused::QueueFull => count(&figures.queue_full),
+        Refused::QueuedTooLong(_) => count(&figures.queued_too_long),
+        Refused::SpawnFailed(_) => count(&figures.without_process),
+        Refused::ShuttingDown => {}
+    }
 }
 
 async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body) -> After {
@@ -96,10 +110,14 @@ async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Fact
         nginx.desk.enter(Phase::Queued);
         let lease = match checkout(router, nginx, facts).await {
             Some(Ok(lease)) => lease,
-            Some(Err(refused)) => return refuse(nginx, facts, body, &refused).await,
+            Some(Err(refused)) => {
+                count_refusal(router, facts, &refused);
+                return refuse(nginx, facts, body, &refused).await;
+            }
             None => return After::Close,
         };
         let pid = lease.worker.record.pid;
+        router.dispatcher.figures(facts.route.group).queue_time.add(arrived.elapsed());
         let turn = Turn { waited: arrived.elapsed(), may_repeat: attempts_left > 0 };
         match attempt(router, nginx, facts, body, lease, turn).await {
             Attempt::Over(after) => return after,

@@ -1,0 +1,166 @@
+//! `passenger-memory-stats`: what `/proc` says of nginx's and our processes comes in, tables go out.
+//!
+//! Private memory is what ends with a process; it is read from `smaps_rollup`, which needs the process's user or root.
+
+use std::fmt::Write;
+use std::fs;
+
+/// A process in a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pid: u32,
+    parent: u32,
+    /// Address space, in KiB; `None` when it cannot be read.
+    virtual_kib: Option<u64>,
+    /// Private memory, in KiB; `None` when it cannot be read.
+    private_kib: Option<u64>,
+    name: String,
+}
+
+/// Which table a process is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// nginx's master and workers.
+    Nginx,
+    /// The daemon and the apps.
+    Passenger,
+}
+
+impl Kind {
+    fn of(name: &str) -> Option<Self> {
+        const OURS: [&str; 3] = ["flying-passenger", "flying-router", "Passenger"];
+        let program = name.split([' ', ':']).next().unwrap_or_default();
+        let program = program.rsplit('/').next().unwrap_or_default();
+        if name.starts_with("nginx: ") || program == "nginx" {
+            return Some(Self::Nginx);
+        }
+        let loader = ["rack-loader.rb", "wsgi-loader.py", "loaders/nodejs", "loaders/ruby", "loaders/python"];
+        let ours = OURS.contains(&program) || loader.iter().any(|word| name.contains(word));
+        ours.then_some(Self::Passenger)
+    }
+}
+
+/// The processes of one kind, by PID.
+pub fn rows(kind: Kind) -> Vec<Row> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut rows: Vec<_> = pids.filter_map(row).filter(|row| Kind::of(&row.name) == Some(kind)).collect();
+    rows.sort_by_key(|row| row.pid);
+    rows
+}
+
+fn row(pid: u32) -> Option<Row> {
+    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}"));
+    let words = read("cmdline").ok()?;
+    let name = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+    let name = name.trim_end().to_owned();
+    let status = String::from_utf8_lossy(&read("status").ok()?).into_owned();
+    let rollup = read("smaps_rollup").ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let private = rollup.filter(|text| !text.is_empty());
+    Some(Row {
+        pid,
+        parent: u32::try_from(field(&status, "PPid:")?).ok()?,
+        virtual_kib: field(&status, "VmSize:"),
+        private_kib: private.as_deref().and_then(|text| field(text, "Private_Dirty:")),
+        name: if name.is_empty() { return None } else { name },
+    })
+}
+
+fn field(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
+
+/// One table with its totals; Passenger's has no column for parents.
+pub fn render(title: &str, rows: &[Row], with_parents: bool) -> String {
+    let mut header = vec!["PID", "PPID", "VMSize", "Private", "Name"];
+    let cells = |row: &Row| {
+        let mut cells = vec![row.pid.to_string(), row.parent.to_string()];
+        cells.extend([megabytes(row.virtual_kib), megabytes(row.private_kib), plain(&row.name)]);
+        cells
+    };
+    let mut table: Vec<_> = rows.iter().map(cells).collect();
+    if !with_parents {
+        header.remove(1);
+        table.iter_mut().for_each(|cells| drop(cells.remove(1)));
+    }
+    let width = |column: usize| {
+        let longest = table.iter().map(|cells| cells[column].chars().count()).max().unwrap_or(0);
+        longest.max(header[column].len())
+    };
+    let widths: Vec<_> = (0..header.len()).map(width).collect();
+    let line = |cells: &[&str]| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let head = line(&header);
+    let mut out = format!(
+        "{:-^1$}\n{head}\n{2}\n",
+        format!(" {title} "),
+        head.len().max(title.len() + 4),
+        "-".repeat(head.len())
+    );
+    for cells in &table {
+        let cells: Vec<_> = cells.iter().map(String::as_str).collect();
+        out.push_str(&line(&cells));
+        out.push('\n');
+    }
+    let unknown = if rows.iter().any(|row| row.private_kib.is_none()) { " (?)" } else { "" };
+    let total: u64 = rows.iter().filter_map(|row| row.private_kib).sum();
+    // Writing to a string does not fail.
+    let _ = writeln!(out, "### Processes: {}", rows.len());
+    let _ = writeln!(out, "### Total private dirty RSS: {:.2} MB{unknown}", total as f64 / 1024.0);
+    out
+}
+
+fn megabytes(kib: Option<u64>) -> String {
+    kib.map_or_else(|| "?".to_owned(), |kib| format!("{:.1} MB", kib as f64 / 1024.0))
+}
+
+/// A process chooses its name: nothing of it reaches into the terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_is_the_one_that_scripts_read() {
+        let row = |pid, name: &str, private_kib| Row {
+            pid,
+            parent: 1,
+            virtual_kib: Some(20_480),
+            private_kib,
+            name: name.into(),
+        };
+        let rows = [row(7, "nginx: master process", Some(1536)), row(12345, "nginx: worker process", None)];
+        let expected = "\
+--- Nginx processes ---
+PID    PPID  VMSize   Private  Name
+-----------------------------------
+7      1     20.0 MB  1.5 MB   nginx: master process
+12345  1     20.0 MB  ?        nginx: worker process
+### Processes: 2
+### Total private dirty RSS: 1.50 MB (?)
+";
+        let shown = render("Nginx processes", &rows, true);
+        assert_eq!(shown.lines().skip(1).collect::<Vec<_>>(), expected.lines().skip(1).collect::<Vec<_>>());
+        assert!(shown.starts_with("---") && shown.lines().next().unwrap().contains(" Nginx processes "));
+        assert!(!render("Passenger processes", &rows, false).contains("PPID"));
+    }
+
+    #[test]
+    fn processes_are_told_by_their_names() {
+        for (name, kind) in [
+            ("nginx: worker process", Some(Kind::Nginx)),
+            ("/usr/sbin/flying-passenger --socket-file=/run/x", Some(Kind::Passenger)),
+            ("Passenger RubyApp: /srv/shop (production)", Some(Kind::Passenger)),
+            ("ruby /usr/share/flying-passenger/loaders/ruby/rack-loader.rb", Some(Kind::Passenger)),
+            ("vim nginx.conf", None),
+            ("bash", None),
+        ] {
+            assert_eq!(Kind::of(name), kind, "{name}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The tools' smaller commands: the API itself, metrics, health, memory.
+
+use std::collections::HashMap;
+
+use stage::{Daemon, Language, Request, Scene};
+
+fn call(daemon: &Daemon, arguments: &[&str]) -> (i32, String) {
+    let output = daemon.tool("passenger-config", &[&["api-call"], arguments].concat());
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// The page's samples by name and labels.
+fn samples(page: &str) -> HashMap<&str, f64> {
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| line.rsplit_once(' ').unwrap())
+        .map(|(name, value)| (name, value.parse().unwrap()))
+        .collect()
+}
+
+#[test]
+fn the_api_can_be_called() {
+    let scene = Scene::of(Language::Ruby);
+    let pid = scene.app_pid();
+    assert_eq!(call(&scene.daemon, &["GET", "/healthz"]), (0, "{\"status\":\"ok\"}\n".to_owned()));
+    let (status, body) = call(&scene.daemon, &["get", "/no/such/path", "--show-headers"]);
+    assert!(status == 1 && body.starts_with("HTTP/1.1 404\n"), "{body}");
+    assert_eq!(call(&scene.daemon, &["GET", "/nothing", "--ignore-response-code"]).0, 0);
+    assert_eq!(call(&scene.daemon, &["GET", "pool.json"]).0, 1);
+    assert_eq!(call(&scene.daemon, &["PATCH", "/pool.json"]).0, 1);
+    let body = format!("{{\"pid\":{pid}}}");
+    assert_eq!(call(&scene.daemon, &["POST", "/pool/detach_process.json", "--data", &body]).0, 0);
+    assert_ne!(scene.app_pid(), pid);
+}
+
+#[test]
+fn metrics_count_what_happens() {
+    let lines = "passenger_max_request_queue_size 1;";
+    let scene = Scene::with(Language::Python, lines, |daemon| daemon.flag("--max-pool-size=1"));
+    for _ in 0..4 {
+        scene.app_pid();
+    }
+    let ask = || {
+        let mut client = scene.nginx.connect();
+        client.send(Request::get("/wait?name=gate").bytes("close"));
+        client
+    };
+    let (_, page) = call(&scene.daemon, &["GET", "/metrics"]);
+    let app = format!("app=\"{} (production)\"", scene.app.dir().display());
+    let value = |page: &str, name: &str, more: &str| {
+        let key = format!("flying_passenger_{name}{{{app}{more}}}");
+        *samples(page).get(&*key).unwrap_or_else(|| panic!("{key} is not in\n{page}"))
+    };
+    assert_eq!(value(&page, "processes", ""), 1.0);
+    assert_eq!(value(&page, "request_seconds_count", ""), 4.0);
+    assert_eq!(value(&page, "queue_seconds_bucket", ",le=\"+Inf\""), 4.0);
+    assert_eq!(value(&page, "spawn_seconds_count", ""), 1.0);
+    assert!(value(&page, "spawn_seconds_sum", "") > 0.0 && value(&page, "memory_bytes", "") > 0.0);
+
+    let mut busy = ask();
+    let state = |name: &str| value(&call(&scene.daemon, &["GET", "/metrics"]).1, name, "");
+    stage::eventually("one is served", || state("sessions") == 1.0);
+    let mut waiting = ask();
+    stage::eventually("one waits", || state("queued_requests") == 1.0);
+    assert_eq!(ask().read_response().status(), 503);
+    let (_, page) = call(&scene.daemon, &["GET", "/metrics"]);
+    assert_eq!(value(&page, "rejections_total", ",reason=\"queue_full\""), 1.0);
+    scene.stage.open_gate("gate");
+    busy.read_response().expect(200);
+    waiting.read_response().expect(200);
+
+    stage::kill_9(scene.app_pid());
+    stage::eventually("the crash is counted", || state("crashes_total") == 1.0);
+    scene.daemon.tool("passenger-config", &["restart-app", &scene.app.dir().display().to_string()]);
+    stage::eventually("the restart is counted", || state("restarts_total") == 1.0);
+    assert_eq!(state("crashes_total"), 1.0, "a restart is no crash");
+}
+
+#[test]
+fn memory_stats_show_nginx_daemon_and_apps() {
+    let scene = Scene::of(Language::Ruby);
+    let pid = scene.app_pid();
+    let output = scene.daemon.tool("passenger-memory-stats", &[]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (nginx, ours) = text.split_once(" Passenger processes ").unwrap();
+    let row = |table: &str, pid: u32| {
+        let line = table.lines().find(|line| line.split_whitespace().next() == Some(&pid.to_string()));
+        line.unwrap_or_else(|| panic!("{pid} is not in\n{text}")).to_owned()
+    };
+    assert!(row(nginx, scene.nginx.master()).contains("nginx: master process"));
+    assert!(row(ours, pid).contains(" MB  ") && row(ours, scene.daemon.pid()).contains("flying-passenger"));
+    assert!(row(ours, scene.daemon.router()).contains("flying-passenger router"));
+    assert!(ours.contains("### Total private dirty RSS: ") && ours.contains("### Processes: "));
+    let output = scene.daemon.tool("passenger-memory-stats", &["--no-nginx", "--no-apache"]);
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("Nginx processes"));
+    assert_eq!(scene.daemon.tool("passenger-memory-stats", &["--nonsense"]).status.code(), Some(1));
+}
