@@ -3,6 +3,7 @@
 mod app_errors;
 mod app_settings;
 mod asgi;
+mod bad_nights;
 mod configuration_changes;
 mod configuration_file;
 mod configured_apps;

@@ -77,12 +77,9 @@ struct ListInstances {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match tools::arguments() {
         Ok(arguments) => arguments,
-        Err(err) => {
-            let _ = err.print();
-            return if err.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
+        Err(status) => return status,
     };
     let done = match arguments.command {
         Command::RestartApp(restart) => restart.run(),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use flying_passenger::sys::clock;
+use flying_passenger::tools;
 use flying_passenger::tools::memory_stats::{Kind, render, rows};
 
 /// Shows how much memory nginx, flying-passenger and the apps hold.
@@ -20,13 +21,13 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(err) => {
-            let _ = err.print();
-            return if err.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
-        }
-    };
+    match tools::arguments() {
+        Ok(arguments) => show(&arguments),
+        Err(status) => status,
+    }
+}
+
+fn show(arguments: &Arguments) -> ExitCode {
     let now = clock::local_now();
     let day = format!("{}-{:02}-{:02}", now.year, now.month, now.day);
     let time = format!("{:02}:{:02}:{:02}", now.hour, now.minute, now.second);

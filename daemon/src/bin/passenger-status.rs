@@ -46,9 +46,9 @@ enum Show {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments: Arguments = match tools::arguments() {
         Ok(arguments) => arguments,
-        Err(err) => return usage(&err),
+        Err(status) => return status,
     };
     let shown = match arguments.watch {
         None => show(&arguments).map(|text| print(&text)),
@@ -116,10 +116,4 @@ fn show(arguments: &Arguments) -> Result<String, String> {
 fn print(text: &str) {
     // A reader that went away, as `head` does, is no failure of ours.
     let _ = std::io::stdout().write_all(text.as_bytes());
-}
-
-/// Help and version go to stdout with status 0; a mistake to stderr with status 1.
-fn usage(err: &clap::Error) -> ExitCode {
-    let _ = err.print();
-    if err.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -13,6 +13,7 @@ mod spawn_error;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use nix::unistd::Uid;
 use serde_json::Value;
@@ -29,6 +30,19 @@ pub use spawn_error::SpawnError;
 
 /// Where root's daemons register themselves.
 const ROOT_REGISTRY: &str = "/run/flying-passenger";
+
+/// The command line, or the status to exit with: help and version are printed with 0, a mistake with 1.
+///
+/// # Errors
+///
+/// The exit status when there is nothing more to do.
+pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
+    T::try_parse().map_err(|err| {
+        // A reader that went away is no failure of ours.
+        let _ = err.print();
+        if err.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    })
+}
 
 /// Why no daemon could be chosen.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! Root and the daemon's own user see and do everything; an app's user sees and does what concerns that app. The
 //! kernel says who is calling, so there is no password.
 
+mod callers;
 mod http;
 mod metrics;
 mod orders;
@@ -19,6 +20,7 @@ use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{debug, error};
 
+use self::callers::{Callers, Place};
 use self::http::{Answer, Asked};
 use self::pool::Snapshot;
 use self::requests::Requests;
@@ -40,9 +42,10 @@ enum Caller {
 
 /// Serves callers until the router ends.
 pub(super) async fn run(router: Rc<Router>, listener: UnixListener) {
+    let callers = Rc::new(Callers::default());
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(tokio::task::spawn_local(serve(router.clone(), stream))),
+            Ok((stream, _)) => admit(&router, &callers, stream),
             Err(err) => {
                 error!("a connection of a tool cannot be accepted: {err}");
                 tokio::time::sleep(PAUSE).await;
@@ -51,11 +54,19 @@ pub(super) async fn run(router: Rc<Router>, listener: UnixListener) {
     }
 }
 
-async fn serve(router: Rc<Router>, mut stream: UnixStream) {
+/// Serves the connection, unless its user has too many already: they cost descriptors that visitors need.
+fn admit(router: &Rc<Router>, callers: &Rc<Callers>, stream: UnixStream) {
     let Ok(credentials) = stream.peer_cred() else {
         return;
     };
-    let caller = Caller::of(credentials.uid(), router.config.admin_uid);
+    match callers.admit(credentials.uid()) {
+        Some(place) => drop(tokio::task::spawn_local(serve(router.clone(), stream, place))),
+        None => debug!("user {} has too many connections of tools: one more is closed", credentials.uid()),
+    }
+}
+
+async fn serve(router: Rc<Router>, mut stream: UnixStream, place: Place) {
+    let caller = Caller::of(place.uid(), router.config.admin_uid);
     let served = tokio::time::timeout(PATIENCE, async {
         let answer = match http::read(&mut stream).await {
             Ok(asked) => answer(&router, caller, &asked).await,

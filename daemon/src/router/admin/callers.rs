@@ -1,0 +1,79 @@
+//! How many connections each user has at the administrator's socket: everybody may connect, nobody may have them all.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// Most connections of one user. A tool has one, for a moment; `restart-app --wait` has one for longer.
+const MOST_OF_ONE: usize = 64;
+/// Most connections of everybody but those who have none yet.
+const MOST: usize = 256;
+
+/// Connections by user.
+#[derive(Debug, Default)]
+pub(super) struct Callers(RefCell<HashMap<u32, usize>>);
+
+/// A connection's place, which is free again when this is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    callers: Rc<Callers>,
+    uid: u32,
+}
+
+impl Callers {
+    /// A place for one more connection of this user; `None` when it has enough.
+    pub(super) fn admit(self: &Rc<Self>, uid: u32) -> Option<Place> {
+        let mut by_user = self.0.borrow_mut();
+        let all: usize = by_user.values().sum();
+        let mine = by_user.entry(uid).or_default();
+        if *mine >= MOST_OF_ONE || (*mine > 0 && all >= MOST) {
+            return None;
+        }
+        *mine += 1;
+        Some(Place { callers: self.clone(), uid })
+    }
+}
+
+impl Place {
+    /// Whose it is.
+    pub(super) fn uid(&self) -> u32 {
+        self.uid
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut by_user = self.callers.0.borrow_mut();
+        if let Some(mine) = by_user.get_mut(&self.uid) {
+            *mine -= 1;
+            if *mine == 0 {
+                by_user.remove(&self.uid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_user_cannot_shut_the_others_out() {
+        let callers = Rc::new(Callers::default());
+        let mut places: Vec<_> = std::iter::from_fn(|| callers.admit(1000)).collect();
+        assert_eq!(places.len(), MOST_OF_ONE);
+        assert!(callers.admit(0).is_some());
+        places.pop();
+        assert!(callers.admit(1000).is_some());
+    }
+
+    #[test]
+    fn many_users_have_one_each() {
+        let callers = Rc::new(Callers::default());
+        let places: Vec<_> = (0..300).filter_map(|uid| callers.admit(uid)).collect();
+        assert_eq!(places.len(), 300);
+        assert!(callers.admit(0).is_none(), "a second one when there are so many");
+        drop(places);
+        assert!(callers.0.borrow().is_empty());
+    }
+}
