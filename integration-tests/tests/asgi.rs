@@ -64,17 +64,22 @@ async def stream():
             await asyncio.sleep(0)
     return StreamingResponse(parts(), media_type="text/plain")
 
+# Python closes a generator that nobody asks for more when it likes; the answer ends when it ends.
+class Endless(StreamingResponse):
+    async def __call__(self, scope, receive, send):
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            sign("endless.gone")
+
 @application.get("/endless")
 async def endless():
     async def parts():
         sign("endless.arrived")
-        try:
-            while True:
-                yield "x" * 1000
-                await asyncio.sleep(0.001)
-        finally:
-            sign("endless.gone")
-    return StreamingResponse(parts())
+        while True:
+            yield "x" * 1000
+            await asyncio.sleep(0.001)
+    return Endless(parts())
 
 @application.get("/fail")
 async def fail():
