@@ -24,7 +24,8 @@ packages_for() {
 # Any version of libclang will do, any nginx and any node, packaged or not.
 is_there() {
     case $1 in
-    libclang-dev) ls /usr/lib/llvm-*/lib/libclang*.so* >/dev/null 2>&1 && return ;;
+    # Not libclang-cpp.so, which is another library.
+    libclang-dev) [ -n "$(find /usr/lib/llvm-*/lib -maxdepth 1 -name "libclang.so*" -o -name "libclang-[0-9]*.so*" 2>/dev/null)" ] && return ;;
     nginx-light) [ -x "${NGINX:-/usr/sbin/nginx}" ] && return ;;
     gcc | make | git) command -v "$1" >/dev/null && return ;;
     esac
