@@ -282,6 +282,15 @@ impl Daemon {
             .unwrap()
     }
 
+    /// The administration socket of the instance that runs.
+    pub fn admin_socket(&self) -> PathBuf {
+        eventually_some("the daemon has an instance with a socket", || {
+            let instances = std::fs::read_dir(self.how.stage.dir.join("registry")).ok()?;
+            let mut sockets = instances.filter_map(|entry| Some(entry.ok()?.path().join("admin.sock")));
+            sockets.find(|socket| socket.exists())
+        })
+    }
+
     /// PIDs of the app processes that `passenger-status` shows.
     pub fn app_pids(&self) -> Vec<u32> {
         let status = self.status();

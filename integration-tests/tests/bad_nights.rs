@@ -6,18 +6,11 @@ use std::process::Command;
 
 use stage::{Language, ONE_APP, Request, Scene, Stage, eventually, is_root, skipped};
 
-/// The administrator's socket of the scene's daemon.
-fn admin_socket(scene: &Scene) -> PathBuf {
-    let instances = std::fs::read_dir(scene.stage.path("registry")).unwrap();
-    let mut sockets = instances.map(|instance| instance.unwrap().path().join("admin.sock"));
-    sockets.find(|socket| socket.exists()).expect("an instance with a socket")
-}
-
 #[test]
 fn a_flood_at_the_tools_socket_takes_nothing_from_visitors() {
     let scene = Scene::of(Language::Ruby);
     let pid = scene.app_pid();
-    let path = admin_socket(&scene);
+    let path = scene.daemon.admin_socket();
     let before = stage::open_descriptors(scene.daemon.router());
     // They say nothing, and stay.
     let mut flood: Vec<_> = (0..2000).filter_map(|_| UnixStream::connect(&path).ok()).collect();

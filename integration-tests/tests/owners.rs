@@ -109,9 +109,7 @@ impl Scene {
 
     /// The socket that is open to everybody, as the daemon asks the kernel who calls.
     fn admin_socket(&self) -> String {
-        let mut found = Vec::new();
-        collect_sockets(&self.stage.path("registry"), &mut found);
-        found.iter().find(|path| path.ends_with("admin.sock")).unwrap().display().to_string()
+        self.daemon.admin_socket().display().to_string()
     }
 
     /// The sockets that nobody but nginx and the daemon's router may connect to.

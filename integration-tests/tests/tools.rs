@@ -96,3 +96,47 @@ fn memory_stats_show_nginx_daemon_and_apps() {
     assert!(!String::from_utf8(output.stdout).unwrap().contains("Nginx processes"));
     assert_eq!(scene.daemon.tool("passenger-memory-stats", &["--nonsense"]).status.code(), Some(1));
 }
+
+/// A question at the administration socket by `user`, who is also in the group `more`; status and answer.
+fn asked_as(user: &str, more: &str, socket: &str, arguments: &[&str]) -> (String, String) {
+    let output = std::process::Command::new("setpriv")
+        .args([&format!("--reuid={user}"), &format!("--regid={user}"), &format!("--groups={more}")])
+        .args(["curl", "-sS", "-w", "\n%{http_code}", "--unix-socket", socket])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (body, status) =
+        text.rsplit_once('\n').unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (status.to_owned(), body.to_owned())
+}
+
+#[test]
+fn members_of_the_status_group_see_everything_and_change_nothing() {
+    if !stage::is_root() {
+        return stage::skipped("members_of_the_status_group_see_everything", "it switches users");
+    }
+    let scene = Scene::with(Language::Ruby, "", |daemon| daemon.flag("--status-group=adm"));
+    let pid = scene.app_pid();
+    let root = scene.app.dir().display().to_string();
+    let socket = scene.daemon.admin_socket().display().to_string();
+    let ask = |group: &str, arguments: &[&str]| asked_as("games", group, &socket, arguments);
+
+    assert!(!ask("games", &["http://x/pool.txt"]).1.contains(&root), "a stranger sees no app of others");
+    assert!(ask("adm", &["http://x/pool.txt"]).1.contains(&format!("* PID: {pid}")));
+    assert!(ask("adm", &["http://x/metrics"]).1.contains(&root));
+    let body = format!("{{\"pid\":{pid}}}");
+    assert_eq!(ask("adm", &["-d", &body, "http://x/pool/detach_process.json"]).0, "403");
+    let body = format!("{{\"name\":\"{root} (production)\"}}");
+    assert_eq!(ask("adm", &["-d", &body, "http://x/pool/restart_app_group.json"]).0, "403");
+    assert_eq!(ask("adm", &["-d", "{}", "http://x/reopen_logs.json"]).0, "403");
+    assert_eq!(scene.app_pid(), pid);
+}
+
+#[test]
+fn a_status_group_that_does_not_exist_is_a_mistake() {
+    let output = stage::Stage::new().daemon().flag("--status-group=no-such-group").output();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("--status-group: there is no group \"no-such-group\""), "{told}");
+}

@@ -31,6 +31,10 @@ pub struct Arguments {
     #[arg(long, value_name = "USER[:GROUP]")]
     pub socket_owner: Option<String>,
 
+    /// Its members see all apps with passenger-status, and change none [default: no group]
+    #[arg(long, value_name = "GROUP")]
+    pub status_group: Option<String>,
+
     /// How much is logged: 0 to 7, or crit, error, warn, notice, info, debug, debug2, debug3 [nginx or 3]
     #[arg(long, value_name = "LEVEL")]
     pub log_level: Option<String>,

@@ -15,6 +15,7 @@ use super::arguments::Arguments;
 use super::hooks::HOOKS_FLAG;
 use super::kind::Kind;
 use super::mistake::{Mistake, Mistakes};
+use super::own::OWN;
 use super::shared::SHARED;
 
 /// What the file says.
@@ -35,25 +36,12 @@ pub(super) struct Written {
 
 /// What TOML has for a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Type {
+pub(super) enum Type {
     Number,
     Flag,
     Text,
     Path,
 }
-
-/// Options that only the daemon has: key, flag and type.
-const OWN: [(&str, &str, Type); 9] = [
-    ("socket_file", "--socket-file", Type::Path),
-    ("socket_mode", "--socket-mode", Type::Text),
-    ("socket_owner", "--socket-owner", Type::Text),
-    ("pid_file", "--pid-file", Type::Path),
-    ("instance_registry_dir", "--instance-registry-dir", Type::Path),
-    ("router_user", "--router-user", Type::Text),
-    ("shutdown_timeout", "--shutdown-timeout", Type::Number),
-    ("drain_timeout", "--drain-timeout", Type::Number),
-    ("loaders_dir", "--loaders-dir", Type::Path),
-];
 
 /// The table of programs.
 const HOOKS: &str = "hooks";
@@ -61,7 +49,7 @@ const HOOKS: &str = "hooks";
 /// Every key outside of `[hooks]`, with its flag and type.
 fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)> {
     let shared = SHARED.iter().map(|shared| (shared.name, shared.flag, Type::of(shared.kind)));
-    OWN.into_iter().chain(shared)
+    OWN.iter().map(|own| (own.key, own.flag, own.of_type)).chain(shared)
 }
 
 impl Type {
@@ -159,20 +147,13 @@ impl File {
     /// The command line with the file's word for those of the daemon's own options that it does not give.
     pub(super) fn fill(&self, arguments: &Arguments, mistakes: &mut Mistakes) -> Arguments {
         let mut filled = arguments.clone();
-        let mut word = |flag: &'static str, missing: bool| {
-            let written = self.value(flag).filter(|_| missing)?;
-            mistakes.place(flag, &written.place);
-            Some(written.text.clone())
-        };
-        fill(&mut filled.socket_file, "--socket-file", &mut word);
-        fill(&mut filled.socket_mode, "--socket-mode", &mut word);
-        fill(&mut filled.socket_owner, "--socket-owner", &mut word);
-        fill(&mut filled.pid_file, "--pid-file", &mut word);
-        fill(&mut filled.instance_registry_dir, "--instance-registry-dir", &mut word);
-        fill(&mut filled.router_user, "--router-user", &mut word);
-        fill(&mut filled.shutdown_timeout, "--shutdown-timeout", &mut word);
-        fill(&mut filled.drain_timeout, "--drain-timeout", &mut word);
-        fill(&mut filled.loaders_dir, "--loaders-dir", &mut word);
+        for own in &OWN {
+            let place = (own.place)(&mut filled);
+            if let Some(written) = self.value(own.flag).filter(|_| place.is_empty()) {
+                mistakes.place(own.flag, &written.place);
+                place.put(written.text.clone());
+            }
+        }
         filled
     }
 
@@ -209,16 +190,6 @@ impl File {
                 None => mistakes.push(Mistake::at(place, format!("{name} {WANTED}"))),
             }
         }
-    }
-}
-
-fn fill<T: From<String>>(
-    option: &mut Option<T>,
-    flag: &'static str,
-    word: &mut impl FnMut(&'static str, bool) -> Option<String>,
-) {
-    if let Some(text) = word(flag, option.is_none()) {
-        *option = Some(text.into());
     }
 }
 

@@ -7,6 +7,7 @@ mod file;
 mod hooks;
 mod kind;
 mod mistake;
+mod own;
 #[cfg(test)]
 mod page;
 pub mod places;
@@ -58,6 +59,8 @@ pub struct Options {
     pub users: UserOptions,
     /// Whom the router runs as; `None` when the daemon is not root and cannot choose.
     pub router_user: Option<Account>,
+    /// Its members see everything at the tools' socket.
+    pub status_group: Option<Gid>,
     /// Most time for the shutdown.
     pub shutdown_limit: Duration,
     /// Most time for a process that is replaced to finish its requests.
@@ -124,6 +127,7 @@ impl Options {
             ("pid_file", self.pid_file == other.pid_file),
             ("instance_registry_dir", self.registry == other.registry),
             ("router_user", self.router_user == other.router_user),
+            ("status_group", self.status_group == other.status_group),
             ("drain_timeout", self.drain_limit == other.drain_limit),
             ("loaders_dir", self.loaders == other.loaders),
         ];
@@ -151,6 +155,11 @@ impl Options {
             log_level: values.text("log_level").parse().unwrap_or_default(),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
             users: user_options(values, euid, mistakes),
+            status_group: arguments
+                .status_group
+                .as_deref()
+                .map(|name| mistakes.keep(group_must_exist("--status-group", name).map(Some)))
+                .unwrap_or_default(),
             router_user: mistakes.keep(router_user(arguments.router_user.as_deref(), euid)),
             shutdown_limit: Duration::from_secs(mistakes.keep(limit)),
             drain_limit: Duration::from_secs(mistakes.keep(drain)),

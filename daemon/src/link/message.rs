@@ -192,6 +192,8 @@ pub struct RouterConfig {
     pub drain_limit: u64,
     /// The user who started the daemon: besides root, the administrator.
     pub admin_uid: u32,
+    /// The group whose members see everything.
+    pub status_gid: Option<u32>,
     /// What the operator wants programs to be run for.
     pub hooks: Vec<Hook>,
     /// How many times a router was started before this one.

@@ -6,6 +6,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Gid;
+
 use super::Supervisor;
 use super::backoff::BackOff;
 use super::ending;
@@ -117,6 +119,7 @@ impl Supervisor {
             shutdown_limit: self.options.shutdown_limit.as_secs(),
             drain_limit: self.options.drain_limit.as_secs(),
             admin_uid: nix::unistd::Uid::effective().as_raw(),
+            status_gid: self.options.status_group.map(Gid::as_raw),
             hooks: self.options.hooks.keys().copied().collect(),
             generation: self.routers.generation,
         }

@@ -11,6 +11,9 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{self, Mode};
 
+/// More groups than most users are in.
+const FIRST_ROOM: usize = 32;
+
 /// Binds `path`, which must not exist, and listens. No symlink is followed at its end.
 ///
 /// The mode is there before anybody can connect: it comes from the umask, which this process alone (it has one
@@ -57,6 +60,36 @@ pub fn probe(path: &Path) -> io::Result<Listener> {
         Err(Errno::ENOENT) => Ok(Listener::Absent),
         Err(Errno::ECONNREFUSED) => Ok(Listener::Dead),
         Err(why) => Err(why.into()),
+    }
+}
+
+/// The groups of the process at the other end, as they were when it connected, in the order of the kernel.
+pub fn peer_groups(socket: &impl AsFd) -> io::Result<Vec<u32>> {
+    let mut groups = vec![0_u32; FIRST_ROOM];
+    loop {
+        let room = std::mem::size_of_val(&*groups);
+        let mut length = libc::socklen_t::try_from(room).map_err(io::Error::other)?;
+        // SAFETY: the kernel writes at most `length` bytes into the vector, which has that many and lives on; any bytes
+        // are valid numbers. It puts the length of all of them into `length`.
+        let done = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let count = length as usize / size_of::<u32>();
+        match (done, Errno::last()) {
+            (0, _) => {
+                groups.truncate(count);
+                return Ok(groups);
+            }
+            // There are more than there was room for.
+            (_, Errno::ERANGE) if count > groups.len() => groups.resize(count, 0),
+            (_, why) => return Err(why.into()),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The administrator's socket: HTTP/1.1 with JSON, one request a connection.
 //!
-//! Root and the daemon's own user see and do everything; an app's user sees and does what concerns that app. The
-//! kernel says who is calling, so there is no password.
+//! Root and the daemon's own user see and do everything, a group of the operator's sees everything, and an app's user
+//! sees and does what concerns that app. The kernel says who is calling, so there is no password.
 
+mod caller;
 mod callers;
+mod endpoints;
 mod http;
 mod metrics;
 mod orders;
@@ -20,25 +22,19 @@ use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
 use tracing::{debug, error};
 
+use self::caller::Caller;
 use self::callers::{Callers, Place};
+use self::endpoints::{Endpoint, Meant};
 use self::http::{Answer, Asked};
 use self::pool::Snapshot;
 use self::requests::Requests;
 use super::wiring::Router;
+use crate::sys::unix_socket;
 
 /// How long a caller may take over its request, and we over its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Who is calling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Caller {
-    /// Root, or the user who started the daemon.
-    Administrator,
-    /// Somebody else: sees the apps that run as this user.
-    User(u32),
-}
 
 /// Serves callers until the router ends.
 pub(super) async fn run(router: Rc<Router>, listener: UnixListener) {
@@ -66,7 +62,8 @@ fn admit(router: &Rc<Router>, callers: &Rc<Callers>, stream: UnixStream) {
 }
 
 async fn serve(router: Rc<Router>, mut stream: UnixStream, place: Place) {
-    let caller = Caller::of(place.uid(), router.config.admin_uid);
+    let config = &router.config;
+    let caller = Caller::of(place.uid(), &groups(&router, &stream), config.admin_uid, config.status_gid);
     let served = tokio::time::timeout(PATIENCE, async {
         let answer = match http::read(&mut stream).await {
             Ok(asked) => answer(&router, caller, &asked).await,
@@ -79,57 +76,49 @@ async fn serve(router: Rc<Router>, mut stream: UnixStream, place: Place) {
     }
 }
 
+/// The caller's groups, where they make a difference.
+fn groups(router: &Router, stream: &UnixStream) -> Vec<u32> {
+    if router.config.status_gid.is_none() {
+        return Vec::new();
+    }
+    unix_socket::peer_groups(stream).unwrap_or_else(|why| {
+        debug!("the groups of a tool's user are not known: {why}");
+        Vec::new()
+    })
+}
+
 async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
-    if let Some(id) = spawn_error_id(&asked.path) {
-        return orders::spawn_error(router, caller, id);
-    }
-    match (asked.method.as_str(), asked.path.as_str()) {
-        ("GET", "/ping.json") => Answer::json(200, &json!({ "status": "ok" })),
-        ("GET", "/info.json") => info(router),
-        ("GET", "/pool.txt") => {
-            Answer::text(text::render(&Snapshot::take(router, caller), asked.flag("colorize")))
-        }
-        ("GET", "/pool.xml") => Answer::xml(xml::render(&Snapshot::take(router, caller))),
-        ("GET", "/pool.json") => Answer::json(200, &Snapshot::take(router, caller)),
-        ("GET", "/metrics") => metrics_page(router, caller),
-        ("GET", "/healthz") if router.is_closing() => Answer::error(503, "the daemon is about to end"),
-        ("GET", "/healthz") => Answer::json(200, &json!({ "status": "ok" })),
-        ("GET", "/requests.json") => Answer::json(200, &Requests::take(router, caller)),
-        ("POST", "/reopen_logs.json") => reopen_logs(router, caller),
-        ("POST", "/pool/restart_app_group.json") => orders::restart(router, caller, &asked.body),
-        ("POST", "/pool/await_restart.json") => orders::await_restart(router, caller, &asked.body).await,
-        ("POST", "/pool/ask_process.json") => orders::ask(router, caller, &asked.body).await,
-        ("POST", "/pool/detach_process.json") => orders::detach(router, caller, &asked.body),
-        (_, path) if PATHS.contains(&path) => Answer::error(405, "this path does not take that method"),
-        _ => Answer::error(404, "there is nothing at this path"),
+    match endpoints::find(&asked.method, &asked.path) {
+        Meant::Endpoint(endpoint, id) => answer_with(router, caller, asked, endpoint, id).await,
+        Meant::OtherMethod(method) => Answer::error(405, &format!("this path takes {method} alone")),
+        Meant::Nothing => Answer::error(404, "there is nothing at this path"),
     }
 }
 
-const PATHS: [&str; 13] = [
-    "/metrics",
-    "/healthz",
-    "/pool.xml",
-    "/requests.json",
-    "/ping.json",
-    "/info.json",
-    "/pool.txt",
-    "/pool.json",
-    "/reopen_logs.json",
-    "/pool/restart_app_group.json",
-    "/pool/await_restart.json",
-    "/pool/ask_process.json",
-    "/pool/detach_process.json",
-];
-
-/// The ID in `/spawn_errors/ID.json`.
-fn spawn_error_id(path: &str) -> Option<&str> {
-    path.strip_prefix("/spawn_errors/")?.strip_suffix(".json")
+async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: Endpoint, id: &str) -> Answer {
+    let snapshot = || Snapshot::take(router, caller);
+    match endpoint {
+        Endpoint::Ping => Answer::json(200, &json!({ "status": "ok" })),
+        Endpoint::Health if router.is_closing() => Answer::error(503, "the daemon is about to end"),
+        Endpoint::Health => Answer::json(200, &json!({ "status": "ok" })),
+        Endpoint::Info => info(router),
+        Endpoint::PoolText => Answer::text(text::render(&snapshot(), asked.flag("colorize"))),
+        Endpoint::PoolJson => Answer::json(200, &snapshot()),
+        Endpoint::PoolXml => Answer::xml(xml::render(&snapshot())),
+        Endpoint::Requests => Answer::json(200, &Requests::take(router, caller)),
+        Endpoint::Metrics => metrics_page(router, &snapshot()),
+        Endpoint::SpawnError => orders::spawn_error(router, caller, id),
+        Endpoint::Restart => orders::restart(router, caller, &asked.body),
+        Endpoint::AwaitRestart => orders::await_restart(router, caller, &asked.body).await,
+        Endpoint::Detach => orders::detach(router, caller, &asked.body),
+        Endpoint::Ask => orders::ask(router, caller, &asked.body).await,
+        Endpoint::ReopenLogs => reopen_logs(router, caller),
+    }
 }
 
-fn metrics_page(router: &Router, caller: Caller) -> Answer {
-    let snapshot = Snapshot::take(router, caller);
+fn metrics_page(router: &Router, snapshot: &Snapshot) -> Answer {
     let figures: Vec<_> = snapshot.ids.iter().map(|id| router.dispatcher.figures(*id)).collect();
-    Answer::metrics(prometheus::render(&snapshot, &figures))
+    Answer::metrics(prometheus::render(snapshot, &figures))
 }
 
 fn info(router: &Router) -> Answer {
@@ -153,49 +142,5 @@ fn reopen_logs(router: &Router, caller: Caller) -> Answer {
         Answer::json(200, &json!({ "status": "ok" }))
     } else {
         Answer::error(500, "the supervisor cannot be told")
-    }
-}
-
-impl Caller {
-    fn of(uid: u32, admin_uid: u32) -> Self {
-        if uid == 0 || uid == admin_uid { Self::Administrator } else { Self::User(uid) }
-    }
-
-    fn owns(self, uid: u32) -> bool {
-        match self {
-            Self::Administrator => true,
-            Self::User(caller) => caller == uid,
-        }
-    }
-
-    /// True when every process of the group, of which there is at least one, runs as the caller.
-    fn owns_group(self, router: &Router, group: super::pool::GroupId) -> bool {
-        if self == Self::Administrator {
-            return true;
-        }
-        router.dispatcher.inspect(|pool, workers| {
-            let mut of_group =
-                pool.group(group).members.iter().filter_map(|slot| workers.get(slot)).peekable();
-            of_group.peek().is_some() && of_group.all(|worker| self.owns(worker.record.user.uid))
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::PATHS;
-
-    #[test]
-    fn the_page_tells_of_every_path() {
-        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/TOOLS.md");
-        let docs = std::fs::read_to_string(docs).unwrap();
-        let rows =
-            docs.lines().filter_map(|line| line.strip_prefix("| `GET /").or(line.strip_prefix("| `POST /")));
-        let mut told: Vec<_> = rows.map(|row| format!("/{}", row.split('`').next().unwrap())).collect();
-        let mut taken: Vec<_> =
-            PATHS.map(str::to_owned).into_iter().chain(["/spawn_errors/ID.json".to_owned()]).collect();
-        told.sort();
-        taken.sort();
-        assert_eq!(told, taken);
     }
 }

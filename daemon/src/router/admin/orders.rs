@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Caller;
+use super::caller::Caller;
 use super::http::Answer;
 use crate::router::deployments::{self, Outcome};
 use crate::router::direct::{self, Unanswered};
@@ -102,7 +102,7 @@ pub(super) fn detach(router: &Router, caller: Caller, body: &[u8]) -> Answer {
         Err(refusal) => return refusal,
     };
     match owner_of(router, order.pid) {
-        Some(uid) if !caller.owns(uid) => {
+        Some(uid) if !caller.may_change(uid) => {
             Answer::error(403, "only root and the app's own user may detach it")
         }
         Some(_) => Answer::json(200, &json!({ "detached": router.dispatcher.detach(order.pid) })),
@@ -132,7 +132,7 @@ pub(super) async fn ask(router: &Router, caller: Caller, body: &[u8]) -> Answer 
         Ok(order) => order,
         Err(refusal) => return refusal,
     };
-    if owner_of(router, pid).is_some_and(|uid| !caller.owns(uid)) {
+    if owner_of(router, pid).is_some_and(|uid| !caller.may_change(uid)) {
         return Answer::error(403, "only root and the app's own user may ask it");
     }
     let question = direct::Question { pid, method, uri, headers };
@@ -169,7 +169,7 @@ fn group(router: &Router, caller: Caller, name: &str) -> Result<GroupId, Answer>
         let message = "no app group has this name";
         return Err(Answer::json(404, &json!({ "restarted": false, "message": message })));
     };
-    if caller.owns_group(router, *group) {
+    if caller.may_change_group(router, *group) {
         Ok(*group)
     } else {
         Err(Answer::error(403, "only root and the app's own user may restart it"))

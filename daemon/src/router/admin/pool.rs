@@ -9,7 +9,8 @@ use super::super::globals::{Decided, Globals, Source};
 use super::super::pool::{Concurrency, Deployment, GroupId, Pool, Process, Slot, State};
 use super::super::wiring::Router;
 use super::super::worker::Worker;
-use super::{Caller, metrics};
+use super::caller::Caller;
+use super::metrics;
 
 /// Everything the caller may see.
 #[derive(Debug, Serialize)]
@@ -18,7 +19,7 @@ pub(super) struct Snapshot {
     pub(super) instance: String,
     pub(super) max_pool_size: usize,
     pub(super) capacity_used: usize,
-    /// The daemon's options that nginx may set too; for the administrator only.
+    /// The daemon's options that nginx may set too; for who sees everything.
     pub(super) options: Vec<OptionView>,
     /// What nginx sets for the daemon as a whole, and this release does nothing with.
     pub(super) without_effect: Vec<SettingView>,
@@ -97,8 +98,8 @@ impl Snapshot {
                     .iter()
                     .filter_map(|slot| view(*slot, pool, workers.get(slot)?))
                     .collect();
-                let mine = processes.iter().any(|(uid, _)| caller.owns(*uid));
-                if !mine && caller != Caller::Administrator {
+                let mine = processes.iter().any(|(uid, _)| caller.sees(*uid));
+                if !mine && !caller.sees_all() {
                     return None;
                 }
                 let route = router.dispatcher.route(id)?;
@@ -124,7 +125,7 @@ impl Snapshot {
         });
         let (max_pool_size, capacity_used, (groups, ids)): (_, _, (Vec<_>, Vec<_>)) = views;
         let instance = router.config.instance_name.clone();
-        let globals = (caller == Caller::Administrator).then_some(&router.globals);
+        let globals = caller.sees_all().then_some(&router.globals);
         Self {
             version: env!("CARGO_PKG_VERSION"),
             instance,

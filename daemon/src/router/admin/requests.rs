@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Caller;
+use super::caller::Caller;
 use crate::router::under_way::Seen;
 use crate::router::wiring::Router;
 
@@ -38,7 +38,7 @@ impl Requests {
     /// Those of the apps that the caller may see.
     pub(super) fn take(router: &Router, caller: Caller) -> Self {
         let seen = router.desks.look().into_iter();
-        let mine = seen.filter(|seen| caller.owns_group(router, seen.route.group));
+        let mine = seen.filter(|seen| caller.sees_group(router, seen.route.group));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             instance: router.config.instance_name.clone(),

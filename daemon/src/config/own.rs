@@ -1,0 +1,67 @@
+//! The options that nginx has no word in: each with its key in the file, its flag, and its place on the command line.
+
+use std::path::PathBuf;
+
+use super::arguments::Arguments;
+use super::file::Type;
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Own {
+    /// In the file.
+    pub(super) key: &'static str,
+    pub(super) flag: &'static str,
+    pub(super) of_type: Type,
+    /// Where its flag's value lies.
+    pub(super) place: fn(&mut Arguments) -> Place<'_>,
+}
+
+/// A flag's value on the command line, not checked yet.
+#[derive(Debug)]
+pub(super) enum Place<'a> {
+    Text(&'a mut Option<String>),
+    Path(&'a mut Option<PathBuf>),
+}
+
+/// All of them.
+pub(super) const OWN: [Own; 10] = [
+    own("socket_file", "--socket-file", Type::Path, |a| Place::Path(&mut a.socket_file)),
+    own("socket_mode", "--socket-mode", Type::Text, |a| Place::Text(&mut a.socket_mode)),
+    own("socket_owner", "--socket-owner", Type::Text, |a| Place::Text(&mut a.socket_owner)),
+    own("status_group", "--status-group", Type::Text, |a| Place::Text(&mut a.status_group)),
+    own("pid_file", "--pid-file", Type::Path, |a| Place::Path(&mut a.pid_file)),
+    own("instance_registry_dir", "--instance-registry-dir", Type::Path, |a| {
+        Place::Path(&mut a.instance_registry_dir)
+    }),
+    own("router_user", "--router-user", Type::Text, |a| Place::Text(&mut a.router_user)),
+    own("shutdown_timeout", "--shutdown-timeout", Type::Number, |a| Place::Text(&mut a.shutdown_timeout)),
+    own("drain_timeout", "--drain-timeout", Type::Number, |a| Place::Text(&mut a.drain_timeout)),
+    own("loaders_dir", "--loaders-dir", Type::Path, |a| Place::Path(&mut a.loaders_dir)),
+];
+
+const fn own(
+    key: &'static str,
+    flag: &'static str,
+    of_type: Type,
+    place: fn(&mut Arguments) -> Place<'_>,
+) -> Own {
+    Own { key, flag, of_type, place }
+}
+
+impl Place<'_> {
+    /// Whether the flag is not given.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_none(),
+            Self::Path(path) => path.is_none(),
+        }
+    }
+
+    /// What stands for the flag.
+    pub(super) fn put(self, value: String) {
+        match self {
+            Self::Text(text) => *text = Some(value),
+            Self::Path(path) => *path = Some(value.into()),
+        }
+    }
+}
