@@ -53,6 +53,7 @@ mod slow_clients;
 mod smart_spawning;
 mod soak;
 mod spawn_failure;
+mod standing;
 mod static_files;
 mod status;
 mod sticky_sessions;

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use flying_passenger::tools::{
-    self, ApiCall, AskProcess, RestartApp, SpawnError, expect_success, list, pool,
+    self, ApiCall, AskProcess, ForgetApp, MaintenanceApp, PauseApp, RestartApp, ResumeApp, SpawnError,
+    expect_success, list, pool,
 };
 use serde_json::{Value, json};
 
@@ -20,6 +21,14 @@ struct Arguments {
 enum Command {
     /// Restarts apps, in the way that their configuration says; no request is lost
     RestartApp(RestartApp),
+    /// Lets the requests of apps wait, until resume-app
+    PauseApp(PauseApp),
+    /// Shows visitors of apps a page that says so, until resume-app
+    MaintenanceApp(MaintenanceApp),
+    /// Serves the requests of apps again
+    ResumeApp(ResumeApp),
+    /// Ends apps once their requests are done, and all that is known of them; a request brings them back
+    ForgetApp(ForgetApp),
     /// Shows the report of a start that failed, by the error ID in the log or on the error page
     SpawnError(SpawnError),
     /// Sends a request to one process, past nginx, and shows the answer
@@ -83,6 +92,10 @@ fn main() -> ExitCode {
     };
     let done = match arguments.command {
         Command::RestartApp(restart) => restart.run(),
+        Command::PauseApp(pause) => pause.run(),
+        Command::MaintenanceApp(maintenance) => maintenance.run(),
+        Command::ResumeApp(resume) => resume.run(),
+        Command::ForgetApp(forget) => forget.run(),
         Command::SpawnError(error) => error.run(),
         Command::DetachProcess(detach) => detach_process(&detach),
         Command::Settings(settings) => show_settings(&settings),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use protocol::request::AppKind;
 use serde::{Deserialize, Serialize};
 
-use super::Incident;
+use super::{Incident, Standing};
 use crate::config::{DaemonOption, Hook};
 
 /// Names an app process for the life of the daemon. Never used twice, unlike a PID.
@@ -251,6 +251,13 @@ pub enum Order {
     Adjust(Box<Adjustment>),
     /// Run the programs that the operator named for this.
     Happened(Incident),
+    /// What an administrator has said of an app, for the next router.
+    Stand {
+        /// The group's name.
+        app: String,
+        /// What was said.
+        standing: Standing,
+    },
     /// The administrator asks for the log file to be opened anew.
     ReopenLog,
     /// Every request has been answered and every process told to stop: the router is about to exit.
@@ -264,6 +271,13 @@ pub enum Notice {
     Config(RouterConfig),
     /// A process that an earlier router marked ready, with its output pipe as descriptor.
     Adopt(ProcessRecord),
+    /// What an administrator has said of an app to an earlier router. Comes before the processes.
+    Stand {
+        /// The group's name.
+        app: String,
+        /// What was said.
+        standing: Standing,
+    },
     /// A process was started; it is not ready yet. Descriptors: its output pipe, then its report pipe.
     Started {
         /// From the order.

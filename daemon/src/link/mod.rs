@@ -8,12 +8,14 @@
 pub mod channel;
 mod incident;
 mod message;
+mod standing;
 
 pub use incident::{Fact, Incident};
 pub use message::{
     Address, Adjustment, AppUser, Listen, Notice, Order, Overruled, ProcessId, ProcessRecord, RestartFiles,
     RouterConfig, SpawnSpec, StopHow, Ticket,
 };
+pub use standing::{MAX_PAGE, Maintenance, Standing};
 
 /// Longest message, in bytes. A spawn order holds the app's environment, so this bounds that too.
 pub const MAX_MESSAGE: usize = 160 * 1024;

@@ -128,6 +128,9 @@ async fn checkout(router: &Router, pid: i32, limit: Duration) -> Result<Lease, U
         Some((worker.route.group, worker.sticky_number))
     });
     let (group, number) = found.ok_or(Unanswered::NoProcess)?;
+    if let Some(lease) = router.dispatcher.take(pid) {
+        return Ok(lease);
+    }
     let lease = router.dispatcher.checkout(group, Some(number), Some(limit)).await;
     let lease = lease.map_err(Unanswered::Refused)?;
     // Another one serves where it does not any more.

@@ -24,6 +24,8 @@ pub(crate) struct Figures {
     pub(crate) queued_too_long: Cell<u64>,
     /// Requests whose process did not start.
     pub(crate) without_process: Cell<u64>,
+    /// Requests turned away, as an administrator works on the app.
+    pub(crate) under_maintenance: Cell<u64>,
     /// Processes that ended without having been told to.
     pub(crate) crashed: Cell<u64>,
 }

@@ -28,6 +28,7 @@ mod restart;
 mod route;
 mod settings;
 mod spawn;
+mod standings;
 mod sticky;
 mod supervisor;
 mod under_way;

@@ -20,6 +20,7 @@ use super::reply::BacklogOptions;
 use super::restart::{self, Restarts};
 use super::route::Routes;
 use super::spawn::Spawner;
+use super::standings::Standings;
 use super::supervisor::Supervisor;
 use super::under_way::Desks;
 use super::{accept, admin, memory};
@@ -43,6 +44,7 @@ pub(crate) struct Router {
     pub(crate) dispatcher: Rc<Dispatcher>,
     pub(crate) restarts: Restarts,
     pub(crate) scales: Scales,
+    pub(crate) standings: Standings,
     pub(crate) desks: Desks,
     backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
@@ -91,6 +93,7 @@ impl Router {
         let spawner = Spawner::new(to_supervisor, hooks, pool, routes.clone(), STOP_LIMIT, drain_limit);
         let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
         let scales = Scales::new(supervisor.clone());
+        let standings = Standings::new(supervisor.clone());
         let backlog = RefCell::new(Rc::new(globals.backlog()));
         Rc::new(Self {
             config,
@@ -99,6 +102,7 @@ impl Router {
             dispatcher,
             restarts,
             scales,
+            standings,
             desks: Desks::default(),
             backlog,
             supervisor,
@@ -166,6 +170,7 @@ impl Router {
             match notice {
                 Notice::Config(_) => warn!("the supervisor said twice how to work"),
                 Notice::Adopt(record) => self.spawner.adopt(record, descriptors.pop()),
+                Notice::Stand { app, standing } => self.standings.recall(app, standing),
                 Notice::Started { ticket, record } => self.spawner.started(ticket, record, descriptors),
                 Notice::NotStarted { ticket, reason } => self.spawner.not_started(ticket, &reason),
                 Notice::Exited { process, how } => self.spawner.exited(process, &how),

@@ -26,6 +26,7 @@ mod routers;
 mod service_manager;
 mod shutdown;
 mod spawn;
+mod standings;
 mod startup;
 mod watch;
 
@@ -57,6 +58,7 @@ use routers::Routers;
 use service_manager::ServiceManager;
 use shutdown::Shutdown;
 use spawn::Launcher;
+use standings::Standings;
 use watch::Happened;
 
 /// Runs the daemon until it is told to end, and tells `caller` when it is up.
@@ -88,6 +90,8 @@ struct Supervisor {
     globals: Vec<u8>,
     /// What of it could not be followed.
     overruled: Vec<Overruled>,
+    /// What administrators have said of apps.
+    standings: Standings,
     instance: Instance,
     nginx: NginxSocket,
     pid_file: Option<PidFile>,

@@ -98,6 +98,9 @@ impl Supervisor {
             return;
         };
         let mut handed = router.tell(&config, &[self.nginx.as_fd(), self.tools.as_fd()]);
+        for notice in self.standings.notices() {
+            handed = handed.and_then(|()| router.tell(&notice, &[]));
+        }
         for process in self.processes.iter_mut().filter(|process| process.serves()) {
             let adopt = Notice::Adopt(process.record.clone());
             process.announced = true;

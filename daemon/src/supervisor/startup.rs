@@ -22,6 +22,7 @@ use super::routers::Routers;
 use super::service_manager::ServiceManager;
 use super::shutdown::Shutdown;
 use super::spawn::{self, Launcher, Ports};
+use super::standings::Standings;
 use crate::config::shared::Values;
 use crate::config::{Options, ROUTER_USERS};
 use crate::instance::{Instance, InstanceError};
@@ -108,6 +109,7 @@ impl Supervisor {
                 options,
                 globals: Vec::new(),
                 overruled: Vec::new(),
+                standings: Standings::default(),
                 instance,
                 nginx,
                 pid_file,

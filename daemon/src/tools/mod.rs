@@ -4,12 +4,14 @@
 
 mod api_call;
 mod ask_process;
+mod chosen_apps;
 mod client;
 pub mod memory_stats;
 mod paths;
 pub mod requests;
 mod restart_app;
 mod spawn_error;
+mod standing;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,10 +25,12 @@ use crate::instance::{self, Found};
 
 pub use api_call::ApiCall;
 pub use ask_process::AskProcess;
+pub use chosen_apps::ChosenApps;
 pub use client::{AskError, Client, Reply};
 pub use paths::matches_prefix;
 pub use restart_app::RestartApp;
 pub use spawn_error::SpawnError;
+pub use standing::{ForgetApp, MaintenanceApp, PauseApp, ResumeApp};
 
 /// Where root's daemons register themselves.
 const ROOT_REGISTRY: &str = "/run/flying-passenger";

@@ -1,22 +1,17 @@
 //! `passenger-config restart-app`: which apps are meant, the order to the daemon, and what became of it.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{ChooseError, Client, choose, expect_success, list, matches_prefix, pool};
+use super::{ChosenApps, Client, expect_success};
 
 /// Restarts apps and, when asked, waits for the end of it.
 #[derive(Debug, Args)]
 pub struct RestartApp {
-    /// Restarts every app whose root is this directory or lies below it
-    #[arg(value_name = "PATH-PREFIX", required_unless_present = "name", conflicts_with = "name")]
-    path_prefix: Option<PathBuf>,
-    /// Restarts the app group of exactly this name
-    #[arg(long, value_name = "GROUP")]
-    name: Option<String>,
+    #[command(flatten)]
+    apps: ChosenApps,
     /// Replaces processes one after another, whatever the configuration says
     #[arg(long, conflicts_with = "blocking_restart")]
     rolling_restart: bool,
@@ -29,15 +24,6 @@ pub struct RestartApp {
     /// Most seconds to wait, for each app
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     timeout: Option<u64>,
-    /// Exit successfully although no app matches
-    #[arg(long)]
-    ignore_app_not_running: bool,
-    /// Exit successfully although no daemon is running
-    #[arg(long)]
-    ignore_passenger_not_running: bool,
-    /// Name of the instance, or how it begins
-    #[arg(long, value_name = "NAME")]
-    instance: Option<String>,
 }
 
 impl RestartApp {
@@ -47,23 +33,7 @@ impl RestartApp {
     ///
     /// A sentence for the administrator; with `--wait` also when a new version does not start.
     pub fn run(&self) -> Result<(), String> {
-        let client = match choose(self.instance.as_deref()) {
-            Ok(client) => client,
-            Err(ChooseError::NotRunning(_)) if self.ignore_passenger_not_running => {
-                eprintln!("flying-passenger is not running.");
-                return Ok(());
-            }
-            Err(err) => return Err(err.to_string()),
-        };
-        let names = self.matching(&client)?;
-        if names.is_empty() {
-            let message = "no app matches; passenger-status lists those that are running";
-            if self.ignore_app_not_running {
-                eprintln!("{message}");
-                return Ok(());
-            }
-            return Err(message.into());
-        }
+        let Some((client, names)) = self.apps.find()? else { return Ok(()) };
         let mut ordered = Vec::new();
         for name in names {
             println!("Restarting {name}");
@@ -115,19 +85,6 @@ impl RestartApp {
             }
         }
     }
-
-    /// Names of the groups that the arguments mean.
-    fn matching(&self, client: &Client) -> Result<Vec<String>, String> {
-        let pool = pool(client)?;
-        let prefix = self.path_prefix.as_deref().map(absolute).transpose()?;
-        let text = |group: &Value, key: &str| group[key].as_str().unwrap_or_default().to_owned();
-        let meant = list(&pool, "groups").iter().filter(|group| match (&self.name, &prefix) {
-            (Some(name), _) => text(group, "name") == *name,
-            (None, Some(prefix)) => matches_prefix(Path::new(&text(group, "app_root")), prefix),
-            (None, None) => false,
-        });
-        Ok(meant.map(|group| text(group, "name")).collect())
-    }
 }
 
 fn failure(reply: &Value) -> String {
@@ -142,12 +99,4 @@ fn ask(client: &Client, path: &str, order: &Value) -> Result<Value, String> {
     let reply = client.post(path, order).map_err(|err| err.to_string())?;
     expect_success(&reply)?;
     serde_json::from_str(&reply.body).map_err(|err| err.to_string())
-}
-
-/// The path from `/`; symlinks stay, as app roots keep theirs.
-fn absolute(path: &Path) -> Result<PathBuf, String> {
-    let here =
-        std::env::current_dir().map_err(|err| format!("the current directory cannot be found: {err}"))?;
-    let joined = here.join(path);
-    Ok(joined.components().filter(|part| *part != std::path::Component::CurDir).collect())
 }

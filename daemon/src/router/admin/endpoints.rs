@@ -16,6 +16,8 @@ pub(super) enum Endpoint {
     AwaitRestart,
     Detach,
     Ask,
+    Stand,
+    Forget,
     ReopenLogs,
 }
 
@@ -29,7 +31,7 @@ pub(super) struct Line {
 }
 
 /// Everything there is. docs/TOOLS.md and docs/openapi.json have the same lines.
-pub(super) const TABLE: [Line; 14] = [
+pub(super) const TABLE: [Line; 16] = [
     get("/ping.json", Endpoint::Ping),
     get("/healthz", Endpoint::Health),
     get("/info.json", Endpoint::Info),
@@ -43,6 +45,8 @@ pub(super) const TABLE: [Line; 14] = [
     post("/pool/await_restart.json", Endpoint::AwaitRestart),
     post("/pool/detach_process.json", Endpoint::Detach),
     post("/pool/ask_process.json", Endpoint::Ask),
+    post("/pool/set_standing.json", Endpoint::Stand),
+    post("/pool/forget_app.json", Endpoint::Forget),
     post("/reopen_logs.json", Endpoint::ReopenLogs),
 ];
 

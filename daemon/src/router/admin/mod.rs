@@ -12,6 +12,7 @@ mod orders;
 mod pool;
 mod prometheus;
 mod requests;
+mod standing;
 mod text;
 mod xml;
 
@@ -112,6 +113,8 @@ async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: E
         Endpoint::AwaitRestart => orders::await_restart(router, caller, &asked.body).await,
         Endpoint::Detach => orders::detach(router, caller, &asked.body),
         Endpoint::Ask => orders::ask(router, caller, &asked.body).await,
+        Endpoint::Stand => standing::stand(router, caller, &asked.body),
+        Endpoint::Forget => standing::forget(router, caller, &asked.body),
         Endpoint::ReopenLogs => reopen_logs(router, caller),
     }
 }

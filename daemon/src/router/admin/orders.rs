@@ -163,7 +163,7 @@ pub(super) fn spawn_error(router: &Router, caller: Caller, id: &str) -> Answer {
     }
 }
 
-fn group(router: &Router, caller: Caller, name: &str) -> Result<GroupId, Answer> {
+pub(super) fn group(router: &Router, caller: Caller, name: &str) -> Result<GroupId, Answer> {
     let groups = router.routes.groups();
     let Some((_, group)) = groups.iter().find(|(found, _)| found == name) else {
         let message = "no app group has this name";
@@ -172,11 +172,11 @@ fn group(router: &Router, caller: Caller, name: &str) -> Result<GroupId, Answer>
     if caller.may_change_group(router, *group) {
         Ok(*group)
     } else {
-        Err(Answer::error(403, "only root and the app's own user may restart it"))
+        Err(Answer::error(403, "only root and the app's own user may change it"))
     }
 }
 
-fn read<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Answer> {
+pub(super) fn read<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Answer> {
     serde_json::from_slice(body)
         .map_err(|err| Answer::error(422, &format!("the body is not what it should be: {err}")))
 }

@@ -58,6 +58,8 @@ pub(super) struct GroupView {
     pub(super) restarts: u64,
     /// `settled`, `rolling` while processes are replaced, `resisting` after a new version that did not start.
     pub(super) deployment: &'static str,
+    /// `open`, `paused` or `maintenance`, as an administrator has said.
+    pub(super) standing: &'static str,
     /// The PID of the process that its processes are forked from; `null` when there is none.
     pub(super) preloader: Option<i32>,
     /// Its settings as nginx sends them.
@@ -105,6 +107,7 @@ impl Snapshot {
                 let route = router.dispatcher.route(id)?;
                 let group = pool.group(id);
                 let view = GroupView {
+                    standing: router.standings.name_of(&name),
                     name,
                     app_root: route.root.to_string_lossy().into_owned(),
                     app_type: route.kind.as_str(),

@@ -90,6 +90,7 @@ impl Page {
                 ("queue_full", &figures.queue_full),
                 ("queued_too_long", &figures.queued_too_long),
                 ("no_process", &figures.without_process),
+                ("maintenance", &figures.under_maintenance),
             ] {
                 self.line(NAME, &[("app", &view.name), ("reason", reason)], counter.get());
             }

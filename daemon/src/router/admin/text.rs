@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::pool::{GroupView, ProcessView, Snapshot};
+use crate::link::Standing;
 
 /// Renders the snapshot; bars are yellow on blue with `color`.
 pub(super) fn render(snapshot: &Snapshot, color: bool) -> String {
@@ -24,6 +25,11 @@ pub(super) fn render(snapshot: &Snapshot, color: bool) -> String {
 fn render_group(out: &mut String, group: &GroupView) {
     line(out, format_args!("{}:", group.name));
     line(out, format_args!("  App root: {}", group.app_root));
+    match group.standing {
+        Standing::PAUSED => line(out, format_args!("  (paused: requests wait)")),
+        Standing::MAINTENANCE => line(out, format_args!("  (maintenance: visitors are turned away)")),
+        _ => {}
+    }
     match group.deployment {
         "rolling" => line(out, format_args!("  (restarting...)")),
         "resisting" => line(out, format_args!("  (resisting deployment error)")),
@@ -114,6 +120,7 @@ mod tests {
             max_request_queue_size: 100,
             restarts: 0,
             deployment: "settled",
+            standing: Standing::OPEN,
             preloader: None,
             settings: Vec::new(),
             processes: vec![process],

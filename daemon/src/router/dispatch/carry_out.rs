@@ -79,7 +79,7 @@ impl Dispatcher {
         info!("app {name}: {news}");
     }
 
-    fn answer(&self, waiter: Waiter, answer: Result<Lease, Refused>) {
+    pub(super) fn answer(&self, waiter: Waiter, answer: Result<Lease, Refused>) {
         let sender = self.waiting.borrow_mut().remove(&waiter);
         if let Some(sender) = sender {
             // A requester who went away drops the lease, which gives the session back.

@@ -22,6 +22,7 @@ use super::pool::{
 use super::route::Route;
 use super::spawn::{Launch, SpawnFailure};
 use super::worker::Worker;
+use crate::link::Maintenance;
 
 /// Why a request gets no process.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub(crate) enum Refused {
     QueuedTooLong(Duration),
     /// The app does not start.
     SpawnFailed(Rc<SpawnFailure>),
+    /// An administrator works on it.
+    Maintenance(Rc<Maintenance>),
     /// The daemon is about to end.
     ShuttingDown,
 }
@@ -44,6 +47,7 @@ impl fmt::Display for Refused {
                 write!(f, "it waited for {} s (passenger_max_request_queue_time)", limit.as_secs())
             }
             Self::SpawnFailed(failure) => write!(f, "it does not start (error ID {})", failure.id),
+            Self::Maintenance(_) => f.write_str("it is under maintenance"),
             Self::ShuttingDown => f.write_str("the daemon is about to end"),
         }
     }
@@ -173,6 +177,21 @@ impl Dispatcher {
         self.sweep_sooner.notify_one();
     }
 
+    /// Its requests wait from here on, or no more.
+    pub(crate) fn set_paused(&self, group: GroupId, paused: bool) {
+        if self.pool.borrow().group(group).paused != paused {
+            self.with_pool(|pool, now| pool.set_paused(group, paused, now));
+        }
+    }
+
+    /// Answers every request that waits for the group with this.
+    pub(crate) fn turn_away(&self, group: GroupId, refused: &Refused) {
+        let waiters = self.with_pool(|pool, _| pool.turn_away(group));
+        for waiter in waiters {
+            self.answer(waiter, Err(refused.clone()));
+        }
+    }
+
     /// No process and no request is left of the group.
     pub(crate) fn is_deserted(&self, group: GroupId) -> bool {
         self.pool.borrow().is_deserted(group)
@@ -241,6 +260,13 @@ impl Dispatcher {
                 tokio::time::timeout(limit, asked).await.unwrap_or(Err(Refused::QueuedTooLong(limit)))
             }
         }
+    }
+
+    /// A session of one process, if one is free, for an administrator: even when its app is paused.
+    pub(crate) fn take(&self, pid: i32) -> Option<Lease> {
+        let slot = self.workers.borrow().values().find(|w| w.record.pid == pid).map(|w| w.slot)?;
+        let taken = self.pool.borrow_mut().take(slot, Instant::now());
+        taken.then(|| self.lease(slot)).flatten()
     }
 
     fn turned_away(&self, group: GroupId) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::request::BodyLength;
 use protocol::response::AbortReason;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::super::connection::{After, Nginx};
 use super::super::dispatch::{Lease, Refused};
@@ -160,8 +160,12 @@ pub(super) async fn refuse(
     body: &mut Body,
     refused: &Refused,
 ) -> After {
-    let line = String::from_utf8_lossy(&nginx.line);
-    warn!("app {}: refused {line}: {refused}", facts.route.name);
+    let (app, line) = (&facts.route.name, String::from_utf8_lossy(&nginx.line));
+    match refused {
+        // The operator knows, and each visitor would be a line.
+        Refused::Maintenance(_) => debug!("app {app}: refused {line}: {refused}"),
+        _ => warn!("app {app}: refused {line}: {refused}"),
+    }
     let page = Page::refused(refused, &facts.route.settings);
     show(nginx, facts, body, &page).await
 }

@@ -22,6 +22,7 @@ use super::forward::body::{Body, Framing};
 use super::hooks::SlowRequest;
 use super::reply::relay::Relay;
 use super::route::Route;
+use super::standings;
 use super::under_way::Phase;
 use super::wiring::Router;
 use converse::{Broken, converse_in_time, gone};
@@ -100,6 +101,7 @@ fn count_refusal(router: &Router, facts: &Facts, refused: &Refused) {
         Refused::QueueFull => count(&figures.queue_full),
         Refused::QueuedTooLong(_) => count(&figures.queued_too_long),
         Refused::SpawnFailed(_) => count(&figures.without_process),
+        Refused::Maintenance(_) => count(&figures.under_maintenance),
         Refused::ShuttingDown => {}
     }
 }
@@ -108,7 +110,11 @@ async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Fact
     let arrived = Instant::now();
     for attempts_left in (0..MAX_ATTEMPTS).rev() {
         nginx.desk.enter(Phase::Queued);
-        let lease = match checkout(router, nginx, facts).await {
+        let granted = match standings::heed(router, &facts.route) {
+            Some(refused) => Some(Err(refused)),
+            None => checkout(router, nginx, facts).await,
+        };
+        let lease = match granted {
             Some(Ok(lease)) => lease,
             Some(Err(refused)) => {
                 count_refusal(router, facts, &refused);

@@ -69,6 +69,8 @@ pub(crate) struct Group {
     pub(crate) deployment: Deployment,
     /// nginx's configuration holds it, or is not known.
     pub(super) configured: bool,
+    /// An administrator has paused it: its requests wait, whatever processes there are.
+    pub(crate) paused: bool,
     /// Processes are to be there without a request.
     pub(super) kept: bool,
     /// A process has been ready: from now on `min_instances` is kept. An app that never started is not started again
@@ -93,6 +95,7 @@ impl Group {
             generation: 0,
             deployment: Deployment::Settled,
             configured: true,
+            paused: false,
             kept: false,
             used: false,
             out_of_band: Vec::new(),
@@ -110,6 +113,11 @@ impl Group {
     /// Processes that are starting.
     pub(crate) fn starting(&self) -> usize {
         self.starting
+    }
+
+    /// Every request that waits.
+    pub(super) fn waiters(&self) -> Vec<Waiter> {
+        self.queue.iter().chain(self.bound.values().flatten()).copied().collect()
     }
 
     /// Requests that wait.
@@ -140,7 +148,8 @@ impl Group {
     /// the configuration wants. After a failure one is tried at a time.
     pub(super) fn wants_more(&self, max_starting: usize) -> bool {
         let most = if self.used && self.failures == 0 { max_starting } else { 1 };
-        let more = self.queue.len() > self.starting || self.is_short();
+        let asked = !self.paused && self.queue.len() > self.starting;
+        let more = asked || self.is_short();
         more && self.starting < most && self.not_before.is_none()
     }
 
@@ -160,7 +169,7 @@ impl Group {
     }
 
     pub(super) fn is_starving(&self) -> bool {
-        !self.queue.is_empty() && self.capacity_used() == 0
+        !self.paused && !self.queue.is_empty() && self.capacity_used() == 0
     }
 
     /// Puts the next start off, longer with each failure in a row.

@@ -11,6 +11,7 @@ mod configured;
 mod group;
 mod leaving;
 mod out_of_band;
+mod paused;
 mod process;
 #[cfg(test)]
 mod properties;
@@ -180,6 +181,7 @@ impl Pool {
             Some(slot) => self.processes.get(&slot).is_some_and(Process::has_room).then_some(slot),
             None => self.least_busy(id),
         };
+        let free = free.filter(|_| !self.groups[id.0].paused);
         if let Some(slot) = free {
             self.begin_session(slot, now);
             return Checkout::Granted(slot);
@@ -274,7 +276,8 @@ impl Pool {
             self.groups[id.0].note_failure(now);
             self.give_up_rolling(id);
         }
-        let hopeless = current && !self.has_serving_or_starting(id);
+        // Requests of a paused app wait for somebody who may be mending it.
+        let hopeless = current && !self.groups[id.0].paused && !self.has_serving_or_starting(id);
         if hopeless {
             for waiter in std::mem::take(&mut self.groups[id.0].queue) {
                 self.actions.push(Action::Fail(waiter, slot));

@@ -21,6 +21,10 @@ enum Event {
     Restart(usize, RestartHow),
     Detach(usize),
     Configure(usize, bool),
+    Pause(usize, bool),
+    TurnAway(usize),
+    /// For an administrator, of the process with this number.
+    Take(usize),
     Keep(usize),
     AskOutOfBand(usize),
     EndOutOfBand(usize),
@@ -38,6 +42,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (0..GROUPS, restart_how()).prop_map(|(group, how)| Event::Restart(group, how)),
         1 => any::<usize>().prop_map(Event::Detach),
         1 => (0..GROUPS, any::<bool>()).prop_map(|(group, is)| Event::Configure(group, is)),
+        1 => (0..GROUPS, any::<bool>()).prop_map(|(group, is)| Event::Pause(group, is)),
+        1 => (0..GROUPS).prop_map(Event::TurnAway),
+        1 => (0..40usize).prop_map(Event::Take),
         1 => (0..GROUPS).prop_map(Event::Keep),
         2 => any::<usize>().prop_map(Event::AskOutOfBand),
         2 => any::<usize>().prop_map(Event::EndOutOfBand),
@@ -96,6 +103,7 @@ impl World {
         let bound = Some(named).filter(|slot| self.pool.serves(*slot, GroupId(group)));
         match self.pool.checkout(GroupId(group), Some(named), self.now) {
             Checkout::Granted(slot) => {
+                assert!(!self.pool.group(GroupId(group)).paused, "served although it is paused");
                 assert!(bound.is_none_or(|bound| bound == slot), "{slot:?} instead of {bound:?}");
                 self.sessions.push(slot);
             }
@@ -143,6 +151,18 @@ impl World {
                 }
             }
             Event::Configure(group, is) => self.pool.set_configured(GroupId(group), is, self.now),
+            Event::Pause(group, is) => self.pool.set_paused(GroupId(group), is, self.now),
+            Event::TurnAway(group) => {
+                for waiter in self.pool.turn_away(GroupId(group)) {
+                    assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} does not wait");
+                }
+                assert_eq!(self.pool.group(GroupId(group)).waiting(), 0);
+            }
+            Event::Take(n) => {
+                if self.pool.take(Slot(n as u64), self.now) {
+                    self.sessions.push(Slot(n as u64));
+                }
+            }
             Event::Keep(group) => self.pool.keep(GroupId(group), self.now),
             Event::AskOutOfBand(n) => {
                 if let Some(slot) = pick(self.sessions.iter(), n).copied() {
@@ -180,6 +200,7 @@ impl World {
                 Action::Spawn(slot, _) => assert!(self.starting.insert(slot), "{slot:?} was started twice"),
                 Action::Grant(waiter, slot) => {
                     let (group, bound) = self.waiting.remove(&waiter).expect("a request is answered once");
+                    assert!(!self.pool.group(group).paused, "granted although it is paused");
                     let bound = bound.filter(|bound| self.pool.serves(*bound, group));
                     assert!(bound.is_none_or(|bound| bound == slot), "{slot:?} instead of {bound:?}");
                     self.sessions.push(slot);
@@ -224,7 +245,7 @@ impl World {
             assert!(most == 0 || group.capacity_used() <= most + above, "over the limit of every group");
             assert!(!group.is_rolling() || pool.outdated(GroupId(at)) > 0, "a restart rolls for nothing");
             assert!(group.waiting() <= group.options.max_queue, "over the queue's limit");
-            if !group.queue.is_empty() {
+            if !group.queue.is_empty() && !group.paused {
                 assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
             }
             if group.is_superfluous() {
@@ -235,7 +256,7 @@ impl World {
             for slot in group.bound.keys() {
                 assert!(pool.serves(*slot, GroupId(at)), "a request waits for a process that does not serve");
                 let has_room = pool.process(*slot).is_some_and(Process::has_room);
-                assert!(!has_room, "a request waits for a process that has room");
+                assert!(!has_room || group.paused, "a request waits for a process that has room");
             }
             let begun = group.members.iter().filter_map(|slot| pool.process(*slot));
             let begun = begun.filter(|p| p.state == State::Serving && p.out_of_band.is_begun()).count();
@@ -267,6 +288,10 @@ impl World {
 
     /// Everything starts and every request ends: nobody may be left waiting, and every restart comes to its end.
     fn drain(&mut self) {
+        for group in (0..GROUPS).map(GroupId) {
+            self.pool.set_paused(group, false, self.now);
+        }
+        self.obey();
         for _ in 0..10_000 {
             if self.waiting.is_empty() && !self.pool.groups.iter().any(Group::is_rolling) {
                 return;

@@ -46,6 +46,9 @@ impl Pool {
     /// The request that has waited longest of those that can be served now.
     pub(super) fn next_to_serve(&self, id: GroupId) -> Option<(Waiter, Slot)> {
         let group = &self.groups[id.0];
+        if group.paused {
+            return None;
+        }
         let any = group.queue.first().and_then(|waiter| Some((*waiter, self.least_busy(id)?)));
         let with_room = |slot: &Slot| self.processes.get(slot).is_some_and(Process::has_room);
         let bound = group.bound.iter().filter(|(slot, _)| with_room(slot));

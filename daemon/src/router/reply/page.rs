@@ -12,6 +12,7 @@ use super::super::dispatch::Refused;
 use super::super::settings::AppSettings;
 use super::super::spawn::SpawnFailure;
 use super::writer::reason_phrase;
+use crate::link::Maintenance;
 
 /// Longest page of the operator's own, in bytes.
 const MAX_CUSTOM: u64 = 1 << 20;
@@ -25,6 +26,8 @@ pub(crate) struct Page {
     content: String,
     /// The whole page, as the operator wants it.
     custom: Option<Vec<u8>>,
+    /// When to come back, in seconds; 0 for nothing said.
+    retry_after: u32,
 }
 
 impl Page {
@@ -44,6 +47,7 @@ impl Page {
             Refused::ShuttingDown => {
                 Self::plain(503, "This website is being restarted", "Please try again in a few seconds.")
             }
+            Refused::Maintenance(maintenance) => Self::maintenance(maintenance),
             Refused::SpawnFailed(failure) => Self::spawn_failed(failure),
         }
     }
@@ -59,14 +63,23 @@ impl Page {
     }
 
     fn plain(status: u16, title: &str, text: &str) -> Self {
-        Self { status, title: title.into(), content: paragraph(text), custom: None }
+        Self { status, title: title.into(), content: paragraph(text), custom: None, retry_after: 0 }
+    }
+
+    fn maintenance(maintenance: &Maintenance) -> Self {
+        let custom = Some(&maintenance.page).filter(|page| !page.is_empty());
+        Self {
+            custom: custom.map(|page| page.clone().into_bytes()),
+            retry_after: maintenance.retry_after,
+            ..Self::plain(503, "This website is being worked on", "Please try again in a few minutes.")
+        }
     }
 
     fn spawn_failed(failure: &SpawnFailure) -> Self {
         let title = "Web application could not be started";
         let content = if failure.friendly { details(failure) } else { discreet(failure) };
         let custom = failure.page.as_deref().filter(|_| !failure.friendly).and_then(custom);
-        Self { status: failure.status, title: title.into(), content, custom }
+        Self { status: failure.status, title: title.into(), content, custom, retry_after: 0 }
     }
 
     /// The page as HTML, or as JSON for a client that sent JSON.
@@ -94,6 +107,9 @@ impl Page {
         // Own words pass the check that app's heads have to pass; were they refused, nginx would say so.
         let filled = head.begin(self.status, reason_phrase(self.status).as_bytes()).and_then(|()| {
             head.header(b"Content-Type", content_type.as_bytes())?;
+            if self.retry_after > 0 {
+                head.header(b"Retry-After", self.retry_after.to_string().as_bytes())?;
+            }
             head.header(b"Cache-Control", b"no-cache, no-store, must-revalidate")?;
             head.header(b"Content-Length", length.to_string().as_bytes())
         });

@@ -7,6 +7,7 @@ use protocol::settings::Digest;
 use tracing::info;
 
 use super::super::dispatch::Dispatcher;
+use super::super::pool::GroupId;
 use super::Routes;
 use super::rosters::{Changes, Roster, RosterId};
 
@@ -43,6 +44,22 @@ impl Routes {
         self.obey(changes, dispatcher);
     }
 
+    /// An administrator wants an app to go, whatever nginx's configuration holds: its processes end after the requests
+    /// that they have. The next request brings it back as a new one.
+    pub(crate) fn dismiss(&self, name: &str, dispatcher: &Dispatcher) {
+        let Some(group) = self.id_of(name) else { return };
+        info!("app {name}: it is to be forgotten, as an administrator says: its processes end");
+        self.forget_routes(group);
+        dispatcher.set_configured(group, false);
+        self.leaving.borrow_mut().insert(name.to_owned());
+        self.forget_deserted(dispatcher);
+    }
+
+    /// Whether an nginx that is there holds an app of this name.
+    pub(crate) fn is_announced(&self, name: &str) -> bool {
+        self.rosters.borrow().holds(name)
+    }
+
     /// Forgets apps that are no longer configured, once nothing of them is left.
     pub(crate) fn forget_deserted(&self, dispatcher: &Dispatcher) {
         let deserted = |name: &String| self.id_of(name).is_none_or(|group| dispatcher.is_deserted(group));
@@ -50,14 +67,18 @@ impl Routes {
         for name in names {
             self.leaving.borrow_mut().remove(&name);
             let Some(group) = self.groups.borrow_mut().remove(&name) else { continue };
-            info!("app {name}: forgotten, as no configuration of nginx holds it any more");
+            info!("app {name}: forgotten");
             self.followed.borrow_mut().remove(&group);
-            self.by_digest.borrow_mut().retain(|_, by_root| {
-                by_root.retain(|_, route| route.group != group);
-                !by_root.is_empty()
-            });
+            self.forget_routes(group);
             dispatcher.forget(group);
         }
+    }
+
+    fn forget_routes(&self, group: GroupId) {
+        self.by_digest.borrow_mut().retain(|_, by_root| {
+            by_root.retain(|_, route| route.group != group);
+            !by_root.is_empty()
+        });
     }
 
     fn obey(&self, changes: Changes, dispatcher: &Dispatcher) {

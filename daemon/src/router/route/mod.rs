@@ -139,7 +139,8 @@ impl Routes {
         all
     }
 
-    fn id_of(&self, name: &str) -> Option<GroupId> {
+    /// The number of the group of this name.
+    pub(crate) fn id_of(&self, name: &str) -> Option<GroupId> {
         self.groups.borrow().get(name).copied()
     }
 

@@ -82,6 +82,11 @@ impl Rosters {
         }
     }
 
+    /// Whether one that counts names this app.
+    pub(crate) fn holds(&self, app: &str) -> bool {
+        self.live.values().any(|roster| roster.apps.contains(app))
+    }
+
     /// The configuration that was read first, of those that count.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.live.values().map(|roster| roster.configured_ms).min()
