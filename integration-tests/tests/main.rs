@@ -26,6 +26,7 @@ mod harness;
 mod hijack;
 mod hooks;
 mod listening;
+mod log_formats;
 mod memory_limits;
 mod meteor;
 mod migration;

@@ -1,10 +1,11 @@
 //! The daemon's program: the supervisor, and the router that it starts from the same file.
 
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use clap::Parser;
 use flying_passenger::config::{Action, Arguments, Options};
-use flying_passenger::log::{self, LogLevel, Part};
+use flying_passenger::log::{self, Part};
 use flying_passenger::supervisor::background::{self, Caller, Side};
 use flying_passenger::sys::descriptors;
 use flying_passenger::{router, supervisor};
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
                 Ok(caller) => caller,
                 Err(status) => return status,
             };
-            log::init(options.log_level, Part::Supervisor);
+            log::init(options.log_level, options.log_format, Part::Supervisor);
             supervisor::run(options, caller)
         }
         Err(mistakes) => {
@@ -58,7 +59,7 @@ fn leave_the_terminal(options: &Options) -> Result<Option<Caller>, ExitCode> {
 
 /// What the supervisor executes, with the link on its descriptor.
 fn router_part() -> ExitCode {
-    log::init(router_log_level(), Part::Router);
+    log::init(argument("--log-level="), argument("--log-format="), Part::Router);
     let link = descriptors::take_link().and_then(|link| supervisor::close_to_others().map(|()| link));
     match link {
         Ok(link) => router::run(link),
@@ -69,7 +70,8 @@ fn router_part() -> ExitCode {
     }
 }
 
-fn router_log_level() -> LogLevel {
-    let given = std::env::args().find_map(|word| word.strip_prefix("--log-level=").map(str::to_owned));
+/// The value of one of the router's arguments; the default without it.
+fn argument<T: FromStr + Default>(name: &str) -> T {
+    let given = std::env::args().find_map(|word| word.strip_prefix(name).map(str::to_owned));
     given.and_then(|text| text.parse().ok()).unwrap_or_default()
 }

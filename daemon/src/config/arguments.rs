@@ -43,6 +43,11 @@ pub struct Arguments {
     #[arg(long, value_name = "PATH")]
     pub log_file: Option<String>,
 
+    /// What a line of the log looks like: plain, json, or journald for a journal that adds time and process
+    /// [default: plain]
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+
     /// Goes on in the background once it listens; needs a log file, as there is no terminal to log to
     #[arg(long)]
     pub daemonize: bool,

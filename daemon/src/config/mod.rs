@@ -32,7 +32,7 @@ use shared::Values;
 pub use shared::{DaemonOption, Given};
 pub use socket::{MAX_SOCKET_PATH, SocketOptions};
 
-use crate::log::LogLevel;
+use crate::log::{LogFormat, LogLevel};
 use crate::sys::accounts::{self, Account};
 
 /// Most seconds for the shutdown, unless said otherwise.
@@ -51,6 +51,8 @@ pub struct Options {
     pub daemonize: bool,
     /// How much is logged.
     pub log_level: LogLevel,
+    /// What a line of the log looks like.
+    pub log_format: LogFormat,
     /// Everything that nginx may set too.
     pub shared: Vec<DaemonOption>,
     /// Where the instance directory is made.
@@ -127,6 +129,7 @@ impl Options {
             ("pid_file", self.pid_file == other.pid_file),
             ("instance_registry_dir", self.registry == other.registry),
             ("router_user", self.router_user == other.router_user),
+            ("log_format", self.log_format == other.log_format),
             ("status_group", self.status_group == other.status_group),
             ("drain_timeout", self.drain_limit == other.drain_limit),
             ("loaders_dir", self.loaders == other.loaders),
@@ -153,6 +156,7 @@ impl Options {
                 .map(|path| mistakes.keep(places::file("--pid-file", path))),
             daemonize: arguments.daemonize,
             log_level: values.text("log_level").parse().unwrap_or_default(),
+            log_format: mistakes.keep(log_format(arguments.log_format.as_deref())),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
             users: user_options(values, euid, mistakes),
             status_group: arguments
@@ -169,6 +173,11 @@ impl Options {
             source,
         }
     }
+}
+
+fn log_format(text: Option<&str>) -> Result<LogFormat, Mistake> {
+    let format = text.map(str::parse).unwrap_or(Ok(LogFormat::default()));
+    format.map_err(|why| Mistake::new("--log-format", format!("\"{}\" {why}", text.unwrap_or_default())))
 }
 
 fn number<T>(option: &'static str, text: &str, least: T) -> Result<T, Mistake>

@@ -16,7 +16,7 @@ use nix::unistd::{self, Pid};
 use super::limits::Originals;
 use crate::link::Notice;
 use crate::link::channel::{Channel, Encoded};
-use crate::log::LogLevel;
+use crate::log::{LogFormat, LogLevel};
 use crate::sys::accounts::{self, Account, LookupError};
 use crate::sys::identity::{self, Identity};
 use crate::sys::process::{self, Child, Forked};
@@ -35,7 +35,7 @@ const MOST_WAITING: usize = 16 * 1024;
 /// What each start of a router needs.
 #[derive(Debug)]
 pub(super) struct RouterPlan {
-    program: [CString; 3],
+    program: [CString; 4],
     environment: Vec<CString>,
     identity: Option<Identity>,
     user: String,
@@ -59,12 +59,17 @@ impl fmt::Display for RouterError {
 
 impl RouterPlan {
     /// For a router that runs as `user`; without one, as the daemon itself.
-    pub(super) fn new(user: Option<&Account>, log_level: LogLevel) -> Result<Self, RouterError> {
+    pub(super) fn new(
+        user: Option<&Account>,
+        log_level: LogLevel,
+        log_format: LogFormat,
+    ) -> Result<Self, RouterError> {
         let identity = user.map(identity_of).transpose().map_err(RouterError::Lookup)?;
         let level = level_argument(log_level);
+        let format = format!("--log-format={}", log_format.name());
         let word = |text: &str| CString::new(text).map_err(RouterError::Environment);
         Ok(Self {
-            program: [word("flying-passenger")?, word(ROUTER_ARGUMENT)?, word(&level)?],
+            program: [word("flying-passenger")?, word(ROUTER_ARGUMENT)?, word(&level)?, word(&format)?],
             environment: environment().map_err(RouterError::Environment)?,
             identity,
             user: user.map_or_else(own_name, |account| account.name.clone()),

@@ -76,8 +76,8 @@ impl Supervisor {
         unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
         // What a preloader forks is to be a child of ours.
         process::adopt_orphans().map_err(StartError::Limits)?;
-        let plan =
-            RouterPlan::new(options.router_user.as_ref(), options.log_level).map_err(StartError::Router)?;
+        let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
+        let plan = plan.map_err(StartError::Router)?;
         let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
         let pid_file = pid_file.map_err(StartError::PidFile)?;
         let instance = Instance::create(

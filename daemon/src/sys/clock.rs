@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::libc;
 
-/// A moment in the machine's time zone.
+/// A moment, in the machine's time zone or in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
     /// Year, as in 2026.
@@ -32,16 +32,26 @@ pub fn now_ms() -> u64 {
 
 /// Now, in the machine's time zone.
 pub fn local_now() -> LocalTime {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    local(since.as_secs(), since.subsec_nanos())
+    split_now(|seconds, split| {
+        // SAFETY: both pointers are to live values of the right types; localtime_r keeps neither.
+        unsafe { libc::localtime_r(seconds, split) };
+    })
 }
 
-fn local(seconds: u64, nanoseconds: u32) -> LocalTime {
-    let seconds = libc::time_t::try_from(seconds).unwrap_or(libc::time_t::MAX);
+/// Now, in UTC.
+pub fn utc_now() -> LocalTime {
+    split_now(|seconds, split| {
+        // SAFETY: both pointers are to live values of the right types; gmtime_r keeps neither.
+        unsafe { libc::gmtime_r(seconds, split) };
+    })
+}
+
+fn split_now(split_up: impl FnOnce(&libc::time_t, &mut libc::tm)) -> LocalTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let seconds = libc::time_t::try_from(since.as_secs()).unwrap_or(libc::time_t::MAX);
     // SAFETY: all zeros is a valid `tm`.
     let mut split: libc::tm = unsafe { mem::zeroed() };
-    // SAFETY: both pointers are to live values of the right types; localtime_r keeps neither.
-    unsafe { libc::localtime_r(&raw const seconds, &raw mut split) };
+    split_up(&seconds, &mut split);
     LocalTime {
         year: split.tm_year + 1900,
         month: split.tm_mon + 1,
@@ -49,6 +59,6 @@ fn local(seconds: u64, nanoseconds: u32) -> LocalTime {
         hour: split.tm_hour,
         minute: split.tm_min,
         second: split.tm_sec,
-        nanoseconds,
+        nanoseconds: since.subsec_nanos(),
     }
 }

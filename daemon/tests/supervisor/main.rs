@@ -73,7 +73,7 @@ fn main() -> ExitCode {
 fn supervisor_main() -> ExitCode {
     let arguments = Arguments::parse_from(std::env::args().skip(1));
     let options = Options::new(&arguments, unistd::geteuid()).expect("the test's options are good");
-    log::init(options.log_level, Part::Supervisor);
+    log::init(options.log_level, options.log_format, Part::Supervisor);
     supervisor::run(options, None)
 }
 

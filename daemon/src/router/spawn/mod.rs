@@ -156,7 +156,7 @@ impl Spawner {
         }
         let ended = Rc::new(Ended::default());
         self.lives.borrow_mut().insert(slot, Life::Starting { process, ended: ended.clone() });
-        let output = Output::follow(output, record.pid);
+        let output = Output::follow(output, &route.name, record.pid);
         if let Some(me) = self.me.upgrade() {
             tokio::task::spawn_local(async move {
                 let admit = || me.order(&Order::Admit(record.process));
@@ -218,7 +218,7 @@ impl Spawner {
             self.order(&Order::Stop(process, StopHow::Kill));
             return;
         };
-        drop(Output::follow(output, pid));
+        drop(Output::follow(output, &route.name, pid));
         info!("app {}: took over process {pid}", route.name);
         let concurrency = route.settings.concurrency(route.kind, record.at_once);
         self.dispatcher.adopt(route.group, concurrency, |slot| {

@@ -33,10 +33,11 @@ struct Kept {
 
 impl Output {
     /// Writes everything that comes out of `pipe` to the log, until it ends.
-    pub(super) fn follow(pipe: OwnedFd, pid: i32) -> Self {
+    pub(super) fn follow(pipe: OwnedFd, app: &str, pid: i32) -> Self {
         let kept = Rc::new(Kept::default());
+        let source = Source { app: app.to_owned(), pid };
         match pipe::Receiver::from_owned_fd(pipe) {
-            Ok(pipe) => drop(tokio::task::spawn_local(log_lines(pipe, pid, kept.clone()))),
+            Ok(pipe) => drop(tokio::task::spawn_local(log_lines(pipe, source, kept.clone()))),
             Err(err) => error!("the output of process {pid} cannot be read: {err}"),
         }
         Self(kept)
@@ -62,40 +63,49 @@ impl Output {
     }
 }
 
-async fn log_lines(mut pipe: pipe::Receiver, pid: i32, kept: Rc<Kept>) {
+/// Whose output it is.
+#[derive(Debug)]
+struct Source {
+    app: String,
+    pid: i32,
+}
+
+async fn log_lines(mut pipe: pipe::Receiver, source: Source, kept: Rc<Kept>) {
     let mut line = Vec::new();
     loop {
         match pipe.read_buf(&mut line).await {
             Ok(0) | Err(_) => break,
             Ok(came) => kept.add(&line[line.len() - came..]),
         }
-        log_whole_lines(&mut line, pid);
+        source.log_whole_lines(&mut line);
         if line.is_empty() && line.capacity() > MAX_LINE {
             line = Vec::new();
         }
     }
     if !line.is_empty() {
-        log_line(&line, pid);
+        source.log_line(&line);
     }
     kept.ended.set(true);
     kept.at_end.notify_waiters();
 }
 
-fn log_whole_lines(buffer: &mut Vec<u8>, pid: i32) {
-    let mut start = 0;
-    while let Some(end) = memchr::memchr(b'\n', &buffer[start..]) {
-        log_line(&buffer[start..start + end], pid);
-        start += end + 1;
+impl Source {
+    fn log_whole_lines(&self, buffer: &mut Vec<u8>) {
+        let mut start = 0;
+        while let Some(end) = memchr::memchr(b'\n', &buffer[start..]) {
+            self.log_line(&buffer[start..start + end]);
+            start += end + 1;
+        }
+        buffer.drain(..start);
+        if buffer.len() >= MAX_LINE {
+            self.log_line(buffer);
+            buffer.clear();
+        }
     }
-    buffer.drain(..start);
-    if buffer.len() >= MAX_LINE {
-        log_line(buffer, pid);
-        buffer.clear();
-    }
-}
 
-fn log_line(line: &[u8], pid: i32) {
-    log::app_line(pid, String::from_utf8_lossy(line).trim_end_matches('\r'));
+    fn log_line(&self, line: &[u8]) {
+        log::app_line(&self.app, self.pid, String::from_utf8_lossy(line).trim_end_matches('\r'));
+    }
 }
 
 impl Kept {

@@ -140,7 +140,7 @@ impl Preloaders {
             let failure = SpawnFailure::new(route, "the supervisor started it without its pipes", "", "");
             return Loaded::Failed(Box::new(failure));
         };
-        let output = Output::follow(output, pid);
+        let output = Output::follow(output, &route.name, pid);
         let outcome = readiness::await_ready(&record, route, report, ended, until, &|| (), &journey).await;
         self.loading.borrow_mut().remove(&process);
         if let Outcome::Ready { .. } = outcome {

@@ -99,15 +99,21 @@ fn read_beginning(directory: &OwnedFd, name: &str) -> Result<Vec<u8>, Refusal> {
 
 /// `A` stands for a capital letter, `9` for a digit.
 const LINE_BEGINS: &[u8] = b"[ A 9999-99-99 ";
+/// As far, in the form for machines.
+const JSON_BEGINS: &[u8] = b"{\"time\":\"9999-";
 
-/// Passenger's own logs begin in the same way.
+/// Passenger's own logs begin in the first of these ways.
 fn is_log(beginning: &[u8]) -> bool {
+    is_like(beginning, LINE_BEGINS) || is_like(beginning, JSON_BEGINS)
+}
+
+fn is_like(beginning: &[u8], pattern: &[u8]) -> bool {
     let fits = |(is, should): (&u8, &u8)| match should {
         b'A' => is.is_ascii_uppercase(),
         b'9' => is.is_ascii_digit(),
         other => is == other,
     };
-    beginning.len() == LINE_BEGINS.len() && beginning.iter().zip(LINE_BEGINS).all(fits)
+    beginning.len() >= pattern.len() && beginning.iter().zip(pattern).all(fits)
 }
 
 #[cfg(test)]
@@ -183,10 +189,12 @@ mod tests {
         let write = |name: &str, text: &str| fs::write(top.join("logs").join(name), text).unwrap();
         write("empty", "");
         write("ours", "[ N 2026-11-23 16:37:01.1234 4711/supervisor main ]: starts\n");
+        write("json", "{\"time\":\"2026-11-23T16:37:01.123456Z\"");
         write("auth.log", "Nov 23 sshd[1]: session opened\n");
         write("short", "[ N 2026");
         open(&top, "logs/empty").unwrap();
         open(&top, "logs/ours").unwrap();
+        open(&top, "logs/json").unwrap();
         for name in ["logs/auth.log", "logs/short"] {
             assert_eq!(open(&top, name).unwrap_err(), "it holds something else than a log of this daemon");
         }

@@ -1,0 +1,84 @@
+//! A log line for machines: one JSON object, the time in UTC.
+
+use std::fmt::{self, Write};
+
+use serde::Serialize;
+
+use super::Part;
+use super::said::Said;
+use crate::sys::clock::LocalTime;
+
+/// The object, its keys in this order.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    time: String,
+    level: &'static str,
+    pid: u32,
+    part: &'static str,
+    module: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_pid: Option<i64>,
+    message: &'a str,
+}
+
+/// Writes a line; `at` is in UTC. JSON escapes every character that could end it, and here the rest of the control
+/// characters are written in digits too.
+pub(super) fn write(out: &mut impl Write, part: Part, at: LocalTime, said: &Said<'_>) -> fmt::Result {
+    let LocalTime { year, month, day, hour, minute, second, nanoseconds } = at;
+    let micros = nanoseconds / 1000;
+    let line = Line {
+        time: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"),
+        level: said.severity.name(),
+        pid: std::process::id(),
+        part: part.name(),
+        module: said.module,
+        app: said.app.as_ref().map(|app| app.name.as_str()),
+        app_pid: said.app.as_ref().map(|app| app.pid),
+        message: &said.text,
+    };
+    let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
+    for character in text.chars() {
+        match character {
+            '\u{7f}'..='\u{9f}' => write!(out, "\\u{:04x}", u32::from(character))?,
+            other => out.write_char(other)?,
+        }
+    }
+    out.write_char('\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::said::{AppLine, Severity};
+    use super::*;
+
+    const AT: LocalTime =
+        LocalTime { year: 2026, month: 11, day: 3, hour: 6, minute: 7, second: 1, nanoseconds: 123_456_789 };
+
+    #[test]
+    fn a_line_is_an_object_whatever_an_app_prints() {
+        let text = "\"quoted\"\n\u{1b}[31m \u{85}\u{7f} ü \\";
+        let app = Some(AppLine { name: "/srv/shop".into(), pid: 7 });
+        let said = Said { text: text.into(), severity: Severity::Notice, module: "app", app };
+        let mut line = String::new();
+        write(&mut line, Part::Router, AT, &said).unwrap();
+        assert_eq!(line.chars().filter(|character| character.is_control()).count(), 1, "{line}");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        let expected = json!({
+            "time": "2026-11-03T06:07:01.123456Z", "level": "notice", "pid": std::process::id(), "part": "router",
+            "module": "app", "app": "/srv/shop", "app_pid": 7, "message": text,
+        });
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn the_daemons_own_words_are_no_apps() {
+        let said = Said { text: "up".into(), severity: Severity::Critical, module: "main", app: None };
+        let mut line = String::new();
+        write(&mut line, Part::Supervisor, AT, &said).unwrap();
+        assert!(line.contains("\"level\":\"crit\"") && !line.contains("app"), "{line}");
+    }
+}

@@ -1,0 +1,178 @@
+//! The log: one line a message on standard error, which may be a log file, in the same form for supervisor and router.
+//!
+//! ```text
+//! [ N 2026-11-23 16:37:01.1234 4711/supervisor spawn ]: message
+//! ```
+//!
+//! `tracing`'s levels carry Passenger's: `error!` E, `warn!` W, `info!` N (notice), `debug!` I (info), `trace!` D.
+//! `error!(critical = true, …)` is C. Which form a line has, the operator says: [`plain`], [`json`] or [`journald`].
+
+mod journald;
+mod json;
+mod level;
+mod plain;
+mod said;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{Registry, reload};
+
+use crate::sys::clock;
+pub use level::{LogLevel, UnknownLevel};
+use said::{Said, Severity};
+
+/// The daemon's half that writes, shown in each line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The supervisor.
+    Supervisor,
+    /// The router.
+    Router,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Supervisor => "supervisor",
+            Self::Router => "router",
+        }
+    }
+}
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people, in Passenger's frame.
+    #[default]
+    Plain,
+    /// A JSON object.
+    Json,
+    /// For a journal that adds time and process itself.
+    Journald,
+}
+
+impl LogFormat {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::Json, Self::Journald];
+
+    /// The operator's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Json => "json",
+            Self::Journald => "journald",
+        }
+    }
+}
+
+/// The text is no form of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownFormat;
+
+impl fmt::Display for UnknownFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "is no form of a log: there are {}", LogFormat::ALL.map(LogFormat::name).join(", "))
+    }
+}
+
+impl std::error::Error for UnknownFormat {}
+
+impl FromStr for LogFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        Self::ALL.into_iter().find(|format| format.name() == text).ok_or(UnknownFormat)
+    }
+}
+
+type Filter = reload::Handle<LevelFilter, Registry>;
+
+/// What changes the level of the log that was set up.
+static FILTER: OnceLock<Filter> = OnceLock::new();
+/// Level 0 lets through less than any filter of `tracing` can say.
+static ONLY_CRITICAL: AtomicBool = AtomicBool::new(false);
+/// Whether a line that an app prints tells whose it is.
+static APP_PREFIX: AtomicBool = AtomicBool::new(true);
+
+/// Sends this process's log to standard error from here on. Later calls change nothing.
+pub fn init(level: LogLevel, format: LogFormat, part: Part) {
+    let (filter, handle) = reload::Layer::new(level.filter());
+    // A line that cannot be written, as on a full disk, is lost: complaining of it, to standard error again, would panic.
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = lines.event_format(Form { format, part });
+    let log = tracing_subscriber::registry().with(filter).with(lines);
+    // Fails when a log was set up before; that one stays.
+    if tracing::subscriber::set_global_default(log).is_ok() {
+        ONLY_CRITICAL.store(level.is_critical_only(), Ordering::Relaxed);
+        let _ = FILTER.set(handle);
+    }
+}
+
+/// Changes how much is logged from here on.
+pub fn set_level(level: LogLevel) {
+    if let Some(filter) = FILTER.get() {
+        ONLY_CRITICAL.store(level.is_critical_only(), Ordering::Relaxed);
+        // Fails only when the log is gone.
+        let _ = filter.reload(level.filter());
+    }
+}
+
+/// Lines that apps print get a frame with their process from here on, or go as they are.
+pub fn set_app_prefix(wanted: bool) {
+    APP_PREFIX.store(wanted, Ordering::Relaxed);
+}
+
+fn app_prefix() -> bool {
+    APP_PREFIX.load(Ordering::Relaxed)
+}
+
+/// Logs a line that a process of an app printed.
+pub fn app_line(app: &str, pid: i32, line: &str) {
+    tracing::info!(target: "app", app_name = app, app_pid = pid, "{line}");
+}
+
+/// The words of a line that an app printed, without its end, as [`plain`] escapes them.
+pub fn escaped(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    // Writing to a String does not fail.
+    let _ = plain::escape(&mut out, line);
+    out
+}
+
+/// Writes one event as one line.
+struct Form {
+    format: LogFormat,
+    part: Part,
+}
+
+impl<S, N> FormatEvent<S, N> for Form
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let said = Said::by(event);
+        if ONLY_CRITICAL.load(Ordering::Relaxed) && said.severity != Severity::Critical {
+            return Ok(());
+        }
+        match self.format {
+            LogFormat::Plain => plain::write(&mut writer, self.part, clock::local_now(), &said),
+            LogFormat::Json => json::write(&mut writer, self.part, clock::utc_now(), &said),
+            LogFormat::Journald => journald::write(&mut writer, &said),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What an event says: `tracing`'s fields come in; message, severity, and whose words they are go out.
+
+use std::fmt::{self, Write};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level};
+
+/// How bad it is: Passenger's letters and syslog's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Severity {
+    Critical,
+    Error,
+    Warning,
+    Notice,
+    Info,
+    Debug,
+}
+
+impl Severity {
+    fn of(level: Level, critical: bool) -> Self {
+        match level {
+            Level::ERROR if critical => Self::Critical,
+            Level::ERROR => Self::Error,
+            Level::WARN => Self::Warning,
+            Level::INFO => Self::Notice,
+            Level::DEBUG => Self::Info,
+            Level::TRACE => Self::Debug,
+        }
+    }
+
+    /// As Passenger writes it.
+    pub(super) fn letter(self) -> char {
+        match self {
+            Self::Critical => 'C',
+            Self::Error => 'E',
+            Self::Warning => 'W',
+            Self::Notice => 'N',
+            Self::Info => 'I',
+            Self::Debug => 'D',
+        }
+    }
+
+    /// As syslog(3) numbers it.
+    pub(super) fn priority(self) -> u8 {
+        match self {
+            Self::Critical => 2,
+            Self::Error => 3,
+            Self::Warning => 4,
+            Self::Notice => 5,
+            Self::Info => 6,
+            Self::Debug => 7,
+        }
+    }
+
+    /// A name for machines.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "crit",
+            Self::Error => "error",
+            Self::Warning => "warn",
+            Self::Notice => "notice",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+}
+
+/// An event in words.
+#[derive(Debug)]
+pub(super) struct Said<'e> {
+    /// The message, its other fields behind it. It may hold control characters.
+    pub(super) text: String,
+    pub(super) severity: Severity,
+    /// The module it comes from, without what every line says anyway.
+    pub(super) module: &'e str,
+    /// The app that printed it, with the process; `None` for words of the daemon's own.
+    pub(super) app: Option<AppLine>,
+}
+
+/// Whose words a line is that an app printed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct AppLine {
+    pub(super) name: String,
+    pub(super) pid: i64,
+}
+
+impl<'e> Said<'e> {
+    pub(super) fn by(event: &Event<'e>) -> Self {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        Self {
+            severity: Severity::of(*event.metadata().level(), fields.critical),
+            module: short_module(event.metadata().target()),
+            text: fields.text,
+            app: fields.app,
+        }
+    }
+}
+
+/// `flying_passenger::supervisor::spawn::child` is `spawn::child`: the crate is known and the part stands before it.
+fn short_module(target: &str) -> &str {
+    let inner = target.strip_prefix("flying_passenger").unwrap_or(target).trim_start_matches("::");
+    let inner =
+        inner.strip_prefix("supervisor::").or_else(|| inner.strip_prefix("router::")).unwrap_or(inner);
+    if inner.is_empty() { "main" } else { inner }
+}
+
+#[derive(Default)]
+struct Fields {
+    text: String,
+    critical: bool,
+    app: Option<AppLine>,
+}
+
+impl Visit for Fields {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        match field.name() {
+            "critical" => self.critical = value,
+            _ => self.record_debug(field, &value),
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        match field.name() {
+            "app_pid" => self.app.get_or_insert_default().pid = value,
+            _ => self.record_debug(field, &value),
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "app_name" => value.clone_into(&mut self.app.get_or_insert_default().name),
+            _ => self.record_debug(field, &format_args!("{value}")),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a String does not fail.
+        let _ = if field.name() == "message" {
+            write!(self.text, "{value:?}")
+        } else {
+            write!(self.text, " {}={value:?}", field.name())
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_shown_without_what_the_line_already_says() {
+        assert_eq!(short_module("flying_passenger::router::pool"), "pool");
+        assert_eq!(short_module("flying_passenger::router"), "router");
+        assert_eq!(short_module("flying_passenger"), "main");
+        assert_eq!(short_module("app"), "app");
+    }
+}
