@@ -22,6 +22,7 @@ mod input;
 mod meaningless;
 mod memory;
 mod out_of_band;
+mod output;
 mod pool;
 mod reply;
 mod restart;

@@ -14,9 +14,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
+use super::super::output::Output;
 use super::SpawnFailure;
 use super::journey::Journey;
-use super::output::Output;
 use super::readiness::{self, Ended, Outcome};
 use crate::link::{Order, ProcessId, ProcessRecord, SpawnSpec, StopHow, Ticket};
 use crate::router::pool::GroupId;

@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_millis(500);
 
 /// The output of one process.
 #[derive(Debug, Clone)]
-pub(super) struct Output(Rc<Kept>);
+pub(crate) struct Output(Rc<Kept>);
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -33,7 +33,7 @@ struct Kept {
 
 impl Output {
     /// Writes everything that comes out of `pipe` to the log, until it ends.
-    pub(super) fn follow(pipe: OwnedFd, app: &str, pid: i32) -> Self {
+    pub(crate) fn follow(pipe: OwnedFd, app: &str, pid: i32) -> Self {
         let kept = Rc::new(Kept::default());
         let source = Source { app: app.to_owned(), pid };
         match pipe::Receiver::from_owned_fd(pipe) {
@@ -44,13 +44,13 @@ impl Output {
     }
 
     /// The process is ready: nothing needs to be kept for a report.
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.0.forgotten.set(true);
         *self.0.text.borrow_mut() = Vec::new();
     }
 
     /// Waits until the output of an ended process has arrived.
-    pub(super) async fn settle(&self) {
+    pub(crate) async fn settle(&self) {
         if !self.0.ended.get() {
             // Not arriving in time is no failure: the report then holds what there is.
             drop(tokio::time::timeout(SETTLE, self.0.at_end.notified()).await);
@@ -58,7 +58,7 @@ impl Output {
     }
 
     /// What was kept.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.text.borrow()).into_owned()
     }
 }
