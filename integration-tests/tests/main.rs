@@ -1,6 +1,7 @@
 //! Every promise of the project, kept by the real nginx, the real daemon and real apps. One file per subject.
 
 mod app_errors;
+mod app_logs;
 mod app_settings;
 mod asgi;
 mod bad_nights;
@@ -25,6 +26,7 @@ mod frameworks;
 mod harness;
 mod hijack;
 mod hooks;
+mod journal;
 mod listening;
 mod log_formats;
 mod memory_limits;

@@ -27,7 +27,7 @@ def application(environ, start_response):
 ";
 
 /// Whether this test can have a machine of its own; tells why not.
-fn can_boot(test: &str) -> bool {
+pub(crate) fn can_boot(test: &str) -> bool {
     let systemd = std::path::Path::new("/lib/systemd/systemd").exists();
     let namespaces = || Command::new("unshare").args(["--mount", "--pid", "--fork", "true"]).status();
     let can = is_root() && systemd && namespaces().is_ok_and(|status| status.success());
@@ -38,7 +38,7 @@ fn can_boot(test: &str) -> bool {
 }
 
 /// A machine with the packages and a site.
-struct Machine {
+pub(crate) struct Machine {
     systemd: Systemd,
     /// Holds the packages.
     _stage: Stage,
@@ -56,7 +56,7 @@ impl Machine {
         Self { systemd, _stage: stage }
     }
 
-    fn with_site() -> Self {
+    pub(crate) fn with_site() -> Self {
         let machine = Self::with_packages();
         machine.write("/srv/shop/passenger_wsgi.py", APP);
         machine.sh("mkdir /srv/shop/public; chown -R games:games /srv/shop");
@@ -65,16 +65,16 @@ impl Machine {
         machine
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         self.systemd.write(path, text.as_bytes());
     }
 
-    fn sh(&self, script: &str) -> String {
+    pub(crate) fn sh(&self, script: &str) -> String {
         self.systemd.sh(script).trim().to_owned()
     }
 
     /// PID and user of the app process that answers.
-    fn answer(&self) -> (u32, u32) {
+    pub(crate) fn answer(&self) -> (u32, u32) {
         let text = self.sh("curl -sSf -m 60 -H 'Host: shop.test' http://127.0.0.1:8080/");
         let mut words = text.split(' ').map(|word| word.parse().unwrap());
         (words.next().unwrap(), words.next().unwrap())

@@ -48,6 +48,10 @@ pub struct Arguments {
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
 
+    /// Where what apps print goes: log, or journald for systemd's journal, under the name of each app [default: log]
+    #[arg(long, value_name = "DESTINATION")]
+    pub app_output: Option<String>,
+
     /// Goes on in the background once it listens; needs a log file, as there is no terminal to log to
     #[arg(long)]
     pub daemonize: bool,

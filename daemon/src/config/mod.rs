@@ -21,6 +21,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
+use serde::{Deserialize, Serialize};
 
 pub use arguments::{Action, Arguments};
 use file::File;
@@ -53,6 +54,8 @@ pub struct Options {
     pub log_level: LogLevel,
     /// What a line of the log looks like.
     pub log_format: LogFormat,
+    /// Where what apps print goes.
+    pub app_output: AppOutput,
     /// Everything that nginx may set too.
     pub shared: Vec<DaemonOption>,
     /// Where the instance directory is made.
@@ -81,6 +84,16 @@ struct Source {
     arguments: Arguments,
     directory: PathBuf,
     euid: Uid,
+}
+
+/// Where what apps print goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppOutput {
+    /// To the daemon's log.
+    #[default]
+    Log,
+    /// To systemd's journal, with the app's name.
+    Journald,
 }
 
 /// Whom apps run as.
@@ -130,6 +143,7 @@ impl Options {
             ("instance_registry_dir", self.registry == other.registry),
             ("router_user", self.router_user == other.router_user),
             ("log_format", self.log_format == other.log_format),
+            ("app_output", self.app_output == other.app_output),
             ("status_group", self.status_group == other.status_group),
             ("drain_timeout", self.drain_limit == other.drain_limit),
             ("loaders_dir", self.loaders == other.loaders),
@@ -156,6 +170,7 @@ impl Options {
                 .map(|path| mistakes.keep(places::file("--pid-file", path))),
             daemonize: arguments.daemonize,
             log_level: values.text("log_level").parse().unwrap_or_default(),
+            app_output: mistakes.keep(app_output(arguments.app_output.as_deref())),
             log_format: mistakes.keep(log_format(arguments.log_format.as_deref())),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
             users: user_options(values, euid, mistakes),
@@ -178,6 +193,14 @@ impl Options {
 fn log_format(text: Option<&str>) -> Result<LogFormat, Mistake> {
     let format = text.map(str::parse).unwrap_or(Ok(LogFormat::default()));
     format.map_err(|why| Mistake::new("--log-format", format!("\"{}\" {why}", text.unwrap_or_default())))
+}
+
+fn app_output(text: Option<&str>) -> Result<AppOutput, Mistake> {
+    match text {
+        None | Some("log") => Ok(AppOutput::Log),
+        Some("journald") => Ok(AppOutput::Journald),
+        Some(other) => Err(Mistake::new("--app-output", format!("\"{other}\" is neither log nor journald"))),
+    }
 }
 
 fn number<T>(option: &'static str, text: &str, least: T) -> Result<T, Mistake>

@@ -7,7 +7,7 @@ use protocol::request::AppKind;
 use serde::{Deserialize, Serialize};
 
 use super::{Incident, Standing};
-use crate::config::{DaemonOption, Hook};
+use crate::config::{AppOutput, DaemonOption, Hook};
 
 /// Names an app process for the life of the daemon. Never used twice, unlike a PID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -194,10 +194,21 @@ pub struct RouterConfig {
     pub admin_uid: u32,
     /// The group whose members see everything.
     pub status_gid: Option<u32>,
+    /// Where what apps print goes.
+    pub app_output: AppOutput,
     /// What the operator wants programs to be run for.
     pub hooks: Vec<Hook>,
     /// How many times a router was started before this one.
     pub generation: u32,
+}
+
+/// What became of an app's log file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppLogOpened {
+    /// It comes with this, as a descriptor.
+    File,
+    /// Why it cannot be opened.
+    Refused(String),
 }
 
 /// Router to supervisor.
@@ -257,6 +268,15 @@ pub enum Order {
         app: String,
         /// What was said.
         standing: Standing,
+    },
+    /// Have an app's log file opened with the rights of a process of its. Answered by [`Notice::AppLog`].
+    OpenAppLog {
+        /// For the answer.
+        ticket: Ticket,
+        /// Whose rights are used.
+        process: ProcessId,
+        /// The file.
+        path: PathBuf,
     },
     /// The administrator asks for the log file to be opened anew.
     ReopenLog,
@@ -319,6 +339,13 @@ pub enum Notice {
     Overruled(Vec<Overruled>),
     /// The log goes on in another file, whose descriptor comes with this.
     Log,
+    /// Answer to [`Order::OpenAppLog`]. Its descriptor is a connection on which one [`AppLogOpened`] comes.
+    AppLog {
+        /// From the order.
+        ticket: Ticket,
+    },
+    /// Logs are opened anew after a rotation: have those of apps opened, too.
+    ReopenAppLogs,
     /// The router may have this many files open; it sets that itself, as the supervisor is not allowed to.
     OpenFiles(u64),
     /// The daemon is to end: finish what is under way, stop every process, send [`Order::Finished`].

@@ -10,10 +10,10 @@ use super::said::Said;
 /// Writes a line.
 pub(super) fn write(out: &mut impl Write, said: &Said<'_>) -> fmt::Result {
     write!(out, "<{}>", said.severity.priority())?;
-    if said.app.is_none() {
-        write!(out, "{}: ", said.module)?;
-    } else if app_prefix() {
-        write_whose(out, said)?;
+    match &said.app {
+        None => write!(out, "{}: ", said.module)?,
+        Some(app) if app_prefix() => write_whose(out, app.pid)?,
+        Some(_) => {}
     }
     escape(out, &said.text)?;
     out.write_char('\n')

@@ -28,7 +28,7 @@ use tracing_subscriber::{Registry, reload};
 
 use crate::sys::clock;
 pub use level::{LogLevel, UnknownLevel};
-use said::{Said, Severity};
+use said::{AppLine, Said, Severity};
 
 /// The daemon's half that writes, shown in each line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +96,8 @@ impl FromStr for LogFormat {
 
 type Filter = reload::Handle<LevelFilter, Registry>;
 
+/// The form of the log that was set up.
+static FORMAT: OnceLock<(LogFormat, Part)> = OnceLock::new();
 /// What changes the level of the log that was set up.
 static FILTER: OnceLock<Filter> = OnceLock::new();
 /// Level 0 lets through less than any filter of `tracing` can say.
@@ -114,6 +116,7 @@ pub fn init(level: LogLevel, format: LogFormat, part: Part) {
     if tracing::subscriber::set_global_default(log).is_ok() {
         ONLY_CRITICAL.store(level.is_critical_only(), Ordering::Relaxed);
         let _ = FILTER.set(handle);
+        let _ = FORMAT.set((format, part));
     }
 }
 
@@ -140,10 +143,25 @@ pub fn app_line(app: &str, pid: i32, line: &str) {
     tracing::info!(target: "app", app_name = app, app_pid = pid, "{line}");
 }
 
-/// The words of a line that an app printed, without its end, as [`plain`] escapes them.
-pub fn escaped(line: &str) -> String {
-    let mut out = String::with_capacity(line.len());
+/// The same as a line of a file of the app's own: in the form that the log has.
+pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
+    let app = Some(AppLine { name: app.to_owned(), pid: pid.into() });
+    let said = Said { text: line.to_owned(), severity: Severity::Notice, module: "app", app };
+    let mut out = String::with_capacity(line.len() + 64);
     // Writing to a String does not fail.
+    let _ = match FORMAT.get() {
+        Some((LogFormat::Json, part)) => json::write(&mut out, *part, clock::utc_now(), &said),
+        Some((_, part)) => plain::write(&mut out, *part, clock::local_now(), &said),
+        None => Ok(()),
+    };
+    out
+}
+
+/// The same for where time and app are known otherwise, without its end.
+pub fn app_message(pid: i32, line: &str) -> String {
+    let mut out = String::with_capacity(line.len() + 32);
+    // Writing to a String does not fail.
+    let _ = if app_prefix() { plain::write_whose(&mut out, pid.into()) } else { Ok(()) };
     let _ = plain::escape(&mut out, line);
     out
 }

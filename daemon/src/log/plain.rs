@@ -11,7 +11,9 @@ use crate::sys::clock::LocalTime;
 pub(super) fn write(out: &mut impl Write, part: Part, at: LocalTime, said: &Said<'_>) -> fmt::Result {
     if said.app.is_none() || app_prefix() {
         write_head(out, part, at, said)?;
-        write_whose(out, said)?;
+        if let Some(app) = &said.app {
+            write_whose(out, app.pid)?;
+        }
     }
     escape(out, &said.text)?;
     out.write_char('\n')
@@ -31,11 +33,8 @@ fn write_head(out: &mut impl Write, part: Part, at: LocalTime, said: &Said<'_>) 
 }
 
 /// Passenger's words for what an app printed.
-pub(super) fn write_whose(out: &mut impl Write, said: &Said<'_>) -> fmt::Result {
-    match &said.app {
-        Some(app) => write!(out, "App {} output: ", app.pid),
-        None => Ok(()),
-    }
+pub(super) fn write_whose(out: &mut impl Write, pid: i64) -> fmt::Result {
+    write!(out, "App {pid} output: ")
 }
 
 /// Everything that could end the line, or reach into the terminal that shows it, is written in digits.

@@ -47,7 +47,12 @@ pub fn run(link: OwnedFd) -> ExitCode {
         .enable_all()
         .event_interval(61)
         .build_local(tokio::runtime::LocalOptions::default());
-    let ended = runtime.and_then(|runtime| runtime.block_on(wiring::run(link)));
+    let ended = runtime.and_then(|runtime| {
+        let ended = runtime.block_on(wiring::run(link));
+        // A thread that hangs on somebody's disk is not waited for.
+        runtime.shutdown_background();
+        ended
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {

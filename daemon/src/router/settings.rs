@@ -3,7 +3,7 @@
 //! Written once for each distinct block. A name this release does not know comes from a newer module: it is
 //! returned, so that it can be logged, and the rest works.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::request::AppKind;
@@ -33,6 +33,8 @@ pub(crate) struct AppSettings {
     pub(crate) start_timeout: Duration,
     /// Most open files of a process; `None` for what the daemon was started with.
     pub(crate) open_files: Option<u64>,
+    /// A file for what the app prints, besides the log; relative to its root or absolute.
+    pub(crate) log_file: Option<PathBuf>,
     /// Nothing that a process runs gains rights.
     pub(crate) no_new_privs: bool,
     /// Shown to visitors when a process does not start.
@@ -94,6 +96,7 @@ impl Default for AppSettings {
             start_timeout: Duration::from_secs(90),
             open_files: None,
             no_new_privs: false,
+            log_file: None,
             error_page: None,
             preload_bundler: false,
             listen: Listen::default(),
@@ -223,6 +226,9 @@ impl AppSettings {
                 self.max_preloader_idle = Some(number(value)?).filter(|s| *s != 0).map(Duration::from_secs);
             }
             "app_file_descriptor_ulimit" => self.open_files = Some(number(value)?).filter(|most| *most > 0),
+            "app_log_file" => {
+                self.log_file = Some(text(value)?.into()).filter(|path: &PathBuf| path != Path::new(""))
+            }
             "no_new_privs" => self.no_new_privs = flag(value)?,
             "custom_error_page" => self.error_page = Some(text(value)?.into()),
             "request_queue_overflow_status_code" => self.queue_full_status = status(value)?,

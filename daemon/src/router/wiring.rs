@@ -16,6 +16,7 @@ use super::dispatch::Dispatcher;
 use super::globals::Globals;
 use super::hooks::Hooks;
 use super::memory::Scales;
+use super::output::{AppLogs, Places};
 use super::reply::BacklogOptions;
 use super::restart::{self, Restarts};
 use super::route::Routes;
@@ -46,6 +47,7 @@ pub(crate) struct Router {
     pub(crate) scales: Scales,
     pub(crate) standings: Standings,
     pub(crate) desks: Desks,
+    app_logs: Rc<AppLogs>,
     backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
     pub(crate) spawner: Rc<Spawner>,
@@ -90,7 +92,10 @@ impl Router {
         let drain_limit = Duration::from_secs(config.drain_limit);
         let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
         let (to_supervisor, pool) = (supervisor.clone(), dispatcher.clone());
-        let spawner = Spawner::new(to_supervisor, hooks, pool, routes.clone(), STOP_LIMIT, drain_limit);
+        let places = Places::new(config.app_output, AppLogs::new(supervisor.clone()));
+        let app_logs = places.files.clone();
+        let spawner =
+            Spawner::new(to_supervisor, hooks, pool, routes.clone(), places, STOP_LIMIT, drain_limit);
         let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
         let scales = Scales::new(supervisor.clone());
         let standings = Standings::new(supervisor.clone());
@@ -104,6 +109,7 @@ impl Router {
             scales,
             standings,
             desks: Desks::default(),
+            app_logs,
             backlog,
             supervisor,
             spawner,
@@ -180,6 +186,8 @@ impl Router {
                 Notice::Options(options) => self.reconfigure(options),
                 Notice::Overruled(overruled) => self.globals.overrule(overruled),
                 Notice::Log => switch_log(descriptors.pop()),
+                Notice::AppLog { ticket } => self.app_logs.answered(ticket, descriptors.pop()),
+                Notice::ReopenAppLogs => self.app_logs.reopen(),
                 Notice::ShutDown => drop(tokio::task::spawn_local(self.clone().shut_down())),
             }
         }

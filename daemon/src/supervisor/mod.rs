@@ -6,6 +6,7 @@
 //! ([`orders`]), and how it ends ([`phase`], [`shutdown`]).
 
 mod adjust;
+mod app_logs;
 pub mod background;
 mod backoff;
 mod ending;

@@ -34,6 +34,7 @@ impl Supervisor {
             Order::Adjust(adjustment) => self.adjust(*adjustment),
             Order::Happened(incident) => self.happened(incident),
             Order::Stand { app, standing } => self.standings.keep(app, standing),
+            Order::OpenAppLog { ticket, process, path } => self.open_app_log(ticket, process, &path),
             Order::ReopenLog => self.reopen_log(),
             Order::Finished => self.router_finished(),
         }

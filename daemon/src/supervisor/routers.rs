@@ -123,6 +123,7 @@ impl Supervisor {
             drain_limit: self.options.drain_limit.as_secs(),
             admin_uid: nix::unistd::Uid::effective().as_raw(),
             status_gid: self.options.status_group.map(Gid::as_raw),
+            app_output: self.options.app_output,
             hooks: self.options.hooks.keys().copied().collect(),
             generation: self.routers.generation,
         }

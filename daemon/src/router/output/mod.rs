@@ -1,4 +1,9 @@
-//! What an app process writes to its stdout and stderr: each line to the log, the last of it kept while it starts.
+//! What an app process writes to its stdout and stderr: each line goes to its [`places`], the last of it is kept while
+//! the process starts.
+
+mod app_log;
+mod journal;
+mod places;
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -10,7 +15,11 @@ use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 use tracing::error;
 
-use crate::log;
+pub(crate) use self::app_log::AppLogs;
+pub(crate) use self::places::Places;
+use self::places::{Lines, Source};
+use super::route::Route;
+use crate::link::ProcessRecord;
 
 /// Longest line written to the log as one, in bytes.
 const MAX_LINE: usize = 8 * 1024;
@@ -32,13 +41,15 @@ struct Kept {
 }
 
 impl Output {
-    /// Writes everything that comes out of `pipe` to the log, until it ends.
-    pub(crate) fn follow(pipe: OwnedFd, app: &str, pid: i32) -> Self {
+    /// Writes everything that comes out of `pipe` to where it belongs, until it ends.
+    pub(crate) fn follow(pipe: OwnedFd, places: &Rc<Places>, route: &Route, record: &ProcessRecord) -> Self {
         let kept = Rc::new(Kept::default());
-        let source = Source { app: app.to_owned(), pid };
         match pipe::Receiver::from_owned_fd(pipe) {
-            Ok(pipe) => drop(tokio::task::spawn_local(log_lines(pipe, source, kept.clone()))),
-            Err(err) => error!("the output of process {pid} cannot be read: {err}"),
+            Ok(pipe) => {
+                let lines = places.lines(route, record);
+                drop(tokio::task::spawn_local(follow_lines(pipe, lines, kept.clone())));
+            }
+            Err(err) => error!("the output of process {} cannot be read: {err}", record.pid),
         }
         Self(kept)
     }
@@ -63,48 +74,37 @@ impl Output {
     }
 }
 
-/// Whose output it is.
-#[derive(Debug)]
-struct Source {
-    app: String,
-    pid: i32,
-}
-
-async fn log_lines(mut pipe: pipe::Receiver, source: Source, kept: Rc<Kept>) {
+async fn follow_lines(mut pipe: pipe::Receiver, mut lines: Lines, kept: Rc<Kept>) {
     let mut line = Vec::new();
     loop {
         match pipe.read_buf(&mut line).await {
             Ok(0) | Err(_) => break,
             Ok(came) => kept.add(&line[line.len() - came..]),
         }
-        source.log_whole_lines(&mut line);
+        write_whole_lines(&mut line, &mut lines).await;
+        lines.flush().await;
         if line.is_empty() && line.capacity() > MAX_LINE {
             line = Vec::new();
         }
     }
     if !line.is_empty() {
-        source.log_line(&line);
+        lines.write(&line).await;
     }
     kept.ended.set(true);
     kept.at_end.notify_waiters();
+    lines.finish().await;
 }
 
-impl Source {
-    fn log_whole_lines(&self, buffer: &mut Vec<u8>) {
-        let mut start = 0;
-        while let Some(end) = memchr::memchr(b'\n', &buffer[start..]) {
-            self.log_line(&buffer[start..start + end]);
-            start += end + 1;
-        }
-        buffer.drain(..start);
-        if buffer.len() >= MAX_LINE {
-            self.log_line(buffer);
-            buffer.clear();
-        }
+async fn write_whole_lines(buffer: &mut Vec<u8>, lines: &mut Lines) {
+    let mut start = 0;
+    while let Some(end) = memchr::memchr(b'\n', &buffer[start..]) {
+        lines.write(&buffer[start..start + end]).await;
+        start += end + 1;
     }
-
-    fn log_line(&self, line: &[u8]) {
-        log::app_line(&self.app, self.pid, String::from_utf8_lossy(line).trim_end_matches('\r'));
+    buffer.drain(..start);
+    if buffer.len() >= MAX_LINE {
+        lines.write(buffer).await;
+        buffer.clear();
     }
 }
 

@@ -29,7 +29,7 @@ use self::readiness::{Ended, Outcome};
 use super::dispatch::Dispatcher;
 use super::hooks::{Hooks, SlowRequest};
 use super::out_of_band;
-use super::output::Output;
+use super::output::{Output, Places};
 use super::pool::{GroupId, Slot};
 use super::route::{Memo, Route, Routes};
 use super::supervisor::Supervisor;
@@ -93,6 +93,7 @@ pub(crate) struct Spawner {
     dispatcher: Rc<Dispatcher>,
     routes: Rc<Routes>,
     preloaders: Rc<Preloaders>,
+    places: Rc<Places>,
     /// How long a process that was told to end may take.
     stop_limit: Duration,
     /// How long one that is replaced may take over the requests it has.
@@ -108,12 +109,14 @@ impl Spawner {
         hooks: Hooks,
         dispatcher: Rc<Dispatcher>,
         routes: Rc<Routes>,
+        places: Rc<Places>,
         stop_limit: Duration,
         drain_limit: Duration,
     ) -> Rc<Self> {
         let spawner = Rc::new_cyclic(|me| Self {
             me: me.clone(),
-            preloaders: Preloaders::new(supervisor.clone(), stop_limit),
+            preloaders: Preloaders::new(supervisor.clone(), places.clone(), stop_limit),
+            places,
             supervisor,
             hooks,
             dispatcher: dispatcher.clone(),
@@ -155,7 +158,7 @@ impl Spawner {
         }
         let ended = Rc::new(Ended::default());
         self.lives.borrow_mut().insert(slot, Life::Starting { process, ended: ended.clone() });
-        let output = Output::follow(output, &route.name, record.pid);
+        let output = Output::follow(output, &self.places, &route, &record);
         if let Some(me) = self.me.upgrade() {
             tokio::task::spawn_local(async move {
                 let admit = || me.order(&Order::Admit(record.process));
@@ -217,7 +220,7 @@ impl Spawner {
             self.order(&Order::Stop(process, StopHow::Kill));
             return;
         };
-        drop(Output::follow(output, &route.name, pid));
+        drop(Output::follow(output, &self.places, &route, &record));
         info!("app {}: took over process {pid}", route.name);
         let concurrency = route.settings.concurrency(route.kind, record.at_once);
         self.dispatcher.adopt(route.group, concurrency, |slot| {

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::super::output::Output;
+use super::super::output::{Output, Places};
 use super::SpawnFailure;
 use super::journey::Journey;
 use super::readiness::{self, Ended, Outcome};
@@ -78,6 +78,7 @@ const MOST_FAILURES: u32 = 3;
 pub(super) struct Preloaders {
     me: Weak<Self>,
     supervisor: Rc<Supervisor>,
+    places: Rc<Places>,
     /// How long one that was told to end may take.
     stop_limit: Duration,
     ordered: RefCell<HashMap<Ticket, Ordered>>,
@@ -90,10 +91,11 @@ pub(super) struct Preloaders {
 }
 
 impl Preloaders {
-    pub(super) fn new(supervisor: Rc<Supervisor>, stop_limit: Duration) -> Rc<Self> {
+    pub(super) fn new(supervisor: Rc<Supervisor>, places: Rc<Places>, stop_limit: Duration) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             me: me.clone(),
             supervisor,
+            places,
             stop_limit,
             ordered: RefCell::default(),
             loading: RefCell::default(),
@@ -140,7 +142,7 @@ impl Preloaders {
             let failure = SpawnFailure::new(route, "the supervisor started it without its pipes", "", "");
             return Loaded::Failed(Box::new(failure));
         };
-        let output = Output::follow(output, &route.name, pid);
+        let output = Output::follow(output, &self.places, route, &record);
         let outcome = readiness::await_ready(&record, route, report, ended, until, &|| (), &journey).await;
         self.loading.borrow_mut().remove(&process);
         if let Outcome::Ready { .. } = outcome {

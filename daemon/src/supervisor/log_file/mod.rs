@@ -11,7 +11,8 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
-use open::Refusal;
+use open::{Refusal, as_it_is};
+pub(super) use open::{on_nginx_word, regular};
 
 use super::Supervisor;
 use crate::config::DaemonOption;
@@ -97,8 +98,8 @@ impl LogFile {
     fn open(&self, place: &Place) -> Result<OwnedFd, Refusal> {
         match place {
             Place::Inherited => self.inherited.try_clone().map_err(Refusal::Call),
-            Place::OfNginx(path) if nix::unistd::geteuid().is_root() => open::on_nginx_word(path),
-            Place::Own(path) | Place::OfNginx(path) => open::as_it_is(path),
+            Place::OfNginx(path) if nix::unistd::geteuid().is_root() => on_nginx_word(path),
+            Place::Own(path) | Place::OfNginx(path) => as_it_is(path),
         }
     }
 }
@@ -135,6 +136,7 @@ impl Supervisor {
 
     /// Opens the file anew, after somebody has renamed it.
     pub(super) fn reopen_log(&mut self) {
+        self.tell_router(&Notice::ReopenAppLogs, &[]);
         let place = self.log.place.clone();
         if place == Place::Inherited {
             tracing::info!("the log is not opened anew, as it is standard error: --log-file names a file");

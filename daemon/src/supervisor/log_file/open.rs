@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, OFlag};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{self, Mode, SFlag};
 use nix::unistd::Uid;
 
 use super::trust::Trust;
 
 /// Why a file is not opened. Follows its name in a sentence.
 #[derive(Debug)]
-pub(super) enum Refusal {
+pub(in crate::supervisor) enum Refusal {
     /// A call failed.
     Call(io::Error),
     /// Its last part is a symbolic link.
@@ -72,8 +72,16 @@ pub(super) fn as_it_is(path: &Path) -> Result<OwnedFd, Refusal> {
     Ok(file)
 }
 
+/// The same, of a regular file alone: nobody at its other end makes a writer wait.
+pub(in crate::supervisor) fn regular(path: &Path) -> Result<OwnedFd, Refusal> {
+    let file = as_it_is(path)?;
+    let found = stat::fstat(&file).map_err(failed)?;
+    let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
+    if kind == SFlag::S_IFREG { Ok(file) } else { Err(Refusal::Foreign("it is no regular file")) }
+}
+
 /// Opens what root may open on nginx's word.
-pub(super) fn on_nginx_word(path: &Path) -> Result<OwnedFd, Refusal> {
+pub(in crate::supervisor) fn on_nginx_word(path: &Path) -> Result<OwnedFd, Refusal> {
     Trust { top: Path::new("/"), logs: "var/log", owner: Uid::from_raw(0) }.open(path)
 }
 

@@ -1,0 +1,64 @@
+//! systemd's journal, spoken to in its own protocol: a line of an app comes in, an entry with the app's name goes out.
+//!
+//! <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>
+
+use std::io;
+use std::path::Path;
+
+use tokio::net::UnixDatagram;
+
+use super::Source;
+
+/// Where the journal listens.
+const SOCKET: &str = "/run/systemd/journal/socket";
+/// As the daemon's own log has what apps print: a notice.
+const PRIORITY: &str = "5";
+
+/// A connection to the journal.
+#[derive(Debug)]
+pub(super) struct Journal(UnixDatagram);
+
+impl Journal {
+    pub(super) fn open() -> io::Result<Self> {
+        Self::at(Path::new(SOCKET))
+    }
+
+    fn at(path: &Path) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(path)?;
+        Ok(Self(socket))
+    }
+
+    /// Sends a line, waiting for the journal when it is busy: the app waits then, too, and nobody else.
+    pub(super) async fn write(&self, source: &Source, message: &str) -> io::Result<()> {
+        self.0.send(entry(source, message).as_bytes()).await.map(drop)
+    }
+}
+
+/// An entry with one field a line; no value holds a line's end.
+fn entry(source: &Source, message: &str) -> String {
+    let fields = [
+        ("MESSAGE", message),
+        ("PRIORITY", PRIORITY),
+        ("SYSLOG_IDENTIFIER", &source.identifier),
+        ("PASSENGER_APP_GROUP_NAME", &source.app),
+        ("PASSENGER_APP_PID", &source.pid.to_string()),
+    ];
+    fields.into_iter().map(|(name, value)| format!("{name}={}\n", value.replace('\n', " "))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_cannot_begin_another_field() {
+        let source = Source { app: "/a\nPRIORITY=0".into(), identifier: "a".into(), pid: 7 };
+        let entry = entry(&source, "one\nMESSAGE=two");
+        assert_eq!(
+            entry,
+            "MESSAGE=one MESSAGE=two\nPRIORITY=5\nSYSLOG_IDENTIFIER=a\n\
+             PASSENGER_APP_GROUP_NAME=/a PRIORITY=0\nPASSENGER_APP_PID=7\n"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! Log files of apps: the router names a process and a path, the file goes to the router, opened with the rights that the
+//! process has.
+//!
+//! The path comes from nginx's configuration, and whoever can write to nginx's socket may name any: so it is opened by a
+//! process that has become the app's user, and by root only where root opens logs on nginx's word, too.
+
+use std::fmt::Display;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::unistd::{self, Gid, Uid, alarm};
+
+use super::Supervisor;
+use super::log_file::{on_nginx_word, regular};
+use crate::link::channel::Channel;
+use crate::link::{AppLogOpened, AppUser, Notice, ProcessId, Ticket};
+use crate::sys::accounts;
+use crate::sys::identity::{self, Identity};
+use crate::sys::process::{self, Forked};
+use crate::sys::signals;
+
+/// Most seconds for opening a file, which may lie at the end of a network.
+const PATIENCE: u32 = 10;
+
+impl Supervisor {
+    pub(super) fn open_app_log(&mut self, ticket: Ticket, process: ProcessId, path: &Path) {
+        let user = self.processes.get_mut(process).map(|process| process.record.user.clone());
+        let answer = match user {
+            Some(user) => have_opened(&user, path),
+            None => Err(io::Error::other("the process has ended")),
+        };
+        match answer {
+            Ok(answer) => self.tell_router(&Notice::AppLog { ticket }, &[answer.as_fd()]),
+            Err(why) => {
+                tracing::warn!("the log file {} of an app is not opened: {why}", path.display());
+                self.tell_router(&Notice::AppLog { ticket }, &[]);
+            }
+        }
+    }
+}
+
+/// Has the file opened; the result is where it will come.
+fn have_opened(user: &AppUser, path: &Path) -> io::Result<OwnedFd> {
+    let (ours, theirs) = Channel::pair()?;
+    let identity = if !unistd::geteuid().is_root() {
+        None
+    } else if let Ok(file) = on_nginx_word(path) {
+        answer::<io::Error>(&ours, Ok(file))?;
+        return Ok(theirs.into_fd());
+    } else {
+        Some(identity_of(user)?)
+    };
+    open_as(identity.as_ref(), path, &ours)?;
+    Ok(theirs.into_fd())
+}
+
+fn identity_of(user: &AppUser) -> io::Result<Identity> {
+    let gid = Gid::from_raw(user.gid);
+    let groups = accounts::groups_of(&user.name, gid).map_err(io::Error::other)?;
+    Ok(Identity { uid: Uid::from_raw(user.uid), gid, groups })
+}
+
+/// Opens it in a process of its own, so that a slow file holds nobody up. It is reaped like an orphan.
+fn open_as(identity: Option<&Identity>, path: &Path, to: &Channel) -> io::Result<()> {
+    match process::fork()? {
+        Forked::Parent(_) => Ok(()),
+        Forked::Child => {
+            let opened = become_and_open(identity, path);
+            // Nobody is left to be told when even this fails: the router sees the end of the connection.
+            let _ = answer(to, opened);
+            process::exit_now(0)
+        }
+    }
+}
+
+fn become_and_open(identity: Option<&Identity>, path: &Path) -> Result<OwnedFd, String> {
+    signals::reset().map_err(|why| why.to_string())?;
+    alarm::set(PATIENCE);
+    if let Some(identity) = identity {
+        identity::become_for_good(identity).map_err(|why| why.to_string())?;
+    }
+    regular(path).map_err(|why| format!("{why} (opened as user {})", unistd::geteuid()))
+}
+
+fn answer<E: Display>(to: &Channel, opened: Result<OwnedFd, E>) -> io::Result<()> {
+    match opened {
+        Ok(file) => to.send(&AppLogOpened::File, &[file.as_fd()]),
+        Err(why) => to.send(&AppLogOpened::Refused(why.to_string()), &[]),
+    }
+}

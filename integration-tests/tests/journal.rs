@@ -1,0 +1,41 @@
+//! What apps print in systemd's journal, under their names.
+
+use stage::eventually;
+
+use crate::systemd::{Machine, can_boot};
+
+const APP: &str = "import os, sys
+print('loaded', file=sys.stderr, flush=True)
+
+def application(environ, start_response):
+    print('asked for ' + environ['PATH_INFO'], file=sys.stderr, flush=True)
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [b'%d %d\\n' % (os.getpid(), os.getuid())]
+";
+
+#[test]
+fn what_an_app_prints_has_its_name_in_the_journal() {
+    if !can_boot("what_an_app_prints_has_its_name_in_the_journal") {
+        return;
+    }
+    let machine = Machine::with_site();
+    machine.write("/srv/shop/passenger_wsgi.py", APP);
+    machine.sh("echo 'app_output = \"journald\"' > /var/tmp/line
+        cat /etc/flying-passenger/flying-passenger.toml >> /var/tmp/line
+        cp /var/tmp/line /etc/flying-passenger/flying-passenger.toml
+        systemctl restart flying-passenger");
+    let (pid, _) = machine.answer();
+    eventually("the journal has the line", || {
+        machine.sh("journalctl -q -o cat -t shop").contains(&format!("App {pid} output: asked for /"))
+    });
+    let fields = machine.sh(&format!("journalctl -q -o export PASSENGER_APP_PID={pid}"));
+    assert!(fields.contains("PASSENGER_APP_GROUP_NAME=/srv/shop (production)"), "{fields}");
+    assert!(fields.contains("MESSAGE=App ") && fields.contains("loaded"), "{fields}");
+    let own = machine.sh("journalctl -q -o cat -u flying-passenger.service -t flying-passenger");
+    assert!(own.contains("up and listening") && !own.contains("asked for"), "{own}");
+    assert_eq!(
+        machine.sh("journalctl -q -o cat -p err -u flying-passenger.service"),
+        "",
+        "priorities are right"
+    );
+}
