@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -24,6 +24,8 @@ pub struct DaemonBuilder {
     file: Option<String>,
     variables: Vec<(String, PathBuf)>,
     activated: Option<PathBuf>,
+    /// Words before the program, which end up in its place.
+    through: Vec<String>,
 }
 
 /// Opens a listening socket as systemd does, and becomes the program behind it.
@@ -54,6 +56,7 @@ impl DaemonBuilder {
             file: None,
             variables: Vec::new(),
             activated: None,
+            through: Vec::new(),
         }
     }
 
@@ -79,6 +82,22 @@ impl DaemonBuilder {
     pub fn activated(mut self, path: PathBuf) -> Self {
         self.activated = Some(path);
         self
+    }
+
+    /// Starts it by way of another program, which executes it.
+    pub fn through(mut self, words: &[&str]) -> Self {
+        self.through = words.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Starts it in a control group of its own.
+    pub fn in_cgroup(self, group: &Path) -> Self {
+        self.through(&[
+            "sh",
+            "-c",
+            "echo $$ > \"$0/cgroup.procs\" && exec \"$@\"",
+            &group.display().to_string(),
+        ])
     }
 
     /// Starts it as another user, who must be able to write to the stage's directory.
@@ -127,6 +146,11 @@ impl DaemonBuilder {
         if let Some(path) = &self.activated {
             let mut command = Command::new("python3");
             command.args(["-c", ACTIVATE]).arg(path).arg(program);
+            return command;
+        }
+        if let [first, rest @ ..] = &self.through[..] {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
             return command;
         }
         let Some(accounts) = &self.accounts else {

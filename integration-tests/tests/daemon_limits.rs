@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use nix::unistd::{Pid, User};
-use stage::{Stage, eventually, is_root, skipped};
+use stage::{Language, ONE_APP, Stage, eventually, is_root, skipped};
 
 use crate::daemon_wide::Wide;
 
@@ -93,4 +93,27 @@ fn open_files(pid: u32) -> (u64, u64) {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
     let mut numbers = line.unwrap_or_default().split_whitespace().map_while(|word| word.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}
+
+/// What the kernel adds to a process's badness when memory is short.
+fn oom_score(pid: u32) -> i32 {
+    std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn when_memory_is_short_the_kernel_ends_an_app_rather_than_the_daemon() {
+    let stage = Stage::new();
+    stage.app("app").standard(Language::Ruby);
+    let daemon = stage.daemon().through(&["choom", "-n", "200", "--"]).start();
+    let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", "")).start();
+    let app: u32 = nginx.get("/pid").expect(200).text().trim().parse().unwrap();
+    let (supervisor, router) = (oom_score(daemon.pid()), oom_score(daemon.router()));
+    assert_eq!((oom_score(app), router), (200, 200), "apps and router have what the daemon was started with");
+    // Without the right to, it says so and stays as it is.
+    let forbidden = "the kernel may end the daemon when memory is short";
+    assert!(
+        !is_root() || supervisor == -1000 || daemon.log().contains(forbidden),
+        "{supervisor}: {}",
+        daemon.log()
+    );
 }

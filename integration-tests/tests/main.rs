@@ -5,6 +5,7 @@ mod app_logs;
 mod app_settings;
 mod asgi;
 mod bad_nights;
+mod cgroups;
 mod configuration_changes;
 mod configuration_file;
 mod configured_apps;

@@ -52,6 +52,11 @@ pub struct Arguments {
     #[arg(long, value_name = "DESTINATION")]
     pub app_output: Option<String>,
 
+    /// Gives each app process a control group of its own, with the limits that its app has in nginx.conf; the daemon's
+    /// own group has to be delegated to it
+    #[arg(long)]
+    pub cgroups: bool,
+
     /// Goes on in the background once it listens; needs a log file, as there is no terminal to log to
     #[arg(long)]
     pub daemonize: bool,

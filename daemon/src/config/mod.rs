@@ -60,6 +60,8 @@ pub struct Options {
     pub shared: Vec<DaemonOption>,
     /// Where the instance directory is made.
     pub registry: PathBuf,
+    /// Each process has a control group of its own.
+    pub cgroups: bool,
     /// Whom apps run as.
     pub users: UserOptions,
     /// Whom the router runs as; `None` when the daemon is not root and cannot choose.
@@ -143,6 +145,7 @@ impl Options {
             ("instance_registry_dir", self.registry == other.registry),
             ("router_user", self.router_user == other.router_user),
             ("log_format", self.log_format == other.log_format),
+            ("cgroups", self.cgroups == other.cgroups),
             ("app_output", self.app_output == other.app_output),
             ("status_group", self.status_group == other.status_group),
             ("drain_timeout", self.drain_limit == other.drain_limit),
@@ -173,6 +176,7 @@ impl Options {
             app_output: mistakes.keep(app_output(arguments.app_output.as_deref())),
             log_format: mistakes.keep(log_format(arguments.log_format.as_deref())),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
+            cgroups: arguments.cgroups,
             users: user_options(values, euid, mistakes),
             status_group: arguments
                 .status_group

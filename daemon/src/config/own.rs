@@ -21,16 +21,18 @@ pub(super) struct Own {
 pub(super) enum Place<'a> {
     Text(&'a mut Option<String>),
     Path(&'a mut Option<PathBuf>),
+    Flag(&'a mut bool),
 }
 
 /// All of them.
-pub(super) const OWN: [Own; 12] = [
+pub(super) const OWN: [Own; 13] = [
     own("socket_file", "--socket-file", Type::Path, |a| Place::Path(&mut a.socket_file)),
     own("socket_mode", "--socket-mode", Type::Text, |a| Place::Text(&mut a.socket_mode)),
     own("socket_owner", "--socket-owner", Type::Text, |a| Place::Text(&mut a.socket_owner)),
     own("status_group", "--status-group", Type::Text, |a| Place::Text(&mut a.status_group)),
     own("log_format", "--log-format", Type::Text, |a| Place::Text(&mut a.log_format)),
     own("app_output", "--app-output", Type::Text, |a| Place::Text(&mut a.app_output)),
+    own("cgroups", "--cgroups", Type::Flag, |a| Place::Flag(&mut a.cgroups)),
     own("pid_file", "--pid-file", Type::Path, |a| Place::Path(&mut a.pid_file)),
     own("instance_registry_dir", "--instance-registry-dir", Type::Path, |a| {
         Place::Path(&mut a.instance_registry_dir)
@@ -56,6 +58,7 @@ impl Place<'_> {
         match self {
             Self::Text(text) => text.is_none(),
             Self::Path(path) => path.is_none(),
+            Self::Flag(flag) => !**flag,
         }
     }
 
@@ -64,6 +67,7 @@ impl Place<'_> {
         match self {
             Self::Text(text) => *text = Some(value),
             Self::Path(path) => *path = Some(value.into()),
+            Self::Flag(flag) => *flag = value == "on",
         }
     }
 }

@@ -58,10 +58,21 @@ pub struct SpawnSpec {
     pub preloader: bool,
     /// `passenger_app_file_descriptor_ulimit`: most open files; `None` for what the daemon was started with.
     pub open_files: Option<u64>,
+    /// What its control group may have, where there are any.
+    pub limits: CgroupLimits,
     /// `passenger_no_new_privs`: nothing that it runs gains rights.
     pub no_new_privs: bool,
     /// What the router wants back about this process when it is started anew: opaque to the supervisor.
     pub memo: Vec<u8>,
+}
+
+/// Limits of a process and everything that it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CgroupLimits {
+    /// `passenger_cgroup_memory_max`, in bytes.
+    pub memory: Option<u64>,
+    /// `passenger_cgroup_tasks_max`: processes and threads.
+    pub tasks: Option<u64>,
 }
 
 /// How a generic app comes to its listening socket: `passenger_app_listen`.

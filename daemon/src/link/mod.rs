@@ -12,8 +12,8 @@ mod standing;
 
 pub use incident::{Fact, Incident};
 pub use message::{
-    Address, Adjustment, AppLogOpened, AppUser, Listen, Notice, Order, Overruled, ProcessId, ProcessRecord,
-    RestartFiles, RouterConfig, SpawnSpec, StopHow, Ticket,
+    Address, Adjustment, AppLogOpened, AppUser, CgroupLimits, Listen, Notice, Order, Overruled, ProcessId,
+    ProcessRecord, RestartFiles, RouterConfig, SpawnSpec, StopHow, Ticket,
 };
 pub use standing::{MAX_PAGE, Maintenance, Standing};
 

@@ -13,7 +13,7 @@ use super::app::reply::is_token;
 use super::memory::MemoryLimits;
 use super::pool::{Concurrency, GroupOptions, RestartHow};
 use super::sticky::Sticky;
-use crate::link::Listen;
+use crate::link::{CgroupLimits, Listen};
 
 /// Each has a stack of its own, and a connection.
 const MOST_THREADS: u32 = 1024;
@@ -35,6 +35,8 @@ pub(crate) struct AppSettings {
     pub(crate) open_files: Option<u64>,
     /// A file for what the app prints, besides the log; relative to its root or absolute.
     pub(crate) log_file: Option<PathBuf>,
+    /// What the control group of a process may have.
+    pub(crate) limits: CgroupLimits,
     /// Nothing that a process runs gains rights.
     pub(crate) no_new_privs: bool,
     /// Shown to visitors when a process does not start.
@@ -96,6 +98,7 @@ impl Default for AppSettings {
             start_timeout: Duration::from_secs(90),
             open_files: None,
             no_new_privs: false,
+            limits: CgroupLimits::default(),
             log_file: None,
             error_page: None,
             preload_bundler: false,
@@ -229,6 +232,8 @@ impl AppSettings {
             "app_log_file" => {
                 self.log_file = Some(text(value)?.into()).filter(|path: &PathBuf| path != Path::new(""))
             }
+            "cgroup_memory_max" => self.limits.memory = mebibytes(value)?,
+            "cgroup_tasks_max" => self.limits.tasks = Some(number(value)?).filter(|most| *most > 0),
             "no_new_privs" => self.no_new_privs = flag(value)?,
             "custom_error_page" => self.error_page = Some(text(value)?.into()),
             "request_queue_overflow_status_code" => self.queue_full_status = status(value)?,

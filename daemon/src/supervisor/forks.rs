@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use super::Supervisor;
+use super::cgroups::Cgroup;
 use super::processes::Stage;
 use super::spawn::{self, HELLO, Handover, Launched, Term};
 use crate::link::{AppUser, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
@@ -82,7 +83,7 @@ impl Fork {
         }
     }
 
-    fn launched(self, id: ProcessId, child: Child) -> Launched {
+    fn launched(self, id: ProcessId, child: Child, cgroup: Option<Cgroup>) -> Launched {
         let record = ProcessRecord {
             process: id,
             pid: child.pid().as_raw(),
@@ -93,7 +94,7 @@ impl Fork {
             environment: BTreeMap::new(),
             memo: self.memo,
         };
-        Launched { child, record, pipes: self.handover.pipes, term: Term::None, control: None }
+        Launched { child, record, pipes: self.handover.pipes, term: Term::None, control: None, cgroup }
     }
 }
 
@@ -179,12 +180,26 @@ impl Supervisor {
             return;
         };
         let (ticket, group) = (fork.ticket, fork.group.clone());
-        if let (Err(reason), Some(ticket)) = (self.enter(ticket, fork.launched(id, child), group), ticket) {
+        let cgroup = self.cgroup_of_fork(id, &fork, &child);
+        if let (Err(reason), Some(ticket)) =
+            (self.enter(ticket, fork.launched(id, child, cgroup), group), ticket)
+        {
             self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
         }
         if ticket.is_none() || !self.shutdown.is_serving() {
             self.stop(id, StopHow::Kill);
         }
+    }
+
+    /// It comes out of its preloader's group into one of its own, with the same limits.
+    fn cgroup_of_fork(&mut self, id: ProcessId, fork: &Fork, child: &Child) -> Option<Cgroup> {
+        let limits = self.processes.get_mut(fork.preloader)?.control()?.spec.limits;
+        let made = self.launcher.cgroup(&fork.group, id, limits).map_err(|why| why.to_string());
+        let cgroup = made.inspect_err(|why| tracing::error!("process {}: {why}", child.pid())).ok()??;
+        if let Err(why) = cgroup.admit(child.pid()) {
+            tracing::warn!("process {} stays in the control group of its preloader: {why}", child.pid());
+        }
+        Some(cgroup)
     }
 
     /// It is not as the contract says: whoever forked it is not trusted to fork another.

@@ -88,7 +88,12 @@ fn lower_oom_score() -> Option<String> {
         return None;
     }
     let before = fs::read_to_string(OOM_SCORE).ok()?;
-    fs::write(OOM_SCORE, LEAST_OOM_SCORE).ok()?;
+    if let Err(why) = fs::write(OOM_SCORE, LEAST_OOM_SCORE) {
+        tracing::info!(
+            "the kernel may end the daemon when memory is short: {OOM_SCORE} cannot be lowered: {why}"
+        );
+        return None;
+    }
     Some(before.trim().to_owned())
 }
 

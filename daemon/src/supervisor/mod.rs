@@ -9,6 +9,7 @@ mod adjust;
 mod app_logs;
 pub mod background;
 mod backoff;
+mod cgroups;
 mod ending;
 mod forks;
 mod hooks;
@@ -53,7 +54,7 @@ use log_file::LogFile;
 use nginx_socket::NginxSocket;
 use phase::Event;
 use pid_file::PidFile;
-use processes::{Processes, Stage};
+use processes::{Process, Processes, Stage};
 use router_process::RouterPlan;
 use routers::Routers;
 use service_manager::ServiceManager;
@@ -142,6 +143,7 @@ impl Supervisor {
         }
         self.do_what_is_due(Instant::now());
         self.reap_strangers();
+        self.sweep_cgroups();
         self.check_alone();
         Ok(())
     }
@@ -206,12 +208,19 @@ impl Supervisor {
             Stage::Starting | Stage::Ready => tracing::warn!("{} {how}", process.name()),
         }
         let announced = process.announced;
-        self.processes.remove(id);
+        let cgroup = self.processes.remove(id).and_then(Process::into_cgroup);
+        self.launcher.end_cgroup(cgroup);
         if let Err(why) = self.instance.remove_app_socket(id) {
             tracing::warn!("the socket of an ended process cannot be removed: {why}");
         }
         if announced {
             self.tell_router(&Notice::Exited { process: id, how }, &[]);
+        }
+    }
+
+    fn sweep_cgroups(&mut self) {
+        if let Some(cgroups) = &mut self.launcher.cgroups {
+            cgroups.sweep();
         }
     }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
+use super::cgroups::Cgroup;
 use super::ending;
 use super::spawn::{Control, Launched, Term};
 use crate::link::{Address, ProcessId, ProcessRecord, StopHow};
@@ -43,12 +44,13 @@ pub(super) struct Process {
     owner: Option<OwnedFd>,
     term: Term,
     control: Option<Control>,
+    cgroup: Option<Cgroup>,
 }
 
 impl Process {
     /// A process that was just started, with its report pipe, which is the router's.
     pub(super) fn new(launched: Launched, group: String) -> (Self, OwnedFd) {
-        let Launched { child, record, pipes, term, control } = launched;
+        let Launched { child, record, pipes, term, control, cgroup } = launched;
         let process = Self {
             record,
             stage: Stage::Starting,
@@ -60,6 +62,7 @@ impl Process {
             owner: Some(pipes.owner),
             term,
             control,
+            cgroup,
         };
         (process, pipes.report)
     }
@@ -95,6 +98,9 @@ impl Process {
             (StopHow::Gracefully, Term::Group) => self.child.signal_group(Signal::SIGTERM),
             (StopHow::Gracefully, Term::Interrupt) => self.child.signal_group(Signal::SIGINT),
         };
+        if let (StopHow::Kill, Some(cgroup)) = (how, &self.cgroup) {
+            cgroup.kill();
+        }
         if let Err(why) = told {
             tracing::warn!("{} cannot be signalled: {why}", self.name());
         }
@@ -108,7 +114,16 @@ impl Process {
 
     /// How it ended, when it has: then it is gone.
     pub(super) fn try_reap(&self) -> io::Result<Option<String>> {
-        Ok(self.child.try_reap()?.map(ending::sentence))
+        let Some(end) = self.child.try_reap()? else { return Ok(None) };
+        let how = ending::sentence(end);
+        let out_of_memory = self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory);
+        let why = if out_of_memory { ": it needed more than its passenger_cgroup_memory_max" } else { "" };
+        Ok(Some(how + why))
+    }
+
+    /// What has to be ended with it.
+    pub(super) fn into_cgroup(self) -> Option<Cgroup> {
+        self.cgroup
     }
 }
 

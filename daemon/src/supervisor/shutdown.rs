@@ -163,6 +163,9 @@ impl Supervisor {
         if let Err(why) = self.instance.remove() {
             tracing::warn!("the instance directory stays: {why}");
         }
+        if let Some(cgroups) = self.launcher.cgroups {
+            cgroups.dissolve();
+        }
         tracing::info!("the daemon has ended");
         if self.shutdown.impatient { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }

@@ -10,6 +10,7 @@ use nix::unistd;
 
 use super::Supervisor;
 use super::adjust::tell_open_files;
+use super::cgroups::{CgroupError, Cgroups};
 use super::forks::Forks;
 use super::hooks::Hooks;
 use super::limits::Originals;
@@ -44,6 +45,7 @@ pub(super) enum StartError {
     Router(RouterError),
     PidFile(PidFileError),
     Activation(io::Error),
+    Cgroup(CgroupError),
 }
 
 impl fmt::Display for StartError {
@@ -56,6 +58,7 @@ impl fmt::Display for StartError {
             Self::Inside(what, why) => write!(f, "{what} in the instance directory cannot be made: {why}"),
             Self::Socket(why) => why.fmt(f),
             Self::PidFile(why) => why.fmt(f),
+            Self::Cgroup(why) => why.fmt(f),
             Self::Activation(why) => write!(f, "the sockets of the service manager cannot be taken: {why}"),
             Self::Router(why) => write!(f, "the router cannot be started: {why}"),
         }
@@ -76,6 +79,7 @@ impl Supervisor {
         unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
         // What a preloader forks is to be a child of ours.
         process::adopt_orphans().map_err(StartError::Limits)?;
+        let cgroups = options.cgroups.then(Cgroups::take).transpose().map_err(StartError::Cgroup)?;
         let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
         let plan = plan.map_err(StartError::Router)?;
         let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
@@ -95,6 +99,7 @@ impl Supervisor {
                     environment: spawn::inherited(std::env::vars_os()),
                     originals,
                     ports: Ports::new(),
+                    cgroups,
                 },
                 processes: Processes::default(),
                 forks: Forks::default(),

@@ -264,6 +264,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         preload_bundler: false,
         threads: 1,
         listen: Default::default(),
+        limits: Default::default(),
         no_new_privs: false,
         meteor_settings: String::new(),
         load_shell_envvars: false,

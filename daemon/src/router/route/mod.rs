@@ -208,6 +208,7 @@ impl Route {
             env: self.settings.env.clone(),
             open_files: self.settings.open_files,
             no_new_privs: self.settings.no_new_privs,
+            limits: self.settings.limits,
             preload_bundler: self.settings.preload_bundler,
             load_shell_envvars: self.settings.load_shell_envvars,
             threads: self.settings.threads(self.kind),

@@ -36,6 +36,8 @@ pub(super) struct Plan<'a> {
     pub(super) open_files: Option<u64>,
     /// Neither it nor what it runs gains rights from a set-user-ID bit or a file's capabilities.
     pub(super) no_new_privs: bool,
+    /// Where it comes into its control group.
+    pub(super) cgroup: Option<OwnedFd>,
     /// What the program finds on descriptors 0, 1, 2 and so on.
     pub(super) descriptors: Vec<OwnedFd>,
     /// When it dies, the program gets SIGTERM: it may be one that does not watch its owner pipe.
@@ -118,6 +120,10 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
     unistd::setsid().map_err(|why| Failure::Step("start a session", why.into()))?;
     signals::reset().map_err(step("reset its signals"))?;
     plan.originals.restore().map_err(step("restore the limits the daemon was started with"))?;
+    if let Some(door) = plan.cgroup {
+        // Before anything that it could start.
+        File::from(door).write_all(b"0").map_err(step("enter its control group"))?;
+    }
     if let Some(most) = plan.open_files {
         limits::set_open_files(most).map_err(step("set passenger_app_file_descriptor_ulimit"))?;
     }

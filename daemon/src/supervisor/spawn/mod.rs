@@ -27,10 +27,11 @@ pub(super) use environment::{Environment, inherited};
 pub(super) use handover::{HELLO, Handover, hand_over};
 pub(super) use ports::Ports;
 
+use super::cgroups::{Cgroup, CgroupError, Cgroups};
 use super::limits::Originals;
 use crate::config::UserOptions;
 use crate::instance::Instance;
-use crate::link::{Address, AppUser, Listen, ProcessId, ProcessRecord, SpawnSpec};
+use crate::link::{Address, AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
 use crate::sys::descriptors;
 use crate::sys::process::{self, Child, Forked};
 use command::Command;
@@ -47,6 +48,8 @@ pub(super) struct Launcher {
     pub(super) environment: Environment,
     pub(super) originals: Originals,
     pub(super) ports: Ports,
+    /// Where each process has one.
+    pub(super) cgroups: Option<Cgroups>,
 }
 
 /// A process that was started.
@@ -58,6 +61,7 @@ pub(super) struct Launched {
     pub(super) term: Term,
     /// For a preloader alone.
     pub(super) control: Option<Control>,
+    pub(super) cgroup: Option<Cgroup>,
 }
 
 /// What the supervisor holds of a preloader beyond what it holds of any process.
@@ -93,6 +97,7 @@ pub(super) enum SpawnError {
     Pipes(io::Error),
     Fork(io::Error),
     Handover(io::Error),
+    Cgroup(CgroupError),
 }
 
 impl fmt::Display for SpawnError {
@@ -109,6 +114,7 @@ impl fmt::Display for SpawnError {
             Self::Port(why) => write!(f, "no port can be found for the app: {why}"),
             Self::Pipes(why) => write!(f, "no pipes can be made for the app: {why}"),
             Self::Handover(why) => write!(f, "its preloader takes no order: {why}"),
+            Self::Cgroup(why) => write!(f, "no control group can be made for the app: {why}"),
             Self::Fork(why) => write!(f, "no process can be made for the app: {why}"),
         }
     }
@@ -155,7 +161,14 @@ impl Launcher {
         let (command, variables) = by_shell(command, spec, &run_as, &changes, entrance.numbers())?;
         let address = entrance.address();
         let what = What { command: &command, spec, run_as: &run_as, environment: &environment };
-        let (child, pipes) = self.fork(&what, entrance, variables)?;
+        let cgroup = self.cgroup(&spec.group, process, spec.limits)?;
+        let (child, pipes) = match self.fork(&what, entrance, variables, cgroup.as_ref()) {
+            Ok(forked) => forked,
+            Err(why) => {
+                self.end_cgroup(cgroup);
+                return Err(why);
+            }
+        };
         let record = ProcessRecord {
             process,
             pid: child.pid().as_raw(),
@@ -167,7 +180,30 @@ impl Launcher {
             memo: spec.memo.clone(),
         };
         let control = control.map(|socket| Control { socket, spec: spec.clone() });
-        Ok(Launched { child, record, pipes, term, control })
+        Ok(Launched { child, record, pipes, term, control, cgroup })
+    }
+
+    /// A control group for a process, where there are any.
+    pub(super) fn cgroup(
+        &self,
+        app: &str,
+        process: ProcessId,
+        limits: CgroupLimits,
+    ) -> Result<Option<Cgroup>, SpawnError> {
+        if self.cgroups.is_none() && limits != CgroupLimits::default() {
+            tracing::warn!(
+                "{app}: its passenger_cgroup_* do not hold: the daemon was started without --cgroups"
+            );
+        }
+        let made = self.cgroups.as_ref().map(|cgroups| cgroups.make(app, process, limits));
+        made.transpose().map_err(SpawnError::Cgroup)
+    }
+
+    /// Its process has ended.
+    pub(super) fn end_cgroup(&mut self, cgroup: Option<Cgroup>) {
+        if let (Some(cgroups), Some(cgroup)) = (&mut self.cgroups, cgroup) {
+            cgroups.end(cgroup);
+        }
     }
 
     /// Whom a process for `spec` would run as now; `None` when that cannot be told.
@@ -218,7 +254,9 @@ impl Launcher {
         what: &What<'_>,
         entrance: Entrance,
         variables: Option<OwnedFd>,
+        cgroup: Option<&Cgroup>,
     ) -> Result<(Child, Pipes), SpawnError> {
+        let door = cgroup.map(Cgroup::door).transpose().map_err(SpawnError::Cgroup)?;
         let (ours, theirs) = make_pipes().map_err(SpawnError::Pipes)?;
         let supervisor = unistd::getpid();
         match process::fork().map_err(SpawnError::Fork)? {
@@ -237,6 +275,7 @@ impl Launcher {
                     originals: &self.originals,
                     open_files: what.spec.open_files,
                     no_new_privs: what.spec.no_new_privs,
+                    cgroup: door,
                     descriptors,
                     supervisor,
                 };
@@ -396,6 +435,7 @@ mod tests {
             env: Vec::new(),
             open_files: None,
             no_new_privs: false,
+            limits: CgroupLimits::default(),
             preload_bundler: false,
             threads: 1,
             meteor_settings: String::new(),

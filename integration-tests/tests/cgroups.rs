@@ -1,0 +1,173 @@
+//! Control groups: what an app starts stays together, and ends together.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use stage::{DaemonBuilder, Scene, Stage, eventually, is_alive, is_root, kill_9, skipped};
+
+use crate::systemd::{Machine, can_boot};
+
+/// A control group for one daemon, removed at the end.
+struct Delegated(PathBuf);
+
+impl Delegated {
+    /// `None` where the test cannot have one; it says why.
+    fn for_test(test: &str) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let v2 =
+            mounts.lines().find(|line| line.contains(" - cgroup2 ")).and_then(|line| line.split(' ').nth(4));
+        let made = v2.filter(|_| is_root()).map(|top| Path::new(top).join(format!("fp-test-{test}")));
+        let made = made.filter(|path| path.is_dir() || fs::create_dir(path).is_ok());
+        if made.is_none() {
+            skipped(test, "it takes root and control groups of version 2 that it may write to");
+        }
+        made.map(Self)
+    }
+
+    /// Groups of processes that are there.
+    fn groups(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap().filter_map(Result::ok);
+        let names = entries.filter(|entry| entry.path().is_dir()).map(|entry| entry.file_name());
+        names.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with("app-")).collect()
+    }
+
+    fn has(&self, controller: &str) -> bool {
+        let there = fs::read_to_string(self.0.join("cgroup.controllers")).unwrap();
+        there.split_whitespace().any(|name| name == controller)
+    }
+}
+
+impl Drop for Delegated {
+    fn drop(&mut self) {
+        let removed = fs::remove_dir(&self.0);
+        assert!(
+            removed.is_ok() || std::thread::panicking(),
+            "the daemon leaves its group as it was: {removed:?}"
+        );
+    }
+}
+
+/// The group that a process is in.
+fn group_of(pid: u32) -> String {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap().to_owned()
+}
+
+/// Starts a process that outlives it, and tells both PIDs.
+const PARENT: &str = "run ->(env) {
+  child = spawn('setsid', 'sleep', '600', in: '/dev/null', out: '/dev/null', err: '/dev/null')
+  [200, {}, [\"#{Process.pid} #{child}\"]]
+}";
+
+fn scene(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Scene {
+    Scene::set(lines, flags, |app| app.ruby(PARENT))
+}
+
+fn pids(scene: &Scene) -> (u32, u32) {
+    let text = scene.nginx.get("/").expect(200).text();
+    let (pid, child) = text.split_once(' ').unwrap();
+    (pid.parse().unwrap(), child.parse().unwrap())
+}
+
+#[test]
+fn what_an_app_leaves_running_ends_with_its_process() {
+    let Some(delegated) = Delegated::for_test("what_an_app_leaves_running_ends_with_its_process") else {
+        return;
+    };
+    for method in ["direct", "smart"] {
+        let lines = format!("passenger_spawn_method {method};");
+        let scene = scene(&lines, |daemon| daemon.in_cgroup(&delegated.0).flag("--cgroups"));
+        let (pid, child) = pids(&scene);
+        let own = group_of(pid);
+        assert!(own.rsplit('/').next().unwrap().starts_with("app-app-"), "{own}");
+        assert_eq!(group_of(child), own, "{method}");
+        assert!(group_of(scene.daemon.router()).ends_with("/daemon"));
+        kill_9(pid);
+        eventually("what it had started has ended, too", || !is_alive(child));
+        let (next, child) = pids(&scene);
+        assert_ne!(group_of(next), own, "{method}");
+        let root = scene.app.dir().display().to_string();
+        scene.daemon.tool("passenger-config", &["restart-app", &root]);
+        eventually("the replaced one and its child have ended", || !is_alive(next) && !is_alive(child));
+        eventually("its group is gone", || {
+            !delegated.groups().iter().any(|group| own.ends_with(group.as_str()))
+        });
+    }
+    assert_eq!(delegated.groups(), Vec::<String>::new());
+}
+
+#[test]
+fn limits_hold_or_the_log_says_that_they_do_not() {
+    let Some(delegated) = Delegated::for_test("limits_hold_or_the_log_says_that_they_do_not") else { return };
+    let lines = "passenger_cgroup_memory_max 256; passenger_cgroup_tasks_max 200;";
+    let glutton = "run ->(env) {
+      @held = 'x' * (512 << 20) if env['PATH_INFO'] == '/eat'
+      [200, {}, [Process.pid.to_s]]
+    }";
+    let flags = |daemon: DaemonBuilder| daemon.in_cgroup(&delegated.0).flag("--cgroups");
+    let scene = Scene::set(lines, flags, |app| app.ruby(glutton));
+    let pid: u32 = scene.nginx.get("/").expect(200).text().parse().unwrap();
+    let group = delegated.0.join(group_of(pid).rsplit('/').next().unwrap());
+    if delegated.has("pids") {
+        assert_eq!(fs::read_to_string(group.join("pids.max")).unwrap().trim(), "200");
+    } else {
+        scene.daemon.logs_eventually("the control group has no \"pids\": limits of it do not hold");
+    }
+    if delegated.has("memory") {
+        assert_eq!(scene.nginx.get("/eat").status(), 502);
+        scene.daemon.logs_eventually("it needed more than its passenger_cgroup_memory_max");
+        scene.nginx.get("/").expect(200);
+    } else {
+        skipped("limits_hold_or_the_log_says_that_they_do_not", "this kernel's version 2 has no \"memory\"");
+        scene.daemon.logs_eventually("its limit memory.max = 268435456 does not hold");
+    }
+}
+
+#[test]
+fn a_group_that_others_are_in_keeps_the_daemon_from_starting() {
+    let Some(delegated) = Delegated::for_test("a_group_that_others_are_in_keeps_it_from_starting") else {
+        return;
+    };
+    let mut other = std::process::Command::new("sh")
+        .args(["-c", "echo $$ > \"$0/cgroup.procs\"; exec sleep 600"])
+        .arg(&delegated.0)
+        .spawn()
+        .unwrap();
+    let procs = delegated.0.join("cgroup.procs");
+    eventually("the other is in", || fs::read_to_string(&procs).is_ok_and(|pids| !pids.is_empty()));
+    let output = Stage::new().daemon().in_cgroup(&delegated.0).flag("--cgroups").output();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("the daemon cannot start: other processes are in its control group"), "{told}");
+}
+
+#[test]
+fn without_groups_a_limit_is_told_to_be_none() {
+    let scene = scene("passenger_cgroup_tasks_max 9; passenger_spawn_method direct;", |daemon| daemon);
+    let (_, child) = pids(&scene);
+    scene
+        .daemon
+        .logs_eventually("its passenger_cgroup_* do not hold: the daemon was started without --cgroups");
+    kill_9(child);
+}
+
+#[test]
+fn the_packaged_unit_delegates_a_group() {
+    if !can_boot("the_packaged_unit_delegates_a_group") {
+        return;
+    }
+    let machine = Machine::with_site();
+    machine.sh("sed -i 's/^#cgroups = true/cgroups = true/' /etc/flying-passenger/flying-passenger.toml
+        systemctl restart flying-passenger");
+    let (pid, _) = machine.answer();
+    let group = machine.sh(&format!("sed -n s/^0:://p /proc/{pid}/cgroup"));
+    assert!(group.contains("/flying-passenger.service/app-shop-"), "{group}");
+    machine.sh("systemctl restart flying-passenger");
+    let (next, _) = machine.answer();
+    assert_ne!(next, pid);
+    assert_eq!(machine.sh(&format!("cat /sys/fs/cgroup{group}/cgroup.procs")), next.to_string());
+    machine.sh("systemctl stop flying-passenger.socket flying-passenger.service");
+    assert_eq!(machine.sh("systemctl show -P Result flying-passenger"), "success");
+}
