@@ -96,7 +96,7 @@ fn the_documentation_says_what_the_daemon_does_not_act_on() {
     let blocks = Blocks { http: &lines.join("\n"), server, ..Blocks::default() };
     let nginx = stage.nginx(&conf(&blocks)).start();
     nginx.get("/");
-    daemon.logs_eventually("settings without effect in this release: ");
+    daemon.logs_eventually("passenger_vary_turbocache_by_cookie has no effect: ");
     let documented = documented();
     for each in documented.iter().filter(|each| lines.iter().any(|line| line.starts_with(&each.name))) {
         let is_told = daemon.log().lines().any(|line| has_no_effect(line, &each.name));

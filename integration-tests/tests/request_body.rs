@@ -75,6 +75,20 @@ for_each_language! {
 }
 
 #[test]
+fn no_process_waits_for_an_upload_that_is_to_be_buffered() {
+    let lines = format!("{UNBUFFERED} passenger_buffer_upload on;");
+    let scene = Scene::with(Language::Ruby, &lines, |daemon| daemon.flag("--max-pool-size=1"));
+    let pid = scene.app_pid();
+    let mut slow = scene.nginx.connect();
+    slow.send("POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\nfirst");
+    assert_eq!(scene.app_pid(), pid, "the only process is free");
+    assert!(!scene.stage.scratch("first").exists());
+    slow.send("seconds");
+    slow.read_response().expect(200);
+    assert!(!scene.daemon.log().contains("without effect"), "{}", scene.daemon.log());
+}
+
+#[test]
 fn a_client_that_leaves_in_its_body_disturbs_nobody() {
     for lines in ["", UNBUFFERED] {
         let scene = Scene::with(Language::Ruby, lines, |daemon| daemon);

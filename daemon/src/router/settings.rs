@@ -234,6 +234,8 @@ impl AppSettings {
             }
             "cgroup_memory_max" => self.limits.memory = mebibytes(value)?,
             "cgroup_tasks_max" => self.limits.tasks = Some(number(value)?).filter(|most| *most > 0),
+            // nginx has done it.
+            "buffer_upload" => drop(flag(value)?),
             "no_new_privs" => self.no_new_privs = flag(value)?,
             "custom_error_page" => self.error_page = Some(text(value)?.into()),
             "request_queue_overflow_status_code" => self.queue_full_status = status(value)?,

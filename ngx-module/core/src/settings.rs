@@ -66,6 +66,11 @@ impl Written {
         }
     }
 
+    /// Whether a flag is on.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.values.get(name) == Some(&Value::Flag(true))
+    }
+
     /// The block for the daemon, which knows the defaults of what is not in it.
     ///
     /// # Errors

@@ -114,6 +114,10 @@ impl Location for LocationConf {
     fn merge(&mut self, outer: &mut Self, cf: &mut ConfContext<'_>) -> Result<(), String> {
         self.written.inherit(&outer.written);
         self.upstream.merge(&mut outer.upstream, cf)?;
+        if self.written.settings.is_on("buffer_upload") {
+            // Who reads the body while no process waits for it is the same to the app, and nginx does it anyway.
+            self.upstream.buffer_requests();
+        }
         if self.written.enabled == Some(true) {
             self.enable(cf)?;
         }

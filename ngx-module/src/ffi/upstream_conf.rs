@@ -127,6 +127,11 @@ impl UpstreamConf {
         self.0.request_buffering != 0
     }
 
+    /// Has request bodies read before the daemon gets to see them.
+    pub(crate) fn buffer_requests(&mut self) {
+        self.0.request_buffering = 1;
+    }
+
     pub(super) fn as_ptr(&self) -> *mut Raw {
         // nginx only reads it when it serves requests.
         (&raw const self.0).cast_mut()
