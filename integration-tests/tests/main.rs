@@ -35,6 +35,7 @@ mod meteor;
 mod migration;
 mod nginx_conf;
 mod nginx_life;
+mod openapi;
 mod oracle;
 mod out_of_band;
 mod owners;

@@ -115,6 +115,20 @@ mod tests {
     }
 
     #[test]
+    fn the_openapi_document_tells_of_every_path() {
+        let document: serde_json::Value = serde_json::from_str(&docs("openapi.json")).unwrap();
+        assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
+        let paths = document["paths"].as_object().unwrap().iter();
+        let methods = |(path, item): (&String, &serde_json::Value)| {
+            let methods = item.as_object().unwrap().keys();
+            methods.map(|method| format!("{} {path}", method.to_uppercase())).collect::<Vec<_>>()
+        };
+        let mut told: Vec<_> = paths.flat_map(methods).collect();
+        told.sort();
+        assert_eq!(told, taken());
+    }
+
+    #[test]
     fn the_page_tells_of_every_path() {
         let page = docs("TOOLS.md");
         let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));

@@ -106,7 +106,7 @@ pub(super) fn detach(router: &Router, caller: Caller, body: &[u8]) -> Answer {
             Answer::error(403, "only root and the app's own user may detach it")
         }
         Some(_) => Answer::json(200, &json!({ "detached": router.dispatcher.detach(order.pid) })),
-        None => Answer::json(404, &json!({ "detached": false, "message": "no app process has this PID" })),
+        None => Answer::error(404, "no app process has this PID"),
     }
 }
 
@@ -166,8 +166,7 @@ pub(super) fn spawn_error(router: &Router, caller: Caller, id: &str) -> Answer {
 pub(super) fn group(router: &Router, caller: Caller, name: &str) -> Result<GroupId, Answer> {
     let groups = router.routes.groups();
     let Some((_, group)) = groups.iter().find(|(found, _)| found == name) else {
-        let message = "no app group has this name";
-        return Err(Answer::json(404, &json!({ "restarted": false, "message": message })));
+        return Err(Answer::error(404, "no app group has this name"));
     };
     if caller.may_change_group(router, *group) {
         Ok(*group)
