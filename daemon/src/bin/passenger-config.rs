@@ -140,7 +140,7 @@ fn show_settings(arguments: &Settings) -> Result<(), String> {
     let pool = pool(&client)?;
     if arguments.json {
         let shown = json!({
-            "options": pool["options"], "without_effect": pool["without_effect"],
+            "options": pool["options"], "app_defaults": pool["app_defaults"], "without_effect": pool["without_effect"],
             "groups": list(&pool, "groups").iter().map(|group| json!({
                 "name": group["name"], "settings": group["settings"],
             })).collect::<Vec<_>>(),
@@ -154,6 +154,12 @@ fn show_settings(arguments: &Settings) -> Result<(), String> {
     }
     for setting in list(&pool, "without_effect") {
         show_setting(setting, "nginx, without effect");
+    }
+    if !list(&pool, "app_defaults").is_empty() {
+        println!("\nApps, where nginx says nothing:");
+    }
+    for default in list(&pool, "app_defaults") {
+        show_setting(default, default["source"].as_str().unwrap_or_default());
     }
     for group in list(&pool, "groups") {
         println!("\n{}:", group["name"].as_str().unwrap_or_default());

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
+use super::app_defaults::AppDefaults;
+
 /// Application server behind nginx: owns the app processes, outlives nginx's restarts.
 ///
 /// nginx finds it with `passenger_fly_with PATH`. Started as root it runs each app as the user who owns it. An option
@@ -146,6 +148,10 @@ pub struct Arguments {
     /// Where the loaders for Ruby, Python and Node.js are [default: found from where this program is]
     #[arg(long, value_name = "DIR")]
     pub loaders_dir: Option<PathBuf>,
+
+    /// What holds for apps where nginx.conf says nothing.
+    #[command(flatten)]
+    pub app_defaults: AppDefaults,
 }
 
 /// What the program is started for.

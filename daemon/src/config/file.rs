@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 use toml::de::{DeTable, DeValue};
 
+use super::app_defaults::KNOWN;
 use super::arguments::Arguments;
 use super::hooks::HOOKS_FLAG;
 use super::kind::Kind;
@@ -49,7 +50,8 @@ const HOOKS: &str = "hooks";
 /// Every key outside of `[hooks]`, with its flag and type.
 fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)> {
     let shared = SHARED.iter().map(|shared| (shared.name, shared.flag, Type::of(shared.kind)));
-    OWN.iter().map(|own| (own.key, own.flag, own.of_type)).chain(shared)
+    let of_apps = KNOWN.iter().map(|known| (known.name, known.flag, Type::of(known.kind)));
+    OWN.iter().map(|own| (own.key, own.flag, own.of_type)).chain(shared).chain(of_apps)
 }
 
 impl Type {
@@ -57,7 +59,7 @@ impl Type {
         match kind {
             Kind::Flag(_) => Self::Flag,
             Kind::Number { .. } => Self::Number,
-            Kind::Text(_) | Kind::LogLevel => Self::Text,
+            Kind::Text(_) | Kind::OneOf(_) | Kind::LogLevel => Self::Text,
             Kind::Path | Kind::Directory(_) => Self::Path,
         }
     }

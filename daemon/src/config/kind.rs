@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     },
     /// A text; empty only when the default is.
     Text(&'static str),
+    /// One of these words; the first is the default.
+    OneOf(&'static [&'static str]),
     /// An absolute path; empty for none, which is the default.
     Path,
     /// A directory that is there; this one by default.
@@ -36,6 +38,7 @@ impl Kind {
             Self::Flag(flag) => Value::Flag(flag),
             Self::Number { default, .. } => Value::Number(default),
             Self::Text(text) | Self::Directory(text) => Value::Text(text.to_owned()),
+            Self::OneOf(words) => Value::Text(words.first().copied().unwrap_or_default().to_owned()),
             Self::Path => Value::Text(String::new()),
             Self::LogLevel => Value::Text(LogLevel::default().to_string()),
         }
@@ -46,7 +49,9 @@ impl Kind {
         let value = match self {
             Self::Flag(_) => Value::Flag(on_or_off(text).ok_or("is neither on nor off")?),
             Self::Number { least, .. } => Value::Number(text.parse().map_err(|_| no_number(least))?),
-            Self::Text(_) | Self::Path | Self::Directory(_) | Self::LogLevel => Value::Text(text.to_owned()),
+            Self::Text(_) | Self::OneOf(_) | Self::Path | Self::Directory(_) | Self::LogLevel => {
+                Value::Text(text.to_owned())
+            }
         };
         self.check(&value).map(|()| value)
     }
@@ -62,6 +67,8 @@ impl Kind {
                 Err("is empty".to_owned())
             }
             (Self::Text(_), Value::Text(_)) => Ok(()),
+            (Self::OneOf(words), Value::Text(word)) if words.contains(&word.as_str()) => Ok(()),
+            (Self::OneOf(words), Value::Text(_)) => Err(format!("is none of {}", words.join(", "))),
             (Self::Path, Value::Text(text)) if text.is_empty() || is_path(text) => Ok(()),
             (Self::Path, Value::Text(_)) => Err("is no absolute path".to_owned()),
             (Self::Directory(_), Value::Text(dir)) if is_path(dir) && Path::new(dir).is_dir() => Ok(()),
@@ -123,6 +130,7 @@ mod tests {
             (LIMIT, "63", "is no number of 64 or more"),
             (LIMIT, "many", "is no number of 64 or more"),
             (Kind::Text("nobody"), "", "is empty"),
+            (Kind::OneOf(&["process", "thread"]), "fibre", "is none of process, thread"),
             (Kind::Path, "log/x", "is no absolute path"),
             (Kind::Directory("/tmp"), "/no/such/directory", "is no directory that exists"),
         ] {

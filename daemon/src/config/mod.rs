@@ -2,6 +2,7 @@
 //!
 //! It looks at users, groups and directories, and changes nothing.
 
+mod app_defaults;
 mod arguments;
 mod file;
 mod hooks;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
+pub use app_defaults::{AppDefault, AppDefaults};
 pub use arguments::{Action, Arguments};
 use file::File;
 pub use hooks::{Hook, Hooks};
@@ -58,6 +60,8 @@ pub struct Options {
     pub app_output: AppOutput,
     /// Everything that nginx may set too.
     pub shared: Vec<DaemonOption>,
+    /// What holds for apps where nginx says nothing.
+    pub app_defaults: Vec<AppDefault>,
     /// Where the instance directory is made.
     pub registry: PathBuf,
     /// Each process has a control group of its own.
@@ -145,6 +149,7 @@ impl Options {
             ("instance_registry_dir", self.registry == other.registry),
             ("router_user", self.router_user == other.router_user),
             ("log_format", self.log_format == other.log_format),
+            ("what holds for apps where nginx says nothing", self.app_defaults == other.app_defaults),
             ("cgroups", self.cgroups == other.cgroups),
             ("app_output", self.app_output == other.app_output),
             ("status_group", self.status_group == other.status_group),
@@ -175,6 +180,7 @@ impl Options {
             log_level: values.text("log_level").parse().unwrap_or_default(),
             app_output: mistakes.keep(app_output(arguments.app_output.as_deref())),
             log_format: mistakes.keep(log_format(arguments.log_format.as_deref())),
+            app_defaults: app_defaults::given(&arguments.app_defaults, file, mistakes),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
             cgroups: arguments.cgroups,
             users: user_options(values, euid, mistakes),

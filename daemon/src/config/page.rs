@@ -3,6 +3,7 @@
 use clap::CommandFactory;
 use protocol::settings::Value;
 
+use super::app_defaults::KNOWN;
 use super::shared::SHARED;
 use super::{Arguments, Hook};
 
@@ -52,6 +53,10 @@ fn the_page_lists_every_flag_with_its_value() {
 #[test]
 fn the_page_knows_directives_and_defaults() {
     for row in rows() {
+        if let Some(known) = KNOWN.iter().find(|known| known.flag == row.flag) {
+            assert_eq!(row.directive, format!("`passenger_{}`", known.name), "{}", row.flag);
+            assert!(row.default.contains(&shown(&known.kind.default())), "{}: {}", row.flag, row.default);
+        }
         let Some(shared) = SHARED.iter().find(|shared| shared.flag == row.flag) else {
             let is_fixed = row.effect == "at the start" || row.flag == "--ctl";
             assert!(is_fixed, "{} takes effect at the start: nginx has no word in it", row.flag);
@@ -59,17 +64,21 @@ fn the_page_knows_directives_and_defaults() {
         };
         assert_eq!(row.directive, format!("`passenger_{}`", shared.name), "{}", row.flag);
         assert!(!row.effect.contains("at the start"), "{}", row.flag);
-        let default = match shared.kind.default() {
-            Value::Flag(flag) => if flag { "on" } else { "off" }.to_owned(),
-            Value::Number(number) => number.to_string(),
-            Value::Text(text) => text,
-            other => panic!("no option is {other:?}"),
-        };
+        let default = shown(&shared.kind.default());
         let says = default.is_empty() || row.default.starts_with(&format!("`{default}`"));
         assert!(says, "{}: the default is {default:?}, not {}", row.flag, row.default);
     }
     let documented = rows();
     assert!(SHARED.iter().all(|shared| documented.iter().any(|row| row.flag == shared.flag)));
+}
+
+fn shown(default: &Value) -> String {
+    match default {
+        Value::Flag(flag) => if *flag { "on" } else { "off" }.to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+        other => panic!("no option is {other:?}"),
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use protocol::request::AppKind;
 use serde::{Deserialize, Serialize};
 
 use super::{Incident, Standing};
-use crate::config::{AppOutput, DaemonOption, Hook};
+use crate::config::{AppDefault, AppOutput, DaemonOption, Hook};
 
 /// Names an app process for the life of the daemon. Never used twice, unlike a PID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -193,6 +193,8 @@ pub struct RouterConfig {
     pub instance_name: String,
     /// The options that nginx may set too, with this daemon's own values.
     pub options: Vec<DaemonOption>,
+    /// What holds for apps where nginx says nothing.
+    pub app_defaults: Vec<AppDefault>,
     /// The payload of the newest `Globals` frame that an earlier router accepted; empty when there was none.
     pub globals: Vec<u8>,
     /// Where the supervisor could not follow them.

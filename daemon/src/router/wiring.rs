@@ -88,7 +88,7 @@ impl Router {
         globals.overrule(config.overruled.clone());
         log::set_app_prefix(globals.log_prefix());
         let dispatcher = Dispatcher::new(globals.limits());
-        let routes = Rc::new(Routes::default());
+        let routes = Rc::new(Routes::new(&config.app_defaults));
         let drain_limit = Duration::from_secs(config.drain_limit);
         let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
         let (to_supervisor, pool) = (supervisor.clone(), dispatcher.clone());

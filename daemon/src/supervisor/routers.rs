@@ -117,6 +117,7 @@ impl Supervisor {
             socket_file: self.options.socket.path.clone(),
             instance_name: self.instance.name().to_owned(),
             options: self.options.shared.clone(),
+            app_defaults: self.options.app_defaults.clone(),
             globals: self.globals.clone(),
             overruled: self.overruled.clone(),
             shutdown_limit: self.options.shutdown_limit.as_secs(),

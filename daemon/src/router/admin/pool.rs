@@ -21,6 +21,8 @@ pub(super) struct Snapshot {
     pub(super) capacity_used: usize,
     /// The daemon's options that nginx may set too; for who sees everything.
     pub(super) options: Vec<OptionView>,
+    /// What holds for apps where nginx says nothing; for who sees everything.
+    pub(super) app_defaults: Vec<OptionView>,
     /// What nginx sets for the daemon as a whole, and this release does nothing with.
     pub(super) without_effect: Vec<SettingView>,
     pub(super) groups: Vec<GroupView>,
@@ -135,6 +137,7 @@ impl Snapshot {
             max_pool_size,
             capacity_used,
             options: globals.map(options).unwrap_or_default(),
+            app_defaults: globals.map(|_| app_defaults(router)).unwrap_or_default(),
             without_effect: globals.map(|globals| settings(&globals.without_effect())).unwrap_or_default(),
             groups,
             ids,
@@ -150,6 +153,17 @@ impl Snapshot {
 fn options(globals: &Globals) -> Vec<OptionView> {
     let decided = globals.decided().into_iter();
     decided.map(|Decided { name, value, source }| OptionView { name, value: json(&value), source }).collect()
+}
+
+fn app_defaults(router: &Router) -> Vec<OptionView> {
+    let given = router.config.app_defaults.iter();
+    given
+        .map(|default| OptionView {
+            name: default.name.clone(),
+            value: json(&default.value),
+            source: default.given.into(),
+        })
+        .collect()
 }
 
 fn settings(settings: &Settings) -> Vec<SettingView> {

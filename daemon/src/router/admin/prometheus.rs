@@ -135,6 +135,7 @@ mod tests {
             max_pool_size: 6,
             capacity_used: 0,
             options: Vec::new(),
+            app_defaults: Vec::new(),
             without_effect: Vec::new(),
             groups: Vec::new(),
             ids: Vec::new(),

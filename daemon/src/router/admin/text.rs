@@ -131,6 +131,7 @@ mod tests {
             max_pool_size: 6,
             capacity_used: 1,
             options: Vec::new(),
+            app_defaults: Vec::new(),
             without_effect: Vec::new(),
             groups: vec![group],
             ids: Vec::new(),

@@ -29,10 +29,15 @@ pub(crate) enum Source {
 impl Source {
     /// Who decides when nginx does not.
     fn own(option: &DaemonOption) -> Self {
-        match option.given {
-            Some(Given::Flag) => Self::Flag,
-            Some(Given::File) => Self::File,
-            None => Self::Default,
+        option.given.map_or(Self::Default, Self::from)
+    }
+}
+
+impl From<Given> for Source {
+    fn from(given: Given) -> Self {
+        match given {
+            Given::Flag => Self::Flag,
+            Given::File => Self::File,
         }
     }
 }

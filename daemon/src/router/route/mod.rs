@@ -24,6 +24,7 @@ use super::followed::{Followed, News};
 use super::meaningless;
 use super::pool::{GroupId, GroupOptions, RestartHow};
 use super::settings::AppSettings;
+use crate::config::AppDefault;
 use crate::link::SpawnSpec;
 
 /// An application with one set of settings, as requests name it.
@@ -61,6 +62,8 @@ type ByRoot = HashMap<Vec<u8>, Rc<Route>>;
 /// Every route that was used.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
+    /// What holds where nginx says nothing.
+    defaults: Settings,
     by_digest: RefCell<HashMap<Digest, ByRoot>>,
     groups: RefCell<HashMap<String, GroupId>>,
     followed: RefCell<HashMap<GroupId, Followed>>,
@@ -70,6 +73,13 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
+    /// None yet, with these settings where nginx says nothing.
+    pub(crate) fn new(defaults: &[AppDefault]) -> Self {
+        let mut settings = Settings::new();
+        defaults.iter().for_each(|default| settings.set(&default.name, default.value.clone()));
+        Self { defaults: settings, ..Self::default() }
+    }
+
     /// The request's route, made at its first use. nginx read the configuration that it follows at `configured_ms`.
     pub(crate) fn find(
         &self,
@@ -162,7 +172,11 @@ impl Routes {
         block: &[u8],
         dispatcher: &Dispatcher,
     ) -> Result<Rc<Route>, PayloadError> {
-        let (settings, unknown) = AppSettings::from_block(&Settings::decode(block)?);
+        let mut said = self.defaults.clone();
+        for (name, value) in Settings::decode(block)?.iter() {
+            said.set(name, value.clone());
+        }
+        let (settings, unknown) = AppSettings::from_block(&said);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let name = text(app.group);
         tell_what_has_no_effect(&name, unknown);
