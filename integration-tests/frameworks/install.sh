@@ -10,7 +10,7 @@ target=${FLYING_PASSENGER_FRAMEWORKS_DIR:-$here/../../target/frameworks}
 # without a database.
 packages="nginx-light ruby ruby-rack ruby-sinatra ruby-railties ruby-activemodel puma python3 python3-flask python3-django python3-fastapi wrk"
 # What the test under systemd needs.
-packages="$packages systemd iproute2 binutils"
+packages="$packages systemd iproute2 binutils debootstrap"
 # What Debian's Redmine depends on, with SQLite; redmine.sh says why the package itself is not installed.
 packages="$packages rake ruby-bundler ruby-rails ruby-sqlite3 ruby-actionpack-action-caching ruby-actionpack-xml-parser
     ruby-addressable ruby-coderay ruby-commonmarker ruby-task-list ruby-html-pipeline ruby-i18n ruby-jquery-rails

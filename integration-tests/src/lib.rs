@@ -42,7 +42,7 @@ pub use process::{Memory, descendants, is_alive, kill_9, open_descriptors, owner
 pub use response::{Head, Response};
 pub use scenery::{ONE_APP, Scene};
 pub use stage::{Stage, is_root, skipped};
-pub use systemd::{Systemd, debian_packages};
+pub use systemd::{Systemd, clean_debian, debian_packages};
 pub use wait::{eventually, eventually_some, stays};
 
 /// Runs one test over all languages: `for_each_language! { fn name(language) { … } }`. A list in front, as in

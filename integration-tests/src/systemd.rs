@@ -14,7 +14,12 @@ pub struct Systemd {
 impl Systemd {
     /// Boots one.
     pub fn boot() -> Self {
-        let output = boot().arg("up").output().expect("boot.sh cannot be run");
+        Self::boot_from(Path::new("/"))
+    }
+
+    /// Boots one with a copy of other files than this machine's.
+    pub fn boot_from(root: &Path) -> Self {
+        let output = boot().arg("up").arg(root).output().expect("boot.sh cannot be run");
         assert!(output.status.success(), "no machine has booted: {output:?}");
         let state = String::from_utf8(output.stdout).unwrap();
         Self { state: state.trim().into() }
@@ -72,6 +77,18 @@ impl Drop for Systemd {
 
 fn boot() -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/boot.sh"))
+}
+
+/// The files of a freshly installed Debian, made at the first call; why there are none.
+pub fn clean_debian() -> Result<PathBuf, String> {
+    let root = places::cache().join("clean-debian");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/debian.sh");
+    let output = Command::new(script).arg(&root).output().map_err(|why| why.to_string())?;
+    if output.status.success() {
+        Ok(root.join("tree"))
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }
 
 /// Makes the Debian packages of what was built, in a directory; the daemon's and the module's.

@@ -1,7 +1,8 @@
 #!/bin/bash
-# Boots a systemd of its own over a throw-away copy of this machine's files, and prints the directory that stands for it.
+# Boots a systemd of its own over a throw-away copy of this machine's files, or of those below ROOT, and prints the
+# directory that stands for it.
 #
-#   boot.sh up            boots it; prints STATE
+#   boot.sh up [ROOT]     boots it; prints STATE
 #   boot.sh in STATE CMD  runs a command in it
 #   boot.sh down STATE    powers it off and removes everything
 #
@@ -29,7 +30,7 @@ cgroup() {
     mkdir "$state/cgroup/$(basename "$state")"
     echo $$ > "$state/cgroup/$(basename "$state")/cgroup.procs"
     umount "$state/cgroup"
-    exec unshare --cgroup --pid --fork --kill-child --ipc --uts --net --mount "$self" root "$state"
+    exec unshare --cgroup --pid --fork --kill-child --ipc --uts --net --mount "$self" root "$state" "$2"
 }
 
 # As the first process of the new namespaces: builds the root, and becomes systemd.
@@ -38,7 +39,7 @@ root() {
     read -r outer _ < /proc/self/stat
     mount -t tmpfs -o mode=755,size=75% none "$state/memory"
     mkdir "$state"/memory/{upper,work,root}
-    mount -t overlay -o "lowerdir=/,upperdir=$state/memory/upper,workdir=$state/memory/work" none "$new"
+    mount -t overlay -o "lowerdir=$2,upperdir=$state/memory/upper,workdir=$state/memory/work" none "$new"
     mount -t proc -o nosuid,nodev,noexec proc "$new/proc"
     mount --bind "$new/proc/sys" "$new/proc/sys"
     mount -o remount,bind,ro "$new/proc/sys"
@@ -77,13 +78,13 @@ root() {
 }
 
 up() {
-    local state pid tries=0
+    local state pid tries=0 lower=${1:-/}
     state=$(mktemp -d "${TMPDIR:-/tmp}/fp-systemd.XXXXXX")
     chmod 755 "$state"
     mkdir "$state/memory" "$state/cgroup"
     mkfifo "$state/up"
     # A terminal of its own is PID 1's console.
-    setsid script -qfec "exec unshare --mount '$self' cgroup '$state' 3>'$state/up'" "$state/console.log" \
+    setsid script -qfec "exec unshare --mount '$self' cgroup '$state' '$lower' 3>'$state/up'" "$state/console.log" \
         < /dev/null > /dev/null 2>&1 &
     echo $! > "$state/script"
     pid=
@@ -151,7 +152,7 @@ down() {
 command=${1:?usage: boot.sh up | in STATE COMMAND... | down STATE}
 shift
 case $command in
-    up) up ;;
+    up) up "$@" ;;
     in) inside "$@" ;;
     down) down "$@" ;;
     cgroup | root) "$command" "$@" ;;

@@ -40,6 +40,7 @@ mod openapi;
 mod oracle;
 mod out_of_band;
 mod owners;
+mod packages;
 mod pool;
 mod pool_crash;
 mod pre_start;

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Makes a Debian as it is freshly installed, with nginx and what the test's app needs, in the directory that is named.
+# Idempotent. For root; it takes debootstrap and Debian's archive.
+set -eu
+
+root=${1:?usage: debian.sh DIRECTORY}
+mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+# shellcheck source=/dev/null
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+packages=systemd,systemd-sysv,dbus,nginx-light,python3,curl,procps
+
+[ ! -e "$root/made" ] || exit 0
+rm -rf "$root"
+mkdir -p "$root"
+debootstrap --variant=minbase --include="$packages" "$suite" "$root/tree" "$mirror" >"$root/log" 2>&1 ||
+    { tail -n 20 "$root/log" >&2; exit 1; }
+rm -rf "$root/tree/var/cache/apt/archives"/*.deb
+: >"$root/made"

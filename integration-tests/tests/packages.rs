@@ -1,0 +1,98 @@
+//! The Debian packages on a Debian that knows nothing of us: what they depend on, bring, and leave behind.
+
+use std::process::Command;
+
+use stage::{Stage, Systemd, clean_debian, debian_packages, eventually, skipped};
+
+use crate::systemd::can_boot;
+
+const SITE: &str = "server {
+    listen 127.0.0.1:8080;
+    root /srv/shop/public;
+    passenger_enabled on;
+}
+passenger_fly_with /run/flying-passenger.sock;
+";
+
+const APP: &str = "import os
+
+def application(environ, start_response):
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [b'%d' % os.getpid()]
+";
+
+/// A clean machine with the packages beside it, not installed.
+fn machine(test: &str) -> Option<(Systemd, Stage)> {
+    if !can_boot(test) {
+        return None;
+    }
+    if Command::new("debootstrap").arg("--version").output().is_err() {
+        skipped(test, "it takes debootstrap");
+        return None;
+    }
+    let root = clean_debian().unwrap_or_else(|why| panic!("there is no clean Debian: {why}"));
+    let stage = Stage::new();
+    let packages = debian_packages(&stage.scratch("deb"));
+    let systemd = Systemd::boot_from(&root);
+    for (name, package) in ["daemon", "module"].into_iter().zip(packages) {
+        systemd.write(&format!("/root/{name}.deb"), &std::fs::read(package).unwrap());
+    }
+    Some((systemd, stage))
+}
+
+/// Every file but those of other packages' records and caches.
+const EVERYTHING: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /tmp -o -path /root -o -path /var/log \
+    -o -path /var/lib/dpkg -o -path /var/cache -o -path /run/systemd -o -path /run/log -o -path /run/udev \\) -prune \
+    -o -print | sort";
+
+#[test]
+fn they_install_into_a_clean_debian_and_leave_it_as_it_was() {
+    let Some((machine, _stage)) = machine("they_install_into_a_clean_debian_and_leave_it_as_it_was") else {
+        return;
+    };
+    let before = machine.sh(EVERYTHING);
+    machine.sh("dpkg -i /root/daemon.deb /root/module.deb");
+    assert_eq!(machine.sh("dpkg --audit"), "", "everything that they depend on is there");
+    machine.sh("systemctl -q is-active flying-passenger.service flying-passenger.socket nginx");
+    machine.write("/srv/shop/passenger_wsgi.py", APP.as_bytes());
+    machine.sh("mkdir /srv/shop/public");
+    machine.write("/etc/nginx/conf.d/shop.conf", SITE.as_bytes());
+    machine.sh("nginx -t 2>&1 && systemctl restart nginx");
+    let ask = || machine.sh("curl -sSf -m 60 http://127.0.0.1:8080/");
+    let pid = ask();
+    machine.sh("systemctl restart nginx");
+    assert_eq!(ask(), pid);
+    for program in ["flying-passenger", "passenger-status", "passenger-config", "passenger-memory-stats"] {
+        machine.sh(&format!("{program} --version; {program} --help"));
+    }
+    machine.sh("rm /etc/nginx/conf.d/shop.conf; rm -r /srv/shop");
+    machine.sh("dpkg -r libnginx-mod-http-passenger flying-passenger");
+    let conffile = "/etc/flying-passenger/flying-passenger.toml";
+    assert_eq!(machine.sh(&format!("ls {conffile}")).trim(), conffile, "removal keeps the configuration");
+    machine.sh("dpkg -P libnginx-mod-http-passenger flying-passenger");
+    eventually("nginx is as before", || {
+        machine.run("nginx -t && systemctl -q is-active nginx").status.success()
+    });
+    let after = machine.sh(EVERYTHING);
+    let new: Vec<_> = after.lines().filter(|line| !before.lines().any(|old| old == *line)).collect();
+    let gone: Vec<_> = before.lines().filter(|line| !after.lines().any(|now| now == *line)).collect();
+    assert_eq!((new, gone), (vec![], vec![]), "nothing is left behind, and nothing missing");
+    assert_eq!(machine.sh("getent passwd flying-passenger || true"), "");
+}
+
+#[test]
+fn a_configuration_that_was_changed_survives_an_upgrade_and_a_reinstallation() {
+    let Some((machine, _stage)) = machine("a_configuration_that_was_changed_survives_an_upgrade") else {
+        return;
+    };
+    machine.sh("dpkg -i /root/daemon.deb /root/module.deb");
+    machine.sh("echo '# mine' >> /etc/flying-passenger/flying-passenger.toml");
+    machine.sh("rm /etc/nginx/modules-enabled/50-mod-http-passenger.conf");
+    machine.sh("systemctl disable -q --now flying-passenger.service");
+    machine.sh("dpkg -i --force-confold /root/daemon.deb /root/module.deb");
+    assert!(machine.sh("tail -n 1 /etc/flying-passenger/flying-passenger.toml").contains("# mine"));
+    machine.sh("! test -e /etc/nginx/modules-enabled/50-mod-http-passenger.conf");
+    machine.sh("! systemctl -q is-enabled flying-passenger.service");
+    machine.sh("dpkg -r flying-passenger; dpkg -i /root/daemon.deb");
+    assert!(machine.sh("tail -n 1 /etc/flying-passenger/flying-passenger.toml").contains("# mine"));
+}
