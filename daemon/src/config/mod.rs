@@ -12,6 +12,8 @@ mod own;
 #[cfg(test)]
 mod page;
 pub mod places;
+#[cfg(test)]
+mod predecessor;
 pub(crate) mod shared;
 mod socket;
 
