@@ -4,10 +4,11 @@
 //! out afterwards: a lease that comes back while one is carried out finds the pool free.
 
 mod carry_out;
+mod lease;
+mod refused;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,36 +23,9 @@ use super::pool::{
 use super::route::Route;
 use super::spawn::{Launch, SpawnFailure};
 use super::worker::Worker;
-use crate::link::Maintenance;
-
-/// Why a request gets no process.
-#[derive(Debug, Clone)]
-pub(crate) enum Refused {
-    /// The app's queue is full.
-    QueueFull,
-    /// It waited for as long as it may.
-    QueuedTooLong(Duration),
-    /// The app does not start.
-    SpawnFailed(Rc<SpawnFailure>),
-    /// An administrator works on it.
-    Maintenance(Rc<Maintenance>),
-    /// The daemon is about to end.
-    ShuttingDown,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::QueueFull => f.write_str("its request queue is full"),
-            Self::QueuedTooLong(limit) => {
-                write!(f, "it waited for {} s (passenger_max_request_queue_time)", limit.as_secs())
-            }
-            Self::SpawnFailed(failure) => write!(f, "it does not start (error ID {})", failure.id),
-            Self::Maintenance(_) => f.write_str("it is under maintenance"),
-            Self::ShuttingDown => f.write_str("the daemon is about to end"),
-        }
-    }
-}
+pub(crate) use lease::Lease;
+use lease::Place;
+pub(crate) use refused::Refused;
 
 /// The pool with the world around it.
 #[derive(Debug)]
@@ -79,43 +53,6 @@ pub(crate) struct Dispatcher {
     pub(crate) watched_appear: Notify,
     requests: Cell<usize>,
     pub(crate) deployments: Deployments,
-}
-
-/// A request's right to one session of a process. Dropping it gives the session back.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    dispatcher: Rc<Dispatcher>,
-    pub(crate) worker: Rc<Worker>,
-}
-
-impl Lease {
-    /// The process asks for time of its own, between requests.
-    pub(crate) fn ask_out_of_band(&self) {
-        self.dispatcher.ask_out_of_band(self.worker.slot);
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let slot = self.worker.slot;
-        self.dispatcher.with_pool(|pool, now| pool.release(slot, now));
-        self.dispatcher.fewer.notify_waiters();
-    }
-}
-
-/// A request's place in a queue. Dropping it gives the place up.
-struct Place<'a> {
-    dispatcher: &'a Dispatcher,
-    group: GroupId,
-    waiter: Waiter,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        // When the answer has come already, this finds nothing; a lease in it goes back by itself.
-        self.dispatcher.waiting.borrow_mut().remove(&self.waiter);
-        self.dispatcher.with_pool(|pool, _| pool.cancel(self.group, self.waiter));
-    }
 }
 
 impl Dispatcher {

@@ -3,17 +3,23 @@
 //! Written once for each distinct block. A name this release does not know comes from a newer module: it is
 //! returned, so that it can be logged, and the rest works.
 
+mod cookie;
+mod values;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
-use super::app::reply::is_token;
 use super::memory::MemoryLimits;
 use super::pool::{Concurrency, GroupOptions, RestartHow};
 use super::sticky::Sticky;
 use crate::link::{CgroupLimits, Listen};
+use cookie::Cookie;
+use values::{
+    concurrency, flag, is_smart, limit, listen, map, mebibytes, number, restart_how, status, text, uri,
+};
 
 /// Each has a stack of its own, and a connection.
 const MOST_THREADS: u32 = 1024;
@@ -259,121 +265,6 @@ impl AppSettings {
             _ => return None,
         }
         Some(())
-    }
-}
-
-/// The settings of sticky sessions as they come, one by one.
-#[derive(Debug, Default)]
-struct Cookie {
-    on: bool,
-    name: Option<String>,
-    attributes: Option<String>,
-}
-
-impl Cookie {
-    /// A name or attributes that would break the header have no effect.
-    fn set(&mut self, name: &str, value: &Value) -> Option<()> {
-        match name {
-            "sticky_sessions" => self.on = value == &Value::Flag(true),
-            "sticky_sessions_cookie_name" => {
-                self.name = Some(text(value)?.to_owned()).filter(|name| is_token(name.as_bytes()));
-                self.name.as_ref()?;
-            }
-            "sticky_sessions_cookie_attributes" => {
-                self.attributes = Some(text(value)?).filter(|text| !text.contains(char::is_control));
-                self.attributes.as_ref()?;
-            }
-            _ => return None,
-        }
-        Some(())
-    }
-
-    fn sticky(self) -> Option<Sticky> {
-        let name = self.name.unwrap_or_else(|| "_passenger_route".to_owned());
-        self.on.then_some(Sticky { name, attributes: self.attributes })
-    }
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::Text(text) => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn flag(value: &Value) -> Option<bool> {
-    match value {
-        Value::Flag(flag) => Some(*flag),
-        _ => None,
-    }
-}
-
-/// The method's name, or one that Passenger knows it by.
-fn is_smart(value: &Value) -> Option<bool> {
-    match text(value)?.as_str() {
-        "smart" | "smart-lv2" => Some(true),
-        "direct" | "conservative" => Some(false),
-        _ => None,
-    }
-}
-
-fn listen(value: &Value) -> Option<Listen> {
-    match text(value)?.as_str() {
-        "port" => Some(Listen::Port),
-        "socket" => Some(Listen::Socket),
-        "fd" => Some(Listen::Descriptor),
-        _ => None,
-    }
-}
-
-/// What can stand in a request line; none when it is empty.
-fn uri(value: &Value) -> Option<Option<String>> {
-    let uri = text(value)?;
-    let is_uri = uri.starts_with('/') && uri.bytes().all(|byte| byte.is_ascii_graphic());
-    if uri.is_empty() { Some(None) } else { is_uri.then_some(Some(uri)) }
-}
-
-fn map(value: &Value) -> Option<Vec<(String, String)>> {
-    match value {
-        Value::Map(pairs) => Some(pairs.clone()),
-        _ => None,
-    }
-}
-
-fn restart_how(rolling: bool) -> RestartHow {
-    if rolling { RestartHow::Rolling } else { RestartHow::Blocking }
-}
-
-/// MiB, as bytes; 0 is no limit.
-fn mebibytes(value: &Value) -> Option<Option<u64>> {
-    let mib: u64 = number(value)?;
-    Some((mib > 0).then(|| mib.saturating_mul(1 << 20)))
-}
-
-/// Seconds; 0 is no limit.
-fn limit(value: &Value) -> Option<Option<Duration>> {
-    let seconds = number(value)?;
-    Some((seconds > 0).then(|| Duration::from_secs(seconds)))
-}
-
-fn number<T: TryFrom<i64>>(value: &Value) -> Option<T> {
-    match value {
-        Value::Number(number) => T::try_from(*number).ok(),
-        _ => None,
-    }
-}
-
-/// A status code that can be sent; another number is as good as unset.
-fn status(value: &Value) -> Option<u16> {
-    number(value).filter(|code| (200..=599).contains(code))
-}
-
-/// -1 leaves it to the kind of app, 0 is any number.
-fn concurrency(value: &Value) -> Option<Option<Concurrency>> {
-    match value {
-        Value::Number(-1) => Some(None),
-        Value::Number(0) => Some(Some(Concurrency::Unlimited)),
-        _ => Some(Some(Concurrency::At(number(value)?))),
     }
 }
 
