@@ -9,6 +9,7 @@ use protocol::request::Request;
 use protocol::response::{Abort, Response};
 use protocol::roster::Roster;
 use protocol::settings::Settings;
+use protocol::status::StatusQuestion;
 
 /// Reads the bytes as a frame's header, and as each payload there is.
 pub fn check(data: &[u8]) {
@@ -22,6 +23,11 @@ pub fn check(data: &[u8]) {
     }
     if let Ok(globals) = Globals::decode(data) {
         assert_eq!(globals.payload(), data);
+    }
+    if let Ok(question) = StatusQuestion::decode(data) {
+        let mut frame = Vec::new();
+        assert_eq!(question.write_frame(&mut frame), Ok(()));
+        assert_eq!(Ok(question), StatusQuestion::decode(&frame[HEADER_LEN..]));
     }
     if let Ok(roster) = Roster::decode(data)
         && let Ok(frame) = roster.clone().to_frames()

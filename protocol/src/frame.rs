@@ -36,6 +36,8 @@ pub enum FrameType {
     Globals = 0x05,
     /// Which applications this nginx's configuration holds: [`crate::roster::Roster`].
     Roster = 0x06,
+    /// A question for the daemon's status page: [`crate::status::StatusQuestion`]. It is answered as a request is.
+    Status = 0x07,
     /// Answers a hello that is understood: [`crate::hello::Welcome`].
     Welcome = 0x81,
     /// Answers a hello that is not: [`crate::hello::Refusal`]. The connection ends.
@@ -59,6 +61,7 @@ impl FrameType {
             0x04 => Self::Cancel,
             0x05 => Self::Globals,
             0x06 => Self::Roster,
+            0x07 => Self::Status,
             0x81 => Self::Welcome,
             0x82 => Self::Refused,
             0x83 => Self::Interim,
@@ -78,6 +81,7 @@ impl FrameType {
             Self::Cancel => 0,
             Self::Globals => limits::MAX_GLOBALS,
             Self::Roster => limits::MAX_ROSTER,
+            Self::Status => limits::MAX_STATUS,
             Self::Interim | Self::Response => limits::MAX_RESPONSE_HEAD,
             Self::Abort => limits::MAX_ABORT,
         }
@@ -186,7 +190,7 @@ mod tests {
     #[test]
     fn every_type_byte_is_its_own_inverse() {
         let known: Vec<u8> = (0..=255u8).filter(|b| FrameType::from_byte(*b).is_some()).collect();
-        assert_eq!(known.len(), 12);
+        assert_eq!(known.len(), 13);
         for byte in known {
             assert_eq!(FrameType::from_byte(byte).map(|t| t as u8), Some(byte));
         }

@@ -14,6 +14,7 @@ pub mod request;
 pub mod response;
 pub mod roster;
 pub mod settings;
+pub mod status;
 
 mod payload;
 mod reader;

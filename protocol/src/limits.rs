@@ -32,5 +32,8 @@ pub const MAX_ROSTER: u32 = 1024 * 1024;
 /// Most applications in one roster. The router keeps their names.
 pub const MAX_ROSTER_ENTRIES: usize = 65_536;
 
+/// Longest question for the status page, in bytes: it has two. Read into the connection's ordinary buffer.
+pub const MAX_STATUS: u32 = 16;
+
 /// Most headers in one message. Bounds the router's work for a head: repeated names are found by comparing pairs.
 pub const MAX_HEADERS: usize = 1024;

@@ -15,6 +15,7 @@ use protocol::request::{AppKind, AppRef, BodyLength, Request, RequestHead};
 use protocol::response::{Abort, AbortReason, Response, ResponseHead};
 use protocol::roster::{Entry, Roster, Start};
 use protocol::settings::{Digest, Settings, Value};
+use protocol::status::{StatusPart, StatusQuestion};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
@@ -154,6 +155,15 @@ fn request_body() {
     let kept = golden("request-body.bin", &frame);
     assert_eq!(payload(&kept, FrameType::RequestBody), b"a=b");
     assert!(FrameHeader::decode(&kept).unwrap().unwrap().is_end());
+}
+
+#[test]
+fn status() {
+    let question = StatusQuestion { part: StatusPart::Data, to_head: false };
+    let mut frame = Vec::new();
+    question.write_frame(&mut frame).unwrap();
+    let kept = golden("status.bin", &frame);
+    assert_eq!(StatusQuestion::decode(payload(&kept, FrameType::Status)), Ok(question));
 }
 
 #[test]

@@ -10,6 +10,7 @@ use protocol::pairs::{self, Pairs};
 use protocol::request::{AppKind, AppRef, BodyLength, Request, RequestHead};
 use protocol::response::{Abort, Response, ResponseHead};
 use protocol::settings::{Digest, Settings, Value};
+use protocol::status::StatusQuestion;
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..64)
@@ -114,6 +115,11 @@ proptest! {
         }
         if let Ok(settings) = Settings::decode(&bytes) {
             prop_assert_eq!(settings.encode().unwrap(), bytes.clone());
+        }
+        if let Ok(question) = StatusQuestion::decode(&bytes) {
+            let mut frame = Vec::new();
+            question.write_frame(&mut frame).unwrap();
+            prop_assert_eq!(StatusQuestion::decode(&frame[HEADER_LEN..]), Ok(question));
         }
         prop_assert!(Hello::decode(&bytes).is_err(), "random bytes do not begin with the magic");
         let _ = (Welcome::decode(&bytes), Refusal::decode(&bytes), Abort::decode(&bytes));
