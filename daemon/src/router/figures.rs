@@ -12,6 +12,9 @@ pub(crate) const BOUNDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2
 pub(crate) struct Figures {
     /// How long requests have waited for a process.
     pub(crate) queue_time: Histogram,
+    /// How long requests have taken, their wait included, until their app's answer began. Neither a slow client nor a
+    /// stream or WebSocket that goes on for hours makes it longer.
+    pub(crate) answer_time: Histogram,
     /// How long requests have taken, their wait included, until their answer had been passed on.
     pub(crate) request_time: Histogram,
     /// How long processes have taken from their start until they were ready.

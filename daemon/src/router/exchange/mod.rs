@@ -178,6 +178,7 @@ async fn attempt(
         pid.unsigned_abs(),
         waited,
         nginx.desk.clone(),
+        router.dispatcher.figures(facts.route.group),
     );
     let limit = facts.route.settings.max_request_time;
     let ended = converse_in_time(nginx, &app, body, &mut relay, &router.backlog_options(), limit).await;

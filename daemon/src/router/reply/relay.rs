@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::super::app::http;
 use super::super::app::reply::{Event, Head, Mode, ReplyError};
 use super::super::app::session;
+use super::super::figures::Figures;
 use super::super::input::{Input, LARGE, SMALL};
 use super::super::under_way::{Desk, Phase};
 use super::{Origin, Writer};
@@ -76,6 +77,8 @@ pub(crate) struct Relay {
     asked: Instant,
     /// Where the request lies that is answered.
     desk: Rc<Desk>,
+    /// What is counted for its app.
+    figures: Rc<Figures>,
 }
 
 impl Decoder {
@@ -129,6 +132,7 @@ impl Relay {
         pid: u32,
         waited: Duration,
         desk: Rc<Desk>,
+        figures: Rc<Figures>,
     ) -> Self {
         let decoder = if speaks_session {
             Decoder::Session(session::Decoder::new(to_head_request))
@@ -137,7 +141,18 @@ impl Relay {
         };
         let queue_us = microseconds(waited);
         let asked = Instant::now();
-        Self { decoder, begun: false, heard: false, to_head_request, upgrade, pid, queue_us, asked, desk }
+        Self {
+            decoder,
+            begun: false,
+            heard: false,
+            to_head_request,
+            upgrade,
+            pid,
+            queue_us,
+            asked,
+            desk,
+            figures,
+        }
     }
 
     /// Passes the answer on until it is complete. Its last part is in the writer then, not yet written: by that time
@@ -221,8 +236,11 @@ impl Relay {
             Mode::Framed => self.decoder.is_done().then_some(Complete::Answer),
         };
         let end = complete == Some(Complete::Answer);
-        writer.head(head, head.body_length(self.to_head_request), end, self.origin())?;
+        let origin = self.origin();
+        writer.head(head, head.body_length(self.to_head_request), end, origin)?;
         self.begun = true;
+        let took = Duration::from_micros(origin.queue_us.saturating_add(origin.app_us));
+        self.figures.answer_time.add(took);
         Ok(complete)
     }
 
