@@ -115,11 +115,14 @@ fn what_is_shown_is_as_the_document_says() {
     let mut busy = ask(&scene, "/wait?name=gate");
     eventually("it is at work", || scene.daemon.status().contains("Sessions: 1 "));
     let contract = Contract::of(&scene.daemon);
-    for path in ["/ping.json", "/healthz", "/info.json", "/pool.txt", "/pool.xml", "/metrics"] {
+    for path in ["/", "/ping.json", "/healthz", "/info.json", "/pool.txt", "/pool.xml", "/metrics"] {
         contract.keeps("GET", path, None, 200);
     }
     let pool = contract.keeps("GET", "/pool.json", None, 200);
     assert!(pool["groups"][0]["processes"][0].is_object() && pool["options"][0].is_object());
+    let status = contract.keeps("GET", "/status.json", None, 200);
+    assert!(status["apps"][0]["processes"][0].is_object());
+    assert_eq!(status["requests"]["waiting"]["oldest"][0]["phase"], "app");
     let requests = contract.keeps("GET", "/requests.json", None, 200);
     assert_eq!(requests["requests"][0]["phase"], "app");
     contract.keeps("GET", "/spawn_errors/0badcafe.json", None, 404);

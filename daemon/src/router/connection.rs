@@ -1,6 +1,6 @@
 //! One connection from an nginx worker: handshake, then request after request.
 //!
-//! Frames come in; each request goes to [`super::exchange`]. A frame that makes no sense ends the connection with an
+//! Frames come in; each request goes to [`super::exchange`], each look at the status page to [`super::status_page`]. A frame that makes no sense ends the connection with an
 //! abort that says why, and nginx logs it.
 
 use std::fmt;
@@ -11,6 +11,7 @@ use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
 use protocol::globals::Globals;
 use protocol::hello::{Hello, Refusal, Welcome};
 use protocol::response::AbortReason;
+use protocol::status::StatusQuestion;
 use protocol::{PayloadError, ReadError, SPOKEN_VERSIONS};
 use tracing::{debug, error, warn};
 
@@ -19,6 +20,7 @@ use super::app::reply::Head;
 use super::exchange;
 use super::input::{Input, SMALL};
 use super::reply::{Backlog, Writer};
+use super::status_page;
 use super::under_way::Desk;
 use super::wiring::Router;
 use crate::sys::stream::Stream;
@@ -56,6 +58,7 @@ enum Fault {
     Globals(PayloadError),
     Roster(PayloadError),
     Request(PayloadError),
+    Status(PayloadError),
     /// A frame of this type was not expected.
     Unexpected(FrameType),
     /// No version is shared; the refusal was sent.
@@ -69,7 +72,7 @@ impl fmt::Display for Fault {
         match self {
             Self::Frame(err) => err.fmt(f),
             Self::Hello(err) => write!(f, "it does not begin with a hello: {err}"),
-            Self::Globals(err) | Self::Roster(err) | Self::Request(err) => err.fmt(f),
+            Self::Globals(err) | Self::Roster(err) | Self::Request(err) | Self::Status(err) => err.fmt(f),
             Self::Unexpected(kind) => write!(f, "a {kind:?} frame was not expected"),
             Self::Version(refusal) => f.write_str(&refusal.advice),
             Self::Io(err) => err.fmt(f),
@@ -140,6 +143,11 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
                 welcome_if_alone(nginx).await?;
                 continue;
             }
+            FrameType::Status => {
+                let question = hear_question(nginx, &header)?;
+                status_page::answer(router, nginx, question).await.map_err(Fault::Io)?;
+                continue;
+            }
             other => return Err(Fault::Unexpected(other)),
         }
         let payload_end = HEADER_LEN + header.len as usize;
@@ -182,6 +190,14 @@ fn hear_roster(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault>
     nginx.input.consume(end);
     nginx.input.shrink();
     Ok(())
+}
+
+/// Somebody looks at the status page.
+fn hear_question(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<StatusQuestion, Fault> {
+    let end = HEADER_LEN + header.len as usize;
+    let question = StatusQuestion::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Status)?;
+    nginx.input.consume(end);
+    Ok(question)
 }
 
 /// The header of the next frame, once the whole frame is in the input; `None` when nginx has closed the connection,

@@ -49,6 +49,11 @@ impl Deployments {
         self.reports.borrow().iter().find(|failure| failure.id == id).cloned()
     }
 
+    /// The report of a group's last start that failed.
+    pub(crate) fn last_error_id(&self, group: GroupId) -> Option<String> {
+        self.failures.borrow().get(&group).map(|(_, failure)| failure.id.clone())
+    }
+
     /// The pool has changed. Costs nothing while nobody waits.
     pub(crate) fn look_again(&self) {
         if self.waiting.get() > 0 {

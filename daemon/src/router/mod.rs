@@ -30,6 +30,7 @@ mod route;
 mod settings;
 mod spawn;
 mod standings;
+mod status_page;
 mod sticky;
 mod supervisor;
 mod under_way;

@@ -22,6 +22,7 @@ use super::restart::{self, Restarts};
 use super::route::Routes;
 use super::spawn::Spawner;
 use super::standings::Standings;
+use super::status_page::Board;
 use super::supervisor::Supervisor;
 use super::under_way::Desks;
 use super::{accept, admin, memory};
@@ -48,6 +49,7 @@ pub(crate) struct Router {
     pub(crate) standings: Standings,
     pub(crate) desks: Desks,
     app_logs: Rc<AppLogs>,
+    pub(crate) board: Board,
     backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
     pub(crate) spawner: Rc<Spawner>,
@@ -110,6 +112,7 @@ impl Router {
             standings,
             desks: Desks::default(),
             app_logs,
+            board: Board::new(),
             backlog,
             supervisor,
             spawner,

@@ -12,6 +12,7 @@ pub mod identity;
 pub mod inet;
 pub mod packets;
 pub mod process;
+pub mod random;
 pub mod reactor;
 pub mod signals;
 pub mod stream;

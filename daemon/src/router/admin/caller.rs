@@ -26,6 +26,11 @@ impl Caller {
         }
     }
 
+    /// Somebody whom nginx lets look at the status page. The kernel has no user of this number.
+    pub(super) fn of_nginx() -> Self {
+        Self::Reader(u32::MAX)
+    }
+
     /// Whether all apps are shown, and what concerns the daemon as a whole.
     pub(super) fn sees_all(self) -> bool {
         matches!(self, Self::Administrator | Self::Reader(_))

@@ -3,6 +3,8 @@
 /// What can be asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
+    StatusPage,
+    StatusData,
     Ping,
     Health,
     Info,
@@ -31,7 +33,9 @@ pub(super) struct Line {
 }
 
 /// Everything there is. docs/TOOLS.md and docs/openapi.json have the same lines.
-pub(super) const TABLE: [Line; 16] = [
+pub(super) const TABLE: [Line; 18] = [
+    get("/", Endpoint::StatusPage),
+    get("/status.json", Endpoint::StatusData),
     get("/ping.json", Endpoint::Ping),
     get("/healthz", Endpoint::Health),
     get("/info.json", Endpoint::Info),
@@ -101,7 +105,8 @@ mod tests {
         assert_eq!(meant, Meant::Endpoint(Endpoint::SpawnError, "0badcafe"));
         assert_eq!(find("GET", "/spawn_errors/a/b.json"), Meant::Nothing);
         assert_eq!(find("POST", "/pool.json"), Meant::OtherMethod("GET"));
-        assert_eq!(find("GET", "/"), Meant::Nothing);
+        assert_eq!(find("GET", "/"), Meant::Endpoint(Endpoint::StatusPage, ""));
+        assert_eq!(find("GET", "/pool"), Meant::Nothing);
     }
 
     fn docs(name: &str) -> String {

@@ -6,6 +6,8 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
+use super::page::Shown;
+
 /// Longest request, in bytes.
 const MAX_REQUEST: usize = 128 * 1024;
 /// Most headers of a request.
@@ -25,10 +27,17 @@ pub(super) struct Asked {
 pub(super) struct Answer {
     status: u16,
     content_type: &'static str,
+    /// Further headers.
+    headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 }
 
 impl Asked {
+    /// True when the query has this word.
+    pub(super) fn has(&self, word: &str) -> bool {
+        self.query.split('&').any(|each| each == word)
+    }
+
     /// True when the query says `name=true`.
     pub(super) fn flag(&self, name: &str) -> bool {
         self.query.split('&').any(|pair| pair.split_once('=') == Some((name, "true")))
@@ -37,7 +46,12 @@ impl Asked {
 
 impl Answer {
     pub(super) fn text(text: String) -> Self {
-        Self { status: 200, content_type: "text/plain; charset=utf-8", body: text.into_bytes() }
+        Self {
+            status: 200,
+            content_type: "text/plain; charset=utf-8",
+            headers: Vec::new(),
+            body: text.into_bytes(),
+        }
     }
 
     /// For Prometheus.
@@ -53,7 +67,12 @@ impl Answer {
         // What is answered is made of strings and numbers; it always has a JSON form.
         let mut body = serde_json::to_vec(value).unwrap_or_default();
         body.push(b'\n');
-        Self { status, content_type: "application/json", body }
+        Self { status, content_type: "application/json", headers: Vec::new(), body }
+    }
+
+    pub(super) fn shown(shown: Shown) -> Self {
+        let Shown { content_type, headers, body } = shown;
+        Self { status: 200, content_type, headers, body }
     }
 
     pub(super) fn error(status: u16, message: &str) -> Self {
@@ -110,8 +129,9 @@ fn parse(bytes: &[u8]) -> Result<Option<Asked>, Answer> {
 
 /// Writes the answer.
 pub(super) async fn write(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
+    let more: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(
-        "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n",
         answer.status,
         super::super::reply::reason_phrase(answer.status),
         answer.content_type,

@@ -12,6 +12,8 @@ use nix::unistd::{SysconfVar, sysconf};
 pub(super) struct Usage {
     /// Share of one core since it was started, in percent.
     pub(super) cpu_percent: u64,
+    /// Time of processors since it was started, in milliseconds.
+    pub(super) cpu_ms: u64,
     /// Private memory, in bytes.
     pub(super) memory: u64,
 }
@@ -21,6 +23,7 @@ pub(super) fn usage(pid: i32, uptime: u64) -> Usage {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     let seconds = cpu_seconds(&read("stat"), constant(SysconfVar::CLK_TCK, 100));
     Usage {
+        cpu_ms: (seconds * 1000.0) as u64,
         cpu_percent: (seconds * 100.0 / uptime.max(1) as f64).round() as u64,
         memory: private_pages(&read("statm")) * constant(SysconfVar::PAGE_SIZE, 4096),
     }

@@ -9,6 +9,7 @@ mod endpoints;
 mod http;
 mod metrics;
 mod orders;
+pub(super) mod page;
 mod pool;
 mod prometheus;
 mod requests;
@@ -99,6 +100,9 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
 async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: Endpoint, id: &str) -> Answer {
     let snapshot = || Snapshot::take(router, caller);
     match endpoint {
+        Endpoint::StatusPage if asked.has("data") => Answer::shown(page::data(router, caller)),
+        Endpoint::StatusPage => status_page(),
+        Endpoint::StatusData => Answer::shown(page::data(router, caller)),
         Endpoint::Ping => Answer::json(200, &json!({ "status": "ok" })),
         Endpoint::Health if router.is_closing() => Answer::error(503, "the daemon is about to end"),
         Endpoint::Health => Answer::json(200, &json!({ "status": "ok" })),
@@ -117,6 +121,10 @@ async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: E
         Endpoint::Forget => standing::forget(router, caller, &asked.body),
         Endpoint::ReopenLogs => reopen_logs(router, caller),
     }
+}
+
+fn status_page() -> Answer {
+    page::html().map_or_else(|why| Answer::error(500, &format!("no page can be made: {why}")), Answer::shown)
 }
 
 fn metrics_page(router: &Router, snapshot: &Snapshot) -> Answer {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::super::globals::{Decided, Globals, Source};
 use super::super::pool::{Concurrency, Deployment, GroupId, Pool, Process, Slot, State};
+use super::super::route::Route;
 use super::super::wiring::Router;
 use super::super::worker::Worker;
 use super::caller::Caller;
@@ -87,12 +88,23 @@ pub(super) struct ProcessView {
     pub(super) last_used: u64,
     /// Share of one core since it was started, in percent.
     pub(super) cpu: u64,
+    /// Time of processors since it was started, in milliseconds.
+    pub(super) cpu_ms: u64,
     /// Private memory, in bytes.
     pub(super) memory: u64,
 }
 
 impl Snapshot {
     pub(super) fn take(router: &Router, caller: Caller) -> Self {
+        Self::with(router, caller, |route| settings(&route.said()))
+    }
+
+    /// As [`Snapshot::take`], for who looks often, or may see no secrets.
+    pub(super) fn without_settings(router: &Router, caller: Caller) -> Self {
+        Self::with(router, caller, |_| Vec::new())
+    }
+
+    fn with(router: &Router, caller: Caller, settings_of: impl Fn(&Route) -> Vec<SettingView>) -> Self {
         let views = router.dispatcher.inspect(|pool, workers| {
             let groups = router.routes.groups().into_iter();
             let views = groups.filter_map(|(name, id)| {
@@ -121,7 +133,7 @@ impl Snapshot {
                     restarts: group.generation,
                     deployment: deployment(group.deployment),
                     preloader: router.spawner.preloader_of(id),
-                    settings: settings(&route.said()),
+                    settings: settings_of(&route),
                     processes: processes.into_iter().map(|(_, view)| view).collect(),
                 };
                 Some((view, id))
@@ -198,6 +210,7 @@ fn view(slot: Slot, pool: &Pool, worker: &Worker) -> Option<(u32, ProcessView)> 
         uptime,
         last_used: Instant::now().saturating_duration_since(process.last_used).as_secs(),
         cpu: usage.cpu_percent,
+        cpu_ms: usage.cpu_ms,
         memory: usage.memory,
     };
     Some((worker.record.user.uid, view))

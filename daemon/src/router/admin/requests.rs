@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::caller::Caller;
-use crate::router::under_way::Seen;
+use crate::router::under_way::{Phase, Seen};
 use crate::router::wiring::Router;
 
 /// What `/requests.json` answers.
@@ -12,12 +12,12 @@ pub(super) struct Requests {
     version: &'static str,
     instance: String,
     /// The oldest first.
-    requests: Vec<RequestView>,
+    pub(super) requests: Vec<RequestView>,
 }
 
 /// One request.
 #[derive(Debug, Serialize)]
-struct RequestView {
+pub(super) struct RequestView {
     app: String,
     /// The process; `null` while it waits for one.
     pid: Option<i32>,
@@ -48,6 +48,11 @@ impl Requests {
 }
 
 impl RequestView {
+    /// Its answer is on its way.
+    pub(super) fn is_responding(&self) -> bool {
+        self.phase == Phase::Responding.name()
+    }
+
     fn of(seen: Seen) -> Self {
         let milliseconds = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Self {

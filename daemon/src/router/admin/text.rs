@@ -107,6 +107,7 @@ mod tests {
             uptime: 187,
             last_used: 8,
             cpu: 5,
+            cpu_ms: 9350,
             memory: 64 << 20,
         };
         let group = GroupView {

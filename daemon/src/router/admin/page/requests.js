@@ -1,0 +1,87 @@
+// The requests under way: first those that wait for their answer, and among them the oldest, as they may hang.
+
+/** From here on a request is listed, in milliseconds: what is over in a moment cannot be read. */
+const LISTED = 500;
+/** From here on a request without an answer is called slow. */
+const SLOW = 2_000;
+/** From here on it is said to hang. */
+const HANGS = 10_000;
+
+const REQUEST_COLUMNS = [
+  { title: "Age", classes: "age", fill: fillAge },
+  { title: "Request", classes: "request", fill: fillRequest },
+  { title: "Phase", classes: "phase", fill: fillPhase },
+  textColumn("PID", "pid", (request) => request.pid ?? NOTHING),
+  textColumn("Client", "client", (request) => request.client || "unix socket"),
+];
+
+const waitingTable = new Table("Requests that wait for their answer, the oldest first", REQUEST_COLUMNS);
+const respondingTable = new Table("Requests whose answer is under way, the oldest first", REQUEST_COLUMNS);
+
+function showRequests(requests) {
+  const { waiting, responding } = requests;
+  const oldest = waiting.oldest[0]?.age_ms ?? 0;
+  setText(byId("requests-summary"), waitingSummary(waiting, oldest));
+  setClasses(byId("requests-summary"), `summary ${severity(oldest)}`);
+  const listed = waiting.oldest.filter((request) => request.age_ms >= LISTED);
+  waitingTable.show(listed, (request) => severity(request.age_ms));
+  waitingTable.element.hidden = listed.length === 0;
+  byId("phases").hidden = listed.length === 0;
+  byId("responding").hidden = responding.count === 0;
+  setText(byId("responding-summary"), respondingSummary(responding));
+  if (byId("responding").open) respondingTable.show(responding.oldest);
+}
+
+function waitingSummary(waiting, oldest) {
+  if (waiting.count === 0) return "None at this moment";
+  return `${plural(waiting.count, "request", "requests")}, the oldest for ${duration(oldest)}`;
+}
+
+function respondingSummary(responding) {
+  const more = responding.count - responding.oldest.length;
+  const shown = more > 0 ? `, of which the oldest ${responding.oldest.length} are listed` : "";
+  return `${plural(responding.count, "answer", "answers")} under way: downloads, streams, WebSockets${shown}`;
+}
+
+/** How bad it is that a request waits for so long. */
+function severity(age) {
+  if (age >= HANGS) return "hangs";
+  return age >= SLOW ? "slow" : "";
+}
+
+function fillAge(cell, request) {
+  const [age, verdict] = pair(cell, "span", "span");
+  setText(age, duration(request.age_ms));
+  const word = request.phase === "responding" ? "" : severity(request.age_ms);
+  setText(verdict, word);
+  setClasses(verdict, `verdict ${word}`);
+}
+
+function fillRequest(cell, request) {
+  const [line, app] = pair(cell, "code", "span");
+  setClasses(app, "app-name");
+  const [method, path] = pair(line, "b", "span");
+  setText(method, request.method);
+  setText(path, request.path);
+  setText(app, request.app);
+}
+
+function fillPhase(cell, request) {
+  const [phase, since] = pair(cell, "span", "span");
+  setText(phase, request.phase);
+  setClasses(phase, `pill ${request.phase}`);
+  setClasses(since, "since");
+  // In its first phase it is as long as it is there.
+  const isFirst = request.age_ms - request.phase_ms < 100;
+  setText(since, isFirst ? "" : `for ${duration(request.phase_ms)}`);
+}
+
+/** The two elements that a cell consists of, made at their first use. */
+function pair(parent, first, second) {
+  if (parent.children.length === 0) parent.append(make(first), " ", make(second));
+  return parent.children;
+}
+
+for (const table of [waitingTable, respondingTable]) table.element.classList.add("requests");
+byId("requests").append(waitingTable.element);
+byId("responding-table").append(respondingTable.element);
