@@ -28,6 +28,8 @@ pub struct Directive {
 /// The values of a directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Takes {
+    /// None: the name is all.
+    Nothing,
     /// `on` or `off`.
     Flag,
     /// One of these words.
@@ -86,6 +88,7 @@ impl Directive {
     pub fn arity(&self) -> (usize, usize) {
         let names = match &self.takes {
             Takes::Nginx(names) | Takes::Texts(names) => names,
+            Takes::Nothing => return (0, 0),
             _ => return (1, 1),
         };
         let least = names.iter().filter(|name| name.starts_with('<')).count();
@@ -94,8 +97,12 @@ impl Directive {
 
     /// A line with these values.
     pub fn with(&self, values: &str) -> String {
-        format!("{} {values};", self.name)
+        line(&self.name, values)
     }
+}
+
+fn line(name: &str, values: &str) -> String {
+    if values.is_empty() { format!("{name};") } else { format!("{name} {values};") }
 }
 
 fn entry(section: &str) -> Directive {
@@ -117,7 +124,7 @@ fn entry(section: &str) -> Directive {
         contexts: contexts.split(", ").map(str::to_owned).collect(),
         is_own: section.contains("Passenger has no such directive."),
         repeated: field("Repeated"),
-        example: format!("{name} {example};"),
+        example: line(&name, &example),
         text: text.flat_map(str::split_whitespace).collect::<Vec<_>>().join(" "),
         takes,
         name,
@@ -128,6 +135,7 @@ fn takes(syntax: &str) -> Takes {
     let alternatives: Vec<String> = syntax.split(" | ").map(str::to_owned).collect();
     let first = alternatives[0].split(' ').next().unwrap_or_default();
     match first {
+        "" => Takes::Nothing,
         "on" => Takes::Flag,
         "<number>" if syntax.contains("<size>") => Takes::Nginx(words(syntax)),
         "<number>" | "<megabytes>" | "<bytes>" | "<status>" | "<count>" => Takes::Number {
@@ -149,6 +157,7 @@ fn words(syntax: &str) -> Vec<String> {
 /// Values for a directive that needs no example to be understood.
 fn invented(takes: &Takes) -> String {
     match takes {
+        Takes::Nothing => String::new(),
         Takes::Flag => "on".to_owned(),
         Takes::OneOf(words) => words[0].clone(),
         Takes::Number { .. } | Takes::Seconds => "7".to_owned(),

@@ -86,6 +86,7 @@ fn the_documentation_says_what_the_daemon_does_not_act_on() {
         .filter(|each| !each.is_obsolete() && each.stands_for().is_none())
         .filter(|each| !kept_in_nginx.iter().any(|name| each.name == format!("passenger_{name}")))
         .filter(|each| !["passenger_fly_with", "passenger_startup_file"].contains(&each.name.as_str()))
+        .filter(|each| each.may_stand_in("http"))
         .map(|each| each.example.replace("/run/", "%%STAGE%%/"))
         .collect();
     let stage = Stage::new();

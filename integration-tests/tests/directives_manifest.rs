@@ -28,6 +28,7 @@ http {
             if ($arg_x) { passenger_app_env test; }
         }
         location /off { passenger_enabled off; }
+        location /status { passenger_status; }
     }
 }
 "#;
@@ -93,6 +94,9 @@ fn tells_every_directive_with_its_level_and_line() {
     assert_eq!(inner["effective"]["app_env"], "test");
     assert_eq!(level(levels, "location", &json!("/off"))["effective"], Value::Null);
     assert_eq!(stated(level(levels, "location", &json!("/silent"))), []);
+    let status = level(levels, "location", &json!("/status"));
+    assert_eq!(stated(status), [("passenger_status".to_owned(), json!([]), 23)]);
+    assert_eq!(status["effective"], Value::Null, "it serves no app");
 }
 
 #[test]

@@ -6,20 +6,21 @@ use stage::{Directive, Nginx, Takes, documented};
 
 use crate::directives::{Blocks, accepted, conf, in_threads, refusing};
 
-/// Where [`conf`] puts what stands first in `http`.
+/// Where [`conf`] puts what stands first in `http`, and in `location`.
 const LINE: usize = 6;
+const LINE_IN_LOCATION: usize = 13;
 
 #[test]
 fn a_wrong_number_of_values_is_refused() {
     in_threads(&documented(), |nginx, each| {
         let (least, most) = each.arity();
-        let mut wrong = vec![vec!["1"; least - 1]];
+        let mut wrong: Vec<_> = least.checked_sub(1).map(|fewer| vec!["1"; fewer]).into_iter().collect();
         if most < usize::MAX {
             wrong.push(vec!["1"; most + 1]);
         }
         for values in wrong {
             let expected = format!("invalid number of arguments in \"{}\" directive", each.name);
-            refused(nginx, &each.with(&values.join(" ")), LINE, &expected);
+            refused_in_its_place(nginx, each, &each.with(&values.join(" ")), 0, &expected);
         }
     });
 }
@@ -114,7 +115,8 @@ fn a_scalar_twice_on_a_level_is_refused() {
             for first in names.into_iter().flatten() {
                 let first = each.example.replacen(&each.name, first, 1);
                 let twice = format!("{first}\n{}", each.example);
-                refused(nginx, &twice, LINE + 1, &format!("\"{}\" directive is duplicate", each.name));
+                let sentence = format!("\"{}\" directive is duplicate", each.name);
+                refused_in_its_place(nginx, each, &twice, 1, &sentence);
             }
         }
     });
@@ -147,6 +149,7 @@ fn wrong_values(each: &Directive) -> Vec<(&'static str, String)> {
         values.iter().map(|value| (*value, sentence(value.trim_matches('"')))).collect()
     };
     match &each.takes {
+        Takes::Nothing => Vec::new(),
         Takes::Flag => all(&["maybe", "1", "\"\""], &|value| {
             format!("invalid value \"{value}\" in \"{name}\" directive, it must be \"on\" or \"off\"")
         }),
@@ -198,7 +201,22 @@ fn test(nginx: &Nginx, lines: &str) -> String {
 /// Asserts that `nginx -t` refuses these lines in `http` with this sentence, naming the file and the line.
 #[track_caller]
 fn refused(nginx: &Nginx, lines: &str, line: usize, sentence: &str) {
-    let said = test(nginx, lines);
+    is_refusal(&test(nginx, lines), lines, line, sentence);
+}
+
+/// As [`refused`], in `location` for a directive that `http` does not take; the fault is in this of its lines.
+#[track_caller]
+fn refused_in_its_place(nginx: &Nginx, each: &Directive, lines: &str, at: usize, sentence: &str) {
+    if each.may_stand_in("http") {
+        return refused(nginx, lines, LINE + at, sentence);
+    }
+    nginx.configure(&conf(&Blocks { location: lines, ..Blocks::default() }));
+    let said = String::from_utf8_lossy(&nginx.test_config().stderr).into_owned();
+    is_refusal(&said, lines, LINE_IN_LOCATION + at, sentence);
+}
+
+#[track_caller]
+fn is_refusal(said: &str, lines: &str, line: usize, sentence: &str) {
     let refusal = said.lines().find(|each| each.contains(sentence));
     let at = format!("nginx.conf:{line}");
     assert!(

@@ -9,6 +9,7 @@
 //! It runs inside nginx's worker: one thread that never blocks. All that touches nginx's memory is in [`ffi`]; all that
 //! needs no nginx is in the crate `module-core`, which can be tested alone. What remains here joins the two.
 
+mod answer_body;
 mod conf;
 mod decode;
 mod directives;
@@ -18,6 +19,7 @@ mod handler;
 mod herald;
 mod pre_start;
 mod public_files;
+mod status;
 mod unreachable;
 mod upstream;
 mod variables;

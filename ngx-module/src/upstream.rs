@@ -4,9 +4,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use module_core::response_body::{BodyDecoder, BodyError, Piece};
-use protocol::request::BodyLength;
-
+use crate::answer_body::AnswerBody;
 use crate::conf::LocationConf;
 use crate::decode::{self, Asked, Unusable};
 use crate::encode;
@@ -25,19 +23,20 @@ pub(crate) struct Forwarding {
     destination: Destination,
     /// For the variables of log lines.
     served: Rc<Served>,
-    /// Decodes the response's body, once its head was found.
-    body: BodyDecoder,
+    body: AnswerBody,
 }
 
 impl Forwarding {
     /// For a request that leads there.
     pub(crate) fn new(destination: Destination, served: Rc<Served>) -> Self {
-        Self { destination, served, body: BodyDecoder::new(BodyLength::Unknown, false) }
+        Self { destination, served, body: AnswerBody::unknown() }
     }
 }
 
 impl Exchange for Forwarding {
     type Location = LocationConf;
+
+    const SENDS_BODY: bool = true;
 
     fn greeting(location: &LocationConf) -> &[u8] {
         location.application().map_or(&[], |application| &application.greeting)
@@ -56,7 +55,7 @@ impl Exchange for Forwarding {
     }
 
     fn start_again(&mut self) {
-        self.body = BodyDecoder::new(BodyLength::Unknown, false);
+        self.body = AnswerBody::unknown();
     }
 
     fn read_head(
@@ -79,7 +78,7 @@ impl Exchange for Forwarding {
         match decode::read_head(asked, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(begun)) => {
-                self.body = begun.body;
+                self.body.begins(begun.body);
                 self.served.answered(begun.answered);
                 HeadRead::Found(begun.used)
             }
@@ -95,13 +94,7 @@ impl Exchange for Forwarding {
         take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
     ) -> BodyRead {
         probe_panic(location, "body");
-        match self.pieces(bytes, take) {
-            Ok(read) => read,
-            Err(err) => {
-                request.log().error(format_args!("{err}"));
-                BodyRead::Broken
-            }
-        }
+        self.body.read(request, bytes, take)
     }
 
     fn needs(&self) -> usize {
@@ -119,33 +112,11 @@ impl Exchange for Forwarding {
     }
 }
 
-fn unusable(request: Request<'_>, err: &Unusable) -> HeadRead {
+/// What becomes of a request whose answer has no head that can be used.
+pub(crate) fn unusable(request: Request<'_>, err: &Unusable) -> HeadRead {
     if matches!(err, Unusable::OutOfMemory) {
         return HeadRead::Failed;
     }
     request.log().error(format_args!("{err}"));
     HeadRead::Invalid
-}
-
-impl Forwarding {
-    fn pieces(
-        &mut self,
-        bytes: &[u8],
-        take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
-    ) -> Result<BodyRead, BodyError> {
-        let mut at = 0;
-        loop {
-            match self.body.next(bytes, &mut at)? {
-                Piece::Data(range) => {
-                    if take(range) == Err(OutOfMemory) {
-                        return Ok(BodyRead::Failed);
-                    }
-                }
-                Piece::NeedMore => return Ok(BodyRead::NeedMore),
-                Piece::End { used } => {
-                    return Ok(BodyRead::Complete { clean: used == bytes.len() });
-                }
-            }
-        }
-    }
 }

@@ -6,6 +6,11 @@ from stage import PORT, SOCKET, conf
 
 CONFIGURATION = [
     ("passenger_enabled on;", "no passenger_fly_with"),
+    ("server { location / { passenger_status; } }", "no passenger_fly_with"),
+    ("server { passenger_status; }", "not allowed here"),
+    ("server { location / { passenger_status on; } }", "invalid number of arguments"),
+    ("passenger_fly_with /s; server { location / { passenger_status; passenger_status; } }", "is duplicate"),
+    ("passenger_fly_with /s; server { location / { passenger_status; proxy_pass http://127.0.0.1:1; } }", "another directive serves"),
     ("passenger_fly_with /s; passenger_fly_with /s;", "duplicate"),
     ("passenger_fly_with nosuch; passenger_enabled on;", 'no such block'),
     ("passenger_fly_with run/x;", "neither the path of a socket"),

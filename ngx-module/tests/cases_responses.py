@@ -127,6 +127,36 @@ def test_accel_redirect():
         assert send(prefix + "redirected").body == b"sent by nginx\n"
 
 
+def test_the_status_page():
+    connection = http.client.HTTPConnection("127.0.0.1", PORT)
+    send("/x/echo", connection=connection)
+    before = world.daemon.connections
+    for path, part in (("/status", b"page"), ("/status?x=1", b"page"), ("/status?data", b"data"), ("/status?a&data&b", b"data")):
+        answer = send(path, connection=connection)
+        assert (answer.status, answer.body) == (200, part * 20_000), path
+        assert answer.header("Cache-Control") == ["no-store"]
+        answer = send(path, "HEAD", connection=connection)
+        assert (answer.status, answer.body, answer.header("Content-Length")) == (200, b"", ["80000"]), path
+    # What a GET carries is read, and stays with nginx.
+    for size in (1, 3_000_000):
+        assert send("/status", body=b"z" * size, connection=connection).status == 200
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        assert send("/status", method, connection=connection).status == 405, method
+    assert send("/x/echo", connection=connection).body == b"hello"
+    assert world.daemon.connections == before, "they share the connections of requests"
+
+
+def test_a_daemon_without_a_status_page_is_to_be_upgraded():
+    world.daemon.has_page = False
+    try:
+        world.log.mark()
+        assert send("/status").status == 502
+        world.log.has("frame type 0x07 is unknown: it has no status page yet, upgrade it for passenger_status")
+        assert world.log.count("[error]") == 1 and send("/x/echo").body == b"hello"
+    finally:
+        world.daemon.has_page = True
+
+
 def test_read_timeout():
     world.log.mark()
     assert send("/patient/slow").status == 504

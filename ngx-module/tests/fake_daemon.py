@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 
-HELLO, REQUEST, BODY, CANCEL, GLOBALS, ROSTER = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+HELLO, REQUEST, BODY, CANCEL, GLOBALS, ROSTER, STATUS = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07
 WELCOME, REFUSED, INTERIM, RESPONSE, RESPONSE_BODY, ABORT = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
 END = 0x01
 
@@ -169,7 +169,7 @@ class Daemon:
     def __init__(self, path, mode=0o666):
         self.path = path
         self.requests, self.hellos, self.globals, self.connections, self.gone = [], [], [], 0, 0
-        self.refuse = False
+        self.refuse, self.has_page = False, True
         if os.path.exists(path):
             os.unlink(path)
         self.listener = socket.socket(socket.AF_UNIX)
@@ -245,9 +245,11 @@ class Daemon:
         kind, flags, payload = connection.frame()
         if kind == ROSTER:
             return True
-        assert kind == REQUEST, kind
+        assert kind in (REQUEST, STATUS), kind
         if connection in self.heralds:
             self.count(connection)
+        if kind == STATUS:
+            return self.show(connection, flags, payload)
         request = Request(payload)
         request.body, request.frames = b"", 0
         if not flags & END and b"/early" not in request.uri:
@@ -260,6 +262,23 @@ class Daemon:
                     break
         self.requests.append(request)
         return answer(connection, request)
+
+
+    def show(self, connection, flags, payload):
+        """The status page: what is asked for is the answer, in two frames."""
+        assert (flags, len(payload)) == (0, 2), (flags, payload)
+        if not self.has_page:
+            connection.send(abort(2, b"frame type 0x07 is unknown"))
+            return False
+        part, to_head = ("page", "data")[payload[0]], payload[1] != 0
+        body = (part * 20_000).encode()
+        headers = [("Content-Type", "text/plain"), ("Cache-Control", "no-store"), ("Content-Length", str(len(body)))]
+        if to_head:
+            connection.send(head(200, headers, flags=END))
+        else:
+            connection.send(head(200, headers, len(body)) + frame(RESPONSE_BODY, body[:999]))
+            connection.send(frame(RESPONSE_BODY, body[999:], END))
+        return True
 
 
 def text(body, status=200, headers=()):

@@ -76,6 +76,7 @@ def site(fly_with, more=""):
             location /set {{ passenger_set_header X-User "$arg_user"; passenger_set_header Cookie ""; }}
             location /internal/ {{ internal; passenger_enabled off; root {DIR}; }}
             location /rewritten {{ rewrite ^/rewritten/(.*)$ "/a b/$1" break; }}
+            location = /status {{ passenger_status; passenger_request_buffering off; }}
             location /patient {{ passenger_read_timeout 300ms; }}
             location /if {{ if ($arg_env) {{ passenger_app_env $arg_env; passenger_app_group_name inside; }} }}
             {more}

@@ -1,29 +1,24 @@
 //! A location's configuration: levels are merged, and what is in effect is made ready for requests.
 
-use std::cell::RefCell;
+use std::fmt::Display;
 use std::mem::offset_of;
 
 use module_core::announced::{self, Announced};
 use module_core::fly_with::FlyWith;
 use module_core::manifest::{self, Statement};
-use module_core::place::{AppConf, Places};
-use module_core::settings::{self, Block};
 use module_core::value::Refusal;
-use protocol::globals::Globals;
-use protocol::hello::Hello;
-use protocol::{CURRENT_VERSION, SPOKEN_VERSIONS};
 
-use super::Written;
+use super::application::{Application, greeting};
+use super::{StatusAt, Written};
 use crate::directives::{self, Meaning};
 use crate::ffi::conf::{ConfContext, Directive, Effect, Location};
 use crate::ffi::core_conf;
 use crate::ffi::log::Level;
 use crate::ffi::main_conf;
-use crate::ffi::module::NGINX_VERSION;
-use crate::ffi::request::now_ms;
 use crate::ffi::upstream_block;
 use crate::ffi::upstream_conf::UpstreamConf;
 use crate::handler::Passenger;
+use crate::status::StatusPage;
 
 /// The module's configuration of a location, server or `http` block.
 #[derive(Debug)]
@@ -33,23 +28,19 @@ pub(crate) struct LocationConf {
     /// What this level states, until it is merged.
     statements: Vec<Statement>,
     application: Option<Application>,
-}
-
-/// What a location's requests need, worked out once.
-#[derive(Debug)]
-pub(crate) struct Application {
-    /// What is said first on each connection: the hello, and what this configuration says to the daemon as a whole.
-    pub(crate) greeting: Vec<u8>,
-    /// The settings as they travel with each request.
-    pub(crate) settings: Block,
-    pub(crate) app: AppConf,
-    pub(crate) places: RefCell<Places>,
+    /// What is said first on a connection for the status page; empty where there is none.
+    status_greeting: Vec<u8>,
 }
 
 impl LocationConf {
     /// What requests need; `None` where the module is not enabled.
     pub(crate) fn application(&self) -> Option<&Application> {
         self.application.as_ref()
+    }
+
+    /// What is said first on a connection for the status page.
+    pub(crate) fn status_greeting(&self) -> &[u8] {
+        &self.status_greeting
     }
 }
 
@@ -74,6 +65,7 @@ impl Location for LocationConf {
             written: Written::default(),
             statements: Vec::new(),
             application: None,
+            status_greeting: Vec::new(),
         }
     }
 
@@ -118,8 +110,11 @@ impl Location for LocationConf {
             // Who reads the body while no process waits for it is the same to the app, and nginx does it anyway.
             self.upstream.buffer_requests();
         }
-        if self.written.enabled == Some(true) {
-            self.enable(cf)?;
+        let is_on = self.written.enabled == Some(true);
+        match self.status(outer, cf) {
+            Some(status) => self.show_status(cf, &status)?,
+            None if is_on => self.enable(cf)?,
+            None => {}
         }
         self.tell_manifest(|| core_conf::block(cf));
         Ok(())
@@ -136,9 +131,33 @@ impl Location for LocationConf {
 }
 
 impl LocationConf {
+    /// Whether the location shows the status page. An `if` in it is served by its handler, too.
+    fn status(&mut self, outer: &Self, cf: &ConfContext<'_>) -> Option<StatusAt> {
+        let of_location = outer.written.status.as_ref();
+        if let Some(status) = of_location.filter(|_| core_conf::is_inside_location(cf)) {
+            self.written.status = Some(status.clone());
+        }
+        self.written.status.clone()
+    }
+
+    /// It comes before an application that is enabled here: who writes it wants the page.
+    fn show_status(&mut self, cf: &mut ConfContext<'_>, status: &StatusAt) -> Result<(), String> {
+        self.find_upstream_block(cf, status)?;
+        self.status_greeting = greeting(&self.written.globals)?;
+        if core_conf::install_handler::<StatusPage>(cf) {
+            core_conf::redirect_to_final_slash(cf);
+        } else if !core_conf::is_inside_location(cf) {
+            return Err(format!(
+                "{status}, in a location that another directive serves: give it a location of its own"
+            ));
+        }
+        Ok(())
+    }
+
     fn enable(&mut self, cf: &mut ConfContext<'_>) -> Result<(), String> {
-        self.find_upstream_block(cf)?;
-        let application = self.make_application()?;
+        let at = self.written.enabled_at.as_ref().map(|at| format!(" in {at}")).unwrap_or_default();
+        self.find_upstream_block(cf, &format_args!("passenger_enabled is on{at}"))?;
+        let application = Application::of(&self.written)?;
         if let Some(upstream) = self.upstream.upstream() {
             let announced = self.announced(&application, cf);
             main_conf::change_plan(cf, |plan| plan.add(upstream, &application.greeting, announced))?;
@@ -190,7 +209,11 @@ impl LocationConf {
     }
 
     /// A block that is spelled out may stand below its use, so it is looked for when all has been read.
-    fn find_upstream_block(&mut self, cf: &mut ConfContext<'_>) -> Result<(), String> {
+    fn find_upstream_block(
+        &mut self,
+        cf: &mut ConfContext<'_>,
+        wanted_by: &impl Display,
+    ) -> Result<(), String> {
         match &self.written.fly_with {
             Some(FlyWith::Socket(_)) => Ok(()),
             Some(FlyWith::Upstream(name)) => {
@@ -204,40 +227,9 @@ impl LocationConf {
                 Ok(())
             }
             None => Err(format!(
-                "passenger_enabled is on{}, but no passenger_fly_with says where the daemon is: add \
-                 \"passenger_fly_with unix:/run/flying-passenger/socket;\" to the http block",
-                self.written.enabled_at.as_ref().map(|at| format!(" in {at}")).unwrap_or_default()
+                "{wanted_by}, but no passenger_fly_with says where the daemon is: add \
+                 \"passenger_fly_with unix:/run/flying-passenger/socket;\" to the http block"
             )),
         }
     }
-
-    fn make_application(&self) -> Result<Application, String> {
-        let written = &self.written;
-        let settings = written
-            .settings
-            .encode()
-            .map_err(|err| format!("the application's settings are too much for a request: {err}"))?;
-        let app = AppConf {
-            root: written.app_root.clone(),
-            group: written.app_group_name.clone(),
-            env: written.settings.text("app_env").unwrap_or("production").to_owned(),
-            kind: written.app_type,
-            start_command: written.app_start_command.clone(),
-        };
-        Ok(Application { greeting: greeting(&written.globals)?, settings, app, places: RefCell::default() })
-    }
-}
-
-fn greeting(globals: &settings::Written) -> Result<Vec<u8>, String> {
-    let hello = Hello {
-        versions: SPOKEN_VERSIONS.to_vec(),
-        using: CURRENT_VERSION,
-        module_version: env!("CARGO_PKG_VERSION").to_owned(),
-        nginx_version: NGINX_VERSION.to_owned(),
-    };
-    let globals = Globals { configured_ms: now_ms(), settings: globals.values().clone() };
-    let globals = globals
-        .to_frame()
-        .map_err(|err| format!("what is set for the daemon as a whole is too much: {err}"))?;
-    Ok([hello.to_frame(), globals].concat())
 }

@@ -1,9 +1,11 @@
 //! A level of the configuration: as it is written, then as it is used.
 
+mod application;
 mod location;
 mod manifest;
 mod written;
 
-pub(crate) use location::{Application, LocationConf};
+pub(crate) use application::Application;
+pub(crate) use location::LocationConf;
 pub(crate) use manifest::Manifest;
-pub(crate) use written::Written;
+pub(crate) use written::{StatusAt, Written};

@@ -15,6 +15,8 @@ pub(crate) struct Written {
     pub(crate) enabled: Option<bool>,
     /// File and line of `passenger_enabled`, for messages.
     pub(crate) enabled_at: Option<Position>,
+    /// The location shows the status page.
+    pub(crate) status: Option<StatusAt>,
     pub(crate) app_root: Option<String>,
     pub(crate) app_group_name: Option<String>,
     pub(crate) app_type: Option<AppType>,
@@ -32,8 +34,21 @@ pub(crate) struct Written {
     pub(crate) panic_in: Option<String>,
 }
 
+/// File and line of `passenger_status`, for messages.
+#[derive(Debug, Clone)]
+pub(crate) struct StatusAt(pub(crate) Option<Position>);
+
+impl std::fmt::Display for StatusAt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Some(at) => write!(f, "passenger_status stands in {at}"),
+            None => f.write_str("passenger_status stands here"),
+        }
+    }
+}
+
 impl Written {
-    /// Takes over what the outer level says and this one does not.
+    /// Takes over what the outer level says and this one does not. The status page is its location's alone.
     pub(crate) fn inherit(&mut self, outer: &Self) {
         inherit(&mut self.fly_with, &outer.fly_with);
         if self.enabled.is_none() {

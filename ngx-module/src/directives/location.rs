@@ -7,7 +7,7 @@ use module_core::request_headers::may_be_set;
 use module_core::value::{Refusal, flag};
 
 use super::{Line, Meaning, kept, slot};
-use crate::conf::{Manifest, Written};
+use crate::conf::{Manifest, StatusAt, Written};
 use crate::ffi::complex_value::ComplexValue;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
 use crate::ffi::log::Level;
@@ -16,6 +16,7 @@ use crate::ffi::upstream_conf::Slot;
 pub(super) const TABLE: &[Line] = &[
     FLY_WITH,
     DUMP_CONFIG_MANIFEST,
+    STATUS,
     kept(c"passenger_enabled", Arity::ONE, enabled),
     kept(c"passenger_app_root", Arity::ONE, app_root),
     kept(c"passenger_app_group_name", Arity::ONE, app_group_name),
@@ -55,6 +56,14 @@ const DUMP_CONFIG_MANIFEST: Line = Directive {
     effect: Effect::Ours(Meaning::Kept(dump_config_manifest)),
 };
 
+/// A page of its own, not something that an app or a condition adds to.
+const STATUS: Line = Directive {
+    name: c"passenger_status",
+    contexts: Contexts::LOCATION,
+    arity: Arity::NONE,
+    effect: Effect::Ours(Meaning::Kept(status)),
+};
+
 type Done = Result<(), Refusal>;
 
 fn fly_with(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
@@ -66,6 +75,11 @@ fn fly_with(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> 
 fn dump_config_manifest(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
     let path = cf.full_path(first(args))?;
     once(&mut written.manifest, Manifest::new(path))
+}
+
+fn status(written: &mut Written, cf: &mut ConfContext<'_>, _args: &[&str]) -> Done {
+    let at = cf.position();
+    once(&mut written.status, StatusAt(at))
 }
 
 fn enabled(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {

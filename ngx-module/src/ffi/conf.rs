@@ -23,6 +23,8 @@ impl Contexts {
     /// In `http`, `server` and `location`.
     pub(crate) const NOT_IF: Self =
         Self(sys::NGX_HTTP_MAIN_CONF | sys::NGX_HTTP_SRV_CONF | sys::NGX_HTTP_LOC_CONF);
+    /// In `location`, and not in an `if` inside of it.
+    pub(crate) const LOCATION: Self = Self(sys::NGX_HTTP_LOC_CONF);
     /// In `http` only.
     pub(crate) const HTTP: Self = Self(sys::NGX_HTTP_MAIN_CONF);
 }
@@ -32,6 +34,8 @@ impl Contexts {
 pub(crate) struct Arity(pub(super) u32);
 
 impl Arity {
+    /// None.
+    pub(crate) const NONE: Self = Self(sys::NGX_CONF_NOARGS);
     /// One.
     pub(crate) const ONE: Self = Self(sys::NGX_CONF_TAKE1);
     /// Two.

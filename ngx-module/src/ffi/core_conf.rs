@@ -66,6 +66,11 @@ pub(crate) fn block(cf: &ConfContext<'_>) -> Option<Block> {
     })
 }
 
+/// Whether the block that is being merged is an `if` or `limit_except` inside a location.
+pub(crate) fn is_inside_location(cf: &ConfContext<'_>) -> bool {
+    matches!(block(cf), Some(Block::InsideLocation(..)))
+}
+
 /// The location's name, empty for a server's own level, and where its files are.
 pub(crate) fn files<'c>(cf: &'c ConfContext<'_>) -> (&'c [u8], Files<'c>) {
     let Some(conf) = raw(cf) else {

@@ -25,6 +25,9 @@ pub(crate) trait Exchange: Sized + 'static {
     /// The configuration of its location.
     type Location: AsRef<UpstreamConf> + 'static;
 
+    /// Whether the request's body goes along. nginx reads it in any case.
+    const SENDS_BODY: bool;
+
     /// What is said first on a fresh connection.
     fn greeting(location: &Self::Location) -> &[u8];
 
@@ -163,6 +166,7 @@ fn prepare<E: Exchange>(
     // SAFETY: zero is a valid value; nginx makes it with `ngx_pcalloc`.
     let pipe: NonNull<sys::ngx_event_pipe_t> = unsafe { pool.zeroed() }?;
     let conf: &UpstreamConf = location.as_ref();
+    let streams_body = E::SENDS_BODY && !conf.buffers_requests();
     let data = context.as_ptr().cast::<c_void>();
 
     // SAFETY: `ngx_http_upstream_create` has made the upstream; both structures are this request's own.
@@ -185,7 +189,7 @@ fn prepare<E: Exchange>(
         upstream.input_filter_init = Some(receive::begin::<E>);
         upstream.input_filter = Some(receive::streamed::<E>);
         upstream.input_filter_ctx = data;
-        (*request.as_ptr()).set_request_body_no_buffering(u32::from(!conf.buffers_requests()));
+        (*request.as_ptr()).set_request_body_no_buffering(u32::from(streams_body));
     }
     Ok(())
 }

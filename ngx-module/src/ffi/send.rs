@@ -72,7 +72,7 @@ pub(super) fn create<E: Exchange>(request: Request<'_>, context: &mut Context<E>
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.clear();
         scratch.shrink_to(MAX_SCRATCH);
-        let body = Body::of(request);
+        let body = if E::SENDS_BODY { Body::of(request) } else { Body::None };
         // SAFETY: the location's configuration outlives the request.
         let location = unsafe { context.location.as_ref() };
         context.exchange.write_head(request, location, body, scratch)?;

@@ -1,0 +1,65 @@
+//! What a location's requests need, worked out once: a level's values come in, bytes and look-ups that are ready go out.
+
+use std::cell::RefCell;
+
+use module_core::place::{AppConf, Places};
+use module_core::settings::{self, Block};
+use protocol::globals::Globals;
+use protocol::hello::Hello;
+use protocol::{CURRENT_VERSION, SPOKEN_VERSIONS};
+
+use super::Written;
+use crate::ffi::module::NGINX_VERSION;
+use crate::ffi::request::now_ms;
+
+/// An application, as its location describes it.
+#[derive(Debug)]
+pub(crate) struct Application {
+    /// What is said first on each connection: the hello, and what this configuration says to the daemon as a whole.
+    pub(crate) greeting: Vec<u8>,
+    /// The settings as they travel with each request.
+    pub(crate) settings: Block,
+    pub(crate) app: AppConf,
+    pub(crate) places: RefCell<Places>,
+}
+
+impl Application {
+    /// The one of this level.
+    ///
+    /// # Errors
+    ///
+    /// A sentence when its settings are too much.
+    pub(super) fn of(written: &Written) -> Result<Self, String> {
+        let settings = written
+            .settings
+            .encode()
+            .map_err(|err| format!("the application's settings are too much for a request: {err}"))?;
+        let app = AppConf {
+            root: written.app_root.clone(),
+            group: written.app_group_name.clone(),
+            env: written.settings.text("app_env").unwrap_or("production").to_owned(),
+            kind: written.app_type,
+            start_command: written.app_start_command.clone(),
+        };
+        Ok(Self { greeting: greeting(&written.globals)?, settings, app, places: RefCell::default() })
+    }
+}
+
+/// What is said first on a connection.
+///
+/// # Errors
+///
+/// A sentence when what is set for the daemon as a whole is too much.
+pub(super) fn greeting(globals: &settings::Written) -> Result<Vec<u8>, String> {
+    let hello = Hello {
+        versions: SPOKEN_VERSIONS.to_vec(),
+        using: CURRENT_VERSION,
+        module_version: env!("CARGO_PKG_VERSION").to_owned(),
+        nginx_version: NGINX_VERSION.to_owned(),
+    };
+    let globals = Globals { configured_ms: now_ms(), settings: globals.values().clone() };
+    let globals = globals
+        .to_frame()
+        .map_err(|err| format!("what is set for the daemon as a whole is too much: {err}"))?;
+    Ok([hello.to_frame(), globals].concat())
+}

@@ -1,0 +1,128 @@
+//! `passenger_status`: a visitor's request comes in, a question for the daemon's status page goes out, and its answer back.
+//! It knows no application.
+
+use std::ops::Range;
+
+use module_core::response_head::HeadError;
+use protocol::response::AbortReason;
+use protocol::status::{StatusPart, StatusQuestion};
+
+use crate::answer_body::AnswerBody;
+use crate::conf::LocationConf;
+use crate::decode::{self, Asked, Unusable};
+use crate::ffi::body::Body;
+use crate::ffi::content::{Answer, ContentHandler};
+use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead};
+use crate::ffi::pool::OutOfMemory;
+use crate::ffi::reply::Reply;
+use crate::ffi::request::Request;
+use crate::unreachable;
+use crate::upstream::unusable;
+
+/// The content handler of locations with `passenger_status`.
+#[derive(Debug)]
+pub(crate) struct StatusPage;
+
+/// A question that is under way.
+#[derive(Debug)]
+pub(crate) struct Question {
+    body: AnswerBody,
+}
+
+const NOT_ALLOWED: u16 = 405;
+
+impl ContentHandler for StatusPage {
+    type Exchange = Question;
+
+    fn decide(request: Request<'_>, _location: &LocationConf) -> Answer<Question> {
+        if request.is_get_or_head() {
+            Answer::Forward(Question { body: AnswerBody::unknown() })
+        } else {
+            Answer::Status(NOT_ALLOWED)
+        }
+    }
+}
+
+impl Exchange for Question {
+    type Location = LocationConf;
+
+    /// What a GET may carry is of no interest.
+    const SENDS_BODY: bool = false;
+
+    fn greeting(location: &LocationConf) -> &[u8] {
+        location.status_greeting()
+    }
+
+    fn write_head(
+        &mut self,
+        request: Request<'_>,
+        _location: &LocationConf,
+        _body: Body,
+        out: &mut Vec<u8>,
+    ) -> Result<(), String> {
+        let question = StatusQuestion { part: part(request.args()), to_head: request.is_head() };
+        question.write_frame(out).map_err(|err| err.to_string())
+    }
+
+    fn start_again(&mut self) {
+        self.body = AnswerBody::unknown();
+    }
+
+    fn read_head(
+        &mut self,
+        request: Request<'_>,
+        _location: &LocationConf,
+        reply: &mut Reply<'_>,
+        bytes: &[u8],
+        room: usize,
+    ) -> HeadRead {
+        let asked = Asked { is_head: request.is_head(), is_upgrade: false };
+        match decode::read_head(asked, reply, bytes, room) {
+            Ok(None) => HeadRead::NeedMore,
+            Ok(Some(begun)) => {
+                self.body.begins(begun.body);
+                HeadRead::Found(begun.used)
+            }
+            Err(Unusable::Frames(err @ HeadError::Aborted(AbortReason::BadRequest, _))) => {
+                request
+                    .log()
+                    .error(format_args!("{err}: it has no status page yet, upgrade it for passenger_status"));
+                HeadRead::Invalid
+            }
+            Err(err) => unusable(request, &err),
+        }
+    }
+
+    fn read_body(
+        &mut self,
+        request: Request<'_>,
+        _location: &LocationConf,
+        bytes: &[u8],
+        take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
+    ) -> BodyRead {
+        self.body.read(request, bytes, take)
+    }
+
+    fn needs(&self) -> usize {
+        self.body.needs()
+    }
+
+    fn expects(&self) -> u64 {
+        self.body.expects()
+    }
+
+    fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
+        if ending.unreachable {
+            unreachable::advise(request, ending.peer);
+        }
+    }
+}
+
+/// The page asks for what it shows at its own address with this query.
+fn part(query: &[u8]) -> StatusPart {
+    if query.split(|byte| *byte == b'&').any(|word| word == b"data") {
+        StatusPart::Data
+    } else {
+        StatusPart::Page
+    }
+}
