@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use protocol::frame::{FrameHeader, FrameType, HEADER_LEN};
-use protocol::hello::{Hello, Refusal};
+use protocol::hello::{Hello, Refusal, Welcome};
+use protocol::response::{Abort, AbortReason};
 
 /// A daemon that speaks nothing but the given versions, and refuses everybody else.
 pub struct FakeDaemon;
@@ -15,15 +16,39 @@ pub struct FakeDaemon;
 impl FakeDaemon {
     /// Listens at `socket` until the test process ends.
     pub fn listen(socket: &Path, versions: &[u16], release: &str) -> Self {
-        let listener = UnixListener::bind(socket).unwrap();
         let (versions, release) = (versions.to_vec(), release.to_owned());
+        Self::serve(socket, move |stream| refuse(stream, &versions, &release))
+    }
+
+    /// One of this version that is older than the status page: it does not know the frame.
+    pub fn without_status_page(socket: &Path) -> Self {
+        Self::serve(socket, know_no_status)
+    }
+
+    fn serve(socket: &Path, each: impl Fn(UnixStream) + Clone + Send + 'static) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (versions, release) = (versions.clone(), release.clone());
-                thread::spawn(move || refuse(stream.unwrap(), &versions, &release));
+                let each = each.clone();
+                thread::spawn(move || each(stream.unwrap()));
             }
         });
         Self
+    }
+}
+
+/// Welcomes the module, and does with a frame of type 0x07 what a daemon did that knew none.
+fn know_no_status(mut stream: UnixStream) {
+    let welcome = Welcome { version: protocol::CURRENT_VERSION, daemon_version: "0.0.9".to_owned() };
+    let _the_module_may_have_gone = stream.write_all(&welcome.to_frame());
+    while let Some((header, _)) = read_frame(&mut stream) {
+        if header.kind == FrameType::Status {
+            let message = "frame type 0x07 is unknown";
+            let mut frame = Vec::new();
+            Abort { reason: AbortReason::BadRequest, message }.write_frame(&mut frame);
+            let _the_module_may_have_gone = stream.write_all(&frame);
+            return;
+        }
     }
 }
 

@@ -96,6 +96,11 @@ impl FrameClient {
         let _the_daemon_may_hang_up = self.stream.write_all(bytes);
     }
 
+    /// Sends a frame of this type with this payload, whatever it means.
+    pub fn send_frame(&mut self, kind: FrameType, payload: &[u8]) {
+        self.send(&[&FrameHeader::new(kind, 0, payload.len() as u32).encode(), payload].concat());
+    }
+
     /// Withdraws the request under way.
     pub fn cancel(&mut self) {
         self.send(&FrameHeader::new(FrameType::Cancel, 0, 0).encode());

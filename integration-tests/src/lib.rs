@@ -5,6 +5,7 @@
 
 mod app;
 mod browser;
+mod chromium;
 mod daemon;
 mod directives;
 mod fakes;
@@ -27,6 +28,7 @@ mod wait;
 
 pub use app::App;
 pub use browser::{Browser, Form};
+pub use chromium::Chromium;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use directives::{Directive, Takes, documented, in_code};
 pub use fakes::{FakeDaemon, FakeModule};

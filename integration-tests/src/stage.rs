@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::app::App;
+use crate::chromium::Chromium;
 use crate::daemon::DaemonBuilder;
 use crate::logs;
 use crate::nginx::Nginx;
@@ -92,6 +93,11 @@ impl Stage {
     /// `%%STAGE%%` and `%%MODULE%%` are filled in. To be started.
     pub fn nginx(&self, conf: &str) -> Nginx {
         Nginx::new(&self.inner, conf)
+    }
+
+    /// A browser without a screen, for pages that live.
+    pub fn chromium(&self) -> Chromium {
+        Chromium::start(&self.inner)
     }
 
     /// Declares that an alarming log line with this text belongs to the test.
