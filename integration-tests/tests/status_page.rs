@@ -76,6 +76,20 @@ fn the_tools_socket_has_the_same_page_and_the_same_data() {
 }
 
 #[test]
+fn prometheus_gets_its_figures_in_the_same_location() {
+    let scene = Scene::with(Language::Ruby, STATUS, |daemon| daemon);
+    scene.app_pid();
+    for query in ["metrics", "metrics=", "a=b&metrics="] {
+        let answer = scene.nginx.get(&format!("/status?{query}")).expect(200);
+        assert!(answer.header("Content-Type").unwrap().starts_with("text/plain; version=0.0.4"));
+        let text = answer.text();
+        let count = "flying_passenger_request_seconds_count{app=\"";
+        assert!(text.lines().any(|line| line.starts_with(count) && line.ends_with("} 1")), "{text}");
+    }
+    assert!(scene.nginx.get("/status?metric").expect(200).text().starts_with("<!DOCTYPE html>"));
+}
+
+#[test]
 fn at_the_tools_socket_a_stranger_sees_no_app_of_others() {
     if !stage::is_root() {
         return stage::skipped("at_the_tools_socket_a_stranger_sees_no_app_of_others", "it switches users");

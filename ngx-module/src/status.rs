@@ -118,11 +118,16 @@ impl Exchange for Question {
     }
 }
 
-/// The page asks for what it shows at its own address with this query.
+/// The page asks for what it shows at its own address with a query, and Prometheus for its figures. Prometheus cannot but
+/// write a `=` behind a name.
 fn part(query: &[u8]) -> StatusPart {
-    if query.split(|byte| *byte == b'&').any(|word| word == b"data") {
-        StatusPart::Data
-    } else {
-        StatusPart::Page
+    let asks_for = |name: &[u8]| {
+        let mut words = query.split(|byte| *byte == b'&');
+        words.any(|word| word.strip_suffix(b"=").unwrap_or(word) == name)
+    };
+    match (asks_for(b"data"), asks_for(b"metrics")) {
+        (true, _) => StatusPart::Data,
+        (_, true) => StatusPart::Metrics,
+        _ => StatusPart::Page,
     }
 }

@@ -19,13 +19,15 @@ pub struct StatusQuestion {
     pub to_head: bool,
 }
 
-/// One of the two answers.
+/// One of the answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StatusPart {
     /// The HTML page, which is the same for everybody and at all times.
     Page,
     /// What it shows at this moment, as JSON.
     Data,
+    /// Figures for Prometheus.
+    Metrics,
 }
 
 impl StatusQuestion {
@@ -66,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_question_comes_back_as_it_was() {
-        for part in [StatusPart::Page, StatusPart::Data] {
+        for part in [StatusPart::Page, StatusPart::Data, StatusPart::Metrics] {
             for to_head in [false, true] {
                 let question = StatusQuestion { part, to_head };
                 let frame = frame(question);
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn rejects_a_part_that_does_not_exist() {
-        assert!(matches!(StatusQuestion::decode(&[2, 0]), Err(PayloadError::Malformed(..))));
+        assert!(matches!(StatusQuestion::decode(&[3, 0]), Err(PayloadError::Malformed(..))));
         assert!(matches!(StatusQuestion::decode(&[0, 2]), Err(PayloadError::Malformed(..))));
     }
 }

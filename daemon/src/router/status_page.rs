@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use protocol::request::BodyLength;
 use protocol::status::{StatusPart, StatusQuestion};
 
+use super::admin;
 use super::admin::page::{self, Shown};
 use super::app::reply::{Head, ReplyError};
 use super::connection::Nginx;
@@ -57,6 +58,7 @@ pub(super) async fn answer(
     let shown = match question.part {
         StatusPart::Page => Rc::new(page::html()?),
         StatusPart::Data => router.board.data(router),
+        StatusPart::Metrics => Rc::new(admin::metrics_for_nginx(router)),
     };
     fill(&mut nginx.head, &shown).map_err(io::Error::other)?;
     nginx.frames.added.clear();

@@ -56,7 +56,7 @@ impl Answer {
 
     /// For Prometheus.
     pub(super) fn metrics(text: String) -> Self {
-        Self { content_type: "text/plain; version=0.0.4; charset=utf-8", ..Self::text(text) }
+        Self { content_type: super::prometheus::CONTENT_TYPE, ..Self::text(text) }
     }
 
     pub(super) fn xml(text: String) -> Self {

@@ -28,6 +28,7 @@ use self::caller::Caller;
 use self::callers::{Callers, Place};
 use self::endpoints::{Endpoint, Meant};
 use self::http::{Answer, Asked};
+use self::page::Shown;
 use self::pool::Snapshot;
 use self::requests::Requests;
 use super::wiring::Router;
@@ -111,7 +112,10 @@ async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: E
         Endpoint::PoolJson => Answer::json(200, &snapshot()),
         Endpoint::PoolXml => Answer::xml(xml::render(&snapshot())),
         Endpoint::Requests => Answer::json(200, &Requests::take(router, caller)),
-        Endpoint::Metrics => metrics_page(router, &snapshot()),
+        Endpoint::Metrics => {
+            let snapshot = Snapshot::without_settings(router, caller);
+            Answer::metrics(metrics(router, &snapshot))
+        }
         Endpoint::SpawnError => orders::spawn_error(router, caller, id),
         Endpoint::Restart => orders::restart(router, caller, &asked.body),
         Endpoint::AwaitRestart => orders::await_restart(router, caller, &asked.body).await,
@@ -127,9 +131,19 @@ fn status_page() -> Answer {
     page::html().map_or_else(|why| Answer::error(500, &format!("no page can be made: {why}")), Answer::shown)
 }
 
-fn metrics_page(router: &Router, snapshot: &Snapshot) -> Answer {
+/// Figures for Prometheus, of everything.
+pub(super) fn metrics_for_nginx(router: &Router) -> Shown {
+    let snapshot = Snapshot::without_settings(router, Caller::of_nginx());
+    Shown {
+        content_type: prometheus::CONTENT_TYPE,
+        headers: vec![("Cache-Control", "no-store".to_owned())],
+        body: metrics(router, &snapshot).into_bytes(),
+    }
+}
+
+fn metrics(router: &Router, snapshot: &Snapshot) -> String {
     let figures: Vec<_> = snapshot.ids.iter().map(|id| router.dispatcher.figures(*id)).collect();
-    Answer::metrics(prometheus::render(snapshot, &figures))
+    prometheus::render(snapshot, &figures)
 }
 
 fn info(router: &Router) -> Answer {

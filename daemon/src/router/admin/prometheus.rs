@@ -6,6 +6,9 @@ use std::rc::Rc;
 use super::pool::Snapshot;
 use crate::router::figures::{BOUNDS, Figures, Histogram};
 
+/// The format that Prometheus reads.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// A page for a scraper: the snapshot's groups, each with its figures.
 pub(super) fn render(snapshot: &Snapshot, figures: &[Rc<Figures>]) -> String {
     let mut page = Page(String::new());
