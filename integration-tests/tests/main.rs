@@ -54,6 +54,7 @@ mod request_environment;
 mod request_shape;
 mod response;
 mod restart;
+mod router_hangs;
 mod service;
 mod shell_environment;
 mod slow_clients;

@@ -106,17 +106,17 @@ fn its_configuration_is_read_again_and_a_mistake_changes_nothing() {
 }
 
 /// What a daemon says to a service manager that listens at a socket of the stage.
-struct Manager(UnixDatagram);
+pub(crate) struct Manager(UnixDatagram);
 
 impl Manager {
-    fn at(path: &Path) -> Self {
+    pub(crate) fn at(path: &Path) -> Self {
         let socket = UnixDatagram::bind(path).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Self(socket)
     }
 
     /// Waits for a message with this line.
-    fn hears(&self, line: &str) -> String {
+    pub(crate) fn hears(&self, line: &str) -> String {
         let mut message = vec![0; 4096];
         loop {
             let length = self.0.recv(&mut message).unwrap_or_else(|why| panic!("no {line}: {why}"));

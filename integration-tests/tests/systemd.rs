@@ -205,8 +205,16 @@ fn the_watchdog_replaces_a_daemon_that_hangs() {
     let (app, _) = machine.answer();
     machine.write("/etc/systemd/system/flying-passenger.service.d/test.conf", "[Service]\nWatchdogSec=1s\n");
     machine.sh("systemctl daemon-reload; systemctl restart flying-passenger");
-    assert_ne!(machine.answer().0, app);
+    let (another, _) = machine.answer();
+    assert_ne!(another, app);
     let daemon = machine.daemon_pid();
+    // The half that serves requests is replaced by the daemon itself, and nothing else is.
+    let router = machine.sh("ps -o pid= -C flying-router");
+    machine.sh(&format!("kill -STOP {router}"));
+    eventually("another router answers", || machine.answer().0 == another);
+    assert_ne!(machine.sh("ps -o pid= -C flying-router"), router);
+    assert_eq!(machine.daemon_pid(), daemon);
+
     machine.sh(&format!("kill -STOP {daemon}"));
     eventually("systemd has replaced it", || machine.daemon_pid() != daemon && machine.daemon_pid() != "0");
     machine.answer();

@@ -293,6 +293,8 @@ pub enum Order {
     },
     /// The administrator asks for the log file to be opened anew.
     ReopenLog,
+    /// Answer to [`Notice::Ping`].
+    Pong,
     /// Every request has been answered and every process told to stop: the router is about to exit.
     Finished,
 }
@@ -361,6 +363,8 @@ pub enum Notice {
     ReopenAppLogs,
     /// The router may have this many files open; it sets that itself, as the supervisor is not allowed to.
     OpenFiles(u64),
+    /// Say that you are there: answered by [`Order::Pong`] as soon as the router's loop turns.
+    Ping,
     /// The daemon is to end: finish what is under way, stop every process, send [`Order::Finished`].
     ShutDown,
 }

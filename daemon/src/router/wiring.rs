@@ -151,6 +151,12 @@ impl Router {
         }
     }
 
+    fn answer_ping(&self) {
+        if self.supervisor.order(&Order::Pong).is_err() {
+            warn!("the supervisor cannot be told that the router works");
+        }
+    }
+
     /// Asks for the log file to be opened anew.
     pub(crate) fn reopen_log(&self) -> bool {
         self.supervisor.order(&Order::ReopenLog).is_ok()
@@ -191,6 +197,7 @@ impl Router {
                 Notice::Log => switch_log(descriptors.pop()),
                 Notice::AppLog { ticket } => self.app_logs.answered(ticket, descriptors.pop()),
                 Notice::ReopenAppLogs => self.app_logs.reopen(),
+                Notice::Ping => self.answer_ping(),
                 Notice::ShutDown => drop(tokio::task::spawn_local(self.clone().shut_down())),
             }
         }

@@ -21,6 +21,7 @@ mod orders;
 mod phase;
 mod pid_file;
 mod processes;
+mod pulse;
 mod reload;
 mod restart_files;
 mod router_process;
@@ -177,8 +178,8 @@ impl Supervisor {
         self.kill_overdue(now);
         self.forks_due(now);
         self.hooks.kill_overdue(now);
-        self.manager.beat(now);
         self.routers_due(now);
+        self.manager.beat(now, self.routers.is_in_hand(now));
         if self.shutdown.due().is_some_and(|due| due <= now) {
             self.step(Event::TimeUp);
         }

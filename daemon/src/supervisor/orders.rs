@@ -36,6 +36,8 @@ impl Supervisor {
             Order::Stand { app, standing } => self.standings.keep(app, standing),
             Order::OpenAppLog { ticket, process, path } => self.open_app_log(ticket, process, &path),
             Order::ReopenLog => self.reopen_log(),
+            // That it came is what counts.
+            Order::Pong => {}
             Order::Finished => self.router_finished(),
         }
     }

@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{self, Pid};
 
 use super::limits::Originals;
+use super::pulse::{self, Pulse, Todo};
 use crate::link::Notice;
 use crate::link::channel::{Channel, Encoded};
 use crate::log::{LogFormat, LogLevel};
@@ -39,6 +40,8 @@ pub(super) struct RouterPlan {
     environment: Vec<CString>,
     identity: Option<Identity>,
     user: String,
+    /// How long a router may be silent.
+    silence: Duration,
 }
 
 /// Why a router cannot be planned.
@@ -73,7 +76,13 @@ impl RouterPlan {
             environment: environment().map_err(RouterError::Environment)?,
             identity,
             user: user.map_or_else(own_name, |account| account.name.clone()),
+            silence: pulse::limit(None),
         })
+    }
+
+    /// The same for routers that may be silent for as long as this.
+    pub(super) fn with_silence(self, silence: Duration) -> Self {
+        Self { silence, ..self }
     }
 
     /// The next router logs as much as this.
@@ -90,13 +99,15 @@ impl RouterPlan {
         match process::fork()? {
             Forked::Parent(child) => {
                 tracing::info!("router started on PID {} as {}", child.pid(), self.user);
+                let started = Instant::now();
                 Ok(Router {
                     child,
                     channel: ours,
                     waiting: VecDeque::new(),
-                    started: Instant::now(),
+                    started,
+                    pulse: Pulse::new(self.silence, started),
                     leaves_by: None,
-                    killed: false,
+                    killed: None,
                 })
             }
             Forked::Child => {
@@ -175,8 +186,9 @@ pub(super) struct Router {
     channel: Channel,
     waiting: VecDeque<Waiting>,
     started: Instant,
+    pulse: Pulse,
     leaves_by: Option<Instant>,
-    killed: bool,
+    killed: Option<Instant>,
 }
 
 /// A message that the link had no room for.
@@ -205,11 +217,37 @@ impl Router {
         !self.waiting.is_empty()
     }
 
-    /// When it is to be replaced, unless it reads or exits before.
-    pub(super) fn stuck_at(&self) -> Option<Instant> {
-        if self.killed {
-            return None;
+    /// When to look after it again.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.killed {
+            Some(_) => None,
+            None => [self.stuck_at(), Some(self.pulse.due())].into_iter().flatten().min(),
         }
+    }
+
+    /// It has said something.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.pulse.heard(now);
+    }
+
+    /// Sees whether it reads, exits and answers as it should; the error says what it does not.
+    pub(super) fn look_after(&mut self, now: Instant) -> Result<Todo, String> {
+        if self.stuck_at().is_some_and(|due| due <= now) {
+            return Err("neither reads its messages nor exits".to_owned());
+        }
+        match self.pulse.step(now) {
+            Todo::GiveUp => Err(format!("has not answered for {} s", self.pulse.limit().as_secs_f32())),
+            todo => Ok(todo),
+        }
+    }
+
+    /// Killed so long ago that it should have ended.
+    pub(super) fn is_undead(&self, now: Instant) -> bool {
+        self.killed.is_some_and(|at| at + self.pulse.limit() <= now)
+    }
+
+    /// When it is to be replaced, unless it reads or exits before.
+    fn stuck_at(&self) -> Option<Instant> {
         let unread_until = self.waiting.front().map(|first| first.since + PATIENCE);
         [unread_until, self.leaves_by].into_iter().flatten().min()
     }
@@ -251,9 +289,10 @@ impl Router {
 
     /// Ends it at once; it is reaped like one that ended by itself.
     pub(super) fn kill(&mut self) {
-        if std::mem::replace(&mut self.killed, true) {
+        if self.killed.is_some() {
             return;
         }
+        self.killed = Some(Instant::now());
         if let Err(why) = self.child.signal(Signal::SIGKILL) {
             tracing::warn!("the router cannot be killed: {why}");
         }

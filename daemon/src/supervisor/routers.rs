@@ -13,6 +13,7 @@ use super::backoff::BackOff;
 use super::ending;
 use super::phase::Event;
 use super::processes::Stage;
+use super::pulse::Todo;
 use super::router_process::Router;
 use crate::link::{Notice, Order, RouterConfig, StopHow};
 
@@ -57,9 +58,14 @@ impl Routers {
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.state {
             State::None => None,
-            State::Running(router) => router.stuck_at(),
+            State::Running(router) => router.due(),
             State::Pause(until) => Some(*until),
         }
+    }
+
+    /// One answers, or is being replaced.
+    pub(super) fn is_in_hand(&self, now: Instant) -> bool {
+        self.running().is_none_or(|router| !router.is_undead(now))
     }
 
     /// No other is started after this one.
@@ -164,7 +170,10 @@ impl Supervisor {
             };
             match router.channel().recv::<Order>(&mut self.buffer) {
                 // Descriptors are never taken from a router: they are closed here.
-                Ok(Some((order, _descriptors))) => self.carry_out(order),
+                Ok(Some((order, _descriptors))) => {
+                    router.heard(Instant::now());
+                    self.carry_out(order);
+                }
                 Ok(None) => {
                     // It ends, or has closed the link, which leaves it useless.
                     router.kill();
@@ -234,10 +243,14 @@ impl Supervisor {
         }
         match &mut self.routers.state {
             State::Pause(_) => self.start_router(),
-            State::Running(router) => {
-                tracing::error!("the router neither reads its messages nor exits, and is killed");
-                router.kill();
-            }
+            State::Running(router) => match router.look_after(now) {
+                Ok(Todo::Ask) => self.tell_router(&Notice::Ping, &[]),
+                Ok(_) => {}
+                Err(why) => {
+                    tracing::error!("the router (PID {}) {why}, and is killed", router.child().pid());
+                    router.kill();
+                }
+            },
             State::None => {}
         }
     }

@@ -16,8 +16,8 @@ use nix::time::{ClockId, clock_gettime};
 #[derive(Debug, Default)]
 pub(super) struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    /// How often it must hear that the daemon is alive, and when next.
-    beat: Option<(Duration, Instant)>,
+    /// How long it lets the daemon be silent, and when it must hear next that it is alive.
+    watchdog: Option<(Duration, Instant)>,
 }
 
 impl ServiceManager {
@@ -30,8 +30,13 @@ impl ServiceManager {
                 None
             }
         });
-        let beat = socket.as_ref().and_then(|_| beat_every()).map(|every| (every, now + every));
-        Self { socket, beat }
+        let watchdog = socket.as_ref().and_then(|_| watchdog()).map(|limit| (limit, now + limit / 2));
+        Self { socket, watchdog }
+    }
+
+    /// How long it lets the daemon be silent, when it watches.
+    pub(super) fn watchdog(&self) -> Option<Duration> {
+        self.watchdog.map(|(limit, _)| limit)
     }
 
     /// The daemon takes requests.
@@ -55,13 +60,16 @@ impl ServiceManager {
 
     /// When it must hear the next time that the daemon is alive.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.beat.map(|(_, next)| next)
+        self.watchdog.map(|(_, next)| next)
     }
 
-    /// Tells that the daemon is alive, when it is time.
-    pub(super) fn beat(&mut self, now: Instant) {
-        if let Some((every, next)) = self.beat.filter(|(_, next)| *next <= now) {
-            self.beat = Some((every, next.max(now) + every));
+    /// Tells that the daemon is alive, when it is time and it `works`.
+    pub(super) fn beat(&mut self, now: Instant, works: bool) {
+        let Some((limit, _)) = self.watchdog.filter(|(_, next)| *next <= now) else { return };
+        // Half of the limit, as `sd_watchdog_enabled(3)` advises; sooner when the next one decides.
+        let pause = if works { limit / 2 } else { limit / 16 };
+        self.watchdog = Some((limit, now + pause));
+        if works {
             self.tell("WATCHDOG=1");
         }
     }
@@ -86,10 +94,9 @@ fn open(path: &OsString) -> io::Result<(UnixDatagram, SocketAddr)> {
     Ok((socket, address))
 }
 
-/// Half of the time that it waits for, as `sd_watchdog_enabled(3)` advises.
-fn beat_every() -> Option<Duration> {
+fn watchdog() -> Option<Duration> {
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
     let limit = number("WATCHDOG_USEC").filter(|limit| for_us && *limit > 0)?;
-    Some(Duration::from_micros(limit / 2))
+    Some(Duration::from_micros(limit))
 }

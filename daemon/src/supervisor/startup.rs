@@ -18,6 +18,7 @@ use super::log_file::{LogFile, NoLog};
 use super::nginx_socket::{NginxSocket, SocketError};
 use super::pid_file::{PidFile, PidFileError};
 use super::processes::Processes;
+use super::pulse;
 use super::router_process::{RouterError, RouterPlan};
 use super::routers::Routers;
 use super::service_manager::ServiceManager;
@@ -80,8 +81,9 @@ impl Supervisor {
         // What a preloader forks is to be a child of ours.
         process::adopt_orphans().map_err(StartError::Limits)?;
         let cgroups = options.cgroups.then(Cgroups::take).transpose().map_err(StartError::Cgroup)?;
+        let manager = ServiceManager::from_environment(Instant::now());
         let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
-        let plan = plan.map_err(StartError::Router)?;
+        let plan = plan.map_err(StartError::Router)?.with_silence(pulse::limit(manager.watchdog()));
         let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
         let pid_file = pid_file.map_err(StartError::PidFile)?;
         let instance = Instance::create(
@@ -118,7 +120,7 @@ impl Supervisor {
                 instance,
                 nginx,
                 pid_file,
-                manager: ServiceManager::from_environment(Instant::now()),
+                manager,
                 tools,
                 signals,
                 plan,

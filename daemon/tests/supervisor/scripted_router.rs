@@ -77,6 +77,10 @@ pub(crate) fn main() -> ExitCode {
         else {
             return ExitCode::SUCCESS;
         };
+        if notice == Notice::Ping {
+            send(&link, &Order::Pong);
+            continue;
+        }
         to_test.tell(&Told::Notice(notice.clone(), descriptors.len()));
         match notice {
             Notice::Config(_) => {
