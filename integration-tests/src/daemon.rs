@@ -233,8 +233,13 @@ impl Daemon {
 
     /// Stops it gracefully (TERM).
     pub fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.await_end()
+    }
+
+    /// Waits until it has ended, after somebody has told it to.
+    pub fn await_end(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the daemon runs");
-        signal(child.id(), Signal::SIGTERM);
         eventually_some("the daemon has stopped", || child.try_wait().unwrap())
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use stage::{DaemonBuilder, Language, Request, Scene, eventually};
 
 /// `--hook NAME=PROGRAM`, with programs from the fixtures.
-fn hook(daemon: DaemonBuilder, name: &str, programs: &[&str]) -> DaemonBuilder {
+pub(crate) fn hook(daemon: DaemonBuilder, name: &str, programs: &[&str]) -> DaemonBuilder {
     let directory = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hooks"));
     let paths: Vec<_> = programs.iter().map(|name| directory.join(name).display().to_string()).collect();
     daemon.flag(&format!("--hook={name}={}", paths.join(";")))

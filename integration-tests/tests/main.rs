@@ -28,6 +28,7 @@ mod frameworks;
 mod harness;
 mod hijack;
 mod hooks;
+mod hooks_of_the_daemon;
 mod journal;
 mod listening;
 mod log_formats;

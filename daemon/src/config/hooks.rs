@@ -26,16 +26,28 @@ pub enum Hook {
     QueueFullError,
     /// A process took longer than `passenger_max_request_time`; it is killed when the program has ended.
     MaxRequestTimeReached,
+    /// The daemon is about to start a router; it does not, and ends, when a program fails.
+    BeforeWatchdogInitialization,
+    /// It takes requests.
+    AfterWatchdogInitialization,
+    /// It was told to end, and still serves until the programs have ended.
+    BeforeWatchdogShutdown,
+    /// Requests and processes have ended, and it is about to.
+    AfterWatchdogShutdown,
 }
 
 impl Hook {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 9] = [
         Self::AttachedProcess,
         Self::DetachedProcess,
         Self::SpawnFailed,
         Self::QueueFullError,
         Self::MaxRequestTimeReached,
+        Self::BeforeWatchdogInitialization,
+        Self::AfterWatchdogInitialization,
+        Self::BeforeWatchdogShutdown,
+        Self::AfterWatchdogShutdown,
     ];
 
     /// Its name.
@@ -46,6 +58,25 @@ impl Hook {
             Self::SpawnFailed => "spawn_failed",
             Self::QueueFullError => "queue_full_error",
             Self::MaxRequestTimeReached => "max_request_time_reached",
+            Self::BeforeWatchdogInitialization => "before_watchdog_initialization",
+            Self::AfterWatchdogInitialization => "after_watchdog_initialization",
+            Self::BeforeWatchdogShutdown => "before_watchdog_shutdown",
+            Self::AfterWatchdogShutdown => "after_watchdog_shutdown",
+        }
+    }
+
+    /// It is about the daemon, and not about an app: no router has a word in it.
+    pub fn is_of_the_daemon(self) -> bool {
+        match self {
+            Self::BeforeWatchdogInitialization
+            | Self::AfterWatchdogInitialization
+            | Self::BeforeWatchdogShutdown
+            | Self::AfterWatchdogShutdown => true,
+            Self::AttachedProcess
+            | Self::DetachedProcess
+            | Self::SpawnFailed
+            | Self::QueueFullError
+            | Self::MaxRequestTimeReached => false,
         }
     }
 

@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn the_last_words_of_a_peer_that_did_not_listen_are_heard() {
         let (supervisor, router) = Channel::pair().unwrap();
-        supervisor.send(&Notice::ShutDown, &[]).unwrap();
+        supervisor.send(&Notice::ShutDown { limit: 1 }, &[]).unwrap();
         router.send(&Order::Finished, &[]).unwrap();
         drop(router);
         let mut buffer = Buffer::default();
@@ -204,7 +204,7 @@ mod tests {
     fn tells_a_full_link_from_a_closed_one() {
         let (supervisor, router) = Channel::pair().unwrap();
         let full = loop {
-            if let Err(err) = supervisor.send(&Notice::ShutDown, &[]) {
+            if let Err(err) = supervisor.send(&Notice::ShutDown { limit: 1 }, &[]) {
                 break err;
             }
         };

@@ -199,7 +199,7 @@ pub struct RouterConfig {
     pub globals: Vec<u8>,
     /// Where the supervisor could not follow them.
     pub overruled: Vec<Overruled>,
-    /// Most seconds to wait at shutdown for requests to finish.
+    /// Most seconds that a shutdown takes, and so the end of one process.
     pub shutdown_limit: u64,
     /// Most seconds for a process that is replaced to finish its requests.
     pub drain_limit: u64,
@@ -209,7 +209,7 @@ pub struct RouterConfig {
     pub status_gid: Option<u32>,
     /// Where what apps print goes.
     pub app_output: AppOutput,
-    /// What the operator wants programs to be run for.
+    /// What of an app's life the operator wants programs to be run for.
     pub hooks: Vec<Hook>,
     /// How many times a router was started before this one.
     pub generation: u32,
@@ -350,6 +350,8 @@ pub enum Notice {
     },
     /// The daemon's own configuration was read anew.
     Options(Vec<DaemonOption>),
+    /// [`RouterConfig::hooks`], after that.
+    Hooks(Vec<Hook>),
     /// Answer to [`Order::Adjust`], when some of it cannot be done.
     Overruled(Vec<Overruled>),
     /// The log goes on in another file, whose descriptor comes with this.
@@ -366,5 +368,8 @@ pub enum Notice {
     /// Say that you are there: answered by [`Order::Pong`] as soon as the router's loop turns.
     Ping,
     /// The daemon is to end: finish what is under way, stop every process, send [`Order::Finished`].
-    ShutDown,
+    ShutDown {
+        /// Most seconds for all of it.
+        limit: u64,
+    },
 }

@@ -1,6 +1,7 @@
 //! What happens to apps, told to the supervisor for the programs that the operator named. Without such a program
 //! nothing is told.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use tracing::error;
@@ -25,13 +26,18 @@ pub(crate) struct SlowRequest {
 /// The way to the operator's programs.
 #[derive(Debug)]
 pub(crate) struct Hooks {
-    named: Vec<Hook>,
+    named: RefCell<Vec<Hook>>,
     supervisor: Rc<Supervisor>,
 }
 
 impl Hooks {
     pub(crate) fn new(named: Vec<Hook>, supervisor: Rc<Supervisor>) -> Self {
-        Self { named, supervisor }
+        Self { named: RefCell::new(named), supervisor }
+    }
+
+    /// Others are wanted from here on.
+    pub(crate) fn set_named(&self, named: Vec<Hook>) {
+        *self.named.borrow_mut() = named;
     }
 
     /// A process takes requests from here on.
@@ -78,7 +84,7 @@ impl Hooks {
         doomed: Option<ProcessId>,
         facts: impl FnOnce() -> Vec<(Fact, String)>,
     ) -> bool {
-        if !self.named.contains(&hook) {
+        if !self.named.borrow().contains(&hook) {
             return false;
         }
         let mut facts = facts();

@@ -10,6 +10,7 @@ use nix::sys::resource::{self, Resource};
 use protocol::globals::Globals as Said;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::dispatch::Dispatcher;
@@ -32,7 +33,8 @@ use crate::link::{Notice, Order, RouterConfig};
 use crate::log;
 use crate::sys::descriptors;
 
-/// How long a process that was told to end may take before it is killed, as with Passenger.
+/// How long a process that was told to end may take before it is killed, as with Passenger; less where the whole daemon
+/// has less time to end.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// How long to wait for a sweep when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
@@ -94,10 +96,11 @@ impl Router {
         let drain_limit = Duration::from_secs(config.drain_limit);
         let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
         let (to_supervisor, pool) = (supervisor.clone(), dispatcher.clone());
+        let stop_limit = STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit));
         let places = Places::new(config.app_output, AppLogs::new(supervisor.clone()));
         let app_logs = places.files.clone();
         let spawner =
-            Spawner::new(to_supervisor, hooks, pool, routes.clone(), places, STOP_LIMIT, drain_limit);
+            Spawner::new(to_supervisor, hooks, pool, routes.clone(), places, stop_limit, drain_limit);
         let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
         let scales = Scales::new(supervisor.clone());
         let standings = Standings::new(supervisor.clone());
@@ -193,33 +196,34 @@ impl Router {
                 Notice::Measured { ticket, held } => self.scales.measured(ticket, held),
                 Notice::OpenFiles(most) => limit_open_files(most),
                 Notice::Options(options) => self.reconfigure(options),
+                Notice::Hooks(named) => self.spawner.set_hooks(named),
                 Notice::Overruled(overruled) => self.globals.overrule(overruled),
                 Notice::Log => switch_log(descriptors.pop()),
                 Notice::AppLog { ticket } => self.app_logs.answered(ticket, descriptors.pop()),
                 Notice::ReopenAppLogs => self.app_logs.reopen(),
                 Notice::Ping => self.answer_ping(),
-                Notice::ShutDown => drop(tokio::task::spawn_local(self.clone().shut_down())),
+                Notice::ShutDown { limit } => drop(tokio::task::spawn_local(self.clone().shut_down(limit))),
             }
         }
     }
 
     /// Requests finish, then processes; what takes longer than the limit is left to the supervisor.
-    async fn shut_down(self: Rc<Self>) {
+    async fn shut_down(self: Rc<Self>, limit: u64) {
         if self.closing.replace(true) {
             return;
         }
         self.told_to_close.notify_waiters();
-        let limit = Duration::from_secs(self.config.shutdown_limit);
+        let end = Instant::now() + Duration::from_secs(limit);
         info!("shutting down: {} requests under way", self.dispatcher.requests());
         self.dispatcher.abort_tunnels();
         let requests = self.until(|dispatcher| dispatcher.requests() == 0);
-        if tokio::time::timeout(limit, requests).await.is_err() {
-            warn!("{} requests did not finish within {} s", self.dispatcher.requests(), limit.as_secs());
+        if tokio::time::timeout_at(end, requests).await.is_err() {
+            warn!("{} requests did not finish within {limit} s", self.dispatcher.requests());
         }
         self.dispatcher.close();
         self.spawner.end_preloaders();
-        if tokio::time::timeout(limit, self.until(Dispatcher::is_empty)).await.is_err() {
-            warn!("some processes did not end within {} s", limit.as_secs());
+        if tokio::time::timeout_at(end, self.until(Dispatcher::is_empty)).await.is_err() {
+            warn!("some processes did not end within {limit} s");
         }
         if self.supervisor.order(&Order::Finished).is_err() {
             warn!("the supervisor cannot be told that everything is finished");

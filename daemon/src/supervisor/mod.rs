@@ -68,7 +68,8 @@ use watch::Happened;
 pub fn run(options: Options, caller: Option<Caller>) -> ExitCode {
     match Supervisor::open(options) {
         Ok(mut supervisor) => {
-            supervisor.serve(caller);
+            supervisor.caller = caller;
+            supervisor.live();
             supervisor.close()
         }
         Err(why) => {
@@ -99,6 +100,8 @@ struct Supervisor {
     nginx: NginxSocket,
     pid_file: Option<PidFile>,
     manager: ServiceManager,
+    /// Who waits for the daemon to be up.
+    caller: Option<Caller>,
     tools: OwnedFd,
     signals: SignalFd,
     launcher: Launcher,
@@ -114,13 +117,8 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    fn serve(&mut self, caller: Option<Caller>) {
-        self.start_router();
-        tracing::info!("up and listening on {}", self.options.socket.path.display());
-        self.manager.ready(&self.status());
-        if let Some(caller) = caller {
-            caller.up();
-        }
+    fn live(&mut self) {
+        self.prepare();
         while !self.shutdown.is_over() {
             if let Err(why) = self.wait_and_act() {
                 tracing::error!(critical = true, "the supervisor cannot wait for events: {why}");
@@ -128,6 +126,38 @@ impl Supervisor {
                 return;
             }
         }
+    }
+
+    /// Tells everybody that the daemon is up.
+    fn begin_to_serve(&mut self) {
+        self.shutdown.note_served();
+        self.start_router();
+        tracing::info!("up and listening on {}", self.options.socket.path.display());
+        self.manager.ready(&self.status());
+        if let Some(caller) = self.caller.take() {
+            caller.up();
+        }
+        self.tell_that_it_serves();
+    }
+
+    /// A program of the operator's does not want the daemon to start.
+    fn refuse_to_start(&mut self, why: &str) {
+        if !self.shutdown.is_preparing() {
+            return;
+        }
+        tracing::error!(critical = true, "the daemon cannot start: {why}");
+        if let Some(caller) = self.caller.take() {
+            caller.failed(why);
+        }
+        self.shutdown.note_refused();
+        self.step(Event::Refused);
+    }
+
+    fn abandon(&mut self) {
+        if let Some(caller) = self.caller.take() {
+            caller.failed("it was told to end before it was up");
+        }
+        self.hooks.kill_all();
     }
 
     /// For the service manager.

@@ -5,14 +5,20 @@
 /// Where in its life the daemon is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
+    /// The operator's programs run before anything is served.
+    Preparing,
     /// Requests are served.
     Serving,
+    /// They still are, while the operator's programs run before the end.
+    Parting,
     /// The router finishes requests and stops its processes.
     Draining,
     /// There is no router any more; the processes were asked to end.
     Stopping,
     /// What is left was killed.
     Killing,
+    /// Nothing is left but the operator's programs for after the end.
+    Concluding,
     /// Nothing is left.
     Over,
 }
@@ -20,6 +26,10 @@ pub(super) enum Phase {
 /// What moves it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
+    /// The operator's programs of this phase have ended, or there are none.
+    ProgramsDone,
+    /// One of them failed that must not.
+    Refused,
     /// SIGTERM, SIGINT or SIGQUIT.
     Asked,
     /// The router has finished, or there is none.
@@ -35,6 +45,12 @@ pub(super) enum Event {
 pub(super) enum Action {
     /// Nothing.
     Nothing,
+    /// Start a router and tell that the daemon is up.
+    Serve,
+    /// End what has been begun: nothing was served.
+    Abandon,
+    /// Run the operator's programs for before the end.
+    Part,
     /// Tell the router to finish.
     Drain,
     /// Ask every process to end.
@@ -45,28 +61,45 @@ pub(super) enum Action {
     Kill,
     /// Kill everything: the operator asked twice, which is told by the exit status.
     KillImpatiently,
+    /// Run the operator's programs for after the end.
+    Conclude,
 }
 
 /// One step. The events that a phase does not wait for change nothing.
 pub(super) fn step(phase: Phase, event: Event) -> (Phase, Action) {
     match (phase, event) {
-        (Phase::Serving, Event::Asked) => (Phase::Draining, Action::Drain),
+        (Phase::Preparing, Event::ProgramsDone) => (Phase::Serving, Action::Serve),
+        (Phase::Preparing, Event::Refused) => (Phase::Over, Action::Nothing),
+        (Phase::Preparing, Event::Asked) => (Phase::Killing, Action::Abandon),
+        (Phase::Preparing, Event::RouterGone | Event::TimeUp | Event::Alone) => (phase, Action::Nothing),
+
+        (Phase::Serving, Event::Asked) => (Phase::Parting, Action::Part),
         (Phase::Serving, Event::RouterGone | Event::TimeUp | Event::Alone) => (phase, Action::Nothing),
+
+        (Phase::Parting, Event::ProgramsDone) => (Phase::Draining, Action::Drain),
+        (Phase::Parting, Event::Asked) => (Phase::Killing, Action::KillImpatiently),
+        (Phase::Parting, Event::RouterGone | Event::TimeUp | Event::Alone) => (phase, Action::Nothing),
 
         (Phase::Draining, Event::RouterGone) => (Phase::Stopping, Action::Stop),
         (Phase::Draining, Event::TimeUp) => (Phase::Stopping, Action::StopAndKillRouter),
         (Phase::Draining, Event::Asked) => (Phase::Killing, Action::KillImpatiently),
-        (Phase::Draining, Event::Alone) => (Phase::Over, Action::Nothing),
+        (Phase::Draining, Event::Alone) => (Phase::Concluding, Action::Conclude),
 
         (Phase::Stopping, Event::Asked) => (Phase::Killing, Action::KillImpatiently),
         (Phase::Stopping, Event::TimeUp) => (Phase::Killing, Action::Kill),
-        (Phase::Stopping, Event::Alone) => (Phase::Over, Action::Nothing),
+        (Phase::Stopping, Event::Alone) => (Phase::Concluding, Action::Conclude),
         (Phase::Stopping, Event::RouterGone) => (phase, Action::Nothing),
 
         // SIGKILL is not refused, but a process may be stuck in the kernel: it is left to it.
-        (Phase::Killing, Event::TimeUp | Event::Alone) => (Phase::Over, Action::Nothing),
+        (Phase::Killing, Event::TimeUp | Event::Alone) => (Phase::Concluding, Action::Conclude),
         (Phase::Killing, Event::Asked | Event::RouterGone) => (phase, Action::Nothing),
 
+        (Phase::Concluding, Event::ProgramsDone) => (Phase::Over, Action::Nothing),
+        (Phase::Concluding, Event::Asked) => (Phase::Killing, Action::KillImpatiently),
+        (Phase::Concluding, Event::RouterGone | Event::TimeUp | Event::Alone) => (phase, Action::Nothing),
+
+        // Programs that nobody waits for, or that end late.
+        (_, Event::ProgramsDone | Event::Refused) => (phase, Action::Nothing),
         (Phase::Over, _) => (phase, Action::Nothing),
     }
 }
@@ -75,35 +108,49 @@ pub(super) fn step(phase: Phase, event: Event) -> (Phase, Action) {
 mod tests {
     use super::*;
 
-    const PHASES: [Phase; 5] =
-        [Phase::Serving, Phase::Draining, Phase::Stopping, Phase::Killing, Phase::Over];
+    /// Those that may last for a while only.
+    const LIMITED: [Phase; 3] = [Phase::Draining, Phase::Stopping, Phase::Killing];
+    const OTHERS: [Phase; 5] =
+        [Phase::Preparing, Phase::Serving, Phase::Parting, Phase::Concluding, Phase::Over];
 
     #[test]
     fn an_orderly_shutdown_kills_nothing() {
-        let mut phase = Phase::Serving;
+        let mut phase = Phase::Preparing;
         let mut actions = Vec::new();
-        for event in [Event::Asked, Event::RouterGone, Event::Alone] {
+        let programs = Event::ProgramsDone;
+        for event in [programs, Event::Asked, programs, Event::RouterGone, Event::Alone, programs] {
             let (next, action) = step(phase, event);
             phase = next;
             actions.push(action);
         }
         assert_eq!(phase, Phase::Over);
-        assert_eq!(actions, [Action::Drain, Action::Stop, Action::Nothing]);
+        let expected =
+            [Action::Serve, Action::Part, Action::Drain, Action::Stop, Action::Conclude, Action::Nothing];
+        assert_eq!(actions, expected);
     }
 
     #[test]
     fn asking_twice_kills_from_every_phase_that_waits() {
-        for phase in [Phase::Draining, Phase::Stopping] {
+        for phase in [Phase::Parting, Phase::Draining, Phase::Stopping, Phase::Concluding] {
             assert_eq!(step(phase, Event::Asked), (Phase::Killing, Action::KillImpatiently));
         }
     }
 
     #[test]
-    fn time_ends_every_phase_but_serving() {
-        for phase in PHASES {
-            let (next, _) = step(phase, Event::TimeUp);
-            let stays = matches!(phase, Phase::Serving | Phase::Over);
-            assert_eq!(next == phase, stays, "{phase:?}");
+    fn time_ends_what_has_a_limit() {
+        for phase in LIMITED {
+            assert_ne!(step(phase, Event::TimeUp).0, phase);
+        }
+        for phase in OTHERS {
+            assert_eq!(step(phase, Event::TimeUp), (phase, Action::Nothing));
+        }
+    }
+
+    #[test]
+    fn a_program_that_refuses_keeps_the_daemon_from_starting_and_from_nothing_else() {
+        assert_eq!(step(Phase::Preparing, Event::Refused), (Phase::Over, Action::Nothing));
+        for phase in LIMITED.into_iter().chain([Phase::Serving, Phase::Parting, Phase::Concluding]) {
+            assert_eq!(step(phase, Event::Refused), (phase, Action::Nothing));
         }
     }
 

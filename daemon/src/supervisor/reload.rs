@@ -11,7 +11,10 @@ impl Supervisor {
     /// Reads flags and file again.
     pub(super) fn reload(&mut self) {
         tracing::info!("received SIGHUP: the configuration is read anew");
-        self.manager.reloading();
+        let serving = self.shutdown.is_serving();
+        if serving {
+            self.manager.reloading();
+        }
         let read = self.options.read_again();
         // No directory is held back from being unmounted.
         if let Err(why) = unistd::chdir("/") {
@@ -25,7 +28,9 @@ impl Supervisor {
                 }
             }
         }
-        self.manager.ready(&self.status());
+        if serving {
+            self.manager.ready(&self.status());
+        }
     }
 
     fn follow(&mut self, options: Options) {
@@ -34,7 +39,9 @@ impl Supervisor {
         }
         self.hooks.set_programs(options.hooks);
         self.shutdown.set_limit(options.shutdown_limit);
+        self.options.shutdown_limit = options.shutdown_limit;
         self.options.shared = options.shared;
         self.tell_router(&Notice::Options(self.options.shared.clone()), &[]);
+        self.tell_router(&Notice::Hooks(self.hooks.of_apps()), &[]);
     }
 }

@@ -131,7 +131,7 @@ impl Supervisor {
             admin_uid: nix::unistd::Uid::effective().as_raw(),
             status_gid: self.options.status_group.map(Gid::as_raw),
             app_output: self.options.app_output,
-            hooks: self.options.hooks.keys().copied().collect(),
+            hooks: self.hooks.of_apps(),
             generation: self.routers.generation,
         }
     }

@@ -44,6 +44,14 @@ impl ServiceManager {
         self.tell(&format!("READY=1\nSTATUS={status}"));
     }
 
+    /// It is not ready yet, which may take as long as this.
+    pub(super) fn preparing(&self, limit: Duration) {
+        self.tell(&format!(
+            "STATUS=programs run before anything is served\nEXTEND_TIMEOUT_USEC={}",
+            limit.as_micros()
+        ));
+    }
+
     /// Its configuration is read anew; [`ready`](Self::ready) follows.
     pub(super) fn reloading(&self) {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);

@@ -9,6 +9,7 @@ use super::Supervisor;
 use super::phase::{self, Action, Event, Phase};
 use super::pid_file::PidFile;
 use super::processes::Stage;
+use crate::config::Hook;
 use crate::link::{Notice, StopHow};
 
 /// For the router to tell that it has finished, after its own limit.
@@ -27,12 +28,25 @@ pub(super) struct Shutdown {
     end: Option<Instant>,
     /// When this phase is.
     due: Option<Instant>,
+    /// Requests were served at some time.
+    served: bool,
+    /// One of the operator's programs kept it from starting.
+    refused: bool,
+    /// The operator asked twice.
     impatient: bool,
 }
 
 impl Shutdown {
     pub(super) fn new(limit: Duration) -> Self {
-        Self { phase: Phase::Serving, limit, end: None, due: None, impatient: false }
+        Self {
+            phase: Phase::Preparing,
+            limit,
+            end: None,
+            due: None,
+            served: false,
+            refused: false,
+            impatient: false,
+        }
     }
 
     /// Another limit, when the end has not begun.
@@ -40,8 +54,29 @@ impl Shutdown {
         self.limit = limit;
     }
 
+    /// Requests are served, and the end has not begun.
     pub(super) fn is_serving(&self) -> bool {
-        self.phase == Phase::Serving
+        matches!(self.phase, Phase::Serving | Phase::Parting)
+    }
+
+    /// Nothing is served yet.
+    pub(super) fn is_preparing(&self) -> bool {
+        self.phase == Phase::Preparing
+    }
+
+    /// Requests are served from here on.
+    pub(super) fn note_served(&mut self) {
+        self.served = true;
+    }
+
+    /// A program of the operator's keeps the daemon from starting.
+    pub(super) fn note_refused(&mut self) {
+        self.refused = true;
+    }
+
+    /// There is no orderly end: nothing was served, or the operator did not wait.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.impatient || !self.served
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -55,13 +90,17 @@ impl Shutdown {
     /// Notes the time that the phase just begun may take.
     fn enter(&mut self, phase: Phase, now: Instant) {
         self.phase = phase;
-        let end = *self.end.get_or_insert(now + self.limit);
         self.due = match phase {
-            Phase::Serving | Phase::Over => None,
-            Phase::Draining => Some(end + SLACK),
-            Phase::Stopping => Some(end.max(now + LEAST_GRACE.min(self.limit))),
+            Phase::Preparing | Phase::Serving | Phase::Parting | Phase::Concluding | Phase::Over => None,
+            Phase::Draining => Some(self.end_from(now) + SLACK),
+            Phase::Stopping => Some(self.end_from(now).max(now + LEAST_GRACE.min(self.limit))),
             Phase::Killing => Some(now + AFTER_KILL),
         };
+    }
+
+    /// When all of it should be over: one limit, counted from its beginning.
+    fn end_from(&mut self, now: Instant) -> Instant {
+        *self.end.get_or_insert(now + self.limit)
     }
 }
 
@@ -93,6 +132,9 @@ impl Supervisor {
         }
         match action {
             Action::Nothing => {}
+            Action::Serve => self.begin_to_serve(),
+            Action::Abandon => self.abandon(),
+            Action::Part => self.part_in_time(),
             Action::Drain => self.drain(),
             Action::Stop => self.stop_all(),
             Action::StopAndKillRouter => {
@@ -105,16 +147,28 @@ impl Supervisor {
                 self.shutdown.impatient = true;
                 self.kill_all();
             }
+            Action::Conclude => self.conclude(),
         }
+    }
+
+    fn part_in_time(&mut self) {
+        self.manager.stopping(self.hooks.time_for(Hook::BeforeWatchdogShutdown) + self.time_to_end());
+        self.part();
+    }
+
+    /// The longest that the end takes from when requests are not taken any more.
+    fn time_to_end(&self) -> Duration {
+        let programs = self.hooks.time_for(Hook::AfterWatchdogShutdown);
+        self.shutdown.limit + SLACK + LEAST_GRACE + AFTER_KILL + programs
     }
 
     fn drain(&mut self) {
         let limit = self.shutdown.limit.as_secs();
         tracing::info!("shutting down: requests and processes have {limit} seconds to end");
-        self.manager.stopping(self.shutdown.limit + SLACK + LEAST_GRACE + AFTER_KILL);
+        self.manager.stopping(self.time_to_end());
         self.routers.start_no_more();
         if self.routers.running().is_some() {
-            self.tell_router(&Notice::ShutDown, &[]);
+            self.tell_router(&Notice::ShutDown { limit }, &[]);
         } else {
             self.step(Event::RouterGone);
         }
@@ -167,6 +221,6 @@ impl Supervisor {
             cgroups.dissolve();
         }
         tracing::info!("the daemon has ended");
-        if self.shutdown.impatient { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        if self.shutdown.impatient || self.shutdown.refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }

@@ -121,6 +121,7 @@ impl Supervisor {
                 nginx,
                 pid_file,
                 manager,
+                caller: None,
                 tools,
                 signals,
                 plan,

@@ -196,7 +196,7 @@ fn the_end_of_the_daemon_ends_preloaders() {
     let preloader = ruby(&mut daemon, RUBY);
     let record = fork(&mut daemon, &preloader);
     daemon.signal(Signal::SIGTERM);
-    daemon.notice(|notice| (*notice == Notice::ShutDown).then_some(()));
+    daemon.notice(|notice| matches!(notice, Notice::ShutDown { .. }).then_some(()));
     assert_eq!(daemon.try_fork(preloader.process, LONG).unwrap_err(), "the daemon is shutting down");
     daemon.order(Order::Finished);
     daemon.ask(&Ask::Exit(0));

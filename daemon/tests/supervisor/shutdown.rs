@@ -22,7 +22,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 fn until_told_to_end(daemon: &mut Daemon) {
-    daemon.notice(|notice| (*notice == Notice::ShutDown).then_some(()));
+    daemon.notice(|notice| matches!(notice, Notice::ShutDown { .. }).then_some(()));
 }
 
 fn assert_nothing_is_left(daemon: &Daemon) {

@@ -34,6 +34,7 @@ use super::pool::{GroupId, Slot};
 use super::route::{Memo, Route, Routes};
 use super::supervisor::Supervisor;
 use super::worker::Worker;
+use crate::config::Hook;
 use crate::link::{Order, ProcessId, ProcessRecord, StopHow, Ticket};
 
 /// What the pool needs from whoever starts processes.
@@ -234,6 +235,11 @@ impl Spawner {
     /// The PID of the process that a group's processes are forked from.
     pub(crate) fn preloader_of(&self, group: GroupId) -> Option<i32> {
         self.preloaders.pid_of(group)
+    }
+
+    /// What the operator wants programs to be run for, from here on.
+    pub(crate) fn set_hooks(&self, named: Vec<Hook>) {
+        self.hooks.set_named(named);
     }
 
     /// No process will be forked any more.

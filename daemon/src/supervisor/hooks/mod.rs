@@ -3,6 +3,7 @@
 //!
 //! Which programs there are is the operator's word alone; of the router come only values for fixed variables.
 
+mod own_life;
 mod program;
 
 use std::collections::VecDeque;
@@ -40,6 +41,15 @@ struct Run {
     kill_at: Option<Instant>,
     /// Those that follow.
     next: VecDeque<PathBuf>,
+    /// What the last one met that has failed.
+    failure: Option<String>,
+}
+
+/// No program of this incident is left.
+#[derive(Debug)]
+struct Over {
+    incident: Incident,
+    failure: Option<String>,
 }
 
 /// All that run, and what is needed to run more.
@@ -59,6 +69,11 @@ impl Hooks {
     /// Other programs from here on; those that run are not concerned.
     pub(super) fn set_programs(&mut self, programs: config::Hooks) {
         self.programs = programs;
+    }
+
+    /// Those that the router is to tell of.
+    pub(super) fn of_apps(&self) -> Vec<Hook> {
+        self.programs.keys().copied().filter(|hook| !hook.is_of_the_daemon()).collect()
     }
 
     pub(super) fn new(options: &Options, originals: Originals) -> Self {
@@ -97,9 +112,9 @@ impl Hooks {
         }
     }
 
-    /// No program is run any more.
+    /// No program is run any more but those for after the end.
     pub(super) fn kill_all(&mut self) {
-        self.programs.clear();
+        self.programs.retain(|hook, _| *hook == Hook::AfterWatchdogShutdown);
         for run in &mut self.running {
             run.next.clear();
             run.kill();
@@ -123,33 +138,36 @@ impl Hooks {
             tracing::warn!("no program was run for {} incidents", std::mem::take(&mut self.left_out));
         }
         let programs = programs.iter().cloned().collect();
-        self.last += 1;
-        self.begin_next(RunId(self.last), incident, programs).is_ok()
+        self.begin_first(incident, programs).is_ok()
     }
 
-    /// Runs the first of `programs` that can be run; gives the incident back when none can.
-    fn begin_next(
-        &mut self,
-        id: RunId,
-        incident: Incident,
-        mut programs: VecDeque<PathBuf>,
-    ) -> Result<(), Incident> {
-        while let Some(path) = programs.pop_front() {
+    fn begin_first(&mut self, incident: Incident, programs: VecDeque<PathBuf>) -> Result<(), Over> {
+        self.last += 1;
+        self.begin_next(RunId(self.last), Over { incident, failure: None }, programs)
+    }
+
+    /// Runs the first of `programs` that can be run; tells what there was before when none can.
+    fn begin_next(&mut self, id: RunId, so_far: Over, mut programs: VecDeque<PathBuf>) -> Result<(), Over> {
+        let Over { incident, mut failure } = so_far;
+        while let Some(path) = programs.pop_front().filter(|_| failure.is_none() || goes_on(incident.hook)) {
             let variables = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             match Program::new(&path, &incident, variables).and_then(|program| program.start(&self.originals))
             {
                 Ok(child) => {
                     let kill_at = Some(Instant::now() + LIMIT);
-                    self.running.push(Run { id, incident, program: path, child, kill_at, next: programs });
+                    let next = programs;
+                    self.running.push(Run { id, incident, program: path, child, kill_at, next, failure });
                     return Ok(());
                 }
                 Err(why) => {
                     let (hook, path) = (incident.hook.name(), path.display());
-                    tracing::error!("the program {path} of the hook {hook} cannot be started: {why}");
+                    let what = format!("the program {path} of the hook {hook} cannot be started: {why}");
+                    tracing::error!("{what}");
+                    failure = Some(what);
                 }
             }
         }
-        Err(incident)
+        Err(Over { incident, failure })
     }
 
     /// Takes out the run whose program has ended, with how it did.
@@ -181,6 +199,10 @@ impl Run {
 impl Supervisor {
     /// Runs the programs that the operator named for this.
     pub(super) fn happened(&mut self, incident: Incident) {
+        if incident.hook.is_of_the_daemon() {
+            tracing::error!("the router has no word in the hook {}", incident.hook.name());
+            return;
+        }
         let doomed = doomed(&incident);
         if !self.shutdown.is_serving() || !self.hooks.begin(incident) {
             self.kill_doomed(doomed);
@@ -192,12 +214,23 @@ impl Supervisor {
 
     /// A program has ended: the next one's turn, or the incident's end.
     pub(super) fn hook_ended(&mut self, id: RunId) {
-        let Some((run, end)) = self.hooks.take_ended(id) else { return };
+        let Some((mut run, end)) = self.hooks.take_ended(id) else { return };
         if end != End::Status(0) {
-            tracing::warn!("{} {}", run.name(), ending::sentence(end));
+            let what = format!("{} {}", run.name(), ending::sentence(end));
+            tracing::warn!("{what}");
+            run.failure = Some(what);
         }
-        if let Err(incident) = self.hooks.begin_next(id, run.incident, run.next) {
-            self.kill_doomed(doomed(&incident));
+        let so_far = Over { incident: run.incident, failure: run.failure };
+        if let Err(over) = self.hooks.begin_next(id, so_far, run.next) {
+            self.programs_over(over);
+        }
+    }
+
+    fn programs_over(&mut self, over: Over) {
+        if over.incident.hook.is_of_the_daemon() {
+            self.own_programs_over(over.incident.hook, over.failure);
+        } else {
+            self.kill_doomed(doomed(&over.incident));
         }
     }
 
@@ -206,6 +239,11 @@ impl Supervisor {
             self.stop(process, StopHow::Kill);
         }
     }
+}
+
+/// Whether the other programs run although one has failed.
+fn goes_on(hook: Hook) -> bool {
+    hook != Hook::BeforeWatchdogInitialization
 }
 
 /// Whom the incident costs its life: no other hook does.
