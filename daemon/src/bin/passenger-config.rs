@@ -131,7 +131,7 @@ fn reopen_logs(arguments: &ReopenLogs) -> Result<(), String> {
     let client = tools::choose(arguments.instance.as_deref()).map_err(|err| err.to_string())?;
     let reply = client.post("/reopen_logs.json", &json!({})).map_err(|err| err.to_string())?;
     expect_success(&reply)?;
-    println!("The log file is opened anew; the log says how that went.");
+    println!("The log file is opened anew.");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use protocol::request::AppKind;
 use serde::{Deserialize, Serialize};
 
-use super::{Incident, Standing};
+use super::{Incident, Standing, Trouble};
 use crate::config::{AppDefault, AppOutput, DaemonOption, Hook};
 
 /// Names an app process for the life of the daemon. Never used twice, unlike a PID.
@@ -211,6 +211,8 @@ pub struct RouterConfig {
     pub app_output: AppOutput,
     /// What of an app's life the operator wants programs to be run for.
     pub hooks: Vec<Hook>,
+    /// What the supervisor knows to be wrong.
+    pub troubles: Vec<(Trouble, String)>,
     /// How many times a router was started before this one.
     pub generation: u32,
 }
@@ -291,8 +293,11 @@ pub enum Order {
         /// The file.
         path: PathBuf,
     },
-    /// The administrator asks for the log file to be opened anew.
-    ReopenLog,
+    /// The administrator asks for the log file to be opened anew. Answered by [`Notice::LogReopened`].
+    ReopenLog {
+        /// For the answer.
+        ticket: Ticket,
+    },
     /// Answer to [`Notice::Ping`].
     Pong,
     /// Every request has been answered and every process told to stop: the router is about to exit.
@@ -363,6 +368,20 @@ pub enum Notice {
     },
     /// Logs are opened anew after a rotation: have those of apps opened, too.
     ReopenAppLogs,
+    /// Answer to [`Order::ReopenLog`].
+    LogReopened {
+        /// From the order.
+        ticket: Ticket,
+        /// Why the log goes on where it was; `None` when it does not.
+        failure: Option<String>,
+    },
+    /// What is wrong as far as the supervisor knows, for whoever looks; `None` when it is over.
+    Trouble {
+        /// The kind.
+        trouble: Trouble,
+        /// A sentence.
+        what: Option<String>,
+    },
     /// The router may have this many files open; it sets that itself, as the supervisor is not allowed to.
     OpenFiles(u64),
     /// Say that you are there: answered by [`Order::Pong`] as soon as the router's loop turns.

@@ -9,6 +9,7 @@ pub mod channel;
 mod incident;
 mod message;
 mod standing;
+mod trouble;
 
 pub use incident::{Fact, Incident};
 pub use message::{
@@ -16,6 +17,7 @@ pub use message::{
     ProcessRecord, RestartFiles, RouterConfig, SpawnSpec, StopHow, Ticket,
 };
 pub use standing::{MAX_PAGE, Maintenance, Standing};
+pub use trouble::Trouble;
 
 /// Longest message, in bytes. A spawn order holds the app's environment, so this bounds that too.
 pub const MAX_MESSAGE: usize = 160 * 1024;

@@ -10,6 +10,7 @@
 mod journald;
 mod json;
 mod level;
+mod lost;
 mod plain;
 mod said;
 
@@ -28,6 +29,7 @@ use tracing_subscriber::{Registry, reload};
 
 use crate::sys::clock;
 pub use level::{LogLevel, UnknownLevel};
+pub use lost::lost;
 use said::{AppLine, Said, Severity};
 
 /// The daemon's half that writes, shown in each line.
@@ -109,7 +111,7 @@ static APP_PREFIX: AtomicBool = AtomicBool::new(true);
 pub fn init(level: LogLevel, format: LogFormat, part: Part) {
     let (filter, handle) = reload::Layer::new(level.filter());
     // A line that cannot be written, as on a full disk, is lost: complaining of it, to standard error again, would panic.
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(lost::Lines::new).log_internal_errors(false);
     let lines = lines.event_format(Form { format, part });
     let log = tracing_subscriber::registry().with(filter).with(lines);
     // Fails when a log was set up before; that one stays.
@@ -187,10 +189,19 @@ where
         if ONLY_CRITICAL.load(Ordering::Relaxed) && said.severity != Severity::Critical {
             return Ok(());
         }
+        if let Some(lost) = lost() {
+            self.write(&mut writer, &Said::warning("log", lost))?;
+        }
+        self.write(&mut writer, &said)
+    }
+}
+
+impl Form {
+    fn write(&self, writer: &mut Writer<'_>, said: &Said<'_>) -> fmt::Result {
         match self.format {
-            LogFormat::Plain => plain::write(&mut writer, self.part, clock::local_now(), &said),
-            LogFormat::Json => json::write(&mut writer, self.part, clock::utc_now(), &said),
-            LogFormat::Journald => journald::write(&mut writer, &said),
+            LogFormat::Plain => plain::write(writer, self.part, clock::local_now(), said),
+            LogFormat::Json => json::write(writer, self.part, clock::utc_now(), said),
+            LogFormat::Journald => journald::write(writer, said),
         }
     }
 }

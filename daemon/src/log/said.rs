@@ -95,6 +95,11 @@ impl<'e> Said<'e> {
             app: fields.app,
         }
     }
+
+    /// A warning of the log itself.
+    pub(super) fn warning(module: &'e str, text: String) -> Self {
+        Self { severity: Severity::Warning, module, text, app: None }
+    }
 }
 
 /// `flying_passenger::supervisor::spawn::child` is `spawn::child`: the crate is known and the part stands before it.

@@ -16,6 +16,7 @@ use tracing::{info, warn};
 use super::dispatch::Dispatcher;
 use super::globals::Globals;
 use super::hooks::Hooks;
+use super::log_file::LogFile;
 use super::memory::Scales;
 use super::output::{AppLogs, Places};
 use super::reply::BacklogOptions;
@@ -25,6 +26,7 @@ use super::spawn::Spawner;
 use super::standings::Standings;
 use super::status_page::Board;
 use super::supervisor::Supervisor;
+use super::troubles::Troubles;
 use super::under_way::Desks;
 use super::{accept, admin, memory};
 use crate::config::DaemonOption;
@@ -52,6 +54,8 @@ pub(crate) struct Router {
     pub(crate) desks: Desks,
     app_logs: Rc<AppLogs>,
     pub(crate) board: Board,
+    pub(crate) troubles: Rc<Troubles>,
+    pub(crate) log_file: LogFile,
     backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
     pub(crate) spawner: Rc<Spawner>,
@@ -104,8 +108,10 @@ impl Router {
         let restarts = Restarts::new(supervisor.clone(), globals.stat_throttle());
         let scales = Scales::new(supervisor.clone());
         let standings = Standings::new(supervisor.clone());
-        let backlog = RefCell::new(Rc::new(globals.backlog()));
+        let troubles = Rc::new(Troubles::new(&config.troubles));
+        let backlog = RefCell::new(Rc::new(globals.backlog(troubles.clone())));
         Rc::new(Self {
+            troubles,
             config,
             globals,
             routes,
@@ -116,6 +122,7 @@ impl Router {
             desks: Desks::default(),
             app_logs,
             board: Board::new(),
+            log_file: LogFile::new(supervisor.clone()),
             backlog,
             supervisor,
             spawner,
@@ -148,7 +155,7 @@ impl Router {
         log::set_app_prefix(self.globals.log_prefix());
         self.dispatcher.set_limits(self.globals.limits());
         self.restarts.set_throttle(self.globals.stat_throttle());
-        *self.backlog.borrow_mut() = Rc::new(self.globals.backlog());
+        *self.backlog.borrow_mut() = Rc::new(self.globals.backlog(self.troubles.clone()));
         if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
             warn!("the supervisor cannot be told of the changed options");
         }
@@ -158,11 +165,6 @@ impl Router {
         if self.supervisor.order(&Order::Pong).is_err() {
             warn!("the supervisor cannot be told that the router works");
         }
-    }
-
-    /// Asks for the log file to be opened anew.
-    pub(crate) fn reopen_log(&self) -> bool {
-        self.supervisor.order(&Order::ReopenLog).is_ok()
     }
 
     /// How much of an answer is kept for a slow client, and where.
@@ -201,6 +203,8 @@ impl Router {
                 Notice::Log => switch_log(descriptors.pop()),
                 Notice::AppLog { ticket } => self.app_logs.answered(ticket, descriptors.pop()),
                 Notice::ReopenAppLogs => self.app_logs.reopen(),
+                Notice::LogReopened { ticket, failure } => self.log_file.reopened(ticket, failure),
+                Notice::Trouble { trouble, what } => self.troubles.relay(trouble, what),
                 Notice::Ping => self.answer_ping(),
                 Notice::ShutDown { limit } => drop(tokio::task::spawn_local(self.clone().shut_down(limit))),
             }

@@ -31,6 +31,7 @@ mod shutdown;
 mod spawn;
 mod standings;
 mod startup;
+mod troubles;
 mod watch;
 
 use std::io;
@@ -62,6 +63,7 @@ use service_manager::ServiceManager;
 use shutdown::Shutdown;
 use spawn::Launcher;
 use standings::Standings;
+use troubles::Troubles;
 use watch::Happened;
 
 /// Runs the daemon until it is told to end, and tells `caller` when it is up.
@@ -100,6 +102,7 @@ struct Supervisor {
     nginx: NginxSocket,
     pid_file: Option<PidFile>,
     manager: ServiceManager,
+    troubles: Troubles,
     /// Who waits for the daemon to be up.
     caller: Option<Caller>,
     tools: OwnedFd,

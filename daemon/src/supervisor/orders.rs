@@ -35,7 +35,10 @@ impl Supervisor {
             Order::Happened(incident) => self.happened(incident),
             Order::Stand { app, standing } => self.standings.keep(app, standing),
             Order::OpenAppLog { ticket, process, path } => self.open_app_log(ticket, process, &path),
-            Order::ReopenLog => self.reopen_log(),
+            Order::ReopenLog { ticket } => {
+                let failure = self.reopen_log().err();
+                self.tell_router(&Notice::LogReopened { ticket, failure }, &[]);
+            }
             // That it came is what counts.
             Order::Pong => {}
             Order::Finished => self.router_finished(),

@@ -132,6 +132,7 @@ impl Supervisor {
             status_gid: self.options.status_group.map(Gid::as_raw),
             app_output: self.options.app_output,
             hooks: self.hooks.of_apps(),
+            troubles: self.troubles.iter().map(|(kind, what)| (*kind, what.clone())).collect(),
             generation: self.routers.generation,
         }
     }

@@ -113,7 +113,8 @@ impl Supervisor {
                 Ok(libc::SIGINT) => self.asked("SIGINT"),
                 Ok(libc::SIGQUIT) => self.asked("SIGQUIT"),
                 Ok(libc::SIGHUP) => self.reload(),
-                Ok(libc::SIGUSR1) => self.reopen_log(),
+                // The log tells how that went.
+                Ok(libc::SIGUSR1) => drop(self.reopen_log()),
                 _ => {}
             }
         }

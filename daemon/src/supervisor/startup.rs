@@ -25,6 +25,7 @@ use super::service_manager::ServiceManager;
 use super::shutdown::Shutdown;
 use super::spawn::{self, Launcher, Ports};
 use super::standings::Standings;
+use super::troubles::Troubles;
 use crate::config::shared::Values;
 use crate::config::{Options, ROUTER_USERS};
 use crate::instance::{Instance, InstanceError};
@@ -121,6 +122,7 @@ impl Supervisor {
                 nginx,
                 pid_file,
                 manager,
+                troubles: Troubles::new(),
                 caller: None,
                 tools,
                 signals,

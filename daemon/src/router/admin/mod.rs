@@ -123,7 +123,7 @@ async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: E
         Endpoint::Ask => orders::ask(router, caller, &asked.body).await,
         Endpoint::Stand => standing::stand(router, caller, &asked.body),
         Endpoint::Forget => standing::forget(router, caller, &asked.body),
-        Endpoint::ReopenLogs => reopen_logs(router, caller),
+        Endpoint::ReopenLogs => reopen_logs(router, caller).await,
     }
 }
 
@@ -159,13 +159,12 @@ fn info(router: &Router) -> Answer {
     )
 }
 
-fn reopen_logs(router: &Router, caller: Caller) -> Answer {
+async fn reopen_logs(router: &Router, caller: Caller) -> Answer {
     if caller != Caller::Administrator {
         return Answer::error(403, "only root and the user who started the daemon may reopen its log");
     }
-    if router.reopen_log() {
-        Answer::json(200, &json!({ "status": "ok" }))
-    } else {
-        Answer::error(500, "the supervisor cannot be told")
+    match router.log_file.reopen().await {
+        Ok(()) => Answer::json(200, &json!({ "status": "ok" })),
+        Err(why) => Answer::error(500, &why),
     }
 }

@@ -12,6 +12,7 @@ use super::super::wiring::Router;
 use super::super::worker::Worker;
 use super::caller::Caller;
 use super::metrics;
+use crate::log;
 
 /// Everything the caller may see.
 #[derive(Debug, Serialize)]
@@ -20,6 +21,8 @@ pub(super) struct Snapshot {
     pub(super) instance: String,
     pub(super) max_pool_size: usize,
     pub(super) capacity_used: usize,
+    /// What is wrong with the daemon itself; for who sees everything.
+    pub(super) troubles: Vec<TroubleView>,
     /// The daemon's options that nginx may set too; for who sees everything.
     pub(super) options: Vec<OptionView>,
     /// What holds for apps where nginx says nothing; for who sees everything.
@@ -30,6 +33,14 @@ pub(super) struct Snapshot {
     /// The same groups' numbers.
     #[serde(skip)]
     pub(super) ids: Vec<GroupId>,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Serialize)]
+pub(super) struct TroubleView {
+    pub(super) what: String,
+    /// For how many seconds, when that is known.
+    pub(super) seconds: Option<u64>,
 }
 
 /// One of the daemon's options.
@@ -148,6 +159,7 @@ impl Snapshot {
             instance,
             max_pool_size,
             capacity_used,
+            troubles: if caller.sees_all() { troubles(router) } else { Vec::new() },
             options: globals.map(options).unwrap_or_default(),
             app_defaults: globals.map(|_| app_defaults(router)).unwrap_or_default(),
             without_effect: globals.map(|globals| settings(&globals.without_effect())).unwrap_or_default(),
@@ -160,6 +172,12 @@ impl Snapshot {
     pub(super) fn process_count(&self) -> usize {
         self.groups.iter().map(|group| group.processes.len()).sum()
     }
+}
+
+fn troubles(router: &Router) -> Vec<TroubleView> {
+    let lost = log::lost().map(|what| TroubleView { what, seconds: None });
+    let told = router.troubles.list().into_iter();
+    told.map(|(what, seconds)| TroubleView { what, seconds: Some(seconds) }).chain(lost).collect()
 }
 
 fn options(globals: &Globals) -> Vec<OptionView> {

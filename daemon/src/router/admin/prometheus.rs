@@ -18,6 +18,12 @@ pub(super) fn render(snapshot: &Snapshot, figures: &[Rc<Figures>]) -> String {
     page.line("flying_passenger_max_pool_size", &[], snapshot.max_pool_size);
     page.head("flying_passenger_capacity_used", "gauge", "App processes, those that start included.");
     page.line("flying_passenger_capacity_used", &[], snapshot.capacity_used);
+    page.head(
+        "flying_passenger_troubles",
+        "gauge",
+        "What is wrong with the daemon itself: see passenger-status.",
+    );
+    page.line("flying_passenger_troubles", &[], snapshot.troubles.len());
     let groups: Vec<_> = snapshot.groups.iter().zip(figures).collect();
     page.of_apps("queued_requests", "gauge", "Requests that wait for a process.", &groups, |(g, _)| {
         g.queue as u64
@@ -140,6 +146,7 @@ mod tests {
             instance: String::new(),
             max_pool_size: 6,
             capacity_used: 0,
+            troubles: Vec::new(),
             options: Vec::new(),
             app_defaults: Vec::new(),
             without_effect: Vec::new(),

@@ -14,6 +14,11 @@ pub(super) fn render(snapshot: &Snapshot, color: bool) -> String {
     line(&mut out, format_args!("App groups    : {}", snapshot.groups.len()));
     line(&mut out, format_args!("Processes     : {}", snapshot.process_count()));
     line(&mut out, format_args!("Requests in top-level queue : {queued}"));
+    for trouble in &snapshot.troubles {
+        let since =
+            trouble.seconds.map(|seconds| format!(" (for {})", duration(seconds))).unwrap_or_default();
+        line(&mut out, format_args!("Trouble       : {}{since}", trouble.what));
+    }
     out.push('\n');
     out.push_str(&bar("Application groups", color));
     for group in &snapshot.groups {
@@ -131,6 +136,7 @@ mod tests {
             instance: "x".into(),
             max_pool_size: 6,
             capacity_used: 1,
+            troubles: Vec::new(),
             options: Vec::new(),
             app_defaults: Vec::new(),
             without_effect: Vec::new(),

@@ -8,6 +8,7 @@ mod decide;
 mod tell;
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::globals::Globals as Said;
@@ -17,6 +18,7 @@ pub(crate) use decide::{Decided, Source};
 
 use super::pool::Limits;
 use super::reply::BacklogOptions;
+use super::troubles::Troubles;
 use crate::config::DaemonOption;
 use crate::link::{Adjustment, Overruled};
 use crate::log::LogLevel;
@@ -116,9 +118,10 @@ impl Globals {
     }
 
     /// How much of an answer is kept for a slow client, and where.
-    pub(crate) fn backlog(&self) -> BacklogOptions {
+    pub(crate) fn backlog(&self, troubles: Rc<Troubles>) -> BacklogOptions {
         let most = self.number("response_buffer_high_watermark");
-        BacklogOptions { dir: self.text("data_buffer_dir").into(), most: (most > 0).then_some(most) }
+        let dir = self.text("data_buffer_dir").into();
+        BacklogOptions { dir, most: (most > 0).then_some(most), troubles }
     }
 
     /// Least time between two looks at an app's restart files.

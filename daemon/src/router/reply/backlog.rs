@@ -7,20 +7,24 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::OFlag;
-use tracing::warn;
 
 use super::super::input::LARGE;
+use super::super::troubles::Troubles;
+use crate::link::Trouble;
 
 /// How much may be kept, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct BacklogOptions {
     /// The directory for files.
     pub(crate) dir: PathBuf,
     /// Most bytes of one answer on disk; `None` for no limit.
     pub(crate) most: Option<u64>,
+    /// Who is told when nothing can be kept.
+    pub(crate) troubles: Rc<Troubles>,
 }
 
 /// The bytes that wait.
@@ -56,12 +60,20 @@ impl Backlog {
         if self.without_file {
             return 0;
         }
-        self.spill(parts, options).unwrap_or_else(|why| {
-            let dir = options.dir.display();
-            warn!("a slow client's answer cannot be kept in {dir}: {why}; its process has to wait for the client");
-            self.without_file = true;
-            0
-        })
+        match self.spill(parts, options) {
+            Ok(taken) => {
+                options.troubles.end(Trouble::Buffers);
+                taken
+            }
+            Err(why) => {
+                let dir = options.dir.display();
+                options.troubles.begin(Trouble::Buffers, || {
+                    format!("slow clients' answers cannot be kept in {dir}: {why}; processes have to wait for these clients")
+                });
+                self.without_file = true;
+                0
+            }
+        }
     }
 
     /// The next bytes; none when nothing waits.
@@ -152,7 +164,7 @@ mod tests {
     use super::*;
 
     fn options(most: Option<u64>) -> BacklogOptions {
-        BacklogOptions { dir: std::env::temp_dir(), most }
+        BacklogOptions { dir: std::env::temp_dir(), most, troubles: Rc::default() }
     }
 
     fn push(backlog: &mut Backlog, bytes: &[u8], options: &BacklogOptions) -> usize {
@@ -222,10 +234,11 @@ mod tests {
 
     #[test]
     fn without_a_file_it_is_soon_full() {
-        let options = BacklogOptions { dir: "/nonexistent".into(), most: None };
+        let options = BacklogOptions { dir: "/nonexistent".into(), most: None, troubles: Rc::default() };
         let mut backlog = Backlog::default();
         assert_eq!(push(&mut backlog, &vec![1; LARGE], &options), LARGE);
         assert_eq!(push(&mut backlog, b"more", &options), 0);
+        assert_eq!(options.troubles.list().len(), 1, "the operator is told");
         assert_eq!(drain(&mut backlog, 1 << 20).len(), LARGE);
         assert_eq!(push(&mut backlog, b"more", &options), 4);
     }

@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn options(most: Option<u64>) -> BacklogOptions {
-        BacklogOptions { dir: std::env::temp_dir(), most }
+        BacklogOptions { dir: std::env::temp_dir(), most, troubles: Default::default() }
     }
 
     /// Writes `bytes` while nobody reads; true when all of them were taken.

@@ -17,7 +17,7 @@ pub(super) use open::{on_nginx_word, regular};
 use super::Supervisor;
 use crate::config::DaemonOption;
 use crate::config::shared::Values;
-use crate::link::Notice;
+use crate::link::{Notice, Trouble};
 use crate::sys::descriptors;
 
 const NAME: &str = "log_file";
@@ -119,9 +119,11 @@ impl Supervisor {
         }
         let own = matches!(place, Place::Own(_));
         match self.log.switch(place) {
-            Ok(file) => self.tell_router(&Notice::Log, &[file.as_fd()]),
+            Ok(file) => self.log_switched(&file),
             Err(why) if own => {
-                tracing::warn!("the log stays where it is: the log file {path} cannot be opened: {why}");
+                let what = format!("the log file {path} cannot be opened: {why}");
+                tracing::warn!("the log stays where it is: {what}");
+                self.note_trouble(Trouble::LogFile, Some(&what));
                 self.overrule(NAME, self.log.path());
             }
             Err(why) => {
@@ -134,17 +136,32 @@ impl Supervisor {
         }
     }
 
-    /// Opens the file anew, after somebody has renamed it.
-    pub(super) fn reopen_log(&mut self) {
+    /// Opens the file anew, after somebody has renamed it; the error says why the log goes on where it was.
+    pub(super) fn reopen_log(&mut self) -> Result<(), String> {
         self.tell_router(&Notice::ReopenAppLogs, &[]);
         let place = self.log.place.clone();
         if place == Place::Inherited {
             tracing::info!("the log is not opened anew, as it is standard error: --log-file names a file");
-            return;
+            return Ok(());
         }
         match self.log.switch(place.clone()) {
-            Ok(file) => self.tell_router(&Notice::Log, &[file.as_fd()]),
-            Err(why) => tracing::warn!("the log file {place} cannot be opened anew: {why}"),
+            Ok(file) => {
+                self.log_switched(&file);
+                Ok(())
+            }
+            Err(why) => {
+                let what = format!(
+                    "the log file {place} cannot be opened anew, and the log goes on in the old one: {why}"
+                );
+                tracing::warn!("{what}");
+                self.note_trouble(Trouble::LogFile, Some(&what));
+                Err(what)
+            }
         }
+    }
+
+    fn log_switched(&mut self, file: &OwnedFd) {
+        self.tell_router(&Notice::Log, &[file.as_fd()]);
+        self.note_trouble(Trouble::LogFile, None);
     }
 }

@@ -1,10 +1,8 @@
-//! Bad nights: what goes wrong around the daemon costs nobody else's visitors anything, and status and log say what it is.
+//! Bad nights: floods. Too much of something costs nobody else's visitors anything, and status and log say what it is.
 
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
-use std::process::Command;
 
-use stage::{Language, ONE_APP, Request, Scene, Stage, eventually, is_root, skipped};
+use stage::{Language, ONE_APP, Request, Scene, Stage, eventually};
 
 #[test]
 fn a_flood_at_the_tools_socket_takes_nothing_from_visitors() {
@@ -86,50 +84,4 @@ fn a_thousand_requests_wait_in_line_and_are_served() {
     for client in &mut waiting {
         client.read_response().expect(200);
     }
-}
-
-/// A file system of one MiB, gone at the end.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: PathBuf) -> Self {
-        std::fs::create_dir(&at).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&at).status();
-        assert!(mounted.is_ok_and(|status| status.success()), "no small disk");
-        Self(at)
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a daemon that has failed may still hold its log.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-        let _ = std::fs::remove_dir(&self.0);
-    }
-}
-
-#[test]
-fn a_full_disk_under_the_log_stops_nobody() {
-    if !is_root() {
-        return skipped("a_full_disk_under_the_log_stops_nobody", "only root can mount a small disk");
-    }
-    let disk = SmallDisk::mount(std::env::temp_dir().join(format!("fp-small-{}", std::process::id())));
-    let log = disk.0.join("daemon.log");
-    let scene =
-        Scene::with(Language::Ruby, "", |daemon| daemon.flag(&format!("--log-file={}", log.display())));
-    let pid = scene.app_pid();
-    let _ = std::fs::write(disk.0.join("filler"), vec![0; 2 << 20]);
-    let length = || std::fs::metadata(&log).unwrap().len();
-    let full = length();
-    for _ in 0..50 {
-        assert_eq!(scene.app_pid(), pid);
-    }
-    scene.daemon.tool("passenger-config", &["restart-app", &scene.app.dir().display().to_string()]);
-    assert_ne!(scene.app_pid(), pid, "apps start and stop while nothing can be logged");
-    assert!(length() <= full.next_multiple_of(4096), "the disk was full");
-    std::fs::remove_file(disk.0.join("filler")).unwrap();
-    let still = length();
-    scene.daemon.tool("passenger-config", &["restart-app", &scene.app.dir().display().to_string()]);
-    scene.app_pid();
-    eventually("the log goes on", || length() > still);
 }

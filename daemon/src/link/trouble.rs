@@ -1,0 +1,18 @@
+//! What can be wrong with the daemon itself, beyond a single request or process.
+
+use serde::{Deserialize, Serialize};
+
+/// A kind of trouble: there is one of each at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Trouble {
+    /// The log file cannot be opened.
+    LogFile,
+    /// nginx cannot find the socket.
+    Socket,
+    /// No connection from nginx can be accepted.
+    Accepting,
+    /// No connection of a tool can be accepted.
+    Tools,
+    /// What slow clients have not taken cannot be kept.
+    Buffers,
+}

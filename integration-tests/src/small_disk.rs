@@ -1,0 +1,48 @@
+//! A file system of one MiB, which is soon full. For root only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Gone at the end.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one; `name` is any that no other test has.
+    pub fn mount(name: &str) -> Self {
+        let at = std::env::temp_dir().join(format!("fp-small-{name}-{}", std::process::id()));
+        fs::create_dir(&at).unwrap();
+        let options = ["-t", "tmpfs", "-o", "size=1m,mode=1777", "none"];
+        let mounted = Command::new("mount").args(options).arg(&at).status();
+        assert!(mounted.is_ok_and(|status| status.success()), "no small disk");
+        Self(at)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Leaves no room.
+    pub fn fill(&self) {
+        let full = fs::write(self.filler(), vec![0; 2 << 20]);
+        assert!(full.is_err(), "it is small");
+    }
+
+    /// Gives the room back.
+    pub fn free(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.0.join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a daemon that has failed may still hold a file.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
