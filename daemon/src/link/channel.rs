@@ -74,7 +74,8 @@ impl Channel {
         packets::send(self.fd.as_fd(), &message.0, descriptors)
     }
 
-    /// Receives one message with its descriptors; `None` when the peer has closed its end.
+    /// Receives one message with its descriptors; `None` when the peer has closed its end. There are fewer descriptors
+    /// than were sent when this process may open no more.
     ///
     /// `WouldBlock`: nothing there yet. `InvalidData`: a packet came that is no message; it has been taken from the
     /// link and its descriptors are closed, so the next call brings the next one.
@@ -84,7 +85,7 @@ impl Channel {
             return Ok(None);
         }
         if got.cut {
-            return Err(refused("it is too long, or its descriptors could not be taken"));
+            return Err(refused("it is too long"));
         }
         if got.descriptors.len() > MAX_DESCRIPTORS {
             return Err(refused("too many descriptors come with it"));

@@ -5,33 +5,50 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
-use tracing::error;
 
-use super::connection;
 use super::wiring::Router;
+use super::{connection, descriptors};
+use crate::link::Trouble;
 use crate::sys::stream::Stream;
 
-/// Pause after a failed accept: descriptors may be used up, and others may give some back.
+/// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts until the daemon is about to end.
+/// Accepts until the daemon is about to end, or until the socket has been made anew and nobody waits in this one.
 pub(crate) async fn run(router: Rc<Router>, listener: UnixListener) {
+    let number = router.doors.moves();
     loop {
+        descriptors::room(&router).await;
         let accepted = tokio::select! {
+            biased;
+            () = router.doors.closing() => return,
             accepted = accept(&listener) => accepted,
-            () = router.closing() => return,
+            () = router.doors.moved_from(number) => return,
         };
         match accepted {
-            Ok(stream) => drop(tokio::task::spawn_local(connection::serve(router.clone(), stream))),
-            Err(err) => {
-                error!(
-                    "a connection from nginx cannot be accepted: {err}; trying again in {} ms",
-                    PAUSE.as_millis()
-                );
+            Ok(stream) => {
+                router.troubles.end(Trouble::Accepting);
+                router.doors.enter();
+                tokio::task::spawn_local(serve(router.clone(), stream));
+            }
+            Err(why) => {
+                let what = || format!("connections from nginx cannot be accepted: {why}");
+                router.troubles.begin(Trouble::Accepting, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }
     }
+}
+
+/// Goes on at a socket that was made anew; what accepts at the one before ends when that is empty.
+pub(crate) fn move_to(router: &Rc<Router>, listener: UnixListener) {
+    router.doors.move_on();
+    tokio::task::spawn_local(run(router.clone(), listener));
+}
+
+async fn serve(router: Rc<Router>, stream: Stream) {
+    let _connected = router.doors.inside();
+    connection::serve(router.clone(), stream).await;
 }
 
 async fn accept(listener: &UnixListener) -> io::Result<Stream> {

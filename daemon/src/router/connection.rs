@@ -36,6 +36,8 @@ pub(crate) struct Nginx<'s> {
     announcement: Announcement,
     /// When nginx read the configuration it follows, in milliseconds since 1970; 0 until it says so.
     pub(crate) configured_ms: u64,
+    /// It has carried a request.
+    served: bool,
     pub(crate) frames: Writer,
     /// What the client has not taken yet of an answer.
     pub(crate) backlog: Backlog,
@@ -96,6 +98,7 @@ pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
         input: Input::default(),
         announcement: Announcement::new(router.clone()),
         configured_ms: 0,
+        served: false,
         frames: Writer::default(),
         backlog: Backlog::default(),
         to_app: Vec::new(),
@@ -152,6 +155,7 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
         }
         let payload_end = HEADER_LEN + header.len as usize;
         let after = exchange::run(router, nginx, payload_end).await.map_err(Fault::Request)?;
+        nginx.served = true;
         if after == After::Close {
             return Ok(());
         }
@@ -218,9 +222,13 @@ async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<Fra
         let between_requests = nginx.input.is_empty();
         let came = tokio::select! {
             biased;
-            came = nginx.input.fill(&mut nginx.stream, SMALL.max(missing)) => came.map_err(Fault::Io)?,
-            () = router.closing() , if between_requests => 0,
+            came = nginx.input.fill(&mut nginx.stream, SMALL.max(missing)) => came,
+            // A request that has come already, and is only not known to the event loop, is still served.
+            () = router.doors.wants_no_idle_one(nginx.served), if between_requests => {
+                if nginx.stream.has_unread() { nginx.input.fill(&mut nginx.stream, SMALL).await } else { Ok(0) }
+            }
         };
+        let came = came.map_err(Fault::Io)?;
         if came == 0 {
             return Ok(None);
         }

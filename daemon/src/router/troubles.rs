@@ -27,14 +27,16 @@ impl Troubles {
         troubles
     }
 
-    /// It has begun, or goes on: the log has a line about it once.
-    pub(crate) fn begin(&self, trouble: Trouble, what: impl FnOnce() -> String) {
+    /// It has begun, or goes on: the log has a line about it once. True when it has just begun.
+    pub(crate) fn begin(&self, trouble: Trouble, what: impl FnOnce() -> String) -> bool {
         let mut all = self.0.borrow_mut();
-        all.entry(trouble).or_insert_with(|| {
+        let begins = !all.contains_key(&trouble);
+        if begins {
             let what = what();
             error!("{what}");
-            Told { what, since: Instant::now() }
-        });
+            all.insert(trouble, Told { what, since: Instant::now() });
+        }
+        begins
     }
 
     /// It is over, or never was.

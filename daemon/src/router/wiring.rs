@@ -1,6 +1,6 @@
 //! The router's parts joined: who knows whom, and what runs beside what.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -11,9 +11,10 @@ use protocol::globals::Globals as Said;
 use tokio::net::UnixListener;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::dispatch::Dispatcher;
+use super::doors::Doors;
 use super::globals::Globals;
 use super::hooks::Hooks;
 use super::log_file::LogFile;
@@ -59,8 +60,7 @@ pub(crate) struct Router {
     backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
     pub(crate) spawner: Rc<Spawner>,
-    closing: Cell<bool>,
-    told_to_close: Notify,
+    pub(crate) doors: Doors,
     finished: Notify,
 }
 
@@ -126,8 +126,7 @@ impl Router {
             backlog,
             supervisor,
             spawner,
-            closing: Cell::new(false),
-            told_to_close: Notify::new(),
+            doors: Doors::default(),
             finished: Notify::new(),
         })
     }
@@ -161,6 +160,14 @@ impl Router {
         }
     }
 
+    /// Accepts at the socket that was made anew.
+    fn move_to(self: &Rc<Self>, socket: Option<OwnedFd>) {
+        match socket.ok_or_else(|| io::Error::other("it did not come")).and_then(listener) {
+            Ok(socket) => accept::move_to(self, socket),
+            Err(why) => error!("the socket for nginx that was made anew cannot be used: {why}"),
+        }
+    }
+
     fn answer_ping(&self) {
         if self.supervisor.order(&Order::Pong).is_err() {
             warn!("the supervisor cannot be told that the router works");
@@ -170,18 +177,6 @@ impl Router {
     /// How much of an answer is kept for a slow client, and where.
     pub(crate) fn backlog_options(&self) -> Rc<BacklogOptions> {
         self.backlog.borrow().clone()
-    }
-
-    /// Whether the daemon is about to end.
-    pub(crate) fn is_closing(&self) -> bool {
-        self.closing.get()
-    }
-
-    /// Resolves when the daemon is about to end.
-    pub(crate) async fn closing(&self) {
-        while !self.closing.get() {
-            self.told_to_close.notified().await;
-        }
     }
 
     /// Does what the supervisor says, until it is gone or everything is finished.
@@ -200,6 +195,7 @@ impl Router {
                 Notice::Options(options) => self.reconfigure(options),
                 Notice::Hooks(named) => self.spawner.set_hooks(named),
                 Notice::Overruled(overruled) => self.globals.overrule(overruled),
+                Notice::Socket => self.move_to(descriptors.pop()),
                 Notice::Log => switch_log(descriptors.pop()),
                 Notice::AppLog { ticket } => self.app_logs.answered(ticket, descriptors.pop()),
                 Notice::ReopenAppLogs => self.app_logs.reopen(),
@@ -213,10 +209,9 @@ impl Router {
 
     /// Requests finish, then processes; what takes longer than the limit is left to the supervisor.
     async fn shut_down(self: Rc<Self>, limit: u64) {
-        if self.closing.replace(true) {
+        if !self.doors.close() {
             return;
         }
-        self.told_to_close.notify_waiters();
         let end = Instant::now() + Duration::from_secs(limit);
         info!("shutting down: {} requests under way", self.dispatcher.requests());
         self.dispatcher.abort_tunnels();
@@ -266,15 +261,17 @@ fn limit_open_files(most: u64) {
 
 /// The sockets that the supervisor opened: for nginx, and for the tools.
 fn listeners(descriptors: Vec<OwnedFd>) -> io::Result<(UnixListener, UnixListener)> {
-    let mut listeners = descriptors.into_iter().map(|fd| {
-        let listener = std::os::unix::net::UnixListener::from(fd);
-        listener.set_nonblocking(true)?;
-        UnixListener::from_std(listener)
-    });
+    let mut listeners = descriptors.into_iter().map(listener);
     let missing = || io::Error::other("the supervisor did not pass both listening sockets");
     let nginx = listeners.next().ok_or_else(missing)??;
     let tools = listeners.next().ok_or_else(missing)??;
     Ok((nginx, tools))
+}
+
+fn listener(fd: OwnedFd) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(fd);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 /// Ends idle processes when they are due.

@@ -111,6 +111,11 @@ impl Worker {
         self.idle.borrow_mut().clear();
     }
 
+    /// Gives the descriptors of idle connections back.
+    pub(crate) fn close_idle(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
     /// It gets no further request: true the first time that this is asked.
     pub(crate) fn detaches(&self) -> bool {
         !self.detached.replace(true)

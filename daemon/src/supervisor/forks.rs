@@ -76,7 +76,7 @@ impl Fork {
             Err(why) if why.kind() == std::io::ErrorKind::WouldBlock => Heard::NothingYet,
             Err(_) => Heard::End,
             Ok(got) if got.len == 0 => Heard::End,
-            Ok(got) if got.cut || !got.descriptors.is_empty() || buffer[..got.len] != *HELLO => {
+            Ok(got) if got.cut || got.lost || !got.descriptors.is_empty() || buffer[..got.len] != *HELLO => {
                 Heard::Nonsense
             }
             Ok(got) => got.sender.map_or(Heard::Nonsense, Heard::Hello),

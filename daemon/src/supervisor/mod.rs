@@ -28,6 +28,7 @@ mod router_process;
 mod routers;
 mod service_manager;
 mod shutdown;
+mod socket_care;
 mod spawn;
 mod standings;
 mod startup;
@@ -61,6 +62,7 @@ use router_process::RouterPlan;
 use routers::Routers;
 use service_manager::ServiceManager;
 use shutdown::Shutdown;
+use socket_care::SocketCare;
 use spawn::Launcher;
 use standings::Standings;
 use troubles::Troubles;
@@ -100,6 +102,7 @@ struct Supervisor {
     standings: Standings,
     instance: Instance,
     nginx: NginxSocket,
+    socket_care: SocketCare,
     pid_file: Option<PidFile>,
     manager: ServiceManager,
     troubles: Troubles,
@@ -171,7 +174,9 @@ impl Supervisor {
     fn wait_and_act(&mut self) -> io::Result<()> {
         let until = self.next_due();
         let router = self.routers.running();
-        let happened = watch::wait(&self.signals, router, &self.processes, &self.forks, &self.hooks, until)?;
+        let socket = self.nginx.touched();
+        let happened =
+            watch::wait(&self.signals, socket, router, &self.processes, &self.forks, &self.hooks, until)?;
         for event in happened {
             self.act(event);
         }
@@ -188,6 +193,7 @@ impl Supervisor {
             Happened::ProcessEnded(process) => self.process_ended(process),
             Happened::ForkSpoke(process) => self.hear_fork(process),
             Happened::HookEnded(run) => self.hook_ended(run),
+            Happened::SocketTouched => self.look_after_socket(),
             Happened::LinkHasRoom => self.send_waiting(),
             Happened::RouterSpoke => self.hear_router(),
             Happened::RouterEnded => self.router_ended(),
@@ -203,6 +209,7 @@ impl Supervisor {
             self.forks.next_due(),
             self.hooks.next_due(),
             self.manager.due(),
+            Some(self.socket_care.due()),
         ];
         dues.into_iter().flatten().min()
     }
@@ -213,6 +220,7 @@ impl Supervisor {
         self.hooks.kill_overdue(now);
         self.routers_due(now);
         self.manager.beat(now, self.routers.is_in_hand(now));
+        self.socket_due(now);
         if self.shutdown.due().is_some_and(|due| due <= now) {
             self.step(Event::TimeUp);
         }

@@ -12,6 +12,10 @@ use super::processes::{Process, Stage};
 use super::restart_files;
 use super::spawn::Launched;
 use crate::link::{Address, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
+use crate::sys::descriptors;
+
+/// Descriptors that no process is started with: the next router needs some, as do a log that is opened anew and hooks.
+const RESERVED: u64 = 24;
 
 impl Supervisor {
     pub(super) fn carry_out(&mut self, order: Order) {
@@ -74,7 +78,15 @@ impl Supervisor {
         if processes >= self.most_processes() {
             return Err(format!("{processes} processes are too many"));
         }
-        Ok(())
+        match descriptors::left() {
+            Ok(left) if left >= RESERVED => Ok(()),
+            Ok(_) => {
+                Err("the daemon has no descriptors left for another process (--core-file-descriptor-ulimit, \
+                          systemd's LimitNOFILE=)"
+                    .to_owned())
+            }
+            Err(why) => Err(format!("the daemon's descriptors cannot be counted: {why}")),
+        }
     }
 
     /// Puts a process into the table and tells the router of it, if one waits for it.

@@ -15,7 +15,7 @@ use super::forks::Forks;
 use super::hooks::Hooks;
 use super::limits::Originals;
 use super::log_file::{LogFile, NoLog};
-use super::nginx_socket::{NginxSocket, SocketError};
+use super::nginx_socket::{self, NginxSocket, SocketError};
 use super::pid_file::{PidFile, PidFileError};
 use super::processes::Processes;
 use super::pulse;
@@ -23,6 +23,7 @@ use super::router_process::{RouterError, RouterPlan};
 use super::routers::Routers;
 use super::service_manager::ServiceManager;
 use super::shutdown::Shutdown;
+use super::socket_care::SocketCare;
 use super::spawn::{self, Launcher, Ports};
 use super::standings::Standings;
 use super::troubles::Troubles;
@@ -120,6 +121,7 @@ impl Supervisor {
                 standings: Standings::default(),
                 instance,
                 nginx,
+                socket_care: SocketCare::new(Instant::now()),
                 pid_file,
                 manager,
                 troubles: Troubles::new(),
@@ -181,6 +183,9 @@ fn tell_what_was_chosen(options: &Options, nginx: &NginxSocket) {
             "only root and user {user} can connect to {path}: unless nginx's workers run as one of them, \
              give --socket-owner (as root) or --socket-mode"
         );
+    }
+    if !nginx.is_handed_over() {
+        nginx_socket::warnings(&options.socket).into_iter().for_each(|warning| tracing::warn!("{warning}"));
     }
     let usual = ROUTER_USERS[0];
     if options.router_user.as_ref().is_some_and(|account| account.name == ROUTER_USERS[1]) {

@@ -10,15 +10,16 @@ use crate::link::{Notice, Trouble};
 pub(super) type Troubles = BTreeMap<Trouble, String>;
 
 impl Supervisor {
-    /// It is as `what` says; `None` when it is over, or never was.
-    pub(super) fn note_trouble(&mut self, trouble: Trouble, what: Option<&str>) {
+    /// It is as `what` says; `None` when it is over, or never was. True when that is news.
+    pub(super) fn note_trouble(&mut self, trouble: Trouble, what: Option<&str>) -> bool {
         if self.troubles.get(&trouble).map(String::as_str) == what {
-            return;
+            return false;
         }
         match what {
             Some(what) => drop(self.troubles.insert(trouble, what.to_owned())),
             None => drop(self.troubles.remove(&trouble)),
         }
         self.tell_router(&Notice::Trouble { trouble, what: what.map(str::to_owned) }, &[]);
+        true
     }
 }

@@ -1,7 +1,7 @@
 //! What the supervisor waits for: one `poll` over everything that can happen. Tells it as events, does nothing.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Instant;
 
 use nix::errno::Errno;
@@ -19,6 +19,8 @@ use crate::link::ProcessId;
 pub(super) enum Happened {
     /// A signal arrived.
     Signal,
+    /// Something was done to the file of the socket for nginx.
+    SocketTouched,
     /// The router said something, or closed its end.
     RouterSpoke,
     /// The link has room again.
@@ -37,13 +39,14 @@ pub(super) enum Happened {
 /// order is never carried out on a process that is gone.
 pub(super) fn wait(
     signals: &SignalFd,
+    socket: Option<BorrowedFd<'_>>,
     router: Option<&Router>,
     processes: &Processes,
     forks: &Forks,
     hooks: &Hooks,
     until: Option<Instant>,
 ) -> io::Result<Vec<Happened>> {
-    let most = processes.len() + forks.len() + hooks.len() + 4;
+    let most = processes.len() + forks.len() + hooks.len() + 5;
     let mut watched = Vec::with_capacity(most);
     let mut meanings = Vec::with_capacity(most);
     let mut watch = |fd, flags, meaning| {
@@ -51,6 +54,9 @@ pub(super) fn wait(
         meanings.push(meaning);
     };
     watch(signals.as_fd(), PollFlags::POLLIN, Happened::Signal);
+    if let Some(socket) = socket {
+        watch(socket, PollFlags::POLLIN, Happened::SocketTouched);
+    }
     for process in processes.iter() {
         let meaning = Happened::ProcessEnded(process.record.process);
         watch(process.child().as_fd(), PollFlags::POLLIN, meaning);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, FdFlag, OFlag};
 use nix::libc;
+use nix::sys::resource::{self, Resource};
 
 /// Opens `/dev/null` on each of descriptors 0, 1 and 2 that is closed, so that no socket of ours ever becomes
 /// somebody's standard output.
@@ -97,6 +98,14 @@ fn close_from_at_exec(first: RawFd) -> io::Result<()> {
     let done =
         unsafe { libc::close_range(first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_int) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// How many more files this process may open.
+pub fn left() -> io::Result<u64> {
+    let (limit, _) = resource::getrlimit(Resource::RLIMIT_NOFILE)?;
+    // The one that reads the directory is among them.
+    let open = std::fs::read_dir("/proc/self/fd")?.count() as u64;
+    Ok(limit.saturating_add(1).saturating_sub(open))
 }
 
 /// Makes reads and writes on the open file description return at once.

@@ -62,8 +62,10 @@ pub struct Sender {
 pub struct Received {
     /// Bytes of `buffer` that were filled; 0 at end of file.
     pub len: usize,
-    /// The packet was longer than the buffer, or descriptors were lost (this process may open no more).
+    /// The packet was longer than the buffer.
     pub cut: bool,
+    /// Descriptors were lost: this process may open no more.
+    pub lost: bool,
     /// The descriptors beside it, close-on-exec.
     pub descriptors: Vec<OwnedFd>,
     /// Who sent it, at an attested end.
@@ -88,8 +90,9 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
     let len = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     let (descriptors, sender) = take_control(&message);
-    let cut = message.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0;
-    Ok(Received { len, cut, descriptors, sender })
+    let cut = message.msg_flags & libc::MSG_TRUNC != 0;
+    let lost = message.msg_flags & libc::MSG_CTRUNC != 0;
+    Ok(Received { len, cut, lost, descriptors, sender })
 }
 
 /// Takes possession of every descriptor that the kernel installed for `message`, and reads who sent it.

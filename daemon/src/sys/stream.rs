@@ -3,18 +3,22 @@
 //! A socket that is watched for writing too wakes the loop each time its peer has read something, which nobody waits
 //! for: a wake-up a request. Writing is tried at once, and watched for only after it would have blocked.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use nix::libc;
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::{self, Shutdown, shutdown};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
+/// How long to wait for room that the kernel cannot tell of.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Most parts that one write takes.
 const MAX_PARTS: usize = 16;
 
@@ -22,14 +26,51 @@ const MAX_PARTS: usize = 16;
 #[derive(Debug)]
 pub struct Stream {
     reads: AsyncFd<OwnedFd>,
-    writes: RefCell<Option<AsyncFd<OwnedFd>>>,
+    writes: RefCell<Option<Writes>>,
+    _counted: Counted,
+}
+
+/// How room for more is waited for.
+#[derive(Debug)]
+enum Writes {
+    /// The kernel tells.
+    Watched(AsyncFd<OwnedFd>, Counted),
+    /// There was no descriptor for that: after a pause it is tried again.
+    Tried(Pin<Box<Sleep>>),
+}
+
+/// One of the descriptors that [`open`] counts.
+#[derive(Debug)]
+struct Counted;
+
+thread_local! {
+    static OPEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Descriptors of all streams of this thread.
+pub fn open() -> u64 {
+    OPEN.get()
+}
+
+impl Counted {
+    fn new() -> Self {
+        OPEN.set(OPEN.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        OPEN.set(OPEN.get().saturating_sub(1));
+    }
 }
 
 impl Stream {
     /// Takes a connected stream socket over. Must be called inside the runtime.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         super::descriptors::set_nonblocking(&socket)?;
-        Ok(Self { reads: watch(socket, Interest::READABLE)?, writes: RefCell::default() })
+        let reads = watch(socket, Interest::READABLE)?;
+        Ok(Self { reads, writes: RefCell::default(), _counted: Counted::new() })
     }
 
     /// True when nothing has arrived, not even the end. Costs no system call unless something has.
@@ -37,6 +78,12 @@ impl Stream {
         let mut byte = [MaybeUninit::uninit()];
         let seen = self.reads.try_io(Interest::READABLE, |fd| receive(fd, &mut byte));
         matches!(seen, Err(err) if err.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// True when something to read has arrived, whether the event loop knows or not. The end is nothing to read.
+    pub fn has_unread(&self) -> bool {
+        let flags = socket::MsgFlags::MSG_PEEK | socket::MsgFlags::MSG_DONTWAIT;
+        socket::recv(self.reads.get_ref().as_raw_fd(), &mut [0], flags).is_ok_and(|came| came > 0)
     }
 
     /// Writes what there is room for at this moment.
@@ -70,21 +117,31 @@ impl Stream {
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => continue,
                 done => return Poll::Ready(done),
             }
-            // What is cleared here is a readiness from before the attempt; a later one is a new event.
-            self.watch_writes()?;
-            let writes = self.writes.borrow();
-            let Some(watched) = writes.as_ref() else { continue };
-            ready!(watched.poll_write_ready(cx))?.clear_ready();
+            let mut writes = self.writes.borrow_mut();
+            let waits = match writes.take() {
+                Some(waits) => waits,
+                None => self.watch_writes()?,
+            };
+            match writes.insert(waits) {
+                // What is cleared here is a readiness from before the attempt; a later one is a new event.
+                Writes::Watched(watched, _) => ready!(watched.poll_write_ready(cx))?.clear_ready(),
+                Writes::Tried(pause) => {
+                    ready!(pause.as_mut().poll(cx));
+                    *writes = None;
+                }
+            }
         }
     }
 
     /// Watches for room, on a descriptor of its own: one descriptor cannot be watched twice.
-    fn watch_writes(&self) -> io::Result<()> {
-        if self.writes.borrow().is_none() {
-            let again = self.reads.get_ref().try_clone()?;
-            *self.writes.borrow_mut() = Some(watch(again, Interest::WRITABLE)?);
+    fn watch_writes(&self) -> io::Result<Writes> {
+        match self.reads.get_ref().try_clone() {
+            Ok(again) => Ok(Writes::Watched(watch(again, Interest::WRITABLE)?, Counted::new())),
+            Err(why) if matches!(why.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                Ok(Writes::Tried(Box::pin(sleep(PAUSE))))
+            }
+            Err(why) => Err(why),
         }
-        Ok(())
     }
 }
 
@@ -227,8 +284,9 @@ mod tests {
     fn a_stream_is_quiet_until_something_arrives_or_ends() {
         run(async {
             let (near, far) = pair();
-            assert!(far.is_quiet());
+            assert!(far.is_quiet() && !far.has_unread());
             (&near).write_all(b"x").await.unwrap();
+            assert!(far.has_unread());
             far.reads.readable().await.unwrap().retain_ready();
             assert!(!far.is_quiet());
             drop(near);

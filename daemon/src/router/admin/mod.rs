@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::net::{UnixListener, UnixStream};
-use tracing::{debug, error};
+use tracing::debug;
 
 use self::caller::Caller;
 use self::callers::{Callers, Place};
@@ -32,6 +32,7 @@ use self::page::Shown;
 use self::pool::Snapshot;
 use self::requests::Requests;
 use super::wiring::Router;
+use crate::link::Trouble;
 use crate::sys::unix_socket;
 
 /// How long a caller may take over its request, and we over its answer.
@@ -44,9 +45,13 @@ pub(super) async fn run(router: Rc<Router>, listener: UnixListener) {
     let callers = Rc::new(Callers::default());
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => admit(&router, &callers, stream),
+            Ok((stream, _)) => {
+                router.troubles.end(Trouble::Tools);
+                admit(&router, &callers, stream);
+            }
             Err(err) => {
-                error!("a connection of a tool cannot be accepted: {err}");
+                let what = || format!("connections of tools cannot be accepted: {err}");
+                router.troubles.begin(Trouble::Tools, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -105,7 +110,7 @@ async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: E
         Endpoint::StatusPage => status_page(),
         Endpoint::StatusData => Answer::shown(page::data(router, caller)),
         Endpoint::Ping => Answer::json(200, &json!({ "status": "ok" })),
-        Endpoint::Health if router.is_closing() => Answer::error(503, "the daemon is about to end"),
+        Endpoint::Health if router.doors.is_closing() => Answer::error(503, "the daemon is about to end"),
         Endpoint::Health => Answer::json(200, &json!({ "status": "ok" })),
         Endpoint::Info => info(router),
         Endpoint::PoolText => Answer::text(text::render(&snapshot(), asked.flag("colorize"))),

@@ -18,6 +18,8 @@ pub(crate) enum Refused {
     SpawnFailed(Rc<SpawnFailure>),
     /// An administrator works on it.
     Maintenance(Rc<Maintenance>),
+    /// The router has no descriptor left for a connection to its process.
+    NoDescriptors,
     /// The daemon is about to end.
     ShuttingDown,
 }
@@ -31,6 +33,7 @@ impl fmt::Display for Refused {
             }
             Self::SpawnFailed(failure) => write!(f, "it does not start (error ID {})", failure.id),
             Self::Maintenance(_) => f.write_str("it is under maintenance"),
+            Self::NoDescriptors => f.write_str("no descriptor was free for a connection to its process"),
             Self::ShuttingDown => f.write_str("the daemon is about to end"),
         }
     }

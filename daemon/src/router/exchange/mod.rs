@@ -16,6 +16,7 @@ use tracing::info;
 
 use super::app::{http, session};
 use super::connection::{After, Nginx};
+use super::descriptors;
 use super::dispatch::{Lease, Refused};
 use super::figures::count;
 use super::forward::body::{Body, Framing};
@@ -102,11 +103,16 @@ fn count_refusal(router: &Router, facts: &Facts, refused: &Refused) {
         Refused::QueuedTooLong(_) => count(&figures.queued_too_long),
         Refused::SpawnFailed(_) => count(&figures.without_process),
         Refused::Maintenance(_) => count(&figures.under_maintenance),
-        Refused::ShuttingDown => {}
+        Refused::NoDescriptors | Refused::ShuttingDown => {}
     }
 }
 
-async fn attempt_until_over(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body) -> After {
+async fn attempt_until_over(
+    router: &Rc<Router>,
+    nginx: &mut Nginx<'_>,
+    facts: &Facts,
+    body: &mut Body,
+) -> After {
     let arrived = Instant::now();
     for attempts_left in (0..MAX_ATTEMPTS).rev() {
         nginx.desk.enter(Phase::Queued);
@@ -147,7 +153,7 @@ async fn checkout(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts) -> Opti
 
 /// Sends the request to one process and its answer to nginx.
 async fn attempt(
-    router: &Router,
+    router: &Rc<Router>,
     nginx: &mut Nginx<'_>,
     facts: &Facts,
     body: &mut Body,
@@ -155,8 +161,12 @@ async fn attempt(
     turn: Turn,
 ) -> Attempt {
     let Turn { waited, may_repeat } = turn;
-    let (app, used_before) = match lease.worker.connection().await {
+    let connection = descriptors::patiently(router, async || lease.worker.connection().await).await;
+    let (app, used_before) = match connection {
         Ok(connection) => connection,
+        Err(err) if descriptors::are_used_up(&err) => {
+            return Attempt::Over(refuse(nginx, facts, body, &Refused::NoDescriptors).await);
+        }
         Err(err) => {
             router.dispatcher.detach_slot(lease.worker.slot);
             let why = format!("it takes no connection: {err}");

@@ -44,6 +44,11 @@ impl Page {
                 "This website is under heavy load",
                 "It took too long until somebody had time for your request. Please try again in a few minutes.",
             ),
+            Refused::NoDescriptors => Self::plain(
+                503,
+                "This website is under heavy load",
+                "Too many people are accessing this website at the same time. Please try again in a few minutes.",
+            ),
             Refused::ShuttingDown => {
                 Self::plain(503, "This website is being restarted", "Please try again in a few seconds.")
             }

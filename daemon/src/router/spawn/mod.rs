@@ -37,6 +37,10 @@ use super::worker::Worker;
 use crate::config::Hook;
 use crate::link::{Order, ProcessId, ProcessRecord, StopHow, Ticket};
 
+/// The kernel drops the pipes that come with a message when this process may have no more descriptors.
+const NO_PIPES: &str = "the router has no descriptors left for the pipes of another process \
+                        (--core-file-descriptor-ulimit, systemd's LimitNOFILE=)";
+
 /// What the pool needs from whoever starts processes.
 pub(crate) trait Launch: std::fmt::Debug {
     /// Start a process; `Dispatcher::ready` or `Dispatcher::failed` follows.
@@ -151,7 +155,10 @@ impl Spawner {
         journey.has_process();
         let mut descriptors = descriptors.into_iter();
         let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
-            error!("the supervisor started {} without its pipes", route.name);
+            // The kernel has dropped them, as it does for want of room.
+            self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+            self.order(&Order::Stop(process, StopHow::Kill));
+            self.report(slot, SpawnFailure::new(&route, NO_PIPES, "", "").on(&journey));
             return;
         };
         if forked {

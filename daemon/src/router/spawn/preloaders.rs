@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::super::output::{Output, Places};
+use super::NO_PIPES;
 use super::SpawnFailure;
 use super::journey::Journey;
 use super::readiness::{self, Ended, Outcome};
@@ -139,7 +140,9 @@ impl Preloaders {
         let (process, pid) = (record.process, record.pid);
         let mut descriptors = descriptors.into_iter();
         let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
-            let failure = SpawnFailure::new(route, "the supervisor started it without its pipes", "", "");
+            self.loading.borrow_mut().remove(&process);
+            self.order(&Order::Stop(process, StopHow::Kill));
+            let failure = SpawnFailure::new(route, NO_PIPES, "", "").on(&journey);
             return Loaded::Failed(Box::new(failure));
         };
         let output = Output::follow(output, &self.places, route, &record);

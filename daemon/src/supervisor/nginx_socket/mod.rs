@@ -1,10 +1,14 @@
-//! The socket that nginx connects to: made without taking it from a live daemon, removed only while it is ours.
+//! The socket that nginx connects to: made without taking it from a live daemon, made anew when somebody removes it, and
+//! removed only while it is ours.
 //!
 //! A lock beside it settles which of two daemons comes first. Owner and mode are changed on the very inode that was
 //! made, never by path.
 
-use std::fmt;
-use std::fs::{self, File, Permissions};
+mod directory;
+mod error;
+mod watch;
+
+use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -14,6 +18,10 @@ use nix::fcntl::{self, AtFlags, Flock, FlockArg, OFlag};
 use nix::sys::stat::{self, Mode, SFlag};
 use nix::unistd;
 
+pub(super) use self::directory::warnings;
+pub(super) use self::error::SocketError;
+use self::error::step;
+use self::watch::Watch;
 use crate::config::SocketOptions;
 use crate::sys::activation;
 use crate::sys::unix_socket::{self, Listener};
@@ -25,68 +33,28 @@ const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";
 #[derive(Debug)]
 pub(super) struct NginxSocket {
     listening: OwnedFd,
+    path: PathBuf,
+    inode: Inode,
     backlog: u64,
-    /// What is removed at the end; nothing when a service manager made the socket.
+    /// The lock, when a service manager has not made the socket; then it is removed at the end.
     made: Option<Made>,
+    watch: Watch,
 }
 
 #[derive(Debug)]
 struct Made {
-    path: PathBuf,
-    inode: Inode,
     lock_path: PathBuf,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
-/// Why there is no socket for nginx.
-#[derive(Debug)]
-pub(super) enum SocketError {
-    /// Another daemon listens there.
-    Live(PathBuf, Option<i32>),
-    /// Another daemon holds the lock.
-    Locked(PathBuf),
-    /// Something that is not a socket has the name.
-    NotASocket(PathBuf),
-    /// Somebody put something else in its place while it was made.
-    Replaced(PathBuf),
-    /// The directory is not there.
-    NoDirectory(PathBuf),
-    /// The service manager hands over other sockets.
-    Other(PathBuf, Vec<PathBuf>),
-    /// A step failed.
-    Step(&'static str, PathBuf, io::Error),
+/// What lies at the socket's path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The socket.
+    Ours,
+    /// Nothing, or something else: nginx does not find the socket.
+    NotOurs,
 }
-
-impl fmt::Display for SocketError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Live(path, Some(pid)) => {
-                write!(f, "the process with PID {pid} is already listening on {}", path.display())
-            }
-            Self::Live(path, None) => {
-                write!(f, "another process is already listening on {}", path.display())
-            }
-            Self::Locked(path) => write!(f, "another daemon holds {}", path.display()),
-            Self::NotASocket(path) => write!(f, "{} exists and is not a socket", path.display()),
-            Self::Replaced(path) => write!(f, "somebody else replaces {} just now", path.display()),
-            Self::Other(path, others) => {
-                let others: Vec<_> = others.iter().map(|other| other.display().to_string()).collect();
-                write!(
-                    f,
-                    "the service manager hands over the sockets [{}] and not {}, which --socket-file names",
-                    others.join(", "),
-                    path.display()
-                )
-            }
-            Self::NoDirectory(path) => {
-                write!(f, "the directory for {} does not exist", path.display())
-            }
-            Self::Step(step, path, why) => write!(f, "{} cannot be {step}: {why}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for SocketError {}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Inode {
@@ -101,11 +69,9 @@ impl NginxSocket {
         let path = &options.path;
         let lock_path = beside(path);
         let lock = lock(&lock_path, path)?;
-        make_room(path)?;
-        let listening = unix_socket::listen(path, 0o600, capped(backlog)).map_err(step("opened", path))?;
-        let inode = open_to_nginx(options)?;
-        let made = Made { path: path.clone(), inode, lock_path, _lock: lock };
-        Ok(Self { listening, backlog, made: Some(made) })
+        let (listening, inode) = make(options, backlog)?;
+        let made = Some(Made { lock_path, lock });
+        Ok(Self { listening, path: path.clone(), inode, backlog, made, watch: Watch::on(path) })
     }
 
     /// Takes the one of the service manager's sockets that listens at `path`; it outlives this daemon.
@@ -116,7 +82,10 @@ impl NginxSocket {
                 Some(found) if found == path => {
                     unix_socket::set_backlog(&listening, capped(backlog))
                         .map_err(step("listened on", path))?;
-                    return Ok(Self { listening, backlog, made: None });
+                    let inode = Inode::from(&fs::symlink_metadata(path).map_err(step("looked at", path))?);
+                    let path = path.to_path_buf();
+                    let watch = Watch::on(&path);
+                    return Ok(Self { listening, path, inode, backlog, made: None, watch });
                 }
                 found => others.push(found.unwrap_or_else(|| "(no unix socket that listens)".into())),
             }
@@ -138,22 +107,53 @@ impl NginxSocket {
         Ok(())
     }
 
+    /// Readable when something has happened to the socket's file; `None` where that cannot be watched.
+    pub(super) fn touched(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.fd()
+    }
+
+    /// What lies at its path, after whatever has happened so far.
+    pub(super) fn look(&self) -> Found {
+        self.watch.forget();
+        match fs::symlink_metadata(&self.path) {
+            Ok(found) if Inode::from(&found) == self.inode => Found::Ours,
+            _ => Found::NotOurs,
+        }
+    }
+
+    /// Makes the socket again, at the same place. Connections that wait in the old one stay there.
+    pub(super) fn make_anew(&mut self, options: &SocketOptions) -> Result<(), SocketError> {
+        let Some(made) = &mut self.made else {
+            return Err(SocketError::OfServiceManager(self.path.clone()));
+        };
+        if !lies_at(&made.lock, &made.lock_path)? {
+            made.lock = lock(&made.lock_path, &self.path)?;
+        }
+        (self.listening, self.inode) = make(options, self.backlog)?;
+        self.watch = Watch::on(&self.path);
+        Ok(())
+    }
+
     /// Removes the socket when it is still the one that was made, and then the lock.
     pub(super) fn remove(self) {
+        if self.made.is_some() && self.look() == Found::NotOurs {
+            tracing::warn!("{} is not this daemon's any more and stays", self.path.display());
+            return;
+        }
         let Some(made) = self.made else {
             return;
         };
-        let ours = fs::symlink_metadata(&made.path)
-            .is_ok_and(|found| Inode { device: found.dev(), number: found.ino() } == made.inode);
-        if !ours {
-            tracing::warn!("{} is not this daemon's any more and stays", made.path.display());
-            return;
-        }
-        for path in [&made.path, &made.lock_path] {
+        for path in [&self.path, &made.lock_path] {
             if let Err(why) = fs::remove_file(path) {
                 tracing::warn!("{} cannot be removed: {why}", path.display());
             }
         }
+    }
+}
+
+impl From<&Metadata> for Inode {
+    fn from(found: &Metadata) -> Self {
+        Self { device: found.dev(), number: found.ino() }
     }
 }
 
@@ -180,12 +180,13 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SocketError {
-    let path = path.to_path_buf();
-    move |why| match why.kind() {
-        io::ErrorKind::NotFound => SocketError::NoDirectory(path),
-        _ => SocketError::Step(step, path, why),
-    }
+/// The socket, where there is none, with its owner and mode.
+fn make(options: &SocketOptions, backlog: u64) -> Result<(OwnedFd, Inode), SocketError> {
+    let path = &options.path;
+    make_room(path)?;
+    let listening = unix_socket::listen(path, 0o600, capped(backlog)).map_err(step("opened", path))?;
+    let inode = open_to_nginx(options)?;
+    Ok((listening, inode))
 }
 
 /// Takes the lock that lies at the path now: the daemon before removes it when it ends.
@@ -193,16 +194,17 @@ fn lock(lock_path: &Path, path: &Path) -> Result<Flock<File>, SocketError> {
     loop {
         let mut options = File::options();
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
-        let file = options.open(lock_path).map_err(|why| match why.kind() {
-            io::ErrorKind::NotFound => SocketError::NoDirectory(path.to_path_buf()),
-            _ => SocketError::Step("opened", lock_path.to_path_buf(), why),
-        })?;
+        let file = options.open(lock_path).map_err(step("locked", path))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| held(lock_path, path))?;
-        let mine = lock.metadata().map_err(step("looked at", lock_path))?;
-        if fs::symlink_metadata(lock_path).is_ok_and(|found| found.ino() == mine.ino()) {
+        if lies_at(&lock, lock_path)? {
             return Ok(lock);
         }
     }
+}
+
+fn lies_at(file: &File, path: &Path) -> Result<bool, SocketError> {
+    let mine = Inode::from(&file.metadata().map_err(step("looked at", path))?);
+    Ok(fs::symlink_metadata(path).is_ok_and(|found| Inode::from(&found) == mine))
 }
 
 fn held(lock_path: &Path, path: &Path) -> SocketError {
@@ -322,6 +324,34 @@ mod tests {
         let _successor = UnixListener::bind(&options.path).unwrap();
         socket.remove();
         UnixStream::connect(&options.path).unwrap();
+        clean(&options);
+    }
+
+    #[test]
+    fn is_made_anew_when_somebody_has_removed_it_with_its_lock_or_without() {
+        let options = options("anew");
+        let mut socket = NginxSocket::open(&options, 16).unwrap();
+        for removed in [vec!["socket"], vec!["socket", "socket.lock"]] {
+            assert_eq!(socket.look(), Found::Ours);
+            for name in removed {
+                fs::remove_file(options.path.with_file_name(name)).unwrap();
+            }
+            assert_eq!(socket.look(), Found::NotOurs);
+            socket.make_anew(&options).unwrap();
+            UnixStream::connect(&options.path).unwrap();
+        }
+        socket.remove();
+        assert_eq!(fs::read_dir(options.path.parent().unwrap()).unwrap().count(), 0);
+        clean(&options);
+    }
+
+    #[test]
+    fn is_not_made_in_the_place_of_another_that_lives() {
+        let options = options("usurped");
+        let mut socket = NginxSocket::open(&options, 16).unwrap();
+        fs::remove_file(&options.path).unwrap();
+        let _other = UnixListener::bind(&options.path).unwrap();
+        assert!(matches!(socket.make_anew(&options), Err(SocketError::Live(..))));
         clean(&options);
     }
 

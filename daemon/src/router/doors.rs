@@ -1,0 +1,94 @@
+//! Which connections from nginx are wanted: new ones until the daemon is about to end, idle ones unless others wait for their
+//! descriptors, and all of them at the socket that was made last.
+
+use std::cell::Cell;
+
+use tokio::sync::Notify;
+
+/// What the tasks of connections look at and wait for.
+#[derive(Debug, Default)]
+pub(crate) struct Doors {
+    /// Connections that there are.
+    connections: Cell<u64>,
+    /// How many times the socket was made anew.
+    moves: Cell<u32>,
+    scarce: Cell<bool>,
+    closing: Cell<bool>,
+    /// Told when one of these changes that is waited for.
+    changed: Notify,
+}
+
+/// One connection, as long as this lives.
+pub(crate) struct Connected<'d>(&'d Doors);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+    }
+}
+
+impl Doors {
+    /// One connection more, before its task has begun.
+    pub(crate) fn enter(&self) {
+        self.connections.set(self.connections.get() + 1);
+    }
+
+    /// To be held by the task of a connection that has entered.
+    pub(crate) fn inside(&self) -> Connected<'_> {
+        Connected(self)
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.get()
+    }
+
+    /// The daemon is about to end; false when that is no news.
+    pub(crate) fn close(&self) -> bool {
+        let news = !self.closing.replace(true);
+        self.changed.notify_waiters();
+        news
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    /// Resolves when the daemon is about to end.
+    pub(crate) async fn closing(&self) {
+        while !self.closing.get() {
+            self.changed.notified().await;
+        }
+    }
+
+    /// Has idle connections closed until it is told otherwise.
+    pub(crate) fn set_scarce(&self, scarce: bool) {
+        self.scarce.set(scarce);
+        self.changed.notify_waiters();
+    }
+
+    /// Resolves when a connection that waits for a request is to be closed: the daemon is about to end, or others wait
+    /// for the descriptor of one that has `served`.
+    pub(crate) async fn wants_no_idle_one(&self, served: bool) {
+        while !(self.closing.get() || served && self.scarce.get()) {
+            self.changed.notified().await;
+        }
+    }
+
+    /// The number of the socket that was made last.
+    pub(crate) fn moves(&self) -> u32 {
+        self.moves.get()
+    }
+
+    /// The socket was made anew.
+    pub(crate) fn move_on(&self) {
+        self.moves.set(self.moves.get() + 1);
+        self.changed.notify_waiters();
+    }
+
+    /// Resolves when the socket with this number is not the last one any more.
+    pub(crate) async fn moved_from(&self, number: u32) {
+        while self.moves.get() == number {
+            self.changed.notified().await;
+        }
+    }
+}

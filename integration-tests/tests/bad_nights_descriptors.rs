@@ -1,0 +1,79 @@
+//! Bad nights: descriptors are used up. Who comes waits, nobody is cut off, and status and log say what it is.
+
+use stage::{
+    Connection, DaemonBuilder, Language, ONE_APP, Request, Scene, Stage, eventually, open_descriptors,
+};
+
+const TOLD: &str =
+    "the 64 descriptors of the router are nearly used up: connections from nginx wait until some are free";
+
+/// A daemon that may have 64 files open, and an app that answers any number of requests at a time.
+fn scarce(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Scene {
+    let lines = format!("passenger_max_request_queue_size 0; {lines}");
+    Scene::with(Language::Node, &lines, |daemon| flags(daemon.flag("--core-file-descriptor-ulimit=64")))
+}
+
+fn clients(scene: &Scene, path: &str, count: usize) -> Vec<Connection> {
+    let client = |_| {
+        let mut client = scene.nginx.connect();
+        client.send(Request::get(path).bytes("close"));
+        client
+    };
+    (0..count).map(client).collect()
+}
+
+#[test]
+fn more_connections_than_descriptors_wait_and_are_answered() {
+    let scene = scarce("", |daemon| daemon);
+    let pid = scene.app_pid();
+    let mut clients = clients(&scene, "/wait?name=gate", 150);
+    eventually("the status tells", || scene.daemon.status().contains(&format!("Trouble       : {TOLD}")));
+    if stage::is_root() {
+        let open = open_descriptors(scene.daemon.router());
+        assert!(open < 64, "{open} descriptors are open: none would be left for tools");
+    }
+    scene.stage.open_gate("gate");
+    for client in &mut clients {
+        assert_eq!(client.read_response().expect(200).text(), pid.to_string());
+    }
+    eventually("the status is content", || !scene.daemon.status().contains("Trouble"));
+    let log = scene.daemon.log();
+    assert!(log.matches(TOLD).count() <= 4, "beginning and end, and not every connection:\n{log}");
+    scene.daemon.logs_eventually(&format!("this is over: {TOLD}"));
+    assert_eq!(scene.app_pid(), pid, "no process was blamed");
+}
+
+#[test]
+fn answers_for_slow_clients_are_not_cut_for_want_of_descriptors() {
+    let scene = scarce("", |daemon| daemon);
+    scene.app_pid();
+    let mut clients = clients(&scene, "/download?mb=4", 40);
+    // Nobody has read anything until then.
+    eventually("descriptors are scarce", || scene.daemon.log().contains(TOLD));
+    let read = |client: &mut Connection| {
+        let response = client.read_response().expect(200);
+        assert!(response.complete && response.body.len() == 4 << 20, "{} bytes", response.body.len());
+    };
+    std::thread::scope(|threads| clients.iter_mut().for_each(|client| drop(threads.spawn(|| read(client)))));
+}
+
+#[test]
+fn a_process_that_cannot_be_started_for_want_of_descriptors_is_told_and_others_serve() {
+    let stage = Stage::new();
+    stage.app("app").standard(Language::Python);
+    let flags = ["--core-file-descriptor-ulimit=64", "--max-pool-size=40"];
+    let daemon = flags.into_iter().fold(stage.daemon(), DaemonBuilder::flag).start();
+    let lines = "passenger_python /usr/bin/python3; passenger_min_instances 40;";
+    let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", lines)).start();
+    nginx.get("/pid").expect(200);
+    const TOLD: &str =
+        "the daemon has no descriptors left for another process (--core-file-descriptor-ulimit";
+    daemon.logs_eventually(TOLD);
+    let pids = daemon.app_pids();
+    assert!(pids.len() > 3 && pids.len() < 40, "{} processes", pids.len());
+    // What the supervisor keeps in reserve is enough for another router.
+    daemon.kill_router();
+    eventually("it takes over", || nginx.get("/pid").status() == 200);
+    assert!(daemon.app_pids().iter().any(|pid| pids.contains(pid)), "processes stay");
+    assert!(daemon.log().matches(TOLD).count() < 200, "it does not try all the time");
+}
