@@ -7,6 +7,7 @@ mod app_settings;
 mod asgi;
 mod bad_nights_descriptors;
 mod bad_nights_floods;
+mod bad_nights_hangs;
 mod bad_nights_logs;
 mod bad_nights_socket;
 mod cgroups;

@@ -1,0 +1,72 @@
+//! The scene of bad nights: an app that is all right, beside one to which something happens.
+
+use crate::app::App;
+use crate::daemon::{Daemon, DaemonBuilder};
+use crate::http::{Connection, Request};
+use crate::language::Language;
+use crate::nginx::Nginx;
+use crate::scenery::ONE_APP;
+use crate::stage::Stage;
+
+/// The good app answers at `/`, the bad one below `/bad`.
+pub struct Neighbours {
+    /// In front.
+    pub nginx: Nginx,
+    /// In the middle.
+    pub daemon: Daemon,
+    /// The one with the trouble.
+    pub bad: App,
+    /// Around all.
+    pub stage: Stage,
+    good_pid: String,
+}
+
+impl Neighbours {
+    /// Starts both, after the good one has answered; `lines` are of the bad one's location.
+    pub fn new(
+        lines: &str,
+        flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
+        fill: impl FnOnce(App) -> App,
+    ) -> Self {
+        let stage = Stage::new();
+        stage.app("app").standard(Language::Ruby);
+        let bad = fill(stage.app("bad"));
+        let daemon = flags(stage.daemon()).start();
+        let location = format!("location /bad {{ root %%STAGE%%/bad/public; {lines} }}");
+        let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", &location)).start();
+        let good_pid = nginx.get("/pid").expect(200).text().to_owned();
+        Self { nginx, daemon, bad, stage, good_pid }
+    }
+
+    /// The good app answers, and its process is the same as ever.
+    #[track_caller]
+    pub fn good_one_serves(&self) {
+        assert_eq!(self.nginx.get("/pid").expect(200).text(), self.good_pid);
+    }
+
+    /// A request that nobody waits for yet.
+    pub fn ask(&self, path: &str) -> Connection {
+        let mut client = self.nginx.connect();
+        client.send(Request::get(path).bytes("close"));
+        client
+    }
+
+    /// The name of the bad app's group.
+    pub fn bad_name(&self) -> String {
+        format!("{} (production)", self.bad.dir().display())
+    }
+
+    /// `passenger-status --show=requests`.
+    pub fn requests(&self) -> String {
+        let output = self.daemon.tool("passenger-status", &["--show=requests", "--no-header"]);
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Restarts the bad app.
+    #[track_caller]
+    pub fn restart_bad_one(&self) {
+        let root = self.bad.dir().display().to_string();
+        let output = self.daemon.tool("passenger-config", &["restart-app", &root]);
+        assert!(output.status.success(), "{output:?}");
+    }
+}
