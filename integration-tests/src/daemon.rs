@@ -112,6 +112,15 @@ impl DaemonBuilder {
         self
     }
 
+    /// Has a library loaded into all of its processes, the router too, which has no environment. For root only.
+    pub fn preloading(self, library: &Path) -> Self {
+        let etc = self.stage.dir.join("etc");
+        std::fs::create_dir_all(&etc).unwrap();
+        std::fs::write(etc.join("ld.so.preload"), library.display().to_string()).unwrap();
+        let script = "mount -t overlay -o \"lowerdir=$0:/etc\" none /etc && exec \"$@\"";
+        self.through(&["unshare", "--mount", "--", "sh", "-c", script, &etc.display().to_string()])
+    }
+
     /// Starts it and waits until it is up and listening.
     pub fn start(self) -> Daemon {
         let log = self.log();

@@ -1,7 +1,7 @@
 //! nginx with a configuration that the test shows whole, in a prefix of its own.
 
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -23,6 +23,7 @@ pub struct Nginx {
     stage: Arc<Inner>,
     prefix: PathBuf,
     port: u16,
+    variables: Vec<(String, PathBuf)>,
     /// The process group of the master and its workers, while they run. It outlives an upgrade.
     group: Option<u32>,
 }
@@ -32,7 +33,7 @@ impl Nginx {
         let port = stage.port();
         let prefix = stage.dir.join(format!("nginx{port}"));
         fs::create_dir_all(&prefix).unwrap();
-        let nginx = Self { stage: Arc::clone(stage), prefix, port, group: None };
+        let nginx = Self { stage: Arc::clone(stage), prefix, port, variables: Vec::new(), group: None };
         stage.add_log(&nginx.error_log_path());
         stage.add_log(&nginx.prefix.join("stderr.log"));
         nginx.configure(conf);
@@ -42,6 +43,12 @@ impl Nginx {
     /// Replaces the configuration; takes effect at the next start or reload.
     pub fn configure(&self, conf: &str) {
         fs::write(self.prefix.join("nginx.conf"), self.fill_in(conf)).unwrap();
+    }
+
+    /// Gives it a variable in its environment.
+    pub fn variable(mut self, name: &str, value: &Path) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// Starts it and waits until it listens.
@@ -170,6 +177,7 @@ impl Nginx {
             .arg("-e")
             .arg(self.error_log_path())
             .env(name, value)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(stderr.try_clone().unwrap())
             .stderr(stderr)

@@ -5,6 +5,7 @@ mod app_errors;
 mod app_logs;
 mod app_settings;
 mod asgi;
+mod bad_nights_clock;
 mod bad_nights_descriptors;
 mod bad_nights_floods;
 mod bad_nights_hangs;

@@ -122,7 +122,7 @@ pub struct ProcessRecord {
     pub address: Address,
     /// Whom it runs as.
     pub user: AppUser,
-    /// When it was started, in milliseconds since 1970.
+    /// When it was started, by [`clock::steady_ms`](crate::sys::clock::steady_ms).
     pub started_ms: u64,
     /// How many requests it said it takes at a time, 0 for any number; `None` when it did not say.
     pub at_once: Option<u32>,

@@ -89,7 +89,7 @@ impl Fork {
             pid: child.pid().as_raw(),
             address: self.handover.address,
             user: self.user,
-            started_ms: clock::now_ms(),
+            started_ms: clock::steady_ms(),
             at_once: None,
             environment: BTreeMap::new(),
             memo: self.memo,

@@ -1,9 +1,10 @@
 //! The time of day, split into what a log line shows.
 
 use std::mem;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::libc;
+use nix::time::{ClockId, clock_gettime};
 
 /// A moment, in the machine's time zone or in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,13 @@ pub struct LocalTime {
     pub second: i32,
     /// Fraction of the second.
     pub nanoseconds: u32,
+}
+
+/// Milliseconds of a clock that nobody sets: the same for all processes of this machine, from some moment on.
+pub fn steady_ms() -> u64 {
+    // The call fails for clocks that do not exist, which this one does.
+    let since = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Milliseconds since 1970.

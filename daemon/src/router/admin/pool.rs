@@ -1,6 +1,6 @@
 //! The pool at one moment, in words and numbers: what the tools show.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use protocol::settings::{Settings, Value};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::super::worker::Worker;
 use super::caller::Caller;
 use super::metrics;
 use crate::log;
+use crate::sys::clock;
 
 /// Everything the caller may see.
 #[derive(Debug, Serialize)]
@@ -212,7 +213,7 @@ fn json(value: &Value) -> serde_json::Value {
 
 fn view(slot: Slot, pool: &Pool, worker: &Worker) -> Option<(u32, ProcessView)> {
     let process = pool.process(slot)?;
-    let uptime = seconds_since_epoch().saturating_sub(worker.record.started_ms / 1000);
+    let uptime = clock::steady_ms().saturating_sub(worker.record.started_ms) / 1000;
     let usage = metrics::usage(worker.record.pid, uptime);
     let view = ProcessView {
         pid: worker.record.pid,
@@ -249,8 +250,4 @@ fn deployment(deployment: Deployment) -> &'static str {
         Deployment::Rolling { .. } => "rolling",
         Deployment::Resisting => "resisting",
     }
-}
-
-fn seconds_since_epoch() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }

@@ -10,7 +10,7 @@ mod refused;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -26,6 +26,7 @@ use super::worker::Worker;
 pub(crate) use lease::Lease;
 use lease::Place;
 pub(crate) use refused::Refused;
+use crate::sys::clock;
 
 /// The pool with the world around it.
 #[derive(Debug)]
@@ -216,11 +217,8 @@ impl Dispatcher {
     /// A process is ready.
     pub(crate) fn ready(&self, worker: Rc<Worker>, concurrency: Concurrency) {
         let slot = worker.slot;
-        let since = UNIX_EPOCH + Duration::from_millis(worker.record.started_ms);
-        // A clock that was set back makes no figure.
-        if let Ok(took) = SystemTime::now().duration_since(since) {
-            self.figures(worker.route.group).spawn_time.add(took);
-        }
+        let took = clock::steady_ms().saturating_sub(worker.record.started_ms);
+        self.figures(worker.route.group).spawn_time.add(Duration::from_millis(took));
         self.workers.borrow_mut().insert(slot, worker);
         self.with_pool(|pool, now| pool.ready(slot, concurrency, now));
         self.sweep_sooner.notify_one();

@@ -174,7 +174,7 @@ impl Launcher {
             pid: child.pid().as_raw(),
             address,
             user: run_as.user,
-            started_ms: crate::sys::clock::now_ms(),
+            started_ms: crate::sys::clock::steady_ms(),
             at_once: None,
             environment: masked::masked(&environment),
             memo: spec.memo.clone(),
