@@ -2,7 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 
-use stage::{Language, ONE_APP, Request, Scene, Stage, eventually};
+use stage::{Language, Neighbours, ONE_APP, Request, Scene, Stage, eventually};
 
 #[test]
 fn a_flood_at_the_tools_socket_takes_nothing_from_visitors() {
@@ -23,38 +23,79 @@ fn a_flood_at_the_tools_socket_takes_nothing_from_visitors() {
     eventually("tools are answered", || scene.daemon.tool("passenger-status", &[]).status.success());
 }
 
-#[test]
-fn an_app_that_floods_its_standard_error_takes_nothing_from_another() {
-    let flood = "import sys, threading
-line = 'x' * 1000 + '\\n'
+/// Writes as fast as the daemon reads, until it has written 200 MB.
+const FLOOD: &str = "import os, threading
+lines = (b'x' * 999 + b'\\n') * 64
 def pour():
-    for _ in range(32 * 1024):
-        sys.stderr.write(line)
+    for _ in range(200 * 1000 // 64):
+        rest = lines
+        while rest:
+            rest = rest[os.write(2, rest):]
+    os.write(2, b'poured out\\n')
 def application(environ, start_response):
-    if environ['PATH_INFO'] == '/flood/pour':
+    if environ['PATH_INFO'] == '/bad/pour':
         threading.Thread(target=pour).start()
     start_response('200 OK', [])
     return [b'pouring']
 ";
-    let stage = Stage::new();
-    stage.app("app").standard(Language::Ruby);
-    stage.app("flood").file("passenger_wsgi.py", flood).file("public/.keep", "");
-    let daemon = stage.daemon().start();
-    let location = "location /flood { root %%STAGE%%/flood/public; }";
-    let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", location)).start();
-    let pid = nginx.get("/pid").expect(200).text().to_owned();
-    nginx.get("/flood").expect(200);
-    let log = || std::fs::metadata(stage.path("daemon.log")).unwrap().len();
-    let quiet = log();
-    nginx.get("/flood/pour").expect(200);
-    eventually("it pours", || log() > quiet + (1 << 20));
+
+#[test]
+fn an_app_that_floods_its_standard_error_takes_nothing_from_another() {
+    let scene = Neighbours::new("", |daemon| daemon, |app| app.python(FLOOD));
+    let log = scene.stage.path("daemon.log");
+    let length = || std::fs::metadata(&log).unwrap().len();
+    scene.nginx.get("/bad/").expect(200);
+    let quiet = length();
+    let mut flood = scene.ask("/bad/pour");
+    flood.read_response().expect(200);
+    eventually("it pours", || length() > quiet + (1 << 20));
+    let (mut answers, mut most) = (0, 0);
+    while length() < quiet + 190_000_000 {
+        let before = length();
+        scene.good_one_serves();
+        most = most.max(length() - before);
+        answers += 1;
+        assert!(
+            stage::Memory::resident_kib(scene.daemon.router()) < 64 * 1024,
+            "the router keeps none of it"
+        );
+    }
+    // How long a visitor waits, told by what was logged meanwhile: about 100 MB/s.
+    assert!(answers > 20 && most < 16_000_000, "{answers} answers, {most} bytes during one of them");
+    scene.daemon.logs_eventually("poured out");
+}
+
+#[test]
+fn a_hook_that_floods_the_log_takes_nothing_from_visitors() {
+    let scene = Neighbours::new(
+        "",
+        |daemon| crate::hooks::hook(daemon, "attached_process", &["flood.sh", "tell.sh"]),
+        |app| {
+            app.python("def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'']\n")
+        },
+    );
+    let told = format!("hook attached_process: app={} ", scene.bad_name());
+    let mut bad = scene.ask("/bad/");
     let mut answers = 0;
-    while log() < quiet + (32 << 20) {
-        assert_eq!(nginx.get("/pid").expect(200).text(), pid);
+    while !scene.stage.path("daemon.log").exists() || !tail(&scene).contains(&told) {
+        scene.good_one_serves();
         answers += 1;
     }
-    assert!(answers > 0, "visitors were answered while it poured");
-    assert!(stage::Memory::resident_kib(daemon.router()) < 64 * 1024, "the router keeps none of it");
+    bad.read_response().expect(200);
+    assert!(
+        answers > 0 && scene.daemon.log().len() > 2 * 50_000_000,
+        "both apps have a process, so it ran twice"
+    );
+}
+
+/// The end of the log, which is long.
+fn tail(scene: &Neighbours) -> String {
+    use std::os::unix::fs::FileExt;
+    let log = std::fs::File::open(scene.stage.path("daemon.log")).unwrap();
+    let from = log.metadata().unwrap().len().saturating_sub(4096);
+    let mut end = vec![0; 4096];
+    let came = log.read_at(&mut end, from).unwrap();
+    String::from_utf8_lossy(&end[..came]).into_owned()
 }
 
 #[test]

@@ -27,13 +27,12 @@ pub(crate) async fn run(router: Rc<Router>, listener: UnixListener) {
         };
         match accepted {
             Ok(stream) => {
-                router.troubles.end(Trouble::Accepting);
                 router.doors.enter();
                 tokio::task::spawn_local(serve(router.clone(), stream));
             }
             Err(why) => {
                 let what = || format!("connections from nginx cannot be accepted: {why}");
-                router.troubles.begin(Trouble::Accepting, what);
+                router.troubles.happens(Trouble::Accepting, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }

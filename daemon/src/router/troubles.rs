@@ -3,11 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{error, info};
 
 use crate::link::Trouble;
+
+/// After so long without having happened again, it is over.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// All that is wrong at the moment.
 #[derive(Debug, Default)]
@@ -17,6 +20,8 @@ pub(crate) struct Troubles(RefCell<BTreeMap<Trouble, Told>>);
 struct Told {
     what: String,
     since: Instant,
+    /// When it happened last, unless it lasts until it is said to be over.
+    happened: Option<Instant>,
 }
 
 impl Troubles {
@@ -27,22 +32,32 @@ impl Troubles {
         troubles
     }
 
-    /// It has begun, or goes on: the log has a line about it once. True when it has just begun.
+    /// It has begun, and lasts until [`end`](Self::end): the log has a line about it once. True when it is new.
     pub(crate) fn begin(&self, trouble: Trouble, what: impl FnOnce() -> String) -> bool {
+        self.note(trouble, what, None)
+    }
+
+    /// It has happened, and is over when it has not happened again for a while.
+    pub(crate) fn happens(&self, trouble: Trouble, what: impl FnOnce() -> String) {
+        self.note(trouble, what, Some(Instant::now()));
+    }
+
+    fn note(&self, trouble: Trouble, what: impl FnOnce() -> String, happened: Option<Instant>) -> bool {
         let mut all = self.0.borrow_mut();
-        let begins = !all.contains_key(&trouble);
-        if begins {
-            let what = what();
-            error!("{what}");
-            all.insert(trouble, Told { what, since: Instant::now() });
+        if let Some(told) = all.get_mut(&trouble) {
+            told.happened = happened;
+            return false;
         }
-        begins
+        let what = what();
+        error!("{what}");
+        all.insert(trouble, Told { what, since: Instant::now(), happened });
+        true
     }
 
     /// It is over, or never was.
     pub(crate) fn end(&self, trouble: Trouble) {
-        if let Some(Told { what, since }) = self.0.borrow_mut().remove(&trouble) {
-            info!("after {} s this is over: {what}", since.elapsed().as_secs());
+        if let Some(told) = self.0.borrow_mut().remove(&trouble) {
+            told.is_over();
         }
     }
 
@@ -50,14 +65,33 @@ impl Troubles {
     pub(crate) fn relay(&self, trouble: Trouble, what: Option<String>) {
         let mut all = self.0.borrow_mut();
         match what {
-            Some(what) => drop(all.insert(trouble, Told { what, since: Instant::now() })),
+            Some(what) => drop(all.insert(trouble, Told { what, since: Instant::now(), happened: None })),
             None => drop(all.remove(&trouble)),
         }
     }
 
+    /// Ends what has not happened for a while. To be called now and then.
+    pub(crate) fn tidy(&self) {
+        let is_quiet = |told: &Told| told.happened.is_some_and(|last| last.elapsed() >= QUIET);
+        self.0.borrow_mut().retain(|_, told| {
+            let over = is_quiet(told);
+            if over {
+                told.is_over();
+            }
+            !over
+        });
+    }
+
     /// A sentence for each, and for how many seconds it has been true.
     pub(crate) fn list(&self) -> Vec<(String, u64)> {
+        self.tidy();
         self.0.borrow().values().map(|told| (told.what.clone(), told.since.elapsed().as_secs())).collect()
+    }
+}
+
+impl Told {
+    fn is_over(&self) {
+        info!("after {} s this is over: {}", self.since.elapsed().as_secs(), self.what);
     }
 }
 
@@ -72,7 +106,9 @@ mod tests {
             troubles.begin(Trouble::Accepting, || "nobody gets in".to_owned());
         }
         troubles.relay(Trouble::LogFile, Some("no log".to_owned()));
-        assert_eq!(troubles.list(), [("no log".to_owned(), 0), ("nobody gets in".to_owned(), 0)]);
+        troubles.happens(Trouble::Buffers, || "no room".to_owned());
+        let all = ["no log", "nobody gets in", "no room"].map(|what| (what.to_owned(), 0));
+        assert_eq!(troubles.list(), all);
         troubles.end(Trouble::Accepting);
         troubles.end(Trouble::Buffers);
         troubles.relay(Trouble::LogFile, None);

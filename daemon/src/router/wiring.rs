@@ -169,6 +169,7 @@ impl Router {
     }
 
     fn answer_ping(&self) {
+        self.troubles.tidy();
         if self.supervisor.order(&Order::Pong).is_err() {
             warn!("the supervisor cannot be told that the router works");
         }

@@ -45,13 +45,10 @@ pub(super) async fn run(router: Rc<Router>, listener: UnixListener) {
     let callers = Rc::new(Callers::default());
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
-                router.troubles.end(Trouble::Tools);
-                admit(&router, &callers, stream);
-            }
+            Ok((stream, _)) => admit(&router, &callers, stream),
             Err(err) => {
                 let what = || format!("connections of tools cannot be accepted: {err}");
-                router.troubles.begin(Trouble::Tools, what);
+                router.troubles.happens(Trouble::Tools, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -60,20 +60,14 @@ impl Backlog {
         if self.without_file {
             return 0;
         }
-        match self.spill(parts, options) {
-            Ok(taken) => {
-                options.troubles.end(Trouble::Buffers);
-                taken
-            }
-            Err(why) => {
-                let dir = options.dir.display();
-                options.troubles.begin(Trouble::Buffers, || {
-                    format!("slow clients' answers cannot be kept in {dir}: {why}; processes have to wait for these clients")
-                });
-                self.without_file = true;
-                0
-            }
-        }
+        self.spill(parts, options).unwrap_or_else(|why| {
+            let dir = options.dir.display();
+            options.troubles.happens(Trouble::Buffers, || {
+                format!("slow clients' answers cannot be kept in {dir}: {why}; processes have to wait for these clients")
+            });
+            self.without_file = true;
+            0
+        })
     }
 
     /// The next bytes; none when nothing waits.

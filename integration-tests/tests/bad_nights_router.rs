@@ -1,0 +1,63 @@
+//! Bad nights: the router dies at the wrong moment. What was under way is cut and seen to be cut, and nothing else is lost.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+use stage::{Connection, Request, Scene, eventually, for_each_language, is_alive, kill_9};
+
+use crate::daemon_wide::Wide;
+
+for_each_language! {
+    fn a_router_that_dies_amid_answers_cuts_them_and_leaves_the_apps(language) {
+        let scene = Scene::with(language, "passenger_min_instances 2;", |daemon| daemon);
+        scene.app_pid();
+        eventually("two processes are there", || scene.daemon.app_pids().len() == 2);
+        let mut before = scene.daemon.app_pids();
+        let mut clients: Vec<Connection> = (0..2)
+            .map(|_| {
+                let mut client = scene.nginx.connect();
+                client.send(Request::get("/download?mb=48").bytes("close"));
+                client
+            })
+            .collect();
+        let heads: Vec<_> = clients.iter_mut().map(Connection::read_head).collect();
+        scene.daemon.kill_router();
+        for (client, head) in clients.iter_mut().zip(heads) {
+            let mut len = 0;
+            let complete = client.read_body(&head, "GET", |part| len += part.len());
+            assert!(!complete.is_ok_and(|complete| complete), "{len} bytes pass for a whole answer");
+        }
+        for _ in 0..4 {
+            scene.app_pid();
+        }
+        let mut after = scene.daemon.app_pids();
+        before.sort_unstable();
+        after.sort_unstable();
+        assert_eq!(after, before, "the processes are the same, and answer");
+        eventually("none of them is taken to be busy", || !scene.daemon.status().contains("Sessions: 1"));
+    }
+}
+
+#[test]
+fn a_configuration_that_is_read_while_no_router_runs_counts_for_the_next() {
+    let wide = Wide::new("", |daemon| daemon.configured("max_pool_size = 4\n"));
+    let pid = wide.nginx.get("/pid").text();
+    let file = wide.stage.path("daemon.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    for size in 5..9 {
+        let router = wide.daemon.router();
+        kill_9(router);
+        // From the second time on there is a pause before the next one.
+        eventually("it has died", || !is_alive(router));
+        fs::write(&file, text.replace("= 4", &format!("= {size}"))).unwrap();
+        wide.daemon.signal(Signal::SIGHUP);
+        eventually("the next one knows", || {
+            let shown = wide.daemon.tool("passenger-config", &["settings", "--json"]);
+            shown.status.success() && wide.option("max_pool_size") == (json!(size), "file".to_owned())
+        });
+        assert_eq!(wide.nginx.get("/pid").expect(200).text(), pid);
+    }
+    assert_eq!(wide.daemon.log().matches("the configuration is read anew").count(), 4);
+    assert!(wide.daemon.log().contains("the next one takes over"));
+}
