@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Told {
     /// A notice, and how many descriptors came with it.
-    Notice(Notice, usize),
+    Notice(Box<Notice>, usize),
     /// A process is ready, or its report pipe is at its end; this was in it.
     Report(ProcessId, String),
     /// A process printed a line.
@@ -81,7 +81,7 @@ pub(crate) fn main() -> ExitCode {
             send(&link, &Order::Pong);
             continue;
         }
-        to_test.tell(&Told::Notice(notice.clone(), descriptors.len()));
+        to_test.tell(&Told::Notice(Box::new(notice.clone()), descriptors.len()));
         match notice {
             Notice::Config(_) => {
                 let listener = UnixListener::from(descriptors.remove(0));
