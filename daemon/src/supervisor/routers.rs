@@ -147,10 +147,7 @@ impl Supervisor {
             Err(why) if why.kind() == io::ErrorKind::InvalidInput => {
                 tracing::error!("a message to the router cannot be sent: {why}");
             }
-            Err(why) => {
-                tracing::error!("the router is replaced, as it cannot be told anything: {why}");
-                router.kill();
-            }
+            Err(why) => self.deaf_router(&why),
         }
     }
 
@@ -158,7 +155,18 @@ impl Supervisor {
         if let Some(router) = self.routers.running_mut()
             && let Err(why) = router.send_waiting()
         {
+            self.deaf_router(&why);
+        }
+    }
+
+    /// One that cannot be told anything is of no use. While the daemon ends, it may just have finished.
+    fn deaf_router(&mut self, why: &io::Error) {
+        if self.shutdown.is_serving() {
             tracing::error!("the router is replaced, as it cannot be told anything: {why}");
+        } else {
+            tracing::debug!("the router cannot be told anything any more: {why}");
+        }
+        if let Some(router) = self.routers.running_mut() {
             router.kill();
         }
     }

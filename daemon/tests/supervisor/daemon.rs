@@ -114,7 +114,7 @@ impl Daemon {
 
     pub(crate) fn notice<T>(&mut self, pick: impl Fn(&Notice) -> Option<T>) -> T {
         self.told(|told| match told {
-            Told::Notice(notice, _) => pick(&notice),
+            Told::Notice(notice, _) => pick(notice),
             _ => None,
         })
     }
