@@ -101,11 +101,7 @@ fn a_daemon_ends_although_an_app_does_not() {
     let stuck = pid(scene.nginx.get("/bad/"));
     assert!(scene.daemon.stop().success(), "{}", scene.daemon.log());
     assert!(!is_alive(stuck));
-    assert!(
-        scene.daemon.log().contains(&format!("process {stuck} ")),
-        "it is named: {}",
-        scene.daemon.log()
-    );
+    assert!(scene.daemon.log().contains(&format!("process {stuck} ")), "it is named: {}", scene.daemon.log());
     assert!(!scene.daemon.log().contains("[ E "), "{}", scene.daemon.log());
     scene.stage.expect_log_line("connect() to unix:");
 }

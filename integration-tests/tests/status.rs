@@ -140,6 +140,12 @@ fn shows_each_request_under_way_with_its_phase() {
     let text = scene.daemon.tool("passenger-status", &["--show=requests"]).stdout;
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("    GET /wait?name=gate&a=1\n") && text.contains("Client: 127.0.0.1\n"), "{text}");
+    let times = text.lines().find(|line| line.starts_with("  Queue: ")).unwrap_or_else(|| panic!("{text}"));
+    assert!(times.contains(" ms (95 % within ") && times.contains("   Start: "), "{times}");
+    let pool = scene.daemon.tool("passenger-status", &["--show=json"]).stdout;
+    let pool: serde_json::Value = serde_json::from_slice(&pool).unwrap();
+    let times = &pool["groups"][0]["times"];
+    assert_eq!((&times["queue"]["count"], &times["spawn"]["count"]), (&2.into(), &1.into()), "{times}");
     scene.stage.open_gate("gate");
     first.read_response().expect(200);
     second.read_response().expect(200);

@@ -17,15 +17,34 @@ pub fn render(requests: &Value) -> String {
     if by_app.is_empty() {
         out.push_str("No request is under way.\n");
     }
-    for (app, requests) in by_app {
+    for (app, of_app) in by_app {
         // Writing to a string does not fail.
         let _ = writeln!(out, "{}:", plain(app));
-        for request in requests {
+        write_times(&mut out, requests, app);
+        for request in of_app {
             write_request(&mut out, request);
         }
         out.push('\n');
     }
     out
+}
+
+/// How long things take in the app, as far as the daemon tells it.
+fn write_times(out: &mut String, requests: &Value, app: &str) {
+    let Some(known) = list(requests, "apps").iter().find(|each| text(each, "name") == app) else { return };
+    let times = [("Queue", "queue"), ("Answer", "answer"), ("Start", "spawn")];
+    let times = times.map(|(title, key)| format!("{title}: {}", spans(&known["times"][key])));
+    let _ = writeln!(out, "  {}", times.join("   "));
+}
+
+/// The mean, and what most take: a few slow ones hide in a mean.
+fn spans(spans: &Value) -> String {
+    let number = |key: &str| spans[key].as_u64();
+    match (number("count"), number("mean_ms"), number("most_within_ms")) {
+        (None | Some(0), ..) => "-".to_owned(),
+        (_, mean, Some(most)) => format!("{} ms (95 % within {most} ms)", mean.unwrap_or_default()),
+        (_, mean, None) => format!("{} ms", mean.unwrap_or_default()),
+    }
 }
 
 fn write_request(out: &mut String, request: &Value) {
@@ -76,7 +95,16 @@ mod tests {
     POST /
 
 ";
-        assert_eq!(render(&json!({ "requests": [request, waiting] })), expected);
+        assert_eq!(render(&json!({ "requests": [request.clone(), waiting] })), expected);
+        let spans = json!({ "count": 9, "mean_ms": 3, "most_within_ms": 10 });
+        let none = json!({ "count": 0, "mean_ms": 0, "most_within_ms": 1 });
+        let long = json!({ "count": 1, "mean_ms": 90_000, "most_within_ms": null });
+        let times = json!({ "queue": spans, "answer": none, "spawn": long });
+        let apps = json!([{ "name": "/webapps/foo (production)", "times": times }]);
+        let told = render(&json!({ "requests": [request], "apps": apps }));
+        let line =
+            "(production):\n  Queue: 3 ms (95 % within 10 ms)   Answer: -   Start: 90000 ms\n  * PID: 4711 ";
+        assert!(told.contains(line), "{told}");
         assert_eq!(render(&json!({ "requests": [] })), "No request is under way.\n");
     }
 }

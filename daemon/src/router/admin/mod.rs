@@ -15,6 +15,7 @@ mod prometheus;
 mod requests;
 mod standing;
 mod text;
+mod times;
 mod xml;
 
 use std::rc::Rc;

@@ -12,6 +12,7 @@ use super::super::wiring::Router;
 use super::super::worker::Worker;
 use super::caller::Caller;
 use super::metrics;
+use super::times::Times;
 use crate::log;
 use crate::sys::clock;
 
@@ -77,6 +78,8 @@ pub(super) struct GroupView {
     pub(super) standing: &'static str,
     /// The PID of the process that its processes are forked from; `null` when there is none.
     pub(super) preloader: Option<i32>,
+    /// How long things take there.
+    pub(super) times: Times,
     /// Its settings as nginx sends them.
     pub(super) settings: Vec<SettingView>,
     pub(super) processes: Vec<ProcessView>,
@@ -145,6 +148,7 @@ impl Snapshot {
                     restarts: group.generation,
                     deployment: deployment(group.deployment),
                     preloader: router.spawner.preloader_of(id),
+                    times: Times::of(&router.dispatcher.figures(id)),
                     settings: settings_of(&route),
                     processes: processes.into_iter().map(|(_, view)| view).collect(),
                 };

@@ -1,8 +1,11 @@
 //! The requests under way, as JSON: which app and process, who asks for what, and since when.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::caller::Caller;
+use super::times::Times;
 use crate::router::under_way::{Phase, Seen};
 use crate::router::wiring::Router;
 
@@ -13,6 +16,15 @@ pub(super) struct Requests {
     instance: String,
     /// The oldest first.
     pub(super) requests: Vec<RequestView>,
+    /// The apps that these are for.
+    apps: Vec<AppView>,
+}
+
+/// An app, and how long things take there.
+#[derive(Debug, Serialize)]
+struct AppView {
+    name: String,
+    times: Times,
 }
 
 /// One request.
@@ -38,11 +50,15 @@ impl Requests {
     /// Those of the apps that the caller may see.
     pub(super) fn take(router: &Router, caller: Caller) -> Self {
         let seen = router.desks.look().into_iter();
-        let mine = seen.filter(|seen| caller.sees_group(router, seen.route.group));
+        let mine: Vec<_> = seen.filter(|seen| caller.sees_group(router, seen.route.group)).collect();
+        let apps: BTreeMap<_, _> =
+            mine.iter().map(|seen| (seen.route.name.clone(), seen.route.group)).collect();
+        let times = |group| Times::of(&router.dispatcher.figures(group));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             instance: router.config.instance_name.clone(),
-            requests: mine.map(RequestView::of).collect(),
+            requests: mine.into_iter().map(RequestView::of).collect(),
+            apps: apps.into_iter().map(|(name, group)| AppView { name, times: times(group) }).collect(),
         }
     }
 }

@@ -97,7 +97,9 @@ fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::times::Times;
     use super::*;
+    use crate::router::figures::Figures;
 
     #[test]
     fn the_layout_is_the_one_that_scripts_read() {
@@ -127,6 +129,7 @@ mod tests {
             restarts: 0,
             deployment: "settled",
             standing: Standing::OPEN,
+            times: Times::of(&Figures::default()),
             preloader: None,
             settings: Vec::new(),
             processes: vec![process],

@@ -23,10 +23,10 @@ use super::pool::{
 use super::route::Route;
 use super::spawn::{Launch, SpawnFailure};
 use super::worker::Worker;
+use crate::sys::clock;
 pub(crate) use lease::Lease;
 use lease::Place;
 pub(crate) use refused::Refused;
-use crate::sys::clock;
 
 /// The pool with the world around it.
 #[derive(Debug)]
