@@ -46,9 +46,9 @@ def orphan():
         time.sleep(0.001)
     return True
 def sleep():
-    # Until whoever it belongs to has gone: no test leaves a process behind.
+    # Until whoever it belongs to has gone, which may be so already: no test leaves a process behind.
     parent = os.getppid()
-    while os.getppid() == parent:
+    while os.getppid() == parent != 1:
         time.sleep(0.02)
     os._exit(0)
 def forget(order):
