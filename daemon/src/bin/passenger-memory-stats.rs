@@ -1,48 +1,12 @@
 //! `passenger-memory-stats`: how much memory nginx, the daemon and the apps hold.
 
-use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-use flying_passenger::sys::clock;
-use flying_passenger::tools;
-use flying_passenger::tools::memory_stats::{Kind, render, rows};
-
-/// Shows how much memory nginx, flying-passenger and the apps hold.
-#[derive(Debug, Parser)]
-#[command(version)]
-struct Arguments {
-    /// Leave nginx out
-    #[arg(long)]
-    no_nginx: bool,
-    /// Accepted for compatibility: Apache is never shown
-    #[arg(long)]
-    no_apache: bool,
-}
+use flying_passenger::tools::{self, PassengerMemoryStats};
 
 fn main() -> ExitCode {
-    match tools::arguments() {
-        Ok(arguments) => show(&arguments),
+    match tools::arguments::<PassengerMemoryStats>() {
+        Ok(arguments) => arguments.run(),
         Err(status) => status,
     }
-}
-
-fn show(arguments: &Arguments) -> ExitCode {
-    let now = clock::local_now();
-    let day = format!("{}-{:02}-{:02}", now.year, now.month, now.day);
-    let time = format!("{:02}:{:02}:{:02}", now.hour, now.minute, now.second);
-    let mut out = format!("Version: {}\nDate   : {day} {time}\n\n", env!("CARGO_PKG_VERSION"));
-    if !arguments.no_nginx {
-        out += &render("Nginx processes", &rows(Kind::Nginx), true);
-        out.push('\n');
-    }
-    out += &render("Passenger processes", &rows(Kind::Passenger), false);
-    if out.contains(" (?)") {
-        eprintln!(
-            "passenger-memory-stats: some processes are other users': run this as root to see their memory"
-        );
-    }
-    // A reader that went away, as `head` does, is no failure of ours.
-    let _ = std::io::stdout().write_all(out.as_bytes());
-    ExitCode::SUCCESS
 }

@@ -7,7 +7,7 @@ use std::fs;
 
 /// A process in a table.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub(super) struct Row {
     pid: u32,
     parent: u32,
     /// Address space, in KiB; `None` when it cannot be read.
@@ -19,7 +19,7 @@ pub struct Row {
 
 /// Which table a process is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// nginx's master and workers.
     Nginx,
     /// The daemon and the apps.
@@ -41,7 +41,7 @@ impl Kind {
 }
 
 /// The processes of one kind, by PID.
-pub fn rows(kind: Kind) -> Vec<Row> {
+pub(super) fn rows(kind: Kind) -> Vec<Row> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let mut rows: Vec<_> = pids.filter_map(row).filter(|row| Kind::of(&row.name) == Some(kind)).collect();
@@ -71,7 +71,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
 }
 
 /// One table with its totals; Passenger's has no column for parents.
-pub fn render(title: &str, rows: &[Row], with_parents: bool) -> String {
+pub(super) fn render(title: &str, rows: &[Row], with_parents: bool) -> String {
     let mut header = vec!["PID", "PPID", "VMSize", "Private", "Name"];
     let cells = |row: &Row| {
         let mut cells = vec![row.pid.to_string(), row.parent.to_string()];

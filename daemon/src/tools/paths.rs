@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// True when `root` is `prefix` or lies below it. Passenger compares characters, so that `/webapps` also means
 /// `/webapps2`; here a prefix ends at a `/`.
-pub fn matches_prefix(root: &Path, prefix: &Path) -> bool {
+pub(super) fn matches_prefix(root: &Path, prefix: &Path) -> bool {
     root.starts_with(prefix)
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::list;
 
 /// The requests of `/requests.json`, by app, the oldest first.
-pub fn render(requests: &Value) -> String {
+pub(super) fn render(requests: &Value) -> String {
     let mut by_app: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for request in list(requests, "requests") {
         by_app.entry(text(request, "app")).or_default().push(request);
