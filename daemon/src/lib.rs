@@ -4,6 +4,7 @@ pub mod config;
 pub mod instance;
 pub mod link;
 pub mod log;
+pub mod programs;
 pub mod router;
 pub mod supervisor;
 pub mod sys;

@@ -9,6 +9,8 @@ mod client;
 mod detach_process;
 mod list_instances;
 mod memory_stats;
+#[cfg(test)]
+mod page;
 mod passenger_config;
 mod passenger_memory_stats;
 mod passenger_status;

@@ -72,25 +72,3 @@ impl PassengerConfig {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::PassengerConfig;
-
-    #[test]
-    fn the_page_tells_of_every_command() {
-        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/TOOLS.md");
-        let docs = std::fs::read_to_string(docs).unwrap();
-        let table =
-            docs.split("| command | does |").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
-        let mut told: Vec<_> =
-            table.lines().skip(2).map(|line| line.split('`').nth(1).unwrap().to_owned()).collect();
-        let command = PassengerConfig::command();
-        let mut taken: Vec<_> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
-        told.sort();
-        taken.sort();
-        assert_eq!(told, taken);
-    }
-}

@@ -1,0 +1,17 @@
+//! The command lines of the programs that are installed: for man pages, completions and the tests that compare them with
+//! the documentation.
+
+use clap::{Command, CommandFactory};
+
+use crate::config::Arguments;
+use crate::tools::{PassengerConfig, PassengerMemoryStats, PassengerStatus};
+
+/// Each program's, with its subcommands.
+pub fn all() -> [Command; 4] {
+    [
+        Arguments::command(),
+        PassengerStatus::command(),
+        PassengerConfig::command(),
+        PassengerMemoryStats::command(),
+    ]
+}
