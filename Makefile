@@ -6,8 +6,8 @@ DESTDIR ?=
 CARGO  ?= cargo
 
 RELEASE  := target/release
-PROGRAMS := flying-passenger passenger-status passenger-config
 MODULE   := ngx_http_passenger_module.so
+COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_completions.d
 # rustc and bindgen find the installed nginx's headers through these two, which headers.sh prints.
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
@@ -21,9 +21,10 @@ deps: ## install the Debian packages that are missing, for everything below
 	@build/deps.sh build check bench
 	@integration-tests/frameworks/install.sh
 
-build: ## programs and module, for the installed nginx or NGINX=/path/to/sbin/nginx
+build: ## programs, manual and module, for the installed nginx or NGINX=/path/to/sbin/nginx
 	@build/deps.sh build
-	$(CARGO) build --release -p flying-passenger
+	$(CARGO) build --release -p flying-passenger -p flying-passenger-generate
+	$(RELEASE)/flying-passenger-generate $(RELEASE)
 	$(HEADERS) && $(CARGO) build --release -p flying-passenger-ngx-module
 
 test: build ## every test, with totals at the end
@@ -77,6 +78,11 @@ install: ## into $(DESTDIR)$(PREFIX), what `make build` has built
 	install -m 644 $(RELEASE)/lib$(MODULE) $(DESTDIR)$(PREFIX)/lib/nginx/modules/$(MODULE)
 	cd daemon/loaders && find ruby python nodejs -type f ! -name '*.pyc' -exec \
 		install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/flying-passenger/loaders/{} \;
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man8 $(COMPLETIONS))
+	install -m 644 $(RELEASE)/man/man8/* $(DESTDIR)$(PREFIX)/share/man/man8/
+	install -m 644 $(RELEASE)/completions/bash/* $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
+	install -m 644 $(RELEASE)/completions/zsh/* $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/
+	install -m 644 $(RELEASE)/completions/fish/* $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 
 deb: build ## Debian packages of both, for the installed nginx, in target/deb
 	@build/deps.sh deb

@@ -35,7 +35,8 @@ module() {
 if [ $# -gt 0 ]; then
     integration "$@" --include-ignored
 else
-    step cargo test --release -p flying-passenger-protocol -p flying-passenger -p flying-passenger-module-core -p flying-passenger-fuzz
+    step cargo test --release -p flying-passenger-protocol -p flying-passenger -p flying-passenger-generate \
+        -p flying-passenger-module-core -p flying-passenger-fuzz
     if [ -f daemon/loaders/conformance/run.py ]; then step python3 daemon/loaders/conformance/run.py; fi
     module
     integration

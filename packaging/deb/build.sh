@@ -55,6 +55,7 @@ mkdir -p "$work/libnginx-mod-http-passenger/usr/lib/nginx"
 mv "$work/all/usr/lib/nginx/modules" "$work/libnginx-mod-http-passenger/usr/lib/nginx/modules"
 rmdir "$work/all/usr/lib/nginx"
 mv "$work/all" "$work/flying-passenger"
+gzip -9n "$work"/flying-passenger/usr/share/man/man8/*
 strip --strip-unneeded "$work"/flying-passenger/usr/*bin/* "$work"/libnginx-mod-http-passenger/usr/lib/nginx/modules/*
 
 control flying-passenger "$(libc "$work"/flying-passenger/usr/*bin/*), libgcc-s1, adduser, init-system-helpers (>= 1.54)" <<'END'

@@ -1,0 +1,33 @@
+//! Writes the man pages and shell completions of every program that is installed, in a directory: `man/` and
+//! `completions/` below it.
+//!
+//! The programs' own command lines come in, and what `packaging/man` and the tables of `docs` say beyond them.
+
+mod completions;
+mod man;
+mod markdown;
+mod pages;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let Some(out) = std::env::args_os().nth(1).map(PathBuf::from) else {
+        eprintln!("usage: flying-passenger-generate DIRECTORY");
+        return ExitCode::FAILURE;
+    };
+    match generate(&out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("flying-passenger-generate: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn generate(out: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    man::write_all(&out.join("man"))?;
+    completions::write_all(&out.join("completions"))?;
+    Ok(())
+}
