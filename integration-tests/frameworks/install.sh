@@ -13,6 +13,8 @@ packages="nginx-light ruby ruby-rack ruby-sinatra ruby-railties ruby-activemodel
 packages="$packages chromium chromium-driver fonts-dejavu-core"
 # What the test under systemd needs.
 packages="$packages systemd iproute2 binutils debootstrap"
+# What reads the manual and the shell completions.
+packages="$packages make man-db groff-base mandoc bash zsh fish"
 # What Debian's Redmine depends on, with SQLite; redmine.sh says why the package itself is not installed.
 packages="$packages rake ruby-bundler ruby-rails ruby-sqlite3 ruby-actionpack-action-caching ruby-actionpack-xml-parser
     ruby-addressable ruby-coderay ruby-commonmarker ruby-task-list ruby-html-pipeline ruby-i18n ruby-jquery-rails

@@ -39,6 +39,7 @@ mod hooks_of_the_daemon;
 mod journal;
 mod listening;
 mod log_formats;
+mod manual;
 mod memory_limits;
 mod meteor;
 mod migration;
