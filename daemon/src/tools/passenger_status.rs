@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::{choose, requests};
+use super::{choose, expect_success, requests};
 use crate::sys::clock;
 
 /// Shows what a running flying-passenger is doing.
@@ -27,7 +27,7 @@ pub struct PassengerStatus {
     /// Show it anew every SECONDS, until it is interrupted
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1")]
     watch: Option<u64>,
-    /// Accepted for compatibility
+    /// Where each process takes connections, too, and whom requests wait for that have no process yet
     #[arg(short, long)]
     verbose: bool,
 }
@@ -44,7 +44,29 @@ enum Show {
     Json,
     /// The same as XML
     Xml,
+    /// Nothing, as there is none: says what to use instead
+    Backtraces,
 }
+
+/// Why nothing is shown.
+enum Failure {
+    /// The daemon does not want to.
+    Refused(String),
+    /// Anything else.
+    Failed(String),
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self::Failed(why)
+    }
+}
+
+/// What `--show=backtraces` answers.
+const NO_BACKTRACES: &str = "there are no backtraces of the daemon. --show=requests tells what each request \
+waits for, and kill -QUIT PID has a Ruby or Python process print where each of its threads is; the daemon's log has it then";
+/// The exit status when the daemon refuses, as Passenger's.
+const REFUSED: u8 = 2;
 
 impl PassengerStatus {
     /// Shows it; the status to exit with.
@@ -53,18 +75,18 @@ impl PassengerStatus {
             None => show(self).map(|text| print(&text)),
             Some(seconds) => watch(self, Duration::from_secs(seconds.max(1))),
         };
-        match shown {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(message) => {
-                eprintln!("passenger-status: {message}");
-                ExitCode::FAILURE
-            }
-        }
+        let (message, status) = match shown {
+            Ok(()) => return ExitCode::SUCCESS,
+            Err(Failure::Refused(message)) => (message, ExitCode::from(REFUSED)),
+            Err(Failure::Failed(message)) => (message, ExitCode::FAILURE),
+        };
+        eprintln!("passenger-status: {message}");
+        status
     }
 }
 
 /// Never ends but by a signal, a reader that went away, or a daemon that is gone.
-fn watch(arguments: &PassengerStatus, pause: Duration) -> Result<(), String> {
+fn watch(arguments: &PassengerStatus, pause: Duration) -> Result<(), Failure> {
     loop {
         let text = show(arguments)?;
         // The cursor goes home; the rest of each line, and of the screen, is cleared.
@@ -77,7 +99,7 @@ fn watch(arguments: &PassengerStatus, pause: Duration) -> Result<(), String> {
     }
 }
 
-fn show(arguments: &PassengerStatus) -> Result<String, String> {
+fn show(arguments: &PassengerStatus) -> Result<String, Failure> {
     let client = choose(arguments.instance.as_deref()).map_err(|err| err.to_string())?;
     let color = arguments.force_colors || std::io::stdout().is_terminal();
     let path = match arguments.show {
@@ -85,11 +107,10 @@ fn show(arguments: &PassengerStatus) -> Result<String, String> {
         Show::Requests | Show::Server => "/requests.json".to_owned(),
         Show::Json => "/pool.json".to_owned(),
         Show::Xml => "/pool.xml".to_owned(),
+        Show::Backtraces => return Err(Failure::Failed(NO_BACKTRACES.to_owned())),
     };
     let reply = client.get(&path).map_err(|err| err.to_string())?;
-    if reply.status != 200 {
-        return Err(format!("the daemon refuses: {}", reply.body.trim_end()));
-    }
+    expect_success(&reply).map_err(Failure::Refused)?;
     let machine_readable = matches!(arguments.show, Show::Json | Show::Server | Show::Xml);
     let body = match arguments.show {
         Show::Requests => {

@@ -111,7 +111,9 @@ async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: E
         Endpoint::Health if router.doors.is_closing() => Answer::error(503, "the daemon is about to end"),
         Endpoint::Health => Answer::json(200, &json!({ "status": "ok" })),
         Endpoint::Info => info(router),
-        Endpoint::PoolText => Answer::text(text::render(&snapshot(), asked.flag("colorize"))),
+        Endpoint::PoolText => {
+            Answer::text(text::render(&snapshot(), asked.flag("colorize"), asked.flag("verbose")))
+        }
         Endpoint::PoolJson => Answer::json(200, &snapshot()),
         Endpoint::PoolXml => Answer::xml(xml::render(&snapshot())),
         Endpoint::Requests => Answer::json(200, &Requests::take(router, caller)),

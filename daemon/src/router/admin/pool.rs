@@ -13,6 +13,7 @@ use super::super::worker::Worker;
 use super::caller::Caller;
 use super::metrics;
 use super::times::Times;
+use crate::link::Address;
 use crate::log;
 use crate::sys::clock;
 
@@ -107,6 +108,9 @@ pub(super) struct ProcessView {
     pub(super) cpu_ms: u64,
     /// Private memory, in bytes.
     pub(super) memory: u64,
+    /// Where it takes connections: `http://127.0.0.1:PORT`, or `unix:PATH`.
+    #[serde(skip)]
+    pub(super) url: String,
 }
 
 impl Snapshot {
@@ -235,8 +239,17 @@ fn view(slot: Slot, pool: &Pool, worker: &Worker) -> Option<(u32, ProcessView)> 
         cpu: usage.cpu_percent,
         cpu_ms: usage.cpu_ms,
         memory: usage.memory,
+        url: url(&worker.record.address),
     };
     Some((worker.record.user.uid, view))
+}
+
+fn url(address: &Address) -> String {
+    match address {
+        Address::Unix(path) | Address::Own(path) => format!("unix:{}", path.display()),
+        Address::Tcp(port) => format!("http://127.0.0.1:{port}"),
+        Address::Nowhere => "nowhere".to_owned(),
+    }
 }
 
 fn state(process: &Process) -> &'static str {

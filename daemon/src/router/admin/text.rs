@@ -5,15 +5,23 @@ use std::fmt::Write;
 use super::pool::{GroupView, ProcessView, Snapshot};
 use crate::link::Standing;
 
-/// Renders the snapshot; bars are yellow on blue with `color`.
-pub(super) fn render(snapshot: &Snapshot, color: bool) -> String {
+/// Renders the snapshot; bars are yellow on blue with `color`. Verbose is where each process takes connections, and whom
+/// each request waits for that has no process to wait for.
+pub(super) fn render(snapshot: &Snapshot, color: bool, verbose: bool) -> String {
     let mut out = String::new();
-    let queued: usize = snapshot.groups.iter().filter(|g| g.processes.is_empty()).map(|g| g.queue).sum();
+    let without_process = || snapshot.groups.iter().filter(|group| group.processes.is_empty());
+    let queued: usize = without_process().map(|group| group.queue).sum();
     out.push_str(&bar("General information", color));
     line(&mut out, format_args!("Max pool size : {}", snapshot.max_pool_size));
     line(&mut out, format_args!("App groups    : {}", snapshot.groups.len()));
     line(&mut out, format_args!("Processes     : {}", snapshot.process_count()));
     line(&mut out, format_args!("Requests in top-level queue : {queued}"));
+    if verbose {
+        let waiting = without_process().flat_map(|group| std::iter::repeat_n(&group.name, group.queue));
+        for (at, name) in waiting.enumerate() {
+            line(&mut out, format_args!("  {}: {name}", at + 1));
+        }
+    }
     for trouble in &snapshot.troubles {
         let since =
             trouble.seconds.map(|seconds| format!(" (for {})", duration(seconds))).unwrap_or_default();
@@ -22,12 +30,12 @@ pub(super) fn render(snapshot: &Snapshot, color: bool) -> String {
     out.push('\n');
     out.push_str(&bar("Application groups", color));
     for group in &snapshot.groups {
-        render_group(&mut out, group);
+        render_group(&mut out, group, verbose);
     }
     out
 }
 
-fn render_group(out: &mut String, group: &GroupView) {
+fn render_group(out: &mut String, group: &GroupView, verbose: bool) {
     line(out, format_args!("{}:", group.name));
     line(out, format_args!("  App root: {}", group.app_root));
     match group.standing {
@@ -48,6 +56,9 @@ fn render_group(out: &mut String, group: &GroupView) {
     line(out, format_args!("  Requests in queue: {}", group.queue));
     for process in &group.processes {
         render_process(out, process);
+        if verbose {
+            line(out, format_args!("    URL     : {}", process.url));
+        }
         if group.deployment == "rolling" && process.outdated && process.state == "serving" {
             line(out, format_args!("    Rolling restarting..."));
         }
@@ -116,6 +127,7 @@ mod tests {
             cpu: 5,
             cpu_ms: 9350,
             memory: 64 << 20,
+            url: "http://127.0.0.1:5000".into(),
         };
         let group = GroupView {
             name: "/webapps/foo (production)".into(),
@@ -161,7 +173,11 @@ Requests in top-level queue : 0
     CPU: 5%      Memory  : 64M     Last used: 8s ago
 
 ";
-        assert_eq!(render(&snapshot, false), expected);
+        assert_eq!(render(&snapshot, false, false), expected);
+        let last_used = "Last used: 8s ago\n";
+        let verbose =
+            expected.replace(last_used, &format!("{last_used}    URL     : http://127.0.0.1:5000\n"));
+        assert_eq!(render(&snapshot, false, true), verbose);
     }
 
     #[test]
