@@ -1,14 +1,17 @@
-//! One side of the protocol, played by the test: a daemon or a module from another release.
+//! One side of the protocol, played by the test: a daemon or a module from another release, or a daemon that tools ask.
 
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
 use protocol::frame::{FrameHeader, FrameType, HEADER_LEN};
 use protocol::hello::{Hello, Refusal, Welcome};
 use protocol::response::{Abort, AbortReason};
+use serde_json::json;
 
 /// A daemon that speaks nothing but the given versions, and refuses everybody else.
 pub struct FakeDaemon;
@@ -100,4 +103,40 @@ fn read_frame(stream: &mut UnixStream) -> Option<(FrameHeader, Vec<u8>)> {
     let mut payload = vec![0; header.len as usize];
     stream.read_exact(&mut payload).ok()?;
     Some((header, payload))
+}
+
+/// A daemon that the tools find in a registry, and that gives each of them the same answer.
+pub struct FakeInstance {
+    _lock: Flock<File>,
+}
+
+impl FakeInstance {
+    /// Registers one in `registry`, which is made; it answers until the test process ends.
+    pub fn answering(registry: &Path, status: u16, body: &str) -> Self {
+        let dir = registry.join("passenger.Fake000");
+        fs::create_dir_all(&dir).unwrap();
+        let properties = json!({
+            "name": "FakeFake", "pid": std::process::id(), "socket_file": "/nonexistent", "version": "0.0.0",
+            "started_ms": 0,
+        });
+        fs::write(dir.join("properties.json"), properties.to_string()).unwrap();
+        let lock = Flock::lock(File::create(dir.join("lock")).unwrap(), FlockArg::LockExclusive).unwrap();
+        let listener = UnixListener::bind(dir.join("admin.sock")).unwrap();
+        let answer = format!("HTTP/1.1 {status} Fake\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut asked = Vec::new();
+                while !asked.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+                    let mut bytes = [0; 1024];
+                    match stream.read(&mut bytes) {
+                        Ok(0) | Err(_) => break,
+                        Ok(came) => asked.extend_from_slice(&bytes[..came]),
+                    }
+                }
+                let _the_tool_may_have_gone = stream.write_all(answer.as_bytes());
+            }
+        });
+        Self { _lock: lock }
+    }
 }

@@ -34,7 +34,7 @@ pub use browser::{Browser, Form};
 pub use chromium::Chromium;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use directives::{Directive, Takes, documented, in_code};
-pub use fakes::{FakeDaemon, FakeModule};
+pub use fakes::{FakeDaemon, FakeInstance, FakeModule};
 pub use frame_client::{Answer, FrameClient};
 pub use frameworks::{node_modules, redmine, require_debian_package, run};
 pub use heavy::{Heavy, UPLOAD_LEN, sha256_of_upload, upload_file};

@@ -35,6 +35,101 @@ fn a_flag_counts_more_than_the_file_and_the_file_more_than_nginx() {
 }
 
 #[test]
+fn every_key_counts() {
+    let stage = Stage::new();
+    let (pid_file, buffers) = (stage.path("daemon.pid"), stage.path("scratch"));
+    let me = nix::unistd::geteuid();
+    let lines = format!(
+        r#"
+socket_mode = "0640"
+socket_owner = "{me}"
+status_group = "adm"
+router_user = "games"
+pid_file = {pid_file:?}
+shutdown_timeout = 30
+drain_timeout = 20
+max_pool_size = 3
+max_instances_per_app = 2
+pool_idle_time = 33
+stat_throttle_rate = 4
+user_switching = false
+default_user = "games"
+default_group = "games"
+log_level = "debug"
+app_output = "log"
+disable_log_prefix = true
+socket_backlog = 77
+core_file_descriptor_ulimit = 512
+show_version_in_header = false
+response_buffer_high_watermark = 99
+data_buffer_dir = {buffers:?}
+"#
+    );
+    let daemon = stage.daemon().configured(&lines).start();
+    let file = std::fs::read_to_string(stage.path("daemon.toml")).unwrap();
+    for key in ["socket_file = ", "instance_registry_dir = ", "loaders_dir = "] {
+        assert!(file.contains(key), "the harness writes {key}");
+    }
+    let mode = std::fs::metadata(stage.socket()).unwrap().permissions().mode();
+    assert_eq!((mode & 0o777, pid_file.exists()), (0o640, true));
+    let shown = daemon.tool("passenger-config", &["settings"]).stdout;
+    let shown = String::from_utf8(shown).unwrap();
+    let by_file = shown.lines().filter(|line| line.ends_with("(file)"));
+    let keys: Vec<_> = by_file.map(|line| line.split_whitespace().next().unwrap()).collect();
+    for key in keys.iter().filter(|key| **key != "log_file") {
+        assert!(lines.contains(&format!("{key} = ")), "{key}");
+    }
+    assert_eq!(keys.len(), 14, "all that nginx may set too, but the log file: {shown}");
+    if is_root() {
+        assert_eq!(
+            stage::owner_uid(daemon.router()),
+            nix::unistd::User::from_name("games").unwrap().unwrap().uid.as_raw()
+        );
+    }
+}
+
+#[test]
+fn every_key_for_apps_counts() {
+    let lines = r#"
+cgroups = false
+ruby = "ruby"
+python = "python3"
+nodejs = "node"
+meteor_app_settings = "/etc/hostname"
+spawn_method = "direct"
+concurrency_model = "process"
+thread_count = 2
+load_shell_envvars = false
+preload_bundler = false
+custom_error_page = "/etc/hostname"
+friendly_error_pages = false
+app_file_descriptor_ulimit = 300
+rolling_restarts = true
+resist_deployment_errors = true
+max_preloader_idle_time = 7
+force_max_concurrent_requests_per_process = 4
+min_instances = 1
+memory_limit = 900
+max_requests = 50
+max_request_time = 60
+max_request_queue_size = 5
+sticky_sessions = true
+sticky_sessions_cookie_name = "route"
+sticky_sessions_cookie_attributes = "Secure"
+abort_websockets_on_process_shutdown = false
+"#;
+    let stage = Stage::new();
+    let daemon = stage.daemon().configured(lines).start();
+    let shown = daemon.tool("passenger-config", &["settings", "--json"]).stdout;
+    let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
+    let defaults = shown["app_defaults"].as_array().unwrap();
+    assert!(defaults.iter().all(|default| default["source"] == "file"), "{shown}");
+    let keys: Vec<_> = defaults.iter().map(|default| default["name"].as_str().unwrap()).collect();
+    let written: Vec<_> = lines.lines().filter_map(|line| Some(line.split_once(" = ")?.0)).collect();
+    assert_eq!(keys, written[1..]);
+}
+
+#[test]
 fn check_config_tells_every_mistake_with_its_line_and_starts_nothing() {
     let stage = Stage::new();
     let wrong = "max_pool_size = 0\npool_size = 3\nshutdown_timeout = 0\nsocket_mode = 660\n\n\

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use stage::{Language, ONE_APP, Request, Scene, Stage, eventually, for_each_language, is_alive, stays};
 
 for_each_language! {
@@ -119,9 +120,26 @@ fn an_interrupted_daemon_finishes_what_it_began() {
 }
 
 #[test]
+fn each_signal_that_asks_for_the_end_lets_requests_finish() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
+        let mut scene = Scene::of(Language::Ruby);
+        let mut client = scene.nginx.connect();
+        client.send(Request::get("/wait?name=last").bytes("close"));
+        eventually("a request is under way", || scene.stage.scratch("last.arrived").exists());
+        scene.daemon.signal(signal);
+        scene.daemon.logs_eventually(&format!("received {}", signal.as_str()));
+        scene.stage.open_gate("last");
+        client.read_response().expect(200);
+        let status = scene.daemon.await_end();
+        assert!(status.success(), "{signal}: {status}");
+        scene.stage.expect_log_line(&scene.stage.socket().display().to_string());
+    }
+}
+
+#[test]
 fn help_and_version_are_told() {
     use std::process::Command;
-    for name in ["flying-passenger", "passenger-status", "passenger-config"] {
+    for name in ["flying-passenger", "passenger-status", "passenger-config", "passenger-memory-stats"] {
         let help = Command::new(stage::binary(name)).arg("--help").output().unwrap();
         assert!(help.status.success() && !help.stdout.is_empty(), "{name} --help: {help:?}");
     }

@@ -18,7 +18,7 @@ fn told(output: &Output) -> String {
 }
 
 fn flag(name: &str, path: &Path) -> String {
-    format!("--{name}={}", path.display())
+    format!("{name}={}", path.display())
 }
 
 #[test]
@@ -29,8 +29,8 @@ fn in_the_background_it_takes_connections_when_the_call_returns() {
     let started = stage
         .daemon()
         .flag("--daemonize")
-        .flag(&flag("log-file", &log))
-        .flag(&flag("pid-file", &pid_file))
+        .flag(&flag("--log-file", &log))
+        .flag(&flag("--pid-file", &pid_file))
         .output();
     assert!(started.status.success(), "{}", told(&started));
     assert_eq!((told(&started), started.stdout), (String::new(), Vec::new()));
@@ -43,8 +43,8 @@ fn in_the_background_it_takes_connections_when_the_call_returns() {
 
     let second = stage
         .daemon()
-        .flag(&flag("pid-file", &pid_file))
-        .flag(&flag("socket-file", &stage.path("second.sock")))
+        .flag(&flag("--pid-file", &pid_file))
+        .flag(&flag("--socket-file", &stage.path("second.sock")))
         .output();
     assert_eq!(second.status.code(), Some(1));
     assert!(told(&second).contains(&format!("is running, with PID {pid}")), "{}", told(&second));
@@ -61,7 +61,7 @@ fn in_the_background_it_tells_the_caller_why_it_does_not_start() {
     let output = stage
         .daemon()
         .flag("--daemonize")
-        .flag(&flag("log-file", &log))
+        .flag(&flag("--log-file", &log))
         .flag("--socket-file=/nonexistent/directory/socket")
         .output();
     assert_eq!(output.status.code(), Some(1));

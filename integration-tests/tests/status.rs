@@ -1,6 +1,6 @@
 //! `passenger-status` shows what people's scripts read, line by line.
 
-use stage::{Connection, Language, Request, Scene, Stage, eventually};
+use stage::{Connection, FakeInstance, Language, Request, Scene, Stage, eventually};
 
 #[test]
 fn has_the_documented_layout() {
@@ -188,4 +188,100 @@ print(info.get('version'), info.find('process_count').text, process.find('pid').
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), &output).unwrap();
     let read = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8(read.stdout).unwrap(), format!("3 1 {pid} 1\n"));
+}
+
+fn shown(scene: &Scene, arguments: &[&str]) -> String {
+    let output = scene.daemon.tool("passenger-status", arguments);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn colours_are_for_terminals_unless_they_are_forced() {
+    let scene = Scene::of(Language::Python);
+    assert!(!shown(&scene, &["--show=pool"]).contains('\x1b'));
+    let bar = "\x1b[44m\x1b[33m\x1b[1m----------- General information -----------\x1b[0m\n";
+    assert!(shown(&scene, &["--show=pool", "--force-colors"]).contains(bar));
+}
+
+#[test]
+fn verbose_tells_where_processes_listen() {
+    let scene = Scene::with(Language::Generic, "", |daemon| daemon.flag("--max-pool-size=1"));
+    let pid = scene.app_pid();
+    let text = shown(&scene, &["--verbose"]);
+    assert!(
+        shown(&scene, &["-v"]).contains("    URL     : http://127.0.0.1:"),
+        "short and long are the same"
+    );
+    let url = text.lines().find_map(|line| line.strip_prefix("    URL     : http://127.0.0.1:"));
+    let port: u16 = url.expect("the process has a URL").parse().unwrap();
+    let client = std::net::TcpStream::connect(("127.0.0.1", port));
+    assert!(client.is_ok(), "process {pid} listens there: {client:?}");
+    assert!(!shown(&scene, &[]).contains("URL     :"));
+}
+
+#[test]
+fn verbose_tells_whom_requests_wait_for() {
+    let lines = "passenger_app_start_command 'sh serve.sh'; passenger_start_timeout 30;";
+    let serve = "until [ -e scratch/go ]; do sleep 0.01; done; exec node server.js";
+    let scene = Scene::set(
+        lines,
+        |daemon| daemon,
+        |app| {
+            let (name, source) = ("server.js", include_str!("../apps/app.js"));
+            app.file(name, source).file("serve.sh", serve)
+        },
+    );
+    let mut client = scene.nginx.connect();
+    client.send(Request::get("/pid").bytes("close"));
+    let waiting =
+        format!("Requests in top-level queue : 1\n  1: {} (production)\n", scene.app.dir().display());
+    eventually("the request waits", || shown(&scene, &["--verbose"]).contains(&waiting));
+    assert!(!shown(&scene, &[]).contains("  1: "));
+    std::fs::write(scene.stage.scratch("go"), "").unwrap();
+    client.read_response().expect(200);
+}
+
+#[test]
+fn watch_shows_it_anew_until_it_is_interrupted() {
+    let scene = Scene::of(Language::Python);
+    for arguments in [&["--watch"][..], &["--watch", "1"]] {
+        let mut child = std::process::Command::new(stage::binary("passenger-status"))
+            .args(arguments)
+            .env("PASSENGER_INSTANCE_REGISTRY_DIR", scene.stage.path("registry"))
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+        for _ in 0..2 {
+            let mut screen = Vec::new();
+            std::io::BufRead::read_until(&mut out, b'J', &mut screen).unwrap();
+            let screen = String::from_utf8(screen).unwrap();
+            assert!(screen.starts_with("\x1b[HVersion : ") && screen.ends_with("\x1b[J"), "{screen:?}");
+        }
+        stage::signal(child.id(), nix::sys::signal::Signal::SIGINT);
+        assert!(!child.wait().unwrap().success());
+    }
+}
+
+#[test]
+fn instead_of_backtraces_it_says_what_to_use() {
+    let scene = Scene::of(Language::Python);
+    let output = scene.daemon.tool("passenger-status", &["--show=backtraces"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("--show=requests") && told.contains("kill -QUIT PID"), "{told}");
+}
+
+#[test]
+fn a_daemon_that_refuses_is_told_by_the_status() {
+    let stage = Stage::new();
+    let refusing = FakeInstance::answering(&stage.path("registry"), 503, "{\"message\": \"not now\"}");
+    let output = std::process::Command::new(stage::binary("passenger-status"))
+        .env("PASSENGER_INSTANCE_REGISTRY_DIR", stage.path("registry"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), &*told), (Some(2), "passenger-status: not now\n"));
+    drop(refusing);
 }

@@ -34,6 +34,54 @@ fn the_api_can_be_called() {
 }
 
 #[test]
+fn the_body_of_a_call_may_come_from_standard_input_or_a_file() {
+    let scene = Scene::of(Language::Ruby);
+    let body = |pid: u32| format!("{{\"pid\": {pid}}}");
+    let file = scene.stage.path("body.json");
+    for (short, long) in [("-d", "--data"), ("-i", "--stdin"), ("-f", "--data-file")] {
+        for flag in [short, long] {
+            let pid = scene.app_pid();
+            std::fs::write(&file, body(pid)).unwrap();
+            let mut command = std::process::Command::new(stage::binary("passenger-config"));
+            command.args(["api-call", "POST", "/pool/detach_process.json", flag]);
+            match short {
+                "-d" => command.arg(body(pid)),
+                "-f" => command.arg(&file),
+                _ => &mut command,
+            };
+            command.stdin(std::fs::File::open(&file).unwrap()).stdout(std::process::Stdio::null());
+            command.env("PASSENGER_INSTANCE_REGISTRY_DIR", scene.stage.path("registry"));
+            assert!(command.status().unwrap().success(), "{flag}");
+            assert_ne!(scene.app_pid(), pid, "{flag}: the process was detached");
+        }
+    }
+    let no_file = call(&scene.daemon, &["POST", "/reopen_logs.json", "--data-file=/nonexistent"]);
+    assert_eq!(no_file, (1, String::new()));
+}
+
+#[test]
+fn a_method_that_a_path_does_not_take_is_refused_by_the_daemon() {
+    let scene = Scene::of(Language::Ruby);
+    for method in ["PUT", "DELETE", "POST"] {
+        let (status, body) = call(&scene.daemon, &[method, "/pool.json"]);
+        assert!(status == 1 && body.contains("this path takes GET alone"), "{method}: {body}");
+    }
+}
+
+#[test]
+fn a_process_that_is_not_there_cannot_be_detached() {
+    let scene = Scene::of(Language::Ruby);
+    let detach = |more: &[&str]| {
+        let output = scene.daemon.tool("passenger-config", &[&["detach-process", "4194305"], more].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (status, told) = detach(&[]);
+    assert!(status == Some(1) && told.starts_with("passenger-config: "), "{told}");
+    let content = detach(&["--ignore-nonexistant-pid"]);
+    assert_eq!(content, (Some(0), "No app process has the PID 4194305.\n".to_owned()));
+}
+
+#[test]
 fn metrics_count_what_happens() {
     let lines = "passenger_max_request_queue_size 1;";
     let scene = Scene::with(Language::Python, lines, |daemon| daemon.flag("--max-pool-size=1"));

@@ -48,7 +48,7 @@ pub(super) enum Type {
 const HOOKS: &str = "hooks";
 
 /// Every key outside of `[hooks]`, with its flag and type.
-fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)> {
+pub(super) fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)> {
     let shared = SHARED.iter().map(|shared| (shared.name, shared.flag, Type::of(shared.kind)));
     let of_apps = KNOWN.iter().map(|known| (known.name, known.flag, Type::of(known.kind)));
     OWN.iter().map(|own| (own.key, own.flag, own.of_type)).chain(shared).chain(of_apps)

@@ -45,6 +45,12 @@ const SHUTDOWN: &str = "60";
 /// Most seconds for a process that is replaced, unless said otherwise.
 const DRAIN: &str = "600";
 
+/// Every key of the configuration file outside of `[hooks]`.
+#[cfg(test)]
+pub(crate) fn file_keys() -> impl Iterator<Item = &'static str> {
+    file::keys().map(|(key, ..)| key)
+}
+
 /// The options of a daemon, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {

@@ -1,5 +1,8 @@
-//! The command lines of the programs that are installed: for man pages, completions and the tests that compare them with
-//! the documentation.
+//! The command lines of the programs that are installed: for man pages, completions and the tests that compare them
+//! with the documentation.
+
+#[cfg(test)]
+mod tested;
 
 use clap::{Command, CommandFactory};
 

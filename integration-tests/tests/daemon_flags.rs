@@ -1,0 +1,75 @@
+//! Flags of the daemon that no other file is about, each with what it changes.
+
+use std::os::unix::fs::MetadataExt;
+
+use nix::unistd::{Group, User};
+use serde_json::json;
+use stage::{Request, Stage, eventually, is_root, skipped};
+
+use crate::daemon_wide::Wide;
+
+#[test]
+fn what_nginx_may_set_can_be_set_by_a_flag() {
+    let wide = Wide::new("passenger_max_instances_per_app 4;", |daemon| {
+        daemon
+            .flag("--max-instances-per-app=1")
+            .flag("--no-show-version-in-header")
+            .flag("--socket-backlog=77")
+            .flag("--stat-throttle-rate=0")
+    });
+    for (name, value) in [
+        ("max_instances_per_app", json!(1)),
+        ("show_version_in_header", json!(false)),
+        ("socket_backlog", json!(77)),
+        ("stat_throttle_rate", json!(0)),
+    ] {
+        assert_eq!(wide.option(name), (value, "flag".to_owned()), "{name}");
+    }
+    assert_eq!(wide.nginx.get("/pid").expect(200).header("x-powered-by"), Some("Flying Passenger"));
+    let mut busy = wide.nginx.connect();
+    busy.send(Request::get("/wait?name=busy").bytes("close"));
+    eventually("the only process is busy", || wide.stage.scratch("busy.arrived").exists());
+    let mut second = wide.nginx.connect();
+    second.send(Request::get("/pid").bytes("close"));
+    eventually("the second request waits", || wide.daemon.status().contains("Requests in queue: 1"));
+    assert_eq!(wide.daemon.app_pids().len(), 1);
+    wide.stage.open_gate("busy");
+    busy.read_response().expect(200);
+    second.read_response().expect(200);
+}
+
+#[test]
+fn the_socket_belongs_to_whom_the_flag_names() {
+    if !is_root() {
+        return skipped("the_socket_belongs_to_whom_the_flag_names", "only root can give a socket away");
+    }
+    let stage = Stage::new();
+    let _daemon = stage.daemon().flag("--socket-owner=games:adm").flag("--socket-mode=0620").start();
+    let socket = std::fs::metadata(stage.socket()).unwrap();
+    let games = User::from_name("games").unwrap().unwrap().uid.as_raw();
+    let adm = Group::from_name("adm").unwrap().unwrap().gid.as_raw();
+    assert_eq!((socket.uid(), socket.gid(), socket.mode() & 0o777), (games, adm, 0o620));
+}
+
+#[test]
+fn without_user_switching_every_app_runs_as_the_default_user_and_group() {
+    if !is_root() {
+        let test = "without_user_switching_every_app_runs_as_the_default_user_and_group";
+        return skipped(test, "users are switched by root only");
+    }
+    let wide = Wide::new("", |daemon| {
+        daemon.flag("--no-user-switching").flag("--default-user=games").flag("--default-group=adm")
+    });
+    let games = User::from_name("games").unwrap().unwrap().uid;
+    let adm = Group::from_name("adm").unwrap().unwrap().gid;
+    let seen = wide.nginx.get("/uid").expect(200).text();
+    assert!(seen.starts_with(&format!("{games} {adm} games ")), "{seen}");
+}
+
+#[test]
+fn a_destination_of_output_that_does_not_exist_is_refused() {
+    let output = Stage::new().daemon().flag("--app-output=nowhere").output();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains("--app-output: \"nowhere\" is neither log nor journald"), "{told}");
+}
