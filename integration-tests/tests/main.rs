@@ -1,5 +1,6 @@
 //! Every promise of the project, kept by the real nginx, the real daemon and real apps. One file per subject.
 
+mod about;
 mod app_defaults;
 mod app_errors;
 mod app_logs;

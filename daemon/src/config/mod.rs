@@ -32,6 +32,7 @@ use file::File;
 pub use hooks::{Hook, Hooks};
 pub use mistake::Mistake;
 use mistake::Mistakes;
+pub(crate) use places::loaders;
 pub use places::{REGISTRY_VARIABLE, usual_registry};
 use shared::Values;
 pub use shared::{DaemonOption, Given};

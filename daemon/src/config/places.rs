@@ -32,7 +32,7 @@ pub fn usual_registry(euid: Uid) -> PathBuf {
 }
 
 /// The loaders: given, or those of the installation or source tree that this program belongs to.
-pub(super) fn loaders(given: Option<&Path>) -> Result<PathBuf, Mistake> {
+pub(crate) fn loaders(given: Option<&Path>) -> Result<PathBuf, Mistake> {
     const OPTION: &str = "--loaders-dir";
     if let Some(given) = given {
         return existing(OPTION, given);

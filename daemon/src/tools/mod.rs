@@ -2,11 +2,13 @@
 //!
 //! A registry and a name come in, an answer or a sentence for the administrator goes out.
 
+mod about;
 mod api_call;
 mod ask_process;
 mod chosen_apps;
 mod client;
 mod detach_process;
+mod installation;
 mod list_instances;
 mod memory_stats;
 #[cfg(test)]
@@ -23,15 +25,18 @@ mod spawn_error;
 mod standing;
 
 use std::fmt;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use nix::unistd::Uid;
 use serde_json::Value;
 
 use crate::config::{REGISTRY_VARIABLE, usual_registry};
 use crate::instance::{self, Found};
 
+pub use about::About;
 pub use api_call::ApiCall;
 pub use ask_process::AskProcess;
 pub use chosen_apps::ChosenApps;
@@ -51,7 +56,11 @@ pub use standing::{ForgetApp, MaintenanceApp, PauseApp, ResumeApp};
 /// Where root's daemons register themselves.
 const ROOT_REGISTRY: &str = "/run/flying-passenger";
 
-/// The command line, or the status to exit with: help and version are printed with 0, a mistake with 1.
+/// What a command ends with: the status to exit with, or a sentence for the administrator and status 1.
+pub type Outcome = Result<ExitCode, String>;
+
+/// The command line, or the status to exit with: help and version are printed with 0, as is help when nothing is
+/// asked for, a mistake with 1.
 ///
 /// # Errors
 ///
@@ -59,6 +68,10 @@ const ROOT_REGISTRY: &str = "/run/flying-passenger";
 pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
     T::try_parse().map_err(|err| {
         // A reader that went away is no failure of ours.
+        if err.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            let _ = write!(std::io::stdout(), "{}", err.render());
+            return ExitCode::SUCCESS;
+        }
         let _ = err.print();
         if err.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     })

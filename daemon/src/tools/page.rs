@@ -1,6 +1,6 @@
 //! docs/TOOLS.md against the code: what is documented of the tools is what they take.
 
-use clap::{Arg, Command};
+use clap::{Arg, ArgAction, Command};
 
 use crate::programs;
 
@@ -24,7 +24,8 @@ fn first_cells<'p>(page: &'p str, heading: &str, head: &str) -> Vec<&'p str> {
 
 /// As the page writes an argument; `None` for those that it tells of once for all.
 fn written(argument: &Arg) -> Option<String> {
-    if ["help", "version"].contains(&argument.get_id().as_str()) || argument.get_long() == Some("instance") {
+    let of_clap = matches!(argument.get_action(), ArgAction::Help | ArgAction::Version);
+    if of_clap || argument.get_long() == Some("instance") {
         return None;
     }
     let names = argument.get_value_names().map(|names| names[0].to_string()).unwrap_or_default();
@@ -80,12 +81,19 @@ fn the_page_tells_of_every_command() {
 #[test]
 fn the_page_tells_of_everything_that_can_be_shown() {
     let page = page();
-    let status = tools().into_iter().find(|tool| tool.get_name() == "passenger-status").unwrap();
-    let show = status.get_arguments().find(|argument| argument.get_id() == "show").unwrap();
-    let mut taken: Vec<_> =
-        show.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect();
-    let mut told = first_cells(&page, "## passenger-status", "`--show`");
-    taken.sort();
-    told.sort();
-    assert_eq!(told, taken);
+    let tools = tools();
+    let tool = |name: &str| tools.iter().find(|tool| tool.get_name() == name).unwrap();
+    let about = tool("passenger-config").find_subcommand("about").unwrap();
+    for (command, argument, heading, head) in [
+        (tool("passenger-status"), "show", "## passenger-status", "`--show`"),
+        (about, "fact", "### about", "fact"),
+    ] {
+        let argument = command.get_arguments().find(|each| each.get_id() == argument).unwrap();
+        let values = argument.get_possible_values();
+        let mut taken: Vec<_> = values.iter().map(|value| format!("`{}`", value.get_name())).collect();
+        let mut told = first_cells(&page, heading, head);
+        taken.sort();
+        told.sort();
+        assert_eq!(told, taken);
+    }
 }

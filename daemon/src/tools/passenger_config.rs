@@ -4,17 +4,25 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use super::about::Fact;
 use super::{
-    ApiCall, AskProcess, DetachProcess, ForgetApp, ListInstances, MaintenanceApp, PauseApp, ReopenLogs,
-    RestartApp, ResumeApp, Settings, SpawnError,
+    About, ApiCall, AskProcess, DetachProcess, ForgetApp, ListInstances, MaintenanceApp, Outcome, PauseApp,
+    ReopenLogs, RestartApp, ResumeApp, Settings, SpawnError,
 };
 
-/// Administers a running flying-passenger.
+/// Administers a running flying-passenger, and tells about the installation.
 #[derive(Debug, Parser)]
-#[command(name = "passenger-config", version)]
+#[command(name = "passenger-config", disable_version_flag = true, arg_required_else_help = true)]
+#[command(subcommand_required = false, args_conflicts_with_subcommands = true)]
 pub struct PassengerConfig {
+    /// The same as about version
+    #[arg(short = 'V', long)]
+    version: bool,
+    /// The same as about root
+    #[arg(long, conflicts_with = "version")]
+    root: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,31 +52,41 @@ enum Command {
     ReopenLogs(ReopenLogs),
     /// Lists the running instances
     ListInstances(ListInstances),
+    /// Tells where the parts of the installation are, and what it is, for scripts
+    About(About),
 }
 
 impl PassengerConfig {
     /// Carries the command out; the status to exit with.
     pub fn run(&self) -> ExitCode {
         let done = match &self.command {
-            Command::RestartApp(restart) => restart.run(),
-            Command::PauseApp(pause) => pause.run(),
-            Command::MaintenanceApp(maintenance) => maintenance.run(),
-            Command::ResumeApp(resume) => resume.run(),
-            Command::ForgetApp(forget) => forget.run(),
-            Command::SpawnError(error) => error.run(),
-            Command::DetachProcess(detach) => detach.run(),
-            Command::Settings(settings) => settings.run(),
-            Command::AskProcess(ask) => ask.run(),
-            Command::ApiCall(call) => call.run(),
-            Command::ReopenLogs(reopen) => reopen.run(),
-            Command::ListInstances(list) => list.run(),
+            Some(command) => command.run(),
+            None => About::fact(if self.root { Fact::Root } else { Fact::Version }).run(),
         };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(message) => {
-                eprintln!("passenger-config: {message}");
-                ExitCode::FAILURE
-            }
+        done.unwrap_or_else(|message| {
+            eprintln!("passenger-config: {message}");
+            ExitCode::FAILURE
+        })
+    }
+}
+
+impl Command {
+    fn run(&self) -> Outcome {
+        match self {
+            Self::About(about) => return about.run(),
+            Self::RestartApp(restart) => restart.run(),
+            Self::PauseApp(pause) => pause.run(),
+            Self::MaintenanceApp(maintenance) => maintenance.run(),
+            Self::ResumeApp(resume) => resume.run(),
+            Self::ForgetApp(forget) => forget.run(),
+            Self::SpawnError(error) => error.run(),
+            Self::DetachProcess(detach) => detach.run(),
+            Self::Settings(settings) => settings.run(),
+            Self::AskProcess(ask) => ask.run(),
+            Self::ApiCall(call) => call.run(),
+            Self::ReopenLogs(reopen) => reopen.run(),
+            Self::ListInstances(list) => list.run(),
         }
+        .map(|()| ExitCode::SUCCESS)
     }
 }
