@@ -42,6 +42,7 @@ mod instances;
 mod journal;
 mod listening;
 mod log_formats;
+mod machine;
 mod manual;
 mod memory_limits;
 mod meteor;

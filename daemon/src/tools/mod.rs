@@ -23,6 +23,8 @@ mod restart_app;
 mod settings;
 mod spawn_error;
 mod standing;
+mod system_metrics;
+mod system_properties;
 
 use std::fmt;
 use std::io::Write;
@@ -52,6 +54,8 @@ pub use restart_app::RestartApp;
 pub use settings::Settings;
 pub use spawn_error::SpawnError;
 pub use standing::{ForgetApp, MaintenanceApp, PauseApp, ResumeApp};
+pub use system_metrics::SystemMetrics;
+pub use system_properties::SystemProperties;
 
 /// Where root's daemons register themselves.
 const ROOT_REGISTRY: &str = "/run/flying-passenger";

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use super::about::Fact;
 use super::{
     About, ApiCall, AskProcess, DetachProcess, ForgetApp, ListInstances, MaintenanceApp, Outcome, PauseApp,
-    ReopenLogs, RestartApp, ResumeApp, Settings, SpawnError,
+    ReopenLogs, RestartApp, ResumeApp, Settings, SpawnError, SystemMetrics, SystemProperties,
 };
 
 /// Administers a running flying-passenger, and tells about the installation.
@@ -54,6 +54,10 @@ enum Command {
     ListInstances(ListInstances),
     /// Tells where the parts of the installation are, and what it is, for scripts
     About(About),
+    /// Shows what the machine is doing: load, processors, memory
+    SystemMetrics(SystemMetrics),
+    /// Shows facts of the machine as JSON
+    SystemProperties(SystemProperties),
 }
 
 impl PassengerConfig {
@@ -74,6 +78,8 @@ impl Command {
     fn run(&self) -> Outcome {
         match self {
             Self::About(about) => return about.run(),
+            Self::SystemMetrics(metrics) => return metrics.run(),
+            Self::SystemProperties(properties) => return properties.run(),
             Self::RestartApp(restart) => restart.run(),
             Self::PauseApp(pause) => pause.run(),
             Self::MaintenanceApp(maintenance) => maintenance.run(),
