@@ -89,6 +89,7 @@ mod transfers;
 mod tree;
 mod unused_module;
 mod user_switching;
+mod validate_install;
 mod variables;
 mod version_skew;
 mod websocket;

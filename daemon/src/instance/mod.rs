@@ -33,7 +33,7 @@ use crate::link::ProcessId;
 use crate::sys::unix_socket;
 use own_sockets::OwnSockets;
 
-pub use registry::{Found, InstanceError, list};
+pub use registry::{Found, InstanceError, check_registry, list};
 
 const LOCK: &str = "lock";
 const PROPERTIES: &str = "properties.json";

@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{self, AtFlags, Flock, FlockArg, OFlag};
+use nix::libc;
 use nix::sys::stat::{self, FileStat, Mode};
 use nix::unistd::{self, Uid, UnlinkatFlags};
 
@@ -108,6 +109,23 @@ pub(super) fn open(registry: &Path) -> Result<OwnedFd, InstanceError> {
     check_safe(&status, unistd::geteuid())
         .map_err(|why| InstanceError::Unsafe(registry.to_path_buf(), why))?;
     Ok(directory)
+}
+
+/// Whether there is a registry, for somebody who starts no daemon: one that a daemon would refuse is an error. Nothing
+/// is changed.
+pub fn check_registry(registry: &Path) -> Result<bool, InstanceError> {
+    let fail = |why: Errno| InstanceError::Registry(registry.to_path_buf(), why.into());
+    let status = match stat::lstat(registry) {
+        Ok(status) => status,
+        Err(Errno::ENOENT) => return Ok(false),
+        Err(why) => return Err(fail(why)),
+    };
+    if status.st_mode & libc::S_IFMT != libc::S_IFDIR {
+        return Err(fail(Errno::ENOTDIR));
+    }
+    check_safe(&status, unistd::geteuid())
+        .map_err(|why| InstanceError::Unsafe(registry.to_path_buf(), why))?;
+    Ok(true)
 }
 
 /// In a directory that others can write, they could put their own in the place of ours.

@@ -20,11 +20,13 @@ mod paths;
 mod reopen_logs;
 mod requests;
 mod restart_app;
+mod scratch;
 mod settings;
 mod spawn_error;
 mod standing;
 mod system_metrics;
 mod system_properties;
+mod validate_install;
 
 use std::fmt;
 use std::io::Write;
@@ -56,6 +58,7 @@ pub use spawn_error::SpawnError;
 pub use standing::{ForgetApp, MaintenanceApp, PauseApp, ResumeApp};
 pub use system_metrics::SystemMetrics;
 pub use system_properties::SystemProperties;
+pub use validate_install::ValidateInstall;
 
 /// Where root's daemons register themselves.
 const ROOT_REGISTRY: &str = "/run/flying-passenger";

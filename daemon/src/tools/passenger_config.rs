@@ -8,6 +8,7 @@ use super::about::Fact;
 use super::{
     About, ApiCall, AskProcess, DetachProcess, ForgetApp, ListInstances, MaintenanceApp, Outcome, PauseApp,
     ReopenLogs, RestartApp, ResumeApp, Settings, SpawnError, SystemMetrics, SystemProperties,
+    ValidateInstall,
 };
 
 /// Administers a running flying-passenger, and tells about the installation.
@@ -54,6 +55,8 @@ enum Command {
     ListInstances(ListInstances),
     /// Tells where the parts of the installation are, and what it is, for scripts
     About(About),
+    /// Checks whether everything that was installed fits together, and says what to do where it does not
+    ValidateInstall(ValidateInstall),
     /// Shows what the machine is doing: load, processors, memory
     SystemMetrics(SystemMetrics),
     /// Shows facts of the machine as JSON
@@ -78,6 +81,7 @@ impl Command {
     fn run(&self) -> Outcome {
         match self {
             Self::About(about) => return about.run(),
+            Self::ValidateInstall(validate) => return validate.run(),
             Self::SystemMetrics(metrics) => return metrics.run(),
             Self::SystemProperties(properties) => return properties.run(),
             Self::RestartApp(restart) => restart.run(),

@@ -1,0 +1,56 @@
+//! A directory of a tool's own for as long as it runs, with a short path: sockets lie in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::unistd;
+
+/// The directory; removed with everything in it when this is dropped.
+#[derive(Debug)]
+pub(super) struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// Makes one in `/tmp` whose name begins like this, for its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the administrator.
+    pub(super) fn new(name: &str) -> Result<Self, String> {
+        let template = Path::new("/tmp").join(format!("{name}.XXXXXX"));
+        let made = unistd::mkdtemp(&template);
+        let path = made.map_err(|why| format!("no directory can be made in /tmp: {}", why.desc()))?;
+        Ok(Self { path })
+    }
+
+    /// A place in it.
+    pub(super) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(why) = fs::remove_dir_all(&self.path) {
+            eprintln!("passenger-config: {} stays: {why}", self.path.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn it_is_gone_with_its_value() {
+        let scratch = Scratch::new("fp-scratch").unwrap();
+        fs::write(scratch.join("file"), "").unwrap();
+        let path = scratch.path.clone();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        drop(scratch);
+        assert!(!path.exists());
+    }
+}

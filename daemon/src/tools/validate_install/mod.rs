@@ -1,0 +1,112 @@
+//! `passenger-config validate-install`: does everything that was installed fit together? Each check is asked in order,
+//! and each that fails says what to do. Nothing is changed.
+
+mod daemons;
+mod module;
+mod programs;
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Outcome;
+use super::installation::Installation;
+
+/// Checks whether everything that was installed fits together.
+#[derive(Debug, Args)]
+pub struct ValidateInstall {
+    /// Accepted for compatibility: nothing is asked
+    #[arg(long)]
+    auto: bool,
+    /// Use no colours on a terminal
+    #[arg(long)]
+    no_colors: bool,
+    /// Leave the summary out
+    #[arg(long)]
+    no_summary: bool,
+}
+
+/// What became of a check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// All is well; with what was found.
+    Fine(String),
+    /// It has no meaning here; with the reason.
+    Skipped(String),
+    /// It works, and could be better: what to do.
+    Warned(String),
+    /// It does not work: what to do.
+    Failed(String),
+}
+
+type Check = (&'static str, fn(&Installation) -> Verdict);
+
+/// All of them.
+const CHECKS: [Check; 10] = [
+    ("whether the programs are there and of one release", programs::are_of_one_release),
+    ("whether apps can read the loaders", programs::loaders_are_readable),
+    ("for interpreters", programs::interpreters),
+    ("for the nginx module", module::is_there),
+    ("whether nginx loads it", module::loads),
+    ("for a user that the router can run as", daemons::router_user),
+    ("the directory where daemons register", daemons::registry),
+    ("systemd's units", daemons::units),
+    ("whether running daemons answer", daemons::answer),
+    ("whether running daemons are of this release", daemons::are_of_this_release),
+];
+
+/// The exit status when there are warnings and no failures.
+const WARNED: u8 = 2;
+
+impl ValidateInstall {
+    /// Checks, and tells.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the administrator when it cannot even begin.
+    pub fn run(&self) -> Outcome {
+        let installation = Installation::of_this_program()?;
+        let color = std::io::stdout().is_terminal() && !self.no_colors;
+        let (mut failures, mut warnings) = (0, 0);
+        for (what, check) in CHECKS {
+            let verdict = check(&installation);
+            show(what, &verdict, color);
+            failures += u32::from(matches!(verdict, Verdict::Failed(_)));
+            warnings += u32::from(matches!(verdict, Verdict::Warned(_)));
+        }
+        if !self.no_summary {
+            println!("\n{}", summary(failures, warnings));
+        }
+        Ok(match (failures, warnings) {
+            (0, 0) => ExitCode::SUCCESS,
+            (0, _) => ExitCode::from(WARNED),
+            _ => ExitCode::FAILURE,
+        })
+    }
+}
+
+fn show(what: &str, verdict: &Verdict, color: bool) {
+    let (mark, paint, more) = match verdict {
+        Verdict::Fine(found) => ("✓", "32", found),
+        Verdict::Skipped(why) => ("-", "0", why),
+        Verdict::Warned(advice) => ("!", "33", advice),
+        Verdict::Failed(advice) => ("✗", "31", advice),
+    };
+    let mark = if color { format!("\x1b[{paint}m{mark}\x1b[0m") } else { mark.to_owned() };
+    println!(" * Checking {what}... {mark}");
+    let advises = matches!(verdict, Verdict::Warned(_) | Verdict::Failed(_));
+    for line in more.lines() {
+        println!("   {line}");
+    }
+    if advises {
+        println!();
+    }
+}
+
+fn summary(failures: u32, warnings: u32) -> String {
+    match (failures, warnings) {
+        (0, 0) => "Everything looks good.".to_owned(),
+        _ => format!("Detected {failures} error(s), {warnings} warning(s)."),
+    }
+}

@@ -1,0 +1,168 @@
+//! `passenger-config validate-install`: an installation that is whole, and one that is broken in each of the ways it
+//! looks for.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use stage::{FakeInstance, Stage, is_root, workspace};
+
+/// An installation of its own, which a test may break.
+struct Installed {
+    usr: PathBuf,
+    stage: Stage,
+}
+
+impl Installed {
+    fn new() -> Self {
+        let stage = Stage::new();
+        let mut make = Command::new("make");
+        make.args(["-s", "install", "PREFIX=/usr", &format!("DESTDIR={}", stage.path("root").display())]);
+        assert!(make.current_dir(workspace()).status().unwrap().success());
+        fs::create_dir(stage.path("registry")).unwrap();
+        Self { usr: stage.path("root/usr"), stage }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.usr.join("bin/passenger-config"));
+        command.arg("validate-install").env("PASSENGER_INSTANCE_REGISTRY_DIR", self.stage.path("registry"));
+        command
+    }
+
+    /// Exit status and what is printed.
+    fn validate(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.command().args(arguments).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+    }
+
+    /// It must find this wrong: the check's line with its mark, and the advice.
+    #[track_caller]
+    fn finds(&self, line: &str, advice: &str) {
+        let (status, told) = self.validate(&[]);
+        let mark = line.chars().next_back().unwrap();
+        assert_eq!(status, if mark == '✗' { 1 } else { 2 }, "{told}");
+        let found = told.split(&format!(" * Checking {line}\n")).nth(1);
+        let found = found.unwrap_or_else(|| panic!("{line} is not in {told}"));
+        assert!(found.split(" * ").next().unwrap().contains(advice), "{advice} is not the advice: {told}");
+    }
+}
+
+#[test]
+fn a_whole_installation_with_a_daemon_has_no_errors() {
+    let installed = Installed::new();
+    let _daemon = installed.stage.daemon().start();
+    let (status, told) = installed.validate(&["--auto"]);
+    assert!([0, 2].contains(&status) && !told.contains('✗'), "{told}");
+    for line in [
+        "whether the programs are there and of one release... ✓",
+        "whether apps can read the loaders... ✓",
+        "for interpreters... ✓",
+        "for the nginx module... ✓",
+        "whether nginx loads it... ✓",
+        "whether running daemons answer... ✓",
+        "whether running daemons are of this release... ✓",
+    ] {
+        assert!(told.contains(line), "{line} is not in {told}");
+    }
+    assert_eq!(told.contains("Everything looks good."), status == 0, "{told}");
+    let (_, short) = installed.validate(&["--no-summary"]);
+    assert!(told.trim_end().starts_with(short.trim_end()) && short.len() < told.len(), "{short}");
+}
+
+#[test]
+fn without_a_daemon_it_warns() {
+    Installed::new().finds("whether running daemons answer... !", "systemctl start flying-passenger");
+}
+
+#[test]
+fn a_program_that_is_missing_or_of_another_release_is_named() {
+    const LINE: &str = "whether the programs are there and of one release... ✗";
+    let installed = Installed::new();
+    let daemon = installed.usr.join("sbin/flying-passenger");
+    fs::remove_file(&daemon).unwrap();
+    installed.finds(LINE, "flying-passenger is not there");
+    fs::write(&daemon, "#!/bin/sh\necho flying-passenger 0.0.9\n").unwrap();
+    fs::set_permissions(&daemon, Permissions::from_mode(0o755)).unwrap();
+    installed.finds(LINE, "says that it is \"flying-passenger 0.0.9\"");
+}
+
+#[test]
+fn loaders_that_others_may_not_read_are_named() {
+    let installed = Installed::new();
+    let line = if is_root() {
+        "whether apps can read the loaders... ✗"
+    } else {
+        "whether apps can read the loaders... !"
+    };
+    let loaders = installed.usr.join("share/flying-passenger/loaders");
+    fs::set_permissions(loaders.join("ruby/rack-loader.rb"), Permissions::from_mode(0o600)).unwrap();
+    installed.finds(line, &format!("Run: chmod -R o+rX {}", loaders.display()));
+    fs::set_permissions(loaders.join("ruby/rack-loader.rb"), Permissions::from_mode(0o644)).unwrap();
+    let share = installed.usr.join("share");
+    fs::set_permissions(&share, Permissions::from_mode(0o700)).unwrap();
+    installed.finds(line, &format!("Run: chmod o+x {}\n", share.display()));
+    fs::remove_dir_all(&loaders).unwrap();
+    installed.finds("whether apps can read the loaders... ✗", "run make install, again");
+}
+
+#[test]
+fn a_module_that_nginx_does_not_load_is_told_with_nginxs_words() {
+    let installed = Installed::new();
+    let module = installed.usr.join("lib/nginx/modules/ngx_http_passenger_module.so");
+    fs::write(&module, "no module at all, but some bytes that are long enough to be read as a head of one")
+        .unwrap();
+    installed.finds("whether nginx loads it... ✗", "invalid ELF header");
+    fs::remove_file(&module).unwrap();
+    installed.finds("for the nginx module... ✗", "Install the package libnginx-mod-http-passenger");
+}
+
+#[test]
+fn a_registry_that_others_may_write_to_is_refused() {
+    let installed = Installed::new();
+    fs::set_permissions(installed.stage.path("registry"), Permissions::from_mode(0o777)).unwrap();
+    installed.finds("the directory where daemons register... ✗", "others than its owner can write to it");
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_is_named_and_one_of_another_release() {
+    let installed = Installed::new();
+    let _fake = FakeInstance::answering(&installed.stage.path("registry"), 503, "{\"message\": \"not now\"}");
+    let (status, told) = installed.validate(&[]);
+    assert_eq!(status, 1);
+    assert!(told.contains("answer... ✗\n   FakeFake (PID ") && told.contains("): not now\n"), "{told}");
+    assert!(
+        told.contains("are of this release... !\n") && told.contains("is of release 0.0.0, and "),
+        "{told}"
+    );
+}
+
+#[test]
+fn without_any_interpreter_it_warns() {
+    let installed = Installed::new();
+    let output = installed.command().env("PATH", "/nonexistent").output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("for interpreters... !\n   neither ruby nor python3 nor node"), "{told}");
+    // nginx is looked for in other places as well.
+    assert!(
+        told.contains("whether nginx loads it... ✓") || stage::nginx_binary().starts_with("/opt"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_terminal_has_colours_unless_they_are_not_wanted() {
+    let installed = Installed::new();
+    let on_terminal = |flag: &str| {
+        let program = installed.usr.join("bin/passenger-config").display().to_string();
+        let command = [&program, "validate-install", flag].join(" ");
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &command, "/dev/null"])
+            .env("PASSENGER_INSTANCE_REGISTRY_DIR", installed.stage.path("registry"));
+        String::from_utf8(script.output().unwrap().stdout).unwrap()
+    };
+    assert!(on_terminal("").contains("\x1b[32m✓\x1b[0m"));
+    let plain = on_terminal("--no-colors");
+    assert!(plain.contains('✓') && !plain.contains('\x1b'), "{plain}");
+}
