@@ -1,6 +1,6 @@
 //! Apps that cannot be started: what the visitor sees, and what the operator reads.
 
-use stage::{Scene, eventually};
+use stage::{Language, Scene, eventually};
 
 const SECRET: &str = "passenger_env_var SECRET hunter2;";
 
@@ -152,6 +152,30 @@ fn the_report_tells_how_far_the_start_came() {
         let told: Vec<_> = told.split("\\n").next().unwrap().split(", ").collect();
         let told = told.iter().map(|leg| leg.split(" in ").next().unwrap().split(" after ").next().unwrap());
         assert_eq!(told.collect::<Vec<_>>().join(", "), steps);
+    }
+}
+
+#[test]
+fn the_log_tells_the_steps_of_starts_that_succeed_when_it_is_to_say_more() {
+    for (language, preloader, process) in [
+        (Language::Ruby, "prepare done, execute done, load done", "fork done, begin done"),
+        (Language::Python, "", "prepare done, execute done, load done"),
+        (Language::Node, "", "prepare done, execute done, load done"),
+        (Language::Generic, "", "prepare done, execute done, answer done"),
+    ] {
+        let scene = Scene::with(language, "", |daemon| daemon.flag("--log-level=info"));
+        let pid = scene.app_pid();
+        let log = scene.daemon.log();
+        let steps = |who: &str| {
+            let line = log.lines().find(|line| line.contains(&format!("{who} is ready; steps: ")));
+            let told = line.and_then(|line| line.split_once("steps: ")).map(|(_, told)| told.to_owned());
+            let legs = told.unwrap_or_default();
+            legs.split(", ").map(|leg| leg.split(" in ").next().unwrap()).collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(steps(&format!("process {pid}")), process, "{language:?}");
+        let of_preloader = log.lines().find_map(|line| line.split_once("preloader ")?.1.split(' ').next());
+        let pid = of_preloader.unwrap_or_default();
+        assert_eq!(steps(&format!("preloader {pid}")), preloader, "{language:?}");
     }
 }
 

@@ -208,6 +208,8 @@ fn colours_are_for_terminals_unless_they_are_forced() {
 fn verbose_tells_where_processes_listen() {
     let scene = Scene::with(Language::Generic, "", |daemon| daemon.flag("--max-pool-size=1"));
     let pid = scene.app_pid();
+    let pool: serde_json::Value = serde_json::from_str(&shown(&scene, &["--show=json"])).unwrap();
+    assert_eq!(pool["groups"][0]["start_command"], "node server.js");
     let text = shown(&scene, &["--verbose"]);
     assert!(
         shown(&scene, &["-v"]).contains("    URL     : http://127.0.0.1:"),

@@ -67,6 +67,8 @@ pub(super) struct GroupView {
     pub(super) name: String,
     pub(super) app_root: String,
     pub(super) app_type: &'static str,
+    /// The command of a generic app; otherwise empty.
+    pub(super) start_command: String,
     pub(super) environment: String,
     pub(super) queue: usize,
     pub(super) spawning: usize,
@@ -144,6 +146,7 @@ impl Snapshot {
                     name,
                     app_root: route.root.to_string_lossy().into_owned(),
                     app_type: route.kind.as_str(),
+                    start_command: route.start_command.clone(),
                     environment: route.settings.app_env.clone(),
                     queue: group.waiting(),
                     spawning: group.starting(),

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::pool::{GroupView, ProcessView, Snapshot};
 use crate::link::Standing;
 
-/// Renders the snapshot; bars are yellow on blue with `color`. Verbose is where each process takes connections, and whom
-/// each request waits for that has no process to wait for.
+/// Renders the snapshot; bars are yellow on blue with `color`. Verbose is where each process takes connections, and
+/// whom each request waits for that has no process to wait for.
 pub(super) fn render(snapshot: &Snapshot, color: bool, verbose: bool) -> String {
     let mut out = String::new();
     let without_process = || snapshot.groups.iter().filter(|group| group.processes.is_empty());
@@ -133,6 +133,7 @@ mod tests {
             name: "/webapps/foo (production)".into(),
             app_root: "/webapps/foo".into(),
             app_type: "ruby",
+            start_command: String::new(),
             environment: "production".into(),
             queue: 0,
             spawning: 0,

@@ -121,11 +121,21 @@ impl Journey {
 
     /// What is told when the step that is under way fails now.
     pub(super) fn failed(&self) -> Vec<Leg> {
+        self.legs(Outcome::Failed)
+    }
+
+    /// What is told when the step that is under way, the last one, is done now.
+    pub(super) fn done(&self) -> String {
+        let legs: Vec<_> = self.legs(Outcome::Done).iter().map(Leg::to_string).collect();
+        legs.join(", ")
+    }
+
+    fn legs(&self, under_way: Outcome) -> Vec<Leg> {
         let begun = self.begun.borrow();
         let leg = |(at, step): (usize, &Step)| {
             let outcome = match begun.len() - 1 {
                 last if at < last => Outcome::Done,
-                last if at == last => Outcome::Failed,
+                last if at == last => under_way,
                 _ => Outcome::NotBegun,
             };
             let end = begun.get(at + 1).copied().unwrap_or_else(Instant::now);
@@ -161,6 +171,15 @@ mod tests {
         );
         journey.reaches(Step::Load);
         assert_eq!(told(&journey)[1..], [(Step::Execute, Outcome::Done), (Step::Load, Outcome::Failed)]);
+    }
+
+    #[test]
+    fn a_start_that_is_done_tells_every_step() {
+        let journey = Journey::of(vec![Step::Fork, Step::Begin]);
+        journey.reaches(Step::Begin);
+        let told = journey.done();
+        let legs: Vec<_> = told.split(", ").map(|leg| leg.split(" in ").next().unwrap()).collect();
+        assert_eq!(legs, ["fork done", "begin done"]);
     }
 
     #[test]

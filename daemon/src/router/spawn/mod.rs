@@ -19,7 +19,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 pub(crate) use failure::SpawnFailure;
 
@@ -259,6 +259,7 @@ impl Spawner {
         let process = record.process;
         if let Outcome::Ready { at_once } = outcome {
             output.forget();
+            debug!("app {}: process {} is ready; steps: {}", route.name, record.pid, journey.done());
             self.serve(slot, ProcessRecord { at_once, environment: BTreeMap::new(), ..record }, route);
             return;
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::super::output::{Output, Places};
 use super::NO_PIPES;
@@ -151,6 +151,7 @@ impl Preloaders {
         if let Outcome::Ready { .. } = outcome {
             output.forget();
             self.order(&Order::MarkReady { process, at_once: None });
+            debug!("app {}: preloader {pid} is ready; steps: {}", route.name, journey.done());
             info!("app {}: preloader {pid} is ready", route.name);
             let preloader = Preloader { process, pid, app: route.name.clone(), code, uses: 0 };
             self.end_of(route.group);
