@@ -44,6 +44,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
 pub use router_process::{ROUTER_ARGUMENT, close_to_others};
+pub use spawn::{Why, would_run_as};
 
 use crate::config::Options;
 use crate::instance::Instance;

@@ -58,6 +58,11 @@ const STARTUP_FILES: &[(&str, AppKind)] = &[
     (".meteor", AppKind::Meteor),
 ];
 
+/// The startup file of a type when none is named; a generic one has none.
+pub fn startup_file(kind: AppKind) -> Option<&'static str> {
+    STARTUP_FILES.iter().find(|(_, of)| *of == kind).map(|(file, _)| *file)
+}
+
 /// Longest `Passengerfile.json` that is read, in bytes.
 const MAX_PASSENGERFILE: u64 = 512 * 1024;
 

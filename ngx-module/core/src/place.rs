@@ -111,8 +111,8 @@ pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Ve
     (root, group)
 }
 
-/// What is there.
-pub(crate) fn find_app(conf: &AppConf, root: &[u8]) -> Found {
+/// What is in an application's root.
+pub fn find_app(conf: &AppConf, root: &[u8]) -> Found {
     let app = |kind, start_command: &str| Found::App { kind, start_command: start_command.to_owned() };
     if let Some(command) = &conf.start_command {
         return app(AppKind::Generic, command);

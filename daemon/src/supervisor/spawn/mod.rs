@@ -26,6 +26,7 @@ pub(super) use command::Term;
 pub(super) use environment::{Environment, inherited};
 pub(super) use handover::{HELLO, Handover, hand_over};
 pub(super) use ports::Ports;
+pub use user::Why;
 
 use super::cgroups::{Cgroup, CgroupError, Cgroups};
 use super::limits::Originals;
@@ -38,7 +39,24 @@ use command::Command;
 use environment::Told;
 use login_shell::{Changes, Numbers};
 use place::{Place, PlaceError};
-use user::{RunAs, UserError, Wanted};
+use user::{Owner, RunAs, UserError, Wanted};
+
+/// Whom a daemon of the caller's rights would run an app as, and why. `owned` is the startup file, or the root of a
+/// generic app.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn would_run_as(
+    users: &UserOptions,
+    user: Option<&str>,
+    group: Option<&str>,
+    owned: &Path,
+) -> Result<(AppUser, Why), String> {
+    let owner = place::owner(owned).map_err(|why| format!("{}: {why}", owned.display()))?;
+    let run_as = decide(users, Wanted { user, group }, owner).map_err(|why| why.to_string())?;
+    Ok((run_as.user, run_as.why))
+}
 
 /// What every start needs.
 #[derive(Debug)]
@@ -213,12 +231,8 @@ impl Launcher {
     }
 
     fn run_as(&self, spec: &SpawnSpec, place: &Place) -> Result<RunAs, UserError> {
-        let euid = unistd::geteuid();
-        if !euid.is_root() {
-            return user::unchanged(euid, unistd::getegid(), &user::System);
-        }
         let wanted = Wanted { user: spec.user.as_deref(), group: spec.user_group.as_deref() };
-        user::decide(&self.users, wanted, place.owner, &user::System)
+        decide(&self.users, wanted, place.owner)
     }
 
     fn open_entrance(
@@ -282,6 +296,16 @@ impl Launcher {
                 child::run(plan, report)
             }
         }
+    }
+}
+
+/// Without root there is no choice.
+fn decide(users: &UserOptions, wanted: Wanted<'_>, owner: Owner) -> Result<RunAs, UserError> {
+    let euid = unistd::geteuid();
+    if euid.is_root() {
+        user::decide(users, wanted, owner, &user::System)
+    } else {
+        user::unchanged(euid, unistd::getegid(), &user::System)
     }
 }
 

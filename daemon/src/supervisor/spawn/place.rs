@@ -76,7 +76,7 @@ impl Place {
 }
 
 /// A symlink's own owner, so that nobody runs code as another user by linking to that user's file.
-fn owner(file: &Path) -> io::Result<Owner> {
+pub(super) fn owner(file: &Path) -> io::Result<Owner> {
     let found = file.symlink_metadata()?;
     Ok(Owner { uid: Uid::from_raw(found.uid()), gid: Gid::from_raw(found.gid()) })
 }

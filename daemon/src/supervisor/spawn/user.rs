@@ -40,6 +40,27 @@ pub(super) struct RunAs {
     pub(super) account: Option<Account>,
     /// What to become; `None` when the daemon is not root and stays what it is.
     pub(super) identity: Option<Identity>,
+    /// Why it is this user.
+    pub(super) why: Why,
+}
+
+/// Why an app runs as the user that it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// The daemon is not root: all run as its own user.
+    NotRoot,
+    /// All run as the default user.
+    NoSwitching,
+    /// `passenger_user` names it.
+    Directive,
+    /// It owns the startup file, or the root of a generic app.
+    Owner,
+    /// It is the default one: `passenger_user` names nobody.
+    NoSuchUser,
+    /// It is the default one: the owner has no account.
+    NoSuchOwner,
+    /// It is the default one: the other would be root.
+    NeverRoot,
 }
 
 /// Why no user was found.
@@ -110,13 +131,14 @@ pub(super) fn decide(
     owner: Owner,
     directory: &impl Directory,
 ) -> Result<RunAs, UserError> {
-    let account = choose_user(options, wanted.user, owner, directory)?;
+    let (account, why) = choose_user(options, wanted.user, owner, directory)?;
     let gid = choose_group(options, wanted.group, owner, &account, directory)?;
     let groups = directory.groups_of(&account.name, gid)?;
     Ok(RunAs {
         user: AppUser { uid: account.uid.as_raw(), gid: gid.as_raw(), name: account.name.clone() },
         identity: Some(Identity { uid: account.uid, gid, groups }),
         account: Some(account),
+        why,
     })
 }
 
@@ -124,7 +146,8 @@ pub(super) fn decide(
 pub(super) fn unchanged(uid: Uid, gid: Gid, directory: &impl Directory) -> Result<RunAs, UserError> {
     let account = directory.user_numbered(uid)?;
     let name = account.as_ref().map_or_else(|| uid.to_string(), |account| account.name.clone());
-    Ok(RunAs { user: AppUser { uid: uid.as_raw(), gid: gid.as_raw(), name }, account, identity: None })
+    let user = AppUser { uid: uid.as_raw(), gid: gid.as_raw(), name };
+    Ok(RunAs { user, account, identity: None, why: Why::NotRoot })
 }
 
 fn choose_user(
@@ -132,15 +155,16 @@ fn choose_user(
     directive: Option<&str>,
     owner: Owner,
     directory: &impl Directory,
-) -> Result<Account, UserError> {
-    let found = match (options.switching, directive) {
-        (false, _) => None,
-        (true, Some(name)) => directory.user_named(name)?,
-        (true, None) => directory.user_numbered(owner.uid)?,
+) -> Result<(Account, Why), UserError> {
+    let (found, why, missing) = match (options.switching, directive) {
+        (false, _) => return Ok((default_user(options, directory)?, Why::NoSwitching)),
+        (true, Some(name)) => (directory.user_named(name)?, Why::Directive, Why::NoSuchUser),
+        (true, None) => (directory.user_numbered(owner.uid)?, Why::Owner, Why::NoSuchOwner),
     };
-    match found.filter(|account| !account.uid.is_root()) {
-        Some(account) => Ok(account),
-        None => default_user(options, directory),
+    match found {
+        Some(account) if account.uid.is_root() => Ok((default_user(options, directory)?, Why::NeverRoot)),
+        Some(account) => Ok((account, why)),
+        None => Ok((default_user(options, directory)?, missing)),
     }
 }
 
@@ -228,30 +252,33 @@ mod tests {
         }
     }
 
-    fn who(switching: bool, user: Option<&str>, group: Option<&str>, owner: (u32, u32)) -> (String, u32) {
+    fn run_as(switching: bool, user: Option<&str>, group: Option<&str>, owner: (u32, u32)) -> RunAs {
         let options = UserOptions { switching, default_user: "nobody".into(), default_group: None };
         let owner = Owner { uid: Uid::from_raw(owner.0), gid: Gid::from_raw(owner.1) };
-        let run_as = decide(&options, Wanted { user, group }, owner, &Village).unwrap();
-        (run_as.user.name, run_as.user.gid)
+        decide(&options, Wanted { user, group }, owner, &Village).unwrap()
     }
 
     #[test]
     fn users_follow_the_table() {
         let (alices, roots, strangers) = ((1000, 1000), (0, 0), (777, 777));
         let table = [
-            // switching, passenger_user, owner of the startup file, user
-            (false, Some("alice"), alices, "nobody"),
-            (false, None, alices, "nobody"),
-            (true, Some("alice"), roots, "alice"),
-            (true, Some("root"), alices, "nobody"),
-            (true, Some("mallory"), alices, "nobody"),
-            (true, None, alices, "alice"),
-            (true, None, roots, "nobody"),
-            (true, None, strangers, "nobody"),
+            // switching, passenger_user, owner of the startup file, user, why
+            (false, Some("alice"), alices, "nobody", Why::NoSwitching),
+            (false, None, alices, "nobody", Why::NoSwitching),
+            (true, Some("alice"), roots, "alice", Why::Directive),
+            (true, Some("root"), alices, "nobody", Why::NeverRoot),
+            (true, Some("mallory"), alices, "nobody", Why::NoSuchUser),
+            (true, None, alices, "alice", Why::Owner),
+            (true, None, roots, "nobody", Why::NeverRoot),
+            (true, None, strangers, "nobody", Why::NoSuchOwner),
         ];
-        for (switching, directive, owner, expected) in table {
-            let (name, _) = who(switching, directive, None, owner);
-            assert_eq!(name, expected, "{switching} {directive:?} {owner:?}");
+        for (switching, directive, owner, expected, why) in table {
+            let found = run_as(switching, directive, None, owner);
+            assert_eq!(
+                (&*found.user.name, found.why),
+                (expected, why),
+                "{switching} {directive:?} {owner:?}"
+            );
         }
     }
 
@@ -272,10 +299,10 @@ mod tests {
             (Some("mallory"), None, (1000, 1000), NOGROUP),
         ];
         for (user, directive, owner, expected) in table {
-            let (_, gid) = who(true, user, directive, owner);
+            let gid = run_as(true, user, directive, owner).user.gid;
             assert_eq!(gid, expected, "{user:?} {directive:?} {owner:?}");
         }
-        assert_eq!(who(false, None, Some("web"), (1000, 1000)).1, NOGROUP);
+        assert_eq!(run_as(false, None, Some("web"), (1000, 1000)).user.gid, NOGROUP);
     }
 
     #[test]
