@@ -32,6 +32,7 @@ mod directives;
 mod directives_levels;
 mod directives_manifest;
 mod directives_refused;
+mod doctor;
 mod features;
 mod frameworks;
 mod harness;

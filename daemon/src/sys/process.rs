@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 use nix::errno::Errno;
 use nix::libc;
@@ -177,6 +179,13 @@ pub fn ended_child() -> io::Result<Option<Pid>> {
 pub fn reap(pid: Pid) -> io::Result<()> {
     wait::waitpid(pid, Some(WaitPidFlag::WNOHANG))?;
     Ok(())
+}
+
+/// What the command starts gets SIGTERM when the thread that starts it ends, however it ends.
+pub fn end_with_this_thread(command: &mut Command) {
+    let told = || Ok(prctl::set_pdeathsig(Signal::SIGTERM)?);
+    // SAFETY: between fork and exec, prctl is the only call; it takes two numbers, and neither allocates nor locks.
+    unsafe { command.pre_exec(told) };
 }
 
 /// Ends this process at once, without running anything that was copied into it by fork.

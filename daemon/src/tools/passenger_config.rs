@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 use super::about::Fact;
 use super::{
-    About, ApiCall, AskProcess, DetachProcess, ForgetApp, ListInstances, MaintenanceApp, Outcome, PauseApp,
-    ReopenLogs, RestartApp, ResumeApp, Settings, SpawnError, SystemMetrics, SystemProperties,
+    About, ApiCall, AskProcess, DetachProcess, Doctor, ForgetApp, ListInstances, MaintenanceApp, Outcome,
+    PauseApp, ReopenLogs, RestartApp, ResumeApp, Settings, SpawnError, SystemMetrics, SystemProperties,
     ValidateInstall,
 };
 
@@ -55,6 +55,8 @@ enum Command {
     ListInstances(ListInstances),
     /// Tells where the parts of the installation are, and what it is, for scripts
     About(About),
+    /// Tells why an app does not start or answer: starts it with a daemon of its own, and asks it
+    Doctor(Box<Doctor>),
     /// Checks whether everything that was installed fits together, and says what to do where it does not
     ValidateInstall(ValidateInstall),
     /// Shows what the machine is doing: load, processors, memory
@@ -81,6 +83,7 @@ impl Command {
     fn run(&self) -> Outcome {
         match self {
             Self::About(about) => return about.run(),
+            Self::Doctor(doctor) => return doctor.run(),
             Self::ValidateInstall(validate) => return validate.run(),
             Self::SystemMetrics(metrics) => return metrics.run(),
             Self::SystemProperties(properties) => return properties.run(),

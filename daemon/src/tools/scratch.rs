@@ -1,6 +1,7 @@
 //! A directory of a tool's own for as long as it runs, with a short path: sockets lie in it.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd;
@@ -24,6 +25,16 @@ impl Scratch {
         Ok(Self { path })
     }
 
+    /// Lets others pass to what they know the name of.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the administrator.
+    pub(super) fn let_others_pass(&self) -> Result<(), String> {
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(0o711))
+            .map_err(|why| format!("{} cannot be opened to others: {why}", self.path.display()))
+    }
+
     /// A place in it.
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -40,8 +51,6 @@ impl Drop for Scratch {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -50,6 +59,8 @@ mod tests {
         fs::write(scratch.join("file"), "").unwrap();
         let path = scratch.path.clone();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        scratch.let_others_pass().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o711);
         drop(scratch);
         assert!(!path.exists());
     }

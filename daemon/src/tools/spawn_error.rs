@@ -42,7 +42,8 @@ impl SpawnError {
     }
 }
 
-fn show(report: &Value) {
+/// The report for people.
+pub(super) fn show(report: &Value) {
     let text = |key: &str| report[key].as_str().unwrap_or_default().trim_end().to_owned();
     println!("Error ID    : {}", text("id"));
     println!("App         : {}", text("app"));

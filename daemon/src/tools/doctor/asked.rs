@@ -1,0 +1,60 @@
+//! The app's settings as they are asked for: what a daemon serves it with comes in, what counts more last, and flags,
+//! which count most.
+
+use protocol::settings::{Settings, Value};
+
+use super::Doctor;
+
+/// All of them, as nginx would send them.
+///
+/// # Errors
+///
+/// A sentence about a flag that makes no sense.
+pub(super) fn settings<'s>(
+    doctor: &Doctor,
+    configured: impl Iterator<Item = &'s Settings>,
+) -> Result<Settings, String> {
+    let mut settings = Settings::new();
+    // Its output is wanted here, not in the log of its own.
+    for (name, value) in configured.flat_map(Settings::iter).filter(|(name, _)| *name != "app_log_file") {
+        settings.set(name, value.clone());
+    }
+    for (name, value) in [
+        ("app_env", &doctor.environment),
+        ("user", &doctor.user),
+        ("group", &doctor.group),
+        ("ruby", &doctor.ruby),
+        ("python", &doctor.python),
+        ("nodejs", &doctor.nodejs),
+        ("startup_file", &doctor.startup_file),
+    ] {
+        if let Some(value) = value {
+            settings.set(name, Value::Text(value.clone()));
+        }
+    }
+    if let Some(seconds) = doctor.timeout {
+        settings.set("start_timeout", Value::Number(i64::try_from(seconds).unwrap_or(i64::MAX)));
+    }
+    let mut variables = match settings.get("env_var") {
+        Some(Value::Map(pairs)) => pairs.clone(),
+        _ => Vec::new(),
+    };
+    for word in &doctor.env {
+        let (name, value) =
+            word.split_once('=').ok_or_else(|| format!("{word:?} is not of the form NAME=VALUE"))?;
+        variables.retain(|(known, _)| known != name);
+        variables.push((name.to_owned(), value.to_owned()));
+    }
+    if !variables.is_empty() {
+        settings.set("env_var", Value::Map(variables));
+    }
+    Ok(settings)
+}
+
+/// A setting that is a text; `or` when it is not set.
+pub(super) fn text<'s>(settings: &'s Settings, name: &str, or: &'s str) -> &'s str {
+    match settings.get(name) {
+        Some(Value::Text(text)) => text,
+        _ => or,
+    }
+}

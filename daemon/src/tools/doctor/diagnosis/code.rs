@@ -1,0 +1,262 @@
+//! The app's code: what it cannot load, read or reach, as Ruby, Python and Node.js tell it.
+
+use protocol::request::AppKind;
+
+use super::{Diagnosis, Seen, between, directive, from_root};
+
+/// A gem, module or package that is not installed, or a file that is not there.
+pub(super) fn missing_library(seen: &Seen) -> Option<Diagnosis> {
+    let line = seen.line_with(&["cannot load such file -- ", "No module named ", "Cannot find module "])?;
+    let rest =
+        line.split_once(" -- ").map(|(_, name)| name).or_else(|| Some(line.split_once(['\'', '"'])?.1))?;
+    let name = rest.split(['\'', '"', ' ']).next().unwrap_or(rest);
+    if name.starts_with(['/', '.']) {
+        return Some(Diagnosis::new(
+            format!("a file of the app is missing: {name}"),
+            "Was the last deployment not complete, or does the name differ in capitals?",
+        ));
+    }
+    let (what, how) = match seen.kind {
+        AppKind::Ruby => ("gem", seen.as_user("bundle install")),
+        AppKind::Python => ("Python module", seen.as_user(&format!("python3 -m pip install {name}"))),
+        _ => ("package", seen.as_user("npm ci")),
+    };
+    let same = directive(seen.kind).map_or_else(String::new, |(directive, flag)| {
+        format!(
+            " Use the interpreter that {directive} names (here {flag}): each has libraries of its own, as \
+                 each virtual environment has."
+        )
+    });
+    Some(Diagnosis::new(format!("a {what} is missing: {name}"), format!("Install it: {how}.{same}")))
+}
+
+/// Bundler does not find what the Gemfile asks for.
+pub(super) fn missing_bundle(seen: &Seen) -> Option<Diagnosis> {
+    let line = seen.line_with(&["Bundler::GemNotFound", "Bundler::GemfileNotFound", "Could not find gem"])?;
+    let what = line.split_once("GemNotFound: ").map_or(line, |(_, what)| what).trim();
+    Some(Diagnosis::new(
+        format!("gems of the Gemfile are missing: {what}"),
+        format!(
+            "Install them with the app's own Ruby (passenger_ruby, here --ruby): {}.",
+            seen.as_user("bundle install")
+        ),
+    ))
+}
+
+/// The language does not understand a file.
+pub(super) fn syntax_error(seen: &Seen) -> Option<Diagnosis> {
+    let line = seen.line_with(&["the app has a syntax error: ", "SyntaxError"])?;
+    let what = line.split_once("syntax error: ").map_or(line, |(_, what)| what);
+    let place = seen.place().unwrap_or_else(|| "the place that is named".to_owned());
+    Some(Diagnosis::new(
+        format!("a file of the app has a syntax error: {what}"),
+        format!("Mend {place}. Is it for another release of the language than this one?"),
+    ))
+}
+
+/// A variable that the app wants.
+pub(super) fn missing_variable(seen: &Seen) -> Option<Diagnosis> {
+    let line = seen.line_with(&[
+        "key not found: ",
+        "KeyError: ",
+        "environment variable",
+        "is not set",
+        "must be set",
+    ])?;
+    let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let name = words.into_iter().find(|word| is_variable(word))?;
+    Some(Diagnosis::new(
+        format!("the app needs the variable {name}, which is not in its environment"),
+        format!(
+            "Set it in nginx.conf with passenger_env_var {name} VALUE, or in the environment of the daemon: \
+             nginx's own does not reach apps. To try: --env {name}=VALUE."
+        ),
+    ))
+}
+
+/// As variables are named: in capitals, with more than one word or letters enough to be no constant of C.
+fn is_variable(word: &str) -> bool {
+    let capitals =
+        word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    capitals && word.len() > 2 && word.starts_with(|c: char| c.is_ascii_uppercase())
+}
+
+/// A file or directory that the app's user may not use.
+pub(super) fn forbidden_file(seen: &Seen) -> Option<Diagnosis> {
+    let line = seen.line_with(&["EACCES", "PermissionError", "Errno::EACCES", "Permission denied"])?;
+    let ruby = line.rsplit_once(" - ").map(|(_, path)| path.split(" (").next().unwrap_or(path));
+    let quoted =
+        line.rsplit_once('\'').and_then(|(before, _)| before.rsplit_once('\'')).map(|(_, path)| path);
+    let path = if line.contains("@ rb_") { ruby } else { quoted }?;
+    let (path, user) = (from_root(&seen.root, path), &seen.user);
+    Some(Diagnosis::new(
+        format!("the app runs as the user {user}, who may not read or write {path}"),
+        format!(
+            "See who may: ls -ld {path}. Give it to that user (chown), or have the app run as its owner: an app \
+             runs as the owner of its startup file, or as passenger_user says (here --user)."
+        ),
+    ))
+}
+
+/// A database or another service.
+pub(super) fn unreachable_service(seen: &Seen) -> Option<Diagnosis> {
+    if seen.summary.contains("nothing listens") {
+        return None;
+    }
+    let line = seen.line_with(&[
+        "ECONNREFUSED",
+        "Connection refused",
+        "could not connect to server",
+        "Can't connect to",
+    ])?;
+    Some(Diagnosis::new(
+        format!("something that the app needs does not take its connections: {}", line.trim()),
+        "Does that service (a database, a cache) run, and where the app looks for it? Its address is in the app's \
+         configuration, or in a variable.",
+    ))
+}
+
+/// The startup file is there and has no application in it.
+pub(super) fn no_application(seen: &Seen) -> Option<Diagnosis> {
+    let file = between(&seen.summary, "the startup file ", " does not define ")?;
+    let example = match seen.kind {
+        AppKind::Python => {
+            "For Django: from PROJECT.wsgi import application. For Flask: from MODULE import app as application."
+        }
+        _ => "Name another file with passenger_startup_file (here --startup-file).",
+    };
+    Some(Diagnosis::new(
+        format!("there is no application in the startup file {file}"),
+        format!("It has to define `application`, which is called for each request. {example}"),
+    ))
+}
+
+/// Anything else that the app failed with while it was loaded.
+pub(super) fn failed_load(seen: &Seen) -> Option<Diagnosis> {
+    let what = seen.summary.strip_prefix("the app failed while it was loaded: ")?;
+    let place = seen.place().map_or_else(
+        || "The backtrace above says where.".to_owned(),
+        |place| format!("Its own code failed at {place}; the backtrace above tells the rest."),
+    );
+    Some(Diagnosis::new(format!("the app raises an error while it is loaded: {what}"), place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::seen;
+    use super::*;
+
+    #[test]
+    fn libraries_are_named_in_each_language() {
+        for (kind, summary, problem) in [
+            (
+                AppKind::Ruby,
+                "something the app needs is missing: cannot load such file -- sinatra",
+                "a gem is missing: sinatra",
+            ),
+            (
+                AppKind::Python,
+                "something the app needs is missing: No module named 'flask'",
+                "a Python module is missing: flask",
+            ),
+            (
+                AppKind::Node,
+                "something the app needs is missing: Cannot find module 'express'",
+                "a package is missing: express",
+            ),
+            (
+                AppKind::Node,
+                "something the app needs is missing: Cannot find module './lib/x'",
+                "a file of the app is missing: ./lib/x",
+            ),
+            (
+                AppKind::Ruby,
+                "something the app needs is missing: cannot load such file -- /srv/shop/x",
+                "a file of the app is missing: /srv/shop/x",
+            ),
+        ] {
+            let seen = Seen { kind, ..seen(summary, "") };
+            assert_eq!(missing_library(&seen).unwrap().problem, problem);
+        }
+        // A program without a loader of ours tells it in its output.
+        let text = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'tornado'\n";
+        let seen = Seen {
+            kind: AppKind::Python,
+            ..seen("its process exited with status 1 before it was ready", text)
+        };
+        assert_eq!(missing_library(&seen).unwrap().problem, "a Python module is missing: tornado");
+    }
+
+    #[test]
+    fn a_startup_file_without_an_application_is_named() {
+        let summary = "the startup file /srv/shop/passenger_wsgi.py does not define `application`";
+        let seen = Seen { kind: AppKind::Python, ..seen(summary, "") };
+        let diagnosis = no_application(&seen).unwrap();
+        assert_eq!(
+            diagnosis.problem,
+            "there is no application in the startup file /srv/shop/passenger_wsgi.py"
+        );
+    }
+
+    #[test]
+    fn bundler_says_what_it_misses() {
+        let summary = "the app failed while it was loaded: Bundler::GemNotFound: Could not find gem 'x' in \
+                       locally installed gems.";
+        let diagnosis = missing_bundle(&seen(summary, "")).unwrap();
+        assert_eq!(
+            diagnosis.problem,
+            "gems of the Gemfile are missing: Could not find gem 'x' in locally installed gems."
+        );
+    }
+
+    #[test]
+    fn variables_are_recognized_by_their_names() {
+        for (text, name) in [
+            ("the app failed while it was loaded: KeyError: key not found: \"API_TOKEN\"", "API_TOKEN"),
+            ("the app failed while it was loaded: KeyError: 'DATABASE_URL'", "DATABASE_URL"),
+            (
+                "the app failed while it was loaded: Error: SECRET_KEY environment variable is not set",
+                "SECRET_KEY",
+            ),
+        ] {
+            let problem = missing_variable(&seen(text, "")).unwrap().problem;
+            assert_eq!(
+                problem,
+                format!("the app needs the variable {name}, which is not in its environment")
+            );
+        }
+        assert_eq!(missing_variable(&seen("KeyError: 'name'", "")), None, "a key of some dictionary");
+    }
+
+    #[test]
+    fn a_file_that_is_closed_is_named() {
+        for line in [
+            "the app failed while it was loaded: Errno::EACCES: Permission denied @ rb_sysopen - log/x.log",
+            "the app failed while it was loaded: PermissionError: [Errno 13] Permission denied: 'log/x.log'",
+            "the app failed while it was loaded: Error: EACCES: permission denied, open 'log/x.log'",
+        ] {
+            let problem = forbidden_file(&seen(line, "")).unwrap().problem;
+            assert_eq!(
+                problem,
+                "the app runs as the user alice, who may not read or write /srv/shop/log/x.log"
+            );
+        }
+    }
+
+    #[test]
+    fn other_errors_are_told_with_their_place() {
+        let text = "/srv/shop/config.ru:3:in `block': undefined (NoMethodError)";
+        let diagnosis =
+            failed_load(&seen("the app failed while it was loaded: NoMethodError: undefined", text)).unwrap();
+        assert!(diagnosis.advice.contains("config.ru:3;"), "{}", diagnosis.advice);
+        let syntax = syntax_error(&seen("the app has a syntax error: unexpected end", text)).unwrap();
+        assert!(syntax.advice.starts_with("Mend config.ru:3."), "{}", syntax.advice);
+    }
+
+    #[test]
+    fn a_service_that_is_away_is_no_fault_of_the_app() {
+        let line = "the app failed while it was loaded: Error: connect ECONNREFUSED 127.0.0.1:5432";
+        assert!(unreachable_service(&seen(line, "")).unwrap().problem.ends_with("127.0.0.1:5432"));
+        assert_eq!(unreachable_service(&seen("nothing listens: Connection refused", "")), None);
+    }
+}

@@ -1,0 +1,202 @@
+//! What was seen comes in, what is wrong and what to do goes out, in plain words. Causes are tried in order, the surest
+//! first; nothing is looked at here but what was seen.
+
+mod answering;
+mod code;
+mod listening;
+mod program;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use protocol::request::AppKind;
+use serde_json::Value;
+
+use super::course::Course;
+use super::patient::Patient;
+
+/// What is wrong, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Diagnosis {
+    pub(super) problem: String,
+    pub(super) advice: String,
+}
+
+/// A start that failed, as far as it tells a cause.
+#[derive(Debug, Clone)]
+struct Seen {
+    kind: AppKind,
+    root: PathBuf,
+    user: String,
+    /// What failed, in a sentence.
+    summary: String,
+    /// What the app told of it, and what it has printed.
+    text: String,
+    /// The port that the app was given.
+    port: Option<u16>,
+    /// Those on which it listened.
+    ports: BTreeSet<u16>,
+}
+
+type Cause = fn(&Seen) -> Option<Diagnosis>;
+
+/// All causes of failed starts.
+const CAUSES: [Cause; 18] = [
+    program::closed_directory,
+    program::missing_interpreter,
+    program::missing_startup_file,
+    program::missing_command,
+    code::missing_library,
+    code::missing_bundle,
+    code::syntax_error,
+    code::missing_variable,
+    code::forbidden_file,
+    listening::taken_port,
+    code::unreachable_service,
+    code::no_application,
+    code::failed_load,
+    listening::wrong_port,
+    listening::not_well,
+    listening::silence,
+    listening::killed,
+    listening::early_exit,
+];
+
+impl Diagnosis {
+    fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { problem: problem.into(), advice: advice.into() }
+    }
+}
+
+/// What is wrong; `None` when the app answers well.
+pub(super) fn of(patient: &Patient, course: &Course) -> Option<Diagnosis> {
+    if course.no_daemon {
+        return Some(no_daemon(course));
+    }
+    match &course.report {
+        Some(report) => Some(of_start(&Seen::of(patient, course, report))),
+        None => answering::of(course),
+    }
+}
+
+fn of_start(seen: &Seen) -> Diagnosis {
+    CAUSES.iter().find_map(|cause| cause(seen)).unwrap_or_else(|| {
+        Diagnosis::new(&seen.summary, "What the app printed, above, tells more; so may its own log.")
+    })
+}
+
+fn no_daemon(course: &Course) -> Diagnosis {
+    let why = course
+        .log
+        .iter()
+        .rev()
+        .find_map(|line| line.split_once("flying-passenger: ").or(line.split_once("cannot start: ")));
+    let why = why.map_or("it does not say why", |(_, why)| why);
+    Diagnosis::new(
+        format!("the daemon that is to start the app does not come up: {why}"),
+        "passenger-config validate-install checks the installation.",
+    )
+}
+
+impl Seen {
+    fn of(patient: &Patient, course: &Course, report: &Value) -> Self {
+        let text = |key: &str| report[key].as_str().unwrap_or_default();
+        let planned = patient.user.as_ref().map(|(user, _)| user.name.as_str()).unwrap_or_default();
+        Self {
+            kind: patient.kind,
+            root: patient.root.clone(),
+            user: report["user"]["name"].as_str().unwrap_or(planned).to_owned(),
+            summary: text("summary").to_owned(),
+            text: format!("{}\n{}", text("details"), text("output")),
+            port: report["environment"]["PORT"].as_str().and_then(|port| port.parse().ok()),
+            ports: course.ports.clone(),
+        }
+    }
+
+    /// The summary, or the first line that the app has told, which has one of these words.
+    fn line_with(&self, words: &[&str]) -> Option<&str> {
+        let lines = std::iter::once(self.summary.as_str()).chain(self.text.lines());
+        lines.into_iter().find(|line| words.iter().any(|word| line.contains(word)))
+    }
+
+    /// A command line as the app's user, in its directory.
+    fn as_user(&self, command: &str) -> String {
+        let root = self.root.display();
+        // What belongs to nobody in particular is not installed as nobody.
+        match nix::unistd::geteuid().is_root() && self.user != "nobody" {
+            true => format!("cd {root} && sudo -u {} -H {command}", self.user),
+            false => format!("cd {root} && {command}"),
+        }
+    }
+
+    /// The first place in the app's own files that the text names: `FILE:LINE`.
+    fn place(&self) -> Option<String> {
+        let root = format!("{}/", self.root.display());
+        self.text.lines().find_map(|line| {
+            let (_, rest) = line.split_once(&root)?;
+            let end = rest.find(|c: char| c.is_whitespace() || "\"'),".contains(c)).unwrap_or(rest.len());
+            let (file, after) = rest.split_at(end);
+            let python = after.strip_prefix("\", line ").map(|number| number.trim_end().split(',').next());
+            match python.flatten() {
+                Some(number) => Some(format!("{file}:{number}")),
+                None => Some(file.trim_end_matches(":in").trim_end_matches(':').to_owned()),
+            }
+        })
+    }
+}
+
+/// What stands between two marks.
+fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
+    text.split_once(before)?.1.split_once(after).map(|(between, _)| between)
+}
+
+/// The app's interpreter in directive and flag.
+fn directive(kind: AppKind) -> Option<(&'static str, &'static str)> {
+    match kind {
+        AppKind::Ruby => Some(("passenger_ruby", "--ruby")),
+        AppKind::Python => Some(("passenger_python", "--python")),
+        AppKind::Node => Some(("passenger_nodejs", "--nodejs")),
+        AppKind::Meteor | AppKind::Generic => None,
+    }
+}
+
+/// A path that an app names, from its root on.
+fn from_root(root: &Path, path: &str) -> String {
+    root.join(path).display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A Ruby app in `/srv/shop` of alice's.
+    pub(super) fn seen(summary: &str, text: &str) -> Seen {
+        Seen {
+            kind: AppKind::Ruby,
+            root: "/srv/shop".into(),
+            user: "alice".into(),
+            summary: summary.into(),
+            text: text.into(),
+            port: None,
+            ports: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn what_nobody_knows_is_told_as_it_is() {
+        let diagnosis = of_start(&seen("the moon is full", ""));
+        assert_eq!(diagnosis.problem, "the moon is full");
+    }
+
+    #[test]
+    fn a_place_in_the_apps_own_files_is_found() {
+        let place = |text: &str| seen("", text).place();
+        assert_eq!(
+            place("\tfrom /gems/x.rb:1:in `y'\n\tfrom /srv/shop/lib/a.rb:7:in `z'"),
+            Some("lib/a.rb:7".into())
+        );
+        assert_eq!(place("  File \"/srv/shop/wsgi.py\", line 12, in <module>"), Some("wsgi.py:12".into()));
+        assert_eq!(place("    at Object.<anonymous> (/srv/shop/app.js:1:35)"), Some("app.js:1:35".into()));
+        assert_eq!(place("/srv/other/app.js:1"), None);
+    }
+}

@@ -1,0 +1,572 @@
+//! `passenger-config doctor`: apps that are broken in each of the ways that it knows, and nothing left behind.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::Signal;
+use nix::unistd::User;
+use serde_json::Value;
+use stage::{
+    DaemonBuilder, Language, Scene, Stage, binary, eventually, for_each_language, is_root, signal, skipped,
+    workspace,
+};
+
+/// The command, for an app on a stage.
+fn doctor(stage: &Stage, app: &Path) -> Command {
+    // A copy, as the checkout may lie where the apps' users cannot read.
+    let loaders = stage.path("doctors-loaders");
+    if !loaders.exists() {
+        let mut copy = Command::new("cp");
+        assert!(
+            copy.arg("-r").arg(workspace().join("daemon/loaders")).arg(&loaders).status().unwrap().success()
+        );
+    }
+    let _there_already = std::fs::create_dir(stage.path("registry"));
+    let mut command = Command::new(binary("passenger-config"));
+    command.arg("doctor").arg(app).arg("--loaders-dir").arg(loaders);
+    command
+        .env("PASSENGER_INSTANCE_REGISTRY_DIR", stage.path("registry"))
+        // What is left behind is known by it.
+        .env("FLYING_PASSENGER_STAGE", stage.dir());
+    command
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// The directory of the private daemon, as its log tells it.
+fn private_directory(told: &str) -> PathBuf {
+    let (_, rest) = told.split_once("up and listening on ").expect("the private daemon has come up");
+    Path::new(rest.split('\n').next().unwrap()).parent().unwrap().to_owned()
+}
+
+/// Its report as JSON, with the exit status.
+fn report(stage: &Stage, app: &Path, arguments: &[&str]) -> (i32, Value) {
+    let output = doctor(stage, app).arg("--json").args(arguments).output().unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", text(&output)));
+    (output.status.code().unwrap(), report)
+}
+
+/// An app with one file, and what has to be said of it.
+struct Patient {
+    file: &'static str,
+    source: &'static str,
+    arguments: &'static [&'static str],
+    problem: &'static str,
+    advice: &'static str,
+}
+
+const fn patient(
+    file: &'static str,
+    source: &'static str,
+    arguments: &'static [&'static str],
+    problem: &'static str,
+    advice: &'static str,
+) -> Patient {
+    Patient { file, source, arguments, problem, advice }
+}
+
+fn diagnose(patients: &[Patient]) {
+    for (at, Patient { file, source, arguments, problem, advice }) in patients.iter().enumerate() {
+        let stage = Stage::new();
+        let app = stage.app(&format!("app{at}")).file(file, source);
+        std::fs::set_permissions(app.path(file), PermissionsExt::from_mode(0o644)).unwrap();
+        let (status, report) = report(&stage, app.dir(), arguments);
+        let told = report["diagnosis"]["problem"].as_str().unwrap_or_default();
+        assert!(told.contains(problem), "{problem} is not the diagnosis of {source}: {report:#}");
+        let told = report["diagnosis"]["advice"].as_str().unwrap();
+        assert!(told.contains(advice), "{advice} is not the advice for {source}: {told}");
+        assert_eq!((status, report["ok"].as_bool()), (1, Some(false)));
+    }
+}
+
+for_each_language! {
+    fn an_app_that_is_well_answers_and_nothing_is_left(language) {
+        let stage = Stage::new();
+        let app = stage.app("app").standard(language);
+        let mut command = doctor(&stage, app.dir());
+        let generic = language == Language::Generic;
+        command.args(if generic { &["--start-command", "node server.js"][..] } else { &[] });
+        let output = command.output().unwrap();
+        let told = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        let kind = match language {
+            Language::Ruby => "ruby, as config.ru is there",
+            Language::Python => "python, as passenger_wsgi.py is there",
+            Language::Node => "nodejs, as app.js is there",
+            Language::Generic => "generic, as --start-command is given",
+        };
+        for line in [
+            &format!("App         : {}\n", app.dir().display()),
+            &format!("Type        : {kind}\n"),
+            "Settings    : defaults, as no running daemon knows this app\n",
+            "execute done in ",
+            "Answer      : status 200 for GET /, after ",
+            "The app starts and answers.\n",
+        ] {
+            assert!(told.contains(line), "{line} is not in {told}");
+        }
+        assert!(!private_directory(&told).exists(), "its directory is gone");
+        assert_eq!(stage.processes(), [0; 0], "its processes are gone");
+    }
+}
+
+#[test]
+fn what_the_code_lacks_is_named() {
+    diagnose(&[
+        patient("config.ru", "require 'no_such_gem'", &[], "a gem is missing: no_such_gem", "bundle install"),
+        patient(
+            "passenger_wsgi.py",
+            "import no_such_module",
+            &[],
+            "Python module is missing: no_such_module",
+            "pip install no_such_module",
+        ),
+        patient(
+            "app.js",
+            "require('no-such-package')",
+            &[],
+            "a package is missing: no-such-package",
+            "npm ci",
+        ),
+        patient(
+            "app.js",
+            "require('./lib/no-such-file')",
+            &[],
+            "a file of the app is missing: ./lib/no-such-file",
+            "in capitals",
+        ),
+        patient(
+            "config.ru",
+            "run ->(env) { [",
+            &[],
+            "a file of the app has a syntax error",
+            "Mend config.ru:1",
+        ),
+        patient(
+            "passenger_wsgi.py",
+            "def application(:",
+            &[],
+            "a file of the app has a syntax error",
+            "Mend passenger_wsgi.py:1",
+        ),
+        patient("app.js", "function ( {", &[], "a file of the app has a syntax error", "Mend app.js:1"),
+        patient(
+            "passenger_wsgi.py",
+            "x = 1",
+            &[],
+            "there is no application in the startup file",
+            "define `application`",
+        ),
+        patient(
+            "config.ru",
+            "ENV.fetch('API_TOKEN')",
+            &[],
+            "the app needs the variable API_TOKEN",
+            "--env API_TOKEN=VALUE",
+        ),
+        patient(
+            "passenger_wsgi.py",
+            "import os; os.environ['API_TOKEN']",
+            &[],
+            "the app needs the variable API_TOKEN",
+            "passenger_env_var API_TOKEN",
+        ),
+        patient(
+            "app.js",
+            "throw new Error('API_TOKEN is not set')",
+            &[],
+            "the app needs the variable API_TOKEN",
+            "--env API_TOKEN=VALUE",
+        ),
+        patient(
+            "config.ru",
+            "nil.upcase",
+            &[],
+            "the app raises an error while it is loaded: NoMethodError",
+            "config.ru:1",
+        ),
+        patient(
+            "app.js",
+            "throw new Error('connect ECONNREFUSED 127.0.0.1:5432')",
+            &[],
+            "does not take its connections",
+            "Does that service",
+        ),
+    ]);
+}
+
+#[test]
+fn what_the_program_lacks_is_named() {
+    diagnose(&[
+        patient(
+            "config.ru",
+            "",
+            &["--ruby=/nonexistent/ruby"],
+            "\"/nonexistent/ruby\": No such file or directory",
+            "passenger_ruby (here --ruby)",
+        ),
+        patient(
+            "app.js",
+            "",
+            &["--nodejs=no-such-node"],
+            "the interpreter is missing: \"no-such-node\" is in none of the directories of PATH",
+            "passenger_nodejs (here --nodejs)",
+        ),
+        patient(
+            "passenger_wsgi.py",
+            "",
+            &["--python=/etc/passwd"],
+            "the interpreter cannot be run",
+            "chmod a+rx",
+        ),
+        patient(
+            "x.txt",
+            "",
+            &["--type=rack"],
+            "the startup file is missing: ",
+            "passenger_startup_file (here --startup-file)",
+        ),
+        patient(
+            "app.js",
+            "",
+            &["--startup-file=gone.js", "--type=node"],
+            "gone.js",
+            "was the last deployment not complete",
+        ),
+        patient(
+            "x.txt",
+            "",
+            &["--start-command=./x.txt $PORT"],
+            "the start command cannot be run: ",
+            "chmod +x",
+        ),
+    ]);
+}
+
+#[test]
+fn an_app_that_does_not_take_requests_is_told_why() {
+    diagnose(&[
+        patient(
+            "serve.py",
+            "import http.server as h; h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler).serve_forever()",
+            &["--start-command=python3 serve.py", "--timeout=3"],
+            "the app listens on port ",
+            "on the port in the variable PORT",
+        ),
+        patient(
+            "x.txt",
+            "",
+            &["--start-command=exec sleep 1000", "--timeout=1"],
+            "not ready within 1 s: it listens on no port",
+            "in the foreground",
+        ),
+        patient(
+            "app.js",
+            "setInterval(() => {}, 1000)",
+            &["--timeout=1"],
+            "it has not called listen",
+            "passenger_start_timeout",
+        ),
+        patient(
+            "config.ru",
+            "sleep",
+            &["--timeout=1"],
+            "the app runs, and was not ready within 1 s",
+            "while it is loaded",
+        ),
+        patient(
+            "x.txt",
+            "",
+            &["--start-command=sleep 1000 & exit 0"],
+            "has ended at once, with status 0",
+            "stay in the foreground",
+        ),
+        patient(
+            "x.txt",
+            "",
+            &["--start-command=echo last words; exit 3"],
+            "with status 3; its last words: last words",
+            "has printed",
+        ),
+        patient(
+            "config.ru",
+            "Process.kill(:KILL, $$); sleep",
+            &[],
+            "was killed by signal 9 (SIGKILL)",
+            "dmesg",
+        ),
+        patient(
+            "app.js",
+            "throw new Error('listen EADDRINUSE: address already in use :::80')",
+            &[],
+            "a port that is taken",
+            "variable PORT",
+        ),
+    ]);
+}
+
+#[test]
+fn an_app_that_answers_badly_is_told_how() {
+    diagnose(&[
+        patient(
+            "config.ru",
+            "run ->(_) { [500, {}, ['bad things']] }",
+            &[],
+            "answers with status 500: bad things",
+            "--environment development",
+        ),
+        patient(
+            "config.ru",
+            "run ->(_) { raise 'oops' }",
+            &[],
+            "does not answer: it failed: RuntimeError: oops",
+            "An error in the app's code",
+        ),
+        patient(
+            "config.ru",
+            "run ->(_) { exit! 3 }",
+            &[],
+            "its process exited with status 3; visitors get status 502",
+            "the end of its process",
+        ),
+        patient(
+            "config.ru",
+            "run ->(_) { sleep }",
+            &["--timeout=1"],
+            "does not answer: there was no answer within 1 s",
+            "kill -QUIT PID",
+        ),
+        patient(
+            "config.ru",
+            "run ->(env) { [env['PATH_INFO'] == '/health' ? 503 : 200, {}, [env['QUERY_STRING']]] }",
+            &["--path=/health?x=1"],
+            "answers with status 503: x=1",
+            "its own log",
+        ),
+    ]);
+}
+
+#[test]
+fn where_there_is_no_app_it_says_what_is_missing() {
+    let stage = Stage::new();
+    let app = stage.app("app").ruby("run 1").file("django/manage.py", "");
+    for (dir, problem, advice) in [
+        ("public", "there is no app in ", "one directory up"),
+        ("django", "neither config.ru nor app.js nor passenger_wsgi.py", "This looks like Django"),
+        ("gone", " is no directory", "Name the app's directory"),
+    ] {
+        let (status, report) = report(&stage, &app.path(dir), &[]);
+        let told = |what: &str| report["diagnosis"][what].as_str().unwrap().to_owned();
+        assert_eq!(status, 1);
+        assert!(told("problem").contains(problem) && told("advice").contains(advice), "{report}");
+    }
+    let shown = text(&doctor(&stage, &app.path("gone")).output().unwrap());
+    assert!(
+        shown.contains("\nDiagnosis   : ") && shown.contains("\nWhat to do  : Name the app's"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn each_word_for_a_type_is_understood() {
+    let stage = Stage::new();
+    let app = stage.app("app");
+    for (word, kind) in [
+        ("ruby", "ruby"),
+        ("rack", "ruby"),
+        ("python", "python"),
+        ("wsgi", "python"),
+        ("nodejs", "nodejs"),
+        ("node", "nodejs"),
+        ("meteor", "meteor"),
+    ] {
+        let (status, report) = report(&stage, app.dir(), &["--type", word]);
+        assert_eq!((status, report["type"].as_str()), (1, Some(kind)), "{report:#}");
+        let problem = report["diagnosis"]["problem"].as_str().unwrap();
+        assert!(problem.starts_with("the startup file is missing: "), "{word}: {problem}");
+    }
+    let refused = doctor(&stage, app.dir()).args(["--type", "php"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+}
+
+#[test]
+fn flags_say_what_directives_say() {
+    let stage = Stage::new();
+    let source = "raise [ENV['RACK_ENV'], ENV['COLOUR'], Process.uid, Process.gid, Gem.ruby].join(' ')";
+    let app = stage.app("app").file("other.ru", source);
+    let ruby = Command::new("sh").args(["-c", "command -v ruby"]).output().unwrap();
+    let ruby = String::from_utf8(ruby.stdout).unwrap().trim().to_owned();
+    let users: &[&str] = if is_root() { &["--user=games", "--group=adm"] } else { &[] };
+    let arguments = [
+        "--type=ruby",
+        "--startup-file=other.ru",
+        "--environment=staging",
+        "--env=COLOUR=green",
+        "--ruby",
+        &ruby,
+    ];
+    let (_, report) = report(&stage, app.dir(), &[&arguments, users].concat());
+    let summary = report["report"]["summary"].as_str().unwrap();
+    assert!(summary.contains("staging green "), "{report:#}");
+    assert_eq!(
+        (report["type_because"].as_str(), report["environment"].as_str()),
+        (Some("as --type says"), Some("staging"))
+    );
+    if is_root() {
+        let games = User::from_name("games").unwrap().unwrap().uid;
+        let adm = nix::unistd::Group::from_name("adm").unwrap().unwrap().gid;
+        assert!(summary.contains(&format!("staging green {games} {adm} ")), "{summary}");
+        assert_eq!(report["user_because"], "as passenger_user, or --user, says");
+    }
+    assert!(report["report"]["environment"]["COLOUR"] == "green", "{report:#}");
+
+    let refused = doctor(&stage, app.dir()).args(arguments).arg("--env=COLOUR").output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused).contains("\"COLOUR\" is not of the form NAME=VALUE"), "{}", text(&refused));
+}
+
+#[test]
+fn a_serving_daemons_settings_are_used_and_its_processes_are_not() {
+    let lines = "passenger_app_env staging; passenger_env_var COLOUR green; passenger_startup_file rack.ru; \
+                 passenger_app_type ruby;";
+    let source = "raise 'no colour' unless ENV['COLOUR'] == 'green'
+run ->(env) { [200, {}, [Process.pid.to_s]] }";
+    let flag = |daemon: DaemonBuilder| daemon.flag("--spawn-method=direct");
+    let scene = Scene::set(lines, flag, |app| app.file("rack.ru", source));
+    let pid = scene.app_pid();
+    let (status, report) = report(&scene.stage, scene.app.dir(), &[]);
+    assert_eq!((status, report["ok"].as_bool()), (0, Some(true)), "{report:#}");
+    assert_eq!(report["settings_of_daemon"], scene.daemon.pid());
+    assert_eq!(report["variables_of_daemon"], scene.daemon.pid());
+    assert_eq!(
+        (&report["environment"], &report["type_because"]),
+        (&"staging".into(), &"as it is configured".into())
+    );
+    let steps = report["steps"].to_string();
+    assert!(
+        steps.contains("load done in ") && !steps.contains("fork"),
+        "the flag holds for it, too: {steps}"
+    );
+    assert_ne!(report["answer"]["pid"], pid);
+    assert_eq!(scene.daemon.app_pids(), [pid]);
+    assert!(
+        scene.daemon.status().contains("Processed: 1 "),
+        "it was asked nothing: {}",
+        scene.daemon.status()
+    );
+    let shown = text(&doctor(&scene.stage, scene.app.dir()).output().unwrap());
+    let line = format!("Settings    : those that the daemon with PID {} serves it with", scene.daemon.pid());
+    assert!(shown.contains(&line), "{shown}");
+
+    scene.app.write("rack.ru", "raise 'a bad deployment'");
+    let (status, report) = self::report(&scene.stage, scene.app.dir(), &[]);
+    assert_eq!(status, 1);
+    assert!(report["diagnosis"]["problem"].as_str().unwrap().contains("a bad deployment"), "{report:#}");
+    assert_eq!(scene.app_pid(), pid, "visitors notice nothing");
+}
+
+#[test]
+fn a_generic_app_is_started_by_the_command_that_serves_it() {
+    let scene = Scene::of(Language::Generic);
+    let pid = scene.app_pid();
+    let (status, report) = report(&scene.stage, scene.app.dir(), &["--path=/pid"]);
+    assert_eq!((status, report["type"].as_str()), (0, Some("generic")), "{report:#}");
+    assert_ne!(report["answer"]["pid"], pid);
+}
+
+#[test]
+fn the_user_and_who_is_kept_out_are_told() {
+    if !is_root() {
+        return skipped("the_user_and_who_is_kept_out_are_told", "users are switched by root only");
+    }
+    let stage = Stage::new();
+    let app = stage.app("app").ruby("run ->(_) { [200, {}, []] }").owned_by("games");
+    let (_, report) = report(&stage, app.dir(), &[]);
+    assert_eq!(report["user"], "games");
+    assert_eq!(report["user_because"], format!("the owner of {}", app.path("config.ru").display()));
+    assert_eq!(report["warning"], Value::Null);
+
+    // Its owner comes in; nginx does not.
+    std::fs::set_permissions(app.dir(), PermissionsExt::from_mode(0o700)).unwrap();
+    let (status, report) = self::report(&stage, app.dir(), &[]);
+    assert_eq!(status, 0, "{report:#}");
+    if User::from_name("www-data").unwrap().is_some() {
+        let warning = report["warning"].as_str().unwrap();
+        assert!(
+            warning.contains(&format!("\"www-data\" may not enter {}", app.dir().display())),
+            "{warning}"
+        );
+    }
+
+    let (status, report) = self::report(&stage, app.dir(), &["--user=nobody"]);
+    let problem = format!("the app is to run as the user nobody, who may not enter {}", app.dir().display());
+    assert_eq!((status, report["diagnosis"]["problem"].as_str()), (1, Some(&*problem)));
+
+    std::fs::set_permissions(app.dir(), PermissionsExt::from_mode(0o755)).unwrap();
+    app.write("config.ru", "File.read('secret')");
+    app.write("secret", "");
+    std::fs::set_permissions(app.path("secret"), PermissionsExt::from_mode(0o600)).unwrap();
+    let (_, report) = self::report(&stage, app.dir(), &[]);
+    let problem =
+        format!("the app runs as the user games, who may not read or write {}", app.path("secret").display());
+    assert_eq!(report["diagnosis"]["problem"], problem);
+}
+
+#[test]
+fn an_ordinary_user_may_ask_about_an_app_of_its_own() {
+    if !is_root() {
+        return skipped("an_ordinary_user_may_ask_about_an_app_of_its_own", "every other test does it");
+    }
+    let stage = Stage::new();
+    let app = stage.app("app").standard(Language::Python).owned_by("games");
+    let games = User::from_name("games").unwrap().unwrap();
+    let mut command = doctor(&stage, app.dir());
+    let output = command.uid(games.uid.as_raw()).gid(games.gid.as_raw()).output().unwrap();
+    let told = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.contains("Would run as: games, as without root everything runs as you\n"), "{told}");
+    assert!(!private_directory(&told).exists());
+}
+
+/// Starts it for an app that does not answer, and waits until that is asked.
+fn interruptible(stage: &Stage, app: &Path) -> (std::process::Child, String) {
+    let mut child = doctor(stage, app).stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = String::new();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    while !(told.contains(": process ") && told.ends_with(" is ready\n")) {
+        assert_ne!(out.read_line(&mut told).unwrap(), 0, "it has ended: {told}");
+    }
+    // Whoever reads is gone now, as when its output goes to `head`.
+    drop(out);
+    (child, told)
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_behind() {
+    for which in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let stage = Stage::new();
+        let app = stage.app("app").ruby("run ->(_) { sleep }");
+        let (mut child, told) = interruptible(&stage, app.dir());
+        signal(child.id(), which);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        assert!(!private_directory(&told).exists(), "its directory is gone");
+        assert_eq!(stage.processes(), [0; 0], "its processes are gone");
+    }
+}
+
+#[test]
+fn a_killed_doctor_leaves_no_process_behind() {
+    let stage = Stage::new();
+    let app = stage.app("app").ruby("run ->(_) { sleep }");
+    let (mut child, told) = interruptible(&stage, app.dir());
+    stage::kill_9(child.id());
+    child.wait().unwrap();
+    eventually("its daemon and the app's processes have ended", || stage.processes().is_empty());
+    // Nobody was left to remove it.
+    std::fs::remove_dir_all(private_directory(&told)).unwrap();
+}
