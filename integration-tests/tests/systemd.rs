@@ -130,6 +130,14 @@ fn an_administrator_walks_through_installation_restarts_and_removal() {
     assert_eq!(user.to_string(), machine.sh("id -u games"));
     assert!(machine.sh("passenger-status").contains(&format!("* PID: {app}")));
     assert_eq!(machine.sh("ps -o user= -C flying-router"), "flying-passenger");
+    machine.sh("passenger-config validate-install");
+    let doctor = machine.sh("passenger-config doctor /srv/shop");
+    assert!(
+        doctor.contains("Would run as: games, ") && doctor.contains("The app starts and answers."),
+        "{doctor}"
+    );
+    assert_eq!(machine.answer().0, app, "nobody has touched the app that serves");
+    machine.sh("zcat /usr/share/man/man8/passenger-config-doctor.8.gz | man -l - > /dev/null");
     machine.sh("systemctl restart nginx");
     machine.sh("systemctl reload nginx");
     assert_eq!(machine.answer().0, app, "nginx was restarted and reloaded, the app was not");
