@@ -246,3 +246,39 @@ for_each_language! {
         scene.nginx.get("/").expect(200);
     }
 }
+
+/// The revisions that the status shows, of each process.
+fn revisions(scene: &Scene) -> Vec<Option<String>> {
+    let pool = scene.daemon.tool("passenger-status", &["--show=json"]).stdout;
+    let pool: serde_json::Value = serde_json::from_slice(&pool).unwrap();
+    let processes = pool["groups"][0]["processes"].as_array().unwrap().iter();
+    processes.map(|process| process["code_revision"].as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn the_status_tells_which_revision_each_process_runs() {
+    for (language, method) in
+        [(Language::Ruby, "smart"), (Language::Python, "direct"), (Language::Node, "direct")]
+    {
+        let lines = format!("passenger_spawn_method {method};");
+        let scene = Scene::with(language, &lines, |daemon| daemon);
+        scene.app_pid();
+        assert_eq!(revisions(&scene), [None], "{language:?}");
+        scene.app.write("REVISION", "9d0b2a1\n");
+        let root = scene.app.dir().display().to_string();
+        let restart = ["restart-app", &root, "--wait"];
+        assert!(scene.daemon.tool("passenger-config", &restart).status.success());
+        scene.app_pid();
+        eventually("the new one is there", || revisions(&scene) == [Some("9d0b2a1".to_owned())]);
+        scene.app.write("REVISION", "a77c001\n");
+        assert_eq!(revisions(&scene), [Some("9d0b2a1".to_owned())], "it runs what it was started with");
+        scene.daemon.kill_router();
+        scene.app_pid();
+        assert_eq!(revisions(&scene), [Some("9d0b2a1".to_owned())], "the next router knows it");
+        assert!(scene.daemon.status().contains("    Code revision: 9d0b2a1\n"));
+        scene.app.write("REVISION", "root:x:0:0:root\n");
+        assert!(scene.daemon.tool("passenger-config", &restart).status.success());
+        scene.app_pid();
+        eventually("no word, no revision", || revisions(&scene) == [None]);
+    }
+}

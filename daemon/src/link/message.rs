@@ -126,6 +126,8 @@ pub struct ProcessRecord {
     pub started_ms: u64,
     /// How many requests it said it takes at a time, 0 for any number; `None` when it did not say.
     pub at_once: Option<u32>,
+    /// The revision of its code, when the app's directory tells one.
+    pub revision: Option<String>,
     /// What it was started with, as far as that may be shown: for the report of a start that fails. Empty for a forked
     /// process, and once it was told to a router.
     pub environment: BTreeMap<String, String>,
@@ -254,6 +256,8 @@ pub enum Order {
         process: ProcessId,
         /// [`ProcessRecord::at_once`], for the next router.
         at_once: Option<u32>,
+        /// [`ProcessRecord::revision`], too.
+        revision: Option<String>,
     },
     /// Let the router connect to the socket that the process has opened itself, as far as there is one.
     Admit(ProcessId),

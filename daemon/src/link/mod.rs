@@ -22,5 +22,8 @@ pub use trouble::Trouble;
 /// Longest message, in bytes. A spawn order holds the app's environment, so this bounds that too.
 pub const MAX_MESSAGE: usize = 160 * 1024;
 
+/// Longest name of a revision of an app's code, in bytes.
+pub const MOST_REVISION: usize = 64;
+
 /// Most descriptors beside one message.
 pub const MAX_DESCRIPTORS: usize = 4;

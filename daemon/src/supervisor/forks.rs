@@ -91,6 +91,7 @@ impl Fork {
             user: self.user,
             started_ms: clock::steady_ms(),
             at_once: None,
+            revision: None,
             environment: BTreeMap::new(),
             memo: self.memo,
         };

@@ -11,7 +11,7 @@ use super::phase::Event;
 use super::processes::{Process, Stage};
 use super::restart_files;
 use super::spawn::Launched;
-use crate::link::{Address, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
+use crate::link::{Address, MOST_REVISION, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
 use crate::sys::descriptors;
 
 /// Descriptors that no process is started with: the next router needs some, as do a log that is opened anew and hooks.
@@ -24,7 +24,7 @@ impl Supervisor {
             Order::Fork { ticket, preloader, within_ms, memo } => {
                 self.fork(ticket, preloader, within_ms, memo)
             }
-            Order::MarkReady { process, at_once } => self.mark_ready(process, at_once),
+            Order::MarkReady { process, at_once, revision } => self.mark_ready(process, at_once, revision),
             Order::Admit(process) => self.admit_router(process),
             Order::Stop(process, how) => self.stop(process, how),
             Order::LookAtRestartFiles { ticket, dir } => {
@@ -121,11 +121,13 @@ impl Supervisor {
         self.max_pool_size.saturating_mul(4).saturating_add(32)
     }
 
-    fn mark_ready(&mut self, process: ProcessId, at_once: Option<u32>) {
+    fn mark_ready(&mut self, process: ProcessId, at_once: Option<u32>, revision: Option<String>) {
         match self.processes.get_mut(process) {
             Some(process) if process.stage == Stage::Starting => {
                 process.stage = Stage::Ready;
                 process.record.at_once = at_once;
+                // It is shown to people, and a router may say anything.
+                process.record.revision = revision.filter(|revision| revision.len() <= MOST_REVISION);
             }
             // It has ended meanwhile, or is being stopped.
             Some(_) | None => {}

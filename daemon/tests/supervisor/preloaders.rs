@@ -43,7 +43,7 @@ fn app(daemon: &Daemon, kind: AppKind, text: &str) -> SpawnSpec {
 fn preloader(daemon: &mut Daemon, spec: SpawnSpec) -> ProcessRecord {
     let (record, report) = daemon.spawn_reported(spec);
     assert_eq!(report, "loading\nready\n");
-    daemon.order(Order::MarkReady { process: record.process, at_once: None });
+    daemon.order(Order::MarkReady { process: record.process, at_once: None, revision: None });
     record
 }
 
@@ -136,7 +136,7 @@ fn only_a_ready_preloader_is_told_to_fork() {
     let (early, _) = daemon.spawn_reported(spec.clone());
     assert_eq!(daemon.try_fork(early.process, LONG).unwrap_err(), "its preloader is not ready");
     let (ordinary, _) = daemon.spawn_reported(SpawnSpec { preloader: false, ..spec.clone() });
-    daemon.order(Order::MarkReady { process: ordinary.process, at_once: None });
+    daemon.order(Order::MarkReady { process: ordinary.process, at_once: None, revision: None });
     assert_eq!(daemon.try_fork(ordinary.process, LONG).unwrap_err(), "it is no preloader");
     let node = SpawnSpec { kind: AppKind::Node, ..spec };
     assert_eq!(daemon.try_spawn(node).unwrap_err(), "apps of type \"nodejs\" cannot be preloaded");
@@ -168,7 +168,7 @@ fn a_preloader_ends_with_its_router() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let preloader = ruby(&mut daemon, RUBY);
     let record = fork(&mut daemon, &preloader);
-    daemon.order(Order::MarkReady { process: record.process, at_once: None });
+    daemon.order(Order::MarkReady { process: record.process, at_once: None, revision: None });
     daemon.ask(&Ask::Exit(1));
     until_gone(preloader.pid);
     daemon.connect();

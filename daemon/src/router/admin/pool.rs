@@ -96,6 +96,8 @@ pub(super) struct ProcessView {
     /// It belongs to a version that is being replaced.
     pub(super) outdated: bool,
     pub(super) user: String,
+    /// The revision of its code, when the app's directory tells one.
+    pub(super) code_revision: Option<String>,
     pub(super) sessions: usize,
     /// Requests it takes at a time; `null` for any number.
     pub(super) concurrency: Option<usize>,
@@ -231,6 +233,7 @@ fn view(slot: Slot, pool: &Pool, worker: &Worker) -> Option<(u32, ProcessView)> 
         state: state(process),
         outdated: process.generation < pool.group(process.group).generation,
         user: worker.record.user.name.clone(),
+        code_revision: worker.record.revision.clone(),
         sessions: process.sessions,
         concurrency: match process.concurrency {
             Concurrency::Unlimited => None,

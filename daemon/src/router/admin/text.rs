@@ -79,6 +79,9 @@ fn render_process(out: &mut String, process: &ProcessView) {
     let memory = format!("{}M", (process.memory + 512 * 1024) / (1024 * 1024));
     let last_used = duration(process.last_used);
     line(out, format_args!("    CPU: {cpu:<5}   Memory  : {memory:<5}   Last used: {last_used} ago"));
+    if let Some(revision) = &process.code_revision {
+        line(out, format_args!("    Code revision: {revision}"));
+    }
     match process.state {
         "draining" | "stopping" => line(out, format_args!("    Shutting down...")),
         _ => {}
@@ -119,6 +122,7 @@ mod tests {
             state: "serving",
             outdated: false,
             user: "www".into(),
+            code_revision: None,
             sessions: 1,
             concurrency: Some(1),
             processed: 42,

@@ -81,6 +81,9 @@ fn write_process(out: &mut Elements, process: &ProcessView) {
     out.value("processed", process.processed);
     out.value("last_used_desc", format_args!("{}s ago", process.last_used));
     out.value("uptime", format_args!("{}s", process.uptime));
+    if let Some(revision) = &process.code_revision {
+        out.value("code_revision", revision);
+    }
     out.value("life_status", if process.state == "stopping" { "SHUTDOWN_TRIGGERED" } else { "ALIVE" });
     out.value("enabled", if leaving { "DISABLING" } else { "ENABLED" });
     out.value("has_metrics", "true");

@@ -257,10 +257,16 @@ impl Spawner {
     async fn brought_up(self: Rc<Self>, start: Start, ended: &Ended, outcome: Outcome) {
         let Start { slot, record, route, output, journey } = start;
         let process = record.process;
-        if let Outcome::Ready { at_once } = outcome {
+        if let Outcome::Ready { at_once, revision } = outcome {
             output.forget();
+            // One that was forked has the code of its preloader.
+            let revision = revision.or_else(|| self.preloaders.revision_of(route.group));
             debug!("app {}: process {} is ready; steps: {}", route.name, record.pid, journey.done());
-            self.serve(slot, ProcessRecord { at_once, environment: BTreeMap::new(), ..record }, route);
+            self.serve(
+                slot,
+                ProcessRecord { at_once, revision, environment: BTreeMap::new(), ..record },
+                route,
+            );
             return;
         }
         if !ended.is_told() {
@@ -280,7 +286,8 @@ impl Spawner {
         info!("app {}: process {} is ready", route.name, record.pid);
         let life = Life::Serving { name: route.name.clone(), pid: record.pid };
         self.lives.borrow_mut().insert(slot, life);
-        self.order(&Order::MarkReady { process: record.process, at_once: record.at_once });
+        let (process, revision) = (record.process, record.revision.clone());
+        self.order(&Order::MarkReady { process, at_once: record.at_once, revision });
         let concurrency = route.settings.concurrency(route.kind, record.at_once);
         let worker = Rc::new(Worker::new(slot, record, route));
         self.hooks.attached(&worker);

@@ -56,6 +56,8 @@ struct Preloader {
     pid: i32,
     app: String,
     code: Code,
+    /// Of the code that it has loaded.
+    revision: Option<String>,
     /// How often it was forked: whoever waits for it to be idle sees whether it was.
     uses: u64,
 }
@@ -148,12 +150,12 @@ impl Preloaders {
         let output = Output::follow(output, &self.places, route, &record);
         let outcome = readiness::await_ready(&record, route, report, ended, until, &|| (), &journey).await;
         self.loading.borrow_mut().remove(&process);
-        if let Outcome::Ready { .. } = outcome {
+        if let Outcome::Ready { revision, .. } = outcome {
             output.forget();
-            self.order(&Order::MarkReady { process, at_once: None });
+            self.order(&Order::MarkReady { process, at_once: None, revision: None });
             debug!("app {}: preloader {pid} is ready; steps: {}", route.name, journey.done());
             info!("app {}: preloader {pid} is ready", route.name);
-            let preloader = Preloader { process, pid, app: route.name.clone(), code, uses: 0 };
+            let preloader = Preloader { process, pid, app: route.name.clone(), code, revision, uses: 0 };
             self.end_of(route.group);
             self.ready.borrow_mut().insert(route.group, preloader);
             return Loaded::Ready(process);
@@ -231,6 +233,11 @@ impl Preloaders {
             warn!("app {}: is started directly until its next restart, as it cannot be forked", route.name);
         }
         failures.insert(route.group, (code, before + 1));
+    }
+
+    /// The revision of the code that a group's preloader has loaded.
+    pub(super) fn revision_of(&self, group: GroupId) -> Option<String> {
+        self.ready.borrow().get(&group)?.revision.clone()
     }
 
     /// The PID of a group's preloader.

@@ -13,10 +13,12 @@ use tokio::time::Instant;
 use super::super::route::Route;
 use super::journey::{Journey, Step};
 use super::knock::Knocking;
-use crate::link::{Address, ProcessRecord};
+use crate::link::{Address, MOST_REVISION, ProcessRecord};
 
 /// Most that a process may report, in bytes.
 const MAX_REPORT: usize = 128 * 1024;
+/// How a line begins that tells which code it is.
+const REVISION: &[u8] = b"revision ";
 /// What a loader says first.
 const LOADING: &[u8] = b"loading\n";
 
@@ -29,6 +31,8 @@ pub(super) enum Outcome {
     Ready {
         /// How many requests it says that it takes at a time; 0 for any number.
         at_once: Option<u32>,
+        /// The revision of its code, when its directory tells one.
+        revision: Option<String>,
     },
     Failed {
         summary: String,
@@ -121,18 +125,35 @@ async fn told_ready(
     report: OwnedFd,
     ended: &Ended,
 ) -> Outcome {
+    let mut revision = None;
+    match hear(knocking, journey, record, route, report, ended, &mut revision).await {
+        Outcome::Ready { at_once, .. } => Outcome::Ready { at_once, revision },
+        other => other,
+    }
+}
+
+async fn hear(
+    knocking: &Knocking<'_>,
+    journey: &Journey,
+    record: &ProcessRecord,
+    route: &Route,
+    report: OwnedFd,
+    ended: &Ended,
+    revision: &mut Option<String>,
+) -> Outcome {
     let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
         return failed("its report pipe cannot be read");
     };
     let mut text = Vec::new();
     loop {
         let came = pipe.read_buf(&mut text).await.unwrap_or(0);
+        *revision = revision.take().or_else(|| take_revision(&mut text));
         if text.starts_with(LOADING) {
             text.drain(..LOADING.len());
             journey.reaches(Step::Load);
         }
         match read_ready(&text) {
-            Some(Outcome::Ready { at_once }) if knocking.asks() => {
+            Some(Outcome::Ready { at_once, .. }) if knocking.asks() => {
                 journey.reaches(Step::Answer);
                 return answered(knocking, ended, at_once).await;
             }
@@ -155,15 +176,23 @@ async fn told_ready(
     }
 }
 
+/// `revision WORD`, a whole line, which comes before the program is run.
+fn take_revision(text: &mut Vec<u8>) -> Option<String> {
+    let end = memchr::memchr(b'\n', text.strip_prefix(REVISION)?)?;
+    let line: Vec<u8> = text.drain(..REVISION.len() + end + 1).collect();
+    let word = String::from_utf8_lossy(&line[REVISION.len()..REVISION.len() + end]).into_owned();
+    (word.len() <= MOST_REVISION && word.bytes().all(|byte| byte.is_ascii_graphic())).then_some(word)
+}
+
 /// `ready` or `ready N`, a whole line.
 fn read_ready(text: &[u8]) -> Option<Outcome> {
     let line = text.split_inclusive(|byte| *byte == b'\n').next()?.strip_suffix(b"\n")?;
     let line = std::str::from_utf8(line).ok()?;
     match line.strip_prefix("ready")? {
-        "" => Some(Outcome::Ready { at_once: None }),
+        "" => Some(Outcome::Ready { at_once: None, revision: None }),
         number => {
             let at_once = number.strip_prefix(' ')?.parse().ok()?;
-            Some(Outcome::Ready { at_once: Some(at_once) })
+            Some(Outcome::Ready { at_once: Some(at_once), revision: None })
         }
     }
 }
@@ -178,7 +207,7 @@ fn read_error(text: &[u8]) -> Option<Outcome> {
 
 async fn answered(knocking: &Knocking<'_>, ended: &Ended, at_once: Option<u32>) -> Outcome {
     tokio::select! {
-        () = knocking.until_it_answers() => Outcome::Ready { at_once },
+        () = knocking.until_it_answers() => Outcome::Ready { at_once, revision: None },
         () = ended.wait() => failed(""),
     }
 }
@@ -227,9 +256,20 @@ mod tests {
     }
 
     #[test]
+    fn a_revision_stands_in_front_and_is_a_word() {
+        let mut text = b"revision 9d0b2a1\nloading\n".to_vec();
+        assert_eq!(take_revision(&mut text).as_deref(), Some("9d0b2a1"));
+        assert_eq!(text, LOADING);
+        assert_eq!(take_revision(&mut text), None);
+        for line in ["revision two words\n", "revision \u{1b}[0m\n", "revision", "revision 9d0b"] {
+            assert_eq!(take_revision(&mut line.as_bytes().to_vec()), None, "{line:?}");
+        }
+    }
+
+    #[test]
     fn a_process_may_say_how_many_requests_it_takes() {
         let at_once = |text: &[u8]| match read_ready(text) {
-            Some(Outcome::Ready { at_once }) => at_once,
+            Some(Outcome::Ready { at_once, .. }) => at_once,
             _ => panic!("{text:?} is a report of readiness"),
         };
         assert_eq!(at_once(b"ready\n"), None);

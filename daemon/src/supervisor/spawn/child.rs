@@ -19,6 +19,7 @@ use nix::unistd::{self, AccessFlags, Pid};
 
 use super::command::{self, Command};
 use super::environment::Environment;
+use super::revision;
 use super::user::RunAs;
 use crate::supervisor::limits::{self, Originals};
 use crate::sys::identity::{self, IdentityError};
@@ -85,11 +86,13 @@ pub(super) fn run(plan: Plan<'_>, report: OwnedFd) -> ! {
     // one of their numbers.
     let safe = descriptors::copy_above(&report, ABOVE_ALL);
     drop(report);
-    let failure = become_program(plan);
-    if let Ok(report) = safe {
+    let mut report = safe.map(File::from).ok();
+    let mut tell = |line: String| {
         // Nobody is left to be told when even this fails.
-        let _ = File::from(report).write_all(format!("error {}\n", one_line(&failure)).as_bytes());
-    }
+        let _ = report.as_mut().map(|report| report.write_all(line.as_bytes()));
+    };
+    let failure = become_program(plan, &mut tell);
+    tell(format!("error {}\n", one_line(&failure)));
     process::exit_now(1)
 }
 
@@ -98,9 +101,13 @@ fn one_line(failure: &Failure) -> String {
     failure.to_string().replace(['\n', '\r'], "?")
 }
 
-fn become_program(plan: Plan<'_>) -> Failure {
+fn become_program(plan: Plan<'_>, tell: &mut dyn FnMut(String)) -> Failure {
+    let root = plan.root;
     match prepare(plan) {
         Ok(Ready { program, arguments, environment }) => {
+            if let Some(revision) = revision::of(root) {
+                tell(format!("revision {revision}\n"));
+            }
             let Err(why) = unistd::execve(&program, &arguments, &environment);
             Failure::Exec { program: PathBuf::from(OsStr::from_bytes(program.to_bytes())), why }
         }

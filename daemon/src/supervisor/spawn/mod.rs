@@ -11,6 +11,7 @@ mod login_shell;
 mod masked;
 mod place;
 mod ports;
+mod revision;
 mod user;
 
 use std::fmt;
@@ -194,6 +195,7 @@ impl Launcher {
             user: run_as.user,
             started_ms: crate::sys::clock::steady_ms(),
             at_once: None,
+            revision: None,
             environment: masked::masked(&environment),
             memo: spec.memo.clone(),
         };
