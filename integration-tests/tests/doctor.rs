@@ -424,6 +424,14 @@ fn flags_say_what_directives_say() {
         assert_eq!(report["user_because"], "as passenger_user, or --user, says");
     }
     assert!(report["report"]["environment"]["COLOUR"] == "green", "{report:#}");
+    let shown =
+        text(&doctor(&stage, app.dir()).args(arguments).arg("--env=API_TOKEN=s3cret").output().unwrap());
+    assert!(shown.contains("\nCOLOUR=green\n") && shown.contains("\nAPI_TOKEN=[hidden]\n"), "{shown}");
+    assert_eq!(
+        shown.matches("config.ru:1:in").count() + shown.matches("other.ru:1:in").count(),
+        1,
+        "{shown}"
+    );
 
     let refused = doctor(&stage, app.dir()).args(arguments).arg("--env=COLOUR").output().unwrap();
     assert_eq!(refused.status.code(), Some(1));

@@ -106,7 +106,7 @@ impl<'p> Report<'p> {
             say(format_args!("{} {step}", if at == 0 { "Steps       :" } else { "             " }));
         }
         if let Some(report) = &course.report {
-            spawn_error::show(report);
+            spawn_error::show(&without_repetition(report));
         }
         if let Some(answer) = answer.filter(|answer| answer.pid != 0) {
             let (status, took, pid) = (answer.status, answer.took.as_millis(), answer.pid);
@@ -148,6 +148,17 @@ impl<'p> Report<'p> {
             "log": course.log,
         })
     }
+}
+
+/// What the app has printed was shown line by line; its account of a failure is often among it.
+fn without_repetition(report: &Value) -> Value {
+    let mut report = report.clone();
+    let first = report["details"].as_str().and_then(|details| details.lines().next()).unwrap_or_default();
+    if report["output"].as_str().is_some_and(|output| output.contains(first)) {
+        report["details"] = "".into();
+    }
+    report["output"] = "".into();
+    report
 }
 
 fn say_diagnosis(problem: &str, advice: &str) {
