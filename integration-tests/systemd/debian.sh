@@ -9,9 +9,12 @@ mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
 packages=systemd,systemd-sysv,dbus,nginx-light,python3,curl,procps
 
-[ ! -e "$root/made" ] || exit 0
-rm -rf "$root"
+# Tests run side by side: one makes it, the others wait.
 mkdir -p "$root"
+exec 9>"$root/lock"
+flock 9
+[ ! -e "$root/made" ] || exit 0
+rm -rf "$root/tree"
 debootstrap --variant=minbase --include="$packages" "$suite" "$root/tree" "$mirror" >"$root/log" 2>&1 ||
     { tail -n 20 "$root/log" >&2; exit 1; }
 rm -rf "$root/tree/var/cache/apt/archives"/*.deb

@@ -72,7 +72,8 @@ mod tests {
         let busy = listener.local_addr().unwrap().port();
         ports.next = busy;
         assert_ne!(ports.take(|_| false).unwrap(), busy);
-        assert_eq!(ports.take(|port| port < 60000).unwrap(), 60000);
+        // Somebody on this machine may use some of them.
+        assert!(ports.take(|port| port < 60000).unwrap() >= 60000);
     }
 
     #[test]
