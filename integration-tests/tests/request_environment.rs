@@ -1,6 +1,7 @@
 //! What an app is told about a request, byte for byte.
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
 
 use serde_json::Value;
 use stage::{Connection, Language, Scene, for_each_language};
@@ -149,6 +150,32 @@ fn an_authenticated_user_is_named() {
     let request =
         b"GET /env HTTP/1.1\r\nHost: a\r\nAuthorization: Basic YW5uOnB3\r\nConnection: close\r\n\r\n";
     assert_eq!(asked(&mut scene.nginx.connect(), request)["REMOTE_USER"], "ann");
+}
+
+#[test]
+fn a_client_by_ipv6_is_known_by_its_address() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return stage::skipped("a_client_by_ipv6_is_known_by_its_address", "there is no IPv6 here");
+    }
+    for language in [Language::Ruby, Language::Node] {
+        let stage = stage::Stage::new();
+        stage.app("app").standard(language);
+        let _daemon = stage.daemon().start();
+        let conf = stage::ONE_APP
+            .replace("listen 127.0.0.1:", "listen [::1]:")
+            .replace("%%APP%%", language.directives());
+        let nginx = stage.nginx(&conf).start();
+        let mut client = std::net::TcpStream::connect(("::1", nginx.port())).unwrap();
+        client.write_all(b"GET /env HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        let told = if language == Language::Ruby {
+            "\"REMOTE_ADDR\":\"::1\""
+        } else {
+            "\"x-forwarded-for\",\"::1\""
+        };
+        assert!(answer.replace(": ", ":").contains(told), "{language:?}: {answer}");
+    }
 }
 
 /// Sends the bytes, and reads the standard app's `/env` as text.
