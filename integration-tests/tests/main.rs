@@ -33,6 +33,7 @@ mod directives_levels;
 mod directives_manifest;
 mod directives_refused;
 mod doctor;
+mod doctor_diagnosis;
 mod features;
 mod frameworks;
 mod harness;

@@ -6,7 +6,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::{Pipes, SpawnError, make_pipes};
+use super::SpawnError;
+use super::pipes::{self, Pipes};
 use crate::instance::Instance;
 use crate::link::{Address, ProcessId};
 use crate::sys::packets;
@@ -39,7 +40,7 @@ pub(in crate::supervisor) fn hand_over(
     instance: &Instance,
 ) -> Result<Handover, SpawnError> {
     let (path, socket) = instance.listen_for_app(process).map_err(SpawnError::Listen)?;
-    let (pipes, theirs) = make_pipes().map_err(SpawnError::Pipes)?;
+    let (pipes, theirs) = pipes::make().map_err(SpawnError::Pipes)?;
     let (hello, their_hello) = packets::attested_pair().map_err(SpawnError::Pipes)?;
     // In the order of docs/APP-PROTOCOL.md.
     let handed = [&theirs.owner, &theirs.output, &socket, &theirs.report, &their_hello].map(AsFd::as_fd);

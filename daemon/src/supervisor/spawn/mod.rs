@@ -5,21 +5,21 @@
 
 mod child;
 mod command;
+mod entrance;
 mod environment;
+mod error;
 mod handover;
 mod login_shell;
 mod masked;
+mod pipes;
 mod place;
 mod ports;
 mod revision;
 mod user;
 
-use std::fmt;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::OFlag;
 use nix::unistd::{self, Uid};
 use protocol::request::AppKind;
 
@@ -29,17 +29,19 @@ pub(super) use handover::{HELLO, Handover, hand_over};
 pub(super) use ports::Ports;
 pub use user::Why;
 
-use super::cgroups::{Cgroup, CgroupError, Cgroups};
+use super::cgroups::{Cgroup, Cgroups};
 use super::limits::Originals;
 use crate::config::UserOptions;
 use crate::instance::Instance;
-use crate::link::{Address, AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
-use crate::sys::descriptors;
+use crate::link::{AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
 use crate::sys::process::{self, Child, Forked};
 use command::Command;
+use entrance::Entrance;
 use environment::Told;
+use error::SpawnError;
 use login_shell::{Changes, Numbers};
-use place::{Place, PlaceError};
+use pipes::Pipes;
+use place::Place;
 use user::{Owner, RunAs, UserError, Wanted};
 
 /// Whom a daemon of the caller's rights would run an app as, and why. `owned` is the startup file, or the root of a
@@ -90,65 +92,6 @@ pub(super) struct Control {
     pub(super) socket: OwnedFd,
     /// What it was started with.
     pub(super) spec: SpawnSpec,
-}
-
-/// The supervisor's ends of a process's pipes.
-#[derive(Debug)]
-pub(super) struct Pipes {
-    /// Closing it asks the process to end.
-    pub(super) owner: OwnedFd,
-    /// What the process prints.
-    pub(super) output: OwnedFd,
-    /// How its start goes.
-    pub(super) report: OwnedFd,
-}
-
-/// Why no process was started.
-#[derive(Debug)]
-pub(super) enum SpawnError {
-    Place(PlaceError),
-    User(UserError),
-    NoPreloader(AppKind),
-    Variable(String),
-    Variables(io::Error),
-    Listen(io::Error),
-    Port(io::Error),
-    Pipes(io::Error),
-    Fork(io::Error),
-    Handover(io::Error),
-    Cgroup(CgroupError),
-}
-
-impl fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Place(why) => why.fmt(f),
-            Self::User(why) => why.fmt(f),
-            Self::NoPreloader(kind) => write!(f, "apps of type \"{}\" cannot be preloaded", kind.as_str()),
-            Self::Variable(name) => {
-                write!(f, "the environment variable {name:?} has no possible name or value")
-            }
-            Self::Variables(why) => write!(f, "its environment cannot be written down: {why}"),
-            Self::Listen(why) => write!(f, "no socket can be opened for the app: {why}"),
-            Self::Port(why) => write!(f, "no port can be found for the app: {why}"),
-            Self::Pipes(why) => write!(f, "no pipes can be made for the app: {why}"),
-            Self::Handover(why) => write!(f, "its preloader takes no order: {why}"),
-            Self::Cgroup(why) => write!(f, "no control group can be made for the app: {why}"),
-            Self::Fork(why) => write!(f, "no process can be made for the app: {why}"),
-        }
-    }
-}
-
-impl From<PlaceError> for SpawnError {
-    fn from(why: PlaceError) -> Self {
-        Self::Place(why)
-    }
-}
-
-impl From<UserError> for SpawnError {
-    fn from(why: UserError) -> Self {
-        Self::User(why)
-    }
 }
 
 impl Launcher {
@@ -273,7 +216,7 @@ impl Launcher {
         cgroup: Option<&Cgroup>,
     ) -> Result<(Child, Pipes), SpawnError> {
         let door = cgroup.map(Cgroup::door).transpose().map_err(SpawnError::Cgroup)?;
-        let (ours, theirs) = make_pipes().map_err(SpawnError::Pipes)?;
+        let (ours, theirs) = pipes::make().map_err(SpawnError::Pipes)?;
         let supervisor = unistd::getpid();
         match process::fork().map_err(SpawnError::Fork)? {
             Forked::Parent(child) => Ok((child, ours)),
@@ -339,94 +282,6 @@ struct What<'a> {
     spec: &'a SpawnSpec,
     run_as: &'a RunAs,
     environment: &'a Environment,
-}
-
-/// How requests get in.
-enum Entrance {
-    /// A socket that the loader is handed, with a pipe for its report.
-    Socket(PathBuf, OwnedFd),
-    /// A socket that a generic app is handed as systemd does.
-    Listener(PathBuf, OwnedFd),
-    /// A socket that it opens itself.
-    Own(PathBuf),
-    /// A port that it opens itself.
-    Port(u16),
-    /// Not at all: it is a preloader, and here it is told to fork.
-    Control(OwnedFd),
-}
-
-impl Entrance {
-    fn port(&self) -> Option<u16> {
-        match self {
-            Self::Port(port) => Some(*port),
-            _ => None,
-        }
-    }
-
-    fn own_socket(&self) -> Option<&Path> {
-        match self {
-            Self::Own(path) => Some(path),
-            _ => None,
-        }
-    }
-
-    /// Descriptors of a process that is started by a shell: see [`ChildPipes::for_child`].
-    fn numbers(&self) -> Numbers {
-        match self {
-            Self::Socket(..) | Self::Control(_) => Numbers { variables: 5, report: Some(4) },
-            Self::Listener(..) => Numbers { variables: 4, report: None },
-            Self::Port(_) | Self::Own(_) => Numbers { variables: 3, report: None },
-        }
-    }
-
-    fn address(&self) -> Address {
-        match self {
-            Self::Socket(path, _) | Self::Listener(path, _) => Address::Unix(path.clone()),
-            Self::Own(path) => Address::Own(path.clone()),
-            Self::Port(port) => Address::Tcp(*port),
-            Self::Control(_) => Address::Nowhere,
-        }
-    }
-}
-
-/// The child's ends of its pipes.
-struct ChildPipes {
-    owner: OwnedFd,
-    output: OwnedFd,
-    report: OwnedFd,
-}
-
-impl ChildPipes {
-    /// The descriptors from 0 up, and the one for failures before `exec`. A generic app gets no report pipe: all
-    /// copies are close-on-exec, so its end of file tells that the program was started.
-    fn for_child(
-        self,
-        entrance: Entrance,
-        variables: Option<OwnedFd>,
-    ) -> io::Result<(Vec<OwnedFd>, OwnedFd)> {
-        let mut descriptors = vec![self.owner, self.output.try_clone()?, self.output];
-        match entrance {
-            Entrance::Socket(_, socket) | Entrance::Control(socket) => {
-                descriptors.push(socket);
-                descriptors.push(self.report.try_clone()?);
-            }
-            Entrance::Listener(_, socket) => descriptors.push(socket),
-            Entrance::Port(_) | Entrance::Own(_) => {}
-        }
-        descriptors.extend(variables);
-        Ok((descriptors, self.report))
-    }
-}
-
-fn make_pipes() -> io::Result<(Pipes, ChildPipes)> {
-    let (owner_read, owner_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
-    let (output_read, output_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
-    let (report_read, report_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
-    // For the router, which shares these open file descriptions.
-    descriptors::set_nonblocking(&output_read)?;
-    descriptors::set_nonblocking(&report_read)?;
-    let ours = Pipes { owner: owner_write, output: output_read, report: report_read };
-    Ok((ours, ChildPipes { owner: owner_read, output: output_write, report: report_write }))
 }
 
 /// A name with `=` would set another variable, a NUL would cut the value.
