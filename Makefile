@@ -75,6 +75,10 @@ install: ## into $(DESTDIR)$(PREFIX), what `make build` has built
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in service socket; do sed 's|/usr/sbin/|$(PREFIX)/sbin/|' daemon/systemd/flying-passenger.$$unit \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/flying-passenger.$$unit || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/share/doc/flying-passenger/examples/runit/log
+	for file in run check log/run; do sed 's|/usr/sbin/|$(PREFIX)/sbin/|' packaging/runit/$$file \
+		> $(DESTDIR)$(PREFIX)/share/doc/flying-passenger/examples/runit/$$file && chmod 755 \
+		$(DESTDIR)$(PREFIX)/share/doc/flying-passenger/examples/runit/$$file || exit 1; done
 	install -m 644 $(RELEASE)/lib$(MODULE) $(DESTDIR)$(PREFIX)/lib/nginx/modules/$(MODULE)
 	cd daemon/loaders && find ruby python nodejs -type f ! -name '*.pyc' -exec \
 		install -D -m 644 {} $(abspath $(DESTDIR)$(PREFIX))/share/flying-passenger/loaders/{} \;

@@ -11,8 +11,8 @@ target=${FLYING_PASSENGER_FRAMEWORKS_DIR:-$here/../../target/frameworks}
 packages="nginx-light ruby ruby-rack ruby-sinatra ruby-railties ruby-activemodel puma python3 python3-flask python3-django python3-fastapi wrk"
 # The browser that looks at the status page.
 packages="$packages chromium chromium-driver fonts-dejavu-core"
-# What the test under systemd needs.
-packages="$packages systemd iproute2 binutils debootstrap"
+# What the tests under systemd and runit need.
+packages="$packages systemd iproute2 binutils debootstrap runit"
 # What reads the manual and the shell completions.
 packages="$packages make man-db groff-base mandoc bash zsh fish"
 # What Debian's Redmine depends on, with SQLite; redmine.sh says why the package itself is not installed.

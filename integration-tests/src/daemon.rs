@@ -26,6 +26,8 @@ pub struct DaemonBuilder {
     activated: Option<PathBuf>,
     /// Words before the program, which end up in its place.
     through: Vec<String>,
+    /// It is the child of what is started, and the first process of a container.
+    first_process: bool,
 }
 
 /// Opens a listening socket as systemd does, and becomes the program behind it.
@@ -57,6 +59,7 @@ impl DaemonBuilder {
             variables: Vec::new(),
             activated: None,
             through: Vec::new(),
+            first_process: false,
         }
     }
 
@@ -88,6 +91,12 @@ impl DaemonBuilder {
     pub fn through(mut self, words: &[&str]) -> Self {
         self.through = words.iter().map(ToString::to_string).collect();
         self
+    }
+
+    /// Starts it as the first process of a container, whose other processes the kernel ends with it. For root only.
+    pub fn as_first_process(self) -> Self {
+        let container = self.through(&["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+        Self { first_process: true, ..container }
     }
 
     /// Starts it in a control group of its own.
@@ -138,6 +147,12 @@ impl DaemonBuilder {
 
     fn standard_error(&self) -> PathBuf {
         self.stage.dir.join("daemon.log")
+    }
+
+    /// Only writes its configuration file, for somebody else to start it with.
+    pub fn file(self) -> PathBuf {
+        let _not_started = self.command();
+        self.stage.dir.join("daemon.toml")
     }
 
     /// Runs it to its end, for a daemon that must refuse to start.
@@ -275,7 +290,11 @@ impl Daemon {
 
     /// PID of the supervisor.
     pub fn pid(&self) -> u32 {
-        self.child.as_ref().expect("the daemon runs").id()
+        let started = self.child.as_ref().expect("the daemon runs").id();
+        if !self.how.first_process {
+            return started;
+        }
+        eventually_some("the container has a first process", || children(started).first().copied())
     }
 
     /// PID of the router: the supervisor's child that runs the same program.

@@ -92,6 +92,11 @@ pub(crate) fn in_group(group: u32) -> Vec<u32> {
     members.map(|seen| seen.pid).collect()
 }
 
+/// Children that have ended and that nobody has reaped.
+pub fn zombies(parent: u32) -> usize {
+    everyone().into_iter().filter(|seen| seen.parent == parent && seen.zombie).count()
+}
+
 /// Direct children.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let mine = everyone().into_iter().filter(|seen| seen.parent == pid && !seen.zombie);

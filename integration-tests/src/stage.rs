@@ -16,6 +16,7 @@ use crate::logs;
 use crate::nginx::Nginx;
 use crate::ports::Port;
 use crate::process;
+use crate::runit::Runit;
 
 static STAGES: AtomicU32 = AtomicU32::new(0);
 
@@ -87,6 +88,11 @@ impl Stage {
     /// A daemon, to be given flags and started.
     pub fn daemon(&self) -> DaemonBuilder {
         DaemonBuilder::new(&self.inner)
+    }
+
+    /// A daemon under runit, which reads this file.
+    pub fn runit(&self, config: &Path) -> Runit {
+        Runit::start(&self.inner, config)
     }
 
     /// An nginx with this whole configuration, in which `%%GLOBALS%%`, `%%HTTP%%`, `%%PORT%%`, `%%SOCKET%%`,

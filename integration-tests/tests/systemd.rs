@@ -45,7 +45,7 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    fn with_packages() -> Self {
+    pub(crate) fn with_packages() -> Self {
         let stage = Stage::new();
         let packages = debian_packages(&stage.scratch("deb"));
         let systemd = Systemd::boot();
@@ -65,6 +65,10 @@ impl Machine {
         machine
     }
 
+    pub(crate) fn systemd(&self) -> &Systemd {
+        &self.systemd
+    }
+
     pub(crate) fn write(&self, path: &str, text: &str) {
         self.systemd.write(path, text.as_bytes());
     }
@@ -80,11 +84,11 @@ impl Machine {
         (words.next().unwrap(), words.next().unwrap())
     }
 
-    fn daemon_pid(&self) -> String {
+    pub(crate) fn daemon_pid(&self) -> String {
         self.sh("systemctl show -P MainPID flying-passenger")
     }
 
-    fn is_active(&self, unit: &str) -> bool {
+    pub(crate) fn is_active(&self, unit: &str) -> bool {
         self.systemd.run(&format!("systemctl -q is-active {unit}")).status.success()
     }
 
