@@ -12,7 +12,7 @@ COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_co
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check demo bench bench-syscalls bench-spawning bench-groups soak fuzz test-sanitizer install deb clean
+.PHONY: help deps build test test-matrix check demo bench bench-syscalls bench-spawning bench-groups bench-tools soak fuzz test-sanitizer install deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,10 @@ bench-spawning: build ## start times and memory, direct and smart
 bench-groups: build ## what 200 running and 2,000 configured apps cost the daemon
 	@build/deps.sh bench
 	@python3 integration-tests/bench/groups.py
+
+bench-tools: build ## how long the tools take with 200 processes, idle and saturated (BENCH_CALLS)
+	@build/deps.sh bench
+	@python3 integration-tests/bench/tools.py
 
 test-sanitizer: ## the module's tests with AddressSanitizer in nginx and module
 	@ngx-module/matrix/sanitizer.sh

@@ -31,7 +31,7 @@ def wrk(url, connections, seconds):
 
 
 def parse(text, cpu_seconds):
-    requests, took = re.search(r"(\d+) requests in ([\d.]+s)", text).groups()
+    requests, took = re.search(r"(\d+) requests in ([\d.]+[sm])", text).groups()
     failed = 0
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
     if errors:

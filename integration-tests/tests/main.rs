@@ -90,6 +90,7 @@ mod systemd;
 mod systemd_by_hand;
 mod threads;
 mod tools;
+mod tools_many;
 mod transfers;
 mod tree;
 mod unused_module;

@@ -38,6 +38,7 @@ mod sticky;
 mod supervisor;
 mod troubles;
 mod under_way;
+mod usages;
 mod wiring;
 mod worker;
 

@@ -57,8 +57,14 @@ pub(super) async fn answer(
 ) -> io::Result<()> {
     let shown = match question.part {
         StatusPart::Page => Rc::new(page::html()?),
-        StatusPart::Data => router.board.data(router),
-        StatusPart::Metrics => Rc::new(admin::metrics_for_nginx(router)),
+        StatusPart::Data => {
+            router.usages.look(&router.dispatcher).await;
+            router.board.data(router)
+        }
+        StatusPart::Metrics => {
+            router.usages.look(&router.dispatcher).await;
+            Rc::new(admin::metrics_for_nginx(router))
+        }
     };
     fill(&mut nginx.head, &shown).map_err(io::Error::other)?;
     nginx.frames.added.clear();

@@ -29,6 +29,7 @@ use super::status_page::Board;
 use super::supervisor::Supervisor;
 use super::troubles::Troubles;
 use super::under_way::Desks;
+use super::usages::Usages;
 use super::{accept, admin, memory};
 use crate::config::DaemonOption;
 use crate::link::channel::Buffer;
@@ -56,6 +57,7 @@ pub(crate) struct Router {
     app_logs: Rc<AppLogs>,
     pub(crate) board: Board,
     pub(crate) troubles: Rc<Troubles>,
+    pub(crate) usages: Usages,
     pub(crate) log_file: LogFile,
     backlog: RefCell<Rc<BacklogOptions>>,
     supervisor: Rc<Supervisor>,
@@ -120,6 +122,7 @@ impl Router {
             scales,
             standings,
             desks: Desks::default(),
+            usages: Usages::default(),
             app_logs,
             board: Board::new(),
             log_file: LogFile::new(supervisor.clone()),

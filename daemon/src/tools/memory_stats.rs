@@ -4,6 +4,7 @@
 
 use std::fmt::Write;
 use std::fs;
+use std::thread;
 
 /// A process in a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,20 +41,33 @@ impl Kind {
     }
 }
 
-/// The processes of one kind, by PID.
+/// The processes of one kind, by PID. What a process holds takes the kernel a while to add up: each processor of ours
+/// reads a share.
 pub(super) fn rows(kind: Kind) -> Vec<Row> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut rows: Vec<_> = pids.filter_map(row).filter(|row| Kind::of(&row.name) == Some(kind)).collect();
-    rows.sort_by_key(|row| row.pid);
-    rows
+    let named = pids.filter_map(|pid| Some((pid, name(pid)?)));
+    let mut named: Vec<_> = named.filter(|(_, name)| Kind::of(name) == Some(kind)).collect();
+    named.sort_by_key(|(pid, _)| *pid);
+    let share = named.len().div_ceil(thread::available_parallelism().map_or(1, usize::from)).max(1);
+    thread::scope(|scope| {
+        let read = |some: &[(u32, String)]| some.iter().filter_map(|(pid, name)| row(*pid, name)).collect();
+        let shares = named.chunks(share).map(|some| scope.spawn(move || read(some)));
+        // All of them are under way before the first is waited for.
+        let shares: Vec<_> = shares.collect();
+        shares.into_iter().flat_map(|share| share.join().unwrap_or_else(|_| Vec::new())).collect()
+    })
 }
 
-fn row(pid: u32) -> Option<Row> {
-    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}"));
-    let words = read("cmdline").ok()?;
+/// Its command line, or the title that it gave itself; `None` for a part of the kernel.
+fn name(pid: u32) -> Option<String> {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let name = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
-    let name = name.trim_end().to_owned();
+    Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
+}
+
+fn row(pid: u32, name: &str) -> Option<Row> {
+    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}"));
     let status = String::from_utf8_lossy(&read("status").ok()?).into_owned();
     let rollup = read("smaps_rollup").ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let private = rollup.filter(|text| !text.is_empty());
@@ -62,7 +76,7 @@ fn row(pid: u32) -> Option<Row> {
         parent: u32::try_from(field(&status, "PPid:")?).ok()?,
         virtual_kib: field(&status, "VmSize:"),
         private_kib: private.as_deref().and_then(|text| field(text, "Private_Dirty:")),
-        name: if name.is_empty() { return None } else { name },
+        name: name.to_owned(),
     })
 }
 

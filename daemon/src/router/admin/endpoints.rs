@@ -23,6 +23,14 @@ pub(super) enum Endpoint {
     ReopenLogs,
 }
 
+impl Endpoint {
+    /// Its answer tells what processes use.
+    pub(super) fn shows_processes(self) -> bool {
+        use Endpoint::{Metrics, PoolJson, PoolText, PoolXml, StatusData, StatusPage};
+        matches!(self, PoolText | PoolJson | PoolXml | Metrics | StatusPage | StatusData)
+    }
+}
+
 /// A line of the table.
 #[derive(Debug)]
 pub(super) struct Line {

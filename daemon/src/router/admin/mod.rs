@@ -7,7 +7,6 @@ mod caller;
 mod callers;
 mod endpoints;
 mod http;
-mod metrics;
 mod orders;
 pub(super) mod page;
 mod pool;
@@ -102,6 +101,9 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
 }
 
 async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: Endpoint, id: &str) -> Answer {
+    if endpoint.shows_processes() {
+        router.usages.look(&router.dispatcher).await;
+    }
     let snapshot = || Snapshot::take(router, caller);
     match endpoint {
         Endpoint::StatusPage if asked.has("data") => Answer::shown(page::data(router, caller)),

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::super::globals::{Decided, Globals, Source};
 use super::super::pool::{Concurrency, Deployment, GroupId, Pool, Process, Slot, State};
 use super::super::route::Route;
+use super::super::usages::Usages;
 use super::super::wiring::Router;
 use super::super::worker::Worker;
 use super::caller::Caller;
-use super::metrics;
 use super::times::Times;
 use crate::link::Address;
 use crate::log;
@@ -135,7 +135,7 @@ impl Snapshot {
                     .group(id)
                     .members
                     .iter()
-                    .filter_map(|slot| view(*slot, pool, workers.get(slot)?))
+                    .filter_map(|slot| view(*slot, pool, workers.get(slot)?, &router.usages))
                     .collect();
                 let mine = processes.iter().any(|(uid, _)| caller.sees(*uid));
                 if !mine && !caller.sees_all() {
@@ -224,10 +224,10 @@ fn json(value: &Value) -> serde_json::Value {
     }
 }
 
-fn view(slot: Slot, pool: &Pool, worker: &Worker) -> Option<(u32, ProcessView)> {
+fn view(slot: Slot, pool: &Pool, worker: &Worker, usages: &Usages) -> Option<(u32, ProcessView)> {
     let process = pool.process(slot)?;
     let uptime = clock::steady_ms().saturating_sub(worker.record.started_ms) / 1000;
-    let usage = metrics::usage(worker.record.pid, uptime);
+    let usage = usages.of(worker.record.pid);
     let view = ProcessView {
         pid: worker.record.pid,
         state: state(process),
@@ -242,7 +242,7 @@ fn view(slot: Slot, pool: &Pool, worker: &Worker) -> Option<(u32, ProcessView)> 
         processed: process.processed,
         uptime,
         last_used: Instant::now().saturating_duration_since(process.last_used).as_secs(),
-        cpu: usage.cpu_percent,
+        cpu: usage.cpu_percent(uptime),
         cpu_ms: usage.cpu_ms,
         memory: usage.memory,
         url: url(&worker.record.address),
