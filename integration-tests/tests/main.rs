@@ -19,6 +19,7 @@ mod configuration_changes;
 mod configuration_file;
 mod configured_apps;
 mod cves;
+mod daemon_end;
 mod daemon_flags;
 mod daemon_frames;
 mod daemon_life;
