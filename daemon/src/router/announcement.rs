@@ -9,7 +9,7 @@ use protocol::limits::MAX_ROSTER_ENTRIES;
 use protocol::roster;
 use tracing::warn;
 
-use super::route::{Roster, RosterId};
+use super::routes::{Roster, RosterId};
 use super::wiring::Router;
 
 /// A roster that is being read, or counts.

@@ -6,9 +6,8 @@ use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-use super::dispatch::Dispatcher;
-use super::pool::{Deployment, GroupId};
-use super::spawn::SpawnFailure;
+use super::pool::GroupId;
+use super::start_report::SpawnFailure;
 
 /// Reports kept for whoever asks by their ID.
 const MOST_REPORTS: usize = 100;
@@ -20,19 +19,6 @@ pub(crate) struct Deployments {
     reports: RefCell<VecDeque<Rc<SpawnFailure>>>,
     waiting: Cell<usize>,
     changed: Notify,
-}
-
-/// What became of a restart.
-#[derive(Debug, Clone)]
-pub(crate) enum Outcome {
-    /// No process of an older version is left, and those that are wanted serve.
-    Done,
-    /// The new version does not start.
-    Failed(Rc<SpawnFailure>),
-    /// The new version starts and does not live.
-    Unstable,
-    /// Another restart came in between.
-    Superseded,
 }
 
 impl Deployments {
@@ -61,43 +47,26 @@ impl Deployments {
         }
     }
 
-    fn failure_of(&self, group: GroupId, generation: u64) -> Option<Rc<SpawnFailure>> {
+    /// Waits until a look at the pool finds something.
+    pub(crate) async fn wait_for<T>(&self, look: impl Fn() -> Option<T>) -> T {
+        self.waiting.set(self.waiting.get() + 1);
+        let _waiting = Waiting(self);
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(found) = look() {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    /// Why a process of this version did not start.
+    pub(crate) fn failure_of(&self, group: GroupId, generation: u64) -> Option<Rc<SpawnFailure>> {
         let failures = self.failures.borrow();
         failures.get(&group).filter(|(failed, _)| *failed == generation).map(|(_, failure)| failure.clone())
     }
-}
-
-/// Waits until the restart that made this version of the group has come to its end.
-pub(crate) async fn settled(dispatcher: &Dispatcher, group: GroupId, generation: u64) -> Outcome {
-    let deployments = &dispatcher.deployments;
-    deployments.waiting.set(deployments.waiting.get() + 1);
-    let _waiting = Waiting(deployments);
-    loop {
-        let changed = deployments.changed.notified();
-        tokio::pin!(changed);
-        changed.as_mut().enable();
-        if let Some(outcome) = outcome(dispatcher, group, generation) {
-            return outcome;
-        }
-        changed.await;
-    }
-}
-
-fn outcome(dispatcher: &Dispatcher, id: GroupId, generation: u64) -> Option<Outcome> {
-    let failure = dispatcher.deployments.failure_of(id, generation);
-    dispatcher.inspect(|pool, _| {
-        let group = pool.group(id);
-        if group.generation != generation {
-            return Some(Outcome::Superseded);
-        }
-        if let Some(failure) = failure {
-            return Some(Outcome::Failed(failure));
-        }
-        if group.deployment == Deployment::Resisting {
-            return Some(Outcome::Unstable);
-        }
-        (pool.outdated(id) == 0 && group.starting() == 0 && !group.is_short()).then_some(Outcome::Done)
-    })
 }
 
 /// Counts one who waits while it lives.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use tracing::error;
 
 use super::route::Route;
-use super::spawn::SpawnFailure;
+use super::start_report::SpawnFailure;
 use super::supervisor::Supervisor;
 use super::worker::Worker;
 use crate::config::Hook;

@@ -22,7 +22,7 @@ use super::memory::Scales;
 use super::output::{AppLogs, Places};
 use super::reply::BacklogOptions;
 use super::restart::{self, Restarts};
-use super::route::Routes;
+use super::routes::Routes;
 use super::spawn::Spawner;
 use super::standings::Standings;
 use super::status_page::Board;

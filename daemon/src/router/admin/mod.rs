@@ -12,6 +12,7 @@ pub(super) mod page;
 mod pool;
 mod prometheus;
 mod requests;
+mod restart_outcome;
 mod standing;
 mod text;
 mod times;

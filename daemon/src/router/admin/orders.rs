@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::caller::Caller;
 use super::http::Answer;
-use crate::router::deployments::{self, Outcome};
+use super::restart_outcome;
 use crate::router::direct::{self, Unanswered};
 use crate::router::pool::{GroupId, RestartHow};
 use crate::router::wiring::Router;
@@ -67,26 +67,11 @@ pub(super) async fn await_restart(router: &Router, caller: Caller, body: &[u8]) 
         Ok(group) => group,
         Err(refusal) => return refusal,
     };
-    let settled = deployments::settled(&router.dispatcher, group, order.version);
+    let settled = restart_outcome::of(&router.dispatcher, group, order.version);
     let longest = order.seconds.map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT);
     match tokio::time::timeout(longest, settled).await {
-        Ok(outcome) => Answer::json(200, &outcome_json(&outcome)),
+        Ok(outcome) => Answer::json(200, &outcome.to_json()),
         Err(_) => Answer::json(200, &json!({ "outcome": "pending" })),
-    }
-}
-
-fn outcome_json(outcome: &Outcome) -> Value {
-    match outcome {
-        Outcome::Done => json!({ "outcome": "done" }),
-        Outcome::Failed(failure) => {
-            json!({ "outcome": "failed", "message": failure.summary, "error_id": failure.id })
-        }
-        Outcome::Unstable => {
-            json!({ "outcome": "failed", "message": "its processes end soon after they have started" })
-        }
-        Outcome::Superseded => {
-            json!({ "outcome": "failed", "message": "another restart came in between" })
-        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! out afterwards: a lease that comes back while one is carried out finds the pool free.
 
 mod carry_out;
+mod launch;
 mod lease;
 mod refused;
 
@@ -21,9 +22,10 @@ use super::pool::{
     Action, Checkout, Concurrency, GroupId, GroupOptions, Limits, Pool, RestartHow, Slot, State, Waiter,
 };
 use super::route::Route;
-use super::spawn::{Launch, SpawnFailure};
+use super::start_report::SpawnFailure;
 use super::worker::Worker;
 use crate::sys::clock;
+pub(crate) use launch::Launch;
 pub(crate) use lease::Lease;
 use lease::Place;
 pub(crate) use refused::Refused;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::super::spawn::SpawnFailure;
+use super::super::start_report::SpawnFailure;
 use crate::link::Maintenance;
 
 /// Why a request gets no process.

@@ -10,7 +10,7 @@ use tracing::warn;
 use super::super::app::reply::Head;
 use super::super::dispatch::Refused;
 use super::super::settings::AppSettings;
-use super::super::spawn::SpawnFailure;
+use super::super::start_report::SpawnFailure;
 use super::writer::reason_phrase;
 use crate::link::Maintenance;
 

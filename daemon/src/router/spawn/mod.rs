@@ -4,8 +4,6 @@
 //! Each process is in exactly one [`Life`] from its order to its end, and leaves the table with the supervisor's word
 //! that it has ended. What a visitor wrote is not known here.
 
-mod failure;
-mod journey;
 mod knock;
 mod listener;
 mod preloaders;
@@ -21,17 +19,16 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-pub(crate) use failure::SpawnFailure;
-
-use self::journey::Journey;
 use self::preloaders::Preloaders;
 use self::readiness::{Ended, Outcome};
-use super::dispatch::Dispatcher;
+use super::dispatch::{Dispatcher, Launch};
 use super::hooks::{Hooks, SlowRequest};
 use super::out_of_band;
 use super::output::{Output, Places};
 use super::pool::{GroupId, Slot};
-use super::route::{Memo, Route, Routes};
+use super::route::{Memo, Route};
+use super::routes::Routes;
+use super::start_report::{Journey, SpawnFailure};
 use super::supervisor::Supervisor;
 use super::worker::Worker;
 use crate::config::Hook;
@@ -40,30 +37,6 @@ use crate::link::{Order, ProcessId, ProcessRecord, StopHow, Ticket};
 /// The kernel drops the pipes that come with a message when this process may have no more descriptors.
 const NO_PIPES: &str = "the router has no descriptors left for the pipes of another process \
                         (--core-file-descriptor-ulimit, systemd's LimitNOFILE=)";
-
-/// What the pool needs from whoever starts processes.
-pub(crate) trait Launch: std::fmt::Debug {
-    /// Start a process; `Dispatcher::ready` or `Dispatcher::failed` follows.
-    fn launch(&self, slot: Slot, route: Rc<Route>);
-    /// A process gets no further request and finishes those it has: see that it does.
-    fn drain(&self, worker: &Rc<Worker>);
-    /// Have a process do its out-of-band work; `Dispatcher::end_out_of_band` follows.
-    fn work_out_of_band(&self, worker: Rc<Worker>);
-    /// End a process that serves no request; `Dispatcher::exited` follows.
-    fn stop(&self, worker: &Worker);
-    /// Kill a process, whatever it is doing; `Dispatcher::exited` follows.
-    fn kill(&self, worker: &Worker);
-    /// As `kill`, once the operator's programs have looked at the process that takes too long over `request`.
-    fn kill_too_slow(&self, worker: &Worker, request: SlowRequest);
-    /// A process gets no further request.
-    fn detached(&self, worker: &Worker);
-    /// A request was refused, as too many wait.
-    fn turned_away(&self, route: &Route);
-    /// End a process that is still starting; `Dispatcher::exited` follows.
-    fn abandon(&self, slot: Slot);
-    /// The group is restarted: what has loaded its code for others is of no use any more.
-    fn restarted(&self, group: GroupId);
-}
 
 /// Where a process is in its life, as the supervisor's messages tell it.
 #[derive(Debug)]

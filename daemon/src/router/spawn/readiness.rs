@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::super::route::Route;
-use super::journey::{Journey, Step};
+use super::super::start_report::{Journey, Step};
 use super::knock::Knocking;
 use crate::link::{Address, MOST_REVISION, ProcessRecord};
 

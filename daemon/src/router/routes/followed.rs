@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use super::route::Route;
+use super::super::route::Route;
 
 /// What one group was last told by nginx.
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tracing::error;
 
-use super::super::route::Route;
 use super::journey::{Journey, Leg};
 use crate::link::{AppUser, ProcessRecord};
+use crate::router::route::Route;
 
 /// A start that failed.
 #[derive(Debug, Serialize, Clone)]
@@ -45,7 +45,7 @@ pub(crate) struct SpawnFailure {
 }
 
 impl SpawnFailure {
-    pub(super) fn new(route: &Route, summary: &str, details: &str, output: &str) -> Self {
+    pub(crate) fn new(route: &Route, summary: &str, details: &str, output: &str) -> Self {
         Self {
             id: format!("{:08x}", RandomState::new().hash_one(&route.name) as u32),
             app: route.name.clone(),
@@ -64,20 +64,20 @@ impl SpawnFailure {
         }
     }
 
-    pub(super) fn of_process(mut self, record: ProcessRecord, how: Option<String>) -> Self {
+    pub(crate) fn of_process(mut self, record: ProcessRecord, how: Option<String>) -> Self {
         self.process = Some((record.pid, how));
         self.user = Some(record.user);
         self.environment = record.environment;
         self
     }
 
-    pub(super) fn on(mut self, journey: &Journey) -> Self {
+    pub(crate) fn on(mut self, journey: &Journey) -> Self {
         self.journey = journey.failed();
         self
     }
 
     /// The whole story, in one message.
-    pub(super) fn log(&self) {
+    pub(crate) fn log(&self) {
         let mut story =
             format!("app {}: could not be started: {} [error ID {}]", self.app, self.summary, self.id);
         if let Some((pid, how)) = &self.process {

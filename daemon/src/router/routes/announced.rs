@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::super::dispatch::Dispatcher;
 use super::super::pool::GroupId;
+use super::super::route::Described;
 use super::Routes;
 use super::rosters::{Changes, Roster, RosterId};
 
@@ -19,11 +20,16 @@ impl Routes {
         configured_ms: u64,
         dispatcher: &Dispatcher,
     ) -> Result<(), PayloadError> {
-        let route = match self.known(Digest::of(start.settings), &start.app, start.base_uri) {
+        let described = Described {
+            app: start.app,
+            base_uri: start.base_uri,
+            server_software: start.server_software,
+            digest: Digest::of(start.settings),
+            block: start.settings,
+        };
+        let route = match self.known(&described) {
             Some(route) => route,
-            None => {
-                self.learn(&start.app, start.base_uri, start.server_software, start.settings, dispatcher)?
-            }
+            None => self.learn(&described, dispatcher)?,
         };
         self.follow(&route, configured_ms, dispatcher);
         dispatcher.keep(route.group);

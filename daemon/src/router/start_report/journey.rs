@@ -7,7 +7,7 @@ use protocol::request::AppKind;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::super::route::Route;
+use crate::router::route::Route;
 
 /// One step of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -70,7 +70,7 @@ impl fmt::Display for Leg {
 
 /// A start under way.
 #[derive(Debug)]
-pub(super) struct Journey {
+pub(crate) struct Journey {
     steps: Vec<Step>,
     /// When each of the first steps began; the last of them is under way.
     begun: RefCell<Vec<Instant>>,
@@ -78,7 +78,7 @@ pub(super) struct Journey {
 
 impl Journey {
     /// A process, or a preloader, that is started from its program.
-    pub(super) fn from_program(route: &Route, preloader: bool) -> Self {
+    pub(crate) fn from_program(route: &Route, preloader: bool) -> Self {
         let mut steps = vec![Step::Prepare, Step::Execute];
         let is_loaded = matches!(route.kind, AppKind::Ruby | AppKind::Python | AppKind::Node);
         if is_loaded {
@@ -91,7 +91,7 @@ impl Journey {
     }
 
     /// A process that is forked from a preloader.
-    pub(super) fn from_preloader() -> Self {
+    pub(crate) fn from_preloader() -> Self {
         Self::of(vec![Step::Fork, Step::Begin])
     }
 
@@ -100,12 +100,12 @@ impl Journey {
     }
 
     /// There is a process.
-    pub(super) fn has_process(&self) {
+    pub(crate) fn has_process(&self) {
         self.reach(1);
     }
 
     /// A step has begun, and all before it have ended. One that is no part of the start changes nothing.
-    pub(super) fn reaches(&self, step: Step) {
+    pub(crate) fn reaches(&self, step: Step) {
         if let Some(at) = self.steps.iter().position(|other| *other == step) {
             self.reach(at);
         }
@@ -120,12 +120,12 @@ impl Journey {
     }
 
     /// What is told when the step that is under way fails now.
-    pub(super) fn failed(&self) -> Vec<Leg> {
+    pub(crate) fn failed(&self) -> Vec<Leg> {
         self.legs(Outcome::Failed)
     }
 
     /// What is told when the step that is under way, the last one, is done now.
-    pub(super) fn done(&self) -> String {
+    pub(crate) fn done(&self) -> String {
         let legs: Vec<_> = self.legs(Outcome::Done).iter().map(Leg::to_string).collect();
         legs.join(", ")
     }

@@ -1,0 +1,164 @@
+//! From a request to its application: settings by digest, group by name.
+//!
+//! The hot path is one look-up by digest and one by root. What was parsed once for a settings block is kept; a
+//! request with another block for the same group brings the group up to date.
+
+mod announced;
+mod followed;
+mod rosters;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use protocol::PayloadError;
+use protocol::request::Request;
+use protocol::settings::{Digest, Settings};
+use tracing::{debug, info};
+
+use self::followed::{Followed, News};
+use self::rosters::Rosters;
+pub(crate) use self::rosters::{Roster, RosterId};
+use super::dispatch::Dispatcher;
+use super::meaningless;
+use super::pool::{GroupId, GroupOptions, RestartHow};
+use super::route::{Described, Memo, Route};
+use super::settings::AppSettings;
+use crate::config::AppDefault;
+
+/// One settings block may serve many roots: `root` can hold variables.
+type ByRoot = HashMap<Vec<u8>, Rc<Route>>;
+
+/// Every route that was used.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    /// What holds where nginx says nothing.
+    defaults: Settings,
+    by_digest: RefCell<HashMap<Digest, ByRoot>>,
+    groups: RefCell<HashMap<String, GroupId>>,
+    followed: RefCell<HashMap<GroupId, Followed>>,
+    rosters: RefCell<Rosters>,
+    /// Apps that are no longer configured and not forgotten yet.
+    leaving: RefCell<HashSet<String>>,
+}
+
+impl Routes {
+    /// None yet, with these settings where nginx says nothing.
+    pub(crate) fn new(defaults: &[AppDefault]) -> Self {
+        let mut settings = Settings::new();
+        defaults.iter().for_each(|default| settings.set(&default.name, default.value.clone()));
+        Self { defaults: settings, ..Self::default() }
+    }
+
+    /// The request's route, made at its first use. nginx read the configuration that it follows at `configured_ms`.
+    pub(crate) fn find(
+        &self,
+        request: &Request<'_>,
+        configured_ms: u64,
+        dispatcher: &Dispatcher,
+    ) -> Result<Rc<Route>, PayloadError> {
+        let head = &request.head;
+        let described = Described {
+            app: head.app,
+            base_uri: head.base_uri,
+            server_software: head.server_software,
+            digest: head.settings_digest,
+            block: request.settings,
+        };
+        let known = self.known(&described);
+        if let Some(route) = known.as_ref().filter(|route| route.seen_ms.get() >= configured_ms) {
+            return Ok(route.clone());
+        }
+        let route = match known {
+            Some(route) => route,
+            None => self.learn(&described, dispatcher)?,
+        };
+        self.follow(&route, configured_ms, dispatcher);
+        self.note_request(&route.name, configured_ms, dispatcher);
+        Ok(route)
+    }
+
+    /// The route that an earlier router gave a process.
+    pub(crate) fn recall(&self, memo: &Memo, dispatcher: &Dispatcher) -> Result<Rc<Route>, PayloadError> {
+        let described = memo.describes();
+        if let Some(route) = self.known(&described) {
+            return Ok(route);
+        }
+        let route = self.learn(&described, dispatcher)?;
+        self.follow(&route, 0, dispatcher);
+        Ok(route)
+    }
+
+    /// Brings the route's group up to date with a configuration that is newer than the one it knows.
+    fn follow(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
+        let mut followed = self.followed.borrow_mut();
+        let news = match followed.get_mut(&route.group) {
+            Some(followed) => followed.hear(route, configured_ms),
+            None => {
+                followed.insert(route.group, Followed::new(route.clone(), configured_ms));
+                News::Same
+            }
+        };
+        drop(followed);
+        dispatcher.set_group_options(route.group, route.settings.pool);
+        match news {
+            News::Same => dispatcher.set_route(route.group, route.clone()),
+            News::Beside => debug!("app {}: locations describe it in different ways", route.name),
+            News::Changed => {
+                info!("app {}: its configuration has changed: its processes are replaced", route.name);
+                dispatcher.set_route(route.group, route.clone());
+                dispatcher.restart(route.group, RestartHow::Rolling);
+            }
+        }
+    }
+
+    /// Every group's name, with its number.
+    pub(crate) fn groups(&self) -> Vec<(String, GroupId)> {
+        let mut all: Vec<_> = self.groups.borrow().iter().map(|(name, id)| (name.clone(), *id)).collect();
+        all.sort();
+        all
+    }
+
+    /// The number of the group of this name.
+    pub(crate) fn id_of(&self, name: &str) -> Option<GroupId> {
+        self.groups.borrow().get(name).copied()
+    }
+
+    fn known(&self, described: &Described<'_>) -> Option<Rc<Route>> {
+        let routes = self.by_digest.borrow();
+        let route = routes.get(&described.digest)?.get(described.app.root)?;
+        route.is(described).then(|| route.clone())
+    }
+
+    fn learn(&self, described: &Described<'_>, dispatcher: &Dispatcher) -> Result<Rc<Route>, PayloadError> {
+        let mut said = self.defaults.clone();
+        for (name, value) in Settings::decode(described.block)?.iter() {
+            said.set(name, value.clone());
+        }
+        let (settings, unknown) = AppSettings::from_block(&said);
+        let name = String::from_utf8_lossy(described.app.group);
+        tell_what_has_no_effect(&name, unknown);
+        let group = self.group(&name, settings.pool, dispatcher);
+        let route = Rc::new(Route::new(group, described, settings));
+        let mut routes = self.by_digest.borrow_mut();
+        let by_root = routes.entry(Digest::of(described.block)).or_default();
+        by_root.insert(described.app.root.to_vec(), route.clone());
+        Ok(route)
+    }
+
+    fn group(&self, name: &str, options: GroupOptions, dispatcher: &Dispatcher) -> GroupId {
+        let mut groups = self.groups.borrow_mut();
+        *groups.entry(name.to_owned()).or_insert_with(|| dispatcher.add_group(options))
+    }
+}
+
+fn tell_what_has_no_effect(app: &str, unknown: Vec<String>) {
+    let (for_good, yet): (Vec<_>, Vec<_>) =
+        unknown.into_iter().partition(|name| meaningless::why(name).is_some());
+    for name in for_good {
+        info!("app {app}: passenger_{name} has no effect: {}", meaningless::why(&name).unwrap_or_default());
+    }
+    if !yet.is_empty() {
+        info!("app {app}: settings without effect in this release: {}", yet.join(", "));
+    }
+}

@@ -1,0 +1,7 @@
+//! What is told of the start of a process: how far it came, and why it failed. It starts nothing.
+
+mod failure;
+mod journey;
+
+pub(crate) use failure::SpawnFailure;
+pub(super) use journey::{Journey, Step};
