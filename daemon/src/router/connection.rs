@@ -1,7 +1,7 @@
 //! One connection from an nginx worker: handshake, then request after request.
 //!
-//! Frames come in; each request goes to [`super::exchange`], each look at the status page to [`super::status_page`]. A frame that makes no sense ends the connection with an
-//! abort that says why, and nginx logs it.
+//! Frames come in; each request goes to [`super::exchange`], each look at the status page to [`super::status_page`]. A
+//! frame that makes no sense ends the connection with an abort that says why, and nginx logs it.
 
 use std::fmt;
 use std::io;
@@ -16,41 +16,15 @@ use protocol::{PayloadError, ReadError, SPOKEN_VERSIONS};
 use tracing::{debug, error, warn};
 
 use super::announcement::Announcement;
-use super::app::reply::Head;
 use super::exchange;
-use super::input::{Input, SMALL};
-use super::reply::{Backlog, Writer};
+use super::input::SMALL;
+use super::nginx::{After, Nginx};
 use super::status_page;
-use super::under_way::Desk;
 use super::wiring::Router;
 use crate::sys::stream::Stream;
 
 /// This daemon's release, as it introduces itself.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// A connection from nginx with its buffers. Buffers live as long as the connection.
-pub(crate) struct Nginx<'s> {
-    pub(crate) stream: &'s Stream,
-    pub(crate) input: Input,
-    /// Which apps it says that it has.
-    announcement: Announcement,
-    /// When nginx read the configuration it follows, in milliseconds since 1970; 0 until it says so.
-    pub(crate) configured_ms: u64,
-    /// It has carried a request.
-    served: bool,
-    pub(crate) frames: Writer,
-    /// What the client has not taken yet of an answer.
-    pub(crate) backlog: Backlog,
-    /// Bytes for the app.
-    pub(crate) to_app: Vec<u8>,
-    /// Bytes from the app.
-    pub(crate) from_app: Input,
-    pub(crate) head: Head,
-    /// Method and URI of the request, for the log.
-    pub(crate) line: Vec<u8>,
-    /// Where its request lies for administrators to see.
-    pub(crate) desk: Rc<Desk>,
-}
 
 /// Why a connection ends before nginx closes it.
 #[derive(Debug)]
@@ -82,31 +56,9 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What the connection is good for after a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
-    /// The next request.
-    Keep,
-    /// Nothing: its state is not known, or it was used up.
-    Close,
-}
-
 /// Serves one connection until it ends.
 pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
-    let mut nginx = Nginx {
-        stream: &stream,
-        input: Input::default(),
-        announcement: Announcement::new(router.clone()),
-        configured_ms: 0,
-        served: false,
-        frames: Writer::default(),
-        backlog: Backlog::default(),
-        to_app: Vec::new(),
-        from_app: Input::default(),
-        head: Head::default(),
-        line: Vec::new(),
-        desk: router.desks.open(),
-    };
+    let mut nginx = Nginx::new(&stream, Announcement::new(router.clone()), router.desks.open());
     match serve_requests(&router, &mut nginx).await {
         Ok(()) => {}
         Err(Fault::Io(err)) => debug!("a connection from nginx broke: {err}"),

@@ -5,32 +5,15 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
+use super::dispatch::Dispatcher;
+use super::settings::MemoryLimits;
 use super::supervisor::Supervisor;
-use super::wiring::Router;
 use super::worker::Worker;
 use crate::link::{Order, ProcessId, Ticket};
-
-/// What an app's processes may hold, in bytes, and how often to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct MemoryLimits {
-    /// One that holds more is replaced after its requests.
-    pub(crate) soft: Option<u64>,
-    /// One that holds more is killed.
-    pub(crate) hard: Option<u64>,
-    /// Time between two looks.
-    pub(crate) every: Duration,
-}
-
-impl MemoryLimits {
-    fn is_any(self) -> bool {
-        self.soft.is_some() || self.hard.is_some()
-    }
-}
 
 /// Who waits for how many bytes each process holds.
 type Asker = oneshot::Sender<Vec<(ProcessId, u64)>>;
@@ -68,49 +51,49 @@ impl Scales {
 }
 
 /// Looks after all processes whose apps have a limit, until the router ends.
-pub(super) async fn watch(router: Rc<Router>) {
+pub(super) async fn watch(dispatcher: Rc<Dispatcher>, scales: Rc<Scales>) {
     loop {
-        let limited = limited(&router);
+        let limited = limited(&dispatcher);
         let Some(every) = limited.iter().map(|(_, limits)| limits.every).min() else {
-            router.dispatcher.limits_appear.notified().await;
+            dispatcher.limits_appear.notified().await;
             continue;
         };
         tokio::time::sleep(every).await;
         let processes = limited.iter().map(|(worker, _)| worker.record.process).collect();
-        for (process, held) in router.scales.measure(processes).await.into_iter().flatten() {
+        for (process, held) in scales.measure(processes).await.into_iter().flatten() {
             let measured = limited.iter().find(|(worker, _)| worker.record.process == process);
             if let Some((worker, limits)) = measured {
-                judge(&router, worker, *limits, held);
+                judge(&dispatcher, worker, *limits, held);
             }
         }
     }
 }
 
 /// Processes that serve, with the limits of their app as they are now.
-fn limited(router: &Router) -> Vec<(Rc<Worker>, MemoryLimits)> {
-    let serving: Vec<_> = router.dispatcher.inspect(|pool, workers| {
+fn limited(dispatcher: &Dispatcher) -> Vec<(Rc<Worker>, MemoryLimits)> {
+    let serving: Vec<_> = dispatcher.inspect(|pool, workers| {
         let serves = |worker: &&Rc<Worker>| pool.serves(worker.slot, worker.route.group);
         workers.values().filter(serves).cloned().collect()
     });
     let limits = |worker: &Rc<Worker>| {
-        let route = router.dispatcher.route(worker.route.group)?;
+        let route = dispatcher.route(worker.route.group)?;
         Some(route.settings.memory).filter(|limits| limits.is_any())
     };
     serving.into_iter().filter_map(|worker| limits(&worker).map(|limits| (worker, limits))).collect()
 }
 
-fn judge(router: &Router, worker: &Worker, limits: MemoryLimits, held: u64) {
+fn judge(dispatcher: &Dispatcher, worker: &Worker, limits: MemoryLimits, held: u64) {
     let (name, pid, mib) = (&worker.route.name, worker.record.pid, held >> 20);
     let is_over = |limit: Option<u64>| limit.filter(|limit| held > *limit).map(|limit| limit >> 20);
     if let Some(limit) = is_over(limits.hard) {
         warn!(
             "app {name}: process {pid} holds {mib} MiB, more than {limit} (passenger_hard_memory_limit): killed"
         );
-        router.dispatcher.kill(worker);
+        dispatcher.kill(worker);
     } else if let Some(limit) = is_over(limits.soft) {
         info!(
             "app {name}: process {pid} holds {mib} MiB, more than {limit} (passenger_memory_limit): it is replaced"
         );
-        router.dispatcher.detach_slot(worker.slot);
+        dispatcher.detach_slot(worker.slot);
     }
 }

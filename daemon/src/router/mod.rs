@@ -2,12 +2,14 @@
 //!
 //! It runs unprivileged, parses everything that strangers wrote, and asks the supervisor for what needs rights. One
 //! thread, one event loop: a request never changes threads. The modules follow a request: [`accept`], [`connection`],
-//! [`route`], [`restart`], [`dispatch`] with its [`pool`], [`forward`] and [`reply`], joined in [`exchange`].
+//! [`routes`], [`restart`], [`dispatch`] with its [`pool`], [`forward`] and [`reply`], joined in [`exchange`]. What one
+//! of them imports never imports it.
 
 mod accept;
 mod admin;
 mod announcement;
 mod app;
+mod board;
 mod connection;
 mod deployments;
 mod descriptors;
@@ -23,6 +25,8 @@ mod input;
 mod log_file;
 mod meaningless;
 mod memory;
+mod nginx;
+mod notices;
 mod out_of_band;
 mod output;
 mod pool;
@@ -31,12 +35,14 @@ mod restart;
 mod route;
 mod routes;
 mod settings;
+mod shutdown;
 mod spawn;
 mod standings;
 mod start_report;
 mod status_page;
 mod sticky;
 mod supervisor;
+mod sweep;
 mod troubles;
 mod under_way;
 mod usages;
@@ -55,7 +61,7 @@ pub fn run(link: OwnedFd) -> ExitCode {
         .event_interval(61)
         .build_local(tokio::runtime::LocalOptions::default());
     let ended = runtime.and_then(|runtime| {
-        let ended = runtime.block_on(wiring::run(link));
+        let ended = runtime.block_on(notices::run(link));
         // A thread that hangs on somebody's disk is not waited for.
         runtime.shutdown_background();
         ended

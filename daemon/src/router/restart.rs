@@ -15,7 +15,6 @@ use super::dispatch::Dispatcher;
 use super::pool::GroupId;
 use super::route::Route;
 use super::supervisor::Supervisor;
-use super::wiring::Router;
 use crate::link::{Order, RestartFiles, Ticket};
 
 /// What is remembered of each app's files.
@@ -104,18 +103,18 @@ impl Restarts {
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Looks after the restart files of apps that are not to wait for a request, until the router ends.
-pub(crate) async fn watch(router: Rc<Router>) {
+pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
     loop {
-        let watched = router.dispatcher.watched();
+        let watched = dispatcher.watched();
         if watched.is_empty() {
-            router.dispatcher.watched_appear.notified().await;
+            dispatcher.watched_appear.notified().await;
             continue;
         }
         // One that is restarted for each request is not restarted for none.
-        for route in watched.into_iter().filter(|route| !router.restarts.is_always(route)) {
-            router.restarts.look(&route, &router.dispatcher).await;
+        for route in watched.into_iter().filter(|route| !restarts.is_always(route)) {
+            restarts.look(&route, &dispatcher).await;
         }
-        tokio::time::sleep(router.restarts.throttle.get().max(LEAST_PAUSE)).await;
+        tokio::time::sleep(restarts.throttle.get().max(LEAST_PAUSE)).await;
     }
 }
 

@@ -9,11 +9,11 @@ use std::rc::Rc;
 
 use tracing::{error, info};
 
-use super::dispatch::Refused;
+use super::dispatch::{Dispatcher, Refused};
+use super::route::Route;
+use super::routes::Routes;
 use super::supervisor::Supervisor;
-use super::wiring::Router;
 use crate::link::{Maintenance, Order, Standing};
-use crate::router::route::Route;
 
 /// Every app that does not simply stand open.
 #[derive(Debug)]
@@ -67,34 +67,34 @@ impl Standings {
         }
     }
 
+    /// To be called before a request waits for a process: whether it is refused. That of a paused app will wait.
+    pub(crate) fn heed(&self, route: &Route, dispatcher: &Dispatcher) -> Option<Refused> {
+        match self.of(&route.name)? {
+            Closed::Paused => {
+                dispatcher.set_paused(route.group, true);
+                None
+            }
+            Closed::Maintenance(maintenance) => Some(Refused::Maintenance(maintenance)),
+        }
+    }
+
+    /// Has the requests that wait for the app follow what was just said.
+    pub(crate) fn put_to_work(&self, app: &str, routes: &Routes, dispatcher: &Dispatcher) {
+        let Some(group) = routes.id_of(app) else { return };
+        match self.of(app) {
+            Some(Closed::Paused) => dispatcher.set_paused(group, true),
+            Some(Closed::Maintenance(maintenance)) => {
+                dispatcher.turn_away(group, &Refused::Maintenance(maintenance));
+                dispatcher.set_paused(group, false);
+            }
+            None => dispatcher.set_paused(group, false),
+        }
+    }
+
     /// Nearly always nobody has said anything, and there is no name to look up.
     fn of(&self, app: &str) -> Option<Closed> {
         let by_app = self.by_app.borrow();
         if by_app.is_empty() { None } else { by_app.get(app).cloned() }
-    }
-}
-
-/// To be called before a request waits for a process: whether it is refused. That of a paused app will wait.
-pub(crate) fn heed(router: &Router, route: &Route) -> Option<Refused> {
-    match router.standings.of(&route.name)? {
-        Closed::Paused => {
-            router.dispatcher.set_paused(route.group, true);
-            None
-        }
-        Closed::Maintenance(maintenance) => Some(Refused::Maintenance(maintenance)),
-    }
-}
-
-/// Has the requests that wait for the app follow what was just said.
-pub(crate) fn put_to_work(router: &Router, app: &str) {
-    let Some(group) = router.routes.id_of(app) else { return };
-    match router.standings.of(app) {
-        Some(Closed::Paused) => router.dispatcher.set_paused(group, true),
-        Some(Closed::Maintenance(maintenance)) => {
-            router.dispatcher.turn_away(group, &Refused::Maintenance(maintenance));
-            router.dispatcher.set_paused(group, false);
-        }
-        None => router.dispatcher.set_paused(group, false),
     }
 }
 

@@ -1,53 +1,19 @@
 //! The status page for nginx: a question from a location with `passenger_status` comes in, frames of an answer go out.
-//!
-//! However many look, the pool is looked at a few times a second only: what one was told, the next is told again.
+//! What it shows is made by [`super::admin`].
 
-use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use protocol::request::BodyLength;
 use protocol::status::{StatusPart, StatusQuestion};
 
 use super::admin;
-use super::admin::page::{self, Shown};
+use super::admin::page;
 use super::app::reply::{Head, ReplyError};
-use super::connection::Nginx;
+use super::board::Shown;
+use super::nginx::Nginx;
 use super::reply::{Origin, reason_phrase};
 use super::wiring::Router;
-
-/// How old what is told may be. The page asks once a second.
-const FRESH: Duration = Duration::from_millis(400);
-
-/// What was told last, and since when this router counts.
-#[derive(Debug)]
-pub(crate) struct Board {
-    began: Instant,
-    told: RefCell<Option<(Instant, Rc<Shown>)>>,
-}
-
-impl Board {
-    /// Nothing was told yet.
-    pub(super) fn new() -> Self {
-        Self { began: Instant::now(), told: RefCell::default() }
-    }
-
-    /// How long this router has been there.
-    pub(crate) fn age(&self) -> Duration {
-        self.began.elapsed()
-    }
-
-    fn data(&self, router: &Router) -> Rc<Shown> {
-        let mut told = self.told.borrow_mut();
-        if let Some((_, shown)) = told.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            return shown.clone();
-        }
-        let shown = Rc::new(page::data_for_nginx(router));
-        *told = Some((Instant::now(), shown.clone()));
-        shown
-    }
-}
 
 /// Answers a question. An error means that the connection cannot be used further.
 pub(super) async fn answer(
@@ -59,7 +25,7 @@ pub(super) async fn answer(
         StatusPart::Page => Rc::new(page::html()?),
         StatusPart::Data => {
             router.usages.look(&router.dispatcher).await;
-            router.board.data(router)
+            router.board.fresh(|| page::data_for_nginx(router))
         }
         StatusPart::Metrics => {
             router.usages.look(&router.dispatcher).await;

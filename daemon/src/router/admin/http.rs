@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use super::page::Shown;
+use crate::router::board::Shown;
 
 /// Longest request, in bytes.
 const MAX_REQUEST: usize = 128 * 1024;

@@ -7,7 +7,6 @@ use super::caller::Caller;
 use super::http::Answer;
 use super::orders::{group, read};
 use crate::link::{MAX_PAGE, Maintenance, Standing};
-use crate::router::standings;
 use crate::router::wiring::Router;
 
 #[derive(Debug, Deserialize)]
@@ -44,7 +43,7 @@ pub(super) fn stand(router: &Router, caller: Caller, body: &[u8]) -> Answer {
         _ => return Answer::error(422, "standing must be \"open\", \"paused\" or \"maintenance\""),
     };
     router.standings.set(&order.name, standing);
-    standings::put_to_work(router, &order.name);
+    router.standings.put_to_work(&order.name, &router.routes, &router.dispatcher);
     Answer::json(200, &json!({ "standing": router.standings.name_of(&order.name) }))
 }
 

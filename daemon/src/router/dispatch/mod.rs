@@ -47,7 +47,7 @@ pub(crate) struct Dispatcher {
     closing: Cell<bool>,
     launch: RefCell<Option<Rc<dyn Launch>>>,
     /// Told when processes, sessions or requests become fewer.
-    pub(crate) fewer: Notify,
+    fewer: Notify,
     /// Told when the next sweep may be due earlier than thought.
     pub(crate) sweep_sooner: Notify,
     /// Told when a process may have come under a limit.
@@ -342,6 +342,19 @@ impl Dispatcher {
     /// Requests that are under way or wait.
     pub(crate) fn requests(&self) -> usize {
         self.requests.get()
+    }
+
+    /// Waits until this is so.
+    pub(crate) async fn until(&self, done: impl Fn(&Self) -> bool) {
+        loop {
+            let fewer = self.fewer.notified();
+            tokio::pin!(fewer);
+            fewer.as_mut().enable();
+            if done(self) {
+                return;
+            }
+            fewer.await;
+        }
     }
 
     /// Counts a request from here to the guard's end.

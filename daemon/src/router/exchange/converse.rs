@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use protocol::frame::{FrameHeader, FrameType};
 
-use super::super::connection::Nginx;
 use super::super::forward::body::{Body, BodyError};
 use super::super::input::{Input, SMALL};
+use super::super::nginx::Nginx;
 use super::super::reply::relay::{Complete, Relay, RelayError};
 use super::super::reply::{BacklogOptions, Outlet};
 use crate::sys::stream::Stream;

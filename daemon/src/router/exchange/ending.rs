@@ -10,9 +10,9 @@ use protocol::request::BodyLength;
 use protocol::response::AbortReason;
 use tracing::{debug, warn};
 
-use super::super::connection::{After, Nginx};
 use super::super::dispatch::{Lease, Refused};
 use super::super::forward::body::{Body, BodyError};
+use super::super::nginx::{After, Nginx};
 use super::super::reply::page::Page;
 use super::super::reply::relay::{Complete, Relay, RelayError};
 use super::super::reply::{Origin, empty, tunnel};

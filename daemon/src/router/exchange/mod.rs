@@ -15,15 +15,14 @@ use protocol::{PayloadError, pairs};
 use tracing::info;
 
 use super::app::{http, session};
-use super::connection::{After, Nginx};
 use super::descriptors;
 use super::dispatch::{Lease, Refused};
 use super::figures::count;
 use super::forward::body::{Body, Framing};
 use super::hooks::SlowRequest;
+use super::nginx::{After, Nginx};
 use super::reply::relay::Relay;
 use super::route::Route;
-use super::standings;
 use super::under_way::Phase;
 use super::wiring::Router;
 use converse::{Broken, converse_in_time, gone};
@@ -116,7 +115,7 @@ async fn attempt_until_over(
     let arrived = Instant::now();
     for attempts_left in (0..MAX_ATTEMPTS).rev() {
         nginx.desk.enter(Phase::Queued);
-        let granted = match standings::heed(router, &facts.route) {
+        let granted = match router.standings.heed(&facts.route, &router.dispatcher) {
             Some(refused) => Some(Err(refused)),
             None => checkout(router, nginx, facts).await,
         };

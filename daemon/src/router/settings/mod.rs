@@ -4,6 +4,7 @@
 //! returned, so that it can be logged, and the rest works.
 
 mod cookie;
+mod memory_limits;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -12,11 +13,11 @@ use std::time::Duration;
 use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
-use super::memory::MemoryLimits;
 use super::pool::{Concurrency, GroupOptions, RestartHow};
 use super::sticky::Sticky;
 use crate::link::{CgroupLimits, Listen};
 use cookie::Cookie;
+pub(crate) use memory_limits::MemoryLimits;
 use values::{
     concurrency, flag, is_smart, limit, listen, map, mebibytes, number, restart_how, status, text, uri,
 };

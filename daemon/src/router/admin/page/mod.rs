@@ -6,6 +6,7 @@ mod data;
 use std::io;
 
 use super::caller::Caller;
+use crate::router::board::Shown;
 use crate::router::wiring::Router;
 use crate::sys::random;
 
@@ -21,15 +22,6 @@ const SCRIPT: &str = concat!(
     include_str!("apps.js"),
     include_str!("live.js"),
 );
-
-/// Something to be shown by a browser.
-#[derive(Debug)]
-pub(crate) struct Shown {
-    pub(crate) content_type: &'static str,
-    /// What browsers may do with it, by the header's name.
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Vec<u8>,
-}
 
 /// The page itself. It is the same for everybody.
 ///

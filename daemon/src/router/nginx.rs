@@ -1,0 +1,64 @@
+//! A connection from nginx as every stage of a request uses it: the stream, what was read of it, what goes out by it, and
+//! the buffers towards the app. What comes by it is read in [`super::connection`].
+
+use std::rc::Rc;
+
+use super::announcement::Announcement;
+use super::app::reply::Head;
+use super::input::Input;
+use super::reply::{Backlog, Writer};
+use super::under_way::Desk;
+use crate::sys::stream::Stream;
+
+/// A connection from nginx with its buffers. Buffers live as long as the connection.
+pub(crate) struct Nginx<'s> {
+    pub(crate) stream: &'s Stream,
+    pub(crate) input: Input,
+    /// Which apps it says that it has.
+    pub(super) announcement: Announcement,
+    /// When nginx read the configuration it follows, in milliseconds since 1970; 0 until it says so.
+    pub(crate) configured_ms: u64,
+    /// It has carried a request.
+    pub(super) served: bool,
+    pub(crate) frames: Writer,
+    /// What the client has not taken yet of an answer.
+    pub(crate) backlog: Backlog,
+    /// Bytes for the app.
+    pub(crate) to_app: Vec<u8>,
+    /// Bytes from the app.
+    pub(crate) from_app: Input,
+    pub(crate) head: Head,
+    /// Method and URI of the request, for the log.
+    pub(crate) line: Vec<u8>,
+    /// Where its request lies for administrators to see.
+    pub(crate) desk: Rc<Desk>,
+}
+
+impl<'s> Nginx<'s> {
+    /// A connection that has said nothing yet.
+    pub(super) fn new(stream: &'s Stream, announcement: Announcement, desk: Rc<Desk>) -> Self {
+        Self {
+            stream,
+            input: Input::default(),
+            announcement,
+            configured_ms: 0,
+            served: false,
+            frames: Writer::default(),
+            backlog: Backlog::default(),
+            to_app: Vec::new(),
+            from_app: Input::default(),
+            head: Head::default(),
+            line: Vec::new(),
+            desk,
+        }
+    }
+}
+
+/// What the connection is good for after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// The next request.
+    Keep,
+    /// Nothing: its state is not known, or it was used up.
+    Close,
+}
