@@ -6,10 +6,9 @@ use clap::Args;
 use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
-use super::file::{File, Written};
 use super::kind::Kind;
 use super::mistake::{Mistake, Mistakes};
-use super::shared::Given;
+use super::written::{File, Given, Written};
 
 /// As they are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]

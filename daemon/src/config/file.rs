@@ -3,7 +3,6 @@
 //! A key is the flag's name with `_` for `-`, or the directive's name without `passenger_` where there is one. It knows
 //! of what type a value is; whether it makes sense is decided where flags are checked.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,37 +11,12 @@ use nix::unistd::Uid;
 use toml::de::{DeTable, DeValue};
 
 use super::app_defaults::KNOWN;
-use super::arguments::Arguments;
 use super::hooks::HOOKS_FLAG;
-use super::kind::Kind;
+use super::kind::Type;
 use super::mistake::{Mistake, Mistakes};
 use super::own::OWN;
 use super::shared::SHARED;
-
-/// What the file says.
-#[derive(Debug, Default)]
-pub(super) struct File {
-    /// By flag.
-    values: BTreeMap<&'static str, Written>,
-    /// `NAME=PROGRAM`, as `--hook` takes it.
-    pub(super) hooks: Vec<Written>,
-}
-
-/// A value as the flag's text, and where it stands.
-#[derive(Debug, Clone)]
-pub(super) struct Written {
-    pub(super) text: String,
-    pub(super) place: String,
-}
-
-/// What TOML has for a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Type {
-    Number,
-    Flag,
-    Text,
-    Path,
-}
+use super::written::{File, Written};
 
 /// The table of programs.
 const HOOKS: &str = "hooks";
@@ -54,29 +28,16 @@ pub(super) fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)>
     OWN.iter().map(|own| (own.key, own.flag, own.of_type)).chain(shared).chain(of_apps)
 }
 
-impl Type {
-    fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::Flag(_) => Self::Flag,
-            Kind::Number { .. } => Self::Number,
-            Kind::Text(_) | Kind::OneOf(_) | Kind::LogLevel => Self::Text,
-            Kind::Path | Kind::Directory(_) => Self::Path,
-        }
-    }
-
-    /// The value as a flag's text.
-    fn text(self, value: &DeValue<'_>) -> Result<String, &'static str> {
-        match (self, value) {
-            (Self::Number, DeValue::Integer(number)) if number.radix() == 10 => {
-                Ok(number.as_str().to_owned())
-            }
-            (Self::Flag, DeValue::Boolean(flag)) => Ok(if *flag { "on" } else { "off" }.to_owned()),
-            (Self::Text | Self::Path, DeValue::String(text)) => Ok(text.to_string()),
-            (Self::Number, _) => Err("takes a number without quotes, such as 300"),
-            (Self::Flag, _) => Err("takes true or false, without quotes"),
-            (Self::Text, _) => Err("takes a text in quotes"),
-            (Self::Path, _) => Err("takes a path in quotes"),
-        }
+/// The value as a flag's text.
+fn flag_text(of_type: Type, value: &DeValue<'_>) -> Result<String, &'static str> {
+    match (of_type, value) {
+        (Type::Number, DeValue::Integer(number)) if number.radix() == 10 => Ok(number.as_str().to_owned()),
+        (Type::Flag, DeValue::Boolean(flag)) => Ok(if *flag { "on" } else { "off" }.to_owned()),
+        (Type::Text | Type::Path, DeValue::String(text)) => Ok(text.to_string()),
+        (Type::Number, _) => Err("takes a number without quotes, such as 300"),
+        (Type::Flag, _) => Err("takes true or false, without quotes"),
+        (Type::Text, _) => Err("takes a text in quotes"),
+        (Type::Path, _) => Err("takes a path in quotes"),
     }
 }
 
@@ -120,9 +81,9 @@ fn parse(path: &str, text: &str, mistakes: &mut Mistakes) -> File {
     for (key, value) in table.get_ref() {
         let (name, place) = (key.get_ref().as_ref(), line(key.span().start));
         if name == HOOKS {
-            file.read_hooks(value.get_ref(), &place, line, mistakes);
+            read_hooks(&mut file, value.get_ref(), &place, line, mistakes);
         } else if let Some((_, flag, of_type)) = keys().find(|(key, ..)| *key == name) {
-            match of_type.text(value.get_ref()) {
+            match flag_text(of_type, value.get_ref()) {
                 Ok(text) if of_type == Type::Path && !text.starts_with('/') && !text.is_empty() => {
                     mistakes.push(Mistake::at(place, format!("{name}: \"{text}\" is no absolute path")));
                 }
@@ -140,57 +101,37 @@ fn parse(path: &str, text: &str, mistakes: &mut Mistakes) -> File {
     file
 }
 
-impl File {
-    /// What the file says in this flag's place.
-    pub(super) fn value(&self, flag: &str) -> Option<&Written> {
-        self.values.get(flag)
-    }
-
-    /// The command line with the file's word for those of the daemon's own options that it does not give.
-    pub(super) fn fill(&self, arguments: &Arguments, mistakes: &mut Mistakes) -> Arguments {
-        let mut filled = arguments.clone();
-        for own in &OWN {
-            let place = (own.place)(&mut filled);
-            if let Some(written) = self.value(own.flag).filter(|_| place.is_empty()) {
-                mistakes.place(own.flag, &written.place);
-                place.put(written.text.clone());
+fn read_hooks(
+    file: &mut File,
+    value: &DeValue<'_>,
+    place: &str,
+    line: impl Fn(usize) -> String,
+    mistakes: &mut Mistakes,
+) {
+    const WANTED: &str = "takes the path of a program in quotes, or several: [\"/one\", \"/two\"]";
+    let DeValue::Table(table) = value else {
+        mistakes.push(Mistake::at(
+            place,
+            format!("{HOOKS_FLAG} is a table: write [{HOOKS}] on a line of its own"),
+        ));
+        return;
+    };
+    for (name, value) in table {
+        let (name, place) = (name.get_ref(), line(name.span().start));
+        let programs: Option<Vec<_>> = match value.get_ref() {
+            DeValue::String(program) => Some(vec![program.to_string()]),
+            DeValue::Array(programs) => {
+                programs.iter().map(|one| one.get_ref().as_str().map(str::to_owned)).collect()
             }
-        }
-        filled
-    }
-
-    fn read_hooks(
-        &mut self,
-        value: &DeValue<'_>,
-        place: &str,
-        line: impl Fn(usize) -> String,
-        mistakes: &mut Mistakes,
-    ) {
-        const WANTED: &str = "takes the path of a program in quotes, or several: [\"/one\", \"/two\"]";
-        let DeValue::Table(table) = value else {
-            mistakes.push(Mistake::at(
-                place,
-                format!("{HOOKS_FLAG} is a table: write [{HOOKS}] on a line of its own"),
-            ));
-            return;
+            _ => None,
         };
-        for (name, value) in table {
-            let (name, place) = (name.get_ref(), line(name.span().start));
-            let programs: Option<Vec<_>> = match value.get_ref() {
-                DeValue::String(program) => Some(vec![program.to_string()]),
-                DeValue::Array(programs) => {
-                    programs.iter().map(|one| one.get_ref().as_str().map(str::to_owned)).collect()
-                }
-                _ => None,
-            };
-            match programs {
-                Some(programs) => self.hooks.extend(
-                    programs
-                        .iter()
-                        .map(|program| Written { text: format!("{name}={program}"), place: place.clone() }),
-                ),
-                None => mistakes.push(Mistake::at(place, format!("{name} {WANTED}"))),
-            }
+        match programs {
+            Some(programs) => file.hooks.extend(
+                programs
+                    .iter()
+                    .map(|program| Written { text: format!("{name}={program}"), place: place.clone() }),
+            ),
+            None => mistakes.push(Mistake::at(place, format!("{name} {WANTED}"))),
         }
     }
 }
@@ -199,6 +140,7 @@ impl File {
 mod tests {
     use clap::CommandFactory;
 
+    use super::super::arguments::Arguments;
     use super::*;
 
     fn mistakes_of(text: &str) -> Vec<String> {

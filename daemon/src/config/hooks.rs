@@ -10,8 +10,8 @@ use nix::unistd::{self, AccessFlags};
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::file::{File, Written};
 use super::mistake::{Mistake, Mistakes};
+use super::written::{File, Written};
 
 /// What a program can be run for, by Passenger's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

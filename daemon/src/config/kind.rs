@@ -108,6 +108,26 @@ fn on_or_off(text: &str) -> Option<bool> {
     }
 }
 
+/// What TOML has for a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    Number,
+    Flag,
+    Text,
+    Path,
+}
+
+impl Type {
+    pub(super) fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Flag(_) => Self::Flag,
+            Kind::Number { .. } => Self::Number,
+            Kind::Text(_) | Kind::OneOf(_) | Kind::LogLevel => Self::Text,
+            Kind::Path | Kind::Directory(_) => Self::Path,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ pub mod places;
 mod predecessor;
 pub(crate) mod shared;
 mod socket;
+mod written;
 
 use std::env;
 use std::fmt::Display;
@@ -28,15 +29,16 @@ use serde::{Deserialize, Serialize};
 
 pub use app_defaults::{AppDefault, AppDefaults};
 pub use arguments::{Action, Arguments};
-use file::File;
 pub use hooks::{Hook, Hooks};
 pub use mistake::Mistake;
 use mistake::Mistakes;
 pub(crate) use places::loaders;
 pub use places::{REGISTRY_VARIABLE, usual_registry};
+pub use shared::DaemonOption;
 use shared::Values;
-pub use shared::{DaemonOption, Given};
 pub use socket::{MAX_SOCKET_PATH, SocketOptions};
+use written::File;
+pub use written::Given;
 
 use crate::log::{LogFormat, LogLevel};
 use crate::sys::accounts::{self, Account};
@@ -128,7 +130,7 @@ impl Options {
         let mut mistakes = Mistakes::default();
         let file = given.config.as_deref().map(|path| file::read(path, euid, &mut mistakes));
         let file = file.unwrap_or_default();
-        let arguments = file.fill(given, &mut mistakes);
+        let arguments = own::fill(given, &file, &mut mistakes);
         let source =
             Source { arguments: given.clone(), directory: env::current_dir().unwrap_or_default(), euid };
         let options = Self::gather(&arguments, &file, source, &mut mistakes);

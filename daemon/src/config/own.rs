@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::arguments::Arguments;
-use super::file::Type;
+use super::kind::Type;
+use super::mistake::Mistakes;
+use super::written::File;
 
 /// One of them.
 #[derive(Debug)]
@@ -50,6 +52,19 @@ const fn own(
     place: fn(&mut Arguments) -> Place<'_>,
 ) -> Own {
     Own { key, flag, of_type, place }
+}
+
+/// The command line with the file's word for those that it does not give.
+pub(super) fn fill(arguments: &Arguments, file: &File, mistakes: &mut Mistakes) -> Arguments {
+    let mut filled = arguments.clone();
+    for own in &OWN {
+        let place = (own.place)(&mut filled);
+        if let Some(written) = file.value(own.flag).filter(|_| place.is_empty()) {
+            mistakes.place(own.flag, &written.place);
+            place.put(written.text.clone());
+        }
+    }
+    filled
 }
 
 impl Place<'_> {

@@ -7,10 +7,10 @@ use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::file::{File, Written};
 use super::hooks;
 use super::kind::Kind;
 use super::mistake::{Mistake, Mistakes};
+use super::written::{File, Given, Written};
 
 /// One of the daemon's options that nginx may set too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,15 +21,6 @@ pub struct DaemonOption {
     pub value: Value,
     /// Where the daemon's own configuration gives it, so that nginx's value does not count.
     pub given: Option<Given>,
-}
-
-/// What of the daemon's own configuration decides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Given {
-    /// A flag.
-    Flag,
-    /// The configuration file.
-    File,
 }
 
 /// What is known of such an option before anybody sets it.

@@ -13,17 +13,18 @@
 //! Everything is reached through descriptors of directories that only the daemon's user can change, apart from what is
 //! below `sockets`; nothing is changed by path afterwards, and no symlink is followed.
 
+mod directory;
 mod names;
 mod own_sockets;
 mod registry;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{self, Flock, FlockArg, OFlag};
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::{self, Mode};
 use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::MAX_SOCKET_PATH;
 use crate::link::ProcessId;
 use crate::sys::unix_socket;
+use directory::{make_directory, new_file};
 use own_sockets::OwnSockets;
 
 pub use registry::{Found, InstanceError, check_registry, list};
@@ -160,24 +162,6 @@ impl Instance {
     fn app_socket(&self, process: ProcessId) -> PathBuf {
         self.path.join(APPS).join(process.0.to_string())
     }
-}
-
-/// Makes a directory that was not there and opens it, whatever the umask is.
-fn make_directory(parent: &OwnedFd, name: &str, mode: u32) -> io::Result<OwnedFd> {
-    stat::mkdirat(parent, name, Mode::S_IRWXU)?;
-    let made = open_directory(parent.as_fd(), name)?;
-    stat::fchmod(&made, Mode::from_bits_truncate(mode))?;
-    Ok(made)
-}
-
-fn open_directory(parent: impl AsFd, name: &str) -> io::Result<OwnedFd> {
-    let flags = OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
-    Ok(fcntl::openat(parent, name, flags, Mode::empty())?)
-}
-
-fn new_file(directory: &OwnedFd, name: &str, mode: Mode) -> io::Result<File> {
-    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_WRONLY;
-    Ok(File::from(fcntl::openat(directory, name, flags, mode)?))
 }
 
 fn lock(directory: &OwnedFd) -> io::Result<Flock<File>> {

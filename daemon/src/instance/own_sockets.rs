@@ -12,8 +12,7 @@ use nix::fcntl::{self, AT_FDCWD, OFlag};
 use nix::sys::stat::{self, FchmodatFlags, Mode, SFlag};
 use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
 
-use super::registry::names_in;
-use super::{make_directory, open_directory};
+use super::directory::{make_directory, names_in, open_directory};
 use crate::link::ProcessId;
 
 /// The name of the socket in its directory.

@@ -8,15 +8,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{self, AtFlags, Flock, FlockArg, OFlag};
 use nix::libc;
 use nix::sys::stat::{self, FileStat, Mode};
 use nix::unistd::{self, Uid, UnlinkatFlags};
 
+use super::directory::{names_in, open_directory};
 use super::names::PREFIX;
-use super::{APPS, LOCK, PROPERTIES, Properties, open_directory};
+use super::{APPS, LOCK, PROPERTIES, Properties};
 
 /// A directory this young may belong to a daemon that has not locked it yet.
 const YOUNG: Duration = Duration::from_secs(60);
@@ -178,20 +178,6 @@ fn is_locked(directory: &OwnedFd) -> bool {
 /// Names in the registry that look like instances.
 fn entries(registry: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names_in(registry)?.into_iter().filter(|name| name.starts_with(PREFIX)).collect())
-}
-
-pub(super) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
-    // A descriptor of its own, as reading a directory moves its position.
-    let mut reader = Dir::openat(directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-    let mut names = Vec::new();
-    for entry in reader.iter() {
-        let entry = entry?;
-        if matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            continue;
-        }
-        names.extend(entry.file_name().to_str().ok().map(str::to_owned));
-    }
-    Ok(names)
 }
 
 /// Removes one instance directory: the files in it, in `apps` and in the directories of `sockets`, not following

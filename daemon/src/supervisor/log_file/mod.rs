@@ -11,8 +11,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 
+pub(super) use open::regular;
 use open::{Refusal, as_it_is};
-pub(super) use open::{on_nginx_word, regular};
+pub(super) use trust::on_nginx_word;
 
 use super::Supervisor;
 use crate::config::DaemonOption;

@@ -8,9 +8,6 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, OFlag};
 use nix::sys::stat::{self, Mode, SFlag};
-use nix::unistd::Uid;
-
-use super::trust::Trust;
 
 /// Why a file is not opened. Follows its name in a sentence.
 #[derive(Debug)]
@@ -78,11 +75,6 @@ pub(in crate::supervisor) fn regular(path: &Path) -> Result<OwnedFd, Refusal> {
     let found = stat::fstat(&file).map_err(failed)?;
     let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
     if kind == SFlag::S_IFREG { Ok(file) } else { Err(Refusal::Foreign("it is no regular file")) }
-}
-
-/// Opens what root may open on nginx's word.
-pub(in crate::supervisor) fn on_nginx_word(path: &Path) -> Result<OwnedFd, Refusal> {
-    Trust { top: Path::new("/"), logs: "var/log", owner: Uid::from_raw(0) }.open(path)
 }
 
 pub(super) fn failed(why: Errno) -> Refusal {

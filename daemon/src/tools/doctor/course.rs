@@ -2,20 +2,17 @@
 //! come in as events; what is worth a diagnosis goes out.
 
 use std::collections::BTreeSet;
-use std::os::fd::AsFd;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::RecvTimeoutError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::conversation::{Answer, Question};
+use super::events::{Event, Events};
 use super::listening::ports_below;
 use super::patient::Patient;
 use super::private_daemon::PrivateDaemon;
-use crate::sys::signals;
 
 /// How often it is looked on which ports the app listens.
 const LOOK: Duration = Duration::from_millis(200);
@@ -23,18 +20,6 @@ const LOOK: Duration = Duration::from_millis(200);
 const SETTLE: Duration = Duration::from_secs(1);
 /// Most time until the daemon takes connections.
 const UP: Duration = Duration::from_secs(20);
-
-/// Something that happens.
-#[derive(Debug)]
-pub(super) enum Event {
-    /// The daemon has logged it.
-    Line(String),
-    /// The daemon has ended, or closed its log.
-    LogEnded,
-    Answered(Result<Answer, String>),
-    /// Somebody wants this to end.
-    Interrupted,
-}
 
 /// How it went.
 #[derive(Debug, Default)]
@@ -75,32 +60,6 @@ impl Patience {
     /// For both.
     pub(super) fn in_all(self) -> Duration {
         self.start.saturating_add(self.answer)
-    }
-}
-
-/// From where events come.
-pub(super) struct Events {
-    pub(super) sender: Sender<Event>,
-    receiver: Receiver<Event>,
-}
-
-impl Events {
-    /// Sets signals up, so that they become events: to be called before any thread is started.
-    ///
-    /// # Errors
-    ///
-    /// A sentence for the administrator.
-    pub(super) fn new() -> Result<Self, String> {
-        let (sender, receiver) = mpsc::channel();
-        let told = signals::as_events(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
-            .map_err(|why| format!("signals cannot be set up: {why}"))?;
-        let interrupted = sender.clone();
-        thread::spawn(move || {
-            let mut watched = [PollFd::new(told.as_fd(), PollFlags::POLLIN)];
-            while poll(&mut watched, PollTimeout::NONE).is_err() {}
-            let _ = interrupted.send(Event::Interrupted);
-        });
-        Ok(Self { sender, receiver })
     }
 }
 

@@ -9,6 +9,7 @@ mod asked;
 mod conversation;
 mod course;
 mod diagnosis;
+mod events;
 mod family;
 mod known;
 mod listening;
@@ -24,7 +25,8 @@ use clap::Args;
 use module_core::app_kind::AppType;
 
 use self::conversation::Question;
-use self::course::{Course, Events, Patience};
+use self::course::{Course, Patience};
+use self::events::Events;
 use self::patient::Patient;
 use self::private_daemon::PrivateDaemon;
 use self::report::Report;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::course::Event;
+use super::events::Event;
 use super::family::children;
 use super::patient::Patient;
 use crate::instance;
