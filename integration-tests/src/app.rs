@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
+use crate::backstage::Backstage;
 use crate::language::Language;
-use crate::stage::Inner;
 
 /// An app on a stage.
 pub struct App {
@@ -15,7 +15,7 @@ pub struct App {
 }
 
 impl App {
-    pub(crate) fn new(stage: &Arc<Inner>, name: &str) -> Self {
+    pub(crate) fn new(stage: &Arc<Backstage>, name: &str) -> Self {
         let dir = stage.dir.join(name);
         fs::create_dir_all(dir.join("public")).unwrap();
         fs::create_dir_all(dir.join("tmp")).unwrap();

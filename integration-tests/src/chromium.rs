@@ -10,11 +10,11 @@ use std::thread;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::backstage::Backstage;
 use crate::frameworks::require_debian_package;
 use crate::http::{Connection, Request};
 use crate::places::workspace;
 use crate::process::{in_group, kill_9, signal};
-use crate::stage::Inner;
 use crate::wait::eventually;
 
 /// What keeps it from asking anybody but the test for anything, and from needing what a container lacks.
@@ -44,7 +44,7 @@ pub struct Chromium {
 }
 
 impl Chromium {
-    pub(crate) fn start(stage: &Arc<Inner>) -> Self {
+    pub(crate) fn start(stage: &Arc<Backstage>) -> Self {
         require_debian_package("chromium", "/usr/bin/chromium");
         require_debian_package("chromium-driver", "/usr/bin/chromedriver");
         let port = stage.port();
@@ -145,7 +145,7 @@ impl Drop for Chromium {
     }
 }
 
-fn driver(stage: &Inner, port: u16, home: &PathBuf) -> Child {
+fn driver(stage: &Backstage, port: u16, home: &PathBuf) -> Child {
     let log = File::create(home.join("driver.log")).unwrap();
     let (name, value) = stage.mark();
     Command::new("/usr/bin/chromedriver")

@@ -9,15 +9,15 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 
+use crate::backstage::Backstage;
 use crate::logs;
 use crate::places;
 use crate::process::{children, descendants, is_alive, kill_9, signal, title};
-use crate::stage::Inner;
 use crate::wait::{eventually, eventually_some};
 
 /// A daemon that is not started yet.
 pub struct DaemonBuilder {
-    stage: Arc<Inner>,
+    stage: Arc<Backstage>,
     flags: Vec<String>,
     user: Option<(u32, u32)>,
     accounts: Option<String>,
@@ -49,7 +49,7 @@ pub struct Daemon {
 }
 
 impl DaemonBuilder {
-    pub(crate) fn new(stage: &Arc<Inner>) -> Self {
+    pub(crate) fn new(stage: &Arc<Backstage>) -> Self {
         Self {
             stage: Arc::clone(stage),
             flags: Vec::new(),

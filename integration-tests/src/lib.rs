@@ -4,6 +4,7 @@
 //! ask for is checked when its [`Stage`] falls: no alarming line in any log, and no process left behind.
 
 mod app;
+mod backstage;
 mod browser;
 mod chromium;
 mod daemon;
@@ -22,6 +23,7 @@ mod places;
 mod ports;
 mod process;
 mod response;
+mod root;
 mod runit;
 mod scenery;
 mod shifted_clock;
@@ -47,11 +49,12 @@ pub use nginx::Nginx;
 pub use places::{binary, module, nginx_binary, workspace};
 pub use process::{Memory, descendants, is_alive, kill_9, open_descriptors, owner_uid, signal, zombies};
 pub use response::{Head, Response};
+pub use root::{is_root, skipped};
 pub use runit::Runit;
 pub use scenery::{ONE_APP, Scene};
 pub use shifted_clock::ShiftedClock;
 pub use small_disk::SmallDisk;
-pub use stage::{Stage, is_root, skipped};
+pub use stage::Stage;
 pub use systemd::{Systemd, clean_debian, debian_packages};
 pub use wait::{eventually, eventually_some, stays};
 

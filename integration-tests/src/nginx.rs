@@ -8,19 +8,20 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 
+use crate::backstage::Backstage;
 use crate::http::{Connection, Request};
 use crate::logs;
 use crate::places;
 use crate::process::{children, in_group, is_alive, kill_9, signal};
 use crate::response::Response;
-use crate::stage::{Inner, is_root};
+use crate::root::is_root;
 use crate::wait::{eventually, eventually_some};
 
 const WORKERS: usize = 2;
 
 /// One nginx: stopped or running.
 pub struct Nginx {
-    stage: Arc<Inner>,
+    stage: Arc<Backstage>,
     prefix: PathBuf,
     port: u16,
     variables: Vec<(String, PathBuf)>,
@@ -29,7 +30,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    pub(crate) fn new(stage: &Arc<Inner>, conf: &str) -> Self {
+    pub(crate) fn new(stage: &Arc<Backstage>, conf: &str) -> Self {
         let port = stage.port();
         let prefix = stage.dir.join(format!("nginx{port}"));
         fs::create_dir_all(&prefix).unwrap();

@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::Arc;
 
+use crate::backstage::Backstage;
 use crate::logs;
 use crate::places::{binary, workspace};
-use crate::stage::Inner;
 use crate::wait::{eventually, eventually_some};
 
 /// One service, supervised as long as this lives.
 pub struct Runit {
-    stage: Arc<Inner>,
+    stage: Arc<Backstage>,
     service: PathBuf,
     runsv: Child,
 }
 
 impl Runit {
     /// Starts the service, whose daemon reads the file `config`, and waits until it is up.
-    pub(crate) fn start(stage: &Arc<Inner>, config: &Path) -> Self {
+    pub(crate) fn start(stage: &Arc<Backstage>, config: &Path) -> Self {
         let service = stage.dir.join("sv");
         fs::create_dir_all(service.join("log")).unwrap();
         let logs = stage.dir.join("svlog");

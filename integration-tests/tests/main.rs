@@ -41,6 +41,7 @@ mod harness;
 mod hijack;
 mod hooks;
 mod hooks_of_the_daemon;
+mod imports;
 mod instances;
 mod journal;
 mod listening;

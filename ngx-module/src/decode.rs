@@ -5,10 +5,10 @@ use std::fmt;
 use module_core::response_body::{BodyDecoder, complete_length};
 use module_core::response_head::{Head, HeadError, find_head, find_interim};
 use module_core::response_headers::{Fate, Framing, fate};
+use module_core::served::Answered;
 use protocol::request::BodyLength;
 
 use crate::ffi::reply::{NotTaken, Reply};
-use crate::variables::Answered;
 
 /// What is known when a head was found.
 #[derive(Debug)]

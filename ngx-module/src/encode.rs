@@ -7,10 +7,10 @@ use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, RequestHead};
 
 use crate::conf::{Application, LocationConf};
+use crate::destination::Destination;
 use crate::ffi::body::Body;
-use crate::ffi::module::SERVER_SOFTWARE;
+use crate::ffi::release::SERVER_SOFTWARE;
 use crate::ffi::request::Request;
-use crate::handler::Destination;
 use crate::variables::request_id;
 
 /// Appends the frame of a request's head.

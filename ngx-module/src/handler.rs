@@ -3,31 +3,27 @@
 use std::rc::Rc;
 
 use module_core::base_uri;
-use module_core::place::{Found, Place, public_dir};
+use module_core::place::{Found, public_dir};
+use module_core::served::Served;
 
 use crate::conf::{Application, LocationConf};
+use crate::destination::Destination;
 use crate::ffi::content::{Answer, ContentHandler};
 use crate::ffi::files::Mapped;
 use crate::ffi::request::{Request, now};
 use crate::ffi::served;
+use crate::panic_probe::probe_panic;
 use crate::public_files::{self, Public};
 use crate::upstream::Forwarding;
-use crate::variables::Served;
 
 /// The content handler of enabled locations.
 #[derive(Debug)]
 pub(crate) struct Passenger;
 
-/// Where a request leads.
-#[derive(Debug)]
-pub(crate) struct Destination {
-    pub(crate) place: Rc<Place>,
-    pub(crate) base_uri: String,
-}
-
 const INTERNAL_ERROR: u16 = 500;
 
 impl ContentHandler for Passenger {
+    type Location = LocationConf;
     type Exchange = Forwarding;
 
     fn decide(request: Request<'_>, location: &LocationConf) -> Answer<Forwarding> {
@@ -81,15 +77,3 @@ fn forward(
     let destination = Destination { place, base_uri: base.unwrap_or_default().to_owned() };
     Answer::Forward(Forwarding::new(destination, served))
 }
-
-/// Lets a test see what a panic in this callback costs.
-#[cfg(feature = "panic-probe")]
-#[allow(clippy::panic, reason = "this is what it is for")]
-pub(crate) fn probe_panic(location: &LocationConf, callback: &str) {
-    if location.written.panic_in.as_deref() == Some(callback) {
-        panic!("probe in {callback}");
-    }
-}
-
-#[cfg(not(feature = "panic-probe"))]
-pub(crate) fn probe_panic(_location: &LocationConf, _callback: &str) {}

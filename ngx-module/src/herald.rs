@@ -8,65 +8,22 @@ use module_core::pre_start::Url;
 use module_core::response_head::{HeadError, find_welcome};
 
 use crate::ffi::log::{self, Level};
-use crate::ffi::module::SERVER_SOFTWARE;
 use crate::ffi::outgoing::{self, Conversation, How, Listen, Over};
 use crate::ffi::peer::{self, Peer};
-use crate::ffi::process::Nginx;
+use crate::ffi::plan::Plan;
+use crate::ffi::process::FirstWork;
+use crate::ffi::release::SERVER_SOFTWARE;
 use crate::ffi::timer;
-use crate::ffi::upstream_block::UpstreamRef;
+use crate::ffi::worker::Nginx;
 use crate::pre_start::Visits;
 use crate::unreachable;
-
-/// What the first worker of a configuration does.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    /// What is said first on each connection.
-    greeting: Vec<u8>,
-    /// Where requests go, and which apps they are for.
-    upstreams: Vec<(UpstreamRef, Vec<Rc<Announced>>)>,
-    /// What is visited when a daemon is there.
-    pre_starts: Vec<Rc<Url>>,
-}
-
-impl Plan {
-    /// Requests for this go there.
-    pub(crate) fn add(&mut self, upstream: UpstreamRef, greeting: &[u8], app: Announced) {
-        // All levels say the same to the daemon, as only `http` can.
-        self.greeting = greeting.to_vec();
-        let app = Rc::new(app);
-        match self.upstreams.iter_mut().find(|(known, _)| *known == upstream) {
-            Some((_, apps)) if apps.contains(&app) => {}
-            Some((_, apps)) => apps.push(app),
-            None => self.upstreams.push((upstream, vec![app])),
-        }
-    }
-
-    /// This is visited when a daemon is there.
-    pub(crate) fn add_pre_start(&mut self, url: Url) {
-        self.pre_starts.push(Rc::new(url));
-    }
-
-    /// Each daemon, with the apps that are its business.
-    fn peers(&self) -> Vec<(Peer, Vec<Rc<Announced>>)> {
-        let mut peers: Vec<(Peer, Vec<Rc<Announced>>)> = Vec::new();
-        for (upstream, apps) in &self.upstreams {
-            for peer in peer::of_upstream(*upstream) {
-                match peers.iter_mut().find(|(known, _)| *known == peer) {
-                    Some((_, known)) => known.extend_from_slice(apps),
-                    None => peers.push((peer, apps.clone())),
-                }
-            }
-        }
-        peers
-    }
-}
 
 /// Pauses between two attempts, in milliseconds.
 const FIRST_PAUSE: usize = 1000;
 const LONGEST_PAUSE: usize = 30_000;
 
 /// One daemon, as seen from here.
-struct Herald {
+pub(crate) struct Herald {
     peer: Rc<Peer>,
     nginx: Nginx,
     greeting: Rc<[u8]>,
@@ -81,26 +38,42 @@ struct Herald {
     was_welcome: bool,
 }
 
-/// Sets out when the worker has begun to work.
-pub(crate) fn begin(plan: &Plan, nginx: &Nginx) {
-    let greeting: Rc<[u8]> = plan.greeting.as_slice().into();
-    let pre_starts: Rc<[Rc<Url>]> = plan.pre_starts.as_slice().into();
-    let visits = Visits::default();
-    for (peer, apps) in plan.peers() {
-        let herald = Box::new(Herald {
-            peer: Rc::new(peer),
-            nginx: nginx.clone(),
-            greeting: Rc::clone(&greeting),
-            apps,
-            pre_starts: Rc::clone(&pre_starts),
-            visits: visits.clone(),
-            pause: FIRST_PAUSE,
-            complaint: String::new(),
-            heard: Vec::new(),
-            was_welcome: false,
-        });
-        timer::after(1, move || herald.set_out());
+impl FirstWork for Herald {
+    /// Sets out when the worker has begun to work.
+    fn begin(plan: &Plan, nginx: &Nginx) {
+        let greeting: Rc<[u8]> = plan.greeting.as_slice().into();
+        let pre_starts: Rc<[Rc<Url>]> = plan.pre_starts.as_slice().into();
+        let visits = Visits::default();
+        for (peer, apps) in peers(plan) {
+            let herald = Box::new(Herald {
+                peer: Rc::new(peer),
+                nginx: nginx.clone(),
+                greeting: Rc::clone(&greeting),
+                apps,
+                pre_starts: Rc::clone(&pre_starts),
+                visits: visits.clone(),
+                pause: FIRST_PAUSE,
+                complaint: String::new(),
+                heard: Vec::new(),
+                was_welcome: false,
+            });
+            timer::after(1, move || herald.set_out());
+        }
     }
+}
+
+/// Each daemon, with the apps that are its business.
+fn peers(plan: &Plan) -> Vec<(Peer, Vec<Rc<Announced>>)> {
+    let mut peers: Vec<(Peer, Vec<Rc<Announced>>)> = Vec::new();
+    for (upstream, apps) in &plan.upstreams {
+        for peer in peer::of_upstream(*upstream) {
+            match peers.iter_mut().find(|(known, _)| *known == peer) {
+                Some((_, known)) => known.extend_from_slice(apps),
+                None => peers.push((peer, apps.clone())),
+            }
+        }
+    }
+    peers
 }
 
 impl Herald {

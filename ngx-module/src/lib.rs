@@ -1,9 +1,9 @@
 //! The nginx dynamic module of flying-passenger: a client's request comes in, frames to the daemon go out, and back.
 //!
 //! ```text
-//! directives ─► conf ─►  handler ─► encode ─► upstream ─► decode
-//! what may be   what     which      request   nginx calls  response
-//! written       applies  requests   frames    these two    frames
+//! directives ─► levels ─►  handler ─► encode ─► upstream ─► decode
+//! what may be   what       which      request   nginx calls  response
+//! written       applies    requests   frames    these two    frames
 //! ```
 //!
 //! It runs inside nginx's worker: one thread that never blocks. All that touches nginx's memory is in [`ffi`]; all that
@@ -12,11 +12,14 @@
 mod answer_body;
 mod conf;
 mod decode;
+mod destination;
 mod directives;
 mod encode;
 mod ffi;
 mod handler;
 mod herald;
+mod levels;
+mod panic_probe;
 mod pre_start;
 mod public_files;
 mod status;

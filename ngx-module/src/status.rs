@@ -32,6 +32,7 @@ pub(crate) struct Question {
 const NOT_ALLOWED: u16 = 405;
 
 impl ContentHandler for StatusPage {
+    type Location = LocationConf;
     type Exchange = Question;
 
     fn decide(request: Request<'_>, _location: &LocationConf) -> Answer<Question> {

@@ -4,18 +4,20 @@
 use std::ops::Range;
 use std::rc::Rc;
 
+use module_core::served::Served;
+
 use crate::answer_body::AnswerBody;
 use crate::conf::LocationConf;
 use crate::decode::{self, Asked, Unusable};
+use crate::destination::Destination;
 use crate::encode;
 use crate::ffi::body::Body;
 use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead, SENDS_EARLY_HINTS};
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
-use crate::handler::{Destination, probe_panic};
+use crate::panic_probe::probe_panic;
 use crate::unreachable;
-use crate::variables::Served;
 
 /// A request that is forwarded.
 #[derive(Debug)]

@@ -1,55 +1,25 @@
 //! Variables for access logs: how a request was served comes in as it becomes known, texts go out.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::ffi::CStr;
-use std::rc::Rc;
 
-use module_core::place::Place;
 use module_core::request_id::{HEADER, acceptable};
+use module_core::served::Answered;
 
 use crate::ffi::request::Request;
 use crate::ffi::served;
-
-/// How a request was served.
-#[derive(Debug)]
-pub(crate) struct Served {
-    place: Rc<Place>,
-    answered: Cell<Option<Answered>>,
-}
-
-/// Who answered it, and how long that took.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Answered {
-    /// The process; 0 when the daemon answered itself.
-    pub(crate) pid: u32,
-    /// Microseconds in the app's queue.
-    pub(crate) queue_us: u64,
-    /// Microseconds until the app's head was complete.
-    pub(crate) app_us: u64,
-}
-
-impl Served {
-    /// For a request that goes to this place.
-    pub(crate) fn new(place: Rc<Place>) -> Self {
-        Self { place, answered: Cell::new(None) }
-    }
-
-    /// The head of an answer has come.
-    pub(crate) fn answered(&self, answered: Answered) {
-        self.answered.set(Some(answered));
-    }
-}
-
-/// A variable, and what works out its value; without one the log shows `-`.
-#[derive(Debug)]
-pub(crate) struct Variable {
-    pub(crate) name: &'static CStr,
-    pub(crate) value: fn(Request<'_>) -> Option<Vec<u8>>,
-}
+use crate::ffi::variables::{Variable, Variables};
 
 /// All of them.
-pub(crate) static TABLE: [Variable; 5] = [
+#[derive(Debug)]
+pub(crate) struct Ours;
+
+impl Variables for Ours {
+    fn table() -> &'static [Variable] {
+        &TABLE
+    }
+}
+
+static TABLE: [Variable; 5] = [
     Variable { name: c"passenger_app_group", value: app_group },
     Variable { name: c"passenger_process_pid", value: process_pid },
     Variable { name: c"passenger_queue_time", value: queue_time },
@@ -73,9 +43,8 @@ fn app_time(request: Request<'_>) -> Option<Vec<u8>> {
     answered(request).map(|answered| seconds(answered.app_us))
 }
 
-/// Of a process's answer only: the daemon's own pages have no such times.
 fn answered(request: Request<'_>) -> Option<Answered> {
-    served::of(request)?.answered.get().filter(|answered| answered.pid != 0)
+    served::of(request)?.by_a_process()
 }
 
 /// Seconds with milliseconds, as nginx writes `$upstream_response_time`.

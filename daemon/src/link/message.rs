@@ -6,16 +6,8 @@ use std::path::PathBuf;
 use protocol::request::AppKind;
 use serde::{Deserialize, Serialize};
 
-use super::{Incident, Standing, Trouble};
+use super::{Incident, ProcessId, Standing, Ticket, Trouble};
 use crate::config::{AppDefault, AppOutput, DaemonOption, Hook};
-
-/// Names an app process for the life of the daemon. Never used twice, unlike a PID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ProcessId(pub u64);
-
-/// Joins an answer to its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Ticket(pub u64);
 
 /// Everything the supervisor needs to start one app process. All of it comes from nginx's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

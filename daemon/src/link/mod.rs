@@ -6,15 +6,17 @@
 //! with a log line, never fatal to it.
 
 pub mod channel;
+mod ids;
 mod incident;
 mod message;
 mod standing;
 mod trouble;
 
+pub use ids::{ProcessId, Ticket};
 pub use incident::{Fact, Incident};
 pub use message::{
-    Address, Adjustment, AppLogOpened, AppUser, CgroupLimits, Listen, Notice, Order, Overruled, ProcessId,
-    ProcessRecord, RestartFiles, RouterConfig, SpawnSpec, StopHow, Ticket,
+    Address, Adjustment, AppLogOpened, AppUser, CgroupLimits, Listen, Notice, Order, Overruled,
+    ProcessRecord, RestartFiles, RouterConfig, SpawnSpec, StopHow,
 };
 pub use standing::{MAX_PAGE, Maintenance, Standing};
 pub use trouble::Trouble;

@@ -20,5 +20,6 @@ pub mod request_id;
 pub mod response_body;
 pub mod response_head;
 pub mod response_headers;
+pub mod served;
 pub mod settings;
 pub mod value;

@@ -9,7 +9,7 @@ use protocol::hello::Hello;
 use protocol::{CURRENT_VERSION, SPOKEN_VERSIONS};
 
 use super::Written;
-use crate::ffi::module::NGINX_VERSION;
+use crate::ffi::release::NGINX_VERSION;
 use crate::ffi::request::now_ms;
 
 /// An application, as its location describes it.
@@ -29,7 +29,7 @@ impl Application {
     /// # Errors
     ///
     /// A sentence when its settings are too much.
-    pub(super) fn of(written: &Written) -> Result<Self, String> {
+    pub(crate) fn of(written: &Written) -> Result<Self, String> {
         let settings = written
             .settings
             .encode()
@@ -50,7 +50,7 @@ impl Application {
 /// # Errors
 ///
 /// A sentence when what is set for the daemon as a whole is too much.
-pub(super) fn greeting(globals: &settings::Written) -> Result<Vec<u8>, String> {
+pub(crate) fn greeting(globals: &settings::Written) -> Result<Vec<u8>, String> {
     let hello = Hello {
         versions: SPOKEN_VERSIONS.to_vec(),
         using: CURRENT_VERSION,

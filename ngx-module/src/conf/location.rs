@@ -1,35 +1,20 @@
-//! A location's configuration: levels are merged, and what is in effect is made ready for requests.
+//! A location's configuration, as requests use it.
 
-use std::fmt::Display;
-use std::mem::offset_of;
+use module_core::manifest::Statement;
 
-use module_core::announced::{self, Announced};
-use module_core::fly_with::FlyWith;
-use module_core::manifest::{self, Statement};
-use module_core::value::Refusal;
-
-use super::application::{Application, greeting};
-use super::{StatusAt, Written};
-use crate::directives::{self, Meaning};
-use crate::ffi::conf::{ConfContext, Directive, Effect, Location};
-use crate::ffi::core_conf;
-use crate::ffi::log::Level;
-use crate::ffi::main_conf;
-use crate::ffi::upstream_block;
+use super::{Application, Written};
 use crate::ffi::upstream_conf::UpstreamConf;
-use crate::handler::Passenger;
-use crate::status::StatusPage;
 
 /// The module's configuration of a location, server or `http` block.
 #[derive(Debug)]
 pub(crate) struct LocationConf {
-    upstream: UpstreamConf,
+    pub(crate) upstream: UpstreamConf,
     pub(crate) written: Written,
     /// What this level states, until it is merged.
-    statements: Vec<Statement>,
-    application: Option<Application>,
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) application: Option<Application>,
     /// What is said first on a connection for the status page; empty where there is none.
-    status_greeting: Vec<u8>,
+    pub(crate) status_greeting: Vec<u8>,
 }
 
 impl LocationConf {
@@ -47,189 +32,5 @@ impl LocationConf {
 impl AsRef<UpstreamConf> for LocationConf {
     fn as_ref(&self) -> &UpstreamConf {
         &self.upstream
-    }
-}
-
-impl Location for LocationConf {
-    type Meaning = Meaning;
-
-    const UPSTREAM_OFFSET: usize = offset_of!(Self, upstream);
-
-    fn table() -> &'static [Directive<Meaning>] {
-        &directives::TABLE
-    }
-
-    fn unset() -> Self {
-        Self {
-            upstream: UpstreamConf::unset(),
-            written: Written::default(),
-            statements: Vec::new(),
-            application: None,
-            status_greeting: Vec::new(),
-        }
-    }
-
-    fn apply(
-        &mut self,
-        directive: &'static Directive<Meaning>,
-        cf: &mut ConfContext<'_>,
-        args: &[&str],
-    ) -> Result<(), Refusal> {
-        let Effect::Ours(meaning) = directive.effect else {
-            return Ok(());
-        };
-        match meaning {
-            Meaning::Setting(sent_as, kind) => {
-                self.written.settings.state(sent_as, kind.parse(directive.name(), args)?)
-            }
-            Meaning::Kept(keep) => {
-                keep(&mut self.written, cf, args)?;
-                self.make_upstream_block(cf)
-            }
-            Meaning::Global(sent_as, kind) => {
-                self.written.globals.state(sent_as, kind.parse(directive.name(), args)?)
-            }
-            Meaning::Obsolete(why) => {
-                cf.report(
-                    Level::Warn,
-                    format_args!("\"{}\" is obsolete and has no effect: {why}", directive.name()),
-                );
-                Ok(())
-            }
-        }
-    }
-
-    fn note(&mut self, statement: Statement) {
-        self.statements.push(statement);
-    }
-
-    fn merge(&mut self, outer: &mut Self, cf: &mut ConfContext<'_>) -> Result<(), String> {
-        self.written.inherit(&outer.written);
-        self.upstream.merge(&mut outer.upstream, cf)?;
-        if self.written.settings.is_on("buffer_upload") {
-            // Who reads the body while no process waits for it is the same to the app, and nginx does it anyway.
-            self.upstream.buffer_requests();
-        }
-        let is_on = self.written.enabled == Some(true);
-        match self.status(outer, cf) {
-            Some(status) => self.show_status(cf, &status)?,
-            None if is_on => self.enable(cf)?,
-            None => {}
-        }
-        self.tell_manifest(|| core_conf::block(cf));
-        Ok(())
-    }
-
-    fn finish(&mut self, cf: &mut ConfContext<'_>) {
-        self.tell_manifest(|| Some(manifest::Block::Http));
-        if let Some(manifest) = &self.written.manifest
-            && let Err(why) = manifest.write()
-        {
-            cf.report(Level::Error, format_args!("passenger_dump_config_manifest: {why}"));
-        }
-    }
-}
-
-impl LocationConf {
-    /// Whether the location shows the status page. An `if` in it is served by its handler, too.
-    fn status(&mut self, outer: &Self, cf: &ConfContext<'_>) -> Option<StatusAt> {
-        let of_location = outer.written.status.as_ref();
-        if let Some(status) = of_location.filter(|_| core_conf::is_inside_location(cf)) {
-            self.written.status = Some(status.clone());
-        }
-        self.written.status.clone()
-    }
-
-    /// It comes before an application that is enabled here: who writes it wants the page.
-    fn show_status(&mut self, cf: &mut ConfContext<'_>, status: &StatusAt) -> Result<(), String> {
-        self.find_upstream_block(cf, status)?;
-        self.status_greeting = greeting(&self.written.globals)?;
-        if core_conf::install_handler::<StatusPage>(cf) {
-            core_conf::redirect_to_final_slash(cf);
-        } else if !core_conf::is_inside_location(cf) {
-            return Err(format!(
-                "{status}, in a location that another directive serves: give it a location of its own"
-            ));
-        }
-        Ok(())
-    }
-
-    fn enable(&mut self, cf: &mut ConfContext<'_>) -> Result<(), String> {
-        let at = self.written.enabled_at.as_ref().map(|at| format!(" in {at}")).unwrap_or_default();
-        self.find_upstream_block(cf, &format_args!("passenger_enabled is on{at}"))?;
-        let application = Application::of(&self.written)?;
-        if let Some(upstream) = self.upstream.upstream() {
-            let announced = self.announced(&application, cf);
-            main_conf::change_plan(cf, |plan| plan.add(upstream, &application.greeting, announced))?;
-        }
-        self.application = Some(application);
-        if core_conf::install_handler::<Passenger>(cf) {
-            core_conf::redirect_to_final_slash(cf);
-        }
-        Ok(())
-    }
-
-    fn announced(&self, application: &Application, cf: &ConfContext<'_>) -> Announced {
-        let (name, files) = core_conf::files(cf);
-        let location = announced::Location {
-            name,
-            files,
-            base_uris: &self.written.base_uris,
-            document_root: self.written.document_root.as_deref(),
-        };
-        Announced::new(
-            application.app.clone(),
-            &self.written.settings,
-            application.settings.clone(),
-            location,
-        )
-    }
-
-    /// What this level states is of no more use afterwards. nginx is asked for the block's name only when it is wanted,
-    /// as the layout of its structures has not been checked yet.
-    fn tell_manifest(&mut self, block: impl FnOnce() -> Option<manifest::Block>) {
-        let statements = std::mem::take(&mut self.statements);
-        if let Some(manifest) = &self.written.manifest
-            && let Some(block) = block()
-        {
-            let effective = self.application.is_some().then(|| super::manifest::effective(&self.written));
-            manifest.add(manifest::Level { block, statements, effective });
-        }
-    }
-
-    /// A socket's block must be there before nginx initialises all blocks, so it is made while directives are read.
-    fn make_upstream_block(&mut self, cf: &mut ConfContext<'_>) -> Result<(), Refusal> {
-        if let Some(FlyWith::Socket(path)) = &self.written.fly_with
-            && self.upstream.upstream().is_none()
-        {
-            let upstream = upstream_block::for_socket(cf, path).map_err(Refusal::Sentence)?;
-            self.upstream.set_upstream(upstream);
-        }
-        Ok(())
-    }
-
-    /// A block that is spelled out may stand below its use, so it is looked for when all has been read.
-    fn find_upstream_block(
-        &mut self,
-        cf: &mut ConfContext<'_>,
-        wanted_by: &impl Display,
-    ) -> Result<(), String> {
-        match &self.written.fly_with {
-            Some(FlyWith::Socket(_)) => Ok(()),
-            Some(FlyWith::Upstream(name)) => {
-                let upstream = upstream_block::named(cf, name).ok_or_else(|| {
-                    format!(
-                        "passenger_fly_with names the upstream \"{name}\", but there is no such block; a socket is \
-                         written as an absolute path"
-                    )
-                })?;
-                self.upstream.set_upstream(upstream);
-                Ok(())
-            }
-            None => Err(format!(
-                "{wanted_by}, but no passenger_fly_with says where the daemon is: add \
-                 \"passenger_fly_with unix:/run/flying-passenger/socket;\" to the http block"
-            )),
-        }
     }
 }

@@ -7,9 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 
 use module_core::manifest::{Level, to_json};
-use protocol::settings::{Settings, Value};
-
-use super::Written;
 
 /// Shared by all levels, which inherit it from `http`.
 #[derive(Debug, Clone)]
@@ -41,24 +38,4 @@ impl Manifest {
         file.and_then(|mut file| file.write_all(text.as_bytes()))
             .map_err(|err| format!("\"{}\" cannot be written: {err}", self.path))
     }
-}
-
-/// The settings of an enabled level, and with them what is kept in nginx.
-pub(super) fn effective(written: &Written) -> Settings {
-    let mut all = written.settings.values().clone();
-    let texts = [
-        ("app_root", &written.app_root),
-        ("app_group_name", &written.app_group_name),
-        ("app_start_command", &written.app_start_command),
-        ("document_root", &written.document_root),
-    ];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            all.set(name, Value::Text(text.clone()));
-        }
-    }
-    if !written.base_uris.is_empty() {
-        all.set("base_uri", Value::List(written.base_uris.clone()));
-    }
-    all
 }

@@ -5,7 +5,7 @@ mod location;
 mod manifest;
 mod written;
 
-pub(crate) use application::Application;
+pub(crate) use application::{Application, greeting};
 pub(crate) use location::LocationConf;
 pub(crate) use manifest::Manifest;
 pub(crate) use written::{StatusAt, Written};

@@ -4,6 +4,7 @@ use module_core::app_kind::AppType;
 use module_core::fly_with::FlyWith;
 use module_core::manifest::Position;
 use module_core::settings;
+use protocol::settings::{Settings, Value};
 
 use super::Manifest;
 use crate::ffi::complex_value::ComplexValue;
@@ -70,6 +71,26 @@ impl Written {
         inherit(&mut self.manifest, &outer.manifest);
         #[cfg(feature = "panic-probe")]
         inherit(&mut self.panic_in, &outer.panic_in);
+    }
+
+    /// The settings of an enabled level, and with them what is kept in nginx.
+    pub(crate) fn effective(&self) -> Settings {
+        let mut all = self.settings.values().clone();
+        let texts = [
+            ("app_root", &self.app_root),
+            ("app_group_name", &self.app_group_name),
+            ("app_start_command", &self.app_start_command),
+            ("document_root", &self.document_root),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                all.set(name, Value::Text(text.clone()));
+            }
+        }
+        if !self.base_uris.is_empty() {
+            all.set("base_uri", Value::List(self.base_uris.clone()));
+        }
+        all
     }
 }
 

@@ -2,7 +2,7 @@
 
 use module_core::value::Kind::{Count, Flag, List, Map, Number, NumberOrMinusOne, OneOf, Seconds, Text};
 
-use super::{Line, setting};
+use super::line::{Line, setting};
 
 /// Smart is what a preloader does; the others are names that the predecessor took.
 const SPAWN_METHODS: &[&str] = &["smart", "direct", "smart-lv2", "conservative"];

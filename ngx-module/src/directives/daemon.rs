@@ -5,7 +5,7 @@ use module_core::pre_start::Url;
 use module_core::value::Kind::{Count, Flag, Map, Number, OneOf, Seconds, Text};
 use module_core::value::Refusal;
 
-use super::{Line, Meaning, global, obsolete};
+use super::line::{Line, Meaning, global, obsolete};
 use crate::conf::Written;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
 use crate::ffi::log::Level;

@@ -6,12 +6,12 @@ use module_core::fly_with::FlyWith;
 use module_core::request_headers::may_be_set;
 use module_core::value::{Refusal, flag};
 
-use super::{Line, Meaning, kept, slot};
+use super::line::{Line, Meaning, kept, slot};
 use crate::conf::{Manifest, StatusAt, Written};
 use crate::ffi::complex_value::ComplexValue;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
 use crate::ffi::log::Level;
-use crate::ffi::upstream_conf::Slot;
+use crate::ffi::slot::Slot;
 
 pub(super) const TABLE: &[Line] = &[
     FLY_WITH,

@@ -1,6 +1,6 @@
 //! What has had no effect for years: accepted, so that an old configuration loads.
 
-use super::{Line, obsolete};
+use super::line::{Line, obsolete};
 use crate::ffi::conf::Contexts;
 
 const UNION_STATION: &str = "Union Station has ended";

@@ -10,6 +10,7 @@ use super::conf::{ConfContext, Directive, Effect, Location};
 use super::guard::{guard, install_quiet_hook};
 use super::log::Level;
 use super::main_conf::MainConf;
+use super::slot::Set;
 use super::sys;
 
 /// Of type `char *`, what a configuration callback returns when it has reported its failure.
@@ -52,10 +53,6 @@ const fn command<L: Location>(directive: &'static Directive<L::Meaning>) -> sys:
         post,
     }
 }
-
-/// A directive's setter.
-pub(super) type Set =
-    unsafe extern "C" fn(*mut sys::ngx_conf_t, *mut sys::ngx_command_t, *mut c_void) -> *mut c_char;
 
 /// Calls [`Location::apply`] for nginx.
 ///
@@ -184,5 +181,5 @@ pub(super) fn finish<L: Location>(cf: &mut ConfContext<'_>) {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
     // SAFETY: inside `http {}` nginx keeps its context here, with what `create_location::<L>` returned at our place;
     // single thread, so nothing else refers to it.
-    unsafe { (*(*(*ctx).loc_conf.add(super::module::context_index())).cast::<L>()).finish(cf) };
+    unsafe { (*(*(*ctx).loc_conf.add(super::own_place::context_index())).cast::<L>()).finish(cf) };
 }

@@ -8,8 +8,8 @@ use module_core::value::Refusal;
 
 use super::log::{self, Level, Log};
 use super::pool::{OutOfMemory, Pool};
+use super::slot::Slot;
 use super::sys;
-use super::upstream_conf::Slot;
 
 /// Where a directive may stand.
 #[derive(Debug, Clone, Copy)]

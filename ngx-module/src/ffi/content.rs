@@ -2,12 +2,12 @@
 
 use core::ptr::NonNull;
 
-use super::exchange::{self, Exchange};
+use super::codes::{DECLINED, INTERNAL_ERROR};
+use super::conf::{ConfContext, Location};
+use super::exchange::Exchange;
 use super::guard::guard;
-use super::module;
 use super::request::Request;
-use super::sys;
-use crate::conf::LocationConf;
+use super::{core_conf, own_place, sys, upstream};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -22,13 +22,24 @@ pub(crate) enum Answer<E> {
     Forward(E),
 }
 
+/// The one type of locations that nginx keeps in our place. [`super::module`] alone says which it is.
+pub(crate) trait Registered: Location {}
+
 /// Decides about requests.
 pub(crate) trait ContentHandler {
+    /// The configuration of a location.
+    type Location: Registered;
+
     /// What goes on between nginx and the daemon.
-    type Exchange: Exchange<Location = LocationConf>;
+    type Exchange: Exchange<Location = Self::Location>;
 
     /// Decides about one.
-    fn decide(request: Request<'_>, location: &LocationConf) -> Answer<Self::Exchange>;
+    fn decide(request: Request<'_>, location: &Self::Location) -> Answer<Self::Exchange>;
+}
+
+/// Makes `H` the location's content handler, unless it has another one. Tells whether it did.
+pub(crate) fn install<H: ContentHandler>(cf: &ConfContext<'_>) -> bool {
+    core_conf::set_handler(cf, handle::<H>)
 }
 
 /// nginx's content handler.
@@ -36,23 +47,28 @@ pub(crate) trait ContentHandler {
 /// # Safety
 ///
 /// nginx's call.
-pub(super) unsafe extern "C" fn handle<H: ContentHandler>(
-    raw: *mut sys::ngx_http_request_t,
-) -> sys::ngx_int_t {
+unsafe extern "C" fn handle<H: ContentHandler>(raw: *mut sys::ngx_http_request_t) -> sys::ngx_int_t {
     let Some(raw) = NonNull::new(raw) else {
         return INTERNAL_ERROR;
     };
     // SAFETY: nginx's call.
     let request = unsafe { Request::new(raw) };
     guard(request.log(), INTERNAL_ERROR, || {
-        let location = module::location_of(request);
+        let location = location_of::<H::Location>(request);
         match H::decide(request, location) {
             Answer::Decline => DECLINED,
             Answer::Status(status) => status as sys::ngx_int_t,
             Answer::Redirect(uri) => redirect(request, &uri),
-            Answer::Forward(exchange) => exchange::begin(request, location, exchange),
+            Answer::Forward(exchange) => upstream::begin(request, location, exchange),
         }
     })
+}
+
+/// The configuration of a request's location.
+fn location_of<'r, L: Registered>(request: Request<'r>) -> &'r L {
+    // SAFETY: nginx keeps what `create_location::<L>` returned at our place, as `module` has registered no other type; it
+    // outlives the request and no longer changes.
+    unsafe { &*(*request.get().loc_conf.add(own_place::context_index())).cast() }
 }
 
 fn redirect(request: Request<'_>, uri: &[u8]) -> sys::ngx_int_t {
@@ -65,12 +81,3 @@ fn redirect(request: Request<'_>, uri: &[u8]) -> sys::ngx_int_t {
         sys::ngx_http_internal_redirect(request.as_ptr(), &raw mut uri, &raw mut args)
     }
 }
-
-pub(super) const OK: sys::ngx_int_t = sys::NGX_OK as sys::ngx_int_t;
-pub(super) const ERROR: sys::ngx_int_t = sys::NGX_ERROR as sys::ngx_int_t;
-pub(super) const AGAIN: sys::ngx_int_t = sys::NGX_AGAIN as sys::ngx_int_t;
-pub(super) const DECLINED: sys::ngx_int_t = sys::NGX_DECLINED as sys::ngx_int_t;
-pub(super) const DONE: sys::ngx_int_t = sys::NGX_DONE as sys::ngx_int_t;
-pub(super) const INVALID_HEADER: sys::ngx_int_t = sys::NGX_HTTP_UPSTREAM_INVALID_HEADER as sys::ngx_int_t;
-pub(super) const INTERNAL_ERROR: sys::ngx_int_t = sys::NGX_HTTP_INTERNAL_SERVER_ERROR as sys::ngx_int_t;
-pub(super) const SPECIAL_RESPONSE: sys::ngx_int_t = sys::NGX_HTTP_SPECIAL_RESPONSE as sys::ngx_int_t;

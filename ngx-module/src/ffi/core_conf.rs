@@ -4,9 +4,11 @@ use module_core::announced::Files;
 use module_core::manifest::Block;
 
 use super::conf::ConfContext;
-use super::content::{ContentHandler, handle};
 use super::request::Request;
 use super::sys;
+
+/// A content handler, as nginx calls it.
+pub(super) type Handler = unsafe extern "C" fn(*mut sys::ngx_http_request_t) -> sys::ngx_int_t;
 
 /// The location's core configuration.
 fn raw(cf: &ConfContext<'_>) -> Option<*mut sys::ngx_http_core_loc_conf_t> {
@@ -20,8 +22,8 @@ fn raw(cf: &ConfContext<'_>) -> Option<*mut sys::ngx_http_core_loc_conf_t> {
     }
 }
 
-/// Makes `H` the location's content handler, unless it has another one. Tells whether it did.
-pub(crate) fn install_handler<H: ContentHandler>(cf: &mut ConfContext<'_>) -> bool {
+/// Makes this the location's content handler, unless it has another one. Tells whether it did.
+pub(super) fn set_handler(cf: &ConfContext<'_>, handler: Handler) -> bool {
     let Some(conf) = raw(cf) else {
         return false;
     };
@@ -30,7 +32,7 @@ pub(crate) fn install_handler<H: ContentHandler>(cf: &mut ConfContext<'_>) -> bo
     if conf.handler.is_some() {
         return false;
     }
-    conf.handler = Some(handle::<H>);
+    conf.handler = Some(handler);
     true
 }
 
@@ -39,7 +41,7 @@ pub(crate) fn redirect_to_final_slash(cf: &mut ConfContext<'_>) {
     let Some(conf) = raw(cf) else {
         return;
     };
-    // SAFETY: as in `install_handler`; the name is text of the configuration.
+    // SAFETY: as in `set_handler`; the name is text of the configuration.
     unsafe {
         let conf = &mut *conf;
         if super::text::bytes(conf.name).ends_with(b"/") {
@@ -76,7 +78,7 @@ pub(crate) fn files<'c>(cf: &'c ConfContext<'_>) -> (&'c [u8], Files<'c>) {
     let Some(conf) = raw(cf) else {
         return (&[], Files::Varying);
     };
-    // SAFETY: as in `install_handler`; nginx has merged its core's part of the location before ours, and its texts live
+    // SAFETY: as in `set_handler`; nginx has merged its core's part of the location before ours, and its texts live
     // as long as the configuration.
     unsafe {
         let conf = &*conf;
@@ -99,7 +101,7 @@ pub(super) fn of(request: Request<'_>) -> *mut sys::ngx_http_core_loc_conf_t {
 
 /// Where nginx spools request bodies.
 pub(super) fn client_body_temp_path(cf: &ConfContext<'_>) -> *mut sys::ngx_path_t {
-    // SAFETY: as in `install_handler`; nginx has merged its core's part of the location before ours.
+    // SAFETY: as in `set_handler`; nginx has merged its core's part of the location before ours.
     raw(cf).map_or(core::ptr::null_mut(), |conf| unsafe { (*conf).client_body_temp_path })
 }
 

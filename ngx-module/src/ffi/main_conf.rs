@@ -3,10 +3,10 @@
 use core::ptr::NonNull;
 
 use super::conf::ConfContext;
-use super::module;
+use super::own_place;
+use super::plan::Plan;
 use super::sys;
-use super::upstream_block::SocketUpstreams;
-use crate::herald::Plan;
+use super::upstream_ref::SocketUpstreams;
 
 /// What is there once for a configuration.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct MainConf {
 pub(super) fn of(cf: &ConfContext<'_>) -> Result<NonNull<MainConf>, String> {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
     // SAFETY: inside `http {}` nginx keeps its context here, with our main configuration in our place.
-    let conf = unsafe { *(*ctx).main_conf.add(module::context_index()) };
+    let conf = unsafe { *(*ctx).main_conf.add(own_place::context_index()) };
     NonNull::new(conf.cast()).ok_or_else(|| "the module has no configuration".to_owned())
 }
 
@@ -50,7 +50,7 @@ pub(super) unsafe fn plan_of<'c>(cycle: NonNull<sys::ngx_cycle_t>) -> Option<&'c
     unsafe {
         let http = *cycle.as_ref().conf_ctx.add(sys::ngx_http_module.index);
         let ctx = http.cast::<sys::ngx_http_conf_ctx_t>().as_ref()?;
-        let conf = (*ctx.main_conf.add(module::context_index())).cast::<MainConf>();
+        let conf = (*ctx.main_conf.add(own_place::context_index())).cast::<MainConf>();
         conf.as_ref().map(|conf| &conf.plan)
     }
 }

@@ -1,19 +1,23 @@
-//! The module as nginx sees it: its tables go out to nginx, our place in nginx's arrays comes back.
+//! The module as nginx sees it: what the other rooms have is put into nginx's tables. Nobody imports it.
 
 use core::ffi::{c_char, c_void};
 
+use super::codes::{ERROR, OK};
 use super::commands;
 use super::conf::ConfContext;
-use super::content::{ERROR, OK};
+use super::content::Registered;
 use super::guard::guard;
 use super::log::Level;
-use super::request::Request;
 use super::{canary, process, sys, variables};
 use crate::conf::LocationConf;
 use crate::directives;
+use crate::herald::Herald;
+use crate::variables::Ours;
+
+impl Registered for LocationConf {}
 
 static CONTEXT: sys::ngx_http_module_t = sys::ngx_http_module_t {
-    preconfiguration: Some(variables::add),
+    preconfiguration: Some(variables::add::<Ours>),
     postconfiguration: Some(postconfiguration),
     create_main_conf: Some(commands::create_main),
     init_main_conf: None,
@@ -35,43 +39,12 @@ pub(crate) static mut ngx_http_passenger_module: ngx::ffi::ngx_module_t = ngx::f
     ctx: (&raw const CONTEXT).cast_mut().cast::<c_void>(),
     commands: (&raw mut COMMANDS).cast::<ngx::ffi::ngx_command_t>(),
     type_: sys::NGX_HTTP_MODULE as usize,
-    init_process: Some(process::init),
+    init_process: Some(process::init::<Herald>),
     exit_process: Some(process::exit),
     ..ngx::ffi::ngx_module_t::default()
 };
 
 ngx::ngx_modules!(ngx_http_passenger_module);
-
-/// nginx's release, such as `1.22.1`.
-pub(crate) const NGINX_VERSION: &str = version(sys::NGINX_VERSION.to_bytes());
-
-/// nginx's name and release, such as `nginx/1.22.1`.
-pub(crate) const SERVER_SOFTWARE: &[u8] = sys::NGINX_VER.to_bytes();
-
-const fn version(bytes: &'static [u8]) -> &'static str {
-    match core::str::from_utf8(bytes) {
-        Ok(text) => text,
-        Err(_) => "",
-    }
-}
-
-/// Our place in nginx's arrays of configurations.
-pub(super) fn context_index() -> usize {
-    // SAFETY: nginx sets it once, before it reads the configuration.
-    unsafe { ngx_http_passenger_module.ctx_index }
-}
-
-/// An address that is ours alone.
-pub(super) fn address() -> *mut c_void {
-    (&raw mut ngx_http_passenger_module).cast()
-}
-
-/// The configuration of a request's location.
-pub(super) fn location_of<'r>(request: Request<'r>) -> &'r LocationConf {
-    // SAFETY: nginx keeps what `create_location::<LocationConf>` returned at our place; it outlives the request and no
-    // longer changes.
-    unsafe { &*(*request.get().loc_conf.add(context_index())).cast() }
-}
 
 /// The last callback while the configuration is read: a failure makes `nginx -t` fail and a reload keep what runs.
 ///

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-use super::content::{AGAIN, OK};
+use super::codes::{AGAIN, OK};
 use super::guard::guard;
 use super::peer::Peer;
 use super::tls::{Handshake, Tls};

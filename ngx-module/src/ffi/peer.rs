@@ -3,7 +3,7 @@
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 
-use super::upstream_block::UpstreamRef;
+use super::upstream_ref::UpstreamRef;
 use super::{log, sys, text};
 
 /// An address.

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use super::content::{INVALID_HEADER, OK};
+use super::codes::{INVALID_HEADER, OK};
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::sys;

@@ -8,56 +8,13 @@ use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 
 use super::body::{self, Body};
 use super::chain::{self, Builder};
-use super::content::{AGAIN, ERROR};
-use super::exchange::{Context, Exchange};
+use super::codes::{AGAIN, ERROR};
+use super::context::{Context, Outgoing};
+use super::exchange::Exchange;
 use super::guard::guard;
 use super::pool::{OutOfMemory, Pool};
 use super::request::Request;
 use super::sys;
-
-/// What has been sent of a request.
-#[derive(Debug)]
-pub(super) struct Outgoing {
-    /// The connection's greeting was considered for this attempt.
-    greeted: bool,
-    /// The head has passed; what follows is body that has no frame yet.
-    head_passed: bool,
-    /// The body is framed while it is being received.
-    frames_body: bool,
-    /// The body was laid out as several frames. nginx rewinds files to their start, which would be wrong then.
-    is_split: bool,
-    /// The daemon reads no more of this request: what it has answered is still to be read.
-    is_cut: bool,
-    /// Buffers of our frame headers: not in use, and being sent.
-    free: *mut sys::ngx_chain_t,
-    busy: *mut sys::ngx_chain_t,
-}
-
-impl Default for Outgoing {
-    fn default() -> Self {
-        Self {
-            greeted: false,
-            head_passed: false,
-            frames_body: false,
-            is_split: false,
-            is_cut: false,
-            free: null_mut(),
-            busy: null_mut(),
-        }
-    }
-}
-
-impl Outgoing {
-    /// Prepares another attempt; `false` when there cannot be one.
-    pub(super) fn start_again(&mut self) -> bool {
-        self.greeted = false;
-        self.head_passed = false;
-        self.is_cut = false;
-        self.free = null_mut();
-        self.busy = null_mut();
-        !self.is_split
-    }
-}
 
 thread_local! {
     /// Where heads are written before their length is known; kept, so that a request needs no allocation for it.

@@ -6,13 +6,13 @@ use core::ptr::NonNull;
 use std::rc::Rc;
 
 use module_core::request_id::{self, Made};
+use module_core::served::Served;
 
 use super::guard::guard;
 use super::log::Log;
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::sys;
-use crate::variables::Served;
 
 /// What lies in the pool. Subrequests share their main request's pool, so it names whose it is.
 struct Kept {

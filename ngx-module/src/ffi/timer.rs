@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use std::cell::RefCell;
 
 use super::guard::guard;
-use super::{log, process, sys};
+use super::{log, sys, worker};
 
 struct Timer {
     event: sys::ngx_event_t,
@@ -55,7 +55,7 @@ unsafe extern "C" fn fire(event: *mut sys::ngx_event_t) {
         PENDING.with_borrow_mut(|pending| pending.retain(|other| *other != timer));
         // SAFETY: leaked by `after`; nginx does not look at an event again after its handler.
         let timer = unsafe { Box::from_raw(timer.as_ptr()) };
-        if !process::is_exiting() {
+        if !worker::is_exiting() {
             (timer.job)();
         }
     });

@@ -26,7 +26,7 @@ mod with {
     use core::mem::MaybeUninit;
     use std::ffi::CString;
 
-    use super::super::content::{AGAIN, OK};
+    use super::super::codes::{AGAIN, OK};
     use super::super::log;
     use super::{Handshake, sys};
 

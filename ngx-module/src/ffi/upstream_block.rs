@@ -11,26 +11,7 @@ use super::conf::ConfContext;
 use super::main_conf;
 use super::sys;
 use super::text;
-
-/// An upstream block, valid as long as the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct UpstreamRef(NonNull<sys::ngx_http_upstream_srv_conf_t>);
-
-impl UpstreamRef {
-    pub(super) fn new(raw: *mut sys::ngx_http_upstream_srv_conf_t) -> Option<Self> {
-        NonNull::new(raw).map(Self)
-    }
-
-    pub(super) fn as_ptr(self) -> *mut sys::ngx_http_upstream_srv_conf_t {
-        self.0.as_ptr()
-    }
-}
-
-/// The blocks that were made, by path: two locations with one socket share its connections.
-#[derive(Debug, Default)]
-pub(super) struct SocketUpstreams {
-    made: Vec<(String, UpstreamRef)>,
-}
+use super::upstream_ref::UpstreamRef;
 
 /// The block for a socket, made at its first use.
 ///
@@ -77,7 +58,7 @@ pub(crate) fn named(cf: &ConfContext<'_>, name: &str) -> Option<UpstreamRef> {
             !block.srv_conf.is_null() && text::bytes(block.host).eq_ignore_ascii_case(name.as_bytes())
         }
     };
-    blocks.iter().find(is_named).map(|block| UpstreamRef(*block))
+    blocks.iter().find(is_named).map(|block| UpstreamRef::of(*block))
 }
 
 /// As many idle connections as a worker may need; the daemon is not to close one before nginx does, since a POST on a

@@ -1,25 +1,38 @@
 //! nginx's variables: ours are registered here, and their values asked for.
 
+use core::ffi::CStr;
 use core::ptr::NonNull;
 
+use super::codes::{ERROR, OK};
 use super::conf::ConfContext;
-use super::content::{ERROR, OK};
 use super::guard::guard;
 use super::request::Request;
 use super::sys;
 use super::text;
-use crate::variables::TABLE;
+
+/// A variable, and what works out its value; without one the log shows `-`.
+#[derive(Debug)]
+pub(crate) struct Variable {
+    pub(crate) name: &'static CStr,
+    pub(crate) value: fn(Request<'_>) -> Option<Vec<u8>>,
+}
+
+/// Those of a module.
+pub(crate) trait Variables: 'static {
+    /// All of them.
+    fn table() -> &'static [Variable];
+}
 
 /// nginx's `preconfiguration`: all variables must be known before the configuration is read.
 ///
 /// # Safety
 ///
 /// nginx's call.
-pub(super) unsafe extern "C" fn add(cf: *mut sys::ngx_conf_t) -> sys::ngx_int_t {
+pub(super) unsafe extern "C" fn add<V: Variables>(cf: *mut sys::ngx_conf_t) -> sys::ngx_int_t {
     // SAFETY: nginx's call.
     let mut cf = unsafe { ConfContext::new(cf) };
     guard(cf.log(), ERROR, || {
-        for (at, variable) in TABLE.iter().enumerate() {
+        for (at, variable) in V::table().iter().enumerate() {
             let mut name = text::over(variable.name.to_bytes());
             // SAFETY: nginx copies the name; what it returns lives as long as the configuration.
             let added = unsafe {
@@ -27,7 +40,7 @@ pub(super) unsafe extern "C" fn add(cf: *mut sys::ngx_conf_t) -> sys::ngx_int_t 
                 sys::ngx_http_add_variable(cf.as_ptr(), &raw mut name, flags).as_mut()
             };
             let Some(added) = added else { return ERROR };
-            added.get_handler = Some(get);
+            added.get_handler = Some(get::<V>);
             added.data = at;
         }
         OK
@@ -39,7 +52,7 @@ pub(super) unsafe extern "C" fn add(cf: *mut sys::ngx_conf_t) -> sys::ngx_int_t 
 /// # Safety
 ///
 /// nginx's call; `data` is a place in the table.
-unsafe extern "C" fn get(
+unsafe extern "C" fn get<V: Variables>(
     raw: *mut sys::ngx_http_request_t,
     to: *mut sys::ngx_http_variable_value_t,
     data: usize,
@@ -48,7 +61,7 @@ unsafe extern "C" fn get(
     // SAFETY: nginx's call.
     let request = unsafe { Request::new(raw) };
     guard(request.log(), ERROR, || {
-        let value = TABLE.get(data).and_then(|variable| (variable.value)(request));
+        let value = V::table().get(data).and_then(|variable| (variable.value)(request));
         let copy = match &value {
             Some(value) => request.pool().and_then(|pool| pool.text(value)),
             None => Ok(text::over(b"")),

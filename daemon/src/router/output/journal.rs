@@ -7,12 +7,20 @@ use std::path::Path;
 
 use tokio::net::UnixDatagram;
 
-use super::Source;
-
 /// Where the journal listens.
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// As the daemon's own log has what apps print: a notice.
 const PRIORITY: &str = "5";
+
+/// Whose output it is.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The group's name.
+    pub(super) app: String,
+    /// A short name, for the journal.
+    pub(super) identifier: String,
+    pub(super) pid: i32,
+}
 
 /// A connection to the journal.
 #[derive(Debug)]

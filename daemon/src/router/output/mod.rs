@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use tracing::error;
 
 pub(crate) use self::app_log::AppLogs;
+use self::places::Lines;
 pub(crate) use self::places::Places;
-use self::places::{Lines, Source};
 use super::route::Route;
 use crate::link::ProcessRecord;
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use tracing::warn;
 
 use super::app_log::{AppLogs, Writer};
-use super::journal::Journal;
+use super::journal::{Journal, Source};
 use crate::config::AppOutput;
 use crate::link::ProcessRecord;
 use crate::log;
@@ -21,16 +21,6 @@ const MOST_FOR_FILE: usize = 256 * 1024;
 pub(crate) struct Places {
     journal: Option<RefCell<Rc<Journal>>>,
     pub(crate) files: Rc<AppLogs>,
-}
-
-/// Whose output it is.
-#[derive(Debug)]
-pub(super) struct Source {
-    /// The group's name.
-    pub(super) app: String,
-    /// A short name, for the journal.
-    pub(super) identifier: String,
-    pub(super) pid: i32,
 }
 
 /// Where the lines of one process go.

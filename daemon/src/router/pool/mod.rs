@@ -24,8 +24,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 pub(crate) use group::{Deployment, Group, GroupOptions};
-pub(crate) use out_of_band::OutOfBand;
-pub(crate) use process::{Concurrency, Process, State};
+pub(crate) use process::{Concurrency, OutOfBand, Process, State};
 pub(crate) use restart::RestartHow;
 
 /// Names a group for the life of the router.

@@ -6,30 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::rules::Wish;
-use super::{Action, Deployment, GroupId, Pool, Slot, State};
+use super::{Action, Deployment, GroupId, OutOfBand, Pool, Slot, State};
 
 /// How long a process may take over the requests it has before it serves on instead of working: some never end.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How far the out-of-band work of a process has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum OutOfBand {
-    /// None is asked for.
-    No,
-    /// It wants to work, and serves until it is its turn.
-    Asked,
-    /// It gets no further request, and works when it has none; it serves again if it still has some then.
-    Next(Instant),
-    /// It works. That counts as a session.
-    AtWork,
-}
-
-impl OutOfBand {
-    /// Requests are kept from the process.
-    pub(super) fn is_begun(self) -> bool {
-        matches!(self, Self::Next(_) | Self::AtWork)
-    }
-}
 
 impl Pool {
     /// A process asks for out-of-band work.

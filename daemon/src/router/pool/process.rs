@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{GroupId, OutOfBand};
+use super::GroupId;
 
 /// A process that ends sooner than this after it became ready, without having served, counts as a failed start.
 const YOUNG: Duration = Duration::from_secs(5);
@@ -27,6 +27,26 @@ pub(crate) enum State {
     Draining,
     /// It was told to end.
     Stopping,
+}
+
+/// How far the out-of-band work of a process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OutOfBand {
+    /// None is asked for.
+    No,
+    /// It wants to work, and serves until it is its turn.
+    Asked,
+    /// It gets no further request, and works when it has none; it serves again if it still has some then.
+    Next(Instant),
+    /// It works. That counts as a session.
+    AtWork,
+}
+
+impl OutOfBand {
+    /// Requests are kept from the process.
+    pub(super) fn is_begun(self) -> bool {
+        matches!(self, Self::Next(_) | Self::AtWork)
+    }
 }
 
 /// One process.

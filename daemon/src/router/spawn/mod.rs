@@ -28,15 +28,11 @@ use super::output::{Output, Places};
 use super::pool::{GroupId, Slot};
 use super::route::{Memo, Route};
 use super::routes::Routes;
-use super::start_report::{Journey, SpawnFailure};
+use super::start_report::{Journey, NO_PIPES, SpawnFailure};
 use super::supervisor::Supervisor;
 use super::worker::Worker;
 use crate::config::Hook;
 use crate::link::{Order, ProcessId, ProcessRecord, StopHow, Ticket};
-
-/// The kernel drops the pipes that come with a message when this process may have no more descriptors.
-const NO_PIPES: &str = "the router has no descriptors left for the pipes of another process \
-                        (--core-file-descriptor-ulimit, systemd's LimitNOFILE=)";
 
 /// Where a process is in its life, as the supervisor's messages tell it.
 #[derive(Debug)]

@@ -15,12 +15,11 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::super::output::{Output, Places};
-use super::NO_PIPES;
 use super::readiness::{self, Ended, Outcome};
 use crate::link::{Order, ProcessId, ProcessRecord, SpawnSpec, StopHow, Ticket};
 use crate::router::pool::GroupId;
 use crate::router::route::Route;
-use crate::router::start_report::{Journey, SpawnFailure};
+use crate::router::start_report::{Journey, NO_PIPES, SpawnFailure};
 use crate::router::supervisor::Supervisor;
 
 /// What became of loading an app.

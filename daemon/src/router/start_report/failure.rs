@@ -11,6 +11,10 @@ use super::journey::{Journey, Leg};
 use crate::link::{AppUser, ProcessRecord};
 use crate::router::route::Route;
 
+/// The kernel drops the pipes that come with a message when this process may have no more descriptors.
+pub(crate) const NO_PIPES: &str = "the router has no descriptors left for the pipes of another process \
+                        (--core-file-descriptor-ulimit, systemd's LimitNOFILE=)";
+
 /// A start that failed.
 #[derive(Debug, Serialize, Clone)]
 pub(crate) struct SpawnFailure {

@@ -3,5 +3,5 @@
 mod failure;
 mod journey;
 
-pub(crate) use failure::SpawnFailure;
+pub(crate) use failure::{NO_PIPES, SpawnFailure};
 pub(super) use journey::{Journey, Step};

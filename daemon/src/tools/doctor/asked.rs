@@ -3,7 +3,7 @@
 
 use protocol::settings::{Settings, Value};
 
-use super::Doctor;
+use super::arguments::Doctor;
 
 /// All of them, as nginx would send them.
 ///

@@ -5,6 +5,7 @@
 //! [`diagnosis`] says in plain words what is wrong and what to do. The daemons that serve are asked, and not touched.
 
 mod absent;
+mod arguments;
 mod asked;
 mod conversation;
 mod course;
@@ -18,12 +19,9 @@ mod private_daemon;
 mod report;
 mod way;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
-use module_core::app_kind::AppType;
-
+pub use self::arguments::Doctor;
 use self::conversation::Question;
 use self::course::{Course, Patience};
 use self::events::Events;
@@ -32,55 +30,6 @@ use self::private_daemon::PrivateDaemon;
 use self::report::Report;
 use super::Outcome;
 use super::installation::Installation;
-
-/// Tells why an app does not start or answer.
-#[derive(Debug, Args)]
-pub struct Doctor {
-    /// The app's directory: the one that holds public
-    app: PathBuf,
-    /// Its type, as with passenger_app_type [default: found out as nginx does]
-    #[arg(long = "type", value_name = "TYPE", value_parser = AppType::WORDS)]
-    app_type: Option<String>,
-    /// Runs it as this user, as with passenger_user; for root
-    #[arg(long, value_name = "USER")]
-    user: Option<String>,
-    /// Runs it with this group, as with passenger_group; for root
-    #[arg(long, value_name = "GROUP")]
-    group: Option<String>,
-    /// As with passenger_app_env, such as development
-    #[arg(long, value_name = "NAME")]
-    environment: Option<String>,
-    /// As with passenger_ruby
-    #[arg(long, value_name = "PATH")]
-    ruby: Option<String>,
-    /// As with passenger_python
-    #[arg(long, value_name = "PATH")]
-    python: Option<String>,
-    /// As with passenger_nodejs
-    #[arg(long, value_name = "PATH")]
-    nodejs: Option<String>,
-    /// As with passenger_startup_file
-    #[arg(long, value_name = "FILE")]
-    startup_file: Option<String>,
-    /// Runs it by this command, as with passenger_app_start_command
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["app_type", "startup_file"])]
-    start_command: Option<String>,
-    /// A variable for it, as with passenger_env_var; repeatable
-    #[arg(long, value_name = "NAME=VALUE")]
-    env: Vec<String>,
-    /// Asks for this path, with its query
-    #[arg(long, value_name = "PATH", default_value = "/")]
-    path: String,
-    /// Most seconds to start, and as many to answer [default: passenger_start_timeout or 90, and 60]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
-    timeout: Option<u64>,
-    /// Where the loaders are [default: found from where this program is]
-    #[arg(long, value_name = "DIR")]
-    loaders_dir: Option<PathBuf>,
-    /// As JSON, when it is over
-    #[arg(long)]
-    json: bool,
-}
 
 /// The exit status after Ctrl-C, as shells have it.
 const INTERRUPTED: u8 = 130;

@@ -10,8 +10,8 @@ use module_core::place::{AppConf, Found, find_app};
 use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
-use super::Doctor;
 use super::absent::NoPatient;
+use super::arguments::Doctor;
 use super::asked::{settings, text};
 use super::known::{KnownApp, Serving, without_own};
 use crate::config::UserOptions;

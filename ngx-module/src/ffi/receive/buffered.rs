@@ -3,7 +3,7 @@
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::super::content::{ERROR, OK};
+use super::super::codes::{ERROR, OK};
 use super::super::exchange::{BodyRead, Exchange};
 use super::super::pool::OutOfMemory;
 use super::super::request::Request;

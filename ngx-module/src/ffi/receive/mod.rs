@@ -13,8 +13,9 @@ use core::ptr::{NonNull, null_mut};
 pub(super) use buffered::buffered;
 pub(super) use streamed::streamed;
 
-use super::content::{ERROR, OK};
-use super::exchange::{BodyRead, Context, Exchange};
+use super::codes::{ERROR, OK};
+use super::context::Context;
+use super::exchange::{BodyRead, Exchange};
 use super::guard::guard;
 use super::pool::OutOfMemory;
 use super::request::Request;

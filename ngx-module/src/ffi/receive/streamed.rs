@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::ops::Range;
 
-use super::super::content::{ERROR, OK};
+use super::super::codes::{ERROR, OK};
 use super::super::exchange::{BodyRead, Exchange};
 use super::super::pool::OutOfMemory;
 use super::super::request::Request;

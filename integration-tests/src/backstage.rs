@@ -1,0 +1,125 @@
+//! A test's own directory, ports and processes, and what is checked when the last that uses them has gone. It knows no
+//! nginx and no daemon.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::ports::Port;
+use crate::{logs, process};
+
+static STAGES: AtomicU32 = AtomicU32::new(0);
+
+/// What they share. The last of them to go runs the checks.
+pub(crate) struct Backstage {
+    pub(crate) dir: PathBuf,
+    mark: String,
+    test: String,
+    ports: Mutex<Vec<Port>>,
+    groups: Mutex<Vec<u32>>,
+    logs: Mutex<Vec<PathBuf>>,
+    pub(crate) expected: Mutex<Vec<String>>,
+}
+
+impl Backstage {
+    /// An empty directory, and nothing started.
+    pub(crate) fn new() -> Self {
+        let number = STAGES.fetch_add(1, Ordering::Relaxed);
+        // Short, as a unix socket's path may have 107 bytes only.
+        let dir = std::env::temp_dir().join(format!("fp.{}.{number}", std::process::id()));
+        let _left_by_an_earlier_process = fs::remove_dir_all(&dir);
+        fs::create_dir_all(dir.join("scratch")).expect("cannot create the stage's directory");
+        // Apps run as other users: they have to get in, and may write into `scratch`.
+        fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(dir.join("scratch"), Permissions::from_mode(0o1777)).unwrap();
+        Self {
+            mark: format!("FLYING_PASSENGER_STAGE={}", dir.display()),
+            test: thread::current().name().unwrap_or("a test").to_owned(),
+            dir,
+            ports: Mutex::default(),
+            groups: Mutex::default(),
+            logs: Mutex::default(),
+            expected: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        let port = Port::pick();
+        let number = port.number;
+        self.ports.lock().unwrap().push(port);
+        number
+    }
+
+    pub(crate) fn add_group(&self, leader: u32) {
+        self.groups.lock().unwrap().push(leader);
+    }
+
+    pub(crate) fn add_log(&self, log: &Path) {
+        let mut logs = self.logs.lock().unwrap();
+        if !logs.iter().any(|known| known == log) {
+            logs.push(log.to_owned());
+        }
+    }
+
+    /// The variable that marks what was started below this stage, through all generations.
+    pub(crate) fn mark(&self) -> (&str, &str) {
+        self.mark.split_once('=').expect("a name and a value")
+    }
+
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        process::below(&self.groups.lock().unwrap(), &self.mark, &self.dir)
+    }
+
+    fn end_everything(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let left = self.processes();
+            if left.is_empty() || Instant::now() > deadline {
+                return;
+            }
+            left.into_iter().for_each(process::kill_9);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The processes that are still there some time after everything was told to stop.
+    fn left_behind(&self) -> Vec<String> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let left = self.processes();
+            if left.is_empty() || Instant::now() > deadline {
+                return left.into_iter().map(|pid| format!("{pid} {}", process::title(pid))).collect();
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn report(&self) {
+        eprintln!("──── {} failed; everything is kept in {}", self.test, self.dir.display());
+        logs::print_tails(&self.logs.lock().unwrap());
+    }
+}
+
+impl Drop for Backstage {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.end_everything();
+            self.report();
+            return;
+        }
+        let left = self.left_behind();
+        let lines = logs::alarming_lines(&self.logs.lock().unwrap(), &self.expected.lock().unwrap());
+        if left.is_empty() && lines.is_empty() {
+            let _a_straggling_file_is_no_failure = fs::remove_dir_all(&self.dir);
+            return;
+        }
+        self.end_everything();
+        self.report();
+        assert!(left.is_empty(), "processes were left behind: {left:#?}");
+        panic!("alarming lines in the logs: {lines:#?}");
+    }
+}

@@ -1,0 +1,29 @@
+//! Upstream blocks by reference, and which were made for which socket.
+
+use core::ptr::NonNull;
+
+use super::sys;
+
+/// An upstream block, valid as long as the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct UpstreamRef(NonNull<sys::ngx_http_upstream_srv_conf_t>);
+
+impl UpstreamRef {
+    pub(super) fn new(raw: *mut sys::ngx_http_upstream_srv_conf_t) -> Option<Self> {
+        NonNull::new(raw).map(Self)
+    }
+
+    pub(super) fn of(raw: NonNull<sys::ngx_http_upstream_srv_conf_t>) -> Self {
+        Self(raw)
+    }
+
+    pub(super) fn as_ptr(self) -> *mut sys::ngx_http_upstream_srv_conf_t {
+        self.0.as_ptr()
+    }
+}
+
+/// The blocks that were made, by path: two locations with one socket share its connections.
+#[derive(Debug, Default)]
+pub(super) struct SocketUpstreams {
+    pub(super) made: Vec<(String, UpstreamRef)>,
+}
