@@ -47,6 +47,17 @@ fn few_processes_carry_a_small_load() {
 }
 
 #[test]
+fn processes_take_turns_where_that_is_wanted() {
+    let lines = "passenger_min_instances 3; passenger_load_balancing round_robin;";
+    let scene = Scene::with(Language::Ruby, lines, |daemon| daemon);
+    let three = || (0..3).map(|_| scene.app_pid()).collect::<BTreeSet<_>>().len();
+    eventually("three processes serve", || three() == 3);
+    let pids: Vec<u32> = (0..9).map(|_| scene.app_pid()).collect();
+    assert_eq!(pids.iter().collect::<BTreeSet<_>>().len(), 3, "each has its turn: {pids:?}");
+    assert!(pids[..6] == pids[3..], "in the same order again: {pids:?}");
+}
+
+#[test]
 fn node_takes_many_requests_at_once() {
     let scene = Scene::with(Language::Node, "", |daemon| daemon.flag("--max-pool-size=1"));
     let clients: Vec<Connection> = (0..10).map(|_| waiting(&scene, "all")).collect();

@@ -51,6 +51,7 @@ pub(super) const TABLE: &[Line] = &[
     setting(c"passenger_app_file_descriptor_ulimit", "app_file_descriptor_ulimit", Number),
     setting(c"passenger_cgroup_memory_max", "cgroup_memory_max", Number),
     setting(c"passenger_cgroup_tasks_max", "cgroup_tasks_max", Number),
+    setting(c"passenger_load_balancing", "load_balancing", OneOf(&["least_busy", "round_robin"])),
     setting(c"passenger_no_new_privs", "no_new_privs", Flag),
     setting(c"passenger_app_log_file", "app_log_file", Text),
     setting(c"passenger_app_rights", "app_rights", Text),

@@ -23,6 +23,8 @@ pub(crate) struct GroupOptions {
     pub(crate) max_requests: u64,
     /// A new version that does not start leaves the old one serving.
     pub(crate) resists_errors: bool,
+    /// Of processes that are equally busy the one that has rested longest gets the request, and not the oldest.
+    pub(crate) takes_turns: bool,
 }
 
 /// How far the newest version of an app has come.

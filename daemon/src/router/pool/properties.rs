@@ -77,12 +77,14 @@ impl World {
             let resists_errors = min_instances == 1;
             let max_instances = 2;
             let max_requests = 7;
+            let takes_turns = min_instances == 2;
             pool.add_group(GroupOptions {
                 min_instances,
                 max_instances,
                 max_queue,
                 max_requests,
                 resists_errors,
+                takes_turns,
             });
         }
         let (waiting, sessions) = (BTreeMap::new(), Vec::new());

@@ -19,11 +19,14 @@ pub(super) enum Wish {
 impl Pool {
     /// The serving process of the newest version with the lowest share of its sessions taken, if any has one free.
     pub(super) fn least_busy(&self, id: GroupId) -> Option<Slot> {
-        let serving =
-            self.groups[id.0].members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
+        let group = &self.groups[id.0];
+        let serving = group.members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
         serving
             .filter(|(_, p)| p.has_room())
-            .min_by_key(|(_, p)| (Reverse(p.generation), p.busyness()))
+            .min_by_key(|(_, p)| {
+                let rests_since = group.options.takes_turns.then_some(p.last_used);
+                (Reverse(p.generation), p.busyness(), rests_since)
+            })
             .map(|(slot, _)| slot)
     }
 

@@ -10,6 +10,7 @@ const OPTIONS: GroupOptions = GroupOptions {
     max_queue: 100,
     max_requests: 0,
     resists_errors: false,
+    takes_turns: false,
 };
 
 /// A pool with one group, and what it wants done.
@@ -258,4 +259,38 @@ fn an_app_can_be_kept_before_anybody_asks_for_it() {
     story.pool.sweep(story.now);
     assert_eq!(story.actions(), [Action::Spawn(Slot(2), story.group)]);
     assert_eq!(story.ready(2), [Action::Spawn(Slot(3), story.group)]);
+}
+
+#[test]
+fn equally_busy_processes_take_turns_where_that_is_wanted() {
+    for (takes_turns, expected) in [(false, [1, 1, 1, 1]), (true, [1, 2, 3, 1])] {
+        let mut story = Story::serving(3, GroupOptions { takes_turns, ..OPTIONS });
+        let served = expected.map(|_| {
+            story.now += Duration::from_millis(1);
+            let Checkout::Granted(slot) = story.pool.checkout(story.group, None, story.now) else {
+                panic!("three are idle");
+            };
+            story.now += Duration::from_millis(1);
+            story.pool.release(slot, story.now);
+            slot.0
+        });
+        assert_eq!(served, expected, "takes turns: {takes_turns}");
+    }
+}
+
+#[test]
+fn no_turn_leads_to_a_busy_process_beside_an_idle_one() {
+    let mut story = Story::new(2, GroupOptions { takes_turns: true, ..OPTIONS });
+    for _ in 0..2 {
+        story.pool.adopt(story.group, Concurrency::Unlimited, story.now);
+    }
+    let request = |story: &mut Story| {
+        story.now += Duration::from_millis(1);
+        story.pool.checkout(story.group, None, story.now)
+    };
+    assert_eq!(request(&mut story), Checkout::Granted(Slot(1)));
+    assert_eq!(request(&mut story), Checkout::Granted(Slot(2)));
+    story.now += Duration::from_millis(1);
+    story.pool.release(Slot(2), story.now);
+    assert_eq!(request(&mut story), Checkout::Granted(Slot(2)), "although it served last");
 }

@@ -19,7 +19,8 @@ use crate::link::{CgroupLimits, Listen};
 use cookie::Cookie;
 pub(crate) use memory_limits::MemoryLimits;
 use values::{
-    concurrency, flag, is_smart, limit, listen, map, mebibytes, number, restart_how, status, text, uri,
+    concurrency, flag, is_smart, limit, listen, map, mebibytes, number, restart_how, status, takes_turns,
+    text, uri,
 };
 
 /// Each has a stack of its own, and a connection.
@@ -128,6 +129,7 @@ impl Default for AppSettings {
                 max_queue: 100,
                 max_requests: 0,
                 resists_errors: false,
+                takes_turns: false,
             },
             restart_how: RestartHow::Blocking,
             strips_base_uri: false,
@@ -254,6 +256,7 @@ impl AppSettings {
             "max_request_queue_size" => self.pool.max_queue = number(value)?,
             "max_requests" => self.pool.max_requests = number(value)?,
             "resist_deployment_errors" => self.pool.resists_errors = flag(value)?,
+            "load_balancing" => self.pool.takes_turns = takes_turns(value)?,
             "rolling_restarts" => self.restart_how = restart_how(flag(value)?),
             "watch_restart_files" => self.watches_restart_files = flag(value)?,
             "strip_base_uri" => self.strips_base_uri = flag(value)?,

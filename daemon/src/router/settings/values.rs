@@ -30,6 +30,14 @@ pub(super) fn is_smart(value: &Value) -> Option<bool> {
     }
 }
 
+pub(super) fn takes_turns(value: &Value) -> Option<bool> {
+    match text(value)?.as_str() {
+        "round_robin" => Some(true),
+        "least_busy" => Some(false),
+        _ => None,
+    }
+}
+
 pub(super) fn listen(value: &Value) -> Option<Listen> {
     match text(value)?.as_str() {
         "port" => Some(Listen::Port),
