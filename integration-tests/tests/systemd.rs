@@ -155,6 +155,7 @@ fn an_administrator_walks_through_installation_restarts_and_removal() {
     assert_eq!((machine.daemon_pid(), machine.answer().0), (daemon, app), "an upgrade leaves apps running");
     assert!(machine.sh("tail -n 1 /etc/flying-passenger/flying-passenger.toml").contains("# mine"));
 
+    machine.write("/etc/flying-passenger/environment", "TZ=Asia/Tokyo\n");
     machine.sh("rm /etc/nginx/conf.d/shop.conf; dpkg -r flying-passenger libnginx-mod-http-passenger 2>&1");
     assert!(!machine.is_active("flying-passenger.service") && machine.is_active("nginx"));
     machine.sh("! kill -0 $(ps -o pid= -C flying-passenger) 2>/dev/null");
@@ -190,6 +191,19 @@ fn a_restart_of_the_service_loses_no_request() {
     assert_eq!(String::from_utf8_lossy(&bad.stdout), "", "every request was answered\n{journal}");
     assert_ne!(machine.answer().0, app, "another daemon, another process");
     assert!(journal.contains("received SIGHUP: the configuration is read anew"), "{journal}");
+}
+
+#[test]
+fn the_environment_file_reaches_every_application() {
+    if !can_boot("the_environment_file_reaches_every_application") {
+        return;
+    }
+    let machine = Machine::with_site();
+    machine.write("/etc/flying-passenger/environment", "# ours\nSHOP_MARK=\"from the file\"\n");
+    machine.sh("systemctl restart flying-passenger");
+    let app = machine.answer().0;
+    let environment = machine.sh(&format!("tr '\\0' '\\n' < /proc/{app}/environ"));
+    assert!(environment.lines().any(|line| line == "SHOP_MARK=from the file"), "{environment}");
 }
 
 #[test]
