@@ -75,6 +75,7 @@ mod router_hangs;
 mod service;
 mod service_container;
 mod service_runit;
+mod several_daemons;
 mod shell_environment;
 mod slow_clients;
 mod smart_spawning;

@@ -1,0 +1,84 @@
+//! One nginx, two daemons: each location says to which of them its app belongs, and what happens to one daemon is nothing to
+//! the other's apps.
+
+use stage::{Daemon, Language, Nginx, Request, Stage, eventually};
+
+const CONF: &str = r#"
+    %%GLOBALS%%
+    events { }
+    http {
+        %%HTTP%%
+        passenger_fly_with %%SOCKET%%;
+        server {
+            listen 127.0.0.1:%%PORT%%;
+            server_name blog.example;
+            root %%STAGE%%/blog/public;
+            passenger_enabled on;
+        }
+        server {
+            listen 127.0.0.1:%%PORT%%;
+            server_name shop.example;
+            root %%STAGE%%/shop/public;
+            passenger_fly_with unix:%%STAGE%%/other.sock;
+            passenger_enabled on;
+            passenger_min_instances 2;
+        }
+    }
+"#;
+
+fn pid_of(nginx: &Nginx, app: &str) -> u32 {
+    let request = Request::get("/pid").header("Host", &format!("{app}.example"));
+    nginx.send(request).expect(200).text().trim().parse().unwrap()
+}
+
+/// What `passenger-status` says of this daemon: all daemons of a stage share its registry.
+fn status(daemon: &Daemon) -> String {
+    let all = daemon.tool("passenger-config", &["list-instances", "--json"]);
+    let all: serde_json::Value = serde_json::from_slice(&all.stdout).unwrap();
+    let own = all.as_array().unwrap().iter().find(|each| each["pid"] == daemon.pid()).unwrap();
+    let status = daemon.tool("passenger-status", &[own["name"].as_str().unwrap()]);
+    assert!(status.status.success(), "{status:?}");
+    String::from_utf8(status.stdout).unwrap()
+}
+
+fn processes(daemon: &Daemon) -> usize {
+    status(daemon).matches("* PID:").count()
+}
+
+#[test]
+fn each_location_has_the_daemon_that_it_names() {
+    let stage = Stage::new();
+    for app in ["blog", "shop"] {
+        stage.app(app).standard(Language::Python);
+    }
+    let first = stage.daemon().start();
+    let socket = format!("--socket-file={}", stage.path("other.sock").display());
+    let log = format!("--log-file={}", stage.path("other.log").display());
+    let mut second = stage.daemon().flag(&socket).flag(&log).start();
+    let lines = Language::Python.directives();
+    let nginx =
+        stage.nginx(&CONF.replace("passenger_enabled on;", &format!("passenger_enabled on; {lines}")));
+    let nginx = nginx.start();
+
+    // Each hears from nginx of its own apps only, before anybody has asked for one.
+    let [blog, shop] = ["blog", "shop"].map(|app| format!("{}/{app} (", stage.dir().display()));
+    eventually("the shop's processes are there", || processes(&second) == 2);
+    assert!(status(&second).contains(&shop), "{}", status(&second));
+    let before = [pid_of(&nginx, "blog"), pid_of(&nginx, "shop")];
+    for (daemon, own, other) in [(&first, &blog, &shop), (&second, &shop, &blog)] {
+        let status = status(daemon);
+        assert!(status.contains(own.as_str()) && !status.contains(other.as_str()), "{status}");
+    }
+
+    nginx.reload();
+    assert_eq!([pid_of(&nginx, "blog"), pid_of(&nginx, "shop")], before);
+    second.stop();
+    stage.expect_log_line("other.sock failed (2: No such file or directory)");
+    assert_eq!(pid_of(&nginx, "blog"), before[0], "the end of one daemon is nothing to the other's app");
+    let refused = nginx.send(Request::get("/pid").header("Host", "shop.example"));
+    assert_eq!(refused.status(), 502);
+    second.start_again();
+    eventually("nginx has told the new one of its app", || processes(&second) == 2);
+    assert_ne!(pid_of(&nginx, "shop"), before[1]);
+    assert_eq!(pid_of(&nginx, "blog"), before[0]);
+}
