@@ -385,6 +385,13 @@ pub enum Notice {
     OpenFiles(u64),
     /// Say that you are there: answered by [`Order::Pong`] as soon as the router's loop turns.
     Ping,
+    /// Everything has been handed over: requests may come.
+    Serve,
+    /// Another router takes over: finish the requests under way, leave the processes alone, send [`Order::Finished`].
+    Retire {
+        /// Most seconds for it.
+        limit: u64,
+    },
     /// The daemon is to end: finish what is under way, stop every process, send [`Order::Finished`].
     ShutDown {
         /// Most seconds for all of it.

@@ -24,6 +24,9 @@ pub(crate) struct Connected<'d>(&'d Doors);
 impl Drop for Connected<'_> {
     fn drop(&mut self) {
         self.0.connections.set(self.0.connections.get() - 1);
+        if self.0.closing.get() {
+            self.0.changed.notify_waiters();
+        }
     }
 }
 
@@ -47,6 +50,13 @@ impl Doors {
         let news = !self.closing.replace(true);
         self.changed.notify_waiters();
         news
+    }
+
+    /// Resolves when the doors are closed and nobody is inside any more.
+    pub(crate) async fn everybody_gone(&self) {
+        while !self.closing.get() || self.connections.get() > 0 {
+            self.changed.notified().await;
+        }
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -25,26 +25,23 @@ pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
     };
     let (nginx, tools) = listeners(sockets)?;
     let router = Router::new(config, supervisor.clone());
-    let dispatcher = &router.dispatcher;
-    spawn_local(accept::run(router.clone(), nginx));
     spawn_local(admin::run(router.clone(), tools));
-    spawn_local(sweep::run(dispatcher.clone(), router.routes.clone()));
-    spawn_local(memory::watch(dispatcher.clone(), router.scales.clone()));
-    spawn_local(restart::watch(dispatcher.clone(), router.restarts.clone()));
     spawn_local(async move { supervisor.flush().await });
     tokio::select! {
-        () = obey(&router, buffer) => {}
+        () = obey(&router, nginx, buffer) => {}
         () = router.finished.notified() => {}
     }
     Ok(())
 }
 
 /// Does what the supervisor says, until it is gone.
-async fn obey(router: &Rc<Router>, mut buffer: Buffer) {
+async fn obey(router: &Rc<Router>, nginx: UnixListener, mut buffer: Buffer) {
+    let mut nginx = Some(nginx);
     while let Some((notice, mut descriptors)) = router.supervisor.notice(&mut buffer).await {
         match notice {
             Notice::Config(_) => warn!("the supervisor said twice how to work"),
             Notice::Adopt(record) => router.spawner.adopt(record, descriptors.pop()),
+            Notice::Serve => nginx.take().into_iter().for_each(|nginx| serve(router, nginx)),
             Notice::Stand { app, standing } => router.standings.recall(app, standing),
             Notice::Started { ticket, record } => router.spawner.started(ticket, record, descriptors),
             Notice::NotStarted { ticket, reason } => router.spawner.not_started(ticket, &reason),
@@ -62,9 +59,20 @@ async fn obey(router: &Rc<Router>, mut buffer: Buffer) {
             Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
             Notice::Trouble { trouble, what } => router.troubles.relay(trouble, what),
             Notice::Ping => answer_ping(router),
+            Notice::Retire { limit } => drop(spawn_local(shutdown::retire(router.clone(), limit))),
             Notice::ShutDown { limit } => drop(spawn_local(shutdown::run(router.clone(), limit))),
         }
     }
+}
+
+/// Begins once all processes that there are have been adopted: a request that came before, or a look at what the apps lack,
+/// would start others.
+fn serve(router: &Rc<Router>, nginx: UnixListener) {
+    let dispatcher = &router.dispatcher;
+    spawn_local(accept::run(router.clone(), nginx));
+    spawn_local(sweep::run(dispatcher.clone(), router.routes.clone()));
+    spawn_local(memory::watch(dispatcher.clone(), router.scales.clone()));
+    spawn_local(restart::watch(dispatcher.clone(), router.restarts.clone()));
 }
 
 /// Accepts at the socket that was made anew.

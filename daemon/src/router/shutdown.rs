@@ -10,24 +10,46 @@ use super::dispatch::Dispatcher;
 use super::wiring::Router;
 use crate::link::Order;
 
+/// Finishes the requests under way within `limit` seconds, for another router to go on with the processes.
+pub(super) async fn retire(router: Rc<Router>, limit: u64) {
+    if router.doors.close() {
+        let under_way = router.dispatcher.requests();
+        info!("another router goes on: {under_way} requests under way are finished first");
+        finish_requests(&router, Instant::now() + Duration::from_secs(limit), limit).await;
+        leave(&router);
+    }
+}
+
 /// Ends everything within `limit` seconds. Said twice, it ends once.
 pub(super) async fn run(router: Rc<Router>, limit: u64) {
     if !router.doors.close() {
         return;
     }
     let end = Instant::now() + Duration::from_secs(limit);
-    let dispatcher = &router.dispatcher;
-    info!("shutting down: {} requests under way", dispatcher.requests());
-    dispatcher.abort_tunnels();
-    let requests = dispatcher.until(|dispatcher| dispatcher.requests() == 0);
-    if timeout_at(end, requests).await.is_err() {
-        warn!("{} requests did not finish within {limit} s", dispatcher.requests());
-    }
-    dispatcher.close();
+    info!("shutting down: {} requests under way", router.dispatcher.requests());
+    finish_requests(&router, end, limit).await;
+    router.dispatcher.close();
     router.spawner.end_preloaders();
-    if timeout_at(end, dispatcher.until(Dispatcher::is_empty)).await.is_err() {
+    if timeout_at(end, router.dispatcher.until(Dispatcher::is_empty)).await.is_err() {
         warn!("some processes did not end within {limit} s");
     }
+    leave(&router);
+}
+
+async fn finish_requests(router: &Router, end: Instant, limit: u64) {
+    let dispatcher = &router.dispatcher;
+    dispatcher.abort_tunnels();
+    // What has come on a connection and is not known as a request yet is served before its connection ends.
+    let finished = async {
+        router.doors.everybody_gone().await;
+        dispatcher.until(|dispatcher| dispatcher.requests() == 0).await;
+    };
+    if timeout_at(end, finished).await.is_err() {
+        warn!("{} requests did not finish within {limit} s", dispatcher.requests());
+    }
+}
+
+fn leave(router: &Router) {
     if router.supervisor.order(&Order::Finished).is_err() {
         warn!("the supervisor cannot be told that everything is finished");
     }

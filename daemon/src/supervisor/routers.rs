@@ -112,6 +112,7 @@ impl Supervisor {
             process.announced = true;
             handed = handed.and_then(|()| router.tell(&adopt, &[process.output.as_fd()]));
         }
+        handed = handed.and_then(|()| router.tell(&Notice::Serve, &[]));
         if let Err(why) = handed {
             tracing::error!("the router cannot be told what there is: {why}");
             router.kill();
