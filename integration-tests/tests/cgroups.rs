@@ -53,6 +53,9 @@ fn group_of(pid: u32) -> String {
     groups.lines().find_map(|line| line.strip_prefix("0::")).unwrap().to_owned()
 }
 
+/// What the daemon hands on to the groups of processes.
+const CONTROLLERS: [&str; 2] = ["memory", "pids"];
+
 /// Starts a process that outlives it, and tells both PIDs.
 const PARENT: &str = "run ->(env) {
   child = spawn('setsid', 'sleep', '600', in: '/dev/null', out: '/dev/null', err: '/dev/null')
@@ -121,6 +124,32 @@ fn limits_hold_or_the_log_says_that_they_do_not() {
         skipped("limits_hold_or_the_log_says_that_they_do_not", "this kernel's version 2 has no \"memory\"");
         scene.daemon.logs_eventually("its limit memory.max = 268435456 does not hold");
     }
+}
+
+#[test]
+fn what_a_killed_daemon_has_left_is_in_nobodys_way() {
+    const NAME: &str = "what_a_killed_daemon_has_left_is_in_nobodys_way";
+    let Some(delegated) = Delegated::for_test(NAME) else { return };
+    if CONTROLLERS.iter().any(|controller| delegated.has(controller)) {
+        return skipped(
+            NAME,
+            "a group whose controllers were handed on takes no process, so nothing starts in it",
+        );
+    }
+    let flags = |daemon: DaemonBuilder| daemon.in_cgroup(&delegated.0).flag("--cgroups");
+    let mut scene = Scene::set("passenger_spawn_method direct;", flags, |app| app.ruby(PARENT));
+    let pids = |scene: &Scene| {
+        let told = scene.nginx.get("/").expect(200).text();
+        told.split(' ').map(|pid| pid.parse().unwrap()).collect::<Vec<u32>>()
+    };
+    let before = pids(&scene);
+    let group = delegated.groups();
+    scene.daemon.kill();
+    eventually("the app ends with its daemon", || !is_alive(before[0]));
+    assert_eq!(delegated.groups(), group, "nobody has removed it");
+    scene.daemon.start_again();
+    assert_ne!(pids(&scene)[0], before[0], "a process of the same number has a group of that name");
+    eventually("what the one before has left behind has ended", || !is_alive(before[1]));
 }
 
 #[test]

@@ -26,6 +26,8 @@ use crate::link::{CgroupLimits, ProcessId};
 const DAEMON: &str = "daemon";
 /// What limits need.
 const CONTROLLERS: [&str; 2] = ["memory", "pids"];
+/// How the groups of processes begin.
+const OF_APPS: &str = "app-";
 /// The file with a group's processes.
 const PROCS: &str = "cgroup.procs";
 const SUBTREE: &str = "cgroup.subtree_control";
@@ -101,7 +103,24 @@ impl Cgroups {
         };
         let controllers = CONTROLLERS.into_iter().filter(has).collect();
         tracing::info!("processes of apps get control groups below {}", own.display());
-        Ok(Self { own, controllers, leaving: Vec::new() })
+        let mut cgroups = Self { own, controllers, leaving: Vec::new() };
+        cgroups.end_what_was_left()?;
+        Ok(cgroups)
+    }
+
+    /// A daemon that was killed here has left its processes' groups, and perhaps what is in them.
+    fn end_what_was_left(&mut self) -> Result<(), CgroupError> {
+        let entries = fs::read_dir(&self.own).map_err(|why| CgroupError::Call(self.own.clone(), why))?;
+        let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
+        let is_ours = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            name.starts_with(OF_APPS) && path.is_dir()
+        };
+        for path in paths.filter(is_ours) {
+            tracing::info!("{} was left by a daemon that is gone: what is in it ends", path.display());
+            self.end(Cgroup::at(path));
+        }
+        Ok(())
     }
 
     /// A group for a process, with its limits.
@@ -164,7 +183,7 @@ impl CgroupLimits {
 fn name(app: &str, process: ProcessId) -> String {
     let last = app.split(' ').next().unwrap_or(app).rsplit('/').find(|part| !part.is_empty());
     let short: String = last.unwrap_or("app").chars().filter(char::is_ascii_alphanumeric).take(32).collect();
-    format!("app-{short}-{}", process.0)
+    format!("{OF_APPS}{short}-{}", process.0)
 }
 
 fn read(path: &Path) -> Result<String, CgroupError> {
