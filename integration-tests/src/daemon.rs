@@ -24,6 +24,8 @@ pub struct DaemonBuilder {
     file: Option<String>,
     variables: Vec<(String, PathBuf)>,
     activated: Option<PathBuf>,
+    /// The program, when it is not the one that was built.
+    binary: Option<PathBuf>,
     /// Words before the program, which end up in its place.
     through: Vec<String>,
     /// It is the child of what is started, and the first process of a container.
@@ -58,6 +60,7 @@ impl DaemonBuilder {
             file: None,
             variables: Vec::new(),
             activated: None,
+            binary: None,
             through: Vec::new(),
             first_process: false,
         }
@@ -84,6 +87,12 @@ impl DaemonBuilder {
     /// Hands a socket that listens at `path` over to it, as systemd's socket activation does.
     pub fn activated(mut self, path: PathBuf) -> Self {
         self.activated = Some(path);
+        self
+    }
+
+    /// Runs this program, which the test may exchange.
+    pub fn binary(mut self, path: PathBuf) -> Self {
+        self.binary = Some(path);
         self
     }
 
@@ -166,7 +175,7 @@ impl DaemonBuilder {
 
     /// The daemon's program, in a mount namespace of its own if it is to see other accounts.
     fn program(&self) -> Command {
-        let program = places::binary("flying-passenger");
+        let program = self.binary.clone().unwrap_or_else(|| places::binary("flying-passenger"));
         if let Some(path) = &self.activated {
             let mut command = Command::new("python3");
             command.args(["-c", ACTIVATE]).arg(path).arg(program);

@@ -127,6 +127,27 @@ fn limits_hold_or_the_log_says_that_they_do_not() {
 }
 
 #[test]
+fn another_program_goes_on_with_the_groups() {
+    let Some(delegated) = Delegated::for_test("another_program_goes_on_with_the_groups") else { return };
+    let flags = |daemon: DaemonBuilder| daemon.in_cgroup(&delegated.0).flag("--cgroups");
+    let scene = Scene::set("", flags, |app| app.ruby(PARENT));
+    let pids = || {
+        let told = scene.nginx.get("/").expect(200).text();
+        let pids: Vec<u32> = told.split(' ').map(|pid| pid.parse().unwrap()).collect();
+        (pids[0], pids[1])
+    };
+    let (app, child) = pids();
+    let group = group_of(app).rsplit('/').next().unwrap().to_owned();
+    scene.daemon.signal(nix::sys::signal::Signal::SIGUSR2);
+    scene.daemon.logs_eventually("takes over from");
+    assert_eq!(pids().0, app);
+    kill_9(app);
+    eventually("what it has started ends with it", || !is_alive(child));
+    assert_ne!(pids().0, app);
+    eventually("its group is gone", || !delegated.groups().contains(&group));
+}
+
+#[test]
 fn what_a_killed_daemon_has_left_is_in_nobodys_way() {
     const NAME: &str = "what_a_killed_daemon_has_left_is_in_nobodys_way";
     let Some(delegated) = Delegated::for_test(NAME) else { return };

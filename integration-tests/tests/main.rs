@@ -97,6 +97,7 @@ mod tools_many;
 mod transfers;
 mod tree;
 mod unused_module;
+mod upgrade;
 mod user_switching;
 mod validate_install;
 mod variables;

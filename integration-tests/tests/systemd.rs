@@ -152,8 +152,22 @@ fn an_administrator_walks_through_installation_restarts_and_removal() {
     let daemon = machine.daemon_pid();
     machine.sh("echo '# mine' >> /etc/flying-passenger/flying-passenger.toml");
     machine.sh("dpkg -i /var/tmp/daemon.deb /var/tmp/module.deb 2>&1");
-    assert_eq!((machine.daemon_pid(), machine.answer().0), (daemon, app), "an upgrade leaves apps running");
+    assert_eq!(
+        (machine.daemon_pid(), machine.answer().0),
+        (daemon.clone(), app),
+        "an upgrade leaves apps running"
+    );
     assert!(machine.sh("tail -n 1 /etc/flying-passenger/flying-passenger.toml").contains("# mine"));
+    let program = || machine.sh(&format!("readlink /proc/{daemon}/exe"));
+    assert!(program().ends_with("(deleted)"), "it is still the old program");
+    machine.sh("systemctl kill --kill-whom=main --signal=USR2 flying-passenger");
+    eventually("the new program has taken over", || program() == "/usr/sbin/flying-passenger");
+    assert_eq!(
+        (machine.daemon_pid(), machine.answer().0),
+        (daemon.clone(), app),
+        "it goes on with the same processes"
+    );
+    assert!(machine.is_active("flying-passenger.service"));
 
     machine.write("/etc/flying-passenger/environment", "TZ=Asia/Tokyo\n");
     machine.sh("rm /etc/nginx/conf.d/shop.conf; dpkg -r flying-passenger libnginx-mod-http-passenger 2>&1");

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use clap::Parser;
 use flying_passenger::config::{Action, Arguments, Options};
 use flying_passenger::log::{self, Part};
+use flying_passenger::supervisor::Beginning;
 use flying_passenger::supervisor::background::{self, Caller, Side};
 use flying_passenger::sys::descriptors;
 use flying_passenger::{router, supervisor};
@@ -19,11 +20,23 @@ fn main() -> ExitCode {
         eprintln!("flying-passenger: /dev/null cannot be opened: {why}");
         return ExitCode::FAILURE;
     }
-    let arguments = Arguments::parse();
+    let (beginning, words) = supervisor::beginning(std::env::args_os());
+    if beginning == (Beginning::Question { would: false }) {
+        eprintln!(
+            "flying-passenger: this release understands nothing of what the daemon that runs would hand over"
+        );
+        return ExitCode::FAILURE;
+    }
+    let arguments = Arguments::parse_from(words);
     match Options::new(&arguments, unistd::geteuid()) {
+        Ok(_) if beginning == (Beginning::Question { would: true }) => ExitCode::SUCCESS,
         Ok(_) if arguments.action == Some(Action::CheckConfig) => {
             println!("flying-passenger: the configuration can be used");
             ExitCode::SUCCESS
+        }
+        Ok(options) if let Beginning::TakeOver(packed) = beginning => {
+            log::init(options.log_level, options.log_format, Part::Supervisor);
+            supervisor::take_over(options, packed)
         }
         Ok(options) => {
             let caller = match leave_the_terminal(&options) {

@@ -20,7 +20,7 @@ mod written;
 
 use std::env;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -145,6 +145,11 @@ impl Options {
             return Err(vec![Mistake::new("--config", format!("{}: {why}", directory.display()))]);
         }
         Self::new(arguments, *euid)
+    }
+
+    /// Where the daemon was started: paths on its command line may begin there.
+    pub fn directory(&self) -> &Path {
+        &self.source.directory
     }
 
     /// The keys of what differs and is decided once, when the daemon starts.

@@ -16,6 +16,7 @@
 mod directory;
 mod names;
 mod own_sockets;
+mod packed;
 mod registry;
 
 use std::fs::File;
@@ -35,6 +36,7 @@ use crate::sys::unix_socket;
 use directory::{make_directory, new_file};
 use own_sockets::OwnSockets;
 
+pub use packed::PackedInstance;
 pub use registry::{Found, InstanceError, check_registry, list};
 
 const LOCK: &str = "lock";
@@ -95,7 +97,7 @@ impl Instance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_ms: crate::sys::clock::now_ms(),
         };
-        write_properties(&directory, &properties).map_err(fail)?;
+        write_properties(&directory, PROPERTIES, &properties).map_err(fail)?;
         let path = registry.join(&entry);
         let own_sockets = OwnSockets::make(&directory, &path, SOCKETS, router).map_err(fail)?;
         Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, _lock: lock })
@@ -172,10 +174,10 @@ fn lock(directory: &OwnedFd) -> io::Result<Flock<File>> {
     Ok(lock)
 }
 
-fn write_properties(directory: &OwnedFd, properties: &Properties) -> io::Result<()> {
+fn write_properties(directory: &OwnedFd, name: &str, properties: &Properties) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(properties)?;
     text.push(b'\n');
-    let mut file = new_file(directory, PROPERTIES, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let mut file = new_file(directory, name, Mode::S_IRUSR | Mode::S_IWUSR)?;
     file.write_all(&text)?;
     // Readable for everybody, whatever the umask is; and only now that it is complete.
     stat::fchmod(&file, Mode::from_bits_truncate(0o644))?;

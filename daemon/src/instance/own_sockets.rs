@@ -35,6 +35,11 @@ impl OwnSockets {
         Ok(Self { path: path.join(name), directory, router })
     }
 
+    /// Those that were made before.
+    pub(super) fn open(parent: &OwnedFd, path: &Path, name: &str, router: Option<Gid>) -> io::Result<Self> {
+        Ok(Self { path: path.join(name), directory: open_directory(parent, name)?, router })
+    }
+
     /// Makes the directory of a process that runs as `user`. Tells where it is to listen.
     pub(super) fn add(&self, process: ProcessId, user: Uid) -> io::Result<PathBuf> {
         let name = process.0.to_string();

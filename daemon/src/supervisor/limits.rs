@@ -5,6 +5,7 @@ use std::io;
 
 use nix::sys::resource::{self, Resource, rlim_t};
 use nix::unistd;
+use serde::{Deserialize, Serialize};
 
 const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// Never chosen: the kernel ends an app instead, which is started again.
@@ -13,14 +14,14 @@ const LEAST_OOM_SCORE: &str = "-1000";
 const CAP_SYS_RESOURCE: u32 = 24;
 
 /// How the daemon was started.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::supervisor) struct Originals {
     open_files: OpenFiles,
     oom_score: Option<String>,
 }
 
 /// How many files a process may have open: what counts, and how far that may be raised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::supervisor) struct OpenFiles {
     pub(in crate::supervisor) soft: rlim_t,
     pub(in crate::supervisor) hard: rlim_t,

@@ -33,10 +33,11 @@ mod spawn;
 mod standings;
 mod startup;
 mod troubles;
+mod upgrade;
 mod watch;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -45,6 +46,7 @@ use nix::unistd::Pid;
 
 pub use router_process::{ROUTER_ARGUMENT, close_to_others};
 pub use spawn::{Why, would_run_as};
+pub use upgrade::{Beginning, beginning};
 
 use crate::config::Options;
 use crate::instance::Instance;
@@ -67,13 +69,30 @@ use socket_care::SocketCare;
 use spawn::Launcher;
 use standings::Standings;
 use troubles::Troubles;
+use upgrade::Upgrade;
 use watch::Happened;
+
+/// Runs the daemon in the place of the one that has packed its state under this number.
+pub fn take_over(options: Options, packed: RawFd) -> ExitCode {
+    match Supervisor::take_over(options, packed) {
+        Ok(mut supervisor) => {
+            supervisor.go_on();
+            supervisor.live();
+            supervisor.close()
+        }
+        Err(why) => {
+            tracing::error!(critical = true, "the daemon cannot be taken over: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// Runs the daemon until it is told to end, and tells `caller` when it is up.
 pub fn run(options: Options, caller: Option<Caller>) -> ExitCode {
     match Supervisor::open(options) {
         Ok(mut supervisor) => {
             supervisor.caller = caller;
+            supervisor.prepare();
             supervisor.live();
             supervisor.close()
         }
@@ -118,6 +137,7 @@ struct Supervisor {
     plan: RouterPlan,
     routers: Routers,
     shutdown: Shutdown,
+    upgrade: Upgrade,
     buffer: Buffer,
     /// A child may have ended that is none of ours.
     strangers: bool,
@@ -125,7 +145,6 @@ struct Supervisor {
 
 impl Supervisor {
     fn live(&mut self) {
-        self.prepare();
         while !self.shutdown.is_over() {
             if let Err(why) = self.wait_and_act() {
                 tracing::error!(critical = true, "the supervisor cannot wait for events: {why}");
@@ -145,6 +164,14 @@ impl Supervisor {
             caller.up();
         }
         self.tell_that_it_serves();
+    }
+
+    /// Serves what the program before has served.
+    fn go_on(&mut self) {
+        self.shutdown.take_over();
+        self.start_router();
+        tracing::info!("up and listening on {}", self.options.socket.path.display());
+        self.manager.ready(&self.status());
     }
 
     /// A program of the operator's does not want the daemon to start.
@@ -185,6 +212,7 @@ impl Supervisor {
         self.reap_strangers();
         self.sweep_cgroups();
         self.check_alone();
+        self.upgrade_when_quiet();
         Ok(())
     }
 
@@ -206,6 +234,7 @@ impl Supervisor {
         let dues = [
             self.routers.due(),
             self.shutdown.due(),
+            self.upgrade.due(),
             self.processes.next_kill(),
             self.forks.next_due(),
             self.hooks.next_due(),
@@ -220,6 +249,7 @@ impl Supervisor {
         self.forks_due(now);
         self.hooks.kill_overdue(now);
         self.routers_due(now);
+        self.upgrade_due(now);
         self.manager.beat(now, self.routers.is_in_hand(now));
         self.socket_due(now);
         if self.shutdown.due().is_some_and(|due| due <= now) {

@@ -156,7 +156,7 @@ impl Supervisor {
     }
 
     fn router_finished(&mut self) {
-        if self.shutdown.is_serving() {
+        if self.shutdown.is_serving() && !self.upgrade.is_under_way() {
             tracing::error!("the router says that it has finished, which nobody asked for");
         }
         if let Some(router) = self.routers.running_mut() {

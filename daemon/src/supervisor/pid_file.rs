@@ -4,16 +4,27 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::fd::RawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use serde::{Deserialize, Serialize};
+
+use crate::sys::luggage::{Luggage, Unpacking};
 
 /// The file, ours.
 #[derive(Debug)]
 pub(super) struct PidFile {
     path: PathBuf,
     lock: Flock<File>,
+}
+
+/// What the next program in the same process needs to know of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PackedPidFile {
+    path: PathBuf,
+    lock: RawFd,
 }
 
 /// Why there is no PID file.
@@ -47,6 +58,17 @@ impl PidFile {
         let lock = lock(path)?;
         write_pid(&lock).map_err(failed)?;
         Ok(Self { path: path.to_path_buf(), lock })
+    }
+
+    /// For the next program.
+    pub(super) fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedPidFile> {
+        Ok(PackedPidFile { path: self.path.clone(), lock: luggage.pack(&*self.lock)? })
+    }
+
+    /// That of the program before, which had this PID.
+    pub(super) fn unpack(packed: PackedPidFile, unpacking: &mut Unpacking) -> io::Result<Self> {
+        let lock = Flock::lock(File::from(unpacking.take(packed.lock)?), FlockArg::LockExclusiveNonblock);
+        Ok(Self { path: packed.path, lock: lock.map_err(|(_, why)| why)? })
     }
 
     /// Removes it, when it is still the one that was made.

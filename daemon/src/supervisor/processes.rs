@@ -5,19 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
-use std::time::Instant;
+use std::os::fd::{OwnedFd, RawFd};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
 use super::cgroups::Cgroup;
 use super::ending;
 use super::spawn::{Control, Launched, Term};
 use crate::link::{Address, ProcessId, ProcessRecord, StopHow};
+use crate::sys::luggage::{Luggage, Unpacking};
 use crate::sys::process::Child;
 
 /// How far a process has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stage {
     /// Not ready yet.
     Starting,
@@ -121,10 +124,56 @@ impl Process {
         Ok(Some(how + why))
     }
 
+    fn pack(&self, luggage: &mut Luggage, now: Instant) -> io::Result<PackedProcess> {
+        let left = |due: Instant| due.saturating_duration_since(now).as_millis();
+        Ok(PackedProcess {
+            record: self.record.clone(),
+            stage: self.stage,
+            group: self.group.clone(),
+            output: luggage.pack(&self.output)?,
+            owner: self.owner.as_ref().map(|owner| luggage.pack(owner)).transpose()?,
+            term: self.term,
+            cgroup: self.cgroup.clone(),
+            kill_in_ms: self.kill_at.map(left).and_then(|ms| u64::try_from(ms).ok()),
+        })
+    }
+
+    /// `NotFound` when it is no child of this process.
+    fn unpack(packed: PackedProcess, unpacking: &mut Unpacking, now: Instant) -> io::Result<Self> {
+        Ok(Self {
+            child: Child::adopt(Pid::from_raw(packed.record.pid))?,
+            output: unpacking.take(packed.output)?,
+            owner: packed.owner.map(|owner| unpacking.take(owner)).transpose()?,
+            record: packed.record,
+            stage: packed.stage,
+            group: packed.group,
+            announced: false,
+            kill_at: packed.kill_in_ms.map(|ms| now + Duration::from_millis(ms)),
+            term: packed.term,
+            // Preloaders end with the router that knew what their code is for.
+            control: None,
+            cgroup: packed.cgroup,
+        })
+    }
+
     /// What has to be ended with it.
     pub(super) fn into_cgroup(self) -> Option<Cgroup> {
         self.cgroup
     }
+}
+
+/// What the next program in this process needs to know of one, which stays its child.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PackedProcess {
+    record: ProcessRecord,
+    stage: Stage,
+    group: String,
+    output: RawFd,
+    owner: Option<RawFd>,
+    term: Term,
+    cgroup: Option<Cgroup>,
+    /// In how many milliseconds it is killed.
+    kill_in_ms: Option<u64>,
 }
 
 /// All of them.
@@ -135,6 +184,26 @@ pub(super) struct Processes {
 }
 
 impl Processes {
+    /// For the next program: the last name that was given, and everything that lives.
+    pub(super) fn pack(&self, luggage: &mut Luggage) -> io::Result<(u64, Vec<PackedProcess>)> {
+        let now = Instant::now();
+        let packed: io::Result<_> = self.table.values().map(|process| process.pack(luggage, now)).collect();
+        Ok((self.last, packed?))
+    }
+
+    /// Those of the program before.
+    pub(super) fn unpack(
+        last: u64,
+        packed: Vec<PackedProcess>,
+        unpacking: &mut Unpacking,
+    ) -> io::Result<Self> {
+        let (now, mut processes) = (Instant::now(), Self { table: BTreeMap::new(), last });
+        for one in packed {
+            processes.insert(Process::unpack(one, unpacking, now)?);
+        }
+        Ok(processes)
+    }
+
     /// A name that no process ever had.
     pub(super) fn new_id(&mut self) -> ProcessId {
         self.last += 1;

@@ -68,6 +68,16 @@ impl Routers {
         self.running().is_none_or(|router| !router.is_undead(now))
     }
 
+    /// How many there have been.
+    pub(super) fn count(&self) -> u32 {
+        self.generation
+    }
+
+    /// The next is the one after so many.
+    pub(super) fn after(generation: u32) -> Self {
+        Self { generation, ..Self::default() }
+    }
+
     /// No other is started after this one.
     pub(super) fn start_no_more(&mut self) {
         if let State::Pause(_) = self.state {
@@ -214,13 +224,14 @@ impl Supervisor {
             Err(why) => format!("ended, and its status cannot be read: {why}"),
         };
         let (pid, life) = (router.child().pid(), router.life());
-        if self.shutdown.is_serving() {
+        if self.shutdown.is_serving() && !self.upgrade.is_under_way() {
             tracing::error!("the router (PID {pid}) {how}; the next one takes over");
             self.pause_routers(life);
         } else {
             tracing::debug!("the router (PID {pid}) {how}");
             self.routers.state = State::None;
         }
+        self.upgrade.note_router_gone(Instant::now());
         self.orphan_processes();
         self.step(Event::RouterGone);
     }

@@ -64,6 +64,22 @@ impl Shutdown {
         self.phase == Phase::Preparing
     }
 
+    /// Requests are served, and nobody wants the end.
+    pub(super) fn is_settled(&self) -> bool {
+        self.phase == Phase::Serving
+    }
+
+    /// How long the end may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Another program has served before, and this one goes on.
+    pub(super) fn take_over(&mut self) {
+        self.phase = Phase::Serving;
+        self.served = true;
+    }
+
     /// Requests are served from here on.
     pub(super) fn note_served(&mut self) {
         self.served = true;
@@ -113,6 +129,7 @@ impl Supervisor {
                 Ok(libc::SIGINT) => self.asked("SIGINT"),
                 Ok(libc::SIGQUIT) => self.asked("SIGQUIT"),
                 Ok(libc::SIGHUP) => self.reload(),
+                Ok(libc::SIGUSR2) => self.begin_upgrade(),
                 // The log tells how that went.
                 Ok(libc::SIGUSR1) => drop(self.reopen_log()),
                 _ => {}
@@ -122,6 +139,7 @@ impl Supervisor {
 
     fn asked(&mut self, signal: &str) {
         tracing::info!("received {signal}");
+        self.upgrade.call_off();
         self.step(Event::Asked);
     }
 

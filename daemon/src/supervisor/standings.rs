@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::link::{Notice, Standing};
 
 /// More apps than anybody works on at a time. Each may have a page.
 const MOST: usize = 1024;
 
 /// By app group.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Standings(BTreeMap<String, Standing>);
 
 impl Standings {

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use nix::unistd;
 
 use super::Supervisor;
@@ -27,15 +28,24 @@ use super::socket_care::SocketCare;
 use super::spawn::{self, Launcher, Ports};
 use super::standings::Standings;
 use super::troubles::Troubles;
+use super::upgrade::{State, Upgrade};
 use crate::config::shared::Values;
 use crate::config::{Options, ROUTER_USERS};
 use crate::instance::{Instance, InstanceError};
 use crate::link::channel::Buffer;
+use crate::sys::luggage::Unpacking;
 use crate::sys::{activation, process, signals};
 
 /// What is taken as an event.
-const SIGNALS: [Signal; 6] =
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP, Signal::SIGCHLD, Signal::SIGUSR1];
+const SIGNALS: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+    Signal::SIGCHLD,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+];
 
 /// Why the daemon does not start.
 pub(super) enum StartError {
@@ -49,6 +59,7 @@ pub(super) enum StartError {
     PidFile(PidFileError),
     Activation(io::Error),
     Cgroup(CgroupError),
+    TakeOver(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -62,6 +73,7 @@ impl fmt::Display for StartError {
             Self::Socket(why) => why.fmt(f),
             Self::PidFile(why) => why.fmt(f),
             Self::Cgroup(why) => why.fmt(f),
+            Self::TakeOver(why) => write!(f, "what the program before has packed cannot be used: {why}"),
             Self::Activation(why) => write!(f, "the sockets of the service manager cannot be taken: {why}"),
             Self::Router(why) => write!(f, "the router cannot be started: {why}"),
         }
@@ -78,14 +90,8 @@ impl Supervisor {
         let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
         let originals = Originals::note().map_err(StartError::Limits)?;
         let open_files_wanted = limit_open_files(&originals, &options)?;
-        // No directory is held back from being unmounted.
-        unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
-        // What a preloader forks is to be a child of ours.
-        process::adopt_orphans().map_err(StartError::Limits)?;
+        stand_alone()?;
         let cgroups = options.cgroups.then(Cgroups::take).transpose().map_err(StartError::Cgroup)?;
-        let manager = ServiceManager::from_environment(Instant::now());
-        let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
-        let plan = plan.map_err(StartError::Router)?.with_silence(pulse::limit(manager.watchdog()));
         let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
         let pid_file = pid_file.map_err(StartError::PidFile)?;
         let instance = Instance::create(
@@ -95,41 +101,22 @@ impl Supervisor {
         )
         .map_err(StartError::Instance)?;
         match open_sockets(&instance, &options, handed_over) {
-            Ok((tools, nginx)) => Ok(Self {
-                hooks: Hooks::new(&options, originals.clone()),
-                launcher: Launcher {
-                    users: options.users.clone(),
-                    loaders: options.loaders.clone(),
-                    environment: spawn::inherited(std::env::vars_os()),
+            Ok((tools, nginx)) => {
+                let opened = Opened {
+                    log,
+                    signals,
                     originals,
-                    ports: Ports::new(),
+                    open_files_wanted,
                     cgroups,
-                },
-                processes: Processes::default(),
-                forks: Forks::default(),
-                routers: Routers::default(),
-                shutdown: Shutdown::new(options.shutdown_limit),
-                buffer: Buffer::default(),
-                strangers: true,
-                max_pool_size: usize::try_from(Values(&options.shared).number("max_pool_size"))
-                    .unwrap_or(usize::MAX),
-                open_files_wanted,
-                log,
-                options,
-                globals: Vec::new(),
-                overruled: Vec::new(),
-                standings: Standings::default(),
-                instance,
-                nginx,
-                socket_care: SocketCare::new(Instant::now()),
-                pid_file,
-                manager,
-                troubles: Troubles::new(),
-                caller: None,
-                tools,
-                signals,
-                plan,
-            }),
+                    pid_file,
+                    instance,
+                    tools,
+                    nginx,
+                    processes: Processes::default(),
+                    routers: Routers::default(),
+                };
+                Self::around(options, opened)
+            }
             Err(why) => {
                 // The sentence about the sockets is the one that counts.
                 let _ = instance.remove();
@@ -138,6 +125,106 @@ impl Supervisor {
             }
         }
     }
+
+    /// Takes over what the program before in this process has packed under this number.
+    pub(super) fn take_over(options: Options, packed: RawFd) -> Result<Self, StartError> {
+        let failed = StartError::TakeOver;
+        let mut unpacking =
+            Unpacking::once().ok_or_else(|| failed(io::Error::other("that was done already")))?;
+        let state = unpacking.take_bytes(packed).map_err(failed)?;
+        let state: State = serde_json::from_slice(&state).map_err(|why| failed(why.into()))?;
+        let log = LogFile::unpack(state.log, &mut unpacking).map_err(failed)?;
+        tracing::info!("flying-passenger {} takes over from {}", env!("CARGO_PKG_VERSION"), state.version);
+        let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
+        let originals = state.originals;
+        let open_files_wanted = limit_open_files(&originals, &options)?;
+        stand_alone()?;
+        let router = options.router_user.as_ref().map(|user| user.gid);
+        let take = &mut unpacking;
+        let opened = Opened {
+            log,
+            signals,
+            originals,
+            open_files_wanted,
+            cgroups: state.cgroups.map(Cgroups::take_over).transpose().map_err(StartError::Cgroup)?,
+            pid_file: state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?,
+            instance: Instance::unpack(state.instance, take, router).map_err(failed)?,
+            tools: take.take(state.tools).map_err(failed)?,
+            nginx: NginxSocket::unpack(state.nginx, take).map_err(failed)?,
+            processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
+            routers: Routers::after(state.routers),
+        };
+        let mut supervisor = Self::around(options, opened)?;
+        supervisor.globals = state.globals;
+        supervisor.overruled = state.overruled;
+        supervisor.standings = state.standings;
+        Ok(supervisor)
+    }
+
+    fn around(options: Options, opened: Opened) -> Result<Self, StartError> {
+        let Opened { originals, cgroups, .. } = opened;
+        let manager = ServiceManager::from_environment(Instant::now());
+        let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
+        let plan = plan.map_err(StartError::Router)?.with_silence(pulse::limit(manager.watchdog()));
+        Ok(Self {
+            hooks: Hooks::new(&options, originals.clone()),
+            launcher: Launcher {
+                users: options.users.clone(),
+                loaders: options.loaders.clone(),
+                environment: spawn::inherited(std::env::vars_os()),
+                originals,
+                ports: Ports::new(),
+                cgroups,
+            },
+            processes: opened.processes,
+            forks: Forks::default(),
+            routers: opened.routers,
+            shutdown: Shutdown::new(options.shutdown_limit),
+            upgrade: Upgrade::new(options.directory()),
+            buffer: Buffer::default(),
+            strangers: true,
+            max_pool_size: usize::try_from(Values(&options.shared).number("max_pool_size"))
+                .unwrap_or(usize::MAX),
+            open_files_wanted: opened.open_files_wanted,
+            log: opened.log,
+            options,
+            globals: Vec::new(),
+            overruled: Vec::new(),
+            standings: Standings::default(),
+            instance: opened.instance,
+            nginx: opened.nginx,
+            socket_care: SocketCare::new(Instant::now()),
+            pid_file: opened.pid_file,
+            manager,
+            troubles: Troubles::new(),
+            caller: None,
+            tools: opened.tools,
+            signals: opened.signals,
+            plan,
+        })
+    }
+}
+
+/// What was opened, or taken over.
+struct Opened {
+    log: LogFile,
+    signals: SignalFd,
+    originals: Originals,
+    open_files_wanted: u64,
+    cgroups: Option<Cgroups>,
+    pid_file: Option<PidFile>,
+    instance: Instance,
+    tools: OwnedFd,
+    nginx: NginxSocket,
+    processes: Processes,
+    routers: Routers,
+}
+
+fn stand_alone() -> Result<(), StartError> {
+    // No directory is held back from being unmounted.
+    unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
+    // What a preloader forks is to be a child of ours.
+    process::adopt_orphans().map_err(StartError::Limits)
 }
 
 /// Takes what the flag says, or all that is allowed.

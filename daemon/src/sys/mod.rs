@@ -10,6 +10,7 @@ pub mod clock;
 pub mod descriptors;
 pub mod identity;
 pub mod inet;
+pub mod luggage;
 pub mod packets;
 pub mod process;
 pub mod random;

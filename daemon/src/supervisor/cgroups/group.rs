@@ -6,11 +6,12 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
 
 use super::{CgroupError, PROCS, write};
 
 /// Of one process. It is not removed when this is dropped: see [`Cgroups::end`](super::Cgroups::end).
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::supervisor) struct Cgroup {
     path: PathBuf,
 }

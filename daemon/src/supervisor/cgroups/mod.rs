@@ -123,6 +123,18 @@ impl Cgroups {
         Ok(())
     }
 
+    /// Those of the program before in this process, which is in a group of its own already.
+    pub(super) fn take_over(own: PathBuf) -> Result<Self, CgroupError> {
+        let given = read(&own.join(SUBTREE))?;
+        let has = |name: &&str| given.split_whitespace().any(|given| given == *name);
+        Ok(Self { own, controllers: CONTROLLERS.into_iter().filter(has).collect(), leaving: Vec::new() })
+    }
+
+    /// The group that the others are below.
+    pub(super) fn own(&self) -> &Path {
+        &self.own
+    }
+
     /// A group for a process, with its limits.
     pub(super) fn make(
         &self,

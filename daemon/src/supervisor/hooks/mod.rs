@@ -115,6 +115,11 @@ impl Hooks {
     /// No program is run any more but those for after the end.
     pub(super) fn kill_all(&mut self) {
         self.programs.retain(|hook, _| *hook == Hook::AfterWatchdogShutdown);
+        self.cut_short();
+    }
+
+    /// Ends those that run, and what would follow them.
+    pub(super) fn cut_short(&mut self) {
         for run in &mut self.running {
             run.next.clear();
             run.kill();

@@ -8,11 +8,12 @@ mod trust;
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 
 pub(super) use open::regular;
 use open::{Refusal, as_it_is};
+use serde::{Deserialize, Serialize};
 pub(super) use trust::on_nginx_word;
 
 use super::Supervisor;
@@ -20,6 +21,7 @@ use crate::config::DaemonOption;
 use crate::config::shared::Values;
 use crate::link::{Notice, Trouble};
 use crate::sys::descriptors;
+use crate::sys::luggage::{Luggage, Unpacking};
 
 const NAME: &str = "log_file";
 /// Copies of standard error stay out of the way of the numbers that children get.
@@ -34,7 +36,7 @@ pub(super) struct LogFile {
 }
 
 /// Where a log can be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     /// Standard error as it was at the start.
     Inherited,
@@ -51,6 +53,13 @@ impl fmt::Display for Place {
             Self::Own(path) | Self::OfNginx(path) => path.display().fmt(f),
         }
     }
+}
+
+/// What the next program in the same process needs to know of it. Its standard error is the log already.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PackedLog {
+    inherited: RawFd,
+    place: Place,
 }
 
 /// Why the daemon cannot start.
@@ -74,6 +83,16 @@ impl LogFile {
             log.switch(own.clone()).map_err(|why| NoLog(own, why))?;
         }
         Ok(log)
+    }
+
+    /// For the next program.
+    pub(super) fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedLog> {
+        Ok(PackedLog { inherited: luggage.pack(&self.inherited)?, place: self.place.clone() })
+    }
+
+    /// That of the program before.
+    pub(super) fn unpack(packed: PackedLog, unpacking: &mut Unpacking) -> io::Result<Self> {
+        Ok(Self { inherited: unpacking.take(packed.inherited)?, place: packed.place })
     }
 
     /// Logs to `place` from here on. The descriptor is for the router.

@@ -6,6 +6,7 @@
 
 mod directory;
 mod error;
+mod packed;
 mod watch;
 
 use std::fs::{self, File, Metadata, Permissions};
@@ -17,10 +18,12 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{self, AtFlags, Flock, FlockArg, OFlag};
 use nix::sys::stat::{self, Mode, SFlag};
 use nix::unistd;
+use serde::{Deserialize, Serialize};
 
 pub(super) use self::directory::warnings;
 pub(super) use self::error::SocketError;
 use self::error::step;
+pub(super) use self::packed::PackedSocket;
 use self::watch::Watch;
 use crate::config::SocketOptions;
 use crate::sys::activation;
@@ -56,7 +59,7 @@ pub(super) enum Found {
     NotOurs,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Inode {
     device: u64,
     number: u64,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::unistd::{self, AccessFlags};
 use protocol::request::AppKind;
+use serde::{Deserialize, Serialize};
 
 use super::SpawnError;
 use crate::link::SpawnSpec;
@@ -23,7 +24,7 @@ pub(super) struct Command {
 }
 
 /// How a process is asked to end, besides closing its owner pipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::supervisor) enum Term {
     /// Not at all: the end of file is enough for a loader.
     None,

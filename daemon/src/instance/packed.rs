@@ -1,0 +1,60 @@
+//! The instance directory handed from one program to the next in the same process: what the tools know stays as it is, but
+//! for the release.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use nix::fcntl::{Flock, FlockArg};
+use nix::unistd::Gid;
+use serde::{Deserialize, Serialize};
+
+use super::directory::open_directory;
+use super::own_sockets::OwnSockets;
+use super::{Instance, PROPERTIES, Properties, SOCKETS, registry, write_properties};
+use crate::sys::luggage::{Luggage, Unpacking};
+
+/// What properties are written to before they take the place of the old ones.
+const NEW_PROPERTIES: &str = "properties.new";
+
+/// What the next program needs to know of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PackedInstance {
+    registry: PathBuf,
+    entry: String,
+    properties: Properties,
+    lock: RawFd,
+}
+
+impl Instance {
+    /// For the next program.
+    pub fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedInstance> {
+        Ok(PackedInstance {
+            registry: self.path.parent().unwrap_or(&self.path).to_path_buf(),
+            entry: self.entry.clone(),
+            properties: self.properties.clone(),
+            lock: luggage.pack(&*self._lock)?,
+        })
+    }
+
+    /// That of the program before. `router` is the router's group, when that is not the daemon's own.
+    pub fn unpack(
+        packed: PackedInstance,
+        unpacking: &mut Unpacking,
+        router: Option<Gid>,
+    ) -> io::Result<Self> {
+        let PackedInstance { registry, entry, mut properties, lock } = packed;
+        // The lock is this process's already: it belongs to the open file, which was handed over.
+        let lock = Flock::lock(File::from(unpacking.take(lock)?), FlockArg::LockExclusiveNonblock);
+        let _lock = lock.map_err(|(_, why)| why)?;
+        let registry_fd = registry::open(&registry).map_err(io::Error::other)?;
+        let directory = open_directory(&registry_fd, &entry)?;
+        properties.version = env!("CARGO_PKG_VERSION").to_owned();
+        write_properties(&directory, NEW_PROPERTIES, &properties)?;
+        nix::fcntl::renameat(&directory, NEW_PROPERTIES, &directory, PROPERTIES)?;
+        let path = registry.join(&entry);
+        let own_sockets = OwnSockets::open(&directory, &path, SOCKETS, router)?;
+        Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, _lock })
+    }
+}

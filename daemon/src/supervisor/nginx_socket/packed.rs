@@ -1,0 +1,50 @@
+//! The socket handed from one program to the next in the same process: whoever connects meanwhile waits in it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::{Inode, Made, NginxSocket, Watch};
+use crate::sys::luggage::{Luggage, Unpacking};
+
+/// What the next program needs to know of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::supervisor) struct PackedSocket {
+    listening: RawFd,
+    path: PathBuf,
+    inode: Inode,
+    backlog: u64,
+    /// The lock and its path, when no service manager has made the socket.
+    made: Option<(RawFd, PathBuf)>,
+}
+
+impl NginxSocket {
+    /// For the next program.
+    pub(in crate::supervisor) fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedSocket> {
+        let made = self.made.as_ref();
+        let made = made.map(|made| Ok::<_, io::Error>((luggage.pack(&*made.lock)?, made.lock_path.clone())));
+        Ok(PackedSocket {
+            made: made.transpose()?,
+            listening: luggage.pack(&self.listening)?,
+            path: self.path.clone(),
+            inode: self.inode,
+            backlog: self.backlog,
+        })
+    }
+
+    /// That of the program before.
+    pub(in crate::supervisor) fn unpack(packed: PackedSocket, unpacking: &mut Unpacking) -> io::Result<Self> {
+        let PackedSocket { listening, path, inode, backlog, made } = packed;
+        let mut take_lock = |(number, lock_path)| {
+            let lock = Flock::lock(File::from(unpacking.take(number)?), FlockArg::LockExclusiveNonblock);
+            Ok::<_, io::Error>(Made { lock_path, lock: lock.map_err(|(_, why)| why)? })
+        };
+        let made = made.map(&mut take_lock).transpose()?;
+        let watch = Watch::on(&path);
+        Ok(Self { listening: unpacking.take(listening)?, path, inode, backlog, made, watch })
+    }
+}

@@ -1,0 +1,101 @@
+//! Descriptors from one program to the next in the same process: packed before an `exec` they have a number that outlives
+//! it, and the next program takes them by these numbers.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::fcntl::{self, FcntlArg, FdFlag};
+use nix::libc;
+use nix::sys::memfd::{self, MFdFlags};
+
+/// Above standard input, output and error, which the next program has anyway.
+const FIRST: RawFd = 3;
+
+/// Copies that stay open over an `exec`. Dropped, when there is none after all, they are closed.
+#[derive(Debug, Default)]
+pub struct Luggage(Vec<OwnedFd>);
+
+impl Luggage {
+    /// Packs a copy. The number is the next program's.
+    pub fn pack(&mut self, fd: impl AsFd) -> io::Result<RawFd> {
+        let number = fcntl::fcntl(fd.as_fd(), FcntlArg::F_DUPFD(FIRST))?;
+        // SAFETY: F_DUPFD has just made this descriptor for us.
+        self.0.push(unsafe { OwnedFd::from_raw_fd(number) });
+        Ok(number)
+    }
+
+    /// Packs bytes, as a file of memory.
+    pub fn pack_bytes(&mut self, bytes: &[u8]) -> io::Result<RawFd> {
+        let mut file = File::from(memfd::memfd_create("flying-passenger", MFdFlags::MFD_CLOEXEC)?);
+        file.write_all(bytes)?;
+        file.rewind()?;
+        self.pack(file)
+    }
+}
+
+/// What the program before has packed.
+#[derive(Debug)]
+pub struct Unpacking {
+    taken: BTreeSet<RawFd>,
+}
+
+impl Unpacking {
+    /// Once in a process's life, before it opens anything; `None` the second time.
+    pub fn once() -> Option<Self> {
+        static BEGUN: AtomicBool = AtomicBool::new(false);
+        (!BEGUN.swap(true, Ordering::SeqCst)).then(|| Self { taken: BTreeSet::new() })
+    }
+
+    /// Takes a descriptor by its number. It is no child's from here on.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, when it was taken already, or when it was not packed: all else closes at an `exec`.
+    pub fn take(&mut self, number: RawFd) -> io::Result<OwnedFd> {
+        // SAFETY: F_GETFD reads a flag and touches no memory.
+        let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+        if flags < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        if number < FIRST || flags & libc::FD_CLOEXEC != 0 || !self.taken.insert(number) {
+            return Err(io::Error::other(format!("descriptor {number} was not packed")));
+        }
+        // SAFETY: the descriptor is open. What this program has opened itself closes at an exec, and this does not: so it
+        // was open before this program began, and nothing here owns it. It is taken once, as `taken` and `once` see to.
+        let taken = unsafe { OwnedFd::from_raw_fd(number) };
+        fcntl::fcntl(&taken, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+        Ok(taken)
+    }
+
+    /// Takes what was packed as bytes.
+    pub fn take_bytes(&mut self, number: RawFd) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::from(self.take(number)?).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn what_is_packed_is_taken_once_and_nothing_else_is() {
+        let mut unpacking = Unpacking::once().unwrap();
+        assert!(Unpacking::once().is_none());
+        let mut luggage = Luggage::default();
+        let number = luggage.pack_bytes(b"state").unwrap();
+        // What the next program finds: nothing owns the number any more.
+        std::mem::forget(luggage);
+        assert_eq!(unpacking.take_bytes(number).unwrap(), b"state");
+        let own = File::open("/dev/null").unwrap();
+        for number in [number, own.as_raw_fd(), 1, 100_000] {
+            assert!(unpacking.take(number).is_err(), "{number}");
+        }
+    }
+}
