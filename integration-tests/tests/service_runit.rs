@@ -51,6 +51,10 @@ fn a_service_is_started_restarted_and_stopped_with_all_its_apps() {
     });
     assert_eq!((scene.runit.daemon(), scene.pid()), (Some(daemon), pid));
 
+    assert!(scene.runit.sv(&["2"]).status.success());
+    eventually("another program has taken over", || scene.runit.log().contains("takes over from"));
+    assert_eq!((scene.runit.daemon(), scene.pid()), (Some(daemon), pid));
+
     let restarted = scene.runit.sv(&["-w", "60", "restart"]);
     assert!(restarted.status.success(), "{restarted:?}");
     let other = scene.runit.another_daemon(daemon);

@@ -92,6 +92,7 @@ impl Supervisor {
         let open_files_wanted = limit_open_files(&originals, &options)?;
         stand_alone()?;
         let cgroups = options.cgroups.then(Cgroups::take).transpose().map_err(StartError::Cgroup)?;
+        let (manager, plan) = plan_routers(&options)?;
         let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
         let pid_file = pid_file.map_err(StartError::PidFile)?;
         let instance = Instance::create(
@@ -108,6 +109,8 @@ impl Supervisor {
                     originals,
                     open_files_wanted,
                     cgroups,
+                    manager,
+                    plan,
                     pid_file,
                     instance,
                     tools,
@@ -115,7 +118,7 @@ impl Supervisor {
                     processes: Processes::default(),
                     routers: Routers::default(),
                 };
-                Self::around(options, opened)
+                Ok(Self::around(options, opened))
             }
             Err(why) => {
                 // The sentence about the sockets is the one that counts.
@@ -139,6 +142,7 @@ impl Supervisor {
         let originals = state.originals;
         let open_files_wanted = limit_open_files(&originals, &options)?;
         stand_alone()?;
+        let (manager, plan) = plan_routers(&options)?;
         let router = options.router_user.as_ref().map(|user| user.gid);
         let take = &mut unpacking;
         let opened = Opened {
@@ -147,6 +151,8 @@ impl Supervisor {
             originals,
             open_files_wanted,
             cgroups: state.cgroups.map(Cgroups::take_over).transpose().map_err(StartError::Cgroup)?,
+            manager,
+            plan,
             pid_file: state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?,
             instance: Instance::unpack(state.instance, take, router).map_err(failed)?,
             tools: take.take(state.tools).map_err(failed)?,
@@ -154,19 +160,16 @@ impl Supervisor {
             processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
             routers: Routers::after(state.routers),
         };
-        let mut supervisor = Self::around(options, opened)?;
+        let mut supervisor = Self::around(options, opened);
         supervisor.globals = state.globals;
         supervisor.overruled = state.overruled;
         supervisor.standings = state.standings;
         Ok(supervisor)
     }
 
-    fn around(options: Options, opened: Opened) -> Result<Self, StartError> {
+    fn around(options: Options, opened: Opened) -> Self {
         let Opened { originals, cgroups, .. } = opened;
-        let manager = ServiceManager::from_environment(Instant::now());
-        let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
-        let plan = plan.map_err(StartError::Router)?.with_silence(pulse::limit(manager.watchdog()));
-        Ok(Self {
+        Self {
             hooks: Hooks::new(&options, originals.clone()),
             launcher: Launcher {
                 users: options.users.clone(),
@@ -195,13 +198,13 @@ impl Supervisor {
             nginx: opened.nginx,
             socket_care: SocketCare::new(Instant::now()),
             pid_file: opened.pid_file,
-            manager,
+            manager: opened.manager,
             troubles: Troubles::new(),
             caller: None,
             tools: opened.tools,
             signals: opened.signals,
-            plan,
-        })
+            plan: opened.plan,
+        }
     }
 }
 
@@ -212,12 +215,22 @@ struct Opened {
     originals: Originals,
     open_files_wanted: u64,
     cgroups: Option<Cgroups>,
+    manager: ServiceManager,
+    plan: RouterPlan,
     pid_file: Option<PidFile>,
     instance: Instance,
     tools: OwnedFd,
     nginx: NginxSocket,
     processes: Processes,
     routers: Routers,
+}
+
+/// Who is told of the daemon's life, and how its routers are started: to be known before anything is made.
+fn plan_routers(options: &Options) -> Result<(ServiceManager, RouterPlan), StartError> {
+    let manager = ServiceManager::from_environment(Instant::now());
+    let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
+    let plan = plan.map_err(StartError::Router)?.with_silence(pulse::limit(manager.watchdog()));
+    Ok((manager, plan))
 }
 
 fn stand_alone() -> Result<(), StartError> {
