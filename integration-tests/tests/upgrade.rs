@@ -249,6 +249,26 @@ fn the_programs_of_hooks_hold_it_up_for_a_while_only() {
 }
 
 #[test]
+fn an_end_that_comes_when_the_router_has_gone_serves_until_its_programs_have_ended() {
+    let gate = |daemon: DaemonBuilder| {
+        let gate = PathBuf::from("/nowhere/that/opens");
+        let daemon = hook(daemon.variable("GATE", gate), "attached_process", &["gate.sh"]);
+        hook(daemon, "before_watchdog_shutdown", &["gate.sh"])
+    };
+    let mut scene = scene("", Language::Python, gate);
+    let app = scene.app_pid();
+    scene.daemon.logs_eventually("hook attached_process waits");
+    let router = scene.daemon.router();
+    scene.daemon.signal(Signal::SIGUSR2);
+    eventually("the router has gone", || !is_alive(router));
+    scene.daemon.signal(Signal::SIGTERM);
+    assert_eq!(scene.app_pid(), app, "another router serves meanwhile");
+    scene.daemon.logs_eventually("hook before_watchdog_shutdown waits");
+    scene.daemon.signal(Signal::SIGTERM);
+    scene.daemon.await_end();
+}
+
+#[test]
 fn a_configuration_that_only_a_restart_can_follow_keeps_the_program() {
     let stage = Stage::new();
     install_release(&stage);

@@ -74,7 +74,7 @@ pub struct Instance {
     directory: OwnedFd,
     properties: Properties,
     own_sockets: OwnSockets,
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl Instance {
@@ -100,7 +100,7 @@ impl Instance {
         write_properties(&directory, PROPERTIES, &properties).map_err(fail)?;
         let path = registry.join(&entry);
         let own_sockets = OwnSockets::make(&directory, &path, SOCKETS, router).map_err(fail)?;
-        Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, _lock: lock })
+        Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, lock })
     }
 
     /// Its name.

@@ -1,12 +1,11 @@
 //! The instance directory handed from one program to the next in the same process: what the tools know stays as it is, but
 //! for the release.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl;
 use nix::unistd::Gid;
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +33,7 @@ impl Instance {
             registry: self.path.parent().unwrap_or(&self.path).to_path_buf(),
             entry: self.entry.clone(),
             properties: self.properties.clone(),
-            lock: luggage.pack(&*self._lock)?,
+            lock: luggage.pack(&*self.lock)?,
         })
     }
 
@@ -45,16 +44,14 @@ impl Instance {
         router: Option<Gid>,
     ) -> io::Result<Self> {
         let PackedInstance { registry, entry, mut properties, lock } = packed;
-        // The lock is this process's already: it belongs to the open file, which was handed over.
-        let lock = Flock::lock(File::from(unpacking.take(lock)?), FlockArg::LockExclusiveNonblock);
-        let _lock = lock.map_err(|(_, why)| why)?;
+        let lock = unpacking.take_lock(lock)?;
         let registry_fd = registry::open(&registry).map_err(io::Error::other)?;
         let directory = open_directory(&registry_fd, &entry)?;
         properties.version = env!("CARGO_PKG_VERSION").to_owned();
         write_properties(&directory, NEW_PROPERTIES, &properties)?;
-        nix::fcntl::renameat(&directory, NEW_PROPERTIES, &directory, PROPERTIES)?;
+        fcntl::renameat(&directory, NEW_PROPERTIES, &directory, PROPERTIES)?;
         let path = registry.join(&entry);
         let own_sockets = OwnSockets::open(&directory, &path, SOCKETS, router)?;
-        Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, _lock })
+        Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, lock })
     }
 }

@@ -67,8 +67,7 @@ impl PidFile {
 
     /// That of the program before, which had this PID.
     pub(super) fn unpack(packed: PackedPidFile, unpacking: &mut Unpacking) -> io::Result<Self> {
-        let lock = Flock::lock(File::from(unpacking.take(packed.lock)?), FlockArg::LockExclusiveNonblock);
-        Ok(Self { path: packed.path, lock: lock.map_err(|(_, why)| why)? })
+        Ok(Self { path: packed.path, lock: unpacking.take_lock(packed.lock)? })
     }
 
     /// Removes it, when it is still the one that was made.

@@ -139,7 +139,7 @@ impl Supervisor {
 
     fn asked(&mut self, signal: &str) {
         tracing::info!("received {signal}");
-        self.upgrade.call_off();
+        self.call_upgrade_off();
         self.step(Event::Asked);
     }
 

@@ -7,7 +7,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::fcntl::{self, FcntlArg, FdFlag};
+use nix::fcntl::{self, FcntlArg, FdFlag, Flock, FlockArg};
 use nix::libc;
 use nix::sys::memfd::{self, MFdFlags};
 
@@ -70,6 +70,12 @@ impl Unpacking {
         Ok(taken)
     }
 
+    /// Takes a file that was packed with its lock, which is this process's still: it belongs to the open file.
+    pub fn take_lock(&mut self, number: RawFd) -> io::Result<Flock<File>> {
+        Flock::lock(File::from(self.take(number)?), FlockArg::LockExclusiveNonblock)
+            .map_err(|(_, why)| why.into())
+    }
+
     /// Takes what was packed as bytes.
     pub fn take_bytes(&mut self, number: RawFd) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -83,6 +89,19 @@ mod tests {
     use std::os::fd::AsRawFd;
 
     use super::*;
+
+    #[test]
+    fn a_lock_is_never_let_go() {
+        let path = std::env::temp_dir().join(format!("fp-luggage-{}", std::process::id()));
+        let open = || File::options().write(true).create(true).truncate(false).open(&path).unwrap();
+        let lock = Flock::lock(open(), FlockArg::LockExclusiveNonblock).unwrap();
+        let mut luggage = Luggage::default();
+        luggage.pack(&*lock).unwrap();
+        // As at an exec, the copy alone is left.
+        std::mem::forget(lock);
+        assert!(Flock::lock(open(), FlockArg::LockExclusiveNonblock).is_err(), "it is held");
+        std::fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn what_is_packed_is_taken_once_and_nothing_else_is() {

@@ -1,11 +1,9 @@
 //! The socket handed from one program to the next in the same process: whoever connects meanwhile waits in it.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
-use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::{Inode, Made, NginxSocket, Watch};
@@ -39,11 +37,10 @@ impl NginxSocket {
     /// That of the program before.
     pub(in crate::supervisor) fn unpack(packed: PackedSocket, unpacking: &mut Unpacking) -> io::Result<Self> {
         let PackedSocket { listening, path, inode, backlog, made } = packed;
-        let mut take_lock = |(number, lock_path)| {
-            let lock = Flock::lock(File::from(unpacking.take(number)?), FlockArg::LockExclusiveNonblock);
-            Ok::<_, io::Error>(Made { lock_path, lock: lock.map_err(|(_, why)| why)? })
-        };
-        let made = made.map(&mut take_lock).transpose()?;
+        let made = made.map(|(lock, lock_path)| {
+            Ok::<_, io::Error>(Made { lock_path, lock: unpacking.take_lock(lock)? })
+        });
+        let made = made.transpose()?;
         let watch = Watch::on(&path);
         Ok(Self { listening: unpacking.take(listening)?, path, inode, backlog, made, watch })
     }

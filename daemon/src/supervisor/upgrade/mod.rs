@@ -100,6 +100,15 @@ impl Supervisor {
         self.tell_router(&Notice::Retire { limit: limit.as_secs() }, &[]);
     }
 
+    /// The daemon is to end. Until the programs for before the end have ended, requests are served.
+    pub(super) fn call_upgrade_off(&mut self) {
+        let wants_router = self.upgrade.is_under_way() && self.routers.running().is_none();
+        self.upgrade.call_off();
+        if wants_router {
+            self.start_router();
+        }
+    }
+
     /// The router, or the programs of hooks, have had their time.
     pub(super) fn upgrade_due(&mut self, now: Instant) {
         if self.upgrade.due().is_none_or(|due| due > now) {
