@@ -33,9 +33,9 @@ fn a_daemon_refuses_a_module_of_an_unknown_version_and_says_what_to_upgrade() {
     let refusal = FakeModule::say_hello(&scene.stage.socket(), &[999], "9.9.9").refusal();
     assert_eq!(refusal.versions, protocol::SPOKEN_VERSIONS);
     assert!(refusal.advice.ends_with("upgrade the daemon"), "{}", refusal.advice);
-    scene.daemon.logs_eventually("999");
+    scene.daemon.logs_eventually("protocol 999");
     let log = scene.daemon.log();
-    let told: Vec<&str> = log.lines().filter(|line| line.contains("999")).collect();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains(" 999")).collect();
     assert_eq!(told.len(), 1, "one clear line, not these: {told:#?}");
     assert!(told[0].contains("upgrade the daemon"), "{}", told[0]);
     assert_eq!(scene.app_pid(), pid);
