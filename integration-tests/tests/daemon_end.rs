@@ -115,5 +115,7 @@ fn a_second_signal_ends_everything_at_once() {
         assert_eq!(scene.daemon.await_end().code(), Some(1));
         let left: Vec<_> = fs::read_dir(scene.stage.path("registry")).unwrap().collect();
         assert!(left.is_empty() && !scene.stage.socket().exists(), "{left:?}");
+        // nginx asks once more when the answer did not come, and finds nobody.
+        scene.stage.expect_log_line(&scene.stage.socket().display().to_string());
     }
 }
