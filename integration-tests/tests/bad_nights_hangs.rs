@@ -137,7 +137,7 @@ fn a_stopped_process_holds_no_restart_up() {
 
 #[test]
 fn a_stopped_preloader_is_replaced_and_its_processes_serve() {
-    let lines = "passenger_spawn_method smart; passenger_start_timeout 2;";
+    let lines = "passenger_spawn_method smart; passenger_start_timeout 5;";
     let scene = Neighbours::new(lines, usual, |app| app.standard(Language::Ruby).file("config.ru", RUBY));
     let first = pid(scene.nginx.get("/bad/"));
     let preloader = eventually_some("there is a preloader", || {

@@ -123,10 +123,10 @@ fn a_program_is_ready_when_its_health_page_says_so() {
 
 #[test]
 fn a_health_page_that_never_comes_right_is_named() {
-    let scene = scene("passenger_app_ready_path /up; passenger_start_timeout 1;");
+    let scene = scene("passenger_app_ready_path /up; passenger_start_timeout 5;");
     scene.nginx.get("/").expect(500);
     scene.daemon.logs_eventually(
-        "it was not ready within 1 s (passenger_start_timeout): GET /up was answered with 503 \
+        "it was not ready within 5 s (passenger_start_timeout): GET /up was answered with 503 \
          (passenger_app_ready_path)",
     );
 }

@@ -124,7 +124,7 @@ fn the_report_tells_how_far_the_start_came() {
         (
             "app.js",
             never_well,
-            "passenger_app_ready_path /up; passenger_start_timeout 1;",
+            "passenger_app_ready_path /up; passenger_start_timeout 5;",
             "prepare done, execute done, load done, answer failed",
         ),
         (
@@ -211,9 +211,12 @@ exec sleep 1000
         ),
     ] {
         let scene = Scene::app(&format!("{lines} passenger_start_timeout 1s;"), |app| app.file(file, source));
-        let response = scene.nginx.get("/");
-        assert_eq!(response.status(), 500, "{}", response.text());
-        scene.daemon.logs_eventually("still thinking");
+        // A machine with much to do may not come as far as the app's own code in a second.
+        eventually("it was given up while it was thinking", || {
+            let response = scene.nginx.get("/");
+            assert_eq!(response.status(), 500, "{}", response.text());
+            scene.daemon.log().contains("still thinking")
+        });
         eventually("the process is gone", || {
             let daemon = [scene.daemon.pid(), scene.daemon.router()];
             let nginx: Vec<u32> = scene.nginx.workers().into_iter().chain([scene.nginx.master()]).collect();
