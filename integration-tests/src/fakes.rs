@@ -80,6 +80,7 @@ impl FakeModule {
             using: versions[0],
             module_version: release.to_owned(),
             nginx_version: "1.99.9".to_owned(),
+            hears_goodbye: false,
         };
         stream.write_all(&hello.to_frame()).unwrap();
         Self { stream }

@@ -28,21 +28,35 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Why it was aborted, if it was.
     pub aborted: Option<String>,
+    /// A goodbye came before it.
+    pub is_last: bool,
 }
 
 impl FrameClient {
     /// Connects and says hello. The welcome comes with the first answer.
     pub fn connect(socket: &Path) -> Self {
-        let mut stream = UnixStream::connect(socket).expect("the daemon listens");
+        let mut client = Self::silent(socket);
+        client.say_hello(false);
+        client
+    }
+
+    /// Connects, and says nothing yet.
+    pub fn silent(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).expect("the daemon listens");
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        Self { stream }
+    }
+
+    /// What a module says first.
+    pub fn say_hello(&mut self, hears_goodbye: bool) {
         let hello = Hello {
             versions: protocol::SPOKEN_VERSIONS.to_vec(),
             using: protocol::CURRENT_VERSION,
             module_version: "0.0.0".to_owned(),
             nginx_version: "1.22.1".to_owned(),
+            hears_goodbye,
         };
-        stream.write_all(&hello.to_frame()).unwrap();
-        Self { stream }
+        self.send(&hello.to_frame());
     }
 
     /// Sends the head of a request to the app in `root`; what of `body` is given follows in frames of its own.
@@ -108,7 +122,7 @@ impl FrameClient {
 
     /// Reads one response.
     pub fn answer(&mut self) -> Answer {
-        let mut answer = Answer { status: 0, body: Vec::new(), aborted: None };
+        let mut answer = Answer { status: 0, body: Vec::new(), aborted: None, is_last: false };
         loop {
             let (header, payload) = self.read_frame().expect("the daemon answers");
             match header.kind {
@@ -118,6 +132,7 @@ impl FrameClient {
                     answer.aborted = Some(String::from_utf8_lossy(&payload).into_owned());
                     return answer;
                 }
+                FrameType::Goodbye => answer.is_last = true,
                 FrameType::Welcome | FrameType::Interim => continue,
                 other => panic!("{other:?} has no place in a response"),
             }
@@ -131,6 +146,11 @@ impl FrameClient {
     pub fn get(&mut self, root: &Path, language: Language, uri: &str) -> Answer {
         self.ask(root, language, uri, None);
         self.answer()
+    }
+
+    /// Whether the next that the daemon says is that it wants no more requests.
+    pub fn hears_goodbye(&mut self) -> bool {
+        self.read_frame().is_ok_and(|(header, _)| header.kind == FrameType::Goodbye)
     }
 
     /// True when the daemon has closed the connection, whatever it said before.

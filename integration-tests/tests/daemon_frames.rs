@@ -1,6 +1,7 @@
 //! The daemon alone, spoken to in frames: what holds here and not through nginx is the module's affair.
 
-use stage::{FrameClient, Stage, eventually, for_each_language, kill_9};
+use nix::sys::signal::Signal;
+use stage::{App, Daemon, FrameClient, Language, Stage, eventually, for_each_language, kill_9};
 
 for_each_language! {
     fn answers_by_frames(language) {
@@ -61,6 +62,52 @@ for_each_language! {
         FrameClient::connect(&stage.socket()).get(app.dir(), language, "/").text();
         assert_eq!(daemon.router(), router, "the router has not been replaced");
     }
+}
+
+/// A daemon that ends, and a connection of each sort that waits for a request: one that hears a goodbye, and one that has
+/// said nothing yet. Both are served once more.
+#[test]
+fn what_is_written_in_the_moment_of_the_goodbye_is_served() {
+    let (stage, app, mut daemon) = one_app();
+    let mut silent = FrameClient::silent(&stage.socket());
+    let mut kept = FrameClient::silent(&stage.socket());
+    kept.say_hello(true);
+    let pid = kept.get(app.dir(), Language::Python, "/pid").text();
+    daemon.signal(Signal::SIGTERM);
+    daemon.logs_eventually("shutting down");
+    assert!(kept.hears_goodbye());
+    assert_eq!(kept.get(app.dir(), Language::Python, "/pid").text(), pid);
+    silent.say_hello(true);
+    let answer = silent.get(app.dir(), Language::Python, "/pid");
+    assert_eq!(answer.text(), pid);
+    assert!(answer.is_last || silent.hears_goodbye());
+    drop((silent, kept));
+    assert!(daemon.await_end().success());
+}
+
+#[test]
+fn who_does_not_hear_a_goodbye_or_does_not_heed_it_holds_nothing_up() {
+    let (stage, app, mut daemon) = one_app();
+    let clients = [None, Some(false), Some(true)].map(|hears_goodbye| {
+        let mut client = FrameClient::silent(&stage.socket());
+        if let Some(hears_goodbye) = hears_goodbye {
+            client.say_hello(hears_goodbye);
+            client.get(app.dir(), Language::Python, "/").text();
+        }
+        client
+    });
+    assert!(daemon.stop().success());
+    assert!(!daemon.log().contains("did not finish"), "{}", daemon.log());
+    for client in clients {
+        assert!(client.is_closed());
+    }
+}
+
+fn one_app() -> (Stage, App, Daemon) {
+    let stage = Stage::new();
+    let app = stage.app("app").standard(Language::Python);
+    let daemon = stage.daemon().start();
+    (stage, app, daemon)
 }
 
 #[test]

@@ -101,6 +101,22 @@ for_each_language! {
     }
 }
 
+/// nginx repeats no POST: a connection that it keeps must not be closed in the moment in which it writes.
+#[test]
+fn no_post_is_lost() {
+    let lines = "passenger_min_instances 2; passenger_max_instances 2;";
+    let scene = scene(lines, Language::Ruby, |daemon| daemon);
+    scene.app_pid();
+    let load = Load::of(scene.nginx.port(), &Request::post("/echo", "kept"), 8);
+    for _ in 0..10 {
+        load.let_pass(100);
+        upgrade(&scene);
+    }
+    load.let_pass(20);
+    let report = load.finish();
+    assert!(report.failures.is_empty(), "{report:?}");
+}
+
 #[test]
 fn a_request_under_way_is_finished_and_those_that_come_meanwhile_wait() {
     let scene = scene("", Language::Python, |daemon| daemon);

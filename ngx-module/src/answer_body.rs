@@ -11,17 +11,21 @@ use crate::ffi::request::Request;
 
 /// Decodes the body, once the answer's head was found.
 #[derive(Debug)]
-pub(crate) struct AnswerBody(BodyDecoder);
+pub(crate) struct AnswerBody {
+    decoder: BodyDecoder,
+    /// The connection is of no further use, however well the body ends.
+    is_last: bool,
+}
 
 impl AnswerBody {
     /// Nothing is known of the answer.
     pub(crate) fn unknown() -> Self {
-        Self(BodyDecoder::new(BodyLength::Unknown, false))
+        Self { decoder: BodyDecoder::new(BodyLength::Unknown, false), is_last: false }
     }
 
     /// The head tells how it is to be decoded.
-    pub(crate) fn begins(&mut self, decoder: BodyDecoder) {
-        self.0 = decoder;
+    pub(crate) fn begins(&mut self, decoder: BodyDecoder, is_last: bool) {
+        *self = Self { decoder, is_last };
     }
 
     /// Calls `take` with each range of `bytes` that is body.
@@ -42,12 +46,12 @@ impl AnswerBody {
 
     /// Bytes that must still come before it can go on; 0 when it is complete.
     pub(crate) fn needs(&self) -> usize {
-        self.0.needs()
+        self.decoder.needs()
     }
 
     /// Bytes that are known to be still to come.
     pub(crate) fn expects(&self) -> u64 {
-        self.0.expects()
+        self.decoder.expects()
     }
 
     fn pieces(
@@ -57,7 +61,7 @@ impl AnswerBody {
     ) -> Result<BodyRead, BodyError> {
         let mut at = 0;
         loop {
-            match self.0.next(bytes, &mut at)? {
+            match self.decoder.next(bytes, &mut at)? {
                 Piece::Data(range) => {
                     if take(range) == Err(OutOfMemory) {
                         return Ok(BodyRead::Failed);
@@ -65,7 +69,7 @@ impl AnswerBody {
                 }
                 Piece::NeedMore => return Ok(BodyRead::NeedMore),
                 Piece::End { used } => {
-                    return Ok(BodyRead::Complete { clean: used == bytes.len() });
+                    return Ok(BodyRead::Complete { clean: used == bytes.len() && !self.is_last });
                 }
             }
         }

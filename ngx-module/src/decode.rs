@@ -19,6 +19,8 @@ pub(crate) struct Begun {
     pub(crate) answered: Answered,
     /// Decodes what follows.
     pub(crate) body: BodyDecoder,
+    /// The daemon wants no other request on this connection.
+    pub(crate) is_last: bool,
 }
 
 /// The request whose response is read.
@@ -109,13 +111,15 @@ pub(crate) fn read_head(
     hand_on(&head, framing, reply)?;
     if status == 101 {
         begin_tunnel(asked, reply)?;
-        return Ok(Some(Begun { used: head.used, answered, body: BodyDecoder::new(BodyLength::None, true) }));
+        let body = BodyDecoder::new(BodyLength::None, true);
+        return Ok(Some(Begun { used: head.used, answered, body, is_last: true }));
     }
     if status < 200 {
         return Err(Unusable::BadStatus(status));
     }
     begin_body(&head, framing, rest, reply);
-    Ok(Some(Begun { used: head.used, answered, body: BodyDecoder::new(framing.body, head.ends) }))
+    let body = BodyDecoder::new(framing.body, head.ends);
+    Ok(Some(Begun { used: head.used, answered, body, is_last: head.is_last }))
 }
 
 fn hand_on(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), Unusable> {
@@ -157,7 +161,7 @@ fn begin_body(head: &Head<'_>, framing: Framing, rest: &[u8], reply: &mut Reply<
     // X-Accel-Redirect and error_page it never asks for it.
     let body = if framing.has_no_body() { BodyLength::None } else { framing.body };
     let complete = complete_length(rest, body, head.ends);
-    if complete.is_some() {
+    if complete.is_some() && !head.is_last {
         reply.set_reusable();
     }
     if framing.has_no_body() {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use module_core::announced::{self, Announced, Announcer};
 use module_core::pre_start::Url;
-use module_core::response_head::{HeadError, find_welcome};
+use module_core::response_head::{Greeting, HeadError, find_greeting};
 
 use crate::ffi::log::{self, Level};
 use crate::ffi::outgoing::{self, Conversation, How, Listen, Over};
@@ -114,15 +114,19 @@ impl Herald {
         self.visits.begin(&self.pre_starts);
     }
 
-    fn understand(&mut self) -> Result<(), HeadError> {
-        while let Some(used) = find_welcome(&self.heard)? {
+    fn understand(&mut self) -> Result<Listen, HeadError> {
+        while let Some(greeting) = find_greeting(&self.heard)? {
+            let used = match greeting {
+                Greeting::Goodbye => return Ok(Listen::Enough),
+                Greeting::Welcome(used) => used,
+            };
             if self.was_welcome {
                 return Err(HeadError::Unexpected(protocol::frame::FrameType::Welcome));
             }
             self.heard.drain(..used);
             self.is_welcome();
         }
-        Ok(())
+        Ok(Listen::On)
     }
 }
 
@@ -133,13 +137,10 @@ impl Conversation for Herald {
 
     fn hear(&mut self, bytes: &[u8]) -> Listen {
         self.heard.extend_from_slice(bytes);
-        match self.understand() {
-            Ok(()) => Listen::On,
-            Err(err) => {
-                self.complain(Level::Error, err.to_string());
-                Listen::Enough
-            }
-        }
+        self.understand().unwrap_or_else(|err| {
+            self.complain(Level::Error, err.to_string());
+            Listen::Enough
+        })
     }
 
     fn over(mut self: Box<Self>, why: Over) {

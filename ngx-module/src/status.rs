@@ -81,7 +81,7 @@ impl Exchange for Question {
         match decode::read_head(asked, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(begun)) => {
-                self.body.begins(begun.body);
+                self.body.begins(begun.body, begun.is_last);
                 HeadRead::Found(begun.used)
             }
             Err(Unusable::Frames(err @ HeadError::Aborted(AbortReason::BadRequest, _))) => {

@@ -80,7 +80,7 @@ impl Exchange for Forwarding {
         match decode::read_head(asked, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(begun)) => {
-                self.body.begins(begun.body);
+                self.body.begins(begun.body, begun.is_last);
                 self.served.answered(begun.answered);
                 HeadRead::Found(begun.used)
             }

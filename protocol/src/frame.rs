@@ -50,6 +50,9 @@ pub enum FrameType {
     ResponseBody = 0x85,
     /// The response cannot be completed: [`crate::response::Abort`].
     Abort = 0x86,
+    /// Between two requests: the daemon wants no more of them on this connection, and waits for nginx to close it. No
+    /// payload. Only for a module that [hears it](crate::hello::Hello::hears_goodbye).
+    Goodbye = 0x87,
 }
 
 impl FrameType {
@@ -68,6 +71,7 @@ impl FrameType {
             0x84 => Self::Response,
             0x85 => Self::ResponseBody,
             0x86 => Self::Abort,
+            0x87 => Self::Goodbye,
             _ => return None,
         })
     }
@@ -78,7 +82,7 @@ impl FrameType {
             Self::Hello | Self::Welcome | Self::Refused => limits::MAX_HANDSHAKE,
             Self::Request => limits::MAX_REQUEST_HEAD,
             Self::RequestBody | Self::ResponseBody => limits::MAX_BODY_CHUNK,
-            Self::Cancel => 0,
+            Self::Cancel | Self::Goodbye => 0,
             Self::Globals => limits::MAX_GLOBALS,
             Self::Roster => limits::MAX_ROSTER,
             Self::Status => limits::MAX_STATUS,
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn every_type_byte_is_its_own_inverse() {
         let known: Vec<u8> = (0..=255u8).filter(|b| FrameType::from_byte(*b).is_some()).collect();
-        assert_eq!(known.len(), 13);
+        assert_eq!(known.len(), 14);
         for byte in known {
             assert_eq!(FrameType::from_byte(byte).map(|t| t as u8), Some(byte));
         }

@@ -18,7 +18,12 @@ pub struct Hello {
     pub module_version: String,
     /// nginx's release, for the log.
     pub nginx_version: String,
+    /// The module knows [`FrameType::Goodbye`]. One from before that frame does not say so.
+    pub hears_goodbye: bool,
 }
+
+/// Bit of the byte behind nginx's release: [`Hello::hears_goodbye`].
+const HEARS_GOODBYE: u8 = 0x01;
 
 /// The daemon's consent: the connection goes on in the version that the hello used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +54,7 @@ impl Hello {
             out.extend_from_slice(&self.using.to_le_bytes());
             put_str8(out, &self.module_version);
             put_str8(out, &self.nginx_version);
+            out.push(if self.hears_goodbye { HEARS_GOODBYE } else { 0 });
         })
     }
 
@@ -67,6 +73,7 @@ impl Hello {
             using: r.u16("version in use")?,
             module_version: r.str8("module version")?.to_owned(),
             nginx_version: r.str8("nginx version")?.to_owned(),
+            hears_goodbye: !r.is_empty() && r.u8("abilities")? & HEARS_GOODBYE != 0,
         })
     }
 }
@@ -187,6 +194,7 @@ mod tests {
             using: 3,
             module_version: "9.1.0".into(),
             nginx_version: "1.22.1".into(),
+            hears_goodbye: true,
         }
     }
 
@@ -204,9 +212,17 @@ mod tests {
     }
 
     #[test]
+    fn a_module_from_before_the_goodbye_does_not_hear_it() {
+        let frame = hello().to_frame();
+        let before = Hello { hears_goodbye: false, ..hello() };
+        assert_eq!(Hello::decode(&frame[HEADER_LEN..frame.len() - 1]), Ok(before.clone()));
+        assert_eq!(Hello::decode(&before.to_frame()[HEADER_LEN..]), Ok(before));
+    }
+
+    #[test]
     fn rejects_a_hello_cut_anywhere() {
         let frame = hello().to_frame();
-        for end in HEADER_LEN..frame.len() {
+        for end in HEADER_LEN..frame.len() - 1 {
             assert!(matches!(Hello::decode(&frame[HEADER_LEN..end]), Err(ReadError::MissingData(_))));
         }
     }

@@ -1,6 +1,6 @@
 //! The bytes in `testdata/` are what is on the wire: written as they are, and read as what they mean.
 //!
-//! They change only together with the protocol's version. `UPDATE_GOLDEN=1 cargo test -p flying-passenger-protocol`
+//! They change only together with the protocol's version, or by a field appended to the hello. `UPDATE_GOLDEN=1 cargo test -p flying-passenger-protocol`
 //! writes them anew.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping")]
@@ -70,10 +70,29 @@ fn request_head(block: &[u8]) -> RequestHead<'static> {
 
 #[test]
 fn hello() {
-    let hello =
-        Hello { versions: vec![1], using: 1, module_version: "0.1.0".into(), nginx_version: "1.22.1".into() };
+    let hello = Hello {
+        versions: vec![1],
+        using: 1,
+        module_version: "0.1.0".into(),
+        nginx_version: "1.22.1".into(),
+        hears_goodbye: true,
+    };
     let kept = golden("hello.bin", &hello.to_frame());
     assert_eq!(Hello::decode(payload(&kept, FrameType::Hello)), Ok(hello));
+}
+
+/// As the module wrote it before it could hear a goodbye.
+#[test]
+fn hello_before_the_goodbye() {
+    let kept = include_bytes!("../testdata/hello-before-goodbye.bin");
+    let hello = Hello::decode(payload(kept, FrameType::Hello)).unwrap();
+    assert_eq!((hello.using, hello.module_version.as_str(), hello.hears_goodbye), (1, "0.1.0", false));
+}
+
+#[test]
+fn goodbye() {
+    let kept = golden("goodbye.bin", &FrameHeader::new(FrameType::Goodbye, 0, 0).encode());
+    assert!(payload(&kept, FrameType::Goodbye).is_empty());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
 use protocol::globals::Globals;
@@ -18,13 +19,17 @@ use tracing::{debug, error, warn};
 use super::announcement::Announcement;
 use super::exchange;
 use super::input::SMALL;
-use super::nginx::{After, Nginx};
+use super::nginx::{After, Farewell, Nginx};
 use super::status_page;
 use super::wiring::Router;
 use crate::sys::stream::Stream;
 
 /// This daemon's release, as it introduces itself.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How long nginx has to close a connection after a goodbye, or to say something on one that it has just opened. It does
+/// either at once unless something keeps the whole worker from its work.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a connection ends before nginx closes it.
 #[derive(Debug)]
@@ -175,10 +180,7 @@ async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<Fra
         let came = tokio::select! {
             biased;
             came = nginx.input.fill(&mut nginx.stream, SMALL.max(missing)) => came,
-            // A request that has come already, and is only not known to the event loop, is still served.
-            () = router.doors.wants_no_idle_one(nginx.served), if between_requests => {
-                if nginx.stream.has_unread() { nginx.input.fill(&mut nginx.stream, SMALL).await } else { Ok(0) }
-            }
+            () = router.doors.wants_no_idle_one(nginx.served), if between_requests => part(nginx).await,
         };
         let came = came.map_err(Fault::Io)?;
         if came == 0 {
@@ -187,12 +189,35 @@ async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<Fra
     }
 }
 
+/// Gives up a connection that waits for a request. Whatever nginx writes before it has heard of that is still served: how
+/// much came is returned, 0 when there will be nothing more.
+async fn part(nginx: &mut Nginx<'_>) -> io::Result<usize> {
+    if nginx.farewell == Farewell::Unheard {
+        // What has come already is only not known to the event loop.
+        return if nginx.stream.has_unread() {
+            nginx.input.fill(&mut nginx.stream, SMALL).await
+        } else {
+            Ok(0)
+        };
+    }
+    let parting = async {
+        if nginx.farewell == Farewell::ByGoodbye {
+            nginx.farewell = Farewell::Said;
+            nginx.frames.push(&FrameHeader::new(FrameType::Goodbye, 0, 0).encode());
+            nginx.frames.flush(&mut nginx.stream).await?;
+        }
+        nginx.input.fill(&mut nginx.stream, SMALL).await
+    };
+    tokio::time::timeout(PATIENCE, parting).await.unwrap_or(Ok(0))
+}
+
 async fn shake_hands(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
     let end = HEADER_LEN + header.len as usize;
     let hello = Hello::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Hello)?;
     nginx.input.consume(end);
     if SPOKEN_VERSIONS.contains(&hello.using) {
         debug!("nginx {} with module {} connected", hello.nginx_version, hello.module_version);
+        nginx.farewell = if hello.hears_goodbye { Farewell::ByGoodbye } else { Farewell::Unheard };
         // It goes out with the first answer: one system call less.
         let welcome = Welcome { version: hello.using, daemon_version: VERSION.into() };
         nginx.frames.push(&welcome.to_frame());

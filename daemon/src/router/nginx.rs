@@ -20,6 +20,7 @@ pub(crate) struct Nginx<'s> {
     pub(crate) configured_ms: u64,
     /// It has carried a request.
     pub(super) served: bool,
+    pub(super) farewell: Farewell,
     pub(crate) frames: Writer,
     /// What the client has not taken yet of an answer.
     pub(crate) backlog: Backlog,
@@ -43,6 +44,7 @@ impl<'s> Nginx<'s> {
             announcement,
             configured_ms: 0,
             served: false,
+            farewell: Farewell::Strange,
             frames: Writer::default(),
             backlog: Backlog::default(),
             to_app: Vec::new(),
@@ -52,6 +54,19 @@ impl<'s> Nginx<'s> {
             desk,
         }
     }
+}
+
+/// How a connection that waits for a request can be given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Farewell {
+    /// It has said nothing yet. nginx connects when it has something to say.
+    Strange,
+    /// It is closed: the module is from before the goodbye. What nginx writes in that moment is lost.
+    Unheard,
+    /// By a goodbye; then nginx closes it.
+    ByGoodbye,
+    /// The goodbye was said.
+    Said,
 }
 
 /// What the connection is good for after a request.

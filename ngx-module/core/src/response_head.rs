@@ -19,6 +19,8 @@ pub struct Head<'a> {
     pub ends: bool,
     /// Bytes that were used; the body's frames begin behind them.
     pub used: usize,
+    /// The daemon has said goodbye: the connection is not to carry another request.
+    pub is_last: bool,
 }
 
 /// Why there will be no response.
@@ -82,6 +84,7 @@ impl std::error::Error for HeadError {}
 /// [`HeadError`]: the request has failed and the connection is of no further use.
 pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadError> {
     let mut used = 0;
+    let mut is_last = false;
     loop {
         let rest = bytes.get(used..).unwrap_or_default();
         let Some(header) = FrameHeader::decode(rest).map_err(HeadError::Frame)? else {
@@ -101,8 +104,10 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
             FrameType::Abort => return Err(abort(payload)),
             FrameType::Response => {
                 let response = Response::decode(payload).map_err(HeadError::Payload)?;
-                return Ok(Some(Head { response, ends: header.is_end(), used }));
+                return Ok(Some(Head { response, ends: header.is_end(), used, is_last }));
             }
+            // Said in the moment in which the request was written.
+            FrameType::Goodbye => is_last = true,
             // Not passed on where nginx cannot (see `find_interim`), but damaged bytes are refused everywhere.
             FrameType::Interim => {
                 Response::decode(payload).map_err(HeadError::Payload)?;
@@ -113,7 +118,8 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
     }
 }
 
-/// The interim response (103) in front of the head, if one has been received whole. For an nginx that can send it.
+/// The interim response (103) in front of the head, if one has been received whole. For an nginx that can send it. What
+/// stands behind a goodbye is not looked for: that is to be seen again with the head.
 ///
 /// # Errors
 ///
@@ -130,34 +136,42 @@ pub fn find_interim(bytes: &[u8]) -> Result<Option<Head<'_>>, HeadError> {
             (FrameType::Welcome, Some(_)) => used = end,
             (FrameType::Interim, Some(payload)) => {
                 let response = Response::decode(payload).map_err(HeadError::Payload)?;
-                return Ok(Some(Head { response, ends: false, used: end }));
+                return Ok(Some(Head { response, ends: false, used: end, is_last: false }));
             }
             _ => return Ok(None),
         }
     }
 }
 
-/// The daemon's consent at the front of what a connection received that carries no request; also how many bytes it took.
-/// `Ok(None)` asks for more bytes.
+/// What the daemon says on a connection that carries no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Greeting {
+    /// It consents; so many bytes are used.
+    Welcome(usize),
+    /// The connection is to be closed.
+    Goodbye,
+}
+
+/// What stands at the front of what a connection received that carries no request. `Ok(None)` asks for more bytes.
 ///
 /// # Errors
 ///
 /// [`HeadError`]: the daemon said something else.
-pub fn find_welcome(bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+pub fn find_greeting(bytes: &[u8]) -> Result<Option<Greeting>, HeadError> {
     let Some(header) = FrameHeader::decode(bytes).map_err(HeadError::Frame)? else {
         return Ok(None);
     };
-    if !matches!(header.kind, FrameType::Welcome | FrameType::Refused | FrameType::Abort) {
-        return Err(HeadError::Unexpected(header.kind));
-    }
     let end = HEADER_LEN + header.len as usize;
-    let Some(payload) = bytes.get(HEADER_LEN..end) else {
-        return Ok(None);
-    };
-    match header.kind {
-        FrameType::Refused => Err(refusal(payload)),
-        FrameType::Abort => Err(abort(payload)),
-        _ => Welcome::decode(payload).map(|_| Some(end)).map_err(HeadError::Handshake),
+    let payload = bytes.get(HEADER_LEN..end);
+    match (header.kind, payload) {
+        (FrameType::Goodbye, _) => Ok(Some(Greeting::Goodbye)),
+        (FrameType::Welcome | FrameType::Refused | FrameType::Abort, None) => Ok(None),
+        (FrameType::Refused, Some(payload)) => Err(refusal(payload)),
+        (FrameType::Abort, Some(payload)) => Err(abort(payload)),
+        (FrameType::Welcome, Some(payload)) => {
+            Welcome::decode(payload).map(|_| Some(Greeting::Welcome(end))).map_err(HeadError::Handshake)
+        }
+        (other, _) => Err(HeadError::Unexpected(other)),
     }
 }
 
@@ -167,7 +181,8 @@ fn check_kind(kind: FrameType) -> Result<(), HeadError> {
         | FrameType::Refused
         | FrameType::Interim
         | FrameType::Response
-        | FrameType::Abort => Ok(()),
+        | FrameType::Abort
+        | FrameType::Goodbye => Ok(()),
         _ => Err(HeadError::Unexpected(kind)),
     }
 }
@@ -223,6 +238,10 @@ mod tests {
         out
     }
 
+    fn goodbye() -> Vec<u8> {
+        FrameHeader::new(FrameType::Goodbye, 0, 0).encode().to_vec()
+    }
+
     fn welcome() -> Vec<u8> {
         Welcome { version: 1, daemon_version: "1.0".into() }.to_frame()
     }
@@ -234,6 +253,24 @@ mod tests {
         let bytes = [front.clone(), b"body".to_vec()].concat();
         let found = find_head(&bytes, ROOM).unwrap().unwrap();
         assert_eq!((found.response.head.status, found.used, found.ends), (200, front.len(), false));
+        assert!(!found.is_last);
+    }
+
+    #[test]
+    fn what_follows_a_goodbye_is_the_last_response() {
+        let response = response(FrameType::Response, 200);
+        let bytes = [goodbye(), welcome(), response].concat();
+        let found = find_head(&bytes, ROOM).unwrap().unwrap();
+        assert!(found.is_last && found.used == bytes.len());
+    }
+
+    #[test]
+    fn no_interim_response_hides_a_goodbye() {
+        let interim = response(FrameType::Interim, 103);
+        assert!(find_interim(&interim).unwrap().is_some());
+        let bytes = [goodbye(), interim, response(FrameType::Response, 200)].concat();
+        assert_eq!(find_interim(&bytes), Ok(None));
+        assert!(find_head(&bytes, ROOM).unwrap().unwrap().is_last);
     }
 
     #[test]
@@ -259,6 +296,7 @@ mod tests {
             using: 9,
             module_version: "9.9".into(),
             nginx_version: "1.22.1".into(),
+            hears_goodbye: true,
         };
         let bytes = Refusal::no_common_version(&hello, &[1], "1.0").to_frame();
         let text = find_head(&bytes, ROOM).unwrap_err().to_string();
@@ -274,23 +312,25 @@ mod tests {
     }
 
     #[test]
-    fn a_welcome_is_found_alone() {
+    fn a_greeting_is_found_alone() {
         let bytes = welcome();
         for end in 0..bytes.len() {
-            assert_eq!(find_welcome(&bytes[..end]), Ok(None), "cut at {end}");
+            assert_eq!(find_greeting(&bytes[..end]), Ok(None), "cut at {end}");
         }
-        assert_eq!(find_welcome(&[&bytes[..], b"more"].concat()), Ok(Some(bytes.len())));
+        let welcome = Greeting::Welcome(bytes.len());
+        assert_eq!(find_greeting(&[&bytes[..], b"more"].concat()), Ok(Some(welcome)));
+        assert_eq!(find_greeting(&goodbye()), Ok(Some(Greeting::Goodbye)));
     }
 
     #[test]
-    fn rejects_what_is_no_welcome() {
+    fn rejects_what_is_no_greeting() {
         let bytes = response(FrameType::Response, 200);
-        assert_eq!(find_welcome(&bytes), Err(HeadError::Unexpected(FrameType::Response)));
+        assert_eq!(find_greeting(&bytes), Err(HeadError::Unexpected(FrameType::Response)));
         let damaged = FrameHeader::new(FrameType::Welcome, 0, 0).encode();
-        assert!(matches!(find_welcome(&damaged), Err(HeadError::Handshake(_))));
+        assert!(matches!(find_greeting(&damaged), Err(HeadError::Handshake(_))));
         let mut aborted = Vec::new();
         Abort { reason: AbortReason::BadRequest, message: "x" }.write_frame(&mut aborted);
-        assert!(matches!(find_welcome(&aborted), Err(HeadError::Aborted(..))));
+        assert!(matches!(find_greeting(&aborted), Err(HeadError::Aborted(..))));
     }
 
     #[test]
@@ -311,7 +351,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_payloads_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..100), kind in 0x80u8..0x88) {
+        fn arbitrary_payloads_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..100), kind in 0x80u8..0x89) {
             let mut frame = FrameHeader::new(FrameType::Response, 0, bytes.len() as u32).encode().to_vec();
             frame[4] = kind;
             frame.extend(bytes);

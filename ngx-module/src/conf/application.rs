@@ -56,6 +56,7 @@ pub(crate) fn greeting(globals: &settings::Written) -> Result<Vec<u8>, String> {
         using: CURRENT_VERSION,
         module_version: env!("CARGO_PKG_VERSION").to_owned(),
         nginx_version: NGINX_VERSION.to_owned(),
+        hears_goodbye: true,
     };
     let globals = Globals { configured_ms: now_ms(), settings: globals.values().clone() };
     let globals = globals

@@ -79,6 +79,7 @@ impl Question {
             using: protocol::CURRENT_VERSION,
             module_version: env!("CARGO_PKG_VERSION").to_owned(),
             nginx_version: "passenger-config".to_owned(),
+            hears_goodbye: false,
         };
         let mut frames = hello.to_frame();
         let headers = |out: &mut Vec<u8>| {
