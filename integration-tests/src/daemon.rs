@@ -364,6 +364,15 @@ impl Daemon {
         lines.filter_map(|rest| rest.split_whitespace().next()?.parse().ok()).collect()
     }
 
+    /// PIDs of the supervisor, the router, and those that look at files for the supervisor.
+    pub fn own_pids(&self) -> Vec<u32> {
+        let looks = |pid: &u32| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "flying-stat\n")
+        };
+        let workers = children(self.pid()).into_iter().filter(looks);
+        [self.pid(), self.router()].into_iter().chain(workers).collect()
+    }
+
     fn find_router(&self) -> Option<u32> {
         // By its command line: an ordinary user may not see which program a router runs. A child that is just becoming
         // an app has the supervisor's.

@@ -8,6 +8,7 @@ mod app_settings;
 mod asgi;
 mod bad_nights_buffers;
 mod bad_nights_clock;
+mod bad_nights_dead_disk;
 mod bad_nights_descriptors;
 mod bad_nights_floods;
 mod bad_nights_hangs;

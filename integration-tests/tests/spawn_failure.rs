@@ -218,7 +218,7 @@ exec sleep 1000
             scene.daemon.log().contains("still thinking")
         });
         eventually("the process is gone", || {
-            let daemon = [scene.daemon.pid(), scene.daemon.router()];
+            let daemon = scene.daemon.own_pids();
             let nginx: Vec<u32> = scene.nginx.workers().into_iter().chain([scene.nginx.master()]).collect();
             scene.stage.processes().iter().all(|pid| daemon.contains(pid) || nginx.contains(pid))
         });

@@ -9,6 +9,8 @@ pub enum Trouble {
     LogFile,
     /// nginx cannot find the socket.
     Socket,
+    /// Files of apps cannot be looked at.
+    Files,
     /// The router's descriptors are nearly used up.
     Descriptors,
     /// No connection from nginx can be accepted.

@@ -5,18 +5,16 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Supervisor;
 use super::cgroups::Cgroup;
+use super::looks::ForkOrder;
 use super::processes::Stage;
-use super::spawn::{self, HELLO, Handover, Launched, Term};
+use super::spawn::{self, HELLO, Handover, Launched, Place, Term};
 use crate::link::{AppUser, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
 use crate::sys::packets::{self, Sender};
 use crate::sys::{clock, process::Child};
-
-/// However long the router would wait.
-const LONGEST: Duration = Duration::from_secs(3600);
 
 /// One process that is still to be forked.
 #[derive(Debug)]
@@ -100,21 +98,16 @@ impl Fork {
 }
 
 impl Supervisor {
-    pub(super) fn fork(&mut self, ticket: Ticket, preloader: ProcessId, within_ms: u64, memo: Vec<u8>) {
-        let due = Instant::now() + Duration::from_millis(within_ms).min(LONGEST);
-        if let Err(reason) = self.try_fork(ticket, preloader, due, memo) {
+    /// Has a process forked. Where the app lies decides whom it has to run as; without it the preloader's word counts.
+    pub(super) fn fork(&mut self, ticket: Ticket, order: ForkOrder, place: Option<Place>) {
+        if let Err(reason) = self.try_fork(ticket, order, place) {
             tracing::warn!("no process is forked: {reason}");
             self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
         }
     }
 
-    fn try_fork(
-        &mut self,
-        ticket: Ticket,
-        preloader: ProcessId,
-        due: Instant,
-        memo: Vec<u8>,
-    ) -> Result<(), String> {
+    fn try_fork(&mut self, ticket: Ticket, order: ForkOrder, place: Option<Place>) -> Result<(), String> {
+        let ForkOrder { preloader, due, memo } = order;
         self.check_room()?;
         let id = self.processes.new_id();
         let parent = self.processes.get_mut(preloader).ok_or("its preloader has ended")?;
@@ -122,8 +115,8 @@ impl Supervisor {
         if parent.stage != Stage::Ready {
             return Err("its preloader is not ready".to_owned());
         }
-        // The settings may have changed meanwhile, or the owner of the startup file.
-        if let Some(user) = self.launcher.user_of(&control.spec).filter(|user| *user != parent.record.user) {
+        let user = place.and_then(|place| self.launcher.user_of(&control.spec, &place));
+        if let Some(user) = user.filter(|user| *user != parent.record.user) {
             parent.stop(StopHow::Gracefully);
             return Err(format!(
                 "its preloader runs as {}, and the app as {}",

@@ -1,7 +1,7 @@
 //! The supervisor: owns the sockets and the app processes, and starts the router that owns the requests.
 //!
 //! Signals, orders and the ends of processes come in; processes, notices and log lines go out. It parses no byte that
-//! a client wrote, has one thread, and waits in one place only ([`watch`]). The modules follow its life: what it opens
+//! a client wrote, looks at no file of an app's, has one thread, and waits in one place only ([`watch`]). The modules follow its life: what it opens
 //! ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`], [`forks`]), what it carries out
 //! ([`orders`]), and how it ends ([`phase`], [`shutdown`]).
 
@@ -15,6 +15,7 @@ mod forks;
 mod hooks;
 mod limits;
 mod log_file;
+mod looks;
 mod memory;
 mod nginx_socket;
 mod orders;
@@ -32,6 +33,7 @@ mod socket_care;
 mod spawn;
 mod standings;
 mod startup;
+mod stat_workers;
 mod troubles;
 mod upgrade;
 mod watch;
@@ -57,6 +59,7 @@ use background::Caller;
 use forks::Forks;
 use hooks::Hooks;
 use log_file::LogFile;
+use looks::Purpose;
 use nginx_socket::NginxSocket;
 use phase::Event;
 use pid_file::PidFile;
@@ -68,9 +71,10 @@ use shutdown::Shutdown;
 use socket_care::SocketCare;
 use spawn::Launcher;
 use standings::Standings;
+use stat_workers::StatWorkers;
 use troubles::Troubles;
 use upgrade::Upgrade;
-use watch::Happened;
+use watch::{Happened, Watched};
 
 /// Runs the daemon in the place of the one that has packed its state under this number.
 pub fn take_over(options: Options, packed: RawFd) -> ExitCode {
@@ -133,6 +137,7 @@ struct Supervisor {
     launcher: Launcher,
     processes: Processes,
     forks: Forks,
+    stat_workers: StatWorkers<Purpose>,
     hooks: Hooks,
     plan: RouterPlan,
     routers: Routers,
@@ -203,8 +208,16 @@ impl Supervisor {
         let until = self.next_due();
         let router = self.routers.running();
         let socket = self.nginx.touched();
-        let happened =
-            watch::wait(&self.signals, socket, router, &self.processes, &self.forks, &self.hooks, until)?;
+        let watched = Watched {
+            signals: &self.signals,
+            socket,
+            router,
+            processes: &self.processes,
+            forks: &self.forks,
+            stat_workers: &self.stat_workers,
+            hooks: &self.hooks,
+        };
+        let happened = watch::wait(watched, until)?;
         for event in happened {
             self.act(event);
         }
@@ -222,6 +235,8 @@ impl Supervisor {
             Happened::ProcessEnded(process) => self.process_ended(process),
             Happened::ForkSpoke(process) => self.hear_fork(process),
             Happened::HookEnded(run) => self.hook_ended(run),
+            Happened::StatWorkerSpoke(id) => self.hear_stat_worker(id),
+            Happened::StatWorkerEnded(id) => self.stat_worker_ended(id),
             Happened::SocketTouched => self.look_after_socket(),
             Happened::LinkHasRoom => self.send_waiting(),
             Happened::RouterSpoke => self.hear_router(),
@@ -237,6 +252,7 @@ impl Supervisor {
             self.upgrade.due(),
             self.processes.next_kill(),
             self.forks.next_due(),
+            self.stat_workers.due(),
             self.hooks.next_due(),
             self.manager.due(),
             Some(self.socket_care.due()),
@@ -247,6 +263,7 @@ impl Supervisor {
     fn do_what_is_due(&mut self, now: Instant) {
         self.kill_overdue(now);
         self.forks_due(now);
+        self.looks_due(now);
         self.hooks.kill_overdue(now);
         self.routers_due(now);
         self.upgrade_due(now);
@@ -329,10 +346,11 @@ impl Supervisor {
         }
     }
 
-    /// The router's PID, that of a process in the table, or that of a hook's program.
+    /// The router's PID, that of a process in the table, that of a hook's program, or a stat worker's.
     fn is_known(&self, pid: Pid) -> bool {
         let routers = self.routers.running().is_some_and(|router| router.child().pid() == pid);
         let hook = self.hooks.running().any(|(_, child)| child.pid() == pid);
-        routers || hook || self.processes.iter().any(|process| process.child().pid() == pid)
+        let worker = self.stat_workers.iter().any(|(.., child)| child.pid() == pid);
+        routers || hook || worker || self.processes.iter().any(|process| process.child().pid() == pid)
     }
 }

@@ -9,8 +9,7 @@ use super::Supervisor;
 use super::memory;
 use super::phase::Event;
 use super::processes::{Process, Stage};
-use super::restart_files;
-use super::spawn::Launched;
+use super::spawn::{Launched, Place};
 use crate::link::{Address, MOST_REVISION, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
 use crate::sys::descriptors;
 
@@ -20,17 +19,14 @@ const RESERVED: u64 = 24;
 impl Supervisor {
     pub(super) fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Spawn { ticket, spec } => self.spawn(ticket, &spec),
+            Order::Spawn { ticket, spec } => self.look_before_spawn(ticket, spec),
             Order::Fork { ticket, preloader, within_ms, memo } => {
-                self.fork(ticket, preloader, within_ms, memo)
+                self.look_before_fork(ticket, preloader, within_ms, memo);
             }
             Order::MarkReady { process, at_once, revision } => self.mark_ready(process, at_once, revision),
             Order::Admit(process) => self.admit_router(process),
             Order::Stop(process, how) => self.stop(process, how),
-            Order::LookAtRestartFiles { ticket, dir } => {
-                let found = restart_files::look(&dir);
-                self.tell_router(&Notice::RestartFiles { ticket, found }, &[]);
-            }
+            Order::LookAtRestartFiles { ticket, dir } => self.look_at_restart_files(ticket, dir),
             Order::Measure { ticket, processes } => {
                 let held = processes.into_iter().filter_map(|id| Some((id, self.memory_of(id)?))).collect();
                 self.tell_router(&Notice::Measured { ticket, held }, &[]);
@@ -49,19 +45,24 @@ impl Supervisor {
         }
     }
 
-    fn spawn(&mut self, ticket: Ticket, spec: &SpawnSpec) {
-        if let Err(reason) = self.try_spawn(ticket, spec) {
-            tracing::warn!("no process of {} is started: {reason}", spec.group);
-            self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
+    /// Starts a process of an app that lies there.
+    pub(super) fn spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, place: &Place) {
+        if let Err(reason) = self.try_spawn(ticket, spec, place) {
+            self.not_spawned(ticket, &spec.group, reason);
         }
     }
 
-    fn try_spawn(&mut self, ticket: Ticket, spec: &SpawnSpec) -> Result<(), String> {
+    pub(super) fn not_spawned(&mut self, ticket: Ticket, group: &str, reason: String) {
+        tracing::warn!("no process of {group} is started: {reason}");
+        self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
+    }
+
+    fn try_spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, place: &Place) -> Result<(), String> {
         self.check_room()?;
         let id = self.processes.new_id();
         let processes = &self.processes;
         let taken = |port| processes.has_port(port);
-        let launched = self.launcher.launch(spec, id, &self.instance, taken).map_err(|why| {
+        let launched = self.launcher.launch(spec, place, id, &self.instance, taken).map_err(|why| {
             // Perhaps it was made before the step that failed; if not, there is nothing to remove.
             let _ = self.instance.remove_app_socket(id);
             why.to_string()

@@ -240,6 +240,7 @@ impl Supervisor {
     /// whether their code is still wanted. The rest waits for it.
     fn orphan_processes(&mut self) {
         self.forks.orphan();
+        self.stat_workers.forget();
         let kill_at = Instant::now() + self.options.shutdown_limit;
         for process in self.processes.iter_mut() {
             process.announced = false;

@@ -27,6 +27,7 @@ use super::shutdown::Shutdown;
 use super::socket_care::SocketCare;
 use super::spawn::{self, Launcher, Ports};
 use super::standings::Standings;
+use super::stat_workers::StatWorkers;
 use super::troubles::Troubles;
 use super::upgrade::{State, Upgrade};
 use crate::config::shared::Values;
@@ -181,6 +182,7 @@ impl Supervisor {
             },
             processes: opened.processes,
             forks: Forks::default(),
+            stat_workers: StatWorkers::default(),
             routers: opened.routers,
             shutdown: Shutdown::new(options.shutdown_limit),
             upgrade: Upgrade::new(options.directory()),

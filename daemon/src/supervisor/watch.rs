@@ -12,6 +12,7 @@ use super::forks::Forks;
 use super::hooks::{Hooks, RunId};
 use super::processes::Processes;
 use super::router_process::Router;
+use super::stat_workers::{StatWorkers, WorkerId};
 use crate::link::ProcessId;
 
 /// Something to be done.
@@ -31,22 +32,30 @@ pub(super) enum Happened {
     ProcessEnded(ProcessId),
     /// A program that was run for a hook has ended.
     HookEnded(RunId),
+    /// A stat worker has an answer, or has closed its end.
+    StatWorkerSpoke(WorkerId),
+    /// A stat worker has ended.
+    StatWorkerEnded(WorkerId),
     /// A process that was to be forked said hello, or never will.
     ForkSpoke(ProcessId),
 }
 
+/// Everything that tells when something happens to it.
+pub(super) struct Watched<'s, P> {
+    pub(super) signals: &'s SignalFd,
+    pub(super) socket: Option<BorrowedFd<'s>>,
+    pub(super) router: Option<&'s Router>,
+    pub(super) processes: &'s Processes,
+    pub(super) forks: &'s Forks,
+    pub(super) stat_workers: &'s StatWorkers<P>,
+    pub(super) hooks: &'s Hooks,
+}
+
 /// Waits until something happens or `until` has come. Ends of processes come before words of the router, so that an
 /// order is never carried out on a process that is gone.
-pub(super) fn wait(
-    signals: &SignalFd,
-    socket: Option<BorrowedFd<'_>>,
-    router: Option<&Router>,
-    processes: &Processes,
-    forks: &Forks,
-    hooks: &Hooks,
-    until: Option<Instant>,
-) -> io::Result<Vec<Happened>> {
-    let most = processes.len() + forks.len() + hooks.len() + 5;
+pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result<Vec<Happened>> {
+    let Watched { signals, socket, router, processes, forks, stat_workers, hooks } = all;
+    let most = processes.len() + forks.len() + hooks.len() + 2 * stat_workers.len() + 5;
     let mut watched = Vec::with_capacity(most);
     let mut meanings = Vec::with_capacity(most);
     let mut watch = |fd, flags, meaning| {
@@ -63,6 +72,12 @@ pub(super) fn wait(
     }
     for (process, hello) in forks.iter() {
         watch(hello, PollFlags::POLLIN, Happened::ForkSpoke(process));
+    }
+    for (id, answers, child) in stat_workers.iter() {
+        if let Some(answers) = answers {
+            watch(answers, PollFlags::POLLIN, Happened::StatWorkerSpoke(id));
+        }
+        watch(child.as_fd(), PollFlags::POLLIN, Happened::StatWorkerEnded(id));
     }
     for (run, child) in hooks.running() {
         watch(child.as_fd(), PollFlags::POLLIN, Happened::HookEnded(run));

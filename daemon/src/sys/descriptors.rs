@@ -76,6 +76,25 @@ pub fn place_for_exec(wanted: Vec<OwnedFd>) -> io::Result<()> {
     close_from_at_exec(count)
 }
 
+/// Closes every descriptor but the standard ones and `kept`, which gets the number that a router's link has.
+///
+/// To be called in a child only, which uses none of the values any more that it was forked with.
+pub fn keep_only(kept: OwnedFd) -> io::Result<OwnedFd> {
+    // SAFETY: dup2 touches no memory. What it closes belongs to this child, which uses no Rust value of that number.
+    if unsafe { libc::dup2(kept.as_raw_fd(), LINK) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // It is closed below, or it is the very one that stays.
+    std::mem::forget(kept);
+    let above = libc::c_uint::try_from(LINK + 1).map_err(|_| Errno::EBADF)?;
+    // SAFETY: close_range touches no memory, and by this function's contract nobody uses what it closes.
+    if unsafe { libc::close_range(above, libc::c_uint::MAX, 0) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open since dup2, and by this function's contract no other value stands for it.
+    Ok(unsafe { OwnedFd::from_raw_fd(LINK) })
+}
+
 /// Makes `file` this process's standard error, where its log goes.
 pub fn log_to(file: impl AsFd) -> io::Result<()> {
     // SAFETY: dup2 touches no memory. Nothing in this process owns number 2: it is reached by its number only, as

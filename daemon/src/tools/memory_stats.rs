@@ -29,7 +29,7 @@ pub(super) enum Kind {
 
 impl Kind {
     fn of(name: &str) -> Option<Self> {
-        const OURS: [&str; 3] = ["flying-passenger", "flying-router", "Passenger"];
+        const OURS: [&str; 4] = ["flying-passenger", "flying-router", STAT_WORKER, "Passenger"];
         let program = name.split([' ', ':']).next().unwrap_or_default();
         let program = program.rsplit('/').next().unwrap_or_default();
         if name.starts_with("nginx: ") || program == "nginx" {
@@ -60,7 +60,13 @@ pub(super) fn rows(kind: Kind) -> Vec<Row> {
 }
 
 /// Its command line, or the title that it gave itself; `None` for a part of the kernel.
+/// What a copy of the supervisor calls itself that looks at apps' files; its command line is the supervisor's.
+const STAT_WORKER: &str = "flying-stat";
+
 fn name(pid: u32) -> Option<String> {
+    if fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end() == STAT_WORKER.as_bytes() {
+        return Some(STAT_WORKER.to_owned());
+    }
     let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let name = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
     Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())

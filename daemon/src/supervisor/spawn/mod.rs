@@ -26,6 +26,7 @@ use protocol::request::AppKind;
 pub(super) use command::Term;
 pub(super) use environment::{Environment, inherited};
 pub(super) use handover::{HELLO, Handover, hand_over};
+pub(super) use place::{Place, PlaceError, Spot};
 pub(super) use ports::Ports;
 pub use user::Why;
 
@@ -41,7 +42,6 @@ use environment::Told;
 use error::SpawnError;
 use login_shell::{Changes, Numbers};
 use pipes::Pipes;
-use place::Place;
 use user::{Owner, RunAs, UserError, Wanted};
 
 /// Whom a daemon of the caller's rights would run an app as, and why. `owned` is the startup file, or the root of a
@@ -95,18 +95,18 @@ pub(super) struct Control {
 }
 
 impl Launcher {
-    /// Starts a process for `spec`. `taken` tells the ports of live processes.
+    /// Starts a process for `spec`, which lies where `place` says. `taken` tells the ports of live processes.
     pub(super) fn launch(
         &mut self,
         spec: &SpawnSpec,
+        place: &Place,
         process: ProcessId,
         instance: &Instance,
         taken: impl Fn(u16) -> bool,
     ) -> Result<Launched, SpawnError> {
         check_variables(spec)?;
         let (command, term) = command::of(spec, &self.loaders)?;
-        let place = Place::of(spec)?;
-        let run_as = self.run_as(spec, &place)?;
+        let run_as = self.run_as(spec, place)?;
         let user = Uid::from_raw(run_as.user.uid);
         let (entrance, control) = self.open_entrance(spec, process, user, instance, taken)?;
         let changes = environment::changes(
@@ -169,10 +169,9 @@ impl Launcher {
         }
     }
 
-    /// Whom a process for `spec` would run as now; `None` when that cannot be told.
-    pub(super) fn user_of(&self, spec: &SpawnSpec) -> Option<AppUser> {
-        let place = Place::of(spec).ok()?;
-        self.run_as(spec, &place).ok().map(|run_as| run_as.user)
+    /// Whom a process for `spec`, which lies there, would run as; `None` when that cannot be told.
+    pub(super) fn user_of(&self, spec: &SpawnSpec, place: &Place) -> Option<AppUser> {
+        self.run_as(spec, place).ok().map(|run_as| run_as.user)
     }
 
     fn run_as(&self, spec: &SpawnSpec, place: &Place) -> Result<RunAs, UserError> {

@@ -7,13 +7,23 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 use protocol::request::AppKind;
+use serde::{Deserialize, Serialize};
 
 use super::user::Owner;
 use crate::link::SpawnSpec;
 
+/// What of an app is looked at before a process is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::supervisor) struct Spot {
+    /// Absolute.
+    pub(in crate::supervisor) root: PathBuf,
+    /// Absolute; `None` for generic apps.
+    startup_file: Option<PathBuf>,
+}
+
 /// An app's files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::supervisor) struct Place {
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<PathBuf>,
     /// Who owns the startup file, or the root of a generic app.
@@ -21,7 +31,7 @@ pub(super) struct Place {
 }
 
 /// Why the app cannot be where nginx says.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::supervisor) enum PlaceError {
     /// The root is no absolute path.
     Relative(PathBuf),
@@ -34,7 +44,7 @@ pub(in crate::supervisor) enum PlaceError {
     /// A command was to be given.
     NoCommand,
     /// The metadata cannot be read.
-    Unreadable(PathBuf, io::Error),
+    Unreadable(PathBuf, String),
 }
 
 impl fmt::Display for PlaceError {
@@ -50,28 +60,36 @@ impl fmt::Display for PlaceError {
     }
 }
 
+impl Spot {
+    /// Where to look.
+    pub(in crate::supervisor) fn of(spec: &SpawnSpec) -> Result<Self, PlaceError> {
+        if !spec.root.is_absolute() {
+            return Err(PlaceError::Relative(spec.root.clone()));
+        }
+        let is_generic = spec.kind == AppKind::Generic;
+        if is_generic && spec.start_command.trim().is_empty() {
+            return Err(PlaceError::NoCommand);
+        }
+        let startup_file = (!is_generic).then(|| spec.root.join(&spec.startup_file));
+        Ok(Self { root: spec.root.clone(), startup_file })
+    }
+}
+
 impl Place {
     /// Looks at the app's root and startup file.
-    pub(super) fn of(spec: &SpawnSpec) -> Result<Self, PlaceError> {
-        let root = &spec.root;
-        if !root.is_absolute() {
-            return Err(PlaceError::Relative(root.clone()));
-        }
+    pub(in crate::supervisor) fn look(spot: &Spot) -> Result<Self, PlaceError> {
+        let root = &spot.root;
         match root.metadata() {
             Ok(found) if found.is_dir() => {}
             Ok(_) => return Err(PlaceError::NoDirectory(root.clone())),
             Err(why) => return Err(missing_or(why, root, PlaceError::NoRoot)),
         }
-        if spec.kind == AppKind::Generic {
-            if spec.start_command.trim().is_empty() {
-                return Err(PlaceError::NoCommand);
-            }
-            let owner = owner(root).map_err(|why| missing_or(why, root, PlaceError::NoRoot))?;
-            return Ok(Self { startup_file: None, owner });
-        }
-        let file = root.join(&spec.startup_file);
-        let owner = owner(&file).map_err(|why| missing_or(why, &file, PlaceError::NoStartupFile))?;
-        Ok(Self { startup_file: Some(file), owner })
+        let (decisive, missing): (_, fn(PathBuf) -> _) = match &spot.startup_file {
+            Some(file) => (file, PlaceError::NoStartupFile),
+            None => (root, PlaceError::NoRoot),
+        };
+        let owner = owner(decisive).map_err(|why| missing_or(why, decisive, missing))?;
+        Ok(Self { startup_file: spot.startup_file.clone(), owner })
     }
 }
 
@@ -84,7 +102,7 @@ pub(super) fn owner(file: &Path) -> io::Result<Owner> {
 fn missing_or(why: io::Error, file: &Path, missing: fn(PathBuf) -> PlaceError) -> PlaceError {
     match why.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(file.to_path_buf()),
-        _ => PlaceError::Unreadable(file.to_path_buf(), why),
+        _ => PlaceError::Unreadable(file.to_path_buf(), why.to_string()),
     }
 }
 
@@ -93,8 +111,12 @@ mod tests {
     use super::super::tests::spec;
     use super::*;
 
+    fn look(spec: &SpawnSpec) -> Result<Place, PlaceError> {
+        Place::look(&Spot::of(spec)?)
+    }
+
     fn refusal(kind: AppKind, root: &str) -> String {
-        Place::of(&spec(kind, root)).unwrap_err().to_string()
+        look(&spec(kind, root)).unwrap_err().to_string()
     }
 
     #[test]
@@ -110,7 +132,7 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("fp-place-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         std::os::unix::fs::symlink("/no/such/target", dir.join("config.ru")).unwrap();
-        let place = Place::of(&spec(AppKind::Ruby, dir.to_str().unwrap())).unwrap();
+        let place = look(&spec(AppKind::Ruby, dir.to_str().unwrap())).unwrap();
         assert_eq!(place.owner.uid, nix::unistd::geteuid());
         std::fs::remove_dir_all(&dir).unwrap();
     }
@@ -118,9 +140,9 @@ mod tests {
     #[test]
     fn a_generic_app_belongs_to_the_owner_of_its_root() {
         let mut spec = spec(AppKind::Generic, "/usr");
-        assert!(matches!(Place::of(&spec), Err(PlaceError::NoCommand)));
+        assert!(matches!(look(&spec), Err(PlaceError::NoCommand)));
         spec.start_command = "./server".into();
-        let place = Place::of(&spec).unwrap();
+        let place = look(&spec).unwrap();
         assert_eq!(place, Place { startup_file: None, owner: Owner { uid: 0.into(), gid: 0.into() } });
     }
 }

@@ -1,0 +1,134 @@
+//! Looks at apps' files on the router's behalf: its orders come in, stat workers are asked, and what they have seen is
+//! followed.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::Supervisor;
+use super::spawn::Spot;
+use super::stat_workers::{Answer, Event, Question, WorkerId};
+use crate::link::{Notice, ProcessId, RestartFiles, SpawnSpec, Ticket, Trouble};
+
+/// What is done after a look.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// The router is told of the restart files.
+    Restart(Ticket),
+    /// A process is started.
+    Spawn(Ticket, Box<SpawnSpec>),
+    /// A preloader is told to fork.
+    Fork(Ticket, ForkOrder),
+}
+
+/// A process that is to be forked.
+#[derive(Debug)]
+pub(super) struct ForkOrder {
+    pub(super) preloader: ProcessId,
+    /// When it has to be there.
+    pub(super) due: Instant,
+    pub(super) memo: Vec<u8>,
+}
+
+/// However long the router would wait for a process to be forked.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+impl Supervisor {
+    pub(super) fn look_at_restart_files(&mut self, ticket: Ticket, dir: PathBuf) {
+        self.look(Question::RestartFiles(dir), Purpose::Restart(ticket));
+    }
+
+    pub(super) fn look_before_spawn(&mut self, ticket: Ticket, spec: Box<SpawnSpec>) {
+        match Spot::of(&spec) {
+            Ok(spot) => self.look(Question::Place(spot), Purpose::Spawn(ticket, spec)),
+            Err(why) => self.not_spawned(ticket, &spec.group, why.to_string()),
+        }
+    }
+
+    /// The settings may have changed since the preloader was started, or the owner of the startup file.
+    pub(super) fn look_before_fork(
+        &mut self,
+        ticket: Ticket,
+        preloader: ProcessId,
+        within_ms: u64,
+        memo: Vec<u8>,
+    ) {
+        let due = Instant::now() + Duration::from_millis(within_ms).min(LONGEST);
+        let order = ForkOrder { preloader, due, memo };
+        let control = self.processes.get_mut(preloader).and_then(|parent| parent.control());
+        match control.and_then(|control| Spot::of(&control.spec).ok()) {
+            Some(spot) => self.look(Question::Place(spot), Purpose::Fork(ticket, order)),
+            None => self.fork(ticket, order, None),
+        }
+    }
+
+    fn look(&mut self, question: Question, purpose: Purpose) {
+        let events = self.stat_workers.ask(question, purpose, Instant::now());
+        self.follow_looks(events);
+    }
+
+    pub(super) fn hear_stat_worker(&mut self, id: WorkerId) {
+        let events = self.stat_workers.hear(id, &mut self.buffer, Instant::now());
+        self.follow_looks(events);
+    }
+
+    pub(super) fn stat_worker_ended(&mut self, id: WorkerId) {
+        let events = self.stat_workers.ended(id, Instant::now());
+        self.follow_looks(events);
+    }
+
+    pub(super) fn looks_due(&mut self, now: Instant) {
+        if self.stat_workers.due().is_some_and(|due| due <= now) {
+            let events = self.stat_workers.look_after(now);
+            self.follow_looks(events);
+        }
+    }
+
+    fn follow_looks(&mut self, events: Vec<Event<Purpose>>) {
+        for event in events {
+            match event {
+                Event::Answered(purpose, answer) => self.carry_on(purpose, answer),
+                Event::Hangs(dir) => {
+                    tracing::warn!("{} does not answer: a file system that hangs", dir.display());
+                    self.tell_what_hangs();
+                }
+                Event::Recovered(dir) => {
+                    tracing::info!("{} answers again", dir.display());
+                    self.tell_what_hangs();
+                }
+            }
+        }
+    }
+
+    fn tell_what_hangs(&mut self) {
+        let dirs: Vec<String> = self.stat_workers.hanging().map(|dir| dir.display().to_string()).collect();
+        let what = match dirs.as_slice() {
+            [] => None,
+            [one] => Some(format!("{one} does not answer: a file system that hangs")),
+            [one, others @ ..] => {
+                Some(format!("{one} and {} more do not answer: file systems that hang", others.len()))
+            }
+        };
+        self.note_trouble(Trouble::Files, what.as_deref());
+    }
+
+    fn carry_on(&mut self, purpose: Purpose, answer: Result<Answer, String>) {
+        let place = |answer| match answer {
+            Ok(Answer::Place(place)) => place.map_err(|why| why.to_string()),
+            Ok(Answer::RestartFiles(_)) => Err("something else was looked at".to_owned()),
+            Err(why) => Err(why),
+        };
+        match purpose {
+            Purpose::Restart(ticket) => {
+                // What cannot be looked at is not there.
+                let none = RestartFiles { restart_mtime: None, always: false };
+                let found = if let Ok(Answer::RestartFiles(found)) = answer { found } else { none };
+                self.tell_router(&Notice::RestartFiles { ticket, found }, &[]);
+            }
+            Purpose::Spawn(ticket, spec) => match place(answer) {
+                Ok(place) => self.spawn(ticket, &spec, &place),
+                Err(why) => self.not_spawned(ticket, &spec.group, why),
+            },
+            Purpose::Fork(ticket, order) => self.fork(ticket, order, place(answer).ok()),
+        }
+    }
+}

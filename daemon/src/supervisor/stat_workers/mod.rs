@@ -1,0 +1,230 @@
+//! Looks at apps' files, which may lie on a file system that hangs: questions come in, answers go out, or word that there is
+//! none in time. The supervisor itself looks at nothing of an app's.
+//!
+//! One worker is enough while file systems answer. A worker that hangs is left where it is, and its directory is known to
+//! hang for as long; another one takes the next question.
+
+mod question;
+mod worker;
+
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::link::channel::Buffer;
+use crate::sys::process::Child;
+pub(super) use question::{Answer, Question};
+use worker::{Work, Worker};
+
+/// How long a question may be without an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a worker may be at it before another one takes what waits.
+const SLOW: Duration = Duration::from_millis(100);
+/// Most workers, each of them at a directory that hangs.
+const MOST: usize = 64;
+/// Most that wait for the next question.
+const MOST_IDLE: usize = 1;
+
+/// Which worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WorkerId(u64);
+
+/// What has come to pass.
+#[derive(Debug)]
+pub(super) enum Event<P> {
+    /// What was asked for this is answered, or there is a reason why not.
+    Answered(P, Result<Answer, String>),
+    /// Nothing in this directory can be looked at.
+    Hangs(PathBuf),
+    /// Something in it could be looked at after all.
+    Recovered(PathBuf),
+}
+
+#[derive(Debug)]
+struct Task<P> {
+    question: Question,
+    /// `None` when nobody waits for the answer any more.
+    purpose: Option<P>,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Desk<P, W> {
+    id: WorkerId,
+    worker: W,
+    task: Option<Task<P>>,
+    /// Its question was given up.
+    hangs: bool,
+}
+
+/// All workers, and what waits for one. `P` is what a question is asked for.
+#[derive(Debug)]
+pub(super) struct StatWorkers<P, W = Worker> {
+    desks: Vec<Desk<P, W>>,
+    waiting: VecDeque<Task<P>>,
+    last: u64,
+}
+
+impl<P, W> Default for StatWorkers<P, W> {
+    fn default() -> Self {
+        Self { desks: Vec::new(), waiting: VecDeque::new(), last: 0 }
+    }
+}
+
+impl<P, W: Work> StatWorkers<P, W> {
+    /// Asks. What is known to hang is answered at once.
+    pub(super) fn ask(&mut self, question: Question, purpose: P, now: Instant) -> Vec<Event<P>> {
+        if self.hanging().any(|dir| question.dir().starts_with(dir)) {
+            let why = no_answer(question.dir());
+            return vec![Event::Answered(purpose, Err(why))];
+        }
+        self.waiting.push_back(Task { question, purpose: Some(purpose), since: now });
+        self.hand_out(now)
+    }
+
+    /// The directories that are known to hang.
+    pub(super) fn hanging(&self) -> impl Iterator<Item = &Path> {
+        let hang = self.desks.iter().filter(|desk| desk.hangs);
+        hang.filter_map(|desk| Some(desk.task.as_ref()?.question.dir()))
+    }
+
+    /// Nobody waits for any answer any more.
+    pub(super) fn forget(&mut self) {
+        self.waiting.clear();
+        self.desks.iter_mut().filter_map(|desk| desk.task.as_mut()).for_each(|task| task.purpose = None);
+    }
+
+    /// Takes the answer of one that has spoken.
+    pub(super) fn hear(&mut self, id: WorkerId, buffer: &mut Buffer, now: Instant) -> Vec<Event<P>> {
+        let Some(desk) = self.desks.iter_mut().find(|desk| desk.id == id) else { return Vec::new() };
+        let Some(answer) = desk.worker.hear(buffer) else { return Vec::new() };
+        let mut events = desk.finish(Ok(answer));
+        events.extend(self.hand_out(now));
+        self.dismiss_idle();
+        events
+    }
+
+    /// One has ended, if it has: nobody has told it to while it was asked something.
+    pub(super) fn ended(&mut self, id: WorkerId, now: Instant) -> Vec<Event<P>> {
+        let Some(at) = self.desks.iter().position(|desk| desk.id == id) else { return Vec::new() };
+        if !self.desks[at].worker.has_ended() {
+            return Vec::new();
+        }
+        let mut desk = self.desks.swap_remove(at);
+        let mut events = desk.finish(Err("whoever looked at it has ended".to_owned()));
+        events.extend(self.hand_out(now));
+        events
+    }
+
+    /// When something is to be done that nobody tells of.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let asked = self.desks.iter().filter(|desk| !desk.hangs).filter_map(|desk| desk.task.as_ref());
+        let given_up = asked.clone().chain(&self.waiting).map(|task| task.since + PATIENCE).min();
+        let helped = asked.map(|task| task.since + SLOW).max().filter(|_| !self.waiting.is_empty());
+        [given_up, helped].into_iter().flatten().min()
+    }
+
+    /// Gives up what has had its time, and has another worker begin where one is slow.
+    pub(super) fn look_after(&mut self, now: Instant) -> Vec<Event<P>> {
+        let is_late = |task: &Task<P>| task.since + PATIENCE <= now;
+        let mut events = Vec::new();
+        for desk in self.desks.iter_mut().filter(|desk| !desk.hangs) {
+            if let Some(task) = desk.task.as_mut().filter(|task| is_late(task)) {
+                desk.hangs = true;
+                let dir = task.question.dir();
+                events.push(Event::Hangs(dir.to_path_buf()));
+                events
+                    .extend(task.purpose.take().map(|purpose| Event::Answered(purpose, Err(no_answer(dir)))));
+            }
+        }
+        while self.waiting.front().is_some_and(is_late) {
+            let Some(task) = self.waiting.pop_front() else { break };
+            let why = no_answer(task.question.dir());
+            events.extend(task.purpose.map(|purpose| Event::Answered(purpose, Err(why))));
+        }
+        events.extend(self.hand_out(now));
+        events
+    }
+
+    /// Gives what waits to workers, of which another is started when all others are slow.
+    fn hand_out(&mut self, now: Instant) -> Vec<Event<P>> {
+        let mut events = Vec::new();
+        while let Some(task) = self.waiting.pop_front() {
+            let desk = match self.free(now) {
+                Ok(Some(desk)) => desk,
+                Ok(None) => {
+                    self.waiting.push_front(task);
+                    break;
+                }
+                Err(why) => {
+                    events.extend(task.purpose.map(|purpose| Event::Answered(purpose, Err(why))));
+                    continue;
+                }
+            };
+            // It counts from when somebody looks; one that cannot be asked has ended, which is about to be seen.
+            let asked = desk.worker.ask(&task.question);
+            desk.task = Some(Task { since: now, ..task });
+            if let Err(why) = asked {
+                desk.worker.dismiss();
+                events.extend(desk.finish(Err(format!("nobody can be asked to look at it: {why}"))));
+            }
+        }
+        events
+    }
+
+    /// A worker without a task, `None` when one is soon to be had.
+    fn free(&mut self, now: Instant) -> Result<Option<&mut Desk<P, W>>, String> {
+        let is_free = |desk: &Desk<P, W>| desk.task.is_none() && desk.worker.listens();
+        if let Some(at) = self.desks.iter().position(is_free) {
+            return Ok(self.desks.get_mut(at));
+        }
+        let mut tasks = self.desks.iter().filter_map(|desk| desk.task.as_ref());
+        if self.desks.len() >= MOST || tasks.any(|task| task.since + SLOW > now) {
+            return Ok(None);
+        }
+        let worker = W::start().map_err(|why| format!("no process can be made to look at it: {why}"))?;
+        self.last += 1;
+        self.desks.push(Desk { id: WorkerId(self.last), worker, task: None, hangs: false });
+        Ok(self.desks.last_mut())
+    }
+
+    fn dismiss_idle(&mut self) {
+        let idle = self.desks.iter_mut().filter(|desk| desk.task.is_none());
+        idle.skip(MOST_IDLE).for_each(|desk| desk.worker.dismiss());
+    }
+}
+
+impl<P> StatWorkers<P> {
+    /// Where each is heard, and its process.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, Option<BorrowedFd<'_>>, &Child)> {
+        self.desks.iter().map(|desk| (desk.id, desk.worker.fd(), desk.worker.child()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.desks.len()
+    }
+
+    /// Ends all of them.
+    pub(super) fn kill(&self) {
+        self.desks.iter().for_each(|desk| desk.worker.kill());
+    }
+}
+
+impl<P, W> Desk<P, W> {
+    /// Its task is done, or will never be.
+    fn finish(&mut self, answer: Result<Answer, String>) -> Vec<Event<P>> {
+        let Some(task) = self.task.take() else { return Vec::new() };
+        let dir = task.question.dir().to_path_buf();
+        let recovered = std::mem::take(&mut self.hangs).then_some(Event::Recovered(dir));
+        let answered = task.purpose.map(|purpose| Event::Answered(purpose, answer));
+        recovered.into_iter().chain(answered).collect()
+    }
+}
+
+fn no_answer(dir: &Path) -> String {
+    format!("{} does not answer: a file system that hangs", dir.display())
+}
+
+#[cfg(test)]
+mod tests;
