@@ -28,7 +28,16 @@ impl Neighbours {
         flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
         fill: impl FnOnce(App) -> App,
     ) -> Self {
-        let stage = Stage::new();
+        Self::on(Stage::new(), lines, flags, fill)
+    }
+
+    /// As [`new`](Self::new), on a stage that has something already.
+    pub fn on(
+        stage: Stage,
+        lines: &str,
+        flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
+        fill: impl FnOnce(App) -> App,
+    ) -> Self {
         stage.app("app").standard(Language::Ruby);
         let bad = fill(stage.app("bad"));
         let daemon = flags(stage.daemon()).start();
@@ -42,6 +51,17 @@ impl Neighbours {
     #[track_caller]
     pub fn good_one_serves(&self) {
         assert_eq!(self.nginx.get("/pid").expect(200).text(), self.good_pid);
+    }
+
+    /// The good app is restarted, which takes the supervisor, and answers from another process. After that it does not
+    /// [serve](Self::good_one_serves) as ever.
+    #[track_caller]
+    pub fn good_one_restarts(&self) {
+        let before = self.nginx.get("/pid").expect(200).text().to_owned();
+        let root = self.stage.path("app").display().to_string();
+        let output = self.daemon.tool("passenger-config", &["restart-app", &root]);
+        assert!(output.status.success(), "{output:?}");
+        assert_ne!(self.nginx.get("/pid").expect(200).text(), before);
     }
 
     /// A request that nobody waits for yet.

@@ -22,16 +22,6 @@ fn scene(lines: &str) -> Neighbours {
     Neighbours::new(lines, |daemon| daemon.flag("--stat-throttle-rate=0"), |app| app.python(PYTHON))
 }
 
-/// The good app is restarted, which is the supervisor's work, while the other one's disk is dead.
-#[track_caller]
-fn another_app_starts(scene: &Neighbours) {
-    let before = scene.nginx.get("/pid").expect(200).text().to_owned();
-    let root = scene.stage.path("app").display().to_string();
-    let restarted = scene.daemon.tool("passenger-config", &["restart-app", &root]);
-    assert!(restarted.status.success(), "{restarted:?}");
-    assert_ne!(scene.nginx.get("/pid").expect(200).text(), before);
-}
-
 #[test]
 fn a_dead_disk_under_restart_files_holds_nobody_up() {
     if !can_have_a_dead_disk("a_dead_disk_under_restart_files_holds_nobody_up") {
@@ -42,7 +32,7 @@ fn a_dead_disk_under_restart_files_holds_nobody_up() {
     std::fs::create_dir(&far).unwrap();
     let disk = DeadDisk::mount_over(&far);
     let mut visitor = scene.ask("/bad/");
-    another_app_starts(&scene);
+    scene.good_one_restarts();
     let pid = visitor.read_response().expect(200).text().to_owned();
     let told = format!("{} does not answer: a file system that hangs", far.display());
     scene.daemon.logs_eventually(&told);
@@ -68,11 +58,11 @@ fn an_app_on_a_dead_disk_says_so_and_starts_when_the_disk_is_back() {
     let code = scene.stage.app("code").python(PYTHON);
     let disk = DeadDisk::mount_over(code.dir());
     let mut visitor = scene.ask("/bad/");
-    another_app_starts(&scene);
+    scene.good_one_restarts();
     visitor.read_response().expect(500);
     let told = format!("could not be started: {} does not answer", code.dir().display());
     scene.daemon.logs_eventually(&told);
-    another_app_starts(&scene);
+    scene.good_one_restarts();
     disk.come_back();
     eventually("it starts", || scene.nginx.get("/bad/").status() == 200);
 }
@@ -90,6 +80,6 @@ fn a_dead_disk_holds_up_neither_an_upgrade_nor_the_end() {
     scene.daemon.signal(Signal::SIGUSR2);
     scene.daemon.logs_eventually("takes over from");
     assert_eq!(scene.nginx.get("/bad/").expect(200).text(), pid);
-    another_app_starts(&scene);
+    scene.good_one_restarts();
     assert!(scene.daemon.stop().success());
 }

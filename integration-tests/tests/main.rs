@@ -10,6 +10,7 @@ mod bad_nights_buffers;
 mod bad_nights_clock;
 mod bad_nights_dead_disk;
 mod bad_nights_descriptors;
+mod bad_nights_directory;
 mod bad_nights_floods;
 mod bad_nights_hangs;
 mod bad_nights_logs;

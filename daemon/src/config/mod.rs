@@ -114,7 +114,7 @@ pub enum AppOutput {
 }
 
 /// Whom apps run as.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserOptions {
     /// Each app runs as its owner.
     pub switching: bool,

@@ -15,7 +15,7 @@ use super::Supervisor;
 use super::log_file::{on_nginx_word, regular};
 use crate::link::channel::Channel;
 use crate::link::{AppLogOpened, AppUser, Notice, ProcessId, Ticket};
-use crate::sys::accounts;
+use crate::sys::accounts::{self, LookupError};
 use crate::sys::identity::{self, Identity};
 use crate::sys::process::{self, Forked};
 use crate::sys::signals;
@@ -43,30 +43,31 @@ impl Supervisor {
 /// Has the file opened; the result is where it will come.
 fn have_opened(user: &AppUser, path: &Path) -> io::Result<OwnedFd> {
     let (ours, theirs) = Channel::pair()?;
-    let identity = if !unistd::geteuid().is_root() {
+    let user = if !unistd::geteuid().is_root() {
         None
     } else if let Ok(file) = on_nginx_word(path) {
         answer::<io::Error>(&ours, Ok(file))?;
         return Ok(theirs.into_fd());
     } else {
-        Some(identity_of(user)?)
+        Some(user)
     };
-    open_as(identity.as_ref(), path, &ours)?;
+    open_as(user, path, &ours)?;
     Ok(theirs.into_fd())
 }
 
-fn identity_of(user: &AppUser) -> io::Result<Identity> {
+fn identity_of(user: &AppUser) -> Result<Identity, LookupError> {
     let gid = Gid::from_raw(user.gid);
-    let groups = accounts::groups_of(&user.name, gid).map_err(io::Error::other)?;
+    let groups = accounts::groups_of(&user.name, gid)?;
     Ok(Identity { uid: Uid::from_raw(user.uid), gid, groups })
 }
 
-/// Opens it in a process of its own, so that a slow file holds nobody up. It is reaped like an orphan.
-fn open_as(identity: Option<&Identity>, path: &Path, to: &Channel) -> io::Result<()> {
+/// Opens it in a process of its own, so that a slow file holds nobody up, and no slow look-up of groups. It is reaped like
+/// an orphan.
+fn open_as(user: Option<&AppUser>, path: &Path, to: &Channel) -> io::Result<()> {
     match process::fork()? {
         Forked::Parent(_) => Ok(()),
         Forked::Child => {
-            let opened = become_and_open(identity, path);
+            let opened = become_and_open(user, path);
             // Nobody is left to be told when even this fails: the router sees the end of the connection.
             let _ = answer(to, opened);
             process::exit_now(0)
@@ -74,11 +75,12 @@ fn open_as(identity: Option<&Identity>, path: &Path, to: &Channel) -> io::Result
     }
 }
 
-fn become_and_open(identity: Option<&Identity>, path: &Path) -> Result<OwnedFd, String> {
+fn become_and_open(user: Option<&AppUser>, path: &Path) -> Result<OwnedFd, String> {
     signals::reset().map_err(|why| why.to_string())?;
     alarm::set(PATIENCE);
-    if let Some(identity) = identity {
-        identity::become_for_good(identity).map_err(|why| why.to_string())?;
+    if let Some(user) = user {
+        let identity = identity_of(user).map_err(|why| why.to_string())?;
+        identity::become_for_good(&identity).map_err(|why| why.to_string())?;
     }
     regular(path).map_err(|why| format!("{why} (opened as user {})", unistd::geteuid()))
 }

@@ -11,7 +11,7 @@ use super::Supervisor;
 use super::cgroups::Cgroup;
 use super::looks::ForkOrder;
 use super::processes::Stage;
-use super::spawn::{self, HELLO, Handover, Launched, Place, Term};
+use super::spawn::{self, Finding, HELLO, Handover, Launched, Term};
 use crate::link::{AppUser, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
 use crate::sys::packets::{self, Sender};
 use crate::sys::{clock, process::Child};
@@ -98,15 +98,20 @@ impl Fork {
 }
 
 impl Supervisor {
-    /// Has a process forked. Where the app lies decides whom it has to run as; without it the preloader's word counts.
-    pub(super) fn fork(&mut self, ticket: Ticket, order: ForkOrder, place: Option<Place>) {
-        if let Err(reason) = self.try_fork(ticket, order, place) {
+    /// Has a process forked. It runs as its preloader does; where that is not whom the app runs as now, none is.
+    pub(super) fn fork(&mut self, ticket: Ticket, order: ForkOrder, finding: Option<Finding>) {
+        if let Err(reason) = self.try_fork(ticket, order, finding.as_ref()) {
             tracing::warn!("no process is forked: {reason}");
             self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
         }
     }
 
-    fn try_fork(&mut self, ticket: Ticket, order: ForkOrder, place: Option<Place>) -> Result<(), String> {
+    fn try_fork(
+        &mut self,
+        ticket: Ticket,
+        order: ForkOrder,
+        finding: Option<&Finding>,
+    ) -> Result<(), String> {
         let ForkOrder { preloader, due, memo } = order;
         self.check_room()?;
         let id = self.processes.new_id();
@@ -115,8 +120,7 @@ impl Supervisor {
         if parent.stage != Stage::Ready {
             return Err("its preloader is not ready".to_owned());
         }
-        let user = place.and_then(|place| self.launcher.user_of(&control.spec, &place));
-        if let Some(user) = user.filter(|user| *user != parent.record.user) {
+        if let Some(user) = finding.map(Finding::user).filter(|user| **user != parent.record.user) {
             parent.stop(StopHow::Gracefully);
             return Err(format!(
                 "its preloader runs as {}, and the app as {}",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::Supervisor;
-use super::spawn::Spot;
+use super::spawn::Inquiry;
 use super::stat_workers::{Answer, Event, Question, WorkerId};
 use crate::link::{Notice, ProcessId, RestartFiles, SpawnSpec, Ticket, Trouble};
 
@@ -38,8 +38,8 @@ impl Supervisor {
     }
 
     pub(super) fn look_before_spawn(&mut self, ticket: Ticket, spec: Box<SpawnSpec>) {
-        match Spot::of(&spec) {
-            Ok(spot) => self.look(Question::Place(spot), Purpose::Spawn(ticket, spec)),
+        match Inquiry::about(&spec, &self.launcher.users) {
+            Ok(inquiry) => self.look(Question::App(inquiry), Purpose::Spawn(ticket, spec)),
             Err(why) => self.not_spawned(ticket, &spec.group, why.to_string()),
         }
     }
@@ -55,8 +55,9 @@ impl Supervisor {
         let due = Instant::now() + Duration::from_millis(within_ms).min(LONGEST);
         let order = ForkOrder { preloader, due, memo };
         let control = self.processes.get_mut(preloader).and_then(|parent| parent.control());
-        match control.and_then(|control| Spot::of(&control.spec).ok()) {
-            Some(spot) => self.look(Question::Place(spot), Purpose::Fork(ticket, order)),
+        let users = &self.launcher.users;
+        match control.and_then(|control| Inquiry::about(&control.spec, users).ok()) {
+            Some(inquiry) => self.look(Question::App(inquiry), Purpose::Fork(ticket, order)),
             None => self.fork(ticket, order, None),
         }
     }
@@ -87,8 +88,8 @@ impl Supervisor {
         for event in events {
             match event {
                 Event::Answered(purpose, answer) => self.carry_on(purpose, answer),
-                Event::Hangs(dir) => {
-                    tracing::warn!("{} does not answer: a file system that hangs", dir.display());
+                Event::Hangs(question) => {
+                    tracing::warn!("{}", question.silence());
                     self.tell_what_hangs();
                 }
                 Event::Recovered(dir) => {
@@ -100,20 +101,18 @@ impl Supervisor {
     }
 
     fn tell_what_hangs(&mut self) {
-        let dirs: Vec<String> = self.stat_workers.hanging().map(|dir| dir.display().to_string()).collect();
-        let what = match dirs.as_slice() {
-            [] => None,
-            [one] => Some(format!("{one} does not answer: a file system that hangs")),
-            [one, others @ ..] => {
-                Some(format!("{one} and {} more do not answer: file systems that hang", others.len()))
-            }
-        };
+        let mut hanging = self.stat_workers.hanging().map(Question::silence);
+        let one = hanging.next();
+        let what = one.map(|one| match hanging.count() {
+            0 => one,
+            others => format!("{one}; {others} more do not answer"),
+        });
         self.note_trouble(Trouble::Files, what.as_deref());
     }
 
     fn carry_on(&mut self, purpose: Purpose, answer: Result<Answer, String>) {
-        let place = |answer| match answer {
-            Ok(Answer::Place(place)) => place.map_err(|why| why.to_string()),
+        let finding = |answer| match answer {
+            Ok(Answer::App(finding)) => finding,
             Ok(Answer::RestartFiles(_)) => Err("something else was looked at".to_owned()),
             Err(why) => Err(why),
         };
@@ -124,11 +123,11 @@ impl Supervisor {
                 let found = if let Ok(Answer::RestartFiles(found)) = answer { found } else { none };
                 self.tell_router(&Notice::RestartFiles { ticket, found }, &[]);
             }
-            Purpose::Spawn(ticket, spec) => match place(answer) {
-                Ok(place) => self.spawn(ticket, &spec, &place),
+            Purpose::Spawn(ticket, spec) => match finding(answer) {
+                Ok(finding) => self.spawn(ticket, &spec, finding),
                 Err(why) => self.not_spawned(ticket, &spec.group, why),
             },
-            Purpose::Fork(ticket, order) => self.fork(ticket, order, place(answer).ok()),
+            Purpose::Fork(ticket, order) => self.fork(ticket, order, finding(answer).ok()),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::Supervisor;
 use super::memory;
 use super::phase::Event;
 use super::processes::{Process, Stage};
-use super::spawn::{Launched, Place};
+use super::spawn::{Finding, Launched};
 use crate::link::{Address, MOST_REVISION, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
 use crate::sys::descriptors;
 
@@ -45,9 +45,9 @@ impl Supervisor {
         }
     }
 
-    /// Starts a process of an app that lies there.
-    pub(super) fn spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, place: &Place) {
-        if let Err(reason) = self.try_spawn(ticket, spec, place) {
+    /// Starts a process of an app of which this was found out.
+    pub(super) fn spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, finding: Finding) {
+        if let Err(reason) = self.try_spawn(ticket, spec, finding) {
             self.not_spawned(ticket, &spec.group, reason);
         }
     }
@@ -57,12 +57,12 @@ impl Supervisor {
         self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
     }
 
-    fn try_spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, place: &Place) -> Result<(), String> {
+    fn try_spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, finding: Finding) -> Result<(), String> {
         self.check_room()?;
         let id = self.processes.new_id();
         let processes = &self.processes;
         let taken = |port| processes.has_port(port);
-        let launched = self.launcher.launch(spec, place, id, &self.instance, taken).map_err(|why| {
+        let launched = self.launcher.launch(spec, finding, id, &self.instance, taken).map_err(|why| {
             // Perhaps it was made before the step that failed; if not, there is nothing to remove.
             let _ = self.instance.remove_app_socket(id);
             why.to_string()

@@ -1,7 +1,7 @@
 //! Starting one app process: from the router's order to a child on its way to `exec`.
 //!
-//! [`place`] looks where the app lies, [`user`] decides whom it runs as, [`command`] and [`environment`] say what is
-//! executed, [`child`] does it. What the app does with its sockets and pipes is not known here.
+//! [`place`] looks where the app lies, [`user`] decides whom it runs as, which is an [`inquiry`] of somebody else's;
+//! [`command`] and [`environment`] say what is executed, [`child`] does it. What the app does with its sockets and pipes is not known here.
 
 mod child;
 mod command;
@@ -9,6 +9,7 @@ mod entrance;
 mod environment;
 mod error;
 mod handover;
+mod inquiry;
 mod login_shell;
 mod masked;
 mod pipes;
@@ -26,7 +27,7 @@ use protocol::request::AppKind;
 pub(super) use command::Term;
 pub(super) use environment::{Environment, inherited};
 pub(super) use handover::{HELLO, Handover, hand_over};
-pub(super) use place::{Place, PlaceError, Spot};
+pub(super) use inquiry::{Finding, Inquiry};
 pub(super) use ports::Ports;
 pub use user::Why;
 
@@ -95,25 +96,25 @@ pub(super) struct Control {
 }
 
 impl Launcher {
-    /// Starts a process for `spec`, which lies where `place` says. `taken` tells the ports of live processes.
+    /// Starts a process for `spec`, of which this was found out. `taken` tells the ports of live processes.
     pub(super) fn launch(
         &mut self,
         spec: &SpawnSpec,
-        place: &Place,
+        finding: Finding,
         process: ProcessId,
         instance: &Instance,
         taken: impl Fn(u16) -> bool,
     ) -> Result<Launched, SpawnError> {
         check_variables(spec)?;
         let (command, term) = command::of(spec, &self.loaders)?;
-        let run_as = self.run_as(spec, place)?;
+        let Finding { startup_file, run_as } = finding;
         let user = Uid::from_raw(run_as.user.uid);
         let (entrance, control) = self.open_entrance(spec, process, user, instance, taken)?;
         let changes = environment::changes(
             spec,
             Told {
                 account: run_as.account.as_ref(),
-                startup_file: place.startup_file.as_deref(),
+                startup_file: startup_file.as_deref(),
                 port: entrance.port(),
                 socket: entrance.own_socket(),
                 has_listener: matches!(entrance, Entrance::Listener(..)),
@@ -167,16 +168,6 @@ impl Launcher {
         if let (Some(cgroups), Some(cgroup)) = (&mut self.cgroups, cgroup) {
             cgroups.end(cgroup);
         }
-    }
-
-    /// Whom a process for `spec`, which lies there, would run as; `None` when that cannot be told.
-    pub(super) fn user_of(&self, spec: &SpawnSpec, place: &Place) -> Option<AppUser> {
-        self.run_as(spec, place).ok().map(|run_as| run_as.user)
-    }
-
-    fn run_as(&self, spec: &SpawnSpec, place: &Place) -> Result<RunAs, UserError> {
-        let wanted = Wanted { user: spec.user.as_deref(), group: spec.user_group.as_deref() };
-        decide(&self.users, wanted, place.owner)
     }
 
     fn open_entrance(

@@ -14,16 +14,16 @@ use crate::link::SpawnSpec;
 
 /// What of an app is looked at before a process is started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::supervisor) struct Spot {
+pub(super) struct Spot {
     /// Absolute.
-    pub(in crate::supervisor) root: PathBuf,
+    pub(super) root: PathBuf,
     /// Absolute; `None` for generic apps.
     startup_file: Option<PathBuf>,
 }
 
 /// An app's files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::supervisor) struct Place {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<PathBuf>,
     /// Who owns the startup file, or the root of a generic app.
@@ -31,7 +31,7 @@ pub(in crate::supervisor) struct Place {
 }
 
 /// Why the app cannot be where nginx says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(in crate::supervisor) enum PlaceError {
     /// The root is no absolute path.
     Relative(PathBuf),
@@ -44,7 +44,7 @@ pub(in crate::supervisor) enum PlaceError {
     /// A command was to be given.
     NoCommand,
     /// The metadata cannot be read.
-    Unreadable(PathBuf, String),
+    Unreadable(PathBuf, io::Error),
 }
 
 impl fmt::Display for PlaceError {
@@ -62,7 +62,7 @@ impl fmt::Display for PlaceError {
 
 impl Spot {
     /// Where to look.
-    pub(in crate::supervisor) fn of(spec: &SpawnSpec) -> Result<Self, PlaceError> {
+    pub(super) fn of(spec: &SpawnSpec) -> Result<Self, PlaceError> {
         if !spec.root.is_absolute() {
             return Err(PlaceError::Relative(spec.root.clone()));
         }
@@ -77,7 +77,7 @@ impl Spot {
 
 impl Place {
     /// Looks at the app's root and startup file.
-    pub(in crate::supervisor) fn look(spot: &Spot) -> Result<Self, PlaceError> {
+    pub(super) fn look(spot: &Spot) -> Result<Self, PlaceError> {
         let root = &spot.root;
         match root.metadata() {
             Ok(found) if found.is_dir() => {}
@@ -102,7 +102,7 @@ pub(super) fn owner(file: &Path) -> io::Result<Owner> {
 fn missing_or(why: io::Error, file: &Path, missing: fn(PathBuf) -> PlaceError) -> PlaceError {
     match why.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(file.to_path_buf()),
-        _ => PlaceError::Unreadable(file.to_path_buf(), why.to_string()),
+        _ => PlaceError::Unreadable(file.to_path_buf(), why),
     }
 }
 

@@ -17,23 +17,10 @@ use crate::sys::identity::Identity;
 const GROUP_OF_STARTUP_FILE: &str = "!STARTUP_FILE!";
 
 /// Who owns the startup file, or the app root of a generic app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "(u32, u32)", into = "(u32, u32)")]
-pub(in crate::supervisor) struct Owner {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Owner {
     pub(super) uid: Uid,
     pub(super) gid: Gid,
-}
-
-impl From<(u32, u32)> for Owner {
-    fn from((uid, gid): (u32, u32)) -> Self {
-        Self { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid) }
-    }
-}
-
-impl From<Owner> for (u32, u32) {
-    fn from(owner: Owner) -> Self {
-        (owner.uid.as_raw(), owner.gid.as_raw())
-    }
 }
 
 /// What the directives of an app say about its user.
@@ -59,7 +46,7 @@ pub(super) struct RunAs {
 }
 
 /// Why an app runs as the user that it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Why {
     /// The daemon is not root: all run as its own user.
     NotRoot,

@@ -1,15 +1,15 @@
-//! Looks at apps' files, which may lie on a file system that hangs: questions come in, answers go out, or word that there is
-//! none in time. The supervisor itself looks at nothing of an app's.
+//! Looks at apps' files, which may lie on a file system that hangs, and users up: questions come in, answers go out, or word
+//! that there is none in time. The supervisor itself does neither.
 //!
-//! One worker is enough while file systems answer. A worker that hangs is left where it is, and its directory is known to
-//! hang for as long; another one takes the next question.
+//! One worker is enough while there are answers. A worker that hangs is left where it is, and for as long its question is
+//! known to have no answer; another one takes the next question.
 
 mod question;
 mod worker;
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::link::channel::Buffer;
@@ -17,11 +17,9 @@ use crate::sys::process::Child;
 pub(super) use question::{Answer, Question};
 use worker::{Work, Worker};
 
-/// How long a question may be without an answer.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a worker may be at it before another one takes what waits.
 const SLOW: Duration = Duration::from_millis(100);
-/// Most workers, each of them at a directory that hangs.
+/// Most workers, each of them at something that hangs.
 const MOST: usize = 64;
 /// Most that wait for the next question.
 const MOST_IDLE: usize = 1;
@@ -35,8 +33,8 @@ pub(super) struct WorkerId(u64);
 pub(super) enum Event<P> {
     /// What was asked for this is answered, or there is a reason why not.
     Answered(P, Result<Answer, String>),
-    /// Nothing in this directory can be looked at.
-    Hangs(PathBuf),
+    /// This has no answer in time.
+    Hangs(Question),
     /// Something in it could be looked at after all.
     Recovered(PathBuf),
 }
@@ -47,6 +45,17 @@ struct Task<P> {
     /// `None` when nobody waits for the answer any more.
     purpose: Option<P>,
     since: Instant,
+}
+
+impl<P> Task<P> {
+    /// When it is given up.
+    fn late_at(&self) -> Instant {
+        self.since + self.question.patience()
+    }
+
+    fn give_up(&mut self) -> Option<Event<P>> {
+        Some(Event::Answered(self.purpose.take()?, Err(self.question.silence())))
+    }
 }
 
 #[derive(Debug)]
@@ -75,18 +84,17 @@ impl<P, W> Default for StatWorkers<P, W> {
 impl<P, W: Work> StatWorkers<P, W> {
     /// Asks. What is known to hang is answered at once.
     pub(super) fn ask(&mut self, question: Question, purpose: P, now: Instant) -> Vec<Event<P>> {
-        if self.hanging().any(|dir| question.dir().starts_with(dir)) {
-            let why = no_answer(question.dir());
-            return vec![Event::Answered(purpose, Err(why))];
+        if self.hanging().any(|other| *other == question) {
+            return vec![Event::Answered(purpose, Err(question.silence()))];
         }
         self.waiting.push_back(Task { question, purpose: Some(purpose), since: now });
         self.hand_out(now)
     }
 
-    /// The directories that are known to hang.
-    pub(super) fn hanging(&self) -> impl Iterator<Item = &Path> {
+    /// The questions that are known to have no answer.
+    pub(super) fn hanging(&self) -> impl Iterator<Item = &Question> {
         let hang = self.desks.iter().filter(|desk| desk.hangs);
-        hang.filter_map(|desk| Some(desk.task.as_ref()?.question.dir()))
+        hang.filter_map(|desk| Some(&desk.task.as_ref()?.question))
     }
 
     /// Nobody waits for any answer any more.
@@ -120,29 +128,25 @@ impl<P, W: Work> StatWorkers<P, W> {
     /// When something is to be done that nobody tells of.
     pub(super) fn due(&self) -> Option<Instant> {
         let asked = self.desks.iter().filter(|desk| !desk.hangs).filter_map(|desk| desk.task.as_ref());
-        let given_up = asked.clone().chain(&self.waiting).map(|task| task.since + PATIENCE).min();
+        let given_up = asked.clone().chain(&self.waiting).map(Task::late_at).min();
         let helped = asked.map(|task| task.since + SLOW).max().filter(|_| !self.waiting.is_empty());
         [given_up, helped].into_iter().flatten().min()
     }
 
     /// Gives up what has had its time, and has another worker begin where one is slow.
     pub(super) fn look_after(&mut self, now: Instant) -> Vec<Event<P>> {
-        let is_late = |task: &Task<P>| task.since + PATIENCE <= now;
+        let is_late = |task: &Task<P>| task.late_at() <= now;
         let mut events = Vec::new();
         for desk in self.desks.iter_mut().filter(|desk| !desk.hangs) {
             if let Some(task) = desk.task.as_mut().filter(|task| is_late(task)) {
                 desk.hangs = true;
-                let dir = task.question.dir();
-                events.push(Event::Hangs(dir.to_path_buf()));
-                events
-                    .extend(task.purpose.take().map(|purpose| Event::Answered(purpose, Err(no_answer(dir)))));
+                events.push(Event::Hangs(task.question.clone()));
+                events.extend(task.give_up());
             }
         }
-        while self.waiting.front().is_some_and(is_late) {
-            let Some(task) = self.waiting.pop_front() else { break };
-            let why = no_answer(task.question.dir());
-            events.extend(task.purpose.map(|purpose| Event::Answered(purpose, Err(why))));
-        }
+        let (mut late, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(is_late);
+        self.waiting = waiting.into();
+        events.extend(late.iter_mut().filter_map(Task::give_up));
         events.extend(self.hand_out(now));
         events
     }
@@ -220,10 +224,6 @@ impl<P, W> Desk<P, W> {
         let answered = task.purpose.map(|purpose| Event::Answered(purpose, answer));
         recovered.into_iter().chain(answered).collect()
     }
-}
-
-fn no_answer(dir: &Path) -> String {
-    format!("{} does not answer: a file system that hangs", dir.display())
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! What a stat worker is asked, and its answer: metadata of an app's files. Nothing is opened.
+//! What a stat worker is asked, and its answer: metadata of an app's files, and users' names. Nothing of an app's is opened.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::restart_files;
-use super::super::spawn::{Place, PlaceError, Spot};
+use super::super::spawn::{Finding, Inquiry};
 use crate::link::RestartFiles;
 
 /// What there is to be looked at.
@@ -13,15 +14,15 @@ use crate::link::RestartFiles;
 pub(in crate::supervisor) enum Question {
     /// The restart files in this directory.
     RestartFiles(PathBuf),
-    /// Whether an app is where nginx says, and whose it is.
-    Place(Spot),
+    /// Whether an app is where nginx says, and whom it runs as.
+    App(Inquiry),
 }
 
-/// What was seen.
+/// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::supervisor) enum Answer {
     RestartFiles(RestartFiles),
-    Place(Result<Place, PlaceError>),
+    App(Result<Finding, String>),
 }
 
 impl Question {
@@ -29,7 +30,28 @@ impl Question {
     pub(super) fn dir(&self) -> &Path {
         match self {
             Self::RestartFiles(dir) => dir,
-            Self::Place(spot) => &spot.root,
+            Self::App(inquiry) => inquiry.root(),
+        }
+    }
+
+    /// How long the answer may take: a request waits for restart files, and a start may wait for a slow network.
+    pub(super) fn patience(&self) -> Duration {
+        match self {
+            Self::RestartFiles(_) => Duration::from_secs(5),
+            Self::App(_) => Duration::from_secs(15),
+        }
+    }
+
+    /// What is wrong when there is no answer.
+    pub(in crate::supervisor) fn silence(&self) -> String {
+        let dir = self.dir().display();
+        match self {
+            Self::RestartFiles(_) => format!("{dir} does not answer: a file system that hangs"),
+            Self::App(_) => {
+                format!(
+                    "{dir} does not answer, or who knows its user: a file system or directory service hangs"
+                )
+            }
         }
     }
 
@@ -37,7 +59,7 @@ impl Question {
     pub(super) fn answer(&self) -> Answer {
         match self {
             Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::look(dir)),
-            Self::Place(spot) => Answer::Place(Place::look(spot)),
+            Self::App(inquiry) => Answer::App(inquiry.answer().map_err(|why| why.to_string())),
         }
     }
 }

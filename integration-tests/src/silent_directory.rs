@@ -1,0 +1,46 @@
+//! A directory service that knows a user and does not answer, for the programs that a test starts: a library in front of the
+//! C library's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::stage::Stage;
+
+/// The service, and the library that asks it.
+pub struct SilentDirectory {
+    library: PathBuf,
+    silent: PathBuf,
+}
+
+impl SilentDirectory {
+    /// One that answers questions about `user`, until it [is silent](Self::be_silent).
+    pub fn of(stage: &Stage, user: &str) -> Self {
+        let (library, silent) = (stage.path("silent_directory.so"), stage.path("silent"));
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/silent_directory.c");
+        let compiled = Command::new("gcc")
+            .args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC"])
+            .arg(format!("-DSILENT=\"{}\"", silent.display()))
+            .arg(format!("-DUSER=\"{user}\""))
+            .arg("-o")
+            .args([&library, Path::new(source)])
+            .status();
+        assert!(compiled.is_ok_and(|status| status.success()), "the library cannot be compiled");
+        Self { library, silent }
+    }
+
+    /// Questions wait from now on.
+    pub fn be_silent(&self) {
+        fs::write(&self.silent, "").unwrap();
+    }
+
+    /// They are answered again, those that wait too.
+    pub fn answer(&self) {
+        fs::remove_file(&self.silent).unwrap();
+    }
+
+    /// For `LD_PRELOAD`.
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
+}
