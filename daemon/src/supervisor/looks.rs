@@ -88,16 +88,11 @@ impl Supervisor {
         for event in events {
             match event {
                 Event::Answered(purpose, answer) => self.carry_on(purpose, answer),
-                Event::Hangs(question) => {
-                    tracing::warn!("{}", question.silence());
-                    self.tell_what_hangs();
-                }
-                Event::Recovered(dir) => {
-                    tracing::info!("{} answers again", dir.display());
-                    self.tell_what_hangs();
-                }
+                Event::Hangs(question) => tracing::warn!("{}", question.silence()),
+                Event::Recovered(dir) => tracing::info!("{} answers again", dir.display()),
             }
         }
+        self.tell_what_hangs();
     }
 
     fn tell_what_hangs(&mut self) {

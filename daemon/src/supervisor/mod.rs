@@ -1,9 +1,9 @@
 //! The supervisor: owns the sockets and the app processes, and starts the router that owns the requests.
 //!
 //! Signals, orders and the ends of processes come in; processes, notices and log lines go out. It parses no byte that
-//! a client wrote, looks at no file of an app's, has one thread, and waits in one place only ([`watch`]). The modules follow its life: what it opens
-//! ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`], [`forks`]), what it carries out
-//! ([`orders`]), and how it ends ([`phase`], [`shutdown`]).
+//! a client wrote, looks at no file of an app's, has one thread, and waits in one place only ([`watch`]). The modules
+//! follow its life: what it opens ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`],
+//! [`forks`], [`stat_workers`]), what it carries out ([`orders`], [`looks`]), and how it ends ([`phase`], [`shutdown`]).
 
 mod adjust;
 mod app_logs;

@@ -1,7 +1,8 @@
 //! Starting one app process: from the router's order to a child on its way to `exec`.
 //!
 //! [`place`] looks where the app lies, [`user`] decides whom it runs as, which is an [`inquiry`] of somebody else's;
-//! [`command`] and [`environment`] say what is executed, [`child`] does it. What the app does with its sockets and pipes is not known here.
+//! [`command`] and [`environment`] say what is executed, [`child`] does it. What the app does with its sockets and pipes
+//! is not known here.
 
 mod child;
 mod command;

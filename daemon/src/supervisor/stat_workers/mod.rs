@@ -42,8 +42,8 @@ pub(super) enum Event<P> {
 #[derive(Debug)]
 struct Task<P> {
     question: Question,
-    /// `None` when nobody waits for the answer any more.
-    purpose: Option<P>,
+    /// Empty when nobody waits for the answer any more.
+    purposes: Vec<P>,
     since: Instant,
 }
 
@@ -53,8 +53,16 @@ impl<P> Task<P> {
         self.since + self.question.patience()
     }
 
-    fn give_up(&mut self) -> Option<Event<P>> {
-        Some(Event::Answered(self.purpose.take()?, Err(self.question.silence())))
+    fn is_slow(&self, now: Instant) -> bool {
+        self.since + SLOW <= now
+    }
+
+    fn answer(&mut self, answer: &Result<Answer, String>) -> Vec<Event<P>> {
+        self.purposes.drain(..).map(|purpose| Event::Answered(purpose, answer.clone())).collect()
+    }
+
+    fn give_up(&mut self) -> Vec<Event<P>> {
+        self.answer(&Err(self.question.silence()))
     }
 }
 
@@ -84,10 +92,7 @@ impl<P, W> Default for StatWorkers<P, W> {
 impl<P, W: Work> StatWorkers<P, W> {
     /// Asks. What is known to hang is answered at once.
     pub(super) fn ask(&mut self, question: Question, purpose: P, now: Instant) -> Vec<Event<P>> {
-        if self.hanging().any(|other| *other == question) {
-            return vec![Event::Answered(purpose, Err(question.silence()))];
-        }
-        self.waiting.push_back(Task { question, purpose: Some(purpose), since: now });
+        self.waiting.push_back(Task { question, purposes: vec![purpose], since: now });
         self.hand_out(now)
     }
 
@@ -100,14 +105,14 @@ impl<P, W: Work> StatWorkers<P, W> {
     /// Nobody waits for any answer any more.
     pub(super) fn forget(&mut self) {
         self.waiting.clear();
-        self.desks.iter_mut().filter_map(|desk| desk.task.as_mut()).for_each(|task| task.purpose = None);
+        self.desks.iter_mut().filter_map(|desk| desk.task.as_mut()).for_each(|task| task.purposes.clear());
     }
 
     /// Takes the answer of one that has spoken.
     pub(super) fn hear(&mut self, id: WorkerId, buffer: &mut Buffer, now: Instant) -> Vec<Event<P>> {
         let Some(desk) = self.desks.iter_mut().find(|desk| desk.id == id) else { return Vec::new() };
         let Some(answer) = desk.worker.hear(buffer) else { return Vec::new() };
-        let mut events = desk.finish(Ok(answer));
+        let mut events = desk.finish(&Ok(answer));
         events.extend(self.hand_out(now));
         self.dismiss_idle();
         events
@@ -120,7 +125,7 @@ impl<P, W: Work> StatWorkers<P, W> {
             return Vec::new();
         }
         let mut desk = self.desks.swap_remove(at);
-        let mut events = desk.finish(Err("whoever looked at it has ended".to_owned()));
+        let mut events = desk.finish(&Err("whoever looked at it has ended".to_owned()));
         events.extend(self.hand_out(now));
         events
     }
@@ -146,7 +151,7 @@ impl<P, W: Work> StatWorkers<P, W> {
         }
         let (mut late, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(is_late);
         self.waiting = waiting.into();
-        events.extend(late.iter_mut().filter_map(Task::give_up));
+        events.extend(late.iter_mut().flat_map(Task::give_up));
         events.extend(self.hand_out(now));
         events
     }
@@ -154,7 +159,11 @@ impl<P, W: Work> StatWorkers<P, W> {
     /// Gives what waits to workers, of which another is started when all others are slow.
     fn hand_out(&mut self, now: Instant) -> Vec<Event<P>> {
         let mut events = Vec::new();
-        while let Some(task) = self.waiting.pop_front() {
+        while let Some(mut task) = self.waiting.pop_front() {
+            if let Some(desk) = self.slow_at(&task.question, now) {
+                events.extend(desk.join(task));
+                continue;
+            }
             let desk = match self.free(now) {
                 Ok(Some(desk)) => desk,
                 Ok(None) => {
@@ -162,7 +171,7 @@ impl<P, W: Work> StatWorkers<P, W> {
                     break;
                 }
                 Err(why) => {
-                    events.extend(task.purpose.map(|purpose| Event::Answered(purpose, Err(why))));
+                    events.extend(task.answer(&Err(why)));
                     continue;
                 }
             };
@@ -171,10 +180,16 @@ impl<P, W: Work> StatWorkers<P, W> {
             desk.task = Some(Task { since: now, ..task });
             if let Err(why) = asked {
                 desk.worker.dismiss();
-                events.extend(desk.finish(Err(format!("nobody can be asked to look at it: {why}"))));
+                events.extend(desk.finish(&Err(format!("nobody can be asked to look at it: {why}"))));
             }
         }
         events
+    }
+
+    /// The one that has been at this very question for a while.
+    fn slow_at(&mut self, question: &Question, now: Instant) -> Option<&mut Desk<P, W>> {
+        let is_at_it = |task: &Task<P>| task.is_slow(now) && task.question == *question;
+        self.desks.iter_mut().find(|desk| desk.task.as_ref().is_some_and(is_at_it))
     }
 
     /// A worker without a task, `None` when one is soon to be had.
@@ -184,7 +199,7 @@ impl<P, W: Work> StatWorkers<P, W> {
             return Ok(self.desks.get_mut(at));
         }
         let mut tasks = self.desks.iter().filter_map(|desk| desk.task.as_ref());
-        if self.desks.len() >= MOST || tasks.any(|task| task.since + SLOW > now) {
+        if self.desks.len() >= MOST || tasks.any(|task| !task.is_slow(now)) {
             return Ok(None);
         }
         let worker = W::start().map_err(|why| format!("no process can be made to look at it: {why}"))?;
@@ -216,13 +231,23 @@ impl<P> StatWorkers<P> {
 }
 
 impl<P, W> Desk<P, W> {
+    /// Somebody else wants to know the same.
+    fn join(&mut self, mut other: Task<P>) -> Vec<Event<P>> {
+        match &mut self.task {
+            Some(task) if !self.hangs => {
+                task.purposes.append(&mut other.purposes);
+                Vec::new()
+            }
+            _ => other.give_up(),
+        }
+    }
+
     /// Its task is done, or will never be.
-    fn finish(&mut self, answer: Result<Answer, String>) -> Vec<Event<P>> {
-        let Some(task) = self.task.take() else { return Vec::new() };
-        let dir = task.question.dir().to_path_buf();
-        let recovered = std::mem::take(&mut self.hangs).then_some(Event::Recovered(dir));
-        let answered = task.purpose.map(|purpose| Event::Answered(purpose, answer));
-        recovered.into_iter().chain(answered).collect()
+    fn finish(&mut self, answer: &Result<Answer, String>) -> Vec<Event<P>> {
+        let Some(mut task) = self.task.take() else { return Vec::new() };
+        let hung = std::mem::take(&mut self.hangs);
+        let recovered = (hung && answer.is_ok()).then(|| Event::Recovered(task.question.dir().to_path_buf()));
+        recovered.into_iter().chain(task.answer(answer)).collect()
     }
 }
 

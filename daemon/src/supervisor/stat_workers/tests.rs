@@ -134,6 +134,18 @@ fn what_hangs_is_given_up_once_and_known_until_it_answers() {
 }
 
 #[test]
+fn who_wants_to_know_the_same_waits_for_the_same_worker() {
+    let mut stage = Stage::new();
+    for purpose in 1..=3 {
+        assert_eq!(stage.ask("/slow", purpose), NOTHING);
+    }
+    assert_eq!(stage.wait(), NOTHING);
+    assert_eq!(stage.ask("/slow", 4), NOTHING);
+    assert_eq!((stage.busy(), stage.workers.waiting.len()), (vec!["/slow"], 0));
+    assert_eq!(stage.answers(0), ["1 answered", "2 answered", "3 answered", "4 answered"]);
+}
+
+#[test]
 fn many_that_hang_hold_others_up_for_a_moment_each() {
     let mut stage = Stage::new();
     let began = stage.now;
