@@ -228,7 +228,7 @@ impl Supervisor {
 
     /// Leaves nothing behind but, perhaps, what the kernel keeps.
     pub(super) fn close(self) -> ExitCode {
-        self.stat_workers.kill();
+        self.stat_workers.end();
         for process in self.processes.iter() {
             tracing::error!("{} cannot be killed and is left behind", process.name());
         }

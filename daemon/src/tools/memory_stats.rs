@@ -64,10 +64,12 @@ pub(super) fn rows(kind: Kind) -> Vec<Row> {
 const STAT_WORKER: &str = "flying-stat";
 
 fn name(pid: u32) -> Option<String> {
-    if fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end() == STAT_WORKER.as_bytes() {
+    let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    if !words.is_empty()
+        && fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end() == STAT_WORKER.as_bytes()
+    {
         return Some(STAT_WORKER.to_owned());
     }
-    let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let name = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
     Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
 }

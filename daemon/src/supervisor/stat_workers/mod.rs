@@ -19,6 +19,8 @@ use worker::{Work, Worker};
 
 /// How long a worker may be at it before another one takes what waits.
 const SLOW: Duration = Duration::from_millis(100);
+/// How long all of them may take to end. Nothing keeps one but the kernel.
+const AFTER_KILL: Duration = Duration::from_millis(200);
 /// Most workers, each of them at something that hangs.
 const MOST: usize = 64;
 /// Most that wait for the next question.
@@ -224,9 +226,11 @@ impl<P> StatWorkers<P> {
         self.desks.len()
     }
 
-    /// Ends all of them.
-    pub(super) fn kill(&self) {
+    /// Ends all of them. Those that hang are left to the kernel.
+    pub(super) fn end(&self) {
         self.desks.iter().for_each(|desk| desk.worker.kill());
+        let until = Instant::now() + AFTER_KILL;
+        self.desks.iter().for_each(|desk| desk.worker.reap(until));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use nix::sys::prctl;
@@ -88,6 +89,17 @@ impl Worker {
     pub(super) fn kill(&self) {
         // One that has ended already needs no end.
         let _ = self.child.signal(Signal::SIGKILL);
+    }
+
+    /// Waits until then for its end, and leaves no zombie of it.
+    pub(super) fn reap(&self, until: Instant) {
+        let left = PollTimeout::try_from(until.saturating_duration_since(Instant::now()));
+        // Whether it has ended or not, there is nothing left to do.
+        let _ = poll::poll(
+            &mut [PollFd::new(self.child.as_fd(), PollFlags::POLLIN)],
+            left.unwrap_or(PollTimeout::ZERO),
+        );
+        let _ = self.child.try_reap();
     }
 }
 
