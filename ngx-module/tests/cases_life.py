@@ -167,6 +167,33 @@ def test_a_connection_that_the_daemon_closed_is_replaced():
     assert send("/x/body", "PUT", b"x" * 100).body == b"x" * 100
 
 
+def test_a_goodbye_ends_a_connection_that_waits():
+    goodbye = fake_daemon.frame(fake_daemon.GOODBYE)
+    assert send("/x/echo").body == b"hello"
+    for sock in list(world.daemon.open):
+        sock.sendall(goodbye)
+    eventually(lambda: not world.daemon.open, "nginx has closed it")
+    eventually(told, "the daemon knows")
+    world.log.mark()
+    for connection in list(world.daemon.heralds):
+        connection.send(goodbye)
+    eventually(lambda: not world.daemon.heralds, "the heralds leave")
+    eventually(told, "they are back")
+    assert "[error]" not in world.log.text(), world.log.text()
+
+
+def test_what_crosses_a_goodbye_is_answered_and_the_last():
+    for prefix in ("/x/", "/buffered/", "/intercept/"):
+        for path, body in (("goodbye", b"hello"), ("goodbye_interim", b"after"), ("goodbye_empty", b"")):
+            for method, sent in (("GET", None), ("POST", b"once")):
+                assert send("/x/echo").body == b"hello"
+                before = world.daemon.connections
+                assert send(prefix + path, method, sent).body == body, (prefix, path, method)
+                eventually(lambda: not world.daemon.open, "nginx has closed it")
+                assert send("/x/echo").body == b"hello"
+                assert world.daemon.connections == before + 1, (prefix, path, method)
+
+
 def test_reload():
     workers = world.nginx.workers()
     for _ in range(3):

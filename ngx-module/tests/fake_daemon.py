@@ -10,7 +10,7 @@ import threading
 import time
 
 HELLO, REQUEST, BODY, CANCEL, GLOBALS, ROSTER, STATUS = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07
-WELCOME, REFUSED, INTERIM, RESPONSE, RESPONSE_BODY, ABORT = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86
+WELCOME, REFUSED, INTERIM, RESPONSE, RESPONSE_BODY, ABORT, GOODBYE = 0x81, 0x82, 0x83, 0x84, 0x85, 0x86, 0x87
 END = 0x01
 
 
@@ -371,6 +371,22 @@ def do_buffering_no(connection, request):
 
 def do_interim(connection, request):
     connection.send(head(103, [("Link", "</x.css>")], kind=INTERIM) + text(b"after"))
+
+
+def do_goodbye(connection, request):
+    """Said in the moment in which nginx writes the request."""
+    connection.send(frame(GOODBYE))
+    do_echo(connection, request)
+
+
+def do_goodbye_interim(connection, request):
+    connection.send(frame(GOODBYE))
+    do_interim(connection, request)
+
+
+def do_goodbye_empty(connection, request):
+    connection.send(frame(GOODBYE))
+    do_empty(connection, request)
 
 
 def do_truncated(connection, request):
