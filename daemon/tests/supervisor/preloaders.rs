@@ -19,6 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("a_dead_preloader_leaves_its_processes_alone", a_dead_preloader_leaves_its_processes_alone),
     test("a_preloader_ends_when_it_is_asked_to", a_preloader_ends_when_it_is_asked_to),
     test("only_a_ready_preloader_is_told_to_fork", only_a_ready_preloader_is_told_to_fork),
+    test("a_preloader_is_not_to_blame_for_a_late_order", a_preloader_is_not_to_blame_for_a_late_order),
     test("a_preloader_that_fails_says_why", a_preloader_that_fails_says_why),
     test("a_process_that_ends_at_once_is_told_of", a_process_that_ends_at_once_is_told_of),
     test("a_preloader_ends_with_its_router_and_its_processes_do_not", a_preloader_ends_with_its_router),
@@ -140,6 +141,14 @@ fn only_a_ready_preloader_is_told_to_fork() {
     assert_eq!(daemon.try_fork(ordinary.process, LONG).unwrap_err(), "it is no preloader");
     let node = SpawnSpec { kind: AppKind::Node, ..spec };
     assert_eq!(daemon.try_spawn(node).unwrap_err(), "apps of type \"nodejs\" cannot be preloaded");
+}
+
+fn a_preloader_is_not_to_blame_for_a_late_order() {
+    let mut daemon = Daemon::start_with(&[LOADERS]);
+    let preloader = ruby(&mut daemon, RUBY);
+    let late = daemon.try_fork(preloader.process, 0).unwrap_err();
+    assert_eq!(late, "it was not known in time whom the app runs as");
+    daemon.try_fork(preloader.process, LONG).expect("it is still there");
 }
 
 fn a_preloader_that_fails_says_why() {

@@ -141,7 +141,7 @@ fn a_hello_is_a_hello_and_no_more() {
 }
 
 fn a_preloader_that_does_not_fork_is_killed() {
-    assert_refused("def act(order): sleep()", 50, "did not fork in time");
+    assert_refused("def act(order): sleep()", 1000, "did not fork in time");
 }
 
 fn a_preloader_that_ends_instead_is_told_of() {
