@@ -10,6 +10,7 @@ use std::thread;
 use nix::sys::signal::Signal;
 
 use crate::backstage::Backstage;
+use crate::log_pipe;
 use crate::logs;
 use crate::places;
 use crate::process::{children, descendants, is_alive, kill_9, signal, title};
@@ -313,6 +314,9 @@ impl Daemon {
 
     /// All that it and its apps wrote.
     pub fn log(&self) -> String {
+        if let Some(child) = &self.child {
+            log_pipe::settle(child.id());
+        }
         logs::read(&self.log)
     }
 

@@ -17,6 +17,7 @@ mod heavy;
 mod http;
 mod language;
 mod load;
+mod log_pipe;
 mod logs;
 mod neighbours;
 mod nginx;

@@ -261,3 +261,15 @@ fn the_flag_takes_the_prefix_away_and_a_new_router_knows() {
     eventually("another process is there", || speaking.daemon.app_pids().iter().any(|each| *each != pid));
     speaking.says_in(&log, "third", BARE);
 }
+
+#[test]
+fn the_router_cannot_reach_the_log_file() {
+    let speaking = Speaking::new(Stage::new(), "", |daemon| daemon);
+    speaking.say("hello");
+    let router = speaking.daemon.router();
+    let output = fs::read_link(format!("/proc/{router}/fd/2")).unwrap();
+    assert!(output.to_string_lossy().starts_with("pipe:"), "the router could truncate its log {output:?}");
+    assert!(!has_open(router, &speaking.stage.path("daemon.log")));
+    speaking.daemon.logs_eventually("/router ");
+    speaking.daemon.logs_eventually("output: hello");
+}

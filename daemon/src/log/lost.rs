@@ -10,13 +10,34 @@ static LOST: AtomicU64 = AtomicU64::new(0);
 static WHY: AtomicI32 = AtomicI32::new(0);
 
 /// How many lines could not be written, and why; `None` when the last one could.
-pub fn lost() -> Option<String> {
+pub(super) fn lost() -> Option<String> {
     match LOST.load(Ordering::Relaxed) {
         0 => None,
         count => {
             let why = io::Error::from_raw_os_error(WHY.load(Ordering::Relaxed));
             let lines = if count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
             Some(format!("{lines} could not be written to the log: {why}"))
+        }
+    }
+}
+
+/// Why the last line could not be written; `None` when it could.
+pub fn failure() -> Option<io::Error> {
+    let lost = LOST.load(Ordering::Relaxed) > 0;
+    lost.then(|| io::Error::from_raw_os_error(WHY.load(Ordering::Relaxed)))
+}
+
+/// Writes `count` lines at once. They count as lost when any part of them cannot be written.
+pub(super) fn write(lines: &[u8], count: usize) {
+    note(&io::stderr().write_all(lines), count as u64);
+}
+
+fn note(written: &io::Result<()>, lines: u64) {
+    match written {
+        Ok(()) => LOST.store(0, Ordering::Relaxed),
+        Err(why) => {
+            WHY.store(why.raw_os_error().unwrap_or(0), Ordering::Relaxed);
+            LOST.fetch_add(lines, Ordering::Relaxed);
         }
     }
 }
@@ -42,13 +63,7 @@ impl Write for Lines {
     /// One line, with what is told before it.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.0.write_all(bytes);
-        match &written {
-            Ok(()) => LOST.store(0, Ordering::Relaxed),
-            Err(why) => {
-                WHY.store(why.raw_os_error().unwrap_or(0), Ordering::Relaxed);
-                LOST.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        note(&written, 1);
         written
     }
 }

@@ -29,7 +29,8 @@ use tracing_subscriber::{Registry, reload};
 
 use crate::sys::clock;
 pub use level::{LogLevel, UnknownLevel};
-pub use lost::lost;
+pub use lost::failure;
+use lost::lost;
 use said::{AppLine, Said, Severity};
 
 /// The daemon's half that writes, shown in each line.
@@ -145,6 +146,20 @@ pub fn app_line(app: &str, pid: i32, line: &str) {
     tracing::info!(target: "app", app_name = app, app_pid = pid, "{line}");
 }
 
+/// Writes complete lines that the router has formatted to this process's log. When earlier lines were lost, a line that
+/// counts them comes first.
+pub fn copy_lines(lines: &[u8]) {
+    let mut text = Vec::with_capacity(lines.len() + 128);
+    if let Some((lost, form)) = lost().zip(FORMAT.get()) {
+        let mut line = String::new();
+        // Writing to a String does not fail.
+        let _ = Form { format: form.0, part: form.1 }.write_to(&mut line, &Said::warning("log", lost));
+        text.extend_from_slice(line.as_bytes());
+    }
+    text.extend_from_slice(lines);
+    lost::write(&text, lines.iter().filter(|byte| **byte == b'\n').count());
+}
+
 /// The same as a line of a file of the app's own: in the form that the log has.
 pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
     let app = Some(AppLine { name: app.to_owned(), pid: pid.into() });
@@ -190,14 +205,14 @@ where
             return Ok(());
         }
         if let Some(lost) = lost() {
-            self.write(&mut writer, &Said::warning("log", lost))?;
+            self.write_to(&mut writer, &Said::warning("log", lost))?;
         }
-        self.write(&mut writer, &said)
+        self.write_to(&mut writer, &said)
     }
 }
 
 impl Form {
-    fn write(&self, writer: &mut Writer<'_>, said: &Said<'_>) -> fmt::Result {
+    fn write_to(&self, writer: &mut impl fmt::Write, said: &Said<'_>) -> fmt::Result {
         match self.format {
             LogFormat::Plain => plain::write(writer, self.part, clock::local_now(), said),
             LogFormat::Json => json::write(writer, self.part, clock::utc_now(), said),

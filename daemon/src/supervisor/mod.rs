@@ -25,6 +25,7 @@ mod processes;
 mod pulse;
 mod reload;
 mod restart_files;
+mod router_log;
 mod router_process;
 mod routers;
 mod service_manager;
@@ -222,6 +223,7 @@ impl Supervisor {
             self.act(event);
         }
         self.do_what_is_due(Instant::now());
+        self.check_log();
         self.reap_strangers();
         self.sweep_cgroups();
         self.check_alone();
@@ -239,6 +241,9 @@ impl Supervisor {
             Happened::StatWorkerEnded(id) => self.stat_worker_ended(id),
             Happened::SocketTouched => self.look_after_socket(),
             Happened::LinkHasRoom => self.send_waiting(),
+            Happened::RouterLogged => {
+                self.copy_router_log();
+            }
             Happened::RouterSpoke => self.hear_router(),
             Happened::RouterEnded => self.router_ended(),
         }

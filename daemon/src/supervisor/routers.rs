@@ -213,8 +213,9 @@ impl Supervisor {
     }
 
     pub(super) fn router_ended(&mut self) {
-        // What it said last still counts.
+        // Its last orders and log lines are complete: it cannot write any more.
         self.hear_router();
+        while self.copy_router_log() {}
         let Some(router) = self.routers.running() else {
             return;
         };

@@ -14,7 +14,6 @@ use super::super::worker::Worker;
 use super::caller::Caller;
 use super::times::Times;
 use crate::link::Address;
-use crate::log;
 use crate::sys::clock;
 
 /// Everything the caller may see.
@@ -189,9 +188,8 @@ impl Snapshot {
 }
 
 fn troubles(router: &Router) -> Vec<TroubleView> {
-    let lost = log::lost().map(|what| TroubleView { what, seconds: None });
-    let told = router.troubles.list().into_iter();
-    told.map(|(what, seconds)| TroubleView { what, seconds: Some(seconds) }).chain(lost).collect()
+    let all = router.troubles.list().into_iter();
+    all.map(|(what, seconds)| TroubleView { what, seconds: Some(seconds) }).collect()
 }
 
 fn options(globals: &Globals) -> Vec<OptionView> {

@@ -1,0 +1,169 @@
+//! The router's log output: a pipe that the router writes to and the supervisor copies, line by line, into the log.
+//!
+//! The router holds no descriptor of the log file, so that it can neither truncate it nor write into its middle. The
+//! supervisor never waits for the pipe, copies a bounded amount at a time, and breaks lines that are too long.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{self, FcntlArg, OFlag};
+use nix::unistd;
+
+use super::Supervisor;
+use crate::link::Trouble;
+use crate::log;
+
+/// Longest line in bytes; a longer one is broken. The router's own lines are shorter.
+const MAX_LINE: usize = 256 * 1024;
+/// Bytes that are read at a time.
+const CHUNK: usize = 64 * 1024;
+/// Reads before the supervisor looks at its other events again.
+const CHUNKS_AT_A_TIME: usize = 8;
+/// Capacity that is asked for, so that the router does not wait for every turn of the supervisor's loop. The kernel may
+/// grant less.
+const CAPACITY: i32 = 1024 * 1024;
+
+/// The supervisor's end of the pipe.
+#[derive(Debug)]
+pub(super) struct RouterLog {
+    /// `None` after the end of file.
+    pipe: Option<OwnedFd>,
+    /// The beginning of a line whose end has not been received.
+    partial: Vec<u8>,
+}
+
+impl RouterLog {
+    /// The supervisor's end, and the descriptor that becomes the router's standard error.
+    ///
+    /// # Errors
+    ///
+    /// When no pipe can be made.
+    pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
+        let (read, write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+        crate::sys::descriptors::set_nonblocking(&read)?;
+        // Fails where the user has used up the pages that pipes may have; the usual 64 KiB suffice then.
+        let _ = fcntl::fcntl(&write, FcntlArg::F_SETPIPE_SZ(CAPACITY));
+        Ok((Self { pipe: Some(read), partial: Vec::new() }, write))
+    }
+
+    /// Readable when there is something to copy; `None` after the router has closed its end.
+    pub(super) fn readable(&self) -> Option<BorrowedFd<'_>> {
+        self.pipe.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Passes complete lines to `write`, up to a limit. True when more may be left.
+    fn copy(&mut self, write: &mut impl FnMut(&[u8])) -> bool {
+        let mut chunk = vec![0; CHUNK];
+        for _ in 0..CHUNKS_AT_A_TIME {
+            let Some(pipe) = &self.pipe else { return false };
+            match unistd::read(pipe, &mut chunk) {
+                Ok(0) => return self.end(write),
+                Ok(length) => self.take(&chunk[..length], write),
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => return false,
+                Err(_) => return self.end(write),
+            }
+        }
+        true
+    }
+
+    fn take(&mut self, bytes: &[u8], write: &mut impl FnMut(&[u8])) {
+        self.partial.extend_from_slice(bytes);
+        if let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') {
+            write(&self.partial[..=end]);
+            self.partial.drain(..=end);
+        }
+        if self.partial.len() >= MAX_LINE {
+            self.break_line(write);
+        }
+    }
+
+    fn end(&mut self, write: &mut impl FnMut(&[u8])) -> bool {
+        self.pipe = None;
+        if !self.partial.is_empty() {
+            self.break_line(write);
+        }
+        false
+    }
+
+    fn break_line(&mut self, write: &mut impl FnMut(&[u8])) {
+        self.partial.push(b'\n');
+        write(&self.partial);
+        self.partial.clear();
+    }
+}
+
+impl Supervisor {
+    /// Copies what the router has logged. True when more may be left.
+    pub(super) fn copy_router_log(&mut self) -> bool {
+        self.routers.running_mut().is_some_and(|router| router.log.copy(&mut log::copy_lines))
+    }
+
+    /// Shows in the status, through the router, that the log cannot be written, as long as that lasts.
+    pub(super) fn check_log(&mut self) {
+        let failure = log::failure().map(|why| format!("lines could not be written to the log: {why}"));
+        self.note_trouble(Trouble::LogOutput, failure.as_deref());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+
+    use super::*;
+
+    fn copied(log: &mut RouterLog) -> Vec<Vec<u8>> {
+        let mut written = Vec::new();
+        while log.copy(&mut |lines| written.push(lines.to_vec())) {}
+        written
+    }
+
+    #[test]
+    fn only_complete_lines_are_copied() {
+        let (mut log, pipe) = RouterLog::pair().unwrap();
+        let mut pipe = File::from(pipe);
+        pipe.write_all(b"one\ntwo\nthr").unwrap();
+        assert_eq!(copied(&mut log), [b"one\ntwo\n"]);
+        pipe.write_all(b"ee\n").unwrap();
+        assert_eq!(copied(&mut log), [b"three\n"]);
+        pipe.write_all(b"last words").unwrap();
+        drop(pipe);
+        assert_eq!(copied(&mut log), [b"last words\n"]);
+        assert!(log.readable().is_none());
+    }
+
+    #[test]
+    fn a_line_without_end_is_broken() {
+        let (mut log, pipe) = RouterLog::pair().unwrap();
+        let mut pipe = File::from(pipe);
+        let (mut lines, mut sent) = (Vec::new(), 0);
+        while lines.is_empty() {
+            pipe.write_all(&[b'x'; 4096]).unwrap();
+            sent += 4096;
+            log.copy(&mut |written| lines.push(written.to_vec()));
+            assert!(sent <= 2 * MAX_LINE);
+        }
+        assert_eq!((lines[0].len(), lines[0].last()), (MAX_LINE + 1, Some(&b'\n')));
+    }
+
+    #[test]
+    fn a_flood_does_not_hold_the_supervisor() {
+        let (mut log, pipe) = RouterLog::pair().unwrap();
+        let mut pipe = File::from(pipe);
+        let flood = std::thread::spawn(move || {
+            let line = [b"y".repeat(1023), b"\n".to_vec()].concat();
+            (0..4096).try_for_each(|_| pipe.write_all(&line))
+        });
+        let (mut total, mut most) = (0, 0);
+        while log.readable().is_some() {
+            let mut at_once = 0;
+            log.copy(&mut |lines| at_once += lines.len());
+            (total, most) = (total + at_once, most.max(at_once));
+        }
+        flood.join().unwrap().unwrap();
+        assert_eq!(total, 4096 * 1024);
+        assert!(most <= CHUNK * CHUNKS_AT_A_TIME + MAX_LINE, "{most} bytes in one turn");
+    }
+}
