@@ -1,7 +1,8 @@
 //! The router's log output: a pipe that the router writes to and the supervisor copies, line by line, into the log.
 //!
 //! The router holds no descriptor of the log file, so that it can neither truncate it nor write into its middle. The
-//! supervisor never waits for the pipe, copies a bounded amount at a time, and breaks lines that are too long.
+//! supervisor never waits for the pipe, copies a bounded amount at a time, breaks lines that are too long and replaces
+//! control characters, which the router escapes unless it is compromised.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -69,7 +70,7 @@ impl RouterLog {
     }
 
     fn take(&mut self, bytes: &[u8], write: &mut impl FnMut(&[u8])) {
-        self.partial.extend_from_slice(bytes);
+        self.partial.extend(bytes.iter().map(|byte| if is_control(*byte) { b'?' } else { *byte }));
         if let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') {
             write(&self.partial[..=end]);
             self.partial.drain(..=end);
@@ -92,6 +93,10 @@ impl RouterLog {
         write(&self.partial);
         self.partial.clear();
     }
+}
+
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t')
 }
 
 impl Supervisor {
@@ -128,9 +133,9 @@ mod tests {
         assert_eq!(copied(&mut log), [b"one\ntwo\n"]);
         pipe.write_all(b"ee\n").unwrap();
         assert_eq!(copied(&mut log), [b"three\n"]);
-        pipe.write_all(b"last words").unwrap();
+        pipe.write_all(b"last\x1b[2Jwords").unwrap();
         drop(pipe);
-        assert_eq!(copied(&mut log), [b"last words\n"]);
+        assert_eq!(copied(&mut log), [b"last?[2Jwords\n"]);
         assert!(log.readable().is_none());
     }
 
