@@ -37,6 +37,7 @@ mod directives_manifest;
 mod directives_refused;
 mod doctor;
 mod doctor_diagnosis;
+mod fairness;
 mod features;
 mod frameworks;
 mod harness;

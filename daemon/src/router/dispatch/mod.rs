@@ -126,7 +126,7 @@ impl Dispatcher {
 
     /// Answers every request that waits for the group with this.
     pub(crate) fn turn_away(&self, group: GroupId, refused: &Refused) {
-        let waiters = self.with_pool(|pool, _| pool.turn_away(group));
+        let waiters = self.with_pool(|pool, now| pool.turn_away(group, now));
         for waiter in waiters {
             self.answer(waiter, Err(refused.clone()));
         }
