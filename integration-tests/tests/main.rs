@@ -3,6 +3,7 @@
 mod about;
 mod app_defaults;
 mod app_errors;
+mod app_limits;
 mod app_logs;
 mod app_settings;
 mod asgi;

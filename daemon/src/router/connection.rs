@@ -121,6 +121,9 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
         if nginx.to_app.capacity() > SMALL {
             nginx.to_app = Vec::new();
         }
+        if nginx.request.capacity() > SMALL {
+            nginx.request = Vec::new();
+        }
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::doors::Doors;
 use super::globals::Globals;
 use super::hooks::Hooks;
 use super::log_file::LogFile;
+use super::log_limit::LogLimit;
 use super::memory::Scales;
 use super::output::{AppLogs, Places};
 use super::reply::BacklogOptions;
@@ -24,6 +25,7 @@ use super::spawn::Spawner;
 use super::standings::Standings;
 use super::supervisor::Supervisor;
 use super::troubles::Troubles;
+use super::tunnels::Tunnels;
 use super::under_way::Desks;
 use super::usages::Usages;
 use crate::config::DaemonOption;
@@ -33,6 +35,8 @@ use crate::log;
 /// How long a process that was told to end may take before it is killed, as with Passenger; less where the whole daemon
 /// has less time to end.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// Most messages a minute about requests that got no process: each visitor would be one.
+const REFUSALS_A_MINUTE: u32 = 300;
 
 /// What every request needs.
 #[derive(Debug)]
@@ -48,6 +52,9 @@ pub(crate) struct Router {
     pub(super) app_logs: Rc<AppLogs>,
     pub(crate) board: Board,
     pub(crate) troubles: Rc<Troubles>,
+    pub(crate) tunnels: Tunnels,
+    /// How often the log tells of a request that got no process.
+    pub(crate) refusals: Rc<LogLimit>,
     pub(crate) usages: Usages,
     pub(crate) log_file: LogFile,
     backlog: RefCell<Rc<BacklogOptions>>,
@@ -90,6 +97,8 @@ impl Router {
             restarts,
             scales,
             standings,
+            tunnels: Tunnels::new(),
+            refusals: LogLimit::new("requests that got no process", REFUSALS_A_MINUTE),
             desks: Desks::default(),
             usages: Usages::default(),
             app_logs,

@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use protocol::PayloadError;
-use protocol::request::Request;
+use protocol::request::{AppKind, Request};
 use protocol::settings::{Digest, Settings};
 use tracing::{debug, info};
 
@@ -110,6 +110,12 @@ impl Routes {
                 dispatcher.restart(route.group, RestartHow::Rolling);
             }
         }
+    }
+
+    /// What kind the processes of the route's group are, where the newest configuration has a location of this route
+    /// and another one with which they are started, of another kind.
+    pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
+        self.followed.borrow().get(&route.group)?.other_kind(route)
     }
 
     /// Every group's name, with its number.
