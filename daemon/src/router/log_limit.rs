@@ -45,12 +45,9 @@ impl LogLimit {
             let end = self.ends.get().unwrap_or(now);
             tokio::task::spawn_local(async move {
                 sleep_until(end).await;
-                warn!(
-                    "{} messages were not logged (more than {} a minute): {}",
-                    me.left_out.take(),
-                    me.per_minute,
-                    me.what
-                );
+                let left_out = me.left_out.take();
+                let (most, what) = (me.per_minute, &me.what);
+                warn!("{left_out} messages were not logged (more than {most} a minute): {what}");
             });
         }
         false

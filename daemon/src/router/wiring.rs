@@ -79,7 +79,8 @@ impl Router {
         let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
         let (to_supervisor, pool) = (supervisor.clone(), dispatcher.clone());
         let stop_limit = STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit));
-        let places = Places::new(config.app_output, AppLogs::new(supervisor.clone()));
+        let places =
+            Places::new(config.app_output, config.app_output_limit, AppLogs::new(supervisor.clone()));
         let app_logs = places.files.clone();
         let spawner =
             Spawner::new(to_supervisor, hooks, pool, routes.clone(), places, stop_limit, drain_limit);
