@@ -2,10 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use stage::{App, Language, Neighbours, Request, Scene, Stage, eventually};
+use stage::{App, FrameClient, Language, Neighbours, Request, Scene, Stage, eventually};
 
 const UPGRADE: &str = "GET /bad/chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -178,4 +179,47 @@ fn tunnels_of_one_app_leave_descriptors_for_others() {
     }
     tunnels.clear();
     eventually("there is room again", || open().1 == 101);
+}
+
+#[test]
+fn connections_that_say_nothing_are_closed() {
+    let scene = Scene::of(Language::Python);
+    scene.app_pid();
+    let mut silent: Vec<UnixStream> = (0..100)
+        .map(|_| {
+            let mut stream = UnixStream::connect(scene.stage.socket()).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
+            stream.write_all(b"half").unwrap();
+            stream
+        })
+        .collect();
+    for stream in &mut silent {
+        // What it is told first is of no interest.
+        while stream.read(&mut [0; 1024]).expect("the daemon closes it") > 0 {}
+    }
+    scene.daemon.logs_eventually("the rest of a frame did not come in time");
+    scene.app_pid();
+}
+
+#[test]
+fn apps_that_visitors_make_up_are_forgotten_and_few_of_them_logged() {
+    let scene = Scene::of(Language::Python);
+    let pid = scene.app_pid();
+    let resident = || stage::Memory::resident_kib(scene.daemon.router());
+    let mut nginx = FrameClient::connect(&scene.stage.socket());
+    let mut ask = |host: usize| {
+        let root = scene.stage.path(&format!("hosts/{host}"));
+        assert_eq!(nginx.get(&root, Language::Python, "/").status, 500);
+    };
+    (0..5000).for_each(&mut ask);
+    let before = resident();
+    (5000..12_000).for_each(&mut ask);
+    let after = resident();
+    assert!(after < before + 4 * 1024, "from {before} to {after} KiB");
+    let shown = scene.daemon.status().matches("/hosts/").count();
+    assert!((1000..10_000).contains(&shown), "{shown} of them are shown");
+    let log = scene.daemon.log();
+    assert!(log.len() < 1_000_000, "{} bytes of log", log.len());
+    assert_eq!(log.matches("routes are forgotten").count(), 8, "{log}");
+    assert_eq!(scene.app_pid(), pid);
 }

@@ -21,6 +21,7 @@ mod figures;
 mod forward;
 mod globals;
 mod hooks;
+mod incomplete;
 mod input;
 mod log_file;
 mod log_limit;

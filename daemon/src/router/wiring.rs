@@ -14,6 +14,7 @@ use super::dispatch::Dispatcher;
 use super::doors::Doors;
 use super::globals::Globals;
 use super::hooks::Hooks;
+use super::incomplete::Incomplete;
 use super::log_file::LogFile;
 use super::log_limit::LogLimit;
 use super::memory::Scales;
@@ -55,6 +56,9 @@ pub(crate) struct Router {
     pub(crate) tunnels: Tunnels,
     /// How often the log tells of a request that got no process.
     pub(crate) refusals: Rc<LogLimit>,
+    /// How often the log tells of a connection from nginx that makes no sense.
+    pub(super) faults: Rc<LogLimit>,
+    pub(super) incomplete: Incomplete,
     pub(crate) usages: Usages,
     pub(crate) log_file: LogFile,
     backlog: RefCell<Rc<BacklogOptions>>,
@@ -100,6 +104,8 @@ impl Router {
             standings,
             tunnels: Tunnels::new(),
             refusals: LogLimit::new("requests that got no process", REFUSALS_A_MINUTE),
+            faults: LogLimit::new("connections from nginx that were closed", REFUSALS_A_MINUTE),
+            incomplete: Incomplete::default(),
             desks: Desks::default(),
             usages: Usages::default(),
             app_logs,

@@ -9,7 +9,7 @@ impl Pool {
     /// again.
     pub(crate) fn sweep(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
-        for id in (0..self.groups.len()).map(GroupId) {
+        for id in self.groups.numbers().into_iter().map(GroupId) {
             self.balance(id, now);
             let finishing = self.out_of_band_due(id, now);
             let patience = self.groups[id.0].deployment.patience().filter(|until| *until > now);

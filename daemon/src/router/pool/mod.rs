@@ -23,6 +23,7 @@ mod restart;
 mod rules;
 #[cfg(test)]
 mod scenarios;
+mod slab;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ use std::time::{Duration, Instant};
 pub(crate) use group::{Deployment, Group, GroupOptions};
 pub(crate) use process::{Concurrency, OutOfBand, Process, State};
 pub(crate) use restart::RestartHow;
+use slab::Slab;
 
 /// Names a group for the life of the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,7 +96,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Pool {
     limits: Limits,
-    groups: Vec<Group>,
+    groups: Slab,
     processes: HashMap<Slot, Process>,
     next_slot: u64,
     next_waiter: u64,
@@ -122,7 +124,7 @@ impl Pool {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            groups: Vec::new(),
+            groups: Slab::new(),
             processes: HashMap::new(),
             next_slot: 1,
             next_waiter: 1,
@@ -151,7 +153,7 @@ impl Pool {
     /// Takes changed bounds over. Of the processes above them, idle ones go now and busy ones with their requests.
     pub(crate) fn set_limits(&mut self, limits: Limits, now: Instant) {
         self.limits = limits;
-        for id in (0..self.groups.len()).map(GroupId) {
+        for id in self.groups.numbers().into_iter().map(GroupId) {
             self.shrink(id);
             self.balance(id, now);
         }
@@ -176,8 +178,21 @@ impl Pool {
     }
 
     pub(crate) fn add_group(&mut self, options: GroupOptions) -> GroupId {
-        self.groups.push(Group::new(options));
-        GroupId(self.groups.len() - 1)
+        GroupId(self.groups.insert(Group::new(options)))
+    }
+
+    /// Forgets a group of which nothing is left; false when something is.
+    pub(crate) fn forget(&mut self, id: GroupId) -> bool {
+        let deserted = self.is_deserted(id);
+        if deserted {
+            self.groups.remove(id.0);
+        }
+        deserted
+    }
+
+    /// True until it is forgotten.
+    pub(crate) fn knows(&self, id: GroupId) -> bool {
+        self.groups.contains(id.0)
     }
 
     /// Takes changed settings over, at once.
