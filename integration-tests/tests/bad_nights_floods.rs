@@ -41,7 +41,8 @@ def application(environ, start_response):
 
 #[test]
 fn an_app_that_floods_its_standard_error_takes_nothing_from_another() {
-    let scene = Neighbours::new("", |daemon| daemon, |app| app.python(FLOOD));
+    let unlimited = "--app-output-limit=0";
+    let scene = Neighbours::new("", |daemon| daemon.flag(unlimited), |app| app.python(FLOOD));
     let log = scene.stage.path("daemon.log");
     let length = || std::fs::metadata(&log).unwrap().len();
     scene.nginx.get("/bad/").expect(200);
@@ -64,6 +65,28 @@ fn an_app_that_floods_its_standard_error_takes_nothing_from_another() {
     // How long a visitor waits, told by what was logged meanwhile: about 100 MB/s.
     assert!(answers > 20 && most < 16_000_000, "{answers} answers, {most} bytes during one of them");
     scene.daemon.logs_eventually("poured out");
+}
+
+#[test]
+fn what_an_app_prints_above_its_limit_is_counted_and_not_logged() {
+    let scene = Neighbours::new("", |daemon| daemon, |app| app.python(FLOOD));
+    scene.nginx.get("/bad/").expect(200);
+    let mut flood = scene.ask("/bad/pour");
+    flood.read_response().expect(200);
+    let name = scene.bad_name();
+    scene.daemon.logs_eventually(&format!("app {name}: it prints more than 10000 lines in 30 s"));
+    for _ in 0..20 {
+        scene.good_one_serves();
+    }
+    let log = scene.daemon.log();
+    assert!(log.len() < 20_000_000, "{} bytes of log", log.len());
+    let counted = || scene.daemon.log().contains("lines of its output were not logged (--app-output-limit)");
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(40);
+    while !counted() {
+        assert!(std::time::Instant::now() < until, "the lines that are left out are not counted");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(!scene.daemon.log().contains("poured out"), "it was among those left out");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod about;
 mod app_defaults;
 mod app_errors;
+mod app_limits;
 mod app_logs;
 mod app_settings;
 mod asgi;
@@ -37,6 +38,7 @@ mod directives_manifest;
 mod directives_refused;
 mod doctor;
 mod doctor_diagnosis;
+mod fairness;
 mod features;
 mod frameworks;
 mod harness;

@@ -116,7 +116,7 @@ fn a_visitor_cannot_order_it() {
     for scene in scenes("", &[]) {
         let request =
             Request::new("OOBW", "/").header("Passenger.oob_work", "1").header("Passenger-Oob-Work", "1");
-        scene.nginx.send(request).expect(200);
+        scene.nginx.send(request).expect(405);
         assert!(!scene.daemon.log().contains("works: "));
     }
 }

@@ -54,6 +54,11 @@ pub struct Arguments {
     #[arg(long, value_name = "DESTINATION")]
     pub app_output: Option<String>,
 
+    /// How many lines that an app prints in 30 seconds are logged, a long one counting once for each KiB; 0 for any
+    /// number [default: 10000]
+    #[arg(long, value_name = "LINES")]
+    pub app_output_limit: Option<String>,
+
     /// Gives each app process a control group of its own, with the limits that its app has in nginx.conf; the daemon's
     /// own group has to be delegated to it
     #[arg(long)]

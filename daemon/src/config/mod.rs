@@ -45,6 +45,8 @@ use crate::sys::accounts::{self, Account};
 
 /// Most seconds for the shutdown, unless said otherwise.
 const SHUTDOWN: &str = "60";
+/// Lines that an app may print in 30 seconds.
+const APP_OUTPUT_LIMIT: &str = "10000";
 /// Most seconds for a process that is replaced, unless said otherwise.
 const DRAIN: &str = "600";
 
@@ -69,6 +71,8 @@ pub struct Options {
     pub log_format: LogFormat,
     /// Where what apps print goes.
     pub app_output: AppOutput,
+    /// Most lines that an app prints in 30 seconds to be logged; 0 for any number.
+    pub app_output_limit: u64,
     /// Everything that nginx may set too.
     pub shared: Vec<DaemonOption>,
     /// What holds for apps where nginx says nothing.
@@ -168,6 +172,7 @@ impl Options {
             ("what holds for apps where nginx says nothing", self.app_defaults == other.app_defaults),
             ("cgroups", self.cgroups == other.cgroups),
             ("app_output", self.app_output == other.app_output),
+            ("app_output_limit", self.app_output_limit == other.app_output_limit),
             ("status_group", self.status_group == other.status_group),
             ("drain_timeout", self.drain_limit == other.drain_limit),
             ("loaders_dir", self.loaders == other.loaders),
@@ -180,6 +185,8 @@ impl Options {
         let limit =
             number("--shutdown-timeout", arguments.shutdown_timeout.as_deref().unwrap_or(SHUTDOWN), 1);
         let drain = number("--drain-timeout", arguments.drain_timeout.as_deref().unwrap_or(DRAIN), 1);
+        let lines = arguments.app_output_limit.as_deref().unwrap_or(APP_OUTPUT_LIMIT);
+        let app_output_limit = mistakes.keep(number("--app-output-limit", lines, 0));
         let shared = shared::options(arguments, file, mistakes);
         let values = Values(&shared);
         if arguments.daemonize && !values.given("log_file") {
@@ -195,6 +202,7 @@ impl Options {
             daemonize: arguments.daemonize,
             log_level: values.text("log_level").parse().unwrap_or_default(),
             app_output: mistakes.keep(app_output(arguments.app_output.as_deref())),
+            app_output_limit,
             log_format: mistakes.keep(log_format(arguments.log_format.as_deref())),
             app_defaults: app_defaults::given(&arguments.app_defaults, file, mistakes),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),

@@ -203,6 +203,8 @@ pub struct RouterConfig {
     pub status_gid: Option<u32>,
     /// Where what apps print goes.
     pub app_output: AppOutput,
+    /// Most lines that an app prints in 30 seconds to be logged; 0 for any number.
+    pub app_output_limit: u64,
     /// What of an app's life the operator wants programs to be run for.
     pub hooks: Vec<Hook>,
     /// What the supervisor knows to be wrong.

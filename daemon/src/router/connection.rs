@@ -44,6 +44,10 @@ enum Fault {
     Unexpected(FrameType),
     /// No version is shared; the refusal was sent.
     Version(Refusal),
+    /// A frame did not become complete in time.
+    TooSlow,
+    /// Connections hold too much of frames that are not complete.
+    TooMuch,
     /// The connection itself failed.
     Io(io::Error),
 }
@@ -56,6 +60,8 @@ impl fmt::Display for Fault {
             Self::Globals(err) | Self::Roster(err) | Self::Request(err) | Self::Status(err) => err.fmt(f),
             Self::Unexpected(kind) => write!(f, "a {kind:?} frame was not expected"),
             Self::Version(refusal) => f.write_str(&refusal.advice),
+            Self::TooSlow => f.write_str("the rest of a frame did not come in time"),
+            Self::TooMuch => f.write_str("too much is kept of frames that are not complete"),
             Self::Io(err) => err.fmt(f),
         }
     }
@@ -69,7 +75,9 @@ pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
         Err(Fault::Io(err)) => debug!("a connection from nginx broke: {err}"),
         Err(Fault::Version(refusal)) => error!("refused a connection from nginx: {}", refusal.advice),
         Err(fault) => {
-            warn!("a connection from nginx is closed: {fault}");
+            if router.faults.admits() {
+                warn!("a connection from nginx is closed: {fault}");
+            }
             nginx.frames.abort(AbortReason::BadRequest, &fault.to_string());
             // nginx may be gone already.
             drop(nginx.frames.flush(&mut nginx.stream).await);
@@ -121,6 +129,9 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
         if nginx.to_app.capacity() > SMALL {
             nginx.to_app = Vec::new();
         }
+        if nginx.request.capacity() > SMALL {
+            nginx.request = Vec::new();
+        }
     }
     Ok(())
 }
@@ -164,6 +175,7 @@ fn hear_question(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<StatusQu
 /// The header of the next frame, once the whole frame is in the input; `None` when nginx has closed the connection,
 /// or when it is idle and the daemon is about to end.
 async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<FrameHeader>, Fault> {
+    let mut part = router.incomplete.part(nginx.farewell == Farewell::Strange);
     loop {
         let missing = match FrameHeader::decode(nginx.input.unread()).map_err(Fault::Frame)? {
             Some(header) => {
@@ -177,10 +189,14 @@ async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<Fra
             None => 0,
         };
         let between_requests = nginx.input.is_empty();
+        if !part.holds(nginx.input.unread().len()) {
+            return Err(Fault::TooMuch);
+        }
         let came = tokio::select! {
             biased;
             came = nginx.input.fill(&mut nginx.stream, SMALL.max(missing)) => came,
-            () = router.doors.wants_no_idle_one(nginx.served), if between_requests => part(nginx).await,
+            () = router.doors.wants_no_idle_one(nginx.served), if between_requests => take_leave(nginx).await,
+            () = part.overdue(), if part.is_limited() => return Err(Fault::TooSlow),
         };
         let came = came.map_err(Fault::Io)?;
         if came == 0 {
@@ -191,7 +207,7 @@ async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<Fra
 
 /// Gives up a connection that waits for a request. Whatever nginx writes before it has heard of that is still served: how
 /// much came is returned, 0 when there will be nothing more.
-async fn part(nginx: &mut Nginx<'_>) -> io::Result<usize> {
+async fn take_leave(nginx: &mut Nginx<'_>) -> io::Result<usize> {
     if nginx.farewell == Farewell::Unheard {
         // What has come already is only not known to the event loop.
         return if nginx.stream.has_unread() {

@@ -30,6 +30,11 @@ impl Deployments {
         self.failures.borrow_mut().insert(group, (generation, failure));
     }
 
+    /// The group is no more. Its report can still be had by its ID.
+    pub(crate) fn forget(&self, group: GroupId) {
+        self.failures.borrow_mut().remove(&group);
+    }
+
     /// The report of a failed start, by the ID that log and error page show.
     pub(crate) fn report(&self, id: &str) -> Option<Rc<SpawnFailure>> {
         self.reports.borrow().iter().find(|failure| failure.id == id).cloned()

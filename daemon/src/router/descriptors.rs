@@ -103,7 +103,7 @@ fn needed(router: &Router) -> u64 {
 }
 
 /// Connections that there may be, to apps as well, before nginx has to wait.
-fn most(router: &Router) -> u64 {
+pub(crate) fn most(router: &Router) -> u64 {
     let limit = limit();
     let outputs = router.dispatcher.inspect(|_, workers| workers.len() as u64);
     let reserved = (limit / 4).min(MOST_RESERVED);

@@ -147,7 +147,7 @@ fn write(route: &Route, question: &Question, out: &mut Vec<u8>) -> Result<(), Un
     }
     let headers = Pairs::parse(&headers).map_err(io::Error::other)?;
     let head = head(route, question);
-    write_head(&Request { head, settings: &[], headers }, route, out);
+    write_head(&Request { head, settings: &[], headers }, route.kind, &route.settings, out);
     Ok(())
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Nginx<'s> {
     pub(crate) head: Head,
     /// Method and URI of the request, for the log.
     pub(crate) line: Vec<u8>,
+    /// The request as nginx sent it, without its body.
+    pub(crate) request: Vec<u8>,
     /// Where its request lies for administrators to see.
     pub(crate) desk: Rc<Desk>,
 }
@@ -51,6 +53,7 @@ impl<'s> Nginx<'s> {
             from_app: Input::default(),
             head: Head::default(),
             line: Vec::new(),
+            request: Vec::new(),
             desk,
         }
     }

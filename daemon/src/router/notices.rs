@@ -68,7 +68,7 @@ async fn obey(router: &Rc<Router>, nginx: UnixListener, mut buffer: Buffer) {
 fn serve(router: &Rc<Router>, nginx: UnixListener) {
     let dispatcher = &router.dispatcher;
     spawn_local(accept::run(router.clone(), nginx));
-    spawn_local(sweep::run(dispatcher.clone(), router.routes.clone()));
+    spawn_local(sweep::run(dispatcher.clone(), router.routes.clone(), router.restarts.clone()));
     spawn_local(memory::watch(dispatcher.clone(), router.scales.clone()));
     spawn_local(restart::watch(dispatcher.clone(), router.restarts.clone()));
 }

@@ -74,6 +74,11 @@ impl Restarts {
         }
     }
 
+    /// Forgets groups that are no more.
+    pub(crate) fn forget(&self, is_there: impl Fn(GroupId) -> bool) {
+        self.seen.borrow_mut().retain(|group, _| is_there(*group));
+    }
+
     fn is_always(&self, route: &Route) -> bool {
         self.seen.borrow().get(&route.group).is_some_and(|seen| seen.always)
     }

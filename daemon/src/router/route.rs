@@ -28,6 +28,8 @@ pub(crate) struct Route {
     pub(crate) settings: AppSettings,
     /// When nginx read the newest configuration under which a request came by it, in milliseconds since 1970.
     pub(super) seen_ms: Cell<u64>,
+    /// When the last request came by it: requests are counted.
+    pub(super) used: Cell<u64>,
     /// The settings block, for the next router.
     block: Vec<u8>,
 }
@@ -69,6 +71,7 @@ impl Route {
             server_software: text(described.server_software),
             settings,
             seen_ms: Cell::new(0),
+            used: Cell::new(0),
             block: described.block.to_vec(),
         }
     }
@@ -189,6 +192,7 @@ impl Route {
             server_software: String::new(),
             settings: AppSettings { ruby: ruby.into(), ..AppSettings::default() },
             seen_ms: Cell::new(0),
+            used: Cell::new(0),
             block: Vec::new(),
         }
     }

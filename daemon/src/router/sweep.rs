@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::dispatch::Dispatcher;
+use super::restart::Restarts;
 use super::routes::Routes;
 
 /// How long to wait when nothing is due.
@@ -12,10 +13,13 @@ const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(10);
 
 /// Looks until the router ends.
-pub(super) async fn run(dispatcher: Rc<Dispatcher>, routes: Rc<Routes>) {
+pub(super) async fn run(dispatcher: Rc<Dispatcher>, routes: Rc<Routes>, restarts: Rc<Restarts>) {
     loop {
         let due = dispatcher.sweep();
         routes.forget_deserted(&dispatcher);
+        if dispatcher.take_forgot() {
+            restarts.forget(|group| dispatcher.knows(group));
+        }
         let pause = due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
         tokio::select! {
             () = tokio::time::sleep(pause.max(SHORT)) => {}

@@ -14,7 +14,9 @@ use super::dispatch::Dispatcher;
 use super::doors::Doors;
 use super::globals::Globals;
 use super::hooks::Hooks;
+use super::incomplete::Incomplete;
 use super::log_file::LogFile;
+use super::log_limit::LogLimit;
 use super::memory::Scales;
 use super::output::{AppLogs, Places};
 use super::reply::BacklogOptions;
@@ -24,6 +26,7 @@ use super::spawn::Spawner;
 use super::standings::Standings;
 use super::supervisor::Supervisor;
 use super::troubles::Troubles;
+use super::tunnels::Tunnels;
 use super::under_way::Desks;
 use super::usages::Usages;
 use crate::config::DaemonOption;
@@ -33,6 +36,8 @@ use crate::log;
 /// How long a process that was told to end may take before it is killed, as with Passenger; less where the whole daemon
 /// has less time to end.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// Most messages a minute about requests that got no process: each visitor would be one.
+const REFUSALS_A_MINUTE: u32 = 300;
 
 /// What every request needs.
 #[derive(Debug)]
@@ -48,6 +53,12 @@ pub(crate) struct Router {
     pub(super) app_logs: Rc<AppLogs>,
     pub(crate) board: Board,
     pub(crate) troubles: Rc<Troubles>,
+    pub(crate) tunnels: Tunnels,
+    /// How often the log tells of a request that got no process.
+    pub(crate) refusals: Rc<LogLimit>,
+    /// How often the log tells of a connection from nginx that makes no sense.
+    pub(super) faults: Rc<LogLimit>,
+    pub(super) incomplete: Incomplete,
     pub(crate) usages: Usages,
     pub(crate) log_file: LogFile,
     backlog: RefCell<Rc<BacklogOptions>>,
@@ -72,7 +83,8 @@ impl Router {
         let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
         let (to_supervisor, pool) = (supervisor.clone(), dispatcher.clone());
         let stop_limit = STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit));
-        let places = Places::new(config.app_output, AppLogs::new(supervisor.clone()));
+        let places =
+            Places::new(config.app_output, config.app_output_limit, AppLogs::new(supervisor.clone()));
         let app_logs = places.files.clone();
         let spawner =
             Spawner::new(to_supervisor, hooks, pool, routes.clone(), places, stop_limit, drain_limit);
@@ -90,6 +102,10 @@ impl Router {
             restarts,
             scales,
             standings,
+            tunnels: Tunnels::new(),
+            refusals: LogLimit::new("requests that got no process", REFUSALS_A_MINUTE),
+            faults: LogLimit::new("connections from nginx that were closed", REFUSALS_A_MINUTE),
+            incomplete: Incomplete::default(),
             desks: Desks::default(),
             usages: Usages::default(),
             app_logs,

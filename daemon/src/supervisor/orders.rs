@@ -53,7 +53,8 @@ impl Supervisor {
     }
 
     pub(super) fn not_spawned(&mut self, ticket: Ticket, group: &str, reason: String) {
-        tracing::warn!("no process of {group} is started: {reason}");
+        // The router logs it, as often as it sees fit.
+        tracing::debug!("no process of {group} is started: {reason}");
         self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
     }
 

@@ -142,6 +142,7 @@ impl Supervisor {
             admin_uid: nix::unistd::Uid::effective().as_raw(),
             status_gid: self.options.status_group.map(Gid::as_raw),
             app_output: self.options.app_output,
+            app_output_limit: self.options.app_output_limit,
             hooks: self.hooks.of_apps(),
             troubles: self.troubles.iter().map(|(kind, what)| (*kind, what.clone())).collect(),
             generation: self.routers.generation,

@@ -4,6 +4,7 @@
 //! the connection to the app and refuses what could be read in two ways.
 
 use std::fmt;
+use std::time::Duration;
 
 use protocol::limits::MAX_HEADERS;
 use protocol::pairs;
@@ -46,6 +47,10 @@ pub(crate) enum ReplyError {
     BadHead(String),
     /// The body's framing is broken.
     BadBody(&'static str),
+    /// The head did not become complete in time.
+    HeadTooSlow(Duration),
+    /// More interim responses came than an answer may have.
+    TooManyInterims,
     /// The head is longer than can be passed on.
     HeadTooLong,
 }
@@ -60,6 +65,10 @@ impl fmt::Display for ReplyError {
             Self::AppError(text) => write!(f, "it failed: {text}"),
             Self::BadHead(why) => write!(f, "its response head is invalid: {why}"),
             Self::BadBody(why) => write!(f, "its response body is invalid: {why}"),
+            Self::HeadTooSlow(limit) => {
+                write!(f, "its response head did not become complete within {} s", limit.as_secs())
+            }
+            Self::TooManyInterims => f.write_str("it sent too many interim responses (1xx)"),
             Self::HeadTooLong => f.write_str("its response head is too long"),
         }
     }

@@ -18,9 +18,11 @@ pub(crate) const GREETING: [u8; FRAME_HEADER] = [0, 0, 0, 0, 6, 0, 0, 0];
 
 /// The kind of body of what is no request.
 const OUT_OF_BAND: u8 = 3;
+/// The method of out-of-band work.
+pub(crate) const OUT_OF_BAND_METHOD: &str = "OOBW";
 /// As much of a request as an app may rely on.
 const OUT_OF_BAND_VARIABLES: [(&str, &str); 8] = [
-    ("REQUEST_METHOD", "OOBW"),
+    ("REQUEST_METHOD", OUT_OF_BAND_METHOD),
     ("SCRIPT_NAME", ""),
     ("PATH_INFO", "/"),
     ("QUERY_STRING", ""),

@@ -9,6 +9,9 @@ impl Dispatcher {
     /// Carries out what the pool decided. Called again from within, it only adds to the list.
     pub(super) fn carry_out(&self) {
         self.todo.borrow_mut().extend(self.pool.borrow_mut().take_actions());
+        if self.pool.borrow_mut().take_sweep_sooner() {
+            self.sweep_sooner.notify_one();
+        }
         if self.at_work.replace(true) {
             return;
         }

@@ -29,6 +29,8 @@ pub(crate) trait Launch: Debug {
     fn turned_away(&self, route: &Route);
     /// End a process that is still starting; `Dispatcher::exited` follows.
     fn abandon(&self, slot: Slot);
+    /// The group is forgotten, and so is what is remembered of its starts.
+    fn forgotten(&self, group: GroupId);
     /// The group is restarted: what has loaded its code for others is of no use any more.
     fn restarted(&self, group: GroupId);
 }

@@ -39,6 +39,6 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         // When the answer has come already, this finds nothing; a lease in it goes back by itself.
         self.dispatcher.waiting.borrow_mut().remove(&self.waiter);
-        self.dispatcher.with_pool(|pool, _| pool.cancel(self.group, self.waiter));
+        self.dispatcher.with_pool(|pool, now| pool.cancel(self.group, self.waiter, now));
     }
 }

@@ -36,15 +36,17 @@ pub(crate) struct Dispatcher {
     me: Weak<Self>,
     pool: RefCell<Pool>,
     /// The route each group was last asked for with: what its next process is started with.
-    routes: RefCell<Vec<Option<Rc<Route>>>>,
+    routes: RefCell<HashMap<GroupId, Rc<Route>>>,
     /// What is counted for each group.
-    figures: RefCell<Vec<Rc<Figures>>>,
+    figures: RefCell<HashMap<GroupId, Rc<Figures>>>,
     workers: RefCell<HashMap<Slot, Rc<Worker>>>,
     waiting: RefCell<HashMap<Waiter, oneshot::Sender<Result<Lease, Refused>>>>,
     failures: RefCell<HashMap<Slot, Rc<SpawnFailure>>>,
     todo: RefCell<VecDeque<Action>>,
     at_work: Cell<bool>,
     closing: Cell<bool>,
+    /// A group was forgotten since somebody asked.
+    forgot: Cell<bool>,
     launch: RefCell<Option<Rc<dyn Launch>>>,
     /// Told when processes, sessions or requests become fewer.
     fewer: Notify,
@@ -71,6 +73,7 @@ impl Dispatcher {
             todo: RefCell::default(),
             at_work: Cell::new(false),
             closing: Cell::new(false),
+            forgot: Cell::new(false),
             launch: RefCell::default(),
             fewer: Notify::new(),
             sweep_sooner: Notify::new(),
@@ -93,9 +96,9 @@ impl Dispatcher {
     }
 
     pub(crate) fn add_group(&self, options: GroupOptions) -> GroupId {
-        self.routes.borrow_mut().push(None);
-        self.figures.borrow_mut().push(Rc::default());
-        self.pool.borrow_mut().add_group(options)
+        let group = self.pool.borrow_mut().add_group(options);
+        self.figures.borrow_mut().insert(group, Rc::default());
+        group
     }
 
     pub(crate) fn set_group_options(&self, group: GroupId, options: GroupOptions) {
@@ -126,7 +129,7 @@ impl Dispatcher {
 
     /// Answers every request that waits for the group with this.
     pub(crate) fn turn_away(&self, group: GroupId, refused: &Refused) {
-        let waiters = self.with_pool(|pool, _| pool.turn_away(group));
+        let waiters = self.with_pool(|pool, now| pool.turn_away(group, now));
         for waiter in waiters {
             self.answer(waiter, Err(refused.clone()));
         }
@@ -139,11 +142,29 @@ impl Dispatcher {
 
     /// What the group's processes were started with is of no use any more.
     pub(crate) fn forget(&self, group: GroupId) {
-        self.routes.borrow_mut()[group.0] = None;
+        self.routes.borrow_mut().remove(&group);
+        if self.pool.borrow_mut().forget(group) {
+            self.figures.borrow_mut().remove(&group);
+            self.deployments.forget(group);
+            self.forgot.set(true);
+            if let Some(launch) = self.launch.borrow().clone() {
+                launch.forgotten(group);
+            }
+        }
+    }
+
+    /// True when groups were forgotten since the last call.
+    pub(crate) fn take_forgot(&self) -> bool {
+        self.forgot.take()
+    }
+
+    /// True until the group is forgotten.
+    pub(crate) fn knows(&self, group: GroupId) -> bool {
+        self.pool.borrow().knows(group)
     }
 
     pub(crate) fn set_route(&self, group: GroupId, route: Rc<Route>) {
-        self.routes.borrow_mut()[group.0] = Some(route);
+        self.routes.borrow_mut().insert(group, route);
         self.limits_appear.notify_one();
         self.watched_appear.notify_one();
     }
@@ -152,18 +173,18 @@ impl Dispatcher {
     pub(crate) fn watched(&self) -> Vec<Rc<Route>> {
         let pool = self.pool.borrow();
         let routes = self.routes.borrow();
-        let watched = routes.iter().flatten().filter(|route| route.settings.watches_restart_files);
+        let watched = routes.values().filter(|route| route.settings.watches_restart_files);
         watched.filter(|route| pool.group(route.group).capacity_used() > 0).cloned().collect()
     }
 
     /// The route that a group's next process is started with.
     pub(crate) fn route(&self, group: GroupId) -> Option<Rc<Route>> {
-        self.routes.borrow()[group.0].clone()
+        self.routes.borrow().get(&group).cloned()
     }
 
     /// What is counted for the group.
     pub(crate) fn figures(&self, group: GroupId) -> Rc<Figures> {
-        self.figures.borrow()[group.0].clone()
+        self.figures.borrow().get(&group).cloned().unwrap_or_default()
     }
 
     /// A session of one of the group's processes, waiting for one if need be, at the `longest` for this time. `wanted`

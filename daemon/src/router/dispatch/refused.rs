@@ -4,6 +4,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use protocol::request::AppKind;
+
 use super::super::start_report::SpawnFailure;
 use crate::link::Maintenance;
 
@@ -20,6 +22,12 @@ pub(crate) enum Refused {
     Maintenance(Rc<Maintenance>),
     /// The router has no descriptor left for a connection to its process.
     NoDescriptors,
+    /// Its tunnels have as many descriptors as they may.
+    TunnelsFull(u64),
+    /// The processes of its group are of another kind.
+    OtherKind(AppKind),
+    /// Only the daemon sends requests with this method.
+    OwnMethod,
     /// The daemon is about to end.
     ShuttingDown,
 }
@@ -34,6 +42,18 @@ impl fmt::Display for Refused {
             Self::SpawnFailed(failure) => write!(f, "it does not start (error ID {})", failure.id),
             Self::Maintenance(_) => f.write_str("it is under maintenance"),
             Self::NoDescriptors => f.write_str("no descriptor was free for a connection to its process"),
+            Self::TunnelsFull(descriptors) => write!(
+                f,
+                "it has as many tunnels (WebSockets) as its share of the router's {descriptors} descriptors allows \
+                 (--core-file-descriptor-ulimit, systemd's LimitNOFILE=)"
+            ),
+            Self::OtherKind(kind) => write!(
+                f,
+                "nginx's configuration describes another app of this name, of type {}: each needs its own \
+                 passenger_app_group_name",
+                kind.as_str()
+            ),
+            Self::OwnMethod => f.write_str("the method OOBW is the daemon's own"),
             Self::ShuttingDown => f.write_str("the daemon is about to end"),
         }
     }

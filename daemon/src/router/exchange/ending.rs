@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::request::BodyLength;
 use protocol::response::AbortReason;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use super::super::dispatch::{Lease, Refused};
 use super::super::forward::body::{Body, BodyError};
@@ -16,6 +16,7 @@ use super::super::nginx::{After, Nginx};
 use super::super::reply::page::Page;
 use super::super::reply::relay::{Complete, Relay, RelayError};
 use super::super::reply::{Origin, empty, tunnel};
+use super::super::wiring::Router;
 use super::Facts;
 use super::converse::{Broken, gone};
 use crate::sys::stream::Stream;
@@ -155,6 +156,7 @@ pub(super) async fn broken_off(
 }
 
 pub(super) async fn refuse(
+    router: &Router,
     nginx: &mut Nginx<'_>,
     facts: &Facts,
     body: &mut Body,
@@ -163,7 +165,14 @@ pub(super) async fn refuse(
     let (app, line) = (&facts.route.name, String::from_utf8_lossy(&nginx.line));
     match refused {
         // The operator knows, and each visitor would be a line.
-        Refused::Maintenance(_) => debug!("app {app}: refused {line}: {refused}"),
+        Refused::Maintenance(_) | Refused::OwnMethod => debug!("app {app}: refused {line}: {refused}"),
+        Refused::TunnelsFull(_) => {
+            if router.tunnels.refusals.admits() {
+                warn!("app {app}: refused {line}: {refused}");
+            }
+        }
+        _ if !router.refusals.admits() => {}
+        Refused::OtherKind(_) => error!("app {app}: refused {line}: {refused}"),
         _ => warn!("app {app}: refused {line}: {refused}"),
     }
     let page = Page::refused(refused, &facts.route.settings);

@@ -6,6 +6,7 @@
 mod converse;
 mod ending;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,10 @@ use super::hooks::SlowRequest;
 use super::nginx::{After, Nginx};
 use super::reply::relay::Relay;
 use super::route::Route;
+use super::settings::AppSettings;
 use super::under_way::Phase;
 use super::wiring::Router;
+use super::worker::Worker;
 use converse::{Broken, converse_in_time, gone};
 pub(super) use ending::release_when_free;
 use ending::{broken_off, finish, give_up, refuse};
@@ -45,6 +48,10 @@ struct Facts {
     https: bool,
     /// The process that served the client before, for sticky sessions.
     sticky: Option<u32>,
+    /// The protocol that it is encoded in, told by the framing of a body without a length.
+    encoded: Cell<Framing>,
+    /// Length of its encoded head.
+    head_len: Cell<usize>,
 }
 
 /// One of several attempts.
@@ -79,20 +86,41 @@ pub(crate) async fn run(
     let mut body = Body::new(request.head.body, unsized_framing(route.kind));
     let facts = Facts::of(&request, route);
     nginx.to_app.clear();
-    write_head(&request, &facts.route, &mut nginx.to_app);
+    write_head(&request, facts.route.kind, &facts.route.settings, &mut nginx.to_app);
+    facts.head_len.set(nginx.to_app.len());
+    let refused = refused_at_once(router, &facts, request.head.method);
     nginx.line.clear();
     write_line(&request, &mut nginx.line);
     let desk = nginx.desk.clone();
     let _lying = desk.begin(&facts.route, &nginx.line, request.head.remote_addr);
+    nginx.request.clear();
+    nginx.request.extend_from_slice(&nginx.input.unread()[HEADER_LEN..payload_end]);
     nginx.input.consume(payload_end);
     nginx.frames.hides_version = !router.globals.show_version();
 
     let arrived = Instant::now();
     let _counted = router.dispatcher.count_request();
+    if let Some(refused) = refused {
+        return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
+    }
+    let descriptors = descriptors::most(router);
+    let tunnel = facts.upgrade.then(|| router.tunnels.open(facts.route.group, descriptors));
+    if matches!(tunnel, Some(None)) {
+        let refused = Refused::TunnelsFull(descriptors);
+        return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
+    }
     router.restarts.look(&facts.route, &router.dispatcher).await;
     let after = attempt_until_over(router, nginx, &facts, &mut body).await;
     router.dispatcher.figures(facts.route.group).request_time.add(arrived.elapsed());
     Ok(after)
+}
+
+/// Why a request gets no process, whatever there is.
+fn refused_at_once(router: &Router, facts: &Facts, method: &[u8]) -> Option<Refused> {
+    if method == session::OUT_OF_BAND_METHOD.as_bytes() {
+        return Some(Refused::OwnMethod);
+    }
+    router.routes.other_kind(&facts.route).map(Refused::OtherKind)
 }
 
 fn count_refusal(router: &Router, facts: &Facts, refused: &Refused) {
@@ -102,7 +130,11 @@ fn count_refusal(router: &Router, facts: &Facts, refused: &Refused) {
         Refused::QueuedTooLong(_) => count(&figures.queued_too_long),
         Refused::SpawnFailed(_) => count(&figures.without_process),
         Refused::Maintenance(_) => count(&figures.under_maintenance),
-        Refused::NoDescriptors | Refused::ShuttingDown => {}
+        Refused::NoDescriptors
+        | Refused::TunnelsFull(_)
+        | Refused::OtherKind(_)
+        | Refused::OwnMethod
+        | Refused::ShuttingDown => {}
     }
 }
 
@@ -123,7 +155,7 @@ async fn attempt_until_over(
             Some(Ok(lease)) => lease,
             Some(Err(refused)) => {
                 count_refusal(router, facts, &refused);
-                return refuse(nginx, facts, body, &refused).await;
+                return refuse(router, nginx, facts, body, &refused).await;
             }
             None => return After::Close,
         };
@@ -160,11 +192,15 @@ async fn attempt(
     turn: Turn,
 ) -> Attempt {
     let Turn { waited, may_repeat } = turn;
+    if !speak_as(&lease.worker, nginx, facts, body) {
+        let why = "its app was replaced by one of another type while the request waited";
+        return Attempt::Over(broken_off(nginx, facts, body, lease.worker.record.pid, why).await);
+    }
     let connection = descriptors::patiently(router, async || lease.worker.connection().await).await;
     let (app, used_before) = match connection {
         Ok(connection) => connection,
         Err(err) if descriptors::are_used_up(&err) => {
-            return Attempt::Over(refuse(nginx, facts, body, &Refused::NoDescriptors).await);
+            return Attempt::Over(refuse(router, nginx, facts, body, &Refused::NoDescriptors).await);
         }
         Err(err) => {
             router.dispatcher.detach_slot(lease.worker.slot);
@@ -210,6 +246,25 @@ async fn attempt(
     }
 }
 
+/// Encodes the request anew where its process is of another kind than its route: the app's type has changed, and the
+/// process is of the version before. False when that is not possible any more.
+fn speak_as(worker: &Worker, nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body) -> bool {
+    let framing = unsized_framing(worker.route.kind);
+    if facts.encoded.get() == framing {
+        return true;
+    }
+    let Ok(request) = Request::decode(&nginx.request) else { return false };
+    if body.has_begun(&nginx.to_app, facts.head_len.get()) {
+        return false;
+    }
+    *body = Body::new(request.head.body, framing);
+    nginx.to_app.clear();
+    write_head(&request, worker.route.kind, &facts.route.settings, &mut nginx.to_app);
+    facts.encoded.set(framing);
+    facts.head_len.set(nginx.to_app.len());
+    true
+}
+
 /// Leads the client's next requests to this process, if its cookie does not do so already.
 fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
     added.clear();
@@ -222,11 +277,11 @@ fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
 }
 
 /// The request as its app's kind of process takes it, without a body.
-pub(crate) fn write_head(request: &Request<'_>, route: &Route, out: &mut Vec<u8>) {
-    match route.kind {
-        AppKind::Ruby | AppKind::Python => session::write_request(request, &route.settings.env, out),
+pub(crate) fn write_head(request: &Request<'_>, kind: AppKind, settings: &AppSettings, out: &mut Vec<u8>) {
+    match kind {
+        AppKind::Ruby | AppKind::Python => session::write_request(request, &settings.env, out),
         AppKind::Node | AppKind::Meteor | AppKind::Generic => {
-            http::write_request(request, route.settings.strips_base_uri, out);
+            http::write_request(request, settings.strips_base_uri, out);
         }
     }
 }
@@ -259,6 +314,8 @@ impl Facts {
         let host = host.map(|host| String::from_utf8_lossy(host).into_owned()).unwrap_or_default();
         let json = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/json"));
         Self {
+            encoded: Cell::new(unsized_framing(route.kind)),
+            head_len: Cell::new(0),
             route,
             to_head_request: head.method == b"HEAD",
             upgrade: head.upgrade,

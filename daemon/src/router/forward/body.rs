@@ -109,6 +109,12 @@ impl Body {
         }
     }
 
+    /// True when any of it, or of the head in front of it, was taken or sent; `out` is what is to be sent, and held
+    /// `head_len` bytes of head.
+    pub(crate) fn has_begun(&self, out: &[u8], head_len: usize) -> bool {
+        self.sent || out.len() != head_len || matches!(self.state, State::InFrame { .. })
+    }
+
     /// True when it was taken from nginx to its end.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done

@@ -3,6 +3,7 @@
 
 mod app_log;
 mod journal;
+mod limit;
 mod places;
 
 use std::cell::{Cell, RefCell};

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::app_log::{AppLogs, Writer};
 use super::journal::{Journal, Source};
+use super::limit::{Limit, Limits};
 use crate::config::AppOutput;
 use crate::link::ProcessRecord;
 use crate::log;
@@ -21,6 +22,7 @@ const MOST_FOR_FILE: usize = 256 * 1024;
 pub(crate) struct Places {
     journal: Option<RefCell<Rc<Journal>>>,
     pub(crate) files: Rc<AppLogs>,
+    limits: Limits,
 }
 
 /// Where the lines of one process go.
@@ -29,13 +31,15 @@ pub(super) struct Lines {
     source: Source,
     places: Rc<Places>,
     file: Option<Writer>,
+    /// Of what goes to the log or the journal.
+    limit: Rc<Limit>,
     /// What is to be written to the file.
     for_file: String,
 }
 
 impl Places {
-    /// As the operator wants it. Without a journal everything is in the log.
-    pub(crate) fn new(output: AppOutput, files: Rc<AppLogs>) -> Rc<Self> {
+    /// As the operator wants it, `limit` lines of an app in an interval. Without a journal everything is in the log.
+    pub(crate) fn new(output: AppOutput, limit: u64, files: Rc<AppLogs>) -> Rc<Self> {
         let journal = match output {
             AppOutput::Log => None,
             AppOutput::Journald => Journal::open()
@@ -43,7 +47,7 @@ impl Places {
                 .ok(),
         };
         let journal = journal.map(|journal| RefCell::new(Rc::new(journal)));
-        Rc::new(Self { journal, files })
+        Rc::new(Self { journal, files, limits: Limits::new(limit) })
     }
 
     /// For the output of this process.
@@ -57,7 +61,8 @@ impl Places {
             // One that is not absolute lies in the app.
             self.files.of(&route.root.join(file), record)
         });
-        Lines { source, places: self.clone(), file, for_file: String::new() }
+        let limit = self.limits.of(&route.name);
+        Lines { source, places: self.clone(), file, limit, for_file: String::new() }
     }
 }
 
@@ -69,7 +74,7 @@ impl Lines {
         if self.file.is_some() && self.for_file.len() < MOST_FOR_FILE {
             self.for_file += &log::app_line_in_file(&self.source.app, self.source.pid, line);
         }
-        if !self.to_journal(line).await {
+        if self.limit.admits(line.len()) && !self.to_journal(line).await {
             log::app_line(&self.source.app, self.source.pid, line);
         }
     }

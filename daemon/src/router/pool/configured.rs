@@ -27,7 +27,7 @@ impl Pool {
             }
         }
         self.balance(id, now);
-        self.make_room_for_the_starving(now);
+        self.feed_the_starving(now);
     }
 
     /// No process and no request is left of it.

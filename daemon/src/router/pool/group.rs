@@ -84,6 +84,8 @@ pub(crate) struct Group {
     pub(super) failures: u32,
     /// No process is started before this time, unless a request needs one.
     pub(super) not_before: Option<Instant>,
+    /// Orders groups that wait without any process by the time they began to.
+    pub(super) starving_since: u64,
 }
 
 impl Group {
@@ -104,6 +106,7 @@ impl Group {
             failures: 0,
             not_before: None,
             leaving: 0,
+            starving_since: 0,
         }
     }
 
@@ -170,6 +173,12 @@ impl Group {
         matches!(self.deployment, Deployment::Rolling { .. })
     }
 
+    /// The first of its processes.
+    pub(super) fn only_member(&self) -> Option<Slot> {
+        self.members.first().copied()
+    }
+
+    /// Requests wait although it has no process.
     pub(super) fn is_starving(&self) -> bool {
         !self.paused && !self.queue.is_empty() && self.capacity_used() == 0
     }

@@ -9,7 +9,7 @@ impl Pool {
     /// again.
     pub(crate) fn sweep(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
-        for id in (0..self.groups.len()).map(GroupId) {
+        for id in self.groups.numbers().into_iter().map(GroupId) {
             self.balance(id, now);
             let finishing = self.out_of_band_due(id, now);
             let patience = self.groups[id.0].deployment.patience().filter(|until| *until > now);
@@ -21,7 +21,7 @@ impl Pool {
                 .chain(finishing);
             next = due.chain(next).min();
         }
-        next
+        next.into_iter().chain(self.sweep_debts(now)).min()
     }
 
     /// When a process of the group may be due next; a busy one cannot be before it has been idle for the whole time.
@@ -63,6 +63,7 @@ impl Pool {
 
     /// No new session for this process; it ends with its last one.
     pub(super) fn retire(&mut self, slot: Slot) {
+        self.unmark(slot);
         let Some(process) = self.processes.get_mut(&slot) else {
             return;
         };
@@ -131,6 +132,7 @@ impl Pool {
     }
 
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Process> {
+        self.unmark(slot);
         let process = self.processes.remove(&slot)?;
         let group = &mut self.groups[process.group.0];
         group.members.retain(|other| *other != slot);

@@ -5,9 +5,13 @@
 //!
 //! Rules, as Passenger has them: one queue a group, first come first served; the least busy process takes the next
 //! request, the first among equals, so that the others can idle out; a process is started when every process of its
-//! group is busy and the pool has room; a group without any process takes the place of another group's idle one.
+//! group is busy and the pool has room. A group without any process gets one before others get more, and takes the place
+//! of another group's process if need be.
 
 mod configured;
+mod fairness;
+#[cfg(test)]
+mod fairness_properties;
 mod group;
 mod leaving;
 mod out_of_band;
@@ -19,6 +23,7 @@ mod restart;
 mod rules;
 #[cfg(test)]
 mod scenarios;
+mod slab;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -26,6 +31,7 @@ use std::time::{Duration, Instant};
 pub(crate) use group::{Deployment, Group, GroupOptions};
 pub(crate) use process::{Concurrency, OutOfBand, Process, State};
 pub(crate) use restart::RestartHow;
+use slab::Slab;
 
 /// Names a group for the life of the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -90,10 +96,12 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Pool {
     limits: Limits,
-    groups: Vec<Group>,
+    groups: Slab,
     processes: HashMap<Slot, Process>,
     next_slot: u64,
     next_waiter: u64,
+    next_turn: u64,
+    sweep_sooner: bool,
     actions: Vec<Action>,
     closing: bool,
     counts: Counts,
@@ -108,16 +116,20 @@ struct Counts {
     starting: usize,
     /// Groups whose requests wait although they have no process.
     starving: BTreeSet<GroupId>,
+    /// Processes that are to be given up for them.
+    owed: usize,
 }
 
 impl Pool {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            groups: Vec::new(),
+            groups: Slab::new(),
             processes: HashMap::new(),
             next_slot: 1,
             next_waiter: 1,
+            next_turn: 0,
+            sweep_sooner: false,
             actions: Vec::new(),
             closing: false,
             counts: Counts::default(),
@@ -129,6 +141,11 @@ impl Pool {
         std::mem::take(&mut self.actions)
     }
 
+    /// True when the next sweep may be due earlier than the last one said, since the last call.
+    pub(crate) fn take_sweep_sooner(&mut self) -> bool {
+        std::mem::take(&mut self.sweep_sooner)
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
@@ -136,7 +153,7 @@ impl Pool {
     /// Takes changed bounds over. Of the processes above them, idle ones go now and busy ones with their requests.
     pub(crate) fn set_limits(&mut self, limits: Limits, now: Instant) {
         self.limits = limits;
-        for id in (0..self.groups.len()).map(GroupId) {
+        for id in self.groups.numbers().into_iter().map(GroupId) {
             self.shrink(id);
             self.balance(id, now);
         }
@@ -161,8 +178,21 @@ impl Pool {
     }
 
     pub(crate) fn add_group(&mut self, options: GroupOptions) -> GroupId {
-        self.groups.push(Group::new(options));
-        GroupId(self.groups.len() - 1)
+        GroupId(self.groups.insert(Group::new(options)))
+    }
+
+    /// Forgets a group of which nothing is left; false when something is.
+    pub(crate) fn forget(&mut self, id: GroupId) -> bool {
+        let deserted = self.is_deserted(id);
+        if deserted {
+            self.groups.remove(id.0);
+        }
+        deserted
+    }
+
+    /// True until it is forgotten.
+    pub(crate) fn knows(&self, id: GroupId) -> bool {
+        self.groups.contains(id.0)
     }
 
     /// Takes changed settings over, at once.
@@ -201,10 +231,11 @@ impl Pool {
     }
 
     /// A queued request's client has gone.
-    pub(crate) fn cancel(&mut self, id: GroupId, waiter: Waiter) {
+    pub(crate) fn cancel(&mut self, id: GroupId, waiter: Waiter, now: Instant) {
         self.groups[id.0].forget(waiter);
         self.note(id);
         self.shrink(id);
+        self.feed_the_starving(now);
     }
 
     /// A request is done.
@@ -215,8 +246,9 @@ impl Pool {
         process.end_session(now);
         let (id, state, sessions) = (process.group, process.state, process.sessions);
         let used_up = process.used_up(self.groups[id.0].options.max_requests);
+        let superfluous = sessions == 0 && (self.has_too_many(id) || self.pays_a_debt(slot, now));
         match state {
-            State::Serving if used_up || (sessions == 0 && self.has_too_many(id)) => {
+            State::Serving if used_up || superfluous => {
                 self.retire(slot);
                 self.serve_queue(id, now);
                 self.balance(id, now);
@@ -228,7 +260,7 @@ impl Pool {
             State::Draining if sessions == 0 => self.stop(slot),
             State::Draining | State::Starting | State::Stopping => {}
         }
-        self.make_room_for_the_starving(now);
+        self.feed_the_starving(now);
     }
 
     /// A started process can take requests.
@@ -240,7 +272,7 @@ impl Pool {
         self.serve_queue(id, now);
         self.balance(id, now);
         self.turn_to_out_of_band(id, now);
-        self.make_room_for_the_starving(now);
+        self.feed_the_starving(now);
     }
 
     /// Takes over a process that serves already, from an earlier router. Others may follow: what the group lacks then is
@@ -258,6 +290,7 @@ impl Pool {
         process.state = State::Serving;
         process.concurrency = concurrency;
         process.last_used = now;
+        process.ready = now;
         let id = process.group;
         self.groups[id.0].starting -= 1;
         self.counts.starting -= 1;
@@ -285,7 +318,7 @@ impl Pool {
         }
         self.balance(id, now);
         self.turn_to_out_of_band(id, now);
-        self.make_room_for_the_starving(now);
+        self.feed_the_starving(now);
     }
 
     /// A process has ended. Its group gets another if it needs one.
@@ -301,7 +334,7 @@ impl Pool {
         self.serve_queue(id, now);
         self.balance(id, now);
         self.turn_to_out_of_band(id, now);
-        self.make_room_for_the_starving(now);
+        self.feed_the_starving(now);
     }
 
     /// Takes one process out of service; its group gets another if it needs one. False when there is none to take.

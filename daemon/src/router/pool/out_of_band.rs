@@ -36,13 +36,14 @@ impl Pool {
         self.forget_out_of_band(id, slot);
         match state {
             State::Draining if sessions == 0 => self.stop(slot),
+            State::Serving if self.pays_a_debt(slot, now) => self.retire(slot),
             State::Serving => {
                 self.serve_queue(id, now);
                 self.turn_to_out_of_band(id, now);
             }
             _ => {}
         }
-        self.make_room_for_the_starving(now);
+        self.feed_the_starving(now);
     }
 
     /// Takes the next step of the group's out-of-band work, as far as there is one to take.

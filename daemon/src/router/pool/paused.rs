@@ -16,6 +16,7 @@ impl Pool {
             self.serve_queue(id, now);
             self.balance(id, now);
         }
+        self.feed_the_starving(now);
     }
 
     /// A session of this very process for an administrator, whether its app is paused or not, if one is free.
@@ -28,13 +29,14 @@ impl Pool {
     }
 
     /// Nobody waits for the group any more: those who have are told, and are to be answered otherwise.
-    pub(crate) fn turn_away(&mut self, id: GroupId) -> Vec<Waiter> {
+    pub(crate) fn turn_away(&mut self, id: GroupId, now: Instant) -> Vec<Waiter> {
         let waiters = self.groups[id.0].waiters();
         for waiter in &waiters {
             self.groups[id.0].forget(*waiter);
         }
         self.note(id);
         self.shrink(id);
+        self.feed_the_starving(now);
         waiters
     }
 }

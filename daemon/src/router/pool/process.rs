@@ -64,6 +64,12 @@ pub(crate) struct Process {
     pub(crate) out_of_band: OutOfBand,
     /// When it last began or ended a request, or became ready.
     pub(crate) last_used: Instant,
+    /// When its start was decided.
+    pub(super) ordered: Instant,
+    /// When it became ready.
+    pub(super) ready: Instant,
+    /// Its group gives a process up for another group: this one gets no request, and leaves at this time at the latest.
+    pub(super) owed_until: Option<Instant>,
 }
 
 impl Process {
@@ -77,12 +83,16 @@ impl Process {
             processed: 0,
             out_of_band: OutOfBand::No,
             last_used: now,
+            ordered: now,
+            ready: now,
+            owed_until: None,
         }
     }
 
     pub(super) fn has_room(&self) -> bool {
         self.state == State::Serving
             && !self.out_of_band.is_begun()
+            && self.owed_until.is_none()
             && match self.concurrency {
                 Concurrency::Unlimited => true,
                 Concurrency::At(most) => self.sessions < most,

@@ -125,7 +125,7 @@ impl World {
             Event::Cancel(n) => {
                 if let Some((waiter, id)) = pick(self.waiting.iter(), n).map(|(w, (g, _))| (*w, *g)) {
                     self.waiting.remove(&waiter);
-                    self.pool.cancel(id, waiter);
+                    self.pool.cancel(id, waiter, self.now);
                 }
             }
             Event::Release(n) if !self.sessions.is_empty() => {
@@ -155,7 +155,7 @@ impl World {
             Event::Configure(group, is) => self.pool.set_configured(GroupId(group), is, self.now),
             Event::Pause(group, is) => self.pool.set_paused(GroupId(group), is, self.now),
             Event::TurnAway(group) => {
-                for waiter in self.pool.turn_away(GroupId(group)) {
+                for waiter in self.pool.turn_away(GroupId(group), self.now) {
                     assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} does not wait");
                 }
                 assert_eq!(self.pool.group(GroupId(group)).waiting(), 0);
@@ -284,6 +284,7 @@ impl World {
             capacity_used: pool.groups.iter().map(Group::capacity_used).sum(),
             starting: pool.groups.iter().map(Group::starting).sum(),
             starving,
+            owed: pool.processes.values().filter(|process| process.owed_until.is_some()).count(),
         };
         assert_eq!(pool.counts, counted);
     }
@@ -325,7 +326,7 @@ fn pick<T>(items: impl ExactSizeIterator<Item = T>, n: usize) -> Option<T> {
 }
 
 /// Histories to try; `PROPTEST_CASES` asks for more than an ordinary run has time for.
-fn cases() -> u32 {
+pub(super) fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(512)
 }
 

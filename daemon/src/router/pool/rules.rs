@@ -8,8 +8,6 @@ use super::{Action, Deployment, GroupId, Pool, Process, Slot, State, Waiter};
 /// Why a group gets one more process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// Requests wait, and it has none at all: another group's idle process has to go, if need be.
-    First,
     /// It needs more than it has.
     More,
     /// A rolling restart replaces one, which goes afterwards: there may be one above every limit.
@@ -64,12 +62,13 @@ impl Pool {
         self.processes.get(&slot).is_some_and(|p| p.group == id && p.state == State::Serving)
     }
 
-    /// Starts processes for `id` as long as it needs more and may have them.
+    /// Starts processes for `id` as long as it needs more and may have them. Groups that have none come first.
     pub(super) fn balance(&mut self, id: GroupId, now: Instant) {
         let group = &mut self.groups[id.0];
         if group.not_before.is_some_and(|at| at <= now) {
             group.not_before = None;
         }
+        self.feed_the_starving(now);
         while let Some(wish) = self.wish(id, now) {
             if !self.has_room_for(wish, id) {
                 return;
@@ -84,10 +83,7 @@ impl Pool {
         if self.closing {
             return None;
         }
-        if group.is_starving() {
-            return Some(Wish::First);
-        }
-        if group.is_superfluous() {
+        if group.is_starving() || group.is_superfluous() {
             return None;
         }
         match group.deployment {
@@ -99,7 +95,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn has_room_for(&mut self, wish: Wish, id: GroupId) -> bool {
+    pub(super) fn has_room_for(&self, wish: Wish, id: GroupId) -> bool {
         let above = usize::from(wish == Wish::Replacement);
         let group = &self.groups[id.0];
         let bounds = [group.options.max_instances, self.limits.max_per_group];
@@ -108,32 +104,13 @@ impl Pool {
         }
         let has_room = self.capacity_used() < self.limits.max_processes + above;
         match wish {
-            Wish::First => self.make_room_for(id),
             Wish::More => has_room && self.counts.starting < self.limits.max_starting,
             Wish::Replacement => has_room,
         }
     }
 
-    /// Notes whether the group starves; to be called whenever its queue or the number of its processes changes.
-    pub(super) fn note(&mut self, id: GroupId) {
-        if self.groups[id.0].is_starving() {
-            self.counts.starving.insert(id);
-        } else {
-            self.counts.starving.remove(&id);
-        }
-    }
-
-    /// Gives groups that wait without any process the room that has just come free; longest wait first.
-    pub(super) fn make_room_for_the_starving(&mut self, now: Instant) {
-        let starving = self.counts.starving.iter();
-        let first = starving.min_by_key(|id| self.groups[id.0].queue.first()).copied();
-        if let Some(id) = first {
-            self.balance(id, now);
-        }
-    }
-
     /// Ends processes of other groups, the longest idle first, until there is room for a group that has none at all.
-    fn make_room_for(&mut self, id: GroupId) -> bool {
+    pub(super) fn make_room_for(&mut self, id: GroupId) -> bool {
         while self.capacity_used() >= self.limits.max_processes {
             let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
             let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else {

@@ -294,3 +294,67 @@ fn no_turn_leads_to_a_busy_process_beside_an_idle_one() {
     story.pool.release(Slot(2), story.now);
     assert_eq!(request(&mut story), Checkout::Granted(Slot(2)), "although it served last");
 }
+
+#[test]
+fn an_app_that_does_not_start_costs_another_no_process_before_its_pause_is_over() {
+    let mut story = Story::serving(2, OPTIONS);
+    let requests = [story.request(), story.request()];
+    assert_eq!(requests, [Checkout::Granted(Slot(1)), Checkout::Granted(Slot(2))]);
+    let queued = story.request();
+    let other = story.pool.add_group(OPTIONS);
+    story.pool.checkout(other, None, story.now);
+    story.pool.release(Slot(1), story.now);
+    assert_eq!(story.actions(), [stop(1), Action::Spawn(Slot(3), other)]);
+    assert!(matches!(story.failed(3)[..], [Action::Fail(..)]));
+    story.pool.sweep(story.now);
+    assert_eq!(story.actions(), [spawn(4)], "the place is free again");
+    let Checkout::Queued(waiter) = queued else { panic!("both are busy") };
+    assert_eq!(story.ready(4), [Action::Grant(waiter, Slot(4))]);
+    story.request();
+    story.pool.checkout(other, None, story.now);
+    story.pool.release(Slot(2), story.now);
+    assert!(matches!(story.actions()[..], [Action::Grant(_, Slot(2))]), "the busy app keeps its process");
+    story.now += Duration::from_secs(1);
+    story.request();
+    story.pool.sweep(story.now);
+    story.pool.release(Slot(2), story.now);
+    assert_eq!(story.actions(), [stop(2), Action::Spawn(Slot(5), other)]);
+}
+
+#[test]
+fn a_process_that_never_becomes_free_gets_out_of_the_way() {
+    let mut story = Story::new(2, OPTIONS);
+    for _ in 0..2 {
+        story.pool.adopt(story.group, Concurrency::Unlimited, story.now);
+        story.request();
+    }
+    let other = story.pool.add_group(OPTIONS);
+    story.pool.checkout(other, None, story.now);
+    assert_eq!(story.actions(), []);
+    assert_eq!(story.request(), Checkout::Granted(Slot(2)), "the other one is to become free");
+    let due = story.pool.sweep(story.now);
+    assert_eq!(due, Some(story.now + Duration::from_secs(10)));
+    story.pool.sweep(story.now + Duration::from_secs(10));
+    assert_eq!(story.actions(), [Action::Drain(Slot(1)), Action::Spawn(Slot(3), other)]);
+}
+
+#[test]
+fn the_last_process_of_a_version_that_cannot_be_started_again_goes_last() {
+    let mut story = Story::serving(1, GroupOptions { resists_errors: true, ..OPTIONS });
+    story.pool.set_limits(Limits { max_processes: 2, ..story.pool.limits() }, story.now);
+    story.roll();
+    story.failed(2);
+    assert_eq!(story.deployment(), Deployment::Resisting);
+    story.request();
+    let [second, third] = [(); 2].map(|()| story.pool.add_group(OPTIONS));
+    story.pool.checkout(second, None, story.now);
+    story.ready(3);
+    story.now += Duration::from_secs(5);
+    story.pool.checkout(third, None, story.now);
+    assert_eq!(story.actions(), []);
+    assert_eq!(story.request(), Checkout::Queued(Waiter(3)), "it is busy");
+    story.pool.release(Slot(1), story.now);
+    assert_eq!(story.actions(), [Action::Grant(Waiter(3), Slot(1))], "it serves on");
+    story.pool.release(Slot(3), story.now);
+    assert_eq!(story.actions(), [stop(3), Action::Spawn(Slot(4), third)]);
+}

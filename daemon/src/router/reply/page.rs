@@ -44,11 +44,17 @@ impl Page {
                 "This website is under heavy load",
                 "It took too long until somebody had time for your request. Please try again in a few minutes.",
             ),
-            Refused::NoDescriptors => Self::plain(
+            Refused::NoDescriptors | Refused::TunnelsFull(_) => Self::plain(
                 503,
                 "This website is under heavy load",
                 "Too many people are accessing this website at the same time. Please try again in a few minutes.",
             ),
+            Refused::OtherKind(_) => Self::plain(
+                500,
+                "This website is not configured correctly",
+                "Two applications have the same name. The administrator finds more in the log.",
+            ),
+            Refused::OwnMethod => Self::plain(405, "Method not allowed", ""),
             Refused::ShuttingDown => {
                 Self::plain(503, "This website is being restarted", "Please try again in a few seconds.")
             }

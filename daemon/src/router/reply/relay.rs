@@ -17,6 +17,13 @@ use super::super::input::{Input, LARGE, SMALL};
 use super::super::under_way::{Desk, Phase};
 use super::{Origin, Writer};
 
+/// How long one head may take from its first byte to its last.
+const HEAD_LIMIT: Duration = Duration::from_secs(60);
+/// Most interim responses of one answer.
+const MAX_INTERIMS: u32 = 32;
+/// Work between two moments at which other tasks get their turn: steps of a decoder, and kilobytes.
+const TURN: usize = 512;
+
 /// Decodes either protocol; a hijacked session goes on as HTTP.
 #[derive(Debug)]
 pub(crate) enum Decoder {
@@ -75,6 +82,12 @@ pub(crate) struct Relay {
     queue_us: u64,
     /// When the process was asked.
     asked: Instant,
+    head_limit: Duration,
+    /// When the first byte of a head came that is not complete.
+    head_began: Option<tokio::time::Instant>,
+    interims: u32,
+    /// Work done since other tasks had their turn.
+    work: usize,
     /// Where the request lies that is answered.
     desk: Rc<Desk>,
     /// What is counted for its app.
@@ -150,6 +163,10 @@ impl Relay {
             pid,
             queue_us,
             asked,
+            head_limit: HEAD_LIMIT,
+            head_began: None,
+            interims: 0,
+            work: 0,
             desk,
             figures,
         }
@@ -167,7 +184,8 @@ impl Relay {
     ) -> Result<Complete, RelayError> {
         let mut room = SMALL;
         loop {
-            let came = input.fill(app, room).await.map_err(RelayError::AppRead)?;
+            let came = self.fill(input, app, room).await?;
+            self.take_turns(came / 1024 + 1).await;
             // A read that fills its room has more behind it: a large body is worth a large buffer.
             room = if came == room { LARGE } else { room };
             if came > 0 && !self.heard {
@@ -184,6 +202,36 @@ impl Relay {
                 return Ok(complete);
             }
             writer.flush(nginx).await.map_err(RelayError::Nginx)?;
+        }
+    }
+
+    /// Reads once, for as long as a head that has begun may still take.
+    async fn fill(
+        &mut self,
+        input: &mut Input,
+        app: &mut (impl AsyncRead + Unpin),
+        room: usize,
+    ) -> Result<usize, RelayError> {
+        let Some(began) = self.head_began else {
+            let came = input.fill(app, room).await.map_err(RelayError::AppRead)?;
+            if !self.begun {
+                self.head_began = Some(tokio::time::Instant::now());
+            }
+            return Ok(came);
+        };
+        let too_slow = || RelayError::App(ReplyError::HeadTooSlow(self.head_limit));
+        let left = self.head_limit.checked_sub(began.elapsed()).ok_or_else(too_slow)?;
+        let came = tokio::time::timeout(left, input.fill(app, room)).await;
+        came.map_err(|_| too_slow())?.map_err(RelayError::AppRead)
+    }
+
+    /// Lets other tasks run when so much was done that they have waited long enough: an app that always has more to read
+    /// holds none of them up.
+    async fn take_turns(&mut self, work: usize) {
+        self.work += work;
+        if self.work >= TURN {
+            self.work = 0;
+            tokio::task::yield_now().await;
         }
     }
 
@@ -205,6 +253,8 @@ impl Relay {
                 }
                 Event::Interim => {
                     self.interim(writer, head)?;
+                    // The next head begins with the next byte.
+                    self.head_began = (input.unread().len() > used).then(tokio::time::Instant::now);
                     None
                 }
                 Event::Head(mode) => self.head(mode, writer, head)?,
@@ -218,11 +268,16 @@ impl Relay {
             if complete.is_some() {
                 return Ok(complete);
             }
+            self.take_turns(1).await;
         }
     }
 
     /// Only 103 means anything to a client here: 100 was answered by nginx, the others have no use.
-    fn interim(&self, writer: &mut Writer, head: &Head) -> Result<(), ReplyError> {
+    fn interim(&mut self, writer: &mut Writer, head: &Head) -> Result<(), ReplyError> {
+        self.interims += 1;
+        if self.interims > MAX_INTERIMS {
+            return Err(ReplyError::TooManyInterims);
+        }
         if head.status == 103 { writer.interim(head, self.origin()) } else { Ok(()) }
     }
 
@@ -239,6 +294,7 @@ impl Relay {
         let origin = self.origin();
         writer.head(head, head.body_length(self.to_head_request), end, origin)?;
         self.begun = true;
+        self.head_began = None;
         let took = Duration::from_micros(origin.queue_us.saturating_add(origin.app_us));
         self.figures.answer_time.add(took);
         Ok(complete)
@@ -273,4 +329,71 @@ impl Relay {
 
 fn microseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::super::super::under_way::Desks;
+    use super::*;
+
+    /// What becomes of an answer of which `pieces` come, one a second.
+    fn relayed(speaks_session: bool, pieces: Vec<Vec<u8>>) -> Result<Complete, RelayError> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (mut app, mut router) = tokio::io::duplex(1 << 16);
+            let write = async {
+                for piece in pieces {
+                    app.write_all(&piece).await.unwrap();
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                std::future::pending::<()>().await;
+            };
+            let (desk, figures) = (Desks::default().open(), Rc::default());
+            let mut relay = Relay::new(speaks_session, false, false, 1, Duration::ZERO, desk, figures);
+            let (mut input, mut out, mut writer) = (Input::default(), Vec::new(), Writer::default());
+            let mut head = Head::default();
+            let relayed = relay.run(&mut router, &mut input, &mut out, &mut writer, &mut head);
+            tokio::select! {
+                relayed = relayed => relayed,
+                () = write => unreachable!("it never ends"),
+            }
+        })
+    }
+
+    #[test]
+    fn a_head_that_drips_without_end_is_too_slow() {
+        for speaks_session in [false, true] {
+            let head = "HTTP/1.1 200 OK\r\n".to_owned() + &"X-A: 1\r\n".repeat(100);
+            let whole = if speaks_session {
+                [&[255, 0, 0, 0, 1, 0, 0, 0], &[b'x'; 255][..]].concat()
+            } else {
+                head.into()
+            };
+            let pieces = whole.iter().map(|byte| vec![*byte]).collect();
+            let error = relayed(speaks_session, pieces).unwrap_err();
+            assert!(matches!(error, RelayError::App(ReplyError::HeadTooSlow(_))), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_answer_may_take_its_time_between_two_heads() {
+        let mut pieces = vec![b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec()];
+        pieces.resize(100, Vec::new());
+        pieces.push(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+        assert_eq!(relayed(false, pieces).unwrap(), Complete::Answer);
+    }
+
+    #[test]
+    fn interim_responses_are_limited() {
+        let many = |count| {
+            let mut answer = "HTTP/1.1 100 Continue\r\n\r\n".repeat(count);
+            answer += "HTTP/1.1 204 No Content\r\n\r\n";
+            relayed(false, vec![answer.into()])
+        };
+        assert_eq!(many(32).unwrap(), Complete::Answer);
+        assert!(matches!(many(33), Err(RelayError::App(ReplyError::TooManyInterims))));
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 
-use protocol::frame::{FLAG_END, FrameHeader, FrameType};
+use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use protocol::pairs;
 use protocol::request::BodyLength;
 use protocol::response::{Abort, AbortReason, ResponseHead};
@@ -21,6 +21,8 @@ const POWERED_BY_WITHOUT_VERSION: &[u8] = b"Flying Passenger";
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     out: Vec<u8>,
+    /// Where the frame at the end of `out` begins, if it is a part of a body that can still be added to.
+    open: Option<usize>,
     /// Answers do not tell this program's version.
     pub(crate) hides_version: bool,
     /// Headers that are added to the app's own, encoded as [`pairs`].
@@ -41,6 +43,7 @@ pub(crate) struct Origin {
 impl Writer {
     /// Adds a whole frame.
     pub(crate) fn push(&mut self, frame: &[u8]) {
+        self.open = None;
         self.out.extend_from_slice(frame);
     }
 
@@ -68,12 +71,24 @@ impl Writer {
         to: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
         let flags = if end { FLAG_END } else { 0 };
-        let header = FrameHeader::new(FrameType::ResponseBody, flags, data.len() as u32);
-        self.out.extend_from_slice(&header.encode());
+        let header = |length: usize| FrameHeader::new(FrameType::ResponseBody, flags, length as u32).encode();
+        if let Some(start) = self.open
+            && self.out.len() - start + data.len() <= HEADER_LEN + GATHER
+        {
+            // An app that sends tiny parts costs no frame for each of them.
+            self.out.extend_from_slice(data);
+            let length = self.out.len() - start - HEADER_LEN;
+            self.out[start..start + HEADER_LEN].copy_from_slice(&header(length));
+            return Ok(());
+        }
+        let start = self.out.len();
+        self.out.extend_from_slice(&header(data.len()));
         if data.len() <= GATHER {
+            self.open = Some(start);
             self.out.extend_from_slice(data);
             return Ok(());
         }
+        self.open = None;
         write_both(&self.out, data, to).await?;
         self.out.clear();
         Ok(())
@@ -81,11 +96,13 @@ impl Writer {
 
     /// Adds the end of an answer that cannot be completed.
     pub(crate) fn abort(&mut self, reason: AbortReason, message: &str) {
+        self.open = None;
         Abort { reason, message }.write_frame(&mut self.out);
     }
 
     /// Writes everything that was added.
     pub(crate) async fn flush(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        self.open = None;
         if !self.out.is_empty() {
             to.write_all(&self.out).await?;
             self.out.clear();
@@ -101,6 +118,7 @@ impl Writer {
         end: bool,
         origin: Origin,
     ) -> Result<(), ReplyError> {
+        self.open = None;
         let frame = ResponseHead {
             status: head.status,
             reason: &head.reason,
@@ -181,7 +199,6 @@ pub(crate) fn reason_phrase(status: u16) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use protocol::frame::HEADER_LEN;
     use protocol::response::Response;
 
     use super::*;
@@ -197,6 +214,23 @@ mod tests {
         assert_eq!(response.headers.get(b"status"), Some(b"204 No Content".as_slice()));
         assert_eq!(response.headers.get(b"x-a"), Some(b"1".as_slice()));
         assert_eq!((response.head.status, response.head.process_pid), (204, 7));
+    }
+
+    #[test]
+    fn tiny_parts_become_one_frame() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut writer, mut to) = (Writer::default(), Vec::new());
+            for byte in b"abc" {
+                writer.body(&[*byte], false, &mut to).await.unwrap();
+            }
+            writer.body(b"", true, &mut to).await.unwrap();
+            let expected = FrameHeader::new(FrameType::ResponseBody, FLAG_END, 3).encode();
+            assert_eq!(writer.out, [expected.as_slice(), b"abc"].concat());
+            writer.flush(&mut to).await.unwrap();
+            writer.body(b"d", false, &mut to).await.unwrap();
+            assert_eq!(writer.out.len(), HEADER_LEN + 1, "what was written is not added to");
+        });
     }
 
     #[test]

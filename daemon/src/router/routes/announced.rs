@@ -77,6 +77,7 @@ impl Routes {
             self.followed.borrow_mut().remove(&group);
             self.forget_routes(group);
             dispatcher.forget(group);
+            self.recount();
         }
     }
 
@@ -133,5 +134,7 @@ impl Routes {
             });
             !by_root.is_empty()
         });
+        drop(followed);
+        self.recount();
     }
 }

@@ -6,6 +6,8 @@
 
 use std::rc::Rc;
 
+use protocol::request::AppKind;
+
 use super::super::route::Route;
 
 /// What one group was last told by nginx.
@@ -39,6 +41,12 @@ impl Followed {
     /// Its processes are started with this route.
     pub(crate) fn is_current(&self, route: &Rc<Route>) -> bool {
         Rc::ptr_eq(&self.current, route)
+    }
+
+    /// The kind of the group's app, if it is another one than the route's although one configuration has both.
+    pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
+        let both_are_configured = route.seen_ms.get() >= self.newest;
+        (self.current.kind != route.kind && both_are_configured).then_some(self.current.kind)
     }
 
     /// A request has come by this route, under a configuration that nginx read at this time.

@@ -4,15 +4,16 @@
 //! request with another block for the same group brings the group up to date.
 
 mod announced;
+mod expiry;
 mod followed;
 mod rosters;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use protocol::PayloadError;
-use protocol::request::Request;
+use protocol::request::{AppKind, Request};
 use protocol::settings::{Digest, Settings};
 use tracing::{debug, info};
 
@@ -40,6 +41,10 @@ pub(crate) struct Routes {
     rosters: RefCell<Rosters>,
     /// Apps that are no longer configured and not forgotten yet.
     leaving: RefCell<HashSet<String>>,
+    /// Routes there are, and requests there were.
+    count: Cell<usize>,
+    most: Cell<usize>,
+    requests: Cell<u64>,
 }
 
 impl Routes {
@@ -66,12 +71,19 @@ impl Routes {
             block: request.settings,
         };
         let known = self.known(&described);
+        self.requests.set(self.requests.get() + 1);
+        if let Some(route) = &known {
+            route.used.set(self.requests.get());
+        }
         if let Some(route) = known.as_ref().filter(|route| route.seen_ms.get() >= configured_ms) {
             return Ok(route.clone());
         }
         let route = match known {
             Some(route) => route,
-            None => self.learn(&described, dispatcher)?,
+            None => {
+                self.expire(dispatcher);
+                self.learn(&described, dispatcher)?
+            }
         };
         self.follow(&route, configured_ms, dispatcher);
         self.note_request(&route.name, configured_ms, dispatcher);
@@ -112,6 +124,12 @@ impl Routes {
         }
     }
 
+    /// What kind the processes of the route's group are, where the newest configuration has a location of this route
+    /// and another one with which they are started, of another kind.
+    pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
+        self.followed.borrow().get(&route.group)?.other_kind(route)
+    }
+
     /// Every group's name, with its number.
     pub(crate) fn groups(&self) -> Vec<(String, GroupId)> {
         let mut all: Vec<_> = self.groups.borrow().iter().map(|(name, id)| (name.clone(), *id)).collect();
@@ -142,7 +160,9 @@ impl Routes {
         let route = Rc::new(Route::new(group, described, settings));
         let mut routes = self.by_digest.borrow_mut();
         let by_root = routes.entry(Digest::of(described.block)).or_default();
+        route.used.set(self.requests.get());
         by_root.insert(described.app.root.to_vec(), route.clone());
+        self.count.set(self.count.get() + 1);
         Ok(route)
     }
 

@@ -23,6 +23,7 @@ use self::preloaders::Preloaders;
 use self::readiness::{Ended, Outcome};
 use super::dispatch::{Dispatcher, Launch};
 use super::hooks::{Hooks, SlowRequest};
+use super::log_limit::LogLimit;
 use super::out_of_band;
 use super::output::{Output, Places};
 use super::pool::{GroupId, Slot};
@@ -33,6 +34,9 @@ use super::supervisor::Supervisor;
 use super::worker::Worker;
 use crate::config::Hook;
 use crate::link::{Order, ProcessId, ProcessRecord, StopHow, Ticket};
+
+/// Most messages a minute about the starts of apps that nginx does not announce.
+const A_MINUTE: u32 = 120;
 
 /// Where a process is in its life, as the supervisor's messages tell it.
 #[derive(Debug)]
@@ -73,6 +77,9 @@ pub(crate) struct Spawner {
     /// How long one that is replaced may take over the requests it has.
     drain_limit: Duration,
     lives: RefCell<HashMap<Slot, Life>>,
+    /// How often the log tells of starts, and of starts that fail, of apps that nginx does not announce.
+    starts: Rc<LogLimit>,
+    failures: Rc<LogLimit>,
     ordered: RefCell<HashMap<Ticket, Slot>>,
     slots: RefCell<HashMap<ProcessId, Slot>>,
 }
@@ -98,6 +105,8 @@ impl Spawner {
             stop_limit,
             drain_limit,
             lives: RefCell::default(),
+            starts: LogLimit::new("starts of apps that nginx does not announce", A_MINUTE),
+            failures: LogLimit::new("failed starts of apps that nginx does not announce", A_MINUTE),
             ordered: RefCell::default(),
             slots: RefCell::default(),
         });
@@ -265,9 +274,17 @@ impl Spawner {
 
     /// The pool forgets the slot now; its process, if it still runs, leaves on its own account.
     fn report(&self, slot: Slot, failure: SpawnFailure) {
-        failure.log();
+        if self.may_tell_of(&failure.app, &self.failures) {
+            failure.log();
+        }
         self.hooks.spawn_failed(&failure);
         self.dispatcher.failed(slot, Rc::new(failure));
+    }
+
+    /// Whether the log tells of it. Apps that nginx announces are few; of others a visitor can make as many as he likes
+    /// where `root` holds a variable.
+    fn may_tell_of(&self, app: &str, limit: &Rc<LogLimit>) -> bool {
+        self.routes.is_announced(app) || limit.admits()
     }
 
     fn make_leaving(&self, slot: Slot, process: ProcessId) {
@@ -317,7 +334,9 @@ impl Spawner {
 
 impl Launch for Spawner {
     fn launch(&self, slot: Slot, route: Rc<Route>) {
-        info!("app {}: starting a process", route.name);
+        if self.may_tell_of(&route.name, &self.starts) {
+            info!("app {}: starting a process", route.name);
+        }
         let until = Instant::now() + route.settings.start_timeout;
         if route.settings.is_smart(route.kind) {
             self.launch_smartly(slot, route, until);
@@ -400,6 +419,10 @@ impl Launch for Spawner {
             }
             _ => {}
         }
+    }
+
+    fn forgotten(&self, group: GroupId) {
+        self.preloaders.forget(group);
     }
 
     fn restarted(&self, group: GroupId) {

@@ -243,6 +243,13 @@ impl Preloaders {
         self.ready.borrow().get(&group).map(|preloader| preloader.pid)
     }
 
+    /// Forgets what the group's starts have shown.
+    pub(super) fn forget(&self, group: GroupId) {
+        self.end_of(group);
+        self.turns.borrow_mut().remove(&group);
+        self.failures.borrow_mut().remove(&group);
+    }
+
     /// Ends the group's preloader, if it has one. Its processes do not notice.
     pub(super) fn end_of(&self, group: GroupId) {
         if let Some(preloader) = self.ready.borrow_mut().remove(&group) {

@@ -18,6 +18,9 @@ pub(crate) struct Decoder {
     asked_for_upgrade: bool,
     keep_alive: bool,
     hijacked: bool,
+    /// Length of the incomplete head that was parsed last, and of what was searched for its end.
+    parsed: usize,
+    searched: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +40,8 @@ impl Decoder {
             asked_for_upgrade,
             keep_alive: false,
             hijacked: false,
+            parsed: 0,
+            searched: 0,
         }
     }
 
@@ -84,7 +89,24 @@ impl Decoder {
         }
     }
 
+    /// Whether an incomplete head is worth another attempt: its end may have come, or it is twice as long, so that a head
+    /// that comes byte by byte is not parsed for each of them.
+    fn is_worth_parsing(&mut self, bytes: &[u8]) -> bool {
+        let news = &bytes[self.searched.saturating_sub(3).min(bytes.len())..];
+        let ends =
+            news.windows(2).any(|two| two == b"\n\n") || news.windows(3).any(|three| three == b"\n\r\n");
+        self.searched = bytes.len();
+        let worth = ends || bytes.len() >= 2 * self.parsed || bytes.len() > MAX_HEAD;
+        if worth {
+            self.parsed = bytes.len();
+        }
+        worth
+    }
+
     fn head(&mut self, bytes: &[u8], head: &mut Head) -> Result<(usize, Event<'static>), ReplyError> {
+        if !self.is_worth_parsing(bytes) {
+            return Ok((0, Event::More));
+        }
         let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
         let mut parsed = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
@@ -94,6 +116,7 @@ impl Decoder {
             Ok(httparse::Status::Partial) => return Ok((0, Event::More)),
             Err(err) => return Err(ReplyError::BadHead(err.to_string())),
         };
+        (self.parsed, self.searched) = (0, 0);
         head.begin(parsed.code.unwrap_or(0), parsed.reason.unwrap_or_default().as_bytes())?;
         for header in parsed.headers.iter() {
             head.header(header.name.as_bytes(), header.value)?;

@@ -1,0 +1,219 @@
+//! Fairness between groups: a group whose requests wait although it has no process gets one, even if every other process
+//! is busy and has a queue.
+//!
+//! When the pool is full, another group gives up a process: one that is idle, one that is still starting beside others,
+//! or else the next one that becomes free in the group with the most processes. Such a group *owes* a process: one of its
+//! processes is marked and gets no further request, and whichever of its processes is free first goes. A group's only
+//! process is given up as well, but not before it has had its turn, so that apps that share too small a pool alternate
+//! and do not spend their time on starts.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::{Action, Deployment, Group, GroupId, Pool, Slot, State};
+
+/// How long a group may take until one of its processes is free. After that the marked one gets out of the way: it
+/// finishes its requests above the pool's limit.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// When the patience is over but too many processes finish above the limit already: when to try again.
+const RETRY: Duration = Duration::from_secs(1);
+/// A group's only process serves at least this long before another group gets its place while requests wait for it, and
+/// as long as its start took, up to the longest turn.
+const SHORTEST_TURN: Duration = Duration::from_secs(1);
+const LONGEST_TURN: Duration = Duration::from_secs(10);
+
+/// What a group can give up.
+#[derive(Debug, Default)]
+struct Holding {
+    /// Processes it can be said to rely on: serving ones, and starting ones where no new version is being rolled out.
+    processes: usize,
+    /// Processes that are marked.
+    owed: usize,
+    /// Serving processes that are not marked, by their number of requests.
+    serving: Vec<(usize, Slot)>,
+    starting: Vec<Slot>,
+}
+
+impl Holding {
+    fn left(&self) -> usize {
+        self.processes.saturating_sub(self.owed)
+    }
+}
+
+impl Pool {
+    /// Notes whether the group waits without any process; called whenever its queue or the number of its processes
+    /// changes.
+    pub(super) fn note(&mut self, id: GroupId) {
+        if !self.groups[id.0].is_starving() {
+            self.counts.starving.remove(&id);
+        } else if self.counts.starving.insert(id) {
+            self.groups[id.0].starving_since = self.next_turn;
+            self.next_turn += 1;
+        }
+    }
+
+    /// Groups that wait without any process, the longest wait first.
+    fn starving(&self) -> Vec<GroupId> {
+        let mut all: Vec<GroupId> = self.counts.starving.iter().copied().collect();
+        all.sort_by_key(|id| self.groups[id.0].starving_since);
+        all
+    }
+
+    /// Gives groups that wait without any process what room there is or can be made, and has others owe them the rest.
+    pub(super) fn feed_the_starving(&mut self, now: Instant) {
+        if self.closing || (self.counts.starving.is_empty() && self.counts.owed == 0) {
+            return;
+        }
+        for id in self.starving() {
+            let group = &mut self.groups[id.0];
+            if group.not_before.is_some_and(|at| at <= now) {
+                group.not_before = None;
+            }
+            let fails = group.not_before.is_some();
+            if self.make_room_for(id) || (!fails && self.abandon_a_start()) {
+                let slot = self.new_slot(id, now);
+                self.actions.push(Action::Spawn(slot, id));
+            }
+        }
+        self.mark_debts(now);
+    }
+
+    /// A process has no request left: true when it goes, for a group that has none.
+    pub(super) fn pays_a_debt(&mut self, slot: Slot, now: Instant) -> bool {
+        self.mark_debts(now);
+        let Some(process) = self.processes.get(&slot).filter(|p| p.is_idle()) else { return false };
+        let members = self.groups[process.group.0].members.iter().copied();
+        // A marked process pays its own debt, another one that of the process that was marked last.
+        let marked = members.filter_map(|other| Some((self.processes.get(&other)?.owed_until?, other)));
+        let debt = marked.max_by_key(|(until, other)| (*other == slot, *until));
+        if let Some((_, marked)) = debt {
+            self.unmark(marked);
+        }
+        debt.is_some()
+    }
+
+    /// Has as many processes marked as groups wait for, less the room there is. A group whose last start has failed waits
+    /// until its pause is over: its failing starts cost no other group a process.
+    fn mark_debts(&mut self, now: Instant) {
+        let groups = self.counts.starving.iter().map(|id| &self.groups[id.0]);
+        let waiting = groups.filter(|group| group.not_before.is_none_or(|at| at <= now)).count();
+        let room = self.limits.max_processes.saturating_sub(self.capacity_used());
+        let wanted = waiting.saturating_sub(room);
+        while self.counts.owed < wanted {
+            let Some(slot) = self.next_debtor(now) else { break };
+            if let Some(process) = self.processes.get_mut(&slot) {
+                process.owed_until = Some(now + PATIENCE);
+                self.counts.owed += 1;
+                self.sweep_sooner = true;
+            }
+        }
+        while self.counts.owed > wanted {
+            let marked = self.processes.iter().filter_map(|(slot, p)| Some((p.owed_until?, *slot, p.group)));
+            // The one that was marked last is the furthest from being free.
+            let Some((_, slot, id)) = marked.max() else { break };
+            self.unmark(slot);
+            self.serve_queue(id, now);
+        }
+    }
+
+    /// The process serves on, or leaves.
+    pub(super) fn unmark(&mut self, slot: Slot) {
+        if let Some(process) = self.processes.get_mut(&slot)
+            && process.owed_until.take().is_some()
+        {
+            self.counts.owed -= 1;
+        }
+    }
+
+    /// A busy process to be marked: of the group with the most, the one with the fewest requests. Of groups with one
+    /// process each the one whose turn has been the longest, if it is over.
+    fn next_debtor(&self, now: Instant) -> Option<Slot> {
+        let holdings = self.holdings();
+        let rich = holdings.values().filter(|held| held.left() > 1 && !held.serving.is_empty());
+        if let Some(most) = rich.max_by_key(|held| held.left()) {
+            return most.serving.iter().min().map(|(_, slot)| *slot);
+        }
+        let alone = holdings.iter().filter(|(_, held)| held.left() == 1);
+        let over = alone.filter_map(|(id, held)| {
+            let (_, slot) = *held.serving.first()?;
+            let until = self.turn_ends(slot)?;
+            let risky = self.groups[id.0].deployment != Deployment::Settled;
+            (until <= now).then_some((risky, until, slot))
+        });
+        over.min().map(|(.., slot)| slot)
+    }
+
+    /// Until when a group keeps its only process.
+    fn turn_ends(&self, slot: Slot) -> Option<Instant> {
+        let process = self.processes.get(&slot)?;
+        let took = process.ready.saturating_duration_since(process.ordered);
+        Some(process.ready + took.clamp(SHORTEST_TURN, LONGEST_TURN))
+    }
+
+    fn holdings(&self) -> BTreeMap<GroupId, Holding> {
+        let mut holdings: BTreeMap<GroupId, Holding> = BTreeMap::new();
+        for (slot, process) in &self.processes {
+            let held = holdings.entry(process.group).or_default();
+            match process.state {
+                State::Serving => {
+                    held.processes += 1;
+                    if process.owed_until.is_some() {
+                        held.owed += 1;
+                    } else {
+                        held.serving.push((process.sessions, *slot));
+                    }
+                }
+                // Of a new version nobody knows yet whether it starts.
+                State::Starting if self.groups[process.group.0].is_rolling() => {}
+                State::Starting => {
+                    held.processes += 1;
+                    held.starting.push(*slot);
+                }
+                State::Draining | State::Stopping => {}
+            }
+        }
+        holdings
+    }
+
+    /// Gives the newest start of the group with the most processes up, if that is not all it has.
+    fn abandon_a_start(&mut self) -> bool {
+        if self.capacity_used() > self.limits.max_processes {
+            return false;
+        }
+        let holdings = self.holdings();
+        let rich = holdings.values().filter(|held| held.left() > 1);
+        let most = rich.max_by_key(|held| held.left());
+        let newest = most.and_then(|held| held.starting.iter().max().copied());
+        if let Some(slot) = newest {
+            self.abandon(slot);
+        }
+        newest.is_some()
+    }
+
+    /// Marked processes that have kept a group waiting for too long get out of the way; tells when the next one does, or
+    /// when the next turn ends.
+    pub(super) fn sweep_debts(&mut self, now: Instant) -> Option<Instant> {
+        let overdue = |pool: &Self| {
+            let mut marked: Vec<(Instant, Slot)> =
+                pool.processes.iter().filter_map(|(slot, p)| Some((p.owed_until?, *slot))).collect();
+            marked.sort();
+            marked
+        };
+        for (_, slot) in overdue(self).into_iter().take_while(|(until, _)| *until <= now) {
+            let draining = self.processes.values().filter(|p| p.state == State::Draining).count();
+            if draining < (self.limits.max_processes / 4).max(1) {
+                self.retire(slot);
+            } else if let Some(process) = self.processes.get_mut(&slot) {
+                process.owed_until = Some(now + RETRY);
+            }
+        }
+        self.feed_the_starving(now);
+        let next = overdue(self).first().map(|(until, _)| *until);
+        if self.counts.starving.len() <= self.counts.owed {
+            return next;
+        }
+        let alone = self.groups.iter().filter(|group| group.capacity_used() == 1);
+        let turns = alone.filter_map(Group::only_member).filter_map(|slot| self.turn_ends(slot));
+        next.into_iter().chain(turns.filter(|until| *until > now)).min()
+    }
+}

@@ -1,0 +1,225 @@
+//! Limits of each app: whatever one of them does, the others and the daemon's log are safe from it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use stage::{App, FrameClient, Language, Neighbours, Request, Scene, Stage, eventually};
+
+const UPGRADE: &str = "GET /bad/chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+#[test]
+fn a_second_app_of_another_type_under_the_same_name_is_refused() {
+    let stage = Stage::new();
+    stage.app("node").standard(Language::Node);
+    let name = "passenger_app_group_name shared;";
+    let lines = format!("{name} }} location /node {{ root %%STAGE%%/node/public; {name}");
+    let scene = Neighbours::on(stage, &lines, |daemon| daemon, |app| app.python(FINE));
+    scene.nginx.get("/bad/").expect(200);
+    scene.nginx.get("/node/").expect(500);
+    scene.daemon.logs_eventually(
+        "app shared: refused GET /node/: nginx's configuration describes another app of this name, of type python",
+    );
+    scene.nginx.get("/bad/").expect(200);
+    scene.good_one_serves();
+}
+
+const FINE: &str = "def application(environ, start_response):
+    start_response('200 OK', [])
+    return [b'fine']
+";
+
+#[test]
+fn an_app_that_changes_its_type_answers_every_request_meanwhile() {
+    let both = |app: App| app.standard(Language::Python).standard(Language::Node);
+    let scene = Scene::set("passenger_app_type wsgi;", |daemon| daemon, both);
+    let before = scene.app_pid();
+    scene.nginx.configure(&stage::ONE_APP.replace("%%APP%%", "passenger_app_type node;"));
+    scene.nginx.reload();
+    eventually("a process of the other type serves", || {
+        scene.nginx.get("/pid").expect(200).text().trim() != before.to_string()
+    });
+}
+
+#[test]
+fn visitors_cannot_ask_for_out_of_band_work() {
+    let scene = Scene::of(Language::Python);
+    let mut client = scene.nginx.connect();
+    client.send("OOBW /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.read_response().expect(405);
+    scene.app_pid();
+}
+
+/// Writes as fast as the client reads, on the connection itself.
+const POURS: &str = r#"
+const http = require('http');
+const pieces = {
+    '/bad/interim': 'HTTP/1.1 100 Continue\r\n\r\n',
+    '/bad/hints': 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n',
+};
+http.createServer((request, response) => {
+    const piece = pieces[request.url];
+    if (!piece) { response.end('fine'); return; }
+    const socket = request.socket;
+    socket.on('error', () => {});
+    const many = piece.repeat(Math.ceil(65536 / piece.length));
+    const pour = () => { while (!socket.destroyed) if (!socket.write(many)) { socket.once('drain', pour); return; } };
+    pour();
+}).listen(3000);
+"#;
+
+#[test]
+fn interim_responses_without_end_are_a_502() {
+    let scene = Neighbours::new("", |daemon| daemon, |app| app.node(POURS));
+    for path in ["/bad/interim", "/bad/hints"] {
+        let mut client = scene.ask(path);
+        loop {
+            let head = client.read_head();
+            if head.status != 103 {
+                assert_eq!(head.status, 502, "{path}");
+                break;
+            }
+        }
+    }
+    scene.daemon.logs_eventually("it sent too many interim responses (1xx)");
+    scene.good_one_serves();
+    scene.nginx.get("/bad/").expect(200);
+}
+
+/// Sends chunks without end, as fast as they are taken.
+const FLOODS: &str = r"
+import os, socket, threading
+def serve(connection):
+    head = b''
+    while not head.endswith(b'\r\n\r\n'):
+        head += connection.recv(65536)
+    connection.sendall(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
+    if b'/bad/tiny' in head:
+        chunks = b'1\r\nx\r\n' * 200000
+    elif b'/bad/extensions' in head:
+        chunks = (b'1;' + b'e' * 4000 + b'\r\nx\r\n') * 300
+    else:
+        return connection.sendall(b'0\r\n\r\n')
+    try:
+        while True:
+            connection.sendall(chunks)
+    except OSError:
+        pass
+listener = socket.create_server(('127.0.0.1', int(os.environ['PORT'])), backlog=100)
+while True:
+    threading.Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+";
+
+#[test]
+fn endless_tiny_chunks_of_one_app_do_not_slow_others_down() {
+    let lines = "passenger_app_start_command \"python3 server.py\";";
+    let scene = Neighbours::new(lines, |daemon| daemon, |app| app.file("server.py", FLOODS));
+    scene.nginx.get("/bad/").expect(200);
+    let paths = ["/bad/tiny", "/bad/tiny", "/bad/extensions", "/bad/tiny"];
+    let stop = AtomicBool::new(false);
+    let read = |path: &str| {
+        let mut client = TcpStream::connect(("127.0.0.1", scene.nginx.port())).unwrap();
+        client.write_all(&Request::get(path).bytes("close")).unwrap();
+        let mut room = vec![0; 1 << 16];
+        while !stop.load(Ordering::Relaxed) && client.read(&mut room).unwrap() > 0 {}
+    };
+    let times = std::thread::scope(|threads| {
+        let readers: Vec<_> = paths.iter().map(|path| threads.spawn(|| read(path))).collect();
+        let times = forty_requests(&scene);
+        assert!(readers.iter().all(|reader| !reader.is_finished()), "an answer has come to an end");
+        stop.store(true, Ordering::Relaxed);
+        times
+    });
+    let (slowest, all) = (times.iter().max().unwrap(), times.iter().sum::<Duration>());
+    println!("slowest {slowest:?}, all {all:?}");
+    assert!(all < Duration::from_secs(4), "40 requests of another app took {all:?}, the slowest {slowest:?}");
+}
+
+/// How long each of them took, of the app that does no harm.
+fn forty_requests(scene: &Neighbours) -> Vec<Duration> {
+    let one = |_| {
+        let begin = Instant::now();
+        scene.good_one_serves();
+        begin.elapsed()
+    };
+    (0..40).map(one).collect()
+}
+
+#[test]
+fn tunnels_of_one_app_leave_descriptors_for_others() {
+    let scene = Neighbours::new(
+        "",
+        |daemon| daemon.flag("--core-file-descriptor-ulimit=200"),
+        |app| app.standard(Language::Node),
+    );
+    let open = || {
+        let mut client = scene.nginx.connect();
+        client.send(UPGRADE);
+        let status = client.read_head().status;
+        (client, status)
+    };
+    let mut tunnels = Vec::new();
+    let refused = loop {
+        let (client, status) = open();
+        if status != 101 {
+            break status;
+        }
+        tunnels.push(client);
+        assert!(tunnels.len() < 120, "there is no limit");
+    };
+    assert_eq!(refused, 503);
+    assert!(tunnels.len() >= 20, "only {} tunnels", tunnels.len());
+    scene.daemon.logs_eventually("it has as many tunnels (WebSockets) as its share of the router's");
+    for _ in 0..10 {
+        scene.good_one_serves();
+        assert_eq!(scene.nginx.get("/bad/").text(), "no route /bad/", "the app answers");
+    }
+    tunnels.clear();
+    eventually("there is room again", || open().1 == 101);
+}
+
+#[test]
+fn connections_that_say_nothing_are_closed() {
+    let scene = Scene::of(Language::Python);
+    scene.app_pid();
+    let mut silent: Vec<UnixStream> = (0..100)
+        .map(|_| {
+            let mut stream = UnixStream::connect(scene.stage.socket()).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(25))).unwrap();
+            stream.write_all(b"half").unwrap();
+            stream
+        })
+        .collect();
+    for stream in &mut silent {
+        // What it is told first is of no interest.
+        while stream.read(&mut [0; 1024]).expect("the daemon closes it") > 0 {}
+    }
+    scene.daemon.logs_eventually("the rest of a frame did not come in time");
+    scene.app_pid();
+}
+
+#[test]
+fn apps_that_visitors_make_up_are_forgotten_and_few_of_them_logged() {
+    let scene = Scene::of(Language::Python);
+    let pid = scene.app_pid();
+    let resident = || stage::Memory::resident_kib(scene.daemon.router());
+    let mut nginx = FrameClient::connect(&scene.stage.socket());
+    let mut ask = |host: usize| {
+        let root = scene.stage.path(&format!("hosts/{host}"));
+        assert_eq!(nginx.get(&root, Language::Python, "/").status, 500);
+    };
+    (0..5000).for_each(&mut ask);
+    let before = resident();
+    (5000..12_000).for_each(&mut ask);
+    let after = resident();
+    assert!(after < before + 4 * 1024, "from {before} to {after} KiB");
+    let shown = scene.daemon.status().matches("/hosts/").count();
+    assert!((1000..10_000).contains(&shown), "{shown} of them are shown");
+    let log = scene.daemon.log();
+    assert!(log.len() < 1_000_000, "{} bytes of log", log.len());
+    assert_eq!(log.matches("routes are forgotten").count(), 8, "{log}");
+    assert_eq!(scene.app_pid(), pid);
+}
