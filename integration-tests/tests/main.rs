@@ -4,6 +4,7 @@ mod about;
 mod app_defaults;
 mod app_errors;
 mod app_logs;
+mod app_ports;
 mod app_settings;
 mod asgi;
 mod bad_nights_buffers;

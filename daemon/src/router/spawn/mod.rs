@@ -5,7 +5,6 @@
 //! that it has ended. What a visitor wrote is not known here.
 
 mod knock;
-mod listener;
 mod preloaders;
 mod readiness;
 mod smart;
