@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::proc_net;
 use crate::link::AppUser;
-use crate::router::descriptors;
+use crate::sys::descriptors;
 use crate::sys::sock_diag::{self, ESTABLISHED, LISTEN, TcpSocket};
 
 /// `TCP_SYN_RECV` in `net/tcp_states.h`: the last packet of the handshake has not been processed.

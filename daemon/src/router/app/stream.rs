@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::port_owner;
 use crate::link::{Address, AppUser, ProcessRecord};
-use crate::router::descriptors;
+use crate::sys::descriptors;
 use crate::sys::stream::Stream;
 
 /// How long a connection to a port may take before it is looked up who listens there: one within this machine is made at
