@@ -6,6 +6,7 @@ mod app_errors;
 mod app_logs;
 mod app_ports;
 mod app_settings;
+mod app_sockets;
 mod asgi;
 mod bad_nights_buffers;
 mod bad_nights_clock;
