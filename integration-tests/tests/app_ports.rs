@@ -200,3 +200,12 @@ fn another_user_does_not_share_an_apps_port() {
         thieves.iter().for_each(Thief::assert_got_nothing);
     }
 }
+
+#[test]
+fn a_port_that_all_users_can_connect_to_is_logged_once() {
+    let scene = scene("127.0.0.1", "", false);
+    scene.nginx.get("/close").expect(200);
+    scene.nginx.get("/").expect(200);
+    scene.daemon.logs_eventually("which every local user can connect to; if its program can listen");
+    assert_eq!(scene.daemon.log().matches("which every local user can connect to").count(), 1);
+}

@@ -31,7 +31,7 @@ use super::start_report::{Journey, NO_PIPES, SpawnFailure};
 use super::supervisor::Supervisor;
 use super::worker::Worker;
 use crate::config::Hook;
-use crate::link::{Order, ProcessId, ProcessRecord, StopHow, Ticket};
+use crate::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
 
 /// Where a process is in its life, as the supervisor's messages tell it.
 #[derive(Debug)]
@@ -252,6 +252,9 @@ impl Spawner {
 
     fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>) {
         info!("app {}: process {} is ready", route.name, record.pid);
+        if let Address::Tcp(port) = record.address {
+            route.log_open_port(port);
+        }
         let life = Life::Serving { name: route.name.clone(), pid: record.pid };
         self.lives.borrow_mut().insert(slot, life);
         let (process, revision) = (record.process, record.revision.clone());
