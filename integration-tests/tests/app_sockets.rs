@@ -109,3 +109,18 @@ fn many_files_of_an_app_hold_no_other_app_up() {
     place(&scene, "/");
     eventually("the files are gone", || !first.exists());
 }
+
+#[test]
+fn a_link_in_the_place_of_an_apps_socket_leads_to_no_other_socket() {
+    if !stage::is_root() {
+        return stage::skipped("a link in the place of an app's socket", "only root can switch users");
+    }
+    let scene = scene("os.unlink(path); os.symlink(open('target').read(), path)");
+    let admin = registry(&scene.stage)[0].join("admin.sock");
+    scene.app.write("target", admin.display().to_string());
+    place(&scene, "/fill");
+    let response = scene.nginx.get("/pool.json");
+    assert!(!response.text().contains("process"), "the router has asked itself: {}", response.text());
+    assert!(response.status() >= 500 || response.text().contains("/tmp/passenger."), "{}", response.text());
+    scene.daemon.logs_eventually("does not belong to the app's user games");
+}

@@ -1,7 +1,9 @@
-//! A new connection to an app process: to its unix socket, or to its port at a loopback address.
+//! New connections to app processes: to their unix sockets, or to their ports at loopback addresses. Who listens there is
+//! checked wherever somebody else than the app could.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
@@ -18,12 +20,24 @@ const SLOW: Duration = Duration::from_millis(200);
 /// Connects to a process. At the other end of a port, its user or root has been found.
 pub(crate) async fn connect(record: &ProcessRecord) -> io::Result<Stream> {
     match &record.address {
-        Address::Unix(path) | Address::Own(path) => {
-            Stream::new(UnixStream::connect(path).await?.into_std()?.into())
-        }
+        Address::Unix(path) => Stream::new(UnixStream::connect(path).await?.into_std()?.into()),
+        Address::Own(path) => Stream::new(to_own_socket(path, &record.user).await?.into_std()?.into()),
         Address::Tcp(port) => Stream::new(to_port(*port, &record.user).await?.into_std()?.into()),
         Address::Nowhere => Err(io::Error::other("a preloader takes no connections")),
     }
+}
+
+/// An app may put a symlink in the place of its socket, which leads the router, with the router's rights, to another app's
+/// socket or to that of the tools: only a socket on which the app's user listens is used.
+async fn to_own_socket(path: &Path, user: &AppUser) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(path).await?;
+    let uid = stream.peer_cred()?.uid();
+    if uid != user.uid {
+        let at = path.display();
+        let what = format!("{at} is of user ID {uid}: it does not belong to the app's user {}", user.name);
+        return Err(io::Error::other(what));
+    }
+    Ok(stream)
 }
 
 /// Most apps listen at 127.0.0.1 or at all addresses; one that listens at `localhost` may do so at `::1` alone.
