@@ -81,9 +81,19 @@ fn a_program_listens_in_three_ways() {
 
 /// The directories in which processes open their sockets.
 fn places(scene: &Scene) -> Vec<PathBuf> {
+    fs::read_dir(top(scene)).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// The directory of these directories.
+fn top(scene: &Scene) -> PathBuf {
+    let instance = instance(scene);
+    let name = instance.file_name().unwrap().to_str().unwrap();
+    PathBuf::from(format!("/tmp/{name}.sockets"))
+}
+
+fn instance(scene: &Scene) -> PathBuf {
     let registry = fs::read_dir(scene.stage.path("registry")).unwrap();
-    let instance = registry.map(|entry| entry.unwrap().path()).next().expect("the daemon's");
-    fs::read_dir(instance.join("sockets")).unwrap().map(|entry| entry.unwrap().path()).collect()
+    registry.map(|entry| entry.unwrap().path()).next().expect("the daemon's")
 }
 
 #[test]
@@ -153,15 +163,4 @@ fn a_program_that_gives_up_is_a_failed_start_however_it_listens() {
         scene.daemon.logs_eventually("it gives up");
         assert_eq!(places(&scene), Vec::<PathBuf>::new(), "{way}");
     }
-}
-
-#[test]
-fn a_directory_beside_a_programs_socket_is_left_alone_and_named() {
-    let source = SERVER
-        .replace("server.serve_forever()", "os.mkdir(os.environ['SOCKET'] + '.d'); server.serve_forever()");
-    let lines = format!("{COMMAND} passenger_app_listen socket;");
-    let mut scene = Scene::app(&lines, |app| app.file("server.py", source));
-    pid(&scene);
-    scene.daemon.stop();
-    scene.daemon.logs_eventually("the instance directory stays");
 }

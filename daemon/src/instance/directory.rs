@@ -6,7 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::dir::Dir;
 use nix::fcntl::{self, OFlag};
-use nix::sys::stat::{self, Mode};
+use nix::sys::stat::{self, FileStat, Mode};
+use nix::unistd::Uid;
 
 /// Makes a directory that was not there and opens it, whatever the umask is.
 pub(super) fn make_directory(parent: &OwnedFd, name: &str, mode: u32) -> io::Result<OwnedFd> {
@@ -39,4 +40,16 @@ pub(super) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
         names.extend(entry.file_name().to_str().ok().map(str::to_owned));
     }
     Ok(names)
+}
+
+/// In a directory that others can write, they could put their own in the place of ours.
+pub(super) fn check_safe(directory: &FileStat, euid: Uid) -> Result<(), &'static str> {
+    if directory.st_uid != euid.as_raw() && directory.st_uid != 0 {
+        return Err("it belongs to another user");
+    }
+    let sticky = directory.st_mode & 0o1000 != 0;
+    if directory.st_mode & 0o022 != 0 && !sticky {
+        return Err("others than its owner can write to it, and it is not sticky");
+    }
+    Ok(())
 }

@@ -6,18 +6,20 @@
 //!     properties.json   what the tools show
 //!     admin.sock        0666: the router asks the kernel who is there and decides what they may do
 //!     apps/             0700, the router's user: nobody else reaches the sockets inside
-//!     sockets/          0711: below it a directory for each process that opens its socket itself, its user's and the
-//!                       router's alone
+//!     sockets/          0711: for what follows, where /tmp cannot be used
+//! /tmp/passenger.XXXXXXX.sockets/   0711: below it a directory for each process that opens its socket itself, its
+//!                       user's and the router's alone
 //! ```
 //!
 //! Everything is reached through descriptors of directories that only the daemon's user can change, apart from what is
-//! below `sockets`; nothing is changed by path afterwards, and no symlink is followed.
+//! below the two of sockets; nothing is changed by path afterwards, and no symlink is followed.
 
 mod directory;
 mod names;
 mod own_sockets;
 mod packed;
 mod registry;
+mod sweep;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -158,7 +160,8 @@ impl Instance {
 
     /// Removes the directory.
     pub fn remove(self) -> io::Result<()> {
-        registry::remove_entry(&self.registry, &self.entry)
+        self.own_sockets.settle();
+        registry::remove_entry(&self.registry, &self.path, &self.entry)
     }
 
     fn app_socket(&self, process: ProcessId) -> PathBuf {

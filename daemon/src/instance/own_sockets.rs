@@ -1,30 +1,46 @@
 //! Directories in which app processes open their own sockets: made for one process, entered by it and the router alone.
 //!
-//! What lies in such a directory is the app's doing: it is reached by descriptor, never followed, and looked at before
-//! it is touched.
+//! They lie below `/tmp`, where every user may write: an app that fills its directory fills nothing that it could not fill
+//! anyway, and not the file system of `/run`. Where `/tmp` cannot be used they lie in the instance directory.
+//!
+//! What lies in such a directory is the app's doing: it is reached by descriptor, never followed, looked at before it is
+//! touched, and removed by a process of its own.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{self, AT_FDCWD, OFlag};
 use nix::sys::stat::{self, FchmodatFlags, Mode, SFlag};
 use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
 
-use super::directory::{make_directory, names_in, open_directory};
+use super::directory::{check_safe, make_directory, names_in, open_directory};
+use super::sweep;
 use crate::link::ProcessId;
+use crate::sys::process::Child;
 
+/// Where the directories lie if possible. Not `$TMPDIR`, which may be of a user's own.
+const TEMPORARY: &str = "/tmp";
 /// The name of the socket in its directory.
 const SOCKET: &str = "socket";
+/// How long the end of the daemon, or the start of the next one, may wait for removals.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The directory of these directories.
 #[derive(Debug)]
 pub(super) struct OwnSockets {
+    /// Below [`TEMPORARY`]: made when it is needed, and gone when there is nothing in it.
+    temporary: PathBuf,
+    /// In the instance directory.
     path: PathBuf,
     directory: OwnedFd,
     /// The router's group; `None` when every process has the daemon's user.
     router: Option<Gid>,
+    /// Processes that remove what is not needed any more.
+    sweeps: RefCell<Vec<Child>>,
 }
 
 impl OwnSockets {
@@ -32,30 +48,58 @@ impl OwnSockets {
     pub(super) fn make(parent: &OwnedFd, path: &Path, name: &str, router: Option<Gid>) -> io::Result<Self> {
         // Everybody may pass through; what is inside has its own mode.
         let directory = make_directory(parent, name, 0o711)?;
-        Ok(Self { path: path.join(name), directory, router })
+        Ok(Self::at(path, name, directory, router))
     }
 
     /// Those that were made before.
     pub(super) fn open(parent: &OwnedFd, path: &Path, name: &str, router: Option<Gid>) -> io::Result<Self> {
-        Ok(Self { path: path.join(name), directory: open_directory(parent, name)?, router })
+        Ok(Self::at(path, name, open_directory(parent, name)?, router))
     }
 
-    /// Makes the directory of a process that runs as `user`. Tells where it is to listen.
+    fn at(path: &Path, name: &str, directory: OwnedFd, router: Option<Gid>) -> Self {
+        let temporary = temporary(path);
+        Self { temporary, path: path.join(name), directory, router, sweeps: RefCell::default() }
+    }
+
+    /// Makes the directory of a process that runs as `user`. Returns where it is to listen.
     pub(super) fn add(&self, process: ProcessId, user: Uid) -> io::Result<PathBuf> {
         let name = process.0.to_string();
-        let made = make_directory(&self.directory, &name, 0o700)?;
+        let (path, made) = match self.add_temporary(&name) {
+            Ok(made) => (&self.temporary, made),
+            Err(why) => {
+                tracing::info!(
+                    "{} cannot be used for sockets of apps, {} is used: {why}",
+                    self.temporary.display(),
+                    self.path.display()
+                );
+                (&self.path, make_directory(&self.directory, &name, 0o700)?)
+            }
+        };
         if let Some(router) = self.router {
             unistd::fchown(&made, Some(user), Some(router))?;
             // What is made in it has the router's group, which may pass through.
             stat::fchmod(&made, Mode::from_bits_truncate(0o2710))?;
         }
-        Ok(self.path.join(name).join(SOCKET))
+        Ok(path.join(name).join(SOCKET))
+    }
+
+    fn add_temporary(&self, name: &str) -> io::Result<OwnedFd> {
+        let mut attempts = 3;
+        loop {
+            let made = make_temporary(&self.temporary).and_then(|top| make_directory(&top, name, 0o700));
+            attempts -= 1;
+            match made {
+                // It has become empty, and was removed, in between.
+                Err(why) if why.kind() == io::ErrorKind::NotFound && attempts > 0 => {}
+                done => return done,
+            }
+        }
     }
 
     /// Lets the router connect to the socket of a process, when `user` has opened one there: most programs open
     /// theirs for their own user only.
     pub(super) fn admit_router(&self, process: ProcessId, user: Uid) -> io::Result<()> {
-        let directory = open_directory(&self.directory, &process.0.to_string())?;
+        let (_, directory) = self.find(process)?;
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let socket = fcntl::openat(&directory, SOCKET, flags, Mode::empty())?;
         let found = stat::fstat(&socket)?;
@@ -69,36 +113,113 @@ impl OwnSockets {
         Ok(stat::fchmodat(AT_FDCWD, itself.as_str(), mode, FchmodatFlags::FollowSymlink)?)
     }
 
-    /// Removes the directory of a process that has ended, if it had one.
+    /// Has the directory of a process that has ended removed, if it had one.
     pub(super) fn remove(&self, process: ProcessId) -> io::Result<()> {
-        remove(&self.directory, &process.0.to_string())
+        self.sweeps.borrow_mut().retain(|sweep| matches!(sweep.try_reap(), Ok(None)));
+        let parent = match self.find(process) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found?.0,
+        };
+        let sweep = remove(&parent, &process.0.to_string(), Some(&self.temporary))?;
+        self.sweeps.borrow_mut().extend(sweep);
+        Ok(())
     }
-}
 
-/// Removes all of them. Links are not followed, and nothing deeper is touched.
-pub(super) fn remove_all(parent: &OwnedFd, name: &str) -> io::Result<()> {
-    let directory = match open_directory(parent, name) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened?,
-    };
-    for entry in names_in(&directory)? {
-        remove(&directory, &entry)?;
-    }
-    Ok(unistd::unlinkat(parent, name, UnlinkatFlags::RemoveDir)?)
-}
-
-fn remove(parent: &OwnedFd, name: &str) -> io::Result<()> {
-    let directory = match open_directory(parent, name) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
-        opened => opened?,
-    };
-    for entry in names_in(&directory)? {
-        match unistd::unlinkat(&directory, entry.as_str(), UnlinkatFlags::NoRemoveDir) {
-            Ok(()) | Err(Errno::ENOENT) => {}
-            Err(why) => return Err(why.into()),
+    /// The directory of a process, with the one that it lies in.
+    fn find(&self, process: ProcessId) -> io::Result<(OwnedFd, OwnedFd)> {
+        let name = process.0.to_string();
+        let temporary = open_temporary(&self.temporary);
+        match temporary.and_then(|top| open_directory(&top, &name).map(|found| (top, found))) {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {
+                Ok((self.directory.try_clone()?, open_directory(&self.directory, &name)?))
+            }
+            found => found,
         }
     }
+
+    /// Waits a while for what is being removed.
+    pub(super) fn settle(&self) {
+        let until = Instant::now() + PATIENCE;
+        self.sweeps.borrow_mut().drain(..).for_each(|sweep| sweep::wait(&sweep, until));
+    }
+}
+
+/// Below [`TEMPORARY`], for the instance directory at `path`.
+fn temporary(path: &Path) -> PathBuf {
+    let entry = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    Path::new(TEMPORARY).join(format!("{entry}.sockets"))
+}
+
+/// Opens it, or makes it first.
+fn make_temporary(path: &Path) -> io::Result<OwnedFd> {
+    match open_temporary(path) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    let parent = open_directory(AT_FDCWD, TEMPORARY)?;
+    check_safe(&stat::fstat(&parent)?, unistd::geteuid()).map_err(io::Error::other)?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    // Everybody may pass through; what is inside has its own mode.
+    make_directory(&parent, name, 0o711)
+}
+
+/// Somebody else may have made one of that name after this daemon's was removed.
+fn open_temporary(path: &Path) -> io::Result<OwnedFd> {
+    let opened = open_directory(AT_FDCWD, path.to_str().unwrap_or_default())?;
+    let status = stat::fstat(&opened)?;
+    let ours = status.st_uid == unistd::geteuid().as_raw() && status.st_mode & 0o022 == 0;
+    if ours { Ok(opened) } else { Err(io::Error::other("somebody else has made it")) }
+}
+
+/// Removes all of them. `parent` is the instance directory, which lies at `path`.
+pub(super) fn remove_all(parent: &OwnedFd, path: &Path, name: &str) -> io::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    let temporary = temporary(path);
+    if let Ok(top) = open_temporary(&temporary) {
+        remove_inside(&top, until)?;
+        remove_if_empty(&temporary);
+    }
+    let directory = match open_directory(parent, name) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened?,
+    };
+    remove_inside(&directory, until)?;
     Ok(unistd::unlinkat(parent, name, UnlinkatFlags::RemoveDir)?)
+}
+
+/// What takes longer goes on, and removes it then.
+fn remove_if_empty(temporary: &Path) {
+    match std::fs::remove_dir(temporary) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!("{} stays for now: {why}", temporary.display());
+        }
+        _ => {}
+    }
+}
+
+fn remove_inside(directory: &OwnedFd, until: Instant) -> io::Result<()> {
+    let mut sweeps = Vec::new();
+    for entry in names_in(directory)? {
+        sweeps.extend(remove(directory, &entry, None)?);
+    }
+    sweeps.iter().for_each(|sweep| sweep::wait(sweep, until));
+    Ok(())
+}
+
+/// Removes one if nothing but its socket is in it, or starts a process that does.
+fn remove(parent: &OwnedFd, name: &str, top: Option<&Path>) -> io::Result<Option<Child>> {
+    // Most programs leave it. Whatever else has that name now, or if there is none, is for the process.
+    let _ = unistd::unlinkat(&open_directory(parent, name)?, SOCKET, UnlinkatFlags::NoRemoveDir);
+    match unistd::unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
+        Ok(()) | Err(Errno::ENOENT) => {
+            // Other processes of apps may have one in there.
+            let _ = top.map(std::fs::remove_dir);
+            return Ok(None);
+        }
+        Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
+        Err(why) => return Err(why.into()),
+    }
+    sweep::start(parent, name, top).map(Some)
 }
 
 #[cfg(test)]
@@ -130,10 +251,11 @@ mod tests {
         std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o700)).unwrap();
         sockets.admit_router(ProcessId(7), Uid::effective()).unwrap();
         assert_eq!(mode(&socket), 0o660);
+        std::fs::remove_file(&socket).unwrap();
         sockets.remove(ProcessId(7)).unwrap();
         assert!(!socket.parent().unwrap().exists());
         sockets.remove(ProcessId(7)).unwrap();
-        remove_all(&parent, "sockets").unwrap();
+        remove_all(&parent, &path, "sockets").unwrap();
         std::fs::remove_dir(&path).unwrap();
     }
 
@@ -153,8 +275,8 @@ mod tests {
         std::fs::remove_file(&socket).unwrap();
         let _listener = UnixListener::bind(&socket).unwrap();
         assert!(sockets.admit_router(ProcessId(1), stranger).is_err(), "somebody else's socket");
-        std::os::unix::fs::symlink(&victim, socket.with_file_name("link")).unwrap();
-        remove_all(&parent, "sockets").unwrap();
+        std::fs::remove_dir_all(socket.parent().unwrap()).unwrap();
+        remove_all(&parent, &path, "sockets").unwrap();
         assert_eq!((mode(&victim), std::fs::read_to_string(&victim).unwrap()), (0o600, "precious".into()));
         std::fs::remove_dir_all(&path).unwrap();
     }

@@ -11,10 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::errno::Errno;
 use nix::fcntl::{self, AtFlags, Flock, FlockArg, OFlag};
 use nix::libc;
-use nix::sys::stat::{self, FileStat, Mode};
-use nix::unistd::{self, Uid, UnlinkatFlags};
+use nix::sys::stat::{self, Mode};
+use nix::unistd::{self, UnlinkatFlags};
 
-use super::directory::{names_in, open_directory};
+use super::directory::{check_safe, names_in, open_directory};
 use super::names::PREFIX;
 use super::{APPS, LOCK, PROPERTIES, Properties};
 
@@ -128,18 +128,6 @@ pub fn check_registry(registry: &Path) -> Result<bool, InstanceError> {
     Ok(true)
 }
 
-/// In a directory that others can write, they could put their own in the place of ours.
-fn check_safe(registry: &FileStat, euid: Uid) -> Result<(), &'static str> {
-    if registry.st_uid != euid.as_raw() && registry.st_uid != 0 {
-        return Err("it belongs to another user");
-    }
-    let sticky = registry.st_mode & 0o1000 != 0;
-    if registry.st_mode & 0o022 != 0 && !sticky {
-        return Err("others than its owner can write to it, and it is not sticky");
-    }
-    Ok(())
-}
-
 /// Removes the directories of daemons that ended without doing so. What cannot be removed is logged and left.
 pub(super) fn remove_stale(registry: &OwnedFd, path: &Path) {
     for entry in entries(registry).unwrap_or_default() {
@@ -147,7 +135,7 @@ pub(super) fn remove_stale(registry: &OwnedFd, path: &Path) {
             continue;
         }
         let place = path.join(&entry);
-        match remove_entry(registry, &entry) {
+        match remove_entry(registry, &place, &entry) {
             Ok(()) => tracing::info!("removed {}, left by a daemon that is gone", place.display()),
             Err(why) => tracing::warn!("{}, left by a daemon that is gone, stays: {why}", place.display()),
         }
@@ -180,9 +168,9 @@ fn entries(registry: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names_in(registry)?.into_iter().filter(|name| name.starts_with(PREFIX)).collect())
 }
 
-/// Removes one instance directory: the files in it, in `apps` and in the directories of `sockets`, not following
-/// symlinks and not going deeper.
-pub(super) fn remove_entry(registry: &OwnedFd, entry: &str) -> io::Result<()> {
+/// Removes the instance directory at `path`: the files in it and in `apps`, and what apps have beside their sockets.
+/// Symlinks are not followed.
+pub(super) fn remove_entry(registry: &OwnedFd, path: &Path, entry: &str) -> io::Result<()> {
     let directory = open_directory(registry.as_fd(), entry)?;
     match open_directory(directory.as_fd(), APPS) {
         Ok(apps) => {
@@ -192,7 +180,7 @@ pub(super) fn remove_entry(registry: &OwnedFd, entry: &str) -> io::Result<()> {
         Err(why) if why.kind() == io::ErrorKind::NotFound => {}
         Err(why) => return Err(why),
     }
-    super::own_sockets::remove_all(&directory, super::SOCKETS)?;
+    super::own_sockets::remove_all(&directory, path, super::SOCKETS)?;
     remove_files(&directory)?;
     unistd::unlinkat(registry, entry, UnlinkatFlags::RemoveDir)?;
     Ok(())

@@ -5,13 +5,14 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use nix::libc;
 use nix::sys::resource::{self, Resource};
 use tokio::time::{Instant, sleep};
 
 use super::wiring::Router;
 use crate::link::Trouble;
 use crate::sys::stream;
+
+pub(crate) use crate::sys::descriptors::are_used_up;
 
 /// Pause before another look.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -23,11 +24,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const OTHERS: u64 = 16;
 /// Most descriptors kept for what a request needs beyond its own connection: one to the app, a file for a slow client.
 const MOST_RESERVED: u64 = 256;
-
-/// Whether the want of a descriptor was why.
-pub(crate) fn are_used_up(why: &io::Error) -> bool {
-    matches!(why.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
-}
 
 /// Resolves when there are descriptors for one more connection from nginx and what follows from it.
 pub(crate) async fn room(router: &Rc<Router>) {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use protocol::request::{AppKind, AppRef};
 use protocol::settings::{Digest, Settings};
 use serde::{Deserialize, Serialize};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::pool::GroupId;
 use super::settings::AppSettings;
@@ -30,6 +30,8 @@ pub(crate) struct Route {
     pub(super) seen_ms: Cell<u64>,
     /// When the last request came by it: requests are counted.
     pub(super) used: Cell<u64>,
+    /// That its port is open to all local users has been logged.
+    open_port_logged: Cell<bool>,
     /// The settings block, for the next router.
     block: Vec<u8>,
 }
@@ -59,6 +61,17 @@ pub(crate) struct Memo {
 }
 
 impl Route {
+    /// Logs once that every local user can connect to the port of its processes.
+    pub(super) fn log_open_port(&self, port: u16) {
+        if self.kind == AppKind::Generic && !self.open_port_logged.replace(true) {
+            info!(
+                "app {} listens on TCP port {port}, which every local user can connect to; if its program can listen on a \
+                 unix socket, set \"passenger_app_listen socket\"",
+                self.name
+            );
+        }
+    }
+
     pub(super) fn new(group: GroupId, described: &Described<'_>, settings: AppSettings) -> Self {
         let app = &described.app;
         Self {
@@ -72,6 +85,7 @@ impl Route {
             settings,
             seen_ms: Cell::new(0),
             used: Cell::new(0),
+            open_port_logged: Cell::new(false),
             block: described.block.to_vec(),
         }
     }
@@ -193,6 +207,7 @@ impl Route {
             settings: AppSettings { ruby: ruby.into(), ..AppSettings::default() },
             seen_ms: Cell::new(0),
             used: Cell::new(0),
+            open_port_logged: Cell::new(false),
             block: Vec::new(),
         }
     }

@@ -70,7 +70,7 @@ impl Worker {
 
     /// A new connection. A loader greets when it takes it, and not while it is busy with another one.
     pub(crate) async fn connect(&self) -> io::Result<Stream> {
-        let stream = stream::connect(&self.record.address).await?;
+        let stream = stream::connect(&self.record).await?;
         if self.speaks_session() {
             let mut greeting = [0; GREETING.len()];
             (&mut &stream).read_exact(&mut greeting).await?;

@@ -133,3 +133,7 @@ pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     fcntl::fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
 }
+/// Whether the process or the machine has no descriptor left.
+pub fn are_used_up(why: &io::Error) -> bool {
+    matches!(why.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}

@@ -16,5 +16,6 @@ pub mod process;
 pub mod random;
 pub mod reactor;
 pub mod signals;
+pub mod sock_diag;
 pub mod stream;
 pub mod unix_socket;

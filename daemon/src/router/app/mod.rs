@@ -3,6 +3,8 @@
 //! `docs/APP-PROTOCOL.md` describes the bytes. Nothing here knows nginx.
 
 pub(crate) mod http;
+mod port_owner;
+mod proc_net;
 pub(crate) mod reply;
 pub(crate) mod session;
 pub(crate) mod stream;

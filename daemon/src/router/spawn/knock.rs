@@ -12,8 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::app::stream;
 use super::super::route::Route;
-use super::listener;
-use crate::link::{Address, Listen, ProcessRecord};
+use crate::link::{Listen, ProcessRecord};
 use crate::sys::stream::Stream;
 
 /// Pauses between two knocks.
@@ -67,16 +66,13 @@ impl<'a> Knocking<'a> {
     }
 
     async fn knock(&self) -> Result<(), String> {
-        let mut connection = match stream::connect(&self.record.address).await {
+        let mut connection = match stream::connect(self.record).await {
             Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
                 (self.admit)();
                 return Err(format!("its socket cannot be connected to: {why}"));
             }
-            connected => connected.map_err(|why| format!("nothing listens: {why}"))?,
+            connected => connected.map_err(|why| not_connected(&why))?,
         };
-        if !listener_is_the_apps(self.record) {
-            return Err("another user's program has taken its port".to_owned());
-        }
         let Some(question) = &self.question else { return Ok(()) };
         let (method, uri) = (question.method, &question.uri);
         match ask(&mut connection, question).await {
@@ -125,11 +121,10 @@ fn status(line: &[u8]) -> Option<u16> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The port was free when it was chosen; anybody may have taken it since.
-fn listener_is_the_apps(record: &ProcessRecord) -> bool {
-    match record.address {
-        Address::Tcp(port) => listener::is_of(record.user.uid, port),
-        Address::Unix(_) | Address::Own(_) | Address::Nowhere => true,
+fn not_connected(why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => format!("nothing listens: {why}"),
+        _ => format!("it cannot be connected to: {why}"),
     }
 }
 

@@ -5,7 +5,6 @@
 //! that it has ended. What a visitor wrote is not known here.
 
 mod knock;
-mod listener;
 mod preloaders;
 mod readiness;
 mod smart;
@@ -33,7 +32,7 @@ use super::start_report::{Journey, NO_PIPES, SpawnFailure};
 use super::supervisor::Supervisor;
 use super::worker::Worker;
 use crate::config::Hook;
-use crate::link::{Order, ProcessId, ProcessRecord, StopHow, Ticket};
+use crate::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
 
 /// Most messages a minute about the starts of apps that nginx does not announce.
 const A_MINUTE: u32 = 120;
@@ -262,6 +261,9 @@ impl Spawner {
 
     fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>) {
         info!("app {}: process {} is ready", route.name, record.pid);
+        if let Address::Tcp(port) = record.address {
+            route.log_open_port(port);
+        }
         let life = Life::Serving { name: route.name.clone(), pid: record.pid };
         self.lives.borrow_mut().insert(slot, life);
         let (process, revision) = (record.process, record.revision.clone());

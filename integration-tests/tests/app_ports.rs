@@ -1,0 +1,211 @@
+//! The TCP port of a generic app: no other local user gets a visitor's request, whatever they listen on.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+use stage::{Request, Scene, Stage, eventually, eventually_some, is_root, skipped};
+
+/// A user who is neither the app's nor the router's.
+const THIEF: u32 = 54_321;
+
+/// Writes its port to a file, waits for the file `go` where there is `wait`, and listens at HOST. `/close` closes the
+/// listening socket; the process lives on.
+const SERVER: &str = r#"
+import os, socket, threading, time
+port = int(os.environ["PORT"])
+with open("ports", "a") as ports:
+    ports.write(f"{port}\n")
+while os.path.exists("wait") and not os.path.exists("go"):
+    time.sleep(0.02)
+host = "HOST"
+listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+OPTIONS
+listener.bind((host, port))
+listener.listen(16)
+
+def serve(connection):
+    head = connection.recv(65536)
+    body = f"{os.getpid()}".encode()
+    if head.startswith(b"GET /close"):
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    connection.close()
+
+try:
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=serve, args=(connection,)).start()
+except OSError:
+    time.sleep(600)
+"#;
+
+/// Listens at an address, prints what happens, and answers every request itself.
+const THIEF_SERVER: &str = r#"
+import socket, sys
+host, port, how = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+if how == "reuseport":
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+try:
+    listener.bind((host, port))
+    listener.listen(16)
+except OSError as why:
+    print("refused", why, flush=True)
+    sys.exit()
+print("listens", flush=True)
+while True:
+    connection, _ = listener.accept()
+    got = connection.recv(65536)
+    print("got", len(got), got, flush=True)
+    try:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nSTOLEN")
+    except OSError:
+        pass
+    connection.close()
+"#;
+
+/// Another user's program at a port.
+struct Thief {
+    child: Child,
+    output: PathBuf,
+}
+
+impl Thief {
+    fn at(stage: &Stage, host: &str, port: u16, how: &str) -> Self {
+        let output = stage.path(&format!("thief-{port}"));
+        let child = Command::new("/usr/bin/python3")
+            .args(["-c", THIEF_SERVER, host, &port.to_string(), how])
+            .uid(THIEF)
+            .gid(THIEF)
+            .stdin(Stdio::null())
+            .stdout(File::create(&output).unwrap())
+            .spawn()
+            .unwrap();
+        let thief = Self { child, output };
+        eventually("the other user's program has tried to listen", || !thief.printed().is_empty());
+        thief
+    }
+
+    fn printed(&self) -> String {
+        fs::read_to_string(&self.output).unwrap()
+    }
+
+    fn assert_got_nothing(&self) {
+        let printed = self.printed();
+        assert!(
+            !printed.lines().any(|line| line.starts_with("got") && !line.starts_with("got 0 ")),
+            "{printed}"
+        );
+    }
+}
+
+impl Drop for Thief {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn needs_root(test: &str) -> bool {
+    if !is_root() {
+        skipped(test, "only root can be another user");
+    }
+    !is_root()
+}
+
+fn scene(host: &str, options: &str, waits: bool) -> Scene {
+    let server = SERVER.replace("HOST", host).replace("OPTIONS", options);
+    Scene::app("passenger_app_start_command 'python3 server.py';", |app| {
+        let app = app.file("server.py", &server).owned_by("games");
+        if waits { app.file("wait", "") } else { app }
+    })
+}
+
+/// The ports of the processes so far.
+fn ports(scene: &Scene) -> Vec<u16> {
+    let text = fs::read_to_string(scene.app.path("ports")).unwrap_or_default();
+    text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')?.parse().ok()).collect()
+}
+
+fn private() -> Request {
+    Request::get("/").header("Cookie", "session=secret")
+}
+
+#[test]
+fn an_app_at_the_ipv6_loopback_alone_serves() {
+    let scene = scene("::1", "", false);
+    let pid: u32 = scene.nginx.get("/").expect(200).text().parse().unwrap();
+    scene.daemon.kill_router();
+    eventually("the next router finds it", || scene.nginx.get("/").text() == pid.to_string());
+}
+
+#[test]
+fn another_user_at_the_ipv4_loopback_gets_no_request() {
+    if needs_root("another_user_at_the_ipv4_loopback_gets_no_request") {
+        return;
+    }
+    let scene = scene("::1", "", true);
+    let mut visitor = scene.nginx.connect();
+    visitor.send(private().bytes("close"));
+    let port = eventually_some("the app has its port", || ports(&scene).first().copied());
+    let thief = Thief::at(&scene.stage, "127.0.0.1", port, "plain");
+    scene.app.write("go", "");
+    let text = visitor.read_response().expect(200).text();
+    assert!(text.parse::<u32>().is_ok(), "{text}");
+    for _ in 0..20 {
+        assert_eq!(scene.nginx.send(private()).expect(200).text(), text);
+    }
+    thief.assert_got_nothing();
+    scene.daemon.logs_eventually(&format!("127.0.0.1:{port} belongs to user ID {THIEF}"));
+}
+
+#[test]
+fn a_port_that_its_app_has_closed_gets_no_request() {
+    if needs_root("a_port_that_its_app_has_closed_gets_no_request") {
+        return;
+    }
+    let scene = scene("127.0.0.1", "", false);
+    let first = scene.nginx.get("/close").expect(200).text();
+    let port = ports(&scene)[0];
+    let thief = eventually_some("the other user has the port", || {
+        let thief = Thief::at(&scene.stage, "127.0.0.1", port, "plain");
+        thief.printed().starts_with("listens").then_some(thief)
+    });
+    let second = scene.nginx.send(private()).expect(200).text();
+    assert!(second.parse::<u32>().is_ok(), "{second}");
+    assert_ne!(second, first, "another process serves");
+    thief.assert_got_nothing();
+    scene.daemon.logs_eventually(&format!("127.0.0.1:{port} belongs to user ID {THIEF}"));
+}
+
+#[test]
+fn another_user_does_not_share_an_apps_port() {
+    if needs_root("another_user_does_not_share_an_apps_port") {
+        return;
+    }
+    let shares = "listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)";
+    for host in ["0.0.0.0", "127.0.0.1", "::"] {
+        let scene = scene(host, shares, false);
+        let pid = scene.nginx.get("/").expect(200).text();
+        let port = ports(&scene)[0];
+        let thieves = ["127.0.0.1", "0.0.0.0"].map(|own| Thief::at(&scene.stage, own, port, "reuseport"));
+        for _ in 0..20 {
+            assert_eq!(scene.nginx.send(private()).expect(200).text(), pid, "{host}");
+        }
+        thieves.iter().for_each(Thief::assert_got_nothing);
+    }
+}
+
+#[test]
+fn a_port_that_all_users_can_connect_to_is_logged_once() {
+    let scene = scene("127.0.0.1", "", false);
+    scene.nginx.get("/close").expect(200);
+    scene.nginx.get("/").expect(200);
+    scene.daemon.logs_eventually("which every local user can connect to; if its program can listen");
+    assert_eq!(scene.daemon.log().matches("which every local user can connect to").count(), 1);
+}

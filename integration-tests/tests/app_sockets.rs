@@ -1,0 +1,126 @@
+//! The directory in which a generic app opens its socket: what an app puts there harms nobody and goes with its process.
+
+use std::fs;
+use std::path::PathBuf;
+
+use stage::{Scene, Stage, eventually};
+
+/// Listens at its socket. Fills the directory as HOSTILE says as soon as `/fill` is asked for.
+const SERVER: &str = r#"
+import os, socket
+path = os.environ["SOCKET"]
+place = os.path.dirname(path)
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(path)
+listener.listen(16)
+
+def fill():
+    HOSTILE
+
+while True:
+    connection, _ = listener.accept()
+    head = connection.recv(65536)
+    if head.startswith(b"GET /fill"):
+        fill()
+    body = f"{os.getpid()} {place}".encode()
+    if head:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    connection.close()
+"#;
+
+const LINES: &str = "passenger_app_start_command 'python3 server.py'; passenger_app_listen socket;";
+
+/// Files in a deep directory that nobody may enter, names that are no text, a symlink and a FIFO.
+const TREE: &str = r#"
+    os.symlink("/etc", f"{place}/link")
+    os.mkfifo(f"{place}/fifo")
+    open(place.encode() + b"/\xff\xfe", "w").close()
+    os.mkdir(f"{place}/closed"); open(f"{place}/closed/file", "w").close(); os.chmod(f"{place}/closed", 0)
+    os.chdir(place)
+    for level in range(300):
+        os.mkdir("d" * 100); os.chdir("d" * 100)
+    open("bottom", "w").close()
+"#;
+
+const MANY: &str = r#"
+    for number in range(20000):
+        open(f"{place}/{number}", "w").close()
+"#;
+
+fn scene(hostile: &str) -> Scene {
+    let server = SERVER.replace("HOSTILE", hostile.trim());
+    Scene::app(LINES, |app| {
+        let app = app.file("server.py", &server);
+        if stage::is_root() { app.owned_by("games") } else { app }
+    })
+}
+
+fn place(scene: &Scene, path: &str) -> PathBuf {
+    let text = scene.nginx.get(path).expect(200).text();
+    PathBuf::from(text.split_once(' ').expect("its PID and its directory").1)
+}
+
+fn registry(stage: &Stage) -> Vec<PathBuf> {
+    fs::read_dir(stage.path("registry")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+fn restart(scene: &Scene) {
+    let root = scene.app.dir().display().to_string();
+    assert!(scene.daemon.tool("passenger-config", &["restart-app", &root]).status.success());
+}
+
+#[test]
+fn what_an_app_puts_beside_its_socket_goes_with_its_process() {
+    let scene = scene(TREE);
+    let first = place(&scene, "/fill");
+    restart(&scene);
+    let second = place(&scene, "/");
+    assert_ne!(second, first);
+    eventually("all of the first process's is gone", || !first.exists());
+    assert!(!scene.daemon.log().contains("cannot be removed"), "{}", scene.daemon.log());
+}
+
+#[test]
+fn an_app_keeps_no_instance_directory_from_being_removed() {
+    let mut scene = scene(TREE);
+    let place = place(&scene, "/fill");
+    scene.daemon.stop();
+    assert_eq!(registry(&scene.stage), Vec::<PathBuf>::new());
+    eventually("its own directory is gone, too", || !place.parent().unwrap().exists());
+}
+
+#[test]
+fn the_instance_directory_is_not_writable_for_an_app() {
+    let scene = scene("pass");
+    let place = place(&scene, "/");
+    let registry = scene.stage.path("registry");
+    assert!(!place.starts_with(&registry), "{} is not for apps", place.display());
+}
+
+#[test]
+fn many_files_of_an_app_hold_no_other_app_up() {
+    let scene = scene(MANY);
+    let first = place(&scene, "/fill");
+    assert!(fs::read_dir(&first).unwrap().count() > 20_000);
+    restart(&scene);
+    place(&scene, "/");
+    // Orders of the router are answered meanwhile: another process is started and ready.
+    restart(&scene);
+    place(&scene, "/");
+    eventually("the files are gone", || !first.exists());
+}
+
+#[test]
+fn a_link_in_the_place_of_an_apps_socket_leads_to_no_other_socket() {
+    if !stage::is_root() {
+        return stage::skipped("a link in the place of an app's socket", "only root can switch users");
+    }
+    let scene = scene("os.unlink(path); os.symlink(open('target').read(), path)");
+    let admin = registry(&scene.stage)[0].join("admin.sock");
+    scene.app.write("target", admin.display().to_string());
+    place(&scene, "/fill");
+    let response = scene.nginx.get("/pool.json");
+    assert!(!response.text().contains("process"), "the router has asked itself: {}", response.text());
+    assert!(response.status() >= 500 || response.text().contains("/tmp/passenger."), "{}", response.text());
+    scene.daemon.logs_eventually("does not belong to the app's user games");
+}
