@@ -1,5 +1,8 @@
 //! Which kind of app lies in a directory: found in a fixed order, or told.
 
+use std::fs;
+use std::process::Command;
+
 use stage::{Scene, Stage};
 
 const RUBY: &str = "run ->(env) { [200, {}, ['ruby']] }";
@@ -83,4 +86,49 @@ fn a_start_command_beats_detection() {
     let lines = r#"passenger_app_start_command "node generic.js";"#;
     let scene = Scene::app(lines, |app| app.ruby(RUBY).file("generic.js", GENERIC));
     assert_eq!(scene.nginx.get("/").expect(200).text(), "generic");
+}
+
+/// Two apps without `passenger_app_type`.
+const TWO_DETECTED: &str = r#"
+    %%GLOBALS%%
+    events { }
+    http {
+        %%HTTP%%
+        passenger_fly_with %%SOCKET%%;
+        passenger_enabled on;
+        server {
+            listen 127.0.0.1:%%PORT%%;
+            location /hostile { passenger_app_root %%STAGE%%/hostile; passenger_app_group_name hostile; }
+            location / { passenger_app_root %%STAGE%%/good; passenger_app_group_name good; }
+        }
+    }
+"#;
+
+#[test]
+fn a_fifo_or_terminal_as_passengerfile_does_not_hang_nginx() {
+    let stage = Stage::new();
+    let hostile = stage.app("hostile").ruby(RUBY);
+    stage.app("good").ruby(RUBY);
+    let _daemon = stage.daemon().start();
+    stage.expect_log_line("Passengerfile.json");
+    let path = hostile.path("Passengerfile.json");
+    for target in [None, Some("/dev/ptmx")] {
+        match target {
+            None => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+            Some(target) => {
+                fs::remove_file(&path).unwrap();
+                std::os::unix::fs::symlink(target, &path).unwrap();
+            }
+        }
+        let nginx = stage.nginx(TWO_DETECTED).start();
+        // More connections than workers: each worker gets one.
+        let mut connections: Vec<_> = (0..8).map(|_| nginx.connect()).collect();
+        for connection in &mut connections {
+            connection.send("GET /hostile HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        }
+        for _ in 0..8 {
+            assert_eq!(nginx.get("/").expect(200).text(), "ruby", "{target:?}");
+        }
+        assert_eq!(nginx.get("/hostile").status(), 500, "{target:?}");
+    }
 }
