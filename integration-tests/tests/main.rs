@@ -17,6 +17,7 @@ mod bad_nights_logs;
 mod bad_nights_router;
 mod bad_nights_socket;
 mod cgroups;
+mod compromised_worker;
 mod configuration_changes;
 mod configuration_file;
 mod configured_apps;

@@ -22,6 +22,7 @@ use super::input::SMALL;
 use super::nginx::{After, Farewell, Nginx};
 use super::status_page;
 use super::wiring::Router;
+use crate::sys::clock::now_ms;
 use crate::sys::stream::Stream;
 
 /// This daemon's release, as it introduces itself.
@@ -130,7 +131,8 @@ fn hear_globals(router: &Router, nginx: &mut Nginx<'_>, header: &FrameHeader) ->
     let end = HEADER_LEN + header.len as usize;
     let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
     nginx.input.consume(end);
-    nginx.configured_ms = said.configured_ms;
+    let configuration = router.routes.clone().open_configuration(said.configured_ms, now_ms());
+    nginx.configuration = Some(configuration);
     router.hear(said);
     Ok(())
 }
@@ -147,7 +149,7 @@ async fn welcome_if_alone(nginx: &mut Nginx<'_>) -> Result<(), Fault> {
 fn hear_roster(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
     let end = HEADER_LEN + header.len as usize;
     let payload = &nginx.input.unread()[HEADER_LEN..end];
-    nginx.announcement.take(payload, nginx.configured_ms, header.is_end()).map_err(Fault::Roster)?;
+    nginx.announcement.take(payload, nginx.configured_ms(), header.is_end()).map_err(Fault::Roster)?;
     nginx.input.consume(end);
     nginx.input.shrink();
     Ok(())

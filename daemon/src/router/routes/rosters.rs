@@ -66,7 +66,16 @@ impl Rosters {
     /// Its connection has ended.
     pub(crate) fn leave(&mut self, id: RosterId) -> Changes {
         self.live.remove(&id);
-        Changes { gone: self.note_gone(), back: Vec::new() }
+        // It may have been a false one that took the place of another.
+        let mut back: Vec<_> = self.gone.keys().filter(|app| self.is_named(app)).cloned().collect();
+        back.sort();
+        for app in &back {
+            self.gone.remove(app);
+            let by =
+                self.current().find(|roster| roster.apps.contains(app)).map(|roster| roster.instance.clone());
+            self.named_by.extend(by.map(|by| (app.clone(), by)));
+        }
+        Changes { gone: self.note_gone(), back }
     }
 
     /// A request for an app has come, under a configuration that nginx read at this time. True when no newer one lacks
@@ -111,14 +120,23 @@ impl Rosters {
 
     /// The time of the newest configuration of this nginx, if the app is in none.
     fn gone_since(&self, app: &str, by: &[u8]) -> Option<u64> {
-        let current = || self.live.iter().filter(|(id, roster)| self.counts(**id, roster)).map(|(_, r)| r);
-        if current().any(|roster| roster.apps.contains(app)) {
+        if self.is_named(app) {
             return None;
         }
-        let mine = current().filter(|roster| roster.instance == by);
+        let mine = self.current().filter(|roster| roster.instance == by);
         let (since, all_complete) = mine
             .fold((None, true), |(since, all), r| (since.max(Some(r.configured_ms)), all && r.is_complete));
         since.filter(|_| all_complete)
+    }
+
+    /// Whether a roster that counts names the app.
+    fn is_named(&self, app: &str) -> bool {
+        self.current().any(|roster| roster.apps.contains(app))
+    }
+
+    /// The rosters that count.
+    fn current(&self) -> impl Iterator<Item = &Roster> {
+        self.live.iter().filter(|(id, roster)| self.counts(**id, roster)).map(|(_, roster)| roster)
     }
 
     /// No newer roster of the same master is there. Another master may be another nginx with the same configuration, or
@@ -215,6 +233,17 @@ mod tests {
         let (old, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
         assert_eq!(rosters.enter(roster(MAIN, 8, 2, &["shop"])).1, gone(&[]));
         assert_eq!(rosters.leave(old), gone(&["blog"]));
+    }
+
+    #[test]
+    fn what_a_false_roster_took_away_is_back_when_its_connection_ends() {
+        let mut rosters = Rosters::default();
+        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
+        let (forged, changes) = rosters.enter(roster(MAIN, 7, 5, &[]));
+        assert_eq!(changes, gone(&["blog"]));
+        assert_eq!(rosters.leave(forged), Changes { gone: vec![], back: vec!["blog".into()] });
+        assert!(rosters.is_configured("blog", 1));
+        assert_eq!(rosters.enter(roster(MAIN, 7, 6, &[])).1, gone(&["blog"]), "and it can go again");
     }
 
     #[test]

@@ -1,0 +1,98 @@
+//! A compromised worker of nginx: what it says about an app ends with it.
+
+use protocol::roster::Roster;
+use stage::{Daemon, FrameClient, Language, Scene, eventually};
+
+const FAR_FUTURE: u64 = 1 << 62;
+
+/// An app, with another startup file that no configuration names.
+fn scene() -> Scene {
+    let scene = Scene::app("", |app| {
+        app.ruby("run ->(env) { [200, {}, ['real']] }")
+            .file("forged.ru", "run ->(env) { [200, {}, ['forged']] }")
+    });
+    assert_eq!(answer(&scene), "real");
+    scene
+}
+
+fn answer(scene: &Scene) -> String {
+    scene.nginx.get("/").expect(200).text()
+}
+
+/// Has another startup file replace the one of nginx's configuration, as long as the connection lives.
+fn take_over(scene: &Scene, configured_ms: u64) -> FrameClient {
+    let mut worker = FrameClient::connect(&scene.stage.socket()).setting("startup_file", "forged.ru");
+    worker.say_globals(configured_ms);
+    worker.get(scene.app.dir(), Language::Ruby, "/");
+    eventually("a worker of nginx can do that", || answer(scene) == "forged");
+    worker
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_its_connection() {
+    let scene = scene();
+    drop(take_over(&scene, FAR_FUTURE));
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+    scene.daemon.logs_eventually("read in the future");
+    let warnings = scene.daemon.log().matches("read in the future").count();
+    drop(take_over(&scene, FAR_FUTURE + 1));
+    assert_eq!(scene.daemon.log().matches("read in the future").count(), warnings, "once a minute");
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_a_reload() {
+    let scene = scene();
+    let _connected = take_over(&scene, FAR_FUTURE);
+    scene.nginx.reload();
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_nginx() {
+    let mut scene = scene();
+    let _connected = take_over(&scene, FAR_FUTURE);
+    scene.nginx.stop();
+    scene.nginx.start_again();
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_the_router() {
+    let scene = scene();
+    let _connected = take_over(&scene, FAR_FUTURE);
+    scene.daemon.kill_router();
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_restart_app() {
+    let scene = scene();
+    drop(take_over(&scene, FAR_FUTURE));
+    assert!(scene.daemon.tool("passenger-config", &["restart-app", "/"]).status.success());
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+}
+
+#[test]
+fn a_false_roster_takes_apps_away_for_no_longer_than_it_lives() {
+    let scene = scene();
+    let conf_file = scene.stage.path(&format!("nginx{}/nginx.conf", scene.nginx.port()));
+    let mut worker = FrameClient::connect(&scene.stage.socket());
+    worker.say_globals(FAR_FUTURE);
+    worker.say_roster(Roster {
+        instance: conf_file.to_str().unwrap().as_bytes(),
+        master: scene.nginx.master(),
+        is_complete: true,
+        entries: Vec::new(),
+    });
+    scene.daemon.logs_eventually("no configuration of nginx holds it any more");
+    drop(worker);
+    scene.daemon.logs_eventually("configured again");
+    has_one_process(&scene.daemon, || answer(&scene));
+}
+
+fn has_one_process(daemon: &Daemon, answer: impl Fn() -> String) {
+    answer();
+    let before = daemon.app_pids();
+    assert_eq!(answer(), "real");
+    assert_eq!(daemon.app_pids(), before, "its processes stay");
+}
