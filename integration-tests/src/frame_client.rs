@@ -21,6 +21,8 @@ pub struct FrameClient {
     stream: UnixStream,
     /// Settings of the app that it asks for.
     settings: Settings,
+    /// The name of its nginx.
+    instance: String,
 }
 
 /// What the daemon answered.
@@ -44,13 +46,20 @@ impl FrameClient {
         client
     }
 
+    /// Connects as the nginx of this name.
+    pub fn of_instance(socket: &Path, name: &str) -> Self {
+        let mut client = Self { instance: name.to_owned(), ..Self::silent(socket) };
+        client.say_hello(false);
+        client
+    }
+
     /// Connects, and says nothing yet.
     pub fn silent(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).expect("the daemon listens");
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let mut settings = Settings::new();
         settings.set("app_env", Value::Text("production".to_owned()));
-        Self { stream, settings }
+        Self { stream, settings, instance: String::new() }
     }
 
     /// Sends another value of a setting with its requests.
@@ -77,6 +86,7 @@ impl FrameClient {
             module_version: "0.0.0".to_owned(),
             nginx_version: "1.22.1".to_owned(),
             hears_goodbye,
+            instance: self.instance.clone(),
         };
         self.send(&hello.to_frame());
     }

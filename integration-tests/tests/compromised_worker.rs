@@ -1,7 +1,7 @@
 //! A compromised worker of nginx: what it says about an app ends with it.
 
-use protocol::roster::Roster;
-use stage::{Daemon, FrameClient, Language, Scene, eventually};
+use protocol::roster::{Entry, Roster};
+use stage::{FrameClient, Language, Scene, Stage, eventually};
 
 const FAR_FUTURE: u64 = 1 << 62;
 
@@ -74,25 +74,23 @@ fn what_a_compromised_worker_said_ends_with_restart_app() {
 
 #[test]
 fn a_false_roster_takes_apps_away_for_no_longer_than_it_lives() {
-    let scene = scene();
-    let conf_file = scene.stage.path(&format!("nginx{}/nginx.conf", scene.nginx.port()));
-    let mut worker = FrameClient::connect(&scene.stage.socket());
-    worker.say_globals(FAR_FUTURE);
-    worker.say_roster(Roster {
-        instance: conf_file.to_str().unwrap().as_bytes(),
-        master: scene.nginx.master(),
-        is_complete: true,
-        entries: Vec::new(),
-    });
-    scene.daemon.logs_eventually("no configuration of nginx holds it any more");
-    drop(worker);
-    scene.daemon.logs_eventually("configured again");
-    has_one_process(&scene.daemon, || answer(&scene));
-}
+    let stage = Stage::new();
+    let app = stage.app("app").standard(Language::Ruby);
+    let daemon = stage.daemon().start();
+    let group = format!("{} (production)", app.dir().display());
+    let entries = vec![Entry { group: group.as_bytes(), start: None }];
+    let roster = Roster { instance: b"/etc/nginx.conf", master: 1, is_complete: true, entries };
+    let mut real = FrameClient::of_instance(&stage.socket(), "a");
+    real.say_globals(1);
+    real.say_roster(roster.clone());
+    real.get(app.dir(), Language::Ruby, "/");
 
-fn has_one_process(daemon: &Daemon, answer: impl Fn() -> String) {
-    answer();
-    let before = daemon.app_pids();
-    assert_eq!(answer(), "real");
-    assert_eq!(daemon.app_pids(), before, "its processes stay");
+    let mut forged = FrameClient::of_instance(&stage.socket(), "a");
+    forged.say_globals(FAR_FUTURE);
+    forged.say_roster(Roster { entries: Vec::new(), ..roster });
+    daemon.logs_eventually("no configuration of nginx holds it any more");
+    drop(forged);
+    daemon.logs_eventually("configured again");
+    let pid = real.get(app.dir(), Language::Ruby, "/pid").text();
+    assert_eq!(real.get(app.dir(), Language::Ruby, "/pid").text(), pid, "its process stays");
 }

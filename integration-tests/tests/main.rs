@@ -55,6 +55,7 @@ mod memory_limits;
 mod meteor;
 mod migration;
 mod nginx_conf;
+mod nginx_instances;
 mod nginx_life;
 mod openapi;
 mod oracle;

@@ -113,7 +113,7 @@ impl LocationConf {
     /// It comes before an application that is enabled here: who writes it wants the page.
     fn show_status(&mut self, cf: &mut ConfContext<'_>, status: &StatusAt) -> Result<(), String> {
         self.find_upstream_block(cf, status)?;
-        self.status_greeting = greeting(&self.written.globals)?;
+        self.status_greeting = greeting(&self.written.globals, main_conf::instance(cf)?)?;
         if content::install::<StatusPage>(cf) {
             core_conf::redirect_to_final_slash(cf);
         } else if !core_conf::is_inside_location(cf) {
@@ -127,7 +127,7 @@ impl LocationConf {
     fn enable(&mut self, cf: &mut ConfContext<'_>) -> Result<(), String> {
         let at = self.written.enabled_at.as_ref().map(|at| format!(" in {at}")).unwrap_or_default();
         self.find_upstream_block(cf, &format_args!("passenger_enabled is on{at}"))?;
-        let application = Application::of(&self.written)?;
+        let application = Application::of(&self.written, main_conf::instance(cf)?)?;
         if let Some(upstream) = self.upstream.upstream() {
             let announced = self.announced(&application, cf);
             main_conf::change_plan(cf, |plan| plan.add(upstream, &application.greeting, announced))?;

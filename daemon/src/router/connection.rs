@@ -220,6 +220,7 @@ async fn shake_hands(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), 
     if SPOKEN_VERSIONS.contains(&hello.using) {
         debug!("nginx {} with module {} connected", hello.nginx_version, hello.module_version);
         nginx.farewell = if hello.hears_goodbye { Farewell::ByGoodbye } else { Farewell::Unheard };
+        nginx.announcement.set_name(hello.instance);
         // It goes out with the first answer: one system call less.
         let welcome = Welcome { version: hello.using, daemon_version: VERSION.into() };
         nginx.frames.push(&welcome.to_frame());
