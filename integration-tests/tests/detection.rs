@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use stage::{Scene, Stage};
+use stage::{Request, Scene, Stage};
 
 const RUBY: &str = "run ->(env) { [200, {}, ['ruby']] }";
 const PYTHON: &str = "def application(env, start):\n    start('200 OK', [])\n    return [b'python']\n";
@@ -130,5 +130,40 @@ fn a_fifo_or_terminal_as_passengerfile_does_not_hang_nginx() {
             assert_eq!(nginx.get("/").expect(200).text(), "ruby", "{target:?}");
         }
         assert_eq!(nginx.get("/hostile").status(), 500, "{target:?}");
+    }
+}
+
+/// The type is given, so that nothing is looked for.
+const BY_HOST: &str = r#"
+    %%GLOBALS%%
+    events { }
+    http {
+        %%HTTP%%
+        passenger_fly_with %%SOCKET%%;
+        server {
+            listen 127.0.0.1:%%PORT%%;
+            root %%STAGE%%/sites/$host/public;
+            passenger_enabled on;
+            %%APP%%
+        }
+    }
+"#;
+
+#[test]
+fn host_names_without_an_app_reach_no_daemon() {
+    for app in ["passenger_app_type rack;", "passenger_app_start_command 'ruby -run -e httpd';"] {
+        let stage = Stage::new();
+        stage.app("sites/real").ruby(RUBY);
+        let daemon = stage.daemon().start();
+        let nginx = stage.nginx(&BY_HOST.replace("%%APP%%", app)).start();
+        let get = |host: &str| nginx.send(Request::get("/").header("Host", host)).status();
+        for number in 0..50 {
+            assert_eq!(get(&format!("random{number}")), 404);
+        }
+        assert_eq!(get(&"a".repeat(300)), 404);
+        assert!(!daemon.status().contains("/sites/"), "{}", daemon.status());
+        if app.contains("rack") {
+            assert_eq!(get("real"), 200);
+        }
     }
 }

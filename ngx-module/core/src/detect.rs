@@ -138,7 +138,7 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
 }
 
 /// Errors after which there is no such file, as for nginx's own files.
-fn is_absence(err: &io::Error) -> bool {
+pub(crate) fn is_absence(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
 }
 
