@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -26,6 +27,13 @@ impl FakeDaemon {
     /// One of this version that is older than the status page: it does not know the frame.
     pub fn without_status_page(socket: &Path) -> Self {
         Self::serve(socket, know_no_status)
+    }
+
+    /// One of this version that hears everything and keeps the names under which nginxes greet it.
+    pub fn noting_instances(socket: &Path) -> (Self, Arc<Mutex<Vec<String>>>) {
+        let names = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&names);
+        (Self::serve(socket, move |stream| note_instance(stream, &noted)), names)
     }
 
     fn serve(socket: &Path, each: impl Fn(UnixStream) + Clone + Send + 'static) -> Self {
@@ -55,6 +63,15 @@ fn know_no_status(mut stream: UnixStream) {
     }
 }
 
+fn note_instance(mut stream: UnixStream, names: &Mutex<Vec<String>>) {
+    if let Some((_, payload)) = read_frame(&mut stream) {
+        let welcome = Welcome { version: protocol::CURRENT_VERSION, daemon_version: "0.1.0".to_owned() };
+        let _the_module_may_have_gone = stream.write_all(&welcome.to_frame());
+        names.lock().unwrap().push(Hello::decode(&payload).expect("the module says hello").instance);
+        while read_frame(&mut stream).is_some() {}
+    }
+}
+
 fn refuse(mut stream: UnixStream, versions: &[u16], release: &str) {
     let Some((header, payload)) = read_frame(&mut stream) else {
         return;
@@ -81,6 +98,7 @@ impl FakeModule {
             module_version: release.to_owned(),
             nginx_version: "1.99.9".to_owned(),
             hears_goodbye: false,
+            instance: String::new(),
         };
         stream.write_all(&hello.to_frame()).unwrap();
         Self { stream }

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
+use protocol::globals::Globals;
 use protocol::hello::Hello;
 use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, RequestHead};
 use protocol::response::Response;
+use protocol::roster::Roster;
 use protocol::settings::{Digest, Settings, Value};
 
 use crate::language::Language;
@@ -17,6 +19,10 @@ use crate::language::Language;
 /// A connection to the daemon, as a worker of nginx keeps it.
 pub struct FrameClient {
     stream: UnixStream,
+    /// Settings of the app that it asks for.
+    settings: Settings,
+    /// The name of its nginx.
+    instance: String,
 }
 
 /// What the daemon answered.
@@ -40,11 +46,36 @@ impl FrameClient {
         client
     }
 
+    /// Connects as the nginx of this name.
+    pub fn of_instance(socket: &Path, name: &str) -> Self {
+        let mut client = Self { instance: name.to_owned(), ..Self::silent(socket) };
+        client.say_hello(false);
+        client
+    }
+
     /// Connects, and says nothing yet.
     pub fn silent(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).expect("the daemon listens");
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        Self { stream }
+        let mut settings = Settings::new();
+        settings.set("app_env", Value::Text("production".to_owned()));
+        Self { stream, settings, instance: String::new() }
+    }
+
+    /// Sends another value of a setting with its requests.
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.set(name, Value::Text(value.to_owned()));
+        self
+    }
+
+    /// Says when its configuration was read, in milliseconds since 1970.
+    pub fn say_globals(&mut self, configured_ms: u64) {
+        self.send(&Globals { configured_ms, settings: Settings::new() }.to_frame().unwrap());
+    }
+
+    /// Says which apps its configuration holds.
+    pub fn say_roster(&mut self, roster: Roster<'_>) {
+        self.send(&roster.to_frames().unwrap());
     }
 
     /// What a module says first.
@@ -55,6 +86,7 @@ impl FrameClient {
             module_version: "0.0.0".to_owned(),
             nginx_version: "1.22.1".to_owned(),
             hears_goodbye,
+            instance: self.instance.clone(),
         };
         self.send(&hello.to_frame());
     }
@@ -67,9 +99,7 @@ impl FrameClient {
             Language::Node => (AppKind::Node, ""),
             Language::Generic => (AppKind::Generic, "node server.js"),
         };
-        let mut settings = Settings::new();
-        settings.set("app_env", Value::Text("production".to_owned()));
-        let block = settings.encode().unwrap();
+        let block = self.settings.encode().unwrap();
         let root = root.to_str().unwrap();
         let (group, public) = (format!("{root} (production)"), format!("{root}/public"));
         let head = RequestHead {

@@ -1,6 +1,9 @@
 //! Which kind of app lies in a directory: found in a fixed order, or told.
 
-use stage::{Scene, Stage};
+use std::fs;
+use std::process::Command;
+
+use stage::{Request, Scene, Stage};
 
 const RUBY: &str = "run ->(env) { [200, {}, ['ruby']] }";
 const PYTHON: &str = "def application(env, start):\n    start('200 OK', [])\n    return [b'python']\n";
@@ -83,4 +86,84 @@ fn a_start_command_beats_detection() {
     let lines = r#"passenger_app_start_command "node generic.js";"#;
     let scene = Scene::app(lines, |app| app.ruby(RUBY).file("generic.js", GENERIC));
     assert_eq!(scene.nginx.get("/").expect(200).text(), "generic");
+}
+
+/// Two apps without `passenger_app_type`.
+const TWO_DETECTED: &str = r#"
+    %%GLOBALS%%
+    events { }
+    http {
+        %%HTTP%%
+        passenger_fly_with %%SOCKET%%;
+        passenger_enabled on;
+        server {
+            listen 127.0.0.1:%%PORT%%;
+            location /hostile { passenger_app_root %%STAGE%%/hostile; passenger_app_group_name hostile; }
+            location / { passenger_app_root %%STAGE%%/good; passenger_app_group_name good; }
+        }
+    }
+"#;
+
+#[test]
+fn a_fifo_or_terminal_as_passengerfile_does_not_hang_nginx() {
+    let stage = Stage::new();
+    let hostile = stage.app("hostile").ruby(RUBY);
+    stage.app("good").ruby(RUBY);
+    let _daemon = stage.daemon().start();
+    stage.expect_log_line("Passengerfile.json");
+    let path = hostile.path("Passengerfile.json");
+    for target in [None, Some("/dev/ptmx")] {
+        match target {
+            None => assert!(Command::new("mkfifo").arg(&path).status().unwrap().success()),
+            Some(target) => {
+                fs::remove_file(&path).unwrap();
+                std::os::unix::fs::symlink(target, &path).unwrap();
+            }
+        }
+        let nginx = stage.nginx(TWO_DETECTED).start();
+        // More connections than workers: each worker gets one.
+        let mut connections: Vec<_> = (0..8).map(|_| nginx.connect()).collect();
+        for connection in &mut connections {
+            connection.send("GET /hostile HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        }
+        for _ in 0..8 {
+            assert_eq!(nginx.get("/").expect(200).text(), "ruby", "{target:?}");
+        }
+        assert_eq!(nginx.get("/hostile").status(), 500, "{target:?}");
+    }
+}
+
+/// The type is given, so that nothing is looked for.
+const BY_HOST: &str = r#"
+    %%GLOBALS%%
+    events { }
+    http {
+        %%HTTP%%
+        passenger_fly_with %%SOCKET%%;
+        server {
+            listen 127.0.0.1:%%PORT%%;
+            root %%STAGE%%/sites/$host/public;
+            passenger_enabled on;
+            %%APP%%
+        }
+    }
+"#;
+
+#[test]
+fn host_names_without_an_app_reach_no_daemon() {
+    for app in ["passenger_app_type rack;", "passenger_app_start_command 'ruby -run -e httpd';"] {
+        let stage = Stage::new();
+        stage.app("sites/real").ruby(RUBY);
+        let daemon = stage.daemon().start();
+        let nginx = stage.nginx(&BY_HOST.replace("%%APP%%", app)).start();
+        let get = |host: &str| nginx.send(Request::get("/").header("Host", host)).status();
+        for number in 0..50 {
+            assert_eq!(get(&format!("random{number}")), 404);
+        }
+        assert_eq!(get(&"a".repeat(300)), 404);
+        assert!(!daemon.status().contains("/sites/"), "{}", daemon.status());
+        if app.contains("rack") {
+            assert_eq!(get("real"), 200);
+        }
+    }
 }

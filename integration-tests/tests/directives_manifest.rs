@@ -128,3 +128,25 @@ fn a_file_that_cannot_be_written_stops_nothing() {
     let nginx = nginx.start();
     assert!(nginx.error_log().contains(&sentence), "{}", nginx.error_log());
 }
+
+#[test]
+fn the_manifest_follows_no_link_and_is_its_owners_alone() {
+    let stage = Stage::new();
+    let (manifest, other) = (stage.path("manifest.json"), stage.path("other"));
+    let path = manifest.to_str().unwrap();
+    fs::write(&manifest, "old").unwrap();
+    fs::set_permissions(&manifest, fs::Permissions::from_mode(0o644)).unwrap();
+    tested(&stage, path);
+    assert_eq!(fs::metadata(&manifest).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(fs::read_to_string(&manifest).unwrap().starts_with('{'));
+
+    fs::remove_file(&manifest).unwrap();
+    fs::write(&other, "precious").unwrap();
+    std::os::unix::fs::symlink(&other, &manifest).unwrap();
+    let (_, said) = tested(&stage, path);
+    assert!(said.contains("not a regular file"), "{said}");
+    assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+    let names = fs::read_dir(stage.dir()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left = names.filter(|name| name.to_string_lossy().starts_with("manifest.json.")).count();
+    assert_eq!(left, 0, "nothing is left over");
+}

@@ -73,7 +73,7 @@ fn ruby_hijacks_fully_and_partially() {
 fn ruby_hijacks_a_tunnel_and_serves_on() {
     let scene = Scene::app("", |app| app.ruby(RUBY));
     let mut client = scene.nginx.connect();
-    client.send("GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n");
+    client.send("GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
     assert_eq!(client.read_head().status, 101);
     client.send("shout");
     client.read_until("SHOUT");

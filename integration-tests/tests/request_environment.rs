@@ -184,3 +184,13 @@ fn asked(client: &mut Connection, request: &[u8]) -> BTreeMap<String, String> {
     let Value::Object(env) = client.read_response().expect(200).json() else { panic!("not an object") };
     env.into_iter().map(|(name, value)| (name, value.as_str().unwrap().to_owned())).collect()
 }
+
+for_each_language! {
+    fn a_client_does_not_say_who_its_user_is(language) {
+        let scene = Scene::with(language, "passenger_set_header X-Real-User $http_x_forwarded_user;", |daemon| daemon);
+        let request = stage::Request::get("/env").header("X-Forwarded-User", "mallory").header("X-Other", "kept");
+        let env = scene.nginx.send(request).expect(200).text().to_lowercase().replace('_', "-");
+        assert!(!env.contains("x-forwarded-user"), "{env}");
+        assert!(env.contains("kept") && env.contains("x-real-user"), "{env}");
+    }
+}

@@ -95,3 +95,30 @@ fn nix_hup(pid: u32) {
     let status = std::process::Command::new("kill").args(["-HUP", &pid.to_string()]).status();
     assert!(status.is_ok_and(|status| status.success()));
 }
+
+#[test]
+fn no_other_protocol_and_no_other_method_is_upgraded() {
+    const ECHO: &str = "require('http').createServer((request, response) => \
+        response.end(`${request.headers.upgrade} ${request.headers.connection}`)) \
+        .on('upgrade', (_, socket) => socket.end('HTTP/1.1 101 Upgraded\\r\\n\\r\\n')) \
+        .listen(process.env.PORT || 1)";
+    let scene = Scene::app("", |app| app.node(ECHO));
+    let status = |request: &str| {
+        let mut client = scene.nginx.connect();
+        client.send(request);
+        let head = client.read_head();
+        let mut body = Vec::new();
+        client.read_body(&head, "GET", |bytes| body.extend_from_slice(bytes)).unwrap();
+        (head.status, String::from_utf8(body).unwrap())
+    };
+    let plain = (200, "undefined keep-alive".to_owned());
+    for protocol in ["h2c", "websocket, h2c", "websocket\r\nUpgrade: h2c", "echo"] {
+        let request =
+            format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n\r\n");
+        assert_eq!(status(&request), plain, "{protocol}");
+    }
+    let upgrade = "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket";
+    assert_eq!(status(&format!("POST / HTTP/1.1\r\n{upgrade}\r\nContent-Length: 1\r\n\r\nx")), plain);
+    assert_eq!(status(&format!("GET / HTTP/1.1\r\n{upgrade}\r\nContent-Length: 1\r\n\r\nx")), plain);
+    assert_eq!(status(&format!("GET / HTTP/1.1\r\n{upgrade}\r\n\r\n")).0, 101);
+}

@@ -1,7 +1,7 @@
 //! A request as frames: nginx's request and its destination come in, the bytes of its head go out.
 
 use module_core::place::Found;
-use module_core::request_headers::{asks_for_upgrade, is_disguise_of, is_handed_on};
+use module_core::request_headers::{asks_for_websocket, claims_user, is_disguise_of, is_handed_on};
 use module_core::request_id::HEADER as REQUEST_ID;
 use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, RequestHead};
@@ -50,14 +50,12 @@ pub(crate) fn write_head(
     head.write_frame(&application.settings.bytes, headers, out).map_err(|err| err.to_string())
 }
 
-/// Whether the client asks for another protocol. Only its own request on HTTP/1.1 can.
+/// Whether the client asks for a WebSocket. Only its own request on HTTP/1.1 can.
 pub(crate) fn is_upgrade(request: Request<'_>) -> bool {
     request.has_upgrade_header()
         && request.is_main()
         && request.is_http_1_1()
-        && request
-            .headers()
-            .any(|(name, value)| name.eq_ignore_ascii_case(b"connection") && asks_for_upgrade(value))
+        && asks_for_websocket(request.method(), request.headers())
 }
 
 /// As the client wrote it, or escaped anew where nginx has changed it.
@@ -116,6 +114,7 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
         let is_set = set.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
         if is_set
             || name.eq_ignore_ascii_case(REQUEST_ID.as_bytes())
+            || claims_user(name)
             || !is_handed_on(name, upgrade)
             || is_disguised(request, set, name)
         {

@@ -12,6 +12,7 @@ use module_core::value::Refusal;
 use crate::conf::{Application, LocationConf, StatusAt, Written, greeting};
 use crate::directives::{self, Meaning};
 use crate::ffi::conf::{ConfContext, Directive, Effect, Location};
+use crate::ffi::global_conf;
 use crate::ffi::log::Level;
 use crate::ffi::main_conf;
 use crate::ffi::upstream_block;
@@ -50,6 +51,7 @@ impl Location for LocationConf {
         };
         match meaning {
             Meaning::Setting(sent_as, kind) => {
+                warn_of_own_user(sent_as, directive, cf, args);
                 self.written.settings.state(sent_as, kind.parse(directive.name(), args)?)
             }
             Meaning::Kept(keep) => {
@@ -100,6 +102,20 @@ impl Location for LocationConf {
     }
 }
 
+/// An application with the rights of nginx's workers could give orders to the daemon, which therefore refuses to start it.
+fn warn_of_own_user(sent_as: &str, directive: &Directive<Meaning>, cf: &mut ConfContext<'_>, args: &[&str]) {
+    if ["user", "group"].contains(&sent_as) && args == [global_conf::worker_user(cf)] {
+        cf.report(
+            Level::Warn,
+            format_args!(
+                "\"{}\" is the user of nginx's workers: an application that runs as this user could command the \
+                 daemon, so the daemon refuses to start it unless its own configuration allows that",
+                directive.name()
+            ),
+        );
+    }
+}
+
 impl LocationConf {
     /// Whether the location shows the status page. An `if` in it is served by its handler, too.
     fn status(&mut self, outer: &Self, cf: &ConfContext<'_>) -> Option<StatusAt> {
@@ -113,7 +129,7 @@ impl LocationConf {
     /// It comes before an application that is enabled here: who writes it wants the page.
     fn show_status(&mut self, cf: &mut ConfContext<'_>, status: &StatusAt) -> Result<(), String> {
         self.find_upstream_block(cf, status)?;
-        self.status_greeting = greeting(&self.written.globals)?;
+        self.status_greeting = greeting(&self.written.globals, main_conf::instance(cf)?)?;
         if content::install::<StatusPage>(cf) {
             core_conf::redirect_to_final_slash(cf);
         } else if !core_conf::is_inside_location(cf) {
@@ -127,7 +143,8 @@ impl LocationConf {
     fn enable(&mut self, cf: &mut ConfContext<'_>) -> Result<(), String> {
         let at = self.written.enabled_at.as_ref().map(|at| format!(" in {at}")).unwrap_or_default();
         self.find_upstream_block(cf, &format_args!("passenger_enabled is on{at}"))?;
-        let application = Application::of(&self.written)?;
+        let mut application = Application::of(&self.written, main_conf::instance(cf)?)?;
+        application.app.varies = matches!(core_conf::files(cf).1, announced::Files::Varying);
         if let Some(upstream) = self.upstream.upstream() {
             let announced = self.announced(&application, cf);
             main_conf::change_plan(cf, |plan| plan.add(upstream, &application.greeting, announced))?;

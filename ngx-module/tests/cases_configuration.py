@@ -54,3 +54,11 @@ def test_configurations_of_the_predecessor():
 def test_no_daemon_is_needed_to_check():
     passed, said = world.nginx.test(conf("passenger_fly_with unix:/nowhere/s; server { passenger_enabled on; }"))
     assert passed and "warn" not in said, said
+
+
+def test_an_application_with_the_user_of_nginx_is_a_warning():
+    for directive in ("passenger_user", "passenger_group"):
+        passed, said = world.nginx.test(conf(f"{directive} root; passenger_fly_with {SOCKET};"))
+        assert passed and f'"{directive}" is the user of nginx\'s workers' in said, said
+        passed, said = world.nginx.test(conf(f"{directive} games; passenger_fly_with {SOCKET};"))
+        assert passed and "warn" not in said, said

@@ -217,7 +217,7 @@ def test_one_process_or_many():
 
 def test_a_tunnel_outlives_a_graceful_end():
     with socket.create_connection(("127.0.0.1", PORT), 10) as tunnel:
-        tunnel.sendall(b"GET /x/websocket HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+        tunnel.sendall(b"GET /x/websocket HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
         assert until(tunnel, b"welcome\n").startswith(b"HTTP/1.1 101 ")
         world.nginx.process.send_signal(signal.SIGQUIT)
         eventually(lambda: not listening(), "nginx takes no new connections")

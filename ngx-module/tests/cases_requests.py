@@ -78,6 +78,7 @@ def test_request_headers():
     answer = raw(
         b"GET /x/headers HTTP/1.1\r\nHost: example.org\r\nConnection: close, te\r\nKeep-Alive: 5\r\nTE: trailers\r\n"
         b"Proxy: evil\r\nProxy-Connection: x\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\nX-Twice: 1\r\nX-Twice: 2\r\n"
+        b"X-Forwarded-User: eve\r\nX_Forwarded_User: eve\r\n"
         b"X_Twice: 3\r\nX_Only: 4\r\nCookie: a=b\r\n\r\n"
     )
     body = answer.split(b"\r\n\r\n", 1)[1].decode()

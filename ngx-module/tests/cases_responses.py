@@ -165,7 +165,7 @@ def test_read_timeout():
 
 def test_a_tunnel():
     with socket.create_connection(("127.0.0.1", PORT), 10) as sock:
-        sock.sendall(b"GET /x/websocket HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: echo\r\n\r\n")
+        sock.sendall(b"GET /x/websocket HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n")
         seen = b""
         while b"welcome\n" not in seen:
             seen += sock.recv(4096)
@@ -176,7 +176,7 @@ def test_a_tunnel():
             while len(back) < len(word):
                 back += sock.recv(65536)
             assert back == word.upper()
-    assert world.daemon.requests[-1].upgrade and world.daemon.requests[-1].header("Upgrade") == ["echo"]
+    assert world.daemon.requests[-1].upgrade and world.daemon.requests[-1].header("Upgrade") == ["websocket"]
 
 
 def test_an_app_may_switch_buffering():

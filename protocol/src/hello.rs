@@ -20,6 +20,9 @@ pub struct Hello {
     pub nginx_version: String,
     /// The module knows [`FrameType::Goodbye`]. One from before that frame does not say so.
     pub hears_goodbye: bool,
+    /// The name that the master of this nginx drew at its start, kept over reloads and binary upgrades. Empty from a module
+    /// from before there was one.
+    pub instance: String,
 }
 
 /// Bit of the byte behind nginx's release: [`Hello::hears_goodbye`].
@@ -55,6 +58,9 @@ impl Hello {
             put_str8(out, &self.module_version);
             put_str8(out, &self.nginx_version);
             out.push(if self.hears_goodbye { HEARS_GOODBYE } else { 0 });
+            if !self.instance.is_empty() {
+                put_str8(out, &self.instance);
+            }
         })
     }
 
@@ -74,6 +80,7 @@ impl Hello {
             module_version: r.str8("module version")?.to_owned(),
             nginx_version: r.str8("nginx version")?.to_owned(),
             hears_goodbye: !r.is_empty() && r.u8("abilities")? & HEARS_GOODBYE != 0,
+            instance: if r.is_empty() { String::new() } else { r.str8("instance")?.to_owned() },
         })
     }
 }
@@ -195,6 +202,7 @@ mod tests {
             module_version: "9.1.0".into(),
             nginx_version: "1.22.1".into(),
             hears_goodbye: true,
+            instance: "0123456789abcdef".into(),
         }
     }
 
@@ -213,16 +221,23 @@ mod tests {
 
     #[test]
     fn a_module_from_before_the_goodbye_does_not_hear_it() {
-        let frame = hello().to_frame();
-        let before = Hello { hears_goodbye: false, ..hello() };
+        let frame = Hello { instance: String::new(), ..hello() }.to_frame();
+        let before = Hello { hears_goodbye: false, instance: String::new(), ..hello() };
         assert_eq!(Hello::decode(&frame[HEADER_LEN..frame.len() - 1]), Ok(before.clone()));
+        assert_eq!(Hello::decode(&before.to_frame()[HEADER_LEN..]), Ok(before));
+    }
+
+    #[test]
+    fn a_module_from_before_the_instance_has_none() {
+        let before = Hello { instance: String::new(), ..hello() };
         assert_eq!(Hello::decode(&before.to_frame()[HEADER_LEN..]), Ok(before));
     }
 
     #[test]
     fn rejects_a_hello_cut_anywhere() {
         let frame = hello().to_frame();
-        for end in HEADER_LEN..frame.len() - 1 {
+        let abilities = Hello { instance: String::new(), ..hello() }.to_frame().len() - 1;
+        for end in (HEADER_LEN..frame.len()).filter(|end| ![abilities, abilities + 1].contains(end)) {
             assert!(matches!(Hello::decode(&frame[HEADER_LEN..end]), Err(ReadError::MissingData(_))));
         }
     }

@@ -76,9 +76,19 @@ fn hello() {
         module_version: "0.1.0".into(),
         nginx_version: "1.22.1".into(),
         hears_goodbye: true,
+        instance: "0123456789abcdef0123456789abcdef".into(),
     };
     let kept = golden("hello.bin", &hello.to_frame());
     assert_eq!(Hello::decode(payload(&kept, FrameType::Hello)), Ok(hello));
+}
+
+/// As the module wrote it before an nginx had a name.
+#[test]
+fn hello_before_the_instance() {
+    let kept = include_bytes!("../testdata/hello-before-instance.bin");
+    let hello = Hello::decode(payload(kept, FrameType::Hello)).unwrap();
+    assert_eq!((hello.using, hello.hears_goodbye, hello.instance.as_str()), (1, true, ""));
+    assert_eq!(hello.to_frame(), kept, "a module without a name writes the same");
 }
 
 /// As the module wrote it before it could hear a goodbye.

@@ -16,13 +16,20 @@ use super::wiring::Router;
 #[derive(Debug)]
 pub(crate) struct Announcement {
     router: Rc<Router>,
+    /// The name of this nginx; empty from an older module.
+    name: String,
     apps: HashSet<String>,
     entered: Option<RosterId>,
 }
 
 impl Announcement {
     pub(crate) fn new(router: Rc<Router>) -> Self {
-        Self { router, apps: HashSet::new(), entered: None }
+        Self { router, name: String::new(), apps: HashSet::new(), entered: None }
+    }
+
+    /// Sets the name of this nginx.
+    pub(super) fn set_name(&mut self, name: String) {
+        self.name = name;
     }
 
     /// Takes a frame in; `is_end` tells that it is the last.
@@ -50,6 +57,7 @@ impl Announcement {
         if is_end {
             let roster = Roster {
                 instance: part.instance.to_vec(),
+                name: self.name.clone(),
                 master: part.master,
                 configured_ms,
                 is_complete: part.is_complete,

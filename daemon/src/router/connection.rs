@@ -22,6 +22,7 @@ use super::input::SMALL;
 use super::nginx::{After, Farewell, Nginx};
 use super::status_page;
 use super::wiring::Router;
+use crate::sys::clock::now_ms;
 use crate::sys::stream::Stream;
 
 /// This daemon's release, as it introduces itself.
@@ -141,7 +142,8 @@ fn hear_globals(router: &Router, nginx: &mut Nginx<'_>, header: &FrameHeader) ->
     let end = HEADER_LEN + header.len as usize;
     let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
     nginx.input.consume(end);
-    nginx.configured_ms = said.configured_ms;
+    let configuration = router.routes.clone().open_configuration(said.configured_ms, now_ms());
+    nginx.configuration = Some(configuration);
     router.hear(said);
     Ok(())
 }
@@ -158,7 +160,7 @@ async fn welcome_if_alone(nginx: &mut Nginx<'_>) -> Result<(), Fault> {
 fn hear_roster(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
     let end = HEADER_LEN + header.len as usize;
     let payload = &nginx.input.unread()[HEADER_LEN..end];
-    nginx.announcement.take(payload, nginx.configured_ms, header.is_end()).map_err(Fault::Roster)?;
+    nginx.announcement.take(payload, nginx.configured_ms(), header.is_end()).map_err(Fault::Roster)?;
     nginx.input.consume(end);
     nginx.input.shrink();
     Ok(())
@@ -234,6 +236,7 @@ async fn shake_hands(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), 
     if SPOKEN_VERSIONS.contains(&hello.using) {
         debug!("nginx {} with module {} connected", hello.nginx_version, hello.module_version);
         nginx.farewell = if hello.hears_goodbye { Farewell::ByGoodbye } else { Farewell::Unheard };
+        nginx.announcement.set_name(hello.instance);
         // It goes out with the first answer: one system call less.
         let welcome = Welcome { version: hello.using, daemon_version: VERSION.into() };
         nginx.frames.push(&welcome.to_frame());

@@ -7,6 +7,7 @@ use super::announcement::Announcement;
 use super::app::reply::Head;
 use super::input::Input;
 use super::reply::{Backlog, Writer};
+use super::routes::OpenConfiguration;
 use super::under_way::Desk;
 use crate::sys::stream::Stream;
 
@@ -16,8 +17,8 @@ pub(crate) struct Nginx<'s> {
     pub(crate) input: Input,
     /// Which apps it says that it has.
     pub(super) announcement: Announcement,
-    /// When nginx read the configuration it follows, in milliseconds since 1970; 0 until it says so.
-    pub(crate) configured_ms: u64,
+    /// The configuration that it follows; `None` until it says so.
+    pub(super) configuration: Option<OpenConfiguration>,
     /// It has carried a request.
     pub(super) served: bool,
     pub(super) farewell: Farewell,
@@ -44,7 +45,7 @@ impl<'s> Nginx<'s> {
             stream,
             input: Input::default(),
             announcement,
-            configured_ms: 0,
+            configuration: None,
             served: false,
             farewell: Farewell::Strange,
             frames: Writer::default(),
@@ -56,6 +57,13 @@ impl<'s> Nginx<'s> {
             request: Vec::new(),
             desk,
         }
+    }
+}
+
+impl Nginx<'_> {
+    /// When nginx read the configuration it follows, in milliseconds since 1970; 0 until it says so.
+    pub(crate) fn configured_ms(&self) -> u64 {
+        self.configuration.as_ref().map_or(0, |configuration| configuration.configured_ms)
     }
 }
 

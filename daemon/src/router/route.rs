@@ -58,6 +58,8 @@ pub(crate) struct Memo {
     base_uri: Vec<u8>,
     server_software: Vec<u8>,
     block: Vec<u8>,
+    /// When nginx read the newest configuration that had a request for it, in milliseconds since 1970; 0 when unknown.
+    configured_ms: u64,
 }
 
 impl Route {
@@ -157,6 +159,7 @@ impl Route {
             base_uri: self.base_uri.clone().into_bytes(),
             server_software: self.server_software.clone().into_bytes(),
             block: self.block.clone(),
+            configured_ms: self.seen_ms.get(),
         };
         bincode::serde::encode_to_vec(memo, bincode::config::standard()).unwrap_or_else(|err| {
             warn!("app {}: its processes will not outlive the router: {err}", self.name);
@@ -166,8 +169,17 @@ impl Route {
 }
 
 impl Memo {
-    /// Reads what [`Route::spawn_spec`] wrote.
+    /// Reads what [`Route::spawn_spec`] wrote, or wrote before there was a time in it.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        Self::decode_whole(bytes).or_else(|| Self::decode_whole(&[bytes, &[0]].concat()))
+    }
+
+    /// When nginx read the configuration that it comes from, in milliseconds since 1970; 0 when unknown.
+    pub(super) fn configured_ms(&self) -> u64 {
+        self.configured_ms
+    }
+
+    fn decode_whole(bytes: &[u8]) -> Option<Self> {
         let (memo, used) = bincode::serde::decode_from_slice(bytes, bincode::config::standard()).ok()?;
         (used == bytes.len()).then_some(memo)
     }
@@ -210,5 +222,27 @@ impl Route {
             open_port_logged: Cell::new(false),
             block: Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memo_keeps_the_time_of_its_configuration() {
+        let route = Route::for_test("ruby");
+        route.seen_ms.set(1_795_000_000_123);
+        let memo = Memo::decode(&route.memo()).unwrap();
+        assert_eq!((memo.configured_ms(), memo.group.as_slice()), (1_795_000_000_123, &b"app"[..]));
+    }
+
+    #[test]
+    fn a_memo_from_before_there_was_a_time_in_it_is_read() {
+        let bytes = Route::for_test("ruby").memo();
+        let before = &bytes[..bytes.len() - 1];
+        let memo = Memo::decode(before).unwrap();
+        assert_eq!((memo.configured_ms(), memo.group.as_slice()), (0, &b"app"[..]));
+        assert!(Memo::decode(&before[..before.len() - 1]).is_none());
     }
 }

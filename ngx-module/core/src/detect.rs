@@ -1,8 +1,9 @@
 //! What kind of application a directory holds: a path comes in, a type or an advice for the operator goes out.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use protocol::request::AppKind;
@@ -111,15 +112,34 @@ fn passengerfile_command(root: &Path) -> Result<Option<String>, DetectError> {
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    File::open(path)?.take(MAX_PASSENGERFILE + 1).read_to_end(&mut text)?;
+    open_regular(path)?.take(MAX_PASSENGERFILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_PASSENGERFILE {
         return Err(io::Error::new(ErrorKind::InvalidData, "it is longer than 512 KiB"));
     }
     Ok(text)
 }
 
-fn is_absence(err: &io::Error) -> bool {
-    matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+/// Opens a regular file without waiting: the file belongs to the application's owner, and a FIFO, a terminal or a lease
+/// would stop nginx's worker.
+fn open_regular(path: &Path) -> io::Result<File> {
+    // Opening a device may have an effect of its own, so the type is checked before as well.
+    check_regular(&path.metadata()?)?;
+    let flags = libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    check_regular(&file.metadata()?)?;
+    Ok(file)
+}
+
+fn check_regular(metadata: &Metadata) -> io::Result<()> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
+/// Errors after which there is no such file, as for nginx's own files.
+pub(crate) fn is_absence(err: &io::Error) -> bool {
+    matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
 }
 
 fn explain(root: &Path, path: PathBuf, err: &io::Error) -> DetectError {
@@ -216,9 +236,40 @@ mod tests {
         assert!(matches!(detect(&app.0), Err(DetectError::Unreadable(..))));
     }
 
+    /// What `detect` finds; fails when it does not return.
+    fn detect_in_time(dir: PathBuf, what: &str) -> Result<Option<Detected>, DetectError> {
+        let (done, found) = std::sync::mpsc::channel();
+        std::thread::spawn(move || done.send(detect(&dir)));
+        found.recv_timeout(std::time::Duration::from_secs(20)).unwrap_or_else(|_| panic!("{what} blocks"))
+    }
+
+    #[test]
+    fn a_passengerfile_that_is_not_a_regular_file_is_refused_without_waiting() {
+        let app = App::with("fifo", &[("config.ru", "")]);
+        let path = app.0.join("Passengerfile.json");
+        let refused = |what: &str| {
+            let found = detect_in_time(app.0.clone(), what);
+            assert!(matches!(found, Err(DetectError::Unreadable(..))), "{what}: {found:?}");
+        };
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        refused("a FIFO without a writer");
+        for device in ["/dev/ptmx", "/dev/zero", "/dev/null"] {
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(device, &path).unwrap();
+            refused(device);
+        }
+        fs::remove_file(&path).unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        refused("a socket");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        refused("a directory");
+    }
+
     #[test]
     fn a_missing_directory_holds_nothing() {
         assert_eq!(detect(Path::new("/nonexistent/app")), Ok(None));
         assert_eq!(detect(Path::new("/dev/null")), Ok(None));
+        assert_eq!(detect(&Path::new("/srv").join("a".repeat(256))), Ok(None), "as nginx answers 404");
     }
 }

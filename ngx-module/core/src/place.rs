@@ -25,6 +25,8 @@ pub struct AppConf {
     pub kind: Option<AppType>,
     /// `passenger_app_start_command`.
     pub start_command: Option<String>,
+    /// Which directory it is depends on the request, as with variables in `root`.
+    pub varies: bool,
 }
 
 /// What was found in an application's root.
@@ -113,6 +115,9 @@ pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Ve
 
 /// What is in an application's root.
 pub fn find_app(conf: &AppConf, root: &[u8]) -> Found {
+    if conf.varies && conf.root.is_none() && is_absent(root) {
+        return Found::Nothing;
+    }
     let app = |kind, start_command: &str| Found::App { kind, start_command: start_command.to_owned() };
     if let Some(command) = &conf.start_command {
         return app(AppKind::Generic, command);
@@ -126,6 +131,15 @@ pub fn find_app(conf: &AppConf, root: &[u8]) -> Found {
         Ok(Some(detected)) => app(detected.kind, &detected.start_command),
         Ok(None) => Found::Nothing,
         Err(err) => Found::Failed(err),
+    }
+}
+
+/// Whether there is no such directory. A visitor names it where `root` holds a variable such as `$host`, and every name would
+/// be an application of its own for the daemon. One that nginx's worker may not look at may be there.
+fn is_absent(root: &[u8]) -> bool {
+    match Path::new(OsStr::from_bytes(root)).metadata() {
+        Ok(metadata) => !metadata.is_dir(),
+        Err(err) => detect::is_absence(&err) || err.raw_os_error() == Some(libc::ELOOP),
     }
 }
 

@@ -35,6 +35,16 @@ pub fn may_be_set(name: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The user that nginx has authenticated, for applications that speak HTTP. A client's own is never passed on, whatever the
+/// application's language; `passenger_set_header` can set it.
+const AUTHENTICATED_USER: &[u8] = b"x-forwarded-user";
+
+/// Whether a header from the client would tell the app who its user is. Some apps take `_` for `-`.
+pub fn claims_user(name: &[u8]) -> bool {
+    name.len() == AUTHENTICATED_USER.len()
+        && name.iter().zip(AUTHENTICATED_USER).all(|(a, b)| folded(*a) == *b)
+}
+
 /// A header name as HTTP defines it.
 pub fn is_token(name: &[u8]) -> bool {
     !name.is_empty()
@@ -52,8 +62,24 @@ pub fn is_disguise_of(name: &[u8], other: &[u8]) -> bool {
 }
 
 /// Whether the `Connection` header lists `upgrade`.
-pub fn asks_for_upgrade(connection: &[u8]) -> bool {
+fn asks_for_upgrade(connection: &[u8]) -> bool {
     connection.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// Whether a request with these headers asks for a WebSocket, the only protocol that is passed on: a GET without a body.
+pub fn asks_for_websocket<'h>(method: &[u8], headers: impl Iterator<Item = (&'h [u8], &'h [u8])>) -> bool {
+    let (mut protocols, mut is_in_connection, mut has_body) = (Vec::new(), false, false);
+    for (name, value) in headers {
+        match name {
+            _ if name.eq_ignore_ascii_case(b"upgrade") => protocols.push(value),
+            _ if name.eq_ignore_ascii_case(b"connection") => is_in_connection |= asks_for_upgrade(value),
+            _ if name.eq_ignore_ascii_case(b"content-length") => has_body |= value != b"0",
+            _ if name.eq_ignore_ascii_case(b"transfer-encoding") => has_body = true,
+            _ => {}
+        }
+    }
+    let is_websocket = matches!(protocols[..], [only] if only.eq_ignore_ascii_case(b"websocket"));
+    method == b"GET" && is_websocket && is_in_connection && !has_body
 }
 
 fn folded(byte: u8) -> u8 {
@@ -100,6 +126,35 @@ mod tests {
         assert!(!is_disguise_of(b"X-User", b"X-User"));
         assert!(!is_disguise_of(b"X_User", b"x_user"));
         assert!(!is_disguise_of(b"X_User", b"X-Users"));
+    }
+
+    #[test]
+    fn a_client_does_not_say_who_its_user_is() {
+        for name in ["X-Forwarded-User", "x-forwarded-user", "X_Forwarded-User"] {
+            assert!(claims_user(name.as_bytes()), "{name}");
+        }
+        assert!(!claims_user(b"X-Forwarded-Users") && !claims_user(b"X-Forwarded-Host"));
+        assert_eq!(may_be_set("X-Forwarded-User"), Ok(()));
+    }
+
+    #[test]
+    fn only_a_get_without_body_can_become_a_websocket() {
+        const CONNECTION: (&[u8], &[u8]) = (b"Connection", b"keep-alive, Upgrade");
+        const WEBSOCKET: (&[u8], &[u8]) = (b"Upgrade", b"WebSocket");
+        let asks = |method: &str, more: &[(&'static [u8], &'static [u8])]| {
+            asks_for_websocket(method.as_bytes(), [&[CONNECTION], more].concat().into_iter())
+        };
+        assert!(asks("GET", &[WEBSOCKET]));
+        assert!(asks("GET", &[WEBSOCKET, (b"Content-Length", b"0")]));
+        assert!(!asks("POST", &[WEBSOCKET]));
+        assert!(!asks("GET", &[WEBSOCKET, (b"Content-Length", b"1")]));
+        assert!(!asks("GET", &[WEBSOCKET, (b"Transfer-Encoding", b"chunked")]));
+        assert!(!asks("GET", &[]));
+        for protocol in [&b"h2c"[..], b"websocket, h2c", b"echo", b""] {
+            assert!(!asks("GET", &[(b"Upgrade", protocol)]), "{}", protocol.escape_ascii());
+        }
+        assert!(!asks("GET", &[WEBSOCKET, (b"Upgrade", b"h2c")]));
+        assert!(!asks_for_websocket(b"GET", [WEBSOCKET].into_iter()));
     }
 
     #[test]

@@ -24,12 +24,12 @@ pub(crate) struct Application {
 }
 
 impl Application {
-    /// The one of this level.
+    /// The one of this level, in the nginx of this name.
     ///
     /// # Errors
     ///
     /// A sentence when its settings are too much.
-    pub(crate) fn of(written: &Written) -> Result<Self, String> {
+    pub(crate) fn of(written: &Written, instance: String) -> Result<Self, String> {
         let settings = written
             .settings
             .encode()
@@ -40,23 +40,30 @@ impl Application {
             env: written.settings.text("app_env").unwrap_or("production").to_owned(),
             kind: written.app_type,
             start_command: written.app_start_command.clone(),
+            varies: false,
         };
-        Ok(Self { greeting: greeting(&written.globals)?, settings, app, places: RefCell::default() })
+        Ok(Self {
+            greeting: greeting(&written.globals, instance)?,
+            settings,
+            app,
+            places: RefCell::default(),
+        })
     }
 }
 
-/// What is said first on a connection.
+/// What is said first on a connection of the nginx of this name.
 ///
 /// # Errors
 ///
 /// A sentence when what is set for the daemon as a whole is too much.
-pub(crate) fn greeting(globals: &settings::Written) -> Result<Vec<u8>, String> {
+pub(crate) fn greeting(globals: &settings::Written, instance: String) -> Result<Vec<u8>, String> {
     let hello = Hello {
         versions: SPOKEN_VERSIONS.to_vec(),
         using: CURRENT_VERSION,
         module_version: env!("CARGO_PKG_VERSION").to_owned(),
         nginx_version: NGINX_VERSION.to_owned(),
         hears_goodbye: true,
+        instance,
     };
     let globals = Globals { configured_ms: now_ms(), settings: globals.values().clone() };
     let globals = globals

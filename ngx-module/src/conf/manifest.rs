@@ -1,11 +1,12 @@
 //! `passenger_dump_config_manifest`: levels come in while they are merged, a file goes out when all is read.
 
 use std::cell::RefCell;
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::rc::Rc;
 
+use module_core::instance;
 use module_core::manifest::{Level, to_json};
 
 /// Shared by all levels, which inherit it from `http`.
@@ -33,9 +34,29 @@ impl Manifest {
     /// A sentence for the operator.
     pub(crate) fn write(&self) -> Result<(), String> {
         let text = to_json(&self.levels.borrow());
-        let mut how = OpenOptions::new();
-        let file = how.write(true).create(true).truncate(true).mode(0o600).open(&self.path);
-        file.and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(|err| format!("\"{}\" cannot be written: {err}", self.path))
+        replace(&self.path, &text).map_err(|err| format!("\"{}\" cannot be written: {err}", self.path))
     }
+}
+
+/// Puts a new file in the place of the one that is there. nginx's master is root, so nothing is followed or written to that
+/// somebody else may have made: not a link, and not a file whose mode is another one.
+fn replace(path: &str, text: &str) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() => {
+            return Err(io::Error::new(
+                ErrorKind::AlreadyExists,
+                "something is there that is not a regular file",
+            ));
+        }
+        _ => {}
+    }
+    let fresh = format!("{path}.{}", instance::draw());
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh);
+    let replaced =
+        file.and_then(|mut file| file.write_all(text.as_bytes())).and_then(|()| fs::rename(&fresh, path));
+    if replaced.is_err() {
+        // It may not have been made.
+        let _absent = fs::remove_file(&fresh);
+    }
+    replaced
 }

@@ -8,6 +8,7 @@ use module_core::value::Refusal;
 
 use super::conf::{ConfContext, Directive, Effect, Location};
 use super::guard::{guard, install_quiet_hook};
+use super::instance;
 use super::log::Level;
 use super::main_conf::MainConf;
 use super::slot::Set;
@@ -134,7 +135,10 @@ pub(super) unsafe extern "C" fn create_main(cf: *mut sys::ngx_conf_t) -> *mut c_
     install_quiet_hook();
     // SAFETY: nginx's call.
     let cf = unsafe { ConfContext::new(cf) };
-    guard(cf.log(), null_mut(), || into_pool(&cf, MainConf::default()))
+    guard(cf.log(), null_mut(), || {
+        let conf = MainConf { instance: instance::name(&cf), ..MainConf::default() };
+        into_pool(&cf, conf)
+    })
 }
 
 /// nginx's `create_loc_conf`.

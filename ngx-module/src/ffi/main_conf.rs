@@ -13,6 +13,8 @@ use super::upstream_ref::SocketUpstreams;
 pub(super) struct MainConf {
     pub(super) sockets: SocketUpstreams,
     pub(super) plan: Plan,
+    /// The name of this nginx.
+    pub(super) instance: String,
 }
 
 /// While the configuration is read.
@@ -25,6 +27,17 @@ pub(super) fn of(cf: &ConfContext<'_>) -> Result<NonNull<MainConf>, String> {
     // SAFETY: inside `http {}` nginx keeps its context here, with our main configuration in our place.
     let conf = unsafe { *(*ctx).main_conf.add(own_place::context_index()) };
     NonNull::new(conf.cast()).ok_or_else(|| "the module has no configuration".to_owned())
+}
+
+/// The name of this nginx.
+///
+/// # Errors
+///
+/// A sentence; it cannot happen inside `http`.
+pub(crate) fn instance(cf: &ConfContext<'_>) -> Result<String, String> {
+    let conf = of(cf)?;
+    // SAFETY: our main configuration, made by `create_main`; single thread.
+    Ok(unsafe { (*conf.as_ptr()).instance.clone() })
 }
 
 /// Changes what the first worker is to do.

@@ -82,7 +82,7 @@ pub(crate) async fn run(
     payload_end: usize,
 ) -> Result<After, PayloadError> {
     let request = Request::decode(&nginx.input.unread()[HEADER_LEN..payload_end])?;
-    let route = router.routes.find(&request, nginx.configured_ms, &router.dispatcher)?;
+    let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
     let mut body = Body::new(request.head.body, unsized_framing(route.kind));
     let facts = Facts::of(&request, route);
     nginx.to_app.clear();

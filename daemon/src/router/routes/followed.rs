@@ -19,6 +19,8 @@ pub(crate) struct Followed {
     newest: u64,
     /// The same of the one before.
     before: u64,
+    /// The configuration that decided on `current` is gone: the next request decides.
+    is_open: bool,
 }
 
 /// What a request's route means for the group.
@@ -35,7 +37,7 @@ pub(crate) enum News {
 impl Followed {
     pub(crate) fn new(route: Rc<Route>, configured_ms: u64) -> Self {
         route.seen_ms.set(configured_ms);
-        Self { current: route, newest: configured_ms, before: 0 }
+        Self { current: route, newest: configured_ms, before: 0, is_open: false }
     }
 
     /// Its processes are started with this route.
@@ -49,23 +51,45 @@ impl Followed {
         (self.current.kind != route.kind && both_are_configured).then_some(self.current.kind)
     }
 
+    /// No configuration that is newer than this time is left. Returns true when the group followed one: it then forgets
+    /// all times, as its routes have to, and the next request decides what its processes are started with.
+    pub(crate) fn forget_newer_than(&mut self, configured_ms: u64) -> bool {
+        let follows_it = self.newest > configured_ms;
+        self.is_open |= follows_it;
+        follows_it
+    }
+
     /// A request has come by this route, under a configuration that nginx read at this time.
     pub(crate) fn hear(&mut self, route: &Rc<Route>, configured_ms: u64) -> News {
+        if self.is_open {
+            (self.newest, self.before, self.is_open) = (configured_ms, 0, false);
+            route.seen_ms.set(configured_ms);
+            return self.replace(route);
+        }
         let seen = route.seen_ms.get();
         route.seen_ms.set(seen.max(configured_ms));
         if configured_ms > self.newest {
             (self.before, self.newest) = (self.newest, configured_ms);
         }
         if route.starts_as(&self.current) {
-            self.current = route.clone();
-            return News::Same;
+            return self.replace(route);
         }
-        // An old worker of nginx still speaks for the configuration that is gone.
-        if seen >= self.before || configured_ms < self.newest {
+        // An old worker of nginx still sends requests of the configuration that is gone.
+        if configured_ms < self.newest {
             return News::Beside;
         }
-        self.current = route.clone();
-        News::Changed
+        // Two locations of one configuration, or of the one before: the other may only not have had a request yet. One
+        // that has had none since before that is no longer configured.
+        let is_beside = seen >= self.before && self.current.seen_ms.get() >= self.before;
+        if is_beside || self.current.seen_ms.get() >= configured_ms {
+            return News::Beside;
+        }
+        self.replace(route)
+    }
+
+    fn replace(&mut self, route: &Rc<Route>) -> News {
+        let before = std::mem::replace(&mut self.current, route.clone());
+        if before.starts_as(route) { News::Same } else { News::Changed }
     }
 }
 
@@ -103,5 +127,46 @@ mod tests {
     fn a_module_that_tells_no_time_changes_nothing() {
         let mut followed = Followed::new(route("ruby2"), 0);
         assert_eq!(followed.hear(&route("ruby3"), 0), News::Beside);
+    }
+
+    #[test]
+    fn what_two_configurations_have_not_used_gives_way() {
+        let (dropped, kept) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(dropped.clone(), 1);
+        assert_eq!(followed.hear(&kept, 1), News::Beside);
+        assert_eq!(followed.hear(&kept, 2), News::Beside, "the other may not have had a request yet");
+        assert_eq!(followed.hear(&kept, 3), News::Changed);
+        assert_eq!(followed.hear(&dropped, 2), News::Beside, "from a worker that is about to go");
+    }
+
+    #[test]
+    fn a_route_that_the_same_configuration_has_used_does_not_give_way() {
+        let (one, other) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(route("ruby1"), 1);
+        assert_eq!(followed.hear(&one, 2), News::Changed);
+        assert_eq!(followed.hear(&other, 2), News::Beside, "both cannot have replaced the one before");
+    }
+
+    #[test]
+    fn after_a_forged_configuration_the_real_one_counts_again() {
+        let (real, forged) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(real.clone(), 100);
+        assert_eq!(followed.hear(&forged, 500), News::Changed);
+        assert_eq!(followed.hear(&real, 100), News::Beside);
+        assert_eq!(followed.hear(&real, 600), News::Changed, "after a reload");
+
+        assert_eq!(followed.hear(&forged, 700), News::Changed);
+        assert!(followed.forget_newer_than(600), "its connection ends");
+        [&real, &forged].into_iter().for_each(|route| route.seen_ms.set(0));
+        assert_eq!(followed.hear(&real, 600), News::Changed, "without a reload");
+        assert!(!followed.forget_newer_than(600));
+    }
+
+    #[test]
+    fn what_an_earlier_router_followed_gives_way_to_a_newer_configuration() {
+        let (recalled, new) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(recalled.clone(), 500);
+        assert_eq!(followed.hear(&new, 100), News::Beside);
+        assert_eq!(followed.hear(&new, 600), News::Changed);
     }
 }

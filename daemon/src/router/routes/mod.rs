@@ -4,6 +4,7 @@
 //! request with another block for the same group brings the group up to date.
 
 mod announced;
+mod configurations;
 mod expiry;
 mod followed;
 mod rosters;
@@ -17,6 +18,7 @@ use protocol::request::{AppKind, Request};
 use protocol::settings::{Digest, Settings};
 use tracing::{debug, info};
 
+use self::configurations::Configurations;
 use self::followed::{Followed, News};
 use self::rosters::Rosters;
 pub(crate) use self::rosters::{Roster, RosterId};
@@ -30,6 +32,14 @@ use crate::config::AppDefault;
 /// One settings block may serve many roots: `root` can hold variables.
 type ByRoot = HashMap<Vec<u8>, Rc<Route>>;
 
+/// A configuration of nginx that a connection follows, for as long as the connection is open.
+#[derive(Debug)]
+pub(crate) struct OpenConfiguration {
+    routes: Rc<Routes>,
+    /// When nginx read it, in milliseconds since 1970; never in the future.
+    pub(crate) configured_ms: u64,
+}
+
 /// Every route that was used.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
@@ -39,6 +49,7 @@ pub(crate) struct Routes {
     groups: RefCell<HashMap<String, GroupId>>,
     followed: RefCell<HashMap<GroupId, Followed>>,
     rosters: RefCell<Rosters>,
+    configurations: RefCell<Configurations>,
     /// Apps that are no longer configured and not forgotten yet.
     leaving: RefCell<HashSet<String>>,
     /// Routes there are, and requests there were.
@@ -53,6 +64,29 @@ impl Routes {
         let mut settings = Settings::new();
         defaults.iter().for_each(|default| settings.set(&default.name, default.value.clone()));
         Self { defaults: settings, ..Self::default() }
+    }
+
+    /// A connection follows a configuration that nginx says it read at this time, in milliseconds since 1970.
+    pub(crate) fn open_configuration(self: Rc<Self>, received_ms: u64, now_ms: u64) -> OpenConfiguration {
+        let configured_ms = self.configurations.borrow_mut().open(received_ms, now_ms);
+        OpenConfiguration { routes: self, configured_ms }
+    }
+
+    /// The connection has ended. Groups whose configuration has gone with it follow what is left.
+    fn close_configuration(&self, configured_ms: u64) {
+        let Some(left) = self.configurations.borrow_mut().close(configured_ms) else { return };
+        let mut followed = self.followed.borrow_mut();
+        let doubtful =
+            followed.iter_mut().filter_map(|(id, group)| group.forget_newer_than(left).then_some(*id));
+        self.forget_times_of(&doubtful.collect());
+    }
+
+    fn forget_times_of(&self, groups: &HashSet<GroupId>) {
+        if !groups.is_empty() {
+            let by_digest = self.by_digest.borrow();
+            let routes = by_digest.values().flat_map(HashMap::values);
+            routes.filter(|route| groups.contains(&route.group)).for_each(|route| route.seen_ms.set(0));
+        }
     }
 
     /// The request's route, made at its first use. nginx read the configuration that it follows at `configured_ms`.
@@ -97,21 +131,18 @@ impl Routes {
             return Ok(route);
         }
         let route = self.learn(&described, dispatcher)?;
-        self.follow(&route, 0, dispatcher);
+        // The processes of an earlier router are what they are: none is replaced yet.
+        self.observe(&route, memo.configured_ms());
+        dispatcher.set_group_options(route.group, route.settings.pool);
+        if self.followed.borrow().get(&route.group).is_some_and(|followed| followed.is_current(&route)) {
+            dispatcher.set_route(route.group, route.clone());
+        }
         Ok(route)
     }
 
     /// Brings the route's group up to date with a configuration that is newer than the one it knows.
     fn follow(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
-        let mut followed = self.followed.borrow_mut();
-        let news = match followed.get_mut(&route.group) {
-            Some(followed) => followed.hear(route, configured_ms),
-            None => {
-                followed.insert(route.group, Followed::new(route.clone(), configured_ms));
-                News::Same
-            }
-        };
-        drop(followed);
+        let news = self.observe(route, configured_ms);
         dispatcher.set_group_options(route.group, route.settings.pool);
         match news {
             News::Same => dispatcher.set_route(route.group, route.clone()),
@@ -128,6 +159,24 @@ impl Routes {
     /// and another one with which they are started, of another kind.
     pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
         self.followed.borrow().get(&route.group)?.other_kind(route)
+    }
+
+    fn observe(&self, route: &Rc<Route>, configured_ms: u64) -> News {
+        let mut followed = self.followed.borrow_mut();
+        match followed.get_mut(&route.group) {
+            Some(followed) => {
+                // What an earlier router followed may have been a configuration that no connection follows.
+                let newest = self.configurations.borrow().newest();
+                if configured_ms > 0 && newest.is_some_and(|newest| followed.forget_newer_than(newest)) {
+                    self.forget_times_of(&HashSet::from([route.group]));
+                }
+                followed.hear(route, configured_ms)
+            }
+            None => {
+                followed.insert(route.group, Followed::new(route.clone(), configured_ms));
+                News::Same
+            }
+        }
     }
 
     /// Every group's name, with its number.
@@ -169,6 +218,12 @@ impl Routes {
     fn group(&self, name: &str, options: GroupOptions, dispatcher: &Dispatcher) -> GroupId {
         let mut groups = self.groups.borrow_mut();
         *groups.entry(name.to_owned()).or_insert_with(|| dispatcher.add_group(options))
+    }
+}
+
+impl Drop for OpenConfiguration {
+    fn drop(&mut self) {
+        self.routes.close_configuration(self.configured_ms);
     }
 }
 

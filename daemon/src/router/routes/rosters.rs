@@ -12,8 +12,11 @@ const MAX_GONE: usize = 4096;
 /// A roster that counts as long as its connection lives.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Roster {
-    /// Which nginx says so; the same after it was restarted.
+    /// The configuration file of the nginx; the same after it was restarted, and maybe that of another one in a
+    /// container.
     pub(crate) instance: Vec<u8>,
+    /// The name that its master drew; another one after it was restarted. Empty from an older module.
+    pub(crate) name: String,
     /// nginx's master process.
     pub(crate) master: u32,
     /// When nginx read this configuration, in milliseconds since 1970.
@@ -28,13 +31,31 @@ pub(crate) struct Roster {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RosterId(u64);
 
+/// An nginx that has named an app: configuration file and name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Namer {
+    instance: Vec<u8>,
+    name: String,
+}
+
+impl Namer {
+    fn of(roster: &Roster) -> Self {
+        Self { instance: roster.instance.clone(), name: roster.name.clone() }
+    }
+
+    /// Whether the roster may come from this nginx: an older module does not name itself.
+    fn is(&self, roster: &Roster) -> bool {
+        self.instance == roster.instance && (self.name.is_empty() || self.name == roster.name)
+    }
+}
+
 /// All rosters, and what they have said.
 #[derive(Debug, Default)]
 pub(crate) struct Rosters {
     last: u64,
     live: BTreeMap<RosterId, Roster>,
     /// Which nginx named an app last.
-    named_by: HashMap<String, Vec<u8>>,
+    named_by: HashMap<String, Namer>,
     /// Apps that have gone, with the time of the configuration that lacked them.
     gone: HashMap<String, u64>,
 }
@@ -53,8 +74,9 @@ impl Rosters {
     pub(crate) fn enter(&mut self, roster: Roster) -> (RosterId, Changes) {
         self.last += 1;
         let id = RosterId(self.last);
+        self.inherit(&roster);
         for app in &roster.apps {
-            self.named_by.insert(app.clone(), roster.instance.clone());
+            self.named_by.insert(app.clone(), Namer::of(&roster));
         }
         let mut back: Vec<_> =
             roster.apps.iter().filter(|app| self.gone.remove(*app).is_some()).cloned().collect();
@@ -66,7 +88,15 @@ impl Rosters {
     /// Its connection has ended.
     pub(crate) fn leave(&mut self, id: RosterId) -> Changes {
         self.live.remove(&id);
-        Changes { gone: self.note_gone(), back: Vec::new() }
+        // It may have been a false one that took the place of another.
+        let mut back: Vec<_> = self.gone.keys().filter(|app| self.is_named(app)).cloned().collect();
+        back.sort();
+        for app in &back {
+            self.gone.remove(app);
+            let by = self.current().find(|roster| roster.apps.contains(app)).map(Namer::of);
+            self.named_by.extend(by.map(|by| (app.clone(), by)));
+        }
+        Changes { gone: self.note_gone(), back }
     }
 
     /// A request for an app has come, under a configuration that nginx read at this time. True when no newer one lacks
@@ -110,15 +140,38 @@ impl Rosters {
     }
 
     /// The time of the newest configuration of this nginx, if the app is in none.
-    fn gone_since(&self, app: &str, by: &[u8]) -> Option<u64> {
-        let current = || self.live.iter().filter(|(id, roster)| self.counts(**id, roster)).map(|(_, r)| r);
-        if current().any(|roster| roster.apps.contains(app)) {
+    fn gone_since(&self, app: &str, by: &Namer) -> Option<u64> {
+        if self.is_named(app) {
             return None;
         }
-        let mine = current().filter(|roster| roster.instance == by);
+        let mine = self.current().filter(|roster| by.is(roster));
         let (since, all_complete) = mine
             .fold((None, true), |(since, all), r| (since.max(Some(r.configured_ms)), all && r.is_complete));
         since.filter(|_| all_complete)
+    }
+
+    /// An nginx that starts continues one with the same configuration file that is not there: it may have been restarted.
+    fn inherit(&mut self, roster: &Roster) {
+        let is_known = self.live.values().any(|other| other.name == roster.name)
+            || self.named_by.values().any(|by| by.name == roster.name);
+        if roster.name.is_empty() || is_known {
+            return;
+        }
+        let live = &self.live;
+        let gone = |by: &Namer| !live.values().any(|other| by.is(other));
+        for by in self.named_by.values_mut().filter(|by| by.instance == roster.instance && gone(by)) {
+            by.name.clone_from(&roster.name);
+        }
+    }
+
+    /// Whether a roster that counts names the app.
+    fn is_named(&self, app: &str) -> bool {
+        self.current().any(|roster| roster.apps.contains(app))
+    }
+
+    /// The rosters that count.
+    fn current(&self) -> impl Iterator<Item = &Roster> {
+        self.live.iter().filter(|(id, roster)| self.counts(**id, roster)).map(|(_, roster)| roster)
     }
 
     /// No newer roster of the same master is there. Another master may be another nginx with the same configuration, or
@@ -126,6 +179,7 @@ impl Rosters {
     fn counts(&self, id: RosterId, roster: &Roster) -> bool {
         !self.live.iter().any(|(other_id, other)| {
             other.instance == roster.instance
+                && other.name == roster.name
                 && other.master == roster.master
                 && (other.configured_ms, *other_id) > (roster.configured_ms, id)
         })
@@ -141,6 +195,7 @@ mod tests {
     fn roster(instance: &str, master: u32, configured_ms: u64, apps: &[&str]) -> Roster {
         Roster {
             instance: instance.into(),
+            name: String::new(),
             master,
             configured_ms,
             is_complete: true,
@@ -209,12 +264,51 @@ mod tests {
         assert_eq!(rosters.enter(roster(MAIN, 9, 2, &["shop"])).1, gone(&[]));
     }
 
+    /// A roster of the first process in a container.
+    fn contained(name: &str, configured_ms: u64, apps: &[&str]) -> Roster {
+        Roster { name: name.into(), ..roster(MAIN, 1, configured_ms, apps) }
+    }
+
+    #[test]
+    fn two_containers_with_the_same_configuration_file_and_process_id_stay_apart() {
+        let mut rosters = Rosters::default();
+        let (blog, _) = rosters.enter(contained("a", 1, &["blog"]));
+        let (shop, changes) = rosters.enter(contained("b", 2, &["shop"]));
+        assert_eq!(changes, gone(&[]));
+        assert_eq!(rosters.leave(blog), gone(&[]), "it may come back, whoever else is there");
+        let (blog, _) = rosters.enter(contained("a", 1, &["blog"]));
+        assert_eq!(rosters.enter(contained("a", 3, &["news"])).1, gone(&["blog"]), "a reload");
+        assert_eq!(rosters.leave(blog), gone(&[]));
+        assert_eq!(rosters.leave(shop), gone(&[]));
+        assert_eq!(rosters.enter(contained("c", 4, &[])).1, gone(&["shop"]), "one of them restarted");
+    }
+
+    #[test]
+    fn an_upgrade_to_a_module_with_a_name_keeps_the_rules() {
+        let mut rosters = Rosters::default();
+        let (old, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
+        let upgraded = Roster { name: "a".into(), ..roster(MAIN, 8, 2, &["shop"]) };
+        assert_eq!(rosters.enter(upgraded).1, gone(&[]));
+        assert_eq!(rosters.leave(old), gone(&["blog"]));
+    }
+
     #[test]
     fn during_an_upgrade_the_old_nginx_still_counts() {
         let mut rosters = Rosters::default();
         let (old, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
         assert_eq!(rosters.enter(roster(MAIN, 8, 2, &["shop"])).1, gone(&[]));
         assert_eq!(rosters.leave(old), gone(&["blog"]));
+    }
+
+    #[test]
+    fn what_a_false_roster_took_away_is_back_when_its_connection_ends() {
+        let mut rosters = Rosters::default();
+        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
+        let (forged, changes) = rosters.enter(roster(MAIN, 7, 5, &[]));
+        assert_eq!(changes, gone(&["blog"]));
+        assert_eq!(rosters.leave(forged), Changes { gone: vec![], back: vec!["blog".into()] });
+        assert!(rosters.is_configured("blog", 1));
+        assert_eq!(rosters.enter(roster(MAIN, 7, 6, &[])).1, gone(&["blog"]), "and it can go again");
     }
 
     #[test]

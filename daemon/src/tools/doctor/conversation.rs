@@ -80,6 +80,7 @@ impl Question {
             module_version: env!("CARGO_PKG_VERSION").to_owned(),
             nginx_version: "passenger-config".to_owned(),
             hears_goodbye: false,
+            instance: String::new(),
         };
         let mut frames = hello.to_frame();
         let headers = |out: &mut Vec<u8>| {

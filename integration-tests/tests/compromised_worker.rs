@@ -1,0 +1,96 @@
+//! A compromised worker of nginx: what it says about an app ends with it.
+
+use protocol::roster::{Entry, Roster};
+use stage::{FrameClient, Language, Scene, Stage, eventually};
+
+const FAR_FUTURE: u64 = 1 << 62;
+
+/// An app, with another startup file that no configuration names.
+fn scene() -> Scene {
+    let scene = Scene::app("", |app| {
+        app.ruby("run ->(env) { [200, {}, ['real']] }")
+            .file("forged.ru", "run ->(env) { [200, {}, ['forged']] }")
+    });
+    assert_eq!(answer(&scene), "real");
+    scene
+}
+
+fn answer(scene: &Scene) -> String {
+    scene.nginx.get("/").expect(200).text()
+}
+
+/// Has another startup file replace the one of nginx's configuration, as long as the connection lives.
+fn take_over(scene: &Scene, configured_ms: u64) -> FrameClient {
+    let mut worker = FrameClient::connect(&scene.stage.socket()).setting("startup_file", "forged.ru");
+    worker.say_globals(configured_ms);
+    worker.get(scene.app.dir(), Language::Ruby, "/");
+    eventually("a worker of nginx can do that", || answer(scene) == "forged");
+    worker
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_its_connection() {
+    let scene = scene();
+    drop(take_over(&scene, FAR_FUTURE));
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+    scene.daemon.logs_eventually("read in the future");
+    let warnings = scene.daemon.log().matches("read in the future").count();
+    drop(take_over(&scene, FAR_FUTURE + 1));
+    assert_eq!(scene.daemon.log().matches("read in the future").count(), warnings, "once a minute");
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_a_reload() {
+    let scene = scene();
+    let _connected = take_over(&scene, FAR_FUTURE);
+    scene.nginx.reload();
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_nginx() {
+    let mut scene = scene();
+    let _connected = take_over(&scene, FAR_FUTURE);
+    scene.nginx.stop();
+    scene.nginx.start_again();
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_the_router() {
+    let scene = scene();
+    let _connected = take_over(&scene, FAR_FUTURE);
+    scene.daemon.kill_router();
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+}
+
+#[test]
+fn what_a_compromised_worker_said_ends_with_restart_app() {
+    let scene = scene();
+    drop(take_over(&scene, FAR_FUTURE));
+    assert!(scene.daemon.tool("passenger-config", &["restart-app", "/"]).status.success());
+    eventually("nginx's configuration counts", || answer(&scene) == "real");
+}
+
+#[test]
+fn a_false_roster_takes_apps_away_for_no_longer_than_it_lives() {
+    let stage = Stage::new();
+    let app = stage.app("app").standard(Language::Ruby);
+    let daemon = stage.daemon().start();
+    let group = format!("{} (production)", app.dir().display());
+    let entries = vec![Entry { group: group.as_bytes(), start: None }];
+    let roster = Roster { instance: b"/etc/nginx.conf", master: 1, is_complete: true, entries };
+    let mut real = FrameClient::of_instance(&stage.socket(), "a");
+    real.say_globals(1);
+    real.say_roster(roster.clone());
+    real.get(app.dir(), Language::Ruby, "/");
+
+    let mut forged = FrameClient::of_instance(&stage.socket(), "a");
+    forged.say_globals(FAR_FUTURE);
+    forged.say_roster(Roster { entries: Vec::new(), ..roster });
+    daemon.logs_eventually("no configuration of nginx holds it any more");
+    drop(forged);
+    daemon.logs_eventually("configured again");
+    let pid = real.get(app.dir(), Language::Ruby, "/pid").text();
+    assert_eq!(real.get(app.dir(), Language::Ruby, "/pid").text(), pid, "its process stays");
+}

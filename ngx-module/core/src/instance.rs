@@ -1,0 +1,41 @@
+//! Names of nginxes: 128 random bits in hexadecimal digits.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::SystemTime;
+
+/// Digits of a name.
+const LEN: usize = 32;
+
+/// A name that no other nginx has. It is not a secret.
+pub fn draw() -> String {
+    let seed = (std::process::id(), SystemTime::now());
+    // The keys of each are random.
+    let half = || RandomState::new().hash_one(seed);
+    format!("{:016x}{:016x}", half(), half())
+}
+
+/// Whether [`draw`] can have made it.
+pub fn is_name(text: &str) -> bool {
+    text.len() == LEN && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_differ() {
+        let names: HashSet<String> = (0..1000).map(|_| draw()).collect();
+        assert_eq!(names.len(), 1000);
+        assert!(names.iter().all(|name| is_name(name)));
+    }
+
+    #[test]
+    fn rejects_what_is_not_a_name() {
+        for text in ["", "0", &"g".repeat(32), &"A".repeat(32), &"0".repeat(33)] {
+            assert!(!is_name(text), "{text}");
+        }
+    }
+}
