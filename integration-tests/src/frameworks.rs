@@ -1,5 +1,6 @@
 //! Frameworks that nobody here wrote. `frameworks/install.sh` installs them; a missing one fails with its name.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,15 +15,50 @@ pub fn require_debian_package(package: &str, file: &str) {
     );
 }
 
-/// The installed `node_modules`, copied to where an app's user can read them.
+/// The installed `node_modules`, where an app can load them.
 pub fn node_modules(app: &Path) {
     let from = installed("node/node_modules");
     assert!(
-        from.join("socket.io").exists(),
-        "express, ws and socket.io are not installed in {}: run integration-tests/frameworks/install.sh",
+        from.join("fastify").exists(),
+        "the frameworks for Node.js are not installed in {}: run integration-tests/frameworks/install.sh",
         from.display()
     );
-    run(Command::new("cp").arg("-r").arg(&from).arg(app.join("node_modules")));
+    share(&from, &app.join("node_modules"));
+}
+
+/// A file of an installed package.
+pub fn node_package(path: &str) -> PathBuf {
+    let path = installed("node/node_modules").join(path);
+    assert!(path.exists(), "{} is not there: run integration-tests/frameworks/install.sh", path.display());
+    path
+}
+
+/// Packages of other versions than those that `node_modules` has: `(name in the app, name in package.json)`.
+pub fn node_packages(app: &Path, packages: &[(&str, &str)]) {
+    let modules = app.join("node_modules");
+    std::fs::create_dir(&modules).unwrap();
+    for (name, installed_name) in packages {
+        share(&node_package(installed_name), &modules.join(name));
+    }
+}
+
+/// The Next.js app that is built from `frameworks/next`, as `output: 'standalone'` leaves it.
+pub fn next_standalone(app: &Path) {
+    let from = installed("node/next/.next/standalone");
+    assert!(from.exists(), "{} is not there: run integration-tests/frameworks/install.sh", from.display());
+    run(Command::new("cp").arg("-r").arg(from.join(".")).arg(app));
+}
+
+/// By a link where every user can read what it leads to, and as a copy elsewhere.
+fn share(from: &Path, to: &Path) {
+    let from = from.canonicalize().unwrap();
+    let open_to_all =
+        |dir: &Path| dir.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o005 == 0o005);
+    if from.ancestors().all(open_to_all) {
+        std::os::unix::fs::symlink(&from, to).unwrap();
+    } else {
+        run(Command::new("cp").arg("-r").arg(&from).arg(to));
+    }
 }
 
 /// The prepared Redmine, copied to be an app of its own.

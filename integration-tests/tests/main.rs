@@ -44,6 +44,7 @@ mod doctor_diagnosis;
 mod fairness;
 mod features;
 mod frameworks;
+mod gallery_node;
 mod harness;
 mod hijack;
 mod hooks;

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import apps
 from loader import BODY, END, HEAD, HIJACKED, LOADERS, Loader, parse_head
+from node_cases import NodeListen
+from node_life_cases import NodeLife
 from preloaded import Preloaded, adopt_orphans
 from websocket_cases import WebSockets
 
@@ -575,6 +577,7 @@ def main():
     """Runs everything; the last line is the total."""
     adopt_orphans()
     suites = [Rack2, RackThreads, Wsgi, WsgiThreads, Asgi, WebSockets, PreloadedRack, PreloadedWsgi, PreloadedAsgi]
+    suites += [NodeListen, NodeLife]
     rack3 = fetch_rack3()
     if rack3 is not None:
         Rack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}

@@ -2,7 +2,7 @@
 // Starts a Node.js app: descriptor 3 listens, descriptor 4 reports (docs/APP-PROTOCOL.md).
 
 const Report = require('./lib/report');
-const cluster = require('./lib/cluster');
+const prepareCluster = require('./lib/cluster');
 const install = require('./lib/install');
 const load = require('./lib/load');
 const shutdown = require('./lib/shutdown');
@@ -16,11 +16,18 @@ process.title = `Passenger NodejsApp: ${process.env.FLYING_PASSENGER_GROUP || ''
 delete process.env.FLYING_PASSENGER_STARTUP_FILE;
 delete process.env.FLYING_PASSENGER_GROUP;
 
-cluster.neutralise();
-const passenger = install(LISTEN_FD, (server) => {
+const workers = prepareCluster(LISTEN_FD, ready);
+const { passenger, socket } = install(LISTEN_FD, ready);
+const close = shutdown.closing(socket);
+let watched = false;
+
+function ready() {
   report.ready();
-  shutdown.watch(server, passenger);
-});
+  if (!watched) {
+    watched = true;
+    shutdown.watch(passenger, () => workers.end(close));
+  }
+}
 
 process.on('exit', () => report.fail('the app ended without listening on a port', ''));
 load(startupFile, report);

@@ -1,17 +1,52 @@
 'use strict';
-// The daemon starts as many processes as are needed; an app that forks workers of its own would take its place.
+// Workers that the app forks with Node's cluster module: they inherit the listening socket and serve requests.
 
-/** Makes the app believe that it is the only process. */
-function neutralise() {
-  const cluster = require('cluster');
-  cluster.isMaster = true;
-  cluster.isPrimary = true;
-  cluster.isWorker = false;
-  cluster.setupMaster = () => {};
-  cluster.setupPrimary = () => {};
-  cluster.fork = () => {
-    throw new Error('cluster.fork() is not needed here: the daemon starts processes by itself');
+const cluster = require('cluster');
+const { EventEmitter } = require('events');
+const path = require('path');
+
+const WORKER = path.join(__dirname, 'worker.js');
+
+/**
+ * Prepares `cluster.fork()`.
+ * @param {number} descriptor the listening socket
+ * @param {() => void} onListening called when a worker listens
+ * @returns {{end: (then: () => void) => void}}
+ */
+function prepare(descriptor, onListening) {
+  const fork = cluster.fork;
+  let ending = false;
+
+  cluster.fork = function forkWorker(...args) {
+    if (ending) {
+      return new cluster.Worker({ process: new EventEmitter() });
+    }
+    handOver(descriptor);
+    return fork.apply(this, args);
   };
+  cluster.on('listening', onListening);
+
+  /** Workers end by themselves, as they have descriptor 0 too; none takes the place of another. */
+  function end(then) {
+    ending = true;
+    const check = () => Object.keys(cluster.workers).length === 0 && then();
+    cluster.on('exit', check);
+    check();
+  }
+
+  return { end };
 }
 
-module.exports = { neutralise };
+/** What the app has set itself stays. */
+function handOver(descriptor) {
+  const { execArgv = process.execArgv, stdio, silent } = cluster.settings;
+  const each = silent ? 'pipe' : 'inherit';
+  const [, out, err] = Array.isArray(stdio) ? stdio : [each, each, each];
+  const preload = execArgv.includes(WORKER) ? [] : ['--require', WORKER];
+  cluster.setupPrimary({
+    execArgv: [...execArgv, ...preload],
+    stdio: ['inherit', out, err, descriptor, 'ipc'],
+  });
+}
+
+module.exports = prepare;

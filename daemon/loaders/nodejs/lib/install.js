@@ -1,18 +1,22 @@
 'use strict';
-// Redirects the app's first http.Server.listen() to the socket that the daemon opened.
+// `server.listen()`: the app's HTTP server listens on the socket that the daemon opened, other servers really listen.
 
 const { EventEmitter } = require('events');
-const http = require('http');
+const net = require('net');
+const Socket = require('./socket');
+const protocols = require('./protocols');
+const targetOf = require('./target');
 
 /**
  * Installs `PhusionPassenger` and the redirection.
  * @param {number} descriptor the listening socket
- * @param {(server: http.Server) => void} onListening called once the app's server listens
+ * @param {(address: object | string) => void} onListening called once, when the app is reached
+ * @returns {{passenger: EventEmitter, socket: Socket}}
  */
 function install(descriptor, onListening) {
   const passenger = new EventEmitter();
-  const original = http.Server.prototype.listen;
-  const state = { autoInstall: true, installed: false };
+  const socket = new Socket(descriptor);
+  const state = { autoInstall: true, place: null, reported: false };
 
   passenger.configure = (options) => {
     if (options && options.autoInstall === false) {
@@ -20,45 +24,53 @@ function install(descriptor, onListening) {
     }
   };
 
-  http.Server.prototype.listen = function listen(...args) {
-    const wanted = state.autoInstall || isPassenger(args[0]);
-    if (!wanted) {
+  const original = net.Server.prototype.listen;
+  net.Server.prototype.listen = function listen(...args) {
+    const kind = protocols.kindOf(this);
+    const target = kind && !this._handle && !socket.closed ? targetOf(args) : null;
+    if (!target || !isServed(target, state, socket) || !protocols.adapt(this, kind)) {
       return original.apply(this, args);
     }
-    if (state.installed) {
-      throw new Error(
-        'http.Server.listen() was called more than once, which is not allowed because the app is served through ' +
-          "one socket. Call PhusionPassenger.configure({ autoInstall: false }) first, and listen('passenger') on " +
-          'the server that is to be reached',
-      );
+    this._handle = socket.join(this, target.sockname, target.explicit && state.place !== 'passenger');
+    this._pipeName = target.path;
+    state.place = target.place;
+    if (target.callback) {
+      this.once('listening', target.callback);
     }
-    state.installed = true;
-    keepConnections(this);
-    const callback = args.find((arg) => typeof arg === 'function');
-    if (callback) {
-      this.once('listening', callback);
+    if (target.signal) {
+      closeOnAbort(this, target.signal);
     }
-    this.once('listening', () => onListening(this));
-    return original.call(this, { fd: descriptor });
+    this.once('listening', () => {
+      if (!state.reported) {
+        state.reported = true;
+        onListening(this.address());
+      }
+    });
+    // The second half of `listen()`, for a server that has its handle.
+    this._listen2(null, null, null);
+    return this;
   };
 
   global.PhusionPassenger = passenger;
-  return passenger;
+  return { passenger, socket };
 }
 
-function isPassenger(first) {
-  return first === 'passenger' || first === '/passenger' || (first && first.path === 'passenger');
-}
-
-/** The daemon decides when a connection ends, and nginx how long an upload may take. */
-function keepConnections(server) {
-  server.keepAliveTimeout = 0;
-  server.headersTimeout = 0;
-  server.requestTimeout = 0;
-  server.timeout = 0;
-  if ('maxRequestsPerSocket' in server) {
-    server.maxRequestsPerSocket = 0;
+/** The first server that listens is, each that asks for the same place, and each that asks for `passenger`. */
+function isServed(target, state, socket) {
+  if (target.explicit) {
+    return true;
   }
+  return state.autoInstall && (socket.servers.length === 0 || state.place === target.wanted);
+}
+
+function closeOnAbort(server, signal) {
+  const onAborted = () => server.close();
+  if (signal.aborted) {
+    process.nextTick(onAborted);
+    return;
+  }
+  signal.addEventListener('abort', onAborted, { once: true });
+  server.once('close', () => signal.removeEventListener('abort', onAborted));
 }
 
 module.exports = install;

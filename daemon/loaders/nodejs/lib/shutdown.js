@@ -1,31 +1,56 @@
 'use strict';
 // The end of descriptor 0: no further connections, requests finish, then the process ends.
 
+const { constants } = require('os');
+
 /**
  * Watches descriptor 0.
- * @param {import('http').Server} server the app's server
- * @param {import('events').EventEmitter} passenger `PhusionPassenger`; an app that listens to its `exit` ends itself
+ * @param {import('events').EventEmitter} passenger `PhusionPassenger`
+ * @param {() => void} close ends an app that does not end itself
  */
-function watch(server, passenger) {
+function watch(passenger, close) {
   const owner = process.stdin;
   owner.on('error', () => {});
-  owner.on('end', () => end(server, passenger));
+  owner.on('end', () => askApp(passenger) || close());
   owner.resume();
+  // A process whose servers are closed and that has nothing else to do ends, as everywhere.
+  owner.unref();
 }
 
-function end(server, passenger) {
+/** Whether the app ends itself: it listens to one of the events that say so. The first is the one of Passenger. */
+function askApp(passenger) {
   if (passenger.listenerCount('exit') > 0) {
-    passenger.emit('exit');
-    return;
+    return passenger.emit('exit');
   }
-  if (process.listenerCount('message') > 0) {
-    process.emit('message', 'shutdown');
-    return;
+  // In a worker of a cluster, messages are the app's own.
+  if (!process.connected && process.listenerCount('message') > 0) {
+    return process.emit('message', 'shutdown');
   }
-  server.close(() => process.exit(0));
-  if (server.closeIdleConnections) {
-    server.closeIdleConnections();
-  }
+  const signal = ['SIGTERM', 'SIGINT'].find((name) => process.listenerCount(name) > 0);
+  return signal !== undefined && process.emit(signal, signal, constants.signals[signal]);
 }
 
-module.exports = { watch };
+/** Closes the servers, then exits. */
+function closing(socket) {
+  return () => {
+    const { servers } = socket;
+    let open = servers.length;
+    const closed = () => {
+      open -= 1;
+      if (open <= 0) {
+        process.exit(0);
+      }
+    };
+    if (open === 0) {
+      closed();
+    }
+    servers.forEach((server) => {
+      server.close(closed);
+      if (server.closeIdleConnections) {
+        server.closeIdleConnections();
+      }
+    });
+  };
+}
+
+module.exports = { closing, watch };

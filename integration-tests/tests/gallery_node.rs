@@ -1,0 +1,229 @@
+//! Node.js frameworks, each with an application as its generator or documentation writes it, behind nginx and the daemon.
+
+use std::process::Command;
+
+use stage::{
+    App, Browser, Connection, Request, Scene, next_standalone, node_modules, node_package, node_packages, run,
+};
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// An app of one file, with all packages beside it.
+fn app_of(file: &str, source: &str) -> Scene {
+    let lines = format!("passenger_app_type node; passenger_startup_file {file};");
+    Scene::app(&lines, |app| {
+        node_modules(app.dir());
+        app.file(file, source).file("files/data.txt", "a file").file("files/a b é.txt", "an odd name")
+    })
+}
+
+/// URLs that need to arrive as they were sent: `path` is what an app answers with the last part of.
+#[track_caller]
+fn keeps_odd_urls(scene: &Scene, path: &str) {
+    for (sent, received) in [("a%20b", "a b"), ("%C3%A9", "é"), ("a%2Fb", "a/b"), ("%C3%A9%20%2F%25", "é /%")]
+    {
+        let text = scene.nginx.get(&format!("{path}{sent}")).expect(200).text();
+        assert_eq!(text, received, "{path}{sent}");
+    }
+}
+
+/// A form with one file in it.
+fn upload(path: &str, size: usize) -> Request {
+    let head = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\n\
+        Content-Type: application/octet-stream\r\n\r\n";
+    let body = [head.as_bytes(), &vec![7; size], b"\r\n--b--\r\n"].concat();
+    Request::post(path, body).header("Content-Type", "multipart/form-data; boundary=b")
+}
+
+fn json(path: &str, text: &str) -> Request {
+    Request::post(path, text).header("Content-Type", "application/json")
+}
+
+/// Runs a client in Node.js against an app, and gives what it printed.
+fn talks(scene: &Scene, client: &str) -> String {
+    scene.app.write("client.js", client);
+    let port = scene.nginx.port().to_string();
+    run(Command::new("timeout").args(["60", "node", "client.js", &port]).current_dir(scene.app.dir()))
+}
+
+#[test]
+fn express_generators_app() {
+    let generated = |app: App| {
+        let generator = node_package("express-generator/bin/express-cli.js");
+        run(Command::new("node").arg(generator).args(["--view=pug", "--force", "."]).current_dir(app.dir()));
+        let packages = [
+            ("express", "express4"),
+            ("debug", "debug2"),
+            ("http-errors", "http-errors1"),
+            ("morgan", "morgan"),
+            ("cookie-parser", "cookie-parser"),
+            ("pug", "pug"),
+        ];
+        node_packages(app.dir(), &packages);
+        app
+    };
+    let scene = Scene::app("passenger_startup_file bin/www; passenger_app_type node;", generated);
+    let page = scene.nginx.get("/").expect(200).text();
+    assert!(page.contains("<h1>Express</h1><p>Welcome to Express</p>"), "{page}");
+    assert_eq!(scene.nginx.get("/users").expect(200).text(), "respond with a resource");
+    let sheet = scene.nginx.get("/stylesheets/style.css").expect(200);
+    assert!(sheet.text().contains("font:") && sheet.header("X-Powered-By").is_none(), "a file of nginx");
+    let missing = scene.nginx.get("/a%20b/%C3%A9%2F");
+    assert!(missing.status() == 404 && missing.text().contains("<h1>Not Found</h1>"), "{}", missing.text());
+    scene.daemon.logs_eventually("/a%20b/%C3%A9%2F");
+}
+
+#[test]
+fn fastify() {
+    let scene = app_of("app.js", include_str!("fixtures/gallery_node/fastify.js"));
+    assert_eq!(scene.nginx.get("/").expect(200).json()["hello"], "world");
+    keeps_odd_urls(&scene, "/say/");
+    assert_eq!(scene.nginx.send(json("/double", r#"{"number": 21}"#)).expect(200).json()["twice"], 42);
+    let refused = scene.nginx.send(json("/double", "{}")).expect(400).json();
+    assert_eq!(refused["code"], "FST_ERR_VALIDATION");
+    let uploaded = scene.nginx.send(upload("/upload", 500_000)).expect(200).json();
+    assert_eq!((uploaded["name"].as_str(), uploaded["size"].as_u64()), (Some("a.bin"), Some(500_000)));
+    assert_eq!(scene.nginx.get("/files/a%20b%20%C3%A9.txt").expect(200).text(), "an odd name");
+    let part = scene.nginx.send(Request::get("/files/data.txt").header("Range", "bytes=2-")).expect(206);
+    assert_eq!(part.text(), "file");
+    let client = r"
+        const { WebSocket } = require('ws');
+        const socket = new WebSocket(`ws://127.0.0.1:${process.argv[2]}/chat`);
+        socket.on('open', () => socket.send('ann'));
+        socket.on('message', (text) => { console.log(String(text)); socket.close(); });
+    ";
+    assert_eq!(talks(&scene, client), "hi ann\n");
+}
+
+#[test]
+fn koa() {
+    let scene = app_of("app.js", include_str!("fixtures/gallery_node/koa.js"));
+    let page = scene.nginx.get("/").expect(200);
+    assert_eq!(page.text(), "Hello World");
+    assert!(page.header("X-Response-Time").is_some_and(|time| time.ends_with("ms")));
+    keeps_odd_urls(&scene, "/say/");
+    assert_eq!(scene.nginx.get("/stream").expect(200).text(), "one,two,three");
+    let form = Request::post("/form", "name=Gr%C3%BC%C3%9Fe&age=41").header("Content-Type", FORM);
+    assert_eq!(scene.nginx.send(form).expect(200).json()["name"], "Grüße");
+    assert_eq!(scene.nginx.get("/teapot").expect(418).text(), "short and stout");
+    scene.nginx.send(Request::new("OPTIONS", "/form")).expect(200);
+}
+
+#[test]
+fn hapi() {
+    let scene = app_of("app.js", include_str!("fixtures/gallery_node/hapi.js"));
+    let mut browser = Browser::at(scene.nginx.port());
+    assert_eq!(browser.get("/").expect(200).text(), "visit 1");
+    assert_eq!(browser.get("/").expect(200).text(), "visit 2");
+    keeps_odd_urls(&scene, "/say/");
+    let file = scene.nginx.get("/file").expect(200);
+    assert_eq!(file.text(), "a file");
+    let unchanged = Request::get("/file").header("If-None-Match", file.header("ETag").unwrap());
+    assert_eq!(scene.nginx.send(unchanged).status(), 304);
+    assert_eq!(scene.nginx.send(json("/note", r#"{"text": "Grüße"}"#)).expect(201).json()["text"], "Grüße");
+    scene.daemon.logs_eventually("Server running on http://localhost:3000");
+}
+
+#[test]
+fn hono() {
+    let scene = app_of("app.mjs", include_str!("fixtures/gallery_node/hono.mjs"));
+    assert_eq!(scene.nginx.get("/").expect(200).text(), "Hello Hono!");
+    keeps_odd_urls(&scene, "/say/");
+    let uploaded = scene.nginx.send(upload("/upload", 300_000)).expect(200).json();
+    assert_eq!((uploaded["name"].as_str(), uploaded["size"].as_u64()), (Some("a.bin"), Some(300_000)));
+    let events = scene.nginx.get("/sse").expect(200);
+    assert_eq!(events.header("Content-Type"), Some("text/event-stream"));
+    assert_eq!(events.text().matches("data: part ").count(), 3);
+    scene.daemon.logs_eventually("Server is running on http://localhost:3000");
+}
+
+#[test]
+fn nestjs() {
+    let compiled = |app: App| {
+        let app = app
+            .file("src/main.ts", include_str!("fixtures/gallery_node/nest/main.ts"))
+            .file("src/app.module.ts", include_str!("fixtures/gallery_node/nest/app.module.ts"))
+            .file("src/app.controller.ts", include_str!("fixtures/gallery_node/nest/app.controller.ts"))
+            .file("src/app.service.ts", include_str!("fixtures/gallery_node/nest/app.service.ts"))
+            .file("tsconfig.json", include_str!("fixtures/gallery_node/nest/tsconfig.json"))
+            .file("package.json", include_str!("fixtures/gallery_node/nest/package.json"));
+        node_modules(app.dir());
+        run(Command::new("node_modules/.bin/tsc").current_dir(app.dir()));
+        app
+    };
+    let mut scene = Scene::app("passenger_startup_file dist/main.js; passenger_app_type node;", compiled);
+    assert_eq!(scene.nginx.get("/").expect(200).text(), "Hello World!");
+    keeps_odd_urls(&scene, "/say/");
+    assert_eq!(scene.nginx.get("/double/21").expect(200).json()["twice"], 42);
+    scene.nginx.get("/double/x").expect(400);
+    assert_eq!(scene.nginx.send(json("/notes", r#"{"text": "Grüße"}"#)).expect(201).json()["length"], 5);
+    assert_eq!(scene.nginx.get("/sse").expect(200).text().matches("data: ").count(), 2);
+    assert!(scene.daemon.stop().success());
+    scene.daemon.logs_eventually("the application ends by SIGTERM");
+}
+
+#[test]
+fn nextjs() {
+    // Three times the time that it needs here, as the machine may be busy.
+    let lines = "passenger_startup_file next/server.js; passenger_app_type node; passenger_start_timeout 90;";
+    let scene = Scene::app(lines, |app| {
+        next_standalone(app.dir());
+        app
+    });
+    let page = scene.nginx.get("/").expect(200).text();
+    assert!(page.contains("<h1>hello from next</h1>"), "{page}");
+    let script = page.split('"').find(|part| part.starts_with("/_next/static/") && part.ends_with(".js"));
+    let script = scene.nginx.get(script.expect("the page has a script")).expect(200);
+    assert!(script.header("Cache-Control").is_some_and(|value| value.contains("immutable")));
+    assert_eq!(scene.nginx.get("/note.txt").expect(200).text(), "a public file\n");
+    for (sent, received) in [("a%20b", "a b"), ("%C3%A9", "é"), ("a%2Fb", "a/b")] {
+        let page = scene.nginx.get(&format!("/say/{sent}")).expect(200).text();
+        assert!(page.contains(&format!("<p>{received}</p>")), "{sent}: {page}");
+    }
+    assert_eq!(scene.nginx.send(json("/api/notes", r#"{"text": "Grüße"}"#)).expect(201).json()["length"], 5);
+    scene.nginx.get("/none").expect(404);
+    let late = streams_in_order(&scene, "/server-time", "wait for it");
+    assert!(late.contains("late part"), "{late}");
+}
+
+/// Reads a page until `early` is there; returns the rest.
+fn streams_in_order(scene: &Scene, path: &str, early: &str) -> String {
+    let mut client: Connection = scene.nginx.connect();
+    client.send(Request::get(path).bytes("close"));
+    client.read_until(early);
+    String::from_utf8_lossy(&client.read_to_end()).into_owned()
+}
+
+#[test]
+fn socket_io() {
+    let scene = app_of("app.js", include_str!("fixtures/gallery_node/socket_io.js"));
+    keeps_odd_urls(&scene, "/say/");
+    assert!(scene.nginx.get("/socket.io/socket.io.js").expect(200).text().contains("Socket.IO"));
+    let told = talks(&scene, include_str!("fixtures/gallery_node/socket_io_client.js"));
+    let lines: Vec<String> = ["polling", "websocket", "polling+websocket"]
+        .iter()
+        .map(|transports| format!("{transports} Grüße Grüße 200000\n"))
+        .collect();
+    assert_eq!(told, lines.concat());
+}
+
+#[test]
+fn ws() {
+    let scene = app_of("app.js", include_str!("fixtures/gallery_node/ws.js"));
+    assert_eq!(scene.nginx.get("/a%20b/%C3%A9%2F").expect(200).text(), "said /a b/é/");
+    let told = talks(&scene, include_str!("fixtures/gallery_node/ws_client.js"));
+    assert_eq!(told, "Unexpected server response: 401\nhello hello\ntrue\nclosed\n");
+}
+
+#[test]
+fn an_es_module_with_top_level_await() {
+    let mut scene = app_of("app.mjs", include_str!("fixtures/gallery_node/esm.mjs"));
+    scene.app.write("settings.json", r#"{"name": "esm"}"#);
+    let answer = scene.nginx.get("/").expect(200).json();
+    assert_eq!((answer["name"].as_str(), answer["main"].as_bool()), (Some("esm"), Some(true)));
+    keeps_odd_urls(&scene, "/say/");
+    assert_eq!(scene.nginx.get("/lazy").expect(200).text(), "11f6ad8ec52a2984abaafd7c3b516503785c2072");
+    scene.daemon.logs_eventually("listening on port ");
+    assert!(scene.daemon.stop().success());
+    scene.daemon.logs_eventually("closed by SIGTERM");
+}
