@@ -64,6 +64,7 @@ mod pool;
 mod pool_crash;
 mod pre_start;
 mod promise;
+mod raw_answers;
 mod real_apps;
 mod real_apps_django;
 mod real_apps_express;
