@@ -93,6 +93,7 @@ mod status_page_browser;
 mod status_page_data;
 mod sticky_sessions;
 mod streaming;
+mod stub_behaviours;
 mod systemd;
 mod systemd_by_hand;
 mod threads;
