@@ -22,12 +22,15 @@ packages="$packages rake ruby-bundler ruby-rails ruby-sqlite3 ruby-actionpack-ac
     ruby-rails-dom-testing ruby-rails-observers ruby-rbpdf ruby-redcarpet ruby-request-store ruby-roadie
     ruby-roadie-rails ruby-rotp ruby-rouge ruby-rqrcode ruby-sanitize ruby-zip libjs-chart.js libjs-jquery
     libjs-jquery-ui libjs-raphael"
+# What the generic applications of generic.sh need.
+packages="$packages python3-venv php-cli golang-go"
 
 missing=
 for package in $packages; do
     dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q ' installed$' || missing="$missing $package"
 done
 if ! command -v node >/dev/null; then missing="$missing nodejs"; fi
+if ! command -v javac >/dev/null; then missing="$missing default-jdk-headless"; fi
 if ! command -v npm >/dev/null; then missing="$missing npm"; fi
 if [ -n "$missing" ]; then
     if [ "$(id -u)" = 0 ]; then root=; else root=sudo; fi
@@ -58,3 +61,4 @@ if ! diff -r "$here/next" "$target/node/next/source" >/dev/null 2>&1; then
     cp -r "$here/next" "$target/node/next/source"
 fi
 "$here/redmine.sh" "$target"
+"$here/generic.sh" "$target"

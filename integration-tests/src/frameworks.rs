@@ -72,6 +72,38 @@ pub fn redmine(app: &Path) {
     run(Command::new("cp").arg("-r").arg(from.join(".")).arg(app));
 }
 
+/// Generic applications of `frameworks/generic/`, copied.
+pub fn generic_sources(app: &Path, names: &[&str]) {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("frameworks/generic");
+    for name in names {
+        std::fs::copy(from.join(name), app.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+/// Python packages for generic applications, copied to `site`, for `PYTHONPATH`: those named, or all.
+pub fn generic_python(app: &Path, names: &[&str]) {
+    let from = installed("generic-python");
+    let site = std::fs::read_dir(from.join("lib")).ok().and_then(|mut each| each.next()).and_then(Result::ok);
+    let Some(site) = site.filter(|_| from.join("installed.txt").exists()) else {
+        panic!("no Python packages in {}: run integration-tests/frameworks/install.sh", from.display());
+    };
+    let site = site.path().join("site-packages");
+    std::fs::create_dir_all(app.join("site")).unwrap();
+    let names = if names.is_empty() { &["."] } else { names };
+    // Compiled files are used only beside sources of the time that they know.
+    let mut copy = Command::new("cp");
+    copy.args(["-r", "--preserve=timestamps"]).args(names.iter().map(|name| site.join(name)));
+    run(copy.arg(app.join("site")));
+}
+
+/// The compiled Go server, copied.
+pub fn generic_go(app: &Path) {
+    let server = installed("generic-go/server");
+    std::fs::copy(&server, app.join("server")).unwrap_or_else(|error| {
+        panic!("{error}: {}: run integration-tests/frameworks/install.sh", server.display())
+    });
+}
+
 fn installed(name: &str) -> PathBuf {
     let dir = std::env::var_os("FLYING_PASSENGER_FRAMEWORKS_DIR");
     dir.map_or_else(|| places::cache().join("frameworks"), PathBuf::from).join(name)

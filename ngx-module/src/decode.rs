@@ -27,6 +27,7 @@ pub(crate) struct Begun {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     pub(crate) is_head: bool,
+    pub(crate) is_http1: bool,
     pub(crate) is_upgrade: bool,
 }
 
@@ -39,6 +40,8 @@ pub(crate) enum Unusable {
     BadHeader(String),
     /// A status that ends no request.
     BadStatus(u16),
+    /// A body that is longer than nginx can announce.
+    BadLength,
     /// nginx refuses a header; it has logged which.
     RefusedByNginx,
     /// nginx is out of memory.
@@ -55,6 +58,7 @@ impl fmt::Display for Unusable {
             Self::BadStatus(status) => {
                 write!(f, "the app answered with status {status}, which the request had not asked for")
             }
+            Self::BadLength => f.write_str("the app's response has a Content-Length of 2^63 or more"),
             Self::RefusedByNginx => f.write_str("nginx refuses a header of the app's response"),
             Self::OutOfMemory => f.write_str("out of memory"),
         }
@@ -85,7 +89,8 @@ pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option
     if status != 103 {
         return Err(Unusable::BadStatus(status));
     }
-    hand_on(&head, Framing { status, body: BodyLength::None, head_request: false }, reply)?;
+    let framing = Framing { status, body: BodyLength::None, head_request: false, http1: true };
+    hand_on(&head, framing, reply)?;
     Ok(Some(head.used))
 }
 
@@ -107,7 +112,11 @@ pub(crate) fn read_head(
     let protocol::response::ResponseHead { status, process_pid: pid, queue_us, app_us, .. } =
         head.response.head;
     let answered = Answered { pid, queue_us, app_us };
-    let framing = Framing { status, body: head.response.head.body, head_request: asked.is_head };
+    let framing =
+        Framing { status, body: head.response.head.body, head_request: asked.is_head, http1: asked.is_http1 };
+    if !framing.is_length_possible() {
+        return Err(Unusable::BadLength);
+    }
     hand_on(&head, framing, reply)?;
     if status == 101 {
         begin_tunnel(asked, reply)?;

@@ -98,7 +98,8 @@ type SetHeaders<'r> = Vec<(&'r str, &'r [u8])>;
 
 /// The values of `passenger_set_header` for this request.
 fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<SetHeaders<'r>, String> {
-    let values = location.written.set_headers.iter();
+    let lines = location.written.set_headers.iter();
+    let values = lines.filter_map(|(name, value)| Some((name, value.as_ref()?)));
     values
         .map(|(name, value)| match value.evaluate(request) {
             Some(value) => Ok((name.as_str(), value)),

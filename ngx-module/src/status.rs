@@ -77,7 +77,7 @@ impl Exchange for Question {
         bytes: &[u8],
         room: usize,
     ) -> HeadRead {
-        let asked = Asked { is_head: request.is_head(), is_upgrade: false };
+        let asked = Asked { is_head: request.is_head(), is_http1: request.is_http_1(), is_upgrade: false };
         match decode::read_head(asked, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(begun)) => {

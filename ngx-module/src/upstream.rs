@@ -76,7 +76,8 @@ impl Exchange for Forwarding {
                 Err(err) => return unusable(request, &err),
             }
         }
-        let asked = Asked { is_head: request.is_head(), is_upgrade: encode::is_upgrade(request) };
+        let is_upgrade = encode::is_upgrade(request);
+        let asked = Asked { is_head: request.is_head(), is_http1: request.is_http_1(), is_upgrade };
         match decode::read_head(asked, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(begun)) => {

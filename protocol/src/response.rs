@@ -9,7 +9,7 @@ use crate::request::BodyLength;
 
 /// The head of a final or interim response; its headers follow as [`Pairs`] to the end of the payload.
 ///
-/// Hop-by-hop headers are not among them; `Upgrade` is, after 101.
+/// Hop-by-hop headers are not among them; `Upgrade` is, with 101 and 426.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseHead<'a> {
     /// The status code: 100 to 999.

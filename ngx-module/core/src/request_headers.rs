@@ -20,19 +20,26 @@ pub fn is_handed_on(name: &[u8], upgrade: bool) -> bool {
     !withheld || (upgrade && name.eq_ignore_ascii_case(b"upgrade"))
 }
 
-/// Whether the configuration may set a header of this name: not one that frames the request or its connection.
-///
-/// # Errors
-///
-/// A sentence for the operator.
-pub fn may_be_set(name: &str) -> Result<(), String> {
+/// What a header of this name means in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settable {
+    /// The application gets it.
+    Yes,
+    /// It frames the request or its connection to the application, which the daemon does. Configurations that were
+    /// written for Passenger or `proxy_pass` have such lines, so they load.
+    WithoutEffect,
+    /// Not the name of a header.
+    Never,
+}
+
+/// Whether the configuration can set a header of this name. `Proxy` can be set: here it is not a client's.
+pub fn settable(name: &str) -> Settable {
     if !is_token(name.as_bytes()) {
-        return Err(format!("\"{name}\" is no name of a header"));
+        return Settable::Never;
     }
-    if !is_handed_on(name.as_bytes(), false) || name.eq_ignore_ascii_case("content-length") {
-        return Err(format!("the header \"{name}\" belongs to the connection and cannot be set"));
-    }
-    Ok(())
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    let framing = is("content-length") || (!is_handed_on(name.as_bytes(), false) && !is("proxy"));
+    if framing { Settable::WithoutEffect } else { Settable::Yes }
 }
 
 /// The user that nginx has authenticated, for applications that speak HTTP. A client's own is never passed on, whatever the
@@ -112,11 +119,16 @@ mod tests {
     }
 
     #[test]
-    fn rejects_setting_a_header_that_frames_the_request() {
-        for name in ["Content-Length", "transfer-encoding", "Connection", "Upgrade", "X:", "X Y", ""] {
-            assert!(may_be_set(name).is_err(), "{name}");
+    fn a_header_that_frames_the_request_cannot_be_set() {
+        for name in ["Content-Length", "transfer-encoding", "Connection", "Upgrade", "TE", "Keep-Alive"] {
+            assert_eq!(settable(name), Settable::WithoutEffect, "{name}");
         }
-        assert_eq!(may_be_set("X-User"), Ok(()));
+        for name in ["X:", "X Y", ""] {
+            assert_eq!(settable(name), Settable::Never, "{name}");
+        }
+        for name in ["X-User", "Proxy", "Proxy-Authorization", "Host"] {
+            assert_eq!(settable(name), Settable::Yes, "{name}");
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct Framing {
     pub body: BodyLength,
     /// The request was a HEAD.
     pub head_request: bool,
+    /// The client speaks HTTP/1.x, which has the header `Upgrade`. HTTP/2 and later forbid it.
+    pub http1: bool,
 }
 
 /// Decides about one header.
@@ -34,8 +36,8 @@ pub fn fate(name: &[u8], value: &[u8], framing: Framing) -> Fate {
     if is(name, b"content-length") {
         return if framing.may_tell_length() { Fate::HandOn } else { Fate::Drop };
     }
-    if is(name, b"upgrade") && framing.status != 101 {
-        return Fate::Drop;
+    if is(name, b"upgrade") {
+        return if framing.may_name_protocols() { Fate::HandOn } else { Fate::Drop };
     }
     let connections_own =
         is(name, b"connection") || is(name, b"keep-alive") || is(name, b"transfer-encoding");
@@ -48,6 +50,11 @@ impl Framing {
         self.head_request || matches!(self.status, 100..=199 | 204 | 304)
     }
 
+    /// Whether nginx can announce the body's length, which it keeps as a signed number.
+    pub fn is_length_possible(self) -> bool {
+        !matches!(self.body, BodyLength::Known(len) if i64::try_from(len).is_err())
+    }
+
     /// The length nginx is to announce, when it follows from the framing.
     pub fn length(self) -> Option<u64> {
         match self.body {
@@ -56,6 +63,12 @@ impl Framing {
             BodyLength::Known(len) => Some(len),
             BodyLength::Unknown => None,
         }
+    }
+
+    /// 101 names the new protocol, 426 the required ones. In other responses `Upgrade` is an offer of the app's server
+    /// that only nginx could accept.
+    fn may_name_protocols(self) -> bool {
+        self.http1 && matches!(self.status, 101 | 426)
     }
 
     /// With a body, its framing tells the length. Without one, the header says what a GET would have got.
@@ -73,7 +86,7 @@ mod tests {
     use super::*;
 
     fn framing(status: u16, body: BodyLength) -> Framing {
-        Framing { status, body, head_request: false }
+        Framing { status, body, head_request: false, http1: true }
     }
 
     #[test]
@@ -100,6 +113,13 @@ mod tests {
     }
 
     #[test]
+    fn rejects_a_length_that_nginx_cannot_announce() {
+        assert!(framing(200, BodyLength::Known(i64::MAX as u64)).is_length_possible());
+        assert!(!framing(200, BodyLength::Known(1 << 63)).is_length_possible());
+        assert!(framing(200, BodyLength::Unknown).is_length_possible());
+    }
+
+    #[test]
     fn a_head_request_is_told_what_a_get_would_be() {
         let head = Framing { head_request: true, ..framing(200, BodyLength::None) };
         assert_eq!(fate(b"content-length", b"7", head), Fate::HandOn);
@@ -114,7 +134,12 @@ mod tests {
         for name in ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"] {
             assert_eq!(fate(name.as_bytes(), b"x", usual), Fate::Drop, "{name}");
         }
-        assert_eq!(fate(b"Upgrade", b"websocket", framing(101, BodyLength::None)), Fate::HandOn);
+        for status in [101, 426] {
+            let http1 = framing(status, BodyLength::None);
+            assert_eq!(fate(b"Upgrade", b"websocket", http1), Fate::HandOn, "{status}");
+            let http2 = Framing { http1: false, ..http1 };
+            assert_eq!(fate(b"Upgrade", b"websocket", http2), Fate::Drop, "{status}");
+        }
         assert_eq!(fate(b"Date", b"x", usual), Fate::HandOn);
     }
 }

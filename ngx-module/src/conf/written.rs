@@ -24,7 +24,8 @@ pub(crate) struct Written {
     pub(crate) app_start_command: Option<String>,
     pub(crate) base_uris: Vec<String>,
     pub(crate) document_root: Option<String>,
-    pub(crate) set_headers: Vec<(String, ComplexValue)>,
+    /// No value where the header cannot be set. The line still hides those of outer levels.
+    pub(crate) set_headers: Vec<(String, Option<ComplexValue>)>,
     /// Settings of the app.
     pub(crate) settings: settings::Written,
     /// Settings of the daemon as a whole.

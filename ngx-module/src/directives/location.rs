@@ -3,7 +3,7 @@
 use module_core::app_kind::AppType;
 use module_core::base_uri;
 use module_core::fly_with::FlyWith;
-use module_core::request_headers::may_be_set;
+use module_core::request_headers::{Settable, settable};
 use module_core::value::{Refusal, flag};
 
 use super::line::{Line, Meaning, kept, slot};
@@ -128,10 +128,26 @@ fn document_root(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str])
 }
 
 fn set_header(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
-    may_be_set(first(args)).map_err(|why| Refusal::Sentence(format!("passenger_set_header: {why}")))?;
-    let value = args.get(1).copied().unwrap_or_default();
-    let value = ComplexValue::compile(cf, value).map_err(Refusal::Sentence)?;
-    written.set_headers.push((first(args).to_owned(), value));
+    let (name, text) = (first(args), args.get(1).copied().unwrap_or_default());
+    let value = ComplexValue::compile(cf, text).map_err(Refusal::Sentence)?;
+    match settable(name) {
+        Settable::Yes => {}
+        // The client's own is never passed on: nothing is to be removed.
+        Settable::WithoutEffect if text.is_empty() => {}
+        Settable::WithoutEffect => cf.report(
+            Level::Warn,
+            format_args!(
+                "passenger_set_header {name} has no effect: the header belongs to the connection, WebSockets work \
+                 without it; remove the line"
+            ),
+        ),
+        Settable::Never => {
+            let why = format!("passenger_set_header: \"{name}\" is no name of a header");
+            return Err(Refusal::Sentence(why));
+        }
+    }
+    let value = (settable(name) == Settable::Yes).then_some(value);
+    written.set_headers.push((name.to_owned(), value));
     Ok(())
 }
 

@@ -115,6 +115,11 @@ impl<'r> Request<'r> {
         self.get().http_version == sys::NGX_HTTP_VERSION_11 as usize
     }
 
+    /// HTTP/1.0 or HTTP/1.1, or earlier. A subrequest has the version of its main request.
+    pub(crate) fn is_http_1(self) -> bool {
+        self.get().http_version <= sys::NGX_HTTP_VERSION_11 as usize
+    }
+
     /// The client's headers: name and value, in their order.
     pub(crate) fn headers(self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
         // SAFETY: nginx fills the list while it parses the request, which is over.

@@ -105,7 +105,7 @@ impl Head {
         self.content_length = None;
         (self.chunked, self.close, self.keep_alive, self.count) = (false, false, false, 0);
         self.out_of_band = false;
-        if !(100..=599).contains(&status) {
+        if !(100..=999).contains(&status) {
             return Err(ReplyError::BadHead(format!("{status} is no status code")));
         }
         if has_control(reason) {
@@ -176,8 +176,8 @@ impl Head {
             (2, b't') => Ok(is("te")),
             (7, b't') => Ok(is("trailer")),
             (6, b's') => Ok(is("status")),
-            // Upgrade means something behind a 101 only.
-            (7, b'u') => Ok(is("upgrade") && self.status != 101),
+            // Upgrade is part of the answer in a 101 and a 426 (RFC 9110, 7.8 and 15.5.22); elsewhere it is an offer.
+            (7, b'u') => Ok(is("upgrade") && !matches!(self.status, 101 | 426)),
             (28, b'x') if is("x-passenger-request-oob-work") => self.ask_out_of_band(),
             (18, b'!') if is("!~request-oob-work") => self.ask_out_of_band(),
             // Passenger's private answers.
@@ -192,7 +192,7 @@ impl Head {
 
     fn take_content_length(&mut self, value: &[u8]) -> Result<(), ReplyError> {
         let length = parse_length(value.trim_ascii())
-            .ok_or_else(|| ReplyError::BadHead("Content-Length is no number".into()))?;
+            .ok_or_else(|| ReplyError::BadHead("Content-Length is no number below 2^63".into()))?;
         if self.content_length.is_some_and(|other| other != length) {
             return Err(ReplyError::BadHead("it has two different Content-Lengths".into()));
         }
@@ -213,12 +213,13 @@ impl Head {
     }
 }
 
-/// Digits only: no sign, no list, no blank inside.
+/// Digits only: no sign, no list, no blank inside. At most what nginx can announce, which is a signed number.
 fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let length: u64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    i64::try_from(length).is_ok().then_some(length)
 }
 
 fn has_control(value: &[u8]) -> bool {
@@ -270,6 +271,8 @@ mod tests {
         assert!(refusal(&[("Content-Length", "5"), ("Content-Length", "6")]).contains("two different"));
         assert!(refusal(&[("Content-Length", "+5")]).contains("no number"));
         assert!(refusal(&[("Content-Length", "5, 5")]).contains("no number"));
+        assert!(refusal(&[("Content-Length", "9223372036854775808")]).contains("below 2^63"));
+        assert!(head(&[("Content-Length", "9223372036854775807")]).is_ok());
         assert!(refusal(&[("Transfer-Encoding", "gzip, chunked")]).contains("not supported"));
         assert!(
             refusal(&[("Transfer-Encoding", "chunked"), ("Transfer-Encoding", "chunked")]).contains("not")
