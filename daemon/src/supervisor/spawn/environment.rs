@@ -133,6 +133,9 @@ fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Told<'_>) {
     if spec.kind == AppKind::Ruby && spec.preload_bundler {
         set("FLYING_PASSENGER_PRELOAD_BUNDLER", "1".into());
     }
+    if spec.kind == AppKind::Python && spec.wsgi_encoded_path {
+        set("FLYING_PASSENGER_ENCODED_PATH", "1".into());
+    }
 }
 
 #[cfg(test)]
