@@ -42,7 +42,7 @@ pub use dead_disk::DeadDisk;
 pub use directives::{Directive, Takes, documented, in_code};
 pub use fakes::{FakeDaemon, FakeInstance, FakeModule};
 pub use frame_client::{Answer, FrameClient};
-pub use frameworks::{node_modules, redmine, require_debian_package, run};
+pub use frameworks::{node_modules, python_venv, redmine, require_debian_package, run};
 pub use heavy::{Heavy, UPLOAD_LEN, sha256_of_upload, upload_file};
 pub use http::{Connection, Request};
 pub use language::Language;

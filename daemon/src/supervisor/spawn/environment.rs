@@ -229,4 +229,15 @@ mod tests {
         assert_eq!(get(&environment, "PORT"), Some("5000"));
         assert_eq!(get(&environment, "FLYING_PASSENGER_GROUP"), None);
     }
+    #[test]
+    fn python_alone_is_told_to_keep_paths_encoded() {
+        for (kind, wanted, value) in
+            [(AppKind::Python, true, Some("1")), (AppKind::Python, false, None), (AppKind::Ruby, true, None)]
+        {
+            let mut spec = spec(kind, "/app");
+            spec.wsgi_encoded_path = wanted;
+            let environment = build(&of(&[]), &spec, NOTHING);
+            assert_eq!(get(&environment, "FLYING_PASSENGER_ENCODED_PATH"), value);
+        }
+    }
 }
