@@ -1,6 +1,6 @@
 //! WSGI as PEP 3333 specifies it, and ASGI's extensions, through nginx and the daemon.
 
-use stage::{Request, Scene};
+use stage::{FrameClient, Language, Request, Scene, Stage};
 
 const PATHS: &str = r#"
 def application(env, start):
@@ -33,7 +33,7 @@ fn a_base_uri_may_have_characters_that_clients_encode() {
 }
 
 #[test]
-fn early_hints_of_both_interfaces_reach_the_client() {
+fn early_hints_of_both_interfaces_reach_nginx() {
     let wsgi = r#"
 def application(env, start):
     env["wsgi.early_hints"]([("Link", "</a.css>; rel=preload")])
@@ -48,17 +48,12 @@ async def application(scope, receive, send):
     await send({"type": "http.response.body", "body": b"done"})
 "#;
     for app in [wsgi, asgi] {
-        let scene = Scene::app("", |dir| dir.python(app));
-        let mut client = scene.nginx.connect();
-        client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-        let head = client.read_head();
-        let links: Vec<_> = head.all("link");
-        assert_eq!((head.status, links), (103, vec!["</a.css>; rel=preload"]));
-        assert_eq!(client.read_response().expect(200).text(), "done");
-        // nginx, and so the daemon, sends none to a client of HTTP/1.0.
-        let mut old = scene.nginx.connect();
-        old.send("GET / HTTP/1.0\r\n\r\n");
-        assert_eq!(old.read_response().expect(200).text(), "done");
+        let stage = Stage::new();
+        let app = stage.app("app").python(app);
+        let _daemon = stage.daemon().start();
+        let mut nginx = FrameClient::connect(&stage.socket());
+        let answer = nginx.get(app.dir(), Language::Python, "/");
+        assert_eq!((&answer.interim[..], answer.text().as_str()), (&[103][..], "done"));
     }
 }
 

@@ -25,6 +25,7 @@ class RequestHandler:
         self._environments = environments
         self._response = Response(connection, "")
         self._hijacked = False
+        self._lazy_socket = LazySocket(connection.socket, self._take)
         # The app got the socket itself, and closes it.
         self._handed_over = False
 
@@ -53,7 +54,7 @@ class RequestHandler:
         environ["passenger.hijack"] = self._hijack
         environ["wsgi.early_hints"] = self._response.early_hints
         for key in KEYS:
-            environ[key] = LazySocket(self._connection.socket, self._take)
+            environ[key] = self._lazy_socket
         body: Optional[Body] = None
         if kind == 1 and length:
             body = Body(self._connection, length)

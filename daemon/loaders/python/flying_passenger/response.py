@@ -10,6 +10,9 @@ Headers = List[Tuple[str, str]]
 
 EARLY_HINTS = "103 Early Hints"
 
+# Responses that have no body.
+BODILESS = ("204", "304")
+
 
 class InvalidResponse(Exception):
     """The app's answer cannot be sent."""
@@ -45,7 +48,7 @@ class Response:
             raise AssertionError("start_response was called twice without exc_info")
         self._status = header_text(status)
         self._headers = [(header_text(name), header_text(value)) for name, value in headers]
-        self._bodiless = self._to_head_request or self._status[:3] in ("204", "304")
+        self._bodiless = self._to_head_request or self._status[:3] in BODILESS
         self._left = self._content_length()
         return self._write
 
@@ -60,6 +63,7 @@ class Response:
         """Send the app's iterable, and close it in any case."""
         try:
             if isinstance(result, FileWrapper):
+                # It is the same for HEAD, other than that of a body that the app may have left out.
                 self._know_length(result.length())
             if isinstance(result, (list, tuple)) and len(result) <= 1:
                 self._send_whole(body_bytes(result[0]) if result else b"")
@@ -87,7 +91,7 @@ class Response:
         """A body in one piece: its length is known, and everything goes with one write."""
         if self.hijacked:
             return
-        if not self._head_sent and self._status is not None:
+        if not self._bodiless:
             self._know_length(len(data))
         data = self._allowed(data)
         if data and not self._bodiless and not self.complete:
@@ -145,7 +149,7 @@ class Response:
 
     def _know_length(self, length: Optional[int]) -> None:
         """Announce the length of the body, unless the app has done so."""
-        if length is None or self._bodiless or self._head_sent:
+        if length is None or self._head_sent or self._status is None or self._status[:3] in BODILESS:
             return
         if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in self._headers):
             self._headers.append(("Content-Length", str(length)))
