@@ -264,6 +264,23 @@ class Failing:
             self.finish(loader)
 
 
+    def test_a_socket_that_was_kept_takes_no_later_request(self):
+        for take in ("env['gunicorn.socket'].sendall(b'x')", "env['passenger.hijack'](True)"):
+            source = wsgi("start('200 OK', plain)", "if not kept:", "    kept.append(env)", "    return [b'kept']",
+                          "env = kept[0]", f"try: {take}", "except OSError: return [b'refused']",
+                          "return [b'taken']", before="kept = []")
+            loader = self.start(source)
+            connection = loader.connect()
+            self.assertEqual(connection.ask()[2], b"kept")
+            self.assertEqual(connection.ask()[2], b"refused")
+            self.finish(loader)
+
+    def test_the_socket_is_refused_once_the_response_has_begun(self):
+        source = wsgi("start('200 OK', plain)(b'begun ')", "try: env['gunicorn.socket'].send(b'x')",
+                      "except OSError: return [b'refused']", "return [b'taken']")
+        self.assertEqual(self.answers(source)[2:], (b"begun refused", None))
+
+
 class AsgiSpecification:
     """ASGI 3, and its extensions."""
 

@@ -9,6 +9,13 @@ from .connection import Connection
 PIECE = 64 * 1024
 
 
+class NoBody(io.BytesIO):
+    """The input of all requests without a body, which an app cannot close for the others."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 class Body(io.RawIOBase):
     """A body of known length, or one in chunks, as an unbuffered stream."""
 

@@ -1,16 +1,18 @@
 """Serves the requests of one connection: environment in, app called, response out."""
 
-import io
+import errno
+import socket
 import sys
 import traceback
 from typing import Any, Dict, Optional
 
-from .body import Body
+from .body import Body, NoBody
 from .connection import ERROR, FLAG_END, HIJACKED, Connection, Lost, frame
 from .environment import Environments
-from .hijack import KEYS, LazySocket
+from .hijack import GUNICORN, WERKZEUG, Hijack, LazySocket
 from .response import Response
 
+NO_BODY = NoBody()
 MAX_ERROR = 4096
 # The kind of body of what is no request.
 OUT_OF_BAND = 3
@@ -25,7 +27,6 @@ class RequestHandler:
         self._environments = environments
         self._response = Response(connection, "")
         self._hijacked = False
-        self._lazy_socket = LazySocket(connection.socket, self._take)
         # The app got the socket itself, and closes it.
         self._handed_over = False
 
@@ -50,11 +51,10 @@ class RequestHandler:
             return False
         block, kind, length = request
         environ = self._environments.environ(block)
-        self._response = Response(self._connection, environ["REQUEST_METHOD"])
-        environ["passenger.hijack"] = self._hijack
-        environ["wsgi.early_hints"] = self._response.early_hints
-        for key in KEYS:
-            environ[key] = self._lazy_socket
+        response = self._response = Response(self._connection, environ["REQUEST_METHOD"])
+        environ["passenger.hijack"] = Hijack(self, response)
+        environ["wsgi.early_hints"] = response.early_hints
+        environ[WERKZEUG] = environ[GUNICORN] = LazySocket(self, response)
         body: Optional[Body] = None
         if kind == 1 and length:
             body = Body(self._connection, length)
@@ -64,7 +64,7 @@ class RequestHandler:
         elif kind == OUT_OF_BAND:
             # A visitor can send the method, but not this.
             environ["passenger.oob_work"] = True
-        environ["wsgi.input"] = io.BytesIO() if body is None else body.buffered()
+        environ["wsgi.input"] = NO_BODY if body is None else body.buffered()
         self._answer(environ)
         if self._hijacked:
             return False
@@ -72,18 +72,20 @@ class RequestHandler:
             body.drain()
         return True
 
-    def _hijack(self, hand_over: bool = True) -> Any:
-        """The connection's socket; with True it belongs to the app, which writes a whole HTTP response to it."""
-        if hand_over:
-            self._take()
-            self._handed_over = True
+    # What the app's objects of the request call.
+
+    def peer(self) -> socket.socket:
+        """The connection's socket."""
         return self._connection.socket
 
-    def _take(self) -> None:
-        """The connection is the app's from here on."""
-        if not self._hijacked:
-            self._hijacked = self._response.hijacked = True
+    def take(self, response: Response, handed_over: bool) -> None:
+        """The connection is the app's from here on. An app that has kept the object cannot take another request with it."""
+        if not response.hijacked:
+            if response is not self._response or response.begun:
+                raise OSError(errno.EBADF, "the response to the request of this socket has begun")
+            self._hijacked = response.hijacked = True
             self._connection.write([frame(HIJACKED, 0, 0)])
+        self._handed_over = self._handed_over or handed_over
 
     def _answer(self, environ: Dict[str, Any]) -> None:
         try:

@@ -28,11 +28,18 @@ class Response:
         self._headers: Headers = []
         self._bodiless = self._to_head_request
         self._head_sent = False
+        # The headers say how long the body is, or how it ends.
+        self._has_length = False
         # Bytes that the Content-Length still allows; None without one.
         self._left: Optional[int] = None
         self.complete = False
         # The app has taken the connection: nothing is sent any more.
         self.hijacked = False
+
+    @property
+    def begun(self) -> bool:
+        """A part of it has been sent."""
+        return self._head_sent or self.complete
 
     def start_response(
         self, status: str, headers: Sequence[Tuple[str, str]], exc_info: Any = None
@@ -46,11 +53,29 @@ class Response:
                 exc_info = None
         elif self._status is not None:
             raise AssertionError("start_response was called twice without exc_info")
-        self._status = header_text(status)
-        self._headers = [(header_text(name), header_text(value)) for name, value in headers]
+        self._status = status if isinstance(status, str) else header_text(status)
+        self._headers = list(headers)
         self._bodiless = self._to_head_request or self._status[:3] in BODILESS
-        self._left = self._content_length()
+        self._look_at_headers()
         return self._write
+
+    def _look_at_headers(self) -> None:
+        """Their length, if it is announced. In one round and without calls, as every response comes here."""
+        self._has_length, self._left = False, None
+        for name, value in self._headers:
+            if not isinstance(name, str) or not isinstance(value, str):
+                self._headers = [(header_text(name), header_text(value)) for name, value in self._headers]
+                return self._look_at_headers()
+            size = len(name)
+            if size == 14 and name.lower() == "content-length":
+                self._has_length = True
+                try:
+                    self._left = int(value)
+                except ValueError as error:
+                    raise InvalidResponse(f"the Content-Length {value!r} is not a number") from error
+            elif size == 17 and name.lower() == "transfer-encoding":
+                self._has_length = True
+        return None
 
     def early_hints(self, headers: Iterable[Tuple[str, str]]) -> None:
         """`wsgi.early_hints`: a 103 response with these headers, as in gunicorn. Ignored once the response has begun."""
@@ -62,15 +87,15 @@ class Response:
     def send(self, result: Any) -> None:
         """Send the app's iterable, and close it in any case."""
         try:
-            if isinstance(result, FileWrapper):
-                # It is the same for HEAD, other than that of a body that the app may have left out.
-                self._know_length(result.length())
             if isinstance(result, (list, tuple)) and len(result) <= 1:
-                self._send_whole(body_bytes(result[0]) if result else b"")
+                self._send_whole(result[0] if result else b"")
             elif isinstance(result, (bytes, bytearray, str)):
                 # Its elements would be numbers, or single characters.
-                self._send_whole(body_bytes(result))
+                self._send_whole(result)
             else:
+                if isinstance(result, FileWrapper):
+                    # It is the same for HEAD, other than that of a body that the app may have left out.
+                    self._know_length(result.length())
                 self._send_parts(result)
         finally:
             close = getattr(result, "close", None)
@@ -87,18 +112,21 @@ class Response:
                 return
         self._finish()
 
-    def _send_whole(self, data: bytes) -> None:
+    def _send_whole(self, data: Any) -> None:
         """A body in one piece: its length is known, and everything goes with one write."""
-        if self.hijacked:
-            return
-        if not self._bodiless:
-            self._know_length(len(data))
-        data = self._allowed(data)
-        if data and not self._bodiless and not self.complete:
-            self._write_frames(data, FLAG_END)
-            self.complete = True
-        else:
+        if isinstance(data, str):
+            data = body_bytes(data)
+        if not data or self._bodiless or self.complete or self.hijacked:
+            if not self._bodiless:
+                self._know_length(len(data))
             self._finish()
+            return
+        if not self._has_length:
+            self._know_length(len(data))
+        elif self._left is not None and len(data) > self._left:
+            data = data[: self._left]
+        self._write_frames(data, FLAG_END)
+        self.complete = True
 
     def _write(self, data: bytes) -> None:
         """WSGI's write()."""
@@ -112,7 +140,7 @@ class Response:
         return data if self._left is None or self._bodiless or len(data) <= self._left else data[: self._left]
 
     def _write_body(self, data: bytes) -> None:
-        if not data or self._bodiless or self.hijacked:
+        if not data or self._bodiless or self.hijacked or self.complete:
             return
         flags = 0
         if self._left is not None:
@@ -151,18 +179,9 @@ class Response:
         """Announce the length of the body, unless the app has done so."""
         if length is None or self._head_sent or self._status is None or self._status[:3] in BODILESS:
             return
-        if not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in self._headers):
+        if not self._has_length:
             self._headers.append(("Content-Length", str(length)))
-            self._left = length
-
-    def _content_length(self) -> Optional[int]:
-        for name, value in self._headers:
-            if name.lower() == "content-length":
-                try:
-                    return int(value)
-                except ValueError as error:
-                    raise InvalidResponse(f"the Content-Length {value!r} is not a number") from error
-        return None
+            self._left, self._has_length = length, True
 
 
 def _head(status: str, headers: Headers) -> bytes:
