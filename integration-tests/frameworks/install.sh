@@ -8,7 +8,7 @@ target=${FLYING_PASSENGER_FRAMEWORKS_DIR:-$here/../../target/frameworks}
 
 # Rails without the `rails` package, which wants Debian's nodejs: railties, and what it depends on, is a whole Rails app
 # without a database.
-packages="nginx-light ruby ruby-rack ruby-sinatra ruby-railties ruby-activemodel puma python3 python3-flask python3-django python3-fastapi wrk"
+packages="nginx-light ruby ruby-rack ruby-sinatra ruby-railties ruby-activemodel puma python3 python3-venv python3-flask python3-django python3-fastapi wrk"
 # The browser that looks at the status page.
 packages="$packages chromium chromium-driver fonts-dejavu-core"
 # What the tests under systemd and runit need.
@@ -62,3 +62,4 @@ if ! diff -r "$here/next" "$target/node/next/source" >/dev/null 2>&1; then
 fi
 "$here/redmine.sh" "$target"
 "$here/generic.sh" "$target"
+"$here/python.sh" "$target"

@@ -30,6 +30,8 @@ pub struct FrameClient {
 pub struct Answer {
     /// The status code; 0 when the response was aborted before its head.
     pub status: u16,
+    /// The status codes of the interim responses before it.
+    pub interim: Vec<u16>,
     /// The body as far as it came.
     pub body: Vec<u8>,
     /// Why it was aborted, if it was.
@@ -152,7 +154,8 @@ impl FrameClient {
 
     /// Reads one response.
     pub fn answer(&mut self) -> Answer {
-        let mut answer = Answer { status: 0, body: Vec::new(), aborted: None, is_last: false };
+        let mut answer =
+            Answer { status: 0, interim: Vec::new(), body: Vec::new(), aborted: None, is_last: false };
         loop {
             let (header, payload) = self.read_frame().expect("the daemon answers");
             match header.kind {
@@ -163,7 +166,11 @@ impl FrameClient {
                     return answer;
                 }
                 FrameType::Goodbye => answer.is_last = true,
-                FrameType::Welcome | FrameType::Interim => continue,
+                FrameType::Interim => {
+                    answer.interim.push(Response::decode(&payload).unwrap().head.status);
+                    continue;
+                }
+                FrameType::Welcome => continue,
                 other => panic!("{other:?} has no place in a response"),
             }
             if header.is_end() {

@@ -61,6 +61,27 @@ fn share(from: &Path, to: &Path) {
     }
 }
 
+/// The virtual environment with Python's frameworks, as `venv` in an app's directory: a link, or a copy where the app's
+/// user cannot read the checkout.
+pub fn python_venv(app: &Path) {
+    let from = installed("python/venv");
+    assert!(
+        from.join("installed.txt").exists(),
+        "Python's frameworks are not installed in {}: run integration-tests/frameworks/install.sh",
+        from.display()
+    );
+    let to = app.join("venv");
+    if from.ancestors().all(is_open_to_all) {
+        std::os::unix::fs::symlink(&from, &to).unwrap();
+    } else {
+        run(Command::new("cp").arg("-r").arg(&from).arg(&to));
+    }
+}
+
+fn is_open_to_all(dir: &Path) -> bool {
+    std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o005 == 0o005)
+}
+
 /// The prepared Redmine, copied to be an app of its own.
 pub fn redmine(app: &Path) {
     let from = installed("redmine");

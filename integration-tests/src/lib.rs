@@ -45,7 +45,7 @@ pub use fakes::{FakeDaemon, FakeInstance, FakeModule};
 pub use frame_client::{Answer, FrameClient};
 pub use frameworks::{
     generic_go, generic_python, generic_sources, next_standalone, node_modules, node_package, node_packages,
-    redmine, require_debian_package, run,
+    python_venv, redmine, require_debian_package, run,
 };
 pub use heavy::{Heavy, UPLOAD_LEN, sha256_of_upload, upload_file};
 pub use http::{Connection, Request};

@@ -89,7 +89,8 @@ for_each_language! {
             _ => "def application(env, start):\n    start('200 OK', [])\n    \
                   return [(env['PATH_INFO'] + ' ' + env['REQUEST_URI']).encode('latin-1')]\n",
         };
-        let scene = Scene::app("", |dir| if language == Language::Ruby { dir.ruby(app) } else { dir.python(app) });
+        let lines = if language == Language::Ruby { "" } else { "passenger_wsgi_encoded_path on;" };
+        let scene = Scene::app(lines, |dir| if language == Language::Ruby { dir.ruby(app) } else { dir.python(app) });
         let text = scene.nginx.get("/a%2Fb/%C3%A9/c%20d;e?f").expect(200).text();
         assert_eq!(text, "/a%2Fb/%C3%A9/c%20d;e /a%2Fb/%C3%A9/c%20d;e?f");
     }

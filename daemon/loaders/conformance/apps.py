@@ -59,7 +59,7 @@ def application(env, start):
         start("200 OK", [("X-Evil", "a\rb: c")])
         return [b"x"]
     if path == "/cookies":
-        start("200 OK", [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
+        start("200 OK", plain + [("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")])
         return [b"x"]
     if path == "/length":
         start("200 OK", plain + [("Content-Length", "5")])
@@ -73,7 +73,7 @@ def application(env, start):
     if path == "/env":
         return ["\n".join(f"{k}={v}" for k, v in env.items() if isinstance(v, str)).encode("latin-1")]
     if path == "/echo":
-        return [env["wsgi.input"].read()]
+        return [env["wsgi.input"].read(-1)]
     if path == "/lines":
         return [str(len(list(env["wsgi.input"]))).encode()]
     if path == "/stream":

@@ -14,6 +14,7 @@ from loader import BODY, END, HEAD, HIJACKED, LOADERS, Loader, parse_head
 from node_cases import NodeListen
 from node_life_cases import NodeLife
 from preloaded import Preloaded, adopt_orphans
+from python_cases import CHECKED, VALIDATED, AsgiSpecification, WsgiSpecification
 from websocket_cases import WebSockets
 
 RUBY = ["ruby", "-w", str(LOADERS / "ruby/rack-loader.rb")]
@@ -257,7 +258,7 @@ class Rack3(Rack2):
         self.finish(loader)
 
 
-class Wsgi(Cases, unittest.TestCase):
+class Wsgi(WsgiSpecification, Cases, unittest.TestCase):
     """Python."""
 
     command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.PYTHON
@@ -292,7 +293,7 @@ def application(environ, start_response):
         self.finish(loader)
 
 
-class Asgi(Cases, unittest.TestCase):
+class Asgi(AsgiSpecification, Cases, unittest.TestCase):
     """Python with an event loop."""
 
     command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.ASGI
@@ -403,6 +404,22 @@ class application:
         odd = self.start(self.source + "\npassenger_interface = 'cgi'\n")
         self.assertRegex(odd.report, r"^error passenger_interface in the startup file is 'cgi'")
         self.assertEqual(odd.wait(), 1)
+
+
+class WsgiValidated(Wsgi):
+    """The same app below Python's own checker of WSGI."""
+
+    source = apps.PYTHON + VALIDATED
+    # The checker refuses the header itself.
+    test_injected_headers_are_refused = None
+    # It makes an iterator of the list.
+    test_one_piece_gets_its_length = None
+
+
+class AsgiChecked(Asgi):
+    """The same app below a checker of the specification's events."""
+
+    source = apps.ASGI + CHECKED
 
 
 class Threads:
@@ -576,8 +593,8 @@ def fetch_rack3():
 def main():
     """Runs everything; the last line is the total."""
     adopt_orphans()
-    suites = [Rack2, RackThreads, Wsgi, WsgiThreads, Asgi, WebSockets, PreloadedRack, PreloadedWsgi, PreloadedAsgi]
-    suites += [NodeListen, NodeLife]
+    suites = [Rack2, RackThreads, Wsgi, WsgiThreads, WsgiValidated, Asgi, AsgiChecked, WebSockets]
+    suites += [PreloadedRack, PreloadedWsgi, PreloadedAsgi, NodeListen, NodeLife]
     rack3 = fetch_rack3()
     if rack3 is not None:
         Rack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}

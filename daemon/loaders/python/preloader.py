@@ -15,7 +15,7 @@ def main() -> None:
     # Only this directory's package is imported from here; the app must not find it among its own modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from flying_passenger import application, before_forking, events, fork_server, interface, report, title
+    from flying_passenger import application, before_forking, environment, events, fork_server, interface, report, title
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
@@ -24,6 +24,7 @@ def main() -> None:
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     group = os.environ.pop("FLYING_PASSENGER_GROUP", "")
     threads = int(os.environ.pop("FLYING_PASSENGER_THREADS", "1"))
+    encoded_path = environment.take_encoded_path()
     title.set_title("Passenger AppPreloader: " + group)
     loaded = reporter.failures(lambda: application.load(startup_file))
     reporter.failures(lambda: interface.of(*loaded))
@@ -36,7 +37,7 @@ def main() -> None:
     reporter = report.Report(handed.report)
     random.seed()
     reporter.failures(lambda: events.call("starting_worker_process", True))
-    server = reporter.failures(lambda: interface.server(handed.listener, threads, *loaded))
+    server = reporter.failures(lambda: interface.server(handed.listener, threads, encoded_path, *loaded))
     server.run(reporter)
     events.call("stopping_worker_process")
 

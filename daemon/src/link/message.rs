@@ -38,6 +38,8 @@ pub struct SpawnSpec {
     pub env: Vec<(String, String)>,
     /// `passenger_preload_bundler`.
     pub preload_bundler: bool,
+    /// `passenger_wsgi_encoded_path`: `PATH_INFO` of a WSGI app stays %-encoded.
+    pub wsgi_encoded_path: bool,
     /// Requests that a Ruby or WSGI process works on at a time: `passenger_thread_count`, 1 without threads.
     pub threads: u32,
     /// `passenger_meteor_app_settings`: a file, relative to `root` or absolute; empty for none.

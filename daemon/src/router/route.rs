@@ -120,6 +120,7 @@ impl Route {
             no_new_privs: self.settings.no_new_privs,
             limits: self.settings.limits,
             preload_bundler: self.settings.preload_bundler,
+            wsgi_encoded_path: self.settings.wsgi_encoded_path,
             load_shell_envvars: self.settings.load_shell_envvars,
             threads: self.settings.threads(self.kind),
             listen: self.settings.listen,

@@ -262,6 +262,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         env: Vec::new(),
         open_files: None,
         preload_bundler: false,
+        wsgi_encoded_path: false,
         threads: 1,
         listen: Default::default(),
         limits: Default::default(),

@@ -24,6 +24,7 @@ pub(super) const TABLE: &[Line] = &[
     setting(c"passenger_app_listen", "app_listen", OneOf(&["port", "socket", "fd"])),
     setting(c"passenger_app_ready_path", "app_ready_path", Text),
     setting(c"passenger_preload_bundler", "preload_bundler", Flag),
+    setting(c"passenger_wsgi_encoded_path", "wsgi_encoded_path", Flag),
     setting(c"passenger_spawn_method", "spawn_method", OneOf(SPAWN_METHODS)),
     setting(c"rails_spawn_method", "spawn_method", OneOf(SPAWN_METHODS)),
     setting(c"passenger_concurrency_model", "concurrency_model", OneOf(&["process", "thread"])),

@@ -21,7 +21,7 @@ _FRAME = struct.Struct("<IBB2x")
 _LENGTH = struct.Struct("<I")
 
 
-class Lost(Exception):
+class Lost(OSError):
     """The daemon has closed the connection: the client went away, or the process is to end."""
 
 
@@ -36,6 +36,8 @@ class Connection:
     def __init__(self, peer: socket.socket) -> None:
         self.socket = peer
         self._buffer = b""
+        # Where the unused part of the buffer begins.
+        self._at = 0
         # Linux wakes who blocks in recv also when its own last message is read; who polls is not.
         self._readable = select.poll()
         self._readable.register(peer, select.POLLIN)
@@ -43,30 +45,25 @@ class Connection:
 
     def read_request(self) -> Optional[Tuple[bytes, int, int]]:
         """Environment block, kind of body and its length; None when the connection has ended between requests."""
-        if not self._buffer:
+        if self._at == len(self._buffer):
             self._readable.poll()
             if not self._fill():
                 return None
         self._ensure(_REQUEST.size)
-        env_length, kind, length = _REQUEST.unpack_from(self._buffer)
-        end = _REQUEST.size + env_length
-        self._ensure(end)
-        block = self._buffer[_REQUEST.size : end]
-        self._buffer = self._buffer[end:]
-        return block, kind, length
+        env_length, kind, length = _REQUEST.unpack_from(self._buffer, self._at)
+        self._ensure(_REQUEST.size + env_length)
+        self._at += _REQUEST.size
+        return self._take(env_length), kind, length
 
     def read_some(self, length: int) -> bytes:
         """At least one and at most `length` bytes."""
-        if not self._buffer:
-            self._ensure(1)
-        data, self._buffer = self._buffer[:length], self._buffer[length:]
-        return data
+        self._ensure(1)
+        return self._take(length)
 
     def read_chunk_length(self) -> int:
         """The length in front of a chunk."""
         self._ensure(_LENGTH.size)
-        (length,) = _LENGTH.unpack_from(self._buffer)
-        self._buffer = self._buffer[_LENGTH.size :]
+        (length,) = _LENGTH.unpack(self._take(_LENGTH.size))
         return int(length)
 
     def write(self, parts: Sequence[bytes]) -> None:
@@ -83,8 +80,22 @@ class Connection:
         """Give the connection up."""
         self.socket.close()
 
+    def finish(self) -> None:
+        """Close the connection of a hijacked request: also for a thread or a child process that still uses it."""
+        try:
+            self.socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            # The app has closed it.
+            pass
+        self.socket.close()
+
+    def _take(self, length: int) -> bytes:
+        data = self._buffer[self._at : self._at + length]
+        self._at += len(data)
+        return data
+
     def _ensure(self, length: int) -> None:
-        while len(self._buffer) < length:
+        while len(self._buffer) - self._at < length:
             if not self._fill():
                 raise Lost("end of file inside a request")
 
@@ -93,5 +104,6 @@ class Connection:
             data = self.socket.recv(READ_SIZE)
         except OSError:
             return False
-        self._buffer = self._buffer + data if self._buffer else data
+        rest = self._buffer[self._at :]
+        self._buffer, self._at = rest + data if rest else data, 0
         return bool(data)

@@ -1,41 +1,34 @@
 """Serves the requests of one connection: environment in, app called, response out."""
 
+import errno
+import socket
 import sys
 import traceback
-from typing import Any, Dict, Union
-from wsgiref.util import FileWrapper
+from typing import Any, Dict, Optional
 
 from .body import Body, NoBody
 from .connection import ERROR, FLAG_END, HIJACKED, Connection, Lost, frame
+from .environment import Environments
+from .hijack import GUNICORN, WERKZEUG, Hijack, LazySocket
 from .response import Response
 
 NO_BODY = NoBody()
-HTTPS = frozenset(("on", "1", "true", "yes"))
 MAX_ERROR = 4096
 # The kind of body of what is no request.
 OUT_OF_BAND = 3
-
-WSGI_ENV: Dict[str, Any] = {
-    "wsgi.version": (1, 0),
-    "wsgi.errors": sys.stderr,
-    "wsgi.multithread": False,
-    "wsgi.multiprocess": True,
-    "wsgi.run_once": False,
-    "wsgi.url_scheme": "http",
-    "wsgi.file_wrapper": FileWrapper,
-}
-
-WSGI_ENV_OF_THREADS = {**WSGI_ENV, "wsgi.multithread": True}
 
 
 class RequestHandler:
     """One connection's requests, one after the other."""
 
-    def __init__(self, connection: Connection, app: Any, multithread: bool) -> None:
+    def __init__(self, connection: Connection, app: Any, environments: Environments) -> None:
         self._connection = connection
         self._app = app
-        self._wsgi_env = WSGI_ENV_OF_THREADS if multithread else WSGI_ENV
+        self._environments = environments
+        self._response = Response(connection, "")
         self._hijacked = False
+        # The app got the socket itself, and closes it.
+        self._handed_over = False
 
     def serve(self) -> None:
         """Until the connection ends or the app takes it."""
@@ -48,14 +41,21 @@ class RequestHandler:
         finally:
             if not self._hijacked:
                 self._connection.close()
+            elif not self._handed_over:
+                # Used where servers put their socket, which the server closes.
+                self._connection.finish()
 
     def _serve_one(self) -> bool:
         request = self._connection.read_request()
         if request is None:
             return False
         block, kind, length = request
-        environ = self._environ(block)
-        body: Union[Body, NoBody] = NO_BODY
+        environ = self._environments.environ(block)
+        response = self._response = Response(self._connection, environ["REQUEST_METHOD"])
+        environ["passenger.hijack"] = Hijack(self, response)
+        environ["wsgi.early_hints"] = response.early_hints
+        environ[WERKZEUG] = environ[GUNICORN] = LazySocket(self, response)
+        body: Optional[Body] = None
         if kind == 1 and length:
             body = Body(self._connection, length)
         elif kind == 2:
@@ -64,50 +64,52 @@ class RequestHandler:
         elif kind == OUT_OF_BAND:
             # A visitor can send the method, but not this.
             environ["passenger.oob_work"] = True
-        environ["wsgi.input"] = body
+        environ["wsgi.input"] = NO_BODY if body is None else body.buffered()
         self._answer(environ)
         if self._hijacked:
             return False
-        body.drain()
+        if body is not None:
+            body.drain()
         return True
 
-    def _environ(self, block: bytes) -> Dict[str, Any]:
-        parts = iter(block.decode("latin-1").split("\0"))
-        environ: Dict[str, Any] = dict(zip(parts, parts))
-        environ.update(self._wsgi_env)
-        if environ.get("HTTPS") in HTTPS:
-            environ["wsgi.url_scheme"] = "https"
-        environ["passenger.hijack"] = self._hijack
-        return environ
+    # What the app's objects of the request call.
 
-    def _hijack(self, hand_over: bool = True) -> Any:
-        """The connection's socket; with True it belongs to the app, which writes a whole HTTP response to it."""
-        if hand_over and not self._hijacked:
-            self._hijacked = True
-            self._connection.write([frame(HIJACKED, 0, 0)])
+    def peer(self) -> socket.socket:
+        """The connection's socket."""
         return self._connection.socket
 
+    def take(self, response: Response, handed_over: bool) -> None:
+        """The connection is the app's from here on. An app that has kept the object cannot take another request with it."""
+        if not response.hijacked:
+            if response is not self._response or response.begun:
+                raise OSError(errno.EBADF, "the response to the request of this socket has begun")
+            self._hijacked = response.hijacked = True
+            self._connection.write([frame(HIJACKED, 0, 0)])
+        self._handed_over = self._handed_over or handed_over
+
     def _answer(self, environ: Dict[str, Any]) -> None:
-        response = Response(self._connection, environ["REQUEST_METHOD"])
         try:
-            result = self._app(environ, response.start_response)
+            result = self._app(environ, self._response.start_response)
             if self._hijacked:
                 _close(result)
             else:
-                response.send(result)
+                self._response.send(result)
         except Lost:
             raise
         except Exception as error:
-            self._failed(error, response)
+            self._failed(error)
 
-    def _failed(self, error: Exception, response: Response) -> None:
+    def _failed(self, error: Exception) -> None:
         """The log gets everything, the daemon enough to tell the visitor; the connection stays in step."""
+        if self._hijacked and not self._handed_over and isinstance(error, (StopIteration, ConnectionError)):
+            # So the libraries end a WebSocket in front of gunicorn and Werkzeug.
+            return
         traceback.print_exc()
         sys.stderr.flush()
         if self._hijacked:
-            self._connection.close()
+            self._connection.finish()
             return
-        if not response.complete:
+        if not self._response.complete:
             text = f"{type(error).__name__}: {error}".encode("utf-8", "replace")[:MAX_ERROR]
             self._connection.write([frame(ERROR, FLAG_END, len(text)), text])
 

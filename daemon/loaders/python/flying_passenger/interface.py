@@ -29,10 +29,10 @@ def of(app: Any, said: Any = None) -> str:
     return "asgi" if inspect.iscoroutinefunction(called) else "wsgi"
 
 
-def server(descriptor: int, threads: int, app: Any, said: Any = None) -> Union[Server, Any]:
-    """The server for this app; only WSGI has threads."""
+def server(descriptor: int, threads: int, encoded_path: bool, app: Any, said: Any = None) -> Union[Server, Any]:
+    """The server for this app; threads and the encoding of paths are settings of WSGI only."""
     if of(app, said) == "wsgi":
-        return Server(descriptor, app, threads)
+        return Server(descriptor, app, threads, encoded_path)
     # asyncio takes its time to be loaded, which a WSGI app can do without.
     from .asgi import AsgiServer
 

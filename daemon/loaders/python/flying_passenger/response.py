@@ -1,10 +1,17 @@
 """One response: head and body as frames, as few writes as the app's iterable allows."""
 
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple
 
-from .connection import BODY, FLAG_END, HEAD, Connection, frame
+from .connection import BODY, FLAG_END, HEAD, INTERIM, Connection, frame
+from .files import FileWrapper
+from .lenient import body_bytes, header_text
 
 Headers = List[Tuple[str, str]]
+
+EARLY_HINTS = "103 Early Hints"
+
+# Responses that have no body.
+BODILESS = ("204", "304")
 
 
 class InvalidResponse(Exception):
@@ -21,8 +28,18 @@ class Response:
         self._headers: Headers = []
         self._bodiless = self._to_head_request
         self._head_sent = False
+        # The headers say how long the body is, or how it ends.
+        self._has_length = False
+        # Bytes that the Content-Length still allows; None without one.
         self._left: Optional[int] = None
         self.complete = False
+        # The app has taken the connection: nothing is sent any more.
+        self.hijacked = False
+
+    @property
+    def begun(self) -> bool:
+        """A part of it has been sent."""
+        return self._head_sent or self.complete
 
     def start_response(
         self, status: str, headers: Sequence[Tuple[str, str]], exc_info: Any = None
@@ -36,55 +53,109 @@ class Response:
                 exc_info = None
         elif self._status is not None:
             raise AssertionError("start_response was called twice without exc_info")
-        self._status = status
+        self._status = status if isinstance(status, str) else header_text(status)
         self._headers = list(headers)
-        self._bodiless = self._to_head_request or status[:3] in ("204", "304")
+        self._bodiless = self._to_head_request or self._status[:3] in BODILESS
+        self._look_at_headers()
         return self._write
+
+    def _look_at_headers(self) -> None:
+        """Their length, if it is announced. In one round and without calls, as every response comes here."""
+        self._has_length, self._left = False, None
+        for name, value in self._headers:
+            if not isinstance(name, str) or not isinstance(value, str):
+                self._headers = [(header_text(name), header_text(value)) for name, value in self._headers]
+                return self._look_at_headers()
+            size = len(name)
+            if size == 14 and name.lower() == "content-length":
+                self._has_length = True
+                try:
+                    self._left = int(value)
+                except ValueError as error:
+                    raise InvalidResponse(f"the Content-Length {value!r} is not a number") from error
+            elif size == 17 and name.lower() == "transfer-encoding":
+                self._has_length = True
+        return None
+
+    def early_hints(self, headers: Iterable[Tuple[str, str]]) -> None:
+        """`wsgi.early_hints`: a 103 response with these headers, as in gunicorn. Ignored once the response has begun."""
+        if self._head_sent or self.complete or self.hijacked:
+            return
+        payload = _head(EARLY_HINTS, [(header_text(name), header_text(value)) for name, value in headers])
+        self._connection.write([frame(INTERIM, 0, len(payload)), payload])
 
     def send(self, result: Any) -> None:
         """Send the app's iterable, and close it in any case."""
         try:
             if isinstance(result, (list, tuple)) and len(result) <= 1:
                 self._send_whole(result[0] if result else b"")
+            elif isinstance(result, (bytes, bytearray, str)):
+                # Its elements would be numbers, or single characters.
+                self._send_whole(result)
             else:
-                for part in result:
-                    self._write(part)
-                self._finish()
+                if isinstance(result, FileWrapper):
+                    # It is the same for HEAD, other than that of a body that the app may have left out.
+                    self._know_length(result.length())
+                self._send_parts(result)
         finally:
             close = getattr(result, "close", None)
             if close is not None:
                 close()
 
-    def _send_whole(self, data: bytes) -> None:
+    def _send_parts(self, parts: Iterable[bytes]) -> None:
+        for part in parts:
+            if self.hijacked:
+                return
+            self._write_body(self._allowed(body_bytes(part)))
+            if self.complete and not self._bodiless:
+                # As much as the Content-Length says: PEP 3333 wants no more to be asked for.
+                return
+        self._finish()
+
+    def _send_whole(self, data: Any) -> None:
         """A body in one piece: its length is known, and everything goes with one write."""
-        if not self._head_sent and self._status is not None and not self._has_length() and not self._bodiless:
-            self._headers.append(("Content-Length", str(len(data))))
-        if data and not self._bodiless:
-            self._write_frames(data, FLAG_END)
-            self.complete = True
-        else:
+        if isinstance(data, str):
+            data = body_bytes(data)
+        if not data or self._bodiless or self.complete or self.hijacked:
+            if not self._bodiless:
+                self._know_length(len(data))
             self._finish()
+            return
+        if not self._has_length:
+            self._know_length(len(data))
+        elif self._left is not None and len(data) > self._left:
+            data = data[: self._left]
+        self._write_frames(data, FLAG_END)
+        self.complete = True
 
     def _write(self, data: bytes) -> None:
-        if not data or self._bodiless:
+        """WSGI's write()."""
+        data = body_bytes(data)
+        if len(self._allowed(data)) < len(data):
+            raise InvalidResponse("write() was called with more bytes than the Content-Length announces")
+        self._write_body(data)
+
+    def _allowed(self, data: bytes) -> bytes:
+        """What the Content-Length allows of it."""
+        return data if self._left is None or self._bodiless or len(data) <= self._left else data[: self._left]
+
+    def _write_body(self, data: bytes) -> None:
+        if not data or self._bodiless or self.hijacked or self.complete:
             return
-        if not self._head_sent:
-            self._left = self._content_length()
+        flags = 0
         if self._left is not None:
             self._left -= len(data)
-            if self._left < 0:
-                raise InvalidResponse("the body is longer than its Content-Length")
-        flags = FLAG_END if self._left == 0 else 0
+            flags = FLAG_END if self._left == 0 else 0
         self._write_frames(data, flags)
         self.complete = self.complete or flags == FLAG_END
 
     def _finish(self) -> None:
-        if self.complete:
+        if self.complete or self.hijacked:
             return
         if self._head_sent:
             self._connection.write([frame(BODY, FLAG_END, 0)])
         else:
-            head = self._head()
+            head = self._take_head()
             self._connection.write([frame(HEAD, FLAG_END, len(head)), head])
         self.complete = True
 
@@ -93,29 +164,33 @@ class Response:
         if self._head_sent:
             self._connection.write([header, data])
             return
-        head = self._head()
+        head = self._take_head()
         self._connection.write([frame(HEAD, 0, len(head)), head, header, data])
 
-    def _head(self) -> bytes:
-        """`STATUS NUL name NUL value …`; from here on it counts as sent."""
+    def _take_head(self) -> bytes:
+        """The head; from here on it counts as sent."""
         if self._status is None:
             raise InvalidResponse("the app did not call start_response")
-        parts = [self._status]
-        for header in self._headers:
-            parts.extend(header)
-        text = "\0".join(parts)
-        # One look at the whole finds what would be read as another header.
-        if text.count("\0") != len(parts) - 1 or "\r" in text or "\n" in text:
-            raise InvalidResponse("a response header holds a line break or NUL")
-        head = text.encode("latin-1")
+        head = _head(self._status, self._headers)
         self._head_sent = True
         return head
 
-    def _has_length(self) -> bool:
-        return any(name.lower() in ("content-length", "transfer-encoding") for name, _ in self._headers)
+    def _know_length(self, length: Optional[int]) -> None:
+        """Announce the length of the body, unless the app has done so."""
+        if length is None or self._head_sent or self._status is None or self._status[:3] in BODILESS:
+            return
+        if not self._has_length:
+            self._headers.append(("Content-Length", str(length)))
+            self._left, self._has_length = length, True
 
-    def _content_length(self) -> Optional[int]:
-        for name, value in self._headers:
-            if name.lower() == "content-length":
-                return int(value)
-        return None
+
+def _head(status: str, headers: Headers) -> bytes:
+    """`STATUS NUL name NUL value …`."""
+    parts = [status]
+    for header in headers:
+        parts.extend(header)
+    text = "\0".join(parts)
+    # One look at the whole finds what would be read as another header.
+    if text.count("\0") != len(parts) - 1 or "\r" in text or "\n" in text:
+        raise InvalidResponse("a response header holds a line break or NUL")
+    return text.encode("latin-1")

@@ -10,6 +10,7 @@ import threading
 from typing import Any, Optional
 
 from .connection import Connection
+from .environment import Environments
 from .handler import RequestHandler
 from .report import Report
 
@@ -19,12 +20,13 @@ OWNER_FD = 0
 class Server:
     """The process's main loop."""
 
-    def __init__(self, descriptor: int, app: Any, threads: int) -> None:
+    def __init__(self, descriptor: int, app: Any, threads: int, encoded_path: bool = False) -> None:
         os.set_inheritable(descriptor, False)
         self._listener = socket.socket(fileno=descriptor)
         self._listener.setblocking(False)
         self._app = app
         self._threads = threads
+        self._environments = Environments(threads > 1, encoded_path)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         faulthandler.register(signal.SIGQUIT, all_threads=True, chain=False)
 
@@ -46,7 +48,7 @@ class Server:
             connection = self._accept(poll)
             if connection is None:
                 return
-            RequestHandler(connection, self._app, self._threads > 1).serve()
+            RequestHandler(connection, self._app, self._environments).serve()
 
     def _serve_in_threads(self) -> None:
         ended: "queue.SimpleQueue[Optional[BaseException]]" = queue.SimpleQueue()

@@ -50,6 +50,8 @@ pub(crate) struct AppSettings {
     /// Shown to visitors when a process does not start.
     pub(crate) error_page: Option<PathBuf>,
     pub(crate) preload_bundler: bool,
+    /// `PATH_INFO` of a WSGI app stays %-encoded, as in Passenger.
+    pub(crate) wsgi_encoded_path: bool,
     /// How a generic app listens.
     pub(crate) listen: Listen,
     /// An HTTP app takes requests when it answers one for this URI well.
@@ -110,6 +112,7 @@ impl Default for AppSettings {
             log_file: None,
             error_page: None,
             preload_bundler: false,
+            wsgi_encoded_path: false,
             listen: Listen::default(),
             ready_path: None,
             meteor_settings: String::new(),
@@ -233,6 +236,7 @@ impl AppSettings {
             "app_ready_path" => self.ready_path = uri(value)?,
             "meteor_app_settings" => self.meteor_settings = text(value)?,
             "preload_bundler" => self.preload_bundler = flag(value)?,
+            "wsgi_encoded_path" => self.wsgi_encoded_path = flag(value)?,
             "spawn_method" => self.smart = Some(is_smart(value)?),
             "max_preloader_idle_time" => {
                 self.max_preloader_idle = Some(number(value)?).filter(|s| *s != 0).map(Duration::from_secs);

@@ -133,6 +133,9 @@ fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Told<'_>) {
     if spec.kind == AppKind::Ruby && spec.preload_bundler {
         set("FLYING_PASSENGER_PRELOAD_BUNDLER", "1".into());
     }
+    if spec.kind == AppKind::Python && spec.wsgi_encoded_path {
+        set("FLYING_PASSENGER_ENCODED_PATH", "1".into());
+    }
 }
 
 #[cfg(test)]
@@ -225,5 +228,16 @@ mod tests {
         let environment = build(&of(&[]), &spec, Told { port: Some(5000), ..NOTHING });
         assert_eq!(get(&environment, "PORT"), Some("5000"));
         assert_eq!(get(&environment, "FLYING_PASSENGER_GROUP"), None);
+    }
+    #[test]
+    fn python_alone_is_told_to_keep_paths_encoded() {
+        for (kind, wanted, value) in
+            [(AppKind::Python, true, Some("1")), (AppKind::Python, false, None), (AppKind::Ruby, true, None)]
+        {
+            let mut spec = spec(kind, "/app");
+            spec.wsgi_encoded_path = wanted;
+            let environment = build(&of(&[]), &spec, NOTHING);
+            assert_eq!(get(&environment, "FLYING_PASSENGER_ENCODED_PATH"), value);
+        }
     }
 }

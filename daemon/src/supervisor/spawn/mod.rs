@@ -309,6 +309,7 @@ mod tests {
             no_new_privs: false,
             limits: CgroupLimits::default(),
             preload_bundler: false,
+            wsgi_encoded_path: false,
             threads: 1,
             meteor_settings: String::new(),
             listen: Listen::default(),

@@ -2,15 +2,19 @@
 
 import asyncio
 import collections
+import functools
+import os
 from typing import Any, Deque, Dict, List, Optional, Tuple
 
-from ..connection import BODY, ERROR, HEAD
+from ..connection import BODY, ERROR, HEAD, INTERIM
 from . import head
 from .session import END, Session, frames
 
 # Bytes of a body that wait for the app before no more are read.
 READ_AHEAD = 128 * 1024
 MAX_ERROR = 4096
+# As much of a file as is read at a time.
+FILE_PIECE = 256 * 1024
 
 Message = Dict[str, Any]
 
@@ -79,14 +83,67 @@ class HttpExchange:
         if self._gone or self._session.lost:
             raise ClientGone("the client has gone")
         kind = message["type"]
-        if kind == "http.response.start" and not self._status:
-            self._status = int(message["status"])
-            self._headers = list(message.get("headers", ()))
-        elif kind == "http.response.body" and self._status and not self.complete:
+        if self.complete:
+            raise RuntimeError(f"the app sends {kind!r} after its response was complete")
+        if kind == "http.response.start":
+            self._start(message)
+        elif kind == "http.response.body":
+            self._require_start(kind)
             self._send_body(bytes(message.get("body", b"")), bool(message.get("more_body", False)))
             await self._session.drain()
+        elif kind == "http.response.pathsend":
+            self._require_start(kind)
+            await self._send_file(message["path"])
+        elif kind == "http.response.early_hint":
+            self._send_interim(103, [(b"link", bytes(link)) for link in message.get("links", ())])
+        elif kind == "http.response.informational":
+            self._send_interim(int(message["status"]), list(message.get("headers", ())))
         else:
-            raise RuntimeError(f"the app sends {kind!r} out of turn")
+            raise RuntimeError(f"the app sends {kind!r}, which is not in the extensions of its scope")
+
+    def _start(self, message: Message) -> None:
+        if self._status:
+            raise RuntimeError("the app sends 'http.response.start' twice")
+        status = int(message["status"])
+        if not 200 <= status <= 999:
+            raise RuntimeError(f"the app sends 'http.response.start' with the status {status}")
+        self._status = status
+        self._headers = list(message.get("headers", ()))
+
+    def _require_start(self, kind: str) -> None:
+        if not self._status:
+            raise RuntimeError(f"the app sends {kind!r} before 'http.response.start'")
+
+    def _send_interim(self, status: int, headers: List[Tuple[bytes, bytes]]) -> None:
+        """Nothing is sent once the head is on its way, nor with another status: nginx and the daemon pass on 103 only."""
+        if status == 103 and not self._begun:
+            self._session.write(frames((INTERIM, 0, head.payload(status, headers))))
+
+    async def _send_file(self, path: str) -> None:
+        """`http.response.pathsend`: the file is the whole body. It is read in a thread, as disks may block."""
+        if self._begun:
+            raise RuntimeError("the app sends 'http.response.pathsend' after a part of the body")
+        in_thread = functools.partial(asyncio.get_running_loop().run_in_executor, None)
+        # pylint: disable=consider-using-with
+        file = await in_thread(open, path, "rb")
+        try:
+            length = os.fstat(file.fileno()).st_size
+            if self._to_head_request or self._status in head.BODILESS:
+                self._send_body(b"", False)
+                return
+            data = await in_thread(file.read, FILE_PIECE)
+            if len(data) == length:
+                self._send_body(data, False)
+                return
+            while data:
+                if self._gone or self._session.lost:
+                    raise ClientGone("the client has gone")
+                self._send_body(data, True)
+                await self._session.drain()
+                data = await in_thread(file.read, FILE_PIECE)
+            self._send_body(b"", False)
+        finally:
+            file.close()
 
     def _send_body(self, data: bytes, more: bool) -> None:
         if self._to_head_request or self._status in head.BODILESS:

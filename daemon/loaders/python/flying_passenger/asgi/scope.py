@@ -8,6 +8,13 @@ VERSIONS = {"version": "3.0", "spec_version": "2.4"}
 
 Headers = List[Tuple[bytes, bytes]]
 
+# How the client's protocol is named in a scope.
+HTTP_VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2.0": "2", b"HTTP/2": "2", b"HTTP/3.0": "3", b"HTTP/3": "3"}
+
+# What an app may send beside the core of the specification. `early_hint` is the specification's, `informational` gunicorn's.
+# Trailers are not among them: the daemon has no frame for them.
+HTTP_EXTENSIONS = ("http.response.early_hint", "http.response.informational", "http.response.pathsend")
+
 
 class Environment:
     """The variables of one request."""
@@ -19,6 +26,11 @@ class Environment:
     def text(self, name: bytes) -> str:
         """A variable; empty when it is not there."""
         return self.variables.get(name, b"").decode("latin-1")
+
+    def port(self, name: bytes, default: int) -> int:
+        """A port; the default where there is none, or something else, as behind the colon of a client's `Host: a:b`."""
+        text = self.variables.get(name, b"")
+        return int(text) if text.isdigit() and len(text) <= 5 else default
 
     def is_websocket(self) -> bool:
         """The client asks for a WebSocket as RFC 6455 has it."""
@@ -51,20 +63,21 @@ class Environment:
         scope: Dict[str, Any] = {
             "type": kind,
             "asgi": dict(VERSIONS),
-            "http_version": "1.1",
+            "http_version": HTTP_VERSIONS.get(self.variables.get(b"SERVER_PROTOCOL", b""), "1.1"),
             "scheme": scheme + "s" if secure else scheme,
             "path": path,
             "raw_path": raw,
             "query_string": self.variables.get(b"QUERY_STRING", b""),
-            "root_path": self.text(b"SCRIPT_NAME"),
+            "root_path": self.variables.get(b"SCRIPT_NAME", b"").decode("utf-8", "replace"),
             "headers": self.headers(),
-            "client": (self.text(b"REMOTE_ADDR"), int(self.text(b"REMOTE_PORT") or 0)),
-            "server": (self.text(b"SERVER_NAME"), int(self.text(b"SERVER_PORT") or 80)),
+            "client": (self.text(b"REMOTE_ADDR"), self.port(b"REMOTE_PORT", 0)),
+            "server": (self.text(b"SERVER_NAME"), self.port(b"SERVER_PORT", 443 if secure else 80)),
             "state": dict(state),
             "extensions": {},
         }
         if kind == "http":
             scope["method"] = self.text(b"REQUEST_METHOD")
+            scope["extensions"].update((name, {}) for name in HTTP_EXTENSIONS)
         else:
             offered = self.text(b"HTTP_SEC_WEBSOCKET_PROTOCOL").split(",")
             scope["subprotocols"] = [name.strip() for name in offered if name.strip()]
