@@ -41,6 +41,7 @@ mod features;
 mod frameworks;
 mod harness;
 mod hijack;
+mod hijack_slots;
 mod hooks;
 mod hooks_of_the_daemon;
 mod imports;

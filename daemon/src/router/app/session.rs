@@ -113,6 +113,8 @@ pub(crate) struct Decoder {
     allowed: Option<u64>,
     /// The connection has ended, or belongs to the app.
     gone: bool,
+    /// The app writes by itself behind the head.
+    raw: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -139,6 +141,11 @@ impl Decoder {
     /// True when the app took the connection: what follows is HTTP.
     pub(crate) fn is_hijacked(&self) -> bool {
         self.state == State::Hijacked
+    }
+
+    /// True when the app writes the body itself, on a connection that the loader has left to it.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.raw
     }
 
     /// Decodes from the front of `bytes`; also returns how many were used.
@@ -227,11 +234,12 @@ impl Decoder {
 
     fn head(&mut self, flags: u8, payload: &[u8], head: &mut Head) -> Result<Event<'static>, ReplyError> {
         gather(payload, head)?;
+        self.raw = flags & FLAG_RAW != 0;
         if head.status == 101 {
             (self.state, self.gone) = (State::Done, true);
             return Ok(Event::Head(Mode::Tunnel));
         }
-        if flags & FLAG_RAW != 0 {
+        if self.raw {
             self.state = State::UntilEof;
             return Ok(Event::Head(Mode::Framed));
         }

@@ -9,6 +9,7 @@
 
 mod configured;
 mod group;
+mod hijacked;
 mod leaving;
 mod out_of_band;
 mod paused;
