@@ -65,6 +65,7 @@ mod pool;
 mod pool_crash;
 mod pre_start;
 mod promise;
+mod rack_bodies;
 mod real_apps;
 mod real_apps_django;
 mod real_apps_express;
