@@ -14,7 +14,7 @@ use super::app::http;
 use super::app::reply::{Event, Head, ReplyError, is_token};
 use super::app::session;
 use super::dispatch::{Lease, Refused};
-use super::exchange::{release_when_free, write_head};
+use super::exchange::write_head;
 use super::input::{Input, SMALL};
 use super::reply::relay::Decoder;
 use super::route::Route;
@@ -93,7 +93,7 @@ pub(crate) async fn ask(router: &Router, question: &Question, limit: Duration) -
     let answered = answered.unwrap_or(Err(Unanswered::TooLong(limit)));
     if answered.is_err() {
         // It may work on the request still.
-        release_when_free(lease);
+        lease.release_when_free();
     }
     answered
 }
@@ -172,7 +172,7 @@ fn head<'a>(route: &'a Route, question: &'a Question) -> RequestHead<'a> {
 }
 
 async fn converse(lease: &Lease, to_head_request: bool, order: &[u8]) -> Result<Reply, Unanswered> {
-    let (stream, _) = lease.worker.connection().await?;
+    let (stream, _) = lease.connection().await?;
     (&mut &stream).write_all(order).await?;
     let decoder = if lease.worker.speaks_session() {
         Decoder::Session(session::Decoder::new(to_head_request))
@@ -181,7 +181,7 @@ async fn converse(lease: &Lease, to_head_request: bool, order: &[u8]) -> Result<
     };
     let (reply, reusable) = read(&stream, decoder, to_head_request).await?;
     if reusable {
-        lease.worker.keep(stream);
+        lease.keep(stream);
     }
     Ok(reply)
 }

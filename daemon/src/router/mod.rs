@@ -32,6 +32,7 @@ mod notices;
 mod out_of_band;
 mod output;
 mod pool;
+mod probe;
 mod reply;
 mod restart;
 mod route;

@@ -21,7 +21,9 @@ pub(crate) async fn work(worker: &Worker) {
     let (name, pid) = (&worker.route.name, worker.record.pid);
     debug!("app {name}: process {pid} works out of band");
     match tokio::time::timeout(LIMIT, tell(worker)).await {
-        Ok(Ok(stream)) => worker.keep(stream),
+        Ok(Ok(stream)) => {
+            worker.keep(stream);
+        }
         Ok(Err(why)) => warn!("app {name}: process {pid} did not do its out-of-band work: {why}"),
         Err(_) => {
             let limit = LIMIT.as_secs();

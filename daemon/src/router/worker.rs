@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use super::app::session::GREETING;
 use super::app::stream;
 use super::pool::Slot;
+use super::probe::Probe;
 use super::route::Route;
 use super::sticky;
 use crate::link::ProcessRecord;
@@ -33,6 +34,9 @@ pub(crate) struct Worker {
     /// It is being replaced, and finishes what it has.
     draining: Cell<bool>,
     told_to_drain: Notify,
+    /// Signals a connection that was kept.
+    kept: Notify,
+    pub(crate) probe: Probe,
     /// That it gets no further request was told.
     detached: Cell<bool>,
 }
@@ -49,6 +53,8 @@ impl Worker {
             leaving: Cell::default(),
             draining: Cell::default(),
             told_to_drain: Notify::new(),
+            kept: Notify::new(),
+            probe: Probe::default(),
             detached: Cell::default(),
         }
     }
@@ -58,14 +64,29 @@ impl Worker {
         matches!(self.route.kind, AppKind::Ruby | AppKind::Python)
     }
 
-    /// An idle connection, the one used last; true with it when it was used before.
+    /// An idle connection, the one used last, or a new one; true with it when it was used before. While a loader lets a
+    /// new one wait, its thread may have greeted another, which was opened earlier: then that is taken.
     pub(crate) async fn connection(&self) -> io::Result<(Stream, bool)> {
-        while let Some(stream) = self.take_idle() {
-            if stream.is_quiet() {
-                return Ok((stream, true));
+        loop {
+            let kept = self.kept.notified();
+            tokio::pin!(kept);
+            kept.as_mut().enable();
+            while let Some(stream) = self.take_idle() {
+                if stream.is_quiet() {
+                    return Ok((stream, true));
+                }
+            }
+            tokio::select! {
+                biased;
+                stream = self.connect() => return Ok((stream?, false)),
+                () = kept, if self.speaks_session() => {}
             }
         }
-        Ok((self.connect().await?, false))
+    }
+
+    /// Idle connections.
+    pub(crate) fn count_idle(&self) -> usize {
+        self.idle.borrow().len()
     }
 
     /// A new connection. A loader greets when it takes it, and not while it is busy with another one.
@@ -81,12 +102,15 @@ impl Worker {
         Ok(stream)
     }
 
-    /// Keeps a connection for the next request.
-    pub(crate) fn keep(&self, stream: Stream) {
+    /// Keeps a connection for the next request; false when it is closed instead.
+    pub(crate) fn keep(&self, stream: Stream) -> bool {
         let mut idle = self.idle.borrow_mut();
-        if !self.leaving.get() && idle.len() < MAX_IDLE {
+        let keeps = !self.leaving.get() && idle.len() < MAX_IDLE;
+        if keeps {
             idle.push(stream);
+            self.kept.notify_waiters();
         }
+        keeps
     }
 
     /// It is being replaced: who holds a connection that has no end of its own may let go.

@@ -29,7 +29,9 @@ module FlyingPassenger
       end
     end
 
+    # Rack 2's Lint uses `uri` without loading it; other servers happen to have it.
     def require_rack
+      require 'uri'
       require 'rack'
       require 'rack/builder'
     rescue LoadError => e

@@ -11,8 +11,8 @@ module FlyingPassenger
       length.nil? || length.zero? ? (buffer || +'') : nil
     end
 
-    def gets(*) = nil
-    def each = self
+    def gets(*, **) = nil
+    def each(*) = block_given? ? self : enum_for(:each)
     def rewind = 0
     def size = 0
     def close = nil
@@ -39,14 +39,24 @@ module FlyingPassenger
       data && buffer
     end
 
-    def gets(*arguments)
-      receive_everything
-      @kept.gets(*arguments)
+    # A line, as soon as it has come; arguments as of IO#gets.
+    def gets(*arguments, **options)
+      separator, limit = line_arguments(arguments)
+      return +'' if limit&.zero?
+
+      # A paragraph may begin with any number of line breaks.
+      return receive_everything && @kept.gets(*arguments, **options) if separator.nil? && limit.nil? || separator == ''
+
+      receive_line(separator&.b, limit) unless @complete
+      @kept.gets(*arguments, **options)
     end
 
-    def each(&block)
-      receive_everything
-      @kept.each(&block)
+    def each(*arguments, **options)
+      return enum_for(:each, *arguments, **options) unless block_given?
+
+      while (line = gets(*arguments, **options))
+        yield line
+      end
       self
     end
 
@@ -85,6 +95,43 @@ module FlyingPassenger
 
     def receive_everything
       receive_up_to(nil)
+      true
+    end
+
+    # Separator and limit, each of which may be given alone.
+    def line_arguments(arguments)
+      separator, limit = arguments
+      return [$/, separator] if arguments.size == 1 && separator.is_a?(Integer)
+
+      [arguments.empty? ? $/ : separator, limit]
+    end
+
+    # Receives until a line is complete at the position, or the body is.
+    def receive_line(separator, limit)
+      start = @kept.pos
+      return receive_up_to(start + limit) if separator.nil?
+
+      line = limit ? @kept.gets(separator, limit) : @kept.gets(separator)
+      done = line && (line.end_with?(separator) || limit && line.bytesize >= limit)
+      @kept.seek(start)
+      return if done
+
+      receive_separator(separator, limit && start + limit, start)
+    end
+
+    # What has been searched is not searched again.
+    def receive_separator(separator, enough, searched)
+      start = @kept.pos
+      loop do
+        @kept.seek(searched)
+        rest = @kept.read.to_s
+        received = searched + rest.bytesize
+        @kept.seek(start)
+        break if @complete || rest.include?(separator) || enough && received >= enough
+
+        searched = [searched, received - separator.bytesize + 1].max
+        receive_up_to(received + 1)
+      end
     end
 
     # Receives until `position` can be read, or the body is complete.

@@ -2,7 +2,6 @@
 
 require_relative 'input'
 require_relative 'response'
-require_relative 'streaming'
 
 module FlyingPassenger
   # Serves the requests of one connection: environment in, app called, response out.
@@ -54,7 +53,7 @@ module FlyingPassenger
 
       env = environment(block)
       env['rack.input'] = input = input_of(kind, length)
-      answer(env)
+      answer(env, input)
       return false if @hijacked
 
       input.drain unless input.equal?(NO_INPUT)
@@ -80,6 +79,7 @@ module FlyingPassenger
       env['rack.hijack'] = -> { hijack(env) }
       env['rack.early_hints'] = ->(headers) { Response.early_hints(@connection, headers) }
       env['rack.response_finished'] = []
+      env['rack.after_reply'] = []
       env
     end
 
@@ -96,23 +96,24 @@ module FlyingPassenger
       env['rack.hijack_io'] = @connection.hijack
     end
 
-    def answer(env)
-      response = nil
+    def answer(env, input)
+      response = error = nil
       status, headers, body = @app.call(env)
       return close(body) if @hijacked
 
       response = new_response(env, status, headers, body)
-      response.send(body)
-      @hijacked = response.hijacked?
-      finished(env, status, headers, nil)
-    rescue Connection::Lost
-      finished(env, status, headers, nil)
+      response.send(body, input)
+    rescue Connection::Lost => e
+      error = e
       raise
     rescue Exception => e # rubocop:disable Lint/RescueException
       raise if e.is_a?(SystemExit) || e.is_a?(SignalException) || e.is_a?(NoMemoryError)
 
+      error = e
       failed(e, response)
-      finished(env, status, headers, e)
+    ensure
+      @hijacked ||= response&.hijacked?
+      finished(env, status, headers, error)
     end
 
     # A body is closed even if its head cannot be sent.
@@ -126,17 +127,29 @@ module FlyingPassenger
     # The log gets everything, the daemon enough to tell the visitor; the connection stays in step.
     def failed(error, response)
       warn("#{error.full_message(highlight: false, order: :top)}")
-      raise Connection::Lost, 'the app took the connection and failed' if @hijacked
-      return if response&.complete?
+      return if @hijacked || response&.complete?
 
       text = "#{error.class}: #{error.message}".b.byteslice(0, 4096)
       @connection.write(@connection.frame(Connection::ERROR, Connection::FLAG_END, text.bytesize), text)
     end
 
+    # Also for a connection that the app has taken: what the callbacks give back is not to stay with this thread.
     def finished(env, status, headers, error)
-      env['rack.response_finished'].reverse_each { |callback| callback.call(env, status, headers, error) }
-    rescue StandardError => e
-      warn("rack.response_finished: #{e.full_message(highlight: false, order: :top)}")
+      # Rack wants the former in reverse order.
+      each_callback(env, 'rack.response_finished', :reverse_each) { |one| one.call(env, status, headers, error) }
+      each_callback(env, 'rack.after_reply', :each, &:call)
+    end
+
+    # A failure is the log's alone.
+    def each_callback(env, name, order)
+      callbacks = env[name]
+      return unless callbacks.is_a?(Array)
+
+      callbacks.public_send(order) do |callback|
+        yield callback
+      rescue StandardError => e
+        warn("#{name}: #{e.full_message(highlight: false, order: :top)}")
+      end
     end
 
     def close(body)

@@ -1,6 +1,8 @@
 # frozen_string_literal: true
 
 require_relative 'connection'
+require_relative 'response_head'
+require_relative 'streaming'
 
 module FlyingPassenger
   # One response: head and body as frames, as few writes as the app's body allows.
@@ -9,39 +11,11 @@ module FlyingPassenger
     class Invalid < StandardError; end
 
     FILE_PIECE = 64 * 1024
-    HIJACK = 'rack.hijack'
 
     # 103: headers before the answer.
     def self.early_hints(connection, headers)
-      head = head_of(103, headers)
+      head = ResponseHead.new(103, headers).bytes
       connection.write(connection.frame(Connection::INTERIM, 0, head.bytesize), head)
-    end
-
-    # `STATUS NUL name NUL value …`
-    def self.head_of(status, headers)
-      head = Integer(status).to_s.b
-      separators = 0
-      each_header(headers) do |name, value|
-        head << 0 << binary(name) << 0 << binary(value)
-        separators += 2
-      end
-      # One look at the whole finds what would be read as another header.
-      if head.count("\0") != separators || head.match?(/[\r\n]/n)
-        raise Invalid, 'a response header holds a line break or NUL'
-      end
-
-      head
-    end
-
-    # Rack 2 joins repeated headers with line breaks, Rack 3 has arrays.
-    def self.each_header(headers)
-      headers.each do |name, value|
-        next if name == HIJACK
-
-        values = value.is_a?(Array) ? value : value.to_s.split("\n", -1)
-        values = [''] if values.empty?
-        values.each { |one| yield name.to_s, one.to_s }
-      end
     end
 
     def self.binary(text)
@@ -50,10 +24,11 @@ module FlyingPassenger
 
     def initialize(connection, method, status, headers)
       @connection = connection
-      @head = self.class.head_of(status, headers)
-      @partial_hijack = headers[HIJACK]
-      @bodiless = method == 'HEAD' || status.to_i == 204 || status.to_i == 304
-      @left = content_length(headers)
+      head = ResponseHead.new(status, headers)
+      @head = head.bytes
+      @partial_hijack = head.hijack
+      @bodiless = method == 'HEAD' || head.status == 204 || head.status == 304
+      @left = @bodiless ? nil : head.content_length
       @complete = false
       @hijacked = false
     end
@@ -63,22 +38,23 @@ module FlyingPassenger
     # The app keeps the connection.
     def hijacked? = @hijacked
 
-    def send(body)
+    # Sends the body and closes it. `input` is what a streaming body may read from.
+    def send(body, input = nil)
       if @partial_hijack then hand_over
       elsif @bodiless then finish_with(nil)
-      elsif body.respond_to?(:to_ary) then finish_with(join(body.to_ary))
-      elsif body.respond_to?(:to_path) && File.file?(body.to_path) then send_file(body.to_path)
+      elsif (parts = whole(body)) then finish_with(join(parts))
+      elsif path?(body) then send_file(body.to_path)
       elsif body.respond_to?(:each) then send_each(body)
-      elsif body.respond_to?(:call) then send_stream(body)
+      elsif body.respond_to?(:call) then send_stream(body, input)
       else finish_with(body.to_s)
       end
     ensure
-      body.close if body.respond_to?(:close)
+      close(body)
     end
 
     # A part of the body, at once.
     def write_part(data)
-      data = self.class.binary(data)
+      data = self.class.binary(data.is_a?(String) ? data : data.to_s)
       return if data.empty?
 
       @left -= data.bytesize if @left
@@ -92,6 +68,25 @@ module FlyingPassenger
     end
 
     private
+
+    # All parts of a body that has them, or nil. Rack 3 has `to_ary` close the body, Rack 2 does not; where the body
+    # cannot say whether it is closed, `each` and `close` are used, so that it is closed once.
+    def whole(body)
+      return body if body.is_a?(Array)
+      return nil unless body.respond_to?(:to_ary)
+
+      body.to_ary if !body.respond_to?(:close) || body.respond_to?(:closed?)
+    end
+
+    def close(body)
+      return unless body.respond_to?(:close)
+
+      body.close unless body.respond_to?(:closed?) && body.closed?
+    end
+
+    def path?(body)
+      body.respond_to?(:to_path) && (path = body.to_path) && File.file?(path)
+    end
 
     # Everything that is left, and the end, in one write.
     def finish_with(data)
@@ -134,9 +129,10 @@ module FlyingPassenger
       finish
     end
 
-    # Rack 3: the body writes to a stream itself.
-    def send_stream(body)
-      stream = Streaming.new(self)
+    # Rack 3: the body writes to a stream itself, and may keep the stream and close it later in its own thread; the
+    # response ends when the call returns.
+    def send_stream(body, input)
+      stream = Streaming.new(self, input)
       body.call(stream)
       finish
     end
@@ -146,17 +142,15 @@ module FlyingPassenger
       write_head(Connection::FLAG_RAW)
       @complete = @hijacked = true
       @partial_hijack.call(@connection.socket)
-    end
-
-    def content_length(headers)
-      value = headers['content-length'] || headers['Content-Length']
-      value && !@bodiless ? Integer(value.to_s, 10) : nil
-    rescue ArgumentError
-      raise Invalid, 'Content-Length is no number'
+    rescue StandardError
+      @connection.close
+      raise
     end
 
     def join(parts)
-      parts.size == 1 ? parts[0] : parts.map { |part| self.class.binary(part) }.join
+      return parts[0].to_s if parts.size == 1
+
+      parts.map { |part| self.class.binary(part.to_s) }.join
     end
   end
 end

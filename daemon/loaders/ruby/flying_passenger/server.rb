@@ -36,8 +36,17 @@ module FlyingPassenger
 
     def serve
       while (socket = accept)
-        RequestHandler.new(Connection.new(socket), @app, @threads > 1).serve
+        connection = greet(socket)
+        RequestHandler.new(connection, @app, @threads > 1).serve if connection
       end
+    end
+
+    # nil when the daemon has closed the connection before it was taken.
+    def greet(socket)
+      Connection.new(socket)
+    rescue Connection::Lost
+      socket.close
+      nil
     end
 
     # The next connection; nil when the daemon wants the process to end.

@@ -1,18 +1,20 @@
 # frozen_string_literal: true
 
 module FlyingPassenger
-  # What a Rack 3 streaming body writes to. The request's body was read by other means, so nothing can be read.
+  # What a Rack 3 streaming body writes to, and reads the rest of the request's body from.
   class Streaming
-    def initialize(response)
+    def initialize(response, input)
       @response = response
+      @input = input
       @closed = false
     end
 
     def write(data)
       raise IOError, 'the stream is closed' if @closed
 
-      @response.write_part(data.to_s)
-      data.to_s.bytesize
+      data = data.to_s
+      @response.write_part(data)
+      data.bytesize
     end
 
     def <<(data)
@@ -20,9 +22,15 @@ module FlyingPassenger
       self
     end
 
-    def read(*) = nil
+    def read(*arguments)
+      @input ? @input.read(*arguments) : nil
+    end
+
     def flush = self
-    def close_read = nil
+
+    def close_read
+      @input = nil
+    end
 
     def close_write
       close

@@ -2,10 +2,11 @@
 //!
 //! `docs/APP-PROTOCOL.md`, section 4.
 
-use protocol::request::{BodyLength, Request};
+mod encode;
 
-use super::super::forward::cgi;
+use super::http::chunked::ChunkedParts;
 use super::reply::{Event, Head, Mode, ReplyError};
+pub(crate) use encode::{OUT_OF_BAND_METHOD, write_out_of_band, write_request};
 
 /// Longest head an app may send, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
@@ -16,22 +17,6 @@ const FRAME_HEADER: usize = 8;
 /// What a loader sends when it takes a connection: an empty frame of type 6. Until then it is busy elsewhere.
 pub(crate) const GREETING: [u8; FRAME_HEADER] = [0, 0, 0, 0, 6, 0, 0, 0];
 
-/// The kind of body of what is no request.
-const OUT_OF_BAND: u8 = 3;
-/// The method of out-of-band work.
-pub(crate) const OUT_OF_BAND_METHOD: &str = "OOBW";
-/// As much of a request as an app may rely on.
-const OUT_OF_BAND_VARIABLES: [(&str, &str); 8] = [
-    ("REQUEST_METHOD", OUT_OF_BAND_METHOD),
-    ("SCRIPT_NAME", ""),
-    ("PATH_INFO", "/"),
-    ("QUERY_STRING", ""),
-    ("REQUEST_URI", "/"),
-    ("SERVER_NAME", "localhost"),
-    ("SERVER_PORT", "80"),
-    ("SERVER_PROTOCOL", "HTTP/1.1"),
-];
-
 const HEAD: u8 = 1;
 const BODY: u8 = 2;
 const INTERIM: u8 = 3;
@@ -40,71 +25,6 @@ const ERROR: u8 = 5;
 
 const FLAG_END: u8 = 0x01;
 const FLAG_RAW: u8 = 0x02;
-
-/// Appends a request's header and environment block to `out`; `env` are the app's own variables.
-pub(crate) fn write_request(request: &Request<'_>, env: &[(String, String)], out: &mut Vec<u8>) {
-    let start = out.len();
-    let (kind, length) = match request.head.body {
-        BodyLength::None => (0u8, 0),
-        BodyLength::Known(length) => (1, length),
-        BodyLength::Unknown => (2, 0),
-    };
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&[kind, 0, 0, 0]);
-    out.extend_from_slice(&length.to_le_bytes());
-    let block = out.len();
-    cgi::write_variables(request, &mut Block(out));
-    for (name, value) in env {
-        cgi::Variables::put(&mut Block(out), name.as_bytes(), value.as_bytes());
-    }
-    end_block(out, start, block);
-}
-
-/// Appends the order to do out-of-band work. A WSGI app is called with it, as with a request.
-pub(crate) fn write_out_of_band(env: &[(String, String)], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&[OUT_OF_BAND, 0, 0, 0]);
-    out.extend_from_slice(&0u64.to_le_bytes());
-    let block = out.len();
-    let own = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in OUT_OF_BAND_VARIABLES.into_iter().chain(own) {
-        cgi::Variables::put(&mut Block(out), name.as_bytes(), value.as_bytes());
-    }
-    end_block(out, start, block);
-}
-
-fn end_block(out: &mut Vec<u8>, start: usize, block: usize) {
-    // The last NUL is a separator with nothing behind it.
-    out.truncate(out.len() - 1);
-    let len = (out.len() - block) as u32;
-    out[start..start + 4].copy_from_slice(&len.to_le_bytes());
-}
-
-/// Appends `key NUL value NUL`.
-struct Block<'a>(&'a mut Vec<u8>);
-
-impl cgi::Variables for Block<'_> {
-    fn put(&mut self, name: &[u8], value: &[u8]) {
-        self.0.extend_from_slice(name);
-        self.0.push(0);
-        self.0.extend_from_slice(value);
-        self.0.push(0);
-    }
-
-    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
-        self.0.extend_from_slice(b"HTTP_");
-        self.0.extend(name.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
-        self.0.push(0);
-        for (at, value) in values.enumerate() {
-            if at > 0 {
-                self.0.extend_from_slice(separator);
-            }
-            self.0.extend_from_slice(value);
-        }
-        self.0.push(0);
-    }
-}
 
 /// Decodes the frames of one answer.
 #[derive(Debug, Default)]
@@ -115,6 +35,10 @@ pub(crate) struct Decoder {
     allowed: Option<u64>,
     /// The connection has ended, or belongs to the app.
     gone: bool,
+    /// The app writes by itself behind the head.
+    raw: bool,
+    /// The app has chunked the body itself.
+    chunks: Option<ChunkedParts>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +67,11 @@ impl Decoder {
         self.state == State::Hijacked
     }
 
+    /// True when the app writes the body itself, on a connection that the loader has left to it.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.raw
+    }
+
     /// Decodes from the front of `bytes`; also returns how many were used.
     pub(crate) fn next<'b>(
         &mut self,
@@ -153,7 +82,7 @@ impl Decoder {
             State::Done => Ok((0, Event::End)),
             State::Hijacked => Ok((0, Event::More)),
             State::UntilEof if bytes.is_empty() => Ok((0, Event::More)),
-            State::UntilEof => Ok((bytes.len(), Event::Data(bytes))),
+            State::UntilEof => self.raw_body(bytes),
             State::InBody { left, ends } => self.body(bytes, left, ends),
             State::BeforeHead | State::BetweenFrames => self.frame(bytes, head),
         }
@@ -164,6 +93,9 @@ impl Decoder {
         match self.state {
             State::BeforeHead | State::Hijacked => Err(ReplyError::ClosedBeforeHead),
             State::BetweenFrames | State::InBody { .. } => Err(ReplyError::ClosedInsideBody),
+            State::UntilEof if self.chunks.as_ref().is_some_and(|chunks| !chunks.is_done()) => {
+                Err(ReplyError::ClosedInsideBody)
+            }
             State::Done | State::UntilEof => {
                 self.gone = true;
                 self.state = State::Done;
@@ -229,19 +161,19 @@ impl Decoder {
 
     fn head(&mut self, flags: u8, payload: &[u8], head: &mut Head) -> Result<Event<'static>, ReplyError> {
         gather(payload, head)?;
+        self.raw = flags & FLAG_RAW != 0;
         if head.status == 101 {
             (self.state, self.gone) = (State::Done, true);
             return Ok(Event::Head(Mode::Tunnel));
         }
-        if flags & FLAG_RAW != 0 {
+        let bodiless = head.is_bodiless(self.to_head_request);
+        // What the app has chunked goes to nginx without the chunks, as from any other app.
+        self.chunks = (head.chunked && !bodiless).then(ChunkedParts::new);
+        self.allowed = if bodiless { Some(0) } else { head.content_length };
+        if self.raw {
             self.state = State::UntilEof;
             return Ok(Event::Head(Mode::Framed));
         }
-        // The frames tell where the body ends; an encoding that the app announces itself is not understood here.
-        if head.chunked {
-            return Err(ReplyError::BadHead("the app frames its body itself (Transfer-Encoding)".into()));
-        }
-        self.allowed = if head.is_bodiless(self.to_head_request) { Some(0) } else { head.content_length };
         self.state = State::BetweenFrames;
         if flags & FLAG_END != 0 {
             self.end()?;
@@ -265,6 +197,21 @@ impl Decoder {
         Ok(())
     }
 
+    /// What the app writes behind its head: a response without a body has none, whatever the app thinks.
+    fn raw_body<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Event<'b>), ReplyError> {
+        if self.allowed == Some(0) {
+            return Ok((bytes.len(), Event::Data(&[])));
+        }
+        let Some(chunks) = &mut self.chunks else {
+            return Ok((bytes.len(), Event::Data(bytes)));
+        };
+        let (used, data) = chunks.next(bytes)?;
+        if chunks.is_done() {
+            (self.state, self.gone) = (State::Done, true);
+        }
+        Ok((used, Event::Data(data)))
+    }
+
     fn body<'b>(
         &mut self,
         bytes: &'b [u8],
@@ -275,11 +222,15 @@ impl Decoder {
         if data.is_empty() {
             return Ok((0, Event::More));
         }
-        self.state = State::InBody { left: left - data.len(), ends };
-        if data.len() == left {
+        let (used, data) = match &mut self.chunks {
+            None => (data.len(), data),
+            Some(chunks) => chunks.next(data)?,
+        };
+        self.state = State::InBody { left: left - used, ends };
+        if used == left {
             self.leave_body(ends)?;
         }
-        Ok((data.len(), Event::Data(data)))
+        Ok((used, Event::Data(data)))
     }
 
     fn leave_body(&mut self, ends: bool) -> Result<(), ReplyError> {
@@ -289,6 +240,9 @@ impl Decoder {
 
     fn end(&mut self) -> Result<(), ReplyError> {
         self.state = State::Done;
+        if self.chunks.as_ref().is_some_and(|chunks| !chunks.is_done()) {
+            return Err(ReplyError::BadBody("its last chunk is missing"));
+        }
         let short = self.allowed.is_some_and(|left| left > 0);
         if short { Err(ReplyError::BadBody("it is shorter than its Content-Length")) } else { Ok(()) }
     }
@@ -398,6 +352,39 @@ mod tests {
     fn an_app_that_fails_says_why() {
         let bytes = frame(ERROR, FLAG_END, b"NoMethodError: nil");
         assert_eq!(run(&bytes, 64, false), Err(ReplyError::AppError("NoMethodError: nil".into())));
+    }
+
+    #[test]
+    fn what_the_app_has_chunked_is_decoded_however_it_is_cut() {
+        let mut bytes = frame(HEAD, 0, b"200\0Transfer-Encoding\0chunked");
+        for part in [b"5".as_slice(), b"\r\nhel", b"lo\r\n6\r\n world\r\n", b"0\r\n\r", b"\n"] {
+            bytes.extend(frame(BODY, 0, part));
+        }
+        bytes.extend(frame(BODY, FLAG_END, b""));
+        for step in 1..=bytes.len() {
+            assert_eq!(run(&bytes, step, false), Ok((200, b"hello world".to_vec(), true)));
+        }
+    }
+
+    #[test]
+    fn rejects_broken_chunks_of_the_app() {
+        let head = frame(HEAD, 0, b"200\0Transfer-Encoding\0chunked");
+        let body = |body: &[u8]| [head.clone(), frame(BODY, FLAG_END, body)].concat();
+        for broken in [b"hello".as_slice(), b"5\r\nhello\r\n", b"zz\r\nhello\r\n", b"0\r\n\r\nmore", b""] {
+            let outcome = run(&body(broken), 64, false);
+            assert!(matches!(outcome, Err(ReplyError::BadBody(_))), "{broken:?}: {outcome:?}");
+        }
+        let raw = [frame(HEAD, FLAG_RAW, b"200\0Transfer-Encoding\0chunked"), b"5\r\nhel".to_vec()].concat();
+        assert_eq!(run(&raw, 64, false), Err(ReplyError::ClosedInsideBody));
+        let raw =
+            [frame(HEAD, FLAG_RAW, b"200\0Transfer-Encoding\0chunked"), b"2\r\nhe\r\n0\r\n\r\n".to_vec()];
+        assert_eq!(run(&raw.concat(), 3, false), Ok((200, b"he".to_vec(), true)));
+    }
+
+    #[test]
+    fn a_raw_answer_to_a_head_request_has_no_body() {
+        let bytes = [frame(HEAD, FLAG_RAW, b"200"), b"body".to_vec()].concat();
+        assert_eq!(run(&bytes, 64, true), Ok((200, Vec::new(), false)));
     }
 
     #[test]

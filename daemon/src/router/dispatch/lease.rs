@@ -3,14 +3,18 @@
 use std::rc::Rc;
 
 use super::super::pool::{GroupId, Waiter};
+use super::super::probe::Probe;
 use super::super::worker::Worker;
 use super::Dispatcher;
+use super::session::Session;
+use crate::sys::stream::Stream;
 
 /// A request's right to one session of a process. Dropping it gives the session back.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(super) dispatcher: Rc<Dispatcher>,
     pub(crate) worker: Rc<Worker>,
+    pub(super) session: Rc<Session>,
 }
 
 impl Lease {
@@ -18,12 +22,42 @@ impl Lease {
     pub(crate) fn ask_out_of_band(&self) {
         self.dispatcher.ask_out_of_band(self.worker.slot);
     }
+
+    /// The session, for the code that sees the app take the connection.
+    pub(crate) fn session(&self) -> Rc<Session> {
+        self.session.clone()
+    }
+
+    /// A connection for the request, idle or new; true with it when it was used before.
+    pub(crate) async fn connection(&self) -> std::io::Result<(Stream, bool)> {
+        let connection = self.worker.connection().await?;
+        self.session.connected();
+        Ok(connection)
+    }
+
+    /// Keeps the request's connection for the next one.
+    pub(crate) fn keep(&self, stream: Stream) {
+        self.session.disconnected();
+        self.worker.keep(stream);
+    }
+
+    /// Gives the session back once the process is known to be free of it: the client has gone, and a loader may still
+    /// work on the request.
+    pub(crate) fn release_when_free(self) {
+        self.session.disconnected();
+        if self.worker.speaks_session() {
+            Probe::add_abandoned(self);
+        }
+    }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         let slot = self.worker.slot;
-        self.dispatcher.with_pool(|pool, now| pool.release(slot, now));
+        let has_slot = self.session.end();
+        self.dispatcher.with_pool(|pool, now| {
+            if has_slot { pool.release(slot, now) } else { pool.release_hijacked(slot, now) }
+        });
         self.dispatcher.fewer.notify_waiters();
     }
 }

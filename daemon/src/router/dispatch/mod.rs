@@ -7,6 +7,7 @@ mod carry_out;
 mod launch;
 mod lease;
 mod refused;
+mod session;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -29,6 +30,7 @@ pub(crate) use launch::Launch;
 pub(crate) use lease::Lease;
 use lease::Place;
 pub(crate) use refused::Refused;
+pub(crate) use session::Session;
 
 /// The pool with the world around it.
 #[derive(Debug)]
@@ -413,7 +415,8 @@ impl Dispatcher {
 
     fn lease(&self, slot: Slot) -> Option<Lease> {
         let worker = self.workers.borrow().get(&slot).cloned()?;
-        Some(Lease { dispatcher: self.me.upgrade()?, worker })
+        let session = Session::new(self.me.clone(), &worker);
+        Some(Lease { dispatcher: self.me.upgrade()?, worker, session })
     }
 }
 

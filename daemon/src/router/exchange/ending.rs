@@ -44,7 +44,7 @@ pub(super) async fn finish(
     }
     if body.is_delivered() && relay.decoder.is_reusable() && nginx.from_app.is_empty() {
         app.relax();
-        lease.worker.keep(app);
+        lease.keep(app);
     }
     if nginx.head.out_of_band && lease.worker.speaks_session() {
         lease.ask_out_of_band();
@@ -110,7 +110,7 @@ pub(super) async fn give_up(
     let too_long = matches!(broken, Broken::TooLong(_));
     let why = match broken {
         Broken::Request(BodyError::ClientGone) | Broken::Answer(RelayError::Nginx(_)) => {
-            release_when_free(lease);
+            lease.release_when_free();
             return After::Close;
         }
         Broken::NotTaken(err) => format!("it does not take the request: {err}"),
@@ -120,7 +120,7 @@ pub(super) async fn give_up(
             format!("it took longer than {} s (passenger_max_request_time) and is killed", limit.as_secs())
         }
     };
-    release_when_free(lease);
+    lease.release_when_free();
     log_failure(nginx, facts, pid, &why);
     if !relay.begun {
         let page = if too_long { Page::too_slow() } else { Page::incomplete() };
@@ -130,18 +130,6 @@ pub(super) async fn give_up(
     // nginx closes the connection on an abort, so that the visitor sees that something is missing.
     drop(write_rest(nginx).await);
     After::Close
-}
-
-/// A loader whose client has gone may still work on the request. Its session ends when it takes a new connection.
-pub(crate) fn release_when_free(lease: Lease) {
-    if !lease.worker.speaks_session() {
-        return;
-    }
-    tokio::task::spawn_local(async move {
-        if let Ok(stream) = lease.worker.connect().await {
-            lease.worker.keep(stream);
-        }
-    });
 }
 
 pub(super) async fn broken_off(

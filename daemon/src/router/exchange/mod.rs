@@ -29,7 +29,6 @@ use super::under_way::Phase;
 use super::wiring::Router;
 use super::worker::Worker;
 use converse::{Broken, converse_in_time, gone};
-pub(super) use ending::release_when_free;
 use ending::{broken_off, finish, give_up, refuse};
 
 /// How often a request may meet a process that ends before it has read anything of it.
@@ -196,7 +195,7 @@ async fn attempt(
         let why = "its app was replaced by one of another type while the request waited";
         return Attempt::Over(broken_off(nginx, facts, body, lease.worker.record.pid, why).await);
     }
-    let connection = descriptors::patiently(router, async || lease.worker.connection().await).await;
+    let connection = descriptors::patiently(router, async || lease.connection().await).await;
     let (app, used_before) = match connection {
         Ok(connection) => connection,
         Err(err) if descriptors::are_used_up(&err) => {
@@ -225,6 +224,7 @@ async fn attempt(
         nginx.desk.clone(),
         router.dispatcher.figures(facts.route.group),
     );
+    relay.session = Some(lease.session());
     let limit = facts.route.settings.max_request_time;
     let ended = converse_in_time(nginx, &app, body, &mut relay, &router.backlog_options(), limit).await;
     let unheard = !relay.heard && may_repeat;

@@ -13,6 +13,7 @@ mod fairness;
 #[cfg(test)]
 mod fairness_properties;
 mod group;
+mod hijacked;
 mod leaving;
 mod out_of_band;
 mod paused;

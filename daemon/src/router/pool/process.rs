@@ -59,6 +59,8 @@ pub(crate) struct Process {
     pub(crate) concurrency: Concurrency,
     /// Requests it has now.
     pub(crate) sessions: usize,
+    /// How many of them occupy no slot: their connection belongs to the app, and their thread is free.
+    pub(crate) hijacked: usize,
     /// Requests it has finished.
     pub(crate) processed: u64,
     pub(crate) out_of_band: OutOfBand,
@@ -80,6 +82,7 @@ impl Process {
             generation,
             concurrency: Concurrency::At(1),
             sessions: 0,
+            hijacked: 0,
             processed: 0,
             out_of_band: OutOfBand::No,
             last_used: now,
@@ -95,7 +98,7 @@ impl Process {
             && self.owed_until.is_none()
             && match self.concurrency {
                 Concurrency::Unlimited => true,
-                Concurrency::At(most) => self.sessions < most,
+                Concurrency::At(most) => self.slots_taken() < most,
             }
     }
 
@@ -107,8 +110,13 @@ impl Process {
     pub(super) fn busyness(&self) -> usize {
         match self.concurrency {
             Concurrency::Unlimited => self.sessions,
-            Concurrency::At(most) => self.sessions * 1000 / most.max(1),
+            Concurrency::At(most) => self.slots_taken() * 1000 / most.max(1),
         }
+    }
+
+    /// Slots that requests occupy.
+    pub(crate) fn slots_taken(&self) -> usize {
+        self.sessions.saturating_sub(self.hijacked)
     }
 
     pub(super) fn begin_session(&mut self, now: Instant) {

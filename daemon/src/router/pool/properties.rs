@@ -15,6 +15,8 @@ enum Event {
     Request(usize, usize),
     Cancel(usize),
     Release(usize),
+    /// The slot of a session is freed; the session stays.
+    Hijack(usize),
     Ready(usize),
     Fail(usize),
     Exit(usize),
@@ -36,6 +38,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (0..GROUPS, 0..40usize).prop_map(|(group, client_of)| Event::Request(group, client_of)),
         1 => any::<usize>().prop_map(Event::Cancel),
         5 => any::<usize>().prop_map(Event::Release),
+        2 => any::<usize>().prop_map(Event::Hijack),
         5 => any::<usize>().prop_map(Event::Ready),
         1 => any::<usize>().prop_map(Event::Fail),
         3 => any::<usize>().prop_map(Event::Exit),
@@ -63,6 +66,7 @@ struct World {
     /// With the process that the request is bound to: one that served when the request came.
     waiting: BTreeMap<Waiter, (GroupId, Option<Slot>)>,
     sessions: Vec<Slot>,
+    hijacked: Vec<Slot>,
     working: BTreeSet<Slot>,
     starting: BTreeSet<Slot>,
     stopping: BTreeSet<Slot>,
@@ -93,6 +97,7 @@ impl World {
             now: Instant::now(),
             waiting,
             sessions,
+            hijacked: Vec::new(),
             working: BTreeSet::new(),
             starting: BTreeSet::new(),
             stopping: BTreeSet::new(),
@@ -132,7 +137,17 @@ impl World {
                 let slot = self.sessions.swap_remove(n % self.sessions.len());
                 self.pool.release(slot, self.now);
             }
+            Event::Release(n) if !self.hijacked.is_empty() => {
+                let slot = self.hijacked.swap_remove(n % self.hijacked.len());
+                self.pool.release_hijacked(slot, self.now);
+            }
             Event::Release(_) => {}
+            Event::Hijack(n) if !self.sessions.is_empty() => {
+                let slot = self.sessions.swap_remove(n % self.sessions.len());
+                self.hijacked.push(slot);
+                self.pool.free_slot(slot, self.now);
+            }
+            Event::Hijack(_) => {}
             Event::Ready(n) => {
                 if let Some(slot) = pick(self.starting.iter(), n).copied() {
                     self.starting.remove(&slot);
@@ -192,6 +207,7 @@ impl World {
         let Some(slot) = slot else { return };
         self.stopping.remove(&slot);
         self.sessions.retain(|other| *other != slot);
+        self.hijacked.retain(|other| *other != slot);
         self.working.remove(&slot);
         self.pool.exited(slot, self.now);
     }
@@ -218,12 +234,14 @@ impl World {
                     );
                 }
                 Action::WorkOutOfBand(slot) => {
-                    assert!(!self.sessions.contains(&slot), "{slot:?} works inside a request");
+                    let busy = self.sessions.contains(&slot) || self.hijacked.contains(&slot);
+                    assert!(!busy, "{slot:?} works inside a request");
                     assert!(self.working.insert(slot), "{slot:?} works twice");
                 }
                 Action::Deployed(_) | Action::Undeployed(_) => {}
                 Action::Stop(slot) => {
-                    let busy = self.sessions.contains(&slot) || self.working.contains(&slot);
+                    let busy = [&self.sessions, &self.hijacked].iter().any(|held| held.contains(&slot));
+                    let busy = busy || self.working.contains(&slot);
                     assert!(!busy, "{slot:?} was stopped inside a request");
                     assert!(self.stopping.insert(slot), "{slot:?} was stopped twice");
                 }
@@ -270,7 +288,12 @@ impl World {
         for (slot, process) in &pool.processes {
             let held = self.sessions.iter().filter(|s| *s == slot).count();
             let held = held + usize::from(self.working.contains(slot));
-            assert_eq!(process.sessions, held, "the count of sessions of {slot:?} is wrong");
+            if let Concurrency::At(most) = process.concurrency {
+                assert!(process.slots_taken() <= most, "{slot:?} has more requests than slots");
+            }
+            let hijacked = self.hijacked.iter().filter(|s| *s == slot).count();
+            assert_eq!(process.hijacked, hijacked, "the count of freed slots of {slot:?} is wrong");
+            assert_eq!(process.sessions, held + hijacked, "the count of sessions of {slot:?} is wrong");
         }
         let queued: usize = pool.groups.iter().map(Group::waiting).sum();
         assert_eq!(queued, self.waiting.len(), "a waiting request was lost");
@@ -307,6 +330,9 @@ impl World {
             }
             for slot in std::mem::take(&mut self.sessions) {
                 self.pool.release(slot, self.now);
+            }
+            for slot in std::mem::take(&mut self.hijacked) {
+                self.pool.release_hijacked(slot, self.now);
             }
             for slot in std::mem::take(&mut self.working) {
                 self.pool.end_out_of_band(slot, self.now);

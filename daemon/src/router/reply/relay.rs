@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::super::app::http;
 use super::super::app::reply::{Event, Head, Mode, ReplyError};
 use super::super::app::session;
+use super::super::dispatch::Session;
 use super::super::figures::Figures;
 use super::super::input::{Input, LARGE, SMALL};
 use super::super::under_way::{Desk, Phase};
@@ -92,6 +93,8 @@ pub(crate) struct Relay {
     desk: Rc<Desk>,
     /// What is counted for its app.
     figures: Rc<Figures>,
+    /// The session of the process that answers.
+    pub(crate) session: Option<Rc<Session>>,
 }
 
 impl Decoder {
@@ -125,6 +128,11 @@ impl Decoder {
             Self::Session(decoder) => decoder.is_done(),
             Self::Http(decoder) => decoder.is_done(),
         }
+    }
+
+    /// The app writes the body itself, on a connection that its loader has left to it.
+    fn is_raw(&self) -> bool {
+        matches!(self, Self::Session(decoder) if decoder.is_raw())
     }
 
     /// The app took the connection: what follows is an HTTP answer, which no other request may come after.
@@ -169,6 +177,7 @@ impl Relay {
             work: 0,
             desk,
             figures,
+            session: None,
         }
     }
 
@@ -246,7 +255,10 @@ impl Relay {
         loop {
             let (used, event) = self.decoder.next(input.unread(), head)?;
             let complete = match event {
-                Event::More if self.decoder.follow_hijack(self.to_head_request) => None,
+                Event::More if self.decoder.follow_hijack(self.to_head_request) => {
+                    self.hijacked();
+                    None
+                }
                 Event::More => {
                     input.consume(used);
                     return Ok(None);
@@ -286,6 +298,9 @@ impl Relay {
             let why = "it switches protocols although nobody asked for it";
             return Err(ReplyError::BadHead(why.into()).into());
         }
+        if self.decoder.is_raw() {
+            self.hijacked();
+        }
         let complete = match mode {
             Mode::Tunnel => Some(Complete::Tunnel),
             Mode::Framed => self.decoder.is_done().then_some(Complete::Answer),
@@ -298,6 +313,13 @@ impl Relay {
         let took = Duration::from_micros(origin.queue_us.saturating_add(origin.app_us));
         self.figures.answer_time.add(took);
         Ok(complete)
+    }
+
+    /// The app has taken the connection.
+    fn hijacked(&self) {
+        if let Some(session) = &self.session {
+            session.hijacked();
+        }
     }
 
     fn origin(&self) -> Origin {

@@ -1,4 +1,8 @@
 //! The chunked transfer coding, read strictly: what two parsers could read differently is refused.
+//!
+//! [`Chunked`] wants its lines whole, [`ChunkedParts`] takes a body that comes in parts of any size.
+
+use std::mem;
 
 use super::super::reply::ReplyError;
 
@@ -9,7 +13,7 @@ const MAX_TRAILERS: usize = 64;
 
 /// Where in the coding the next byte belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunked {
+pub(crate) enum Chunked {
     /// At the line that holds a chunk's size.
     Size,
     /// Inside a chunk, with this many bytes to come.
@@ -24,7 +28,7 @@ pub(super) enum Chunked {
 
 /// One step of decoding.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step<'a> {
+pub(crate) enum Step<'a> {
     /// More bytes are needed.
     More,
     /// Bytes of the body; may be empty after a step that only moved on.
@@ -35,7 +39,7 @@ pub(super) enum Step<'a> {
 
 impl Chunked {
     /// Decodes from the front of `bytes`; also returns how many were used.
-    pub(super) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Step<'b>), ReplyError> {
+    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Step<'b>), ReplyError> {
         match *self {
             Self::Done => Ok((0, Step::Done)),
             Self::Data(left) => Ok(self.data(bytes, left)),
@@ -77,6 +81,49 @@ impl Chunked {
                 size => Ok(Self::Data(size)),
             },
         }
+    }
+}
+
+/// [`Chunked`] over parts that are gone once they were handed over.
+#[derive(Debug)]
+pub(crate) struct ChunkedParts {
+    state: Chunked,
+    /// The front of a line that is not complete.
+    line: Vec<u8>,
+}
+
+impl ChunkedParts {
+    pub(crate) fn new() -> Self {
+        Self { state: Chunked::Size, line: Vec::new() }
+    }
+
+    /// True behind the last byte.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == Chunked::Done
+    }
+
+    /// Decodes from the front of `bytes`, which are not empty; returns how many were used and what they hold.
+    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, &'b [u8]), ReplyError> {
+        if self.is_done() {
+            return Err(bad("something follows the last chunk"));
+        }
+        if self.line.is_empty() {
+            return match self.state.next(bytes)? {
+                (_, Step::More) => {
+                    self.line.extend_from_slice(bytes);
+                    Ok((bytes.len(), &[]))
+                }
+                (used, Step::Data(data)) => Ok((used, data)),
+                (used, Step::Done) => Ok((used, &[])),
+            };
+        }
+        let used = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
+        let mut line = mem::take(&mut self.line);
+        line.extend_from_slice(&bytes[..used]);
+        if matches!(self.state.next(&line)?, (_, Step::More)) {
+            self.line = line;
+        }
+        Ok((used, &[]))
     }
 }
 
@@ -123,6 +170,24 @@ mod tests {
         let bytes = b"5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n";
         for step in 1..=bytes.len() {
             assert_eq!(run(bytes, step), Ok((b"hello world".to_vec(), true, bytes.len())));
+        }
+    }
+
+    #[test]
+    fn parts_of_any_size_give_the_same_body() {
+        let bytes = b"5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n";
+        for step in 1..=bytes.len() {
+            let (mut parts, mut body) = (ChunkedParts::new(), Vec::new());
+            for mut piece in bytes.chunks(step) {
+                while !piece.is_empty() {
+                    let (used, data) = parts.next(piece).unwrap();
+                    body.extend_from_slice(data);
+                    piece = &piece[used..];
+                }
+            }
+            assert!(parts.is_done());
+            assert_eq!(body, b"hello world");
+            assert!(parts.next(b"x").is_err(), "something follows");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Whatever is irregular in an answer ends its connection, so that nothing of one request can be taken for another's.
 
-mod chunked;
+pub(crate) mod chunked;
 mod decode;
 mod encode;
 

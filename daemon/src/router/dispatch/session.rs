@@ -1,0 +1,89 @@
+//! One session of a process: whether it occupies a slot, and whether it holds one of the connections that prove that
+//! threads of the process are free.
+
+use std::cell::Cell;
+use std::rc::{Rc, Weak};
+
+use super::super::worker::Worker;
+use super::Dispatcher;
+
+/// What a session has of its process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// A slot.
+    Slot,
+    /// A slot that is freed as soon as its thread is known to be free: the app has taken the connection.
+    Hijacked,
+    /// No slot any more, but the connection that the app has taken.
+    Freed,
+    /// It has ended.
+    Ended,
+}
+
+/// A session. [`super::Lease`] owns it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    dispatcher: Weak<Dispatcher>,
+    worker: Weak<Worker>,
+    state: Cell<State>,
+    connected: Cell<bool>,
+}
+
+impl Session {
+    pub(super) fn new(dispatcher: Weak<Dispatcher>, worker: &Rc<Worker>) -> Rc<Self> {
+        let worker = Rc::downgrade(worker);
+        Rc::new(Self { dispatcher, worker, state: Cell::new(State::Slot), connected: Cell::default() })
+    }
+
+    /// The app has taken the connection: the thread that served it may be free.
+    pub(crate) fn hijacked(self: &Rc<Self>) {
+        if self.state.get() != State::Slot {
+            return;
+        }
+        self.disconnected();
+        self.state.set(State::Hijacked);
+        if let Some(worker) = self.worker.upgrade() {
+            worker.probe.add_hijacked(&worker, self);
+        }
+    }
+
+    /// True while the session occupies a slot that the app may have freed already.
+    pub(crate) fn awaits_proof(&self) -> bool {
+        self.state.get() == State::Hijacked
+    }
+
+    /// The thread is free.
+    pub(crate) fn free_slot(&self) {
+        let (Some(dispatcher), Some(worker)) = (self.dispatcher.upgrade(), self.worker.upgrade()) else {
+            return;
+        };
+        if self.awaits_proof() {
+            self.state.set(State::Freed);
+            dispatcher.with_pool(|pool, now| pool.free_slot(worker.slot, now));
+        }
+    }
+
+    /// It holds a connection that the process has greeted.
+    pub(super) fn connected(&self) {
+        if !self.connected.replace(true)
+            && let Some(worker) = self.worker.upgrade()
+        {
+            worker.probe.connected();
+        }
+    }
+
+    /// It holds none any more.
+    pub(super) fn disconnected(&self) {
+        if self.connected.replace(false)
+            && let Some(worker) = self.worker.upgrade()
+        {
+            worker.probe.disconnected();
+        }
+    }
+
+    /// Ends it; true when it occupied a slot.
+    pub(super) fn end(&self) -> bool {
+        self.disconnected();
+        self.state.replace(State::Ended) != State::Freed
+    }
+}

@@ -1,0 +1,197 @@
+//! Connections that Ruby and Python apps take over, and how many requests pass beside them.
+
+use stage::{Connection, Request, Scene, eventually};
+
+const RUBY: &str = r#"
+    ECHO = lambda do |io|
+      Thread.new do
+        while (part = io.readpartial(4096))
+          io.write(part.upcase)
+        end
+      rescue EOFError, SystemCallError
+        io.close
+      end
+    end
+    SWITCH = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
+    run ->(env) {
+      case env['PATH_INFO']
+      when '/tunnel'
+        io = env['rack.hijack'].call
+        io.write(SWITCH)
+        ECHO.call(io)
+        [-1, {}, []]
+      when '/events'
+        stream = lambda do |io|
+          io.write('begun ')
+          Thread.new do
+            sleep(0.01) until File.exist?(File.join(__dir__, 'scratch', 'end.go'))
+            io.write('ended')
+            io.close
+          end
+        end
+        [200, { 'Content-Type' => 'text/plain', 'rack.hijack' => stream }, []]
+      when '/stays'
+        io = env['rack.hijack'].call
+        io.write(SWITCH)
+        while (part = (io.readpartial(4096) rescue nil))
+          io.write(part.upcase)
+        end
+        io.close
+        [-1, {}, []]
+      else
+        [200, { 'Content-Type' => 'text/plain' }, [Process.pid.to_s]]
+      end
+    }
+"#;
+
+const PYTHON: &str = r#"
+import os
+
+def application(env, start):
+    if env["PATH_INFO"] == "/stays":
+        io = env["passenger.hijack"](True)
+        io.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+        while part := io.recv(4096):
+            io.sendall(part.upper())
+        io.close()
+        return []
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+"#;
+
+const THREADS: &str = "passenger_concurrency_model thread; passenger_thread_count 3;";
+
+/// One process, which nothing joins.
+fn only_process(lines: &str, source: &str) -> Scene {
+    let python = source.starts_with("\nimport");
+    let lines = format!("passenger_python /usr/bin/python3; {lines}");
+    Scene::set(
+        &lines,
+        |daemon| daemon.flag("--max-pool-size=1"),
+        |app| if python { app.python(source) } else { app.ruby(source) },
+    )
+}
+
+fn tunnel(scene: &Scene, path: &str) -> Connection {
+    let mut client = scene.nginx.connect();
+    client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"));
+    assert_eq!(client.read_head().status, 101);
+    echo(&mut client);
+    client
+}
+
+fn echo(client: &mut Connection) {
+    client.send("shout.");
+    client.read_until("SHOUT.");
+}
+
+#[test]
+fn twenty_tunnels_leave_the_only_process_free() {
+    for lines in ["", THREADS] {
+        let scene = only_process(lines, RUBY);
+        let pid = scene.app_pid();
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            clients.push(tunnel(&scene, "/tunnel"));
+            assert_eq!(scene.app_pid(), pid);
+        }
+        clients.iter_mut().for_each(echo);
+        assert!(
+            scene.daemon.status().contains("Sessions: 20"),
+            "they are counted: {}",
+            scene.daemon.status()
+        );
+        drop(clients);
+        eventually("they have ended", || scene.daemon.status().contains("Sessions: 0"));
+        assert_eq!(scene.app_pid(), pid);
+    }
+}
+
+#[test]
+fn partial_hijacks_leave_the_only_process_free() {
+    let scene = only_process("", RUBY);
+    let mut clients: Vec<_> = (0..5)
+        .map(|_| {
+            let mut client = scene.nginx.connect();
+            client.send(Request::get("/events").bytes("close"));
+            client.read_until("begun ");
+            scene.app_pid();
+            client
+        })
+        .collect();
+    scene.stage.open_gate("end");
+    clients.iter_mut().for_each(|client| drop(client.read_until("ended")));
+}
+
+#[test]
+fn an_app_that_stays_with_its_connection_keeps_its_slot() {
+    for source in [RUBY, PYTHON] {
+        let scene = only_process("", source);
+        let pid = scene.app_pid();
+        let mut client = tunnel(&scene, "/stays");
+        let mut waiting = scene.nginx.connect();
+        waiting.send(Request::get("/pid").bytes("close"));
+        eventually("the request waits", || scene.daemon.status().contains("Requests in queue: 1"));
+        echo(&mut client);
+        drop(client);
+        assert_eq!(waiting.read_response().expect(200).text(), pid.to_string());
+        assert_eq!(scene.app_pid(), pid);
+    }
+}
+
+#[test]
+fn threads_beside_connections_that_the_app_stays_with_serve_on() {
+    for source in [RUBY, PYTHON] {
+        let scene = only_process(THREADS, source);
+        let pid = scene.app_pid();
+        let mut first = tunnel(&scene, "/stays");
+        let second = tunnel(&scene, "/stays");
+        for _ in 0..5 {
+            assert_eq!(scene.app_pid(), pid);
+        }
+        // Each thread that comes back is used again, whichever connection it takes first.
+        drop(second);
+        for _ in 0..5 {
+            assert_eq!(scene.app_pid(), pid);
+        }
+        echo(&mut first);
+        let third = tunnel(&scene, "/stays");
+        drop(first);
+        drop(third);
+        eventually("all have ended", || scene.daemon.status().contains("Sessions: 0"));
+        let waiting: Vec<_> = (0..6)
+            .map(|_| {
+                let mut client = scene.nginx.connect();
+                client.send(Request::get("/pid").bytes("close"));
+                client
+            })
+            .collect();
+        waiting.into_iter().for_each(|mut client| drop(client.read_response().expect(200)));
+    }
+}
+
+#[test]
+fn a_restart_ends_tunnels_whose_slots_are_free() {
+    let scene = only_process("", RUBY);
+    let pid = scene.app_pid();
+    let mut clients: Vec<_> = (0..3).map(|_| tunnel(&scene, "/tunnel")).collect();
+    let dir = scene.app.dir().to_str().unwrap();
+    assert!(scene.daemon.tool("passenger-config", &["restart-app", dir]).status.success());
+    clients.iter_mut().for_each(|client| drop(client.read_to_end()));
+    assert_ne!(scene.app_pid(), pid);
+}
+
+#[test]
+fn a_restart_waits_for_tunnels_where_they_are_kept() {
+    let lines = "passenger_abort_websockets_on_process_shutdown off; passenger_python /usr/bin/python3;";
+    let scene = Scene::app(lines, |app| app.ruby(RUBY));
+    let pid = scene.app_pid();
+    let mut client = tunnel(&scene, "/tunnel");
+    let dir = scene.app.dir().to_str().unwrap();
+    assert!(scene.daemon.tool("passenger-config", &["restart-app", dir]).status.success());
+    assert_ne!(scene.app_pid(), pid);
+    echo(&mut client);
+    assert!(scene.daemon.app_pids().contains(&pid), "the old process lives as long as its tunnel");
+    drop(client);
+    eventually("it has ended", || !scene.daemon.app_pids().contains(&pid));
+}
