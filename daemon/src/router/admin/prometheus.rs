@@ -132,7 +132,9 @@ impl Page {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    // Some people read this page in a terminal.
+    text.replace(char::is_control, "?")
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The pool as text, in the layout that scripts around Passenger have learned to read.
 
-use std::fmt::Write;
-
 use super::pool::{GroupView, ProcessView, Snapshot};
 use crate::link::Standing;
 
@@ -93,9 +91,10 @@ fn bar(title: &str, color: bool) -> String {
     if color { format!("\x1b[44m\x1b[33m\x1b[1m{bar}\x1b[0m\n") } else { format!("{bar}\n") }
 }
 
+/// A terminal would obey control characters, which names of apps may have.
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
-    // Writing to a string does not fail.
-    let _ = out.write_fmt(text);
+    let text = text.to_string();
+    out.extend(text.chars().map(|char| if char.is_control() { '?' } else { char }));
     out.push('\n');
 }
 
@@ -114,6 +113,13 @@ mod tests {
     use super::super::times::Times;
     use super::*;
     use crate::router::figures::Figures;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let mut out = String::new();
+        line(&mut out, format_args!("{}:", "a\u{1b}]0;x\u{7}\nb\u{9b}1m"));
+        assert_eq!(out, "a?]0;x??b?1m:\n");
+    }
 
     #[test]
     fn the_layout_is_the_one_that_scripts_read() {

@@ -15,7 +15,7 @@ use crate::sys::stream::Stream;
 
 /// How long a connection to a port may take before it is looked up who listens there: one within this machine is made at
 /// once, unless too many wait for its listener already.
-const SLOW: Duration = Duration::from_millis(200);
+const SLOW: Duration = Duration::from_millis(20);
 
 /// Connects to a process. At the other end of a port, its user or root has been found.
 pub(crate) async fn connect(record: &ProcessRecord) -> io::Result<Stream> {
