@@ -253,3 +253,23 @@ fn a_cluster_serves_and_its_workers_end_with_it() {
     kill_9(scene.daemon.app_pids()[0]);
     eventually("another process serves", || scene.nginx.get("/").status() == 200);
 }
+
+#[test]
+fn a_process_whose_server_has_closed_for_good_is_replaced() {
+    let source = "
+        const server = require('http').createServer((request, response) => {
+          // Once the connection is idle, so that Node.js closes it, too.
+          if (request.url === '/close') response.on('close', () => setImmediate(() => server.close()));
+          response.end(String(process.pid));
+        });
+        server.listen(3000);
+        setInterval(() => {}, 1000);
+    ";
+    let scene = app_of("app.js", source);
+    let first = scene.nginx.get("/close").expect(200).text();
+    // Connections wait for ten seconds, as the app might listen again.
+    eventually("another process serves", || {
+        let answer = scene.nginx.get("/");
+        answer.status() == 200 && answer.text() != first
+    });
+}
