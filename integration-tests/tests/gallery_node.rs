@@ -1,9 +1,11 @@
 //! Node.js frameworks, each with an application as its generator or documentation writes it, behind nginx and the daemon.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use stage::{
-    App, Browser, Connection, Request, Scene, next_standalone, node_modules, node_package, node_packages, run,
+    App, Browser, Connection, Request, Scene, eventually, kill_9, next_standalone, node_modules,
+    node_package, node_packages, run,
 };
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -226,4 +228,48 @@ fn an_es_module_with_top_level_await() {
     scene.daemon.logs_eventually("listening on port ");
     assert!(scene.daemon.stop().success());
     scene.daemon.logs_eventually("closed by SIGTERM");
+}
+
+#[test]
+fn a_cluster_serves_and_its_workers_end_with_it() {
+    let scene = app_of("app.js", include_str!("fixtures/gallery_node/cluster.js"));
+    let primary = scene.daemon.app_pids();
+    // At the same time, as the daemon keeps to one connection, and so to one worker, while one is enough.
+    eventually("each worker has answered", || {
+        let mut clients: Vec<_> = (0..8).map(|_| scene.nginx.connect()).collect();
+        for client in &mut clients {
+            client.send(Request::get("/").bytes("close"));
+        }
+        let workers: BTreeSet<String> =
+            clients.iter_mut().map(|client| client.read_response().expect(200).text()).collect();
+        workers.len() == 2
+    });
+    let restarted =
+        scene.daemon.tool("passenger-config", &["restart-app", scene.app.dir().to_str().unwrap(), "--wait"]);
+    assert!(restarted.status.success(), "{restarted:?}");
+    scene.nginx.get("/").expect(200);
+    assert_ne!(scene.daemon.app_pids(), primary);
+    scene.daemon.logs_eventually("worker 2 has ended");
+    kill_9(scene.daemon.app_pids()[0]);
+    eventually("another process serves", || scene.nginx.get("/").status() == 200);
+}
+
+#[test]
+fn a_process_whose_server_has_closed_for_good_is_replaced() {
+    let source = "
+        const server = require('http').createServer((request, response) => {
+          // Once the connection is idle, so that Node.js closes it, too.
+          if (request.url === '/close') response.on('close', () => setImmediate(() => server.close()));
+          response.end(String(process.pid));
+        });
+        server.listen(3000);
+        setInterval(() => {}, 1000);
+    ";
+    let scene = app_of("app.js", source);
+    let first = scene.nginx.get("/close").expect(200).text();
+    // Connections wait for ten seconds, as the app might listen again.
+    eventually("another process serves", || {
+        let answer = scene.nginx.get("/");
+        answer.status() == 200 && answer.text() != first
+    });
 }

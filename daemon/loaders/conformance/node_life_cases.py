@@ -53,9 +53,10 @@ class NodeLife(unittest.TestCase):
     def test_an_es_module_that_awaits_at_its_top(self):
         loader = self.start("""
             import http from 'node:http';
+            import { fileURLToPath } from 'node:url';
             const answer = await new Promise((resolve) => setImmediate(resolve, 'first'));
             http.createServer((request, response) => response.end(answer)).listen(3000);
-            console.log(process.argv[1] === import.meta.filename);
+            console.log(process.argv[1] === fileURLToPath(import.meta.url));
         """, "app.mjs")
         self.assertEqual(answer(loader.path), b"first")
         self.assertEqual(loader.wait(), 0, loader.log())
@@ -82,6 +83,15 @@ class NodeLife(unittest.TestCase):
         self.assertEqual(answer(loader.path), b"first")
         self.assertEqual(loader.wait(), 0, loader.log())
         self.assertEqual(loader.log().count("exit"), 2, "each has ended, and none took its place")
+
+    def test_workers_hear_of_their_end_once(self):
+        for handler in ("", "process.on('SIGTERM', () => cluster.disconnect(() => process.exit(0)));"):
+            source = CLUSTER.replace("} else {", handler + "} else { process.on('SIGTERM', () => { console.log('told');"
+                                     " process.disconnect(); });", 1)
+            loader = self.start(source)
+            loader.until(lambda loader=loader: loader.log().count("listening") == 2)
+            self.assertEqual(loader.wait(), 0, loader.log())
+            self.assertEqual(loader.log().count("told"), 0 if handler else 2, loader.log())
 
     def test_a_cluster_replaces_a_worker_that_ended(self):
         loader = self.start(CLUSTER)

@@ -2,7 +2,7 @@
 // Starts a Node.js app: descriptor 3 listens, descriptor 4 reports (docs/APP-PROTOCOL.md).
 
 const Report = require('./lib/report');
-const prepareCluster = require('./lib/cluster');
+const cluster = require('./lib/cluster');
 const install = require('./lib/install');
 const load = require('./lib/load');
 const shutdown = require('./lib/shutdown');
@@ -16,7 +16,7 @@ process.title = `Passenger NodejsApp: ${process.env.FLYING_PASSENGER_GROUP || ''
 delete process.env.FLYING_PASSENGER_STARTUP_FILE;
 delete process.env.FLYING_PASSENGER_GROUP;
 
-const workers = prepareCluster(LISTEN_FD, ready);
+const workers = cluster.prepare(LISTEN_FD, ready);
 const { passenger, socket } = install(LISTEN_FD, ready);
 const close = shutdown.closing(socket);
 let watched = false;
@@ -25,7 +25,7 @@ function ready() {
   report.ready();
   if (!watched) {
     watched = true;
-    shutdown.watch(passenger, () => workers.end(close));
+    shutdown.watch(shutdown.ending(passenger, () => workers.end(close)));
   }
 }
 

@@ -5,6 +5,8 @@ const cluster = require('cluster');
 const { EventEmitter } = require('events');
 const path = require('path');
 
+/** To a worker; not seen by the app, as Node.js keeps messages with such a name from it. */
+const END = { cmd: 'NODE_FLYING_PASSENGER_END' };
 const WORKER = path.join(__dirname, 'worker.js');
 
 /**
@@ -26,9 +28,11 @@ function prepare(descriptor, onListening) {
   };
   cluster.on('listening', onListening);
 
-  /** Workers end by themselves, as they have descriptor 0 too; none takes the place of another. */
+  /** For a primary process that does not end its workers itself; no other worker takes their place. */
   function end(then) {
     ending = true;
+    const workers = Object.values(cluster.workers).filter((worker) => worker.isConnected());
+    workers.forEach((worker) => worker.send(END));
     const check = () => Object.keys(cluster.workers).length === 0 && then();
     cluster.on('exit', check);
     check();
@@ -45,8 +49,8 @@ function handOver(descriptor) {
   const preload = execArgv.includes(WORKER) ? [] : ['--require', WORKER];
   cluster.setupPrimary({
     execArgv: [...execArgv, ...preload],
-    stdio: ['inherit', out, err, descriptor, 'ipc'],
+    stdio: ['ignore', out, err, descriptor, 'ipc'],
   });
 }
 
-module.exports = prepare;
+module.exports = { END, prepare };

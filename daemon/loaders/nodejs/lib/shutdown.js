@@ -3,18 +3,23 @@
 
 const { constants } = require('os');
 
-/**
- * Watches descriptor 0.
- * @param {import('events').EventEmitter} passenger `PhusionPassenger`
- * @param {() => void} close ends an app that does not end itself
- */
-function watch(passenger, close) {
+/** Watches descriptor 0. */
+function watch(end) {
   const owner = process.stdin;
   owner.on('error', () => {});
-  owner.on('end', () => askApp(passenger) || close());
+  owner.on('end', end);
   owner.resume();
   // A process whose servers are closed and that has nothing else to do ends, as everywhere.
   owner.unref();
+}
+
+/**
+ * What is to be done when the process is to end.
+ * @param {import('events').EventEmitter} passenger `PhusionPassenger`
+ * @param {() => void} close ends an app that does not end itself
+ */
+function ending(passenger, close) {
+  return () => askApp(passenger) || close();
 }
 
 /** Whether the app ends itself: it listens to one of the events that say so. The first is the one of Passenger. */
@@ -53,4 +58,4 @@ function closing(socket) {
   };
 }
 
-module.exports = { closing, watch };
+module.exports = { closing, ending, watch };

@@ -1,6 +1,7 @@
 'use strict';
 // A worker of the app's cluster, loaded before the app: descriptor 3 listens, as in the primary process.
 
+const { END } = require('./cluster');
 const install = require('./install');
 const shutdown = require('./shutdown');
 
@@ -15,5 +16,6 @@ if (require('cluster').isWorker) {
     process.send({ cmd: 'NODE_CLUSTER', act: 'listening', address: place, port, addressType });
   });
   process.on('disconnect', () => socket.servers.forEach((server) => server.close()));
-  shutdown.watch(passenger, shutdown.closing(socket));
+  const end = shutdown.ending(passenger, shutdown.closing(socket));
+  process.on('internalMessage', (message) => message.cmd === END.cmd && end());
 }
