@@ -22,6 +22,9 @@ pub(crate) fn write_request(request: &Request<'_>, strips_base: bool, out: &mut 
             put(out, &[name, b": ", value, b"\r\n"]);
         }
     }
+    if request.headers.get(b"host").is_none() {
+        out.extend_from_slice(DEFAULT_HOST);
+    }
     write_connection(request, out);
     write_client(request, out);
     match head.body {
@@ -31,6 +34,10 @@ pub(crate) fn write_request(request: &Request<'_>, strips_base: bool, out: &mut 
     }
     out.extend_from_slice(b"\r\n");
 }
+
+/// For a client of HTTP/1.0 that named no host: a request of HTTP/1.1 without one is refused by Node.js and Go.
+/// `SERVER_NAME` is the same then.
+const DEFAULT_HOST: &[u8] = b"host: localhost\r\n";
 
 /// Where the app is mounted, when the URI does not say it.
 const PREFIX: &[u8] = b"x-forwarded-prefix";
@@ -146,6 +153,13 @@ mod tests {
             "POST /base/x?y HTTP/1.1\r\nHost: h\r\nconnection: keep-alive\r\nx-forwarded-for: 192.0.2.1\r\n\
              content-length: 3\r\n\r\n"
         );
+    }
+
+    #[test]
+    fn a_request_without_a_host_gets_one() {
+        assert!(written(|_| (), &[]).contains("\r\nhost: localhost\r\n"));
+        let named = written(|_| (), &[("Host", "h")]);
+        assert!(named.contains("\r\nHost: h\r\n") && !named.contains("localhost"), "{named}");
     }
 
     #[test]
