@@ -124,7 +124,11 @@ fn endless_tiny_chunks_of_one_app_do_not_slow_others_down() {
         let mut client = TcpStream::connect(("127.0.0.1", scene.nginx.port())).unwrap();
         client.write_all(&Request::get(path).bytes("close")).unwrap();
         let mut room = vec![0; 1 << 16];
-        while !stop.load(Ordering::Relaxed) && client.read(&mut room).unwrap() > 0 {}
+        while !stop.load(Ordering::Relaxed) {
+            if client.read(&mut room).unwrap() == 0 {
+                break;
+            }
+        }
     };
     let times = std::thread::scope(|threads| {
         let readers: Vec<_> = paths.iter().map(|path| threads.spawn(|| read(path))).collect();

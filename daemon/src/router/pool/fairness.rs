@@ -202,7 +202,10 @@ impl Pool {
         for (_, slot) in overdue(self).into_iter().take_while(|(until, _)| *until <= now) {
             let draining = self.processes.values().filter(|p| p.state == State::Draining).count();
             if draining < (self.limits.max_processes / 4).max(1) {
+                let group = self.processes.get(&slot).map(|process| process.group);
                 self.retire(slot);
+                // Requests that were bound to it wait for any of the group now.
+                group.into_iter().for_each(|id| self.serve_queue(id, now));
             } else if let Some(process) = self.processes.get_mut(&slot) {
                 process.owed_until = Some(now + RETRY);
             }

@@ -64,7 +64,7 @@ impl Pool {
     /// No new session for this process; it ends with its last one.
     pub(super) fn retire(&mut self, slot: Slot) {
         self.unmark(slot);
-        let Some(process) = self.processes.get_mut(&slot) else {
+        let Some(process) = self.processes.get_mut(&slot).filter(|p| p.state == State::Serving) else {
             return;
         };
         process.state = State::Draining;

@@ -36,8 +36,10 @@ impl Pool {
         self.forget_out_of_band(id, slot);
         match state {
             State::Draining if sessions == 0 => self.stop(slot),
-            State::Serving if self.pays_a_debt(slot, now) => self.retire(slot),
             State::Serving => {
+                if self.pays_a_debt(slot, now) {
+                    self.retire(slot);
+                }
                 self.serve_queue(id, now);
                 self.turn_to_out_of_band(id, now);
             }

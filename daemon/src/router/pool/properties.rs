@@ -325,8 +325,10 @@ impl World {
             for slot in std::mem::take(&mut self.stopping) {
                 self.pool.exited(slot, self.now);
             }
-            for slot in std::mem::take(&mut self.starting) {
+            while let Some(slot) = self.starting.pop_first() {
                 self.pool.ready(slot, Concurrency::At(1), self.now);
+                // Another start may be abandoned for it.
+                self.obey();
             }
             for slot in std::mem::take(&mut self.sessions) {
                 self.pool.release(slot, self.now);

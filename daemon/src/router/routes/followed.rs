@@ -45,10 +45,12 @@ impl Followed {
         Rc::ptr_eq(&self.current, route)
     }
 
-    /// The kind of the group's app, if it is another one than the route's although one configuration has both.
+    /// The kind of the group's app, if it is another one than the route's although one configuration has both. The type of
+    /// one app may change with its files; it is another app if it lies in another directory.
     pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
         let both_are_configured = route.seen_ms.get() >= self.newest;
-        (self.current.kind != route.kind && both_are_configured).then_some(self.current.kind)
+        let is_other = self.current.kind != route.kind && self.current.root != route.root;
+        (is_other && both_are_configured).then_some(self.current.kind)
     }
 
     /// No configuration that is newer than this time is left. Returns true when the group followed one: it then forgets
