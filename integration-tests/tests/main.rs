@@ -39,6 +39,7 @@ mod doctor;
 mod doctor_diagnosis;
 mod features;
 mod frameworks;
+mod gallery_ruby;
 mod harness;
 mod hijack;
 mod hijack_slots;
