@@ -9,6 +9,8 @@ target=${FLYING_PASSENGER_FRAMEWORKS_DIR:-$here/../../target/frameworks}
 # Rails without the `rails` package, which wants Debian's nodejs: railties, and what it depends on, is a whole Rails app
 # without a database.
 packages="nginx-light ruby ruby-rack ruby-sinatra ruby-railties ruby-activemodel puma python3 python3-venv python3-flask python3-django python3-fastapi wrk"
+# What the Ruby gallery uses beside Rails and Sinatra.
+packages="$packages ruby-activestorage ruby-actioncable ruby-faye-websocket"
 # The browser that looks at the status page.
 packages="$packages chromium chromium-driver fonts-dejavu-core"
 # What the tests under systemd and runit need.

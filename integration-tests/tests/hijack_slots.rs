@@ -124,6 +124,21 @@ fn partial_hijacks_leave_the_only_process_free() {
 }
 
 #[test]
+fn a_visitor_who_leaves_a_hijacked_stream_ends_its_session() {
+    let scene = only_process("", RUBY);
+    let pid = scene.app_pid();
+    for _ in 0..3 {
+        let mut client = scene.nginx.connect();
+        client.send(Request::get("/events").bytes("close"));
+        client.read_until("begun ");
+        assert_eq!(scene.app_pid(), pid);
+        drop(client);
+    }
+    eventually("no session is left", || scene.daemon.status().contains("Sessions: 0"));
+    assert_eq!(scene.app_pid(), pid);
+}
+
+#[test]
 fn an_app_that_stays_with_its_connection_keeps_its_slot() {
     for source in [RUBY, PYTHON] {
         let scene = only_process("", source);

@@ -47,6 +47,7 @@ mod frameworks;
 mod gallery_generic;
 mod gallery_node;
 mod gallery_python;
+mod gallery_ruby;
 mod harness;
 mod hijack;
 mod hijack_slots;

@@ -82,6 +82,11 @@ impl Probe {
     fn free_hijacked(&self) {
         let free = std::mem::take(&mut *self.hijacked.borrow_mut());
         free.iter().filter_map(Weak::upgrade).for_each(|session| session.free_slot());
+        // Nothing is waited for any more by those whose client has gone as well.
+        let abandoned = std::mem::take(&mut *self.abandoned.borrow_mut());
+        let (left, settled): (Vec<_>, Vec<_>) = abandoned.into_iter().partition(Lease::has_slot);
+        self.abandoned.borrow_mut().extend(left);
+        drop(settled);
     }
 
     /// The process has gone, or takes no connection: its sessions end with their requests.

@@ -41,11 +41,16 @@ impl Lease {
         self.worker.keep(stream);
     }
 
+    /// False when the app has taken the connection and its thread is free.
+    pub(crate) fn has_slot(&self) -> bool {
+        self.session.has_slot()
+    }
+
     /// Gives the session back once the process is known to be free of it: the client has gone, and a loader may still
     /// work on the request.
     pub(crate) fn release_when_free(self) {
         self.session.disconnected();
-        if self.worker.speaks_session() {
+        if self.worker.speaks_session() && self.has_slot() {
             Probe::add_abandoned(self);
         }
     }

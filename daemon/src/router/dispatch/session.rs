@@ -52,6 +52,11 @@ impl Session {
         self.state.get() == State::Hijacked
     }
 
+    /// True unless its slot was freed.
+    pub(super) fn has_slot(&self) -> bool {
+        self.state.get() != State::Freed
+    }
+
     /// The thread is free.
     pub(crate) fn free_slot(&self) {
         let (Some(dispatcher), Some(worker)) = (self.dispatcher.upgrade(), self.worker.upgrade()) else {
