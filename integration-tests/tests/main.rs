@@ -43,6 +43,7 @@ mod harness;
 mod hijack;
 mod hooks;
 mod hooks_of_the_daemon;
+mod identities;
 mod imports;
 mod instances;
 mod journal;

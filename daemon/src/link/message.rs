@@ -358,8 +358,6 @@ pub enum Notice {
     /// The socket for nginx was made anew: it comes with this, and connections are accepted at both until the old one is
     /// empty.
     Socket,
-    /// The log goes on in another file, whose descriptor comes with this.
-    Log,
     /// Answer to [`Order::OpenAppLog`]. Its descriptor is a connection on which one [`AppLogOpened`] comes.
     AppLog {
         /// From the order.

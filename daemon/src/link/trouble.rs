@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 pub enum Trouble {
     /// The log file cannot be opened.
     LogFile,
+    /// Lines cannot be written to the log.
+    LogLines,
     /// nginx cannot find the socket.
     Socket,
     /// Files of apps cannot be looked at.

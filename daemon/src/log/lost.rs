@@ -52,3 +52,21 @@ impl Write for Lines {
         written
     }
 }
+
+/// Writes whole lines that another process has made, and tells how many were lost before.
+pub fn pass_on(lines: &[u8]) {
+    let lost = lost();
+    let written = io::stderr().write_all(lines);
+    match (written, lost) {
+        (Ok(()), None) => {}
+        (Ok(()), Some(lost)) => {
+            LOST.store(0, Ordering::Relaxed);
+            tracing::warn!(target: "log", "{lost}");
+        }
+        (Err(why), _) => {
+            let count = lines.iter().filter(|byte| **byte == b'\n').count();
+            WHY.store(why.raw_os_error().unwrap_or(0), Ordering::Relaxed);
+            LOST.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+    }
+}

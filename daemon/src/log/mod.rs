@@ -29,7 +29,7 @@ use tracing_subscriber::{Registry, reload};
 
 use crate::sys::clock;
 pub use level::{LogLevel, UnknownLevel};
-pub use lost::lost;
+pub use lost::{lost, pass_on};
 use said::{AppLine, Said, Severity};
 
 /// The daemon's half that writes, shown in each line.

@@ -14,7 +14,6 @@ use super::wiring::Router;
 use super::{accept, admin, memory, restart, shutdown, sweep};
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Order};
-use crate::sys::descriptors;
 
 /// Runs the router until the supervisor ends it.
 pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
@@ -53,7 +52,6 @@ async fn obey(router: &Rc<Router>, nginx: UnixListener, mut buffer: Buffer) {
             Notice::Hooks(named) => router.spawner.set_hooks(named),
             Notice::Overruled(overruled) => router.globals.overrule(overruled),
             Notice::Socket => move_to(router, descriptors.pop()),
-            Notice::Log => switch_log(descriptors.pop()),
             Notice::AppLog { ticket } => router.app_logs.answered(ticket, descriptors.pop()),
             Notice::ReopenAppLogs => router.app_logs.reopen(),
             Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
@@ -91,13 +89,6 @@ fn answer_ping(router: &Router) {
 }
 
 /// What is logged from here on goes to the file that the supervisor opened.
-fn switch_log(file: Option<OwnedFd>) {
-    let switched = file.ok_or_else(|| io::Error::other("it did not come")).and_then(descriptors::log_to);
-    if let Err(why) = switched {
-        warn!("the router goes on with the old log, as the new file cannot be used: {why}");
-    }
-}
-
 fn limit_open_files(most: u64) {
     let limited = resource::getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| resource::setrlimit(Resource::RLIMIT_NOFILE, most.min(hard), hard));

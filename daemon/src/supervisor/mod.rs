@@ -25,6 +25,7 @@ mod processes;
 mod pulse;
 mod reload;
 mod restart_files;
+mod router_log;
 mod router_process;
 mod routers;
 mod service_manager;
@@ -38,6 +39,7 @@ mod troubles;
 mod upgrade;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::process::ExitCode;
@@ -47,7 +49,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
 pub use router_process::{ROUTER_ARGUMENT, close_to_others};
-pub use spawn::{Why, would_run_as};
+pub use spawn::{Policy, Why, would_run_as};
 pub use upgrade::{Beginning, beginning};
 
 use crate::config::Options;
@@ -135,6 +137,8 @@ struct Supervisor {
     tools: OwnedFd,
     signals: SignalFd,
     launcher: Launcher,
+    /// What was logged about the users of apps.
+    user_warnings: BTreeSet<String>,
     processes: Processes,
     forks: Forks,
     stat_workers: StatWorkers<Purpose>,
@@ -239,6 +243,7 @@ impl Supervisor {
             Happened::StatWorkerEnded(id) => self.stat_worker_ended(id),
             Happened::SocketTouched => self.look_after_socket(),
             Happened::LinkHasRoom => self.send_waiting(),
+            Happened::RouterLogged => self.pass_on_router_log(),
             Happened::RouterSpoke => self.hear_router(),
             Happened::RouterEnded => self.router_ended(),
         }

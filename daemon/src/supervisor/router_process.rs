@@ -15,6 +15,7 @@ use nix::unistd::{self, Pid};
 
 use super::limits::Originals;
 use super::pulse::{self, Pulse, Todo};
+use super::router_log::RouterLog;
 use crate::link::Notice;
 use crate::link::channel::{Channel, Encoded};
 use crate::log::{LogFormat, LogLevel};
@@ -95,6 +96,7 @@ impl RouterPlan {
     /// Starts a router.
     pub(super) fn start(&self, originals: &Originals) -> io::Result<Router> {
         let (ours, theirs) = Channel::pair()?;
+        let (log, log_of_router) = RouterLog::pipe()?;
         let supervisor = unistd::getpid();
         match process::fork()? {
             Forked::Parent(child) => {
@@ -103,6 +105,7 @@ impl RouterPlan {
                 Ok(Router {
                     child,
                     channel: ours,
+                    log,
                     waiting: VecDeque::new(),
                     started,
                     pulse: Pulse::new(self.silence, started),
@@ -112,7 +115,7 @@ impl RouterPlan {
             }
             Forked::Child => {
                 // Only a failure comes back.
-                let Err(why) = self.become_router(theirs, supervisor, originals);
+                let Err(why) = self.become_router(theirs, log_of_router, supervisor, originals);
                 tracing::error!("the router cannot be started: {why}");
                 process::exit_now(1)
             }
@@ -122,6 +125,7 @@ impl RouterPlan {
     fn become_router(
         &self,
         link: Channel,
+        log: OwnedFd,
         supervisor: Pid,
         originals: &Originals,
     ) -> io::Result<std::convert::Infallible> {
@@ -141,8 +145,6 @@ impl RouterPlan {
             return Err(io::Error::other("the supervisor has just ended"));
         }
         let null = OwnedFd::from(std::fs::File::options().read(true).write(true).open("/dev/null")?);
-        let log = io::stderr().as_fd().try_clone_to_owned()?;
-        // The log on one number only: after a rotation nothing else may hold the old file.
         descriptors::place_for_exec(vec![null.try_clone()?, null, log, link.into_fd()])?;
         // The very program that runs here, even when its file has been replaced meanwhile.
         let Err(why) = unistd::execve(c"/proc/self/exe", &self.program, &self.environment);
@@ -184,6 +186,7 @@ fn environment() -> Result<Vec<CString>, NulError> {
 pub(super) struct Router {
     child: Child,
     channel: Channel,
+    log: RouterLog,
     waiting: VecDeque<Waiting>,
     started: Instant,
     pulse: Pulse,
@@ -206,6 +209,16 @@ impl Router {
 
     pub(super) fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// Where it logs to.
+    pub(super) fn log(&self) -> Option<BorrowedFd<'_>> {
+        self.log.fd()
+    }
+
+    /// Writes what it has logged to the log. True when there may be more.
+    pub(super) fn pass_on_log(&mut self) -> bool {
+        self.log.pass_on()
     }
 
     pub(super) fn life(&self) -> Duration {

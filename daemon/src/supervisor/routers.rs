@@ -15,7 +15,8 @@ use super::phase::Event;
 use super::processes::Stage;
 use super::pulse::Todo;
 use super::router_process::Router;
-use crate::link::{Notice, Order, RouterConfig, StopHow};
+use crate::link::{Notice, Order, RouterConfig, StopHow, Trouble};
+use crate::log;
 
 /// Orders carried out before signals and ends are looked at again.
 const ORDERS_AT_A_TIME: usize = 64;
@@ -212,9 +213,20 @@ impl Supervisor {
         }
     }
 
+    pub(super) fn pass_on_router_log(&mut self) {
+        if let Some(router) = self.routers.running_mut() {
+            router.pass_on_log();
+        }
+        self.note_trouble(Trouble::LogLines, log::lost().as_deref());
+    }
+
     pub(super) fn router_ended(&mut self) {
         // What it said last still counts.
         self.hear_router();
+        if let Some(router) = self.routers.running_mut() {
+            // Nobody adds to it any more, so that this ends.
+            while router.pass_on_log() {}
+        }
         let Some(router) = self.routers.running() else {
             return;
         };

@@ -24,6 +24,8 @@ pub(super) enum Happened {
     SocketTouched,
     /// The router said something, or closed its end.
     RouterSpoke,
+    /// The router has written to its log.
+    RouterLogged,
     /// The link has room again.
     LinkHasRoom,
     /// The router has ended.
@@ -55,7 +57,7 @@ pub(super) struct Watched<'s, P> {
 /// order is never carried out on a process that is gone.
 pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result<Vec<Happened>> {
     let Watched { signals, socket, router, processes, forks, stat_workers, hooks } = all;
-    let most = processes.len() + forks.len() + hooks.len() + 2 * stat_workers.len() + 5;
+    let most = processes.len() + forks.len() + hooks.len() + 2 * stat_workers.len() + 6;
     let mut watched = Vec::with_capacity(most);
     let mut meanings = Vec::with_capacity(most);
     let mut watch = |fd, flags, meaning| {
@@ -85,6 +87,9 @@ pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result
     if let Some(router) = router {
         if router.has_waiting() {
             watch(router.channel().as_fd(), PollFlags::POLLOUT, Happened::LinkHasRoom);
+        }
+        if let Some(log) = router.log() {
+            watch(log, PollFlags::POLLIN, Happened::RouterLogged);
         }
         watch(router.channel().as_fd(), PollFlags::POLLIN, Happened::RouterSpoke);
         watch(router.child().as_fd(), PollFlags::POLLIN, Happened::RouterEnded);

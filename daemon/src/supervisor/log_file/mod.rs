@@ -1,5 +1,5 @@
-//! Where the log goes: the operator's and nginx's word come in; standard error, here and in the router, becomes that
-//! file.
+//! Where the log goes: the operator's and nginx's word come in; standard error, to which the
+//! router's lines come too, becomes that file.
 //!
 //! A file that cannot be opened changes nothing: the log goes on where it was.
 
@@ -8,7 +8,7 @@ mod trust;
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 
 pub(super) use open::regular;
@@ -95,8 +95,8 @@ impl LogFile {
         Ok(Self { inherited: unpacking.take(packed.inherited)?, place: packed.place })
     }
 
-    /// Logs to `place` from here on. The descriptor is for the router.
-    fn switch(&mut self, place: Place) -> Result<OwnedFd, Refusal> {
+    /// Logs to `place` from here on. The router's lines come through a pipe.
+    fn switch(&mut self, place: Place) -> Result<(), Refusal> {
         let file = self.open(&place)?;
         if place != self.place {
             tracing::info!("the log goes on in {place}");
@@ -104,7 +104,7 @@ impl LogFile {
         descriptors::log_to(&file).map_err(Refusal::Call)?;
         tracing::info!("the log is {place} from here on");
         self.place = place;
-        Ok(file)
+        Ok(())
     }
 
     /// The file's path; empty without a file.
@@ -139,7 +139,9 @@ impl Supervisor {
         }
         let own = matches!(place, Place::Own(_));
         match self.log.switch(place) {
-            Ok(file) => self.log_switched(&file),
+            Ok(()) => {
+                self.note_trouble(Trouble::LogFile, None);
+            }
             Err(why) if own => {
                 let what = format!("the log file {path} cannot be opened: {why}");
                 tracing::warn!("the log stays where it is: {what}");
@@ -165,8 +167,8 @@ impl Supervisor {
             return Ok(());
         }
         match self.log.switch(place.clone()) {
-            Ok(file) => {
-                self.log_switched(&file);
+            Ok(()) => {
+                self.note_trouble(Trouble::LogFile, None);
                 Ok(())
             }
             Err(why) => {
@@ -178,10 +180,5 @@ impl Supervisor {
                 Err(what)
             }
         }
-    }
-
-    fn log_switched(&mut self, file: &OwnedFd) {
-        self.tell_router(&Notice::Log, &[file.as_fd()]);
-        self.note_trouble(Trouble::LogFile, None);
     }
 }
