@@ -1,6 +1,7 @@
 """What is compared: how each peer is started, and how nginx reaches it. Two app processes each, unix sockets, keep-alive."""
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -153,10 +154,21 @@ def daemon_of(stage):
         stage.registry.mkdir()
         stage.daemon = stage.start([
             RELEASE / "flying-passenger", f"--socket-file={listen}", f"--instance-registry-dir={stage.registry}",
-            f"--loaders-dir={loaders}",
+            f"--loaders-dir={loaders}", *_router_user(),
         ], log="ours.log")
         stage.wait_for_socket(listen)
     return listen, stage.daemon
+
+
+def _router_user():
+    """The router of a daemon of root needs a user of its own: where no package made one, one of Debian's that runs nothing."""
+    if os.geteuid() != 0:
+        return []
+    try:
+        pwd.getpwnam("flying-passenger")
+        return []
+    except KeyError:
+        return ["--router-user=uucp"]
 
 
 def puma(stage, threads):

@@ -9,6 +9,7 @@ use crate::backstage::Backstage;
 use crate::chromium::Chromium;
 use crate::daemon::DaemonBuilder;
 use crate::nginx::Nginx;
+use crate::root::make_router_user;
 use crate::runit::Runit;
 
 /// Where a test plays. Removed when the test has passed, kept and its logs printed when it failed.
@@ -20,6 +21,7 @@ impl Stage {
     /// An empty stage.
     #[allow(clippy::new_without_default, reason = "it creates a directory")]
     pub fn new() -> Self {
+        make_router_user();
         Self { inner: Arc::new(Backstage::new()) }
     }
 

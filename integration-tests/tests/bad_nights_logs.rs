@@ -93,7 +93,7 @@ fn a_full_disk_under_the_log_stops_nobody_and_the_status_tells() {
         assert_ne!(scene.app_pid(), pid, "apps start and stop while nothing can be logged");
         let status = scene.daemon.status();
         let line = status.lines().find(|line| line.starts_with("Trouble       : ")).unwrap_or_default();
-        line.contains("lines could not be written to the log: No space left on device (os error 28)")
+        line.contains(" could not be written to the log: No space left on device (os error 28)")
     });
     assert!(length() <= full.next_multiple_of(4096), "the disk was full");
     disk.free();

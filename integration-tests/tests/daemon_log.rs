@@ -150,8 +150,9 @@ fn root_opens_on_nginx_word_only_what_root_alone_can_have_made() {
     let outside = "for a daemon that runs as root it has to be below /var/log";
     for (path, why) in [
         (elsewhere.display().to_string(), outside),
-        ("/var/log/../lib/x".to_owned(), outside),
-        ("/var/log/no-such-directory/x".to_owned(), "/var/log/no-such-directory cannot be opened"),
+        ("/var/log/../lib/x.log".to_owned(), outside),
+        ("/var/log/btmp".to_owned(), outside),
+        ("/var/log/no-such-directory/x.log".to_owned(), "/var/log/no-such-directory cannot be opened"),
         (named.0.display().to_string(), "it holds something else than a log"),
     ] {
         speaking.reconfigure(&format!("passenger_log_file {path};"));

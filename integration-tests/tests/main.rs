@@ -53,6 +53,7 @@ mod hijack;
 mod hijack_slots;
 mod hooks;
 mod hooks_of_the_daemon;
+mod identities;
 mod imports;
 mod instances;
 mod journal;

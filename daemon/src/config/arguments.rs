@@ -138,9 +138,24 @@ pub struct Arguments {
     #[arg(long)]
     pub no_user_switching: bool,
 
-    /// Runs the router, when started as root [default: flying-passenger if there is such a user, else daemon]
+    /// Runs the router, when started as root, and nothing else [default: flying-passenger]
     #[arg(long, value_name = "USER")]
     pub router_user: Option<String>,
+
+    /// Users that apps may run as although they can connect to nginx's socket, and so control the apps of all users:
+    /// names with commas between them, or * [default: none]
+    #[arg(long, value_name = "LIST")]
+    pub allow_app_users: Option<String>,
+
+    /// Groups that apps may have although their users are not members, or although these groups can connect to nginx's
+    /// socket: names with commas between them, or * [default: none]
+    #[arg(long, value_name = "LIST")]
+    pub allow_app_groups: Option<String>,
+
+    /// Variables of the daemon's environment that apps inherit: names with commas between them; a * at the end of a name
+    /// stands for any end. PATH, TZ, LANG and LC_* are inherited in any case [default: all]
+    #[arg(long, value_name = "LIST")]
+    pub pass_env: Option<String>,
 
     /// Most seconds for requests and app processes to end at shutdown [default: 60]
     #[arg(long, value_name = "SECONDS")]

@@ -54,13 +54,13 @@ pub(super) fn read(path: &Path, euid: Uid, mistakes: &mut Mistakes) -> File {
 }
 
 /// What is run and written as root must not be for others to decide.
-fn trusted(path: &Path, euid: Uid) -> Result<(), String> {
+pub(crate) fn trusted(path: &Path, euid: Uid) -> Result<(), String> {
     let meta = fs::metadata(path).map_err(|why| why.to_string())?;
     if !meta.is_file() {
         return Err("is no file".to_owned());
     }
     if euid.is_root() && (meta.uid() != 0 || meta.mode() & 0o022 != 0) {
-        return Err("others than root may write to it, so that root does not read it: \
+        return Err("others than root may write to it, so that root does not use it: \
                     chown root and chmod go-w it"
             .to_owned());
     }

@@ -10,6 +10,7 @@ use nix::unistd::{self, AccessFlags};
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
+use super::file::trusted;
 use super::mistake::{Mistake, Mistakes};
 use super::written::{File, Written};
 
@@ -137,5 +138,6 @@ fn program(written: &str) -> Result<PathBuf, String> {
     }
     unistd::access(&path, AccessFlags::X_OK)
         .map_err(|why| format!("{} cannot be run: {}", path.display(), why.desc()))?;
+    trusted(&path, unistd::geteuid()).map_err(|why| format!("{} {why}", path.display()))?;
     Ok(path)
 }

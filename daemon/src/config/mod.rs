@@ -6,6 +6,7 @@ mod app_defaults;
 mod arguments;
 mod file;
 mod hooks;
+mod identities;
 mod kind;
 mod mistake;
 mod own;
@@ -29,7 +30,9 @@ use serde::{Deserialize, Serialize};
 
 pub use app_defaults::{AppDefault, AppDefaults};
 pub use arguments::{Action, Arguments};
+pub(crate) use file::trusted;
 pub use hooks::{Hook, Hooks};
+pub use identities::{AllowedIdentities, MAKE_ROUTER_USER, ROUTER_USER};
 pub use mistake::Mistake;
 use mistake::Mistakes;
 pub(crate) use places::loaders;
@@ -85,6 +88,10 @@ pub struct Options {
     pub users: UserOptions,
     /// Whom the router runs as; `None` when the daemon is not root and cannot choose.
     pub router_user: Option<Account>,
+    /// Users and groups that apps may have although they would be refused.
+    pub allowed: AllowedIdentities,
+    /// The variables that apps inherit; `None` for all.
+    pub pass_env: Option<Vec<String>>,
     /// Its members see everything at the tools' socket.
     pub status_group: Option<Gid>,
     /// Most time for the shutdown.
@@ -168,6 +175,9 @@ impl Options {
             ("pid_file", self.pid_file == other.pid_file),
             ("instance_registry_dir", self.registry == other.registry),
             ("router_user", self.router_user == other.router_user),
+            ("pass_env", self.pass_env == other.pass_env),
+            ("allow_app_users", self.allowed.users == other.allowed.users),
+            ("allow_app_groups", self.allowed.groups == other.allowed.groups),
             ("log_format", self.log_format == other.log_format),
             ("what holds for apps where nginx says nothing", self.app_defaults == other.app_defaults),
             ("cgroups", self.cgroups == other.cgroups),
@@ -189,12 +199,15 @@ impl Options {
         let app_output_limit = mistakes.keep(number("--app-output-limit", lines, 0));
         let shared = shared::options(arguments, file, mistakes);
         let values = Values(&shared);
+        let socket = socket::options(arguments, euid, mistakes);
+        let router_user = mistakes.keep(identities::router_user(arguments.router_user.as_deref(), euid));
+        mistakes.note(identities::apart(router_user.as_ref(), &socket));
         if arguments.daemonize && !values.given("log_file") {
             let why = "name a --log-file as well: in the background there is no terminal to log to";
             mistakes.push(Mistake::new("--daemonize", why));
         }
         Self {
-            socket: socket::options(arguments, euid, mistakes),
+            socket,
             pid_file: arguments
                 .pid_file
                 .as_deref()
@@ -213,7 +226,9 @@ impl Options {
                 .as_deref()
                 .map(|name| mistakes.keep(group_must_exist("--status-group", name).map(Some)))
                 .unwrap_or_default(),
-            router_user: mistakes.keep(router_user(arguments.router_user.as_deref(), euid)),
+            router_user,
+            pass_env: arguments.pass_env.as_deref().map(|text| identities::list(Some(text))),
+            allowed: identities::allowed(arguments, euid, mistakes),
             shutdown_limit: Duration::from_secs(mistakes.keep(limit)),
             drain_limit: Duration::from_secs(mistakes.keep(drain)),
             hooks: hooks::hooks(arguments, file, mistakes),
@@ -250,9 +265,16 @@ fn user_options(values: Values<'_>, euid: Uid, mistakes: &mut Mistakes) -> UserO
     let default_user = values.text("default_user").to_owned();
     let default_group = Some(values.text("default_group").to_owned()).filter(|name| !name.is_empty());
     if euid.is_root() {
-        mistakes.keep(user_must_exist("--default-user", &default_user).map(drop));
-        if let Some(group) = &default_group {
-            mistakes.keep(group_must_exist("--default-group", group).map(drop));
+        if mistakes
+            .note(user_must_exist("--default-user", &default_user))
+            .is_some_and(|user| user.uid.is_root())
+        {
+            mistakes.push(Mistake::new("--default-user", "root does not run apps"));
+        }
+        let group =
+            default_group.as_ref().and_then(|name| mistakes.note(group_must_exist("--default-group", name)));
+        if group.is_some_and(|gid| gid.as_raw() == 0) {
+            mistakes.push(Mistake::new("--default-group", "no app has group 0, which is for root alone"));
         }
     }
     UserOptions { switching: values.flag("user_switching"), default_user, default_group }
@@ -273,31 +295,6 @@ fn group_must_exist(option: &'static str, name: &str) -> Result<Gid, Mistake> {
         Err(why) => Err(Mistake::new(option, why)),
     }
 }
-
-/// The router never runs as root; without root there is no choice.
-fn router_user(name: Option<&str>, euid: Uid) -> Result<Option<Account>, Mistake> {
-    const OPTION: &str = "--router-user";
-    if !euid.is_root() {
-        return Ok(None);
-    }
-    if let Some(name) = name {
-        let account = user_must_exist(OPTION, name)?;
-        if account.uid.is_root() {
-            return Err(Mistake::new(OPTION, "the router must not run as root"));
-        }
-        return Ok(Some(account));
-    }
-    for name in ROUTER_USERS {
-        let found = accounts::user_named(name).map_err(|why| Mistake::new(OPTION, why))?;
-        if let Some(account) = found.filter(|account| !account.uid.is_root()) {
-            return Ok(Some(account));
-        }
-    }
-    Err(Mistake::new(OPTION, format!("give one, as there is neither {}", ROUTER_USERS.join(" nor "))))
-}
-
-/// Tried in this order. The first is made by our packages and runs nothing else.
-pub const ROUTER_USERS: [&str; 2] = ["flying-passenger", "daemon"];
 
 #[cfg(test)]
 mod tests {
@@ -425,7 +422,7 @@ mod tests {
 
     #[test]
     fn rejects_root_as_the_routers_user() {
-        let refused = router_user(Some("root"), Uid::from_raw(0)).unwrap_err();
-        assert_eq!(refused.to_string(), "--router-user: the router must not run as root");
+        let refused = identities::router_user(Some("root"), Uid::from_raw(0)).unwrap_err();
+        assert_eq!(refused.to_string(), "--router-user: the router must not run as root, nor with group 0");
     }
 }

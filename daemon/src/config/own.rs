@@ -27,7 +27,7 @@ pub(super) enum Place<'a> {
 }
 
 /// All of them.
-pub(super) const OWN: [Own; 14] = [
+pub(super) const OWN: [Own; 17] = [
     own("socket_file", "--socket-file", Type::Path, |a| Place::Path(&mut a.socket_file)),
     own("socket_mode", "--socket-mode", Type::Text, |a| Place::Text(&mut a.socket_mode)),
     own("socket_owner", "--socket-owner", Type::Text, |a| Place::Text(&mut a.socket_owner)),
@@ -41,6 +41,9 @@ pub(super) const OWN: [Own; 14] = [
         Place::Path(&mut a.instance_registry_dir)
     }),
     own("router_user", "--router-user", Type::Text, |a| Place::Text(&mut a.router_user)),
+    own("allow_app_users", "--allow-app-users", Type::Text, |a| Place::Text(&mut a.allow_app_users)),
+    own("allow_app_groups", "--allow-app-groups", Type::Text, |a| Place::Text(&mut a.allow_app_groups)),
+    own("pass_env", "--pass-env", Type::Text, |a| Place::Text(&mut a.pass_env)),
     own("shutdown_timeout", "--shutdown-timeout", Type::Number, |a| Place::Text(&mut a.shutdown_timeout)),
     own("drain_timeout", "--drain-timeout", Type::Number, |a| Place::Text(&mut a.drain_timeout)),
     own("loaders_dir", "--loaders-dir", Type::Path, |a| Place::Path(&mut a.loaders_dir)),

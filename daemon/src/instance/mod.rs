@@ -5,7 +5,8 @@
 //!     lock              locked as long as the daemon lives
 //!     properties.json   what the tools show
 //!     admin.sock        0666: the router asks the kernel who is there and decides what they may do
-//!     apps/             0700, the router's user: nobody else reaches the sockets inside
+//!     apps/             0710 with the router's group, which connects to the sockets inside and can neither make nor
+//!                       remove one; 0700 where everything has one user
 //!     sockets/          0711: for what follows, where /tmp cannot be used
 //! /tmp/passenger.XXXXXXX.sockets/   0711: below it a directory for each process that opens its socket itself, its
 //!                       user's and the router's alone
@@ -115,14 +116,10 @@ impl Instance {
         &self.path
     }
 
-    /// Makes the directory for the apps' sockets and gives it to the router's user.
-    pub fn make_apps(&self, router: Option<(Uid, Gid)>) -> io::Result<()> {
+    /// Makes the directory for the apps' sockets, through which the router's group can pass.
+    pub fn make_apps(&self, router: Option<Gid>) -> io::Result<()> {
         let apps = make_directory(&self.directory, APPS, 0o700)?;
-        if let Some((uid, gid)) = router {
-            // By descriptor: whatever the name stands for by now, this is the directory just made.
-            unistd::fchown(&apps, Some(uid), Some(gid))?;
-        }
-        Ok(())
+        share_apps(&apps, router)
     }
 
     /// Opens the socket for the tools.
@@ -167,6 +164,16 @@ impl Instance {
     fn app_socket(&self, process: ProcessId) -> PathBuf {
         self.path.join(APPS).join(process.0.to_string())
     }
+}
+
+/// Lets the router's group pass through the directory, which belongs to the daemon's user. By descriptor: whatever the
+/// name stands for by now, this is the directory that was made.
+fn share_apps(apps: &OwnedFd, router: Option<Gid>) -> io::Result<()> {
+    if let Some(gid) = router {
+        unistd::fchown(apps, Some(unistd::geteuid()), Some(gid))?;
+        stat::fchmod(apps, Mode::from_bits_truncate(0o710))?;
+    }
+    Ok(())
 }
 
 fn lock(directory: &OwnedFd) -> io::Result<Flock<File>> {

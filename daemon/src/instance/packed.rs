@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::open_directory;
 use super::own_sockets::OwnSockets;
-use super::{Instance, PROPERTIES, Properties, SOCKETS, registry, write_properties};
+use super::{APPS, Instance, PROPERTIES, Properties, SOCKETS, registry, share_apps, write_properties};
 use crate::sys::luggage::{Luggage, Unpacking};
 
 /// What properties are written to before they take the place of the old ones.
@@ -51,6 +51,7 @@ impl Instance {
         write_properties(&directory, NEW_PROPERTIES, &properties)?;
         fcntl::renameat(&directory, NEW_PROPERTIES, &directory, PROPERTIES)?;
         let path = registry.join(&entry);
+        share_apps(&open_directory(&directory, APPS)?, router)?;
         let own_sockets = OwnSockets::open(&directory, &path, SOCKETS, router)?;
         Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, lock })
     }

@@ -8,20 +8,25 @@ use std::io;
 use super::Supervisor;
 use super::limits::OpenFiles;
 use super::router_process::Router;
+use super::spawn::Finding;
 use crate::config::UserOptions;
+use crate::config::shared::Values;
 use crate::link::{Adjustment, Notice, Overruled};
 use crate::log;
-use crate::sys::accounts;
 
 /// With fewer the daemon could not work.
 const LEAST_OPEN_FILES: u64 = 64;
+/// More processes than any machine runs of apps, unless the daemon's own configuration says otherwise.
+const LARGEST_POOL: usize = 1024;
+/// Warnings about users that are remembered, so that each is logged once.
+const MOST_WARNINGS: usize = 1024;
 
 impl Supervisor {
     pub(super) fn adjust(&mut self, adjustment: Adjustment) {
         let Adjustment { log_level, max_pool_size, user_switching, default_user, default_group, .. } =
             adjustment;
         self.globals = adjustment.globals;
-        self.max_pool_size = max_pool_size;
+        self.max_pool_size = self.bounded_pool(max_pool_size);
         self.overruled.clear();
         self.set_log_file(&adjustment.log_file);
         self.set_backlog(adjustment.socket_backlog);
@@ -36,15 +41,7 @@ impl Supervisor {
         }
         let default_group = Some(default_group).filter(|name| !name.is_empty());
         let users = UserOptions { switching: user_switching, default_user, default_group };
-        match self.check(&users) {
-            Ok(()) => self.launcher.users = users,
-            Err(why) => {
-                tracing::warn!("nginx's default user and group do not count: {why}");
-                let UserOptions { default_user, default_group, .. } = self.launcher.users.clone();
-                self.overrule("default_user", default_user);
-                self.overrule("default_group", default_group.unwrap_or_default());
-            }
-        }
+        self.want_users(users);
         if !self.overruled.is_empty() {
             self.tell_router(&Notice::Overruled(self.overruled.clone()), &[]);
         }
@@ -53,6 +50,22 @@ impl Supervisor {
     /// Keeps in mind that nginx's word for an option is not followed, but this is in effect.
     pub(super) fn overrule(&mut self, name: &str, value: String) {
         self.overruled.push(Overruled { name: name.to_owned(), value });
+    }
+
+    /// The router names the size, which bounds how many processes it can have started.
+    fn bounded_pool(&self, wanted: usize) -> usize {
+        let own = Values(&self.options.shared);
+        if own.given("max_pool_size") {
+            return usize::try_from(own.number("max_pool_size")).unwrap_or(LARGEST_POOL);
+        }
+        if wanted > LARGEST_POOL {
+            tracing::warn!(
+                "at most {} processes are started at a time, not {wanted} as the router says: give the daemon \
+                 --max-pool-size for more",
+                LARGEST_POOL
+            );
+        }
+        wanted.min(LARGEST_POOL)
     }
 
     fn set_backlog(&mut self, wanted: u64) {
@@ -83,23 +96,42 @@ impl Supervisor {
         }
     }
 
-    /// Only root can switch users, so that for anybody else the names mean nothing.
-    fn check(&self, users: &UserOptions) -> Result<(), String> {
-        if !nix::unistd::geteuid().is_root() || *users == self.launcher.users {
-            return Ok(());
+    /// Only root can switch users, so that for anybody else the names mean nothing. Looking them up may take as long as a
+    /// network does; until then, each start of an app checks them itself.
+    fn want_users(&mut self, users: UserOptions) {
+        self.launcher.wanted_users = None;
+        if !nix::unistd::geteuid().is_root() || users == self.launcher.users {
+            self.launcher.users = users;
+        } else {
+            self.launcher.wanted_users = Some(users.clone());
+            self.look_at_users(users);
         }
-        let name = &users.default_user;
-        match accounts::user_named(name) {
-            Ok(Some(account)) if account.uid.is_root() => return Err("root does not run apps".to_owned()),
-            Ok(Some(_)) => {}
-            Ok(None) => return Err(format!("there is no user \"{name}\"")),
-            Err(why) => return Err(why.to_string()),
+    }
+
+    /// Nginx's default user and group can be used, or not.
+    pub(super) fn users_checked(&mut self, users: UserOptions, checked: Result<(), String>) {
+        if self.launcher.wanted_users.as_ref() != Some(&users) {
+            return;
         }
-        let Some(group) = &users.default_group else { return Ok(()) };
-        match accounts::group_named(group) {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(format!("there is no group \"{group}\"")),
-            Err(why) => Err(why.to_string()),
+        self.launcher.wanted_users = None;
+        match checked {
+            Ok(()) => self.launcher.users = users,
+            Err(why) => {
+                tracing::warn!("ignoring the default user and group of nginx's configuration: {why}");
+                let UserOptions { default_user, default_group, .. } = self.launcher.users.clone();
+                self.overrule("default_user", default_user);
+                self.overrule("default_group", default_group.unwrap_or_default());
+                self.tell_router(&Notice::Overruled(self.overruled.clone()), &[]);
+            }
+        }
+    }
+
+    /// Logs, once each, what the operator should know about the users of apps.
+    pub(super) fn warn_of_users(&mut self, app: &str, finding: &Finding) {
+        for warning in finding.warnings() {
+            if self.user_warnings.len() < MOST_WARNINGS && self.user_warnings.insert(warning.clone()) {
+                tracing::warn!("{app}: {warning}");
+            }
         }
     }
 }

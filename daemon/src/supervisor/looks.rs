@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::Supervisor;
 use super::spawn::Inquiry;
 use super::stat_workers::{Answer, Event, Question, WorkerId};
+use crate::config::UserOptions;
 use crate::link::{Notice, ProcessId, RestartFiles, SpawnSpec, Ticket, Trouble};
 
 /// What is done after a look.
@@ -18,6 +19,8 @@ pub(super) enum Purpose {
     Spawn(Ticket, Box<SpawnSpec>),
     /// A preloader is told to fork.
     Fork(Ticket, ForkOrder),
+    /// These become the default user and group.
+    Users(UserOptions),
 }
 
 /// A process that is to be forked.
@@ -38,7 +41,7 @@ impl Supervisor {
     }
 
     pub(super) fn look_before_spawn(&mut self, ticket: Ticket, spec: Box<SpawnSpec>) {
-        match Inquiry::about(&spec, &self.launcher.users) {
+        match Inquiry::about(&spec, &self.launcher) {
             Ok(inquiry) => self.look(Question::App(inquiry), Purpose::Spawn(ticket, spec)),
             Err(why) => self.not_spawned(ticket, &spec.group, why.to_string()),
         }
@@ -55,11 +58,16 @@ impl Supervisor {
         let due = Instant::now() + Duration::from_millis(within_ms).min(LONGEST);
         let order = ForkOrder { preloader, due, memo };
         let control = self.processes.get_mut(preloader).and_then(|parent| parent.control());
-        let users = &self.launcher.users;
-        match control.and_then(|control| Inquiry::about(&control.spec, users).ok()) {
+        let launcher = &self.launcher;
+        match control.and_then(|control| Inquiry::about(&control.spec, launcher).ok()) {
             Some(inquiry) => self.look(Question::App(inquiry), Purpose::Fork(ticket, order)),
             None => self.fork(ticket, order, None),
         }
+    }
+
+    pub(super) fn look_at_users(&mut self, users: UserOptions) {
+        let question = Question::Users(users.clone(), self.launcher.policy.clone());
+        self.look(question, Purpose::Users(users));
     }
 
     fn look(&mut self, question: Question, purpose: Purpose) {
@@ -108,7 +116,7 @@ impl Supervisor {
     fn carry_on(&mut self, purpose: Purpose, answer: Result<Answer, String>) {
         let finding = |answer| match answer {
             Ok(Answer::App(finding)) => finding,
-            Ok(Answer::RestartFiles(_)) => Err("something else was looked at".to_owned()),
+            Ok(_) => Err("something else was looked at".to_owned()),
             Err(why) => Err(why),
         };
         match purpose {
@@ -118,8 +126,19 @@ impl Supervisor {
                 let found = if let Ok(Answer::RestartFiles(found)) = answer { found } else { none };
                 self.tell_router(&Notice::RestartFiles { ticket, found }, &[]);
             }
+            Purpose::Users(users) => {
+                let checked = match answer {
+                    Ok(Answer::Users(checked)) => checked,
+                    Ok(_) => Err("something else was looked at".to_owned()),
+                    Err(why) => Err(why),
+                };
+                self.users_checked(users, checked);
+            }
             Purpose::Spawn(ticket, spec) => match finding(answer) {
-                Ok(finding) => self.spawn(ticket, &spec, finding),
+                Ok(finding) => {
+                    self.warn_of_users(&spec.group, &finding);
+                    self.spawn(ticket, &spec, finding);
+                }
                 Err(why) => self.not_spawned(ticket, &spec.group, why),
             },
             Purpose::Fork(ticket, order) => self.fork(ticket, order, finding(answer).ok()),

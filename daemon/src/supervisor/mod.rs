@@ -39,6 +39,7 @@ mod troubles;
 mod upgrade;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::process::ExitCode;
@@ -48,7 +49,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
 pub use router_process::{ROUTER_ARGUMENT, close_to_others};
-pub use spawn::{Why, would_run_as};
+pub use spawn::{Policy, Why, would_run_as};
 pub use upgrade::{Beginning, beginning};
 
 use crate::config::Options;
@@ -136,6 +137,8 @@ struct Supervisor {
     tools: OwnedFd,
     signals: SignalFd,
     launcher: Launcher,
+    /// What was logged about the users of apps.
+    user_warnings: BTreeSet<String>,
     processes: Processes,
     forks: Forks,
     stat_workers: StatWorkers<Purpose>,

@@ -8,6 +8,8 @@ use crate::link::{Notice, Standing};
 
 /// More apps than anybody works on at a time. Each may have a page.
 const MOST: usize = 1024;
+/// Bytes of all names and pages together.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// By app group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -18,11 +20,19 @@ impl Standings {
     pub(super) fn keep(&mut self, app: String, standing: Standing) {
         if standing == Standing::Open {
             self.0.remove(&app);
-        } else if self.0.len() < MOST || self.0.contains_key(&app) {
+            return;
+        }
+        let others = self.0.iter().filter(|(name, _)| **name != app);
+        let (count, bytes) =
+            others.fold((0, 0), |(count, bytes), (name, kept)| (count + 1, bytes + size(name, kept)));
+        if count < MOST && bytes + size(&app, &standing) <= MOST_BYTES {
             self.0.insert(app, standing);
         } else {
+            self.0.remove(&app);
+            let name: String = app.chars().take(200).collect();
             tracing::error!(
-                "app {app}: the next router will not know that it does not stand open: {MOST} do not"
+                "maintenance state of app {name} will be lost when the router restarts: at most {MOST} apps and \
+                 {MOST_BYTES} bytes are kept"
             );
         }
     }
@@ -33,9 +43,30 @@ impl Standings {
     }
 }
 
+fn size(app: &str, standing: &Standing) -> usize {
+    let page = match standing {
+        Standing::Maintenance(maintenance) => maintenance.page.len(),
+        Standing::Open | Standing::Paused => 0,
+    };
+    app.len() + page
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::Maintenance;
+
+    #[test]
+    fn the_bytes_of_all_pages_are_bounded() {
+        let mut standings = Standings::default();
+        let page = "x".repeat(150_000);
+        for n in 0..MOST {
+            let maintenance = Maintenance { page: page.clone(), ..Maintenance::default() };
+            standings.keep(n.to_string(), Standing::Maintenance(maintenance));
+        }
+        let held: usize = standings.0.iter().map(|(app, standing)| size(app, standing)).sum();
+        assert!(held > MOST_BYTES / 2 && held <= MOST_BYTES, "{held}");
+    }
 
     #[test]
     fn an_open_app_takes_no_place() {

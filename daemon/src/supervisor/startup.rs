@@ -1,5 +1,6 @@
 //! Opening everything, in order, before the first request: what fails here ends the daemon with one sentence.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -25,13 +26,13 @@ use super::routers::Routers;
 use super::service_manager::ServiceManager;
 use super::shutdown::Shutdown;
 use super::socket_care::SocketCare;
-use super::spawn::{self, Launcher, Ports};
+use super::spawn::{self, Launcher, Policy, Ports};
 use super::standings::Standings;
 use super::stat_workers::StatWorkers;
 use super::troubles::Troubles;
 use super::upgrade::{State, Upgrade};
+use crate::config::Options;
 use crate::config::shared::Values;
-use crate::config::{Options, ROUTER_USERS};
 use crate::instance::{Instance, InstanceError};
 use crate::link::channel::Buffer;
 use crate::sys::luggage::Unpacking;
@@ -88,6 +89,7 @@ impl Supervisor {
         let log = LogFile::begin(&options.shared).map_err(StartError::Log)?;
         tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
         tracing::info!("loaders are in {}", options.loaders.display());
+        tell_of_secrets(&options);
         let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
         let originals = Originals::note().map_err(StartError::Limits)?;
         let open_files_wanted = limit_open_files(&originals, &options)?;
@@ -174,12 +176,15 @@ impl Supervisor {
             hooks: Hooks::new(&options, originals.clone()),
             launcher: Launcher {
                 users: options.users.clone(),
+                wanted_users: None,
+                policy: policy(&options),
                 loaders: options.loaders.clone(),
-                environment: spawn::inherited(std::env::vars_os()),
+                environment: spawn::inherited(std::env::vars_os(), options.pass_env.as_deref()),
                 originals,
                 ports: Ports::new(),
                 cgroups,
             },
+            user_warnings: BTreeSet::new(),
             processes: opened.processes,
             forks: Forks::default(),
             stat_workers: StatWorkers::default(),
@@ -207,6 +212,34 @@ impl Supervisor {
             signals: opened.signals,
             plan: opened.plan,
         }
+    }
+}
+
+/// A shell of root's may hold what no app is to have; a service manager passes on what its operator wrote down.
+fn tell_of_secrets(options: &Options) {
+    let by_service_manager = std::env::var_os("INVOCATION_ID").is_some();
+    if options.pass_env.is_some() || by_service_manager || !unistd::geteuid().is_root() {
+        return;
+    }
+    let secrets = spawn::secrets(&spawn::inherited(std::env::vars_os(), None));
+    if !secrets.is_empty() {
+        tracing::warn!(
+            "all apps inherit variables of the daemon's environment that look like secrets: {}; start the daemon without \
+             them, or list with --pass-env what apps are to have",
+            secrets.join(", ")
+        );
+    }
+}
+
+/// What no app may reach.
+fn policy(options: &Options) -> Policy {
+    let values = Values(&options.shared);
+    let default_group = values.given("default_group").then(|| values.text("default_group").to_owned());
+    Policy {
+        sockets: vec![options.socket.path.clone()],
+        router: options.router_user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw())),
+        allowed: options.allowed.clone(),
+        default_group,
     }
 }
 
@@ -259,9 +292,8 @@ fn open_sockets(
     options: &Options,
     handed_over: Vec<OwnedFd>,
 ) -> Result<Sockets, StartError> {
-    let router = options.router_user.as_ref();
     instance
-        .make_apps(router.map(|account| (account.uid, account.gid)))
+        .make_apps(options.router_user.as_ref().map(|account| account.gid))
         .map_err(|why| StartError::Inside("the apps' directory", why))?;
     let tools = instance.listen_for_tools().map_err(|why| StartError::Inside("the tools' socket", why))?;
     let backlog = Values(&options.shared).number("socket_backlog");
@@ -288,10 +320,6 @@ fn tell_what_was_chosen(options: &Options, nginx: &NginxSocket) {
     }
     if !nginx.is_handed_over() {
         nginx_socket::warnings(&options.socket).into_iter().for_each(|warning| tracing::warn!("{warning}"));
-    }
-    let usual = ROUTER_USERS[0];
-    if options.router_user.as_ref().is_some_and(|account| account.name == ROUTER_USERS[1]) {
-        tracing::info!("the router runs as \"daemon\"; a user \"{usual}\" of its own would be safer");
     }
 }
 

@@ -64,10 +64,10 @@ pub fn group_named(name: &str) -> Result<Option<Gid>, LookupError> {
     Ok(checked(found, || format!("group \"{name}\""))?.map(|group| group.gid))
 }
 
-/// There is a group of that number.
-pub fn group_exists(gid: Gid) -> Result<bool, LookupError> {
+/// The name of the group of that number.
+pub fn group_numbered(gid: Gid) -> Result<Option<String>, LookupError> {
     let found = unistd::Group::from_gid(gid);
-    Ok(checked(found, || format!("group {gid}"))?.is_some())
+    Ok(checked(found, || format!("group {gid}"))?.map(|group| group.name))
 }
 
 /// Every group of a user, `primary` among them.

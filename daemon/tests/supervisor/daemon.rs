@@ -49,7 +49,7 @@ impl Daemon {
             .arg(format!("--socket-file={}", dir.join("socket").display()))
             .arg(format!("--instance-registry-dir={}", dir.join("registry").display()))
             .arg(format!("--loaders-dir={}", dir.display()))
-            .args(["--log-level=7", "--shutdown-timeout=10"])
+            .args(["--log-level=7", "--shutdown-timeout=10", "--router-user=uucp"])
             .args(extra)
             .env("FROM_THE_DAEMON", "kept")
             .env("NOTIFY_SOCKET", "/run/nobody")

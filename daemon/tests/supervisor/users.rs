@@ -64,7 +64,7 @@ fn an_app_of_root_runs_as_the_default_user() {
 }
 
 fn passenger_user_decides_but_never_for_root() {
-    let mut daemon = Daemon::start_with(&["--default-user=games"]);
+    let mut daemon = Daemon::start_with(&["--default-user=games", "--allow-app-groups=www-data"]);
     let spec = owned_app(&daemon, "daemon");
     for (directive, expected) in [("nobody", "nobody"), ("root", "games"), ("no-such-user", "games")] {
         let record = daemon.spawn(SpawnSpec { user: Some(directive.into()), ..spec.clone() });

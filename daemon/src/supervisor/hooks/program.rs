@@ -32,8 +32,9 @@ impl Program {
         let facts = incident
             .facts
             .iter()
-            .flat_map(|(fact, value)| fact.variables().iter().map(move |name| (*name, cut(value))));
-        let own = [("PASSENGER_HOOK_NAME", incident.hook.name())].into_iter().chain(variables).chain(facts);
+            .flat_map(|(fact, value)| fact.variables().iter().map(move |name| (*name, one_line(value))));
+        let own = [("PASSENGER_HOOK_NAME", incident.hook.name())].into_iter().chain(variables);
+        let own = own.map(|(name, value)| (name, value.to_owned())).chain(facts);
         let own: Vec<_> = own.map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
         let inherited = std::env::vars_os().filter(|(name, _)| !own.iter().any(|(own, _)| own == name));
         let all = inherited.chain(own.iter().cloned());
@@ -66,9 +67,15 @@ impl Program {
     }
 }
 
-/// Nothing after a byte that no variable can hold.
-fn cut(value: &str) -> &str {
-    value.split('\0').next().unwrap_or_default()
+/// As one line: nothing after a byte that no variable can hold, and control characters escaped as in Rust and C. A
+/// visitor chooses some of the values, and a program may write them to a file of lines.
+fn one_line(value: &str) -> String {
+    let value = value.split('\0').next().unwrap_or_default();
+    let mut line = String::with_capacity(value.len());
+    for c in value.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
 }
 
 fn variable(name: &OsStr, value: &OsStr) -> Result<CString, NulError> {
@@ -83,14 +90,14 @@ mod tests {
 
     #[test]
     fn facts_are_variables_and_replace_inherited_ones() {
-        let facts = vec![(Fact::RequestPath, "/a\0b".to_owned()), (Fact::ProcessPid, "7".to_owned())];
+        let facts = vec![(Fact::RequestPath, "/a\nX: y\0b".to_owned()), (Fact::ProcessPid, "7".to_owned())];
         let incident = Incident { hook: Hook::SpawnFailed, doomed: None, facts };
         let program = Program::new(Path::new("/bin/true"), &incident, [("PATH", "/x")].into_iter()).unwrap();
         let has =
             |text: &str| program.environment.iter().filter(|word| word.to_bytes() == text.as_bytes()).count();
         for text in [
             "PASSENGER_HOOK_NAME=spawn_failed",
-            "PASSENGER_REQUEST_PATH=/a",
+            "PASSENGER_REQUEST_PATH=/a\\nX: y",
             "PASSENGER_PROCESS_PID=7",
             "PASSENGER_APP_PID=7",
             "PATH=/x",

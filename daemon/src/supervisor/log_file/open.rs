@@ -34,7 +34,8 @@ impl fmt::Display for Refusal {
             Self::Outside(top) => {
                 write!(
                     f,
-                    "for a daemon that runs as root it has to be below {}, without \"..\"",
+                    "for a daemon that runs as root it has to be below {}, without \"..\", with a name that ends in .log and is \
+                     not one of the system's",
                     top.display()
                 )
             }

@@ -1,7 +1,7 @@
 //! What root opens on nginx's word: a path comes in, a descriptor goes out, or the reason why not.
 //!
 //! Whoever may connect to the daemon's socket can say what nginx says. So it is only what nobody but root could have
-//! put there: a file below `/var/log`, on a way that root alone can change, without a symbolic link, and, when it
+//! put there: a file below `/var/log` whose name ends in `.log` and is none of the system's, on a way that root alone can change, without a symbolic link, and, when it
 //! exists, one that is empty or begins as a log of ours does.
 
 use std::fs::File;
@@ -14,6 +14,24 @@ use nix::sys::stat::{self, FileStat, Mode, SFlag};
 use nix::unistd::Uid;
 
 use super::open::{Refusal, failed, flags, mode};
+
+/// Logs of the system, which are not ours where they are missing.
+const SYSTEM_LOGS: [&str; 14] = [
+    "alternatives.log",
+    "auth.log",
+    "boot.log",
+    "cron.log",
+    "daemon.log",
+    "debug.log",
+    "dpkg.log",
+    "fontconfig.log",
+    "kern.log",
+    "mail.log",
+    "messages.log",
+    "secure.log",
+    "syslog.log",
+    "user.log",
+];
 
 /// Where files may be, and who alone may have made them.
 struct Trust<'a> {
@@ -49,7 +67,8 @@ impl Trust<'_> {
         let is_plain = |part: &str| !matches!(part, "" | "." | "..");
         let mut way: Vec<_> = inside.split('/').collect();
         let name = way.pop()?;
-        below.split('/').all(is_plain).then_some((way, name))
+        let is_log = name.ends_with(".log") && !(below == name && SYSTEM_LOGS.contains(&name));
+        (is_log && below.split('/').all(is_plain)).then_some((way, name))
     }
 
     /// Goes down by descriptors, so that no directory can be exchanged behind the look at it.
@@ -152,13 +171,24 @@ mod tests {
         open(&top, "logs/x.log").unwrap();
         open(&top, "logs/deep/x.log").unwrap();
         assert_eq!(fs::metadata(top.join("logs/x.log")).unwrap().permissions().mode() & 0o137, 0);
-        for path in ["logs", "logs/", "x", "logsx", "logs/../x", "logs/./x", "logs//x", "/etc/x", "logs/x/.."]
-        {
+        for path in [
+            "logs",
+            "logs/",
+            "x.log",
+            "logsx.log",
+            "logs/../x.log",
+            "logs/./x.log",
+            "logs//x.log",
+            "/etc/x.log",
+            "logs/x/..",
+            "logs/btmp",
+            "logs/auth.log",
+        ] {
             let refused = open(&top, path).unwrap_err();
             assert!(refused.contains("has to be below"), "{path}: {refused}");
         }
-        assert!(open(&top, "logs/missing/x").unwrap_err().contains("logs/missing cannot be opened"));
-        assert!(!top.join("x").exists());
+        assert!(open(&top, "logs/missing/x.log").unwrap_err().contains("logs/missing cannot be opened"));
+        assert!(!top.join("x.log").exists() && !top.join("logs/auth.log").exists());
         fs::remove_dir_all(top).unwrap();
     }
 
@@ -166,10 +196,10 @@ mod tests {
     fn follows_no_symbolic_link() {
         let top = scene("link");
         symlink("deep", top.join("logs/link")).unwrap();
-        symlink("deep/x", top.join("logs/x")).unwrap();
-        assert!(open(&top, "logs/link/x").unwrap_err().contains("no symbolic link is followed"));
-        assert_eq!(open(&top, "logs/x").unwrap_err(), "it is a symbolic link");
-        assert_eq!(as_it_is(&top.join("logs/x")).unwrap_err().to_string(), "it is a symbolic link");
+        symlink("deep/x.log", top.join("logs/x.log")).unwrap();
+        assert!(open(&top, "logs/link/x.log").unwrap_err().contains("no symbolic link is followed"));
+        assert_eq!(open(&top, "logs/x.log").unwrap_err(), "it is a symbolic link");
+        assert_eq!(as_it_is(&top.join("logs/x.log")).unwrap_err().to_string(), "it is a symbolic link");
         fs::remove_dir_all(top).unwrap();
     }
 
@@ -178,13 +208,13 @@ mod tests {
         let top = scene("shared");
         for (dir, mode) in [("logs/deep", 0o757), ("logs", 0o1777), ("", 0o777)] {
             fs::set_permissions(top.join(dir), Permissions::from_mode(mode)).unwrap();
-            let refused = open(&top, "logs/deep/x").unwrap_err();
+            let refused = open(&top, "logs/deep/x.log").unwrap_err();
             assert!(refused.starts_with("others than root can change the directory"), "{refused}");
             fs::set_permissions(top.join(dir), Permissions::from_mode(0o755)).unwrap();
         }
-        open(&top, "logs/deep/x").unwrap();
+        open(&top, "logs/deep/x.log").unwrap();
         let stranger = Trust { top: &top, logs: "logs", owner: Uid::from_raw(4711) };
-        assert!(matches!(stranger.open(&top.join("logs/x")), Err(Refusal::Shared(_))));
+        assert!(matches!(stranger.open(&top.join("logs/x.log")), Err(Refusal::Shared(_))));
         fs::remove_dir_all(top).unwrap();
     }
 
@@ -192,21 +222,21 @@ mod tests {
     fn rejects_a_file_that_is_no_log_of_ours() {
         let top = scene("file");
         let write = |name: &str, text: &str| fs::write(top.join("logs").join(name), text).unwrap();
-        write("empty", "");
-        write("ours", "[ N 2026-11-23 16:37:01.1234 4711/supervisor main ]: starts\n");
-        write("json", "{\"time\":\"2026-11-23T16:37:01.123456Z\"");
-        write("auth.log", "Nov 23 sshd[1]: session opened\n");
-        write("short", "[ N 2026");
-        open(&top, "logs/empty").unwrap();
-        open(&top, "logs/ours").unwrap();
-        open(&top, "logs/json").unwrap();
-        for name in ["logs/auth.log", "logs/short"] {
+        write("empty.log", "");
+        write("ours.log", "[ N 2026-11-23 16:37:01.1234 4711/supervisor main ]: starts\n");
+        write("json.log", "{\"time\":\"2026-11-23T16:37:01.123456Z\"");
+        write("sshd.log", "Nov 23 sshd[1]: session opened\n");
+        write("short.log", "[ N 2026");
+        open(&top, "logs/empty.log").unwrap();
+        open(&top, "logs/ours.log").unwrap();
+        open(&top, "logs/json.log").unwrap();
+        for name in ["logs/sshd.log", "logs/short.log"] {
             assert_eq!(open(&top, name).unwrap_err(), "it holds something else than a log of this daemon");
         }
-        fs::hard_link(top.join("logs/ours"), top.join("logs/other")).unwrap();
-        assert_eq!(open(&top, "logs/ours").unwrap_err(), "it has more than one name");
-        nix::unistd::mkfifo(&top.join("logs/pipe"), Mode::S_IRWXU).unwrap();
-        assert!(open(&top, "logs/pipe").is_err() && as_it_is(&top.join("logs/pipe")).is_err());
+        fs::hard_link(top.join("logs/ours.log"), top.join("logs/other.log")).unwrap();
+        assert_eq!(open(&top, "logs/ours.log").unwrap_err(), "it has more than one name");
+        nix::unistd::mkfifo(&top.join("logs/pipe.log"), Mode::S_IRWXU).unwrap();
+        assert!(open(&top, "logs/pipe.log").is_err() && as_it_is(&top.join("logs/pipe.log")).is_err());
         fs::remove_dir_all(top).unwrap();
     }
 }

@@ -16,6 +16,11 @@ use crate::sys::accounts::Account;
 /// Variables by name.
 pub(in crate::supervisor) type Environment = BTreeMap<OsString, OsString>;
 
+/// Inherited whatever the operator's list is.
+const ALWAYS: [&str; 4] = ["PATH", "TZ", "LANG", "LC_*"];
+/// What names of secrets have in them.
+const SECRETS: [&str; 8] =
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL"];
 /// Used when the daemon was started without one.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What the daemon was told for itself alone: by its packaging or by systemd.
@@ -39,11 +44,36 @@ pub(super) struct Told<'a> {
     pub(super) has_listener: bool,
 }
 
-/// The daemon's own environment, without what concerns only the daemon.
-pub(in crate::supervisor) fn inherited(all: impl Iterator<Item = (OsString, OsString)>) -> Environment {
-    let mut kept: Environment = all.filter(|(name, _)| !is_own(name)).collect();
+/// The daemon's own environment, without what concerns only the daemon; of the rest, what `listed` names, if there is a
+/// list.
+pub(in crate::supervisor) fn inherited(
+    all: impl Iterator<Item = (OsString, OsString)>,
+    listed: Option<&[String]>,
+) -> Environment {
+    let is_listed = |name: &OsStr| {
+        let always = ALWAYS.iter().any(|pattern| matches(pattern, name));
+        always || listed.is_none_or(|listed| listed.iter().any(|pattern| matches(pattern, name)))
+    };
+    let mut kept: Environment = all.filter(|(name, _)| !is_own(name) && is_listed(name)).collect();
     kept.entry("PATH".into()).or_insert_with(|| USUAL_PATH.into());
     kept
+}
+
+/// Names of variables that look like secrets.
+pub(in crate::supervisor) fn secrets(environment: &Environment) -> Vec<String> {
+    let is_secret = |name: &String| {
+        let name = name.to_ascii_uppercase();
+        SECRETS.iter().any(|word| name.contains(word))
+    };
+    environment.keys().filter_map(|name| name.to_str().map(str::to_owned)).filter(is_secret).collect()
+}
+
+/// A pattern is a name, or the beginning of one with `*` after it.
+fn matches(pattern: &str, name: &OsStr) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(begin) => name.as_bytes().starts_with(begin.as_bytes()),
+        None => name == pattern,
+    }
 }
 
 fn is_own(name: &OsStr) -> bool {
@@ -150,7 +180,7 @@ mod tests {
     }
 
     fn of(pairs: &[(&str, &str)]) -> Environment {
-        inherited(pairs.iter().map(|(name, value)| (name.into(), value.into())))
+        inherited(pairs.iter().map(|(name, value)| (name.into(), value.into())), None)
     }
 
     fn get<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
@@ -229,6 +259,7 @@ mod tests {
         assert_eq!(get(&environment, "PORT"), Some("5000"));
         assert_eq!(get(&environment, "FLYING_PASSENGER_GROUP"), None);
     }
+
     #[test]
     fn python_alone_is_told_to_keep_paths_encoded() {
         for (kind, wanted, value) in
@@ -239,5 +270,16 @@ mod tests {
             let environment = build(&of(&[]), &spec, NOTHING);
             assert_eq!(get(&environment, "FLYING_PASSENGER_ENCODED_PATH"), value);
         }
+    }
+
+    #[test]
+    fn a_list_limits_what_is_inherited_and_secrets_are_named() {
+        let all =
+            [("PATH", "/x"), ("LC_ALL", "C"), ("AWS_SECRET_ACCESS_KEY", "s"), ("SHOP_A", "1"), ("SHOP", "2")];
+        let all = || all.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        assert_eq!(secrets(&inherited(all(), None)), ["AWS_SECRET_ACCESS_KEY"]);
+        let listed = ["SHOP_*".to_owned()];
+        let kept: Vec<_> = inherited(all(), Some(&listed)).into_keys().collect();
+        assert_eq!(kept, ["LC_ALL", "PATH", "SHOP_A"]);
     }
 }

@@ -14,6 +14,7 @@ use crate::supervisor::cgroups::CgroupError;
 pub(in crate::supervisor) enum SpawnError {
     Place(PlaceError),
     User(UserError),
+    Policy(io::Error),
     NoPreloader(AppKind),
     Variable(String),
     Variables(io::Error),
@@ -30,6 +31,10 @@ impl fmt::Display for SpawnError {
         match self {
             Self::Place(why) => why.fmt(f),
             Self::User(why) => why.fmt(f),
+            Self::Policy(why) => write!(
+                f,
+                "the socket for nginx cannot be looked at, so that who can connect to it is not known: {why}"
+            ),
             Self::NoPreloader(kind) => write!(f, "apps of type \"{}\" cannot be preloaded", kind.as_str()),
             Self::Variable(name) => {
                 write!(f, "the environment variable {name:?} has no possible name or value")

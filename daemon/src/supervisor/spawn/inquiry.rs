@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
-use super::decide;
 use super::error::SpawnError;
 use super::place::{Place, Spot};
+use super::policy::Policy;
 use super::user::{RunAs, Wanted, Why};
+use super::{Launcher, check_users, decide};
 use crate::config::UserOptions;
 use crate::link::{AppUser, SpawnSpec};
 use crate::sys::accounts::Account;
@@ -20,6 +21,8 @@ use crate::sys::identity::Identity;
 pub(in crate::supervisor) struct Inquiry {
     spot: Spot,
     users: UserOptions,
+    wanted_users: Option<UserOptions>,
+    policy: Policy,
     user: Option<String>,
     group: Option<String>,
 }
@@ -29,15 +32,23 @@ pub(in crate::supervisor) struct Inquiry {
 pub(in crate::supervisor) struct Finding {
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<PathBuf>,
+    /// What makes root the app's owner: the startup file, or the root of a generic app.
+    owned_by_root: Option<PathBuf>,
     #[serde(with = "as_message")]
     pub(super) run_as: RunAs,
 }
 
 impl Inquiry {
     /// About the app that `spec` is of.
-    pub(in crate::supervisor) fn about(spec: &SpawnSpec, users: &UserOptions) -> Result<Self, SpawnError> {
-        let spot = Spot::of(spec)?;
-        Ok(Self { spot, users: users.clone(), user: spec.user.clone(), group: spec.user_group.clone() })
+    pub(in crate::supervisor) fn about(spec: &SpawnSpec, launcher: &Launcher) -> Result<Self, SpawnError> {
+        Ok(Self {
+            spot: Spot::of(spec)?,
+            users: launcher.users.clone(),
+            wanted_users: launcher.wanted_users.clone(),
+            policy: launcher.policy.clone(),
+            user: spec.user.clone(),
+            group: spec.user_group.clone(),
+        })
     }
 
     /// The app's root.
@@ -49,8 +60,16 @@ impl Inquiry {
     pub(in crate::supervisor) fn answer(&self) -> Result<Finding, SpawnError> {
         let place = Place::look(&self.spot)?;
         let wanted = Wanted { user: self.user.as_deref(), group: self.group.as_deref() };
-        let run_as = decide(&self.users, wanted, place.owner)?;
-        Ok(Finding { startup_file: place.startup_file, run_as })
+        let can_be_used = |users: &&UserOptions| check_users(users, &self.policy).is_ok();
+        let users = self.wanted_users.as_ref().filter(can_be_used).unwrap_or(&self.users);
+        let run_as = decide(users, wanted, place.owner, &self.policy)?;
+        let owned = place.startup_file.as_ref().unwrap_or(&self.spot.root);
+        let by_owner = self.user.is_none() && place.owner.uid.is_root();
+        Ok(Finding {
+            owned_by_root: by_owner.then(|| owned.clone()),
+            startup_file: place.startup_file,
+            run_as,
+        })
     }
 }
 
@@ -58,6 +77,20 @@ impl Finding {
     /// Whom a process of the app would run as.
     pub(in crate::supervisor) fn user(&self) -> &AppUser {
         &self.run_as.user
+    }
+
+    /// What the operator should know about this user.
+    pub(in crate::supervisor) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.run_as.warnings.clone();
+        if let (Why::NeverRoot, Some(owned)) = (self.run_as.why, &self.owned_by_root) {
+            warnings.push(format!(
+                "{} belongs to root, so the app runs as user \"{}\", as do all apps whose files belong to root, and each \
+                 of them can read and stop the others: give the app to a user of its own (chown)",
+                owned.display(),
+                self.run_as.user.name
+            ));
+        }
+        warnings
     }
 }
 
@@ -73,20 +106,21 @@ mod as_message {
         account: Option<(String, u32, u32, PathBuf, PathBuf)>,
         identity: Option<(u32, u32, Vec<u32>)>,
         why: Why,
+        warnings: Vec<String>,
     }
 
     pub(super) fn serialize<S: Serializer>(run_as: &RunAs, to: S) -> Result<S::Ok, S::Error> {
-        let RunAs { user, account, identity, why } = run_as.clone();
+        let RunAs { user, account, identity, why, warnings } = run_as.clone();
         let account = account
             .map(|Account { name, uid, gid, home, shell }| (name, uid.as_raw(), gid.as_raw(), home, shell));
         let identity = identity.map(|Identity { uid, gid, groups }| {
             (uid.as_raw(), gid.as_raw(), groups.into_iter().map(Gid::as_raw).collect())
         });
-        Told { user, account, identity, why }.serialize(to)
+        Told { user, account, identity, why, warnings }.serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RunAs, D::Error> {
-        let Told { user, account, identity, why } = Told::deserialize(from)?;
+        let Told { user, account, identity, why, warnings } = Told::deserialize(from)?;
         let account = account.map(|(name, uid, gid, home, shell)| Account {
             name,
             uid: Uid::from_raw(uid),
@@ -99,7 +133,7 @@ mod as_message {
             gid: Gid::from_raw(gid),
             groups: groups.into_iter().map(Gid::from_raw).collect(),
         });
-        Ok(RunAs { user, account, identity, why })
+        Ok(RunAs { user, account, identity, why, warnings })
     }
 }
 
@@ -109,15 +143,22 @@ mod tests {
     use super::*;
     use protocol::request::AppKind;
 
-    fn users() -> UserOptions {
-        UserOptions { switching: true, default_user: "nobody".into(), default_group: None }
+    fn about(spec: &SpawnSpec) -> Inquiry {
+        Inquiry {
+            spot: Spot::of(spec).unwrap(),
+            users: UserOptions { switching: true, default_user: "nobody".into(), default_group: None },
+            wanted_users: None,
+            policy: Policy::default(),
+            user: None,
+            group: None,
+        }
     }
 
     #[test]
     fn a_finding_arrives_as_it_was() {
         let mut spec = spec(AppKind::Generic, "/usr");
         spec.start_command = "./server".into();
-        let finding = Inquiry::about(&spec, &users()).unwrap().answer().unwrap();
+        let finding = about(&spec).answer().unwrap();
         assert_eq!(finding.startup_file, None);
         let mut whole = finding.clone();
         whole.run_as.account = Some(Account {
@@ -137,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let inquiry = Inquiry::about(&spec(AppKind::Ruby, "/no/app"), &users()).unwrap();
+        let inquiry = about(&spec(AppKind::Ruby, "/no/app"));
         assert_eq!(inquiry.root(), Path::new("/no/app"));
         assert_eq!(inquiry.answer().unwrap_err().to_string(), "the app root /no/app does not exist");
     }

@@ -15,6 +15,7 @@ mod login_shell;
 mod masked;
 mod pipes;
 mod place;
+mod policy;
 mod ports;
 mod revision;
 mod user;
@@ -26,9 +27,10 @@ use nix::unistd::{self, Uid};
 use protocol::request::AppKind;
 
 pub(super) use command::Term;
-pub(super) use environment::{Environment, inherited};
+pub(super) use environment::{Environment, inherited, secrets};
 pub(super) use handover::{HELLO, Handover, hand_over};
 pub(super) use inquiry::{Finding, Inquiry};
+pub use policy::Policy;
 pub(super) use ports::Ports;
 pub use user::Why;
 
@@ -44,7 +46,7 @@ use environment::Told;
 use error::SpawnError;
 use login_shell::{Changes, Numbers};
 use pipes::Pipes;
-use user::{Owner, RunAs, UserError, Wanted};
+use user::{Asked, Owner, RunAs, Wanted};
 
 /// Whom a daemon of the caller's rights would run an app as, and why. `owned` is the startup file, or the root of a
 /// generic app.
@@ -57,16 +59,25 @@ pub fn would_run_as(
     user: Option<&str>,
     group: Option<&str>,
     owned: &Path,
+    policy: &Policy,
 ) -> Result<(AppUser, Why), String> {
     let owner = place::owner(owned).map_err(|why| format!("{}: {why}", owned.display()))?;
-    let run_as = decide(users, Wanted { user, group }, owner).map_err(|why| why.to_string())?;
+    let run_as = decide(users, Wanted { user, group }, owner, policy).map_err(|why| why.to_string())?;
     Ok((run_as.user, run_as.why))
+}
+
+/// Whether nginx's default user and group can be used.
+pub(super) fn check_users(users: &UserOptions, policy: &Policy) -> Result<(), String> {
+    user::check_defaults(users, policy, &user::System)
 }
 
 /// What every start needs.
 #[derive(Debug)]
 pub(super) struct Launcher {
     pub(super) users: UserOptions,
+    /// What nginx wants these to be, until it is checked.
+    pub(super) wanted_users: Option<UserOptions>,
+    pub(super) policy: Policy,
     pub(super) loaders: PathBuf,
     pub(super) environment: Environment,
     pub(super) originals: Originals,
@@ -108,7 +119,7 @@ impl Launcher {
     ) -> Result<Launched, SpawnError> {
         check_variables(spec)?;
         let (command, term) = command::of(spec, &self.loaders)?;
-        let Finding { startup_file, run_as } = finding;
+        let Finding { startup_file, run_as, .. } = finding;
         let user = Uid::from_raw(run_as.user.uid);
         let (entrance, control) = self.open_entrance(spec, process, user, instance, taken)?;
         let changes = environment::changes(
@@ -236,13 +247,19 @@ impl Launcher {
 }
 
 /// Without root there is no choice.
-fn decide(users: &UserOptions, wanted: Wanted<'_>, owner: Owner) -> Result<RunAs, UserError> {
+fn decide(
+    users: &UserOptions,
+    wanted: Wanted<'_>,
+    owner: Owner,
+    policy: &Policy,
+) -> Result<RunAs, SpawnError> {
     let euid = unistd::geteuid();
-    if euid.is_root() {
-        user::decide(users, wanted, owner, &user::System)
-    } else {
-        user::unchanged(euid, unistd::getegid(), &user::System)
+    if !euid.is_root() {
+        return Ok(user::unchanged(euid, unistd::getegid(), &user::System)?);
     }
+    let gates = policy.gates().map_err(SpawnError::Policy)?;
+    let asked = Asked { wanted, owner, policy, gates: &gates };
+    Ok(user::decide(users, asked, &user::System)?)
 }
 
 /// The command by way of its user's login shell, with the variables that the shell is to read, where that is wanted and

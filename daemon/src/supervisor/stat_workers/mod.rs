@@ -23,6 +23,8 @@ const SLOW: Duration = Duration::from_millis(100);
 const AFTER_KILL: Duration = Duration::from_millis(200);
 /// Most workers, each of them at something that hangs.
 const MOST: usize = 64;
+/// Most questions that wait for a worker: more than a router that works ever asks.
+const MOST_WAITING: usize = 16 * 1024;
 /// Most that wait for the next question.
 const MOST_IDLE: usize = 1;
 
@@ -94,6 +96,9 @@ impl<P, W> Default for StatWorkers<P, W> {
 impl<P, W: Work> StatWorkers<P, W> {
     /// Asks. What is known to hang is answered at once.
     pub(super) fn ask(&mut self, question: Question, purpose: P, now: Instant) -> Vec<Event<P>> {
+        if self.waiting.len() >= MOST_WAITING {
+            return vec![Event::Answered(purpose, Err("too many files are to be looked at".to_owned()))];
+        }
         self.waiting.push_back(Task { question, purposes: vec![purpose], since: now });
         self.hand_out(now)
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::restart_files;
-use super::super::spawn::{Finding, Inquiry};
+use super::super::spawn::{Finding, Inquiry, Policy, check_users};
+use crate::config::UserOptions;
 use crate::link::RestartFiles;
 
 /// What there is to be looked at.
@@ -16,6 +17,8 @@ pub(in crate::supervisor) enum Question {
     RestartFiles(PathBuf),
     /// Whether an app is where nginx says, and whom it runs as.
     App(Inquiry),
+    /// Whether nginx's default user and group can be used.
+    Users(UserOptions, Policy),
 }
 
 /// What was found out.
@@ -23,14 +26,16 @@ pub(in crate::supervisor) enum Question {
 pub(in crate::supervisor) enum Answer {
     RestartFiles(RestartFiles),
     App(Result<Finding, String>),
+    Users(Result<(), String>),
 }
 
 impl Question {
-    /// The directory that everything to be looked at is in.
+    /// The directory that everything to be looked at is in; for users, the file that lists them.
     pub(super) fn dir(&self) -> &Path {
         match self {
             Self::RestartFiles(dir) => dir,
             Self::App(inquiry) => inquiry.root(),
+            Self::Users(..) => Path::new("/etc/passwd"),
         }
     }
 
@@ -38,7 +43,7 @@ impl Question {
     pub(super) fn patience(&self) -> Duration {
         match self {
             Self::RestartFiles(_) => Duration::from_secs(5),
-            Self::App(_) => Duration::from_secs(15),
+            Self::App(_) | Self::Users(..) => Duration::from_secs(15),
         }
     }
 
@@ -47,6 +52,10 @@ impl Question {
         let dir = self.dir().display();
         match self {
             Self::RestartFiles(_) => format!("{dir} does not answer: a file system that hangs"),
+            Self::Users(users, _) => {
+                let user = &users.default_user;
+                format!("who knows the user \"{user}\" does not answer: a directory service hangs")
+            }
             Self::App(_) => {
                 format!(
                     "{dir} does not answer, or who knows its user: a file system or directory service hangs"
@@ -59,6 +68,7 @@ impl Question {
     pub(super) fn answer(&self) -> Answer {
         match self {
             Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::look(dir)),
+            Self::Users(users, policy) => Answer::Users(check_users(users, policy)),
             Self::App(inquiry) => Answer::App(inquiry.answer().map_err(|why| why.to_string())),
         }
     }

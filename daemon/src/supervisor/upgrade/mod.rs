@@ -20,6 +20,7 @@ use nix::unistd;
 pub(super) use self::state::State;
 pub use self::words::{Beginning, beginning};
 use super::Supervisor;
+use crate::config::trusted;
 use crate::link::Notice;
 use crate::sys::luggage::Luggage;
 
@@ -162,7 +163,13 @@ impl Supervisor {
 
     fn program(&self) -> io::Result<PathBuf> {
         let unknown = |why: &io::Error| io::Error::other(format!("the daemon's file is not known: {why}"));
-        self.upgrade.program.as_ref().map(PathBuf::clone).map_err(unknown)
+        let program = self.upgrade.program.as_ref().map_err(unknown)?;
+        // One that is missing is told by whoever executes it.
+        if program.exists() {
+            trusted(program, unistd::geteuid())
+                .map_err(|why| io::Error::other(format!("{} {why}", program.display())))?;
+        }
+        Ok(program.clone())
     }
 }
 

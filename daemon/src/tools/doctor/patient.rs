@@ -14,9 +14,11 @@ use super::absent::NoPatient;
 use super::arguments::Doctor;
 use super::asked::{settings, text};
 use super::known::{KnownApp, Serving, without_own};
-use crate::config::UserOptions;
+use crate::config::{AllowedIdentities, ROUTER_USER, UserOptions};
 use crate::link::AppUser;
-use crate::supervisor::{Why, would_run_as};
+use crate::supervisor::{Policy, Why, would_run_as};
+use crate::sys::accounts;
+use crate::tools::instances;
 
 /// How long an app may take to start when nobody says.
 const START_TIMEOUT: u64 = 90;
@@ -36,6 +38,8 @@ pub(super) struct Patient {
     pub(super) users: UserOptions,
     /// Whom it is to run as, with the reason.
     pub(super) user: Result<(AppUser, String), String>,
+    /// Why a daemon would not let it run as this user.
+    pub(super) refusal: Option<String>,
     /// What the daemon that starts it finds in its environment, and whose that is.
     pub(super) variables: Vec<(OsString, OsString)>,
     pub(super) variables_of: Option<u32>,
@@ -59,6 +63,7 @@ impl Patient {
             .map_err(|why| NoPatient::new(&root, why, "Give it as --env NAME=VALUE."))?;
         let users = serving.as_ref().map(|serving| serving.users.clone()).unwrap_or_else(usual_users);
         let user = user(&root, kind, &settings, &users);
+        let refusal = user.as_ref().ok().and_then(|_| refusal(&root, kind, &settings, &users));
         let variables_of = serving.as_ref().filter(|serving| serving.variables.is_some()).map(|s| s.pid);
         let known_to = serving.as_ref().filter(|_| known.is_some()).map(|serving| serving.pid);
         let variables = serving.and_then(|serving| serving.variables);
@@ -75,6 +80,7 @@ impl Patient {
             known_to,
             users,
             user,
+            refusal,
             variables: variables.unwrap_or_else(|| without_own(std::env::vars_os())),
             variables_of,
         })
@@ -145,19 +151,40 @@ fn usual_users() -> UserOptions {
     UserOptions { switching: true, default_user: "nobody".to_owned(), default_group: None }
 }
 
+/// What tells whose app it is: the startup file, or the root of a generic app.
+fn owned(root: &Path, kind: AppKind, settings: &Settings) -> PathBuf {
+    match startup_file(kind) {
+        Some(usual) => root.join(text(settings, "startup_file", usual)),
+        None => root.to_path_buf(),
+    }
+}
+
+/// Why the daemons that run would not let it run as its user, as far as can be seen from outside.
+fn refusal(root: &Path, kind: AppKind, settings: &Settings, users: &UserOptions) -> Option<String> {
+    let router = accounts::user_named(ROUTER_USER).ok().flatten();
+    let policy = Policy {
+        sockets: instances().into_iter().map(|found| found.properties.socket_file).collect(),
+        router: router.map(|user| (user.uid.as_raw(), user.gid.as_raw())),
+        ..Policy::default()
+    };
+    let given = |name: &str| Some(text(settings, name, "")).filter(|text| !text.is_empty());
+    let owned = owned(root, kind, settings);
+    let why = would_run_as(users, given("user"), given("group"), &owned, &policy).err()?;
+    Some(format!("unless its flags allow that, the daemon does not start it: {why}"))
+}
+
 fn user(
     root: &Path,
     kind: AppKind,
     settings: &Settings,
     users: &UserOptions,
 ) -> Result<(AppUser, String), String> {
-    let owned = match startup_file(kind) {
-        Some(usual) => root.join(text(settings, "startup_file", usual)),
-        None => root.to_path_buf(),
-    };
+    let owned = owned(root, kind, settings);
     let given = |name: &str| Some(text(settings, name, "")).filter(|text| !text.is_empty());
     let (wanted, group) = (given("user"), given("group"));
-    let (user, why) = would_run_as(users, wanted, group, &owned)?;
+    let anything = vec!["*".to_owned()];
+    let allowed = AllowedIdentities { users: anything.clone(), groups: anything };
+    let (user, why) = would_run_as(users, wanted, group, &owned, &Policy { allowed, ..Policy::default() })?;
     let owned = owned.display();
     let because = match why {
         Why::NotRoot => "as without root everything runs as you".to_owned(),

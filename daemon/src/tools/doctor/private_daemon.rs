@@ -120,6 +120,9 @@ fn flags(scratch: &Scratch, patient: &Patient, loaders: Option<&Path>) -> Vec<St
         "--log-level=info".to_owned(),
         format!("--shutdown-timeout={SHUTDOWN_SECONDS}"),
         format!("--default-user={}", users.default_user),
+        // Whether the daemon that serves the app refuses these is told before; this one can be reached by root alone.
+        "--allow-app-users=*".to_owned(),
+        "--allow-app-groups=*".to_owned(),
     ];
     flags.extend(users.default_group.as_ref().map(|group| format!("--default-group={group}")));
     flags.extend((!users.switching).then(|| "--no-user-switching".to_owned()));

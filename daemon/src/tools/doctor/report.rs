@@ -40,7 +40,12 @@ pub(super) fn no_patient(none: &NoPatient, json: bool) -> ExitCode {
 
 impl<'p> Report<'p> {
     pub(super) fn new(patient: &'p Patient, path: &'p str, json: bool) -> Self {
-        Self { patient, path, json, warning: closed_to_nginx(&patient.root) }
+        Self {
+            patient,
+            path,
+            json,
+            warning: patient.refusal.clone().or_else(|| closed_to_nginx(&patient.root)),
+        }
     }
 
     /// What is known before anything is started.

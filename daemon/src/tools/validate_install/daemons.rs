@@ -6,7 +6,7 @@ use std::process::Command;
 use nix::unistd;
 
 use super::Verdict;
-use crate::config::ROUTER_USERS;
+use crate::config::{MAKE_ROUTER_USER, ROUTER_USER};
 use crate::instance;
 use crate::sys::accounts;
 use crate::tools::installation::Installation;
@@ -20,17 +20,13 @@ pub(super) fn router_user(_: &Installation) -> Verdict {
     if !unistd::geteuid().is_root() {
         return Verdict::Skipped("without root, everything runs as you".to_owned());
     }
-    let [own, other] = ROUTER_USERS;
-    let exists = |name: &str| accounts::user_named(name).is_ok_and(|account| account.is_some());
-    let advice = format!("Run: adduser --system --group --no-create-home --home /nonexistent {own}");
-    match (exists(own), exists(other)) {
-        (true, _) => Verdict::Fine(own.to_owned()),
-        (false, true) => Verdict::Warned(format!(
-            "there is no user \"{own}\": the router runs as \"{other}\", as other services may.\n{advice}"
+    match accounts::user_named(ROUTER_USER) {
+        Ok(Some(_)) => Verdict::Fine(ROUTER_USER.to_owned()),
+        Ok(None) => Verdict::Failed(format!(
+            "there is no user \"{ROUTER_USER}\", and a daemon of root does not start without one, unless --router-user \
+             names another that runs nothing else.\nRun: {MAKE_ROUTER_USER}"
         )),
-        (false, false) => {
-            Verdict::Failed(format!("there is neither a user \"{own}\" nor \"{other}\".\n{advice}"))
-        }
+        Err(why) => Verdict::Failed(why.to_string()),
     }
 }
 
