@@ -325,6 +325,7 @@ impl World {
             for slot in std::mem::take(&mut self.stopping) {
                 self.pool.exited(slot, self.now);
             }
+            self.obey();
             while let Some(slot) = self.starting.pop_first() {
                 self.pool.ready(slot, Concurrency::At(1), self.now);
                 // Another start may be abandoned for it.
