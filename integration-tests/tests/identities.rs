@@ -185,7 +185,7 @@ fn the_router_holds_no_descriptor_of_the_log() {
     let router = scene.daemon.router();
     let open = std::fs::read_dir(format!("/proc/{router}/fd")).unwrap();
     let open: Vec<_> = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok()).collect();
-    assert!(!open.iter().any(|target| *target == file), "{open:?}");
+    assert!(!open.contains(&file), "{open:?}");
     let error = std::fs::read_link(format!("/proc/{router}/fd/2")).unwrap();
     assert!(error.display().to_string().starts_with("pipe:"), "{error:?}");
 }
