@@ -31,6 +31,11 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
+    /// True while it may have a connection that the process has not greeted.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.at_work.get()
+    }
+
     pub(crate) fn connected(&self) {
         self.connected.set(self.connected.get() + 1);
     }

@@ -79,7 +79,8 @@ impl Worker {
             tokio::select! {
                 biased;
                 stream = self.connect() => return Ok((stream?, false)),
-                () = kept, if self.speaks_session() => {}
+                // Only the probe's connection may have been opened earlier.
+                () = kept, if self.probe.is_at_work() => {}
             }
         }
     }

@@ -9,7 +9,7 @@ import socket
 import threading
 from typing import Any, Optional
 
-from .connection import Connection
+from .connection import Connection, Lost
 from .environment import Environments
 from .handler import RequestHandler
 from .report import Report
@@ -79,4 +79,8 @@ class Server:
             except BlockingIOError:
                 continue
             peer.setblocking(True)
-            return Connection(peer)
+            try:
+                return Connection(peer)
+            except Lost:
+                # The daemon closed it before it was taken.
+                peer.close()
