@@ -24,7 +24,7 @@ fn rails() -> Scene {
         let layout = "<title>gallery</title><%= yield %><footer>";
         let app = app.file("views/layouts/gallery.html.erb", layout);
         let app = app.file("views/gallery/streamed.html.erb", "<p><%= 'streamed ' * 3 %></p>");
-        app.file("bytes.bin", &"0123456789".repeat(50_000)).ruby(RAILS)
+        app.file("bytes.bin", "0123456789".repeat(50_000)).ruby(RAILS)
     })
 }
 
