@@ -170,25 +170,6 @@ fn the_router_can_neither_make_nor_remove_sockets_of_apps() {
 }
 
 /// Its standard error is a pipe to the supervisor, so that it cannot cut the log off.
-#[test]
-fn the_router_holds_no_descriptor_of_the_log() {
-    let log = Stage::new();
-    let file = log.path("scratch/own.log");
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-    let scene = Scene::set(
-        "",
-        |daemon| daemon.flag(&format!("--log-file={}", file.display())),
-        |app| app.ruby("puts 'first'; run ->(_) { puts 'printed'; [200, {}, []] }"),
-    );
-    scene.nginx.get("/").expect(200);
-    scene.daemon.logs_eventually("printed");
-    let router = scene.daemon.router();
-    let open = std::fs::read_dir(format!("/proc/{router}/fd")).unwrap();
-    let open: Vec<_> = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok()).collect();
-    assert!(!open.contains(&file), "{open:?}");
-    let error = std::fs::read_link(format!("/proc/{router}/fd/2")).unwrap();
-    assert!(error.display().to_string().starts_with("pipe:"), "{error:?}");
-}
 
 #[test]
 fn root_uses_no_program_that_others_can_write() {
