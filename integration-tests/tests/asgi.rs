@@ -270,3 +270,31 @@ urlpatterns = [path('meet', meet), path('pid', pid)]
     assert_eq!(meet(&scene, 10), vec![pid; 10]);
     assert_eq!(scene.nginx.get("/none").status(), 404);
 }
+
+#[test]
+fn the_version_of_http_is_the_clients() {
+    let asgi = r#"
+async def application(scope, receive, send):
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["http_version"].encode()})
+"#;
+    let wsgi = r#"
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["SERVER_PROTOCOL"].removeprefix("HTTP/").removesuffix(".0" if "/2" in environ["SERVER_PROTOCOL"] else "-").encode()]
+"#;
+    for python in [asgi, wsgi] {
+        let scene = Scene::app(LINES, |app| app.python(python));
+        let conf = stage::ONE_APP.replace("127.0.0.1:%%PORT%%", "127.0.0.1:%%PORT%% http2");
+        let http2 = scene.stage.nginx(&conf.replace("%%APP%%", LINES)).start();
+        let asked = |version: &str, port: u16| {
+            let mut curl = Command::new("curl");
+            curl.args(["--silent", "--show-error", "--max-time", "30", version]);
+            run(curl.arg(format!("http://127.0.0.1:{port}/")))
+        };
+        assert_eq!(asked("--http1.0", scene.nginx.port()), "1.0");
+        assert_eq!(asked("--http1.1", scene.nginx.port()), "1.1");
+        assert_eq!(asked("--http2-prior-knowledge", http2.port()), "2");
+    }
+}

@@ -4,7 +4,7 @@ use module_core::place::Found;
 use module_core::request_headers::{asks_for_websocket, claims_user, is_disguise_of, is_handed_on};
 use module_core::request_id::HEADER as REQUEST_ID;
 use protocol::pairs;
-use protocol::request::{AppKind, AppRef, BodyLength, RequestHead};
+use protocol::request::{AppKind, AppRef, BodyLength, PROTOCOL, RequestHead};
 
 use crate::conf::{Application, LocationConf};
 use crate::destination::Destination;
@@ -46,7 +46,10 @@ pub(crate) fn write_head(
         body: length(request, body),
     };
     let set = set_headers(request, location)?;
-    let headers = |out: &mut Vec<u8>| put_headers(request, &set, head.upgrade, body, out);
+    let headers = |out: &mut Vec<u8>| {
+        put_protocol(request, head.app.kind, out);
+        put_headers(request, &set, head.upgrade, body, out);
+    };
     head.write_frame(&application.settings.bytes, headers, out).map_err(|err| err.to_string())
 }
 
@@ -106,6 +109,14 @@ fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<S
             None => Err(format!("the value of passenger_set_header {name} cannot be worked out")),
         })
         .collect()
+}
+
+/// WSGI and ASGI say which version the client speaks. Rack applications get `HTTP/1.1`, as from Passenger, and the others
+/// are spoken to in it.
+fn put_protocol(request: Request<'_>, kind: AppKind, out: &mut Vec<u8>) {
+    if let (AppKind::Python, Some(protocol)) = (kind, request.other_protocol()) {
+        pairs::put(out, PROTOCOL, protocol);
+    }
 }
 
 fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: Body, out: &mut Vec<u8>) {

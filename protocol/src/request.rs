@@ -13,6 +13,10 @@ use crate::pairs::Pairs;
 use crate::payload::{self, PayloadError};
 use crate::settings::Digest;
 
+/// The name under which the version of HTTP that the client speaks comes before the headers, where it is not `HTTP/1.1`.
+/// No header has such a name; a daemon that does not know it passes it over.
+pub const PROTOCOL: &[u8] = b":protocol";
+
 /// How an application is started and spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AppKind {
@@ -156,6 +160,16 @@ impl RequestHead<'_> {
 }
 
 impl<'a> Request<'a> {
+    /// The version of HTTP that the client speaks, as far as the app is to know, such as `HTTP/2.0`.
+    pub fn protocol(&self) -> &'static [u8] {
+        match self.headers.iter().next() {
+            Some((PROTOCOL, b"HTTP/1.0")) => b"HTTP/1.0",
+            Some((PROTOCOL, b"HTTP/2.0")) => b"HTTP/2.0",
+            Some((PROTOCOL, b"HTTP/3.0")) => b"HTTP/3.0",
+            _ => b"HTTP/1.1",
+        }
+    }
+
     /// Reads the payload of a `Request` frame.
     ///
     /// # Errors

@@ -120,6 +120,17 @@ impl<'r> Request<'r> {
         self.get().http_version <= sys::NGX_HTTP_VERSION_11 as usize
     }
 
+    /// The version of HTTP that the client speaks, as in `SERVER_PROTOCOL`; `None` for 1.1 and for one that is not known.
+    pub(crate) fn other_protocol(self) -> Option<&'static [u8]> {
+        // nginx's NGX_HTTP_VERSION_*; the release that the module is built for may lack the last.
+        match self.get().http_version {
+            1000 => Some(b"HTTP/1.0"),
+            2000 => Some(b"HTTP/2.0"),
+            3000 => Some(b"HTTP/3.0"),
+            _ => None,
+        }
+    }
+
     /// The client's headers: name and value, in their order.
     pub(crate) fn headers(self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
         // SAFETY: nginx fills the list while it parses the request, which is over.

@@ -46,7 +46,7 @@ fn write_server(request: &Request<'_>, out: &mut impl Variables) {
     out.put(b"SERVER_NAME", name);
     out.put(b"SERVER_PORT", port.unwrap_or(default_port));
     out.put(b"SERVER_SOFTWARE", request.head.server_software);
-    out.put(b"SERVER_PROTOCOL", b"HTTP/1.1");
+    out.put(b"SERVER_PROTOCOL", request.protocol());
 }
 
 /// Every header but those that have a variable of their own, repeated ones as one. Names with other characters than
@@ -249,5 +249,18 @@ mod tests {
         assert_eq!(vars["CONTENT_LENGTH"], u64::MAX.to_string());
         assert_eq!(vars["CONTENT_TYPE"], "text/plain");
         assert!(!vars.contains_key("HTTP_Content-Length"));
+    }
+
+    #[test]
+    fn the_version_of_http_comes_before_the_headers() {
+        let protocol = |headers: &[(&str, &str)]| {
+            let variables = variables(get(b"/", b""), headers);
+            assert!(variables.keys().all(|name| !name.contains(':')), "{variables:?}");
+            variables["SERVER_PROTOCOL"].clone()
+        };
+        assert_eq!(protocol(&[]), "HTTP/1.1");
+        assert_eq!(protocol(&[(":protocol", "HTTP/2.0"), ("Host", "x")]), "HTTP/2.0");
+        assert_eq!(protocol(&[("Host", "x"), (":protocol", "HTTP/2.0")]), "HTTP/1.1");
+        assert_eq!(protocol(&[(":protocol", "GOPHER/1")]), "HTTP/1.1");
     }
 }

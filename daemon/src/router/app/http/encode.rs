@@ -74,7 +74,7 @@ fn write_client(request: &Request<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Headers that are written here, whatever the client sent. Users that nginx authenticated are told by nginx only.
+/// Headers that are written here, whatever the client sent. Users that nginx authenticated are named by nginx only.
 fn is_ours(name: &[u8]) -> bool {
     const OURS: [&[u8]; 8] = [
         b"connection",
@@ -86,7 +86,8 @@ fn is_ours(name: &[u8]) -> bool {
         b"upgrade",
         b"x-forwarded-user",
     ];
-    OURS.iter().any(|other| name.eq_ignore_ascii_case(other))
+    // A name that begins with ':' is not a header: see `protocol::request::PROTOCOL`.
+    name.starts_with(b":") || OURS.iter().any(|other| name.eq_ignore_ascii_case(other))
 }
 
 fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
@@ -208,5 +209,11 @@ mod tests {
         assert!(
             text.contains("x-forwarded-proto: https\r\n") && text.contains("transfer-encoding: chunked\r\n")
         );
+    }
+
+    #[test]
+    fn a_name_that_is_no_header_is_left_out() {
+        let head = written(|_| {}, &[(":protocol", "HTTP/2.0"), ("X-A", "1")]);
+        assert!(!head.contains("protocol") && head.to_lowercase().contains("x-a: 1"), "{head}");
     }
 }
