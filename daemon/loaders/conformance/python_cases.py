@@ -155,6 +155,12 @@ class WsgiSpecification:
         for kind in ({"body": b"caf\xc3\xa9"}, {"chunks": [b"caf\xc3", b"\xa9"]}):
             self.assertEqual(self.answers(wrapped, "POST", **kind)[2], b"caf\xc3\xa9")
 
+    def test_nothing_is_left_in_the_input_of_a_request_without_a_body(self):
+        source = wsgi("import io", "input = env['wsgi.input']", "got = [input.read()]", "try: input.write(b'left')",
+                      "except io.UnsupportedOperation: got += ['refused']", "input.seek(0)", "got += [input.read()]",
+                      "start('200 OK', plain)", "return [repr(got).encode()]")
+        self.assertEqual(self.answers(source)[2].decode(), repr([b"", "refused", b""]))
+
     def test_many_short_lines_take_little_time(self):
         source = wsgi("number = sum(1 for _ in env['wsgi.input'])", "start('200 OK', plain)", "return [str(number).encode()]")
         began = time.monotonic()

@@ -10,10 +10,18 @@ PIECE = 64 * 1024
 
 
 class NoBody(io.BytesIO):
-    """The input of all requests without a body, which an app cannot close for the others."""
+    """The input of all requests without a body, which an app can neither close nor fill for the others."""
 
     def close(self) -> None:
         """Nothing."""
+
+    def write(self, data: Any) -> int:
+        """Refused."""
+        raise io.UnsupportedOperation("write")
+
+    def writelines(self, lines: Any) -> None:
+        """Refused."""
+        raise io.UnsupportedOperation("writelines")
 
 
 class Body(io.RawIOBase):
