@@ -4,7 +4,6 @@
 //! of what type a value is; whether it makes sense is decided where flags are checked.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
@@ -16,6 +15,7 @@ use super::kind::Type;
 use super::mistake::{Mistake, Mistakes};
 use super::own::OWN;
 use super::shared::SHARED;
+use super::trusted::trusted;
 use super::written::{File, Written};
 
 /// The table of programs.
@@ -51,20 +51,6 @@ pub(super) fn read(path: &Path, euid: Uid, mistakes: &mut Mistakes) -> File {
             File::default()
         }
     }
-}
-
-/// What is run and written as root must not be for others to decide.
-pub(crate) fn trusted(path: &Path, euid: Uid) -> Result<(), String> {
-    let meta = fs::metadata(path).map_err(|why| why.to_string())?;
-    if !meta.is_file() {
-        return Err("is no file".to_owned());
-    }
-    if euid.is_root() && (meta.uid() != 0 || meta.mode() & 0o022 != 0) {
-        return Err("others than root may write to it, so that root does not use it: \
-                    chown root and chmod go-w it"
-            .to_owned());
-    }
-    Ok(())
 }
 
 fn parse(path: &str, text: &str, mistakes: &mut Mistakes) -> File {

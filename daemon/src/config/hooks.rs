@@ -10,8 +10,8 @@ use nix::unistd::{self, AccessFlags};
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::file::trusted;
 use super::mistake::{Mistake, Mistakes};
+use super::trusted::trusted;
 use super::written::{File, Written};
 
 /// What a program can be run for, by Passenger's names.

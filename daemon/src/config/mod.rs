@@ -17,6 +17,7 @@ pub mod places;
 mod predecessor;
 pub(crate) mod shared;
 mod socket;
+mod trusted;
 mod written;
 
 use std::env;
@@ -30,7 +31,6 @@ use serde::{Deserialize, Serialize};
 
 pub use app_defaults::{AppDefault, AppDefaults};
 pub use arguments::{Action, Arguments};
-pub(crate) use file::trusted;
 pub use hooks::{Hook, Hooks};
 pub use identities::{AllowedIdentities, MAKE_ROUTER_USER, ROUTER_USER};
 pub use mistake::Mistake;
@@ -40,6 +40,7 @@ pub use places::{REGISTRY_VARIABLE, usual_registry};
 pub use shared::DaemonOption;
 use shared::Values;
 pub use socket::{MAX_SOCKET_PATH, SocketOptions};
+pub(crate) use trusted::trusted;
 use written::File;
 pub use written::Given;
 

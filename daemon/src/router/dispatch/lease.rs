@@ -3,9 +3,10 @@
 use std::rc::Rc;
 
 use super::super::pool::{GroupId, Waiter};
-use super::super::probe::Probe;
+use super::super::probe::Abandoned;
 use super::super::worker::Worker;
 use super::Dispatcher;
+use super::probing;
 use super::session::Session;
 use crate::sys::stream::Stream;
 
@@ -41,18 +42,20 @@ impl Lease {
         self.worker.keep(stream);
     }
 
-    /// False when the app has taken the connection and its thread is free.
-    pub(crate) fn has_slot(&self) -> bool {
-        self.session.has_slot()
-    }
-
     /// Gives the session back once the process is known to be free of it: the client has gone, and a loader may still
     /// work on the request.
     pub(crate) fn release_when_free(self) {
         self.session.disconnected();
         if self.worker.speaks_session() && self.has_slot() {
-            Probe::add_abandoned(self);
+            let worker = self.worker.clone();
+            probing::add_abandoned(&worker, Box::new(self));
         }
+    }
+}
+
+impl Abandoned for Lease {
+    fn has_slot(&self) -> bool {
+        self.session.has_slot()
     }
 }
 

@@ -6,6 +6,7 @@
 mod carry_out;
 mod launch;
 mod lease;
+mod probing;
 mod refused;
 mod session;
 

@@ -4,8 +4,10 @@
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 
+use super::super::probe::Hijacked;
 use super::super::worker::Worker;
 use super::Dispatcher;
+use super::probing;
 
 /// What a session has of its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,29 +45,14 @@ impl Session {
         self.disconnected();
         self.state.set(State::Hijacked);
         if let Some(worker) = self.worker.upgrade() {
-            worker.probe.add_hijacked(&worker, self);
+            let session: Weak<dyn Hijacked> = Rc::downgrade(&(self.clone() as Rc<dyn Hijacked>));
+            probing::add_hijacked(&worker, session);
         }
-    }
-
-    /// True while the session occupies a slot that the app may have freed already.
-    pub(crate) fn awaits_proof(&self) -> bool {
-        self.state.get() == State::Hijacked
     }
 
     /// True unless its slot was freed.
     pub(super) fn has_slot(&self) -> bool {
         self.state.get() != State::Freed
-    }
-
-    /// The thread is free.
-    pub(crate) fn free_slot(&self) {
-        let (Some(dispatcher), Some(worker)) = (self.dispatcher.upgrade(), self.worker.upgrade()) else {
-            return;
-        };
-        if self.awaits_proof() {
-            self.state.set(State::Freed);
-            dispatcher.with_pool(|pool, now| pool.free_slot(worker.slot, now));
-        }
     }
 
     /// It holds a connection that the process has greeted.
@@ -90,5 +77,21 @@ impl Session {
     pub(super) fn end(&self) -> bool {
         self.disconnected();
         self.state.replace(State::Ended) != State::Freed
+    }
+}
+
+impl Hijacked for Session {
+    fn awaits_proof(&self) -> bool {
+        self.state.get() == State::Hijacked
+    }
+
+    fn free_slot(&self) {
+        let (Some(dispatcher), Some(worker)) = (self.dispatcher.upgrade(), self.worker.upgrade()) else {
+            return;
+        };
+        if self.awaits_proof() {
+            self.state.set(State::Freed);
+            dispatcher.with_pool(|pool, now| pool.free_slot(worker.slot, now));
+        }
     }
 }
