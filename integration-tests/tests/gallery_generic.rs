@@ -195,9 +195,9 @@ fn go_with_its_own_server() {
     scene.nginx.get("/go-on").expect(200);
     client.read_until("data: 3\n\n");
     let required = scene.nginx.get("/hijack").expect(426);
-    assert_eq!(required.header("Upgrade"), Some("echo"));
+    assert_eq!(required.header("Upgrade"), Some("websocket"));
     let mut client = scene.nginx.connect();
-    client.send(Request::get("/hijack").header("Upgrade", "echo").bytes("Upgrade"));
+    client.send(Request::get("/hijack").header("Upgrade", "websocket").bytes("Upgrade"));
     client.read_until("\r\n\r\n");
     client.send("one\ntwo\n");
     client.read_until("you wrote two\n");

@@ -12,7 +12,7 @@ const RUBY: &str = r#"
         io.close
       end
     end
-    SWITCH = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
+    SWITCH = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     run ->(env) {
       case env['PATH_INFO']
       when '/tunnel'
@@ -50,7 +50,7 @@ import os
 def application(env, start):
     if env["PATH_INFO"] == "/stays":
         io = env["passenger.hijack"](True)
-        io.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+        io.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
         while part := io.recv(4096):
             io.sendall(part.upper())
         io.close()
@@ -74,7 +74,8 @@ fn only_process(lines: &str, source: &str) -> Scene {
 
 fn tunnel(scene: &Scene, path: &str) -> Connection {
     let mut client = scene.nginx.connect();
-    client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"));
+    client
+        .send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"));
     assert_eq!(client.read_head().status, 101);
     echo(&mut client);
     client

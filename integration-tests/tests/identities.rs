@@ -26,8 +26,9 @@ fn refusal(scene: &Scene) -> String {
     let answer = scene.nginx.get("/");
     assert_eq!(answer.status(), 500, "{}", answer.text());
     let log = scene.daemon.log();
-    let line = log.lines().find(|line| line.contains("is started:")).expect("the log gives the reason");
-    let reason = line.split("is started: ").nth(1).unwrap().to_owned();
+    let line = log.lines().find_map(|line| line.split_once(" could not be started: "));
+    let (_, line) = line.expect("the log gives the reason");
+    let reason = line.split(" [error ID ").next().unwrap().to_owned();
     let page = answer.text().replace("&quot;", "\"").replace("&#39;", "'");
     assert!(page.contains(&reason), "{reason} is not on the page: {page}");
     reason

@@ -1,6 +1,6 @@
 //! Configurations as tutorials for the predecessor show them: two more lines, and they load and serve.
 
-use stage::{App, Daemon, Nginx, Request, Stage, node_modules, require_debian_package};
+use stage::{App, Daemon, DaemonBuilder, Nginx, Request, Stage, node_modules, require_debian_package};
 
 use crate::frameworks::rails_app;
 use crate::nginx_conf::on_this_machine;
@@ -15,6 +15,16 @@ struct Moved {
 impl Moved {
     /// Sites lie in `/var/www` in tutorials, and on the stage here; `load_module` and `passenger_fly_with` are added.
     fn here(tutorial: &str, name: &str, fill: impl FnOnce(App) -> App) -> Self {
+        Self::with(tutorial, name, |daemon| daemon, fill)
+    }
+
+    /// The same with flags for the daemon.
+    fn with(
+        tutorial: &str,
+        name: &str,
+        flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
+        fill: impl FnOnce(App) -> App,
+    ) -> Self {
         let stage = Stage::new();
         fill(stage.app(name));
         let conf = on_this_machine(tutorial, "\npassenger_fly_with %%SOCKET%%;\n");
@@ -25,7 +35,7 @@ impl Moved {
             passengers(tutorial).count() + 1,
             "nothing of ours is left out"
         );
-        let daemon = stage.daemon().start();
+        let daemon = flags(stage.daemon()).start();
         let nginx = stage.nginx(&conf.replace("/var/www", "%%STAGE%%"));
         let test = nginx.test_config();
         let said = String::from_utf8_lossy(&test.stderr).into_owned();
@@ -76,7 +86,9 @@ def hello():
 def name():
     return request.form["name"].upper()
 "#;
-    let moved = Moved::here(include_str!("fixtures/tutorial-flask.conf"), "flask", |app| {
+    // The tutorial's applications run as nginx's user, which is refused otherwise.
+    let allowed = |daemon: DaemonBuilder| daemon.flag("--allow-app-users=www-data");
+    let moved = Moved::with(include_str!("fixtures/tutorial-flask.conf"), "flask", allowed, |app| {
         app.python(python).file("static/a.txt", "a file").file("public/robots.txt", "public")
     });
     assert_eq!(moved.nginx.get("/").expect(200).text(), "hello from flask");

@@ -217,14 +217,15 @@ fn a_websocket_configuration_copied_from_proxy_pass_works() {
         passenger_set_header Upgrade $http_upgrade;
         passenger_set_header Connection "upgrade";
     "#;
-    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: raw\r\nConnection: Upgrade\r\n\r\nswitched";
+    let switch =
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nswitched";
     let scene = answering(lines, &[("x", switch)]);
     let mut client = scene.nginx.connect();
-    client.send(Request::get("/x").header("Upgrade", "raw").bytes("Upgrade"));
+    client.send(Request::get("/x").header("Upgrade", "websocket").bytes("Upgrade"));
     let answer = String::from_utf8(client.read_to_end()).unwrap();
     assert!(answer.starts_with("HTTP/1.1 101 ") && answer.ends_with("\r\n\r\nswitched"), "{answer}");
-    assert!(answer.contains("\r\nUpgrade: raw\r\n"), "{answer}");
+    assert!(answer.contains("\r\nUpgrade: websocket\r\n"), "{answer}");
     let request = std::fs::read_to_string(scene.stage.scratch("x.request")).unwrap().to_lowercase();
-    assert_eq!(request.matches("\r\nupgrade: raw\r\n").count(), 1, "{request}");
+    assert_eq!(request.matches("\r\nupgrade: websocket\r\n").count(), 1, "{request}");
     assert_eq!(request.matches("\r\nconnection: ").count(), 1, "{request}");
 }

@@ -285,7 +285,9 @@ fn the_units_are_sound() {
     };
     let (sound, told) =
         analyze(&["verify", "--man=no", "./flying-passenger.service", "./flying-passenger.socket"]);
-    assert!(sound && told.is_empty(), "{told}");
+    // Units of other packages, which the service is ordered after, may be faulty.
+    let ours: Vec<&str> = told.lines().filter(|line| line.contains("flying-passenger")).collect();
+    assert!(sound && ours.is_empty(), "{told}");
     // The exposure that docs/SYSTEMD.md states, times ten.
     let (sound, told) =
         analyze(&["security", "--offline=true", "--threshold=65", "./flying-passenger.service"]);

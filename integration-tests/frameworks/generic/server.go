@@ -46,8 +46,8 @@ func main() {
 		w.Header().Set("X-Sum", "1")
 	})
 	mux.HandleFunc("/hijack", func(w http.ResponseWriter, r *http.Request) {
-		if !strings.EqualFold(r.Header.Get("Upgrade"), "echo") {
-			w.Header().Set("Upgrade", "echo")
+		if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+			w.Header().Set("Upgrade", "websocket")
 			w.WriteHeader(http.StatusUpgradeRequired)
 			return
 		}
@@ -57,7 +57,7 @@ func main() {
 			return
 		}
 		defer conn.Close()
-		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
 		lines := bufio.NewScanner(buffered)
 		for lines.Scan() {
 			fmt.Fprintf(conn, "you wrote %s\n", lines.Text())
