@@ -172,6 +172,30 @@ fn faye_websockets_live_beside_requests() {
     assert_eq!(scene.app_pid(), pid);
 }
 
+#[test]
+fn a_reactor_is_not_killed_inside_a_callback() {
+    require_debian_package("ruby-eventmachine", "/usr/share/doc/ruby-eventmachine");
+    let ruby = r#"
+        require 'eventmachine'
+        $stdout.sync = true
+        run(lambda do |env|
+          unless EventMachine.reactor_running?
+            Thread.new { EventMachine.run { EventMachine.add_periodic_timer(0.001) { puts 'in'; sleep(0.02); puts 'out' } } }
+          end
+          [200, { 'Content-Type' => 'text/plain' }, ['hello']]
+        end)
+    "#;
+    for method in ["direct", "smart"] {
+        let lines = format!("passenger_spawn_method {method};");
+        let mut scene = Scene::app(&lines, |app| app.ruby(ruby));
+        scene.nginx.get("/").expect(200);
+        scene.daemon.logs_eventually("output: out");
+        assert!(scene.daemon.stop().success());
+        let log = scene.daemon.log();
+        assert_eq!(log.matches("output: in").count(), log.matches("output: out").count(), "{log}");
+    }
+}
+
 /// A WebSocket of a client.
 struct WebSocket(Connection);
 

@@ -15,6 +15,7 @@ end
 require_relative 'flying_passenger/events'
 require_relative 'flying_passenger/application'
 require_relative 'flying_passenger/server'
+require_relative 'flying_passenger/reactor'
 require_relative 'flying_passenger/fork_server'
 require_relative 'flying_passenger/before_forking'
 require_relative 'flying_passenger/databases'
@@ -51,6 +52,7 @@ module FlyingPassenger
       report.failures { start }
       Server.new(handed.listener, app, threads).run(report)
       PhusionPassenger.call_event(:stopping_worker_process)
+      Reactor.stop
     end
 
     def start

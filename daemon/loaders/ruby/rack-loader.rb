@@ -14,6 +14,7 @@ end
 require_relative 'flying_passenger/events'
 require_relative 'flying_passenger/application'
 require_relative 'flying_passenger/server'
+require_relative 'flying_passenger/reactor'
 
 module FlyingPassenger
   LISTEN_FD = 3
@@ -27,6 +28,7 @@ module FlyingPassenger
     app = REPORT.failures { load_application(startup_file) }
     Server.new(LISTEN_FD, app, threads).run(REPORT)
     PhusionPassenger.call_event(:stopping_worker_process)
+    Reactor.stop
   end
 
   def self.load_application(startup_file)
