@@ -25,6 +25,9 @@ const SECRETS: [&str; 8] =
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// What the daemon was told for itself alone: by its packaging or by systemd.
 const OWN_PREFIXES: [&str; 3] = ["FLYING_", "LISTEN_", "WATCHDOG_"];
+/// Where none of these is set, as in many services, Ruby takes source files for US-ASCII and refuses other characters.
+const LOCALE_NAMES: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
+const USUAL_LANG: &str = "C.UTF-8";
 const OWN_NAMES: [&str; 1] = ["NOTIFY_SOCKET"];
 const ENVIRONMENT_NAMES: [&str; 5] = ["RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"];
 const BASE_URI_NAMES: [&str; 3] = ["RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"];
@@ -56,6 +59,9 @@ pub(in crate::supervisor) fn inherited(
     };
     let mut kept: Environment = all.filter(|(name, _)| !is_own(name) && is_listed(name)).collect();
     kept.entry("PATH".into()).or_insert_with(|| USUAL_PATH.into());
+    if !LOCALE_NAMES.iter().any(|name| kept.contains_key(OsStr::new(name))) {
+        kept.insert("LANG".into(), USUAL_LANG.into());
+    }
     kept
 }
 
@@ -217,7 +223,7 @@ mod tests {
             ("LISTENING", "kept"),
         ]);
         let names: Vec<_> = daemon.keys().map(|name| name.to_str().unwrap()).collect();
-        assert_eq!(names, ["LISTENING", "PATH"]);
+        assert_eq!(names, ["LANG", "LISTENING", "PATH"]);
     }
 
     #[test]
@@ -281,5 +287,17 @@ mod tests {
         let listed = ["SHOP_*".to_owned()];
         let kept: Vec<_> = inherited(all(), Some(&listed)).into_keys().collect();
         assert_eq!(kept, ["LC_ALL", "PATH", "SHOP_A"]);
+    }
+
+    #[test]
+    fn text_is_utf_8_unless_a_locale_says_otherwise() {
+        let lang = |pairs: &[(&str, &str)]| {
+            let all = pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+            get(&inherited(all, None), "LANG").map(str::to_owned)
+        };
+        assert_eq!(lang(&[]).as_deref(), Some("C.UTF-8"));
+        assert_eq!(lang(&[("LANG", "de_DE.UTF-8")]).as_deref(), Some("de_DE.UTF-8"));
+        assert_eq!(lang(&[("LC_ALL", "C")]), None);
+        assert_eq!(lang(&[("LC_CTYPE", "en_GB")]), None);
     }
 }
