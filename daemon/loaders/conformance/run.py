@@ -15,6 +15,7 @@ from node_cases import NodeListen
 from node_life_cases import NodeLife
 from preloaded import Preloaded, adopt_orphans
 from python_cases import CHECKED, VALIDATED, AsgiSpecification, WsgiSpecification
+from python_edge_cases import AsgiEdges, WsgiEdges
 from rack_cases import Bodies, Linted
 from websocket_cases import WebSockets
 
@@ -276,7 +277,7 @@ class LintedRack3(LintedRack2):
     """Likewise with Rack 3."""
 
 
-class Wsgi(WsgiSpecification, Cases, unittest.TestCase):
+class Wsgi(WsgiSpecification, WsgiEdges, Cases, unittest.TestCase):
     """Python."""
 
     command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.PYTHON
@@ -311,7 +312,7 @@ def application(environ, start_response):
         self.finish(loader)
 
 
-class Asgi(AsgiSpecification, Cases, unittest.TestCase):
+class Asgi(AsgiSpecification, AsgiEdges, Cases, unittest.TestCase):
     """Python with an event loop."""
 
     command, startup_file, source = PYTHON, "passenger_wsgi.py", apps.ASGI

@@ -1,5 +1,6 @@
 """WebSockets of ASGI apps, spoken with byte by byte: what the loader has to do with good and with hostile clients."""
 
+import socket
 import struct
 import threading
 import unittest
@@ -39,6 +40,12 @@ async def application(scope, receive, send):
         raise RuntimeError("out of cheese")
     if path == "/close":
         return await send({"type": "websocket.close", "code": 4001, "reason": "enough"})
+    if path == "/close-long":
+        return await send({"type": "websocket.close", "code": 4001, "reason": "x" + "\u20ac" * 100})
+    if path == "/slow":
+        import asyncio, os
+        while not os.path.exists("go"):
+            await asyncio.sleep(0.001)
     while True:
         event = await receive()
         if event["type"] == "websocket.disconnect":
@@ -210,4 +217,41 @@ class WebSockets(unittest.TestCase):
         for _ in range(3):
             self.assertEqual(self.next(connection), (BINARY, data))
         sender.join()
+        self.finish("disconnected")
+
+    def test_texts_of_any_length_and_alphabet_go_on(self):
+        # Counted in bytes when they come, and in characters when they are taken, they end up as too many.
+        connection, _ = self.open()
+        sent = "\u20ac" * 20_000
+        for _ in range(20):
+            connection.socket.sendall(masked(TEXT, sent.encode()))
+            self.assertEqual(self.next(connection), (TEXT, sent.encode()))
+        connection.socket.close()
+        self.finish("disconnected")
+
+    def test_a_long_reason_ends_with_a_whole_character(self):
+        connection, _ = self.open("/close-long")
+        opcode, data = self.next(connection)
+        self.assertEqual((opcode, data[2:].decode()), (CLOSE, "x" + "\u20ac" * 40))
+        connection.socket.close()
+        self.finish()
+
+    def test_messages_that_are_empty_do_not_wait_without_bound(self):
+        connection, _ = self.open("/slow")
+        connection.socket.settimeout(0.5)
+        sent = 0
+        flood = masked(TEXT, b"") * 10_000
+        with self.assertRaises(socket.timeout):
+            while sent < 20_000_000:
+                sent += connection.socket.send(flood)
+        connection.socket.close()
+        open(self.loader.dir.name + "/go", "w", encoding="ascii").close()
+        self.loader.wait()
+
+    def test_parts_of_a_message_take_no_more_than_they_hold(self):
+        connection, _ = self.open()
+        first = masked(TEXT, b"ab", final=False)
+        connection.socket.sendall(first + masked(0, b"", final=False) * 200_000 + masked(0, b"c"))
+        self.assertEqual(self.next(connection), (TEXT, b"abc"))
+        connection.socket.close()
         self.finish("disconnected")

@@ -15,18 +15,22 @@ def main() -> None:
     # Only this directory's package is imported from here; the app must not find it among its own modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from flying_passenger import application, before_forking, environment, events, fork_server, interface, report, title
+    from flying_passenger import application, before_forking, environment, events, fork_server
+    from flying_passenger import interface, interpreter, report, title
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
-    reporter.loading()
+    started = interpreter.Interpreter((CONTROL_FD, REPORT_FD))
+    if started.is_first:
+        reporter.loading()
     forks = fork_server.ForkServer(CONTROL_FD)
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     group = os.environ.pop("FLYING_PASSENGER_GROUP", "")
     threads = int(os.environ.pop("FLYING_PASSENGER_THREADS", "1"))
     encoded_path = environment.take_encoded_path()
     title.set_title("Passenger AppPreloader: " + group)
-    loaded = reporter.failures(lambda: application.load(startup_file))
+    with started.may_be_replaced():
+        loaded = reporter.failures(lambda: application.load(startup_file))
     reporter.failures(lambda: interface.of(*loaded))
     before_forking.run()
     reporter.ready()

@@ -12,16 +12,19 @@ def main() -> None:
     # Only this directory's package is imported from here; the app must not find it among its own modules.
     here = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [here] + [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
-    from flying_passenger import application, environment, events, interface, report, title
+    from flying_passenger import application, environment, events, interface, interpreter, report, title
 
     sys.path.remove(here)
     reporter = report.Report(REPORT_FD)
-    reporter.loading()
+    started = interpreter.Interpreter((LISTEN_FD, REPORT_FD))
+    if started.is_first:
+        reporter.loading()
     startup_file = os.environ.pop("FLYING_PASSENGER_STARTUP_FILE")
     title.set_title("Passenger PythonApp: " + os.environ.pop("FLYING_PASSENGER_GROUP", ""))
     threads = int(os.environ.pop("FLYING_PASSENGER_THREADS", "1"))
     encoded_path = environment.take_encoded_path()
-    loaded = reporter.failures(lambda: application.load(startup_file))
+    with started.may_be_replaced():
+        loaded = reporter.failures(lambda: application.load(startup_file))
     reporter.failures(lambda: events.call("starting_worker_process", False))
     server = reporter.failures(lambda: interface.server(LISTEN_FD, threads, encoded_path, *loaded))
     server.run(reporter)

@@ -1,5 +1,6 @@
 """Finds the app's startup file, imports it and takes its `application`, and what it says about it."""
 
+import importlib.machinery
 import importlib.util
 import os
 import sys
@@ -35,13 +36,14 @@ def load(startup_file: str) -> Loaded:
 
 
 def _import(startup_file: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(MODULE, startup_file)
-    if spec is None or spec.loader is None:
-        raise LoadFailure(f"the startup file {startup_file} is no Python file")
+    # Whatever its name ends in: `app.wsgi` is what mod_wsgi calls its startup files.
+    loader = importlib.machinery.SourceFileLoader(MODULE, startup_file)
+    spec = importlib.util.spec_from_file_location(MODULE, startup_file, loader=loader)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[MODULE] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except ImportError as error:
         raise LoadFailure(f"something the app needs is missing: {error}", traceback.format_exc()) from error
     except SyntaxError as error:

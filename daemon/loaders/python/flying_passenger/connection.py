@@ -1,9 +1,10 @@
 """Bytes from and to the daemon on one connection; the frames of the session protocol."""
 
-import select
 import socket
 import struct
 from typing import Optional, Sequence, Tuple
+
+from . import waiting
 
 HEAD = 1
 BODY = 2
@@ -39,8 +40,7 @@ class Connection:
         # Where the unused part of the buffer begins.
         self._at = 0
         # Linux wakes who blocks in recv also when its own last message is read; who polls is not.
-        self._readable = select.poll()
-        self._readable.register(peer, select.POLLIN)
+        self._readable = waiting.for_reading(peer)
         self.write([frame(READY, 0, 0)])
 
     def read_request(self) -> Optional[Tuple[bytes, int, int]]:
@@ -69,12 +69,18 @@ class Connection:
     def write(self, parts: Sequence[bytes]) -> None:
         """Write all parts, with one system call if the daemon keeps up."""
         try:
-            total = sum(map(len, parts))
             sent = self.socket.sendmsg(parts)
-            if sent < total:
-                self.socket.sendall(b"".join(parts)[sent:])
+            if sent < sum(map(len, parts)):
+                self._write_rest(parts, sent)
         except OSError as error:
             raise Lost(str(error)) from error
+
+    def _write_rest(self, parts: Sequence[bytes], sent: int) -> None:
+        """Without a copy of what may be large."""
+        for part in parts:
+            if sent < len(part):
+                self.socket.sendall(memoryview(part)[sent:])
+            sent = max(sent - len(part), 0)
 
     def close(self) -> None:
         """Give the connection up."""

@@ -14,6 +14,9 @@ OWNER_FD = 0
 ORDER_LENGTH = 16
 PR_SET_PDEATHSIG = 1
 
+# At once; gevent's waits for its event loop.
+_close = os.close
+
 
 class Handed(NamedTuple):
     """What a process is handed, in the order of docs/APP-PROTOCOL.md."""
@@ -48,7 +51,7 @@ class ForkServer:
             if self._fork(handed):
                 return handed
             for descriptor in handed:
-                os.close(descriptor)
+                _close(descriptor)
 
     def _order(self) -> Optional[Handed]:
         """The next order's descriptors; None when the daemon wants the preloader to end."""
@@ -89,10 +92,10 @@ class ForkServer:
             os._exit(1)
         self._control.close()
         os.dup2(handed.owner, OWNER_FD)
-        os.close(handed.owner)
+        _close(handed.owner)
         for standard in (1, 2):
             os.dup2(handed.output, standard)
-        os.close(handed.output)
+        _close(handed.output)
         with socket.socket(fileno=handed.hello) as hello:
             hello.send(b"hello")
 

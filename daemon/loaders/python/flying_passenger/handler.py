@@ -2,14 +2,13 @@
 
 import errno
 import socket
-import sys
-import traceback
 from typing import Any, Dict, Optional
 
 from .body import Body, NoBody
 from .connection import ERROR, FLAG_END, HIJACKED, Connection, Lost, frame
 from .environment import Environments
 from .hijack import GUNICORN, WERKZEUG, Hijack, LazySocket
+from .report import log_exception
 from .response import Response
 
 NO_BODY = NoBody()
@@ -94,18 +93,18 @@ class RequestHandler:
                 _close(result)
             else:
                 self._response.send(result)
-        except Lost:
+        except (Lost, SystemExit, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:
+            # gevent's Timeout and asyncio's CancelledError are no `Exception`.
             self._failed(error)
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: BaseException) -> None:
         """The log gets everything, the daemon enough to tell the visitor; the connection stays in step."""
         if self._hijacked and not self._handed_over and isinstance(error, (StopIteration, ConnectionError)):
             # So the libraries end a WebSocket in front of gunicorn and Werkzeug.
             return
-        traceback.print_exc()
-        sys.stderr.flush()
+        log_exception()
         if self._hijacked:
             self._connection.finish()
             return

@@ -7,6 +7,30 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator, NoReturn, Optional
 
 
+STDERR_FD = 2
+
+# At once; gevent's waits for its event loop.
+_close = os.close
+
+
+def log_exception() -> None:
+    """The traceback of the exception that is handled, also where the app has closed or replaced `sys.stderr`."""
+    _log(traceback.format_exc())
+
+
+def _log(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except Exception:  # pylint: disable=broad-except
+        _write_all(STDERR_FD, text.encode("utf-8", "backslashreplace"))
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
 class LoadFailure(Exception):
     """A failure whose cause is told apart: what is missing, and whose fault it is."""
 
@@ -29,7 +53,7 @@ class Report:
     def ready(self, at_once: Optional[int] = None) -> None:
         """Requests may be sent: so many at a time, 0 for any number, one when nothing is said."""
         self._write("ready\n" if at_once is None else f"ready {at_once}\n")
-        os.close(self._descriptor)
+        _close(self._descriptor)
 
     def failures(self, load: Callable[[], Any]) -> Any:
         """Run `load`; a failure in it is reported and ends the process."""
@@ -51,14 +75,11 @@ class Report:
 
     def _fail(self, summary: str, details: str) -> NoReturn:
         if details:
-            sys.stderr.write(details)
-            sys.stderr.flush()
+            _log(details)
         first_line = summary.split("\n", 1)[0]
         self._write(f"error {first_line}\n{details}")
-        os.close(self._descriptor)
+        _close(self._descriptor)
         os._exit(1)
 
     def _write(self, text: str) -> None:
-        data = text.encode("utf-8", "replace")
-        while data:
-            data = data[os.write(self._descriptor, data) :]
+        _write_all(self._descriptor, text.encode("utf-8", "replace"))

@@ -69,10 +69,9 @@ class Response:
             size = len(name)
             if size == 14 and name.lower() == "content-length":
                 self._has_length = True
-                try:
-                    self._left = int(value)
-                except ValueError as error:
-                    raise InvalidResponse(f"the Content-Length {value!r} is not a number") from error
+                if not value.strip().isdecimal():
+                    raise InvalidResponse(f"the Content-Length {value!r} is not a number")
+                self._left = int(value)
             elif size == 17 and name.lower() == "transfer-encoding":
                 self._has_length = True
         return None
@@ -107,9 +106,9 @@ class Response:
             if self.hijacked:
                 return
             self._write_body(self._allowed(body_bytes(part)))
-            if self.complete and not self._bodiless:
-                # As much as the Content-Length says: PEP 3333 wants no more to be asked for.
-                return
+            if self.complete or (self._bodiless and part):
+                # As much as the Content-Length says, or a part that is not sent: PEP 3333 wants no more to be asked for.
+                break
         self._finish()
 
     def _send_whole(self, data: Any) -> None:

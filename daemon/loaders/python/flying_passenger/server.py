@@ -3,16 +3,16 @@
 import faulthandler
 import os
 import queue
-import select
 import signal
 import socket
 import threading
 from typing import Any, Optional
 
+from . import waiting
 from .connection import Connection, Lost
 from .environment import Environments
 from .handler import RequestHandler
-from .report import Report
+from .report import STDERR_FD, Report
 
 OWNER_FD = 0
 
@@ -28,7 +28,7 @@ class Server:
         self._threads = threads
         self._environments = Environments(threads > 1, encoded_path)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        faulthandler.register(signal.SIGQUIT, all_threads=True, chain=False)
+        faulthandler.register(signal.SIGQUIT, file=STDERR_FD, all_threads=True, chain=False)
 
     def run(self, reporter: Report) -> None:
         """Serve until the daemon wants the process to end."""
@@ -41,9 +41,7 @@ class Server:
                 self._serve_in_threads()
 
     def _serve(self) -> None:
-        poll = select.poll()
-        poll.register(self._listener, select.POLLIN)
-        poll.register(OWNER_FD, select.POLLIN)
+        poll = waiting.for_reading(self._listener, OWNER_FD)
         while True:
             connection = self._accept(poll)
             if connection is None:

@@ -12,7 +12,12 @@ def payload(status: int, headers: Iterable[Tuple[bytes, bytes]], length: int = -
     parts: List[Any] = [b"%d" % status]
     has_length = False
     for name, value in headers:
-        has_length = has_length or bytes(name).lower() in (b"content-length", b"transfer-encoding")
+        if len(name) in (14, 17):
+            lower = bytes(name).lower()
+            if lower == b"transfer-encoding":
+                # ASGI: "the server must ignore it". The body is not in chunks.
+                continue
+            has_length = has_length or lower == b"content-length"
         parts.append(name)
         parts.append(value)
     if length >= 0 and not has_length and status not in BODILESS:

@@ -2,10 +2,9 @@
 
 import asyncio
 import sys
-import traceback
 from typing import Any, Dict, Optional
 
-from ..report import LoadFailure
+from ..report import LoadFailure, log_exception
 from .scope import VERSIONS
 
 Message = Dict[str, Any]
@@ -19,6 +18,8 @@ class Lifespan:
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._answer: Optional[asyncio.Future[Message]] = None
         self._task: Optional[asyncio.Task[None]] = None
+        self._begun = False
+        self._exit: Optional[SystemExit] = None
         self.state: Dict[str, Any] = {}
 
     async def begin(self) -> None:
@@ -26,6 +27,9 @@ class Lifespan:
         scope = {"type": "lifespan", "asgi": {**VERSIONS, "spec_version": "2.0"}, "state": self.state}
         self._task = asyncio.get_running_loop().create_task(self._converse(scope))
         answer = await self._ask("lifespan.startup")
+        self._begun = True
+        if self._exit is not None:
+            raise self._exit
         if answer is not None and answer["type"] == "lifespan.startup.failed":
             raise LoadFailure(f"the app's lifespan startup failed: {answer.get('message', '')}")
 
@@ -49,11 +53,15 @@ class Lifespan:
     async def _converse(self, scope: Dict[str, Any]) -> None:
         try:
             await self._app(scope, self._to_app.get, self._send)
+        except SystemExit as exit_:
+            # Raised here, it would leave the event loop before the daemon has been told.
+            if self._begun:
+                raise
+            self._exit = exit_
         except Exception as error:  # pylint: disable=broad-except
             # Who knows no lifespan fails at its scope; who fails later says so.
-            if self._answer is not None and self._answer.done():
-                traceback.print_exc()
-                sys.stderr.flush()
+            if self._begun or (self._answer is not None and self._answer.done()):
+                log_exception()
             elif "lifespan" not in str(error) and not isinstance(error, (AssertionError, KeyError, NotImplementedError)):
                 sys.stderr.write(f"the app takes no part in ASGI's lifespan: {type(error).__name__}: {error}\n")
                 sys.stderr.flush()

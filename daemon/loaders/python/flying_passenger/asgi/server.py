@@ -8,10 +8,9 @@ import os
 import signal
 import socket
 import sys
-import traceback
 from typing import Any, Dict, Set
 
-from ..report import Report
+from ..report import STDERR_FD, Report, log_exception
 from .http import ClientGone, HttpExchange
 from .lifespan import Lifespan
 from .scope import Environment
@@ -36,8 +35,10 @@ class AsgiServer:
         self._sockets: Set[WebSocketExchange] = set()
         self._state: Dict[str, Any] = {}
         self._fewer: Any = None
+        # The event loop ends, with all its tasks.
+        self._over = False
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        faulthandler.register(signal.SIGQUIT, all_threads=True, chain=False)
+        faulthandler.register(signal.SIGQUIT, file=STDERR_FD, all_threads=True, chain=False)
 
     def run(self, reporter: Report) -> None:
         """Reports when the app is ready, and serves until the daemon wants the process to end."""
@@ -46,8 +47,8 @@ class AsgiServer:
         try:
             loop.run_until_complete(self._serve(reporter))
         finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+            self._over = True
+            _wind_up(loop)
 
     async def _serve(self, reporter: Report) -> None:
         lifespan = Lifespan(self._app)
@@ -115,9 +116,13 @@ class AsgiServer:
             _returned(exchange)
         except ClientGone:
             pass
-        except Exception as error:  # pylint: disable=broad-except
-            traceback.print_exc()
-            sys.stderr.flush()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # pylint: disable=broad-except
+            # Nobody else cancels this task before the end: a CancelledError is the app's own.
+            if self._over:
+                raise
+            log_exception()
             exchange.fail(f"{type(error).__name__}: {error}")
         finally:
             self._sockets.discard(exchange)
@@ -138,6 +143,19 @@ def _new_loop() -> Any:
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
+
+
+def _wind_up(loop: Any) -> None:
+    """What the app has left running is cancelled, and may put its things away, as with `asyncio.run`."""
+    try:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
 
 
 def _removes_sockets(loop: Any) -> bool:

@@ -12,6 +12,8 @@ from .session import END, Session, frames
 
 # Bytes of messages that wait for the app before no more are read.
 READ_AHEAD = 256 * 1024
+# What an event takes beside the message, which may be empty.
+EVENT = 512
 
 GOING_AWAY = 1001
 ABNORMAL = 1006
@@ -29,7 +31,8 @@ class WebSocketExchange:
         self._key = key
         self._state = ASKED
         self._decoder = wire.Decoder()
-        self._events: Deque[Message] = collections.deque([{"type": "websocket.connect"}])
+        # Each with as much as it counts of what is read ahead.
+        self._events: Deque[Tuple[Message, int]] = collections.deque([({"type": "websocket.connect"}, 0)])
         self._held = 0
         self._news: Optional[asyncio.Future[None]] = None
         self._denial: List[Any] = []
@@ -73,8 +76,8 @@ class WebSocketExchange:
             if self._news is None:
                 self._news = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._news)
-        event = self._events.popleft()
-        self._held -= len(event.get("bytes") or event.get("text") or "")
+        event, held = self._events.popleft()
+        self._held -= held
         if self._held <= READ_AHEAD:
             self._session.set_reading(True)
         return event
@@ -169,8 +172,9 @@ class WebSocketExchange:
             self._add({"type": "websocket.receive", "bytes": data}, len(data))
 
     def _add(self, event: Message, length: int) -> None:
-        self._events.append(event)
-        self._held += length
+        held = length + EVENT
+        self._events.append((event, held))
+        self._held += held
         if self._held > READ_AHEAD:
             self._session.set_reading(False)
         self._tell()

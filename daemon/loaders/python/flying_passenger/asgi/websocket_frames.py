@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import struct
-from typing import Iterator, List, NamedTuple, Optional
+from typing import Iterator, NamedTuple, Optional, Tuple
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 CONTROL = 8
@@ -50,7 +50,9 @@ def encode(opcode: int, data: bytes) -> bytes:
 
 def encode_close(code: int, reason: str = "") -> bytes:
     """A closing frame."""
-    return encode(CLOSE, struct.pack(">H", code) + reason.encode("utf-8")[:123])
+    # No more than a control frame holds, and no part of a character.
+    words = reason.encode("utf-8")[:123].decode("utf-8", "ignore").encode("utf-8")
+    return encode(CLOSE, struct.pack(">H", code) + words)
 
 
 def closing(data: bytes) -> int:
@@ -79,9 +81,9 @@ class Decoder:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._parts: List[bytes] = []
+        # In one piece, as parts may be many and small.
+        self._message = bytearray()
         self._opcode: Optional[int] = None
-        self._length = 0
 
     def take(self, data: bytes) -> Iterator[Received]:
         """What is complete with these bytes; raises `Violation`."""
@@ -98,7 +100,7 @@ class Decoder:
             if received is not None:
                 yield received
 
-    def _frame(self) -> Optional[tuple[bool, int, bytes]]:
+    def _frame(self) -> Optional[Tuple[bool, int, bytes]]:
         """The next frame, once it is there."""
         buffer = self._buffer
         if len(buffer) < 2:
@@ -112,7 +114,7 @@ class Decoder:
                 return None
             length = int.from_bytes(buffer[at : at + size], "big")
             at += size
-        if self._length + length > MAX_MESSAGE:
+        if len(self._message) + length > MAX_MESSAGE:
             raise Violation(TOO_BIG, f"a message of more than {MAX_MESSAGE} bytes")
         end = at + 4 + length
         if len(buffer) < end:
@@ -137,12 +139,15 @@ class Decoder:
             raise Violation(PROTOCOL_ERROR, "a part of a message that is none, or a message inside another")
         if self._opcode is None:
             self._opcode = opcode
-        self._parts.append(payload)
-        self._length += len(payload)
-        if not final:
-            return None
-        received = Received(self._opcode, b"".join(self._parts))
-        self._parts, self._opcode, self._length = [], None, 0
+        if final and not self._message:
+            received = Received(self._opcode, payload)
+        else:
+            self._message += payload
+            if not final:
+                return None
+            received = Received(self._opcode, bytes(self._message))
+            self._message = bytearray()
+        self._opcode = None
         return received
 
 
