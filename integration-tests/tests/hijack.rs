@@ -46,7 +46,7 @@ import os
 
 def application(env, start):
     if env["PATH_INFO"] == "/full":
-        io = env["passenger.hijack"]()
+        io = env["passenger.hijack"](True)
         io.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\nfull ")
         io.sendall(b"hijack")
         io.close()

@@ -17,14 +17,17 @@ END, RAW = 1, 2
 
 
 class Loader:
-    """One app process. `source` is the startup file's text; None leaves the file out."""
+    """One app process. `source` is the startup file's text; None leaves the file out. `files` are further ones."""
 
-    def __init__(self, command, startup_file, source, env=None):
+    def __init__(self, command, startup_file, source, env=None, files=None):
         self.connections = []
         self.dir = tempfile.TemporaryDirectory(prefix="fp-loader.")
         root = Path(self.dir.name)
         if source is not None:
             (root / startup_file).write_text(source)
+        for name, text in (files or {}).items():
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).write_text(text)
         self.path = str(root / "s")
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(self.path)

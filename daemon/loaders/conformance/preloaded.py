@@ -19,10 +19,10 @@ def adopt_orphans():
 class Preloaded(Loader):
     """One app process behind a preloader. When the app cannot be loaded, the preloader alone."""
 
-    def __init__(self, command, startup_file, source, env=None):
+    def __init__(self, command, startup_file, source, env=None, files=None):
         self.control, self.control_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.forked = None
-        super().__init__(command, startup_file, source, env)
+        super().__init__(command, startup_file, source, env, files)
         if self.report == "ready\n":
             self.report = self.fork()
 

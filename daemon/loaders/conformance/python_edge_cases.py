@@ -82,6 +82,17 @@ def body():
             self.assertEqual(connection.ask(method, "/" + status), (status, [], b"", None))
         self.finish(loader)
 
+    def test_an_app_may_close_its_standard_input(self):
+        for how in ("sys.stdin.close()", "os.dup2(os.open(os.devnull, os.O_RDONLY), 0)"):
+            loader = self.served("start('200 OK', [])\nreturn [b'x']", "import os, sys\n" + how)
+            self.assertEqual(loader.connect().ask()[2], b"x")
+            self.finish(loader)
+
+    def test_hijacking_has_to_be_asked_for(self):
+        loader = self.served("got = env['passenger.hijack']()\nstart('200 OK', [])\nreturn [repr(got).encode()]")
+        self.assertEqual(loader.connect().ask()[2:], (b"None", None))
+        self.finish(loader)
+
     def test_a_length_that_is_none_is_refused(self):
         loader = self.served("start('200 OK', [('Content-Length', env['PATH_INFO'][1:])])\nreturn [b'abc']")
         connection = loader.connect()

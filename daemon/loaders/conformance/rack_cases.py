@@ -83,9 +83,9 @@ class Linted:
     test_injected_headers_are_refused = None
     test_repeated_headers_are_repeated = None
 
-    def start(self, source):
+    def start(self, source, files=None):
         """With Lint around it."""
-        return super().start(source and "require 'rack/lint'\nuse Rack::Lint\n" + source)
+        return super().start(source and "require 'rack/lint'\nuse Rack::Lint\n" + source, files)
 
 
 class Bodies:
@@ -223,6 +223,52 @@ end)
         self.assertEqual(connection.frame(), (HEAD, 2, b"200"))
         self.assertEqual(connection.rest(), b"")
         self.finish(loader, log="out of cheese")
+
+    def test_an_app_may_close_its_standard_input(self):
+        for how in ("$stdin.reopen('/dev/null')", "$stdin = StringIO.new"):
+            loader = self.start(f"require 'stringio'\n{how}\nrun ->(_) {{ [200, {{}}, ['x']] }}")
+            self.assertEqual(loader.report, self.ready, loader.log())
+            self.assertEqual(loader.connect().ask()[2], b"x")
+            self.finish(loader)
+
+    def test_the_loader_loads_no_gem_before_bundler(self):
+        # The app's own set-up comes when Bundler does.
+        loader = self.start("run ->(_) { [200, {}, [$first.to_s]] }", {"config/setup_load_paths.rb": """
+of_ruby = `ruby -e 'puts Gem.loaded_specs.keys'`.split
+$first = [Gem.loaded_specs.keys - of_ruby, ENV.keys.grep(/FLYING/), defined?(StringIO)]
+"""})
+        self.assertEqual(loader.connect().ask()[2], b"[[], [], nil]")
+        self.finish(loader)
+
+    def test_garbage_is_collected_out_of_band(self):
+        loader = self.start("""
+PhusionPassenger.require_passenger_lib 'rack/out_of_band_gc'
+use PhusionPassenger::Rack::OutOfBandGc, 2
+run ->(env) { [200, {}.freeze, [GC.count.to_s]] }
+""")
+        connection = loader.connect()
+        asked = [connection.ask()[1] for _ in range(4)]
+        self.assertEqual(asked, [[], [("!~Request-OOB-Work", "true")]] * 2)
+        before = int(connection.ask()[2])
+        connection.send("OOBW", out_of_band=True)
+        self.assertEqual(connection.frame(), (HEAD, END, b"204"))
+        self.assertGreater(int(connection.ask()[2]), before)
+        self.finish(loader)
+
+    def test_each_thread_is_told_of_to_the_app(self):
+        loader = self.start("""
+PhusionPassenger.on_event(:starting_request_handler_thread) { ($threads ||= Queue.new) << Thread.current }
+run ->(_) { [200, {}, [$threads.size.to_s]] }
+""")
+        threads = int(self.env.get("FLYING_PASSENGER_THREADS", 1))
+        loader.until(lambda: self.once(loader, "/") == b"%d" % threads)
+        self.finish(loader)
+
+    def test_the_version_of_http_is_told_twice(self):
+        loader = self.start("require 'rack/lint'\nuse Rack::Lint\n"
+                            "run ->(env) { [200, {'content-type' => 'a/b'}, [env.values_at('HTTP_VERSION', 'SERVER_PROTOCOL').uniq.to_s]] }")
+        self.assertEqual(loader.connect().ask(SERVER_PROTOCOL="HTTP/2.0")[2:], (b'["HTTP/2.0"]', None))
+        self.finish(loader)
 
     def test_a_body_of_one_part_is_one_write(self):
         loader = self.start("run ->(_) { [200, {}, ['x']] }")

@@ -30,8 +30,8 @@ class Cases:
     process = Loader
     ready = "ready\n"
 
-    def start(self, source):
-        loader = self.process(self.command, self.startup_file, source, self.env)
+    def start(self, source, files=None):
+        loader = self.process(self.command, self.startup_file, source, self.env, files)
         self.addCleanup(loader.close)
         return loader
 

@@ -3,17 +3,20 @@
 # Loads a Rack app once and forks the processes that serve it: descriptor 3 brings orders, descriptor 4 reports
 # (docs/APP-PROTOCOL.md, "Preloaders").
 
-require_relative 'flying_passenger/report'
-require_relative 'flying_passenger/bundler_first'
-
-module FlyingPassenger
-  REPORT = Report.new(4)
-  REPORT.loading
-  REPORT.failures { BundlerFirst.set_up }
-end
-
+require_relative 'flying_passenger/settings'
 require_relative 'flying_passenger/events'
 require_relative 'flying_passenger/application'
+
+module FlyingPassenger
+  # The app may close or replace its standard input.
+  OWNER = STDIN.dup
+  REPORT = Report.new(4)
+  REPORT.loading
+  SETTINGS = Settings.take
+  # The loader itself needs libraries that also come as gems: Bundler has to choose their versions first.
+  REPORT.failures { Application.set_up(SETTINGS) }
+end
+
 require_relative 'flying_passenger/server'
 require_relative 'flying_passenger/reactor'
 require_relative 'flying_passenger/fork_server'
@@ -29,28 +32,25 @@ module FlyingPassenger
 
     def main
       $stdout.sync = $stderr.sync = true
-      forks = ForkServer.new(CONTROL_FD)
-      startup_file = ENV.delete('FLYING_PASSENGER_STARTUP_FILE')
-      group = ENV.delete('FLYING_PASSENGER_GROUP')
-      threads = Integer(ENV.delete('FLYING_PASSENGER_THREADS') || 1)
-      $PROGRAM_NAME = "Passenger AppPreloader: #{group}"
-      app = REPORT.failures { prepare(startup_file) }
+      forks = ForkServer.new(CONTROL_FD, OWNER)
+      $PROGRAM_NAME = "Passenger AppPreloader: #{SETTINGS.group}"
+      app = REPORT.failures { prepare }
       REPORT.ready
       handed = forks.run
-      serve(app, group, threads, handed) if handed
+      serve(app, handed) if handed
     end
 
-    def prepare(startup_file)
-      app = Application.load(startup_file)
+    def prepare
+      app = Application.load(SETTINGS.startup_file)
       BeforeForking.run
       app
     end
 
-    def serve(app, group, threads, handed)
-      $PROGRAM_NAME = "Passenger RubyApp: #{group}"
+    def serve(app, handed)
+      $PROGRAM_NAME = "Passenger RubyApp: #{SETTINGS.group}"
       report = Report.new(handed.report)
       report.failures { start }
-      Server.new(handed.listener, app, threads).run(report)
+      Server.new(handed.listener, OWNER, app, SETTINGS.threads).run(report)
       PhusionPassenger.call_event(:stopping_worker_process)
       Reactor.stop
     end

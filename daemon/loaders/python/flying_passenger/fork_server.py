@@ -10,7 +10,8 @@ import sys
 import time
 from typing import NamedTuple, Optional
 
-OWNER_FD = 0
+from . import owner
+
 ORDER_LENGTH = 16
 PR_SET_PDEATHSIG = 1
 
@@ -37,7 +38,7 @@ class ForkServer:
         self._control.setblocking(True)
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLIN)
-        self._poll.register(OWNER_FD, select.POLLIN)
+        self._poll.register(owner.FD, select.POLLIN)
         self._daemon = os.getppid()
         self._preloader = os.getpid()
 
@@ -55,7 +56,7 @@ class ForkServer:
 
     def _order(self) -> Optional[Handed]:
         """The next order's descriptors; None when the daemon wants the preloader to end."""
-        if OWNER_FD in dict(self._poll.poll()):
+        if owner.FD in dict(self._poll.poll()):
             return None
         descriptors = array.array("i")
         room = socket.CMSG_SPACE(len(Handed._fields) * descriptors.itemsize)
@@ -91,7 +92,7 @@ class ForkServer:
         if os.getppid() != self._daemon:
             os._exit(1)
         self._control.close()
-        os.dup2(handed.owner, OWNER_FD)
+        owner.become(handed.owner)
         _close(handed.owner)
         for standard in (1, 2):
             os.dup2(handed.output, standard)

@@ -1,7 +1,7 @@
 """The connection's socket as WSGI servers put it into `environ`, taken from the server when the app first uses it."""
 
 import socket
-from typing import Any, Protocol
+from typing import Any, Optional, Protocol
 
 from .response import Response
 
@@ -41,7 +41,9 @@ class LazySocket:
 
 
 class Hijack:
-    """`passenger.hijack`. With True the socket belongs to the app, which writes a whole HTTP response to it."""
+    """`passenger.hijack`. With True the socket belongs to the app, which writes a whole HTTP response to it. A call without
+    arguments does nothing, as in Passenger: templates of Django call whatever can be called.
+    """
 
     __slots__ = ("_owner", "_response")
 
@@ -49,7 +51,8 @@ class Hijack:
         self._owner = owner
         self._response = response
 
-    def __call__(self, hand_over: bool = True) -> socket.socket:
-        if hand_over:
-            self._owner.take(self._response, True)
+    def __call__(self, hand_over: bool = False) -> Optional[socket.socket]:
+        if not hand_over:
+            return None
+        self._owner.take(self._response, True)
         return self._owner.peer()

@@ -1,4 +1,4 @@
-"""Takes connections from the daemon, as many at a time as it has threads, until descriptor 0 ends."""
+"""Takes connections from the daemon, as many at a time as it has threads, until the owner pipe ends."""
 
 import faulthandler
 import os
@@ -8,13 +8,11 @@ import socket
 import threading
 from typing import Any, Optional
 
-from . import waiting
+from . import owner, waiting
 from .connection import Connection, Lost
 from .environment import Environments
 from .handler import RequestHandler
 from .report import STDERR_FD, Report
-
-OWNER_FD = 0
 
 
 class Server:
@@ -41,7 +39,7 @@ class Server:
                 self._serve_in_threads()
 
     def _serve(self) -> None:
-        poll = waiting.for_reading(self._listener, OWNER_FD)
+        poll = waiting.for_reading(self._listener, owner.FD)
         while True:
             connection = self._accept(poll)
             if connection is None:
@@ -70,7 +68,7 @@ class Server:
     def _accept(self, poll: Any) -> Optional[Connection]:
         while True:
             ready = dict(poll.poll())
-            if OWNER_FD in ready:
+            if owner.FD in ready:
                 return None
             try:
                 peer, _ = self._listener.accept()

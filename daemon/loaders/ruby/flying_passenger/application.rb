@@ -7,19 +7,31 @@ module FlyingPassenger
   module Application
     module_function
 
-    # A Rack application, whichever Rack the app brings.
-    def load(startup_file)
-      unless File.file?(startup_file)
-        raise Report::Failure, "the app is missing: there is no startup file #{startup_file}"
+    # Has Bundler, or the app's own set-up, choose the versions of all gems.
+    def set_up(settings)
+      unless File.file?(settings.startup_file)
+        raise Report::Failure, "the app is missing: there is no startup file #{settings.startup_file}"
       end
 
-      setup_bundler
+      preload_bundler if settings.preload_bundler
+      set_up_libraries
+    end
+
+    # A Rack application, whichever Rack the app brings.
+    def load(startup_file)
       require_rack
       evaluate(startup_file)
     end
 
+    # `passenger_preload_bundler`: before the app's own set-up, and where there is no Gemfile, too.
+    def preload_bundler
+      require 'bundler/setup'
+    rescue LoadError => e
+      raise missing('Bundler is missing, which passenger_preload_bundler asks for', e)
+    end
+
     # As Passenger does: the app's own set-up first, then Bundler if the app has a Gemfile.
-    def setup_bundler
+    def set_up_libraries
       if File.exist?('config/setup_load_paths.rb')
         require File.expand_path('config/setup_load_paths')
       elsif File.exist?('.bundle/environment.rb')

@@ -19,6 +19,13 @@ module PhusionPassenger
       @callbacks[name] << block
     end
 
+    # Parts of Passenger's library that apps load by name.
+    def require_passenger_lib(name)
+      raise LoadError, "cannot load Passenger's library #{name.inspect}" unless name == 'rack/out_of_band_gc'
+
+      require_relative 'out_of_band_gc'
+    end
+
     def call_event(name, *arguments)
       @callbacks[name].each { |callback| callback.call(*arguments) }
     end

@@ -11,10 +11,10 @@ module FlyingPassenger
 
     ORDER_LENGTH = 16
 
-    def initialize(descriptor)
+    def initialize(descriptor, owner)
       @control = Socket.for_fd(descriptor)
       @control.close_on_exec = true
-      @owner = STDIN
+      @owner = owner
       @daemon = Process.ppid
       @preloader = Process.pid
     end
@@ -76,7 +76,7 @@ module FlyingPassenger
       # The daemon may have died before the line above: then nobody is told any more.
       exit!(1) if Process.ppid != @daemon
       @control.close
-      reopen(STDIN, handed.owner, 'r')
+      [STDIN, @owner].each { |io| reopen(io, handed.owner, 'r') }
       [STDOUT, STDERR].each { |io| reopen(io, handed.output, 'w') }
       IO.for_fd(handed.owner).close
       IO.for_fd(handed.output, 'w').close
@@ -86,6 +86,7 @@ module FlyingPassenger
     def reopen(standard, descriptor, mode)
       standard.reopen(IO.for_fd(descriptor, mode, autoclose: false))
       standard.sync = true
+      standard.close_on_exec = true if standard.fileno > 2
     end
 
     def say_hello(descriptor)

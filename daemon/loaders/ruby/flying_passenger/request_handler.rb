@@ -17,8 +17,7 @@ module FlyingPassenger
       'rack.multiprocess' => true,
       'rack.run_once' => false,
       'rack.hijack?' => true,
-      'rack.url_scheme' => 'http',
-      'HTTP_VERSION' => 'HTTP/1.1'
+      'rack.url_scheme' => 'http'
     }.freeze
     RACK_ENV_OF_THREADS = RACK_ENV.merge('rack.multithread' => true).freeze
     HTTPS = %w[on yes 1].freeze
@@ -75,6 +74,8 @@ module FlyingPassenger
       pairs = block.split("\0", -1)
       env = pairs.size <= MAX_SPLAT ? Hash[*pairs] : pairs.each_slice(2).to_h
       env.update(@rack_env)
+      # Rack 3: it must equal the other.
+      env['HTTP_VERSION'] = env['SERVER_PROTOCOL']
       env['rack.url_scheme'] = 'https' if HTTPS.include?(env['HTTPS'])
       env['rack.hijack'] = -> { hijack(env) }
       env['rack.early_hints'] = ->(headers) { Response.early_hints(@connection, headers) }

@@ -7,10 +7,11 @@ require_relative 'request_handler'
 module FlyingPassenger
   # Takes connections from the daemon, as many at a time as it has threads, until descriptor 0 ends.
   class Server
-    def initialize(descriptor, app, threads)
+    # `owner` ends when the daemon wants the process to end.
+    def initialize(descriptor, owner, app, threads)
       @listener = UNIXServer.for_fd(descriptor)
       @listener.close_on_exec = true
-      @owner = $stdin
+      @owner = owner
       @app = app
       @threads = threads
       install_signal_handlers
@@ -35,6 +36,7 @@ module FlyingPassenger
     end
 
     def serve
+      PhusionPassenger.call_event(:starting_request_handler_thread)
       while (socket = accept)
         connection = greet(socket)
         RequestHandler.new(connection, @app, @threads > 1).serve if connection

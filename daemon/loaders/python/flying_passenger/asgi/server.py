@@ -1,4 +1,4 @@
-"""The process's main loop for ASGI apps: connections are taken until descriptor 0 ends, then what is under way is
+"""The process's main loop for ASGI apps: connections are taken until the owner pipe ends, then what is under way is
 finished.
 """
 
@@ -10,6 +10,7 @@ import socket
 import sys
 from typing import Any, Dict, Set
 
+from .. import owner
 from ..report import STDERR_FD, Report, log_exception
 from .http import ClientGone, HttpExchange
 from .lifespan import Lifespan
@@ -17,7 +18,6 @@ from .scope import Environment
 from .session import Session
 from .websocket import WebSocketExchange
 
-OWNER_FD = 0
 # For the daemon: as many requests at a time as there are.
 ANY_NUMBER = 0
 
@@ -57,13 +57,13 @@ class AsgiServer:
         self._state = lifespan.state
         loop = asyncio.get_running_loop()
         ending, self._fewer = asyncio.Event(), asyncio.Event()
-        loop.add_reader(OWNER_FD, ending.set)
+        loop.add_reader(owner.FD, ending.set)
         # From 3.13 on the socket's file would be removed at the end; it is the daemon's.
         more: Dict[str, Any] = {"cleanup_socket": False} if _removes_sockets(loop) else {}
         server = await loop.create_unix_server(self._session, sock=self._listener, backlog=4096, **more)
         reporter.ready(ANY_NUMBER)
         await ending.wait()
-        loop.remove_reader(OWNER_FD)
+        loop.remove_reader(owner.FD)
         server.close()
         await self._finish()
         await lifespan.end()

@@ -1,0 +1,13 @@
+"""The owner pipe, which ends when the process is to end: a descriptor of its own, as the app may close its standard input."""
+
+import os
+
+STDIN_FD = 0
+
+FD = os.dup(STDIN_FD)
+
+
+def become(descriptor: int) -> None:
+    """In a forked process: another pipe instead, which is the standard input, too."""
+    os.dup2(descriptor, STDIN_FD)
+    os.dup2(descriptor, FD, inheritable=False)
