@@ -129,3 +129,31 @@ class NodeLife(unittest.TestCase):
         self.assertEqual(answer(loader.path), b"first")
         self.assertEqual(loader.wait(), 0, loader.log())
         self.assertTrue(Path(loader.path).exists())
+
+    def test_an_app_that_handles_its_exceptions_goes_on(self):
+        handler = "process.on('uncaughtException', (error) => { console.log('handled', String(error)); listen(); });"
+        listen = "const listen = () => server.listen(3000);"
+        for throws in ("throw new Error('early');", "setImmediate(() => { throw 'early'; });", "Promise.reject(new Error('early'));"):
+            with self.subTest(throws):
+                loader = self.start(SERVER + listen + handler + throws)
+                self.assertEqual(answer(loader.path), b"first")
+                self.assertEqual(loader.wait(), 0, loader.log())
+                self.assertRegex(loader.log(), r"^handled (Error: )?early\n$")
+
+    def test_what_is_thrown_is_told_whatever_it_is(self):
+        exits = "process.on('uncaughtException', () => process.exit(1)); throw new Error('out of cheese');"
+        for source, told in (("throw null;", "null"), ("throw Object.create(null);", "an object without a text"),
+                             ("setImmediate(() => { throw 'out of cheese'; });", "out of cheese"), (exits, "Error: out of cheese")):
+            with contextlib.closing(Loader(COMMAND, "app.js", source)) as failed:
+                self.assertEqual(failed.report.split("\n")[0], "error the app failed while it was loaded: " + told)
+                self.assertEqual(failed.wait(), 1)
+
+    def test_the_end_is_heard_whatever_the_app_does_with_its_input(self):
+        for what in ("process.stdin.destroy();", "process.stdin.pause();", "setImmediate(() => process.stdin.destroy());",
+                     "require('readline').createInterface({ input: process.stdin }).close();",
+                     "server.on('listening', () => setImmediate(() => process.stdin.pause()));",
+                     "server.on('listening', () => setImmediate(() => process.stdin.destroy()));"):
+            with self.subTest(what):
+                loader = self.start(SERVER + what + "server.listen(3000);")
+                self.assertEqual(answer(loader.path), b"first")
+                self.assertEqual(loader.wait(), 0, loader.log())

@@ -4,7 +4,7 @@
 const fs = require('fs');
 const Module = require('module');
 const { pathToFileURL } = require('url');
-const { stackOf } = require('./report');
+const { isHandled, stackOf, textOf } = require('./report');
 
 /** Loads the file as CommonJS, or as an ES module if it is one. */
 async function load(file, report) {
@@ -15,6 +15,12 @@ async function load(file, report) {
   try {
     await loadEither(file);
   } catch (error) {
+    if (isHandled()) {
+      setImmediate(() => {
+        throw error;
+      });
+      return;
+    }
     fail(report, summary(error), stackOf(error));
   }
 }
@@ -24,7 +30,7 @@ async function loadEither(file) {
     // As the main module: `require.main === module` is how many apps ask whether they are to listen.
     Module._load(file, null, true);
   } catch (error) {
-    if (error.code !== 'ERR_REQUIRE_ESM' && error.code !== 'ERR_REQUIRE_ASYNC_MODULE') {
+    if (error?.code !== 'ERR_REQUIRE_ESM' && error?.code !== 'ERR_REQUIRE_ASYNC_MODULE') {
       throw error;
     }
     await import(pathToFileURL(file).href);
@@ -38,7 +44,7 @@ function summary(error) {
   if (error instanceof SyntaxError) {
     return `the app has a syntax error: ${error.message}`;
   }
-  return `the app failed while it was loaded: ${error}`;
+  return `the app failed while it was loaded: ${textOf(error)}`;
 }
 
 function fail(report, text, details) {

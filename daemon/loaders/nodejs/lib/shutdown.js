@@ -1,13 +1,25 @@
 'use strict';
 // The end of descriptor 0: no further connections, requests finish, then the process ends.
 
+const net = require('net');
 const { constants } = require('os');
 
-/** Watches descriptor 0. */
-function watch(end) {
-  const owner = process.stdin;
+/** Watches descriptor 0, whatever the app does with `process.stdin`: Node.js keeps the descriptor open. */
+function watch(end, owner = process.stdin) {
+  let ended = false;
   owner.on('error', () => {});
-  owner.on('end', end);
+  owner.on('end', () => {
+    ended = true;
+    end();
+  });
+  // Libraries that read from terminals stop when they have read their line.
+  owner.on('pause', () => owner.resume());
+  const again = () => ended || watch(end, new net.Socket({ fd: 0, readable: true, writable: false }));
+  if (owner.closed) {
+    again();
+    return;
+  }
+  owner.on('close', again);
   owner.resume();
   // A process whose servers are closed and that has nothing else to do ends, as everywhere.
   owner.unref();
