@@ -20,6 +20,7 @@ READ_SIZE = 64 * 1024
 _REQUEST = struct.Struct("<IB3xQ")
 _FRAME = struct.Struct("<IBB2x")
 _LENGTH = struct.Struct("<I")
+_REQUEST_SIZE, _unpack_request, _pack_frame = _REQUEST.size, _REQUEST.unpack_from, _FRAME.pack
 
 
 class Lost(OSError):
@@ -28,7 +29,7 @@ class Lost(OSError):
 
 def frame(kind: int, flags: int, length: int) -> bytes:
     """A frame's header."""
-    return _FRAME.pack(length, kind, flags)
+    return _pack_frame(length, kind, flags)
 
 
 class Connection:
@@ -49,11 +50,15 @@ class Connection:
             self._readable.poll()
             if not self._fill():
                 return None
-        self._ensure(_REQUEST.size)
-        env_length, kind, length = _REQUEST.unpack_from(self._buffer, self._at)
-        self._ensure(_REQUEST.size + env_length)
-        self._at += _REQUEST.size
-        return self._take(env_length), kind, length
+        # Nearly always the whole head has come at once.
+        if len(self._buffer) - self._at < _REQUEST_SIZE:
+            self._ensure(_REQUEST_SIZE)
+        env_length, kind, length = _unpack_request(self._buffer, self._at)
+        if len(self._buffer) - self._at < _REQUEST_SIZE + env_length:
+            self._ensure(_REQUEST_SIZE + env_length)
+        begin = self._at + _REQUEST_SIZE
+        self._at = begin + env_length
+        return self._buffer[begin : self._at], kind, length
 
     def read_some(self, length: int) -> bytes:
         """At least one and at most `length` bytes."""
@@ -72,6 +77,15 @@ class Connection:
             sent = self.socket.sendmsg(parts)
             if sent < sum(map(len, parts)):
                 self._write_rest(parts, sent)
+        except OSError as error:
+            raise Lost(str(error)) from error
+
+    def write_whole(self, data: bytes) -> None:
+        """Write what is one buffer already."""
+        try:
+            sent = self.socket.send(data)
+            if sent < len(data):
+                self.socket.sendall(memoryview(data)[sent:])
         except OSError as error:
             raise Lost(str(error)) from error
 

@@ -35,17 +35,14 @@ class Environments:
         environ.update(self._wsgi_env)
         if environ.get("HTTPS") in HTTPS:
             environ["wsgi.url_scheme"] = "https"
-        if not self._encoded_path:
+        if "%" in environ["PATH_INFO"] and not self._encoded_path:
             _decode_path(environ)
         return environ
 
 
 def _decode_path(environ: Dict[str, Any]) -> None:
     """SCRIPT_NAME is the base URI, which nginx compares with the decoded path; only PATH_INFO is encoded."""
-    path = environ["PATH_INFO"]
-    if "%" not in path:
-        return
-    path = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+    path = unquote_to_bytes(environ["PATH_INFO"].encode("latin-1")).decode("latin-1")
     base = environ.get("SCRIPT_NAME", "")
     # The client may have encoded characters of the base URI, which the daemon then has not removed.
     if base and environ["REQUEST_URI"].split("?", 1)[0] == environ["PATH_INFO"] and path.startswith(base):

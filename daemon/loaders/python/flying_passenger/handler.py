@@ -2,12 +2,13 @@
 
 import errno
 import socket
+from functools import partial
 from typing import Any, Dict, Optional
 
 from .body import Body, NoBody
 from .connection import ERROR, FLAG_END, HIJACKED, Connection, Lost, frame
 from .environment import Environments
-from .hijack import GUNICORN, WERKZEUG, Hijack, LazySocket
+from .hijack import GUNICORN, WERKZEUG, LazySocket, hijack
 from .report import log_exception
 from .response import Response
 
@@ -51,7 +52,7 @@ class RequestHandler:
         block, kind, length = request
         environ = self._environments.environ(block)
         response = self._response = Response(self._connection, environ["REQUEST_METHOD"])
-        environ["passenger.hijack"] = Hijack(self, response)
+        environ["passenger.hijack"] = partial(hijack, self, response)
         environ["wsgi.early_hints"] = response.early_hints
         environ[WERKZEUG] = environ[GUNICORN] = LazySocket(self, response)
         body: Optional[Body] = None

@@ -40,19 +40,11 @@ class LazySocket:
         return getattr(self._owner.peer(), name)
 
 
-class Hijack:
+def hijack(owner: Owner, response: Response, hand_over: bool = False) -> Optional[socket.socket]:
     """`passenger.hijack`. With True the socket belongs to the app, which writes a whole HTTP response to it. A call without
     arguments does nothing, as in Passenger: templates of Django call whatever can be called.
     """
-
-    __slots__ = ("_owner", "_response")
-
-    def __init__(self, owner: Owner, response: Response) -> None:
-        self._owner = owner
-        self._response = response
-
-    def __call__(self, hand_over: bool = False) -> Optional[socket.socket]:
-        if not hand_over:
-            return None
-        self._owner.take(self._response, True)
-        return self._owner.peer()
+    if not hand_over:
+        return None
+    owner.take(response, True)
+    return owner.peer()
