@@ -265,8 +265,11 @@ run ->(_) { [200, {}, [$threads.size.to_s]] }
         self.finish(loader)
 
     def test_the_version_of_http_is_told_twice(self):
-        loader = self.start("require 'rack/lint'\nuse Rack::Lint\n"
-                            "run ->(env) { [200, {'content-type' => 'a/b'}, [env.values_at('HTTP_VERSION', 'SERVER_PROTOCOL').uniq.to_s]] }")
+        loader = self.start("""
+require 'rack/lint'
+use Rack::Lint
+run ->(env) { [200, { 'content-type' => 'a/b' }, [env.values_at('HTTP_VERSION', 'SERVER_PROTOCOL').uniq.to_s]] }
+""")
         self.assertEqual(loader.connect().ask(SERVER_PROTOCOL="HTTP/2.0")[2:], (b'["HTTP/2.0"]', None))
         self.finish(loader)
 
