@@ -114,3 +114,22 @@ async def application(scope, receive, send):
         assert_eq!(scene.nginx.send(Request::new("HEAD", "/")).header("Content-Length"), Some("5000000"));
     }
 }
+
+#[test]
+fn a_startup_file_may_choose_its_interpreter() {
+    let app = r#"
+import os, sys
+INTERPRETER = os.path.join(os.getcwd(), "interpreter")
+if sys.executable != INTERPRETER:
+    os.execl(INTERPRETER, INTERPRETER, *sys.argv)
+def application(env, start):
+    start("200 OK", [("Content-Type", "text/plain")])
+    return [sys.executable.encode()]
+"#;
+    for lines in ["", "passenger_spawn_method smart;"] {
+        let scene = Scene::app(lines, |dir| dir.python(app));
+        let interpreter = scene.app.path("interpreter");
+        std::os::unix::fs::symlink("/usr/bin/python3", &interpreter).unwrap();
+        assert_eq!(scene.nginx.get("/").expect(200).text(), interpreter.display().to_string(), "{lines}");
+    }
+}
