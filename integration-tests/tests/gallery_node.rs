@@ -233,6 +233,7 @@ fn an_es_module_with_top_level_await() {
 #[test]
 fn a_cluster_serves_and_its_workers_end_with_it() {
     let scene = app_of("app.js", include_str!("fixtures/gallery_node/cluster.js"));
+    assert_eq!(scene.nginx.get("/a%20b/%C3%A9/c%2Fd").expect(200).text(), "/a b/é/c/d");
     let primary = scene.daemon.app_pids();
     // More at the same time in each round: the daemon keeps to the connections that it has, and so to one worker, as long as
     // they are enough.
