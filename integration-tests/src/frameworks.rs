@@ -17,7 +17,7 @@ pub fn require_debian_package(package: &str, file: &str) {
 
 /// The installed `node_modules`, where an app can load them.
 pub fn node_modules(app: &Path) {
-    let from = installed("node/node_modules");
+    let from = framework("node/node_modules");
     assert!(
         from.join("fastify").exists(),
         "the frameworks for Node.js are not installed in {}: run integration-tests/frameworks/install.sh",
@@ -28,7 +28,7 @@ pub fn node_modules(app: &Path) {
 
 /// A file of an installed package.
 pub fn node_package(path: &str) -> PathBuf {
-    let path = installed("node/node_modules").join(path);
+    let path = framework("node/node_modules").join(path);
     assert!(path.exists(), "{} is not there: run integration-tests/frameworks/install.sh", path.display());
     path
 }
@@ -44,7 +44,7 @@ pub fn node_packages(app: &Path, packages: &[(&str, &str)]) {
 
 /// The Next.js app that is built from `frameworks/next`, as `output: 'standalone'` leaves it.
 pub fn next_standalone(app: &Path) {
-    let from = installed("node/next/.next/standalone");
+    let from = framework("node/next/.next/standalone");
     assert!(from.exists(), "{} is not there: run integration-tests/frameworks/install.sh", from.display());
     run(Command::new("cp").arg("-r").arg(from.join(".")).arg(app));
 }
@@ -64,7 +64,7 @@ fn share(from: &Path, to: &Path) {
 /// The virtual environment with Python's frameworks, as `venv` in an app's directory: a link, or a copy where the app's
 /// user cannot read the checkout.
 pub fn python_venv(app: &Path) {
-    let from = installed("python/venv");
+    let from = framework("python/venv");
     assert!(
         from.join("installed.txt").exists(),
         "Python's frameworks are not installed in {}: run integration-tests/frameworks/install.sh",
@@ -84,7 +84,7 @@ fn is_open_to_all(dir: &Path) -> bool {
 
 /// The prepared Redmine, copied to be an app of its own.
 pub fn redmine(app: &Path) {
-    let from = installed("redmine");
+    let from = framework("redmine");
     assert!(
         from.join("prepared").exists(),
         "there is no Redmine in {}: run integration-tests/frameworks/install.sh",
@@ -103,7 +103,7 @@ pub fn generic_sources(app: &Path, names: &[&str]) {
 
 /// Python packages for generic applications, copied to `site`, for `PYTHONPATH`: those named, or all.
 pub fn generic_python(app: &Path, names: &[&str]) {
-    let from = installed("generic-python");
+    let from = framework("generic-python");
     let site = std::fs::read_dir(from.join("lib")).ok().and_then(|mut each| each.next()).and_then(Result::ok);
     let Some(site) = site.filter(|_| from.join("installed.txt").exists()) else {
         panic!("no Python packages in {}: run integration-tests/frameworks/install.sh", from.display());
@@ -119,13 +119,14 @@ pub fn generic_python(app: &Path, names: &[&str]) {
 
 /// The compiled Go server, copied.
 pub fn generic_go(app: &Path) {
-    let server = installed("generic-go/server");
+    let server = framework("generic-go/server");
     std::fs::copy(&server, app.join("server")).unwrap_or_else(|error| {
         panic!("{error}: {}: run integration-tests/frameworks/install.sh", server.display())
     });
 }
 
-fn installed(name: &str) -> PathBuf {
+/// Where a framework is installed.
+pub fn framework(name: &str) -> PathBuf {
     let dir = std::env::var_os("FLYING_PASSENGER_FRAMEWORKS_DIR");
     dir.map_or_else(|| places::cache().join("frameworks"), PathBuf::from).join(name)
 }

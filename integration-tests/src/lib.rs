@@ -44,8 +44,8 @@ pub use directives::{Directive, Takes, documented, in_code};
 pub use fakes::{FakeDaemon, FakeInstance, FakeModule};
 pub use frame_client::{Answer, FrameClient};
 pub use frameworks::{
-    generic_go, generic_python, generic_sources, next_standalone, node_modules, node_package, node_packages,
-    python_venv, redmine, require_debian_package, run,
+    framework, generic_go, generic_python, generic_sources, next_standalone, node_modules, node_package,
+    node_packages, python_venv, redmine, require_debian_package, run,
 };
 pub use heavy::{Heavy, UPLOAD_LEN, sha256_of_upload, upload_file};
 pub use http::{Connection, Request};

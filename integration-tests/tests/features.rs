@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use stage::workspace;
+use stage::{framework, workspace};
 
 /// Groups with the number of their features.
 const GROUPS: [(char, usize); 7] =
@@ -36,6 +37,87 @@ fn every_test_that_is_named_exists() {
     }
 }
 
+/// Files of tests that are a gallery, each of whose tests has a row.
+const GALLERY: [&str; 6] = [
+    "gallery_node",
+    "gallery_ruby",
+    "gallery_python",
+    "gallery_generic",
+    "real_apps_rails",
+    "real_apps_redmine",
+];
+
+#[test]
+fn every_test_of_the_gallery_has_its_row() {
+    let rows = gallery();
+    let tests = GALLERY.iter().flat_map(|file| {
+        let source = test_source(file).unwrap();
+        let functions = source.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split('(').next());
+        functions.map(|function| format!("`{file}::{function}`")).collect::<Vec<_>>()
+    });
+    let missing: Vec<String> = tests.filter(|test| !rows.iter().any(|row| row[3].contains(test))).collect();
+    assert!(missing.is_empty(), "docs/FEATURES.md has no row for {missing:?}");
+}
+
+#[test]
+fn the_gallery_has_the_versions_that_are_installed() {
+    let pinned: String =
+        ["package.json", "requirements.txt", "generic-requirements.txt"].map(frameworks_file).concat();
+    let mut wrong = Vec::new();
+    for row in gallery() {
+        for pair in row[1].split(", ").filter(|pair| *pair != "Node.js's") {
+            let (package, version) = pair.split_once(' ').expect("a package and its version");
+            if !is_pinned(&pinned, package, version) && !is_debians(package, version) {
+                wrong.push(pair.to_owned());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "docs/FEATURES.md has other versions than are installed: {wrong:?}");
+}
+
+/// The cells of the gallery's rows: framework, version, what is exercised, test.
+fn gallery() -> Vec<[String; 4]> {
+    let page = page("FEATURES.md");
+    let (_, gallery) = page.split_once("\n## Gallery\n").expect("docs/FEATURES.md has a gallery");
+    let rows = gallery.lines().filter(|line| line.starts_with("| ") && line.contains("::"));
+    let cells = |row: &str| row.trim_matches(['|', ' ']).split(" | ").map(str::to_owned).collect::<Vec<_>>();
+    let rows: Vec<[String; 4]> =
+        rows.map(|row| cells(row).try_into().unwrap_or_else(|_| panic!("not four cells: {row}"))).collect();
+    assert!(rows.len() > 35, "{} rows", rows.len());
+    rows
+}
+
+/// In package.json, also below another name, or in a list of requirements.
+fn is_pinned(pinned: &str, package: &str, version: &str) -> bool {
+    let ways = [
+        format!("\"{package}\": \"{version}\""),
+        format!("\"npm:{package}@{version}\""),
+        format!("\n{package}=={version}\n"),
+    ];
+    ways.iter().any(|way| pinned.contains(way))
+}
+
+/// A package of Debian: the version begins so, after the epoch. Redmine is unpacked only.
+fn is_debians(package: &str, version: &str) -> bool {
+    if package == "redmine" {
+        let source = fs::read_to_string(framework("redmine").join("lib/redmine/version.rb")).unwrap();
+        let part = |name: &str| {
+            let line =
+                source.lines().find_map(|line| line.trim().strip_prefix(name)?.trim().strip_prefix('='));
+            line.map(|value| value.trim().to_owned()).unwrap_or_default()
+        };
+        return version == ["MAJOR", "MINOR", "TINY"].map(part).join(".");
+    }
+    let output = Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output().unwrap();
+    let installed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let upstream = installed.split_once(':').map_or(installed.as_str(), |(_, rest)| rest);
+    upstream.strip_prefix(version).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+}
+
+fn frameworks_file(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("frameworks").join(name)).unwrap()
+}
+
 fn page(name: &str) -> String {
     fs::read_to_string(workspace().join("docs").join(name)).unwrap()
 }
@@ -48,6 +130,10 @@ fn is_number(cell: &str) -> bool {
 /// `file::function`, in this crate.
 fn exists(name: &str) -> bool {
     let (file, function) = name.split_once("::").unwrap();
+    test_source(file).is_some_and(|source| source.contains(&format!("fn {function}(")))
+}
+
+fn test_source(file: &str) -> Option<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(format!("{file}.rs"));
-    fs::read_to_string(path).is_ok_and(|source| source.contains(&format!("fn {function}(")))
+    fs::read_to_string(path).ok()
 }

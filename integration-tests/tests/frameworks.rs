@@ -16,12 +16,16 @@ fn sinatra() {
           get('/count') { session[:count] = (session[:count] || 0) + 1; session[:count].to_s }
           post('/form') { "#{params[:name]} is #{params[:age]}" }
           get('/stream') { stream { |out| out << 'a'; out << 'b' } }
+          get('/say/*') { params[:splat].first }
         end
         run Shop
     "##;
     let scene = Scene::app("passenger_app_env production;", |app| app.ruby(ruby));
     assert!(scene.nginx.get("/").expect(200).text().starts_with("hello from sinatra"));
     assert_eq!(scene.nginx.get("/stream").expect(200).text(), "ab");
+    for (sent, received) in [("a%20b", "a b"), ("%C3%A9", "é"), ("a%2Fb", "a/b")] {
+        assert_eq!(scene.nginx.get(&format!("/say/{sent}")).expect(200).text(), received);
+    }
     let form = stage::Request::post("/form", "name=Ann&age=41")
         .header("Content-Type", "application/x-www-form-urlencoded");
     assert_eq!(scene.nginx.send(form).expect(200).text(), "Ann is 41");

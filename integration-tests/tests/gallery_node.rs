@@ -37,6 +37,15 @@ fn upload(path: &str, size: usize) -> Request {
     Request::post(path, body).header("Content-Type", "multipart/form-data; boundary=b")
 }
 
+/// The app tells name and size of a file that is uploaded to `/upload`.
+#[track_caller]
+fn takes_an_upload(scene: &Scene, size: usize) {
+    let uploaded = scene.nginx.send(upload("/upload", size));
+    assert!(matches!(uploaded.status(), 200 | 201), "{}: {}", uploaded.status(), uploaded.text());
+    let uploaded = uploaded.json();
+    assert_eq!((uploaded["name"].as_str(), uploaded["size"].as_u64()), (Some("a.bin"), Some(size as u64)));
+}
+
 fn json(path: &str, text: &str) -> Request {
     Request::post(path, text).header("Content-Type", "application/json")
 }
@@ -83,8 +92,7 @@ fn fastify() {
     assert_eq!(scene.nginx.send(json("/double", r#"{"number": 21}"#)).expect(200).json()["twice"], 42);
     let refused = scene.nginx.send(json("/double", "{}")).expect(400).json();
     assert_eq!(refused["code"], "FST_ERR_VALIDATION");
-    let uploaded = scene.nginx.send(upload("/upload", 500_000)).expect(200).json();
-    assert_eq!((uploaded["name"].as_str(), uploaded["size"].as_u64()), (Some("a.bin"), Some(500_000)));
+    takes_an_upload(&scene, 500_000);
     assert_eq!(scene.nginx.get("/files/a%20b%20%C3%A9.txt").expect(200).text(), "an odd name");
     let part = scene.nginx.send(Request::get("/files/data.txt").header("Range", "bytes=2-")).expect(206);
     assert_eq!(part.text(), "file");
@@ -123,6 +131,7 @@ fn hapi() {
     let unchanged = Request::get("/file").header("If-None-Match", file.header("ETag").unwrap());
     assert_eq!(scene.nginx.send(unchanged).status(), 304);
     assert_eq!(scene.nginx.send(json("/note", r#"{"text": "Grüße"}"#)).expect(201).json()["text"], "Grüße");
+    takes_an_upload(&scene, 200_000);
     scene.daemon.logs_eventually("Server running on http://localhost:3000");
 }
 
@@ -131,8 +140,10 @@ fn hono() {
     let scene = app_of("app.mjs", include_str!("fixtures/gallery_node/hono.mjs"));
     assert_eq!(scene.nginx.get("/").expect(200).text(), "Hello Hono!");
     keeps_odd_urls(&scene, "/say/");
-    let uploaded = scene.nginx.send(upload("/upload", 300_000)).expect(200).json();
-    assert_eq!((uploaded["name"].as_str(), uploaded["size"].as_u64()), (Some("a.bin"), Some(300_000)));
+    takes_an_upload(&scene, 300_000);
+    assert_eq!(scene.nginx.get("/files/a%20b%20%C3%A9.txt").expect(200).text(), "an odd name");
+    let part = scene.nginx.send(Request::get("/files/data.txt").header("Range", "bytes=2-")).expect(206);
+    assert_eq!(part.text(), "file");
     let events = scene.nginx.get("/sse").expect(200);
     assert_eq!(events.header("Content-Type"), Some("text/event-stream"));
     assert_eq!(events.text().matches("data: part ").count(), 3);
@@ -159,6 +170,10 @@ fn nestjs() {
     assert_eq!(scene.nginx.get("/double/21").expect(200).json()["twice"], 42);
     scene.nginx.get("/double/x").expect(400);
     assert_eq!(scene.nginx.send(json("/notes", r#"{"text": "Grüße"}"#)).expect(201).json()["length"], 5);
+    takes_an_upload(&scene, 400_000);
+    scene.nginx.get("/guarded").expect(403);
+    let guarded = scene.nginx.send(Request::get("/guarded").header("X-Key", "secret")).expect(200);
+    assert_eq!(guarded.text(), "with a key");
     assert_eq!(scene.nginx.get("/sse").expect(200).text().matches("data: ").count(), 2);
     assert!(scene.daemon.stop().success());
     scene.daemon.logs_eventually("the application ends by SIGTERM");
@@ -184,6 +199,12 @@ fn nextjs() {
     }
     assert_eq!(scene.nginx.send(json("/api/notes", r#"{"text": "Grüße"}"#)).expect(201).json()["length"], 5);
     scene.nginx.get("/none").expect(404);
+    // What the browser asks for when somebody follows a link: Next.js adds a hash of the headers first.
+    let link = |path: &str| scene.nginx.send(Request::get(path).header("RSC", "1"));
+    let hashed = link("/say/a%20b").expect(307);
+    let payload = link(hashed.header("Location").unwrap()).expect(200);
+    assert!(payload.header("Content-Type").is_some_and(|kind| kind.starts_with("text/x-component")));
+    assert!(payload.text().contains("a b"), "{}", payload.text());
     let late = streams_in_order(&scene, "/server-time", "wait for it");
     assert!(late.contains("late part"), "{late}");
 }
@@ -233,6 +254,7 @@ fn an_es_module_with_top_level_await() {
 #[test]
 fn a_cluster_serves_and_its_workers_end_with_it() {
     let scene = app_of("app.js", include_str!("fixtures/gallery_node/cluster.js"));
+    assert_eq!(scene.nginx.get("/a%20b/%C3%A9/c%2Fd").expect(200).text(), "/a b/é/c/d");
     let primary = scene.daemon.app_pids();
     // More at the same time in each round: the daemon keeps to the connections that it has, and so to one worker, as long as
     // they are enough.

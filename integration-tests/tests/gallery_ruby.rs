@@ -7,6 +7,9 @@ const RAILS: &str = include_str!("gallery_ruby/rails.ru");
 /// A path with a space, a letter beyond ASCII and a slash that is no separator.
 const ODD_PATH: &str = "/echo/a%20b/%C3%A9/c%2Fd";
 
+/// The same below another path.
+const ODD_REST: &str = "/a%20b/%C3%A9/c%2Fd";
+
 /// One process, which nothing joins.
 fn only_process(fill: impl FnOnce(stage::App) -> stage::App) -> Scene {
     let fill = |app| {
@@ -23,7 +26,10 @@ fn rails() -> Scene {
     only_process(|app| {
         let layout = "<title>gallery</title><%= yield %><footer>";
         let app = app.file("views/layouts/gallery.html.erb", layout);
-        let app = app.file("views/gallery/streamed.html.erb", "<p><%= 'streamed ' * 3 %></p>");
+        let app = app.file(
+            "views/gallery/streamed.html.erb",
+            "<p><%= 'streamed ' * 3 %></p><% if params[:path] %><p><%= params[:path] %></p><% end %>",
+        );
         app.file("bytes.bin", "0123456789".repeat(50_000)).ruby(RAILS)
     })
 }
@@ -60,6 +66,10 @@ fn rails_streams_templates_and_live_events() {
     scene.stage.open_gate("live");
     client.read_until("data: two\n\n");
     scene.nginx.get("/pid").expect(200);
+    let page = scene.nginx.get(&format!("/streamed{ODD_REST}")).expect(200).text();
+    assert!(page.ends_with("</p><p>a b/é/c/d</p><footer>"), "{page}");
+    let events = scene.nginx.get(&format!("/live{ODD_REST}")).expect(200).text();
+    assert!(events.ends_with("data: a b/é/c/d\n\n"), "{events}");
 }
 
 #[test]
@@ -77,6 +87,12 @@ fn rails_active_storage_takes_and_gives_files() {
     let served = scene.nginx.get(path).expect(200);
     assert_eq!(served.text(), "file of a visitor");
     assert!(served.header("Content-Disposition").unwrap().contains("a%20b%20%C3%A9.txt"));
+    // Rails finds the file by its key; the name is what the visitor calls it.
+    for place in ["proxy", "redirect"] {
+        let (key, _) = places[place].as_str().unwrap().rsplit_once('/').unwrap();
+        let status = scene.nginx.get(&format!("{key}{ODD_REST}.txt")).status();
+        assert_eq!(status, if place == "proxy" { 200 } else { 302 }, "{place}");
+    }
 }
 
 #[test]
@@ -85,8 +101,11 @@ fn action_cable_broadcasts_while_the_only_process_serves() {
     let pid = scene.app_pid();
     let mut clients: Vec<_> = (0..5)
         .map(|_| {
-            let mut socket =
-                WebSocket::open(&scene, "/cable", "Sec-WebSocket-Protocol: actioncable-v1-json\r\n");
+            let mut socket = WebSocket::open(
+                &scene,
+                &format!("/cable{ODD_REST}"),
+                "Sec-WebSocket-Protocol: actioncable-v1-json\r\n",
+            );
             socket.read_until("welcome");
             socket.send(r#"{"command":"subscribe","identifier":"{\"channel\":\"RoomChannel\"}"}"#);
             socket.read_until("confirm_subscription");
@@ -98,7 +117,7 @@ fn action_cable_broadcasts_while_the_only_process_serves() {
     clients.iter_mut().for_each(|socket| socket.read_until("by request"));
     let speak = r#"{"command":"message","identifier":"{\"channel\":\"RoomChannel\"}","data":"{\"action\":\"speak\",\"words\":\"by socket\"}"}"#;
     clients[0].send(speak);
-    clients.iter_mut().for_each(|socket| socket.read_until("by socket"));
+    clients.iter_mut().for_each(|socket| socket.read_until("by socket at /cable/a b/é/c/d"));
     drop(clients);
     eventually("the sockets have ended", || scene.daemon.status().contains("Sessions: 0"));
 }

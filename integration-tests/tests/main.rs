@@ -82,6 +82,7 @@ mod real_apps;
 mod real_apps_django;
 mod real_apps_express;
 mod real_apps_rails;
+mod real_apps_redmine;
 mod request_body;
 mod request_environment;
 mod request_shape;

@@ -19,20 +19,28 @@ class VisitsController < ActionController::API
   def visit
     inherited = Visit.connection.select_value('SELECT count(*) FROM sqlite_temp_master')
     return render(plain: 'the connection is shared', status: 500) unless inherited.zero?
-    Visit.create!(pid: Process.pid)
+    Visit.create!(pid: Process.pid, name: params[:name])
     render json: { pid: Process.pid, loaded_by: LOADED_BY }
   end
 
   def index
     intact = Visit.connection.select_value('PRAGMA integrity_check')
-    render json: { count: Visit.count, pids: Visit.distinct.pluck(:pid), intact: intact }
+    names = Visit.where.not(name: nil).pluck(:name)
+    render json: { count: Visit.count, pids: Visit.distinct.pluck(:pid), names: names, intact: intact }
   end
 end
 "#;
 
+const ROUTES: &str = r"
+Rails.application.routes.draw do
+  get '/visit(/*name)', to: 'visits#visit', format: false
+  root to: 'visits#index'
+end
+";
+
 const SCHEMA: &str = r#"
 require_relative 'config/environment'
-ActiveRecord::Schema.define { create_table(:visits) { |table| table.integer :pid, null: false } }
+ActiveRecord::Schema.define { create_table(:visits) { |table| table.integer :pid, null: false; table.string :name } }
 "#;
 
 /// A new Rails app with ActiveRecord, as its generator makes it, with one table.
@@ -48,9 +56,7 @@ fn rails_with_database(app: App) -> App {
     run(Command::new("ruby").args(["-e", lock]).current_dir(app.dir()));
     app.write("app/models/visit.rb", "class Visit < ApplicationRecord\nend\n");
     app.write("app/controllers/visits_controller.rb", CONTROLLER);
-    let routes =
-        "Rails.application.routes.draw { get '/visit', to: 'visits#visit'; root to: 'visits#index' }";
-    app.write("config/routes.rb", routes);
+    app.write("config/routes.rb", ROUTES);
     app.write("schema.rb", SCHEMA);
     run(Command::new("ruby").arg("schema.rb").envs(ENVIRONMENT).current_dir(app.dir()));
     app.file("config/initializers/database.rb", INITIALIZER)
@@ -75,8 +81,9 @@ fn forked_processes_have_their_own_connections_to_the_database() {
         let seen = seen["pids"].as_array().unwrap().clone();
         both(&scene).iter().all(|pid| seen.iter().any(|each| each == pid))
     });
+    scene.nginx.get("/visit/a%20b/%C3%A9/c%2Fd").expect(200);
     let seen = scene.nginx.get("/").expect(200).json();
-    assert_eq!(seen["intact"], "ok");
+    assert_eq!((seen["intact"].as_str(), seen["names"][0].as_str()), (Some("ok"), Some("a b/é/c/d")));
     assert!(seen["count"].as_u64().unwrap() > answered as u64, "nothing is lost: {seen}");
 }
 

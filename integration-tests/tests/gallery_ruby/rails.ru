@@ -33,6 +33,11 @@ end
 
 module ApplicationCable
   class Connection < ActionCable::Connection::Base
+    identified_by :place
+
+    def connect
+      self.place = Rack::Utils.unescape_path(request.path)
+    end
   end
 end
 
@@ -42,7 +47,7 @@ class RoomChannel < ActionCable::Channel::Base
   end
 
   def speak(data)
-    ActionCable.server.broadcast('room', { 'said' => data['words'] })
+    ActionCable.server.broadcast('room', { 'said' => "#{data['words']} at #{place}" })
   end
 end
 
@@ -84,13 +89,15 @@ class LiveController < ActionController::Base
     response.stream.write("data: one\n\n")
     sleep(0.01) until File.exist?(File.join(Rails.root, 'scratch', 'live.go'))
     response.stream.write("data: two\n\n")
+    response.stream.write("data: #{params[:path]}\n\n") if params[:path]
   ensure
     response.stream.close
   end
 end
 
 Rails.application.routes.append do
-  get '/live', to: 'live#show'
+  get '/live(/*path)', to: 'live#show', format: false
+  get '/streamed/*path', to: 'gallery#streamed', format: false
   get '/echo/*path', to: 'gallery#echo', format: false
   post '/upload', to: 'gallery#upload'
   post '/broadcast', to: 'gallery#broadcast'
