@@ -12,12 +12,16 @@ use nix::unistd;
 
 use super::Supervisor;
 use super::adjust::tell_open_files;
+use super::app_logs::AppLogs;
 use super::cgroups::{CgroupError, Cgroups};
 use super::forks::Forks;
 use super::hooks::Hooks;
 use super::limits::Originals;
 use super::log_file::{LogFile, NoLog};
+use super::log_limits::LogLimits;
+use super::memory::Measurements;
 use super::nginx_socket::{self, NginxSocket, SocketError};
+use super::outstanding::Outstanding;
 use super::pid_file::{PidFile, PidFileError};
 use super::processes::Processes;
 use super::pulse;
@@ -184,7 +188,12 @@ impl Supervisor {
                 ports: Ports::new(),
                 cgroups,
             },
-            user_warnings: BTreeSet::new(),
+            warnings: BTreeSet::new(),
+            log_limits: LogLimits::default(),
+            outstanding: Outstanding::default(),
+            orders_wait: false,
+            app_logs: AppLogs::default(),
+            measurements: Measurements::default(),
             processes: opened.processes,
             forks: Forks::default(),
             stat_workers: StatWorkers::default(),

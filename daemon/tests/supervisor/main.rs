@@ -10,6 +10,7 @@ mod daemon;
 mod descriptors;
 mod environment;
 mod loaders;
+mod orders;
 mod ports;
 mod preloaders;
 mod preloaders_hostile;
@@ -18,6 +19,7 @@ mod scripted_router;
 mod shutdown;
 mod spawning;
 mod users;
+mod withheld;
 
 use std::process::ExitCode;
 
@@ -47,6 +49,8 @@ fn tests() -> Vec<Test> {
         spawning::TESTS,
         environment::TESTS,
         users::TESTS,
+        withheld::TESTS,
+        orders::TESTS,
         ports::TESTS,
         routers::TESTS,
         shutdown::TESTS,
