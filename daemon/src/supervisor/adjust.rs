@@ -26,6 +26,7 @@ impl Supervisor {
         let Adjustment { log_level, max_pool_size, user_switching, default_user, default_group, .. } =
             adjustment;
         self.globals = adjustment.globals;
+        self.app_prefix = adjustment.app_prefix;
         self.max_pool_size = self.bounded_pool(max_pool_size);
         self.overruled.clear();
         self.set_log_file(&adjustment.log_file);

@@ -126,6 +126,8 @@ struct Supervisor {
     /// The limit of open files that was asked for; 0 for none.
     open_files_wanted: u64,
     log: LogFile,
+    /// What apps print has a frame in the log, as the router says.
+    app_prefix: bool,
     /// What nginx says to the daemon as a whole, kept for the next router.
     globals: Vec<u8>,
     /// What of it could not be followed.

@@ -169,6 +169,7 @@ impl Supervisor {
         };
         let mut supervisor = Self::around(options, opened);
         supervisor.globals = state.globals;
+        supervisor.app_prefix = state.app_prefix.unwrap_or(supervisor.app_prefix);
         supervisor.overruled = state.overruled;
         supervisor.standings = state.standings;
         Ok(supervisor)
@@ -206,6 +207,7 @@ impl Supervisor {
                 .unwrap_or(usize::MAX),
             open_files_wanted: opened.open_files_wanted,
             log: opened.log,
+            app_prefix: !Values(&options.shared).flag("disable_log_prefix"),
             options,
             globals: Vec::new(),
             overruled: Vec::new(),

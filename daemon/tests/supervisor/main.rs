@@ -10,6 +10,7 @@ mod daemon;
 mod descriptors;
 mod environment;
 mod loaders;
+mod log_lines;
 mod orders;
 mod ports;
 mod preloaders;
@@ -51,6 +52,7 @@ fn tests() -> Vec<Test> {
         users::TESTS,
         withheld::TESTS,
         orders::TESTS,
+        log_lines::TESTS,
         ports::TESTS,
         routers::TESTS,
         shutdown::TESTS,
