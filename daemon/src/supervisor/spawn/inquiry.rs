@@ -1,16 +1,15 @@
 //! What has to be found out before a process is started: where the app lies, and whom it runs as. Both may take as long as a
 //! network does, so a stat worker is asked: the question goes there, and the finding comes back, as messages.
 //!
-//! The router learns no more of it than a user sees that it could have the app run as: [`outside`] decides that.
+//! The router learns no more of it than a user sees that it could have the app run as: `outside` decides that.
 
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{self, Gid, Uid};
+use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::defaults::Noting;
 use super::error::SpawnError;
-use super::outside::{self, Refusal};
 use super::place::{Place, Spot};
 use super::policy::Policy;
 use super::user::{RunAs, Wanted, Why};
@@ -29,6 +28,16 @@ pub(in crate::supervisor) struct Inquiry {
     pub(super) policy: Policy,
     pub(super) user: Option<String>,
     pub(super) group: Option<String>,
+}
+
+/// What is found with the rights of whoever looks.
+#[derive(Debug)]
+pub(super) struct Found<'i> {
+    pub(super) place: Option<Place>,
+    /// The default user and group that are in effect.
+    pub(super) users: &'i UserOptions,
+    /// The answer, or a sentence that says what is wrong.
+    pub(super) finding: Result<Finding, String>,
 }
 
 /// The answer.
@@ -60,19 +69,15 @@ impl Inquiry {
         &self.spot.root
     }
 
-    /// Finds it out, however long that takes.
-    pub(in crate::supervisor) fn answer(&self) -> Result<Finding, Refusal> {
+    /// Finds it out, however long that takes, and without regard to who may know it.
+    pub(super) fn look(&self) -> Found<'_> {
         let place = Place::look(&self.spot);
         let users = self.users(place.as_ref().ok());
-        let found = match &place {
+        let finding = match &place {
             Ok(place) => self.find(users, place).map_err(|why| why.to_string()),
             Err(why) => Err(why.to_string()),
         };
-        if unistd::geteuid().is_root() {
-            outside::answer(self, users, place.ok(), found)
-        } else {
-            found.map_err(Refusal::told)
-        }
+        Found { place: place.ok(), users, finding }
     }
 
     /// The default user and group that are in effect: nginx's, as soon as it is known that they can be used. An app to which
@@ -188,7 +193,7 @@ mod tests {
     fn a_finding_arrives_as_it_was() {
         let mut spec = spec(AppKind::Generic, "/usr");
         spec.start_command = "./server".into();
-        let finding = about(&spec).answer().unwrap();
+        let finding = about(&spec).look().finding.unwrap();
         assert_eq!(finding.startup_file, None);
         let mut whole = finding.clone();
         whole.run_as.account = Some(Account {
@@ -210,7 +215,6 @@ mod tests {
     fn what_is_missing_is_named() {
         let inquiry = about(&spec(AppKind::Ruby, "/no/app"));
         assert_eq!(inquiry.root(), Path::new("/no/app"));
-        let why = "the app root /no/app does not exist".to_owned();
-        assert_eq!(inquiry.answer().unwrap_err(), Refusal::told(why));
+        assert_eq!(inquiry.look().finding.unwrap_err(), "the app root /no/app does not exist");
     }
 }

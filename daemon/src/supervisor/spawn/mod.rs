@@ -32,7 +32,7 @@ pub(super) use command::Term;
 pub(super) use environment::{Environment, inherited, secrets};
 pub(super) use handover::{HELLO, Handover, hand_over};
 pub(super) use inquiry::{Finding, Inquiry};
-pub(super) use outside::Refusal;
+pub(super) use outside::{Refusal, answer};
 pub use policy::Policy;
 pub(super) use ports::Ports;
 pub use user::Why;

@@ -6,11 +6,11 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Uid};
+use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::decide;
-use super::inquiry::{Finding, Inquiry};
+use super::inquiry::{Finding, Found, Inquiry};
 use super::place::{self, Place, PlaceError};
 use super::user::{Owner, Wanted, Why};
 use crate::config::UserOptions;
@@ -44,14 +44,13 @@ struct Viewer {
     is_named: bool,
 }
 
-/// The answer, from what root has found: `place`, and what follows from it.
-pub(super) fn answer(
-    inquiry: &Inquiry,
-    users: &UserOptions,
-    place: Option<Place>,
-    found: Result<Finding, String>,
-) -> Result<Finding, Refusal> {
-    let exact = match found {
+/// The answer to `inquiry`.
+pub(in crate::supervisor) fn answer(inquiry: &Inquiry) -> Result<Finding, Refusal> {
+    let Found { place, users, finding } = inquiry.look();
+    if !unistd::geteuid().is_root() {
+        return finding.map_err(Refusal::told);
+    }
+    let exact = match finding {
         Ok(finding) => {
             let closed = match &finding.run_as.identity {
                 Some(identity) if see(identity, inquiry).ok() == place => return Ok(finding),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::restart_files;
 use super::super::restart_files::Look;
-use super::super::spawn::{Finding, Inquiry, Policy, Refusal, check_users};
+use super::super::spawn::{self, Finding, Inquiry, Policy, Refusal, check_users};
 use crate::config::UserOptions;
 
 /// What there is to be looked at.
@@ -69,7 +69,7 @@ impl Question {
         match self {
             Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::look(dir)),
             Self::Users(users, policy) => Answer::Users(check_users(users, policy)),
-            Self::App(inquiry) => Answer::App(inquiry.answer()),
+            Self::App(inquiry) => Answer::App(spawn::answer(inquiry)),
         }
     }
 }
