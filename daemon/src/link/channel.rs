@@ -51,6 +51,14 @@ impl Encoded {
     }
 }
 
+impl Encoded {
+    /// Its length in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "no message is empty")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Channel {
     /// Wraps one end of a `SOCK_SEQPACKET` pair and makes it non-blocking.
     pub fn new(fd: OwnedFd) -> io::Result<Self> {

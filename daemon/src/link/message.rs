@@ -166,6 +166,8 @@ pub struct Adjustment {
     pub socket_backlog: u64,
     /// Most open files of supervisor and router; 0 for what the daemon was started with.
     pub open_files: u64,
+    /// What apps print has a frame in the log.
+    pub app_prefix: bool,
     /// What the next router is to know: see [`RouterConfig::globals`].
     pub globals: Vec<u8>,
 }

@@ -1,16 +1,28 @@
 //! A log line for a service manager's journal, which knows time and process: the priority in front, as `sd-daemon(3)`
-//! has it.
+//! has it. The journal takes the router's lines for the supervisor's, which copies them, so that they say whose they are.
 
 use std::fmt::{self, Write};
 
-use super::app_prefix;
-use super::plain::{escape, write_whose};
+use super::plain::{APP, escape, write_whose};
 use super::said::Said;
+use super::{Part, app_prefix};
+
+/// The router's lines, behind the priority.
+const ROUTER: &str = "router ";
+
+/// The line is of this half of the daemon; without frames, whatever an app prints is one of the router's.
+pub(super) fn is_of(line: &str, part: Part, framed: bool) -> bool {
+    let Some((priority, text)) = line.split_at_checked(3) else { return false };
+    let is_priority = matches!(priority.as_bytes(), [b'<', b'2'..=b'7', b'>']);
+    let is_app = !framed || text.starts_with(APP);
+    is_priority && part == Part::Router && (text.starts_with(ROUTER) || is_app)
+}
 
 /// Writes a line.
-pub(super) fn write(out: &mut impl Write, said: &Said<'_>) -> fmt::Result {
+pub(super) fn write(out: &mut impl Write, part: Part, said: &Said<'_>) -> fmt::Result {
     write!(out, "<{}>", said.severity.priority())?;
     match &said.app {
+        None if part == Part::Router => write!(out, "{ROUTER}{}: ", said.module)?,
         None => write!(out, "{}: ", said.module)?,
         Some(app) if app_prefix() => write_whose(out, app.pid)?,
         Some(_) => {}
@@ -28,8 +40,27 @@ mod tests {
     fn the_priority_is_syslogs() {
         for (severity, begin) in [(Severity::Critical, "<2>"), (Severity::Notice, "<5>")] {
             let mut line = String::new();
-            write(&mut line, &Said { text: "a\n<0>b".into(), severity, module: "spawn", app: None }).unwrap();
+            write(
+                &mut line,
+                Part::Supervisor,
+                &Said { text: "a\n<0>b".into(), severity, module: "spawn", app: None },
+            )
+            .unwrap();
             assert_eq!(line, format!("{begin}spawn: a\\n<0>b\n"));
         }
+    }
+
+    #[test]
+    fn the_routers_lines_name_it() {
+        let mut line = String::new();
+        let said = Said { text: "text".into(), severity: Severity::Notice, module: "pool", app: None };
+        write(&mut line, Part::Router, &said).unwrap();
+        assert_eq!(line, "<5>router pool: text\n");
+        assert!(is_of(line.trim_end(), Part::Router, true));
+        assert!(is_of("<5>App 7 output: text", Part::Router, true));
+        for forged in ["<5>pool: text", "text", "<0>router pool: text", "<5", ""] {
+            assert!(!is_of(forged, Part::Router, true), "{forged}");
+        }
+        assert!(is_of("<5>hello", Part::Router, false));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use serde::Serialize;
 
-use super::Part;
+use super::Source;
 use super::said::Said;
 use crate::sys::clock::LocalTime;
 
@@ -25,14 +25,14 @@ struct Line<'a> {
 
 /// Writes a line; `at` is in UTC. JSON escapes every character that could end it, and here the rest of the control
 /// characters are written in digits too.
-pub(super) fn write(out: &mut impl Write, part: Part, at: LocalTime, said: &Said<'_>) -> fmt::Result {
+pub(super) fn write(out: &mut impl Write, source: Source, at: LocalTime, said: &Said<'_>) -> fmt::Result {
     let LocalTime { year, month, day, hour, minute, second, nanoseconds } = at;
     let micros = nanoseconds / 1000;
     let line = Line {
         time: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"),
         level: said.severity.name(),
-        pid: std::process::id(),
-        part: part.name(),
+        pid: source.pid,
+        part: source.part.name(),
         module: said.module,
         app: said.app.as_ref().map(|app| app.name.as_str()),
         app_pid: said.app.as_ref().map(|app| app.pid),
@@ -48,15 +48,50 @@ pub(super) fn write(out: &mut impl Write, part: Part, at: LocalTime, said: &Said
     out.write_char('\n')
 }
 
+/// The line is an object as [`write`] makes them, key by key, and `source` is in it. Nothing of it is decoded: a string ends
+/// where JSON ends it.
+pub(super) fn is_of(line: &str, source: Source) -> bool {
+    parts_of(line, source).is_some_and(str::is_empty)
+}
+
+fn parts_of(line: &str, source: Source) -> Option<&str> {
+    let line = after_text(line.strip_prefix("{\"time\":")?)?;
+    let line = after_text(line.strip_prefix(",\"level\":")?)?;
+    let named = format!(",\"pid\":{},\"part\":\"{}\",\"module\":", source.pid, source.part.name());
+    let mut line = after_text(line.strip_prefix(&named)?)?;
+    if let Some(app) = line.strip_prefix(",\"app\":") {
+        line = after_text(app)?;
+    }
+    if let Some(pid) = line.strip_prefix(",\"app_pid\":") {
+        line = pid.trim_start_matches(|character: char| character == '-' || character.is_ascii_digit());
+    }
+    after_text(line.strip_prefix(",\"message\":")?)?.strip_prefix('}')
+}
+
+/// What follows a string.
+fn after_text(line: &str) -> Option<&str> {
+    let inside = line.strip_prefix('"')?;
+    let mut escaped = false;
+    let end = inside.bytes().position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })?;
+    inside.get(end + 1..)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::Part;
     use super::super::said::{AppLine, Severity};
     use super::*;
 
     const AT: LocalTime =
         LocalTime { year: 2026, month: 11, day: 3, hour: 6, minute: 7, second: 1, nanoseconds: 123_456_789 };
+
+    const SOURCE: Source = Source { part: Part::Router, pid: 4711 };
 
     #[test]
     fn a_line_is_an_object_whatever_an_app_prints() {
@@ -64,11 +99,12 @@ mod tests {
         let app = Some(AppLine { name: "/srv/shop".into(), pid: 7 });
         let said = Said { text: text.into(), severity: Severity::Notice, module: "app", app };
         let mut line = String::new();
-        write(&mut line, Part::Router, AT, &said).unwrap();
+        write(&mut line, SOURCE, AT, &said).unwrap();
+        assert!(is_of(line.trim_end(), SOURCE), "{line}");
         assert_eq!(line.chars().filter(|character| character.is_control()).count(), 1, "{line}");
         let value: Value = serde_json::from_str(&line).unwrap();
         let expected = json!({
-            "time": "2026-11-03T06:07:01.123456Z", "level": "notice", "pid": std::process::id(), "part": "router",
+            "time": "2026-11-03T06:07:01.123456Z", "level": "notice", "pid": 4711, "part": "router",
             "module": "app", "app": "/srv/shop", "app_pid": 7, "message": text,
         });
         assert_eq!(value, expected);
@@ -78,7 +114,8 @@ mod tests {
     fn the_daemons_own_words_are_no_apps() {
         let said = Said { text: "up".into(), severity: Severity::Critical, module: "main", app: None };
         let mut line = String::new();
-        write(&mut line, Part::Supervisor, AT, &said).unwrap();
+        write(&mut line, Source { part: Part::Supervisor, ..SOURCE }, AT, &said).unwrap();
+        assert!(!is_of(line.trim_end(), SOURCE), "{line}");
         assert!(line.contains("\"level\":\"crit\"") && !line.contains("app"), "{line}");
     }
 }

@@ -51,6 +51,22 @@ impl Part {
     }
 }
 
+/// Whose line it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// The half of the daemon.
+    pub part: Part,
+    /// Its process ID.
+    pub pid: u32,
+}
+
+impl Source {
+    /// This process.
+    fn here(part: Part) -> Self {
+        Self { part, pid: std::process::id() }
+    }
+}
+
 /// The form of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
@@ -113,7 +129,7 @@ pub fn init(level: LogLevel, format: LogFormat, part: Part) {
     let (filter, handle) = reload::Layer::new(level.filter());
     // A line that cannot be written, as on a full disk, is lost: complaining of it, to standard error again, would panic.
     let lines = tracing_subscriber::fmt::layer().with_writer(lost::Lines::new).log_internal_errors(false);
-    let lines = lines.event_format(Form { format, part });
+    let lines = lines.event_format(Form { format, source: Source::here(part) });
     let log = tracing_subscriber::registry().with(filter).with(lines);
     // Fails when a log was set up before; that one stays.
     if tracing::subscriber::set_global_default(log).is_ok() {
@@ -146,18 +162,34 @@ pub fn app_line(app: &str, pid: i32, line: &str) {
     tracing::info!(target: "app", app_name = app, app_pid = pid, "{line}");
 }
 
-/// Writes complete lines that the router has formatted to this process's log. When earlier lines were lost, a line that
-/// counts them comes first.
-pub fn copy_lines(lines: &[u8]) {
-    let mut text = Vec::with_capacity(lines.len() + 128);
-    if let Some((lost, form)) = lost().zip(FORMAT.get()) {
-        let mut line = String::new();
-        // Writing to a String does not fail.
-        let _ = Form { format: form.0, part: form.1 }.write_to(&mut line, &Said::warning("log", lost));
-        text.extend_from_slice(line.as_bytes());
+/// Writes complete lines of another process to this process's log: as they are where they have the form of its log and
+/// name it as their source, and otherwise as the text of a line that does. `framed` says whether what an app prints has a
+/// frame. When earlier lines were lost, a line that counts them comes first.
+pub fn copy_lines(lines: &[u8], source: Source, framed: bool) {
+    let Some(&(format, part)) = FORMAT.get() else { return };
+    let mut text = String::with_capacity(lines.len() + 128);
+    // Writing to a String does not fail.
+    if let Some(lost) = lost() {
+        let own = Form { format, source: Source::here(part) };
+        let _ = own.write_to(&mut text, &Said::warning("log", lost));
     }
-    text.extend_from_slice(lines);
-    lost::write(&text, lines.iter().filter(|byte| **byte == b'\n').count());
+    let form = Form { format, source };
+    let lines = lines.strip_suffix(b"\n").unwrap_or(lines).split(|byte| *byte == b'\n');
+    let mut count = 0;
+    for line in lines {
+        count += 1;
+        match std::str::from_utf8(line) {
+            Ok(line) if form.has_written(line, framed) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            _ => {
+                let line = String::from_utf8_lossy(line).into_owned();
+                let _ = form.write_to(&mut text, &Said::warning("output", line));
+            }
+        }
+    }
+    lost::write(text.as_bytes(), count);
 }
 
 /// The same as a line of a file of the app's own: in the form that the log has.
@@ -167,8 +199,8 @@ pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 64);
     // Writing to a String does not fail.
     let _ = match FORMAT.get() {
-        Some((LogFormat::Json, part)) => json::write(&mut out, *part, clock::utc_now(), &said),
-        Some((_, part)) => plain::write(&mut out, *part, clock::local_now(), &said),
+        Some((LogFormat::Json, part)) => json::write(&mut out, Source::here(*part), clock::utc_now(), &said),
+        Some((_, part)) => plain::write(&mut out, Source::here(*part), clock::local_now(), &said),
         None => Ok(()),
     };
     out
@@ -186,7 +218,7 @@ pub fn app_message(pid: i32, line: &str) -> String {
 /// Writes one event as one line.
 struct Form {
     format: LogFormat,
-    part: Part,
+    source: Source,
 }
 
 impl<S, N> FormatEvent<S, N> for Form
@@ -214,9 +246,20 @@ where
 impl Form {
     fn write_to(&self, writer: &mut impl fmt::Write, said: &Said<'_>) -> fmt::Result {
         match self.format {
-            LogFormat::Plain => plain::write(writer, self.part, clock::local_now(), said),
-            LogFormat::Json => json::write(writer, self.part, clock::utc_now(), said),
-            LogFormat::Journald => journald::write(writer, said),
+            LogFormat::Plain => plain::write(writer, self.source, clock::local_now(), said),
+            LogFormat::Json => json::write(writer, self.source, clock::utc_now(), said),
+            LogFormat::Journald => journald::write(writer, self.source.part, said),
         }
+    }
+
+    /// The line is one of this form and source, or what an app printed.
+    fn has_written(&self, line: &str, framed: bool) -> bool {
+        let is_plain = !line.chars().any(|character| character.is_control() && character != '\t');
+        is_plain
+            && match self.format {
+                LogFormat::Plain => plain::is_of(line, self.source) || !framed && !plain::is_framed(line),
+                LogFormat::Json => json::is_of(line, self.source),
+                LogFormat::Journald => journald::is_of(line, self.source.part, framed),
+            }
     }
 }

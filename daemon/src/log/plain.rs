@@ -4,13 +4,13 @@
 use std::fmt::{self, Write};
 
 use super::said::Said;
-use super::{Part, app_prefix};
+use super::{Source, app_prefix};
 use crate::sys::clock::LocalTime;
 
 /// Writes a line. One that an app printed may go without the frame.
-pub(super) fn write(out: &mut impl Write, part: Part, at: LocalTime, said: &Said<'_>) -> fmt::Result {
+pub(super) fn write(out: &mut impl Write, source: Source, at: LocalTime, said: &Said<'_>) -> fmt::Result {
     if said.app.is_none() || app_prefix() {
-        write_head(out, part, at, said)?;
+        write_head(out, source, at, said)?;
         if let Some(app) = &said.app {
             write_whose(out, app.pid)?;
         }
@@ -19,22 +19,55 @@ pub(super) fn write(out: &mut impl Write, part: Part, at: LocalTime, said: &Said
     out.write_char('\n')
 }
 
-fn write_head(out: &mut impl Write, part: Part, at: LocalTime, said: &Said<'_>) -> fmt::Result {
+/// The beginning of a frame: `A` stands for a capital letter, `9` for a digit.
+const BEGIN: &str = "[ A 9999-99-99 ";
+/// What follows it.
+const TIME: &str = "99:99:99.9999 ";
+
+/// The line has a frame, whoever it names.
+pub(super) fn is_framed(line: &str) -> bool {
+    after(BEGIN, line).is_some()
+}
+
+/// The line has a frame that names `source`.
+pub(super) fn is_of(line: &str, source: Source) -> bool {
+    let named = format!("{}/{} ", source.pid, source.part.name());
+    let module =
+        after(BEGIN, line).and_then(|line| after(TIME, line)).and_then(|line| line.strip_prefix(&named));
+    let module = module.and_then(|line| line.split_once(" ]: "));
+    module.is_some_and(|(module, _)| !module.contains(' '))
+}
+
+/// What follows a part of the line that is as `pattern` says.
+fn after<'l>(pattern: &str, line: &'l str) -> Option<&'l str> {
+    let (begin, rest) = line.split_at_checked(pattern.len())?;
+    let fits = |(pattern, byte): (u8, u8)| match pattern {
+        b'A' => byte.is_ascii_uppercase(),
+        b'9' => byte.is_ascii_digit(),
+        other => byte == other,
+    };
+    pattern.bytes().zip(begin.bytes()).all(fits).then_some(rest)
+}
+
+fn write_head(out: &mut impl Write, source: Source, at: LocalTime, said: &Said<'_>) -> fmt::Result {
     let LocalTime { year, month, day, hour, minute, second, nanoseconds } = at;
     write!(
         out,
         "[ {} {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:04} {}/{} {} ]: ",
         said.severity.letter(),
         nanoseconds / 100_000,
-        std::process::id(),
-        part.name(),
+        source.pid,
+        source.part.name(),
         said.module,
     )
 }
 
+/// The first of Passenger's words for what an app printed.
+pub(super) const APP: &str = "App ";
+
 /// Passenger's words for what an app printed.
 pub(super) fn write_whose(out: &mut impl Write, pid: i64) -> fmt::Result {
-    write!(out, "App {pid} output: ")
+    write!(out, "{APP}{pid} output: ")
 }
 
 /// Everything that could end the line, or reach into the terminal that shows it, is written in digits.
@@ -53,25 +86,42 @@ pub(super) fn escape(out: &mut impl Write, text: &str) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Part;
     use super::super::said::{AppLine, Severity};
     use super::*;
 
     const AT: LocalTime =
         LocalTime { year: 2026, month: 11, day: 3, hour: 6, minute: 7, second: 1, nanoseconds: 123_456_789 };
 
+    const SOURCE: Source = Source { part: Part::Supervisor, pid: 4711 };
+
     fn line(text: &str, app: Option<AppLine>) -> String {
         let mut line = String::new();
         let said = Said { text: text.into(), severity: Severity::Notice, module: "spawn", app };
-        write(&mut line, Part::Supervisor, AT, &said).unwrap();
-        line.replace(&std::process::id().to_string(), "PID")
+        write(&mut line, SOURCE, AT, &said).unwrap();
+        line
     }
 
     #[test]
     fn a_line_has_passengers_frame() {
-        let framed = "[ N 2026-11-03 06:07:01.1234 PID/supervisor spawn ]: ";
+        let framed = "[ N 2026-11-03 06:07:01.1234 4711/supervisor spawn ]: ";
         assert_eq!(line("up and listening", None), format!("{framed}up and listening\n"));
         let app = AppLine { name: "/app".into(), pid: 7 };
         assert_eq!(line("hello", Some(app)), format!("{framed}App 7 output: hello\n"));
+    }
+
+    #[test]
+    fn a_frame_names_one_source() {
+        let line = line("up and listening ]: x", None);
+        assert!(is_framed(&line) && is_of(&line, SOURCE));
+        for other in [Source { part: Part::Router, ..SOURCE }, Source { pid: 471, ..SOURCE }] {
+            assert!(!is_of(&line, other), "{other:?}");
+        }
+        for none in
+            ["", "[ N 2026-11-03", "[info] hello", "[ N 2026-11-03 06:07:01.1234 4711/supervisor ]: x"]
+        {
+            assert!(!is_of(none, SOURCE), "{none}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::log;
 const LEAST_OPEN_FILES: u64 = 64;
 /// More processes than any machine runs of apps, unless the daemon's own configuration says otherwise.
 const LARGEST_POOL: usize = 1024;
-/// Warnings about users that are remembered, so that each is logged once.
+/// Warnings about apps that are remembered, so that each is logged once.
 const MOST_WARNINGS: usize = 1024;
 
 impl Supervisor {
@@ -26,6 +26,7 @@ impl Supervisor {
         let Adjustment { log_level, max_pool_size, user_switching, default_user, default_group, .. } =
             adjustment;
         self.globals = adjustment.globals;
+        self.app_prefix = adjustment.app_prefix;
         self.max_pool_size = self.bounded_pool(max_pool_size);
         self.overruled.clear();
         self.set_log_file(&adjustment.log_file);
@@ -129,9 +130,14 @@ impl Supervisor {
     /// Logs, once each, what the operator should know about the users of apps.
     pub(super) fn warn_of_users(&mut self, app: &str, finding: &Finding) {
         for warning in finding.warnings() {
-            if self.user_warnings.len() < MOST_WARNINGS && self.user_warnings.insert(warning.clone()) {
-                tracing::warn!("{app}: {warning}");
-            }
+            self.warn_once(app, warning);
+        }
+    }
+
+    /// Logs what the operator should know about an app, once until the daemon ends.
+    pub(super) fn warn_once(&mut self, app: &str, warning: String) {
+        if self.warnings.len() < MOST_WARNINGS && self.warnings.insert(warning.clone()) {
+            tracing::warn!("{app}: {warning}");
         }
     }
 }

@@ -5,22 +5,60 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::Supervisor;
-use super::spawn::Inquiry;
+use super::log_limits::Topic;
+use super::restart_files::Look;
+use super::spawn::{Inquiry, Refusal};
 use super::stat_workers::{Answer, Event, Question, WorkerId};
 use crate::config::UserOptions;
-use crate::link::{Notice, ProcessId, RestartFiles, SpawnSpec, Ticket, Trouble};
+use crate::link::{Notice, ProcessId, SpawnSpec, Ticket, Trouble};
 
 /// What is done after a look.
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// The router is told of the restart files.
-    Restart(Ticket),
+    Restart(Ticket, PathBuf),
     /// A process is started.
     Spawn(Ticket, Box<SpawnSpec>),
     /// A preloader is told to fork.
     Fork(Ticket, ForkOrder),
     /// These become the default user and group.
     Users(UserOptions),
+}
+
+impl Purpose {
+    /// What it takes while it waits, with its question.
+    fn bytes(&self) -> usize {
+        let own = match self {
+            Self::Restart(_, dir) => 2 * dir.as_os_str().len(),
+            Self::Spawn(_, spec) => bytes_of(spec),
+            Self::Fork(_, order) => order.memo.len(),
+            Self::Users(users) => {
+                users.default_user.len() + users.default_group.as_ref().map_or(0, String::len)
+            }
+        };
+        own + SMALLEST
+    }
+}
+
+fn bytes_of(spec: &SpawnSpec) -> usize {
+    let texts = [
+        &spec.group,
+        &spec.start_command,
+        &spec.interpreter,
+        &spec.app_env,
+        &spec.base_uri,
+        &spec.server_software,
+        &spec.meteor_settings,
+    ];
+    let paths = [&spec.root, &spec.startup_file];
+    let names = [&spec.user, &spec.user_group].map(|name| name.as_ref().map_or(0, String::len));
+    let variables = spec.env.iter().map(|(name, value)| name.len() + value.len() + VARIABLE);
+    // The question has the paths and names once more.
+    texts.map(String::len).iter().sum::<usize>()
+        + 3 * paths.map(|path| path.as_os_str().len()).iter().sum::<usize>()
+        + 2 * names.iter().sum::<usize>()
+        + variables.sum::<usize>()
+        + spec.memo.len()
 }
 
 /// A process that is to be forked.
@@ -34,10 +72,16 @@ pub(super) struct ForkOrder {
 
 /// However long the router would wait for a process to be forked.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// Bytes of an order that says nothing.
+const SMALLEST: usize = 1024;
+/// Bytes of a variable without name and value.
+const VARIABLE: usize = 96;
+/// Most characters of a name or reason in a line of the log.
+const LONGEST_NAME: usize = 1000;
 
 impl Supervisor {
     pub(super) fn look_at_restart_files(&mut self, ticket: Ticket, dir: PathBuf) {
-        self.look(Question::RestartFiles(dir), Purpose::Restart(ticket));
+        self.look(Question::RestartFiles(dir.clone()), Purpose::Restart(ticket, dir));
     }
 
     pub(super) fn look_before_spawn(&mut self, ticket: Ticket, spec: Box<SpawnSpec>) {
@@ -71,7 +115,8 @@ impl Supervisor {
     }
 
     fn look(&mut self, question: Question, purpose: Purpose) {
-        let events = self.stat_workers.ask(question, purpose, Instant::now());
+        let share = self.outstanding.take(purpose.bytes());
+        let events = self.stat_workers.ask(question, purpose, share, Instant::now());
         self.follow_looks(events);
     }
 
@@ -116,15 +161,24 @@ impl Supervisor {
     fn carry_on(&mut self, purpose: Purpose, answer: Result<Answer, String>) {
         let finding = |answer| match answer {
             Ok(Answer::App(finding)) => finding,
-            Ok(_) => Err("something else was looked at".to_owned()),
-            Err(why) => Err(why),
+            Ok(_) => Err(Refusal::told("something else was looked at".to_owned())),
+            Err(why) => Err(Refusal::told(why)),
         };
         match purpose {
-            Purpose::Restart(ticket) => {
+            Purpose::Restart(ticket, dir) => {
                 // What cannot be looked at is not there.
-                let none = RestartFiles { restart_mtime: None, always: false };
-                let found = if let Ok(Answer::RestartFiles(found)) = answer { found } else { none };
-                self.tell_router(&Notice::RestartFiles { ticket, found }, &[]);
+                let look = if let Ok(Answer::RestartFiles(look)) = answer { look } else { Look::default() };
+                if look.withheld {
+                    let dir = dir.display();
+                    self.warn_once(
+                        "restart files",
+                        format!(
+                            "those in {dir} have no effect, as only root can enter a directory above it: give {dir} to \
+                             the user of the app, or make the directories above it accessible (chmod o+x)"
+                        ),
+                    );
+                }
+                self.tell_router(&Notice::RestartFiles { ticket, found: look.found }, &[]);
             }
             Purpose::Users(users) => {
                 let checked = match answer {
@@ -139,9 +193,26 @@ impl Supervisor {
                     self.warn_of_users(&spec.group, &finding);
                     self.spawn(ticket, &spec, finding);
                 }
-                Err(why) => self.not_spawned(ticket, &spec.group, why),
+                Err(Refusal { told, exact }) => {
+                    if let Some(exact) = exact {
+                        self.log_withheld(&spec.group, &format!("no process is started: {exact}"));
+                    }
+                    self.not_spawned(ticket, &spec.group, told);
+                }
             },
             Purpose::Fork(ticket, order) => self.fork(ticket, order, finding(answer).ok()),
         }
     }
+
+    /// What the router does not get to know.
+    fn log_withheld(&mut self, app: &str, what: &str) {
+        if self.log_limits.admit(Topic::Withheld, Instant::now()) {
+            tracing::warn!("{}: {}", shortened(app), shortened(what));
+        }
+    }
+}
+
+/// A text of the router's choice, for the log.
+pub(super) fn shortened(name: &str) -> String {
+    name.chars().take(LONGEST_NAME).collect()
 }

@@ -2,7 +2,74 @@
 
 use std::fs;
 
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
 use nix::unistd::{SysconfVar, sysconf};
+
+use super::Supervisor;
+use super::outstanding::Share;
+use crate::link::{Notice, ProcessId, Ticket};
+
+/// How long the supervisor measures before it looks at its other events again.
+const TIME_AT_A_TIME: Duration = Duration::from_millis(5);
+
+/// Measurements that are not complete.
+#[derive(Debug, Default)]
+pub(super) struct Measurements(VecDeque<Measurement>);
+
+#[derive(Debug)]
+struct Measurement {
+    ticket: Ticket,
+    left: Vec<ProcessId>,
+    held: Vec<(ProcessId, u64)>,
+    _share: Share,
+}
+
+impl Measurements {
+    /// At once when there is something left.
+    pub(super) fn due(&self) -> Option<Instant> {
+        (!self.0.is_empty()).then(Instant::now)
+    }
+
+    /// The router that asked is gone.
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Supervisor {
+    /// Each process is measured once, however often it is named.
+    pub(super) fn measure(&mut self, ticket: Ticket, processes: Vec<ProcessId>) {
+        let wanted: BTreeSet<ProcessId> = processes.into_iter().collect();
+        let left: Vec<_> = wanted.into_iter().filter(|id| self.processes.get_mut(*id).is_some()).collect();
+        let _share =
+            self.outstanding.take(size_of::<Measurement>() + left.len() * size_of::<(ProcessId, u64)>());
+        self.measurements.0.push_back(Measurement { ticket, left, held: Vec::new(), _share });
+    }
+
+    /// Goes on for a while; one measurement takes the longer the more memory a process has.
+    pub(super) fn measure_some(&mut self) {
+        let until = Instant::now() + TIME_AT_A_TIME;
+        while let Some(first) = self.measurements.0.front_mut() {
+            match first.left.pop() {
+                Some(id) => {
+                    let process = self.processes.get_mut(id);
+                    let held = process.and_then(|process| held(process.record.pid));
+                    first.held.extend(held.map(|held| (id, held)));
+                }
+                None => {
+                    let (ticket, held) = (first.ticket, std::mem::take(&mut first.held));
+                    self.measurements.0.pop_front();
+                    self.tell_router(&Notice::Measured { ticket, held }, &[]);
+                }
+            }
+            if Instant::now() >= until {
+                return;
+            }
+        }
+    }
+}
 
 /// What a process holds, in bytes: pages that it shares count by its part. `None` when it has just ended.
 pub(super) fn held(pid: i32) -> Option<u64> {

@@ -15,10 +15,12 @@ mod forks;
 mod hooks;
 mod limits;
 mod log_file;
+mod log_limits;
 mod looks;
 mod memory;
 mod nginx_socket;
 mod orders;
+mod outstanding;
 mod phase;
 mod pid_file;
 mod processes;
@@ -57,12 +59,16 @@ use crate::instance::Instance;
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Overruled, ProcessId, StopHow};
 use crate::sys::process;
+use app_logs::AppLogs;
 use background::Caller;
 use forks::Forks;
 use hooks::Hooks;
 use log_file::LogFile;
+use log_limits::LogLimits;
 use looks::Purpose;
+use memory::Measurements;
 use nginx_socket::NginxSocket;
+use outstanding::Outstanding;
 use phase::Event;
 use pid_file::PidFile;
 use processes::{Process, Processes, Stage};
@@ -120,6 +126,8 @@ struct Supervisor {
     /// The limit of open files that was asked for; 0 for none.
     open_files_wanted: u64,
     log: LogFile,
+    /// What apps print has a frame in the log, as the router says.
+    app_prefix: bool,
     /// What nginx says to the daemon as a whole, kept for the next router.
     globals: Vec<u8>,
     /// What of it could not be followed.
@@ -137,8 +145,14 @@ struct Supervisor {
     tools: OwnedFd,
     signals: SignalFd,
     launcher: Launcher,
-    /// What was logged about the users of apps.
-    user_warnings: BTreeSet<String>,
+    /// What was logged once about apps.
+    warnings: BTreeSet<String>,
+    log_limits: LogLimits,
+    outstanding: Outstanding,
+    /// The router's orders are not read for now.
+    orders_wait: bool,
+    app_logs: AppLogs,
+    measurements: Measurements,
     processes: Processes,
     forks: Forks,
     stat_workers: StatWorkers<Purpose>,
@@ -209,6 +223,7 @@ impl Supervisor {
     }
 
     fn wait_and_act(&mut self) -> io::Result<()> {
+        self.note_whether_orders_wait(Instant::now());
         let until = self.next_due();
         let router = self.routers.running();
         let socket = self.nginx.touched();
@@ -220,11 +235,14 @@ impl Supervisor {
             forks: &self.forks,
             stat_workers: &self.stat_workers,
             hooks: &self.hooks,
+            app_logs: &self.app_logs,
+            takes_orders: !self.orders_wait,
         };
         let happened = watch::wait(watched, until)?;
         for event in happened {
             self.act(event);
         }
+        self.measure_some();
         self.do_what_is_due(Instant::now());
         self.check_log();
         self.reap_strangers();
@@ -241,6 +259,7 @@ impl Supervisor {
             Happened::ForkSpoke(process) => self.hear_fork(process),
             Happened::HookEnded(run) => self.hook_ended(run),
             Happened::StatWorkerSpoke(id) => self.hear_stat_worker(id),
+            Happened::AppLogOpened => self.app_log_opened(),
             Happened::StatWorkerEnded(id) => self.stat_worker_ended(id),
             Happened::SocketTouched => self.look_after_socket(),
             Happened::LinkHasRoom => self.send_waiting(),
@@ -264,6 +283,8 @@ impl Supervisor {
             self.hooks.next_due(),
             self.manager.due(),
             Some(self.socket_care.due()),
+            self.log_limits.due(),
+            self.measurements.due(),
         ];
         dues.into_iter().flatten().min()
     }
@@ -277,6 +298,7 @@ impl Supervisor {
         self.upgrade_due(now);
         self.manager.beat(now, self.routers.is_in_hand(now));
         self.socket_due(now);
+        self.log_limits.settle(now);
         if self.shutdown.due().is_some_and(|due| due <= now) {
             self.step(Event::TimeUp);
         }
@@ -354,11 +376,17 @@ impl Supervisor {
         }
     }
 
-    /// The router's PID, that of a process in the table, that of a hook's program, or a stat worker's.
+    /// The router's PID, that of a process in the table, that of a hook's program, a stat worker's, or that of a process that
+    /// opens a log file.
     fn is_known(&self, pid: Pid) -> bool {
         let routers = self.routers.running().is_some_and(|router| router.child().pid() == pid);
         let hook = self.hooks.running().any(|(_, child)| child.pid() == pid);
         let worker = self.stat_workers.iter().any(|(.., child)| child.pid() == pid);
-        routers || hook || worker || self.processes.iter().any(|process| process.child().pid() == pid)
+        let opener = self.app_logs.openers().any(|child| child.pid() == pid);
+        routers
+            || hook
+            || worker
+            || opener
+            || self.processes.iter().any(|process| process.child().pid() == pid)
     }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
+use std::time::Instant;
 
 use nix::unistd::Uid;
 
 use super::Supervisor;
-use super::memory;
+use super::log_limits::Topic;
+use super::looks::shortened;
 use super::phase::Event;
 use super::processes::{Process, Stage};
 use super::spawn::{Finding, Launched};
-use crate::link::{Address, MOST_REVISION, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
+use crate::link::{Address, MOST_REVISION, Notice, Order, ProcessId, SpawnSpec, Standing, StopHow, Ticket};
 use crate::sys::descriptors;
 
 /// Descriptors that no process is started with: the next router needs some, as do a log that is opened anew and hooks.
@@ -27,14 +29,11 @@ impl Supervisor {
             Order::Admit(process) => self.admit_router(process),
             Order::Stop(process, how) => self.stop(process, how),
             Order::LookAtRestartFiles { ticket, dir } => self.look_at_restart_files(ticket, dir),
-            Order::Measure { ticket, processes } => {
-                let held = processes.into_iter().filter_map(|id| Some((id, self.memory_of(id)?))).collect();
-                self.tell_router(&Notice::Measured { ticket, held }, &[]);
-            }
+            Order::Measure { ticket, processes } => self.measure(ticket, processes),
             Order::Adjust(adjustment) => self.adjust(*adjustment),
             Order::Happened(incident) => self.happened(incident),
-            Order::Stand { app, standing } => self.standings.keep(app, standing),
-            Order::OpenAppLog { ticket, process, path } => self.open_app_log(ticket, process, &path),
+            Order::Stand { app, standing } => self.keep_standing(app, standing),
+            Order::OpenAppLog { ticket, process, path } => self.want_app_log(ticket, process, path),
             Order::ReopenLog { ticket } => {
                 let failure = self.reopen_log().err();
                 self.tell_router(&Notice::LogReopened { ticket, failure }, &[]);
@@ -153,8 +152,13 @@ impl Supervisor {
         }
     }
 
-    fn memory_of(&mut self, process: ProcessId) -> Option<u64> {
-        memory::held(self.processes.get_mut(process)?.record.pid)
+    fn keep_standing(&mut self, app: String, standing: Standing) {
+        let name = shortened(&app);
+        if let Err(why) = self.standings.keep(app, standing)
+            && self.log_limits.admit(Topic::Bounds, Instant::now())
+        {
+            tracing::error!("maintenance state of app {name} will be lost when the router restarts: {why}");
+        }
     }
 
     fn router_finished(&mut self) {

@@ -2,7 +2,8 @@
 //!
 //! The router holds no descriptor of the log file, so that it can neither truncate it nor write into its middle. The
 //! supervisor never waits for the pipe, copies a bounded amount at a time, breaks lines that are too long and replaces
-//! control characters, which the router escapes unless it is compromised.
+//! control characters, which the router escapes unless it is compromised. A line that does not name the router as its source
+//! becomes the text of one that does.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +14,7 @@ use nix::unistd;
 
 use super::Supervisor;
 use crate::link::Trouble;
-use crate::log;
+use crate::log::{self, Part, Source};
 
 /// Longest line in bytes; a longer one is broken. The router's own lines are shorter.
 const MAX_LINE: usize = 256 * 1024;
@@ -102,7 +103,10 @@ fn is_control(byte: u8) -> bool {
 impl Supervisor {
     /// Copies what the router has logged. True when more may be left.
     pub(super) fn copy_router_log(&mut self) -> bool {
-        self.routers.running_mut().is_some_and(|router| router.log.copy(&mut log::copy_lines))
+        let framed = self.app_prefix;
+        let Some(router) = self.routers.running_mut() else { return false };
+        let source = Source { part: Part::Router, pid: router.child().pid().as_raw().unsigned_abs() };
+        router.log.copy(&mut |lines| log::copy_lines(lines, source, framed))
     }
 
     /// Shows in the status, through the router, that the log cannot be written, as long as that lasts.

@@ -34,6 +34,11 @@ const TIME_TO_LEAVE: Duration = Duration::from_secs(2);
 /// More waiting messages than a router that works ever leaves.
 const MOST_WAITING: usize = 16 * 1024;
 
+/// Waiting messages with which a router's orders wait as well.
+const MANY_UNREAD: usize = 256;
+/// Bytes of such messages.
+const MANY_UNREAD_BYTES: usize = 1024 * 1024;
+
 /// What each start of a router needs.
 #[derive(Debug)]
 pub(super) struct RouterPlan {
@@ -107,6 +112,7 @@ impl RouterPlan {
                     channel: ours,
                     log,
                     waiting: VecDeque::new(),
+                    waiting_bytes: 0,
                     started,
                     pulse: Pulse::new(self.silence, started),
                     leaves_by: None,
@@ -189,6 +195,7 @@ pub(super) struct Router {
     /// What it logs.
     pub(super) log: RouterLog,
     waiting: VecDeque<Waiting>,
+    waiting_bytes: usize,
     started: Instant,
     pulse: Pulse,
     leaves_by: Option<Instant>,
@@ -219,6 +226,11 @@ impl Router {
     /// Messages wait for room on the link.
     pub(super) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// It has read most of what it was sent, so that it may order more.
+    pub(super) fn reads(&self) -> bool {
+        self.waiting.len() < MANY_UNREAD && self.waiting_bytes < MANY_UNREAD_BYTES
     }
 
     /// When to look after it again.
@@ -274,6 +286,7 @@ impl Router {
             return Err(io::Error::other("it leaves too many messages unread"));
         }
         let descriptors = descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect::<Result<_, _>>()?;
+        self.waiting_bytes += message.len();
         self.waiting.push_back(Waiting { message, descriptors, since: Instant::now() });
         Ok(())
     }
@@ -286,6 +299,7 @@ impl Router {
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 done => done?,
             }
+            self.waiting_bytes -= first.message.len();
             self.waiting.pop_front();
         }
         Ok(())

@@ -11,6 +11,7 @@ use nix::unistd::Gid;
 use super::Supervisor;
 use super::backoff::BackOff;
 use super::ending;
+use super::log_limits::Topic;
 use super::phase::Event;
 use super::processes::Stage;
 use super::pulse::Todo;
@@ -19,6 +20,10 @@ use crate::link::{Notice, Order, RouterConfig, StopHow};
 
 /// Orders carried out before signals and ends are looked at again.
 const ORDERS_AT_A_TIME: usize = 64;
+/// Time for them.
+const TIME_AT_A_TIME: Duration = Duration::from_millis(10);
+/// Reads of the log pipe of a router that has ended: more than a pipe holds. Others may have the pipe, too.
+const LAST_READS: usize = 8;
 
 /// The router of the moment.
 #[derive(Debug, Default)]
@@ -183,9 +188,40 @@ impl Supervisor {
         }
     }
 
+    /// The router's orders are read. Otherwise they wait in its socket until some of those before them are carried out, or
+    /// until it has read what it was sent.
+    pub(super) fn takes_orders(&self) -> bool {
+        self.outstanding.has_room() && self.routers.running().is_none_or(Router::reads)
+    }
+
+    /// A router that is not listened to is not silent.
+    pub(super) fn note_whether_orders_wait(&mut self, now: Instant) {
+        let wait = !self.takes_orders();
+        let begin = wait && !std::mem::replace(&mut self.orders_wait, wait);
+        self.orders_wait = wait;
+        if !wait {
+            return;
+        }
+        if begin && self.log_limits.admit(Topic::Bounds, now) {
+            let why = if self.outstanding.has_room() {
+                "it does not read the answers to earlier ones"
+            } else {
+                "too many are not carried out yet"
+            };
+            tracing::warn!("no more orders are read from the router for now: {why}");
+        }
+        if let Some(router) = self.routers.running_mut() {
+            router.heard(now);
+        }
+    }
+
     /// Takes what the router says. Nothing that it says ends the supervisor.
     pub(super) fn hear_router(&mut self) {
+        let until = Instant::now() + TIME_AT_A_TIME;
         for _ in 0..ORDERS_AT_A_TIME {
+            if !self.takes_orders() || Instant::now() >= until {
+                return;
+            }
             let Some(router) = self.routers.running_mut() else {
                 return;
             };
@@ -202,7 +238,9 @@ impl Supervisor {
                 }
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
                 Err(why) if why.kind() == io::ErrorKind::InvalidData => {
-                    tracing::error!("a message of the router is refused: {why}");
+                    if self.log_limits.admit(Topic::Refused, Instant::now()) {
+                        tracing::error!("a message of the router is refused: {why}");
+                    }
                 }
                 Err(why) => {
                     tracing::error!("the router is replaced, as the link fails: {why}");
@@ -216,7 +254,7 @@ impl Supervisor {
     pub(super) fn router_ended(&mut self) {
         // Its last orders and log lines are complete: it cannot write any more.
         self.hear_router();
-        while self.copy_router_log() {}
+        let _ = (0..LAST_READS).all(|_| self.copy_router_log());
         let Some(router) = self.routers.running() else {
             return;
         };
@@ -243,6 +281,8 @@ impl Supervisor {
     fn orphan_processes(&mut self) {
         self.forks.orphan();
         self.stat_workers.forget();
+        self.app_logs.forget();
+        self.measurements.forget();
         let kill_at = Instant::now() + self.options.shutdown_limit;
         for process in self.processes.iter_mut() {
             process.announced = false;

@@ -17,23 +17,24 @@ pub(super) struct Standings(BTreeMap<String, Standing>);
 
 impl Standings {
     /// Keeps it, or forgets an app that is open again.
-    pub(super) fn keep(&mut self, app: String, standing: Standing) {
+    ///
+    /// # Errors
+    ///
+    /// A sentence when there is no room for it.
+    pub(super) fn keep(&mut self, app: String, standing: Standing) -> Result<(), String> {
         if standing == Standing::Open {
             self.0.remove(&app);
-            return;
+            return Ok(());
         }
         let others = self.0.iter().filter(|(name, _)| **name != app);
         let (count, bytes) =
             others.fold((0, 0), |(count, bytes), (name, kept)| (count + 1, bytes + size(name, kept)));
         if count < MOST && bytes + size(&app, &standing) <= MOST_BYTES {
             self.0.insert(app, standing);
+            Ok(())
         } else {
             self.0.remove(&app);
-            let name: String = app.chars().take(200).collect();
-            tracing::error!(
-                "maintenance state of app {name} will be lost when the router restarts: at most {MOST} apps and \
-                 {MOST_BYTES} bytes are kept"
-            );
+            Err(format!("at most {MOST} apps and {MOST_BYTES} bytes are kept"))
         }
     }
 
@@ -62,7 +63,8 @@ mod tests {
         let page = "x".repeat(150_000);
         for n in 0..MOST {
             let maintenance = Maintenance { page: page.clone(), ..Maintenance::default() };
-            standings.keep(n.to_string(), Standing::Maintenance(maintenance));
+            let kept = standings.keep(n.to_string(), Standing::Maintenance(maintenance));
+            assert_eq!(kept.is_ok(), standings.0.contains_key(&n.to_string()));
         }
         let held: usize = standings.0.iter().map(|(app, standing)| size(app, standing)).sum();
         assert!(held > MOST_BYTES / 2 && held <= MOST_BYTES, "{held}");
@@ -71,15 +73,16 @@ mod tests {
     #[test]
     fn an_open_app_takes_no_place() {
         let mut standings = Standings::default();
-        standings.keep("/a".into(), Standing::Paused);
-        standings.keep("/a".into(), Standing::Open);
+        standings.keep("/a".into(), Standing::Paused).unwrap();
+        standings.keep("/a".into(), Standing::Open).unwrap();
         assert_eq!(standings.notices().count(), 0);
     }
 
     #[test]
     fn a_router_cannot_fill_the_supervisor() {
         let mut standings = Standings::default();
-        (0..MOST + 5).for_each(|n| standings.keep(n.to_string(), Standing::Paused));
+        let kept = (0..MOST + 5).filter(|n| standings.keep(n.to_string(), Standing::Paused).is_ok());
+        assert_eq!(kept.count(), MOST);
         assert_eq!(standings.notices().count(), MOST);
     }
 }

@@ -12,12 +12,16 @@ use nix::unistd;
 
 use super::Supervisor;
 use super::adjust::tell_open_files;
+use super::app_logs::AppLogs;
 use super::cgroups::{CgroupError, Cgroups};
 use super::forks::Forks;
 use super::hooks::Hooks;
 use super::limits::Originals;
 use super::log_file::{LogFile, NoLog};
+use super::log_limits::LogLimits;
+use super::memory::Measurements;
 use super::nginx_socket::{self, NginxSocket, SocketError};
+use super::outstanding::Outstanding;
 use super::pid_file::{PidFile, PidFileError};
 use super::processes::Processes;
 use super::pulse;
@@ -165,6 +169,7 @@ impl Supervisor {
         };
         let mut supervisor = Self::around(options, opened);
         supervisor.globals = state.globals;
+        supervisor.app_prefix = state.app_prefix.unwrap_or(supervisor.app_prefix);
         supervisor.overruled = state.overruled;
         supervisor.standings = state.standings;
         Ok(supervisor)
@@ -184,7 +189,12 @@ impl Supervisor {
                 ports: Ports::new(),
                 cgroups,
             },
-            user_warnings: BTreeSet::new(),
+            warnings: BTreeSet::new(),
+            log_limits: LogLimits::default(),
+            outstanding: Outstanding::default(),
+            orders_wait: false,
+            app_logs: AppLogs::default(),
+            measurements: Measurements::default(),
             processes: opened.processes,
             forks: Forks::default(),
             stat_workers: StatWorkers::default(),
@@ -197,6 +207,7 @@ impl Supervisor {
                 .unwrap_or(usize::MAX),
             open_files_wanted: opened.open_files_wanted,
             log: opened.log,
+            app_prefix: !Values(&options.shared).flag("disable_log_prefix"),
             options,
             globals: Vec::new(),
             overruled: Vec::new(),

@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use nix::sys::signalfd::SignalFd;
 
+use super::app_logs::AppLogs;
 use super::forks::Forks;
 use super::hooks::{Hooks, RunId};
 use super::processes::Processes;
@@ -36,6 +37,8 @@ pub(super) enum Happened {
     HookEnded(RunId),
     /// A stat worker has an answer, or has closed its end.
     StatWorkerSpoke(WorkerId),
+    /// A process that opens the log file of an app has ended.
+    AppLogOpened,
     /// A stat worker has ended.
     StatWorkerEnded(WorkerId),
     /// A process that was to be forked said hello, or never will.
@@ -47,16 +50,20 @@ pub(super) struct Watched<'s, P> {
     pub(super) signals: &'s SignalFd,
     pub(super) socket: Option<BorrowedFd<'s>>,
     pub(super) router: Option<&'s Router>,
+    /// The router's orders are read.
+    pub(super) takes_orders: bool,
     pub(super) processes: &'s Processes,
     pub(super) forks: &'s Forks,
     pub(super) stat_workers: &'s StatWorkers<P>,
     pub(super) hooks: &'s Hooks,
+    pub(super) app_logs: &'s AppLogs,
 }
 
 /// Waits until something happens or `until` has come. Ends of processes come before words of the router, so that an
 /// order is never carried out on a process that is gone.
 pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result<Vec<Happened>> {
-    let Watched { signals, socket, router, processes, forks, stat_workers, hooks } = all;
+    let Watched { signals, socket, router, takes_orders, processes, forks, stat_workers, hooks, app_logs } =
+        all;
     let most = processes.len() + forks.len() + hooks.len() + 2 * stat_workers.len() + 6;
     let mut watched = Vec::with_capacity(most);
     let mut meanings = Vec::with_capacity(most);
@@ -84,6 +91,9 @@ pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result
     for (run, child) in hooks.running() {
         watch(child.as_fd(), PollFlags::POLLIN, Happened::HookEnded(run));
     }
+    for opener in app_logs.openers() {
+        watch(opener.as_fd(), PollFlags::POLLIN, Happened::AppLogOpened);
+    }
     if let Some(router) = router {
         if router.has_waiting() {
             watch(router.channel().as_fd(), PollFlags::POLLOUT, Happened::LinkHasRoom);
@@ -91,7 +101,9 @@ pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result
         if let Some(log) = router.log.readable() {
             watch(log, PollFlags::POLLIN, Happened::RouterLogged);
         }
-        watch(router.channel().as_fd(), PollFlags::POLLIN, Happened::RouterSpoke);
+        if takes_orders {
+            watch(router.channel().as_fd(), PollFlags::POLLIN, Happened::RouterSpoke);
+        }
         watch(router.child().as_fd(), PollFlags::POLLIN, Happened::RouterEnded);
     }
     match poll::poll(&mut watched, timeout(until)) {

@@ -1,4 +1,4 @@
-//! Becoming another user, for good.
+//! Becoming another user, for good, or looking at files with another user's rights for a moment.
 //!
 //! In comes a complete identity, out comes a process that has it and provably cannot go back. It looks up no names.
 
@@ -6,6 +6,8 @@ use std::fmt;
 
 use nix::errno::Errno;
 use nix::unistd::{self, Gid, Uid};
+
+use super::process;
 
 /// What a process is to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,38 @@ pub fn become_for_good(identity: &Identity) -> Result<(), IdentityError> {
     unistd::setresuid(*uid, *uid, *uid).map_err(|why| IdentityError::Call("setresuid", why))?;
     check_taken(identity)?;
     check_irreversible(*uid)
+}
+
+/// Runs `look` with the rights that `identity` has to files, and nothing more, then takes root's back. For a process with
+/// one thread that root started and that has no supplementary groups to lose; it ends where it cannot be root again.
+///
+/// # Errors
+///
+/// When the rights cannot be taken; `look` has not run then.
+pub fn looking_as<T>(identity: &Identity, look: impl FnOnce() -> T) -> Result<T, IdentityError> {
+    let set_groups =
+        |groups: &[Gid]| unistd::setgroups(groups).map_err(|why| IdentityError::Call("setgroups", why));
+    set_groups(&identity.groups)?;
+    let seen = take_file_ids(identity.uid, identity.gid).map(|()| look());
+    let back = take_file_ids(Uid::from_raw(0), Gid::from_raw(0)).and_then(|()| set_groups(&[]));
+    if back.is_err() {
+        process::exit_now(1);
+    }
+    seen
+}
+
+/// Needs no rights that a change to another user takes away.
+fn take_file_ids(uid: Uid, gid: Gid) -> Result<(), IdentityError> {
+    unistd::setfsgid(gid);
+    unistd::setfsuid(uid);
+    // These calls report the number before, and so, the second time, what was taken.
+    if unistd::setfsgid(gid) != gid {
+        return Err(IdentityError::NotTaken("group IDs for files"));
+    }
+    if unistd::setfsuid(uid) != uid {
+        return Err(IdentityError::NotTaken("user IDs for files"));
+    }
+    Ok(())
 }
 
 fn check_taken(identity: &Identity) -> Result<(), IdentityError> {

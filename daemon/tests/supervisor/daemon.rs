@@ -41,6 +41,15 @@ impl Daemon {
 
     /// `extra` options come last, so they override.
     pub(crate) fn start_with(extra: &[&str]) -> Self {
+        Self::start_as(extra, None)
+    }
+
+    /// With a library in front of the C library's.
+    pub(crate) fn start_preloading(library: &Path) -> Self {
+        Self::start_as(&[], Some(library))
+    }
+
+    fn start_as(extra: &[&str], library: Option<&Path>) -> Self {
         let dir = new_dir();
         let log = fs::File::create(dir.join("log")).unwrap();
         fs::create_dir(dir.join("registry")).unwrap();
@@ -51,6 +60,7 @@ impl Daemon {
             .arg(format!("--loaders-dir={}", dir.display()))
             .args(["--log-level=7", "--shutdown-timeout=10", "--router-user=uucp"])
             .args(extra)
+            .envs(library.map(|library| ("LD_PRELOAD", library)))
             .env("FROM_THE_DAEMON", "kept")
             .env("NOTIFY_SOCKET", "/run/nobody")
             .env("RACK_BASE_URI", "/daemons")

@@ -10,6 +10,8 @@ mod daemon;
 mod descriptors;
 mod environment;
 mod loaders;
+mod log_lines;
+mod orders;
 mod ports;
 mod preloaders;
 mod preloaders_hostile;
@@ -18,6 +20,7 @@ mod scripted_router;
 mod shutdown;
 mod spawning;
 mod users;
+mod withheld;
 
 use std::process::ExitCode;
 
@@ -47,6 +50,9 @@ fn tests() -> Vec<Test> {
         spawning::TESTS,
         environment::TESTS,
         users::TESTS,
+        withheld::TESTS,
+        orders::TESTS,
+        log_lines::TESTS,
         ports::TESTS,
         routers::TESTS,
         shutdown::TESTS,

@@ -144,11 +144,9 @@ fn a_router_that_does_not_read_is_replaced() {
     }
     settle(&mut daemon);
     let router = daemon.router_pid();
-    // More answers than the link holds, none of which is read.
-    for _ in 0..2000 {
-        daemon
-            .order(Order::LookAtRestartFiles { ticket: flying_passenger::link::Ticket(1), dir: "/".into() });
-    }
+    // More answers than the link holds, most of which are not read.
+    let order = Order::LookAtRestartFiles { ticket: flying_passenger::link::Ticket(1), dir: "/".into() };
+    daemon.ask(&Ask::Flood(Box::new(order), 2000));
     daemon.ask(&Ask::Sleep);
     eventually("the end of a router that does not read", || (!is_alive(router)).then_some(()));
     daemon.connect();

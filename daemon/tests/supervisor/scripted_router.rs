@@ -34,6 +34,12 @@ pub(crate) enum Told {
 pub(crate) enum Ask {
     /// Pass this on.
     Order(Box<Order>),
+    /// Pass this on so many times.
+    Flood(Box<Order>, u32),
+    /// Write these bytes to the log.
+    Print(Vec<u8>),
+    /// Leave three processes behind that write so many megabytes each to the log, and exit.
+    LeaveWriters(u32),
     /// Send bytes that are no order.
     Nonsense,
     /// Read nothing any more.
@@ -112,7 +118,17 @@ fn serve_test(listener: &UnixListener, link: &Channel, to_test: &ToTest) {
         let Ok(line) = line else { return };
         match serde_json::from_str(&line).expect("the test asks properly") {
             Ask::Order(order) => send(link, &order),
-            Ask::Nonsense => link.send(&"no order at all", &[]).expect("the supervisor reads"),
+            Ask::Flood(order, times) => (0..times).for_each(|_| send(link, &order)),
+            Ask::Print(bytes) => std::io::stderr().write_all(&bytes).expect("the supervisor reads"),
+            Ask::LeaveWriters(megabytes) => {
+                let script = format!("dd if=/dev/zero bs=1M count={megabytes} >&2 2>/dev/null");
+                for _ in 0..3 {
+                    let shell = std::process::Command::new("/bin/sh").args(["-c", &script]).spawn();
+                    shell.expect("there is a shell");
+                }
+                std::process::exit(0);
+            }
+            Ask::Nonsense => send(link, &"no order at all"),
             Ask::Sleep => {
                 // Stopped as a whole: the main thread reads nothing either.
                 nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP).expect("it may stop itself");
@@ -122,7 +138,7 @@ fn serve_test(listener: &UnixListener, link: &Channel, to_test: &ToTest) {
     }
 }
 
-fn send(link: &Channel, order: &Order) {
+fn send(link: &Channel, order: &impl Serialize) {
     while let Err(why) = link.send(order, &[]) {
         assert_eq!(why.kind(), std::io::ErrorKind::WouldBlock, "{why}");
         let mut watched = [PollFd::new(link.as_fd(), PollFlags::POLLOUT)];

@@ -114,11 +114,18 @@ fn the_first_closed_directory_is_named() {
     let root = closed.join("app");
     fs::create_dir_all(&root).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
-    let (_, report) = daemon.spawn_reported(generic(&root, "sleep 1000"));
+    let named = SpawnSpec { user: Some("games".into()), ..generic(&root, "sleep 1000") };
+    let refusals = [generic(&root, "sleep 1000"), named].map(|spec| daemon.try_spawn(spec).unwrap_err());
     let closed = closed.display();
     assert_eq!(
-        report,
-        format!("error the user \"nobody\" cannot enter the directory {closed}: Permission denied\n")
+        refusals,
+        [
+            format!(
+                "the user \"nobody\" cannot enter the directory {closed}: Permission denied; if an app of another \
+                 user is in it, the daemon's log has the reason"
+            ),
+            format!("the user \"games\" cannot enter the directory {closed}: Permission denied"),
+        ]
     );
 }
 

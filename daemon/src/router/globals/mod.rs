@@ -150,6 +150,7 @@ impl Globals {
             log_file: self.text("log_file"),
             socket_backlog: self.number("socket_backlog"),
             open_files: self.number("core_file_descriptor_ulimit"),
+            app_prefix: self.log_prefix(),
             globals: self.said.borrow().as_ref().map(Said::payload).unwrap_or_default(),
         }
     }

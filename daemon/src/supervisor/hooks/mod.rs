@@ -16,6 +16,7 @@ use self::program::Program;
 use super::Supervisor;
 use super::ending;
 use super::limits::Originals;
+use super::log_limits::Topic;
 use super::processes::Stage;
 use crate::config::{self, Hook, Options};
 use crate::link::{Incident, ProcessId, StopHow};
@@ -205,7 +206,9 @@ impl Supervisor {
     /// Runs the programs that the operator named for this.
     pub(super) fn happened(&mut self, incident: Incident) {
         if incident.hook.is_of_the_daemon() {
-            tracing::error!("the router has no word in the hook {}", incident.hook.name());
+            if self.log_limits.admit(Topic::Refused, Instant::now()) {
+                tracing::error!("the router has no word in the hook {}", incident.hook.name());
+            }
             return;
         }
         let doomed = doomed(&incident);

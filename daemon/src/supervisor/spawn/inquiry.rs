@@ -1,16 +1,19 @@
 //! What has to be found out before a process is started: where the app lies, and whom it runs as. Both may take as long as a
 //! network does, so a stat worker is asked: the question goes there, and the finding comes back, as messages.
+//!
+//! The router learns no more of it than a user sees that it could have the app run as: `outside` decides that.
 
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
+use super::defaults::Noting;
 use super::error::SpawnError;
 use super::place::{Place, Spot};
 use super::policy::Policy;
 use super::user::{RunAs, Wanted, Why};
-use super::{Launcher, check_users, decide};
+use super::{Launcher, check_users, decide, decide_by};
 use crate::config::UserOptions;
 use crate::link::{AppUser, SpawnSpec};
 use crate::sys::accounts::Account;
@@ -19,12 +22,22 @@ use crate::sys::identity::Identity;
 /// The question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::supervisor) struct Inquiry {
-    spot: Spot,
+    pub(super) spot: Spot,
     users: UserOptions,
     wanted_users: Option<UserOptions>,
-    policy: Policy,
-    user: Option<String>,
-    group: Option<String>,
+    pub(super) policy: Policy,
+    pub(super) user: Option<String>,
+    pub(super) group: Option<String>,
+}
+
+/// What is found with the rights of whoever looks.
+#[derive(Debug)]
+pub(super) struct Found<'i> {
+    pub(super) place: Option<Place>,
+    /// The default user and group that are in effect.
+    pub(super) users: &'i UserOptions,
+    /// The answer, or a sentence that says what is wrong.
+    pub(super) finding: Result<Finding, String>,
 }
 
 /// The answer.
@@ -56,18 +69,40 @@ impl Inquiry {
         &self.spot.root
     }
 
-    /// Finds it out, however long that takes.
-    pub(in crate::supervisor) fn answer(&self) -> Result<Finding, SpawnError> {
-        let place = Place::look(&self.spot)?;
-        let wanted = Wanted { user: self.user.as_deref(), group: self.group.as_deref() };
-        let can_be_used = |users: &&UserOptions| check_users(users, &self.policy).is_ok();
-        let users = self.wanted_users.as_ref().filter(can_be_used).unwrap_or(&self.users);
-        let run_as = decide(users, wanted, place.owner, &self.policy)?;
-        let owned = place.startup_file.as_ref().unwrap_or(&self.spot.root);
+    /// Finds it out, however long that takes, and without regard to who may know it.
+    pub(super) fn look(&self) -> Found<'_> {
+        let place = Place::look(&self.spot);
+        let users = self.users(place.as_ref().ok());
+        let finding = match &place {
+            Ok(place) => self.find(users, place).map_err(|why| why.to_string()),
+            Err(why) => Err(why.to_string()),
+        };
+        Found { place: place.ok(), users, finding }
+    }
+
+    /// The default user and group that are in effect: nginx's, as soon as it is known that they can be used. An app to which
+    /// they do not matter does not wait for that.
+    fn users(&self, place: Option<&Place>) -> &UserOptions {
+        let Some(wanted) = &self.wanted_users else { return &self.users };
+        let by_itself = |place: &Place| {
+            let directory = Noting::new(&self.users);
+            let found = decide_by(&self.users, self.wanted(), place.owner, &self.policy, &directory);
+            found.is_ok() && !directory.was_asked()
+        };
+        let is_same = wanted.switching == self.users.switching && place.is_some_and(by_itself);
+        if !is_same && check_users(wanted, &self.policy).is_ok() { wanted } else { &self.users }
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { user: self.user.as_deref(), group: self.group.as_deref() }
+    }
+
+    fn find(&self, users: &UserOptions, place: &Place) -> Result<Finding, SpawnError> {
+        let run_as = decide(users, self.wanted(), place.owner, &self.policy)?;
         let by_owner = self.user.is_none() && place.owner.uid.is_root();
         Ok(Finding {
-            owned_by_root: by_owner.then(|| owned.clone()),
-            startup_file: place.startup_file,
+            owned_by_root: by_owner.then(|| self.spot.decisive().to_path_buf()),
+            startup_file: place.startup_file.clone(),
             run_as,
         })
     }
@@ -158,7 +193,7 @@ mod tests {
     fn a_finding_arrives_as_it_was() {
         let mut spec = spec(AppKind::Generic, "/usr");
         spec.start_command = "./server".into();
-        let finding = about(&spec).answer().unwrap();
+        let finding = about(&spec).look().finding.unwrap();
         assert_eq!(finding.startup_file, None);
         let mut whole = finding.clone();
         whole.run_as.account = Some(Account {
@@ -180,6 +215,6 @@ mod tests {
     fn what_is_missing_is_named() {
         let inquiry = about(&spec(AppKind::Ruby, "/no/app"));
         assert_eq!(inquiry.root(), Path::new("/no/app"));
-        assert_eq!(inquiry.answer().unwrap_err().to_string(), "the app root /no/app does not exist");
+        assert_eq!(inquiry.look().finding.unwrap_err(), "the app root /no/app does not exist");
     }
 }

@@ -6,6 +6,7 @@
 
 mod child;
 mod command;
+mod defaults;
 mod entrance;
 mod environment;
 mod error;
@@ -13,6 +14,7 @@ mod handover;
 mod inquiry;
 mod login_shell;
 mod masked;
+mod outside;
 mod pipes;
 mod place;
 mod policy;
@@ -30,6 +32,7 @@ pub(super) use command::Term;
 pub(super) use environment::{Environment, inherited, secrets};
 pub(super) use handover::{HELLO, Handover, hand_over};
 pub(super) use inquiry::{Finding, Inquiry};
+pub(super) use outside::{Refusal, answer};
 pub use policy::Policy;
 pub(super) use ports::Ports;
 pub use user::Why;
@@ -46,7 +49,7 @@ use environment::Told;
 use error::SpawnError;
 use login_shell::{Changes, Numbers};
 use pipes::Pipes;
-use user::{Asked, Owner, RunAs, Wanted};
+use user::{Asked, Directory, Owner, RunAs, Wanted};
 
 /// Whom a daemon of the caller's rights would run an app as, and why. `owned` is the startup file, or the root of a
 /// generic app.
@@ -155,7 +158,9 @@ impl Launcher {
             environment: masked::masked(&environment),
             memo: spec.memo.clone(),
         };
-        let control = control.map(|socket| Control { socket, spec: spec.clone() });
+        // Its forks have its environment, and memos of their own.
+        let kept = || SpawnSpec { env: Vec::new(), memo: Vec::new(), ..spec.clone() };
+        let control = control.map(|socket| Control { socket, spec: kept() });
         Ok(Launched { child, record, pipes, term, control, cgroup })
     }
 
@@ -246,20 +251,30 @@ impl Launcher {
     }
 }
 
-/// Without root there is no choice.
 fn decide(
     users: &UserOptions,
     wanted: Wanted<'_>,
     owner: Owner,
     policy: &Policy,
 ) -> Result<RunAs, SpawnError> {
+    decide_by(users, wanted, owner, policy, &user::System)
+}
+
+/// Without root there is no choice.
+fn decide_by(
+    users: &UserOptions,
+    wanted: Wanted<'_>,
+    owner: Owner,
+    policy: &Policy,
+    directory: &impl Directory,
+) -> Result<RunAs, SpawnError> {
     let euid = unistd::geteuid();
     if !euid.is_root() {
-        return Ok(user::unchanged(euid, unistd::getegid(), &user::System)?);
+        return Ok(user::unchanged(euid, unistd::getegid(), directory)?);
     }
     let gates = policy.gates().map_err(SpawnError::Policy)?;
     let asked = Asked { wanted, owner, policy, gates: &gates };
-    Ok(user::decide(users, asked, &user::System)?)
+    Ok(user::decide(users, asked, directory)?)
 }
 
 /// The command by way of its user's login shell, with the variables that the shell is to read, where that is wanted and

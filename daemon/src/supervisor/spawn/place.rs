@@ -1,6 +1,7 @@
 //! Where an app lies, checked as far as its metadata tells: nothing below an app root is ever opened by the daemon.
 
 use std::fmt;
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,8 @@ pub(super) struct Place {
     pub(super) startup_file: Option<PathBuf>,
     /// Who owns the startup file, or the root of a generic app.
     pub(super) owner: Owner,
+    /// The root and what is owned: device and inode.
+    files: [(u64, u64); 2],
 }
 
 /// Why the app cannot be where nginx says.
@@ -79,24 +82,45 @@ impl Place {
     /// Looks at the app's root and startup file.
     pub(super) fn look(spot: &Spot) -> Result<Self, PlaceError> {
         let root = &spot.root;
-        match root.metadata() {
-            Ok(found) if found.is_dir() => {}
+        let directory = match root.metadata() {
+            Ok(found) if found.is_dir() => found,
             Ok(_) => return Err(PlaceError::NoDirectory(root.clone())),
             Err(why) => return Err(missing_or(why, root, PlaceError::NoRoot)),
-        }
+        };
         let (decisive, missing): (_, fn(PathBuf) -> _) = match &spot.startup_file {
             Some(file) => (file, PlaceError::NoStartupFile),
             None => (root, PlaceError::NoRoot),
         };
-        let owner = owner(decisive).map_err(|why| missing_or(why, decisive, missing))?;
-        Ok(Self { startup_file: spot.startup_file.clone(), owner })
+        let owned = decisive.symlink_metadata().map_err(|why| missing_or(why, decisive, missing))?;
+        Ok(Self {
+            startup_file: spot.startup_file.clone(),
+            owner: owner_of(&owned),
+            files: [&directory, &owned].map(|found| (found.dev(), found.ino())),
+        })
+    }
+}
+
+impl Spot {
+    /// The startup file, or the root of a generic app.
+    pub(super) fn decisive(&self) -> &Path {
+        self.startup_file.as_deref().unwrap_or(&self.root)
+    }
+}
+
+impl PlaceError {
+    /// Something on the way is closed to whoever has looked, so that it is not known what is behind it.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Self::Unreadable(_, why) if why.kind() == io::ErrorKind::PermissionDenied)
     }
 }
 
 /// A symlink's own owner, so that nobody runs code as another user by linking to that user's file.
 pub(super) fn owner(file: &Path) -> io::Result<Owner> {
-    let found = file.symlink_metadata()?;
-    Ok(Owner { uid: Uid::from_raw(found.uid()), gid: Gid::from_raw(found.gid()) })
+    Ok(owner_of(&file.symlink_metadata()?))
+}
+
+fn owner_of(found: &Metadata) -> Owner {
+    Owner { uid: Uid::from_raw(found.uid()), gid: Gid::from_raw(found.gid()) }
 }
 
 fn missing_or(why: io::Error, file: &Path, missing: fn(PathBuf) -> PlaceError) -> PlaceError {
@@ -143,6 +167,6 @@ mod tests {
         assert!(matches!(look(&spec), Err(PlaceError::NoCommand)));
         spec.start_command = "./server".into();
         let place = look(&spec).unwrap();
-        assert_eq!(place, Place { startup_file: None, owner: Owner { uid: 0.into(), gid: 0.into() } });
+        assert_eq!((place.startup_file, place.owner), (None, Owner { uid: 0.into(), gid: 0.into() }));
     }
 }

@@ -12,6 +12,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use super::outstanding::Share;
 use crate::link::channel::Buffer;
 use crate::sys::process::Child;
 pub(super) use question::{Answer, Question};
@@ -23,8 +24,6 @@ const SLOW: Duration = Duration::from_millis(100);
 const AFTER_KILL: Duration = Duration::from_millis(200);
 /// Most workers, each of them at something that hangs.
 const MOST: usize = 64;
-/// Most questions that wait for a worker: more than a router that works ever asks.
-const MOST_WAITING: usize = 16 * 1024;
 /// Most that wait for the next question.
 const MOST_IDLE: usize = 1;
 
@@ -47,7 +46,7 @@ pub(super) enum Event<P> {
 struct Task<P> {
     question: Question,
     /// Empty when nobody waits for the answer any more.
-    purposes: Vec<P>,
+    purposes: Vec<(P, Share)>,
     since: Instant,
 }
 
@@ -62,7 +61,7 @@ impl<P> Task<P> {
     }
 
     fn answer(&mut self, answer: &Result<Answer, String>) -> Vec<Event<P>> {
-        self.purposes.drain(..).map(|purpose| Event::Answered(purpose, answer.clone())).collect()
+        self.purposes.drain(..).map(|(purpose, _)| Event::Answered(purpose, answer.clone())).collect()
     }
 
     fn give_up(&mut self) -> Vec<Event<P>> {
@@ -95,11 +94,14 @@ impl<P, W> Default for StatWorkers<P, W> {
 
 impl<P, W: Work> StatWorkers<P, W> {
     /// Asks. What is known to hang is answered at once.
-    pub(super) fn ask(&mut self, question: Question, purpose: P, now: Instant) -> Vec<Event<P>> {
-        if self.waiting.len() >= MOST_WAITING {
-            return vec![Event::Answered(purpose, Err("too many files are to be looked at".to_owned()))];
-        }
-        self.waiting.push_back(Task { question, purposes: vec![purpose], since: now });
+    pub(super) fn ask(
+        &mut self,
+        question: Question,
+        purpose: P,
+        share: Share,
+        now: Instant,
+    ) -> Vec<Event<P>> {
+        self.waiting.push_back(Task { question, purposes: vec![(purpose, share)], since: now });
         self.hand_out(now)
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::restart_files;
-use super::super::spawn::{Finding, Inquiry, Policy, check_users};
+use super::super::restart_files::Look;
+use super::super::spawn::{self, Finding, Inquiry, Policy, Refusal, check_users};
 use crate::config::UserOptions;
-use crate::link::RestartFiles;
 
 /// What there is to be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +24,8 @@ pub(in crate::supervisor) enum Question {
 /// What was found out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::supervisor) enum Answer {
-    RestartFiles(RestartFiles),
-    App(Result<Finding, String>),
+    RestartFiles(Look),
+    App(Result<Finding, Refusal>),
     Users(Result<(), String>),
 }
 
@@ -69,7 +69,7 @@ impl Question {
         match self {
             Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::look(dir)),
             Self::Users(users, policy) => Answer::Users(check_users(users, policy)),
-            Self::App(inquiry) => Answer::App(inquiry.answer().map_err(|why| why.to_string())),
+            Self::App(inquiry) => Answer::App(spawn::answer(inquiry)),
         }
     }
 }

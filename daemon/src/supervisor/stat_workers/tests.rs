@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::io;
 
 use super::*;
-use crate::link::RestartFiles;
+use crate::supervisor::outstanding::Outstanding;
+use crate::supervisor::restart_files::Look;
 
 #[derive(Debug, Default)]
 struct Fake {
@@ -29,7 +30,7 @@ impl Work for Fake {
             return None;
         }
         self.asked.set(false);
-        Some(Answer::RestartFiles(RestartFiles { restart_mtime: None, always: true }))
+        Some(Answer::RestartFiles(Look::default()))
     }
 
     fn listens(&self) -> bool {
@@ -49,16 +50,23 @@ struct Stage {
     workers: StatWorkers<u32, Fake>,
     now: Instant,
     buffer: Buffer,
+    outstanding: Outstanding,
 }
 
 impl Stage {
     fn new() -> Self {
-        Self { workers: StatWorkers::default(), now: Instant::now(), buffer: Buffer::default() }
+        Self {
+            workers: StatWorkers::default(),
+            now: Instant::now(),
+            buffer: Buffer::default(),
+            outstanding: Outstanding::default(),
+        }
     }
 
     /// What came of it, a word for each.
     fn ask(&mut self, dir: &str, purpose: u32) -> Vec<String> {
-        words(self.workers.ask(Question::RestartFiles(dir.into()), purpose, self.now))
+        let share = self.outstanding.take(1);
+        words(self.workers.ask(Question::RestartFiles(dir.into()), purpose, share, self.now))
     }
 
     fn answers(&mut self, at: usize) -> Vec<String> {

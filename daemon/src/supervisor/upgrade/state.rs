@@ -38,6 +38,8 @@ pub(in crate::supervisor) struct State {
     /// The group that control groups are below.
     pub(in crate::supervisor) cgroups: Option<PathBuf>,
     pub(in crate::supervisor) globals: Vec<u8>,
+    #[serde(default)]
+    pub(in crate::supervisor) app_prefix: Option<bool>,
     pub(in crate::supervisor) overruled: Vec<Overruled>,
     pub(in crate::supervisor) standings: Standings,
     /// How many routers there have been.
@@ -60,6 +62,7 @@ impl State {
             processes,
             cgroups: supervisor.launcher.cgroups.as_ref().map(|cgroups| cgroups.own().to_path_buf()),
             globals: supervisor.globals.clone(),
+            app_prefix: Some(supervisor.app_prefix),
             overruled: supervisor.overruled.clone(),
             standings: supervisor.standings.clone(),
             routers: supervisor.routers.count(),
