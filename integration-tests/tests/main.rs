@@ -94,6 +94,7 @@ mod service_runit;
 mod several_daemons;
 mod shell_environment;
 mod slow_clients;
+mod slow_uploads;
 mod smart_spawning;
 mod soak;
 mod spawn_failure;
