@@ -58,6 +58,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     if bindings.contains("pub const NGX_HTTP_UPSTREAM_EARLY_HINTS:") {
         println!("cargo::rustc-cfg=nginx_has_early_hints");
     }
+    println!("cargo::rustc-check-cfg=cfg(nginx_has_regex)");
+    if bindings.contains("pub fn ngx_http_regex_exec(") {
+        println!("cargo::rustc-cfg=nginx_has_regex");
+    }
     fs::write(out.join("header_fields.rs"), header_fields(&bindings)?)?;
     fs::write(out.join("bindings.rs"), bindings)?;
     Ok(())

@@ -64,7 +64,7 @@ pub use silent_directory::SilentDirectory;
 pub use small_disk::SmallDisk;
 pub use stage::Stage;
 pub use systemd::{Systemd, clean_debian, debian_packages};
-pub use wait::{eventually, eventually_some, stays};
+pub use wait::{eventually, eventually_some, eventually_within, stays};
 
 /// Runs one test over all languages: `for_each_language! { fn name(language) { … } }`. A list in front, as in
 /// `for_each_language! { [ruby, python] fn name(language) { … } }`, picks some of them.

@@ -12,16 +12,27 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     eventually_some(what, || condition().then_some(()));
 }
 
+/// As [`eventually`], for what may take longer: so long at most.
+#[track_caller]
+pub fn eventually_within(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
+    some_within(what, patience, || condition().then_some(()));
+}
+
 /// Waits until `probe` gives a value, and returns it.
 #[track_caller]
-pub fn eventually_some<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn eventually_some<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    some_within(what, PATIENCE, probe)
+}
+
+#[track_caller]
+fn some_within<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     let mut pause = Duration::from_millis(2);
     loop {
         if let Some(value) = probe() {
             return value;
         }
-        assert!(began.elapsed() < PATIENCE, "waited {} s in vain: {what}", PATIENCE.as_secs());
+        assert!(began.elapsed() < patience, "waited {} s in vain: {what}", patience.as_secs());
         thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
     }

@@ -1,8 +1,9 @@
 //! Bad nights: floods. Too much of something costs nobody else's visitors anything, and status and log say what it is.
 
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
-use stage::{Language, Neighbours, ONE_APP, Request, Scene, Stage, eventually};
+use stage::{Language, Neighbours, ONE_APP, Request, Scene, Stage, eventually, eventually_within};
 
 #[test]
 fn a_flood_at_the_tools_socket_takes_nothing_from_visitors() {
@@ -81,11 +82,7 @@ fn what_an_app_prints_above_its_limit_is_counted_and_not_logged() {
     let log = scene.daemon.log();
     assert!(log.len() < 20_000_000, "{} bytes of log", log.len());
     let counted = || scene.daemon.log().contains("lines of its output were not logged (--app-output-limit)");
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(40);
-    while !counted() {
-        assert!(std::time::Instant::now() < until, "the lines that are left out are not counted");
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
+    eventually_within("the lines that are left out are counted", Duration::from_secs(40), counted);
     assert!(!scene.daemon.log().contains("poured out"), "it was among those left out");
 }
 

@@ -79,6 +79,24 @@ fn a_program_listens_in_three_ways() {
     }
 }
 
+#[test]
+fn a_variable_that_the_way_to_listen_does_not_set_is_named() {
+    for (variable, way, other) in
+        [("SOCKET", "port", "socket"), ("PORT", "socket", "port"), ("PORT", "fd", "port")]
+    {
+        let lines = format!(
+            "passenger_app_start_command 'exec sleep 1000${variable}'; passenger_app_listen {way};
+             passenger_start_timeout 1;"
+        );
+        let scene = Scene::app(&lines, |app| app.file("README", ""));
+        scene.nginx.get("/").expect(500);
+        scene.daemon.logs_eventually(&format!(
+            "; its start command uses ${variable}, which is set with \"passenger_app_listen {other}\" only: here it is \
+             \"{way}\""
+        ));
+    }
+}
+
 /// The directories in which processes open their sockets.
 fn places(scene: &Scene) -> Vec<PathBuf> {
     fs::read_dir(top(scene)).into_iter().flatten().map(|entry| entry.unwrap().path()).collect()

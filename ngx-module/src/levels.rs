@@ -17,7 +17,7 @@ use crate::ffi::log::Level;
 use crate::ffi::main_conf;
 use crate::ffi::upstream_block;
 use crate::ffi::upstream_conf::UpstreamConf;
-use crate::ffi::{content, core_conf};
+use crate::ffi::{content, core_conf, server_names};
 use crate::handler::Passenger;
 use crate::status::StatusPage;
 
@@ -37,6 +37,7 @@ impl Location for LocationConf {
             statements: Vec::new(),
             application: None,
             status_greeting: Vec::new(),
+            server_names: Vec::new(),
         }
     }
 
@@ -130,6 +131,7 @@ impl LocationConf {
     fn show_status(&mut self, cf: &mut ConfContext<'_>, status: &StatusAt) -> Result<(), String> {
         self.find_upstream_block(cf, status)?;
         self.status_greeting = greeting(&self.written.globals, main_conf::instance(cf)?)?;
+        self.server_names = server_names::of_block(cf);
         if content::install::<StatusPage>(cf) {
             core_conf::redirect_to_final_slash(cf);
         } else if !core_conf::is_inside_location(cf) {

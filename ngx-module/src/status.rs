@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use module_core::host;
 use module_core::response_head::HeadError;
 use protocol::response::AbortReason;
 use protocol::status::{StatusPart, StatusQuestion};
@@ -16,6 +17,7 @@ use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead};
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
+use crate::ffi::server_names::ServerName;
 use crate::unreachable;
 use crate::upstream::unusable;
 
@@ -29,13 +31,22 @@ pub(crate) struct Question {
     body: AnswerBody,
 }
 
+const FORBIDDEN: u16 = 403;
 const NOT_ALLOWED: u16 = 405;
 
 impl ContentHandler for StatusPage {
     type Location = LocationConf;
     type Exchange = Question;
 
-    fn decide(request: Request<'_>, _location: &LocationConf) -> Answer<Question> {
+    fn decide(request: Request<'_>, location: &LocationConf) -> Answer<Question> {
+        if may_be_rebound(request, &location.server_names) {
+            let host = String::from_utf8_lossy(request.host());
+            request.log().error(format_args!(
+                "passenger_status is refused: \"{host}\" is not a server_name of this server, and a web page can make a \
+                 browser send it (DNS rebinding); if the name is yours, add it to \"server_name\""
+            ));
+            return Answer::Status(FORBIDDEN);
+        }
         if request.is_get_or_head() {
             Answer::Forward(Question { body: AnswerBody::unknown() })
         } else {
@@ -117,6 +128,16 @@ impl Exchange for Question {
             unreachable::advise(request, ending.peer);
         }
     }
+}
+
+/// Whether the request may come from a page of an attacker in a browser that nginx would let in by its address: it is for a
+/// name that is not known to be the server's. Over TLS the browser has checked the name. A server with no telling name is
+/// called by whatever name leads to it, so only clients on this machine, whom `allow 127.0.0.1` lets in, are refused there.
+fn may_be_rebound(request: Request<'_>, names: &[ServerName]) -> bool {
+    !request.is_https()
+        && !host::is_harmless(request.host())
+        && !names.iter().any(|name| name.matches(request))
+        && (names.iter().any(ServerName::is_telling) || host::is_of_this_machine(request.remote_address().0))
 }
 
 /// The page asks for what it shows at its own address with a query, and Prometheus for its figures. Prometheus cannot but

@@ -59,6 +59,11 @@ pub struct Arguments {
     #[arg(long, value_name = "LINES")]
     pub app_output_limit: Option<String>,
 
+    /// Least bytes a second of an upload that nginx passes on while it comes, averaged and after 20 seconds, when other
+    /// requests wait for the process that it occupies; 0 for no limit [default: 500]
+    #[arg(long, value_name = "BYTES")]
+    pub min_upload_rate: Option<String>,
+
     /// Gives each app process a control group of its own, with the limits that its app has in nginx.conf; the daemon's
     /// own group has to be delegated to it
     #[arg(long)]

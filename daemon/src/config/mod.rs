@@ -51,6 +51,8 @@ use crate::sys::accounts::{self, Account};
 const SHUTDOWN: &str = "60";
 /// Lines that an app may print in 30 seconds.
 const APP_OUTPUT_LIMIT: &str = "10000";
+/// Least bytes a second of an upload that keeps other requests waiting.
+const MIN_UPLOAD_RATE: &str = "500";
 /// Most seconds for a process that is replaced, unless said otherwise.
 const DRAIN: &str = "600";
 
@@ -77,6 +79,8 @@ pub struct Options {
     pub app_output: AppOutput,
     /// Most lines that an app prints in 30 seconds to be logged; 0 for any number.
     pub app_output_limit: u64,
+    /// Least bytes a second of an upload that occupies what others wait for; 0 for none.
+    pub min_upload_rate: u64,
     /// Everything that nginx may set too.
     pub shared: Vec<DaemonOption>,
     /// What holds for apps where nginx says nothing.
@@ -184,6 +188,7 @@ impl Options {
             ("cgroups", self.cgroups == other.cgroups),
             ("app_output", self.app_output == other.app_output),
             ("app_output_limit", self.app_output_limit == other.app_output_limit),
+            ("min_upload_rate", self.min_upload_rate == other.min_upload_rate),
             ("status_group", self.status_group == other.status_group),
             ("drain_timeout", self.drain_limit == other.drain_limit),
             ("loaders_dir", self.loaders == other.loaders),
@@ -198,6 +203,8 @@ impl Options {
         let drain = number("--drain-timeout", arguments.drain_timeout.as_deref().unwrap_or(DRAIN), 1);
         let lines = arguments.app_output_limit.as_deref().unwrap_or(APP_OUTPUT_LIMIT);
         let app_output_limit = mistakes.keep(number("--app-output-limit", lines, 0));
+        let rate = arguments.min_upload_rate.as_deref().unwrap_or(MIN_UPLOAD_RATE);
+        let min_upload_rate = mistakes.keep(number("--min-upload-rate", rate, 0));
         let shared = shared::options(arguments, file, mistakes);
         let values = Values(&shared);
         let socket = socket::options(arguments, euid, mistakes);
@@ -217,6 +224,7 @@ impl Options {
             log_level: values.text("log_level").parse().unwrap_or_default(),
             app_output: mistakes.keep(app_output(arguments.app_output.as_deref())),
             app_output_limit,
+            min_upload_rate,
             log_format: mistakes.keep(log_format(arguments.log_format.as_deref())),
             app_defaults: app_defaults::given(&arguments.app_defaults, file, mistakes),
             registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),

@@ -27,7 +27,7 @@ pub(super) enum Place<'a> {
 }
 
 /// All of them.
-pub(super) const OWN: [Own; 17] = [
+pub(super) const OWN: [Own; 18] = [
     own("socket_file", "--socket-file", Type::Path, |a| Place::Path(&mut a.socket_file)),
     own("socket_mode", "--socket-mode", Type::Text, |a| Place::Text(&mut a.socket_mode)),
     own("socket_owner", "--socket-owner", Type::Text, |a| Place::Text(&mut a.socket_owner)),
@@ -35,6 +35,7 @@ pub(super) const OWN: [Own; 17] = [
     own("log_format", "--log-format", Type::Text, |a| Place::Text(&mut a.log_format)),
     own("app_output", "--app-output", Type::Text, |a| Place::Text(&mut a.app_output)),
     own("app_output_limit", "--app-output-limit", Type::Number, |a| Place::Text(&mut a.app_output_limit)),
+    own("min_upload_rate", "--min-upload-rate", Type::Number, |a| Place::Text(&mut a.min_upload_rate)),
     own("cgroups", "--cgroups", Type::Flag, |a| Place::Flag(&mut a.cgroups)),
     own("pid_file", "--pid-file", Type::Path, |a| Place::Path(&mut a.pid_file)),
     own("instance_registry_dir", "--instance-registry-dir", Type::Path, |a| {

@@ -209,6 +209,8 @@ pub struct RouterConfig {
     pub app_output: AppOutput,
     /// Most lines that an app prints in 30 seconds to be logged; 0 for any number.
     pub app_output_limit: u64,
+    /// Least bytes a second of an upload that occupies what others wait for; 0 for none.
+    pub min_upload_rate: u64,
     /// What of an app's life the operator wants programs to be run for.
     pub hooks: Vec<Hook>,
     /// What the supervisor knows to be wrong.

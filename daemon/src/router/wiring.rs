@@ -38,6 +38,8 @@ use crate::log;
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Most messages a minute about requests that got no process: each visitor would be one.
 const REFUSALS_A_MINUTE: u32 = 300;
+/// Most messages a minute about uploads that were too slow.
+const SLOW_UPLOADS_A_MINUTE: u32 = 10;
 
 /// What every request needs.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ pub(crate) struct Router {
     pub(crate) tunnels: Tunnels,
     /// How often the log tells of a request that got no process.
     pub(crate) refusals: Rc<LogLimit>,
+    /// How often the log names an upload that was too slow.
+    pub(crate) slow_uploads: Rc<LogLimit>,
     /// How often the log tells of a connection from nginx that makes no sense.
     pub(super) faults: Rc<LogLimit>,
     pub(super) incomplete: Incomplete,
@@ -104,6 +108,7 @@ impl Router {
             standings,
             tunnels: Tunnels::new(),
             refusals: LogLimit::new("requests that got no process", REFUSALS_A_MINUTE),
+            slow_uploads: LogLimit::new("uploads that were too slow", SLOW_UPLOADS_A_MINUTE),
             faults: LogLimit::new("connections from nginx that were closed", REFUSALS_A_MINUTE),
             incomplete: Incomplete::default(),
             desks: Desks::default(),

@@ -148,6 +148,7 @@ impl Supervisor {
             status_gid: self.options.status_group.map(Gid::as_raw),
             app_output: self.options.app_output,
             app_output_limit: self.options.app_output_limit,
+            min_upload_rate: self.options.min_upload_rate,
             hooks: self.hooks.of_apps(),
             troubles: self.troubles.iter().map(|(kind, what)| (*kind, what.clone())).collect(),
             generation: self.routers.generation,

@@ -12,6 +12,7 @@ pub mod app_kind;
 pub mod base_uri;
 pub mod detect;
 pub mod fly_with;
+pub mod host;
 pub mod instance;
 pub mod manifest;
 pub mod place;

@@ -3,6 +3,7 @@
 use module_core::manifest::Statement;
 
 use super::{Application, Written};
+use crate::ffi::server_names::ServerName;
 use crate::ffi::upstream_conf::UpstreamConf;
 
 /// The module's configuration of a location, server or `http` block.
@@ -15,6 +16,8 @@ pub(crate) struct LocationConf {
     pub(crate) application: Option<Application>,
     /// What is said first on a connection for the status page; empty where there is none.
     pub(crate) status_greeting: Vec<u8>,
+    /// Where it shows the status page: the names of its server.
+    pub(crate) server_names: Vec<ServerName>,
 }
 
 impl LocationConf {

@@ -46,6 +46,7 @@ pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod send;
 pub(crate) mod served;
+pub(crate) mod server_names;
 pub(crate) mod slot;
 pub(crate) mod sys;
 pub(crate) mod text;

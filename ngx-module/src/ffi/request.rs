@@ -157,6 +157,11 @@ impl<'r> Request<'r> {
         u64::try_from(headers.content_length_n).ok()
     }
 
+    /// The host that the request is for, without its port, from its line or its `Host`; empty when neither names one.
+    pub(crate) fn host(self) -> &'r [u8] {
+        self.text(self.get().headers_in.server)
+    }
+
     /// The user that nginx authenticated; empty when none.
     pub(crate) fn remote_user(self) -> &'r [u8] {
         self.text(self.get().headers_in.user)

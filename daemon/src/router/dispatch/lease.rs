@@ -29,6 +29,11 @@ impl Lease {
         self.session.clone()
     }
 
+    /// False once the app has taken the connection: then the session ends by itself, as a WebSocket does.
+    pub(crate) fn occupies_a_slot(&self) -> bool {
+        self.session.is_served()
+    }
+
     /// A connection for the request, idle or new; true with it when it was used before.
     pub(crate) async fn connection(&self) -> std::io::Result<(Stream, bool)> {
         let connection = self.worker.connection().await?;

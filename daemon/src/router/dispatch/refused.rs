@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use protocol::request::AppKind;
 
+use super::super::forward::pace::TooSlow;
 use super::super::start_report::SpawnFailure;
 use crate::link::Maintenance;
 
@@ -28,6 +29,8 @@ pub(crate) enum Refused {
     OtherKind(AppKind),
     /// Only the daemon sends requests with this method.
     OwnMethod,
+    /// Its body came too slowly while it and others waited.
+    SlowUpload(TooSlow),
     /// The daemon is about to end.
     ShuttingDown,
 }
@@ -54,6 +57,7 @@ impl fmt::Display for Refused {
                 kind.as_str()
             ),
             Self::OwnMethod => f.write_str("the method OOBW is the daemon's own"),
+            Self::SlowUpload(slow) => slow.fmt(f),
             Self::ShuttingDown => f.write_str("the daemon is about to end"),
         }
     }

@@ -50,6 +50,11 @@ impl Session {
         }
     }
 
+    /// True unless the app has taken the connection.
+    pub(super) fn is_served(&self) -> bool {
+        self.state.get() == State::Slot
+    }
+
     /// True unless its slot was freed.
     pub(super) fn has_slot(&self) -> bool {
         self.state.get() != State::Freed

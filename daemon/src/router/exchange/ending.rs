@@ -67,7 +67,7 @@ async fn write_rest(nginx: &mut Nginx<'_>) -> io::Result<()> {
         tokio::select! {
             biased;
             done = empty(backlog, stream) => done?,
-            () = gone(stream, input) => return Err(io::ErrorKind::ConnectionAborted.into()),
+            () = gone(stream, input, None) => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
     frames.flush(&mut &*stream).await
@@ -97,17 +97,21 @@ async fn after(nginx: &mut Nginx<'_>, body: &mut Body) -> After {
 
 /// After a failure: tells the visitor what can still be told, and the log.
 pub(super) async fn give_up(
+    router: &Router,
     nginx: &mut Nginx<'_>,
     facts: &Facts,
     body: &mut Body,
     relay: &Relay,
     lease: Lease,
-    app: Stream,
     broken: Broken,
 ) -> After {
-    drop(app);
     let pid = lease.worker.record.pid;
-    let too_long = matches!(broken, Broken::TooLong(_));
+    let page = match &broken {
+        Broken::TooLong(_) => Page::too_slow(),
+        Broken::SlowUpload(_) => Page::slow_upload(),
+        _ => Page::incomplete(),
+    };
+    let is_logged = !matches!(broken, Broken::SlowUpload(_)) || router.slow_uploads.admits();
     let why = match broken {
         Broken::Request(BodyError::ClientGone) | Broken::Answer(RelayError::Nginx(_)) => {
             lease.release_when_free();
@@ -119,11 +123,13 @@ pub(super) async fn give_up(
         Broken::TooLong(limit) => {
             format!("it took longer than {} s (passenger_max_request_time) and is killed", limit.as_secs())
         }
+        Broken::SlowUpload(slow) => slow.to_string(),
     };
     lease.release_when_free();
-    log_failure(nginx, facts, pid, &why);
+    if is_logged {
+        log_failure(nginx, facts, pid, &why);
+    }
     if !relay.begun {
-        let page = if too_long { Page::too_slow() } else { Page::incomplete() };
         return show(nginx, facts, body, &page).await;
     }
     nginx.frames.abort(AbortReason::AppClosed, &format!("app {}: {why}", facts.route.name));
@@ -154,6 +160,11 @@ pub(super) async fn refuse(
     match refused {
         // The operator knows, and each visitor would be a line.
         Refused::Maintenance(_) | Refused::OwnMethod => debug!("app {app}: refused {line}: {refused}"),
+        Refused::SlowUpload(_) => {
+            if router.slow_uploads.admits() {
+                warn!("app {app}: refused {line}: {refused}");
+            }
+        }
         Refused::TunnelsFull(_) => {
             if router.tunnels.refusals.admits() {
                 warn!("app {app}: refused {line}: {refused}");

@@ -28,7 +28,7 @@ use super::settings::AppSettings;
 use super::under_way::Phase;
 use super::wiring::Router;
 use super::worker::Worker;
-use converse::{Broken, converse_in_time, gone};
+use converse::{Broken, Left, converse_in_time, leaves};
 use ending::{broken_off, finish, give_up, refuse};
 
 /// How often a request may meet a process that ends before it has read anything of it.
@@ -82,7 +82,8 @@ pub(crate) async fn run(
 ) -> Result<After, PayloadError> {
     let request = Request::decode(&nginx.input.unread()[HEADER_LEN..payload_end])?;
     let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
-    let mut body = Body::new(request.head.body, unsized_framing(route.kind));
+    let mut body = Body::new(request.head.body, unsized_framing(route.kind))
+        .with_least_rate(router.config.min_upload_rate);
     let facts = Facts::of(&request, route);
     nginx.to_app.clear();
     write_head(&request, facts.route.kind, &facts.route.settings, &mut nginx.to_app);
@@ -133,6 +134,7 @@ fn count_refusal(router: &Router, facts: &Facts, refused: &Refused) {
         | Refused::TunnelsFull(_)
         | Refused::OtherKind(_)
         | Refused::OwnMethod
+        | Refused::SlowUpload(_)
         | Refused::ShuttingDown => {}
     }
 }
@@ -148,7 +150,7 @@ async fn attempt_until_over(
         nginx.desk.enter(Phase::Queued);
         let granted = match router.standings.heed(&facts.route, &router.dispatcher) {
             Some(refused) => Some(Err(refused)),
-            None => checkout(router, nginx, facts).await,
+            None => checkout(router, nginx, facts, body).await,
         };
         let lease = match granted {
             Some(Ok(lease)) => lease,
@@ -172,12 +174,21 @@ async fn attempt_until_over(
 }
 
 /// A process for the request; `None` when its client went away while it waited.
-async fn checkout(router: &Router, nginx: &mut Nginx<'_>, facts: &Facts) -> Option<Result<Lease, Refused>> {
+async fn checkout(
+    router: &Router,
+    nginx: &mut Nginx<'_>,
+    facts: &Facts,
+    body: &Body,
+) -> Option<Result<Lease, Refused>> {
     let route = &facts.route;
+    let others_wait = || router.dispatcher.inspect(|pool, _| pool.has_a_queue(route.group));
     tokio::select! {
         biased;
         lease = router.dispatcher.checkout(route.group, facts.sticky, route.settings.max_queue_time) => Some(lease),
-        () = gone(nginx.stream, &mut nginx.input) => None,
+        left = leaves(nginx.stream, &mut nginx.input, body, others_wait) => match left {
+            Left::Gone => None,
+            Left::SlowUpload(slow) => Some(Err(Refused::SlowUpload(slow))),
+        },
     }
 }
 
@@ -226,7 +237,11 @@ async fn attempt(
     );
     relay.session = Some(lease.session());
     let limit = facts.route.settings.max_request_time;
-    let ended = converse_in_time(nginx, &app, body, &mut relay, &router.backlog_options(), limit).await;
+    let options = router.backlog_options();
+    let others_wait = || {
+        lease.occupies_a_slot() && router.dispatcher.inspect(|pool, _| pool.is_waited_for(lease.worker.slot))
+    };
+    let ended = converse_in_time(nginx, &app, body, &mut relay, &options, limit, others_wait).await;
     let unheard = !relay.heard && may_repeat;
     match ended {
         Err(Broken::NotTaken(err)) if unheard => Attempt::Again(err.to_string()),
@@ -241,7 +256,8 @@ async fn attempt(
             if matches!(broken, Broken::TooLong(_)) {
                 router.dispatcher.kill_too_slow(&lease.worker, slow_request(nginx, facts));
             }
-            Attempt::Over(give_up(nginx, facts, body, &relay, lease, app, broken).await)
+            drop(app);
+            Attempt::Over(give_up(router, nginx, facts, body, &relay, lease, broken).await)
         }
     }
 }
@@ -257,7 +273,7 @@ fn speak_as(worker: &Worker, nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Bo
     if body.has_begun(&nginx.to_app, facts.head_len.get()) {
         return false;
     }
-    *body = Body::new(request.head.body, framing);
+    *body = Body::new(request.head.body, framing).with_pace(body.pace());
     nginx.to_app.clear();
     write_head(&request, worker.route.kind, &facts.route.settings, &mut nginx.to_app);
     facts.encoded.set(framing);

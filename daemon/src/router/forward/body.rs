@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io;
+use std::rc::Rc;
 
 use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
 use protocol::request::BodyLength;
@@ -11,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::super::app::http::write_chunk_head;
 use super::super::input::{Input, LARGE};
+use super::ahead::ahead;
+use super::pace::Pace;
 
 /// How a body is written to the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +75,8 @@ pub(crate) struct Body {
     sent: bool,
     /// Head and body were written to their last byte.
     delivered: bool,
+    /// Measured where a least rate holds.
+    pace: Option<Rc<Pace>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,28 +89,43 @@ enum State {
 impl Body {
     /// `unsized_framing` is used when the length is not known.
     pub(crate) fn new(length: BodyLength, unsized_framing: Framing) -> Self {
-        match length {
-            BodyLength::None | BodyLength::Known(0) => Self {
-                framing: Framing::Plain,
-                promised: None,
-                state: State::Done,
-                sent: false,
-                delivered: false,
-            },
-            BodyLength::Known(n) => Self {
-                framing: Framing::Plain,
-                promised: Some(n),
-                state: State::BetweenFrames,
-                sent: false,
-                delivered: false,
-            },
-            BodyLength::Unknown => Self {
-                framing: unsized_framing,
-                promised: None,
-                state: State::BetweenFrames,
-                sent: false,
-                delivered: false,
-            },
+        let (framing, promised, state) = match length {
+            BodyLength::None | BodyLength::Known(0) => (Framing::Plain, None, State::Done),
+            BodyLength::Known(n) => (Framing::Plain, Some(n), State::BetweenFrames),
+            BodyLength::Unknown => (unsized_framing, None, State::BetweenFrames),
+        };
+        Self { framing, promised, state, sent: false, delivered: false, pace: None }
+    }
+
+    /// The same with a least rate, in bytes a second; 0 for none.
+    pub(crate) fn with_least_rate(mut self, least: u64) -> Self {
+        if !self.is_done() {
+            self.pace = Pace::new(least);
+        }
+        self
+    }
+
+    /// The same, of which `pace` was measured before it was encoded for another kind of process.
+    pub(crate) fn with_pace(self, pace: Option<Rc<Pace>>) -> Self {
+        Self { pace, ..self }
+    }
+
+    /// How fast it comes, where a least rate holds.
+    pub(crate) fn pace(&self) -> Option<Rc<Pace>> {
+        self.pace.clone()
+    }
+
+    /// Counts what `input` holds of it, and takes nothing.
+    pub(crate) fn look_ahead(&self, input: &Input) {
+        let Some(pace) = &self.pace else { return };
+        let frame = match self.state {
+            State::InFrame { left, last } => Some((left, last)),
+            State::BetweenFrames | State::Done => None,
+        };
+        let (bytes, complete) = ahead(input.unread(), frame);
+        pace.note_ahead(bytes);
+        if complete {
+            pace.complete();
         }
     }
 
@@ -138,6 +158,7 @@ impl Body {
         out: &mut Vec<u8>,
     ) -> Result<(), BodyError> {
         let bodiless = self.is_done() && !self.sent;
+        self.note_taken(0);
         loop {
             self.take_frames(input, out)?;
             if !out.is_empty() {
@@ -154,7 +175,9 @@ impl Body {
                 return Ok(());
             }
             if input.is_empty() || self.state == State::BetweenFrames {
+                let waiting = self.pace.as_deref().map(Pace::wait);
                 let came = input.fill(nginx, LARGE).await;
+                drop(waiting);
                 if came.map_or(true, |came| came == 0) {
                     return Err(BodyError::ClientGone);
                 }
@@ -229,11 +252,20 @@ impl Body {
         }
         self.write_data(&input.unread()[..len], out);
         input.consume(len);
+        self.note_taken(len as u64);
         self.state = State::InFrame { left: left - len as u64, last };
         if left == len as u64 {
             self.leave_frame(last, out)?;
         }
         Ok(true)
+    }
+
+    /// So much was taken, and is not ahead any more.
+    fn note_taken(&self, len: u64) {
+        if let Some(pace) = &self.pace {
+            pace.note_ahead(0);
+            pace.take(len);
+        }
     }
 
     fn write_data(&self, data: &[u8], out: &mut Vec<u8>) {
@@ -265,98 +297,9 @@ impl Body {
             Framing::HttpChunks => out.extend_from_slice(b"0\r\n\r\n"),
         }
         self.state = State::Done;
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use protocol::frame::FLAG_END;
-    use tokio::io::duplex;
-
-    use super::*;
-
-    fn frame(flags: u8, data: &[u8]) -> Vec<u8> {
-        let mut out = FrameHeader::new(FrameType::RequestBody, flags, data.len() as u32).encode().to_vec();
-        out.extend_from_slice(data);
-        out
-    }
-
-    fn sent(length: BodyLength, framing: Framing, bytes: &[u8], pipe: usize) -> Result<Vec<u8>, BodyError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let (mut nginx, mut far) = duplex(pipe);
-            let mut body = Body::new(length, framing);
-            let (mut input, mut app, mut out) = (Input::default(), Vec::new(), b"head".to_vec());
-            let write = async {
-                far.write_all(bytes).await.unwrap();
-                drop(far);
-            };
-            let (result, ()) = tokio::join!(body.send(&mut nginx, &mut input, &mut app, &mut out), write);
-            result.map(|()| app)
-        })
-    }
-
-    #[test]
-    fn a_body_arrives_whole_however_it_is_cut() {
-        let bytes = [frame(0, b"hello "), frame(0, b""), frame(FLAG_END, b"world")].concat();
-        for pipe in 1..=bytes.len() {
-            let app = sent(BodyLength::Known(11), Framing::Plain, &bytes, pipe).unwrap();
-            assert_eq!(app, b"headhello world");
+        if let Some(pace) = &self.pace {
+            pace.complete();
         }
-    }
-
-    #[test]
-    fn a_body_of_unknown_length_is_framed_for_the_app() {
-        let bytes = [frame(0, b"hello"), frame(FLAG_END, b"")].concat();
-        let session = sent(BodyLength::Unknown, Framing::SessionChunks, &bytes, 64).unwrap();
-        assert_eq!(session, b"head\x05\0\0\0hello\0\0\0\0");
-        let http = sent(BodyLength::Unknown, Framing::HttpChunks, &bytes, 64).unwrap();
-        assert_eq!(http, b"head5\r\nhello\r\n0\r\n\r\n");
-    }
-
-    #[test]
-    fn rejects_a_body_of_another_length() {
-        let short = sent(BodyLength::Known(5), Framing::Plain, &frame(FLAG_END, b"1234"), 64);
-        assert!(matches!(short, Err(BodyError::WrongLength)));
-        let long = sent(BodyLength::Known(5), Framing::Plain, &frame(FLAG_END, b"123456"), 64);
-        assert!(matches!(long, Err(BodyError::WrongLength)));
-    }
-
-    #[test]
-    fn a_body_that_was_taken_but_not_written_is_not_delivered() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(async {
-            let (mut nginx, mut far) = duplex(64);
-            far.write_all(&frame(FLAG_END, b"hello")).await.unwrap();
-            // An app that takes four bytes and no more.
-            let (mut app, _app_side) = duplex(4);
-            let mut body = Body::new(BodyLength::Known(5), Framing::Plain);
-            let (mut input, mut out) = (Input::default(), Vec::new());
-            tokio::select! {
-                biased;
-                _ = body.send(&mut nginx, &mut input, &mut app, &mut out) => panic!("it does not fit"),
-                () = std::future::ready(()) => {}
-            }
-            assert!(body.is_done() && !body.is_delivered());
-        });
-    }
-
-    #[test]
-    fn a_client_that_goes_is_noticed() {
-        let cut = sent(BodyLength::Known(5), Framing::Plain, &frame(0, b"123"), 64);
-        assert!(matches!(cut, Err(BodyError::ClientGone)));
-        let cancel = FrameHeader::new(FrameType::Cancel, 0, 0).encode();
-        assert!(matches!(
-            sent(BodyLength::Known(5), Framing::Plain, &cancel, 64),
-            Err(BodyError::ClientGone)
-        ));
-    }
-
-    #[test]
-    fn rejects_frames_that_do_not_belong_here() {
-        let bytes = FrameHeader::new(FrameType::Request, 0, 0).encode();
-        let refused = sent(BodyLength::Known(5), Framing::Plain, &bytes, 64);
-        assert!(matches!(refused, Err(BodyError::Unexpected(FrameType::Request))));
+        Ok(())
     }
 }

@@ -25,6 +25,7 @@ mod rules;
 #[cfg(test)]
 mod scenarios;
 mod slab;
+mod waited_for;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};

@@ -54,6 +54,7 @@ impl Page {
                 "This website is not configured correctly",
                 "Two applications have the same name. The administrator finds more in the log.",
             ),
+            Refused::SlowUpload(_) => Self::slow_upload(),
             Refused::OwnMethod => Self::plain(405, "Method not allowed", ""),
             Refused::ShuttingDown => {
                 Self::plain(503, "This website is being restarted", "Please try again in a few seconds.")
@@ -71,6 +72,15 @@ impl Page {
     /// For an app that took longer than it may.
     pub(crate) fn too_slow() -> Self {
         Self::plain(504, "The application took too long to answer", "")
+    }
+
+    /// For a client that sends the body of its request too slowly.
+    pub(crate) fn slow_upload() -> Self {
+        Self::plain(
+            408,
+            "Your request did not arrive in time",
+            "The rest of it came too slowly. Please try again.",
+        )
     }
 
     fn plain(status: u16, title: &str, text: &str) -> Self {

@@ -5,6 +5,7 @@
 //! that it has ended. What a visitor wrote is not known here.
 
 mod knock;
+mod listen_hint;
 mod preloaders;
 mod readiness;
 mod smart;
@@ -252,6 +253,7 @@ impl Spawner {
         }
         if let Outcome::Failed { summary, details } = outcome {
             output.settle().await;
+            let summary = summary + &listen_hint::of(&route);
             let failure = SpawnFailure::new(&route, &summary, &details, &output.text()).on(&journey);
             self.report(slot, failure.of_process(record, ended.how()));
         } else {

@@ -14,6 +14,18 @@ pub(super) fn taken_port(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
+/// Its start command names a variable that it does not have.
+pub(super) fn missing_variable(seen: &Seen) -> Option<Diagnosis> {
+    let (_, hint) = seen.summary.split_once("; its start command uses ")?;
+    let (variable, rest) = hint.split_once(',')?;
+    let (_, directive) = rest.split_once('"')?;
+    let (directive, _) = directive.split_once('"')?;
+    Some(Diagnosis::new(
+        format!("the start command uses {variable}, which is not set"),
+        format!("Add \"{directive};\" beside passenger_app_start_command, or change the command."),
+    ))
+}
+
 /// It listens, and not where it was told.
 pub(super) fn wrong_port(seen: &Seen) -> Option<Diagnosis> {
     let port = seen.port?;
@@ -115,6 +127,15 @@ mod tests {
     }
 
     const SILENT: &str = "it was not ready within 3 s (passenger_start_timeout): nothing listens: Connection refused (os error 111)";
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named_with_its_directive() {
+        let hint = "; its start command uses $SOCKET, which is set with \"passenger_app_listen socket\" only: here it is \
+                    \"port\"";
+        let found = of_start(&generic(&format!("{SILENT}{hint}"), "", &[]));
+        assert_eq!(found.problem, "the start command uses $SOCKET, which is not set");
+        assert!(found.advice.starts_with("Add \"passenger_app_listen socket;\""), "{}", found.advice);
+    }
 
     #[test]
     fn a_wrong_port_is_told_from_none() {

@@ -41,7 +41,7 @@ struct Seen {
 type Cause = fn(&Seen) -> Option<Diagnosis>;
 
 /// All causes of failed starts.
-const CAUSES: [Cause; 18] = [
+const CAUSES: [Cause; 19] = [
     program::closed_directory,
     program::missing_interpreter,
     program::missing_startup_file,
@@ -52,6 +52,7 @@ const CAUSES: [Cause; 18] = [
     code::missing_variable,
     code::forbidden_file,
     listening::taken_port,
+    listening::missing_variable,
     code::unreachable_service,
     code::no_application,
     code::failed_load,

@@ -1,0 +1,101 @@
+//! Which processes others wait for: a request that occupies one of them keeps somebody else waiting.
+
+use super::{Concurrency, GroupId, Pool, Slot, State};
+
+impl Pool {
+    /// True when another request, or another group, would get what a request of this process occupies.
+    pub(crate) fn is_waited_for(&self, slot: Slot) -> bool {
+        let Some(process) = self.processes.get(&slot).filter(|p| p.state == State::Serving) else {
+            return false;
+        };
+        let group = &self.groups[process.group.0];
+        let is_full = match process.concurrency {
+            Concurrency::Unlimited => false,
+            Concurrency::At(most) => process.slots_taken() >= most,
+        };
+        let waits = !group.queue.is_empty() || group.bound.contains_key(&slot);
+        process.owed_until.is_some() || (is_full && waits && !group.paused)
+    }
+
+    /// True when more than one request waits for the group, and somebody serves them.
+    pub(crate) fn has_a_queue(&self, id: GroupId) -> bool {
+        let group = &self.groups[id.0];
+        !group.paused && group.waiting() > 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::{Checkout, GroupOptions, Limits};
+    use super::*;
+
+    const OPTIONS: GroupOptions = GroupOptions {
+        min_instances: 1,
+        max_instances: 0,
+        max_queue: 100,
+        max_requests: 0,
+        resists_errors: false,
+        takes_turns: false,
+    };
+
+    /// A full pool of one group, whose only process has as many requests as it takes, if there is a bound.
+    fn full(concurrency: Concurrency) -> (Pool, GroupId, Slot, Instant) {
+        let now = Instant::now();
+        let mut pool =
+            Pool::new(Limits { max_processes: 1, max_per_group: 0, max_starting: 1, idle_after: None });
+        let group = pool.add_group(OPTIONS);
+        let slot = pool.adopt(group, concurrency, now);
+        for _ in 0..2 {
+            assert_eq!(pool.checkout(group, None, now), Checkout::Granted(slot));
+        }
+        (pool, group, slot, now)
+    }
+
+    #[test]
+    fn a_full_process_is_waited_for_once_a_request_waits() {
+        let (mut pool, group, slot, now) = full(Concurrency::At(2));
+        assert!(!pool.is_waited_for(slot), "nobody waits");
+        let Checkout::Queued(waiter) = pool.checkout(group, None, now) else { panic!("it is full") };
+        assert!(pool.is_waited_for(slot));
+        assert!(!pool.has_a_queue(group), "it waits alone");
+        pool.set_paused(group, true, now);
+        assert!(!pool.is_waited_for(slot), "the administrator keeps it waiting");
+        pool.set_paused(group, false, now);
+        pool.cancel(group, waiter, now);
+        assert!(!pool.is_waited_for(slot), "it has gone");
+    }
+
+    #[test]
+    fn a_request_that_is_bound_waits_for_its_own_process() {
+        let (mut pool, group, slot, now) = full(Concurrency::At(2));
+        pool.set_limits(Limits { max_processes: 2, ..pool.limits() }, now);
+        let other = pool.adopt(group, Concurrency::At(1), now);
+        assert_eq!(pool.checkout(group, Some(other), now), Checkout::Granted(other));
+        assert!(matches!(pool.checkout(group, Some(other), now), Checkout::Queued(_)));
+        assert_eq!((pool.is_waited_for(slot), pool.is_waited_for(other)), (false, true));
+        assert!(matches!(pool.checkout(group, Some(other), now), Checkout::Queued(_)));
+        assert!(pool.has_a_queue(group));
+    }
+
+    #[test]
+    fn a_process_that_leaves_is_not_waited_for() {
+        let (mut pool, group, slot, now) = full(Concurrency::At(2));
+        assert!(matches!(pool.checkout(group, None, now), Checkout::Queued(_)));
+        pool.detach(slot, now);
+        assert!(!pool.is_waited_for(slot));
+        assert!(!pool.is_waited_for(Slot(77)));
+    }
+
+    #[test]
+    fn a_process_that_takes_any_number_is_waited_for_by_another_group_only() {
+        let (mut pool, _, slot, now) = full(Concurrency::Unlimited);
+        assert!(!pool.is_waited_for(slot));
+        let other = pool.add_group(OPTIONS);
+        let later = now + std::time::Duration::from_secs(60);
+        assert!(matches!(pool.checkout(other, None, later), Checkout::Queued(_)));
+        pool.sweep(later);
+        assert!(pool.is_waited_for(slot), "its group owes it");
+    }
+}

@@ -1,0 +1,137 @@
+//! The name that a client calls a server by: whether a web page that rebinds DNS could have chosen it.
+//!
+//! A page of `attacker.example` can have its own name answered with the address of this machine. A browser then sends
+//! requests here, with that name as their `Host`, and lets the page read the answers. It cannot choose an address, or a name
+//! that public DNS does not answer for.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Ends of names that nobody can register: RFC 6761, RFC 6762, and ICANN for `internal`.
+const RESERVED: [&[u8]; 4] = [b"localhost", b"local", b"internal", b"test"];
+
+/// True when no page of an attacker can have this name: an address, a name without a dot, or one with a reserved end.
+/// Browsers always send a name.
+pub fn is_harmless(host: &[u8]) -> bool {
+    let end = host.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+    !host.contains(&b'.')
+        || is_address(host)
+        || RESERVED.iter().any(|reserved| end.eq_ignore_ascii_case(reserved))
+}
+
+fn is_address(host: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(host) else { return false };
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(inner) => inner.parse::<Ipv6Addr>().is_ok(),
+        None => text.parse::<Ipv4Addr>().is_ok(),
+    }
+}
+
+/// Whether a `server_name` without a regular expression matches the host.
+pub fn matches(server_name: &[u8], host: &[u8]) -> bool {
+    let ends_with =
+        |end: &[u8]| host.len() > end.len() && host[host.len() - end.len()..].eq_ignore_ascii_case(end);
+    match server_name {
+        [b'*', end @ ..] => ends_with(end),
+        [b'.', name @ ..] => host.eq_ignore_ascii_case(name) || ends_with(server_name),
+        [begin @ .., b'*'] if begin.ends_with(b".") => {
+            host.len() > begin.len() && host[..begin.len()].eq_ignore_ascii_case(begin)
+        }
+        name => host.eq_ignore_ascii_case(name),
+    }
+}
+
+/// Whether a `server_name` says how clients call the server: not `_`, the empty name, `localhost` and the like, which
+/// stand for any name where the server is the default one.
+pub fn is_telling(server_name: &[u8]) -> bool {
+    server_name.contains(&b'.')
+}
+
+/// Whether a client with this address is on this machine.
+pub fn is_of_this_machine(address: &[u8]) -> bool {
+    let address = str::from_utf8(address).ok().and_then(|text| text.parse::<IpAddr>().ok());
+    address.is_some_and(|address| address.to_canonical().is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_names_that_nobody_can_register_are_harmless() {
+        for host in [
+            "",
+            "localhost",
+            "a.localhost",
+            "127.0.0.1",
+            "192.0.2.7",
+            "[::1]",
+            "web1",
+            "a.LOCAL",
+            "x.internal",
+        ] {
+            assert!(is_harmless(host.as_bytes()), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "1.2.3",
+            "0x7f.1",
+            "notlocalhost.net",
+            "a.b]",
+            "[a.b]",
+            ".",
+            "evil.",
+        ] {
+            assert!(!is_harmless(host.as_bytes()), "{host}");
+        }
+        assert!(!is_harmless(b"\xff.example"));
+    }
+
+    #[test]
+    fn a_server_name_matches_as_nginx_says() {
+        for (name, host, expected) in [
+            ("example.org", "EXAMPLE.org", true),
+            ("example.org", "www.example.org", false),
+            ("*.example.org", "www.example.org", true),
+            ("*.example.org", "a.b.example.org", true),
+            ("*.example.org", "example.org", false),
+            ("*.example.org", ".example.org", false),
+            ("*.example.org", "evilexample.org", false),
+            (".example.org", "example.org", true),
+            (".example.org", "www.example.org", true),
+            (".example.org", "evilexample.org", false),
+            ("www.example.*", "www.example.net", true),
+            ("www.example.*", "www.example.", false),
+            ("www.example.*", "www.examples.net", false),
+            ("_", "evil.example", false),
+            ("", "evil.example", false),
+            ("*", "evil.example", true),
+        ] {
+            assert_eq!(matches(name.as_bytes(), host.as_bytes()), expected, "{name} {host}");
+        }
+    }
+
+    #[test]
+    fn only_a_name_with_a_dot_is_telling() {
+        assert!(
+            ["example.org", "*.example.org", ".org", "www.*"].iter().all(|name| is_telling(name.as_bytes()))
+        );
+        assert!(!["", "_", "localhost", "web1"].iter().any(|name| is_telling(name.as_bytes())));
+    }
+
+    #[test]
+    fn loopback_addresses_are_of_this_machine() {
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.168.1.1", false),
+            ("2001:db8::1", false),
+            ("", false),
+        ] {
+            assert_eq!(is_of_this_machine(address.as_bytes()), expected, "{address}");
+        }
+    }
+}
