@@ -269,6 +269,7 @@ for_each_language! {
             pair.same(format!("{chunked}3\r\nabc\r\n5;ext=1\r\ndefgh\r\n0\r\n\r\n").as_bytes());
             pair.same(format!("{chunked}3\r\nabc\r\n0\r\nX-Trailer: 1\r\n\r\n").as_bytes());
             pair.same(format!("{chunked}0\r\n\r\n").as_bytes());
+            pair.same(format!("{}0\r\n\r\n", chunked.replace("/hash", "/env")).as_bytes());
             pair.same(format!("{chunked}zz\r\n").as_bytes());
             pair.same(format!("{head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n").as_bytes());
             pair.same(format!("{head}Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc").as_bytes());

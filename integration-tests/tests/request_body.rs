@@ -74,6 +74,18 @@ for_each_language! {
     }
 }
 
+for_each_language! {
+    [ruby, python]
+    fn knows_that_a_buffered_chunked_body_is_empty(language) {
+        let scene = Scene::of(language);
+        let mut client = scene.nginx.connect();
+        client.send("POST /env HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+        assert_eq!(client.read_response().expect(200).json()["CONTENT_LENGTH"], "0");
+        client.send("POST /env HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.read_response().expect(200).json()["CONTENT_LENGTH"], serde_json::Value::Null);
+    }
+}
+
 #[test]
 fn no_process_waits_for_an_upload_that_is_to_be_buffered() {
     let lines = format!("{UNBUFFERED} passenger_buffer_upload on;");

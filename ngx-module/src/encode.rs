@@ -84,10 +84,10 @@ fn app(destination: &Destination) -> AppRef<'_> {
     AppRef { group: &place.group, root: &place.root, kind, start_command }
 }
 
-/// An empty body that the client announced is told from none: some servers want a POST to have a length.
+/// An empty body, announced or in chunks, is told from none: some servers want a POST to have a length.
 fn length(request: Request<'_>, body: Body) -> BodyLength {
     match body {
-        Body::None if request.content_length() == Some(0) => BodyLength::Known(0),
+        Body::None if request.has_empty_body() => BodyLength::Known(0),
         Body::None => BodyLength::None,
         Body::Read(len) | Body::Coming(Some(len)) => BodyLength::Known(len),
         Body::Coming(None) => BodyLength::Unknown,

@@ -162,6 +162,12 @@ impl<'r> Request<'r> {
         self.text(self.get().headers_in.server)
     }
 
+    /// Whether nginx has read a body that has no bytes, with a `Content-Length` of 0 or in chunks. Without a body the
+    /// number is -1.
+    pub(crate) fn has_empty_body(self) -> bool {
+        self.get().headers_in.content_length_n == 0
+    }
+
     /// The user that nginx authenticated; empty when none.
     pub(crate) fn remote_user(self) -> &'r [u8] {
         self.text(self.get().headers_in.user)
