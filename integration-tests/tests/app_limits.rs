@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use stage::{App, FrameClient, Language, Neighbours, Request, Scene, Stage, eventually};
+use stage::{App, FrameClient, Language, Neighbours, Request, Scene, Stage, eventually, open_descriptors};
 
 const UPGRADE: &str = "GET /bad/chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -233,4 +233,39 @@ fn apps_that_visitors_make_up_are_forgotten_and_few_of_them_logged() {
     assert!(log.len() < 1_000_000, "{} bytes of log", log.len());
     assert_eq!(log.matches("routes are forgotten").count(), 8, "{log}");
     assert_eq!(scene.app_pid(), pid);
+}
+
+/// Each process leaves a child behind that holds its output open until somebody opens the gate.
+const LEAVES_A_CHILD: &str = "import os, subprocess
+gate = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'gate')
+subprocess.Popen(['cat', gate], stdin=subprocess.DEVNULL, start_new_session=True)
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [b'fine']
+";
+
+#[test]
+fn outputs_that_outlive_their_processes_are_bounded() {
+    let lines = "passenger_max_requests 1; passenger_spawn_method direct;";
+    let stage = Stage::new();
+    let gate = stage.path("bad/gate");
+    let scene = Neighbours::on(
+        stage,
+        lines,
+        |daemon| daemon,
+        |app| {
+            nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::from_bits_truncate(0o644)).unwrap();
+            app.python(LEAVES_A_CHILD)
+        },
+    );
+    let router = scene.daemon.router();
+    let before = open_descriptors(router);
+    for _ in 0..40 {
+        scene.nginx.get("/bad/").expect(200);
+    }
+    eventually("the router lets go of outputs", || open_descriptors(router) < before + 25);
+    scene.daemon.logs_eventually("processes that it has left behind");
+    scene.good_one_serves();
+    // Who waits for it goes.
+    drop(std::fs::OpenOptions::new().write(true).open(&gate).unwrap());
 }

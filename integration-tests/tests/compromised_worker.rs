@@ -1,7 +1,7 @@
 //! A compromised worker of nginx: what it says about an app ends with it.
 
 use protocol::roster::{Entry, Roster};
-use stage::{FrameClient, Language, Scene, Stage, eventually};
+use stage::{FrameClient, Language, Memory, Scene, Stage, eventually};
 
 const FAR_FUTURE: u64 = 1 << 62;
 
@@ -92,4 +92,53 @@ fn a_false_roster_takes_apps_away_for_no_longer_than_it_lives() {
     drop(forged);
     let mut pid = || real.get(app.dir(), Language::Ruby, "/pid").text();
     eventually("its processes stay", || pid() == pid());
+}
+
+/// Names of apps that nobody asks for, and that only one nginx after another names.
+#[test]
+fn rosters_without_end_do_not_grow_the_router() {
+    const MOST_KIB: u64 = 24 * 1024;
+    let stage = Stage::new();
+    let app = stage.app("app").standard(Language::Ruby);
+    let daemon = stage.daemon().start();
+    FrameClient::connect(&stage.socket()).get(app.dir(), Language::Ruby, "/");
+    let announce = |number: usize| {
+        let names: Vec<_> = (0..4000).map(|app| format!("{number} {app} {}", "x".repeat(180))).collect();
+        let entries = names.iter().map(|name| Entry { group: name.as_bytes(), start: None }).collect();
+        let mut forged = FrameClient::of_instance(&stage.socket(), &format!("nginx {number}"));
+        forged.say_globals(1);
+        let instance = format!("/etc/{number}.conf");
+        forged.say_roster(Roster { instance: instance.as_bytes(), master: 1, is_complete: true, entries });
+        forged.get(app.dir(), Language::Ruby, "/");
+    };
+    // What the allocator keeps after the first ones is its own.
+    (0..5).for_each(announce);
+    let before = Memory::resident_kib(daemon.router());
+    (5..65).for_each(announce);
+    let grown = Memory::resident_kib(daemon.router()).saturating_sub(before);
+    assert!(grown < MOST_KIB, "the router has grown by {grown} KiB");
+}
+
+#[test]
+fn rosters_at_the_same_time_are_bounded_in_length() {
+    let stage = Stage::new();
+    let app = stage.app("app").standard(Language::Ruby);
+    let daemon = stage.daemon().start();
+    let mut worker = FrameClient::connect(&stage.socket());
+    worker.get(app.dir(), Language::Ruby, "/");
+    let before = Memory::resident_kib(daemon.router());
+    let name = "x".repeat(100_000);
+    let mut open = Vec::new();
+    for number in 0..30 {
+        let names: Vec<_> = (0..20).map(|app| format!("{number} {app} {name}")).collect();
+        let entries = names.iter().map(|name| Entry { group: name.as_bytes(), start: None }).collect();
+        let mut forged = FrameClient::of_instance(&stage.socket(), &format!("nginx {number}"));
+        forged.say_globals(1);
+        forged.say_roster(Roster { instance: b"/etc/nginx.conf", master: 1, is_complete: true, entries });
+        open.push(forged);
+    }
+    daemon.logs_eventually("the roster is longer than allowed");
+    worker.get(app.dir(), Language::Ruby, "/");
+    let grown = Memory::resident_kib(daemon.router()).saturating_sub(before);
+    assert!(grown < 24 * 1024, "the router has grown by {grown} KiB");
 }

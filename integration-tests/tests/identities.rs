@@ -90,6 +90,30 @@ fn an_app_that_may_connect_by_owner_or_mode_is_refused() {
     }
 }
 
+/// Who owns a directory further up renames what is in it, and makes another with a socket of the same name.
+#[test]
+fn an_app_that_owns_a_directory_above_the_sockets_is_refused() {
+    if needs_root("an_app_that_owns_a_directory_above_the_sockets_is_refused") {
+        return;
+    }
+    let stage = Stage::new();
+    let _app = stage.app("app").ruby(USER).owned_by("games");
+    let games = named("games");
+    let (home, link) = (stage.path("home"), stage.path("link"));
+    let run = home.join("run");
+    std::fs::create_dir_all(&run).unwrap();
+    std::os::unix::fs::chown(&home, Some(games.uid.as_raw()), None).unwrap();
+    std::os::unix::fs::symlink(&run, &link).unwrap();
+    for place in [run, link] {
+        let socket = place.join("socket");
+        let daemon = stage.daemon().flag(&format!("--socket-file={}", socket.display())).start();
+        let conf = ONE_APP.replace("%%SOCKET%%", &socket.display().to_string());
+        let nginx = stage.nginx(&conf.replace("%%APP%%", DEVELOPMENT)).start();
+        assert_eq!(nginx.get("/").status(), 500, "{}", place.display());
+        daemon.logs_eventually("can replace nginx's socket");
+    }
+}
+
 /// As the service manager may have made it, and as somebody may have changed it.
 #[test]
 fn the_socket_of_a_service_manager_is_looked_at_as_it_is() {

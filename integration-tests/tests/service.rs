@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use stage::{Language, ONE_APP, Request, Stage, eventually, is_alive, signal};
@@ -52,6 +53,20 @@ fn in_the_background_it_takes_connections_when_the_call_returns() {
     signal(pid, Signal::SIGTERM);
     eventually("the daemon has ended and its PID file is gone", || !is_alive(pid) && !pid_file.exists());
     assert!(!stage.socket().exists());
+}
+
+/// Every user can read the PID file, and so wait for its lock.
+#[test]
+fn whoever_locks_the_pid_file_of_a_killed_daemon_keeps_the_next_from_nothing() {
+    let stage = Stage::new();
+    let pid_file = stage.path("daemon.pid");
+    let mut daemon = stage.daemon().flag(&flag("--pid-file", &pid_file)).start();
+    let open = fs::File::open(&pid_file).unwrap();
+    daemon.kill();
+    let _lock = Flock::lock(open, FlockArg::LockSharedNonblock).unwrap();
+    daemon.start_again();
+    let pid: u32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    assert_eq!(pid, daemon.pid());
 }
 
 #[test]

@@ -41,7 +41,9 @@ pub(super) fn write(out: &mut impl Write, source: Source, at: LocalTime, said: &
     let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
     for character in text.chars() {
         match character {
-            '\u{7f}'..='\u{9f}' => write!(out, "\\u{:04x}", u32::from(character))?,
+            '\u{7f}'..='\u{9f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                write!(out, "\\u{:04x}", u32::from(character))?;
+            }
             other => out.write_char(other)?,
         }
     }

@@ -78,10 +78,17 @@ pub(super) fn escape(out: &mut impl Write, text: &str) -> fmt::Result {
             '\n' => out.write_str("\\n")?,
             '\r' => out.write_str("\\r")?,
             control if control.is_control() => write!(out, "\\x{:02x}", u32::from(control))?,
+            other if misleads(other) => write!(out, "\\u{{{:x}}}", u32::from(other))?,
             other => out.write_char(other)?,
         }
     }
     Ok(())
+}
+
+/// Characters that make a terminal or an editor show a line as another one, or as several: separators of lines and
+/// paragraphs, and those that change the direction of what follows.
+fn misleads(character: char) -> bool {
+    matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -122,6 +129,13 @@ mod tests {
         {
             assert!(!is_of(none, SOURCE), "{none}");
         }
+    }
+
+    #[test]
+    fn nobody_makes_a_line_look_like_another() {
+        let mut out = String::new();
+        escape(&mut out, "a\u{202e}b\u{2066}c\u{2028}d\u{200f}e").unwrap();
+        assert_eq!(out, "a\\u{202e}b\\u{2066}c\\u{2028}d\u{200f}e", "a mark of Arabic text is harmless");
     }
 
     #[test]

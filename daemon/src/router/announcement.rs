@@ -12,6 +12,15 @@ use tracing::warn;
 use super::routes::{Roster, RosterId};
 use super::wiring::Router;
 
+/// Most that the names of all rosters take that are being read or count, in bytes, and that those of one take.
+const MOST: usize = 32 << 20;
+const MOST_OF_ONE: usize = MOST / 2;
+/// What a name takes besides its length, and a roster besides its names: rosters are compared with each other.
+const EACH: usize = 64;
+const EACH_ROSTER: usize = 16 * 1024;
+/// Longest name of an app: a path and a few words.
+const LONGEST_NAME: usize = 8 * 1024;
+
 /// A roster that is being read, or counts.
 #[derive(Debug)]
 pub(crate) struct Announcement {
@@ -19,12 +28,14 @@ pub(crate) struct Announcement {
     /// The name of this nginx; empty from an older module.
     name: String,
     apps: HashSet<String>,
+    /// What its names take, in bytes.
+    bytes: usize,
     entered: Option<RosterId>,
 }
 
 impl Announcement {
     pub(crate) fn new(router: Rc<Router>) -> Self {
-        Self { router, name: String::new(), apps: HashSet::new(), entered: None }
+        Self { router, name: String::new(), apps: HashSet::new(), bytes: 0, entered: None }
     }
 
     /// Sets the name of this nginx.
@@ -45,6 +56,9 @@ impl Announcement {
     ) -> Result<(), PayloadError> {
         let part = roster::Roster::decode(payload)?;
         if self.apps.len() + part.entries.len() > MAX_ROSTER_ENTRIES {
+            return Err(PayloadError::TooLong("roster"));
+        }
+        if !self.holds(&part) {
             return Err(PayloadError::TooLong("roster"));
         }
         let routes = &self.router.routes;
@@ -68,6 +82,18 @@ impl Announcement {
         Ok(())
     }
 
+    /// Counts the names; false when they are too many or too long.
+    fn holds(&mut self, part: &roster::Roster<'_>) -> bool {
+        let names = part.entries.iter().map(|entry| entry.group.len());
+        let all = &self.router.routes.announced;
+        let first = if self.bytes == 0 { EACH_ROSTER } else { 0 };
+        let bytes = first + names.clone().map(|len| len + EACH).sum::<usize>();
+        self.bytes += bytes;
+        all.set(all.get() + bytes);
+        let fits = self.bytes <= MOST_OF_ONE && all.get() <= MOST;
+        fits && names.chain([part.instance.len()]).all(|len| len <= LONGEST_NAME)
+    }
+
     fn enter(&mut self, roster: Roster) {
         if let Some(before) = self.entered.take() {
             warn!("an nginx announces its apps twice on one connection");
@@ -82,5 +108,7 @@ impl Drop for Announcement {
         if let Some(roster) = self.entered.take() {
             self.router.routes.leave(roster, &self.router.dispatcher);
         }
+        let all = &self.router.routes.announced;
+        all.set(all.get().saturating_sub(self.bytes));
     }
 }

@@ -90,17 +90,40 @@ fn lock(path: &Path) -> Result<Flock<File>, PidFileError> {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) if is_at(&lock, path) => return Ok(lock),
             Ok(_) => {}
-            Err((file, _)) => return Err(held(path, file)),
+            Err((file, _)) => {
+                let pid = pid_in(&file).map_err(failed)?;
+                if is_mine(&pid) {
+                    return Err(PidFileError::Held(path.to_path_buf(), pid));
+                }
+                // Every user can read the file, and so lock it, once the daemon has ended without removing it.
+                if is_at(&file, path) {
+                    fs::remove_file(path).map_err(failed)?;
+                    tracing::warn!(
+                        "removed the PID file {}: somebody has locked it, but its daemon (PID {pid}) is gone",
+                        path.display()
+                    );
+                }
+            }
         }
     }
 }
 
-fn held(path: &Path, mut file: File) -> PidFileError {
+fn pid_in(mut file: &File) -> io::Result<String> {
     let mut pid = String::new();
-    match file.read_to_string(&mut pid) {
-        Ok(_) => PidFileError::Held(path.to_path_buf(), pid.trim().to_owned()),
-        Err(why) => PidFileError::Io(path.to_path_buf(), why),
+    file.read_to_string(&mut pid)?;
+    Ok(pid.trim().to_owned())
+}
+
+/// Whether a process of this user has the PID. Without a PID, a daemon is about to write it.
+fn is_mine(pid: &str) -> bool {
+    if pid.parse::<u32>().is_err() {
+        return true;
     }
+    let found = fs::metadata(Path::new("/proc").join(pid));
+    found.map_or_else(
+        |why| why.kind() != io::ErrorKind::NotFound,
+        |found| found.uid() == nix::unistd::geteuid().as_raw(),
+    )
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
@@ -131,6 +154,27 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
         file.remove();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_file_of_a_daemon_that_was_killed_is_taken_over_whoever_has_locked_it() {
+        let path = place("locked");
+        fs::write(&path, "123456789\n").unwrap();
+        let stranger = Flock::lock(File::open(&path).unwrap(), FlockArg::LockSharedNonblock).unwrap();
+        let file = PidFile::take(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
+        drop(stranger);
+        assert!(PidFile::take(&path).is_err(), "the new one is locked");
+        file.remove();
+    }
+
+    #[test]
+    fn a_file_without_a_pid_is_of_a_daemon_that_is_about_to_write_it() {
+        let path = place("empty");
+        fs::write(&path, "").unwrap();
+        let _first = Flock::lock(File::open(&path).unwrap(), FlockArg::LockExclusiveNonblock).unwrap();
+        assert!(matches!(PidFile::take(&path), Err(PidFileError::Held(..))));
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl RouterLog {
     fn take(&mut self, bytes: &[u8], write: &mut impl FnMut(&[u8])) {
         self.partial.extend(bytes.iter().map(|byte| if is_control(*byte) { b'?' } else { *byte }));
         if let Some(end) = self.partial.iter().rposition(|byte| *byte == b'\n') {
+            mask(&mut self.partial[..end]);
             write(&self.partial[..=end]);
             self.partial.drain(..=end);
         }
@@ -90,6 +91,7 @@ impl RouterLog {
     }
 
     fn break_line(&mut self, write: &mut impl FnMut(&[u8])) {
+        mask(&mut self.partial);
         self.partial.push(b'\n');
         write(&self.partial);
         self.partial.clear();
@@ -98,6 +100,22 @@ impl RouterLog {
 
 fn is_control(byte: u8) -> bool {
     byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t')
+}
+
+/// Replaces the control characters that take two bytes in UTF-8, and those that change the direction of text or separate
+/// lines.
+fn mask(text: &mut [u8]) {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| matches!(byte, 0xc2 | 0xe2)) {
+        rest = &mut rest[at..];
+        let length = match rest {
+            [0xc2, 0x80..=0x9f, ..] => 2,
+            [0xe2, 0x80, 0xa8..=0xae, ..] | [0xe2, 0x81, 0xa6..=0xa9, ..] => 3,
+            _ => 0,
+        };
+        rest[..length].fill(b'?');
+        rest = &mut rest[length.max(1)..];
+    }
 }
 
 impl Supervisor {
@@ -141,6 +159,17 @@ mod tests {
         drop(pipe);
         assert_eq!(copied(&mut log), [b"last?[2Jwords\n"]);
         assert!(log.readable().is_none());
+    }
+
+    #[test]
+    fn control_characters_of_several_bytes_are_replaced() {
+        let (mut log, pipe) = RouterLog::pair().unwrap();
+        let mut pipe = File::from(pipe);
+        let (first, second) = "a\u{9b}31m\u{202e}b\u{2066}\u{2028}\u{e9}\u{20ac}\n".as_bytes().split_at(2);
+        pipe.write_all(first).unwrap();
+        assert_eq!(copied(&mut log), Vec::<Vec<u8>>::new());
+        pipe.write_all(second).unwrap();
+        assert_eq!(copied(&mut log), ["a??31m???b??????\u{e9}\u{20ac}\n".as_bytes()]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod app_log;
 mod journal;
+mod left;
 mod limit;
 mod places;
 
@@ -17,6 +18,7 @@ use tokio::sync::Notify;
 use tracing::error;
 
 pub(crate) use self::app_log::AppLogs;
+use self::left::Reading;
 use self::places::Lines;
 pub(crate) use self::places::Places;
 use super::route::Route;
@@ -48,7 +50,8 @@ impl Output {
         match pipe::Receiver::from_owned_fd(pipe) {
             Ok(pipe) => {
                 let lines = places.lines(route, record);
-                drop(tokio::task::spawn_local(follow_lines(pipe, lines, kept.clone())));
+                let reading = places.reading(route, record);
+                drop(tokio::task::spawn_local(follow_lines(pipe, lines, reading, kept.clone())));
             }
             Err(err) => error!("the output of process {} cannot be read: {err}", record.pid),
         }
@@ -75,10 +78,15 @@ impl Output {
     }
 }
 
-async fn follow_lines(mut pipe: pipe::Receiver, mut lines: Lines, kept: Rc<Kept>) {
+async fn follow_lines(mut pipe: pipe::Receiver, mut lines: Lines, reading: Reading, kept: Rc<Kept>) {
     let mut line = Vec::new();
     loop {
-        match pipe.read_buf(&mut line).await {
+        let came = tokio::select! {
+            biased;
+            () = reading.closed() => Ok(0),
+            came = pipe.read_buf(&mut line) => came,
+        };
+        match came {
             Ok(0) | Err(_) => break,
             Ok(came) => kept.add(&line[line.len() - came..]),
         }
@@ -91,6 +99,7 @@ async fn follow_lines(mut pipe: pipe::Receiver, mut lines: Lines, kept: Rc<Kept>
     if !line.is_empty() {
         lines.write(&line).await;
     }
+    drop((pipe, reading));
     kept.ended.set(true);
     kept.at_end.notify_waiters();
     lines.finish().await;

@@ -8,9 +8,10 @@ use tracing::warn;
 
 use super::app_log::{AppLogs, Writer};
 use super::journal::{Journal, Source};
+use super::left::{Outputs, Reading};
 use super::limit::{Limit, Limits};
 use crate::config::AppOutput;
-use crate::link::ProcessRecord;
+use crate::link::{ProcessId, ProcessRecord};
 use crate::log;
 use crate::router::route::Route;
 
@@ -23,6 +24,7 @@ pub(crate) struct Places {
     journal: Option<RefCell<Rc<Journal>>>,
     pub(crate) files: Rc<AppLogs>,
     limits: Limits,
+    outputs: Rc<Outputs>,
 }
 
 /// Where the lines of one process go.
@@ -47,7 +49,17 @@ impl Places {
                 .ok(),
         };
         let journal = journal.map(|journal| RefCell::new(Rc::new(journal)));
-        Rc::new(Self { journal, files, limits: Limits::new(limit) })
+        Rc::new(Self { journal, files, limits: Limits::new(limit), outputs: Outputs::new() })
+    }
+
+    /// To be held while the output of this process is read.
+    pub(super) fn reading(&self, route: &Route, record: &ProcessRecord) -> Reading {
+        self.outputs.open(&route.name, record.process)
+    }
+
+    /// The process has ended: who still holds its output open is a process that it has left behind.
+    pub(crate) fn ended(&self, process: ProcessId) {
+        self.outputs.ended(process);
     }
 
     /// For the output of this process.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use super::{Action, Deployment, Group, GroupId, Pool, Slot, State};
 
 /// How long a group may take until one of its processes is free. After that the marked one gets out of the way: it
-/// finishes its requests above the pool's limit.
+/// finishes its requests above the pool's limit, or serves on until there is room for that.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// When the patience is over but too many processes finish above the limit already: when to try again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -121,6 +121,7 @@ impl Pool {
         if let Some(process) = self.processes.get_mut(&slot)
             && process.owed_until.take().is_some()
         {
+            process.serves_on = false;
             self.counts.owed -= 1;
         }
     }
@@ -208,6 +209,9 @@ impl Pool {
                 group.into_iter().for_each(|id| self.serve_queue(id, now));
             } else if let Some(process) = self.processes.get_mut(&slot) {
                 process.owed_until = Some(now + RETRY);
+                process.serves_on = true;
+                let id = process.group;
+                self.serve_queue(id, now);
             }
         }
         self.feed_the_starving(now);

@@ -72,6 +72,8 @@ pub(crate) struct Process {
     pub(super) ready: Instant,
     /// Its group gives a process up for another group: this one gets no request, and leaves at this time at the latest.
     pub(super) owed_until: Option<Instant>,
+    /// It would leave by now, but too many processes finish above the pool's limit: it serves until it can leave.
+    pub(super) serves_on: bool,
 }
 
 impl Process {
@@ -89,13 +91,14 @@ impl Process {
             ordered: now,
             ready: now,
             owed_until: None,
+            serves_on: false,
         }
     }
 
     pub(super) fn has_room(&self) -> bool {
         self.state == State::Serving
             && !self.out_of_band.is_begun()
-            && self.owed_until.is_none()
+            && (self.owed_until.is_none() || self.serves_on)
             && match self.concurrency {
                 Concurrency::Unlimited => true,
                 Concurrency::At(most) => self.slots_taken() < most,

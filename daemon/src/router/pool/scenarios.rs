@@ -358,3 +358,37 @@ fn the_last_process_of_a_version_that_cannot_be_started_again_goes_last() {
     story.pool.release(Slot(3), story.now);
     assert_eq!(story.actions(), [stop(3), Action::Spawn(Slot(4), third)]);
 }
+
+/// Processes with WebSockets, which never become free, in a pool whose quarter finishes above the limit already.
+#[test]
+fn a_process_that_cannot_leave_yet_serves_on() {
+    let options = GroupOptions { min_instances: 0, ..OPTIONS };
+    let mut story = Story::new(2, options);
+    let serve = |story: &mut Story, group: GroupId| {
+        let slot = story.pool.adopt(group, Concurrency::Unlimited, story.now);
+        assert_eq!(story.pool.checkout(group, None, story.now), Checkout::Granted(slot));
+        slot
+    };
+    let stuck = serve(&mut story, GroupId(0));
+    story.pool.detach(stuck, story.now);
+    let busy = [story.pool.add_group(options), story.pool.add_group(options)];
+    let slots = busy.map(|group| serve(&mut story, group));
+    let waiting = story.pool.add_group(options);
+    story.actions();
+    story.pool.checkout(waiting, None, story.now);
+    story.now += Duration::from_secs(2);
+    story.pool.sweep(story.now);
+    let marked = slots.iter().position(|slot| story.pool.processes[slot].owed_until.is_some()).unwrap();
+    let Checkout::Queued(waiter) = story.pool.checkout(busy[marked], None, story.now) else {
+        panic!("it gets no request at first");
+    };
+    story.now += Duration::from_secs(11);
+    story.pool.sweep(story.now);
+    assert_eq!(story.actions(), [Action::Grant(waiter, slots[marked])]);
+    assert_eq!(story.pool.checkout(busy[marked], None, story.now), Checkout::Granted(slots[marked]));
+    story.pool.release(stuck, story.now);
+    story.now += Duration::from_secs(2);
+    story.pool.sweep(story.now);
+    let actions = story.actions();
+    assert!(actions.contains(&Action::Drain(slots[marked])), "{actions:?}");
+}

@@ -48,6 +48,8 @@ impl Routes {
     pub(crate) fn leave(&self, roster: RosterId, dispatcher: &Dispatcher) {
         let changes = self.rosters.borrow_mut().leave(roster);
         self.obey(changes, dispatcher);
+        let groups = self.groups.borrow();
+        self.rosters.borrow_mut().forget_unnamed(|app| groups.contains_key(app));
     }
 
     /// An administrator wants an app to go, whatever nginx's configuration holds: its processes end after the requests

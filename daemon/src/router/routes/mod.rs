@@ -56,6 +56,8 @@ pub(crate) struct Routes {
     count: Cell<usize>,
     most: Cell<usize>,
     requests: Cell<u64>,
+    /// What the names take that nginxes announce, in bytes.
+    pub(crate) announced: Cell<usize>,
 }
 
 impl Routes {

@@ -89,7 +89,8 @@ impl Rosters {
     pub(crate) fn leave(&mut self, id: RosterId) -> Changes {
         self.live.remove(&id);
         // It may have been a false one that took the place of another.
-        let mut back: Vec<_> = self.gone.keys().filter(|app| self.is_named(app)).cloned().collect();
+        let named: HashSet<&String> = self.current().flat_map(|roster| &roster.apps).collect();
+        let mut back: Vec<_> = self.gone.keys().filter(|app| named.contains(app)).cloned().collect();
         back.sort();
         for app in &back {
             self.gone.remove(app);
@@ -122,12 +123,20 @@ impl Rosters {
         self.live.values().map(|roster| roster.configured_ms).min()
     }
 
+    /// Forgets who named apps that no roster names, unless the app is in use: there is nothing to end when it goes.
+    pub(crate) fn forget_unnamed(&mut self, is_used: impl Fn(&str) -> bool) {
+        let live = &self.live;
+        let named: HashSet<&String> = live.values().flat_map(|roster| &roster.apps).collect();
+        self.named_by.retain(|app, _| named.contains(app) || is_used(app));
+        self.named_by.shrink_to(2 * self.named_by.len());
+    }
+
     fn note_gone(&mut self) -> Vec<String> {
-        let mut since_by_app: Vec<(String, u64)> = self
-            .named_by
-            .iter()
-            .filter_map(|(app, by)| Some((app.clone(), self.gone_since(app, by)?)))
-            .collect();
+        let current: Vec<&Roster> = self.current().collect();
+        let named: HashSet<&String> = current.iter().flat_map(|roster| &roster.apps).collect();
+        let unnamed = self.named_by.iter().filter(|(app, _)| !named.contains(app));
+        let mut since_by_app: Vec<(String, u64)> =
+            unnamed.filter_map(|(app, by)| Some((app.clone(), gone_since(&current, by)?))).collect();
         since_by_app.sort();
         if self.gone.len() + since_by_app.len() > MAX_GONE {
             self.gone.clear();
@@ -137,17 +146,6 @@ impl Rosters {
             self.gone.insert(app.clone(), *since);
         }
         since_by_app.into_iter().map(|(app, _)| app).collect()
-    }
-
-    /// The time of the newest configuration of this nginx, if the app is in none.
-    fn gone_since(&self, app: &str, by: &Namer) -> Option<u64> {
-        if self.is_named(app) {
-            return None;
-        }
-        let mine = self.current().filter(|roster| by.is(roster));
-        let (since, all_complete) = mine
-            .fold((None, true), |(since, all), r| (since.max(Some(r.configured_ms)), all && r.is_complete));
-        since.filter(|_| all_complete)
     }
 
     /// An nginx that starts continues one with the same configuration file that is not there: it may have been restarted.
@@ -162,11 +160,6 @@ impl Rosters {
         for by in self.named_by.values_mut().filter(|by| by.instance == roster.instance && gone(by)) {
             by.name.clone_from(&roster.name);
         }
-    }
-
-    /// Whether a roster that counts names the app.
-    fn is_named(&self, app: &str) -> bool {
-        self.current().any(|roster| roster.apps.contains(app))
     }
 
     /// The rosters that count.
@@ -184,6 +177,15 @@ impl Rosters {
                 && (other.configured_ms, *other_id) > (roster.configured_ms, id)
         })
     }
+}
+
+/// The time of the newest configuration of this nginx, if it has told all of its apps. Not all of them are told where only a
+/// request can tell.
+fn gone_since(current: &[&Roster], by: &Namer) -> Option<u64> {
+    let mine = current.iter().filter(|roster| by.is(roster));
+    let (since, all_complete) =
+        mine.fold((None, true), |(since, all), r| (since.max(Some(r.configured_ms)), all && r.is_complete));
+    since.filter(|_| all_complete)
 }
 
 #[cfg(test)]

@@ -179,6 +179,7 @@ impl Spawner {
 
     /// A process has ended.
     pub(crate) fn exited(&self, process: ProcessId, how: &str) {
+        self.places.ended(process);
         let Some(slot) = self.slots.borrow_mut().remove(&process) else {
             return self.preloaders.exited(process, how);
         };

@@ -41,6 +41,8 @@ pub(super) struct Gate {
     pub(super) path: PathBuf,
     pub(super) socket: Access,
     pub(super) above: Vec<Access>,
+    /// The same without symbolic links, where there are any.
+    pub(super) behind: Vec<Access>,
 }
 
 /// The credentials that a process could have: its user, and every group that it has or can take.
@@ -138,8 +140,18 @@ impl Gate {
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(why) => return Err(why),
         };
-        let above = path.ancestors().skip(1).map(|dir| fs::metadata(dir).map(|found| Access::of(&found)));
-        Ok(Some(Self { path: path.to_path_buf(), socket, above: above.collect::<io::Result<_>>()? }))
+        let chain = |path: &Path| {
+            let above = path.ancestors().skip(1).filter(|dir| !dir.as_os_str().is_empty());
+            above.map(|dir| fs::metadata(dir).map(|found| Access::of(&found))).collect::<io::Result<Vec<_>>>()
+        };
+        let above = chain(path)?;
+        // Where a directory is a symbolic link, those that it leads through decide as well.
+        let real = match (path.parent(), path.file_name()) {
+            (Some(parent), Some(name)) => fs::canonicalize(parent)?.join(name),
+            _ => path.to_path_buf(),
+        };
+        let behind = if real == path { Vec::new() } else { chain(&real)? };
+        Ok(Some(Self { path: path.to_path_buf(), socket, above, behind }))
     }
 
     fn connects(&self, who: Credentials<'_>) -> Option<By> {
@@ -150,14 +162,18 @@ impl Gate {
         if by == By::Everybody { passes?.into_iter().find(decisive).or(Some(by)) } else { passes.map(|_| by) }
     }
 
+    /// Who can write in a directory above the socket renames what leads to it, and makes another.
     fn replaces(&self, who: Credentials<'_>) -> Option<By> {
-        self.above.iter().skip(1).map(|dir| dir.permits(who, 1)).collect::<Option<Vec<_>>>()?;
-        let nearest = self.above.first()?;
-        let by = nearest.permits(who, 2)?;
-        nearest.permits(who, 1)?;
-        let sticky = nearest.mode & 0o1000 != 0 && by != By::User;
-        (!sticky).then_some(by)
+        replaces_in(&self.above, who).or_else(|| replaces_in(&self.behind, who))
     }
+}
+
+fn replaces_in(above: &[Access], who: Credentials<'_>) -> Option<By> {
+    // From the root on, as far as it comes.
+    let reached = above.iter().rev().take_while(|dir| dir.permits(who, 1).is_some());
+    let writable = reached.filter_map(|dir| Some((dir, dir.permits(who, 2)?)));
+    let sticky = |dir: &Access, by: By| dir.mode & 0o1000 != 0 && by != By::User;
+    writable.filter(|(dir, by)| !sticky(dir, *by)).map(|(_, by)| by).next()
 }
 
 #[cfg(test)]
@@ -169,7 +185,7 @@ mod tests {
 
     fn gate(socket: (u32, u32, u32), above: &[Access]) -> Gate {
         let socket = Access { uid: socket.0, gid: socket.1, mode: socket.2 };
-        Gate { path: "/run/s".into(), socket, above: above.to_vec() }
+        Gate { path: "/run/s".into(), socket, above: above.to_vec(), behind: Vec::new() }
     }
 
     fn reached(gate: Gate, uid: u32, groups: &[u32]) -> Option<(By, Reached)> {
@@ -220,6 +236,25 @@ mod tests {
         assert_eq!(by(gate((0, WEB, 0o660), &[everybodys, OPEN]), 1000, &[1000]), Some(By::Everybody));
         let sticky = Access { mode: 0o1777, ..OPEN };
         assert_eq!(by(gate((0, WEB, 0o660), &[sticky, OPEN]), 1000, &[1000]), None);
+    }
+
+    #[test]
+    fn a_directory_further_up_is_as_good() {
+        let place = Some((By::User, Reached::PlaceOf("/run/s".into())));
+        let home = Access { uid: 1000, gid: 1000, mode: 0o755 };
+        assert_eq!(reached(gate((0, WEB, 0o660), &[OPEN, home, OPEN]), 1000, &[1000]), place);
+        let closed = Access { mode: 0o700, ..OPEN };
+        assert_eq!(reached(gate((0, WEB, 0o660), &[closed, home, OPEN]), 1000, &[1000]), place);
+        assert_eq!(
+            by(gate((0, WEB, 0o660), &[OPEN, home, closed]), 1000, &[1000]),
+            None,
+            "it does not come there"
+        );
+        assert_eq!(by(gate((0, WEB, 0o660), &[OPEN, home, OPEN]), 1001, &[1001]), None, "of somebody else");
+        let sticky = Access { mode: 0o1777, ..OPEN };
+        assert_eq!(by(gate((0, WEB, 0o660), &[OPEN, sticky, OPEN]), 1000, &[1000]), None);
+        let linked = Gate { behind: vec![OPEN, home, OPEN], ..gate((0, WEB, 0o660), &[OPEN, OPEN]) };
+        assert_eq!(reached(linked, 1000, &[1000]), place);
     }
 
     #[test]
