@@ -12,9 +12,12 @@ mod json;
 mod level;
 mod lost;
 mod plain;
+mod queue;
 mod said;
+pub mod writer;
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,6 +147,18 @@ fn app_prefix() -> bool {
 /// Logs a line that a process of an app printed.
 pub fn app_line(app: &str, pid: i32, line: &str) {
     tracing::info!(target: "app", app_name = app, app_pid = pid, "{line}");
+}
+
+/// Starts a process that writes the log to what standard error is now; see [`writer`].
+///
+/// # Errors
+///
+/// When there is no process to be had. The log is written directly then, which may block.
+pub fn start_writer() -> io::Result<()> {
+    writer::start(|lines| {
+        copy_lines(lines);
+        lost::errno()
+    })
 }
 
 /// Writes complete lines that the router has formatted to this process's log. When earlier lines were lost, a line that
