@@ -1,5 +1,6 @@
 """Takes connections from the daemon, as many at a time as it has threads, until descriptor 0 ends."""
 
+import errno
 import faulthandler
 import os
 import queue
@@ -7,6 +8,7 @@ import select
 import signal
 import socket
 import threading
+import time
 from typing import Any, Optional
 
 from .connection import Connection, Lost
@@ -15,6 +17,9 @@ from .handler import RequestHandler
 from .report import Report
 
 OWNER_FD = 0
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+# Seconds between two attempts to take a connection without a descriptor left.
+PAUSE = 0.05
 
 
 class Server:
@@ -77,6 +82,12 @@ class Server:
             try:
                 peer, _ = self._listener.accept()
             except BlockingIOError:
+                continue
+            except OSError as error:
+                # The process ends, but not before the requests of other threads are answered.
+                if error.errno not in NO_DESCRIPTORS or not RequestHandler.under_way:
+                    raise
+                time.sleep(PAUSE)
                 continue
             peer.setblocking(True)
             try:
