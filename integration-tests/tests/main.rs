@@ -18,6 +18,7 @@ mod bad_nights_floods;
 mod bad_nights_hangs;
 mod bad_nights_log_hangs;
 mod bad_nights_logs;
+mod bad_nights_places;
 mod bad_nights_router;
 mod bad_nights_socket;
 mod cgroups;
