@@ -17,6 +17,7 @@ mod frozen_disk;
 mod heavy;
 mod http;
 mod language;
+mod limits;
 mod load;
 mod log_pipe;
 mod logs;
