@@ -368,10 +368,11 @@ impl Daemon {
         lines.filter_map(|rest| rest.split_whitespace().next()?.parse().ok()).collect()
     }
 
-    /// PIDs of the supervisor, the router, and those that look at files for the supervisor.
+    /// PIDs of the supervisor, the router, the log's writer, and those that look at files for the supervisor.
     pub fn own_pids(&self) -> Vec<u32> {
         let looks = |pid: &u32| {
-            std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "flying-stat\n")
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+            name.is_ok_and(|name| ["flying-stat\n", "flying-log\n"].contains(&name.as_str()))
         };
         let workers = children(self.pid()).into_iter().filter(looks);
         [self.pid(), self.router()].into_iter().chain(workers).collect()

@@ -13,9 +13,11 @@ mod directives;
 mod fakes;
 mod frame_client;
 mod frameworks;
+mod frozen_disk;
 mod heavy;
 mod http;
 mod language;
+mod limits;
 mod load;
 mod log_pipe;
 mod logs;
@@ -47,6 +49,7 @@ pub use frameworks::{
     framework, generic_go, generic_python, generic_sources, next_standalone, node_modules, node_package,
     node_packages, python_venv, redmine, require_debian_package, run,
 };
+pub use frozen_disk::FrozenDisk;
 pub use heavy::{Heavy, UPLOAD_LEN, sha256_of_upload, upload_file};
 pub use http::{Connection, Request};
 pub use language::Language;

@@ -10,15 +10,25 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use crate::process::children;
+
 /// A stopped router, or one that is flooded, never comes to rest: then the log is read as it is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Waits until no pipe of the supervisor holds anything and the supervisor waits for events.
+/// Waits until no pipe of the supervisor holds anything, and the supervisor and the log's writer wait for events.
 pub(crate) fn settle(supervisor: u32) {
     let began = Instant::now();
-    while began.elapsed() < PATIENCE && (holds_anything(supervisor) || !is_asleep(supervisor)) {
+    let is_busy =
+        || holds_anything(supervisor) || !is_asleep(supervisor) || !writers(supervisor).all(is_asleep);
+    while began.elapsed() < PATIENCE && is_busy() {
         thread::sleep(Duration::from_millis(1));
     }
+}
+
+fn writers(supervisor: u32) -> impl Iterator<Item = u32> {
+    let is_writer =
+        |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "flying-log\n");
+    children(supervisor).into_iter().filter(is_writer)
 }
 
 fn holds_anything(supervisor: u32) -> bool {

@@ -18,6 +18,20 @@ impl SmallDisk {
         Self(at)
     }
 
+    /// Mounts one over a directory, with room for few files.
+    pub fn over(dir: &Path) -> Self {
+        let options = ["-t", "tmpfs", "-o", "size=1m,nr_inodes=64,mode=755", "none"];
+        let mounted = Command::new("mount").args(options).arg(dir).status();
+        assert!(mounted.is_ok_and(|status| status.success()), "no small disk");
+        Self(dir.to_owned())
+    }
+
+    /// Leaves no room for another file, as long as the result lives.
+    pub fn fill_with_files(&self) -> impl Drop {
+        let names = (0..).map(|number| self.0.join(format!("filler-{number}")));
+        Fillers(names.map_while(|name| fs::write(&name, "").ok().map(|()| name)).collect())
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.0
@@ -36,6 +50,14 @@ impl SmallDisk {
 
     fn filler(&self) -> PathBuf {
         self.0.join("filler")
+    }
+}
+
+struct Fillers(Vec<PathBuf>);
+
+impl Drop for Fillers {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|name| fs::remove_file(name).unwrap());
     }
 }
 

@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::backstage::Backstage;
 use crate::chromium::Chromium;
 use crate::daemon::DaemonBuilder;
+use crate::limits::raise_open_files;
 use crate::nginx::Nginx;
 use crate::root::make_router_user;
 use crate::runit::Runit;
@@ -22,6 +23,7 @@ impl Stage {
     #[allow(clippy::new_without_default, reason = "it creates a directory")]
     pub fn new() -> Self {
         make_router_user();
+        raise_open_files();
         Self { inner: Arc::new(Backstage::new()) }
     }
 

@@ -121,7 +121,8 @@ fn needs_root(test: &str) -> bool {
 fn scene(host: &str, options: &str, waits: bool) -> Scene {
     let server = SERVER.replace("HOST", host).replace("OPTIONS", options);
     Scene::app("passenger_app_start_command 'python3 server.py';", |app| {
-        let app = app.file("server.py", &server).owned_by("games");
+        let app = app.file("server.py", &server);
+        let app = if is_root() { app.owned_by("games") } else { app };
         if waits { app.file("wait", "") } else { app }
     })
 }

@@ -154,3 +154,23 @@ fn a_router_that_is_replaced_after_a_jump_knows_how_old_processes_are() {
     assert_eq!(scene.app_pid(), pid);
     assert!(shown(&scene)["uptime"].as_u64().unwrap() < 300, "{}", shown(&scene));
 }
+
+#[test]
+fn a_restart_file_from_the_future_restarts_once_and_counts_when_it_is_touched_again() {
+    let lines = "passenger_min_instances 1;";
+    let scene = Scene::with(Language::Python, lines, |daemon| daemon.flag("--stat-throttle-rate=0"));
+    let touch = |when: std::time::SystemTime| {
+        scene.app.touch_restart_txt();
+        let file = std::fs::File::options().write(true).open(scene.app.path("tmp/restart.txt")).unwrap();
+        file.set_modified(when).unwrap();
+    };
+    let mut pid = scene.app_pid();
+    let now = std::time::SystemTime::now();
+    let hour = Duration::from_secs(3600);
+    for when in [now + hour, now, now + hour, now - hour] {
+        touch(when);
+        eventually("it is restarted", || scene.app_pid() != pid);
+        pid = scene.app_pid();
+        stays("it is restarted once", Duration::from_millis(300), || scene.app_pid() == pid);
+    }
+}

@@ -1,7 +1,8 @@
 //! Bad nights: descriptors are used up. Who comes waits, nobody is cut off, and status and log say what it is.
 
 use stage::{
-    Connection, DaemonBuilder, Language, ONE_APP, Request, Scene, Stage, eventually, open_descriptors,
+    Connection, DaemonBuilder, Language, ONE_APP, Request, Scene, Stage, eventually, for_each_language,
+    open_descriptors, stays,
 };
 
 const TOLD: &str =
@@ -76,4 +77,71 @@ fn a_process_that_cannot_be_started_for_want_of_descriptors_is_told_and_others_s
     eventually("it takes over", || nginx.get("/pid").status() == 200);
     assert!(daemon.app_pids().iter().any(|pid| pids.contains(pid)), "processes stay");
     assert!(daemon.log().matches(TOLD).count() < 200, "it does not try all the time");
+}
+
+/// Opens files until there is no descriptor left, and waits for a gate. Another request, for whose connection there is none, is
+/// answered by the next process.
+const PYTHON_LEAK: &str = "import os, resource, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+def application(environ, start_response):
+    if environ['PATH_INFO'] == '/leak':
+        try:
+            while True:
+                os.open('/dev/null', os.O_RDONLY)
+        except OSError:
+            os.utime('full')
+            while os.stat('gate').st_size == 0:
+                time.sleep(0.02)
+    start_response('200 OK', [])
+    return [str(os.getpid()).encode()]
+";
+
+const RUBY_LEAK: &str = "Process.setrlimit(:NOFILE, 40, 40)
+KEPT = []
+run(lambda do |env|
+  if env['PATH_INFO'] == '/leak'
+    begin
+      loop { KEPT << File.open('/dev/null') }
+    rescue Errno::EMFILE
+      File.utime(Time.now, Time.now, 'full')
+      sleep 0.02 while File.size('gate').zero?
+    end
+  end
+  [200, {}, [Process.pid.to_s]]
+end)
+";
+
+for_each_language! {
+    [ruby, python]
+    fn an_app_without_descriptors_answers_what_it_has_before_it_ends(language) {
+        let lines = "passenger_concurrency_model thread; passenger_thread_count 4; passenger_max_instances 1;
+            passenger_python /usr/bin/python3;";
+        let scene = Scene::app(lines, |app| {
+            let app = app.file("gate", "").file("full", "");
+            let app = if language == Language::Ruby { app.ruby(RUBY_LEAK) } else { app.python(PYTHON_LEAK) };
+            if stage::is_root() { app.owned_by("games") } else { app }
+        });
+        let pid = scene.nginx.get("/").expect(200).text().to_owned();
+        let full = scene.app.path("full");
+        std::fs::File::options().write(true).open(&full).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        let ask = |path: &str| {
+            let mut client = scene.nginx.connect();
+            client.send(Request::get(path).bytes("close"));
+            client
+        };
+        let mut leaking = ask("/leak");
+        eventually("its descriptors are used up", || {
+            std::fs::metadata(&full).unwrap().modified().unwrap() != std::time::UNIX_EPOCH
+        });
+        let mut others: Vec<_> = (0..3).map(|_| ask("/")).collect();
+        stays("the process lives", std::time::Duration::from_millis(500), || {
+            stage::is_alive(pid.parse().unwrap())
+        });
+        std::fs::write(scene.app.path("gate"), "open").unwrap();
+        assert_eq!(leaking.read_response().expect(200).text(), pid);
+        for other in &mut others {
+            other.read_response().expect(200);
+        }
+        eventually("another process serves", || scene.nginx.get("/").expect(200).text() != pid);
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
-use stage::{Connection, Request, Scene, eventually, for_each_language, is_alive, kill_9};
+use stage::{Connection, Request, Scene, eventually, for_each_language, is_alive, is_root, kill_9};
 
 use crate::daemon_wide::Wide;
 
@@ -37,6 +37,46 @@ for_each_language! {
         assert_eq!(after, before, "the processes are the same, and answer");
         eventually("none of them is taken to be busy", || !scene.daemon.status().contains("Sessions: 1"));
     }
+}
+
+/// Reads bodies slowly, and says how long they are.
+const SLOW_READER: &str = "import os, time
+def application(environ, start_response):
+    length = 0
+    while True:
+        piece = environ['wsgi.input'].read(16384)
+        if not piece:
+            break
+        length += len(piece)
+        open(environ['REQUEST_METHOD'], 'a').close()
+        time.sleep(0.01)
+    start_response('200 OK', [])
+    return [f'{os.getpid()} {length}'.encode()]
+";
+
+/// nginx itself repeats what it has sent on a kept connection, but for methods that are not idempotent, as it does with
+/// `proxy_pass`.
+#[test]
+fn a_router_that_dies_amid_an_upload_costs_a_post_and_nginx_repeats_a_put() {
+    let scene = Scene::app("", |app| {
+        let app = app.python(SLOW_READER);
+        if is_root() { app.owned_by("games") } else { app }
+    });
+    let pid = scene.nginx.get("/").expect(200).text().to_owned();
+    let upload = |method: &str| {
+        // nginx keeps its connection to the router after the first request.
+        let mut client = scene.nginx.connect();
+        client.send(Request::get("/").bytes("keep-alive"));
+        client.read_response().expect(200);
+        client.send(Request::new(method, "/").body(vec![b'x'; 4 << 20]).bytes("close"));
+        eventually("the upload is under way", || scene.app.path(method).exists());
+        scene.daemon.kill_router();
+        client.read_response()
+    };
+    upload("POST").expect(502);
+    let whole = pid.replace(" 0", " 4194304");
+    assert_eq!(upload("PUT").expect(200).text(), whole, "the same process has all of it");
+    assert_eq!(scene.nginx.get("/").expect(200).text(), pid);
 }
 
 #[test]

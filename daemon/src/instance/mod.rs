@@ -131,7 +131,8 @@ impl Instance {
     /// which is the router alone: so nothing has to be given to anybody by path.
     pub fn listen_for_app(&self, process: ProcessId) -> io::Result<(PathBuf, OwnedFd)> {
         let path = self.app_socket(process);
-        let socket = unix_socket::listen(&path, 0o666, APP_BACKLOG)?;
+        let named = |why| io::Error::other(format!("{}: {why}", path.display()));
+        let socket = unix_socket::listen(&path, 0o666, APP_BACKLOG).map_err(named)?;
         Ok((path, socket))
     }
 

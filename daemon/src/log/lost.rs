@@ -1,12 +1,15 @@
-//! Standard error as a place that may refuse a line, as on a full disk: what was lost is counted, and told with the first
-//! line that is taken again.
+//! The log as a place that may refuse a line, as on a full disk: what was lost is counted, and told with the first line
+//! that is taken again. Lines go to the log's [writer] or, without one, to standard error.
 
-use std::io::{self, Stderr, Write};
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+
+use super::queue::SILENCE;
+use super::writer;
 
 /// Lines since the last one that was taken.
 static LOST: AtomicU64 = AtomicU64::new(0);
-/// Why, as the kernel's number.
+/// Why, as the kernel's number; 0 when the writer's queue was full.
 static WHY: AtomicI32 = AtomicI32::new(0);
 
 /// How many lines could not be written, and why; `None` when the last one could.
@@ -14,22 +17,45 @@ pub(super) fn lost() -> Option<String> {
     match LOST.load(Ordering::Relaxed) {
         0 => None,
         count => {
-            let why = io::Error::from_raw_os_error(WHY.load(Ordering::Relaxed));
+            let why = reason(WHY.load(Ordering::Relaxed));
             let lines = if count == 1 { "1 line".to_owned() } else { format!("{count} lines") };
             Some(format!("{lines} could not be written to the log: {why}"))
         }
     }
 }
 
-/// Why the last line could not be written; `None` when it could.
-pub fn failure() -> Option<io::Error> {
+/// What is wrong with the log, in a sentence; `None` when lines can be written.
+pub fn failure() -> Option<String> {
+    if writer::hangs() {
+        return Some(format!("the log hangs: {}", reason(0)));
+    }
     let lost = LOST.load(Ordering::Relaxed) > 0;
-    lost.then(|| io::Error::from_raw_os_error(WHY.load(Ordering::Relaxed)))
+    let why = if lost { WHY.load(Ordering::Relaxed) } else { writer::refused() };
+    (lost || why != 0).then(|| format!("lines could not be written to the log: {}", reason(why)))
+}
+
+fn reason(errno: i32) -> String {
+    if errno == 0 {
+        let silence = SILENCE.as_secs();
+        return format!(
+            "it took nothing for {silence} seconds (a disk that hangs, or a pipe that nobody reads)"
+        );
+    }
+    io::Error::from_raw_os_error(errno).to_string()
+}
+
+/// How this process's last write ended: 0, or the kernel's number.
+pub(super) fn errno() -> i32 {
+    if LOST.load(Ordering::Relaxed) > 0 { WHY.load(Ordering::Relaxed) } else { 0 }
 }
 
 /// Writes `count` lines at once. They count as lost when any part of them cannot be written.
 pub(super) fn write(lines: &[u8], count: usize) {
-    note(&io::stderr().write_all(lines), count as u64);
+    note(&pass_on(lines), count as u64);
+}
+
+fn pass_on(lines: &[u8]) -> io::Result<()> {
+    writer::enqueue(lines).unwrap_or_else(|| io::stderr().write_all(lines))
 }
 
 fn note(written: &io::Result<()>, lines: u64) {
@@ -43,26 +69,26 @@ fn note(written: &io::Result<()>, lines: u64) {
 }
 
 /// Where lines go.
-pub(super) struct Lines(Stderr);
+pub(super) struct Lines;
 
 impl Lines {
     pub(super) fn new() -> Self {
-        Self(io::stderr())
+        Self
     }
 }
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        pass_on(bytes).map(|()| bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        Ok(())
     }
 
     /// One line, with what is told before it.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let written = self.0.write_all(bytes);
+        let written = pass_on(bytes);
         note(&written, 1);
         written
     }

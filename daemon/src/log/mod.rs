@@ -12,9 +12,12 @@ mod json;
 mod level;
 mod lost;
 mod plain;
+mod queue;
 mod said;
+pub mod writer;
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -162,17 +165,46 @@ pub fn app_line(app: &str, pid: i32, line: &str) {
     tracing::info!(target: "app", app_name = app, app_pid = pid, "{line}");
 }
 
+/// Starts a process that writes the log to what standard error is now; see [`writer`].
+///
+/// # Errors
+///
+/// When there is no process to be had. The log is written directly then, which may block.
+pub fn start_writer() -> io::Result<()> {
+    writer::start(|lines| {
+        write_lines(lines);
+        lost::errno()
+    })
+}
+
+/// Writes complete lines as they are. When earlier lines were lost, a line that counts them comes first.
+fn write_lines(lines: &[u8]) {
+    let count = lines.iter().filter(|byte| **byte == b'\n').count();
+    match count_of_lost() {
+        Some(mut text) => {
+            text.push_str(&String::from_utf8_lossy(lines));
+            lost::write(text.as_bytes(), count);
+        }
+        None => lost::write(lines, count),
+    }
+}
+
+/// A line that counts those that were lost, if any were.
+fn count_of_lost() -> Option<String> {
+    let &(format, part) = FORMAT.get()?;
+    let mut line = String::new();
+    // Writing to a String does not fail.
+    let _ = Form { format, source: Source::here(part) }.write_to(&mut line, &Said::warning("log", lost()?));
+    Some(line)
+}
+
 /// Writes complete lines of another process to this process's log: as they are where they have the form of its log and
 /// name it as their source, and otherwise as the text of a line that does. `framed` says whether what an app prints has a
 /// frame. When earlier lines were lost, a line that counts them comes first.
 pub fn copy_lines(lines: &[u8], source: Source, framed: bool) {
-    let Some(&(format, part)) = FORMAT.get() else { return };
-    let mut text = String::with_capacity(lines.len() + 128);
-    // Writing to a String does not fail.
-    if let Some(lost) = lost() {
-        let own = Form { format, source: Source::here(part) };
-        let _ = own.write_to(&mut text, &Said::warning("log", lost));
-    }
+    let Some(&(format, _)) = FORMAT.get() else { return };
+    let mut text = count_of_lost().unwrap_or_default();
+    text.reserve(lines.len() + 128);
     let form = Form { format, source };
     let lines = lines.strip_suffix(b"\n").unwrap_or(lines).split(|byte| *byte == b'\n');
     let mut count = 0;

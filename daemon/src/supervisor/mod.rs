@@ -45,7 +45,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
@@ -58,6 +58,7 @@ use crate::config::Options;
 use crate::instance::Instance;
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Overruled, ProcessId, StopHow};
+use crate::log::writer;
 use crate::sys::process;
 use app_logs::AppLogs;
 use background::Caller;
@@ -84,6 +85,9 @@ use troubles::Troubles;
 use upgrade::Upgrade;
 use watch::{Happened, Watched};
 
+/// How long the end of the daemon waits until its last lines are in the log.
+const LAST_LINES: Duration = Duration::from_secs(5);
+
 /// Runs the daemon in the place of the one that has packed its state under this number.
 pub fn take_over(options: Options, packed: RawFd) -> ExitCode {
     match Supervisor::take_over(options, packed) {
@@ -94,6 +98,7 @@ pub fn take_over(options: Options, packed: RawFd) -> ExitCode {
         }
         Err(why) => {
             tracing::error!(critical = true, "the daemon cannot be taken over: {why}");
+            writer::finish(LAST_LINES);
             ExitCode::FAILURE
         }
     }
@@ -113,6 +118,7 @@ pub fn run(options: Options, caller: Option<Caller>) -> ExitCode {
                 caller.failed(&why.to_string());
             }
             tracing::error!(critical = true, "the daemon cannot start: {why}");
+            writer::finish(LAST_LINES);
             ExitCode::FAILURE
         }
     }
@@ -266,6 +272,8 @@ impl Supervisor {
             Happened::RouterLogged => {
                 self.copy_router_log();
             }
+            Happened::LogWriterSpoke => writer::hear(),
+            Happened::LogHasRoom => writer::flush(),
             Happened::RouterSpoke => self.hear_router(),
             Happened::RouterEnded => self.router_ended(),
         }
@@ -274,6 +282,7 @@ impl Supervisor {
     /// The earliest of everything that has its time.
     fn next_due(&self) -> Option<Instant> {
         let dues = [
+            writer::due(Instant::now()),
             self.routers.due(),
             self.shutdown.due(),
             self.upgrade.due(),

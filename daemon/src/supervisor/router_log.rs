@@ -1,5 +1,8 @@
 //! The router's log output: a pipe that the router writes to and the supervisor copies, line by line, into the log.
 //!
+//! A log that is slow makes the router wait; one that hangs loses the router's lines, and nobody waits
+//! ([`log::writer`](crate::log::writer)).
+//!
 //! The router holds no descriptor of the log file, so that it can neither truncate it nor write into its middle. The
 //! supervisor never waits for the pipe, copies a bounded amount at a time, breaks lines that are too long and replaces
 //! control characters, which the router escapes unless it is compromised. A line that does not name the router as its source
@@ -127,10 +130,9 @@ impl Supervisor {
         router.log.copy(&mut |lines| log::copy_lines(lines, source, framed))
     }
 
-    /// Shows in the status, through the router, that the log cannot be written, as long as that lasts.
+    /// Shows in the status, through the router, that the log cannot be written or hangs, as long as that lasts.
     pub(super) fn check_log(&mut self) {
-        let failure = log::failure().map(|why| format!("lines could not be written to the log: {why}"));
-        self.note_trouble(Trouble::LogOutput, failure.as_deref());
+        self.note_trouble(Trouble::LogOutput, log::failure().as_deref());
     }
 }
 

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
-use super::Supervisor;
 use super::phase::{self, Action, Event, Phase};
 use super::pid_file::PidFile;
 use super::processes::Stage;
+use super::{LAST_LINES, Supervisor};
 use crate::config::Hook;
 use crate::link::{Notice, StopHow};
+use crate::log::writer;
 
 /// For the router to tell that it has finished, after its own limit.
 const SLACK: Duration = Duration::from_secs(2);
@@ -241,6 +242,7 @@ impl Supervisor {
             cgroups.dissolve();
         }
         tracing::info!("the daemon has ended");
+        writer::finish(LAST_LINES);
         if self.shutdown.impatient || self.shutdown.refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }

@@ -39,6 +39,7 @@ use crate::config::Options;
 use crate::config::shared::Values;
 use crate::instance::{Instance, InstanceError};
 use crate::link::channel::Buffer;
+use crate::log;
 use crate::sys::luggage::Unpacking;
 use crate::sys::{activation, process, signals};
 
@@ -99,6 +100,8 @@ impl Supervisor {
         let open_files_wanted = limit_open_files(&originals, &options)?;
         stand_alone()?;
         let cgroups = options.cgroups.then(Cgroups::take).transpose().map_err(StartError::Cgroup)?;
+        // Not before the daemon is in its own control group.
+        start_log_writer();
         let (manager, plan) = plan_routers(&options)?;
         let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
         let pid_file = pid_file.map_err(StartError::PidFile)?;
@@ -144,6 +147,7 @@ impl Supervisor {
         let state = unpacking.take_bytes(packed).map_err(failed)?;
         let state: State = serde_json::from_slice(&state).map_err(|why| failed(why.into()))?;
         let log = LogFile::unpack(state.log, &mut unpacking).map_err(failed)?;
+        start_log_writer();
         tracing::info!("flying-passenger {} takes over from {}", env!("CARGO_PKG_VERSION"), state.version);
         let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
         let originals = state.originals;
@@ -223,6 +227,14 @@ impl Supervisor {
             signals: opened.signals,
             plan: opened.plan,
         }
+    }
+}
+
+fn start_log_writer() {
+    if let Err(why) = log::start_writer() {
+        tracing::warn!(
+            "the log has no writer of its own, and whatever it is written to may block the daemon: {why}"
+        );
     }
 }
 

@@ -15,6 +15,7 @@ use super::processes::Processes;
 use super::router_process::Router;
 use super::stat_workers::{StatWorkers, WorkerId};
 use crate::link::ProcessId;
+use crate::log::writer;
 
 /// Something to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,10 @@ pub(super) enum Happened {
     LinkHasRoom,
     /// The router has written to its log.
     RouterLogged,
+    /// The log's writer has written something, or has ended.
+    LogWriterSpoke,
+    /// The log's writer takes lines again.
+    LogHasRoom,
     /// The router has ended.
     RouterEnded,
     /// An app process has ended.
@@ -64,7 +69,8 @@ pub(super) struct Watched<'s, P> {
 pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result<Vec<Happened>> {
     let Watched { signals, socket, router, takes_orders, processes, forks, stat_workers, hooks, app_logs } =
         all;
-    let most = processes.len() + forks.len() + hooks.len() + 2 * stat_workers.len() + 6;
+    let most = processes.len() + forks.len() + hooks.len() + 2 * stat_workers.len() + 8;
+    let log_writer = writer::watched();
     let mut watched = Vec::with_capacity(most);
     let mut meanings = Vec::with_capacity(most);
     let mut watch = |fd, flags, meaning| {
@@ -74,6 +80,12 @@ pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result
     watch(signals.as_fd(), PollFlags::POLLIN, Happened::Signal);
     if let Some(socket) = socket {
         watch(socket, PollFlags::POLLIN, Happened::SocketTouched);
+    }
+    if let Some((writer, waits)) = &log_writer {
+        watch(writer.as_fd(), PollFlags::POLLIN, Happened::LogWriterSpoke);
+        if *waits {
+            watch(writer.as_fd(), PollFlags::POLLOUT, Happened::LogHasRoom);
+        }
     }
     for process in processes.iter() {
         let meaning = Happened::ProcessEnded(process.record.process);
@@ -98,7 +110,7 @@ pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result
         if router.has_waiting() {
             watch(router.channel().as_fd(), PollFlags::POLLOUT, Happened::LinkHasRoom);
         }
-        if let Some(log) = router.log.readable() {
+        if let Some(log) = router.log.readable().filter(|_| writer::wants_more()) {
             watch(log, PollFlags::POLLIN, Happened::RouterLogged);
         }
         if takes_orders {

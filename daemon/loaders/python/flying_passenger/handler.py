@@ -2,8 +2,10 @@
 
 import errno
 import socket
+import sys
+import traceback
 from functools import partial
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Set
 
 from .body import Body, NoBody
 from .connection import ERROR, FLAG_END, HIJACKED, Connection, Lost, frame
@@ -20,6 +22,9 @@ OUT_OF_BAND = 3
 
 class RequestHandler:
     """One connection's requests, one after the other."""
+
+    # Those that have a request which is not answered yet, in all threads.
+    under_way: Set["RequestHandler"] = set()
 
     def __init__(self, connection: Connection, app: Any, environments: Environments) -> None:
         self._connection = connection
@@ -39,6 +44,7 @@ class RequestHandler:
             # The client went away, or the daemon did.
             pass
         finally:
+            self.under_way.discard(self)
             if not self._hijacked:
                 self._connection.close()
             elif not self._handed_over:
@@ -46,9 +52,11 @@ class RequestHandler:
                 self._connection.finish()
 
     def _serve_one(self) -> bool:
+        self.under_way.discard(self)
         request = self._connection.read_request()
         if request is None:
             return False
+        self.under_way.add(self)
         block, kind, length = request
         environ = self._environments.environ(block)
         response = self._response = Response(self._connection, environ["REQUEST_METHOD"])

@@ -1,11 +1,13 @@
 """Takes connections from the daemon, as many at a time as it has threads, until the owner pipe ends."""
 
+import errno
 import faulthandler
 import os
 import queue
 import signal
 import socket
 import threading
+import time
 from typing import Any, Optional
 
 from . import owner, waiting
@@ -13,6 +15,10 @@ from .connection import Connection, Lost
 from .environment import Environments
 from .handler import RequestHandler
 from .report import STDERR_FD, Report
+
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+# Seconds between two attempts to take a connection without a descriptor left.
+PAUSE = 0.05
 
 
 class Server:
@@ -73,6 +79,12 @@ class Server:
             try:
                 peer, _ = self._listener.accept()
             except BlockingIOError:
+                continue
+            except OSError as error:
+                # The process ends, but not before the requests of other threads are answered.
+                if error.errno not in NO_DESCRIPTORS or not RequestHandler.under_way:
+                    raise
+                time.sleep(PAUSE)
                 continue
             peer.setblocking(True)
             try:

@@ -24,6 +24,8 @@ module FlyingPassenger
     # The kind of body of what is no request.
     OUT_OF_BAND = 3
     NO_CONTENT = '204'
+    # Those that have a request which is not answered yet, in all threads.
+    UNDER_WAY = {}.compare_by_identity
 
     def initialize(connection, app, multithread)
       @connection = connection
@@ -39,6 +41,7 @@ module FlyingPassenger
       # The client went away, or the daemon did.
       nil
     ensure
+      UNDER_WAY.delete(self)
       @connection.close unless @hijacked
     end
 
@@ -46,8 +49,11 @@ module FlyingPassenger
 
     # False when the connection has ended.
     def serve_one
+      UNDER_WAY.delete(self)
       block, kind, length = @connection.read_request
       return false if block.nil?
+
+      UNDER_WAY[self] = true
       return work_out_of_band if kind == OUT_OF_BAND
 
       env = environment(block)

@@ -7,6 +7,9 @@ require_relative 'request_handler'
 module FlyingPassenger
   # Takes connections from the daemon, as many at a time as it has threads, until descriptor 0 ends.
   class Server
+    # Seconds between two attempts to take a connection without a descriptor left.
+    PAUSE = 0.05
+
     # `owner` ends when the daemon wants the process to end.
     def initialize(descriptor, owner, app, threads)
       @listener = UNIXServer.for_fd(descriptor)
@@ -57,9 +60,18 @@ module FlyingPassenger
         readable, = IO.select([@listener, @owner])
         return nil if readable.include?(@owner)
 
-        socket = @listener.accept_nonblock(exception: false)
+        socket = take
         return socket if socket.is_a?(UNIXSocket)
       end
+    end
+
+    # Without a descriptor left the process ends, but not before the requests of other threads are answered.
+    def take
+      @listener.accept_nonblock(exception: false)
+    rescue Errno::EMFILE, Errno::ENFILE
+      raise if RequestHandler::UNDER_WAY.empty?
+
+      sleep(PAUSE)
     end
 
     def install_signal_handlers

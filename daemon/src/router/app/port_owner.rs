@@ -126,7 +126,10 @@ fn or_by_proc<T>(asked: io::Result<T>, by_proc: impl FnOnce() -> io::Result<T>) 
         io::ErrorKind::NotFound if why.kind() == io::ErrorKind::NotFound => second,
         _ if descriptors::are_used_up(&second) => second,
         _ => {
-            io::Error::other(format!("whose port it is cannot be found out: {why}; /proc/net/tcp: {second}"))
+            io::Error::other(format!(
+                "whose port it is cannot be found out: {why}; /proc/net/tcp: {second}; set \"passenger_app_listen socket\", \
+                 which needs no such answer, if the program can listen on a unix socket"
+            ))
         }
     })
 }

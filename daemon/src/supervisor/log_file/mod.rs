@@ -2,6 +2,7 @@
 //!
 //! A file that cannot be opened changes nothing: the log goes on where it was.
 
+mod aside;
 mod open;
 mod trust;
 
@@ -9,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub(super) use open::regular;
 use open::{Refusal, as_it_is};
@@ -19,12 +21,16 @@ use super::Supervisor;
 use crate::config::DaemonOption;
 use crate::config::shared::Values;
 use crate::link::{Notice, Trouble};
+use crate::log::{self, writer};
 use crate::sys::descriptors;
 use crate::sys::luggage::{Luggage, Unpacking};
 
 const NAME: &str = "log_file";
 /// Copies of standard error stay out of the way of the numbers that children get.
 const ABOVE_ALL: i32 = 16;
+
+/// How long a change of the log waits for lines to be in the old one.
+const OLD_FILE: Duration = Duration::from_secs(1);
 
 /// The log of this daemon.
 #[derive(Debug)]
@@ -79,7 +85,7 @@ impl LogFile {
         let inherited = inherited.map_err(|why| NoLog(Place::Inherited, Refusal::Call(why)))?;
         let mut log = Self { inherited, place: Place::Inherited };
         if Values(options).given(NAME) {
-            log.switch(own.clone()).map_err(|why| NoLog(own, why))?;
+            log.open(&own).and_then(|file| log.switch(own.clone(), &file)).map_err(|why| NoLog(own, why))?;
         }
         Ok(log)
     }
@@ -94,13 +100,28 @@ impl LogFile {
         Ok(Self { inherited: unpacking.take(packed.inherited)?, place: packed.place })
     }
 
-    /// Logs to `place` from here on.
-    fn switch(&mut self, place: Place) -> Result<(), Refusal> {
-        let file = self.open(&place)?;
+    /// Logs to `place` from here on, which another process opens: the disk may hang.
+    fn switch_aside(&mut self, place: Place) -> Result<(), Refusal> {
+        let file = match &place {
+            Place::Inherited => self.open(&place)?,
+            Place::Own(_) | Place::OfNginx(_) => aside::opened(|| self.open(&place))?,
+        };
+        self.switch(place, &file)
+    }
+
+    /// Logs to `file`, which is opened at `place`, from here on.
+    fn switch(&mut self, place: Place, file: &OwnedFd) -> Result<(), Refusal> {
         if place != self.place {
             tracing::info!("the log goes on in {place}");
         }
-        descriptors::log_to(&file).map_err(Refusal::Call)?;
+        // What was logged before belongs into the old file.
+        writer::drain(OLD_FILE);
+        descriptors::log_to(file).map_err(Refusal::Call)?;
+        if writer::watched().is_some()
+            && let Err(why) = log::start_writer()
+        {
+            tracing::warn!("the log is written without a writer of its own: {why}");
+        }
         tracing::info!("the log is {place} from here on");
         self.place = place;
         Ok(())
@@ -137,7 +158,7 @@ impl Supervisor {
             return;
         }
         let own = matches!(place, Place::Own(_));
-        match self.log.switch(place) {
+        match self.log.switch_aside(place) {
             Ok(()) => self.log_switched(),
             Err(why) if own => {
                 let what = format!("the log file {path} cannot be opened: {why}");
@@ -163,7 +184,7 @@ impl Supervisor {
             tracing::info!("the log is not opened anew, as it is standard error: --log-file names a file");
             return Ok(());
         }
-        match self.log.switch(place.clone()) {
+        match self.log.switch_aside(place.clone()) {
             Ok(()) => {
                 self.log_switched();
                 Ok(())

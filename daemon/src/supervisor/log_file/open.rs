@@ -24,6 +24,8 @@ pub(in crate::supervisor) enum Refusal {
     Shared(PathBuf),
     /// The file is none that root alone can have made.
     Foreign(&'static str),
+    /// Another process was to open it, and this is what it said.
+    Aside(String),
 }
 
 impl fmt::Display for Refusal {
@@ -49,6 +51,7 @@ impl fmt::Display for Refusal {
             }
             Self::Shared(dir) => write!(f, "others than root can change the directory {}", dir.display()),
             Self::Foreign(what) => f.write_str(what),
+            Self::Aside(what) => f.write_str(what),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use nix::libc;
 use protocol::request::AppKind;
 
 use super::place::PlaceError;
@@ -45,6 +46,11 @@ impl fmt::Display for SpawnError {
             Self::Pipes(why) => write!(f, "no pipes can be made for the app: {why}"),
             Self::Handover(why) => write!(f, "its preloader takes no order: {why}"),
             Self::Cgroup(why) => write!(f, "no control group can be made for the app: {why}"),
+            Self::Fork(why) if why.raw_os_error() == Some(libc::EAGAIN) => write!(
+                f,
+                "no process can be made for the app: {why}: the daemon's user or service has as many as it may have \
+                 (ulimit -u, systemd's TasksMax)"
+            ),
             Self::Fork(why) => write!(f, "no process can be made for the app: {why}"),
         }
     }

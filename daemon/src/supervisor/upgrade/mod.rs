@@ -19,9 +19,10 @@ use nix::unistd;
 
 pub(super) use self::state::State;
 pub use self::words::{Beginning, beginning};
-use super::Supervisor;
+use super::{LAST_LINES, Supervisor};
 use crate::config::trusted;
 use crate::link::Notice;
+use crate::log::writer;
 use crate::sys::luggage::Luggage;
 
 /// For the router to tell that it has finished, after its own limit.
@@ -153,6 +154,7 @@ impl Supervisor {
         let environment =
             c_strings(environment.map(|(name, value)| [name, "=".into(), value].into_iter().collect()))?;
         tracing::info!("{} takes over", program.display());
+        writer::drain(LAST_LINES);
         let program = CString::new(program.into_os_string().into_vec())?;
         unistd::chdir(self.options.directory())?;
         let failed = unistd::execve(&program, &words, &environment);

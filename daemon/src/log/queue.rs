@@ -1,0 +1,175 @@
+//! A bounded queue of log lines on their way to the log's writer. Pure: the caller passes the clock and the socket.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+/// Most bytes that wait. Lines beyond it are lost.
+const MOST: usize = 4 * 1024 * 1024;
+/// Bytes from which the supervisor reads no more of the router's lines, as long as the log takes some.
+const ENOUGH: usize = 1024 * 1024;
+/// How long the log may take nothing before it counts as hanging.
+pub(super) const SILENCE: Duration = Duration::from_secs(2);
+
+/// The queue, and what the writer has received and not acknowledged.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    bytes: VecDeque<u8>,
+    unacknowledged: usize,
+    /// The last byte that was sent is not the end of its line.
+    amid_line: bool,
+    /// When the writer last acknowledged something, or got something while it had nothing; `None` when it has nothing.
+    since: Option<Instant>,
+    /// Lines were lost, and the queue has not become half empty since.
+    overflowed: bool,
+}
+
+impl Queue {
+    /// Appends complete lines. False when there is no room, and they are lost.
+    pub(super) fn push(&mut self, lines: &[u8], now: Instant) -> bool {
+        let most = if self.overflowed { MOST / 2 } else { MOST };
+        self.overflowed = self.bytes.len() + lines.len() > most;
+        if self.overflowed {
+            return false;
+        }
+        self.bytes.extend(lines);
+        self.since.get_or_insert(now);
+        true
+    }
+
+    /// Writes what `out` takes at once.
+    pub(super) fn send(&mut self, out: &mut impl Write) -> io::Result<()> {
+        while !self.bytes.is_empty() {
+            match out.write(self.bytes.as_slices().0) {
+                Ok(count) => {
+                    self.amid_line = self.bytes.drain(..count).next_back().is_some_and(|last| last != b'\n');
+                    self.unacknowledged += count;
+                }
+                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+                Err(why) => return Err(why),
+            }
+        }
+        Ok(())
+    }
+
+    /// The writer is done with this many bytes.
+    pub(super) fn acknowledge(&mut self, count: usize, now: Instant) {
+        self.unacknowledged = self.unacknowledged.saturating_sub(count);
+        self.since = (!self.is_empty()).then_some(now);
+    }
+
+    /// Prepares for another writer: what the last one got is its own. The rest of a line that it got in part is dropped.
+    pub(super) fn begin_again(&mut self, now: Instant) {
+        if std::mem::take(&mut self.amid_line) {
+            let rest =
+                self.bytes.iter().position(|byte| *byte == b'\n').map_or(self.bytes.len(), |end| end + 1);
+            self.bytes.drain(..rest);
+        }
+        self.acknowledge(self.unacknowledged, now);
+    }
+
+    /// Whether lines were lost, and the next one has room again.
+    pub(super) fn has_recovered(&self) -> bool {
+        self.overflowed && self.bytes.len() < MOST / 2
+    }
+
+    /// Whether something waits to be sent.
+    pub(super) fn waits(&self) -> bool {
+        !self.bytes.is_empty()
+    }
+
+    /// Whether everything is in the log.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.unacknowledged == 0
+    }
+
+    /// When the log counts as hanging, unless it takes something.
+    pub(super) fn hangs_at(&self) -> Option<Instant> {
+        self.since.map(|since| since + SILENCE)
+    }
+
+    /// Whether the log has taken nothing for a while.
+    pub(super) fn hangs(&self, now: Instant) -> bool {
+        self.hangs_at().is_some_and(|at| at <= now)
+    }
+
+    /// Whether the router's lines are to be read: a slow log makes the router wait, one that hangs does not.
+    pub(super) fn wants_more(&self, now: Instant) -> bool {
+        self.bytes.len() < ENOUGH || self.hangs(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes some bytes, then no more.
+    struct Narrow(Vec<u8>, usize);
+
+    impl Write for Narrow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.1);
+            if count == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            self.1 -= count;
+            self.0.extend(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_keep_their_order_and_count_until_acknowledged() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        assert!(queue.push(b"one\n", now) && queue.push(b"two\n", now));
+        let mut out = Narrow(Vec::new(), 6);
+        queue.send(&mut out).unwrap();
+        assert!(queue.waits());
+        out.1 = 100;
+        queue.send(&mut out).unwrap();
+        assert_eq!(out.0, b"one\ntwo\n");
+        assert!(!queue.waits() && !queue.is_empty());
+        queue.acknowledge(8, now);
+        assert!(queue.is_empty() && queue.hangs_at().is_none());
+    }
+
+    #[test]
+    fn a_full_queue_loses_lines_until_it_is_half_empty() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        let line = [b'x'; 1024];
+        let taken = (0..).take_while(|_| queue.push(&line, now)).count();
+        assert_eq!(taken, MOST / line.len());
+        assert!(!queue.push(b"short\n", now), "a short line does not overtake");
+        assert!(!queue.has_recovered());
+        queue.send(&mut Narrow(Vec::new(), MOST / 2 + 1024)).unwrap();
+        assert!(queue.has_recovered() && queue.push(b"short\n", now));
+    }
+
+    #[test]
+    fn a_log_that_takes_nothing_hangs_and_one_that_is_slow_does_not() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        assert!(queue.push(&[b'x'; ENOUGH], now));
+        assert!(!queue.wants_more(now), "a slow log makes the router wait");
+        queue.send(&mut Narrow(Vec::new(), 1000)).unwrap();
+        queue.acknowledge(10, now + SILENCE / 2);
+        assert!(!queue.hangs(now + SILENCE));
+        assert!(queue.hangs(now + SILENCE * 2));
+        assert!(queue.wants_more(now + SILENCE * 2));
+    }
+
+    #[test]
+    fn the_next_writer_gets_no_half_line() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        queue.push(b"one\ntwo\n", now);
+        queue.send(&mut Narrow(Vec::new(), 2)).unwrap();
+        queue.begin_again(now);
+        let mut out = Narrow(Vec::new(), 100);
+        queue.send(&mut out).unwrap();
+        assert_eq!(out.0, b"two\n");
+    }
+}
