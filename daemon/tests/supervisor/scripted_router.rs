@@ -121,11 +121,9 @@ fn serve_test(listener: &UnixListener, link: &Channel, to_test: &ToTest) {
             Ask::Flood(order, times) => (0..times).for_each(|_| send(link, &order)),
             Ask::Print(bytes) => std::io::stderr().write_all(&bytes).expect("the supervisor reads"),
             Ask::LeaveWriters(megabytes) => {
-                let script = format!("dd if=/dev/zero bs=1M count={megabytes} >&2 2>/dev/null");
-                for _ in 0..3 {
-                    let shell = std::process::Command::new("/bin/sh").args(["-c", &script]).spawn();
-                    shell.expect("there is a shell");
-                }
+                let write = format!("dd if=/dev/zero bs=1M count={megabytes} >&2 2>/dev/null &");
+                let shell = std::process::Command::new("/bin/sh").args(["-c", &write.repeat(3)]).status();
+                assert!(shell.is_ok_and(|status| status.success()), "there is a shell");
                 std::process::exit(0);
             }
             Ask::Nonsense => send(link, &"no order at all"),
