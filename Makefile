@@ -27,8 +27,8 @@ build: ## programs, manual and module, for the installed nginx or NGINX=/path/to
 	$(RELEASE)/flying-passenger-generate $(RELEASE)
 	$(HEADERS) && $(CARGO) build --release -p flying-passenger-ngx-module
 
-test: build ## every test, with totals at the end
-	@build/test.sh
+test: build ## every test, with totals at the end; T=name runs those whose names contain it
+	@build/test.sh $(T)
 
 test-matrix: ## the module in several releases of nginx; MATRIX="debian 1.30" names some
 	@build/deps.sh build
