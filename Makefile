@@ -12,7 +12,7 @@ COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_co
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check demo bench bench-syscalls bench-spawning bench-groups bench-tools soak fuzz test-sanitizer install deb clean
+.PHONY: help deps build test test-matrix check msrv demo bench bench-syscalls bench-spawning bench-groups bench-tools soak fuzz test-sanitizer install deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -27,8 +27,8 @@ build: ## programs, manual and module, for the installed nginx or NGINX=/path/to
 	$(RELEASE)/flying-passenger-generate $(RELEASE)
 	$(HEADERS) && $(CARGO) build --release -p flying-passenger-ngx-module
 
-test: build ## every test, with totals at the end
-	@build/test.sh
+test: build ## every test, with totals at the end; T=name runs those whose names contain it
+	@build/test.sh $(T)
 
 test-matrix: ## the module in several releases of nginx; MATRIX="debian 1.30" names some
 	@build/deps.sh build
@@ -37,6 +37,10 @@ test-matrix: ## the module in several releases of nginx; MATRIX="debian 1.30" na
 check: ## format, lints, licences and advisories, scripts
 	@build/deps.sh build check
 	@build/check.sh
+
+msrv: ## every crate with the Rust that Cargo.toml declares
+	@build/deps.sh build
+	@build/msrv.sh
 
 demo: build ## sample apps behind an nginx of their own, and the promise kept; DEMO_ONCE=1 ends after the walk
 	@demo/run
@@ -65,8 +69,8 @@ bench-tools: build ## how long the tools take with 200 processes, idle and satur
 test-sanitizer: ## the module's tests with AddressSanitizer in nginx and module
 	@ngx-module/matrix/sanitizer.sh
 
-fuzz: ## arbitrary bytes into the decoders on both sides of the socket (FUZZ_SECONDS)
-	@build/fuzz.sh
+fuzz: ## arbitrary bytes into every decoder, FUZZ_SECONDS each; TARGETS="chunked roster" names some
+	@build/fuzz.sh $(TARGETS)
 
 soak: build ## a minute of load on each kind of app (SOAK_SECONDS)
 	@SOAK=1 build/test.sh soak

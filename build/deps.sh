@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # What building and the demo need. libclang: bindgen reads nginx's headers with it; they include those of the other -dev
 # packages.
 build="gcc make libc6-dev libclang-dev libpcre2-dev libssl-dev zlib1g-dev nginx-light curl procps python3 ruby ruby-rack"
-check="shellcheck git"
+check="shellcheck git python3-venv"
 deb="binutils"
 bench="puma gunicorn uwsgi-core uwsgi-plugin-python3 python3-venv wrk strace"
 
@@ -62,4 +62,6 @@ packages=
 for purpose in "$@"; do packages="$packages $(packages_for "$purpose")"; done
 # shellcheck disable=SC2086 # a list of words
 install_missing $packages
+# mypy and ruff, into target/tools.
+case " $* " in *" check "*) build/python.sh install ;; esac
 check_cargo

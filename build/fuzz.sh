@@ -1,5 +1,6 @@
 #!/bin/bash
-# Searches for bytes that break a promise of the decoders: libFuzzer, on each target for FUZZ_SECONDS (60).
+# Searches for bytes that break a promise of the decoders: libFuzzer, on each target for FUZZ_SECONDS (60). Arguments name
+# targets; without one all are run. A finding is kept below target/fuzz.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,17 +10,30 @@ if [ ! -x "$cargo_fuzz" ]; then
     cargo install --quiet --locked --root target/tools --version 0.13.2 cargo-fuzz
 fi
 
+# Each target is a file of fuzz_targets, and starts from the inputs below fuzz/corpus.
+if [ $# = 0 ]; then
+    mapfile -t all < <(basename -s .rs -a fuzz/fuzz_targets/*.rs)
+    set -- "${all[@]}"
+fi
+
+# The messages of the protocol, as they are, and as an answer that comes in pieces of some length.
+messages() {
+    cp protocol/testdata/*.bin "$1"
+    for message in protocol/testdata/*.bin; do
+        { printf '\007' && cat "$message"; } >"$1/cut-$(basename "$message")"
+    done
+}
+
 # libFuzzer wants flags that the stable compiler takes only when it is told to take anything.
 export RUSTC_BOOTSTRAP=1
 failed=0
-for target in daemon_answer nginx_frames; do
+for target in "$@"; do
     corpus=target/fuzz/$target
     mkdir -p "$corpus"
-    # Frames as they are, and as an answer that comes in pieces of some length.
-    cp protocol/testdata/*.bin "$corpus"
-    for message in protocol/testdata/*.bin; do
-        { printf '\007' && cat "$message"; } >"$corpus/cut-$(basename "$message")"
-    done
+    case $target in
+    daemon_answer | nginx_frames) messages "$corpus" ;;
+    *) cp fuzz/corpus/"$target"/* "$corpus" ;;
+    esac
     echo "== fuzzing $target for ${FUZZ_SECONDS:-60} s"
     "$cargo_fuzz" run "$target" --features libfuzzer --target-dir target/fuzz/build "$corpus" -- \
         -max_total_time="${FUZZ_SECONDS:-60}" -max_len=8192 -print_final_stats=1 -artifact_prefix="$corpus-" 2>&1 |

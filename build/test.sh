@@ -1,10 +1,13 @@
 #!/bin/bash
-# Runs every test and prints the sum of their totals. With an argument: only integration tests whose names hold it.
+# Runs every test and prints the sum of their totals. With an argument: the tests of all runners whose names contain it,
+# and how many each runner had; none at all is a failure.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
+wanted=${1-}
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+rows=$(mktemp)
+trap 'rm -f "$log" "$rows"' EXIT
 failed=0
 
 step() {
@@ -13,18 +16,61 @@ step() {
     [ "${PIPESTATUS[0]}" = 0 ] || { failed=1; echo "== failed: $*"; }
 }
 
-integration() {
-    step integration-tests/frameworks/install.sh
-    step cargo test --release -p flying-passenger-integration-tests -- --test-threads="${TEST_THREADS:-4}" "$@"
+# cargo's runner: "test result: ok. 3 passed; 0 failed; 1 ignored; …". Others: "3 passed, 0 failed, 0 skipped".
+sum() {
+    grep -E '^(test result:|[0-9]+ passed, )' "$log" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'
+}
+
+count() {
+    echo "$(sum passed) $(sum failed) $(( $(sum ignored) + $(sum skipped) ))"
+}
+
+# A row of the table: what has come since the last one.
+before=(0 0 0)
+row() {
+    local after
+    read -ra after < <(count)
+    printf '%-12s %d passed, %d failed, %d skipped\n' "$1" "$((after[0] - before[0]))" "$((after[1] - before[1]))" \
+        "$((after[2] - before[2]))" >>"$rows"
+    before=("${after[@]}")
+}
+
+# The supervisor's tests are a runner of their own.
+rust() {
+    step cargo test --release -p flying-passenger-protocol -p flying-passenger-generate -p flying-passenger-module-core \
+        -- ${wanted:+"$wanted"}
+    step cargo test --release -p flying-passenger --lib --bins -- ${wanted:+"$wanted"}
+    step cargo test --release -p flying-passenger --doc -- ${wanted:+"$wanted"}
+}
+
+supervisor() {
+    step cargo test --release -p flying-passenger --test supervisor -- ${wanted:+"$wanted"}
+}
+
+# By itself, because it wants the daemon with the feature `fuzzing`.
+fuzz() {
+    step cargo test --release -p flying-passenger-fuzz -- ${wanted:+"$wanted"}
+}
+
+loaders() {
+    step python3 daemon/loaders/conformance/run.py ${wanted:+"$wanted"}
 }
 
 # The module against a daemon made of Python, which can misbehave as the real one does not.
 module() {
+    # The module is built only for a test that is there. Its names are printed without "test_".
+    local name=${wanted#test_}
+    if [ -n "$name" ] && ! grep -qE "^def test_\w*$name" ngx-module/tests/cases_*.py; then return; fi
     local headers
     headers=$(ngx-module/build/headers.sh "${NGINX:-$(command -v nginx || echo /usr/sbin/nginx)}") || { failed=1; return; }
     eval "$headers"
     export NGINX_SOURCE_DIR NGINX_BUILD_DIR
     step cargo build -p flying-passenger-ngx-module --features panic-probe
+    if [ -n "$wanted" ]; then
+        step python3 ngx-module/tests/smoke.py target/debug/libngx_http_passenger_module.so \
+            "${NGINX:-/usr/sbin/nginx}" "$name"
+        return
+    fi
     step python3 ngx-module/tests/smoke.py target/debug/libngx_http_passenger_module.so
     # shellcheck disable=SC2012 # cargo's own names; the newest build is the one just made
     step python3 ngx-module/tests/bitfields.py "$(ls -t target/debug/build/flying-passenger-ngx-module-*/out/bindings.rs | head -n 1)"
@@ -32,22 +78,38 @@ module() {
     step ngx-module/matrix/run.py newest
 }
 
-if [ $# -gt 0 ]; then
-    integration "$@" --include-ignored
-else
-    step cargo test --release -p flying-passenger-protocol -p flying-passenger -p flying-passenger-generate \
-        -p flying-passenger-module-core -p flying-passenger-fuzz
-    if [ -f daemon/loaders/conformance/run.py ]; then step python3 daemon/loaders/conformance/run.py; fi
-    module
-    integration
-fi
-
-# cargo's runner: "test result: ok. 3 passed; 0 failed; 1 ignored; …". Others: "3 passed, 0 failed, 0 skipped".
-sum() {
-    grep -E '^(test result:|[0-9]+ passed, )' "$log" | grep -oE "[0-9]+ $1" | awk '{ n += $1 } END { print n + 0 }'
+integration() {
+    local options=(--test-threads="${TEST_THREADS:-4}")
+    if [ -n "$wanted" ]; then
+        options+=("$wanted" --include-ignored)
+        # The frameworks are installed only for a test that is there.
+        cargo test --quiet --release -p flying-passenger-integration-tests -- "$wanted" --list 2>&1 | grep -q ': test$' || return
+    fi
+    step integration-tests/frameworks/install.sh
+    step cargo test --release -p flying-passenger-integration-tests -- "${options[@]}"
 }
-passed=$(sum passed) failures=$(sum failed) skipped=$(( $(sum ignored) + $(sum skipped) ))
+
+rust
+row rust
+supervisor
+row supervisor
+fuzz
+row fuzz
+loaders
+row loaders
+module
+row module
+integration
+row integration
+[ -n "$wanted" ] || step build/test_by_name.sh
+
+read -r passed failures skipped < <(count)
 [ "$failures" = 0 ] || failed=1
+cat "$rows"
+if [ $((passed + failures + skipped)) = 0 ]; then
+    echo "no test has a name that contains \"$wanted\": T is a part of a name as the runners print it, such as" \
+        "T=rejects_excess_size or T=pool::group (Rust), T=test_bodies (loaders), T=ssi (module)"
+fi
 [ "$passed" -gt 0 ] || failed=1
 echo "$passed passed, $failures failed, $skipped skipped"
 exit "$failed"

@@ -1,4 +1,12 @@
-//! Promises about arbitrary bytes: what a fuzzer makes up comes in, and a panic goes out where a promise is broken.
+//! Promises about arbitrary bytes: one module for each decoder that reads what another process wrote. A broken promise panics.
 
+pub mod admin_http;
+pub mod app_http;
+pub mod app_session;
+pub mod chunked;
 pub mod daemon_answer;
+pub mod link_messages;
 pub mod nginx_frames;
+pub mod roster;
+pub mod settings_block;
+pub mod upgrade_state;

@@ -237,7 +237,8 @@ def node(stage):
 
 
 EVERYBODY = (
-    (floor,), (static_file, False), (static_file, True), (back_nginx,), (relay,), (ours, "ruby"), (puma, 1), (puma, 5), (ours, "python"), (gunicorn,), (granian,),
+    (floor,), (static_file, False), (static_file, True), (back_nginx,), (relay,), (ours, "ruby"), (puma, 1), (puma, 5),
+    (ours, "python"), (gunicorn,), (granian,),
     (uwsgi,), (ours, "node"), (node,),
 )
 

@@ -47,8 +47,13 @@ def show(everybody, missing, how):
 
 def targets(everybody):
     """One line for each target."""
-    best = lambda what, *names: _best(everybody, what, names)
-    recorded = lambda figure, name: _recorded(everybody, figure, name)
+
+    def best(what, *names):
+        return _best(everybody, what, names)
+
+    def recorded(figure, name):
+        return _recorded(everybody, figure, name)
+
     for language in LANGUAGES:
         yield compare(everybody, language, "total", 0.25, recorded(RECORDED_PASSENGER[language], "Passenger"))
     yield compare(everybody, "ruby", "total", 0.6, best("total", "puma, 1 thread", "puma, 5 threads"))

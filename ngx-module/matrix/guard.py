@@ -62,7 +62,9 @@ CHANGES = (
 def version(nginx):
     """What it says of itself, such as 1.28.3."""
     said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
-    return re.search(r"^nginx version: [^/]*/([0-9.]+)", said, re.MULTILINE).group(1)
+    found = re.search(r"^nginx version: [^/]*/([0-9.]+)", said, re.MULTILINE)
+    assert found, said
+    return found.group(1)
 
 
 def concerns(built):

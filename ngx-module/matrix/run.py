@@ -64,6 +64,7 @@ def obtain(name):
     """Whether the nginx is there now, and else why it cannot be."""
     with subprocess.Popen([place.script("nginxes.sh"), name], stdout=subprocess.PIPE, text=True) as process:
         last = ""
+        assert process.stdout is not None
         for line in process.stdout:
             print(line, end="", flush=True)
             last = line.strip()

@@ -3,7 +3,6 @@
 import world
 from stage import PORT, SOCKET, conf
 
-
 CONFIGURATION = [
     ("passenger_enabled on;", "no passenger_fly_with"),
     ("server { location / { passenger_status; } }", "no passenger_fly_with"),

@@ -9,7 +9,7 @@ import time
 import fake_daemon
 import world
 from cases_responses import cut
-from stage import DIR, HAS_PROBE, PORT, SOCKET, app, eventually, listening, raw, send
+from stage import HAS_PROBE, PORT, SOCKET, app, eventually, listening, raw, send
 from world import site, usual_site
 
 
@@ -89,8 +89,8 @@ def test_a_herald_leaves_when_it_hears_what_it_should_not():
 def test_a_herald_delays_no_end():
     eventually(told, "the daemon knows")
     for sign in (signal.SIGQUIT, signal.SIGTERM):
-        world.nginx.process.send_signal(sign)
-        assert world.nginx.process.wait(20) == 0
+        world.nginx.running.send_signal(sign)
+        assert world.nginx.running.wait(20) == 0
         world.nginx.start(usual_site())
 
 
@@ -210,7 +210,7 @@ def test_one_process_or_many():
             assert send(prefix + "body", "POST", b"z" * 100_000).body == b"z" * 100_000, (processes, prefix)
         wanted = 8 if "8" in processes else 0
         # The first of them may have served it all before the last is there.
-        eventually(lambda: len(world.nginx.workers()) == wanted, f"{processes} makes {wanted} workers")
+        eventually(lambda wanted=wanted: len(world.nginx.workers()) == wanted, f"{processes} makes {wanted} workers")
     world.nginx.stop()
     world.nginx.start(usual_site())
 
@@ -219,12 +219,12 @@ def test_a_tunnel_outlives_a_graceful_end():
     with socket.create_connection(("127.0.0.1", PORT), 10) as tunnel:
         tunnel.sendall(b"GET /x/websocket HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
         assert until(tunnel, b"welcome\n").startswith(b"HTTP/1.1 101 ")
-        world.nginx.process.send_signal(signal.SIGQUIT)
+        world.nginx.running.send_signal(signal.SIGQUIT)
         eventually(lambda: not listening(), "nginx takes no new connections")
         tunnel.sendall(b"still here\n")
         assert until(tunnel, b"HERE\n") == b"STILL HERE\n"
-        assert world.nginx.process.poll() is None
-    assert world.nginx.process.wait(20) == 0
+        assert world.nginx.running.poll() is None
+    assert world.nginx.running.wait(20) == 0
     world.nginx.start(usual_site())
 
 

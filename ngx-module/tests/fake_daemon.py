@@ -33,8 +33,8 @@ def pairs(headers):
     """Headers as they travel."""
     out = b""
     for name, value in headers:
-        name, value = (x.encode("latin-1") if isinstance(x, str) else x for x in (name, value))
-        out += struct.pack("<HI", len(name), len(value)) + name + value
+        raw_name, raw_value = (x.encode("latin-1") if isinstance(x, str) else x for x in (name, value))
+        out += struct.pack("<HI", len(raw_name), len(raw_value)) + raw_name + raw_value
     return out
 
 
@@ -122,6 +122,8 @@ class Request:
         self.https, self.upgrade = r.bool(), r.bool()
         self.started_ms = r.varint()
         self.length = ("none", "known", "unknown")[r.varint()]
+        # Its body, and the frames it came in.
+        self.body, self.frames = b"", 0
         self.body_len = r.varint() if self.length == "known" else None
         s = Reader(r.take(settings_len))
         self.settings = {s.bytes().decode(): s.value() for _ in range(s.varint())} if settings_len else {}
@@ -251,7 +253,6 @@ class Daemon:
         if kind == STATUS:
             return self.show(connection, flags, payload)
         request = Request(payload)
-        request.body, request.frames = b"", 0
         if not flags & END and b"/early" not in request.uri:
             while True:
                 kind, flags, payload = connection.frame()

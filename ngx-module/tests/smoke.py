@@ -13,13 +13,13 @@ import sys
 import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import cases_configuration  # noqa: E402
-import cases_life  # noqa: E402
-import cases_requests  # noqa: E402
-import cases_responses  # noqa: E402
-import fake_daemon  # noqa: E402
-import world  # noqa: E402
-from stage import DIR, SOCKET  # noqa: E402
+import cases_configuration
+import cases_life
+import cases_requests
+import cases_responses
+import fake_daemon
+import world
+from stage import DIR, SOCKET
 
 CASES = (cases_requests, cases_responses, cases_life, cases_configuration)
 
@@ -32,7 +32,7 @@ def run(test):
         skipped = test()
         alarms = [line for line in world.log.text().splitlines() if "[alert]" in line or "[emerg]" in line]
         assert not alarms, alarms
-    except Exception:  # noqa: BLE001  every failure counts
+    except Exception:
         return None, f"{traceback.format_exc()}\n{world.log.text()[-3000:]}"
     return skipped, None
 
@@ -56,7 +56,7 @@ def main():
             print(verdict, name, skipped or failure or "", flush=True)
     finally:
         world.nginx.stop()
-        said = world.nginx.process.stderr.read().decode() if world.nginx.process else ""
+        said = world.nginx.errors() if world.nginx.process else ""
         print(said, end="")
     if counts["FAILED"]:
         print(f"kept {DIR}")

@@ -3,19 +3,21 @@
 import glob
 import http.client
 import os
+import pathlib
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from typing import Optional
 
 MODULE = os.path.abspath(sys.argv[1])
 NGINX = sys.argv[2] if len(sys.argv) > 2 else "/usr/sbin/nginx"
 WRAPPER = os.environ.get("SMOKE_WRAPPER", "").split()  # such as: valgrind --quiet
 DIR = tempfile.mkdtemp(prefix="passenger-smoke-")
 SOCKET = f"{DIR}/daemon.sock"
-HAS_PROBE = b"passenger_panic_in" in open(MODULE, "rb").read()
+HAS_PROBE = b"passenger_panic_in" in pathlib.Path(MODULE).read_bytes()
 os.chmod(DIR, 0o755)
 os.mkdir(f"{DIR}/temp")
 
@@ -55,13 +57,24 @@ def app(name, *files):
 
 class Nginx:
     def __init__(self):
-        self.process = None
+        self.process: Optional[subprocess.Popen[bytes]] = None
+
+    @property
+    def running(self):
+        """The process, which was started."""
+        assert self.process is not None
+        return self.process
+
+    def errors(self):
+        """What it has written to stderr, once it has ended."""
+        assert self.running.stderr is not None
+        return self.running.stderr.read().decode()
 
     def start(self, text):
         self.write(text)
         self.process = subprocess.Popen([*WRAPPER, NGINX, "-p", DIR, "-c", f"{DIR}/nginx.conf"], stderr=subprocess.PIPE)
-        eventually(lambda: listening() or self.process.poll() is not None, "nginx listens")
-        assert self.process.poll() is None, self.process.stderr.read().decode()
+        eventually(lambda: listening() or self.running.poll() is not None, "nginx listens")
+        assert self.running.poll() is None, self.errors()
 
     def write(self, text):
         with open(f"{DIR}/nginx.conf", "w", encoding="utf-8") as out:
@@ -74,7 +87,7 @@ class Nginx:
         # It ends without freeing what it has read, which is no leak worth a word.
         env = os.environ | {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
         command = [NGINX, "-p", DIR, "-c", f"{DIR}/test.conf", "-t"]
-        done = subprocess.run(command, capture_output=True, text=True, env=env)
+        done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
         return done.returncode == 0, done.stderr
 
     def workers(self):
@@ -85,21 +98,21 @@ class Nginx:
                     fields = stat.read().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            if int(fields[1]) == self.process.pid and fields[0] != "Z":
+            if int(fields[1]) == self.running.pid and fields[0] != "Z":
                 found.append(int(path.split("/")[2]))
         return found
 
     def reload(self, text):
         before = set(self.workers())
         self.write(text)
-        self.process.send_signal(signal.SIGHUP)
+        self.running.send_signal(signal.SIGHUP)
         eventually(lambda: self.workers() and not before & set(self.workers()), "workers are new")
 
     def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGQUIT)
+        if self.process and self.running.poll() is None:
+            self.running.send_signal(signal.SIGQUIT)
             try:
-                self.process.wait(20)
+                self.running.wait(20)
             except subprocess.TimeoutExpired:
                 self.process.kill()
 

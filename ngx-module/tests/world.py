@@ -4,9 +4,12 @@ import os
 import shutil
 import subprocess
 
+import fake_daemon
 from stage import DIR, HAS_PROBE, PORT, SOCKET, Log, Nginx, app, conf, free_port
 
-nginx, log, daemon = Nginx(), Log(), None
+nginx, log = Nginx(), Log()
+# Set before the first test.
+daemon: fake_daemon.Daemon
 APP = app("app", "config.ru", "public/file.txt", "public/about.html", "public/index.html", "public/dir/")
 BLOG = app("blog", "passenger_wsgi.py", "public/style.css")
 os.makedirs(f"{DIR}/www", exist_ok=True)

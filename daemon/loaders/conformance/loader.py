@@ -34,7 +34,7 @@ class Loader:
         listener.listen(8)
         owner_read, self.owner = os.pipe()
         self.report_read, report_write = os.pipe()
-        self.stderr = open(root / "stderr", "w+b")
+        self.stderr = open(root / "stderr", "w+b")  # noqa: SIM115  closed with the loader
         environ = dict(os.environ, IN_PASSENGER="1", FLYING_PASSENGER_GROUP="conformance (test)", **(env or {}))
         environ["FLYING_PASSENGER_STARTUP_FILE"] = str(root / startup_file)
         inherited = (owner_read, self.first_socket(listener).fileno(), report_write)
@@ -45,7 +45,8 @@ class Loader:
                 os.dup2(copies[at], target)
 
         self.process = subprocess.Popen(
-            command, cwd=root, env=environ, stdout=self.stderr, stderr=self.stderr, close_fds=False, preexec_fn=arrange
+            command, cwd=root, env=environ, stdout=self.stderr, stderr=self.stderr, close_fds=False,
+            preexec_fn=arrange,  # noqa: PLW1509  no thread runs yet
         )
         os.close(owner_read)
         os.close(report_write)

@@ -191,7 +191,9 @@ class NodeListen(unittest.TestCase):
         for name, body, expected in DOCUMENTED:
             with self.subTest(name), tempfile.TemporaryDirectory(prefix="fp-node.") as directory:
                 Path(directory, "app.js").write_text(self.source(body).replace("console.log('done')", "process.exit()"))
-                run = subprocess.run(["node", "app.js"], cwd=directory, capture_output=True, text=True, timeout=PATIENCE)
+                run = subprocess.run(
+                    ["node", "app.js"], cwd=directory, capture_output=True, text=True, timeout=PATIENCE, check=False
+                )
                 self.assertEqual(self.said(run.stdout + run.stderr), expected)
 
     def test_an_app_sees_what_the_table_says(self):

@@ -130,7 +130,10 @@ class WsgiSpecification:
                       "return lines()")
         loader = self.start(source)
         connection = loader.connect()
-        chunk = lambda data: struct.pack("<I", len(data)) + data
+
+        def chunk(data):
+            return struct.pack("<I", len(data)) + data
+
         connection.send("POST", "/", chunks=[b"x"])
         block_sent = connection.response()[2]
         self.assertEqual(block_sent, b"x")
@@ -187,7 +190,6 @@ class WsgiSpecification:
         self.assertEqual(self.answers(source)[2:], (b"hello", None))
         odd = wsgi("import io, gzip", "start('200 OK', plain)",
                    "return env['wsgi.file_wrapper'](gzip.open('data.gz'))")
-        packed = gzip.compress(b"unpacked " * 1000)
         loader = self.start(odd)
         Path(loader.dir.name, "data.gz").write_bytes(gzip.compress(b"unpacked " * 1000))
         self.assertEqual(loader.connect().ask()[2], b"unpacked " * 1000)
@@ -325,8 +327,8 @@ async def application(scope, receive, send):
 
     def test_a_port_that_is_none_does_no_harm(self):
         for port, https, told in (("abc", "", 80), ("", "", 80), ("x", "on", 443), ("8443", "on", 8443)):
-            told = repr((("example.org", told),))
-            self.assertEqual(self.scope("server", SERVER_PORT=port, HTTPS=https), told)
+            wanted = repr((("example.org", told),))
+            self.assertEqual(self.scope("server", SERVER_PORT=port, HTTPS=https), wanted)
 
     def test_early_hints_come_first(self):
         loader = self.served(
@@ -355,7 +357,7 @@ async def application(scope, receive, send):
         for name, size in (("empty", 0), ("small", 1000), ("large", 3_000_000)):
             data = os.urandom(size)
             Path(loader.dir.name, name).write_bytes(data)
-            _, headers, body, error = loader.connect().ask(path="/" + name)
+            _, _, body, error = loader.connect().ask(path="/" + name)
             self.assertEqual((body, error), (data, None))
             self.assertEqual(loader.connect().ask("HEAD", "/" + name)[2:], (b"", None))
         self.assertIn("No such file", loader.connect().ask(path="/none")[3])

@@ -193,7 +193,8 @@ run(lambda do |env|
 end)
 """
         loader = self.start(source)
-        for path, ran in (("/", b"first:200:NilClass after"), ("/fails", b"first::RuntimeError after"), ("/full", b"first:200:NilClass after")):
+        served = b"first:200:NilClass after"
+        for path, ran in (("/", served), ("/fails", b"first::RuntimeError after"), ("/full", served)):
             connection = loader.connect()
             connection.send(path=path)
             if path == "/full":

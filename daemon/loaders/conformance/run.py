@@ -1,4 +1,5 @@
 """One list of cases for every loader: `python3 daemon/loaders/conformance/run.py` prints totals and fails if one did.
+Arguments are parts of names, such as `test_bodies` or `Rack2`: only the cases that have one of them are run.
 
 Ruby is run with Debian's Rack and, where it can be fetched, with Rack 3; warnings are on everywhere.
 """
@@ -611,8 +612,15 @@ def fetch_rack3():
     return fetched.stdout.strip() if fetched.returncode == 0 else None
 
 
+def named(case, names):
+    """The tests of a class, those that are wanted by name."""
+    tests = unittest.defaultTestLoader.loadTestsFromTestCase(case)
+    return [test for test in tests if not names or any(name in test.id() for name in names)]
+
+
 def main():
     """Runs everything; the last line is the total."""
+    names = sys.argv[1:]
     adopt_orphans()
     suites = [Rack2, LintedRack2, RackThreads, Wsgi, WsgiThreads, WsgiValidated, Asgi, AsgiChecked, WebSockets]
     suites += [PreloadedRack, PreloadedWsgi, PreloadedAsgi, NodeListen, NodeLife]
@@ -620,12 +628,11 @@ def main():
     if rack3 is not None:
         Rack3.env = LintedRack3.env = {"RUBYLIB": rack3 + os.pathsep + os.environ.get("RUBYLIB", "")}
         suites[1:1] = [Rack3, LintedRack3]
-    loader = unittest.defaultTestLoader
-    suite = unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in suites)
+    suite = unittest.TestSuite(test for case in suites for test in named(case, names))
     result = unittest.TextTestRunner(verbosity=1).run(suite)
     failed = len(result.failures) + len(result.errors)
     without = [] if rack3 else [Rack3, LintedRack3]
-    skipped = len(result.skipped) + sum(loader.loadTestsFromTestCase(case).countTestCases() for case in without)
+    skipped = len(result.skipped) + sum(len(named(case, names)) for case in without)
     print(f"{result.testsRun - failed - len(result.skipped)} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 0)
 

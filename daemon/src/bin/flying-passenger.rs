@@ -34,11 +34,11 @@ fn main() -> ExitCode {
             println!("flying-passenger: the configuration can be used");
             ExitCode::SUCCESS
         }
-        Ok(options) if let Beginning::TakeOver(packed) = beginning => {
-            log::init(options.log_level, options.log_format, Part::Supervisor);
-            supervisor::take_over(options, packed)
-        }
         Ok(options) => {
+            if let Beginning::TakeOver(packed) = beginning {
+                log::init(options.log_level, options.log_format, Part::Supervisor);
+                return supervisor::take_over(options, packed);
+            }
             let caller = match leave_the_terminal(&options) {
                 Ok(caller) => caller,
                 Err(status) => return status,

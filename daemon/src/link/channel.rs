@@ -49,6 +49,11 @@ impl Encoded {
         }
         Ok(Self(bytes))
     }
+
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
 }
 
 impl Encoded {
@@ -98,13 +103,7 @@ impl Channel {
         if got.descriptors.len() > MAX_DESCRIPTORS {
             return Err(refused("too many descriptors come with it"));
         }
-        let bytes = &buffer.0[..got.len];
-        let (message, used) = bincode::serde::decode_from_slice(bytes, CONFIG)
-            .map_err(|err| refused(&format!("it cannot be decoded: {err}")))?;
-        if used != bytes.len() {
-            return Err(refused("bytes follow its end"));
-        }
-        Ok(Some((message, got.descriptors)))
+        Ok(Some((decode(&buffer.0[..got.len])?, got.descriptors)))
     }
 
     /// A peer that ended without reading everything is reported once as a reset connection, before what it had sent.
@@ -133,6 +132,16 @@ impl std::os::fd::AsRawFd for Channel {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
         self.fd.as_raw_fd()
     }
+}
+
+/// Reads the bytes of one message.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    let (message, used) = bincode::serde::decode_from_slice(bytes, CONFIG)
+        .map_err(|err| refused(&format!("it cannot be decoded: {err}")))?;
+    if used != bytes.len() {
+        return Err(refused("bytes follow its end"));
+    }
+    Ok(message)
 }
 
 fn refused(why: &str) -> io::Error {

@@ -6,9 +6,9 @@
 //! of them imports never imports it.
 
 mod accept;
-mod admin;
+pub(crate) mod admin;
 mod announcement;
-mod app;
+pub(crate) mod app;
 mod board;
 mod connection;
 mod deployments;
@@ -37,7 +37,7 @@ mod reply;
 mod restart;
 mod route;
 mod routes;
-mod settings;
+pub(crate) mod settings;
 mod shutdown;
 mod spawn;
 mod standings;

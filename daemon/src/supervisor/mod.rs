@@ -38,7 +38,7 @@ mod standings;
 mod startup;
 mod stat_workers;
 mod troubles;
-mod upgrade;
+pub(crate) mod upgrade;
 mod watch;
 
 use std::collections::BTreeSet;

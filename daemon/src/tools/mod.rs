@@ -145,7 +145,7 @@ pub fn registries() -> Vec<PathBuf> {
         return vec![given.into()];
     }
     let mut all = vec![usual_registry(Uid::effective())];
-    if all[0] != *ROOT_REGISTRY {
+    if all[0].as_os_str() != ROOT_REGISTRY {
         all.push(ROOT_REGISTRY.into());
     }
     all

@@ -86,18 +86,24 @@ fn supervisor_main() -> ExitCode {
 fn run_tests() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let wanted = |test: &Test| words.is_empty() || words.iter().any(|word| test.name.contains(word.as_str()));
-    let mut failed = Vec::new();
+    let (mut failed, mut passed, mut skipped) = (Vec::new(), 0, 0);
     for test in tests().iter().filter(|test| wanted(test)) {
         if test.needs_root && !unistd::geteuid().is_root() {
             println!("test {} ... left out: needs root", test.name);
+            skipped += 1;
             continue;
         }
-        let passed = std::panic::catch_unwind(test.run).is_ok();
-        println!("test {} ... {}", test.name, if passed { "ok" } else { "FAILED" });
-        if !passed {
+        let is_ok = std::panic::catch_unwind(test.run).is_ok();
+        println!("test {} ... {}", test.name, if is_ok { "ok" } else { "FAILED" });
+        if is_ok {
+            passed += 1;
+        } else {
             failed.push(test.name);
         }
     }
-    println!("supervisor: {} failed {failed:?}", failed.len());
+    if !failed.is_empty() {
+        println!("failed: {failed:?}");
+    }
+    println!("{passed} passed, {} failed, {skipped} skipped", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,6 +1,7 @@
-from gallery import BASE, PORT, check_paths, done, get, post, session
 import json
 import sys
+
+from gallery import BASE, PORT, check_paths, done, get, post, session
 
 check_paths()
 assert [get("/count").text for _ in range(3)] == ["1", "2", "3"]

@@ -1,7 +1,7 @@
-from gallery import PORT, check_paths, done, eventually, get, post
 import json
 
 import websocket
+from gallery import PORT, check_paths, done, eventually, get, post
 
 check_paths()
 assert post("/items", 201, json={"name": "é", "price": 1.5}).json() == {"name": "é", "price": 1.5}

@@ -1,5 +1,5 @@
-from gallery import PORT, checked, check_paths, done, get, post, session, BASE
 import websocket
+from gallery import BASE, PORT, check_paths, checked, done, get, post, session
 
 check_paths()
 assert [get("/count").text for _ in range(3)] == ["1", "2", "3"]

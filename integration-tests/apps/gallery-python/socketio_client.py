@@ -1,7 +1,7 @@
-from gallery import BASE, check_paths, done
 import queue
 
 import socketio
+from gallery import BASE, check_paths, done
 
 check_paths()
 

@@ -1,5 +1,5 @@
-from gallery import BASE, PORT, check_paths, checked, done, eventually, get, post, session
 import websocket
+from gallery import BASE, PORT, check_paths, checked, done, eventually, get, post, session
 
 check_paths()
 assert get("/events").text == "data: 0\n\ndata: 1\n\ndata: 2\n\n"

@@ -8,8 +8,7 @@ def greet(name):
 
 
 def count(to):
-    for number in range(1, int(to) + 1):
-        yield number
+    yield from range(1, int(to) + 1)
 
 
 def size(file):

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sanic import Sanic, Request, Websocket, json, text
+from sanic import Request, Sanic, Websocket, json, text
 
 app = Sanic("Shop")
 

@@ -19,13 +19,13 @@ def of(app: Any, said: Any = None) -> str:
     while isinstance(app, functools.partial):
         app = app.func
     if inspect.isclass(app):
-        if inspect.iscoroutinefunction(getattr(app, "__call__", None)):
+        if inspect.iscoroutinefunction(getattr(app, "__call__", None)):  # noqa: B004  its kind matters
             raise LoadFailure(
                 "`application` is an application of ASGI 2, which is called twice; wrap it with asgiref's "
                 "guarantee_single_callable"
             )
         return "wsgi"
-    called = app if inspect.isroutine(app) else getattr(app, "__call__", None)
+    called = app if inspect.isroutine(app) else getattr(app, "__call__", None)  # noqa: B004  its kind matters
     return "asgi" if inspect.iscoroutinefunction(called) else "wsgi"
 
 

@@ -53,7 +53,7 @@ class Server:
             RequestHandler(connection, self._app, self._environments).serve()
 
     def _serve_in_threads(self) -> None:
-        ended: "queue.SimpleQueue[Optional[BaseException]]" = queue.SimpleQueue()
+        ended: queue.SimpleQueue[Optional[BaseException]] = queue.SimpleQueue()
 
         def work() -> None:
             try:

@@ -15,16 +15,16 @@ const MAX_HEADERS: usize = 64;
 
 /// A request.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
     query: String,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     status: u16,
     content_type: &'static str,
     /// Further headers.
@@ -98,7 +98,7 @@ pub(super) async fn read(stream: &mut UnixStream) -> Result<Asked, Answer> {
 }
 
 /// `None` while the request is not complete.
-fn parse(bytes: &[u8]) -> Result<Option<Asked>, Answer> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Asked>, Answer> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let parsed =

@@ -6,7 +6,7 @@
 mod caller;
 mod callers;
 mod endpoints;
-mod http;
+pub(crate) mod http;
 mod orders;
 pub(super) mod page;
 mod pool;

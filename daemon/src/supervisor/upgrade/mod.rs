@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd;
 
-pub(super) use self::state::State;
+pub(crate) use self::state::State;
 pub use self::words::{Beginning, beginning};
 use super::{LAST_LINES, Supervisor};
 use crate::config::trusted;

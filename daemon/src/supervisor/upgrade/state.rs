@@ -23,7 +23,7 @@ pub(super) const FORMAT: u32 = 1;
 
 /// The state of a daemon without a router.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::supervisor) struct State {
+pub(crate) struct State {
     /// The release that has packed it.
     pub(in crate::supervisor) version: String,
     pub(in crate::supervisor) log: PackedLog,

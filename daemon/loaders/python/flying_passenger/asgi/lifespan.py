@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Set
 
 from ..report import LoadFailure, log_exception
 from .scope import VERSIONS
@@ -47,7 +47,8 @@ class Lifespan:
             return None
         self._answer = asyncio.get_running_loop().create_future()
         self._to_app.put_nowait({"type": event})
-        await asyncio.wait({self._task, self._answer}, return_when=asyncio.FIRST_COMPLETED)
+        either: Set[asyncio.Future[Any]] = {self._task, self._answer}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return self._answer.result() if self._answer.done() else None
 
     async def _converse(self, scope: Dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 //! Whatever is irregular in an answer ends its connection, so that nothing of one request can be taken for another's.
 
 pub(crate) mod chunked;
-mod decode;
+pub(crate) mod decode;
 mod encode;
 
 pub(crate) use decode::Decoder;

@@ -1,0 +1,184 @@
+//! Entry points for the fuzz targets: one function for each decoder that reads what another process wrote. Compiled with
+//! the feature `fuzzing` only; `fuzz/` holds the promises.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use protocol::request::AppKind;
+use protocol::settings::Settings;
+
+use crate::link::channel::{self, Encoded};
+use crate::link::{Notice, Order};
+use crate::router::admin::http as admin;
+use crate::router::app::http::chunked::{Chunked, ChunkedParts, Step};
+use crate::router::app::http::decode::Decoder as HttpDecoder;
+use crate::router::app::reply::{Event, Head, Mode, ReplyError};
+use crate::router::app::session::Decoder as SessionDecoder;
+use crate::router::settings::AppSettings;
+use crate::supervisor::upgrade::State;
+
+/// What an application's bytes amount to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    /// Status and headers of each head, the interim ones first.
+    pub heads: Vec<(u16, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How the decoding of a message ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// The message is complete.
+    #[default]
+    Complete,
+    /// More bytes would be needed.
+    Incomplete,
+    /// Refused, for this reason.
+    Refused(String),
+}
+
+/// A response in the session protocol, received in pieces of `step` bytes.
+#[must_use]
+pub fn app_session(bytes: &[u8], step: usize, to_head_request: bool) -> Response {
+    let mut decoder = SessionDecoder::new(to_head_request);
+    let mut taken = HttpDecoder::after_hijack(to_head_request);
+    read(bytes, step, |input, head| {
+        // An application that took the connection answers in HTTP.
+        if decoder.is_hijacked() { taken.next(input, head) } else { decoder.next(input, head) }
+    })
+}
+
+/// A response in HTTP, received in pieces of `step` bytes.
+#[must_use]
+pub fn app_http(bytes: &[u8], step: usize, to_head_request: bool, upgrade: bool) -> Response {
+    let mut decoder = HttpDecoder::new(to_head_request, upgrade);
+    read(bytes, step, |input, head| decoder.next(input, head))
+}
+
+fn read(
+    bytes: &[u8],
+    step: usize,
+    mut next: impl for<'b> FnMut(&'b [u8], &mut Head) -> Result<(usize, Event<'b>), ReplyError>,
+) -> Response {
+    let (mut response, mut head) = (Response::default(), Head::default());
+    let (mut from, mut to) = (0, 0);
+    let mut idle = 0;
+    loop {
+        let (used, event) = match next(&bytes[from..to], &mut head) {
+            Ok(decoded) => decoded,
+            Err(why) => {
+                response.end = End::Refused(why.to_string());
+                return response;
+            }
+        };
+        assert!(used <= to - from, "more bytes are used than there are");
+        from += used;
+        idle = if used == 0 { idle + 1 } else { 0 };
+        assert!(idle < 4, "the decoder uses nothing and asks for nothing");
+        match event {
+            Event::More if used > 0 => {}
+            Event::More if to == bytes.len() => {
+                response.end = End::Incomplete;
+                return response;
+            }
+            Event::More => {
+                to = (to + step.max(1)).min(bytes.len());
+                idle = 0;
+            }
+            Event::Interim => response.heads.push((head.status, head.pairs.clone())),
+            Event::Head(mode) => {
+                response.heads.push((head.status, head.pairs.clone()));
+                if mode == Mode::Tunnel {
+                    return response;
+                }
+            }
+            Event::Data(data) => response.body.extend_from_slice(data),
+            Event::End => return response,
+        }
+    }
+}
+
+/// A chunked body that is there as a whole.
+#[must_use]
+pub fn chunked(bytes: &[u8]) -> (Vec<u8>, End) {
+    let (mut decoder, mut body, mut at) = (Chunked::Size, Vec::new(), 0);
+    loop {
+        match decoder.next(&bytes[at..]) {
+            Ok((_, Step::More)) => return (body, End::Incomplete),
+            Ok((_, Step::Done)) => return (body, End::Complete),
+            Ok((used, Step::Data(data))) => {
+                assert!(used > 0, "the decoder uses nothing");
+                at += used;
+                body.extend_from_slice(data);
+            }
+            Err(why) => return (body, End::Refused(why.to_string())),
+        }
+    }
+}
+
+/// The same body in parts of `step` bytes, none of which is kept.
+#[must_use]
+pub fn chunked_parts(bytes: &[u8], step: usize) -> (Vec<u8>, End) {
+    let (mut decoder, mut body) = (ChunkedParts::new(), Vec::new());
+    for mut part in bytes.chunks(step.max(1)) {
+        while !part.is_empty() && !decoder.is_done() {
+            match decoder.next(part) {
+                Ok((used, data)) => {
+                    assert!(used > 0, "the decoder uses nothing");
+                    body.extend_from_slice(data);
+                    part = &part[used..];
+                }
+                Err(why) => return (body, End::Refused(why.to_string())),
+            }
+        }
+    }
+    let end = if decoder.is_done() { End::Complete } else { End::Incomplete };
+    (body, end)
+}
+
+/// A request to the admin API: its method, path and body. `None` while it is not complete, an error when it is refused.
+///
+/// # Errors
+///
+/// When the request is refused.
+pub fn admin_http(bytes: &[u8]) -> Result<Option<(String, String, Vec<u8>)>, ()> {
+    let asked = admin::parse(bytes).map_err(drop)?;
+    Ok(asked.map(|asked| (asked.method, asked.path, asked.body)))
+}
+
+/// A message from the router to the supervisor, and one in the other direction; true for each that was read.
+#[must_use]
+pub fn link_messages(bytes: &[u8]) -> (bool, bool) {
+    (is_stable::<Order>(bytes), is_stable::<Notice>(bytes))
+}
+
+/// Whether it is a message. One that was read is written as a message that reads the same.
+fn is_stable<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> bool {
+    let Ok(message) = channel::decode::<T>(bytes) else { return false };
+    let written = Encoded::new(&message).map(Encoded::into_bytes);
+    let again = written.and_then(|written| channel::decode::<T>(&written));
+    assert!(again.is_ok_and(|again| again == message), "it reads otherwise after it was written");
+    true
+}
+
+/// An application's settings; the names that have no effect.
+#[must_use]
+pub fn settings(block: &Settings) -> Vec<String> {
+    let (settings, unknown) = AppSettings::from_block(block);
+    for kind in [AppKind::Ruby, AppKind::Python, AppKind::Node, AppKind::Meteor, AppKind::Generic] {
+        // Whatever the values are, there is an outcome.
+        let _ = (settings.interpreter(kind), settings.startup_file(kind), settings.is_smart(kind));
+        let _ = settings.concurrency(kind, Some(settings.threads(kind)));
+    }
+    unknown
+}
+
+/// The state that one daemon hands to the next, written again as JSON; `None` when it is refused.
+#[must_use]
+pub fn upgrade_state(bytes: &[u8]) -> Option<Vec<u8>> {
+    let state: State = serde_json::from_slice(bytes).ok()?;
+    serde_json::to_vec(&state).ok()
+}

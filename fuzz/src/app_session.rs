@@ -1,0 +1,13 @@
+//! Arbitrary bytes as an application's response in the session protocol.
+
+use flying_passenger::fuzzing;
+
+use crate::app_http::check_same;
+
+/// The first byte says how the others are cut; its highest bit, whether the request was a HEAD request.
+pub fn check(data: &[u8]) {
+    let Some((&first, answer)) = data.split_first() else { return };
+    let (cut, to_head_request) = (usize::from(first & 0x7f), first & 0x80 != 0);
+    let whole = fuzzing::app_session(answer, answer.len(), to_head_request);
+    check_same(&whole, &fuzzing::app_session(answer, cut, to_head_request));
+}

@@ -1,0 +1,11 @@
+//! Arbitrary bytes as the settings of an application: every value is taken or named as unknown.
+
+use flying_passenger::fuzzing;
+use protocol::settings::Settings;
+
+/// Reads the bytes as a settings block.
+pub fn check(data: &[u8]) {
+    let Ok(settings) = Settings::decode(data) else { return };
+    let unknown = fuzzing::settings(&settings);
+    assert!(unknown.iter().all(|name| settings.iter().any(|(known, _)| name == known)));
+}
