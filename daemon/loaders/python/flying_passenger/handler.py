@@ -2,8 +2,6 @@
 
 import errno
 import socket
-import sys
-import traceback
 from functools import partial
 from typing import Any, Dict, Optional, Set
 

@@ -34,22 +34,22 @@ class Interpreter:
                     execve(path, arguments, {**os.environ, **self._settings})
             execv(path, arguments)
 
-        def with_loader_and_environment(path: Any, arguments: Any, environment: Any) -> NoReturn:
-            if self._names_loader(arguments):
+        def with_loader_and_environment(path: Any, argv: Any, env: Any) -> NoReturn:
+            if self._names_loader(argv):
                 with self._passed_on():
-                    execve(path, arguments, {**environment, **self._settings})
-            execve(path, arguments, environment)
+                    execve(path, argv, {**env, **self._settings})
+            execve(path, argv, env)
 
-        setattr(os, "execv", with_loader)
-        setattr(os, "execve", with_loader_and_environment)
+        os.execv = with_loader
+        os.execve = with_loader_and_environment
         try:
             yield
         finally:
             # The app may have replaced them in its turn.
             if os.execv is with_loader:
-                setattr(os, "execv", execv)
+                os.execv = execv
             if os.execve is with_loader_and_environment:
-                setattr(os, "execve", execve)
+                os.execve = execve
 
     def _names_loader(self, arguments: Any) -> bool:
         return any(os.path.abspath(os.fsdecode(argument)) == self._loader for argument in arguments)

@@ -6,7 +6,6 @@ import traceback
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, NoReturn, Optional
 
-
 STDERR_FD = 2
 
 # At once; gevent's waits for its event loop.
