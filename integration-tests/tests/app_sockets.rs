@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use stage::{Scene, Stage, eventually};
+use stage::{Scene, Stage, eventually, skipped};
 
 /// Listens at its socket. Fills the directory as HOSTILE says as soon as `/fill` is asked for.
 const SERVER: &str = r#"
@@ -108,6 +108,32 @@ fn many_files_of_an_app_hold_no_other_app_up() {
     restart(&scene);
     place(&scene, "/");
     eventually("the files are gone", || !first.exists());
+}
+
+#[test]
+fn another_user_cannot_take_the_place_of_the_sockets_directory() {
+    let scene = scene("pass");
+    let first = place(&scene, "/");
+    let top = first.parent().expect("the directory of all sockets").to_owned();
+    restart(&scene);
+    eventually("the first process's directory is gone", || !first.exists());
+    assert!(top.is_dir(), "it stays between two processes");
+    assert_eq!(place(&scene, "/").parent(), Some(top.as_path()));
+    if !stage::is_root() {
+        return skipped(
+            "another_user_cannot_take_the_place_of_the_sockets_directory",
+            "only root gives files away",
+        );
+    }
+    // As a program that cleans up and another user do.
+    fs::remove_dir_all(&top).unwrap();
+    fs::create_dir(&top).unwrap();
+    std::os::unix::fs::chown(&top, Some(12345), Some(12345)).unwrap();
+    restart(&scene);
+    let after = place(&scene, "/");
+    assert!(after.starts_with(scene.stage.path("registry")), "{}", after.display());
+    scene.daemon.logs_eventually("another user has created it");
+    fs::remove_dir(&top).unwrap();
 }
 
 #[test]

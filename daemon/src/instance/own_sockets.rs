@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The directory of these directories.
 #[derive(Debug)]
 pub(super) struct OwnSockets {
-    /// Below [`TEMPORARY`]: made when it is needed, and gone when there is nothing in it.
+    /// Below [`TEMPORARY`]. It exists as long as the daemon, so that no other user can create it meanwhile.
     temporary: PathBuf,
     /// In the instance directory.
     path: PathBuf,
@@ -48,7 +48,10 @@ impl OwnSockets {
     pub(super) fn make(parent: &OwnedFd, path: &Path, name: &str, router: Option<Gid>) -> io::Result<Self> {
         // Everybody may pass through; what is inside has its own mode.
         let directory = make_directory(parent, name, 0o711)?;
-        Ok(Self::at(path, name, directory, router))
+        let sockets = Self::at(path, name, directory, router);
+        // Tried again, and logged, for the first process that needs it.
+        let _ = make_temporary(&sockets.temporary);
+        Ok(sockets)
     }
 
     /// Those that were made before.
@@ -64,7 +67,8 @@ impl OwnSockets {
     /// Makes the directory of a process that runs as `user`. Returns where it is to listen.
     pub(super) fn add(&self, process: ProcessId, user: Uid) -> io::Result<PathBuf> {
         let name = process.0.to_string();
-        let (path, made) = match self.add_temporary(&name) {
+        let made = make_temporary(&self.temporary).and_then(|top| make_directory(&top, &name, 0o700));
+        let (path, made) = match made {
             Ok(made) => (&self.temporary, made),
             Err(why) => {
                 tracing::info!(
@@ -81,19 +85,6 @@ impl OwnSockets {
             stat::fchmod(&made, Mode::from_bits_truncate(0o2710))?;
         }
         Ok(path.join(name).join(SOCKET))
-    }
-
-    fn add_temporary(&self, name: &str) -> io::Result<OwnedFd> {
-        let mut attempts = 3;
-        loop {
-            let made = make_temporary(&self.temporary).and_then(|top| make_directory(&top, name, 0o700));
-            attempts -= 1;
-            match made {
-                // It has become empty, and was removed, in between.
-                Err(why) if why.kind() == io::ErrorKind::NotFound && attempts > 0 => {}
-                done => return done,
-            }
-        }
     }
 
     /// Lets the router connect to the socket of a process, when `user` has opened one there: most programs open
@@ -120,21 +111,22 @@ impl OwnSockets {
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
             found => found?.0,
         };
-        let sweep = remove(&parent, &process.0.to_string(), Some(&self.temporary))?;
+        let sweep = remove(&parent, &process.0.to_string(), None)?;
         self.sweeps.borrow_mut().extend(sweep);
         Ok(())
     }
 
-    /// The directory of a process, with the one that it lies in.
+    /// The directory of a process, with the one that contains it.
     fn find(&self, process: ProcessId) -> io::Result<(OwnedFd, OwnedFd)> {
         let name = process.0.to_string();
-        let temporary = open_temporary(&self.temporary);
-        match temporary.and_then(|top| open_directory(&top, &name).map(|found| (top, found))) {
-            Err(why) if why.kind() == io::ErrorKind::NotFound => {
-                Ok((self.directory.try_clone()?, open_directory(&self.directory, &name)?))
+        // One that another user has created contains nothing of this daemon's.
+        if let Ok(top) = open_temporary(&self.temporary) {
+            match open_directory(&top, &name) {
+                Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+                found => return Ok((top, found?)),
             }
-            found => found,
         }
+        Ok((self.directory.try_clone()?, open_directory(&self.directory, &name)?))
     }
 
     /// Waits a while for what is being removed.
@@ -163,12 +155,12 @@ fn make_temporary(path: &Path) -> io::Result<OwnedFd> {
     make_directory(&parent, name, 0o711)
 }
 
-/// Somebody else may have made one of that name after this daemon's was removed.
+/// Another user may have created one of that name, after a program that cleans up has removed the daemon's.
 fn open_temporary(path: &Path) -> io::Result<OwnedFd> {
     let opened = open_directory(AT_FDCWD, path.to_str().unwrap_or_default())?;
     let status = stat::fstat(&opened)?;
     let ours = status.st_uid == unistd::geteuid().as_raw() && status.st_mode & 0o022 == 0;
-    if ours { Ok(opened) } else { Err(io::Error::other("somebody else has made it")) }
+    if ours { Ok(opened) } else { Err(io::Error::other("another user has created it")) }
 }
 
 /// Removes all of them. `parent` is the instance directory, which lies at `path`.
@@ -176,14 +168,14 @@ pub(super) fn remove_all(parent: &OwnedFd, path: &Path, name: &str) -> io::Resul
     let until = Instant::now() + PATIENCE;
     let temporary = temporary(path);
     if let Ok(top) = open_temporary(&temporary) {
-        remove_inside(&top, until)?;
+        remove_inside(&top, until, Some(&temporary))?;
         remove_if_empty(&temporary);
     }
     let directory = match open_directory(parent, name) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
-    remove_inside(&directory, until)?;
+    remove_inside(&directory, until, None)?;
     Ok(unistd::unlinkat(parent, name, UnlinkatFlags::RemoveDir)?)
 }
 
@@ -197,10 +189,11 @@ fn remove_if_empty(temporary: &Path) {
     }
 }
 
-fn remove_inside(directory: &OwnedFd, until: Instant) -> io::Result<()> {
+/// `top` is the directory that a process which takes longer removes at its end, if it is empty then.
+fn remove_inside(directory: &OwnedFd, until: Instant, top: Option<&Path>) -> io::Result<()> {
     let mut sweeps = Vec::new();
     for entry in names_in(directory)? {
-        sweeps.extend(remove(directory, &entry, None)?);
+        sweeps.extend(remove(directory, &entry, top)?);
     }
     sweeps.iter().for_each(|sweep| sweep::wait(sweep, until));
     Ok(())
@@ -211,11 +204,7 @@ fn remove(parent: &OwnedFd, name: &str, top: Option<&Path>) -> io::Result<Option
     // Most programs leave it. Whatever else has that name now, or if there is none, is for the process.
     let _ = unistd::unlinkat(&open_directory(parent, name)?, SOCKET, UnlinkatFlags::NoRemoveDir);
     match unistd::unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
-        Ok(()) | Err(Errno::ENOENT) => {
-            // Other processes of apps may have one in there.
-            let _ = top.map(std::fs::remove_dir);
-            return Ok(None);
-        }
+        Ok(()) | Err(Errno::ENOENT) => return Ok(None),
         Err(Errno::ENOTEMPTY | Errno::EEXIST) => {}
         Err(why) => return Err(why.into()),
     }
