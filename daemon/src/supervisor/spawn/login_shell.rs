@@ -48,13 +48,18 @@ pub(super) fn command(shell: &Path, command: &Command, root: &Path, numbers: Num
     Command { programs: vec![shell.to_string_lossy().into_owned()], arguments }
 }
 
+/// Why the last program was not executed. A path is not looked up in `PATH`.
+const WHY: &str = "why=\"not found with the PATH of the login shell ($PATH)\"
+case \"$program\" in */*) why='No such file or directory'; if [ -e \"$program\" ]; then why='Permission denied'; fi ;; esac
+";
+
 /// After the startup files: the daemon's variables, the app's directory, then the program, looked up in the `PATH` that
 /// came out of it.
 fn script(command: &Command, root: &Path, numbers: Numbers) -> OsString {
     let programs: Vec<_> = command.programs.iter().map(|program| quoted(program.as_bytes())).collect();
     let Numbers { variables, report } = numbers;
     let variables = format!(". /dev/fd/{variables} || exit 126\nexec {variables}<&-\ncd ");
-    let complaint = "cannot run \\\"$program\\\": not found with the PATH of the login shell ($PATH)";
+    let complaint = "cannot run \\\"$program\\\": $why";
     let end = match report {
         Some(report) => format!("echo \"error {complaint}\" >&{report}\nexit 1"),
         // What a shell ends with.
@@ -66,6 +71,7 @@ fn script(command: &Command, root: &Path, numbers: Numbers) -> OsString {
         b" || exit 126\nfor program in ",
         &programs.join(&b' '),
         b"\ndo command -v \"$program\" >/dev/null 2>&1 && exec \"$program\" \"$@\"\ndone\n",
+        WHY.as_bytes(),
         end.as_bytes(),
     ];
     OsStr::from_bytes(&script.concat()).to_owned()
@@ -176,18 +182,24 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_not_found_is_named() {
-        let file = file_of(&changes(&[])).unwrap();
-        let program = Command { programs: vec!["no-such-program".into()], arguments: vec![] };
-        let by_shell = command(Path::new("/bin/sh"), &program, Path::new("/usr"), AT_0);
-        let shell = process::Command::new("/bin/sh")
-            .args(&by_shell.arguments)
-            .stdin(File::from(file))
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&shell.stderr).into_owned();
-        assert!(said.starts_with("cannot run \"no-such-program\": not found with the PATH"), "{said}");
-        assert_eq!(shell.status.code(), Some(127));
+    fn a_program_that_is_not_found_is_named_with_the_reason() {
+        for (shell, name, why) in [
+            ("/bin/sh", "no-such-program", "not found with the PATH of the login shell ("),
+            ("/bin/sh", "/nonexistent/ruby", "No such file or directory\n"),
+            ("/bin/bash", "/etc/passwd", "Permission denied\n"),
+        ] {
+            let file = file_of(&changes(&[])).unwrap();
+            let program = Command { programs: vec![name.into()], arguments: vec![] };
+            let by_shell = command(Path::new(shell), &program, Path::new("/usr"), AT_0);
+            let shell = process::Command::new(shell)
+                .args(&by_shell.arguments)
+                .stdin(File::from(file))
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&shell.stderr).into_owned();
+            assert!(said.starts_with(&format!("cannot run \"{name}\": {why}")), "{said}");
+            assert_eq!(shell.status.code(), Some(127));
+        }
     }
 
     #[test]

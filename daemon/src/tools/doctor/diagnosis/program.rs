@@ -23,7 +23,10 @@ pub(super) fn missing_interpreter(seen: &Seen) -> Option<Diagnosis> {
     let program = seen.summary.strip_prefix("cannot run ")?;
     let (directive, flag) =
         directive(seen.kind).unwrap_or(("passenger_app_start_command", "--start-command"));
-    if let Some((names, path)) = program.split_once(": found in none of the directories of PATH ") {
+    let in_no_directory = |said| program.split_once(said);
+    if let Some((names, path)) = in_no_directory(": found in none of the directories of PATH ")
+        .or_else(|| in_no_directory(": not found with the PATH of the login shell "))
+    {
         return Some(Diagnosis::new(
             format!("the interpreter is missing: {names} is in none of the directories of PATH {path}"),
             format!("Install it, or name its path with {directive} (here {flag})."),
@@ -89,6 +92,8 @@ mod tests {
         let missing = of("cannot run \"ruby\": found in none of the directories of PATH (/bin)");
         assert!(missing.problem.ends_with("\"ruby\" is in none of the directories of PATH (/bin)"));
         assert!(missing.advice.contains("passenger_ruby (here --ruby)"));
+        let missing = of("cannot run \"node\": not found with the PATH of the login shell (/bin)");
+        assert!(missing.problem.ends_with("\"node\" is in none of the directories of PATH (/bin)"));
         let nowhere = of("cannot run \"/opt/ruby\": No such file or directory");
         assert!(nowhere.problem.ends_with("\"/opt/ruby\": No such file or directory"));
         assert!(of("cannot run \"/opt/ruby\": Permission denied").advice.contains("chmod a+rx"));
