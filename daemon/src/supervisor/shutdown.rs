@@ -238,11 +238,12 @@ impl Supervisor {
         if let Err(why) = self.instance.remove() {
             tracing::warn!("the instance directory stays: {why}");
         }
+        tracing::info!("the daemon has ended");
+        writer::finish(LAST_LINES);
+        // The log's writer was in the daemon's own group.
         if let Some(cgroups) = self.launcher.cgroups {
             cgroups.dissolve();
         }
-        tracing::info!("the daemon has ended");
-        writer::finish(LAST_LINES);
         if self.shutdown.impatient || self.shutdown.refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     }
 }

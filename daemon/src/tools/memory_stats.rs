@@ -29,14 +29,16 @@ pub(super) enum Kind {
 
 impl Kind {
     fn of(name: &str) -> Option<Self> {
-        const OURS: [&str; 4] = ["flying-passenger", "flying-router", STAT_WORKER, "Passenger"];
+        const OURS: [&str; 3] = ["flying-passenger", "flying-router", "Passenger"];
         let program = name.split([' ', ':']).next().unwrap_or_default();
         let program = program.rsplit('/').next().unwrap_or_default();
         if name.starts_with("nginx: ") || program == "nginx" {
             return Some(Self::Nginx);
         }
         let loader = ["rack-loader.rb", "wsgi-loader.py", "loaders/nodejs", "loaders/ruby", "loaders/python"];
-        let ours = OURS.contains(&program) || loader.iter().any(|word| name.contains(word));
+        let ours = OURS.contains(&program)
+            || HELPERS.contains(&program)
+            || loader.iter().any(|word| name.contains(word));
         ours.then_some(Self::Passenger)
     }
 }
@@ -59,16 +61,16 @@ pub(super) fn rows(kind: Kind) -> Vec<Row> {
     })
 }
 
-/// Its command line, or the title that it gave itself; `None` for a part of the kernel.
-/// What a copy of the supervisor calls itself that looks at apps' files; its command line is the supervisor's.
-const STAT_WORKER: &str = "flying-stat";
+/// Names of copies of the supervisor that check apps' files, write the log, or remove directories. Their command line is
+/// the supervisor's.
+const HELPERS: [&str; 3] = ["flying-stat", "flying-log", "flying-sweep"];
 
+/// The command line of a process, or the title that it gave itself; `None` for a part of the kernel.
 fn name(pid: u32) -> Option<String> {
     let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    if !words.is_empty()
-        && fs::read(format!("/proc/{pid}/comm")).ok()?.trim_ascii_end() == STAT_WORKER.as_bytes()
-    {
-        return Some(STAT_WORKER.to_owned());
+    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    if !words.is_empty() && HELPERS.contains(&comm.trim_end()) {
+        return Some(comm.trim_end().to_owned());
     }
     let name = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
     Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
