@@ -1,9 +1,6 @@
 //! The flying-passenger daemon: a supervisor that owns the app processes and a router that owns the requests.
 
 pub mod config;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
 pub mod instance;
 pub mod link;
 pub mod log;

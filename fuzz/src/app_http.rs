@@ -1,6 +1,6 @@
 //! Arbitrary bytes as an application's response in HTTP: however they are cut, the same is read.
 
-use flying_passenger::fuzzing::{self, End, Response};
+use flying_passenger::router::fuzzing::{self, End, Response};
 use protocol::pairs::Pairs;
 
 /// The first byte says how the others are cut; its two highest bits, whether the request was a HEAD request and whether it

@@ -1,6 +1,6 @@
 //! Arbitrary bytes as the settings of an application: every value is taken or named as unknown.
 
-use flying_passenger::fuzzing;
+use flying_passenger::router::fuzzing;
 use protocol::settings::Settings;
 
 /// Reads the bytes as a settings block.

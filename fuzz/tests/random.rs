@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use flying_passenger::fuzzing;
+use flying_passenger::{link, supervisor};
 use flying_passenger_fuzz::{
     admin_http, app_http, app_session, chunked, daemon_answer, link_messages, nginx_frames, roster,
     settings_block, upgrade_state,
@@ -93,10 +93,10 @@ fn the_targets_keep_their_promises() {
 #[test]
 fn the_corpus_is_read() {
     let states = corpus("upgrade_state");
-    assert_eq!(states.iter().filter(|state| fuzzing::upgrade_state(state).is_some()).count(), 3);
+    assert_eq!(states.iter().filter(|state| supervisor::fuzzing::upgrade_state(state).is_some()).count(), 3);
     let messages = corpus("link_messages");
     let (orders, notices): (Vec<_>, Vec<_>) =
-        messages.iter().map(|bytes| fuzzing::link_messages(bytes)).unzip();
+        messages.iter().map(|bytes| link::fuzzing::link_messages(bytes)).unzip();
     assert!(orders.contains(&true) && notices.contains(&true));
 }
 

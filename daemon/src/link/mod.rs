@@ -6,6 +6,9 @@
 //! with a log line, never fatal to it.
 
 pub mod channel;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod ids;
 mod incident;
 mod message;

@@ -19,6 +19,9 @@ mod doors;
 mod exchange;
 mod figures;
 mod forward;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod globals;
 mod hooks;
 mod incomplete;

@@ -12,6 +12,9 @@ mod backoff;
 mod cgroups;
 mod ending;
 mod forks;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hooks;
 mod limits;
 mod log_file;

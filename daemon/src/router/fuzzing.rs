@@ -1,21 +1,15 @@
-//! Entry points for the fuzz targets: one function for each decoder that reads what another process wrote. Compiled with
-//! the feature `fuzzing` only; `fuzz/` holds the promises.
-
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+//! Entry points for the fuzz targets: one function for each decoder of the router. Compiled with the feature
+//! `fuzzing` only; `fuzz/` contains the checks.
 
 use protocol::request::AppKind;
 use protocol::settings::Settings;
 
-use crate::link::channel::{self, Encoded};
-use crate::link::{Notice, Order};
-use crate::router::admin::http as admin;
-use crate::router::app::http::chunked::{Chunked, ChunkedParts, Step};
-use crate::router::app::http::decode::Decoder as HttpDecoder;
-use crate::router::app::reply::{Event, Head, Mode, ReplyError};
-use crate::router::app::session::Decoder as SessionDecoder;
-use crate::router::settings::AppSettings;
-use crate::supervisor::upgrade::State;
+use super::admin::http as admin;
+use super::app::http::chunked::{Chunked, ChunkedParts, Step};
+use super::app::http::decode::Decoder as HttpDecoder;
+use super::app::reply::{Event, Head, Mode, ReplyError};
+use super::app::session::Decoder as SessionDecoder;
+use super::settings::AppSettings;
 
 /// What an application's bytes amount to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -149,21 +143,6 @@ pub fn admin_http(bytes: &[u8]) -> Result<Option<(String, String, Vec<u8>)>, ()>
     Ok(asked.map(|asked| (asked.method, asked.path, asked.body)))
 }
 
-/// A message from the router to the supervisor, and one in the other direction; true for each that was read.
-#[must_use]
-pub fn link_messages(bytes: &[u8]) -> (bool, bool) {
-    (is_stable::<Order>(bytes), is_stable::<Notice>(bytes))
-}
-
-/// Whether it is a message. One that was read is written as a message that reads the same.
-fn is_stable<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(bytes: &[u8]) -> bool {
-    let Ok(message) = channel::decode::<T>(bytes) else { return false };
-    let written = Encoded::new(&message).map(Encoded::into_bytes);
-    let again = written.and_then(|written| channel::decode::<T>(&written));
-    assert!(again.is_ok_and(|again| again == message), "it reads otherwise after it was written");
-    true
-}
-
 /// An application's settings; the names that have no effect.
 #[must_use]
 pub fn settings(block: &Settings) -> Vec<String> {
@@ -174,11 +153,4 @@ pub fn settings(block: &Settings) -> Vec<String> {
         let _ = settings.concurrency(kind, Some(settings.threads(kind)));
     }
     unknown
-}
-
-/// The state that one daemon hands to the next, written again as JSON; `None` when it is refused.
-#[must_use]
-pub fn upgrade_state(bytes: &[u8]) -> Option<Vec<u8>> {
-    let state: State = serde_json::from_slice(bytes).ok()?;
-    serde_json::to_vec(&state).ok()
 }
