@@ -7,7 +7,8 @@ use clap::Parser;
 use flying_passenger::config::{Action, Arguments, Options};
 use flying_passenger::log::{self, Part};
 use flying_passenger::supervisor::Beginning;
-use flying_passenger::supervisor::background::{self, Caller, Side};
+use flying_passenger::supervisor::daemonize;
+use flying_passenger::supervisor::daemonize::{Caller, Side};
 use flying_passenger::sys::descriptors;
 use flying_passenger::{router, supervisor};
 use nix::unistd;
@@ -60,7 +61,7 @@ fn leave_the_terminal(options: &Options) -> Result<Option<Caller>, ExitCode> {
     if !options.daemonize {
         return Ok(None);
     }
-    match background::begin() {
+    match daemonize::begin() {
         Ok(Side::Daemon(caller)) => Ok(Some(caller)),
         Ok(Side::Caller(status)) => Err(status),
         Err(why) => {

@@ -6,9 +6,9 @@ use clap::Args;
 use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
-use super::kind::Kind;
-use super::mistake::{Mistake, Mistakes};
-use super::written::{File, Given, Written};
+use super::error::{Mistake, Mistakes};
+use super::file_values::{File, Given, Written};
+use super::value_type::Kind;
 
 /// As they are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]

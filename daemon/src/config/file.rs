@@ -10,13 +10,13 @@ use nix::unistd::Uid;
 use toml::de::{DeTable, DeValue};
 
 use super::app_defaults::KNOWN;
+use super::daemon_only::OWN;
+use super::error::{Mistake, Mistakes};
+use super::file_values::{File, Written};
 use super::hooks::HOOKS_FLAG;
-use super::kind::Type;
-use super::mistake::{Mistake, Mistakes};
-use super::own::OWN;
 use super::shared::SHARED;
 use super::trusted::trusted;
-use super::written::{File, Written};
+use super::value_type::Type;
 
 /// The table of programs.
 const HOOKS: &str = "hooks";

@@ -10,9 +10,9 @@ use nix::unistd::{self, AccessFlags};
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::mistake::{Mistake, Mistakes};
+use super::error::{Mistake, Mistakes};
+use super::file_values::{File, Written};
 use super::trusted::trusted;
-use super::written::{File, Written};
 
 /// What a program can be run for, by Passenger's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

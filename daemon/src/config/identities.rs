@@ -4,7 +4,7 @@ use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::mistake::{Mistake, Mistakes};
+use super::error::{Mistake, Mistakes};
 use super::socket::SocketOptions;
 use super::{group_must_exist, user_must_exist};
 use crate::sys::accounts::{self, Account};

@@ -4,21 +4,21 @@
 
 mod app_defaults;
 mod arguments;
+pub(crate) mod daemon_only;
+#[cfg(test)]
+pub(crate) mod docs_test;
+pub(crate) mod error;
 mod file;
+pub(crate) mod file_values;
 mod hooks;
 mod identities;
-mod kind;
-mod mistake;
-mod own;
 #[cfg(test)]
-mod page;
+pub(crate) mod passenger_flags_test;
 pub mod places;
-#[cfg(test)]
-mod predecessor;
 pub(crate) mod shared;
 mod socket;
 mod trusted;
-mod written;
+pub(crate) mod value_type;
 
 use std::env;
 use std::fmt::Display;
@@ -31,18 +31,18 @@ use serde::{Deserialize, Serialize};
 
 pub use app_defaults::{AppDefault, AppDefaults};
 pub use arguments::{Action, Arguments};
+pub use error::Mistake;
+use error::Mistakes;
+use file_values::File;
+pub use file_values::Given;
 pub use hooks::{Hook, Hooks};
 pub use identities::{AllowedIdentities, MAKE_ROUTER_USER, ROUTER_USER};
-pub use mistake::Mistake;
-use mistake::Mistakes;
 pub(crate) use places::loaders;
 pub use places::{REGISTRY_VARIABLE, usual_registry};
 pub use shared::DaemonOption;
 use shared::Values;
 pub use socket::{MAX_SOCKET_PATH, SocketOptions};
 pub(crate) use trusted::trusted;
-use written::File;
-pub use written::Given;
 
 use crate::log::{LogFormat, LogLevel};
 use crate::sys::accounts::{self, Account};
@@ -146,7 +146,7 @@ impl Options {
         let mut mistakes = Mistakes::default();
         let file = given.config.as_deref().map(|path| file::read(path, euid, &mut mistakes));
         let file = file.unwrap_or_default();
-        let arguments = own::fill(given, &file, &mut mistakes);
+        let arguments = daemon_only::fill(given, &file, &mut mistakes);
         let source =
             Source { arguments: given.clone(), directory: env::current_dir().unwrap_or_default(), euid };
         let options = Self::gather(&arguments, &file, source, &mut mistakes);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::mistake::Mistake;
+use super::error::Mistake;
 
 /// Names the registry to the daemon and to the tools.
 pub const REGISTRY_VARIABLE: &str = "PASSENGER_INSTANCE_REGISTRY_DIR";

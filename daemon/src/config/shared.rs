@@ -7,10 +7,10 @@ use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
+use super::error::{Mistake, Mistakes};
+use super::file_values::{File, Given, Written};
 use super::hooks;
-use super::kind::Kind;
-use super::mistake::{Mistake, Mistakes};
-use super::written::{File, Given, Written};
+use super::value_type::Kind;
 
 /// One of the daemon's options that nginx may set too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

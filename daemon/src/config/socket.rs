@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
-use super::mistake::{Mistake, Mistakes};
+use super::error::{Mistake, Mistakes};
 use super::{Arguments, group_must_exist, user_must_exist};
 use crate::sys::accounts;
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::directory::open_directory;
 use super::own_sockets::OwnSockets;
 use super::{APPS, Instance, PROPERTIES, Properties, SOCKETS, registry, share_apps, write_properties};
-use crate::sys::luggage::{Luggage, Unpacking};
+use crate::sys::fd_handover::{Luggage, Unpacking};
 
 /// What properties are written to before they take the place of the old ones.
 const NEW_PROPERTIES: &str = "properties.new";

@@ -5,6 +5,7 @@
 //! are the same binary, so there is no version in them. A message that does not decode is refused by the supervisor
 //! with a log line, never fatal to it.
 
+pub(crate) mod app_mode;
 pub mod channel;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -12,16 +13,15 @@ pub mod fuzzing;
 mod ids;
 mod incident;
 mod message;
-mod standing;
 mod trouble;
 
+pub use app_mode::{MAX_PAGE, Maintenance, Standing};
 pub use ids::{ProcessId, Ticket};
 pub use incident::{Fact, Incident};
 pub use message::{
     Address, Adjustment, AppLogOpened, AppUser, CgroupLimits, Listen, Notice, Order, Overruled,
     ProcessRecord, RestartFiles, RouterConfig, SpawnSpec, StopHow,
 };
-pub use standing::{MAX_PAGE, Maintenance, Standing};
 pub use trouble::Trouble;
 
 /// Longest message, in bytes. A spawn order holds the app's environment, so this bounds that too.

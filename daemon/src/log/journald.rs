@@ -4,7 +4,7 @@
 use std::fmt::{self, Write};
 
 use super::plain::{APP, escape, write_whose};
-use super::said::Said;
+use super::record::Said;
 use super::{Part, app_prefix};
 
 /// The router's lines, behind the priority.
@@ -33,8 +33,8 @@ pub(super) fn write(out: &mut impl Write, part: Part, said: &Said<'_>) -> fmt::R
 
 #[cfg(test)]
 mod tests {
-    use super::super::said::Severity;
     use super::*;
+    use crate::log::record::Severity;
 
     #[test]
     fn the_priority_is_syslogs() {

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde::Serialize;
 
 use super::Source;
-use super::said::Said;
+use super::record::Said;
 use crate::sys::clock::LocalTime;
 
 /// The object, its keys in this order.
@@ -87,8 +87,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::Part;
-    use super::super::said::{AppLine, Severity};
     use super::*;
+    use crate::log::record::{AppLine, Severity};
 
     const AT: LocalTime =
         LocalTime { year: 2026, month: 11, day: 3, hour: 6, minute: 7, second: 1, nanoseconds: 123_456_789 };

@@ -13,7 +13,7 @@ mod level;
 mod lost;
 mod plain;
 mod queue;
-mod said;
+pub(crate) mod record;
 pub mod writer;
 
 use std::fmt;
@@ -34,7 +34,7 @@ use crate::sys::clock;
 pub use level::{LogLevel, UnknownLevel};
 pub use lost::failure;
 use lost::lost;
-use said::{AppLine, Said, Severity};
+use record::{AppLine, Said, Severity};
 
 /// The daemon's half that writes, shown in each line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use super::said::Said;
+use super::record::Said;
 use super::{Source, app_prefix};
 use crate::sys::clock::LocalTime;
 
@@ -94,8 +94,8 @@ fn misleads(character: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::Part;
-    use super::super::said::{AppLine, Severity};
     use super::*;
+    use crate::log::record::{AppLine, Severity};
 
     const AT: LocalTime =
         LocalTime { year: 2026, month: 11, day: 3, hour: 6, minute: 7, second: 1, nanoseconds: 123_456_789 };

@@ -5,11 +5,11 @@ use protocol::request::AppKind;
 use protocol::settings::Settings;
 
 use super::admin::http as admin;
-use super::app::http::chunked::{Chunked, ChunkedParts, Step};
-use super::app::http::decode::Decoder as HttpDecoder;
-use super::app::reply::{Event, Head, Mode, ReplyError};
-use super::app::session::Decoder as SessionDecoder;
-use super::settings::AppSettings;
+use super::app::settings::AppSettings;
+use super::app_protocol::http::chunked::{Chunked, ChunkedParts, Step};
+use super::app_protocol::http::decode::Decoder as HttpDecoder;
+use super::app_protocol::response_head::{Event, Head, Mode, ReplyError};
+use super::app_protocol::session::Decoder as SessionDecoder;
 
 /// What an application's bytes amount to.
 #[derive(Debug, Default, PartialEq, Eq)]

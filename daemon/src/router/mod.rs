@@ -5,56 +5,30 @@
 //! [`routes`], [`restart`], [`dispatch`] with its [`pool`], [`forward`] and [`reply`], joined in [`exchange`]. What one
 //! of them imports never imports it.
 
-mod accept;
 pub(crate) mod admin;
-mod announcement;
 pub(crate) mod app;
-mod board;
-mod connection;
-mod deployments;
-mod descriptors;
-mod direct;
+pub(crate) mod app_protocol;
+pub(crate) mod apps;
+pub(crate) mod connections;
 mod dispatch;
-mod doors;
-mod exchange;
-mod figures;
-mod forward;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod globals;
-mod hooks;
-mod incomplete;
-mod input;
-mod log_file;
-mod log_limit;
-mod meaningless;
-mod memory;
-mod nginx;
-mod notices;
-mod out_of_band;
+pub(crate) mod metrics;
+pub(crate) mod nginx;
+pub(crate) mod nginx_conn;
+pub(crate) mod options;
 mod output;
 mod pool;
-mod probe;
-mod reply;
-mod restart;
-mod route;
-mod routes;
-pub(crate) mod settings;
+pub(crate) mod report;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod run;
 mod shutdown;
 mod spawn;
-mod standings;
-mod start_report;
-mod status_page;
-mod sticky;
-mod supervisor;
-mod sweep;
-mod troubles;
-mod tunnels;
-mod under_way;
-mod usages;
-mod wiring;
-mod worker;
+pub(crate) mod state;
+pub(crate) mod supervisor_link;
+pub(crate) mod watch;
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -68,7 +42,7 @@ pub fn run(link: OwnedFd) -> ExitCode {
         .event_interval(61)
         .build_local(tokio::runtime::LocalOptions::default());
     let ended = runtime.and_then(|runtime| {
-        let ended = runtime.block_on(notices::run(link));
+        let ended = runtime.block_on(run::run(link));
         // A thread that hangs on somebody's disk is not waited for.
         runtime.shutdown_background();
         ended

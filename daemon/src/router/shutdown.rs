@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::dispatch::Dispatcher;
-use super::wiring::Router;
+use super::state::Router;
 use crate::link::Order;
 
 /// Finishes the requests under way within `limit` seconds, for another router to go on with the processes.

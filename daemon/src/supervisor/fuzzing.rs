@@ -1,7 +1,7 @@
 //! Entry points for the fuzz targets: one function for each decoder of the supervisor. Compiled with the feature
 //! `fuzzing` only; `fuzz/` contains the checks.
 
-use super::upgrade::State;
+use super::lifecycle::upgrade::State;
 
 /// The state that one daemon hands to the next, written again as JSON; `None` when it is refused.
 #[must_use]

@@ -5,44 +5,19 @@
 //! follow its life: what it opens ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`],
 //! [`forks`], [`stat_workers`]), what it carries out ([`orders`], [`looks`]), and how it ends ([`phase`], [`shutdown`]).
 
-mod adjust;
-mod app_logs;
-pub mod background;
-mod backoff;
 mod cgroups;
-mod ending;
-mod forks;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod hooks;
-mod limits;
+pub(crate) mod lifecycle;
 mod log_file;
-mod log_limits;
-mod looks;
-mod memory;
 mod nginx_socket;
-mod orders;
-mod outstanding;
-mod phase;
-mod pid_file;
+pub(crate) mod poll;
 mod processes;
-mod pulse;
-mod reload;
-mod restart_files;
-mod router_log;
-mod router_process;
-mod routers;
-mod service_manager;
-mod shutdown;
-mod socket_care;
+pub(crate) mod router;
 mod spawn;
-mod standings;
-mod startup;
 mod stat_workers;
-mod troubles;
-pub(crate) mod upgrade;
-mod watch;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -53,40 +28,41 @@ use std::time::{Duration, Instant};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
-pub use router_process::{ROUTER_ARGUMENT, close_to_others};
+pub use crate::supervisor::lifecycle::upgrade::{Beginning, beginning};
+pub use lifecycle::daemonize;
+pub use router::process::{ROUTER_ARGUMENT, close_to_others};
 pub use spawn::{Policy, Why, would_run_as};
-pub use upgrade::{Beginning, beginning};
 
 use crate::config::Options;
 use crate::instance::Instance;
 use crate::link::channel::Buffer;
 use crate::link::{Notice, Overruled, ProcessId, StopHow};
 use crate::log::writer;
+use crate::supervisor::lifecycle::daemonize::Caller;
+use crate::supervisor::lifecycle::phase::Event;
+use crate::supervisor::lifecycle::pid_file::PidFile;
+use crate::supervisor::lifecycle::sd_notify::ServiceManager;
+use crate::supervisor::lifecycle::shutdown::Shutdown;
+use crate::supervisor::lifecycle::upgrade::Upgrade;
 use crate::sys::process;
-use app_logs::AppLogs;
-use background::Caller;
-use forks::Forks;
 use hooks::Hooks;
 use log_file::LogFile;
-use log_limits::LogLimits;
-use looks::Purpose;
-use memory::Measurements;
+use log_file::app_logs::AppLogs;
 use nginx_socket::NginxSocket;
-use outstanding::Outstanding;
-use phase::Event;
-use pid_file::PidFile;
+use nginx_socket::guard::SocketCare;
+use poll::{Happened, Watched};
+use processes::forks::Forks;
+use processes::memory::Measurements;
 use processes::{Process, Processes, Stage};
-use router_process::RouterPlan;
-use routers::Routers;
-use service_manager::ServiceManager;
-use shutdown::Shutdown;
-use socket_care::SocketCare;
+use router::Routers;
+use router::log_limits::LogLimits;
+use router::maintenance::Standings;
+use router::outstanding::Outstanding;
+use router::process::RouterPlan;
+use router::troubles::Troubles;
 use spawn::Launcher;
-use standings::Standings;
 use stat_workers::StatWorkers;
-use troubles::Troubles;
-use upgrade::Upgrade;
-use watch::{Happened, Watched};
+use stat_workers::file_checks::Purpose;
 
 /// How long the end of the daemon waits until its last lines are in the log.
 const LAST_LINES: Duration = Duration::from_secs(5);
@@ -247,7 +223,7 @@ impl Supervisor {
             app_logs: &self.app_logs,
             takes_orders: !self.orders_wait,
         };
-        let happened = watch::wait(watched, until)?;
+        let happened = poll::wait(watched, until)?;
         for event in happened {
             self.act(event);
         }

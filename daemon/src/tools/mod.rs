@@ -4,6 +4,7 @@
 
 mod about;
 mod api_call;
+pub(crate) mod app_mode;
 mod ask_process;
 mod chosen_apps;
 mod client;
@@ -24,7 +25,6 @@ mod restart_app;
 mod scratch;
 mod settings;
 mod spawn_error;
-mod standing;
 mod system_metrics;
 mod system_properties;
 mod validate_install;
@@ -43,6 +43,7 @@ use crate::instance::{self, Found};
 
 pub use about::About;
 pub use api_call::ApiCall;
+pub use app_mode::{ForgetApp, MaintenanceApp, PauseApp, ResumeApp};
 pub use ask_process::AskProcess;
 pub use chosen_apps::ChosenApps;
 pub use client::{AskError, Client, Reply};
@@ -57,7 +58,6 @@ pub use reopen_logs::ReopenLogs;
 pub use restart_app::RestartApp;
 pub use settings::Settings;
 pub use spawn_error::SpawnError;
-pub use standing::{ForgetApp, MaintenanceApp, PauseApp, ResumeApp};
 pub use system_metrics::SystemMetrics;
 pub use system_properties::SystemProperties;
 pub use validate_install::ValidateInstall;

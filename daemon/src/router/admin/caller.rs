@@ -1,7 +1,7 @@
 //! Who is calling, as the kernel says, and what they may see and change.
 
 use crate::router::pool::GroupId;
-use crate::router::wiring::Router;
+use crate::router::state::Router;
 
 /// Somebody at the administrator's socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use crate::router::board::Shown;
+use crate::router::metrics::page_cache::Shown;
 
 /// Longest request, in bytes.
 const MAX_REQUEST: usize = 128 * 1024;
@@ -133,7 +133,7 @@ pub(super) async fn write(stream: &mut UnixStream, answer: &Answer) -> io::Resul
     let head = format!(
         "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\n{more}Connection: close\r\n\r\n",
         answer.status,
-        super::super::reply::reason_phrase(answer.status),
+        crate::router::response::reason_phrase(answer.status),
         answer.content_type,
         answer.body.len()
     );

@@ -7,13 +7,13 @@ mod caller;
 mod callers;
 mod endpoints;
 pub(crate) mod http;
+pub(crate) mod maintenance;
 mod orders;
 pub(super) mod page;
 mod pool;
 mod prometheus;
 mod requests;
 mod restart_outcome;
-mod standing;
 mod text;
 mod times;
 mod xml;
@@ -31,8 +31,8 @@ use self::endpoints::{Endpoint, Meant};
 use self::http::{Answer, Asked};
 use self::pool::Snapshot;
 use self::requests::Requests;
-use super::board::Shown;
-use super::wiring::Router;
+use super::metrics::page_cache::Shown;
+use super::state::Router;
 use crate::link::Trouble;
 use crate::sys::unix_socket;
 
@@ -129,8 +129,8 @@ async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: E
         Endpoint::AwaitRestart => orders::await_restart(router, caller, &asked.body).await,
         Endpoint::Detach => orders::detach(router, caller, &asked.body),
         Endpoint::Ask => orders::ask(router, caller, &asked.body).await,
-        Endpoint::Stand => standing::stand(router, caller, &asked.body),
-        Endpoint::Forget => standing::forget(router, caller, &asked.body),
+        Endpoint::Stand => maintenance::stand(router, caller, &asked.body),
+        Endpoint::Forget => maintenance::forget(router, caller, &asked.body),
         Endpoint::ReopenLogs => reopen_logs(router, caller).await,
     }
 }

@@ -8,9 +8,10 @@ use serde_json::json;
 use super::caller::Caller;
 use super::http::Answer;
 use super::restart_outcome;
-use crate::router::direct::{self, Unanswered};
 use crate::router::pool::{GroupId, RestartHow};
-use crate::router::wiring::Router;
+use crate::router::request::ask_process;
+use crate::router::request::ask_process::Unanswered;
+use crate::router::state::Router;
 
 /// Longest wait that one answer takes; who wants to wait longer asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -120,8 +121,8 @@ pub(super) async fn ask(router: &Router, caller: Caller, body: &[u8]) -> Answer 
     if owner_of(router, pid).is_some_and(|uid| !caller.may_change(uid)) {
         return Answer::error(403, "only root and the app's own user may ask it");
     }
-    let question = direct::Question { pid, method, uri, headers };
-    match direct::ask(router, &question, LONGEST_WAIT / 2).await {
+    let question = ask_process::Question { pid, method, uri, headers };
+    match ask_process::ask(router, &question, LONGEST_WAIT / 2).await {
         Ok(reply) => Answer::json(
             200,
             &json!({

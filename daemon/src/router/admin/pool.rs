@@ -5,15 +5,15 @@ use std::time::Instant;
 use protocol::settings::{Settings, Value};
 use serde::Serialize;
 
-use super::super::globals::{Decided, Globals, Source};
 use super::super::pool::{Concurrency, Deployment, GroupId, Pool, Process, Slot, State};
-use super::super::route::Route;
-use super::super::usages::Usages;
-use super::super::wiring::Router;
-use super::super::worker::Worker;
 use super::caller::Caller;
 use super::times::Times;
 use crate::link::Address;
+use crate::router::app::route::Route;
+use crate::router::dispatch::worker::Worker;
+use crate::router::options::{Decided, Globals, Source};
+use crate::router::state::Router;
+use crate::router::watch::usage::Usages;
 use crate::sys::clock;
 
 /// Everything the caller may see.

@@ -4,7 +4,7 @@ use std::fmt::{Display, Write};
 use std::rc::Rc;
 
 use super::pool::Snapshot;
-use crate::router::figures::{BOUNDS, Figures, Histogram};
+use crate::router::metrics::counters::{BOUNDS, Figures, Histogram};
 
 /// The format that Prometheus reads.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::caller::Caller;
 use super::times::Times;
-use crate::router::under_way::{Phase, Seen};
-use crate::router::wiring::Router;
+use crate::router::metrics::active_requests::{Phase, Seen};
+use crate::router::state::Router;
 
 /// What `/requests.json` answers.
 #[derive(Debug, Serialize)]

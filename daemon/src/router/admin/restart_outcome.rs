@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::router::dispatch::Dispatcher;
 use crate::router::pool::{Deployment, GroupId};
-use crate::router::start_report::SpawnFailure;
+use crate::router::report::SpawnFailure;
 
 /// What became of a restart.
 #[derive(Debug, Clone)]

@@ -112,7 +112,7 @@ fn duration(seconds: u64) -> String {
 mod tests {
     use super::super::times::Times;
     use super::*;
-    use crate::router::figures::Figures;
+    use crate::router::metrics::counters::Figures;
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::router::figures::{BOUNDS, Figures, Histogram};
+use crate::router::metrics::counters::{BOUNDS, Figures, Histogram};
 
 /// What takes time in one app, since this router began.
 #[derive(Debug, Serialize)]

@@ -1,10 +1,5 @@
-//! The app side of a request: connections to processes, and the two protocols spoken on them.
-//!
-//! `docs/APP-PROTOCOL.md` describes the bytes. Nothing here knows nginx.
+//! An application as the location that a request came by configures it: route, settings, sticky sessions.
 
-pub(crate) mod http;
-mod port_owner;
-mod proc_net;
-pub(crate) mod reply;
-pub(crate) mod session;
-pub(crate) mod stream;
+pub(crate) mod route;
+pub(crate) mod settings;
+pub(crate) mod sticky;

@@ -4,10 +4,10 @@
 use std::fmt::Debug;
 use std::rc::Rc;
 
-use crate::router::hooks::SlowRequest;
+use super::worker::Worker;
+use crate::router::app::route::Route;
 use crate::router::pool::{GroupId, Slot};
-use crate::router::route::Route;
-use crate::router::worker::Worker;
+use crate::router::spawn::hooks::SlowRequest;
 
 /// What the pool needs from whoever starts processes.
 pub(crate) trait Launch: Debug {

@@ -3,11 +3,11 @@
 use std::rc::Rc;
 
 use super::super::pool::{GroupId, Waiter};
-use super::super::probe::Abandoned;
-use super::super::worker::Worker;
 use super::Dispatcher;
 use super::probing;
 use super::session::Session;
+use super::slot_probe::Abandoned;
+use super::worker::Worker;
 use crate::sys::stream::Stream;
 
 /// A request's right to one session of a process. Dropping it gives the session back.

@@ -4,11 +4,15 @@
 //! out afterwards: a lease that comes back while one is carried out finds the pool free.
 
 mod carry_out;
+pub(crate) mod deployments;
 mod launch;
 mod lease;
+pub(crate) mod out_of_band;
 mod probing;
 mod refused;
 mod session;
+pub(crate) mod slot_probe;
+pub(crate) mod worker;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -17,21 +21,21 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
-use super::deployments::Deployments;
-use super::figures::{Figures, count};
-use super::hooks::SlowRequest;
+use super::app::route::Route;
+use super::metrics::counters::{Figures, count};
 use super::pool::{
     Action, Checkout, Concurrency, GroupId, GroupOptions, Limits, Pool, RestartHow, Slot, State, Waiter,
 };
-use super::route::Route;
-use super::start_report::SpawnFailure;
-use super::worker::Worker;
+use super::report::SpawnFailure;
+use super::spawn::hooks::SlowRequest;
 use crate::sys::clock;
+use deployments::Deployments;
 pub(crate) use launch::Launch;
 pub(crate) use lease::Lease;
 use lease::Place;
 pub(crate) use refused::Refused;
 pub(crate) use session::Session;
+use worker::Worker;
 
 /// The pool with the world around it.
 #[derive(Debug)]

@@ -5,8 +5,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::super::pool::Concurrency;
-use super::super::probe::{Abandoned, Hijacked};
-use super::super::worker::Worker;
+use super::slot_probe::{Abandoned, Hijacked};
+use super::worker::Worker;
 use crate::sys::descriptors::are_used_up;
 
 /// Pause before a connection is tried again that failed for a passing reason.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use protocol::request::AppKind;
 
-use super::super::forward::pace::TooSlow;
-use super::super::start_report::SpawnFailure;
 use crate::link::Maintenance;
+use crate::router::app_protocol::upload_rate::TooSlow;
+use crate::router::report::SpawnFailure;
 
 /// Why a request gets no process.
 #[derive(Debug, Clone)]

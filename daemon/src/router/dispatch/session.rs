@@ -4,10 +4,10 @@
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
 
-use super::super::probe::Hijacked;
-use super::super::worker::Worker;
 use super::Dispatcher;
 use super::probing;
+use super::slot_probe::Hijacked;
+use super::worker::Worker;
 
 /// What a session has of its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use tracing::{info, warn};
 
 use crate::link::channel::{Buffer, Channel};
 use crate::link::{AppLogOpened, Order, ProcessId, ProcessRecord, Ticket};
-use crate::router::supervisor::Supervisor;
+use crate::router::supervisor_link::Supervisor;
 use crate::sys::reactor;
 
 /// How long a process that has ended waits for its file.

@@ -3,8 +3,10 @@
 
 mod app_log;
 mod journal;
-mod left;
 mod limit;
+pub(crate) mod log_file;
+pub(crate) mod log_limit;
+pub(crate) mod orphans;
 mod places;
 
 use std::cell::{Cell, RefCell};
@@ -18,11 +20,11 @@ use tokio::sync::Notify;
 use tracing::error;
 
 pub(crate) use self::app_log::AppLogs;
-use self::left::Reading;
 use self::places::Lines;
 pub(crate) use self::places::Places;
-use super::route::Route;
+use super::app::route::Route;
 use crate::link::ProcessRecord;
+use orphans::Reading;
 
 /// Longest line written to the log as one, in bytes.
 const MAX_LINE: usize = 8 * 1024;

@@ -8,12 +8,12 @@ use tracing::warn;
 
 use super::app_log::{AppLogs, Writer};
 use super::journal::{Journal, Source};
-use super::left::{Outputs, Reading};
 use super::limit::{Limit, Limits};
+use super::orphans::{Outputs, Reading};
 use crate::config::AppOutput;
 use crate::link::{ProcessId, ProcessRecord};
 use crate::log;
-use crate::router::route::Route;
+use crate::router::app::route::Route;
 
 /// Most that waits for an app's file to be opened, in bytes.
 const MOST_FOR_FILE: usize = 256 * 1024;

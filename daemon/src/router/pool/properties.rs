@@ -10,7 +10,7 @@ use super::*;
 const GROUPS: usize = 3;
 
 #[derive(Debug, Clone)]
-enum Event {
+pub(crate) enum Event {
     /// For a group, from a client of the process with this number.
     Request(usize, usize),
     Cancel(usize),

@@ -2,8 +2,8 @@
 
 use protocol::request::AppKind;
 
-use super::super::route::Route;
 use crate::link::Listen;
+use crate::router::app::route::Route;
 
 /// What the report of a failed start adds; empty when the command names no such variable.
 pub(super) fn of(route: &Route) -> String {

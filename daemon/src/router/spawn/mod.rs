@@ -4,9 +4,10 @@
 //! Each process is in exactly one [`Life`] from its order to its end, and leaves the table with the supervisor's word
 //! that it has ended. What a visitor wrote is not known here.
 
-mod knock;
+pub(crate) mod hooks;
 mod listen_hint;
 mod preloaders;
+pub(crate) mod probe;
 mod readiness;
 mod smart;
 
@@ -21,19 +22,19 @@ use tracing::{debug, error, info, warn};
 
 use self::preloaders::Preloaders;
 use self::readiness::{Ended, Outcome};
+use super::app::route::{Memo, Route};
+use super::apps::Routes;
+use super::dispatch::out_of_band;
+use super::dispatch::worker::Worker;
 use super::dispatch::{Dispatcher, Launch};
-use super::hooks::{Hooks, SlowRequest};
-use super::log_limit::LogLimit;
-use super::out_of_band;
+use super::output::log_limit::LogLimit;
 use super::output::{Output, Places};
 use super::pool::{GroupId, Slot};
-use super::route::{Memo, Route};
-use super::routes::Routes;
-use super::start_report::{Journey, NO_PIPES, SpawnFailure};
-use super::supervisor::Supervisor;
-use super::worker::Worker;
+use super::report::{Journey, NO_PIPES, SpawnFailure};
+use super::supervisor_link::Supervisor;
 use crate::config::Hook;
 use crate::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
+use hooks::{Hooks, SlowRequest};
 
 /// Most messages a minute about the starts of apps that nginx does not announce.
 const A_MINUTE: u32 = 120;

@@ -17,10 +17,10 @@ use tracing::{debug, error, info, warn};
 use super::super::output::{Output, Places};
 use super::readiness::{self, Ended, Outcome};
 use crate::link::{Order, ProcessId, ProcessRecord, SpawnSpec, StopHow, Ticket};
+use crate::router::app::route::Route;
 use crate::router::pool::GroupId;
-use crate::router::route::Route;
-use crate::router::start_report::{Journey, NO_PIPES, SpawnFailure};
-use crate::router::supervisor::Supervisor;
+use crate::router::report::{Journey, NO_PIPES, SpawnFailure};
+use crate::router::supervisor_link::Supervisor;
 
 /// What became of loading an app.
 #[derive(Debug)]

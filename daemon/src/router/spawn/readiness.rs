@@ -10,10 +10,10 @@ use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::super::route::Route;
-use super::super::start_report::{Journey, Step};
-use super::knock::Knocking;
+use super::probe::Knocking;
 use crate::link::{Address, MOST_REVISION, ProcessRecord};
+use crate::router::app::route::Route;
+use crate::router::report::{Journey, Step};
 
 /// Most that a process may report, in bytes.
 const MAX_REPORT: usize = 128 * 1024;

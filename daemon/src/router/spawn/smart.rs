@@ -10,9 +10,9 @@ use super::preloaders::{Code, Loaded};
 use super::readiness::Ended;
 use super::{Life, Spawner};
 use crate::link::{Order, ProcessId};
+use crate::router::app::route::Route;
 use crate::router::pool::Slot;
-use crate::router::route::Route;
-use crate::router::start_report::Journey;
+use crate::router::report::Journey;
 
 /// What a fork has at least, however long loading took.
 const LEAST_TIME: Duration = Duration::from_secs(5);

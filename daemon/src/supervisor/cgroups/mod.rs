@@ -44,7 +44,7 @@ pub(super) struct Cgroups {
 
 /// Why there are no control groups.
 #[derive(Debug)]
-pub(super) enum CgroupError {
+pub(crate) enum CgroupError {
     /// The kernel has none of version 2, or they are not mounted.
     None,
     /// Other processes are in the daemon's group.

@@ -14,10 +14,10 @@ use nix::sys::signal::Signal;
 
 use self::program::Program;
 use super::Supervisor;
-use super::ending;
-use super::limits::Originals;
-use super::log_limits::Topic;
+use super::lifecycle::rlimits::Originals;
 use super::processes::Stage;
+use super::processes::exit_status;
+use super::router::log_limits::Topic;
 use crate::config::{self, Hook, Options};
 use crate::link::{Incident, ProcessId, StopHow};
 use crate::sys::process::{Child, End};
@@ -224,7 +224,7 @@ impl Supervisor {
     pub(super) fn hook_ended(&mut self, id: RunId) {
         let Some((mut run, end)) = self.hooks.take_ended(id) else { return };
         if end != End::Status(0) {
-            let what = format!("{} {}", run.name(), ending::sentence(end));
+            let what = format!("{} {}", run.name(), exit_status::sentence(end));
             tracing::warn!("{what}");
             run.failure = Some(what);
         }

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use super::super::Supervisor;
-use super::super::phase::Event;
 use super::{Hooks, LIMIT, Over};
 use crate::config::Hook;
 use crate::link::Incident;
+use crate::supervisor::lifecycle::phase::Event;
 
 impl Hooks {
     /// The longest that the programs of a hook take together.

@@ -12,7 +12,7 @@ use std::path::Path;
 use nix::unistd;
 
 use crate::link::Incident;
-use crate::supervisor::limits::Originals;
+use crate::supervisor::lifecycle::rlimits::Originals;
 use crate::sys::process::{Child, Forked};
 use crate::sys::{descriptors, process, signals};
 

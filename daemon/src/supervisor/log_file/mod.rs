@@ -2,8 +2,9 @@
 //!
 //! A file that cannot be opened changes nothing: the log goes on where it was.
 
-mod aside;
+pub(crate) mod app_logs;
 mod open;
+pub(crate) mod open_aside;
 mod trust;
 
 use std::fmt;
@@ -23,7 +24,7 @@ use crate::config::shared::Values;
 use crate::link::{Notice, Trouble};
 use crate::log::{self, writer};
 use crate::sys::descriptors;
-use crate::sys::luggage::{Luggage, Unpacking};
+use crate::sys::fd_handover::{Luggage, Unpacking};
 
 const NAME: &str = "log_file";
 /// Copies of standard error stay out of the way of the numbers that children get.
@@ -69,7 +70,7 @@ pub(super) struct PackedLog {
 
 /// Why the daemon cannot start.
 #[derive(Debug)]
-pub(super) struct NoLog(Place, Refusal);
+pub(crate) struct NoLog(Place, Refusal);
 
 impl fmt::Display for NoLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,7 +105,7 @@ impl LogFile {
     fn switch_aside(&mut self, place: Place) -> Result<(), Refusal> {
         let file = match &place {
             Place::Inherited => self.open(&place)?,
-            Place::Own(_) | Place::OfNginx(_) => aside::opened(|| self.open(&place))?,
+            Place::Own(_) | Place::OfNginx(_) => open_aside::opened(|| self.open(&place))?,
         };
         self.switch(place, &file)
     }

@@ -8,7 +8,7 @@ use nix::unistd;
 
 /// What keeps the socket from being made.
 #[derive(Debug)]
-pub(in crate::supervisor) enum SocketError {
+pub(crate) enum SocketError {
     /// Another daemon listens there.
     Live(PathBuf, Option<i32>),
     /// Another daemon holds the lock.

@@ -6,6 +6,7 @@
 
 mod directory;
 mod error;
+pub(crate) mod guard;
 mod packed;
 mod watch;
 

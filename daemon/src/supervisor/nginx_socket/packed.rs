@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Inode, Made, NginxSocket, Watch};
-use crate::sys::luggage::{Luggage, Unpacking};
+use crate::sys::fd_handover::{Luggage, Unpacking};
 
 /// What the next program needs to know of it.
 #[derive(Debug, Serialize, Deserialize)]

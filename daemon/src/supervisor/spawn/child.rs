@@ -21,7 +21,8 @@ use super::command::{self, Command};
 use super::environment::Environment;
 use super::revision;
 use super::user::RunAs;
-use crate::supervisor::limits::{self, Originals};
+use crate::supervisor::lifecycle::rlimits;
+use crate::supervisor::lifecycle::rlimits::Originals;
 use crate::sys::identity::{self, IdentityError};
 use crate::sys::{descriptors, process, signals};
 
@@ -132,7 +133,7 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
         File::from(door).write_all(b"0").map_err(step("enter its control group"))?;
     }
     if let Some(most) = plan.open_files {
-        limits::set_open_files(most).map_err(step("set passenger_app_file_descriptor_ulimit"))?;
+        rlimits::set_open_files(most).map_err(step("set passenger_app_file_descriptor_ulimit"))?;
     }
     if let Some(identity) = &plan.run_as.identity {
         identity::become_for_good(identity)

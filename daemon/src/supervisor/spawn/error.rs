@@ -6,7 +6,7 @@ use std::io;
 use nix::libc;
 use protocol::request::AppKind;
 
-use super::place::PlaceError;
+use super::app_files::PlaceError;
 use super::user::UserError;
 use crate::supervisor::cgroups::CgroupError;
 

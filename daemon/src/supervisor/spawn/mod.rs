@@ -4,21 +4,21 @@
 //! [`command`] and [`environment`] say what is executed, [`child`] does it. What the app does with its sockets and pipes
 //! is not known here.
 
+pub(crate) mod app_files;
 mod child;
 mod command;
 mod defaults;
-mod entrance;
+pub(crate) mod disclosure;
 mod environment;
 mod error;
 mod handover;
-mod inquiry;
+pub(crate) mod listener;
 mod login_shell;
 mod masked;
-mod outside;
 mod pipes;
-mod place;
 mod policy;
 mod ports;
+pub(crate) mod precheck;
 mod revision;
 mod user;
 
@@ -29,24 +29,24 @@ use nix::unistd::{self, Uid};
 use protocol::request::AppKind;
 
 pub(super) use command::Term;
+pub(super) use disclosure::{Refusal, answer};
 pub(super) use environment::{Environment, inherited, secrets};
 pub(super) use handover::{HELLO, Handover, hand_over};
-pub(super) use inquiry::{Finding, Inquiry};
-pub(super) use outside::{Refusal, answer};
 pub use policy::Policy;
 pub(super) use ports::Ports;
+pub(super) use precheck::{Finding, Inquiry};
 pub use user::Why;
 
 use super::cgroups::{Cgroup, Cgroups};
-use super::limits::Originals;
+use super::lifecycle::rlimits::Originals;
 use crate::config::UserOptions;
 use crate::instance::Instance;
 use crate::link::{AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
 use crate::sys::process::{self, Child, Forked};
 use command::Command;
-use entrance::Entrance;
 use environment::Told;
 use error::SpawnError;
+use listener::Entrance;
 use login_shell::{Changes, Numbers};
 use pipes::Pipes;
 use user::{Asked, Directory, Owner, RunAs, Wanted};
@@ -64,7 +64,7 @@ pub fn would_run_as(
     owned: &Path,
     policy: &Policy,
 ) -> Result<(AppUser, Why), String> {
-    let owner = place::owner(owned).map_err(|why| format!("{}: {why}", owned.display()))?;
+    let owner = app_files::owner(owned).map_err(|why| format!("{}: {why}", owned.display()))?;
     let run_as = decide(users, Wanted { user, group }, owner, policy).map_err(|why| why.to_string())?;
     Ok((run_as.user, run_as.why))
 }

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use nix::fcntl::OFlag;
 use nix::unistd;
 
-use super::entrance::Entrance;
+use super::listener::Entrance;
 use crate::sys::descriptors;
 
 /// The supervisor's ends of a process's pipes.

@@ -12,7 +12,7 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::outstanding::Share;
+use super::router::outstanding::Share;
 use crate::link::channel::Buffer;
 use crate::sys::process::Child;
 pub(super) use question::{Answer, Question};
@@ -33,7 +33,7 @@ pub(super) struct WorkerId(u64);
 
 /// What has come to pass.
 #[derive(Debug)]
-pub(super) enum Event<P> {
+pub(crate) enum Event<P> {
     /// What was asked for this is answered, or there is a reason why not.
     Answered(P, Result<Answer, String>),
     /// This has no answer in time.
@@ -262,5 +262,7 @@ impl<P, W> Desk<P, W> {
     }
 }
 
+pub(crate) mod file_checks;
+pub(crate) mod restart_files;
 #[cfg(test)]
 mod tests;

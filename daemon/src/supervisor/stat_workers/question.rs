@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::restart_files;
-use super::super::restart_files::Look;
 use super::super::spawn::{self, Finding, Inquiry, Policy, Refusal, check_users};
+use super::restart_files;
+use super::restart_files::Look;
 use crate::config::UserOptions;
 
 /// What there is to be looked at.

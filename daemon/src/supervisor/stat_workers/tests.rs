@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::io;
 
+use super::restart_files::Look;
 use super::*;
-use crate::supervisor::outstanding::Outstanding;
-use crate::supervisor::restart_files::Look;
+use crate::supervisor::router::outstanding::Outstanding;
 
 #[derive(Debug, Default)]
 struct Fake {

@@ -12,7 +12,7 @@ use protocol::request::{AppRef, BodyLength, RequestHead};
 use protocol::response::{Abort, Response};
 use protocol::settings::Digest;
 
-use super::patient::Patient;
+use super::app::Patient;
 
 /// What of a body is kept, in bytes.
 const MAX_KEPT: usize = 2048;

@@ -12,7 +12,7 @@ use crate::sys::signals;
 
 /// Something that happens.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// The daemon has logged it.
     Line(String),
     /// The daemon has ended, or closed its log.

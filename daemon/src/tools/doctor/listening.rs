@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 
-use super::family::descendants;
+use super::process_tree::descendants;
 
 /// `TCP_LISTEN`, as the kernel's tables write it.
 const LISTENING: &str = "0A";

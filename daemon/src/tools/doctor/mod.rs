@@ -4,32 +4,32 @@
 //! ([`private_daemon`]) starts it and gives it one request ([`conversation`]); [`course`] follows what happens, and
 //! [`diagnosis`] says in plain words what is wrong and what to do. The daemons that serve are asked, and not touched.
 
-mod absent;
+pub(crate) mod app;
 mod arguments;
-mod asked;
 mod conversation;
-mod course;
 mod diagnosis;
 mod events;
-mod family;
-mod known;
 mod listening;
-mod patient;
+pub(crate) mod nginx_access;
+pub(crate) mod no_app;
 mod private_daemon;
+pub(crate) mod process_tree;
 mod report;
-mod way;
+pub(crate) mod run;
+pub(crate) mod running_daemons;
+pub(crate) mod settings;
 
 use std::process::ExitCode;
 
 pub use self::arguments::Doctor;
 use self::conversation::Question;
-use self::course::{Course, Patience};
 use self::events::Events;
-use self::patient::Patient;
 use self::private_daemon::PrivateDaemon;
 use self::report::Report;
 use super::Outcome;
 use super::installation::Installation;
+use app::Patient;
+use run::{Course, Patience};
 
 /// The exit status after Ctrl-C, as shells have it.
 const INTERRUPTED: u8 = 130;

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::app::Patient;
 use super::events::Event;
-use super::family::children;
-use super::patient::Patient;
+use super::process_tree::children;
 use crate::instance;
 use crate::sys::process;
 use crate::tools::Client;

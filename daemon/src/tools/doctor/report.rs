@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::absent::NoPatient;
+use super::app::Patient;
 use super::conversation::Answer;
-use super::course::Course;
 use super::diagnosis::Diagnosis;
-use super::patient::Patient;
-use super::way::closed_to_nginx;
+use super::nginx_access::closed_to_nginx;
+use super::no_app::NoPatient;
+use super::run::Course;
 use crate::tools::spawn_error;
 
 /// A report on one app.

@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::super::pool::{GroupView, ProcessView, Snapshot};
 use super::super::requests::{RequestView, Requests};
 use crate::router::admin::caller::Caller;
-use crate::router::figures::{BOUNDS, Figures, Histogram};
+use crate::router::metrics::counters::{BOUNDS, Figures, Histogram};
 use crate::router::pool::GroupId;
-use crate::router::wiring::Router;
+use crate::router::state::Router;
 
 /// Most requests of each kind that are told one by one. Nobody reads more, and a flood of them must not become one of JSON.
 const MOST_REQUESTS: usize = 100;

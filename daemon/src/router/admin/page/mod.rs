@@ -6,8 +6,8 @@ mod data;
 use std::io;
 
 use super::caller::Caller;
-use crate::router::board::Shown;
-use crate::router::wiring::Router;
+use crate::router::metrics::page_cache::Shown;
+use crate::router::state::Router;
 use crate::sys::random;
 
 const HTML: &str = include_str!("page.html");

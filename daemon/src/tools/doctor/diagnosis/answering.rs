@@ -2,7 +2,7 @@
 
 use super::Diagnosis;
 use crate::tools::doctor::conversation::Answer;
-use crate::tools::doctor::course::Course;
+use crate::tools::doctor::run::Course;
 
 /// What is wrong with the answer; `None` when it is good.
 pub(super) fn of(course: &Course) -> Option<Diagnosis> {

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use protocol::request::AppKind;
 use serde_json::Value;
 
-use super::course::Course;
-use super::patient::Patient;
+use super::app::Patient;
+use super::run::Course;
 
 /// What is wrong, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,17 @@
+//! The app side of a request: connections to processes, and the two protocols spoken on them.
+//!
+//! `docs/APP-PROTOCOL.md` describes the bytes. Nothing here knows nginx.
+
+pub(crate) mod body_ahead;
+pub(crate) mod buffer;
+pub(crate) mod cgi;
+pub(crate) mod connect;
+pub(crate) mod http;
+mod port_owner;
+mod proc_net;
+pub(crate) mod request_body;
+#[cfg(test)]
+pub(crate) mod request_body_tests;
+pub(crate) mod response_head;
+pub(crate) mod session;
+pub(crate) mod upload_rate;

@@ -1,0 +1,135 @@
+//! Tests of [`super::body`].
+
+use std::time::Duration;
+
+use protocol::frame::{FLAG_END, FrameHeader, FrameType};
+use protocol::request::BodyLength;
+use tokio::io::{AsyncWriteExt, duplex};
+
+use super::buffer::Input;
+use super::request_body::{Body, BodyError, Framing};
+
+fn frame(flags: u8, data: &[u8]) -> Vec<u8> {
+    let mut out = FrameHeader::new(FrameType::RequestBody, flags, data.len() as u32).encode().to_vec();
+    out.extend_from_slice(data);
+    out
+}
+
+fn sent(length: BodyLength, framing: Framing, bytes: &[u8], pipe: usize) -> Result<Vec<u8>, BodyError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (mut nginx, mut far) = duplex(pipe);
+        let mut body = Body::new(length, framing);
+        let (mut input, mut app, mut out) = (Input::default(), Vec::new(), b"head".to_vec());
+        let write = async {
+            far.write_all(bytes).await.unwrap();
+            drop(far);
+        };
+        let (result, ()) = tokio::join!(body.send(&mut nginx, &mut input, &mut app, &mut out), write);
+        result.map(|()| app)
+    })
+}
+
+#[test]
+fn a_body_arrives_whole_however_it_is_cut() {
+    let bytes = [frame(0, b"hello "), frame(0, b""), frame(FLAG_END, b"world")].concat();
+    for pipe in 1..=bytes.len() {
+        let app = sent(BodyLength::Known(11), Framing::Plain, &bytes, pipe).unwrap();
+        assert_eq!(app, b"headhello world");
+    }
+}
+
+#[test]
+fn a_body_of_unknown_length_is_framed_for_the_app() {
+    let bytes = [frame(0, b"hello"), frame(FLAG_END, b"")].concat();
+    let session = sent(BodyLength::Unknown, Framing::SessionChunks, &bytes, 64).unwrap();
+    assert_eq!(session, b"head\x05\0\0\0hello\0\0\0\0");
+    let http = sent(BodyLength::Unknown, Framing::HttpChunks, &bytes, 64).unwrap();
+    assert_eq!(http, b"head5\r\nhello\r\n0\r\n\r\n");
+}
+
+#[test]
+fn rejects_a_body_of_another_length() {
+    let short = sent(BodyLength::Known(5), Framing::Plain, &frame(FLAG_END, b"1234"), 64);
+    assert!(matches!(short, Err(BodyError::WrongLength)));
+    let long = sent(BodyLength::Known(5), Framing::Plain, &frame(FLAG_END, b"123456"), 64);
+    assert!(matches!(long, Err(BodyError::WrongLength)));
+}
+
+#[test]
+fn a_body_that_was_taken_but_not_written_is_not_delivered() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (mut nginx, mut far) = duplex(64);
+        far.write_all(&frame(FLAG_END, b"hello")).await.unwrap();
+        // An app that takes four bytes and no more.
+        let (mut app, _app_side) = duplex(4);
+        let mut body = Body::new(BodyLength::Known(5), Framing::Plain);
+        let (mut input, mut out) = (Input::default(), Vec::new());
+        tokio::select! {
+            biased;
+            _ = body.send(&mut nginx, &mut input, &mut app, &mut out) => panic!("it does not fit"),
+            () = std::future::ready(()) => {}
+        }
+        assert!(body.is_done() && !body.is_delivered());
+    });
+}
+
+/// How long a body of which a part comes has been waited for after an hour.
+fn waited(app_takes: usize) -> Duration {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (mut nginx, mut far) = duplex(1024);
+        far.write_all(&frame(0, &[b'x'; 500])).await.unwrap();
+        let (mut app, _app_side) = duplex(app_takes);
+        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_least_rate(500);
+        let pace = body.pace().unwrap();
+        let (mut input, mut out) = (Input::default(), Vec::new());
+        let sent = body.send(&mut nginx, &mut input, &mut app, &mut out);
+        assert!(tokio::time::timeout(Duration::from_secs(3600), sent).await.is_err());
+        Duration::from_secs(21) - pace.time_left()
+    })
+}
+
+#[test]
+fn time_counts_while_nginx_has_no_more_and_not_while_the_app_takes_nothing() {
+    assert_eq!(waited(1024), Duration::from_secs(21), "at least: it is too slow");
+    assert_eq!(waited(499), Duration::ZERO);
+}
+
+#[test]
+fn what_came_while_it_was_queued_counts_once() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut input = Input::default();
+        let bytes = [frame(0, &[b'x'; 500]), frame(FLAG_END, &[b'x'; 500])].concat();
+        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_least_rate(500);
+        let pace = body.pace().unwrap();
+        input.fill(&mut &bytes[..600], 1024).await.unwrap();
+        body.look_ahead(&input);
+        let granted = pace.time_left();
+        let mut nothing: &[u8] = b"";
+        drop(body.send(&mut nothing, &mut input, &mut Vec::new(), &mut Vec::new()).await);
+        assert_eq!((pace.time_left(), pace.is_complete()), (granted, false));
+        input.fill(&mut &bytes[600..], 1024).await.unwrap();
+        body.look_ahead(&input);
+        assert!(pace.is_complete());
+    });
+}
+
+#[test]
+fn a_client_that_goes_is_noticed() {
+    let cut = sent(BodyLength::Known(5), Framing::Plain, &frame(0, b"123"), 64);
+    assert!(matches!(cut, Err(BodyError::ClientGone)));
+    let cancel = FrameHeader::new(FrameType::Cancel, 0, 0).encode();
+    assert!(matches!(sent(BodyLength::Known(5), Framing::Plain, &cancel, 64), Err(BodyError::ClientGone)));
+}
+
+#[test]
+fn rejects_frames_that_do_not_belong_here() {
+    let bytes = FrameHeader::new(FrameType::Request, 0, 0).encode();
+    let refused = sent(BodyLength::Known(5), Framing::Plain, &bytes, 64);
+    assert!(matches!(refused, Err(BodyError::Unexpected(FrameType::Request))));
+}

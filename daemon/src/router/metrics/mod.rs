@@ -1,0 +1,6 @@
+//! Counters, requests in flight and problems of the daemon, for administrators.
+
+pub(crate) mod active_requests;
+pub(crate) mod counters;
+pub(crate) mod page_cache;
+pub(crate) mod troubles;

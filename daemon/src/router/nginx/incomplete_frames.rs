@@ -1,0 +1,90 @@
+//! Bytes of frames from nginx that are not complete: bounded for all connections together, and in time for each.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long a connection may be silent before its first frame is complete.
+const FIRST_LIMIT: Duration = Duration::from_secs(10);
+/// How long any other frame may take from its first byte to its last.
+const FRAME_LIMIT: Duration = Duration::from_secs(30);
+/// Most bytes of incomplete frames. A usual request is complete at once and never counted.
+const MOST: usize = 64 << 20;
+
+/// What all connections hold of incomplete frames, in bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Incomplete(Cell<usize>);
+
+/// One connection's part of it, while it waits for the rest of a frame.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    of: &'a Incomplete,
+    bytes: usize,
+    until: Option<Instant>,
+}
+
+impl Incomplete {
+    /// For a connection that waits for a frame; for its first one from now on.
+    pub(super) fn part(&self, is_first: bool) -> Part<'_> {
+        let until = is_first.then(|| Instant::now() + FIRST_LIMIT);
+        Part { of: self, bytes: 0, until }
+    }
+}
+
+impl Part<'_> {
+    /// The connection holds so many bytes now; false when that is too much.
+    pub(super) fn holds(&mut self, bytes: usize) -> bool {
+        self.of.0.set(self.of.0.get() - self.bytes + bytes);
+        self.bytes = bytes;
+        if bytes > 0 && self.until.is_none() {
+            self.until = Some(Instant::now() + FRAME_LIMIT);
+        }
+        self.of.0.get() <= MOST
+    }
+
+    /// Whether it may take too long.
+    pub(super) fn is_limited(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// Resolves when the frame has taken too long; never between two frames.
+    pub(super) async fn overdue(&self) {
+        match self.until {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Part<'_> {
+    fn drop(&mut self) {
+        self.of.0.set(self.of.0.get() - self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn incomplete_frames_are_bounded_in_size_and_time() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let all = Incomplete::default();
+            let (mut one, mut other) = (all.part(false), all.part(false));
+            assert!(one.holds(MOST / 2) && other.holds(MOST / 2), "as much as there may be");
+            assert!(!other.holds(MOST / 2 + 1));
+            drop(one);
+            assert!(other.holds(MOST / 2 + 1), "what has gone does not count");
+            let begin = Instant::now();
+            other.overdue().await;
+            assert_eq!(begin.elapsed(), FRAME_LIMIT);
+            all.part(true).overdue().await;
+            assert_eq!(begin.elapsed(), FRAME_LIMIT + FIRST_LIMIT);
+            drop(other);
+            assert_eq!(all.0.get(), 0);
+        });
+    }
+}

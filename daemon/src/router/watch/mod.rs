@@ -1,0 +1,6 @@
+//! Periodic checks: restart files, idle processes, memory limits, resource usage.
+
+pub(crate) mod idle;
+pub(crate) mod memory;
+pub(crate) mod restart_files;
+pub(crate) mod usage;

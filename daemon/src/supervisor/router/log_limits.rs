@@ -1,0 +1,93 @@
+//! Limits of how often the supervisor logs what a router can cause as often as it likes. What was left out is counted, and
+//! the count is logged when the minute ends.
+
+use std::time::{Duration, Instant};
+
+/// Length of an interval.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// Lines of one topic in an interval.
+const MOST: u32 = 20;
+
+/// What lines are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Topic {
+    /// Messages that are refused, and orders that a router has no right to.
+    Refused,
+    /// Orders that wait because too many came before them.
+    Bounds,
+    /// Reasons that the router does not get to know.
+    Withheld,
+    /// Log files of apps.
+    AppLogs,
+}
+
+/// Of every topic.
+const TOPICS: [(Topic, &str); 4] = [
+    (Topic::Refused, "messages of the router that were refused"),
+    (Topic::Bounds, "bounds of what the router may ask for at a time"),
+    (Topic::Withheld, "files of applications that are not accessible"),
+    (Topic::AppLogs, "log files of applications"),
+];
+
+/// One topic's interval.
+#[derive(Debug, Default)]
+struct Interval {
+    ends: Option<Instant>,
+    logged: u32,
+    left_out: u64,
+}
+
+/// All topics.
+#[derive(Debug, Default)]
+pub(crate) struct LogLimits([Interval; TOPICS.len()]);
+
+impl LogLimits {
+    /// True when a line about `topic` may be logged; otherwise it is counted.
+    pub(crate) fn admit(&mut self, topic: Topic, now: Instant) -> bool {
+        self.settle(now);
+        let at = TOPICS.iter().position(|(other, _)| *other == topic).unwrap_or_default();
+        let interval = &mut self.0[at];
+        interval.ends.get_or_insert(now + INTERVAL);
+        let admitted = interval.logged < MOST;
+        if admitted {
+            interval.logged += 1
+        } else {
+            interval.left_out += 1
+        }
+        admitted
+    }
+
+    /// When a count is to be logged.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.0.iter().filter(|interval| interval.left_out > 0).filter_map(|interval| interval.ends).min()
+    }
+
+    /// Ends the intervals whose time is over.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        for (interval, (_, what)) in self.0.iter_mut().zip(TOPICS) {
+            if interval.ends.is_some_and(|ends| ends <= now) {
+                let left_out = std::mem::take(interval).left_out;
+                if left_out > 0 {
+                    tracing::warn!("{left_out} messages were not logged (more than {MOST} a minute): {what}");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_above_the_limit_are_counted_until_the_minute_is_over() {
+        let (now, mut limits) = (Instant::now(), LogLimits::default());
+        let admitted = (0..MOST + 5).filter(|_| limits.admit(Topic::Refused, now)).count();
+        assert_eq!(admitted, MOST as usize);
+        assert!(limits.admit(Topic::AppLogs, now), "another topic has its own limit");
+        assert_eq!(limits.due(), Some(now + INTERVAL));
+        limits.settle(now + INTERVAL);
+        assert_eq!(limits.due(), None);
+        assert!(limits.admit(Topic::Refused, now + INTERVAL));
+    }
+}

@@ -1,0 +1,69 @@
+//! How much of what a router has ordered can be under way at a time.
+//!
+//! Each order that is not carried out at once holds a [`Share`] until it is. Where all shares are taken no further order is
+//! read: the router's messages wait in its socket, and none is refused.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// More orders than a router that works ever leaves under way.
+const MOST: usize = 16 * 1024;
+/// Bytes of all of them together.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
+
+/// All shares.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outstanding(Rc<Sum>);
+
+#[derive(Debug, Default)]
+struct Sum {
+    orders: Cell<usize>,
+    bytes: Cell<usize>,
+}
+
+/// What one order holds; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Share {
+    of: Rc<Sum>,
+    bytes: usize,
+}
+
+impl Outstanding {
+    /// For one order of this size.
+    pub(crate) fn take(&self, bytes: usize) -> Share {
+        self.0.orders.set(self.0.orders.get() + 1);
+        self.0.bytes.set(self.0.bytes.get() + bytes);
+        Share { of: Rc::clone(&self.0), bytes }
+    }
+
+    /// Another order may be read.
+    pub(super) fn has_room(&self) -> bool {
+        self.0.orders.get() < MOST && self.0.bytes.get() < MOST_BYTES
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.of.orders.set(self.of.orders.get() - 1);
+        self.of.bytes.set(self.of.bytes.get() - self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_and_their_bytes_are_bounded() {
+        let outstanding = Outstanding::default();
+        let mut shares: Vec<_> = (0..MOST).map(|_| outstanding.take(1)).collect();
+        assert!(!outstanding.has_room());
+        shares.pop();
+        assert!(outstanding.has_room());
+        shares.truncate(1);
+        let large = outstanding.take(MOST_BYTES);
+        assert!(!outstanding.has_room());
+        drop(large);
+        assert!(outstanding.has_room());
+    }
+}
