@@ -1,6 +1,6 @@
 //! Arbitrary bytes as a request to the admin API: what is complete stays the same whatever follows it.
 
-use flying_passenger::router::fuzzing;
+use router::fuzzing;
 
 /// The first byte says how many of the others come first.
 pub fn check(data: &[u8]) {

@@ -1,7 +1,8 @@
 //! Arbitrary bytes as an application's response in HTTP: however they are cut, the same is read.
 
-use flying_passenger::router::fuzzing::{self, End, Response};
 use protocol::pairs::Pairs;
+use router::fuzzing;
+use router::fuzzing::{End, Response};
 
 /// The first byte says how the others are cut; its two highest bits, whether the request was a HEAD request and whether it
 /// asked for an upgrade.

@@ -1,6 +1,6 @@
 //! Arbitrary bytes as an application's response in the session protocol.
 
-use flying_passenger::router::fuzzing;
+use router::fuzzing;
 
 use crate::app_http::check_same;
 

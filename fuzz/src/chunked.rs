@@ -1,6 +1,7 @@
 //! Arbitrary bytes as a chunked body: the decoder of whole lines and the one that keeps nothing read the same.
 
-use flying_passenger::router::fuzzing::{self, End};
+use router::fuzzing;
+use router::fuzzing::End;
 
 /// The first byte says how the others are cut.
 pub fn check(data: &[u8]) {

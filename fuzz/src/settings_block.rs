@@ -1,7 +1,7 @@
 //! Arbitrary bytes as the settings of an application: every value is taken or named as unknown.
 
-use flying_passenger::router::fuzzing;
 use protocol::settings::Settings;
+use router::fuzzing;
 
 /// Reads the bytes as a settings block.
 pub fn check(data: &[u8]) {

@@ -1,6 +1,6 @@
 //! Arbitrary bytes as the state that one daemon hands to the next: what is read is written as it was read.
 
-use flying_passenger::supervisor::fuzzing;
+use supervisor::fuzzing;
 
 /// Reads the bytes as a state.
 pub fn check(data: &[u8]) {

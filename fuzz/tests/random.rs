@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use flying_passenger::{link, supervisor};
+use common::link;
 use flying_passenger_fuzz::{
     admin_http, app_http, app_session, chunked, daemon_answer, link_messages, nginx_frames, roster,
     settings_block, upgrade_state,

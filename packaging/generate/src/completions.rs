@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use clap_complete::{Shell, generate_to};
-use flying_passenger::programs;
+use tools::command_lines;
 
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
@@ -14,7 +14,7 @@ pub(crate) fn write_all(out: &Path) -> io::Result<()> {
     for shell in SHELLS {
         let dir = out.join(shell.to_string());
         fs::create_dir_all(&dir)?;
-        for mut program in programs::all() {
+        for mut program in command_lines::all() {
             let name = program.get_name().to_owned();
             let file = generate_to(shell, &mut program, &name, &dir)?;
             if shell == Shell::Bash {

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::{Arg, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::Roff;
-use flying_passenger::programs;
+use tools::command_lines;
 
 use crate::markdown;
 use crate::pages::{self, Section};
@@ -24,7 +24,7 @@ pub(crate) fn write_all(out: &Path) -> Result<(), Box<dyn Error>> {
     let out = &out.join(format!("man{SECTION}"));
     fs::create_dir_all(out)?;
     let mut written = Vec::new();
-    for program in programs::all() {
+    for program in command_lines::all() {
         let mut program = program.disable_help_subcommand(true);
         program.build();
         write(&program, out, &mut written)?;

@@ -1,0 +1,436 @@
+//! Arguments as written become options as usable, with every mistake named at once.
+//!
+//! It looks at users, groups and directories, and changes nothing.
+
+mod app_defaults;
+mod arguments;
+pub(crate) mod daemon_only;
+#[cfg(test)]
+pub(crate) mod docs_test;
+pub(crate) mod error;
+mod file;
+pub(crate) mod file_values;
+mod hooks;
+mod identities;
+#[cfg(test)]
+pub(crate) mod passenger_flags_test;
+pub mod places;
+pub mod shared;
+mod socket;
+mod trusted;
+pub(crate) mod value_type;
+
+use std::env;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Uid};
+use serde::{Deserialize, Serialize};
+
+pub use app_defaults::{AppDefault, AppDefaults};
+pub use arguments::{Action, Arguments};
+pub use error::Mistake;
+use error::Mistakes;
+use file_values::File;
+pub use file_values::Given;
+pub use hooks::{Hook, Hooks};
+pub use identities::{AllowedIdentities, MAKE_ROUTER_USER, ROUTER_USER};
+pub use places::loaders;
+pub use places::{REGISTRY_VARIABLE, usual_registry};
+pub use shared::DaemonOption;
+use shared::Values;
+pub use socket::{MAX_SOCKET_PATH, SocketOptions};
+pub use trusted::trusted;
+
+use crate::log::{LogFormat, LogLevel};
+use crate::sys::accounts::{self, Account};
+
+/// Most seconds for the shutdown, unless said otherwise.
+const SHUTDOWN: &str = "60";
+/// Lines that an app may print in 30 seconds.
+const APP_OUTPUT_LIMIT: &str = "10000";
+/// Least bytes a second of an upload that keeps other requests waiting.
+const MIN_UPLOAD_RATE: &str = "500";
+/// Most seconds for a process that is replaced, unless said otherwise.
+const DRAIN: &str = "600";
+
+/// Every key of the configuration file outside of `[hooks]`.
+pub fn file_keys() -> impl Iterator<Item = &'static str> {
+    file::keys().map(|(key, ..)| key)
+}
+
+/// The options of a daemon, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// The socket for nginx.
+    pub socket: SocketOptions,
+    /// Where the daemon's PID is written.
+    pub pid_file: Option<PathBuf>,
+    /// The daemon goes to the background.
+    pub daemonize: bool,
+    /// How much is logged.
+    pub log_level: LogLevel,
+    /// What a line of the log looks like.
+    pub log_format: LogFormat,
+    /// Where what apps print goes.
+    pub app_output: AppOutput,
+    /// Most lines that an app prints in 30 seconds to be logged; 0 for any number.
+    pub app_output_limit: u64,
+    /// Least bytes a second of an upload that occupies what others wait for; 0 for none.
+    pub min_upload_rate: u64,
+    /// Everything that nginx may set too.
+    pub shared: Vec<DaemonOption>,
+    /// What holds for apps where nginx says nothing.
+    pub app_defaults: Vec<AppDefault>,
+    /// Where the instance directory is made.
+    pub registry: PathBuf,
+    /// Each process has a control group of its own.
+    pub cgroups: bool,
+    /// Whom apps run as.
+    pub users: UserOptions,
+    /// Whom the router runs as; `None` when the daemon is not root and cannot choose.
+    pub router_user: Option<Account>,
+    /// Users and groups that apps may have although they would be refused.
+    pub allowed: AllowedIdentities,
+    /// The variables that apps inherit; `None` for all.
+    pub pass_env: Option<Vec<String>>,
+    /// Its members see everything at the tools' socket.
+    pub status_group: Option<Gid>,
+    /// Most time for the shutdown.
+    pub shutdown_limit: Duration,
+    /// Most time for a process that is replaced to finish its requests.
+    pub drain_limit: Duration,
+    /// What is run when something happens.
+    pub hooks: Hooks,
+    /// The loaders' directory.
+    pub loaders: PathBuf,
+    /// Where all of this comes from.
+    source: Source,
+}
+
+/// What was given, and where paths in it begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Source {
+    arguments: Arguments,
+    directory: PathBuf,
+    euid: Uid,
+}
+
+/// Where what apps print goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AppOutput {
+    /// To the daemon's log.
+    #[default]
+    Log,
+    /// To systemd's journal, with the app's name.
+    Journald,
+}
+
+/// Whom apps run as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserOptions {
+    /// Each app runs as its owner.
+    pub switching: bool,
+    /// Runs the apps that no other user can be found for.
+    pub default_user: String,
+    /// Its group; `None` for its primary one.
+    pub default_group: Option<String>,
+}
+
+impl Options {
+    /// Checks what is `given` and the file that it names, for a daemon that runs as `euid`.
+    pub fn new(given: &Arguments, euid: Uid) -> Result<Self, Vec<Mistake>> {
+        let mut mistakes = Mistakes::default();
+        let file = given.config.as_deref().map(|path| file::read(path, euid, &mut mistakes));
+        let file = file.unwrap_or_default();
+        let arguments = daemon_only::fill(given, &file, &mut mistakes);
+        let source =
+            Source { arguments: given.clone(), directory: env::current_dir().unwrap_or_default(), euid };
+        let options = Self::gather(&arguments, &file, source, &mut mistakes);
+        mistakes.unless_any(options)
+    }
+
+    /// The same from the flags and the file as it is now. It changes the working directory to where the daemon was
+    /// started, as paths may begin there.
+    pub fn read_again(&self) -> Result<Self, Vec<Mistake>> {
+        let Source { arguments, directory, euid } = &self.source;
+        if let Err(why) = env::set_current_dir(directory) {
+            return Err(vec![Mistake::new("--config", format!("{}: {why}", directory.display()))]);
+        }
+        Self::new(arguments, *euid)
+    }
+
+    /// Where the daemon was started: paths on its command line may begin there.
+    pub fn directory(&self) -> &Path {
+        &self.source.directory
+    }
+
+    /// The keys of what differs and is decided once, when the daemon starts.
+    pub fn fixed_that_differ(&self, other: &Self) -> Vec<&'static str> {
+        let pairs = [
+            ("socket_file", self.socket.path == other.socket.path),
+            ("socket_mode", self.socket.mode == other.socket.mode),
+            (
+                "socket_owner",
+                (self.socket.owner, self.socket.group) == (other.socket.owner, other.socket.group),
+            ),
+            ("pid_file", self.pid_file == other.pid_file),
+            ("instance_registry_dir", self.registry == other.registry),
+            ("router_user", self.router_user == other.router_user),
+            ("pass_env", self.pass_env == other.pass_env),
+            ("allow_app_users", self.allowed.users == other.allowed.users),
+            ("allow_app_groups", self.allowed.groups == other.allowed.groups),
+            ("log_format", self.log_format == other.log_format),
+            ("what holds for apps where nginx says nothing", self.app_defaults == other.app_defaults),
+            ("cgroups", self.cgroups == other.cgroups),
+            ("app_output", self.app_output == other.app_output),
+            ("app_output_limit", self.app_output_limit == other.app_output_limit),
+            ("min_upload_rate", self.min_upload_rate == other.min_upload_rate),
+            ("status_group", self.status_group == other.status_group),
+            ("drain_timeout", self.drain_limit == other.drain_limit),
+            ("loaders_dir", self.loaders == other.loaders),
+        ];
+        pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+    }
+
+    fn gather(arguments: &Arguments, file: &File, source: Source, mistakes: &mut Mistakes) -> Self {
+        let euid = source.euid;
+        let limit =
+            number("--shutdown-timeout", arguments.shutdown_timeout.as_deref().unwrap_or(SHUTDOWN), 1);
+        let drain = number("--drain-timeout", arguments.drain_timeout.as_deref().unwrap_or(DRAIN), 1);
+        let lines = arguments.app_output_limit.as_deref().unwrap_or(APP_OUTPUT_LIMIT);
+        let app_output_limit = mistakes.keep(number("--app-output-limit", lines, 0));
+        let rate = arguments.min_upload_rate.as_deref().unwrap_or(MIN_UPLOAD_RATE);
+        let min_upload_rate = mistakes.keep(number("--min-upload-rate", rate, 0));
+        let shared = shared::options(arguments, file, mistakes);
+        let values = Values(&shared);
+        let socket = socket::options(arguments, euid, mistakes);
+        let router_user = mistakes.keep(identities::router_user(arguments.router_user.as_deref(), euid));
+        mistakes.note(identities::apart(router_user.as_ref(), &socket));
+        if arguments.daemonize && !values.given("log_file") {
+            let why = "name a --log-file as well: in the background there is no terminal to log to";
+            mistakes.push(Mistake::new("--daemonize", why));
+        }
+        Self {
+            socket,
+            pid_file: arguments
+                .pid_file
+                .as_deref()
+                .map(|path| mistakes.keep(places::file("--pid-file", path))),
+            daemonize: arguments.daemonize,
+            log_level: values.text("log_level").parse().unwrap_or_default(),
+            app_output: mistakes.keep(app_output(arguments.app_output.as_deref())),
+            app_output_limit,
+            min_upload_rate,
+            log_format: mistakes.keep(log_format(arguments.log_format.as_deref())),
+            app_defaults: app_defaults::given(&arguments.app_defaults, file, mistakes),
+            registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
+            cgroups: arguments.cgroups,
+            users: user_options(values, euid, mistakes),
+            status_group: arguments
+                .status_group
+                .as_deref()
+                .map(|name| mistakes.keep(group_must_exist("--status-group", name).map(Some)))
+                .unwrap_or_default(),
+            router_user,
+            pass_env: arguments.pass_env.as_deref().map(|text| identities::list(Some(text))),
+            allowed: identities::allowed(arguments, euid, mistakes),
+            shutdown_limit: Duration::from_secs(mistakes.keep(limit)),
+            drain_limit: Duration::from_secs(mistakes.keep(drain)),
+            hooks: hooks::hooks(arguments, file, mistakes),
+            loaders: mistakes.keep(places::loaders(arguments.loaders_dir.as_deref())),
+            shared,
+            source,
+        }
+    }
+}
+
+fn log_format(text: Option<&str>) -> Result<LogFormat, Mistake> {
+    let format = text.map(str::parse).unwrap_or(Ok(LogFormat::default()));
+    format.map_err(|why| Mistake::new("--log-format", format!("\"{}\" {why}", text.unwrap_or_default())))
+}
+
+fn app_output(text: Option<&str>) -> Result<AppOutput, Mistake> {
+    match text {
+        None | Some("log") => Ok(AppOutput::Log),
+        Some("journald") => Ok(AppOutput::Journald),
+        Some(other) => Err(Mistake::new("--app-output", format!("\"{other}\" is neither log nor journald"))),
+    }
+}
+
+fn number<T>(option: &'static str, text: &str, least: T) -> Result<T, Mistake>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let number = text.parse().ok().filter(|number| *number >= least);
+    number.ok_or_else(|| Mistake::new(option, format!("\"{text}\" is no number of {least} or more")))
+}
+
+/// The names are looked up again at each start of an app, as accounts come and go; here only to tell a typing error.
+fn user_options(values: Values<'_>, euid: Uid, mistakes: &mut Mistakes) -> UserOptions {
+    let default_user = values.text("default_user").to_owned();
+    let default_group = Some(values.text("default_group").to_owned()).filter(|name| !name.is_empty());
+    if euid.is_root() {
+        if mistakes
+            .note(user_must_exist("--default-user", &default_user))
+            .is_some_and(|user| user.uid.is_root())
+        {
+            mistakes.push(Mistake::new("--default-user", "root does not run apps"));
+        }
+        let group =
+            default_group.as_ref().and_then(|name| mistakes.note(group_must_exist("--default-group", name)));
+        if group.is_some_and(|gid| gid.as_raw() == 0) {
+            mistakes.push(Mistake::new("--default-group", "no app has group 0, which is for root alone"));
+        }
+    }
+    UserOptions { switching: values.flag("user_switching"), default_user, default_group }
+}
+
+fn user_must_exist(option: &'static str, name: &str) -> Result<Account, Mistake> {
+    match accounts::user_named(name) {
+        Ok(Some(account)) => Ok(account),
+        Ok(None) => Err(Mistake::new(option, format!("there is no user \"{name}\""))),
+        Err(why) => Err(Mistake::new(option, why)),
+    }
+}
+
+fn group_must_exist(option: &'static str, name: &str) -> Result<Gid, Mistake> {
+    match accounts::group_named(name) {
+        Ok(Some(gid)) => Ok(gid),
+        Ok(None) => Err(Mistake::new(option, format!("there is no group \"{name}\""))),
+        Err(why) => Err(Mistake::new(option, why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    const ORDINARY: Uid = Uid::from_raw(1000);
+
+    fn options(line: &str) -> Result<Options, Vec<String>> {
+        let loaders = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"));
+        let words = ["flying-passenger", loaders].into_iter().chain(line.split_whitespace());
+        let arguments = Arguments::try_parse_from(words).expect("clap takes it");
+        let told = |mistakes: Vec<Mistake>| mistakes.iter().map(Mistake::to_string).collect();
+        Options::new(&arguments, ORDINARY).map_err(told)
+    }
+
+    #[test]
+    fn defaults_are_passengers() {
+        let options = options("--socket-file=/run/x/socket").unwrap();
+        let values = Values(&options.shared);
+        let names = ["max_pool_size", "max_instances_per_app", "pool_idle_time", "stat_throttle_rate"];
+        assert_eq!(names.map(|name| values.number(name)), [6, 0, 300, 10]);
+        assert_eq!(options.log_level, LogLevel::default());
+        assert!(options.shared.iter().all(|option| option.given.is_none()));
+        assert_eq!(options.users.default_user, "nobody");
+        assert!(options.users.switching);
+        assert_eq!(options.shutdown_limit, Duration::from_secs(60));
+        assert_eq!((options.socket.mode, options.socket.closed_to_nginx), (0o600, true));
+        assert_eq!(options.router_user, None);
+    }
+
+    #[test]
+    fn values_follow_an_equals_sign_or_a_space() {
+        let spaced = options("--socket-file /run/x --max-pool-size 9 --log-level 5").unwrap();
+        let joined = options("--socket-file=/run/x --max-pool-size=9 --log-level=5").unwrap();
+        assert_eq!(spaced, joined);
+        assert_eq!(Values(&spaced.shared).number("max_pool_size"), 9);
+        let given: Vec<_> =
+            spaced.shared.iter().filter(|o| o.given.is_some()).map(|o| o.name.as_str()).collect();
+        assert_eq!(given, ["max_pool_size", "log_level"]);
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let line = "--socket-file=/run/x --socket-mode=0999 --log-level=loud --max-pool-size=0 \
+                    --pool-idle-time=-1 --core-file-descriptor-ulimit=63 \
+                    --shutdown-timeout=0 --instance-registry-dir=/nonexistent/registry";
+        let told = options(line).unwrap_err().join("\n");
+        for option in [
+            "--socket-mode",
+            "--log-level",
+            "--max-pool-size",
+            "--pool-idle-time",
+            "--core-file-descriptor-ulimit",
+            "--shutdown-timeout",
+            "--instance-registry-dir",
+        ] {
+            assert!(told.contains(&format!("{option}: ")), "{option} is missing in:\n{told}");
+        }
+    }
+
+    #[test]
+    fn ctl_stands_for_the_flag_that_it_names_unless_that_is_given() {
+        let line = "--socket-file=/run/x --ctl max_pool_size=9 --ctl=user_switching=on --ctl log_level=4 \
+                    --log-level=warn --ctl=log_file=here";
+        let options = options(line).unwrap();
+        let values = Values(&options.shared);
+        assert_eq!((values.number("max_pool_size"), values.text("log_level")), (9, "warn"));
+        assert!(values.flag("user_switching") && values.given("user_switching"));
+        assert!(values.text("log_file").starts_with('/') && values.text("log_file").ends_with("/here"));
+        assert_eq!(options.shared.iter().filter(|option| option.given.is_some()).count(), 4);
+    }
+
+    #[test]
+    fn rejects_a_ctl_that_names_nothing_and_lists_what_there_is() {
+        for (word, told) in [
+            ("pool_size=9", "--ctl: there is no option \"pool_size\"; there are max_pool_size, "),
+            (
+                "max_pool_size=0",
+                "--ctl: max_pool_size: \"0\" is no number of 1 or more; the options are max_",
+            ),
+            ("max_pool_size", "--ctl: \"max_pool_size\" is not of the form NAME=VALUE"),
+        ] {
+            let refused = options(&format!("--socket-file=/run/x --ctl {word}")).unwrap_err();
+            assert!(refused[0].starts_with(told), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn hooks_are_programs_by_name_in_the_order_given() {
+        let line =
+            "--socket-file=/run/x --hook spawn_failed=/bin/true;/bin/false --ctl hook_spawn_failed=/bin/sh";
+        let hooks = options(line).unwrap().hooks;
+        let programs = ["/bin/true", "/bin/false", "/bin/sh"].map(PathBuf::from).to_vec();
+        assert_eq!(hooks, Hooks::from([(Hook::SpawnFailed, programs)]));
+    }
+
+    #[test]
+    fn rejects_a_hook_that_cannot_be_run() {
+        for (word, told) in [
+            (
+                "--hook spawned=/bin/true",
+                "--hook: there is no hook \"spawned\"; there are attached_process, ",
+            ),
+            ("--hook spawn_failed", "--hook: \"spawn_failed\" is not of the form NAME=PROGRAM"),
+            ("--hook spawn_failed=;", "--hook: spawn_failed: no program is named"),
+            ("--hook spawn_failed=/nonexistent", "--hook: /nonexistent cannot be run: No such file"),
+            ("--hook spawn_failed=/etc/passwd", "--hook: /etc/passwd cannot be run: Permission denied"),
+            ("--hook spawn_failed=/", "--hook: / is a directory, not a program"),
+            ("--ctl hook_spawned=/bin/true", "--ctl: there is no hook \"spawned\""),
+        ] {
+            let refused = options(&format!("--socket-file=/run/x {word}")).unwrap_err();
+            assert!(refused[0].starts_with(told), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn rejects_a_socket_path_that_the_kernel_would_cut() {
+        let longest = format!("/{}", "x".repeat(MAX_SOCKET_PATH - 1));
+        assert!(options(&format!("--socket-file={longest}")).is_ok());
+        let told = options(&format!("--socket-file={longest}y")).unwrap_err();
+        assert!(told[0].contains("108 bytes long; at most 107"), "{told:?}");
+    }
+
+    #[test]
+    fn rejects_root_as_the_routers_user() {
+        let refused = identities::router_user(Some("root"), Uid::from_raw(0)).unwrap_err();
+        assert_eq!(refused.to_string(), "--router-user: the router must not run as root, nor with group 0");
+    }
+}

@@ -1,0 +1,90 @@
+//! Directories the daemon needs and where they are when nobody says.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::Uid;
+
+use super::error::Mistake;
+
+/// Names the registry to the daemon and to the tools.
+pub const REGISTRY_VARIABLE: &str = "PASSENGER_INSTANCE_REGISTRY_DIR";
+
+/// The registry: given, from the environment, or the usual one (which is made when it is missing; the others must
+/// be there).
+pub(super) fn registry(given: Option<&Path>, euid: Uid) -> Result<PathBuf, Mistake> {
+    let given = given.map(PathBuf::from).or_else(|| std::env::var_os(REGISTRY_VARIABLE).map(PathBuf::from));
+    let Some(given) = given else {
+        return Ok(usual_registry(euid));
+    };
+    existing("--instance-registry-dir", &given)
+}
+
+/// Where an instance registers itself when nothing else was said; the tools look there too.
+pub fn usual_registry(euid: Uid) -> PathBuf {
+    if euid.is_root() {
+        return PathBuf::from("/run/flying-passenger");
+    }
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    match runtime.filter(|dir| dir.is_absolute() && dir.is_dir()) {
+        Some(dir) => dir.join("flying-passenger"),
+        None => PathBuf::from(format!("/tmp/flying-passenger-{euid}")),
+    }
+}
+
+/// The loaders: given, or those of the installation or source tree that this program belongs to.
+pub fn loaders(given: Option<&Path>) -> Result<PathBuf, Mistake> {
+    const OPTION: &str = "--loaders-dir";
+    if let Some(given) = given {
+        return existing(OPTION, given);
+    }
+    let program = std::env::current_exe().map_err(|why| Mistake::new(OPTION, why))?;
+    let candidates = loader_candidates(&program);
+    let found = candidates.iter().find(|dir| dir.is_dir()).cloned();
+    found.ok_or_else(|| {
+        let tried: Vec<_> = candidates.iter().map(|dir| dir.display().to_string()).collect();
+        Mistake::new(OPTION, format!("give it, as there is neither {}", tried.join(" nor ")))
+    })
+}
+
+/// `<prefix>/sbin/flying-passenger` has `<prefix>/share/…`; `<source>/target/release/flying-passenger` has
+/// `<source>/daemon/loaders`.
+fn loader_candidates(program: &Path) -> Vec<PathBuf> {
+    let installed = program.ancestors().nth(2).map(|prefix| prefix.join("share/flying-passenger/loaders"));
+    let source = program.ancestors().nth(3).map(|source| source.join("daemon/loaders"));
+    installed.into_iter().chain(source).collect()
+}
+
+/// A file that is to be made, in a directory that is there.
+pub(super) fn file(option: &'static str, path: &Path) -> Result<PathBuf, Mistake> {
+    let absolute = std::path::absolute(path).map_err(|why| Mistake::new(option, why))?;
+    match absolute.parent() {
+        Some(dir) if dir.is_dir() => Ok(absolute),
+        _ => Err(Mistake::new(option, format!("the directory for {} does not exist", absolute.display()))),
+    }
+}
+
+fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, Mistake> {
+    let absolute = std::path::absolute(dir).map_err(|why| Mistake::new(option, why))?;
+    if absolute.is_dir() {
+        Ok(absolute)
+    } else {
+        Err(Mistake::new(option, format!("there is no directory {}", absolute.display())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loaders_are_found_from_where_the_program_is() {
+        let of = |program: &str| loader_candidates(Path::new(program));
+        assert_eq!(of("/usr/sbin/flying-passenger")[0], Path::new("/usr/share/flying-passenger/loaders"));
+        assert_eq!(of("/src/fp/target/release/flying-passenger")[1], Path::new("/src/fp/daemon/loaders"));
+    }
+
+    #[test]
+    fn root_registers_where_only_root_can_write() {
+        assert_eq!(usual_registry(Uid::from_raw(0)), Path::new("/run/flying-passenger"));
+    }
+}

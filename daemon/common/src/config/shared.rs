@@ -1,0 +1,182 @@
+//! The options that nginx may set too: the command line comes in, this daemon's values with their names go out.
+//!
+//! A flag that was given counts, then the configuration file, then nginx's directive, and the default where none says
+//! anything. `--ctl` stands for the flag of the option that it names.
+
+use protocol::settings::Value;
+use serde::{Deserialize, Serialize};
+
+use super::arguments::Arguments;
+use super::error::{Mistake, Mistakes};
+use super::file_values::{File, Given, Written};
+use super::hooks;
+use super::value_type::Kind;
+
+/// One of the daemon's options that nginx may set too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonOption {
+    /// The directive without `passenger_`.
+    pub name: String,
+    /// The value of the daemon's flag, or the default.
+    pub value: Value,
+    /// Where the daemon's own configuration gives it, so that nginx's value does not count.
+    pub given: Option<Given>,
+}
+
+/// What is known of such an option before anybody sets it.
+#[derive(Debug)]
+pub struct Shared {
+    /// The directive without `passenger_`.
+    pub(crate) name: &'static str,
+    /// The flag.
+    pub(crate) flag: &'static str,
+    /// What its value may be.
+    pub kind: Kind,
+    /// What the flag says, in the directive's words.
+    written: fn(&Arguments) -> Option<&str>,
+}
+
+/// What is kept of one answer for a slow client, in bytes: as much as Passenger keeps.
+const WATERMARK: i64 = 128 * 1024 * 1024;
+
+/// All of them. Answers are kept where big files are at home: `/tmp` is memory on many systems.
+pub(crate) const SHARED: [Shared; 15] = [
+    shared("max_pool_size", "--max-pool-size", number(6, 1), |a| a.max_pool_size.as_deref()),
+    shared("max_instances_per_app", "--max-instances-per-app", number(0, 0), |a| {
+        a.max_instances_per_app.as_deref()
+    }),
+    shared("pool_idle_time", "--pool-idle-time", number(300, 0), |a| a.pool_idle_time.as_deref()),
+    shared("stat_throttle_rate", "--stat-throttle-rate", number(10, 0), |a| a.stat_throttle_rate.as_deref()),
+    shared("user_switching", "--no-user-switching", Kind::Flag(true), |a| {
+        a.no_user_switching.then_some("off")
+    }),
+    shared("default_user", "--default-user", Kind::Text("nobody"), |a| a.default_user.as_deref()),
+    shared("default_group", "--default-group", Kind::Text(""), |a| a.default_group.as_deref()),
+    shared("log_level", "--log-level", Kind::LogLevel, |a| a.log_level.as_deref()),
+    shared("log_file", "--log-file", Kind::Path, |a| a.log_file.as_deref()),
+    shared("disable_log_prefix", "--disable-log-prefix", Kind::Flag(false), |a| {
+        a.disable_log_prefix.then_some("on")
+    }),
+    shared("socket_backlog", "--socket-backlog", number(4096, 0), |a| a.socket_backlog.as_deref()),
+    shared("core_file_descriptor_ulimit", "--core-file-descriptor-ulimit", number(0, 64), |a| {
+        a.core_file_descriptor_ulimit.as_deref()
+    }),
+    shared("show_version_in_header", "--no-show-version-in-header", Kind::Flag(true), |a| {
+        a.no_show_version_in_header.then_some("off")
+    }),
+    shared("response_buffer_high_watermark", "--response-buffer-high-watermark", number(WATERMARK, 0), |a| {
+        a.response_buffer_high_watermark.as_deref()
+    }),
+    shared("data_buffer_dir", "--data-buffer-dir", Kind::Directory("/var/tmp"), |a| {
+        a.data_buffer_dir.as_deref()
+    }),
+];
+
+const fn shared(
+    name: &'static str,
+    flag: &'static str,
+    kind: Kind,
+    written: fn(&Arguments) -> Option<&str>,
+) -> Shared {
+    Shared { name, flag, kind, written }
+}
+
+const fn number(default: i64, least: i64) -> Kind {
+    Kind::Number { default, least }
+}
+
+/// What is known of the option of this name.
+pub fn find(name: &str) -> Option<&'static Shared> {
+    SHARED.iter().find(|shared| shared.name == name)
+}
+
+/// Reads a value for the option of this name, as `passenger_ctl` and `--ctl` give it.
+pub fn read(name: &str, text: &str) -> Result<Value, String> {
+    let names = || SHARED.map(|shared| shared.name).join(", ");
+    if name.starts_with(hooks::PREFIX) {
+        return Err(format!("{name}: programs are named to the daemon itself, with its flag --hook"));
+    }
+    let shared = find(name).ok_or_else(|| format!("there is no option \"{name}\"; there are {}", names()))?;
+    shared.kind.read(text).map_err(|why| format!("{name}: \"{text}\" {why}; the options are {}", names()))
+}
+
+/// Every option, with what this command line and this file make of it.
+pub(super) fn options(arguments: &Arguments, file: &File, mistakes: &mut Mistakes) -> Vec<DaemonOption> {
+    let ctl: Vec<_> = arguments
+        .ctl
+        .iter()
+        .filter(|word| !word.starts_with(hooks::PREFIX))
+        .filter_map(|word| mistakes.note(ctl(word)))
+        .collect();
+    let decide = |shared: &Shared| {
+        let own = (shared.written)(arguments).and_then(|text| {
+            let read = shared.kind.read(&absolute(shared.kind, text));
+            mistakes.note(read.map_err(|why| Mistake::new(shared.flag, format!("\"{text}\" {why}"))))
+        });
+        let by_ctl =
+            || ctl.iter().rev().find(|(name, _)| *name == shared.name).map(|(_, value)| value.clone());
+        let by_flag = own.or_else(by_ctl);
+        let by_file = file.value(shared.flag).and_then(|Written { text, place }| {
+            let read = shared.kind.read(text);
+            mistakes.note(read.map_err(|why| Mistake::at(place, format!("\"{text}\" {why}"))))
+        });
+        let given = by_flag.map(|value| (Given::Flag, value));
+        let given = given.or_else(|| by_file.map(|value| (Given::File, value)));
+        DaemonOption {
+            name: shared.name.to_owned(),
+            given: given.as_ref().map(|(given, _)| *given),
+            value: given.map_or_else(|| shared.kind.default(), |(_, value)| value),
+        }
+    };
+    SHARED.iter().map(decide).collect()
+}
+
+fn ctl(word: &str) -> Result<(&str, Value), Mistake> {
+    const OPTION: &str = "--ctl";
+    let (name, text) = word
+        .split_once('=')
+        .ok_or_else(|| Mistake::new(OPTION, format!("\"{word}\" is not of the form NAME=VALUE")))?;
+    let text = find(name).map_or_else(|| text.to_owned(), |shared| absolute(shared.kind, text));
+    let value = read(name, &text).map_err(|why| Mistake::new(OPTION, why))?;
+    Ok((name, value))
+}
+
+/// A path on the command line begins where the daemon is started.
+fn absolute(kind: Kind, text: &str) -> String {
+    let path =
+        matches!(kind, Kind::Path | Kind::Directory(_)).then(|| std::path::absolute(text).ok()).flatten();
+    path.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| text.to_owned())
+}
+
+/// The values in effect by name, of the type that the caller knows them to have.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a>(pub &'a [DaemonOption]);
+
+impl<'a> Values<'a> {
+    fn get(self, name: &str) -> Option<&'a DaemonOption> {
+        self.0.iter().find(|option| option.name == name)
+    }
+
+    pub fn number(self, name: &str) -> u64 {
+        match self.get(name).map(|option| &option.value) {
+            Some(Value::Number(number)) => u64::try_from(*number).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    pub fn text(self, name: &str) -> &'a str {
+        match self.get(name).map(|option| &option.value) {
+            Some(Value::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    pub fn flag(self, name: &str) -> bool {
+        self.get(name).is_some_and(|option| option.value == Value::Flag(true))
+    }
+
+    /// Whether the daemon's own flag or file decides.
+    pub fn given(self, name: &str) -> bool {
+        self.get(name).is_some_and(|option| option.given.is_some())
+    }
+}

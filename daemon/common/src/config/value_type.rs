@@ -1,0 +1,170 @@
+//! What an option's value may be: text or nginx's value comes in, a value that can be used or the reason why not goes
+//! out. A reason follows the value in a sentence.
+
+use std::path::Path;
+
+use protocol::settings::Value;
+
+use crate::log::LogLevel;
+
+/// The type of an option, with its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `on` or `off`.
+    Flag(bool),
+    /// A number of `least` or more, or the default.
+    Number {
+        /// What counts when nobody says anything.
+        default: i64,
+        /// The least number.
+        least: i64,
+    },
+    /// A text; empty only when the default is.
+    Text(&'static str),
+    /// One of these words; the first is the default.
+    OneOf(&'static [&'static str]),
+    /// An absolute path; empty for none, which is the default.
+    Path,
+    /// A directory that is there; this one by default.
+    Directory(&'static str),
+    /// How much is logged.
+    LogLevel,
+}
+
+impl Kind {
+    /// What counts when nobody says anything.
+    pub(crate) fn default(self) -> Value {
+        match self {
+            Self::Flag(flag) => Value::Flag(flag),
+            Self::Number { default, .. } => Value::Number(default),
+            Self::Text(text) | Self::Directory(text) => Value::Text(text.to_owned()),
+            Self::OneOf(words) => Value::Text(words.first().copied().unwrap_or_default().to_owned()),
+            Self::Path => Value::Text(String::new()),
+            Self::LogLevel => Value::Text(LogLevel::default().to_string()),
+        }
+    }
+
+    /// The value that a flag's text stands for.
+    pub(crate) fn read(self, text: &str) -> Result<Value, String> {
+        let value = match self {
+            Self::Flag(_) => Value::Flag(on_or_off(text).ok_or("is neither on nor off")?),
+            Self::Number { least, .. } => Value::Number(text.parse().map_err(|_| no_number(least))?),
+            Self::Text(_) | Self::OneOf(_) | Self::Path | Self::Directory(_) | Self::LogLevel => {
+                Value::Text(text.to_owned())
+            }
+        };
+        self.check(&value).map(|()| value)
+    }
+
+    /// Whether a value can be used.
+    pub fn check(self, value: &Value) -> Result<(), String> {
+        match (self, value) {
+            (Self::Flag(_), Value::Flag(_)) => Ok(()),
+            (Self::Number { default, least }, Value::Number(number)) => {
+                if *number >= least || *number == default { Ok(()) } else { Err(no_number(least)) }
+            }
+            (Self::Text(default), Value::Text(text)) if text.is_empty() && !default.is_empty() => {
+                Err("is empty".to_owned())
+            }
+            (Self::Text(_), Value::Text(_)) => Ok(()),
+            (Self::OneOf(words), Value::Text(word)) if words.contains(&word.as_str()) => Ok(()),
+            (Self::OneOf(words), Value::Text(_)) => Err(format!("is none of {}", words.join(", "))),
+            (Self::Path, Value::Text(text)) if text.is_empty() || is_path(text) => Ok(()),
+            (Self::Path, Value::Text(_)) => Err("is no absolute path".to_owned()),
+            (Self::Directory(_), Value::Text(dir)) if is_path(dir) && Path::new(dir).is_dir() => Ok(()),
+            (Self::Directory(_), Value::Text(_)) => Err("is no directory that exists".to_owned()),
+            (Self::LogLevel, Value::Text(level)) => {
+                level.parse::<LogLevel>().map(drop).map_err(|why| why.to_string())
+            }
+            _ => Err("is of another type than this release expects".to_owned()),
+        }
+    }
+
+    /// Whether two values mean the same, however they are written.
+    pub fn same(self, one: &Value, other: &Value) -> bool {
+        match (self, one, other) {
+            (Self::LogLevel, Value::Text(one), Value::Text(other)) => {
+                one == other || one.parse::<LogLevel>().is_ok_and(|one| other.parse() == Ok(one))
+            }
+            _ => one == other,
+        }
+    }
+}
+
+fn no_number(least: i64) -> String {
+    format!("is no number of {least} or more")
+}
+
+fn is_path(text: &str) -> bool {
+    Path::new(text).is_absolute() && !text.contains('\0')
+}
+
+/// Passenger's words for it, in any case.
+fn on_or_off(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" => Some(true),
+        "off" | "false" | "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// What TOML has for a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    Number,
+    Flag,
+    Text,
+    Path,
+}
+
+impl Type {
+    pub(super) fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Flag(_) => Self::Flag,
+            Kind::Number { .. } => Self::Number,
+            Kind::Text(_) | Kind::OneOf(_) | Kind::LogLevel => Self::Text,
+            Kind::Path | Kind::Directory(_) => Self::Path,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Kind = Kind::Number { default: 0, least: 64 };
+
+    #[test]
+    fn a_text_becomes_a_value_of_the_options_type() {
+        assert_eq!(Kind::Flag(true).read("Off"), Ok(Value::Flag(false)));
+        assert_eq!(LIMIT.read("64"), Ok(Value::Number(64)));
+        assert_eq!(LIMIT.read("0"), Ok(Value::Number(0)));
+        assert_eq!(Kind::Path.read("/var/log/x"), Ok(Value::Text("/var/log/x".into())));
+        assert_eq!(Kind::LogLevel.read("debug"), Ok(Value::Text("debug".into())));
+    }
+
+    #[test]
+    fn rejects_what_makes_no_sense_with_a_reason() {
+        for (kind, text, why) in [
+            (Kind::Flag(true), "perhaps", "is neither on nor off"),
+            (LIMIT, "63", "is no number of 64 or more"),
+            (LIMIT, "many", "is no number of 64 or more"),
+            (Kind::Text("nobody"), "", "is empty"),
+            (Kind::OneOf(&["process", "thread"]), "fibre", "is none of process, thread"),
+            (Kind::Path, "log/x", "is no absolute path"),
+            (Kind::Directory("/tmp"), "/no/such/directory", "is no directory that exists"),
+        ] {
+            assert_eq!(kind.read(text), Err(why.to_owned()), "{text}");
+        }
+        assert!(Kind::LogLevel.read("loud").is_err());
+        assert!(LIMIT.check(&Value::Flag(true)).is_err());
+    }
+
+    #[test]
+    fn a_level_is_the_same_as_name_and_as_number() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        assert!(Kind::LogLevel.same(&text("5"), &text("DEBUG")));
+        assert!(!Kind::LogLevel.same(&text("5"), &text("warn")));
+        assert!(!Kind::Text("").same(&text("5"), &text("debug")));
+    }
+}

@@ -1,0 +1,92 @@
+//! The daemon's program: the supervisor, and the router that it starts from the same file.
+
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use clap::Parser;
+use common::config::{Action, Arguments, Options};
+use common::log;
+use common::log::Part;
+use common::sys::descriptors;
+use supervisor::Beginning;
+use supervisor::daemonize;
+use supervisor::daemonize::{Caller, Side};
+
+use nix::unistd;
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(supervisor::ROUTER_ARGUMENT) {
+        return router_part();
+    }
+    if let Err(why) = descriptors::open_standard_ones() {
+        eprintln!("flying-passenger: /dev/null cannot be opened: {why}");
+        return ExitCode::FAILURE;
+    }
+    let (beginning, words) = supervisor::beginning(std::env::args_os());
+    if beginning == (Beginning::Question { would: false }) {
+        eprintln!(
+            "flying-passenger: this release understands nothing of what the daemon that runs would hand over"
+        );
+        return ExitCode::FAILURE;
+    }
+    let arguments = Arguments::parse_from(words);
+    match Options::new(&arguments, unistd::geteuid()) {
+        Ok(_) if beginning == (Beginning::Question { would: true }) => ExitCode::SUCCESS,
+        Ok(_) if arguments.action == Some(Action::CheckConfig) => {
+            println!("flying-passenger: the configuration can be used");
+            ExitCode::SUCCESS
+        }
+        Ok(options) => {
+            if let Beginning::TakeOver(packed) = beginning {
+                log::init(options.log_level, options.log_format, Part::Supervisor);
+                return supervisor::take_over(options, packed);
+            }
+            let caller = match leave_the_terminal(&options) {
+                Ok(caller) => caller,
+                Err(status) => return status,
+            };
+            log::init(options.log_level, options.log_format, Part::Supervisor);
+            supervisor::run(options, caller)
+        }
+        Err(mistakes) => {
+            for mistake in mistakes {
+                eprintln!("flying-passenger: {mistake}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever waits for the daemon, when it is to go to the background; the exit status in the process that waits.
+fn leave_the_terminal(options: &Options) -> Result<Option<Caller>, ExitCode> {
+    if !options.daemonize {
+        return Ok(None);
+    }
+    match daemonize::begin() {
+        Ok(Side::Daemon(caller)) => Ok(Some(caller)),
+        Ok(Side::Caller(status)) => Err(status),
+        Err(why) => {
+            eprintln!("flying-passenger: it cannot go to the background: {why}");
+            Err(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// What the supervisor executes, with the link on its descriptor.
+fn router_part() -> ExitCode {
+    log::init(argument("--log-level="), argument("--log-format="), Part::Router);
+    let link = descriptors::take_link().and_then(|link| supervisor::close_to_others().map(|()| link));
+    match link {
+        Ok(link) => router::run(link),
+        Err(why) => {
+            eprintln!("flying-passenger: this is started by the daemon itself, not by hand ({why})");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The value of one of the router's arguments; the default without it.
+fn argument<T: FromStr + Default>(name: &str) -> T {
+    let given = std::env::args().find_map(|word| word.strip_prefix(name).map(str::to_owned));
+    given.and_then(|text| text.parse().ok()).unwrap_or_default()
+}

@@ -1,0 +1,104 @@
+//! The status page for people: one HTML file without anything from elsewhere. What it shows is in [`data`], for which it
+//! asks at its own address. It knows neither nginx's frames nor the tools' socket: both hand on what is made here.
+
+mod data;
+
+use std::io;
+
+use super::caller::Caller;
+use crate::metrics::page_cache::Shown;
+use crate::state::Router;
+use common::sys::random;
+
+const HTML: &str = include_str!("page.html");
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = concat!(
+    include_str!("dom.js"),
+    include_str!("words.js"),
+    include_str!("history.js"),
+    include_str!("chart.js"),
+    include_str!("requests.js"),
+    include_str!("overview.js"),
+    include_str!("apps.js"),
+    include_str!("live.js"),
+);
+
+/// The page itself. It is the same for everybody.
+///
+/// # Errors
+///
+/// When the kernel gives no random bytes.
+pub(crate) fn html() -> io::Result<Shown> {
+    let nonce = nonce()?;
+    let html = HTML.replace("{nonce}", &nonce).replace("{style}", STYLE).replace("{script}", SCRIPT);
+    let mut headers = headers();
+    headers.push(("Content-Security-Policy", policy(&nonce)));
+    Ok(Shown { content_type: "text/html; charset=utf-8", headers, body: html.into_bytes() })
+}
+
+/// What it shows at this moment to somebody who may see everything, as JSON.
+pub(crate) fn data_for_nginx(router: &Router) -> Shown {
+    data(router, Caller::of_nginx())
+}
+
+/// What it shows at this moment, as JSON.
+pub(super) fn data(router: &Router, caller: Caller) -> Shown {
+    // It is made of strings and numbers; it always has a JSON form.
+    let body = serde_json::to_vec(&data::Data::take(router, caller)).unwrap_or_default();
+    Shown { content_type: "application/json", headers: headers(), body }
+}
+
+/// Paths of visitors are in it: it is kept nowhere, and taken for nothing else than it is.
+fn headers() -> Vec<(&'static str, String)> {
+    vec![
+        ("Cache-Control", "no-store".to_owned()),
+        ("X-Content-Type-Options", "nosniff".to_owned()),
+        ("Referrer-Policy", "no-referrer".to_owned()),
+    ]
+}
+
+/// The page's own style and script, and questions to where it comes from; nothing else, and in no frame.
+fn policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+fn nonce() -> io::Result<String> {
+    let mut bytes = [0; 16];
+    random::fill(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_page_has_a_nonce_of_its_own_for_its_style_and_its_script() {
+        let (one, other) = (html().unwrap(), html().unwrap());
+        assert_ne!(one.body, other.body);
+        let policy = &one.headers.iter().find(|(name, _)| *name == "Content-Security-Policy").unwrap().1;
+        let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+        let text = String::from_utf8(one.body).unwrap();
+        for tag in ["<style nonce=\"", "<script nonce=\""] {
+            assert_eq!(text.matches(&format!("{tag}{nonce}\">")).count(), 1, "{tag}");
+        }
+        assert!(!policy.contains("unsafe") && !text.contains("{nonce}") && !text.contains("{script}"));
+    }
+
+    #[test]
+    fn nothing_comes_from_elsewhere_and_no_text_becomes_html() {
+        let sources = [HTML, STYLE, SCRIPT].concat();
+        for word in ["http://", "https://", "//cdn", "@import", "url("] {
+            let own = sources.matches("http://www.w3.org/2000/svg").count();
+            let found = sources.matches(word).count() - if word == "http://" { own } else { 0 };
+            assert_eq!(found, 0, "{word} leads elsewhere");
+        }
+        for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function("] {
+            assert!(!SCRIPT.contains(word), "{word} makes elements or code of what visitors choose");
+        }
+        assert!(SCRIPT.starts_with("\"use strict\";"));
+    }
+}

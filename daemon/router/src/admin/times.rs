@@ -1,0 +1,79 @@
+//! How long things take in an app, in a few numbers for people: histograms come in, means and bounds go out.
+
+use serde::Serialize;
+
+use crate::metrics::counters::{BOUNDS, Figures, Histogram};
+
+/// What takes time in one app, since this router began.
+#[derive(Debug, Serialize)]
+pub(super) struct Times {
+    /// How long requests have waited for a process.
+    pub(super) queue: Spans,
+    /// How long they took until their answer began.
+    pub(super) answer: Spans,
+    /// How long processes took to become ready.
+    pub(super) spawn: Spans,
+}
+
+/// Spans of time.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Spans {
+    pub(super) count: u64,
+    /// In milliseconds; 0 when there is none.
+    pub(super) mean_ms: u64,
+    /// Within so many milliseconds 95 of 100 were; `null` when they took longer than is told apart.
+    pub(super) most_within_ms: Option<u64>,
+}
+
+impl Times {
+    pub(super) fn of(figures: &Figures) -> Self {
+        Self {
+            queue: Spans::of(&figures.queue_time),
+            answer: Spans::of(&figures.answer_time),
+            spawn: Spans::of(&figures.spawn_time),
+        }
+    }
+}
+
+impl Spans {
+    fn of(histogram: &Histogram) -> Self {
+        let count = histogram.count();
+        let most = (count as f64 * 0.95).ceil() as u64;
+        let within = histogram.cumulative().into_iter().zip(BOUNDS).find(|(below, _)| *below >= most);
+        let ms = |seconds: f64| (seconds * 1000.0).round() as u64;
+        Self {
+            count,
+            mean_ms: ms(histogram.sum() / count.max(1) as f64),
+            most_within_ms: within.map(|(_, bound)| ms(bound)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn spans(milliseconds: &[u64]) -> Spans {
+        let histogram = Histogram::default();
+        milliseconds.iter().for_each(|ms| histogram.add(Duration::from_millis(*ms)));
+        Spans::of(&histogram)
+    }
+
+    #[test]
+    fn one_of_twenty_may_take_longer() {
+        let mut all = vec![4; 19];
+        all.push(4_000);
+        let expected = Spans { count: 20, mean_ms: 204, most_within_ms: Some(5) };
+        assert_eq!(spans(&all), expected);
+        all.push(4_000);
+        assert_eq!(spans(&all).most_within_ms, Some(5_000));
+    }
+
+    #[test]
+    fn nothing_takes_no_time_and_very_long_is_not_told_apart() {
+        assert_eq!(spans(&[]), Spans { count: 0, mean_ms: 0, most_within_ms: Some(1) });
+        assert_eq!(spans(&[600_000]).most_within_ms, None);
+    }
+}

@@ -1,0 +1,249 @@
+//! An app as one location describes it: what a request said of it comes in, what the supervisor and the next router need
+//! to know of it goes out. Which group it belongs to is said, not decided here.
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use protocol::request::{AppKind, AppRef};
+use protocol::settings::{Digest, Settings};
+use serde::{Deserialize, Serialize};
+use tracing::{info, warn};
+
+use super::settings::AppSettings;
+use crate::pool::GroupId;
+use common::link::SpawnSpec;
+
+/// An application with one set of settings, as requests name it.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) group: GroupId,
+    pub(crate) name: String,
+    pub(crate) kind: AppKind,
+    pub(crate) root: PathBuf,
+    pub(crate) base_uri: String,
+    pub(crate) start_command: String,
+    pub(crate) server_software: String,
+    pub(crate) settings: AppSettings,
+    /// When nginx read the newest configuration under which a request came by it, in milliseconds since 1970.
+    pub(crate) seen_ms: Cell<u64>,
+    /// When the last request came by it: requests are counted.
+    pub(crate) used: Cell<u64>,
+    /// That its port is open to all local users has been logged.
+    open_port_logged: Cell<bool>,
+    /// The settings block, for the next router.
+    block: Vec<u8>,
+}
+
+/// An app as a request, a roster or a memo describes it.
+#[derive(Debug)]
+pub(crate) struct Described<'a> {
+    pub(crate) app: AppRef<'a>,
+    pub(crate) base_uri: &'a [u8],
+    pub(crate) server_software: &'a [u8],
+    /// The digest of the block, as it was told.
+    pub(crate) digest: Digest,
+    /// Its settings as nginx sends them.
+    pub(crate) block: &'a [u8],
+}
+
+/// What the next router needs to know about a process: everything that names its route.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Memo {
+    group: Vec<u8>,
+    root: Vec<u8>,
+    kind: AppKind,
+    start_command: Vec<u8>,
+    base_uri: Vec<u8>,
+    server_software: Vec<u8>,
+    block: Vec<u8>,
+    /// When nginx read the newest configuration that had a request for it, in milliseconds since 1970; 0 when unknown.
+    configured_ms: u64,
+}
+
+impl Route {
+    /// Logs once that every local user can connect to the port of its processes.
+    pub(crate) fn log_open_port(&self, port: u16) {
+        if self.kind == AppKind::Generic && !self.open_port_logged.replace(true) {
+            info!(
+                "app {} listens on TCP port {port}, which every local user can connect to; if its program can listen on a \
+                 unix socket, set \"passenger_app_listen socket\"",
+                self.name
+            );
+        }
+    }
+
+    pub(crate) fn new(group: GroupId, described: &Described<'_>, settings: AppSettings) -> Self {
+        let app = &described.app;
+        Self {
+            group,
+            name: text(app.group),
+            kind: app.kind,
+            root: PathBuf::from(OsStr::from_bytes(app.root)),
+            base_uri: text(described.base_uri),
+            start_command: text(app.start_command),
+            server_software: text(described.server_software),
+            settings,
+            seen_ms: Cell::new(0),
+            used: Cell::new(0),
+            open_port_logged: Cell::new(false),
+            block: described.block.to_vec(),
+        }
+    }
+
+    /// Whether a description with the root and the settings of this route is of this route.
+    pub(crate) fn is(&self, described: &Described<'_>) -> bool {
+        let app = &described.app;
+        self.kind == app.kind
+            && self.name.as_bytes() == app.group
+            && self.start_command.as_bytes() == app.start_command
+            && self.base_uri.as_bytes() == described.base_uri
+    }
+
+    /// What the supervisor needs to start a process of this app.
+    pub(crate) fn spawn_spec(&self) -> SpawnSpec {
+        SpawnSpec {
+            group: self.name.clone(),
+            kind: self.kind,
+            root: self.root.clone(),
+            startup_file: self.settings.startup_file(self.kind).into(),
+            start_command: self.start_command.clone(),
+            interpreter: self.settings.interpreter(self.kind).to_owned(),
+            app_env: self.settings.app_env.clone(),
+            base_uri: self.base_uri.clone(),
+            user: self.settings.user.clone(),
+            user_group: self.settings.user_group.clone(),
+            server_software: self.server_software.clone(),
+            env: self.settings.env.clone(),
+            open_files: self.settings.open_files,
+            no_new_privs: self.settings.no_new_privs,
+            limits: self.settings.limits,
+            preload_bundler: self.settings.preload_bundler,
+            wsgi_encoded_path: self.settings.wsgi_encoded_path,
+            load_shell_envvars: self.settings.load_shell_envvars,
+            threads: self.settings.threads(self.kind),
+            listen: self.settings.listen,
+            meteor_settings: self.settings.meteor_settings.clone(),
+            preloader: false,
+            memo: self.memo(),
+        }
+    }
+
+    /// Whether a process started by this route is what one started by the other is. A change of nginx's release is no
+    /// reason to replace it.
+    pub(crate) fn starts_as(&self, other: &Self) -> bool {
+        let essence = |route: &Self| SpawnSpec {
+            server_software: String::new(),
+            memo: Vec::new(),
+            ..route.spawn_spec()
+        };
+        essence(self) == essence(other)
+    }
+
+    /// The app's settings as nginx sends them.
+    pub(crate) fn said(&self) -> Settings {
+        Settings::decode(&self.block).unwrap_or_default()
+    }
+
+    /// The directory of restart.txt.
+    pub(crate) fn restart_dir(&self) -> PathBuf {
+        self.root.join(&self.settings.restart_dir)
+    }
+
+    fn memo(&self) -> Vec<u8> {
+        let memo = Memo {
+            group: self.name.clone().into_bytes(),
+            root: self.root.as_os_str().as_bytes().to_vec(),
+            kind: self.kind,
+            start_command: self.start_command.clone().into_bytes(),
+            base_uri: self.base_uri.clone().into_bytes(),
+            server_software: self.server_software.clone().into_bytes(),
+            block: self.block.clone(),
+            configured_ms: self.seen_ms.get(),
+        };
+        bincode::serde::encode_to_vec(memo, bincode::config::standard()).unwrap_or_else(|err| {
+            warn!("app {}: its processes will not outlive the router: {err}", self.name);
+            Vec::new()
+        })
+    }
+}
+
+impl Memo {
+    /// Reads what [`Route::spawn_spec`] wrote, or wrote before there was a time in it.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        Self::decode_whole(bytes).or_else(|| Self::decode_whole(&[bytes, &[0]].concat()))
+    }
+
+    /// When nginx read the configuration that it comes from, in milliseconds since 1970; 0 when unknown.
+    pub(crate) fn configured_ms(&self) -> u64 {
+        self.configured_ms
+    }
+
+    fn decode_whole(bytes: &[u8]) -> Option<Self> {
+        let (memo, used) = bincode::serde::decode_from_slice(bytes, bincode::config::standard()).ok()?;
+        (used == bytes.len()).then_some(memo)
+    }
+
+    pub(crate) fn describes(&self) -> Described<'_> {
+        Described {
+            app: AppRef {
+                group: &self.group,
+                root: &self.root,
+                kind: self.kind,
+                start_command: &self.start_command,
+            },
+            base_uri: &self.base_uri,
+            server_software: &self.server_software,
+            digest: Digest::of(&self.block),
+            block: &self.block,
+        }
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+impl Route {
+    /// A Ruby app with this interpreter.
+    pub(crate) fn for_test(ruby: &str) -> Self {
+        Self {
+            group: GroupId(0),
+            name: "app".into(),
+            kind: AppKind::Ruby,
+            root: "/app".into(),
+            base_uri: String::new(),
+            start_command: String::new(),
+            server_software: String::new(),
+            settings: AppSettings { ruby: ruby.into(), ..AppSettings::default() },
+            seen_ms: Cell::new(0),
+            used: Cell::new(0),
+            open_port_logged: Cell::new(false),
+            block: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memo_keeps_the_time_of_its_configuration() {
+        let route = Route::for_test("ruby");
+        route.seen_ms.set(1_795_000_000_123);
+        let memo = Memo::decode(&route.memo()).unwrap();
+        assert_eq!((memo.configured_ms(), memo.group.as_slice()), (1_795_000_000_123, &b"app"[..]));
+    }
+
+    #[test]
+    fn a_memo_from_before_there_was_a_time_in_it_is_read() {
+        let bytes = Route::for_test("ruby").memo();
+        let before = &bytes[..bytes.len() - 1];
+        let memo = Memo::decode(before).unwrap();
+        assert_eq!((memo.configured_ms(), memo.group.as_slice()), (0, &b"app"[..]));
+        assert!(Memo::decode(&before[..before.len() - 1]).is_none());
+    }
+}

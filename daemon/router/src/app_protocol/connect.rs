@@ -1,0 +1,67 @@
+//! New connections to app processes: to their unix sockets, or to their ports at loopback addresses. Who listens there is
+//! checked wherever somebody else than the app could.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::{TcpStream, UnixStream};
+
+use super::port_owner;
+use crate::sys::stream::Stream;
+use common::link::{Address, AppUser, ProcessRecord};
+use common::sys::descriptors;
+
+/// How long a connection to a port may take before it is looked up who listens there: one within this machine is made at
+/// once, unless too many wait for its listener already.
+const SLOW: Duration = Duration::from_millis(20);
+
+/// Connects to a process. At the other end of a port, its user or root has been found.
+pub(crate) async fn connect(record: &ProcessRecord) -> io::Result<Stream> {
+    match &record.address {
+        Address::Unix(path) => Stream::new(UnixStream::connect(path).await?.into_std()?.into()),
+        Address::Own(path) => Stream::new(to_own_socket(path, &record.user).await?.into_std()?.into()),
+        Address::Tcp(port) => Stream::new(to_port(*port, &record.user).await?.into_std()?.into()),
+        Address::Nowhere => Err(io::Error::other("a preloader takes no connections")),
+    }
+}
+
+/// An app may put a symlink in the place of its socket, which leads the router, with the router's rights, to another app's
+/// socket or to that of the tools: only a socket on which the app's user listens is used.
+async fn to_own_socket(path: &Path, user: &AppUser) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(path).await?;
+    let uid = stream.peer_cred()?.uid();
+    if uid != user.uid {
+        let at = path.display();
+        let what = format!("{at} is of user ID {uid}: it does not belong to the app's user {}", user.name);
+        return Err(io::Error::other(what));
+    }
+    Ok(stream)
+}
+
+/// Most apps listen at 127.0.0.1 or at all addresses; one that listens at `localhost` may do so at `::1` alone.
+async fn to_port(port: u16, user: &AppUser) -> io::Result<TcpStream> {
+    let first = match to_address(Ipv4Addr::LOCALHOST.into(), port, user).await {
+        Err(why) if !descriptors::are_used_up(&why) => why,
+        settled => return settled,
+    };
+    to_address(Ipv6Addr::LOCALHOST.into(), port, user).await.map_err(|second| {
+        // That nothing listens at ::1 is usual and explains nothing.
+        if descriptors::are_used_up(&second) { second } else { first }
+    })
+}
+
+async fn to_address(ip: IpAddr, port: u16, user: &AppUser) -> io::Result<TcpStream> {
+    let at = SocketAddr::new(ip, port);
+    let connecting = TcpStream::connect(at);
+    tokio::pin!(connecting);
+    let stream = match tokio::time::timeout(SLOW, &mut connecting).await {
+        Ok(connected) => connected?,
+        Err(_) if port_owner::listens(at, user.uid)? => connecting.await?,
+        Err(_) => return Err(io::Error::other(format!("no process of {} listens at {at}", user.name))),
+    };
+    port_owner::check(stream.local_addr()?, at, user).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}

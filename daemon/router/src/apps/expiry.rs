@@ -1,0 +1,101 @@
+//! Routes that a visitor can make are bounded: where `root` holds a variable, each value of it is another app. Those that
+//! were asked for the longest time ago go first, never one that nginx announces or of which anything is left.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use tracing::info;
+
+use super::super::dispatch::Dispatcher;
+use super::super::pool::GroupId;
+use super::Routes;
+use crate::app::route::Route;
+
+/// Routes from which on some are forgotten.
+const MOST: usize = 4096;
+/// As many are left then, if as many can be forgotten.
+const LEFT: usize = MOST * 3 / 4;
+
+/// The routes of one group.
+#[derive(Default)]
+struct Used {
+    last: u64,
+    routes: Vec<Rc<Route>>,
+}
+
+impl Routes {
+    /// Forgets routes when there are too many.
+    pub(super) fn expire(&self, dispatcher: &Dispatcher) {
+        if self.count.get() < self.most.get().max(MOST) {
+            return;
+        }
+        let mut by_group: HashMap<GroupId, Used> = HashMap::new();
+        for route in self.by_digest.borrow().values().flat_map(HashMap::values) {
+            let used = by_group.entry(route.group).or_default();
+            used.last = used.last.max(route.used.get());
+            used.routes.push(route.clone());
+        }
+        let mut all: Vec<_> = by_group.into_iter().collect();
+        all.sort_by_key(|(_, used)| used.last);
+        let mut left: usize = all.iter().map(|(_, used)| used.routes.len()).sum();
+        let before = left;
+        let mut groups: HashMap<GroupId, String> = HashMap::new();
+        for (group, used) in all {
+            let name = used.routes.first().map(|route| route.name.clone()).unwrap_or_default();
+            if left > LEFT && self.can_go(group, &name, &used.routes, dispatcher) {
+                left -= used.routes.len();
+                groups.insert(group, name);
+            }
+        }
+        let mut routes = self.unused(&groups, dispatcher);
+        routes.truncate(left.saturating_sub(LEFT));
+        let routes: HashSet<*const Route> = routes.into_iter().map(|(_, route)| route).collect();
+        self.by_digest.borrow_mut().retain(|_, by_root| {
+            by_root.retain(|_, r| !groups.contains_key(&r.group) && !routes.contains(&Rc::as_ptr(r)));
+            !by_root.is_empty()
+        });
+        for (group, name) in &groups {
+            self.groups.borrow_mut().remove(name);
+            self.leaving.borrow_mut().remove(name);
+            self.followed.borrow_mut().remove(group);
+            dispatcher.forget(*group);
+        }
+        self.recount();
+        // Where many cannot be forgotten, it is not tried for each new one.
+        self.most.set(MOST.max(self.count.get() + MOST - LEFT));
+        if self.count.get() < before {
+            let (gone, apps) = (before - self.count.get(), groups.len());
+            info!(
+                "{gone} of {before} routes are forgotten, and {apps} apps: they were unused for the longest time"
+            );
+        }
+    }
+
+    pub(super) fn recount(&self) {
+        self.count.set(self.by_digest.borrow().values().map(HashMap::len).sum());
+    }
+
+    /// Nothing is left of the group, nginx does not announce it, and no request is on its way to it.
+    fn can_go(&self, group: GroupId, name: &str, routes: &[Rc<Route>], dispatcher: &Dispatcher) -> bool {
+        let free = |route: &Rc<Route>| Rc::strong_count(route) == self.holders(route, dispatcher) + 1;
+        dispatcher.is_deserted(group) && !self.is_announced(name) && routes.iter().all(free)
+    }
+
+    /// How many hold a route that no request uses.
+    fn holders(&self, route: &Rc<Route>, dispatcher: &Dispatcher) -> usize {
+        let followed = self.followed.borrow().get(&route.group).is_some_and(|f| f.is_current(route));
+        let next = dispatcher.route(route.group).is_some_and(|next| Rc::ptr_eq(&next, route));
+        1 + usize::from(followed) + usize::from(next)
+    }
+
+    /// Routes of other groups with which no process is started and that no request uses, the longest unused first.
+    fn unused(&self, groups: &HashMap<GroupId, String>, dispatcher: &Dispatcher) -> Vec<(u64, *const Route)> {
+        let routes = self.by_digest.borrow();
+        let all =
+            routes.values().flat_map(HashMap::values).filter(|route| !groups.contains_key(&route.group));
+        let free = all.filter(|route| Rc::strong_count(route) == 1 && self.holders(route, dispatcher) == 1);
+        let mut unused: Vec<_> = free.map(|route| (route.used.get(), Rc::as_ptr(route))).collect();
+        unused.sort_unstable();
+        unused
+    }
+}

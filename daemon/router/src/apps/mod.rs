@@ -1,0 +1,242 @@
+//! From a request to its application: settings by digest, group by name.
+//!
+//! The hot path is one look-up by digest and one by root. What was parsed once for a settings block is kept; a
+//! request with another block for the same group brings the group up to date.
+
+mod configurations;
+pub(crate) mod configured;
+mod expiry;
+pub(crate) mod maintenance;
+pub(crate) mod reconfigured;
+mod rosters;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use protocol::PayloadError;
+use protocol::request::{AppKind, Request};
+use protocol::settings::{Digest, Settings};
+use tracing::{debug, info};
+
+use self::configurations::Configurations;
+use self::rosters::Rosters;
+pub(crate) use self::rosters::{Roster, RosterId};
+use super::app::route::{Described, Memo, Route};
+use super::app::settings::AppSettings;
+use super::app::settings::ignored;
+use super::dispatch::Dispatcher;
+use super::pool::{GroupId, GroupOptions, RestartHow};
+use common::config::AppDefault;
+use reconfigured::{Followed, News};
+
+/// One settings block may serve many roots: `root` can hold variables.
+type ByRoot = HashMap<Vec<u8>, Rc<Route>>;
+
+/// A configuration of nginx that a connection follows, for as long as the connection is open.
+#[derive(Debug)]
+pub(crate) struct OpenConfiguration {
+    routes: Rc<Routes>,
+    /// When nginx read it, in milliseconds since 1970; never in the future.
+    pub(crate) configured_ms: u64,
+}
+
+/// Every route that was used.
+#[derive(Debug, Default)]
+pub(crate) struct Routes {
+    /// What holds where nginx says nothing.
+    defaults: Settings,
+    by_digest: RefCell<HashMap<Digest, ByRoot>>,
+    groups: RefCell<HashMap<String, GroupId>>,
+    followed: RefCell<HashMap<GroupId, Followed>>,
+    rosters: RefCell<Rosters>,
+    configurations: RefCell<Configurations>,
+    /// Apps that are no longer configured and not forgotten yet.
+    leaving: RefCell<HashSet<String>>,
+    /// Routes there are, and requests there were.
+    count: Cell<usize>,
+    most: Cell<usize>,
+    requests: Cell<u64>,
+    /// What the names take that nginxes announce, in bytes.
+    pub(crate) announced: Cell<usize>,
+}
+
+impl Routes {
+    /// None yet, with these settings where nginx says nothing.
+    pub(crate) fn new(defaults: &[AppDefault]) -> Self {
+        let mut settings = Settings::new();
+        defaults.iter().for_each(|default| settings.set(&default.name, default.value.clone()));
+        Self { defaults: settings, ..Self::default() }
+    }
+
+    /// A connection follows a configuration that nginx says it read at this time, in milliseconds since 1970.
+    pub(crate) fn open_configuration(self: Rc<Self>, received_ms: u64, now_ms: u64) -> OpenConfiguration {
+        let configured_ms = self.configurations.borrow_mut().open(received_ms, now_ms);
+        OpenConfiguration { routes: self, configured_ms }
+    }
+
+    /// The connection has ended. Groups whose configuration has gone with it follow what is left.
+    fn close_configuration(&self, configured_ms: u64) {
+        let Some(left) = self.configurations.borrow_mut().close(configured_ms) else { return };
+        let mut followed = self.followed.borrow_mut();
+        let doubtful =
+            followed.iter_mut().filter_map(|(id, group)| group.forget_newer_than(left).then_some(*id));
+        self.forget_times_of(&doubtful.collect());
+    }
+
+    fn forget_times_of(&self, groups: &HashSet<GroupId>) {
+        if !groups.is_empty() {
+            let by_digest = self.by_digest.borrow();
+            let routes = by_digest.values().flat_map(HashMap::values);
+            routes.filter(|route| groups.contains(&route.group)).for_each(|route| route.seen_ms.set(0));
+        }
+    }
+
+    /// The request's route, made at its first use. nginx read the configuration that it follows at `configured_ms`.
+    pub(crate) fn find(
+        &self,
+        request: &Request<'_>,
+        configured_ms: u64,
+        dispatcher: &Dispatcher,
+    ) -> Result<Rc<Route>, PayloadError> {
+        let head = &request.head;
+        let described = Described {
+            app: head.app,
+            base_uri: head.base_uri,
+            server_software: head.server_software,
+            digest: head.settings_digest,
+            block: request.settings,
+        };
+        let known = self.known(&described);
+        self.requests.set(self.requests.get() + 1);
+        if let Some(route) = &known {
+            route.used.set(self.requests.get());
+        }
+        if let Some(route) = known.as_ref().filter(|route| route.seen_ms.get() >= configured_ms) {
+            return Ok(route.clone());
+        }
+        let route = match known {
+            Some(route) => route,
+            None => {
+                self.expire(dispatcher);
+                self.learn(&described, dispatcher)?
+            }
+        };
+        self.follow(&route, configured_ms, dispatcher);
+        self.note_request(&route.name, configured_ms, dispatcher);
+        Ok(route)
+    }
+
+    /// The route that an earlier router gave a process.
+    pub(crate) fn recall(&self, memo: &Memo, dispatcher: &Dispatcher) -> Result<Rc<Route>, PayloadError> {
+        let described = memo.describes();
+        if let Some(route) = self.known(&described) {
+            return Ok(route);
+        }
+        let route = self.learn(&described, dispatcher)?;
+        // The processes of an earlier router are what they are: none is replaced yet.
+        self.observe(&route, memo.configured_ms());
+        dispatcher.set_group_options(route.group, route.settings.pool);
+        if self.followed.borrow().get(&route.group).is_some_and(|followed| followed.is_current(&route)) {
+            dispatcher.set_route(route.group, route.clone());
+        }
+        Ok(route)
+    }
+
+    /// Brings the route's group up to date with a configuration that is newer than the one it knows.
+    fn follow(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
+        let news = self.observe(route, configured_ms);
+        dispatcher.set_group_options(route.group, route.settings.pool);
+        match news {
+            News::Same => dispatcher.set_route(route.group, route.clone()),
+            News::Beside => debug!("app {}: locations describe it in different ways", route.name),
+            News::Changed => {
+                info!("app {}: its configuration has changed: its processes are replaced", route.name);
+                dispatcher.set_route(route.group, route.clone());
+                dispatcher.restart(route.group, RestartHow::Rolling);
+            }
+        }
+    }
+
+    /// What kind the processes of the route's group are, where the newest configuration has a location of this route
+    /// and another one with which they are started, of another kind.
+    pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
+        self.followed.borrow().get(&route.group)?.other_kind(route)
+    }
+
+    fn observe(&self, route: &Rc<Route>, configured_ms: u64) -> News {
+        let mut followed = self.followed.borrow_mut();
+        match followed.get_mut(&route.group) {
+            Some(followed) => {
+                // What an earlier router followed may have been a configuration that no connection follows.
+                let newest = self.configurations.borrow().newest();
+                if configured_ms > 0 && newest.is_some_and(|newest| followed.forget_newer_than(newest)) {
+                    self.forget_times_of(&HashSet::from([route.group]));
+                }
+                followed.hear(route, configured_ms)
+            }
+            None => {
+                followed.insert(route.group, Followed::new(route.clone(), configured_ms));
+                News::Same
+            }
+        }
+    }
+
+    /// Every group's name, with its number.
+    pub(crate) fn groups(&self) -> Vec<(String, GroupId)> {
+        let mut all: Vec<_> = self.groups.borrow().iter().map(|(name, id)| (name.clone(), *id)).collect();
+        all.sort();
+        all
+    }
+
+    /// The number of the group of this name.
+    pub(crate) fn id_of(&self, name: &str) -> Option<GroupId> {
+        self.groups.borrow().get(name).copied()
+    }
+
+    fn known(&self, described: &Described<'_>) -> Option<Rc<Route>> {
+        let routes = self.by_digest.borrow();
+        let route = routes.get(&described.digest)?.get(described.app.root)?;
+        route.is(described).then(|| route.clone())
+    }
+
+    fn learn(&self, described: &Described<'_>, dispatcher: &Dispatcher) -> Result<Rc<Route>, PayloadError> {
+        let mut said = self.defaults.clone();
+        for (name, value) in Settings::decode(described.block)?.iter() {
+            said.set(name, value.clone());
+        }
+        let (settings, unknown) = AppSettings::from_block(&said);
+        let name = String::from_utf8_lossy(described.app.group);
+        tell_what_has_no_effect(&name, unknown);
+        let group = self.group(&name, settings.pool, dispatcher);
+        let route = Rc::new(Route::new(group, described, settings));
+        let mut routes = self.by_digest.borrow_mut();
+        let by_root = routes.entry(Digest::of(described.block)).or_default();
+        route.used.set(self.requests.get());
+        by_root.insert(described.app.root.to_vec(), route.clone());
+        self.count.set(self.count.get() + 1);
+        Ok(route)
+    }
+
+    fn group(&self, name: &str, options: GroupOptions, dispatcher: &Dispatcher) -> GroupId {
+        let mut groups = self.groups.borrow_mut();
+        *groups.entry(name.to_owned()).or_insert_with(|| dispatcher.add_group(options))
+    }
+}
+
+impl Drop for OpenConfiguration {
+    fn drop(&mut self) {
+        self.routes.close_configuration(self.configured_ms);
+    }
+}
+
+fn tell_what_has_no_effect(app: &str, unknown: Vec<String>) {
+    let (for_good, yet): (Vec<_>, Vec<_>) =
+        unknown.into_iter().partition(|name| ignored::why(name).is_some());
+    for name in for_good {
+        info!("app {app}: passenger_{name} has no effect: {}", ignored::why(&name).unwrap_or_default());
+    }
+    if !yet.is_empty() {
+        info!("app {app}: settings without effect in this release: {}", yet.join(", "));
+    }
+}

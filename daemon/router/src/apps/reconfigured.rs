@@ -1,0 +1,174 @@
+//! Which of nginx's configurations an app's processes follow: routes with the time of their configuration come in, and
+//! whether processes have to be replaced goes out.
+//!
+//! Two locations may describe one app in two ways. Neither is a change of the other: both stand in one configuration, or
+//! stood in the one before. It starts nothing and knows no pool.
+
+use std::rc::Rc;
+
+use protocol::request::AppKind;
+
+use crate::app::route::Route;
+
+/// What one group was last told by nginx.
+#[derive(Debug)]
+pub(crate) struct Followed {
+    /// What its processes are started with.
+    current: Rc<Route>,
+    /// When nginx read the newest configuration that had a request for it, in milliseconds since 1970.
+    newest: u64,
+    /// The same of the one before.
+    before: u64,
+    /// The configuration that decided on `current` is gone: the next request decides.
+    is_open: bool,
+}
+
+/// What a request's route means for the group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Nothing: processes that are started with it are what they would be anyway.
+    Same,
+    /// The configuration has changed: every process is to be replaced.
+    Changed,
+    /// Another location describes the app in another way.
+    Beside,
+}
+
+impl Followed {
+    pub(crate) fn new(route: Rc<Route>, configured_ms: u64) -> Self {
+        route.seen_ms.set(configured_ms);
+        Self { current: route, newest: configured_ms, before: 0, is_open: false }
+    }
+
+    /// Its processes are started with this route.
+    pub(crate) fn is_current(&self, route: &Rc<Route>) -> bool {
+        Rc::ptr_eq(&self.current, route)
+    }
+
+    /// The kind of the group's app, if it is another one than the route's although one configuration has both. The type of
+    /// one app may change with its files; it is another app if it lies in another directory.
+    pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
+        let both_are_configured = route.seen_ms.get() >= self.newest;
+        let is_other = self.current.kind != route.kind && self.current.root != route.root;
+        (is_other && both_are_configured).then_some(self.current.kind)
+    }
+
+    /// No configuration that is newer than this time is left. Returns true when the group followed one: it then forgets
+    /// all times, as its routes have to, and the next request decides what its processes are started with.
+    pub(crate) fn forget_newer_than(&mut self, configured_ms: u64) -> bool {
+        let follows_it = self.newest > configured_ms;
+        self.is_open |= follows_it;
+        follows_it
+    }
+
+    /// A request has come by this route, under a configuration that nginx read at this time.
+    pub(crate) fn hear(&mut self, route: &Rc<Route>, configured_ms: u64) -> News {
+        if self.is_open {
+            (self.newest, self.before, self.is_open) = (configured_ms, 0, false);
+            route.seen_ms.set(configured_ms);
+            return self.replace(route);
+        }
+        let seen = route.seen_ms.get();
+        route.seen_ms.set(seen.max(configured_ms));
+        if configured_ms > self.newest {
+            (self.before, self.newest) = (self.newest, configured_ms);
+        }
+        if route.starts_as(&self.current) {
+            return self.replace(route);
+        }
+        // An old worker of nginx still sends requests of the configuration that is gone.
+        if configured_ms < self.newest {
+            return News::Beside;
+        }
+        // Two locations of one configuration, or of the one before: the other may only not have had a request yet. One
+        // that has had none since before that is no longer configured.
+        let is_beside = seen >= self.before && self.current.seen_ms.get() >= self.before;
+        if is_beside || self.current.seen_ms.get() >= configured_ms {
+            return News::Beside;
+        }
+        self.replace(route)
+    }
+
+    fn replace(&mut self, route: &Rc<Route>) -> News {
+        let before = std::mem::replace(&mut self.current, route.clone());
+        if before.starts_as(route) { News::Same } else { News::Changed }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(ruby: &str) -> Rc<Route> {
+        Rc::new(Route::for_test(ruby))
+    }
+
+    #[test]
+    fn a_newer_configuration_that_says_otherwise_is_a_change() {
+        let (old, new) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(old.clone(), 1);
+        assert_eq!(followed.hear(&old, 2), News::Same, "a reload alone is none");
+        assert_eq!(followed.hear(&new, 3), News::Changed);
+        assert_eq!(followed.hear(&new, 3), News::Same);
+        assert_eq!(followed.hear(&old, 2), News::Beside, "from a worker that is about to go");
+        assert_eq!(followed.hear(&new, 4), News::Same);
+        assert_eq!(followed.hear(&old, 5), News::Changed, "and back");
+    }
+
+    #[test]
+    fn two_locations_of_one_configuration_are_no_change_of_each_other() {
+        let (one, other) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(one.clone(), 1);
+        for configured in 1..5 {
+            assert_eq!(followed.hear(&other, configured), News::Beside);
+            assert_eq!(followed.hear(&one, configured), News::Same);
+        }
+    }
+
+    #[test]
+    fn a_module_that_tells_no_time_changes_nothing() {
+        let mut followed = Followed::new(route("ruby2"), 0);
+        assert_eq!(followed.hear(&route("ruby3"), 0), News::Beside);
+    }
+
+    #[test]
+    fn what_two_configurations_have_not_used_gives_way() {
+        let (dropped, kept) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(dropped.clone(), 1);
+        assert_eq!(followed.hear(&kept, 1), News::Beside);
+        assert_eq!(followed.hear(&kept, 2), News::Beside, "the other may not have had a request yet");
+        assert_eq!(followed.hear(&kept, 3), News::Changed);
+        assert_eq!(followed.hear(&dropped, 2), News::Beside, "from a worker that is about to go");
+    }
+
+    #[test]
+    fn a_route_that_the_same_configuration_has_used_does_not_give_way() {
+        let (one, other) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(route("ruby1"), 1);
+        assert_eq!(followed.hear(&one, 2), News::Changed);
+        assert_eq!(followed.hear(&other, 2), News::Beside, "both cannot have replaced the one before");
+    }
+
+    #[test]
+    fn after_a_forged_configuration_the_real_one_counts_again() {
+        let (real, forged) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(real.clone(), 100);
+        assert_eq!(followed.hear(&forged, 500), News::Changed);
+        assert_eq!(followed.hear(&real, 100), News::Beside);
+        assert_eq!(followed.hear(&real, 600), News::Changed, "after a reload");
+
+        assert_eq!(followed.hear(&forged, 700), News::Changed);
+        assert!(followed.forget_newer_than(600), "its connection ends");
+        [&real, &forged].into_iter().for_each(|route| route.seen_ms.set(0));
+        assert_eq!(followed.hear(&real, 600), News::Changed, "without a reload");
+        assert!(!followed.forget_newer_than(600));
+    }
+
+    #[test]
+    fn what_an_earlier_router_followed_gives_way_to_a_newer_configuration() {
+        let (recalled, new) = (route("ruby2"), route("ruby3"));
+        let mut followed = Followed::new(recalled.clone(), 500);
+        assert_eq!(followed.hear(&new, 100), News::Beside);
+        assert_eq!(followed.hear(&new, 600), News::Changed);
+    }
+}

@@ -1,0 +1,62 @@
+//! A process's out-of-band work: it is told to begin, and what it answers is the end of it.
+//!
+//! Only loaders are told. What they are sent is no visitor's request and cannot be forged by one.
+
+use std::io;
+use std::time::Duration;
+
+use tracing::{debug, warn};
+
+use super::worker::Worker;
+use crate::app_protocol::buffer::{Input, SMALL};
+use crate::app_protocol::response_head::{Event, Head};
+use crate::app_protocol::session;
+use crate::sys::stream::Stream;
+
+/// How long it may take before the log says so, as with Passenger.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Has the process do its work; returns when it can take requests again.
+pub(crate) async fn work(worker: &Worker) {
+    let (name, pid) = (&worker.route.name, worker.record.pid);
+    debug!("app {name}: process {pid} works out of band");
+    match tokio::time::timeout(LIMIT, tell(worker)).await {
+        Ok(Ok(stream)) => {
+            worker.keep(stream);
+        }
+        Ok(Err(why)) => warn!("app {name}: process {pid} did not do its out-of-band work: {why}"),
+        Err(_) => {
+            let limit = LIMIT.as_secs();
+            warn!("app {name}: process {pid} has worked out of band for {limit} s and gets no request");
+            // A loader takes a new connection when it has come to an end.
+            if let Ok(stream) = worker.connect().await {
+                worker.keep(stream);
+            }
+        }
+    }
+}
+
+async fn tell(worker: &Worker) -> io::Result<Stream> {
+    let (stream, _) = worker.connection().await?;
+    let mut order = Vec::new();
+    session::write_out_of_band(&worker.route.settings.env, &mut order);
+    tokio::io::AsyncWriteExt::write_all(&mut &stream, &order).await?;
+    let (mut decoder, mut input, mut head) =
+        (session::Decoder::new(false), Input::default(), Head::default());
+    loop {
+        if input.fill(&mut &stream, SMALL).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        loop {
+            let (used, event) = decoder.next(input.unread(), &mut head).map_err(io::Error::other)?;
+            let more = matches!(event, Event::More);
+            input.consume(used);
+            if decoder.is_done() && decoder.is_reusable() && input.is_empty() {
+                return Ok(stream);
+            }
+            if more {
+                break;
+            }
+        }
+    }
+}

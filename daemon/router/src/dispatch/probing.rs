@@ -1,0 +1,77 @@
+//! Opens connections to a process until it is known which of its threads are free: see `probe.rs`.
+
+use std::io;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use super::super::pool::Concurrency;
+use super::slot_probe::{Abandoned, Hijacked};
+use super::worker::Worker;
+use common::sys::descriptors::are_used_up;
+
+/// Pause before a connection is tried again that failed for a passing reason.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Has the session's slot freed when its thread is free.
+pub(super) fn add_hijacked(worker: &Rc<Worker>, session: Weak<dyn Hijacked>) {
+    // With an event loop there are no threads to be freed.
+    if worker.record.at_once != Some(0) {
+        worker.probe.add_hijacked(session);
+        start(worker);
+    }
+}
+
+/// Has the session dropped when a thread has become free.
+pub(super) fn add_abandoned(worker: &Rc<Worker>, session: Box<dyn Abandoned>) {
+    worker.probe.add_abandoned(session);
+    start(worker);
+}
+
+fn start(worker: &Rc<Worker>) {
+    if worker.probe.begin_work() {
+        tokio::task::spawn_local(run(worker.clone()));
+    }
+}
+
+/// Opens connections to the process, one at a time, until every session is settled.
+async fn run(worker: Rc<Worker>) {
+    let probe = &worker.probe;
+    while probe.is_needed() {
+        if probe.count_connected() + worker.count_idle() >= slots(&worker) {
+            probe.free_hijacked();
+            if !probe.has_abandoned() {
+                break;
+            }
+        }
+        match worker.connect().await {
+            Ok(stream) => {
+                let kept = worker.keep(stream);
+                probe.take_greeting();
+                if !kept {
+                    probe.give_up();
+                    break;
+                }
+            }
+            Err(err) if is_passing(&err) => tokio::time::sleep(PAUSE).await,
+            Err(_) => {
+                probe.give_up();
+                break;
+            }
+        }
+    }
+    probe.end_work();
+}
+
+/// No descriptor is free, or the process has not taken the connections before.
+fn is_passing(err: &io::Error) -> bool {
+    are_used_up(err) || err.kind() == io::ErrorKind::WouldBlock
+}
+
+/// Connections that have to be greeted: one for each request that the pool sends, as far as there are threads.
+fn slots(worker: &Worker) -> usize {
+    let threads = worker.record.at_once.map_or(1, |threads| threads as usize);
+    match worker.route.settings.concurrency(worker.route.kind, worker.record.at_once) {
+        Concurrency::At(slots) => slots.min(threads),
+        Concurrency::Unlimited => threads,
+    }
+}

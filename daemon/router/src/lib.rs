@@ -1,0 +1,58 @@
+//! The router: requests in from nginx, answers back, application processes in between.
+//!
+//! It runs unprivileged, parses everything that strangers wrote, and asks the supervisor for what needs rights. One
+//! thread, one event loop: a request never changes threads. The modules follow a request: [`accept`], [`connection`],
+//! [`routes`], [`restart`], [`dispatch`] with its [`pool`], [`forward`] and [`reply`], joined in [`exchange`]. What one
+//! of them imports never imports it.
+
+pub(crate) mod admin;
+pub(crate) mod app;
+pub(crate) mod app_protocol;
+pub(crate) mod apps;
+pub(crate) mod connections;
+mod dispatch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+pub(crate) mod metrics;
+pub(crate) mod nginx;
+pub(crate) mod nginx_conn;
+pub(crate) mod options;
+mod output;
+mod pool;
+pub(crate) mod report;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod run;
+mod shutdown;
+mod spawn;
+pub(crate) mod state;
+pub(crate) mod supervisor_link;
+pub(crate) mod sys;
+pub(crate) mod watch;
+
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
+
+use tracing::error;
+
+/// Runs the router on its end of the link until the supervisor ends it.
+pub fn run(link: OwnedFd) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(61)
+        .build_local(tokio::runtime::LocalOptions::default());
+    let ended = runtime.and_then(|runtime| {
+        let ended = runtime.block_on(run::run(link));
+        // A thread that hangs on somebody's disk is not waited for.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            error!("the router cannot work: {err}");
+            ExitCode::FAILURE
+        }
+    }
+}

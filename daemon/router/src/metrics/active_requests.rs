@@ -1,0 +1,172 @@
+//! The requests under way: each connection from nginx has a desk, on which lies what its request is and how far it has
+//! come. Administrators look at all of them.
+//!
+//! It costs a request a few stores; nothing is taken from memory for it once a connection is warm.
+
+use std::cell::{Cell, RefCell};
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use crate::app::route::Route;
+
+/// Most bytes of a request's line that are kept. More is of no use to a reader.
+const MOST: usize = 1024;
+
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// There is none.
+    Idle,
+    /// It waits for a process.
+    Queued,
+    /// It goes to the process, its body included.
+    Sending,
+    /// The process works on it.
+    App,
+    /// Its answer comes, or it has become a tunnel.
+    Responding,
+}
+
+impl Phase {
+    /// Its name for administrators.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::App => "app",
+            Self::Responding => "responding",
+        }
+    }
+}
+
+/// One connection's request.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    phase: Cell<Phase>,
+    began: Cell<Instant>,
+    entered: Cell<Instant>,
+    pid: Cell<i32>,
+    route: RefCell<Option<Rc<Route>>>,
+    line: RefCell<Vec<u8>>,
+    client: RefCell<Vec<u8>>,
+}
+
+/// A request as an administrator sees it.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) route: Rc<Route>,
+    pub(crate) phase: Phase,
+    /// The process; `None` while it waits for one.
+    pub(crate) pid: Option<i32>,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// The client's address, as nginx says.
+    pub(crate) client: String,
+    pub(crate) age: Duration,
+    /// For how long it has been in this phase.
+    pub(crate) in_phase: Duration,
+}
+
+/// Every connection's desk.
+#[derive(Debug, Default)]
+pub(crate) struct Desks(RefCell<Vec<Weak<Desk>>>);
+
+impl Desks {
+    /// A desk for a new connection; it is gone with its last user.
+    pub(crate) fn open(&self) -> Rc<Desk> {
+        let now = Instant::now();
+        let desk = Rc::new(Desk {
+            phase: Cell::new(Phase::Idle),
+            began: Cell::new(now),
+            entered: Cell::new(now),
+            pid: Cell::new(0),
+            route: RefCell::default(),
+            line: RefCell::default(),
+            client: RefCell::default(),
+        });
+        let mut all = self.0.borrow_mut();
+        if all.len() == all.capacity() {
+            all.retain(|desk| desk.strong_count() > 0);
+        }
+        all.push(Rc::downgrade(&desk));
+        desk
+    }
+
+    /// Every request under way, the oldest first.
+    pub(crate) fn look(&self) -> Vec<Seen> {
+        let mut all = self.0.borrow_mut();
+        all.retain(|desk| desk.strong_count() > 0);
+        let mut seen: Vec<_> = all.iter().filter_map(Weak::upgrade).filter_map(|desk| desk.look()).collect();
+        seen.sort_by_key(|seen| std::cmp::Reverse(seen.age));
+        seen
+    }
+}
+
+impl Desk {
+    /// A request has come: it lies here until the value is dropped.
+    pub(crate) fn begin(&self, route: &Rc<Route>, line: &[u8], client: &[u8]) -> Lying<'_> {
+        *self.route.borrow_mut() = Some(route.clone());
+        keep(&self.line, line);
+        keep(&self.client, client);
+        self.began.set(Instant::now());
+        self.enter(Phase::Queued);
+        Lying(self)
+    }
+
+    /// It has come further.
+    pub(crate) fn enter(&self, phase: Phase) {
+        if self.phase.replace(phase) != phase {
+            self.entered.set(Instant::now());
+        }
+    }
+
+    /// It has got a process.
+    pub(crate) fn send_to(&self, pid: i32) {
+        self.pid.set(pid);
+        self.enter(Phase::Sending);
+    }
+
+    /// The process has all of it.
+    pub(crate) fn sent(&self) {
+        if self.phase.get() == Phase::Sending {
+            self.enter(Phase::App);
+        }
+    }
+
+    fn look(&self) -> Option<Seen> {
+        let phase = self.phase.get();
+        let route = self.route.borrow().clone().filter(|_| phase != Phase::Idle)?;
+        let line = self.line.borrow();
+        let line = String::from_utf8_lossy(&line);
+        let (method, path) = line.split_once(' ').unwrap_or((&line, ""));
+        Some(Seen {
+            route,
+            phase,
+            pid: (phase != Phase::Queued).then(|| self.pid.get()),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            client: String::from_utf8_lossy(&self.client.borrow()).into_owned(),
+            age: self.began.get().elapsed(),
+            in_phase: self.entered.get().elapsed(),
+        })
+    }
+}
+
+fn keep(place: &RefCell<Vec<u8>>, bytes: &[u8]) {
+    let mut place = place.borrow_mut();
+    place.clear();
+    place.extend_from_slice(&bytes[..bytes.len().min(MOST)]);
+}
+
+/// A request that lies on its connection's desk.
+#[derive(Debug)]
+pub(crate) struct Lying<'d>(&'d Desk);
+
+impl Drop for Lying<'_> {
+    fn drop(&mut self) {
+        self.0.phase.set(Phase::Idle);
+        // A route of an app that is forgotten must not stay for the sake of an idle connection.
+        self.0.route.borrow_mut().take();
+    }
+}

@@ -1,0 +1,54 @@
+//! The status page for nginx: a question from a location with `passenger_status` comes in, frames of an answer go out.
+//! What it shows is made by [`super::admin`].
+
+use std::io;
+use std::rc::Rc;
+
+use protocol::request::BodyLength;
+use protocol::status::{StatusPart, StatusQuestion};
+
+use crate::admin;
+use crate::admin::page;
+use crate::app_protocol::response_head::{Head, ReplyError};
+use crate::metrics::page_cache::Shown;
+use crate::nginx_conn::Nginx;
+use crate::response::{Origin, reason_phrase};
+use crate::state::Router;
+
+/// Answers a question. An error means that the connection cannot be used further.
+pub(super) async fn answer(
+    router: &Router,
+    nginx: &mut Nginx<'_>,
+    question: StatusQuestion,
+) -> io::Result<()> {
+    let shown = match question.part {
+        StatusPart::Page => Rc::new(page::html()?),
+        StatusPart::Data => {
+            router.usages.look(&router.dispatcher).await;
+            router.board.fresh(|| page::data_for_nginx(router))
+        }
+        StatusPart::Metrics => {
+            router.usages.look(&router.dispatcher).await;
+            Rc::new(admin::metrics_for_nginx(router))
+        }
+    };
+    fill(&mut nginx.head, &shown).map_err(io::Error::other)?;
+    nginx.frames.added.clear();
+    nginx.frames.hides_version = !router.globals.show_version();
+    let length = nginx.head.body_length(question.to_head);
+    let bodiless = length == BodyLength::None;
+    nginx.frames.head(&nginx.head, length, bodiless, Origin::default()).map_err(io::Error::other)?;
+    if !bodiless {
+        nginx.frames.body(&shown.body, true, &mut nginx.stream).await?;
+    }
+    nginx.frames.flush(&mut nginx.stream).await
+}
+
+fn fill(head: &mut Head, shown: &Shown) -> Result<(), ReplyError> {
+    head.begin(200, reason_phrase(200).as_bytes())?;
+    head.header(b"Content-Type", shown.content_type.as_bytes())?;
+    for (name, value) in &shown.headers {
+        head.header(name.as_bytes(), value.as_bytes())?;
+    }
+    head.header(b"Content-Length", shown.body.len().to_string().as_bytes())
+}

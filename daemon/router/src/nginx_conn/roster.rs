@@ -1,0 +1,114 @@
+//! What one connection from nginx announces: the frames of a roster come in; when they are complete, the roster counts,
+//! for as long as this lives.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use protocol::PayloadError;
+use protocol::limits::MAX_ROSTER_ENTRIES;
+use protocol::roster;
+use tracing::warn;
+
+use crate::apps::{Roster, RosterId};
+use crate::state::Router;
+
+/// Most that the names of all rosters take that are being read or count, in bytes, and that those of one take.
+const MOST: usize = 32 << 20;
+const MOST_OF_ONE: usize = MOST / 2;
+/// What a name takes besides its length, and a roster besides its names: rosters are compared with each other.
+const EACH: usize = 64;
+const EACH_ROSTER: usize = 16 * 1024;
+/// Longest name of an app: a path and a few words.
+const LONGEST_NAME: usize = 8 * 1024;
+
+/// A roster that is being read, or counts.
+#[derive(Debug)]
+pub(crate) struct Announcement {
+    router: Rc<Router>,
+    /// The name of this nginx; empty from an older module.
+    name: String,
+    apps: HashSet<String>,
+    /// What its names take, in bytes.
+    bytes: usize,
+    entered: Option<RosterId>,
+}
+
+impl Announcement {
+    pub(crate) fn new(router: Rc<Router>) -> Self {
+        Self { router, name: String::new(), apps: HashSet::new(), bytes: 0, entered: None }
+    }
+
+    /// Sets the name of this nginx.
+    pub(crate) fn set_name(&mut self, name: String) {
+        self.name = name;
+    }
+
+    /// Takes a frame in; `is_end` tells that it is the last.
+    ///
+    /// # Errors
+    ///
+    /// When it is none, or there are too many apps in all. The connection is then of no further use.
+    pub(crate) fn take(
+        &mut self,
+        payload: &[u8],
+        configured_ms: u64,
+        is_end: bool,
+    ) -> Result<(), PayloadError> {
+        let part = roster::Roster::decode(payload)?;
+        if self.apps.len() + part.entries.len() > MAX_ROSTER_ENTRIES {
+            return Err(PayloadError::TooLong("roster"));
+        }
+        if !self.holds(&part) {
+            return Err(PayloadError::TooLong("roster"));
+        }
+        let routes = &self.router.routes;
+        for entry in &part.entries {
+            self.apps.insert(String::from_utf8_lossy(entry.group).into_owned());
+            if let Some(start) = &entry.start {
+                routes.prepare(start, configured_ms, &self.router.dispatcher)?;
+            }
+        }
+        if is_end {
+            let roster = Roster {
+                instance: part.instance.to_vec(),
+                name: self.name.clone(),
+                master: part.master,
+                configured_ms,
+                is_complete: part.is_complete,
+                apps: std::mem::take(&mut self.apps),
+            };
+            self.enter(roster);
+        }
+        Ok(())
+    }
+
+    /// Counts the names; false when they are too many or too long.
+    fn holds(&mut self, part: &roster::Roster<'_>) -> bool {
+        let names = part.entries.iter().map(|entry| entry.group.len());
+        let all = &self.router.routes.announced;
+        let first = if self.bytes == 0 { EACH_ROSTER } else { 0 };
+        let bytes = first + names.clone().map(|len| len + EACH).sum::<usize>();
+        self.bytes += bytes;
+        all.set(all.get() + bytes);
+        let fits = self.bytes <= MOST_OF_ONE && all.get() <= MOST;
+        fits && names.chain([part.instance.len()]).all(|len| len <= LONGEST_NAME)
+    }
+
+    fn enter(&mut self, roster: Roster) {
+        if let Some(before) = self.entered.take() {
+            warn!("an nginx announces its apps twice on one connection");
+            self.router.routes.leave(before, &self.router.dispatcher);
+        }
+        self.entered = Some(self.router.routes.enter(roster, &self.router.dispatcher));
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        if let Some(roster) = self.entered.take() {
+            self.router.routes.leave(roster, &self.router.dispatcher);
+        }
+        let all = &self.router.routes.announced;
+        all.set(all.get().saturating_sub(self.bytes));
+    }
+}

@@ -1,0 +1,80 @@
+//! Each app's share of the router's descriptors for tunnels (WebSockets): requests of other apps, and HTTP, need theirs.
+//!
+//! An app's tunnels may take half of the descriptors that other apps' tunnels leave, so that there are always some left.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::output::log_limit::LogLimit;
+use crate::pool::GroupId;
+
+/// Descriptors of a tunnel: one to nginx, one to the app.
+const EACH: u64 = 2;
+/// Most messages a minute.
+const PER_MINUTE: u32 = 10;
+
+/// How many tunnels each app has.
+#[derive(Debug)]
+pub(crate) struct Tunnels {
+    open: RefCell<HashMap<GroupId, u64>>,
+    pub(crate) refusals: Rc<LogLimit>,
+}
+
+/// Counts one tunnel, from the request for it to its end.
+#[derive(Debug)]
+pub(crate) struct Tunnel<'a> {
+    tunnels: &'a Tunnels,
+    group: GroupId,
+}
+
+impl Tunnels {
+    pub(crate) fn new() -> Self {
+        let refusals =
+            LogLimit::new("an app has as many tunnels (WebSockets) as its share allows", PER_MINUTE);
+        Self { open: RefCell::default(), refusals }
+    }
+
+    /// One more tunnel of the app, where `descriptors` are there for all connections; `None` when its share is used up.
+    pub(crate) fn open(&self, group: GroupId, descriptors: u64) -> Option<Tunnel<'_>> {
+        let mut open = self.open.borrow_mut();
+        let all: u64 = open.values().sum();
+        let mine = open.get(&group).copied().unwrap_or(0);
+        let share = descriptors.saturating_sub(EACH * (all - mine)) / 2;
+        // The first one is always possible.
+        if mine > 0 && EACH * (mine + 1) > share {
+            return None;
+        }
+        *open.entry(group).or_default() += 1;
+        Some(Tunnel { tunnels: self, group })
+    }
+}
+
+impl Drop for Tunnel<'_> {
+    fn drop(&mut self) {
+        let mut open = self.tunnels.open.borrow_mut();
+        if let Some(count) = open.get_mut(&self.group) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.group);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_app_leaves_descriptors_for_the_next_one() {
+        let tunnels = Tunnels::new();
+        let fill = |group| std::iter::from_fn(|| tunnels.open(GroupId(group), 400)).collect::<Vec<_>>();
+        let first = fill(0);
+        assert_eq!(first.len(), 100, "half of the descriptors");
+        let second = fill(1);
+        assert_eq!(second.len(), 50, "half of what is left");
+        drop(first);
+        assert_eq!(fill(1).len(), 50, "as much as the first had");
+    }
+}

@@ -1,0 +1,81 @@
+//! What the log says of nginx's word: each change, and everything that does not count.
+
+use protocol::settings::Value;
+use tracing::{info, warn};
+
+use super::Globals;
+use super::precedence::{CTL, Decided, ctl, refusal, same};
+use crate::app::settings::ignored;
+use common::config::{DaemonOption, Given};
+
+/// Set when the daemon starts, each with its flag.
+const FIXED: [(&str, &str); 1] = [("instance_registry_dir", "--instance-registry-dir")];
+
+impl Globals {
+    /// Writes what changed, and what has no effect, into the log; `before` is what was in effect, and `whose`
+    /// configuration has changed.
+    pub(crate) fn tell(&self, before: &[Decided], whose: &str) {
+        for (now, before) in self.decided().iter().zip(before) {
+            if !same(&now.name, &now.value, &before.value) {
+                let (name, value, old) = (&now.name, show(&now.value), show(&before.value));
+                info!("{name} is {value} now, as {whose} configuration says (it was {old})");
+            }
+        }
+        let said = self.said.borrow();
+        for (name, value) in said.iter().flat_map(|said| said.settings.iter()) {
+            self.tell_what_has_no_effect(name, value);
+        }
+        for (name, read) in said.iter().flat_map(ctl) {
+            self.tell_of_ctl(name, read);
+        }
+    }
+
+    fn tell_what_has_no_effect(&self, name: &str, value: &Value) {
+        let fixed = FIXED.iter().find(|(each, _)| *each == name);
+        if let Some(option) = self.options.borrow().iter().find(|option| option.name == name) {
+            tell_whose_word_counts(option, value);
+        } else if let Some((_, flag)) = fixed {
+            warn!("nginx sets passenger_{name}, which is fixed when the daemon starts: use {flag}");
+        } else if let Some(why) = ignored::why(name) {
+            info!("nginx sets passenger_{name}, which has no effect: {why}");
+        } else if name != CTL {
+            info!("nginx sets passenger_{name}, which has no effect in this release");
+        }
+    }
+
+    fn tell_of_ctl(&self, name: &str, read: Result<Value, String>) {
+        match read {
+            Ok(value) => {
+                let options = self.options.borrow();
+                let option = options.iter().find(|option| option.name == name);
+                option.into_iter().for_each(|option| tell_whose_word_counts(option, &value));
+            }
+            Err(why) => warn!("nginx's passenger_ctl does not count: {why}"),
+        }
+    }
+}
+
+fn tell_whose_word_counts(option: &DaemonOption, value: &Value) {
+    let (name, theirs) = (&option.name, show(value));
+    if let Some(given) = option.given.filter(|_| !same(name, &option.value, value)) {
+        let ours = show(&option.value);
+        let own = if given == Given::Flag { "flag" } else { "file" };
+        warn!("nginx sets passenger_{name} to {theirs}; the daemon's own {own} counts, which says {ours}");
+    } else if let Some(why) = refusal(option, value) {
+        warn!("nginx sets passenger_{name} to {theirs}, which does not count: it {why}");
+    }
+}
+
+/// A value as it stands in nginx.conf.
+fn show(value: &Value) -> String {
+    match value {
+        Value::Flag(true) => "on".to_owned(),
+        Value::Flag(false) => "off".to_owned(),
+        Value::Number(number) => number.to_string(),
+        Value::Text(text) => format!("\"{text}\""),
+        Value::List(all) => all.join(" "),
+        Value::Map(all) => {
+            all.iter().map(|(name, value)| format!("{name} {value}")).collect::<Vec<_>>().join("; ")
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What nginx says to the daemon as a whole: the directives of its newest configuration come in, what is in effect goes
+//! out, and each change has a line in the log.
+//!
+//! Of several configurations, as while nginx reloads, the one that was read last counts. Whose word is in effect is
+//! decided in [`decide`]; what the log says of it, in [`tell`].
+
+pub(crate) mod log;
+pub(crate) mod precedence;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use protocol::globals::Globals as Said;
+use protocol::settings::Value;
+
+pub(crate) use precedence::{Decided, Source};
+
+use super::metrics::troubles::Troubles;
+use super::pool::Limits;
+use super::response::BacklogOptions;
+use common::config::DaemonOption;
+use common::link::{Adjustment, Overruled};
+use common::log::LogLevel;
+
+/// Every option that nginx may set too, and what nginx has said.
+#[derive(Debug)]
+pub(crate) struct Globals {
+    options: RefCell<Vec<DaemonOption>>,
+    said: RefCell<Option<Said>>,
+    /// Where the supervisor could not follow nginx.
+    overruled: RefCell<Vec<Overruled>>,
+    show_version: Cell<bool>,
+}
+
+impl Globals {
+    pub(crate) fn new(options: Vec<DaemonOption>) -> Self {
+        let globals = Self {
+            options: RefCell::new(options),
+            said: RefCell::default(),
+            overruled: RefCell::default(),
+            show_version: Cell::new(true),
+        };
+        globals.show_version.set(globals.flag("show_version_in_header"));
+        globals
+    }
+
+    /// Whether answers tell this program's version.
+    pub(crate) fn show_version(&self) -> bool {
+        self.show_version.get()
+    }
+
+    /// Takes in what an nginx says. True when it is news, and is to be put to work.
+    pub(crate) fn hear(&self, news: Said) -> bool {
+        let before = self.said.borrow();
+        if before.as_ref().is_some_and(|before| !is_newer(&news, before, now_ms())) {
+            return false;
+        }
+        let changed = before.as_ref().is_none_or(|before| before.settings != news.settings);
+        let nothing_said = before.is_none() && news.settings.iter().next().is_none();
+        drop(before);
+        *self.said.borrow_mut() = Some(news);
+        if changed {
+            self.overruled.borrow_mut().clear();
+        }
+        self.show_version.set(self.flag("show_version_in_header"));
+        changed && !nothing_said
+    }
+
+    /// Takes in what the daemon's own configuration says from here on.
+    pub(crate) fn reconfigure(&self, options: Vec<DaemonOption>) {
+        *self.options.borrow_mut() = options;
+        self.overruled.borrow_mut().clear();
+        self.show_version.set(self.flag("show_version_in_header"));
+    }
+
+    /// Notes where the supervisor could not follow nginx's newest configuration.
+    pub(crate) fn overrule(&self, overruled: Vec<Overruled>) {
+        *self.overruled.borrow_mut() = overruled;
+    }
+
+    fn value(&self, name: &str) -> Option<Value> {
+        self.options
+            .borrow()
+            .iter()
+            .find(|option| option.name == name)
+            .map(|option| self.decide(option).value)
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        match self.value(name) {
+            Some(Value::Number(number)) => u64::try_from(number).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
+    fn text(&self, name: &str) -> String {
+        match self.value(name) {
+            Some(Value::Text(text)) => text,
+            _ => String::new(),
+        }
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        matches!(self.value(name), Some(Value::Flag(true)))
+    }
+
+    /// The pool's bounds.
+    pub(crate) fn limits(&self) -> Limits {
+        let count = |name| usize::try_from(self.number(name)).unwrap_or(usize::MAX);
+        let idle = self.number("pool_idle_time");
+        Limits {
+            max_processes: count("max_pool_size"),
+            max_per_group: count("max_instances_per_app"),
+            max_starting: cores(),
+            idle_after: (idle > 0).then(|| Duration::from_secs(idle)),
+        }
+    }
+
+    /// How much of an answer is kept for a slow client, and where.
+    pub(crate) fn backlog(&self, troubles: Rc<Troubles>) -> BacklogOptions {
+        let most = self.number("response_buffer_high_watermark");
+        let dir = self.text("data_buffer_dir").into();
+        BacklogOptions { dir, most: (most > 0).then_some(most), troubles }
+    }
+
+    /// Least time between two looks at an app's restart files.
+    pub(crate) fn stat_throttle(&self) -> Duration {
+        Duration::from_secs(self.number("stat_throttle_rate"))
+    }
+
+    /// How much is logged.
+    pub(crate) fn log_level(&self) -> LogLevel {
+        self.text("log_level").parse().unwrap_or_default()
+    }
+
+    /// Whether a line that an app prints has words in front that tell whose it is.
+    pub(crate) fn log_prefix(&self) -> bool {
+        !self.flag("disable_log_prefix")
+    }
+
+    /// What concerns the supervisor.
+    pub(crate) fn adjustment(&self) -> Adjustment {
+        Adjustment {
+            log_level: self.text("log_level"),
+            max_pool_size: self.limits().max_processes,
+            user_switching: self.flag("user_switching"),
+            default_user: self.text("default_user"),
+            default_group: self.text("default_group"),
+            log_file: self.text("log_file"),
+            socket_backlog: self.number("socket_backlog"),
+            open_files: self.number("core_file_descriptor_ulimit"),
+            app_prefix: self.log_prefix(),
+            globals: self.said.borrow().as_ref().map(Said::payload).unwrap_or_default(),
+        }
+    }
+}
+
+/// Starting an app is work for one core.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A clock that was set back must not leave an old configuration in charge for ever.
+fn is_newer(news: &Said, before: &Said, now_ms: u64) -> bool {
+    news.configured_ms > before.configured_ms || before.configured_ms > now_ms
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::settings::Settings;
+
+    use super::*;
+    use common::config::Given;
+
+    pub(super) fn globals() -> Globals {
+        let option = |name: &str, value, given| DaemonOption { name: name.into(), value, given };
+        Globals::new(vec![
+            option("max_pool_size", Value::Number(6), None),
+            option("pool_idle_time", Value::Number(20), Some(Given::Flag)),
+            option("show_version_in_header", Value::Flag(true), None),
+        ])
+    }
+
+    pub(super) fn said(configured_ms: u64, values: &[(&str, Value)]) -> Said {
+        let mut settings = Settings::new();
+        for (name, value) in values {
+            settings.set(name, value.clone());
+        }
+        Said { configured_ms, settings }
+    }
+
+    fn pool_size(globals: &Globals) -> usize {
+        globals.limits().max_processes
+    }
+
+    #[test]
+    fn nginx_decides_what_no_flag_does() {
+        let globals = globals();
+        assert!(
+            globals
+                .hear(said(1, &[("max_pool_size", Value::Number(9)), ("pool_idle_time", Value::Number(1))]))
+        );
+        assert_eq!((pool_size(&globals), globals.number("pool_idle_time")), (9, 20));
+        let sources: Vec<_> = globals.decided().iter().map(|decided| decided.source).collect();
+        assert_eq!(sources, [Source::Nginx, Source::Flag, Source::Default]);
+    }
+
+    #[test]
+    fn an_older_configuration_does_not_come_back() {
+        let globals = globals();
+        assert!(globals.hear(said(5, &[("max_pool_size", Value::Number(9))])));
+        assert!(!globals.hear(said(4, &[("max_pool_size", Value::Number(3))])));
+        assert!(!globals.hear(said(5, &[("max_pool_size", Value::Number(3))])));
+        assert_eq!(pool_size(&globals), 9);
+    }
+
+    #[test]
+    fn what_a_newer_configuration_no_longer_says_is_the_daemons_again() {
+        let globals = globals();
+        assert!(globals.hear(said(5, &[("max_pool_size", Value::Number(9))])));
+        assert!(globals.hear(said(6, &[])));
+        assert_eq!(pool_size(&globals), 6);
+    }
+
+    #[test]
+    fn nothing_said_is_no_news() {
+        assert!(!globals().hear(said(5, &[])));
+    }
+
+    #[test]
+    fn a_configuration_from_the_future_gives_way() {
+        let future = now_ms() + 3_600_000;
+        let globals = globals();
+        assert!(globals.hear(said(future, &[("max_pool_size", Value::Number(9))])));
+        assert!(globals.hear(said(now_ms(), &[("max_pool_size", Value::Number(7))])));
+        assert_eq!(pool_size(&globals), 7);
+    }
+}

@@ -1,0 +1,202 @@
+//! Log files of apps: `passenger_app_log_file` and a process come in, lines go to the file that the supervisor has had
+//! opened for it.
+//!
+//! Processes of one user share a file. One that cannot be opened, or written to, costs a line in the daemon's log and no
+//! more: what the app prints is in there, too. The file may lie on a disk that hangs, or that the app's user has made to
+//! hang: it is written on a thread for that, and only who prints waits.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tracing::{info, warn};
+
+use crate::supervisor_link::Supervisor;
+use crate::sys::reactor;
+use common::link::channel::{Buffer, Channel};
+use common::link::{AppLogOpened, Order, ProcessId, ProcessRecord, Ticket};
+
+/// How long a process that has ended waits for its file.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A file, for the processes of one user.
+#[derive(Debug)]
+pub(crate) struct AppLog {
+    path: PathBuf,
+    file: RefCell<Option<Arc<File>>>,
+    /// Live processes that write to it: with the rights of one of them it is opened.
+    writers: RefCell<Vec<ProcessId>>,
+    /// Writing failed, which was told.
+    failing: Cell<bool>,
+    /// Told when it is clear whether it can be opened.
+    opened: Notify,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct AppLogs {
+    supervisor: Rc<Supervisor>,
+    open: RefCell<HashMap<(PathBuf, u32), Weak<AppLog>>>,
+    asked: RefCell<HashMap<Ticket, Weak<AppLog>>>,
+}
+
+impl AppLogs {
+    pub(crate) fn new(supervisor: Rc<Supervisor>) -> Rc<Self> {
+        Rc::new(Self { supervisor, open: RefCell::default(), asked: RefCell::default() })
+    }
+
+    /// The file at `path` for this process; it is opened as soon as the supervisor has had it opened.
+    pub(super) fn of(&self, path: &Path, record: &ProcessRecord) -> Writer {
+        let key = (path.to_path_buf(), record.user.uid);
+        self.open.borrow_mut().retain(|_, log| log.strong_count() > 0);
+        let known = self.open.borrow().get(&key).and_then(Weak::upgrade);
+        let log = known.unwrap_or_else(|| {
+            let log = Rc::new(AppLog::at(path));
+            self.open.borrow_mut().insert(key, Rc::downgrade(&log));
+            log
+        });
+        log.writers.borrow_mut().push(record.process);
+        if log.file.borrow().is_none() {
+            self.ask(&log);
+        }
+        Writer { log, process: record.process }
+    }
+
+    /// Has every file opened anew, after a rotation.
+    pub(crate) fn reopen(&self) {
+        let all: Vec<_> = self.open.borrow().values().filter_map(Weak::upgrade).collect();
+        all.iter().for_each(|log| self.ask(log));
+    }
+
+    /// The supervisor has had one opened, or says at the end of this connection why not.
+    pub(crate) fn answered(&self, ticket: Ticket, answer: Option<OwnedFd>) {
+        let asked = self.asked.borrow_mut().remove(&ticket);
+        let Some(log) = asked.as_ref().and_then(Weak::upgrade) else { return };
+        let Some(answer) = answer else {
+            return log.fails(&"the supervisor cannot have it opened");
+        };
+        tokio::task::spawn_local(async move {
+            match take(answer).await {
+                Ok(file) => log.goes_on_in(file),
+                Err(why) => log.fails(&why),
+            }
+        });
+    }
+
+    fn ask(&self, log: &Rc<AppLog>) {
+        let Some(process) = log.writers.borrow().last().copied() else { return };
+        let ticket = self.supervisor.ticket();
+        self.asked.borrow_mut().insert(ticket, Rc::downgrade(log));
+        let path = log.path.clone();
+        if let Err(why) = self.supervisor.order(&Order::OpenAppLog { ticket, process, path }) {
+            self.asked.borrow_mut().remove(&ticket);
+            log.fails(&why);
+        }
+    }
+}
+
+/// The one message of whoever has opened the file.
+async fn take(answer: OwnedFd) -> io::Result<File> {
+    let channel = reactor::watch(Channel::new(answer)?)?;
+    let mut buffer = Buffer::default();
+    loop {
+        let mut ready = channel.readable().await?;
+        match ready.try_io(|channel| channel.get_ref().recv::<AppLogOpened>(&mut buffer)) {
+            Ok(Ok(Some((AppLogOpened::File, mut files)))) => {
+                return files.pop().map(File::from).ok_or_else(|| io::Error::other("it did not come"));
+            }
+            Ok(Ok(Some((AppLogOpened::Refused(why), _)))) => return Err(io::Error::other(why)),
+            Ok(Ok(None)) => return Err(io::Error::other("nobody could open it")),
+            Ok(Err(why)) => return Err(why),
+            // Not readable after all.
+            Err(_) => {}
+        }
+    }
+}
+
+impl AppLog {
+    fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_path_buf(),
+            file: RefCell::default(),
+            writers: RefCell::default(),
+            failing: Cell::new(false),
+            opened: Notify::new(),
+        }
+    }
+
+    fn goes_on_in(&self, file: File) {
+        if self.file.replace(Some(Arc::new(file))).is_some() {
+            info!("the log file {} of an app is opened anew", self.path.display());
+        }
+        self.failing.set(false);
+        self.opened.notify_waiters();
+    }
+
+    fn fails(&self, why: &dyn std::fmt::Display) {
+        self.opened.notify_waiters();
+        if !self.failing.replace(true) {
+            let path = self.path.display();
+            warn!(
+                "an app's passenger_app_log_file {path} cannot be used: {why}; its output is in this log alone"
+            );
+        }
+    }
+
+    /// Appends whole lines; what cannot be written is lost, which is told.
+    async fn write(&self, lines: String) {
+        let Some(file) = self.file.borrow().clone() else { return };
+        let written = tokio::task::spawn_blocking(move || (&*file).write_all(lines.as_bytes())).await;
+        match written.unwrap_or_else(|why| Err(io::Error::other(why))) {
+            Ok(()) => self.failing.set(false),
+            Err(why) => self.fails(&why),
+        }
+    }
+}
+
+/// One process's place at a file. The file is closed with the last of them.
+#[derive(Debug)]
+pub(super) struct Writer {
+    log: Rc<AppLog>,
+    process: ProcessId,
+}
+
+impl Writer {
+    /// Appends lines with their ends.
+    pub(super) async fn write(&self, lines: String) {
+        self.log.write(lines).await;
+    }
+
+    /// Appends lines as soon as the file is open, if it ever is.
+    pub(super) async fn write_when_open(&self, lines: String) {
+        let opened = self.log.opened.notified();
+        if !self.is_open() {
+            // Whoever opens it has no longer, and ends in any case.
+            drop(tokio::time::timeout(PATIENCE, opened).await);
+        }
+        self.log.write(lines).await;
+    }
+
+    /// Whether it was tried and cannot be opened, or written to.
+    pub(super) fn fails(&self) -> bool {
+        self.log.failing.get()
+    }
+
+    /// Whether lines get through already.
+    pub(super) fn is_open(&self) -> bool {
+        self.log.file.borrow().is_some()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.log.writers.borrow_mut().retain(|process| *process != self.process);
+    }
+}

@@ -1,0 +1,133 @@
+//! What an app process writes to its stdout and stderr: each line goes to its [`places`], the last of it is kept while
+//! the process starts.
+
+mod app_log;
+mod journal;
+mod limit;
+pub(crate) mod log_file;
+pub(crate) mod log_limit;
+pub(crate) mod orphans;
+mod places;
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::Notify;
+use tracing::error;
+
+pub(crate) use self::app_log::AppLogs;
+use self::places::Lines;
+pub(crate) use self::places::Places;
+use super::app::route::Route;
+use common::link::ProcessRecord;
+use orphans::Reading;
+
+/// Longest line written to the log as one, in bytes.
+const MAX_LINE: usize = 8 * 1024;
+/// Most output kept for an error report, in bytes.
+const MAX_KEPT: usize = 32 * 1024;
+/// How long the output of a process that has ended may still take to arrive; a child of it may hold the pipe open.
+const SETTLE: Duration = Duration::from_millis(500);
+
+/// The output of one process.
+#[derive(Debug, Clone)]
+pub(crate) struct Output(Rc<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    text: RefCell<Vec<u8>>,
+    forgotten: Cell<bool>,
+    ended: Cell<bool>,
+    at_end: Notify,
+}
+
+impl Output {
+    /// Writes everything that comes out of `pipe` to where it belongs, until it ends.
+    pub(crate) fn follow(pipe: OwnedFd, places: &Rc<Places>, route: &Route, record: &ProcessRecord) -> Self {
+        let kept = Rc::new(Kept::default());
+        match pipe::Receiver::from_owned_fd(pipe) {
+            Ok(pipe) => {
+                let lines = places.lines(route, record);
+                let reading = places.reading(route, record);
+                drop(tokio::task::spawn_local(follow_lines(pipe, lines, reading, kept.clone())));
+            }
+            Err(err) => error!("the output of process {} cannot be read: {err}", record.pid),
+        }
+        Self(kept)
+    }
+
+    /// The process is ready: nothing needs to be kept for a report.
+    pub(crate) fn forget(&self) {
+        self.0.forgotten.set(true);
+        *self.0.text.borrow_mut() = Vec::new();
+    }
+
+    /// Waits until the output of an ended process has arrived.
+    pub(crate) async fn settle(&self) {
+        if !self.0.ended.get() {
+            // Not arriving in time is no failure: the report then holds what there is.
+            drop(tokio::time::timeout(SETTLE, self.0.at_end.notified()).await);
+        }
+    }
+
+    /// What was kept.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.text.borrow()).into_owned()
+    }
+}
+
+async fn follow_lines(mut pipe: pipe::Receiver, mut lines: Lines, reading: Reading, kept: Rc<Kept>) {
+    let mut line = Vec::new();
+    loop {
+        let came = tokio::select! {
+            biased;
+            () = reading.closed() => Ok(0),
+            came = pipe.read_buf(&mut line) => came,
+        };
+        match came {
+            Ok(0) | Err(_) => break,
+            Ok(came) => kept.add(&line[line.len() - came..]),
+        }
+        write_whole_lines(&mut line, &mut lines).await;
+        lines.flush().await;
+        if line.is_empty() && line.capacity() > MAX_LINE {
+            line = Vec::new();
+        }
+    }
+    if !line.is_empty() {
+        lines.write(&line).await;
+    }
+    drop((pipe, reading));
+    kept.ended.set(true);
+    kept.at_end.notify_waiters();
+    lines.finish().await;
+}
+
+async fn write_whole_lines(buffer: &mut Vec<u8>, lines: &mut Lines) {
+    let mut start = 0;
+    while let Some(end) = memchr::memchr(b'\n', &buffer[start..]) {
+        lines.write(&buffer[start..start + end]).await;
+        start += end + 1;
+    }
+    buffer.drain(..start);
+    if buffer.len() >= MAX_LINE {
+        lines.write(buffer).await;
+        buffer.clear();
+    }
+}
+
+impl Kept {
+    fn add(&self, bytes: &[u8]) {
+        if self.forgotten.get() {
+            return;
+        }
+        let mut text = self.text.borrow_mut();
+        text.extend_from_slice(bytes);
+        let excess = text.len().saturating_sub(MAX_KEPT);
+        text.drain(..excess);
+    }
+}

@@ -1,0 +1,120 @@
+//! Outputs that outlive their processes: a child that a process leaves behind may hold the pipe open for ever. The newest
+//! few of each app are read on; the others are closed, since each costs the router a descriptor.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::log_limit::LogLimit;
+use common::link::ProcessId;
+
+/// Most outputs of ended processes of one app that are read on.
+const MOST: usize = 16;
+/// Most messages a minute.
+const PER_MINUTE: u32 = 10;
+
+/// The outputs that are read.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    running: RefCell<HashMap<ProcessId, Open>>,
+    /// Those of processes that have ended, by app, the oldest first.
+    left: RefCell<HashMap<String, VecDeque<Open>>>,
+    closed: Rc<LogLimit>,
+}
+
+/// One output.
+#[derive(Debug, Clone)]
+struct Open {
+    app: String,
+    process: ProcessId,
+    to_be_closed: Rc<Notify>,
+}
+
+/// One output while it is read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    outputs: Rc<Outputs>,
+    open: Open,
+}
+
+impl Outputs {
+    pub(super) fn new() -> Rc<Self> {
+        let closed = LogLimit::new("outputs that outlive the processes of apps are closed", PER_MINUTE);
+        Rc::new(Self { running: RefCell::default(), left: RefCell::default(), closed })
+    }
+
+    /// The output of a process that runs.
+    pub(super) fn open(self: &Rc<Self>, app: &str, process: ProcessId) -> Reading {
+        let open = Open { app: app.to_owned(), process, to_be_closed: Rc::default() };
+        self.running.borrow_mut().insert(process, open.clone());
+        Reading { outputs: self.clone(), open }
+    }
+
+    /// The process has ended. Its output may not have, and there may be too many such ones.
+    pub(super) fn ended(&self, process: ProcessId) {
+        let Some(open) = self.running.borrow_mut().remove(&process) else { return };
+        let app = open.app.clone();
+        let mut left = self.left.borrow_mut();
+        let of_app = left.entry(app.clone()).or_default();
+        of_app.push_back(open);
+        if of_app.len() <= MOST {
+            return;
+        }
+        if let Some(oldest) = of_app.pop_front() {
+            oldest.to_be_closed.notify_one();
+        }
+        if self.closed.admits() {
+            warn!(
+                "app {app}: processes that it has left behind hold the output of more than {MOST} ended processes \
+                 open: the oldest is not read any more"
+            );
+        }
+    }
+}
+
+impl Reading {
+    /// Resolves when it is not to be read any more.
+    pub(super) async fn closed(&self) {
+        self.open.to_be_closed.notified().await;
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let Open { app, process, .. } = &self.open;
+        self.outputs.running.borrow_mut().remove(process);
+        let mut left = self.outputs.left.borrow_mut();
+        if let Some(of_app) = left.get_mut(app) {
+            of_app.retain(|open| open.process != *process);
+            if of_app.is_empty() {
+                left.remove(app);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_outputs_of_ended_processes_are_read_on() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        tokio::task::LocalSet::new().block_on(&runtime.unwrap(), async {
+            let outputs = Outputs::new();
+            let mut readings: Vec<_> =
+                (0..=MOST as u64).map(|number| outputs.open("app", ProcessId(number))).collect();
+            let other = outputs.open("other", ProcessId(1000));
+            (0..=MOST as u64).for_each(|number| outputs.ended(ProcessId(number)));
+            outputs.ended(ProcessId(1000));
+            readings.remove(0).closed().await;
+            let second = tokio::time::timeout(std::time::Duration::from_secs(1), readings[0].closed());
+            assert!(second.await.is_err(), "one too many, one closed");
+            drop((readings, other));
+            assert!(outputs.running.borrow().is_empty() && outputs.left.borrow().is_empty());
+        });
+    }
+}

@@ -1,0 +1,103 @@
+//! What is told about a process that did not start: to the log in full, to the visitor as much as is proper.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+
+use serde::Serialize;
+use tracing::error;
+
+use super::startup_trace::{Journey, Leg};
+use crate::app::route::Route;
+use common::link::{AppUser, ProcessRecord};
+
+/// The kernel drops the pipes that come with a message when this process may have no more descriptors.
+pub(crate) const NO_PIPES: &str = "the router has no descriptors left for the pipes of another process \
+                        (--core-file-descriptor-ulimit, systemd's LimitNOFILE=)";
+
+/// A start that failed.
+#[derive(Debug, Serialize, Clone)]
+pub(crate) struct SpawnFailure {
+    /// Names this failure in log and error page: eight hexadecimal digits.
+    pub(crate) id: String,
+    /// The group's name.
+    pub(crate) app: String,
+    /// The app's root directory.
+    pub(crate) app_root: String,
+    pub(crate) app_env: String,
+    /// What failed, in a sentence.
+    pub(crate) summary: String,
+    /// The app's own account: a backtrace, as a rule.
+    pub(crate) details: String,
+    /// What the process wrote to its output before it ended.
+    pub(crate) output: String,
+    /// How far it came, step by step.
+    pub(crate) journey: Vec<Leg>,
+    /// Its process ID, when there was a process, and how it ended.
+    pub(crate) process: Option<(i32, Option<String>)>,
+    /// Whom it ran as.
+    pub(crate) user: Option<AppUser>,
+    /// What the daemon started it with, without secrets.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// `passenger_spawn_exception_status_code`.
+    pub(crate) status: u16,
+    /// `passenger_custom_error_page`.
+    #[serde(skip)]
+    pub(crate) page: Option<PathBuf>,
+    /// Whether visitors may see the details.
+    pub(crate) friendly: bool,
+}
+
+impl SpawnFailure {
+    pub(crate) fn new(route: &Route, summary: &str, details: &str, output: &str) -> Self {
+        Self {
+            id: format!("{:08x}", RandomState::new().hash_one(&route.name) as u32),
+            app: route.name.clone(),
+            app_root: route.root.display().to_string(),
+            app_env: route.settings.app_env.clone(),
+            summary: summary.to_owned(),
+            details: details.to_owned(),
+            output: output.to_owned(),
+            journey: Vec::new(),
+            process: None,
+            user: None,
+            environment: BTreeMap::new(),
+            status: route.settings.spawn_failed_status,
+            page: route.settings.error_page.clone(),
+            friendly: route.settings.friendly_error_pages,
+        }
+    }
+
+    pub(crate) fn of_process(mut self, record: ProcessRecord, how: Option<String>) -> Self {
+        self.process = Some((record.pid, how));
+        self.user = Some(record.user);
+        self.environment = record.environment;
+        self
+    }
+
+    pub(crate) fn on(mut self, journey: &Journey) -> Self {
+        self.journey = journey.failed();
+        self
+    }
+
+    /// The whole story, in one message.
+    pub(crate) fn log(&self) {
+        let mut story =
+            format!("app {}: could not be started: {} [error ID {}]", self.app, self.summary, self.id);
+        if let Some((pid, how)) = &self.process {
+            let how = how.as_deref().unwrap_or("was killed");
+            story.push_str(&format!("\nprocess {pid} {how}"));
+        }
+        if !self.journey.is_empty() {
+            let legs: Vec<_> = self.journey.iter().map(Leg::to_string).collect();
+            story.push_str(&format!("\nsteps: {}", legs.join(", ")));
+        }
+        if !self.details.is_empty() {
+            story.push_str(&format!("\ndetails:\n{}", self.details.trim_end()));
+        }
+        if !self.output.is_empty() {
+            story.push_str(&format!("\nits output:\n{}", self.output.trim_end()));
+        }
+        error!("{story}");
+    }
+}

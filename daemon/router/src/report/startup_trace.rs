@@ -1,0 +1,190 @@
+//! How far the start of a process has come, step by step: for the report of one that fails.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use protocol::request::AppKind;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::app::route::Route;
+
+/// One step of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Step {
+    /// The supervisor finds the app and its user, opens sockets and makes a process.
+    Prepare,
+    /// The process takes on its user and runs the program.
+    Execute,
+    /// The loader loads the app, which ends when the app is ready.
+    Load,
+    /// The preloader makes a process.
+    Fork,
+    /// The forked process runs its hooks and gets ready.
+    Begin,
+    /// The program listens, and answers if it has to.
+    Answer,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Done,
+    Failed,
+    NotBegun,
+}
+
+/// A step with what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Leg {
+    step: Step,
+    outcome: Outcome,
+    /// How long it took, in milliseconds.
+    ms: u64,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Prepare => "prepare",
+            Self::Execute => "execute",
+            Self::Load => "load",
+            Self::Fork => "fork",
+            Self::Begin => "begin",
+            Self::Answer => "answer",
+        })
+    }
+}
+
+impl fmt::Display for Leg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.outcome {
+            Outcome::Done => write!(f, "{} done in {} ms", self.step, self.ms),
+            Outcome::Failed => write!(f, "{} failed after {} ms", self.step, self.ms),
+            Outcome::NotBegun => write!(f, "{} not begun", self.step),
+        }
+    }
+}
+
+/// A start under way.
+#[derive(Debug)]
+pub(crate) struct Journey {
+    steps: Vec<Step>,
+    /// When each of the first steps began; the last of them is under way.
+    begun: RefCell<Vec<Instant>>,
+}
+
+impl Journey {
+    /// A process, or a preloader, that is started from its program.
+    pub(crate) fn from_program(route: &Route, preloader: bool) -> Self {
+        let mut steps = vec![Step::Prepare, Step::Execute];
+        let is_loaded = matches!(route.kind, AppKind::Ruby | AppKind::Python | AppKind::Node);
+        if is_loaded {
+            steps.push(Step::Load);
+        }
+        if !is_loaded || (!preloader && route.kind == AppKind::Node && route.settings.ready_path.is_some()) {
+            steps.push(Step::Answer);
+        }
+        Self::of(steps)
+    }
+
+    /// A process that is forked from a preloader.
+    pub(crate) fn from_preloader() -> Self {
+        Self::of(vec![Step::Fork, Step::Begin])
+    }
+
+    fn of(steps: Vec<Step>) -> Self {
+        Self { steps, begun: RefCell::new(vec![Instant::now()]) }
+    }
+
+    /// There is a process.
+    pub(crate) fn has_process(&self) {
+        self.reach(1);
+    }
+
+    /// A step has begun, and all before it have ended. One that is no part of the start changes nothing.
+    pub(crate) fn reaches(&self, step: Step) {
+        if let Some(at) = self.steps.iter().position(|other| *other == step) {
+            self.reach(at);
+        }
+    }
+
+    fn reach(&self, at: usize) {
+        let mut begun = self.begun.borrow_mut();
+        let now = Instant::now();
+        while begun.len() <= at {
+            begun.push(now);
+        }
+    }
+
+    /// What is told when the step that is under way fails now.
+    pub(crate) fn failed(&self) -> Vec<Leg> {
+        self.legs(Outcome::Failed)
+    }
+
+    /// What is told when the step that is under way, the last one, is done now.
+    pub(crate) fn done(&self) -> String {
+        let legs: Vec<_> = self.legs(Outcome::Done).iter().map(Leg::to_string).collect();
+        legs.join(", ")
+    }
+
+    fn legs(&self, under_way: Outcome) -> Vec<Leg> {
+        let begun = self.begun.borrow();
+        let leg = |(at, step): (usize, &Step)| {
+            let outcome = match begun.len() - 1 {
+                last if at < last => Outcome::Done,
+                last if at == last => under_way,
+                _ => Outcome::NotBegun,
+            };
+            let end = begun.get(at + 1).copied().unwrap_or_else(Instant::now);
+            let took = begun.get(at).map(|begin| end.saturating_duration_since(*begin)).unwrap_or_default();
+            Leg { step: *step, outcome, ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }
+        };
+        self.steps.iter().enumerate().map(leg).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(journey: &Journey) -> Vec<(Step, Outcome)> {
+        journey.failed().into_iter().map(|leg| (leg.step, leg.outcome)).collect()
+    }
+
+    #[test]
+    fn the_step_under_way_is_the_one_that_fails() {
+        let journey = Journey::of(vec![Step::Prepare, Step::Execute, Step::Load]);
+        let not_begun = (Step::Load, Outcome::NotBegun);
+        assert_eq!(
+            told(&journey),
+            [(Step::Prepare, Outcome::Failed), (Step::Execute, Outcome::NotBegun), not_begun]
+        );
+        journey.has_process();
+        journey.has_process();
+        journey.reaches(Step::Answer);
+        assert_eq!(
+            told(&journey),
+            [(Step::Prepare, Outcome::Done), (Step::Execute, Outcome::Failed), not_begun]
+        );
+        journey.reaches(Step::Load);
+        assert_eq!(told(&journey)[1..], [(Step::Execute, Outcome::Done), (Step::Load, Outcome::Failed)]);
+    }
+
+    #[test]
+    fn a_start_that_is_done_tells_every_step() {
+        let journey = Journey::of(vec![Step::Fork, Step::Begin]);
+        journey.reaches(Step::Begin);
+        let told = journey.done();
+        let legs: Vec<_> = told.split(", ").map(|leg| leg.split(" in ").next().unwrap()).collect();
+        assert_eq!(legs, ["fork done", "begin done"]);
+    }
+
+    #[test]
+    fn a_leg_is_a_few_words() {
+        let leg = Leg { step: Step::Load, outcome: Outcome::Failed, ms: 12 };
+        assert_eq!(leg.to_string(), "load failed after 12 ms");
+    }
+}

@@ -1,0 +1,234 @@
+//! A request of an administrator to one process: asked past nginx and past the choice of the pool, though not past its
+//! count of sessions. The whole answer comes back at once.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use protocol::pairs::{self, Pairs};
+use protocol::request::{AppRef, BodyLength, Request, RequestHead};
+use protocol::settings::Digest;
+use tokio::io::AsyncWriteExt;
+
+use super::write_head;
+use crate::app::route::Route;
+use crate::app_protocol::buffer::{Input, SMALL};
+use crate::app_protocol::http;
+use crate::app_protocol::response_head::{Event, Head, ReplyError, is_token};
+use crate::app_protocol::session;
+use crate::dispatch::{Lease, Refused};
+use crate::response::relay::Decoder;
+use crate::state::Router;
+use crate::sys::stream::Stream;
+
+/// Most that is kept of an answer's body, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// What is asked.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) pid: i32,
+    pub(crate) method: String,
+    pub(crate) uri: String,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// What the process answers.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+    /// The body is longer than what is kept of it.
+    pub(crate) cut: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum Unanswered {
+    /// It cannot be sent.
+    Impossible(&'static str),
+    /// No process that takes requests has this PID.
+    NoProcess,
+    /// It did not get its turn.
+    Refused(Refused),
+    /// It was not answered in time.
+    TooLong(Duration),
+    Broken(io::Error),
+    Reply(ReplyError),
+}
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Impossible(why) => f.write_str(why),
+            Self::NoProcess => f.write_str("no process with this PID takes requests"),
+            Self::Refused(why) => why.fmt(f),
+            Self::TooLong(limit) => write!(f, "it has not answered within {} s", limit.as_secs()),
+            Self::Broken(why) => write!(f, "the connection to it broke: {why}"),
+            Self::Reply(why) => why.fmt(f),
+        }
+    }
+}
+
+impl From<io::Error> for Unanswered {
+    fn from(why: io::Error) -> Self {
+        Self::Broken(why)
+    }
+}
+
+impl From<ReplyError> for Unanswered {
+    fn from(why: ReplyError) -> Self {
+        Self::Reply(why)
+    }
+}
+
+/// Asks the process, waiting for its turn there for so long, and then for the answer for as long again.
+pub(crate) async fn ask(router: &Router, question: &Question, limit: Duration) -> Result<Reply, Unanswered> {
+    check(question)?;
+    let lease = checkout(router, question.pid, limit).await?;
+    let mut order = Vec::new();
+    write(&lease.worker.route, question, &mut order)?;
+    let answered = tokio::time::timeout(limit, converse(&lease, question.method == "HEAD", &order)).await;
+    let answered = answered.unwrap_or(Err(Unanswered::TooLong(limit)));
+    if answered.is_err() {
+        // It may work on the request still.
+        lease.release_when_free();
+    }
+    answered
+}
+
+/// What would be read as something else by the app is not sent.
+fn check(question: &Question) -> Result<(), Unanswered> {
+    let is_uri = question.uri.starts_with('/') && question.uri.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_header = |(name, value): &(String, String)| {
+        is_token(name.as_bytes()) && !value.bytes().any(|byte| byte < b' ' && byte != b'\t')
+    };
+    let of_the_body = |(name, _): &(String, String)| {
+        ["content-length", "transfer-encoding", "connection", "upgrade"]
+            .iter()
+            .any(|own| name.eq_ignore_ascii_case(own))
+    };
+    if !is_token(question.method.as_bytes()) {
+        Err(Unanswered::Impossible("the method is no method"))
+    } else if !is_uri {
+        Err(Unanswered::Impossible("the URI must begin with / and hold no space"))
+    } else if !question.headers.iter().all(is_header) {
+        Err(Unanswered::Impossible("a header has no possible name or value"))
+    } else if question.headers.iter().any(of_the_body) {
+        Err(Unanswered::Impossible("a request has no body, and its connection is the daemon's"))
+    } else {
+        Ok(())
+    }
+}
+
+async fn checkout(router: &Router, pid: i32, limit: Duration) -> Result<Lease, Unanswered> {
+    let found = router.dispatcher.inspect(|_, workers| {
+        let worker = workers.values().find(|worker| worker.record.pid == pid)?;
+        Some((worker.route.group, worker.sticky_number))
+    });
+    let (group, number) = found.ok_or(Unanswered::NoProcess)?;
+    if let Some(lease) = router.dispatcher.take(pid) {
+        return Ok(lease);
+    }
+    let lease = router.dispatcher.checkout(group, Some(number), Some(limit)).await;
+    let lease = lease.map_err(Unanswered::Refused)?;
+    // Another one serves where it does not any more.
+    if lease.worker.record.pid == pid { Ok(lease) } else { Err(Unanswered::NoProcess) }
+}
+
+fn write(route: &Route, question: &Question, out: &mut Vec<u8>) -> Result<(), Unanswered> {
+    let mut headers = Vec::new();
+    if !question.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        pairs::put(&mut headers, b"Host", b"localhost");
+    }
+    for (name, value) in &question.headers {
+        pairs::put(&mut headers, name.as_bytes(), value.as_bytes());
+    }
+    let headers = Pairs::parse(&headers).map_err(io::Error::other)?;
+    let head = head(route, question);
+    write_head(&Request { head, settings: &[], headers }, route.kind, &route.settings, out);
+    Ok(())
+}
+
+fn head<'a>(route: &'a Route, question: &'a Question) -> RequestHead<'a> {
+    RequestHead {
+        settings_digest: Digest::of(&[]),
+        settings_len: 0,
+        app: AppRef { group: route.name.as_bytes(), root: &[], kind: route.kind, start_command: &[] },
+        method: question.method.as_bytes(),
+        uri: question.uri.as_bytes(),
+        base_uri: route.base_uri.as_bytes(),
+        document_root: &[],
+        remote_addr: b"127.0.0.1",
+        remote_port: 0,
+        remote_user: &[],
+        server_software: route.server_software.as_bytes(),
+        https: false,
+        upgrade: false,
+        started_ms: common::sys::clock::now_ms(),
+        body: BodyLength::None,
+    }
+}
+
+async fn converse(lease: &Lease, to_head_request: bool, order: &[u8]) -> Result<Reply, Unanswered> {
+    let (stream, _) = lease.connection().await?;
+    (&mut &stream).write_all(order).await?;
+    let decoder = if lease.worker.speaks_session() {
+        Decoder::Session(session::Decoder::new(to_head_request))
+    } else {
+        Decoder::Http(http::Decoder::new(to_head_request, false))
+    };
+    let (reply, reusable) = read(&stream, decoder, to_head_request).await?;
+    if reusable {
+        lease.keep(stream);
+    }
+    Ok(reply)
+}
+
+/// The answer, and whether the connection can take another request.
+async fn read(
+    stream: &Stream,
+    mut decoder: Decoder,
+    to_head_request: bool,
+) -> Result<(Reply, bool), Unanswered> {
+    let (mut input, mut head, mut reply) = (Input::default(), Head::default(), Reply::default());
+    loop {
+        if input.fill(&mut &*stream, SMALL).await? == 0 {
+            decoder.at_eof()?;
+            return Ok((reply, false));
+        }
+        loop {
+            let (used, event) = decoder.next(input.unread(), &mut head)?;
+            let more = event == Event::More;
+            match event {
+                Event::Head(_) => reply.take_head(&head),
+                Event::Data(data) => reply.add(data),
+                Event::More | Event::Interim | Event::End => {}
+            }
+            input.consume(used);
+            if decoder.is_done() {
+                return Ok((reply, decoder.is_reusable() && input.is_empty()));
+            }
+            if more && !decoder.follow_hijack(to_head_request) {
+                break;
+            }
+        }
+    }
+}
+
+impl Reply {
+    fn take_head(&mut self, head: &Head) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        self.status = head.status;
+        let headers = Pairs::parse(&head.pairs).ok();
+        self.headers =
+            headers.iter().flat_map(Pairs::iter).map(|(name, value)| (text(name), text(value))).collect();
+    }
+
+    fn add(&mut self, data: &[u8]) {
+        let room = MAX_BODY - self.body.len();
+        self.cut |= data.len() > room;
+        self.body.extend_from_slice(&data[..data.len().min(room)]);
+    }
+}

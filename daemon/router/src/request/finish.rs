@@ -1,0 +1,201 @@
+//! The end of a request: what is kept after a complete answer, and who is told what after a failure.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::task::Poll;
+use std::time::Duration;
+
+use protocol::request::BodyLength;
+use protocol::response::AbortReason;
+use tracing::{debug, error, warn};
+
+use super::super::dispatch::{Lease, Refused};
+use super::Facts;
+use super::relay_both::{Broken, gone};
+use crate::app_protocol::request_body::{Body, BodyError};
+use crate::nginx_conn::{After, Nginx};
+use crate::response::error_page::Page;
+use crate::response::relay::{Complete, Relay, RelayError};
+use crate::response::{Origin, empty, tunnel};
+use crate::state::Router;
+use crate::sys::stream::Stream;
+
+/// How long the rest of a request that was answered early may take to come, or nginx to close the connection.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// After a complete answer: keeps what can be kept.
+pub(super) async fn finish(
+    nginx: &mut Nginx<'_>,
+    body: &mut Body,
+    relay: &Relay,
+    app: Stream,
+    lease: Lease,
+    complete: Complete,
+) -> After {
+    if complete == Complete::Tunnel {
+        if write_rest(nginx).await.is_err() {
+            return After::Close;
+        }
+        let Nginx { stream, input, from_app, .. } = nginx;
+        let app = tunnel::Side { stream: &app, input: from_app };
+        tunnel::run(tunnel::Side { stream, input }, app, lease.worker.tunnels_end()).await;
+        return After::Close;
+    }
+    if body.is_delivered() && relay.decoder.is_reusable() && nginx.from_app.is_empty() {
+        app.relax();
+        lease.keep(app);
+    }
+    if nginx.head.out_of_band && lease.worker.speaks_session() {
+        lease.ask_out_of_band();
+    }
+    drop(lease);
+    // Who waited for this process writes to it before nginx is written to: it works meanwhile.
+    behind_those_ready().await;
+    if write_rest(nginx).await.is_err() {
+        return After::Close;
+    }
+    nginx.stream.relax();
+    after(nginx, body).await
+}
+
+/// Gives nginx what the client has not taken yet, and the end of the answer, which waits behind it.
+async fn write_rest(nginx: &mut Nginx<'_>) -> io::Result<()> {
+    let Nginx { stream, input, frames, backlog, .. } = nginx;
+    let stream: &Stream = stream;
+    if !backlog.is_empty() {
+        tokio::select! {
+            biased;
+            done = empty(backlog, stream) => done?,
+            () = gone(stream, input, None) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+    }
+    frames.flush(&mut &*stream).await
+}
+
+/// Lets every task that is ready run first. Unlike tokio's `yield_now`, does not ask the kernel for more in between.
+async fn behind_those_ready() {
+    let mut behind = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut behind, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Whether nginx's connection can take another request: it can once the request at hand has come to its end.
+async fn after(nginx: &mut Nginx<'_>, body: &mut Body) -> After {
+    if body.is_done() {
+        return After::Keep;
+    }
+    let rest = body.discard(&mut nginx.stream, &mut nginx.input);
+    if tokio::time::timeout(LINGER, rest).await == Ok(true) { After::Keep } else { After::Close }
+}
+
+/// After a failure: tells the visitor what can still be told, and the log.
+pub(super) async fn give_up(
+    router: &Router,
+    nginx: &mut Nginx<'_>,
+    facts: &Facts,
+    body: &mut Body,
+    relay: &Relay,
+    lease: Lease,
+    broken: Broken,
+) -> After {
+    let pid = lease.worker.record.pid;
+    let page = match &broken {
+        Broken::TooLong(_) => Page::too_slow(),
+        Broken::SlowUpload(_) => Page::slow_upload(),
+        _ => Page::incomplete(),
+    };
+    let is_logged = !matches!(broken, Broken::SlowUpload(_)) || router.slow_uploads.admits();
+    let why = match broken {
+        Broken::Request(BodyError::ClientGone) | Broken::Answer(RelayError::Nginx(_)) => {
+            lease.release_when_free();
+            return After::Close;
+        }
+        Broken::NotTaken(err) => format!("it does not take the request: {err}"),
+        Broken::Request(err) => err.to_string(),
+        Broken::Answer(err) => err.to_string(),
+        Broken::TooLong(limit) => {
+            format!("it took longer than {} s (passenger_max_request_time) and is killed", limit.as_secs())
+        }
+        Broken::SlowUpload(slow) => slow.to_string(),
+    };
+    lease.release_when_free();
+    if is_logged {
+        log_failure(nginx, facts, pid, &why);
+    }
+    if !relay.begun {
+        return show(nginx, facts, body, &page).await;
+    }
+    nginx.frames.abort(AbortReason::AppClosed, &format!("app {}: {why}", facts.route.name));
+    // nginx closes the connection on an abort, so that the visitor sees that something is missing.
+    drop(write_rest(nginx).await);
+    After::Close
+}
+
+pub(super) async fn broken_off(
+    nginx: &mut Nginx<'_>,
+    facts: &Facts,
+    body: &mut Body,
+    pid: i32,
+    why: &str,
+) -> After {
+    log_failure(nginx, facts, pid, why);
+    show(nginx, facts, body, &Page::incomplete()).await
+}
+
+pub(super) async fn refuse(
+    router: &Router,
+    nginx: &mut Nginx<'_>,
+    facts: &Facts,
+    body: &mut Body,
+    refused: &Refused,
+) -> After {
+    let (app, line) = (&facts.route.name, String::from_utf8_lossy(&nginx.line));
+    match refused {
+        // The operator knows, and each visitor would be a line.
+        Refused::Maintenance(_) | Refused::OwnMethod => debug!("app {app}: refused {line}: {refused}"),
+        Refused::SlowUpload(_) => {
+            if router.slow_uploads.admits() {
+                warn!("app {app}: refused {line}: {refused}");
+            }
+        }
+        Refused::TunnelsFull(_) => {
+            if router.tunnels.refusals.admits() {
+                warn!("app {app}: refused {line}: {refused}");
+            }
+        }
+        _ if !router.refusals.admits() => {}
+        Refused::OtherKind(_) => error!("app {app}: refused {line}: {refused}"),
+        _ => warn!("app {app}: refused {line}: {refused}"),
+    }
+    let page = Page::refused(refused, &facts.route.settings);
+    show(nginx, facts, body, &page).await
+}
+
+/// Answers with a page of the daemon's own.
+async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, page: &Page) -> After {
+    nginx.frames.added.clear();
+    let (content_type, content) = page.body(facts.sent_json);
+    page.fill(&mut nginx.head, content_type, content.len());
+    let length = nginx.head.body_length(facts.to_head_request);
+    let bodiless = length == BodyLength::None;
+    let written = async {
+        if nginx.frames.head(&nginx.head, length, bodiless, Origin::default()).is_ok() && !bodiless {
+            nginx.frames.body(&content, true, &mut nginx.stream).await?;
+        }
+        write_rest(nginx).await
+    };
+    let written: io::Result<()> = written.await;
+    if written.is_ok() { after(nginx, body).await } else { After::Close }
+}
+
+fn log_failure(nginx: &Nginx<'_>, facts: &Facts, pid: i32, why: &str) {
+    let line = String::from_utf8_lossy(&nginx.line);
+    warn!("app {}: process {pid} did not answer {line}: {why}", facts.route.name);
+}

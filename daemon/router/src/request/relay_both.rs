@@ -1,0 +1,156 @@
+//! The conversation with a process: the request's body goes there, and its answer comes back, at the same time. A body that
+//! comes too slowly while others wait for the process ends it.
+
+use std::io;
+use std::time::Duration;
+
+use protocol::frame::{FrameHeader, FrameType};
+
+use crate::app_protocol::buffer::{Input, SMALL};
+use crate::app_protocol::request_body::{Body, BodyError};
+use crate::app_protocol::upload_rate::{Pace, TooSlow};
+use crate::nginx_conn::Nginx;
+use crate::response::relay::{Complete, Relay, RelayError};
+use crate::response::{BacklogOptions, Outlet};
+use crate::sys::stream::Stream;
+
+/// While a request waits, no more of what nginx sends is read than this, in bytes; a body stays with nginx.
+const ENOUGH: usize = 64 * 1024;
+/// How often it is looked whether other requests wait for what a slow upload occupies.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Why a conversation with an app broke off.
+pub(super) enum Broken {
+    /// The app's connection was closed before the request could be written: it has read nothing.
+    NotTaken(io::Error),
+    /// The request's side failed.
+    Request(BodyError),
+    /// The answer's side failed.
+    Answer(RelayError),
+    /// The app took longer than it may.
+    TooLong(Duration),
+    /// The body came too slowly while other requests waited for the process.
+    SlowUpload(TooSlow),
+}
+
+/// [`converse`], for as long as the app may take.
+pub(super) async fn converse_in_time(
+    nginx: &mut Nginx<'_>,
+    app: &Stream,
+    body: &mut Body,
+    relay: &mut Relay,
+    options: &BacklogOptions,
+    limit: Option<Duration>,
+    others_wait: impl Fn() -> bool,
+) -> Result<Complete, Broken> {
+    let pace = body.pace();
+    let ended = async {
+        tokio::select! {
+            biased;
+            ended = converse(nginx, app, body, relay, options) => ended,
+            slow = too_slow(pace.as_deref(), others_wait) => Err(Broken::SlowUpload(slow)),
+        }
+    };
+    match limit {
+        None => ended.await,
+        Some(limit) => tokio::time::timeout(limit, ended).await.unwrap_or(Err(Broken::TooLong(limit))),
+    }
+}
+
+/// Forwards the body and relays the answer, at the same time.
+async fn converse(
+    nginx: &mut Nginx<'_>,
+    app: &Stream,
+    body: &mut Body,
+    relay: &mut Relay,
+    options: &BacklogOptions,
+) -> Result<Complete, Broken> {
+    let Nginx { stream, input, frames, backlog, to_app, from_app, head, desk, .. } = nginx;
+    let stream: &Stream = stream;
+    let request = async {
+        match body.send(&mut &*stream, input, &mut &*app, to_app).await {
+            Ok(()) => {
+                desk.sent();
+                gone(stream, input, None).await;
+            }
+            Err(BodyError::App { err, first: true }) => return Broken::NotTaken(err),
+            // The app may have answered without reading it all: the answer's side will tell.
+            Err(BodyError::App { .. }) => std::future::pending().await,
+            Err(err) => return Broken::Request(err),
+        }
+        Broken::Request(BodyError::ClientGone)
+    };
+    from_app.clear();
+    let outlet = Outlet::new(stream, backlog, options);
+    let (mut writer, mut app_reader) = (&outlet, app);
+    let answer = relay.run(&mut app_reader, from_app, &mut writer, frames, head);
+    tokio::select! {
+        biased;
+        broken = request => Err(broken),
+        complete = answer => complete.map_err(Broken::Answer),
+        err = outlet.drain() => Err(Broken::Answer(RelayError::Nginx(err))),
+    }
+}
+
+/// Resolves when the body is too slow and other requests wait for what this one occupies.
+async fn too_slow(pace: Option<&Pace>, others_wait: impl Fn() -> bool) -> TooSlow {
+    while let Some(pace) = pace.filter(|pace| !pace.is_complete()) {
+        if let Some(slow) = pace.too_slow().filter(|_| others_wait()) {
+            return slow;
+        }
+        tokio::time::sleep(pace.time_left().max(LOOK_AGAIN)).await;
+    }
+    std::future::pending().await
+}
+
+/// Why a request left the queue.
+pub(super) enum Left {
+    /// nginx has closed the connection or cancels the request.
+    Gone,
+    /// Its body came too slowly while others waited behind it.
+    SlowUpload(TooSlow),
+}
+
+/// Resolves when a request that waits for a process has to leave the queue.
+pub(super) async fn leaves(
+    stream: &Stream,
+    input: &mut Input,
+    body: &Body,
+    others_wait: impl Fn() -> bool,
+) -> Left {
+    let pace = body.pace();
+    while let Some(pace) = pace.as_deref().filter(|pace| !pace.is_complete()) {
+        let patience = tokio::time::sleep(pace.time_left().max(LOOK_AGAIN));
+        tokio::select! {
+            biased;
+            () = gone(stream, input, Some(pace)) => return Left::Gone,
+            () = patience => {}
+        }
+        body.look_ahead(input);
+        if let Some(slow) = pace.too_slow().filter(|_| others_wait()) {
+            return Left::SlowUpload(slow);
+        }
+    }
+    gone(stream, input, None).await;
+    Left::Gone
+}
+
+/// Resolves when nginx has closed the connection or cancels the request. What else it sends stays in the input; `pace`
+/// measures the waits for it.
+pub(super) async fn gone(mut stream: &Stream, input: &mut Input, pace: Option<&Pace>) {
+    loop {
+        if matches!(FrameHeader::decode(input.unread()), Ok(Some(header)) if header.kind == FrameType::Cancel)
+        {
+            return;
+        }
+        if input.unread().len() >= ENOUGH {
+            std::future::pending::<()>().await;
+        }
+        let waiting = pace.map(Pace::wait);
+        let came = input.fill(&mut stream, SMALL).await;
+        drop(waiting);
+        if came.map_or(true, |came| came == 0) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Answers that the daemon gives itself: what visitors see when an app does not start, is overloaded or breaks off.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use tracing::warn;
+
+use super::super::dispatch::Refused;
+use super::frame_writer::reason_phrase;
+use crate::app::settings::AppSettings;
+use crate::app_protocol::response_head::Head;
+use crate::report::SpawnFailure;
+use common::link::Maintenance;
+
+/// Longest page of the operator's own, in bytes.
+const MAX_CUSTOM: u64 = 1 << 20;
+
+/// A page: status, title and what stands below it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    title: String,
+    /// HTML, escaped already.
+    content: String,
+    /// The whole page, as the operator wants it.
+    custom: Option<Vec<u8>>,
+    /// When to come back, in seconds; 0 for nothing said.
+    retry_after: u32,
+}
+
+impl Page {
+    /// For a request that gets no process.
+    pub(crate) fn refused(refused: &Refused, settings: &AppSettings) -> Self {
+        match refused {
+            Refused::QueueFull => Self::plain(
+                settings.queue_full_status,
+                "This website is under heavy load",
+                "Too many people are accessing this website at the same time. Please try again in a few minutes.",
+            ),
+            Refused::QueuedTooLong(_) => Self::plain(
+                settings.queue_timeout_status,
+                "This website is under heavy load",
+                "It took too long until somebody had time for your request. Please try again in a few minutes.",
+            ),
+            Refused::NoDescriptors | Refused::TunnelsFull(_) => Self::plain(
+                503,
+                "This website is under heavy load",
+                "Too many people are accessing this website at the same time. Please try again in a few minutes.",
+            ),
+            Refused::OtherKind(_) => Self::plain(
+                500,
+                "This website is not configured correctly",
+                "Two applications have the same name. The administrator finds more in the log.",
+            ),
+            Refused::SlowUpload(_) => Self::slow_upload(),
+            Refused::OwnMethod => Self::plain(405, "Method not allowed", ""),
+            Refused::ShuttingDown => {
+                Self::plain(503, "This website is being restarted", "Please try again in a few seconds.")
+            }
+            Refused::Maintenance(maintenance) => Self::maintenance(maintenance),
+            Refused::SpawnFailed(failure) => Self::spawn_failed(failure),
+        }
+    }
+
+    /// For an app that broke off before its answer began.
+    pub(crate) fn incomplete() -> Self {
+        Self::plain(502, "Incomplete response received from application", "")
+    }
+
+    /// For an app that took longer than it may.
+    pub(crate) fn too_slow() -> Self {
+        Self::plain(504, "The application took too long to answer", "")
+    }
+
+    /// For a client that sends the body of its request too slowly.
+    pub(crate) fn slow_upload() -> Self {
+        Self::plain(
+            408,
+            "Your request did not arrive in time",
+            "The rest of it came too slowly. Please try again.",
+        )
+    }
+
+    fn plain(status: u16, title: &str, text: &str) -> Self {
+        Self { status, title: title.into(), content: paragraph(text), custom: None, retry_after: 0 }
+    }
+
+    fn maintenance(maintenance: &Maintenance) -> Self {
+        let custom = Some(&maintenance.page).filter(|page| !page.is_empty());
+        Self {
+            custom: custom.map(|page| page.clone().into_bytes()),
+            retry_after: maintenance.retry_after,
+            ..Self::plain(503, "This website is being worked on", "Please try again in a few minutes.")
+        }
+    }
+
+    fn spawn_failed(failure: &SpawnFailure) -> Self {
+        let title = "Web application could not be started";
+        let content = if failure.friendly { details(failure) } else { discreet(failure) };
+        let custom = failure.page.as_deref().filter(|_| !failure.friendly).and_then(custom);
+        Self { status: failure.status, title: title.into(), content, custom, retry_after: 0 }
+    }
+
+    /// The page as HTML, or as JSON for a client that sent JSON.
+    pub(crate) fn body(&self, json: bool) -> (&'static str, Vec<u8>) {
+        if json {
+            let text = serde_json::json!({ "error": { "status": self.status, "message": self.title } });
+            return ("application/json", text.to_string().into_bytes());
+        }
+        if let Some(custom) = &self.custom {
+            return ("text/html; charset=utf-8", custom.clone());
+        }
+        let Self { title, content, .. } = self;
+        let html = format!(
+            "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\n\
+             <style>body{{font:16px/1.5 sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem;color:#222}}\
+             h1{{font-size:1.5rem}}pre{{background:#f4f4f4;padding:1rem;overflow:auto;white-space:pre-wrap}}\
+             </style></head>\n<body><h1>{title}</h1>\n{content}</body></html>\n"
+        );
+        ("text/html; charset=utf-8", html.into_bytes())
+    }
+
+    /// Fills `head` for this page.
+    pub(crate) fn fill(&self, head: &mut Head, content_type: &str, length: usize) {
+        // Own words pass the check that app's heads have to pass; were they refused, nginx would say so.
+        let filled = head.begin(self.status, reason_phrase(self.status).as_bytes()).and_then(|()| {
+            head.header(b"Content-Type", content_type.as_bytes())?;
+            if self.retry_after > 0 {
+                head.header(b"Retry-After", self.retry_after.to_string().as_bytes())?;
+            }
+            head.header(b"Cache-Control", b"no-cache, no-store, must-revalidate")?;
+            head.header(b"Content-Length", length.to_string().as_bytes())
+        });
+        debug_assert!(filled.is_ok());
+    }
+}
+
+/// The operator's own page, if it can be read and is no longer than a page may be.
+fn custom(path: &Path) -> Option<Vec<u8>> {
+    let read = || {
+        let mut page = Vec::new();
+        // A pipe would never end, and its opening would wait for somebody to write.
+        let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
+        file.take(MAX_CUSTOM + 1).read_to_end(&mut page)?;
+        if page.len() as u64 <= MAX_CUSTOM {
+            Ok(page)
+        } else {
+            Err(io::Error::other("it is longer than 1 MiB"))
+        }
+    };
+    read()
+        .inspect_err(|why| warn!("passenger_custom_error_page {} cannot be shown: {why}", path.display()))
+        .ok()
+}
+
+fn discreet(failure: &SpawnFailure) -> String {
+    format!(
+        "{}<p>Error ID: <code>{}</code></p>\n",
+        paragraph(
+            "Something went wrong while this website was started. If you are its administrator, look for this error \
+             ID in the log of flying-passenger."
+        ),
+        failure.id
+    )
+}
+
+fn details(failure: &SpawnFailure) -> String {
+    let mut html = paragraph(&failure.summary);
+    html.push_str(&format!(
+        "<p>App: <code>{}</code><br>Environment: <code>{}</code><br>Error ID: <code>{}</code></p>\n",
+        escape(&failure.app),
+        escape(&failure.app_env),
+        failure.id
+    ));
+    if let Some(user) = &failure.user {
+        html.push_str(&paragraph(&format!("It ran as the user {}.", user.name)));
+    }
+    if let Some((pid, Some(how))) = &failure.process {
+        html.push_str(&paragraph(&format!("Process {pid} {how}.")));
+    }
+    let steps = failure.journey.iter().map(|leg| format!("{leg}\n"));
+    html.push_str(&section("Steps of the start", &steps.collect::<String>()));
+    html.push_str(&section("Details", &failure.details));
+    html.push_str(&section("Output of the application", &failure.output));
+    let variables = failure.environment.iter().map(|(name, value)| format!("{name}={value}\n"));
+    html.push_str(&section("What the process was started with", &variables.collect::<String>()));
+    html
+}
+
+fn section(title: &str, text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("<h2>{title}</h2><pre>{}</pre>\n", escape(text)) }
+}
+
+fn paragraph(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!("<p>{}</p>\n", escape(text)) }
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use super::*;
+
+    fn failure(friendly: bool) -> Refused {
+        Refused::SpawnFailed(Rc::new(SpawnFailure {
+            id: "0badcafe".into(),
+            app: "/srv/app (development)".into(),
+            app_root: "/srv/app".into(),
+            app_env: "development".into(),
+            summary: "cannot load <config.ru>".into(),
+            details: "secret backtrace".into(),
+            output: "secret output".into(),
+            journey: Vec::new(),
+            process: Some((7, Some("exited with status 1".into()))),
+            user: None,
+            environment: [("SECRET_PATH".into(), "secret path".into())].into(),
+            status: 500,
+            page: None,
+            friendly,
+        }))
+    }
+
+    fn html(refused: &Refused) -> String {
+        String::from_utf8(Page::refused(refused, &AppSettings::default()).body(false).1).unwrap()
+    }
+
+    #[test]
+    fn in_production_a_visitor_learns_the_error_id_and_nothing_else() {
+        let page = html(&failure(false));
+        assert!(page.contains("0badcafe"));
+        assert!(!page.contains("secret") && !page.contains("/srv/app") && !page.contains("config.ru"));
+    }
+
+    #[test]
+    fn in_development_the_page_tells_what_failed() {
+        let page = html(&failure(true));
+        for part in
+            ["0badcafe", "secret backtrace", "secret output", "cannot load &lt;config.ru&gt;", "status 1"]
+        {
+            assert!(page.contains(part), "{part} is missing");
+        }
+    }
+
+    #[test]
+    fn a_client_that_speaks_json_gets_json() {
+        let (content_type, body) = Page::refused(&Refused::QueueFull, &AppSettings::default()).body(true);
+        assert_eq!(content_type, "application/json");
+        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(value["error"]["status"], 503);
+    }
+}

@@ -1,0 +1,250 @@
+//! Frames for nginx, gathered so that one system call writes what one wake-up brought.
+
+use std::io::{self, IoSlice};
+
+use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
+use protocol::pairs;
+use protocol::request::BodyLength;
+use protocol::response::{Abort, AbortReason, ResponseHead};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::app_protocol::response_head::{Head, ReplyError};
+
+/// Body parts up to this size are gathered; larger ones are written from where they are.
+const GATHER: usize = 8 * 1024;
+
+/// What answers call themselves in `X-Powered-By`.
+const POWERED_BY: &[u8] = concat!("Flying Passenger ", env!("CARGO_PKG_VERSION")).as_bytes();
+const POWERED_BY_WITHOUT_VERSION: &[u8] = b"Flying Passenger";
+
+/// Frames that are to be written.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    out: Vec<u8>,
+    /// Where the frame at the end of `out` begins, if it is a part of a body that can still be added to.
+    open: Option<usize>,
+    /// Answers do not tell this program's version.
+    pub(crate) hides_version: bool,
+    /// Headers that are added to the app's own, encoded as [`pairs`].
+    pub(crate) added: Vec<u8>,
+}
+
+/// Who answers, and how long it took.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Origin {
+    /// The process; 0 for the daemon itself.
+    pub(crate) pid: u32,
+    /// Microseconds that the request waited for it.
+    pub(crate) queue_us: u64,
+    /// Microseconds that it took until its head was complete.
+    pub(crate) app_us: u64,
+}
+
+impl Writer {
+    /// Adds a whole frame.
+    pub(crate) fn push(&mut self, frame: &[u8]) {
+        self.open = None;
+        self.out.extend_from_slice(frame);
+    }
+
+    /// Adds the head of an app's answer; `end` when no body follows.
+    pub(crate) fn head(
+        &mut self,
+        head: &Head,
+        body: BodyLength,
+        end: bool,
+        origin: Origin,
+    ) -> Result<(), ReplyError> {
+        self.response(FrameType::Response, head, body, end, origin)
+    }
+
+    /// Adds an interim head.
+    pub(crate) fn interim(&mut self, head: &Head, origin: Origin) -> Result<(), ReplyError> {
+        self.response(FrameType::Interim, head, BodyLength::None, false, origin)
+    }
+
+    /// Adds a part of the body, or writes it at once if it is large.
+    pub(crate) async fn body(
+        &mut self,
+        data: &[u8],
+        end: bool,
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        let flags = if end { FLAG_END } else { 0 };
+        let header = |length: usize| FrameHeader::new(FrameType::ResponseBody, flags, length as u32).encode();
+        if let Some(start) = self.open
+            && self.out.len() - start + data.len() <= HEADER_LEN + GATHER
+        {
+            // An app that sends tiny parts costs no frame for each of them.
+            self.out.extend_from_slice(data);
+            let length = self.out.len() - start - HEADER_LEN;
+            self.out[start..start + HEADER_LEN].copy_from_slice(&header(length));
+            return Ok(());
+        }
+        let start = self.out.len();
+        self.out.extend_from_slice(&header(data.len()));
+        if data.len() <= GATHER {
+            self.open = Some(start);
+            self.out.extend_from_slice(data);
+            return Ok(());
+        }
+        self.open = None;
+        write_both(&self.out, data, to).await?;
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Adds the end of an answer that cannot be completed.
+    pub(crate) fn abort(&mut self, reason: AbortReason, message: &str) {
+        self.open = None;
+        Abort { reason, message }.write_frame(&mut self.out);
+    }
+
+    /// Writes everything that was added.
+    pub(crate) async fn flush(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+        self.open = None;
+        if !self.out.is_empty() {
+            to.write_all(&self.out).await?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    fn response(
+        &mut self,
+        kind: FrameType,
+        head: &Head,
+        body: BodyLength,
+        end: bool,
+        origin: Origin,
+    ) -> Result<(), ReplyError> {
+        self.open = None;
+        let frame = ResponseHead {
+            status: head.status,
+            reason: &head.reason,
+            body,
+            process_pid: origin.pid,
+            queue_us: origin.queue_us,
+            app_us: origin.app_us,
+        };
+        let powered_by = if self.hides_version { POWERED_BY_WITHOUT_VERSION } else { POWERED_BY };
+        let headers = |out: &mut Vec<u8>| {
+            out.extend_from_slice(&head.pairs);
+            if kind == FrameType::Response {
+                out.extend_from_slice(&self.added);
+                put_own_headers(head, powered_by, out);
+            }
+        };
+        let flags = if end { FLAG_END } else { 0 };
+        frame.write_frame(kind, flags, headers, &mut self.out).map_err(|_| ReplyError::HeadTooLong)
+    }
+}
+
+/// `Content-Length` also for HEAD and 304, where it tells of a body that is not sent; and what Passenger adds.
+fn put_own_headers(head: &Head, powered_by: &[u8], out: &mut Vec<u8>) {
+    if let Some(length) = head.content_length.filter(|_| head.status >= 200 && head.status != 204) {
+        pairs::put(out, b"Content-Length", length.to_string().as_bytes());
+    }
+    if head.status == 101 {
+        return;
+    }
+    let reason = if head.reason.is_empty() { reason_phrase(head.status).as_bytes() } else { &head.reason };
+    let mut status = head.status.to_string().into_bytes();
+    status.push(b' ');
+    status.extend_from_slice(reason);
+    pairs::put(out, b"Status", &status);
+    pairs::put(out, b"X-Powered-By", powered_by);
+}
+
+async fn write_both(first: &[u8], second: &[u8], to: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
+    let written = to.write_vectored(&[IoSlice::new(first), IoSlice::new(second)]).await?;
+    if written < first.len() {
+        to.write_all(&first[written..]).await?;
+        return to.write_all(second).await;
+    }
+    to.write_all(&second[written - first.len()..]).await
+}
+
+/// The standard phrase of a status code.
+pub(crate) fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        206 => "Partial Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        413 => "Content Too Large",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "Unknown Reason-Phrase",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::response::Response;
+
+    use super::*;
+
+    #[test]
+    fn a_head_brings_status_and_name() {
+        let mut head = Head::default();
+        head.begin(204, b"").unwrap();
+        head.header(b"X-A", b"1").unwrap();
+        let mut writer = Writer::default();
+        writer.head(&head, BodyLength::None, true, Origin { pid: 7, queue_us: 1, app_us: 2 }).unwrap();
+        let response = Response::decode(&writer.out[HEADER_LEN..]).unwrap();
+        assert_eq!(response.headers.get(b"status"), Some(b"204 No Content".as_slice()));
+        assert_eq!(response.headers.get(b"x-a"), Some(b"1".as_slice()));
+        assert_eq!((response.head.status, response.head.process_pid), (204, 7));
+    }
+
+    #[test]
+    fn tiny_parts_become_one_frame() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut writer, mut to) = (Writer::default(), Vec::new());
+            for byte in b"abc" {
+                writer.body(&[*byte], false, &mut to).await.unwrap();
+            }
+            writer.body(b"", true, &mut to).await.unwrap();
+            let expected = FrameHeader::new(FrameType::ResponseBody, FLAG_END, 3).encode();
+            assert_eq!(writer.out, [expected.as_slice(), b"abc"].concat());
+            writer.flush(&mut to).await.unwrap();
+            writer.body(b"d", false, &mut to).await.unwrap();
+            assert_eq!(writer.out.len(), HEADER_LEN + 1, "what was written is not added to");
+        });
+    }
+
+    #[test]
+    fn large_parts_are_written_through_and_small_ones_gathered() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let (mut writer, mut to) = (Writer::default(), Vec::new());
+            writer.body(b"small", false, &mut to).await.unwrap();
+            assert!(to.is_empty());
+            let large = vec![b'x'; GATHER + 1];
+            writer.body(&large, true, &mut to).await.unwrap();
+            assert_eq!(to.len(), HEADER_LEN + 5 + HEADER_LEN + large.len());
+            assert!(writer.out.is_empty());
+        });
+    }
+}

@@ -1,0 +1,421 @@
+//! One answer from app to nginx: read, decode, frame, write, until it is complete.
+//!
+//! What one read brings is written before the next read, so a slow client slows the app and costs one buffer.
+
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::super::dispatch::Session;
+use super::{Origin, Writer};
+use crate::app_protocol::buffer::{Input, LARGE, SMALL};
+use crate::app_protocol::http;
+use crate::app_protocol::response_head::{Event, Head, Mode, ReplyError};
+use crate::app_protocol::session;
+use crate::metrics::active_requests::{Desk, Phase};
+use crate::metrics::counters::Figures;
+
+/// How long one head may take from its first byte to its last.
+const HEAD_LIMIT: Duration = Duration::from_secs(60);
+/// Most interim responses of one answer.
+const MAX_INTERIMS: u32 = 32;
+/// Work between two moments at which other tasks get their turn: steps of a decoder, and kilobytes.
+const TURN: usize = 512;
+
+/// Decodes either protocol; a hijacked session goes on as HTTP.
+#[derive(Debug)]
+pub(crate) enum Decoder {
+    Session(session::Decoder),
+    Http(http::Decoder),
+}
+
+/// Why an answer ended early.
+#[derive(Debug)]
+pub(crate) enum RelayError {
+    /// The app's fault.
+    App(ReplyError),
+    /// Reading from the app failed.
+    AppRead(io::Error),
+    /// nginx does not take it: the client has gone.
+    Nginx(io::Error),
+}
+
+impl fmt::Display for RelayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(err) => err.fmt(f),
+            Self::AppRead(err) => write!(f, "its answer cannot be read: {err}"),
+            Self::Nginx(err) => write!(f, "nginx does not take the answer: {err}"),
+        }
+    }
+}
+
+impl From<ReplyError> for RelayError {
+    fn from(err: ReplyError) -> Self {
+        Self::App(err)
+    }
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Complete {
+    /// It is complete.
+    Answer,
+    /// Its head switched protocols: the connection is a tunnel from here on.
+    Tunnel,
+}
+
+/// An answer on its way.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    pub(crate) decoder: Decoder,
+    /// Anything of a final answer was given to nginx.
+    pub(crate) begun: bool,
+    /// The app has sent anything at all.
+    pub(crate) heard: bool,
+    to_head_request: bool,
+    upgrade: bool,
+    pid: u32,
+    /// Microseconds that the request waited for the process.
+    queue_us: u64,
+    /// When the process was asked.
+    asked: Instant,
+    head_limit: Duration,
+    /// When the first byte of a head came that is not complete.
+    head_began: Option<tokio::time::Instant>,
+    interims: u32,
+    /// Work done since other tasks had their turn.
+    work: usize,
+    /// Where the request lies that is answered.
+    desk: Rc<Desk>,
+    /// What is counted for its app.
+    figures: Rc<Figures>,
+    /// The session of the process that answers.
+    pub(crate) session: Option<Rc<Session>>,
+}
+
+impl Decoder {
+    pub(crate) fn is_reusable(&self) -> bool {
+        match self {
+            Self::Session(decoder) => decoder.is_reusable(),
+            Self::Http(decoder) => decoder.is_reusable(),
+        }
+    }
+
+    pub(crate) fn next<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        head: &mut Head,
+    ) -> Result<(usize, Event<'b>), ReplyError> {
+        match self {
+            Self::Session(decoder) => decoder.next(bytes, head),
+            Self::Http(decoder) => decoder.next(bytes, head),
+        }
+    }
+
+    pub(crate) fn at_eof(&mut self) -> Result<(), ReplyError> {
+        match self {
+            Self::Session(decoder) => decoder.at_eof(),
+            Self::Http(decoder) => decoder.at_eof(),
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        match self {
+            Self::Session(decoder) => decoder.is_done(),
+            Self::Http(decoder) => decoder.is_done(),
+        }
+    }
+
+    /// The app writes the body itself, on a connection that its loader has left to it.
+    fn is_raw(&self) -> bool {
+        matches!(self, Self::Session(decoder) if decoder.is_raw())
+    }
+
+    /// The app took the connection: what follows is an HTTP answer, which no other request may come after.
+    pub(crate) fn follow_hijack(&mut self, to_head_request: bool) -> bool {
+        let hijacked = matches!(self, Self::Session(decoder) if decoder.is_hijacked());
+        if hijacked {
+            *self = Self::Http(http::Decoder::after_hijack(to_head_request));
+        }
+        hijacked
+    }
+}
+
+impl Relay {
+    pub(crate) fn new(
+        speaks_session: bool,
+        to_head_request: bool,
+        upgrade: bool,
+        pid: u32,
+        waited: Duration,
+        desk: Rc<Desk>,
+        figures: Rc<Figures>,
+    ) -> Self {
+        let decoder = if speaks_session {
+            Decoder::Session(session::Decoder::new(to_head_request))
+        } else {
+            Decoder::Http(http::Decoder::new(to_head_request, upgrade))
+        };
+        let queue_us = microseconds(waited);
+        let asked = Instant::now();
+        Self {
+            decoder,
+            begun: false,
+            heard: false,
+            to_head_request,
+            upgrade,
+            pid,
+            queue_us,
+            asked,
+            head_limit: HEAD_LIMIT,
+            head_began: None,
+            interims: 0,
+            work: 0,
+            desk,
+            figures,
+            session: None,
+        }
+    }
+
+    /// Passes the answer on until it is complete. Its last part is in the writer then, not yet written: by that time
+    /// the app can be given to another request.
+    pub(crate) async fn run(
+        &mut self,
+        app: &mut (impl AsyncRead + Unpin),
+        input: &mut Input,
+        nginx: &mut (impl AsyncWrite + Unpin),
+        writer: &mut Writer,
+        head: &mut Head,
+    ) -> Result<Complete, RelayError> {
+        let mut room = SMALL;
+        loop {
+            let came = self.fill(input, app, room).await?;
+            self.take_turns(came / 1024 + 1).await;
+            // A read that fills its room has more behind it: a large body is worth a large buffer.
+            room = if came == room { LARGE } else { room };
+            if came > 0 && !self.heard {
+                self.heard = true;
+                self.desk.enter(Phase::Responding);
+            }
+            let complete = if came == 0 {
+                self.decoder.at_eof()?;
+                self.end_by_eof(nginx, writer).await?
+            } else {
+                self.take(input, nginx, writer, head).await?
+            };
+            if let Some(complete) = complete {
+                return Ok(complete);
+            }
+            writer.flush(nginx).await.map_err(RelayError::Nginx)?;
+        }
+    }
+
+    /// Reads once, for as long as a head that has begun may still take.
+    async fn fill(
+        &mut self,
+        input: &mut Input,
+        app: &mut (impl AsyncRead + Unpin),
+        room: usize,
+    ) -> Result<usize, RelayError> {
+        let Some(began) = self.head_began else {
+            let came = input.fill(app, room).await.map_err(RelayError::AppRead)?;
+            if !self.begun {
+                self.head_began = Some(tokio::time::Instant::now());
+            }
+            return Ok(came);
+        };
+        let too_slow = || RelayError::App(ReplyError::HeadTooSlow(self.head_limit));
+        let left = self.head_limit.checked_sub(began.elapsed()).ok_or_else(too_slow)?;
+        let came = tokio::time::timeout(left, input.fill(app, room)).await;
+        came.map_err(|_| too_slow())?.map_err(RelayError::AppRead)
+    }
+
+    /// Lets other tasks run when so much was done that they have waited long enough: an app that always has more to read
+    /// holds none of them up.
+    async fn take_turns(&mut self, work: usize) {
+        self.work += work;
+        if self.work >= TURN {
+            self.work = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Moves everything that `input` holds to the writer.
+    async fn take(
+        &mut self,
+        input: &mut Input,
+        nginx: &mut (impl AsyncWrite + Unpin),
+        writer: &mut Writer,
+        head: &mut Head,
+    ) -> Result<Option<Complete>, RelayError> {
+        loop {
+            let (used, event) = self.decoder.next(input.unread(), head)?;
+            let complete = match event {
+                Event::More if self.decoder.follow_hijack(self.to_head_request) => {
+                    self.hijacked();
+                    None
+                }
+                Event::More => {
+                    input.consume(used);
+                    return Ok(None);
+                }
+                Event::Interim => {
+                    self.interim(writer, head)?;
+                    // The next head begins with the next byte.
+                    self.head_began = (input.unread().len() > used).then(tokio::time::Instant::now);
+                    None
+                }
+                Event::Head(mode) => self.head(mode, writer, head)?,
+                Event::Data(data) => self.data(data, nginx, writer).await?,
+                Event::End => {
+                    writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
+                    Some(Complete::Answer)
+                }
+            };
+            input.consume(used);
+            if complete.is_some() {
+                return Ok(complete);
+            }
+            self.take_turns(1).await;
+        }
+    }
+
+    /// Only 103 means anything to a client here: 100 was answered by nginx, the others have no use.
+    fn interim(&mut self, writer: &mut Writer, head: &Head) -> Result<(), ReplyError> {
+        self.interims += 1;
+        if self.interims > MAX_INTERIMS {
+            return Err(ReplyError::TooManyInterims);
+        }
+        if head.status == 103 { writer.interim(head, self.origin()) } else { Ok(()) }
+    }
+
+    fn head(&mut self, mode: Mode, writer: &mut Writer, head: &Head) -> Result<Option<Complete>, RelayError> {
+        if mode == Mode::Tunnel && !self.upgrade {
+            let why = "it switches protocols although nobody asked for it";
+            return Err(ReplyError::BadHead(why.into()).into());
+        }
+        if self.decoder.is_raw() {
+            self.hijacked();
+        }
+        let complete = match mode {
+            Mode::Tunnel => Some(Complete::Tunnel),
+            Mode::Framed => self.decoder.is_done().then_some(Complete::Answer),
+        };
+        let end = complete == Some(Complete::Answer);
+        let origin = self.origin();
+        writer.head(head, head.body_length(self.to_head_request), end, origin)?;
+        self.begun = true;
+        self.head_began = None;
+        let took = Duration::from_micros(origin.queue_us.saturating_add(origin.app_us));
+        self.figures.answer_time.add(took);
+        Ok(complete)
+    }
+
+    /// The app has taken the connection.
+    fn hijacked(&self) {
+        if let Some(session) = &self.session {
+            session.hijacked();
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        Origin { pid: self.pid, queue_us: self.queue_us, app_us: microseconds(self.asked.elapsed()) }
+    }
+
+    async fn data(
+        &mut self,
+        data: &[u8],
+        nginx: &mut (impl AsyncWrite + Unpin),
+        writer: &mut Writer,
+    ) -> Result<Option<Complete>, RelayError> {
+        let end = self.decoder.is_done();
+        if end || !data.is_empty() {
+            writer.body(data, end, nginx).await.map_err(RelayError::Nginx)?;
+        }
+        Ok(end.then_some(Complete::Answer))
+    }
+
+    async fn end_by_eof(
+        &mut self,
+        nginx: &mut (impl AsyncWrite + Unpin),
+        writer: &mut Writer,
+    ) -> Result<Option<Complete>, RelayError> {
+        writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
+        Ok(Some(Complete::Answer))
+    }
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+    use crate::metrics::active_requests::Desks;
+
+    /// What becomes of an answer of which `pieces` come, one a second.
+    fn relayed(speaks_session: bool, pieces: Vec<Vec<u8>>) -> Result<Complete, RelayError> {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let (mut app, mut router) = tokio::io::duplex(1 << 16);
+            let write = async {
+                for piece in pieces {
+                    app.write_all(&piece).await.unwrap();
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                std::future::pending::<()>().await;
+            };
+            let (desk, figures) = (Desks::default().open(), Rc::default());
+            let mut relay = Relay::new(speaks_session, false, false, 1, Duration::ZERO, desk, figures);
+            let (mut input, mut out, mut writer) = (Input::default(), Vec::new(), Writer::default());
+            let mut head = Head::default();
+            let relayed = relay.run(&mut router, &mut input, &mut out, &mut writer, &mut head);
+            tokio::select! {
+                relayed = relayed => relayed,
+                () = write => unreachable!("it never ends"),
+            }
+        })
+    }
+
+    #[test]
+    fn a_head_that_drips_without_end_is_too_slow() {
+        for speaks_session in [false, true] {
+            let head = "HTTP/1.1 200 OK\r\n".to_owned() + &"X-A: 1\r\n".repeat(100);
+            let whole = if speaks_session {
+                [&[255, 0, 0, 0, 1, 0, 0, 0], &[b'x'; 255][..]].concat()
+            } else {
+                head.into()
+            };
+            let pieces = whole.iter().map(|byte| vec![*byte]).collect();
+            let error = relayed(speaks_session, pieces).unwrap_err();
+            assert!(matches!(error, RelayError::App(ReplyError::HeadTooSlow(_))), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_answer_may_take_its_time_between_two_heads() {
+        let mut pieces = vec![b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec()];
+        pieces.resize(100, Vec::new());
+        pieces.push(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
+        assert_eq!(relayed(false, pieces).unwrap(), Complete::Answer);
+    }
+
+    #[test]
+    fn interim_responses_are_limited() {
+        let many = |count| {
+            let mut answer = "HTTP/1.1 100 Continue\r\n\r\n".repeat(count);
+            answer += "HTTP/1.1 204 No Content\r\n\r\n";
+            relayed(false, vec![answer.into()])
+        };
+        assert_eq!(many(32).unwrap(), Complete::Answer);
+        assert!(matches!(many(33), Err(RelayError::App(ReplyError::TooManyInterims))));
+    }
+}

@@ -1,0 +1,114 @@
+//! The router at work: what it runs beside what, and what the supervisor tells it, carried out notice by notice.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use nix::sys::resource::{self, Resource};
+use tokio::net::UnixListener;
+use tokio::task::spawn_local;
+use tracing::{error, warn};
+
+use super::nginx::accept;
+use super::state::Router;
+use super::supervisor_link::Supervisor;
+use super::watch::{idle, memory, restart_files};
+use super::{admin, shutdown};
+use common::link::channel::Buffer;
+use common::link::{Notice, Order};
+
+/// Runs the router until the supervisor ends it.
+pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
+    let supervisor = Rc::new(Supervisor::new(link)?);
+    let mut buffer = Buffer::default();
+    let Some((Notice::Config(config), sockets)) = supervisor.notice(&mut buffer).await else {
+        return Err(io::Error::other("the supervisor did not say how to work"));
+    };
+    let (nginx, tools) = listeners(sockets)?;
+    let router = Router::new(config, supervisor.clone());
+    spawn_local(admin::run(router.clone(), tools));
+    spawn_local(async move { supervisor.flush().await });
+    tokio::select! {
+        () = obey(&router, nginx, buffer) => {}
+        () = router.finished.notified() => {}
+    }
+    Ok(())
+}
+
+/// Does what the supervisor says, until it is gone.
+async fn obey(router: &Rc<Router>, nginx: UnixListener, mut buffer: Buffer) {
+    let mut nginx = Some(nginx);
+    while let Some((notice, mut descriptors)) = router.supervisor.notice(&mut buffer).await {
+        match notice {
+            Notice::Config(_) => warn!("the supervisor said twice how to work"),
+            Notice::Adopt(record) => router.spawner.adopt(record, descriptors.pop()),
+            Notice::Serve => nginx.take().into_iter().for_each(|nginx| serve(router, nginx)),
+            Notice::Stand { app, standing } => router.standings.recall(app, standing),
+            Notice::Started { ticket, record } => router.spawner.started(ticket, record, descriptors),
+            Notice::NotStarted { ticket, reason } => router.spawner.not_started(ticket, &reason),
+            Notice::Exited { process, how } => router.spawner.exited(process, &how),
+            Notice::RestartFiles { ticket, found } => router.restarts.found(ticket, found),
+            Notice::Measured { ticket, held } => router.scales.measured(ticket, held),
+            Notice::OpenFiles(most) => limit_open_files(most),
+            Notice::Options(options) => router.reconfigure(options),
+            Notice::Hooks(named) => router.spawner.set_hooks(named),
+            Notice::Overruled(overruled) => router.globals.overrule(overruled),
+            Notice::Socket => move_to(router, descriptors.pop()),
+            Notice::AppLog { ticket } => router.app_logs.answered(ticket, descriptors.pop()),
+            Notice::ReopenAppLogs => router.app_logs.reopen(),
+            Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
+            Notice::Trouble { trouble, what } => router.troubles.relay(trouble, what),
+            Notice::Ping => answer_ping(router),
+            Notice::Retire { limit } => drop(spawn_local(shutdown::retire(router.clone(), limit))),
+            Notice::ShutDown { limit } => drop(spawn_local(shutdown::run(router.clone(), limit))),
+        }
+    }
+}
+
+/// Begins once all processes that there are have been adopted: a request that came before, or a look at what the apps lack,
+/// would start others.
+fn serve(router: &Rc<Router>, nginx: UnixListener) {
+    let dispatcher = &router.dispatcher;
+    spawn_local(accept::run(router.clone(), nginx));
+    spawn_local(idle::run(dispatcher.clone(), router.routes.clone(), router.restarts.clone()));
+    spawn_local(memory::watch(dispatcher.clone(), router.scales.clone()));
+    spawn_local(restart_files::watch(dispatcher.clone(), router.restarts.clone()));
+}
+
+/// Accepts at the socket that was made anew.
+fn move_to(router: &Rc<Router>, socket: Option<OwnedFd>) {
+    match socket.ok_or_else(|| io::Error::other("it did not come")).and_then(listener) {
+        Ok(socket) => accept::move_to(router, socket),
+        Err(why) => error!("the socket for nginx that was made anew cannot be used: {why}"),
+    }
+}
+
+fn answer_ping(router: &Router) {
+    router.troubles.tidy();
+    if router.supervisor.order(&Order::Pong).is_err() {
+        warn!("the supervisor cannot be told that the router works");
+    }
+}
+
+fn limit_open_files(most: u64) {
+    let limited = resource::getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| resource::setrlimit(Resource::RLIMIT_NOFILE, most.min(hard), hard));
+    if let Err(why) = limited {
+        warn!("the router's limit of open files stays: {why}");
+    }
+}
+
+/// The sockets that the supervisor opened: for nginx, and for the tools.
+fn listeners(descriptors: Vec<OwnedFd>) -> io::Result<(UnixListener, UnixListener)> {
+    let mut listeners = descriptors.into_iter().map(listener);
+    let missing = || io::Error::other("the supervisor did not pass both listening sockets");
+    let nginx = listeners.next().ok_or_else(missing)??;
+    let tools = listeners.next().ok_or_else(missing)??;
+    Ok((nginx, tools))
+}
+
+fn listener(fd: OwnedFd) -> io::Result<UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(fd);
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}

@@ -1,0 +1,110 @@
+//! What happens to apps, told to the supervisor for the programs that the operator named. Without such a program
+//! nothing is told.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tracing::error;
+
+use crate::app::route::Route;
+use crate::dispatch::worker::Worker;
+use crate::report::SpawnFailure;
+use crate::supervisor_link::Supervisor;
+use common::config::Hook;
+use common::link::{Fact, Incident, Order, ProcessId};
+
+/// Longest value told, in bytes: an order has several, and has to fit into one message.
+const MAX_VALUE: usize = 16 * 1024;
+
+/// The request for which a process took too long.
+#[derive(Debug)]
+pub(crate) struct SlowRequest {
+    pub(crate) path: String,
+    pub(crate) host: String,
+}
+
+/// The way to the operator's programs.
+#[derive(Debug)]
+pub(crate) struct Hooks {
+    named: RefCell<Vec<Hook>>,
+    supervisor: Rc<Supervisor>,
+}
+
+impl Hooks {
+    pub(crate) fn new(named: Vec<Hook>, supervisor: Rc<Supervisor>) -> Self {
+        Self { named: RefCell::new(named), supervisor }
+    }
+
+    /// Others are wanted from here on.
+    pub(crate) fn set_named(&self, named: Vec<Hook>) {
+        *self.named.borrow_mut() = named;
+    }
+
+    /// A process takes requests from here on.
+    pub(crate) fn attached(&self, worker: &Worker) {
+        self.tell(Hook::AttachedProcess, None, || of_worker(worker));
+    }
+
+    /// It takes none any more. Told once.
+    pub(crate) fn detached(&self, worker: &Worker) {
+        if worker.detaches() {
+            self.tell(Hook::DetachedProcess, None, || of_worker(worker));
+        }
+    }
+
+    pub(crate) fn spawn_failed(&self, failure: &SpawnFailure) {
+        self.tell(Hook::SpawnFailed, None, || {
+            vec![
+                (Fact::AppRoot, failure.app_root.clone()),
+                (Fact::AppGroupName, failure.app.clone()),
+                (Fact::ErrorMessage, failure.summary.clone()),
+                (Fact::ErrorId, failure.id.clone()),
+                (Fact::AppErrorMessage, failure.details.clone()),
+            ]
+        });
+    }
+
+    pub(crate) fn queue_full(&self, route: &Route) {
+        self.tell(Hook::QueueFullError, None, || of_app(route));
+    }
+
+    /// The supervisor kills the process when the programs have ended; false when there is none, and nobody kills it.
+    pub(crate) fn too_slow(&self, worker: &Worker, request: SlowRequest) -> bool {
+        self.tell(Hook::MaxRequestTimeReached, Some(worker.record.process), || {
+            let mut facts = of_worker(worker);
+            facts.push((Fact::RequestPath, request.path));
+            facts.push((Fact::RequestHost, request.host));
+            facts
+        })
+    }
+
+    fn tell(
+        &self,
+        hook: Hook,
+        doomed: Option<ProcessId>,
+        facts: impl FnOnce() -> Vec<(Fact, String)>,
+    ) -> bool {
+        if !self.named.borrow().contains(&hook) {
+            return false;
+        }
+        let mut facts = facts();
+        facts.iter_mut().for_each(|(_, value)| shorten(value));
+        let told = self.supervisor.order(&Order::Happened(Incident { hook, doomed, facts }));
+        told.inspect_err(|why| error!("the hook {} cannot be ordered: {why}", hook.name())).is_ok()
+    }
+}
+
+fn shorten(value: &mut String) {
+    let end = (0..=MAX_VALUE.min(value.len())).rev().find(|end| value.is_char_boundary(*end));
+    value.truncate(end.unwrap_or(0));
+}
+
+fn of_app(route: &Route) -> Vec<(Fact, String)> {
+    vec![(Fact::AppRoot, route.root.display().to_string()), (Fact::AppGroupName, route.name.clone())]
+}
+
+fn of_worker(worker: &Worker) -> Vec<(Fact, String)> {
+    let mut facts = of_app(&worker.route);
+    facts.push((Fact::ProcessPid, worker.record.pid.to_string()));
+    facts
+}

@@ -1,0 +1,437 @@
+//! Processes brought up and taken down: the pool's wishes in, orders to the supervisor out, and what becomes of them
+//! back to the pool.
+//!
+//! Each process is in exactly one [`Life`] from its order to its end, and leaves the table with the supervisor's word
+//! that it has ended. What a visitor wrote is not known here.
+
+pub(crate) mod hooks;
+mod listen_hint;
+mod preloaders;
+pub(crate) mod probe;
+mod readiness;
+mod smart;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use self::preloaders::Preloaders;
+use self::readiness::{Ended, Outcome};
+use super::app::route::{Memo, Route};
+use super::apps::Routes;
+use super::dispatch::out_of_band;
+use super::dispatch::worker::Worker;
+use super::dispatch::{Dispatcher, Launch};
+use super::output::log_limit::LogLimit;
+use super::output::{Output, Places};
+use super::pool::{GroupId, Slot};
+use super::report::{Journey, NO_PIPES, SpawnFailure};
+use super::supervisor_link::Supervisor;
+use common::config::Hook;
+use common::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
+use hooks::{Hooks, SlowRequest};
+
+/// Most messages a minute about the starts of apps that nginx does not announce.
+const A_MINUTE: u32 = 120;
+
+/// Where a process is in its life, as the supervisor's messages tell it.
+#[derive(Debug)]
+enum Life {
+    /// Its app is being loaded, in the process that it is to be forked from.
+    Preloading { ended: Rc<Ended> },
+    /// The order is under way. It is to be ready by then.
+    Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool, journey: Journey },
+    /// The process runs and has not said that it is ready.
+    Starting { process: ProcessId, ended: Rc<Ended> },
+    /// It serves.
+    Serving { name: String, pid: i32 },
+    /// It was told to end.
+    Leaving { process: ProcessId },
+}
+
+/// A process that is being brought up.
+struct Start {
+    slot: Slot,
+    record: ProcessRecord,
+    route: Rc<Route>,
+    output: Output,
+    journey: Journey,
+}
+
+/// Starts and ends processes through the supervisor.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    me: Weak<Self>,
+    supervisor: Rc<Supervisor>,
+    hooks: Hooks,
+    dispatcher: Rc<Dispatcher>,
+    routes: Rc<Routes>,
+    preloaders: Rc<Preloaders>,
+    places: Rc<Places>,
+    /// How long a process that was told to end may take.
+    stop_limit: Duration,
+    /// How long one that is replaced may take over the requests it has.
+    drain_limit: Duration,
+    lives: RefCell<HashMap<Slot, Life>>,
+    /// How often the log tells of starts, and of starts that fail, of apps that nginx does not announce.
+    starts: Rc<LogLimit>,
+    failures: Rc<LogLimit>,
+    ordered: RefCell<HashMap<Ticket, Slot>>,
+    slots: RefCell<HashMap<ProcessId, Slot>>,
+}
+
+impl Spawner {
+    pub(crate) fn new(
+        supervisor: Rc<Supervisor>,
+        hooks: Hooks,
+        dispatcher: Rc<Dispatcher>,
+        routes: Rc<Routes>,
+        places: Rc<Places>,
+        stop_limit: Duration,
+        drain_limit: Duration,
+    ) -> Rc<Self> {
+        let spawner = Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            preloaders: Preloaders::new(supervisor.clone(), places.clone(), stop_limit),
+            places,
+            supervisor,
+            hooks,
+            dispatcher: dispatcher.clone(),
+            routes,
+            stop_limit,
+            drain_limit,
+            lives: RefCell::default(),
+            starts: LogLimit::new("starts of apps that nginx does not announce", A_MINUTE),
+            failures: LogLimit::new("failed starts of apps that nginx does not announce", A_MINUTE),
+            ordered: RefCell::default(),
+            slots: RefCell::default(),
+        });
+        dispatcher.set_launch(spawner.clone());
+        spawner
+    }
+
+    /// The supervisor has started the process of an order; its output and report pipes come with it.
+    pub(crate) fn started(&self, ticket: Ticket, record: ProcessRecord, descriptors: Vec<OwnedFd>) {
+        if self.preloaders.is_mine(ticket) {
+            return self.preloaders.answered(ticket, Ok((record, descriptors)));
+        }
+        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
+            return;
+        };
+        let process = record.process;
+        self.slots.borrow_mut().insert(process, slot);
+        let life = self.lives.borrow_mut().remove(&slot);
+        let Some(Life::Ordered { route, wanted: true, until, forked, journey }) = life else {
+            self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+            self.order(&Order::Stop(process, StopHow::Kill));
+            return;
+        };
+        journey.has_process();
+        let mut descriptors = descriptors.into_iter();
+        let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
+            // The kernel has dropped them, as it does for want of room.
+            self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+            self.order(&Order::Stop(process, StopHow::Kill));
+            self.report(slot, SpawnFailure::new(&route, NO_PIPES, "", "").on(&journey));
+            return;
+        };
+        if forked {
+            self.preloaders.forked(route.group);
+        }
+        let ended = Rc::new(Ended::default());
+        self.lives.borrow_mut().insert(slot, Life::Starting { process, ended: ended.clone() });
+        let output = Output::follow(output, &self.places, &route, &record);
+        if let Some(me) = self.me.upgrade() {
+            tokio::task::spawn_local(async move {
+                let admit = || me.order(&Order::Admit(record.process));
+                let outcome =
+                    readiness::await_ready(&record, &route, report, &ended, until, &admit, &journey).await;
+                let start = Start { slot, record, route, output, journey };
+                me.brought_up(start, &ended, outcome).await;
+            });
+        }
+    }
+
+    /// The supervisor could not carry out an order.
+    pub(crate) fn not_started(&self, ticket: Ticket, reason: &str) {
+        if self.preloaders.is_mine(ticket) {
+            return self.preloaders.answered(ticket, Err(reason.to_owned()));
+        }
+        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
+            return;
+        };
+        let life = self.lives.borrow_mut().remove(&slot);
+        match life {
+            Some(Life::Ordered { route, wanted: true, forked: true, .. }) => {
+                self.launch_after_all(slot, route, reason);
+            }
+            Some(Life::Ordered { route, wanted: true, journey, .. }) => {
+                let failure = SpawnFailure::new(&route, reason, "", "").on(&journey);
+                self.report(slot, failure);
+            }
+            _ => self.dispatcher.exited(slot),
+        }
+    }
+
+    /// A process has ended.
+    pub(crate) fn exited(&self, process: ProcessId, how: &str) {
+        self.places.ended(process);
+        let Some(slot) = self.slots.borrow_mut().remove(&process) else {
+            return self.preloaders.exited(process, how);
+        };
+        let life = self.lives.borrow_mut().remove(&slot);
+        match life {
+            // Whoever waits for its readiness tells the pool.
+            Some(Life::Starting { ended, .. }) => ended.tell(how),
+            Some(Life::Serving { name, pid }) => {
+                warn!("app {name}: process {pid} {how}");
+                self.dispatcher.exited(slot);
+            }
+            Some(Life::Leaving { .. } | Life::Ordered { .. } | Life::Preloading { .. }) | None => {
+                self.dispatcher.exited(slot);
+            }
+        }
+    }
+
+    /// Takes over a process that an earlier router brought up.
+    pub(crate) fn adopt(&self, record: ProcessRecord, output: Option<OwnedFd>) {
+        let (process, pid) = (record.process, record.pid);
+        let route =
+            Memo::decode(&record.memo).and_then(|memo| self.routes.recall(&memo, &self.dispatcher).ok());
+        let (Some(route), Some(output)) = (route, output) else {
+            error!("process {pid} of an earlier router cannot be taken over: it is ended");
+            self.order(&Order::Stop(process, StopHow::Kill));
+            return;
+        };
+        drop(Output::follow(output, &self.places, &route, &record));
+        info!("app {}: took over process {pid}", route.name);
+        let concurrency = route.settings.concurrency(route.kind, record.at_once);
+        self.dispatcher.adopt(route.group, concurrency, |slot| {
+            self.slots.borrow_mut().insert(process, slot);
+            let life = Life::Serving { name: route.name.clone(), pid };
+            self.lives.borrow_mut().insert(slot, life);
+            Worker::new(slot, record, route.clone())
+        });
+    }
+
+    /// The PID of the process that a group's processes are forked from.
+    pub(crate) fn preloader_of(&self, group: GroupId) -> Option<i32> {
+        self.preloaders.pid_of(group)
+    }
+
+    /// What the operator wants programs to be run for, from here on.
+    pub(crate) fn set_hooks(&self, named: Vec<Hook>) {
+        self.hooks.set_named(named);
+    }
+
+    /// No process will be forked any more.
+    pub(crate) fn end_preloaders(&self) {
+        self.preloaders.end_all();
+    }
+
+    async fn brought_up(self: Rc<Self>, start: Start, ended: &Ended, outcome: Outcome) {
+        let Start { slot, record, route, output, journey } = start;
+        let process = record.process;
+        if let Outcome::Ready { at_once, revision } = outcome {
+            output.forget();
+            // One that was forked has the code of its preloader.
+            let revision = revision.or_else(|| self.preloaders.revision_of(route.group));
+            debug!("app {}: process {} is ready; steps: {}", route.name, record.pid, journey.done());
+            self.serve(
+                slot,
+                ProcessRecord { at_once, revision, environment: BTreeMap::new(), ..record },
+                route,
+            );
+            return;
+        }
+        if !ended.is_told() {
+            self.order(&Order::Stop(process, StopHow::Kill));
+            self.make_leaving(slot, process);
+        }
+        if let Outcome::Failed { summary, details } = outcome {
+            output.settle().await;
+            let summary = summary + &listen_hint::of(&route);
+            let failure = SpawnFailure::new(&route, &summary, &details, &output.text()).on(&journey);
+            self.report(slot, failure.of_process(record, ended.how()));
+        } else {
+            self.dispatcher.exited(slot);
+        }
+    }
+
+    fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>) {
+        info!("app {}: process {} is ready", route.name, record.pid);
+        if let Address::Tcp(port) = record.address {
+            route.log_open_port(port);
+        }
+        let life = Life::Serving { name: route.name.clone(), pid: record.pid };
+        self.lives.borrow_mut().insert(slot, life);
+        let (process, revision) = (record.process, record.revision.clone());
+        self.order(&Order::MarkReady { process, at_once: record.at_once, revision });
+        let concurrency = route.settings.concurrency(route.kind, record.at_once);
+        let worker = Rc::new(Worker::new(slot, record, route));
+        self.hooks.attached(&worker);
+        self.dispatcher.ready(worker, concurrency);
+    }
+
+    /// The pool forgets the slot now; its process, if it still runs, leaves on its own account.
+    fn report(&self, slot: Slot, failure: SpawnFailure) {
+        if self.may_tell_of(&failure.app, &self.failures) {
+            failure.log();
+        }
+        self.hooks.spawn_failed(&failure);
+        self.dispatcher.failed(slot, Rc::new(failure));
+    }
+
+    /// Whether the log tells of it. Apps that nginx announces are few; of others a visitor can make as many as he likes
+    /// where `root` holds a variable.
+    fn may_tell_of(&self, app: &str, limit: &Rc<LogLimit>) -> bool {
+        self.routes.is_announced(app) || limit.admits()
+    }
+
+    fn make_leaving(&self, slot: Slot, process: ProcessId) {
+        self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+    }
+
+    fn launch_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
+        let ticket = self.supervisor.ticket();
+        let spec = Box::new(route.spawn_spec());
+        let journey = Journey::from_program(&route, false);
+        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: false, journey });
+        self.carry(ticket, &Order::Spawn { ticket, spec });
+    }
+
+    fn await_start(&self, ticket: Ticket, slot: Slot, ordered: Life) {
+        self.ordered.borrow_mut().insert(ticket, slot);
+        self.lives.borrow_mut().insert(slot, ordered);
+    }
+
+    /// Sends an order that the supervisor answers.
+    fn carry(&self, ticket: Ticket, order: &Order) {
+        if let Err(err) = self.supervisor.order(order) {
+            self.not_started(ticket, &format!("its settings cannot be handed to the supervisor: {err}"));
+        }
+    }
+
+    fn order(&self, order: &Order) {
+        if let Err(err) = self.supervisor.order(order) {
+            error!("an order cannot be sent to the supervisor: {err}");
+        }
+    }
+
+    /// Kills a process that does not end by itself in time.
+    fn kill_when_overdue(&self, slot: Slot, process: ProcessId, name: String, pid: i32) {
+        let Some(me) = self.me.upgrade() else { return };
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(me.stop_limit).await;
+            let still =
+                matches!(me.lives.borrow().get(&slot), Some(Life::Leaving { process: p }) if *p == process);
+            if still {
+                warn!("app {name}: process {pid} did not end within {} s: killed", me.stop_limit.as_secs());
+                me.order(&Order::Stop(process, StopHow::Kill));
+            }
+        });
+    }
+}
+
+impl Launch for Spawner {
+    fn launch(&self, slot: Slot, route: Rc<Route>) {
+        if self.may_tell_of(&route.name, &self.starts) {
+            info!("app {}: starting a process", route.name);
+        }
+        let until = Instant::now() + route.settings.start_timeout;
+        if route.settings.is_smart(route.kind) {
+            self.launch_smartly(slot, route, until);
+        } else {
+            // There may be one from before nginx said so.
+            self.preloaders.end_of(route.group);
+            self.launch_directly(slot, route, until);
+        }
+    }
+
+    fn drain(&self, worker: &Rc<Worker>) {
+        self.hooks.detached(worker);
+        let Some(me) = self.me.upgrade() else { return };
+        let worker = worker.clone();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(me.drain_limit).await;
+            if matches!(me.lives.borrow().get(&worker.slot), Some(Life::Serving { .. })) {
+                let (name, pid, limit) = (&worker.route.name, worker.record.pid, me.drain_limit.as_secs());
+                warn!(
+                    "app {name}: process {pid} has not finished its requests within {limit} s and is ended"
+                );
+                worker.leave();
+                me.stop(&worker);
+            }
+        });
+    }
+
+    fn work_out_of_band(&self, worker: Rc<Worker>) {
+        let dispatcher = self.dispatcher.clone();
+        tokio::task::spawn_local(async move {
+            out_of_band::work(&worker).await;
+            dispatcher.end_out_of_band(worker.slot);
+        });
+    }
+
+    fn stop(&self, worker: &Worker) {
+        self.hooks.detached(worker);
+        if matches!(self.lives.borrow().get(&worker.slot), Some(Life::Leaving { .. })) {
+            return;
+        }
+        let (process, pid) = (worker.record.process, worker.record.pid);
+        self.make_leaving(worker.slot, process);
+        self.order(&Order::Stop(process, StopHow::Gracefully));
+        self.kill_when_overdue(worker.slot, process, worker.route.name.clone(), pid);
+    }
+
+    fn kill(&self, worker: &Worker) {
+        self.hooks.detached(worker);
+        worker.leave();
+        self.make_leaving(worker.slot, worker.record.process);
+        self.order(&Order::Stop(worker.record.process, StopHow::Kill));
+    }
+
+    fn kill_too_slow(&self, worker: &Worker, request: SlowRequest) {
+        if !self.hooks.too_slow(worker, request) {
+            return self.kill(worker);
+        }
+        self.hooks.detached(worker);
+        worker.leave();
+        self.make_leaving(worker.slot, worker.record.process);
+    }
+
+    fn detached(&self, worker: &Worker) {
+        self.hooks.detached(worker);
+    }
+
+    fn turned_away(&self, route: &Route) {
+        self.hooks.queue_full(route);
+    }
+
+    fn abandon(&self, slot: Slot) {
+        let mut lives = self.lives.borrow_mut();
+        match lives.get_mut(&slot) {
+            Some(Life::Ordered { wanted, .. }) => *wanted = false,
+            Some(Life::Preloading { ended }) => ended.abandon(),
+            Some(Life::Starting { process, ended }) => {
+                let process = *process;
+                ended.abandon();
+                self.order(&Order::Stop(process, StopHow::Kill));
+            }
+            _ => {}
+        }
+    }
+
+    fn forgotten(&self, group: GroupId) {
+        self.preloaders.forget(group);
+    }
+
+    fn restarted(&self, group: GroupId) {
+        self.preloaders.end_of(group);
+    }
+}

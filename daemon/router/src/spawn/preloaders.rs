@@ -1,0 +1,297 @@
+//! Preloaders: processes that have loaded an app, from which the supervisor lets others be forked. At most one a group.
+//!
+//! A process is forked only from a preloader that was started with the same order and after the same restart, so that
+//! none runs with settings or code of yesterday. After the end of a preloader the next process wanted starts another.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::super::output::{Output, Places};
+use super::readiness::{self, Ended, Outcome};
+use crate::app::route::Route;
+use crate::pool::GroupId;
+use crate::report::{Journey, NO_PIPES, SpawnFailure};
+use crate::supervisor_link::Supervisor;
+use common::link::{Order, ProcessId, ProcessRecord, SpawnSpec, StopHow, Ticket};
+
+/// What became of loading an app.
+#[derive(Debug)]
+pub(super) enum Loaded {
+    /// This preloader can be forked.
+    Ready(ProcessId),
+    Failed(Box<SpawnFailure>),
+    /// Nobody wants it any more.
+    Abandoned,
+}
+
+/// What tells whether a process may come from a preloader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Code {
+    spec: SpawnSpec,
+    /// How many restarts its group had seen.
+    generation: u64,
+}
+
+impl Code {
+    pub(super) fn of(route: &Route, generation: u64) -> Self {
+        let spec = SpawnSpec { preloader: true, memo: Vec::new(), ..route.spawn_spec() };
+        Self { spec, generation }
+    }
+}
+
+/// A preloader that can be forked.
+#[derive(Debug)]
+struct Preloader {
+    process: ProcessId,
+    pid: i32,
+    app: String,
+    code: Code,
+    /// Of the code that it has loaded.
+    revision: Option<String>,
+    /// How often it was forked: whoever waits for it to be idle sees whether it was.
+    uses: u64,
+}
+
+/// What the supervisor answers to the order to start one.
+type Answer = Result<(ProcessRecord, Vec<OwnedFd>), String>;
+
+/// One that was ordered and is not there yet.
+#[derive(Debug)]
+struct Ordered {
+    answer: oneshot::Sender<Answer>,
+    ended: Rc<Ended>,
+}
+
+/// An app of which so many forks failed in a row is started directly until its next restart: its preloaders would
+/// only load it in vain.
+const MOST_FAILURES: u32 = 3;
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Preloaders {
+    me: Weak<Self>,
+    supervisor: Rc<Supervisor>,
+    places: Rc<Places>,
+    /// How long one that was told to end may take.
+    stop_limit: Duration,
+    ordered: RefCell<HashMap<Ticket, Ordered>>,
+    loading: RefCell<HashMap<ProcessId, Rc<Ended>>>,
+    ready: RefCell<HashMap<GroupId, Preloader>>,
+    /// Held while a group's preloader is being loaded: one is enough for all who want to fork.
+    turns: RefCell<HashMap<GroupId, Arc<Mutex<()>>>>,
+    /// Forks that failed in a row, of this code.
+    failures: RefCell<HashMap<GroupId, (Code, u32)>>,
+}
+
+impl Preloaders {
+    pub(super) fn new(supervisor: Rc<Supervisor>, places: Rc<Places>, stop_limit: Duration) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            me: me.clone(),
+            supervisor,
+            places,
+            stop_limit,
+            ordered: RefCell::default(),
+            loading: RefCell::default(),
+            ready: RefCell::default(),
+            turns: RefCell::default(),
+            failures: RefCell::default(),
+        })
+    }
+
+    /// The group's preloader, to be forked, when it has this code. One with other code is ended.
+    pub(super) fn take(&self, route: &Route, code: &Code) -> Option<ProcessId> {
+        let other = self.ready.borrow().get(&route.group).is_some_and(|preloader| preloader.code != *code);
+        if other {
+            self.end_of(route.group);
+        }
+        let mut ready = self.ready.borrow_mut();
+        let preloader = ready.get_mut(&route.group)?;
+        preloader.uses += 1;
+        self.end_when_idle(route, preloader.uses);
+        Some(preloader.process)
+    }
+
+    /// The right to load the group's preloader, once nobody else does.
+    pub(super) async fn turn(&self, group: GroupId) -> OwnedMutexGuard<()> {
+        let turn = self.turns.borrow_mut().entry(group).or_default().clone();
+        turn.lock_owned().await
+    }
+
+    /// Starts a preloader and waits until it has loaded the app.
+    pub(super) async fn load(&self, route: &Route, code: Code, ended: &Rc<Ended>, until: Instant) -> Loaded {
+        info!("app {}: starting a preloader", route.name);
+        let journey = Journey::from_program(route, true);
+        let (record, descriptors) = match self.start(&code, ended).await {
+            Ok(started) => started,
+            Err(reason) => {
+                let failure = SpawnFailure::new(route, &reason, "", "").on(&journey);
+                return Loaded::Failed(Box::new(failure));
+            }
+        };
+        journey.has_process();
+        let (process, pid) = (record.process, record.pid);
+        let mut descriptors = descriptors.into_iter();
+        let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
+            self.loading.borrow_mut().remove(&process);
+            self.order(&Order::Stop(process, StopHow::Kill));
+            let failure = SpawnFailure::new(route, NO_PIPES, "", "").on(&journey);
+            return Loaded::Failed(Box::new(failure));
+        };
+        let output = Output::follow(output, &self.places, route, &record);
+        let outcome = readiness::await_ready(&record, route, report, ended, until, &|| (), &journey).await;
+        self.loading.borrow_mut().remove(&process);
+        if let Outcome::Ready { revision, .. } = outcome {
+            output.forget();
+            self.order(&Order::MarkReady { process, at_once: None, revision: None });
+            debug!("app {}: preloader {pid} is ready; steps: {}", route.name, journey.done());
+            info!("app {}: preloader {pid} is ready", route.name);
+            let preloader = Preloader { process, pid, app: route.name.clone(), code, revision, uses: 0 };
+            self.end_of(route.group);
+            self.ready.borrow_mut().insert(route.group, preloader);
+            return Loaded::Ready(process);
+        }
+        if !ended.is_told() {
+            self.order(&Order::Stop(process, StopHow::Kill));
+        }
+        let Outcome::Failed { summary, details } = outcome else {
+            return Loaded::Abandoned;
+        };
+        output.settle().await;
+        let failure = SpawnFailure::new(route, &summary, &details, &output.text()).on(&journey);
+        Loaded::Failed(Box::new(failure.of_process(record, ended.how())))
+    }
+
+    /// Orders a preloader and waits for the supervisor, which answers at once.
+    async fn start(&self, code: &Code, ended: &Rc<Ended>) -> Answer {
+        let ticket = self.supervisor.ticket();
+        let (answer, answered) = oneshot::channel();
+        self.ordered.borrow_mut().insert(ticket, Ordered { answer, ended: ended.clone() });
+        if let Err(err) = self.supervisor.order(&Order::Spawn { ticket, spec: Box::new(code.spec.clone()) }) {
+            self.ordered.borrow_mut().remove(&ticket);
+            return Err(format!("its settings cannot be handed to the supervisor: {err}"));
+        }
+        answered.await.unwrap_or_else(|_| Err("the supervisor has gone".to_owned()))
+    }
+
+    /// True when the supervisor's answer was to an order from here.
+    pub(super) fn is_mine(&self, ticket: Ticket) -> bool {
+        self.ordered.borrow().contains_key(&ticket)
+    }
+
+    pub(super) fn answered(&self, ticket: Ticket, answer: Answer) {
+        let Some(Ordered { answer: asker, ended }) = self.ordered.borrow_mut().remove(&ticket) else {
+            return;
+        };
+        if let Ok((record, _)) = &answer {
+            // Now, as its end may be the next that the supervisor tells.
+            self.loading.borrow_mut().insert(record.process, ended);
+        }
+        // Whoever ordered waits as long as this process lives.
+        drop(asker.send(answer));
+    }
+
+    /// A process has ended; it may be one of these.
+    pub(super) fn exited(&self, process: ProcessId, how: &str) {
+        if let Some(ended) = self.loading.borrow().get(&process) {
+            ended.tell(how);
+        }
+        self.ready.borrow_mut().retain(|_, preloader| {
+            if preloader.process == process {
+                let Preloader { app, pid, .. } = preloader;
+                warn!("app {app}: preloader {pid} {how}; the next process that is wanted starts another");
+            }
+            preloader.process != process
+        });
+    }
+
+    /// Whether a preloader is of any use to code like this.
+    pub(super) fn is_hopeless(&self, group: GroupId, code: &Code) -> bool {
+        self.failures.borrow().get(&group).is_some_and(|(of, times)| of == code && *times >= MOST_FAILURES)
+    }
+
+    /// A process was forked.
+    pub(super) fn forked(&self, group: GroupId) {
+        self.failures.borrow_mut().remove(&group);
+    }
+
+    /// A process could not be forked.
+    pub(super) fn not_forked(&self, route: &Route, code: Code) {
+        let mut failures = self.failures.borrow_mut();
+        let before =
+            failures.remove(&route.group).filter(|(of, _)| *of == code).map_or(0, |(_, times)| times);
+        if before + 1 == MOST_FAILURES {
+            warn!("app {}: is started directly until its next restart, as it cannot be forked", route.name);
+        }
+        failures.insert(route.group, (code, before + 1));
+    }
+
+    /// The revision of the code that a group's preloader has loaded.
+    pub(super) fn revision_of(&self, group: GroupId) -> Option<String> {
+        self.ready.borrow().get(&group)?.revision.clone()
+    }
+
+    /// The PID of a group's preloader.
+    pub(super) fn pid_of(&self, group: GroupId) -> Option<i32> {
+        self.ready.borrow().get(&group).map(|preloader| preloader.pid)
+    }
+
+    /// Forgets what the group's starts have shown.
+    pub(super) fn forget(&self, group: GroupId) {
+        self.end_of(group);
+        self.turns.borrow_mut().remove(&group);
+        self.failures.borrow_mut().remove(&group);
+    }
+
+    /// Ends the group's preloader, if it has one. Its processes do not notice.
+    pub(super) fn end_of(&self, group: GroupId) {
+        if let Some(preloader) = self.ready.borrow_mut().remove(&group) {
+            info!("app {}: preloader {} is ended", preloader.app, preloader.pid);
+            self.end(preloader.process);
+        }
+    }
+
+    pub(super) fn end_all(&self) {
+        let groups: Vec<GroupId> = self.ready.borrow().keys().copied().collect();
+        groups.into_iter().for_each(|group| self.end_of(group));
+    }
+
+    fn end(&self, process: ProcessId) {
+        self.order(&Order::Stop(process, StopHow::Gracefully));
+        let Some(me) = self.me.upgrade() else { return };
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(me.stop_limit).await;
+            // The supervisor knows whether it is still there.
+            me.order(&Order::Stop(process, StopHow::Kill));
+        });
+    }
+
+    /// Ends the group's preloader if it was not used again when its time is over.
+    fn end_when_idle(&self, route: &Route, uses: u64) {
+        let (Some(me), Some(limit)) = (self.me.upgrade(), route.settings.max_preloader_idle) else {
+            return;
+        };
+        let (group, app) = (route.group, route.name.clone());
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(limit).await;
+            let idle = me.ready.borrow().get(&group).is_some_and(|preloader| preloader.uses == uses);
+            if idle {
+                info!("app {app}: its preloader was not used for {} s", limit.as_secs());
+                me.end_of(group);
+            }
+        });
+    }
+
+    fn order(&self, order: &Order) {
+        if let Err(err) = self.supervisor.order(order) {
+            error!("an order cannot be sent to the supervisor: {err}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Does an app that speaks HTTP take requests? Its socket is knocked at until it answers as it has to.
+//!
+//! Nobody tells when another process begins to listen, so that is tried again and again. An app that was handed its
+//! socket can be connected to before it has begun to work: it has to answer a request.
+
+use std::cell::RefCell;
+use std::io;
+use std::time::Duration;
+
+use protocol::request::AppKind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::app::route::Route;
+use crate::app_protocol::connect;
+use crate::sys::stream::Stream;
+use common::link::{Listen, ProcessRecord};
+
+/// Pauses between two knocks.
+const FIRST: Duration = Duration::from_millis(5);
+const SLOWEST: Duration = Duration::from_millis(100);
+/// A status line is shorter than this, in bytes.
+const MAX_LINE: u64 = 1024;
+
+/// The request that an app has to answer before it gets others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Question {
+    method: &'static str,
+    uri: String,
+    /// Only an answer that is no error counts.
+    well: bool,
+}
+
+/// Knocks at one process.
+pub(super) struct Knocking<'a> {
+    record: &'a ProcessRecord,
+    question: Option<Question>,
+    /// Lets this process in where it may not connect.
+    admit: &'a dyn Fn(),
+    /// Why it was not ready the last time.
+    pub(super) last: RefCell<String>,
+}
+
+impl<'a> Knocking<'a> {
+    pub(super) fn new(record: &'a ProcessRecord, route: &Route, admit: &'a dyn Fn()) -> Self {
+        let settings = &route.settings;
+        let question = question(route.kind, settings.listen, settings.ready_path.as_deref());
+        Self { record, question, admit, last: RefCell::default() }
+    }
+
+    /// It has to answer a request, whatever it says of itself.
+    pub(super) fn asks(&self) -> bool {
+        self.question.is_some()
+    }
+
+    /// Resolves when the app answers as it has to.
+    pub(super) async fn until_it_answers(&self) {
+        let mut pause = FIRST;
+        loop {
+            match self.knock().await {
+                Ok(()) => return,
+                Err(why) => *self.last.borrow_mut() = why,
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(SLOWEST);
+        }
+    }
+
+    async fn knock(&self) -> Result<(), String> {
+        let mut connection = match connect::connect(self.record).await {
+            Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
+                (self.admit)();
+                return Err(format!("its socket cannot be connected to: {why}"));
+            }
+            connected => connected.map_err(|why| not_connected(&why))?,
+        };
+        let Some(question) = &self.question else { return Ok(()) };
+        let (method, uri) = (question.method, &question.uri);
+        match ask(&mut connection, question).await {
+            Ok(status) if !question.well || (200..400).contains(&status) => Ok(()),
+            Ok(status) => {
+                Err(format!("{method} {uri} was answered with {status} (passenger_app_ready_path)"))
+            }
+            Err(why) => Err(format!("{method} {uri} was not answered: {why}")),
+        }
+    }
+}
+
+fn question(kind: AppKind, listen: Listen, ready_path: Option<&str>) -> Option<Question> {
+    match (kind, ready_path) {
+        (AppKind::Ruby | AppKind::Python, _) => None,
+        (_, Some(uri)) => Some(Question { method: "GET", uri: uri.to_owned(), well: true }),
+        (AppKind::Generic, None) if listen == Listen::Descriptor => {
+            Some(Question { method: "HEAD", uri: "/".to_owned(), well: false })
+        }
+        (_, None) => None,
+    }
+}
+
+/// The status that the app answers with.
+async fn ask(connection: &mut Stream, question: &Question) -> io::Result<u16> {
+    let request = format!(
+        "{} {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: flying-passenger\r\nConnection: close\r\n\r\n",
+        question.method, question.uri
+    );
+    let mut connection = &*connection;
+    connection.write_all(request.as_bytes()).await?;
+    let mut answer = connection.take(MAX_LINE);
+    let mut line = Vec::new();
+    while !line.contains(&b'\n') {
+        if answer.read_buf(&mut line).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+    status(&line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is not HTTP"))
+}
+
+/// The status in `HTTP/1.1 200 OK`.
+fn status(line: &[u8]) -> Option<u16> {
+    let line = line.strip_prefix(b"HTTP/1.")?;
+    let digits = line.get(1..)?.strip_prefix(b" ")?.get(..3)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn not_connected(why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => format!("nothing listens: {why}"),
+        _ => format!("it cannot be connected to: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_three_digits_after_the_version() {
+        assert_eq!(status(b"HTTP/1.1 204 No Content\r\n"), Some(204));
+        assert_eq!(status(b"HTTP/1.0 500\r\n"), Some(500));
+        for line in [&b"HTTP/2 200\r\n"[..], b"SSH-2.0-x\r\n", b"HTTP/1.1 20", b"HTTP/1.1 abc\r\n", b""] {
+            assert_eq!(status(line), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn only_apps_that_speak_http_are_asked() {
+        let uri = |question: Option<Question>| question.map(|q| (q.method, q.uri, q.well));
+        assert_eq!(uri(question(AppKind::Ruby, Listen::Port, Some("/up"))), None);
+        assert_eq!(
+            uri(question(AppKind::Node, Listen::Port, Some("/up"))),
+            Some(("GET", "/up".into(), true))
+        );
+        assert_eq!(uri(question(AppKind::Generic, Listen::Port, None)), None);
+        assert_eq!(uri(question(AppKind::Generic, Listen::Socket, None)), None);
+        let handed = uri(question(AppKind::Generic, Listen::Descriptor, None));
+        assert_eq!(handed, Some(("HEAD", "/".into(), false)));
+    }
+}

@@ -1,0 +1,284 @@
+//! When is a process ready? It says so itself, or its port answers; or it fails, ends, or takes too long.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use protocol::request::AppKind;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::probe::Knocking;
+use crate::app::route::Route;
+use crate::report::{Journey, Step};
+use common::link::{Address, MOST_REVISION, ProcessRecord};
+
+/// Most that a process may report, in bytes.
+const MAX_REPORT: usize = 128 * 1024;
+/// How a line begins that tells which code it is.
+const REVISION: &[u8] = b"revision ";
+/// What a loader says first.
+const LOADING: &[u8] = b"loading\n";
+
+/// How long the report of a process that has ended may take to be read; a child of it may hold the pipe open.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// What became of a start.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Ready {
+        /// How many requests it says that it takes at a time; 0 for any number.
+        at_once: Option<u32>,
+        /// The revision of its code, when its directory tells one.
+        revision: Option<String>,
+    },
+    Failed {
+        summary: String,
+        details: String,
+    },
+    /// Nobody wants the process any more.
+    Abandoned,
+}
+
+/// The end of a process, told to whoever waits for its readiness.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    how: RefCell<Option<String>>,
+    abandoned: Cell<bool>,
+    told: Notify,
+}
+
+impl Ended {
+    pub(super) fn tell(&self, how: &str) {
+        *self.how.borrow_mut() = Some(how.to_owned());
+        self.told.notify_waiters();
+    }
+
+    pub(super) fn abandon(&self) {
+        self.abandoned.set(true);
+        self.told.notify_waiters();
+    }
+
+    pub(super) fn is_told(&self) -> bool {
+        self.how.borrow().is_some()
+    }
+
+    pub(super) fn how(&self) -> Option<String> {
+        self.how.borrow().clone()
+    }
+
+    /// Resolves when the process has ended, or nobody wants it any more.
+    pub(super) async fn wait(&self) {
+        while !self.is_told() && !self.abandoned.get() {
+            self.told.notified().await;
+        }
+    }
+}
+
+/// Waits for a process to become ready, for as long as `passenger_start_timeout` allows, which is until then. `admit`
+/// has the supervisor let this process in where an app has opened its socket for its own user.
+pub(super) async fn await_ready(
+    record: &ProcessRecord,
+    route: &Route,
+    report: OwnedFd,
+    ended: &Ended,
+    until: Instant,
+    admit: &dyn Fn(),
+    journey: &Journey,
+) -> Outcome {
+    let limit = route.settings.start_timeout;
+    let knocking = Knocking::new(record, route, admit);
+    let telling = told_ready(&knocking, journey, record, route, report, ended);
+    tokio::pin!(telling);
+    let told = tokio::select! {
+        outcome = &mut telling => Some(outcome),
+        () = ended.wait() => None,
+        () = tokio::time::sleep_until(until) => return timed_out(limit, &knocking.last.borrow()),
+    };
+    let told = match told {
+        // What it said before it ended may not have been read yet.
+        None if ended.is_told() => tokio::time::timeout(LAST_WORDS, telling).await.ok(),
+        told => told,
+    };
+    match told {
+        _ if ended.abandoned.get() => Outcome::Abandoned,
+        Some(Outcome::Ready { .. }) if ended.is_told() => {
+            failed(&ended_with("as soon as it was ready", ended))
+        }
+        Some(Outcome::Failed { summary, details }) => {
+            // The report ends a moment before the process does; its end belongs into the log.
+            drop(tokio::time::timeout(Duration::from_secs(2), ended.wait()).await);
+            Outcome::Failed { summary: name_cause(summary, ended.how()), details }
+        }
+        Some(outcome) => outcome,
+        None => failed(&ended_with("before it was ready", ended)),
+    }
+}
+
+async fn told_ready(
+    knocking: &Knocking<'_>,
+    journey: &Journey,
+    record: &ProcessRecord,
+    route: &Route,
+    report: OwnedFd,
+    ended: &Ended,
+) -> Outcome {
+    let mut revision = None;
+    match hear(knocking, journey, record, route, report, ended, &mut revision).await {
+        Outcome::Ready { at_once, .. } => Outcome::Ready { at_once, revision },
+        other => other,
+    }
+}
+
+async fn hear(
+    knocking: &Knocking<'_>,
+    journey: &Journey,
+    record: &ProcessRecord,
+    route: &Route,
+    report: OwnedFd,
+    ended: &Ended,
+    revision: &mut Option<String>,
+) -> Outcome {
+    let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
+        return failed("its report pipe cannot be read");
+    };
+    let mut text = Vec::new();
+    loop {
+        let came = pipe.read_buf(&mut text).await.unwrap_or(0);
+        *revision = revision.take().or_else(|| take_revision(&mut text));
+        if text.starts_with(LOADING) {
+            text.drain(..LOADING.len());
+            journey.reaches(Step::Load);
+        }
+        match read_ready(&text) {
+            Some(Outcome::Ready { at_once, .. }) if knocking.asks() => {
+                journey.reaches(Step::Answer);
+                return answered(knocking, ended, at_once).await;
+            }
+            Some(outcome) => return outcome,
+            None => {}
+        }
+        if came == 0 || text.len() > MAX_REPORT {
+            break;
+        }
+    }
+    match read_error(&text) {
+        Some(outcome) => outcome,
+        // Nothing but the end of the pipe: the command has begun to run.
+        None if is_no_loader(record, route) => {
+            journey.reaches(Step::Answer);
+            answered(knocking, ended, None).await
+        }
+        // A process that ended says how; one that closed the pipe and runs on has no excuse.
+        None => failed(""),
+    }
+}
+
+/// `revision WORD`, a whole line, which comes before the program is run.
+fn take_revision(text: &mut Vec<u8>) -> Option<String> {
+    let end = memchr::memchr(b'\n', text.strip_prefix(REVISION)?)?;
+    let line: Vec<u8> = text.drain(..REVISION.len() + end + 1).collect();
+    let word = String::from_utf8_lossy(&line[REVISION.len()..REVISION.len() + end]).into_owned();
+    (word.len() <= MOST_REVISION && word.bytes().all(|byte| byte.is_ascii_graphic())).then_some(word)
+}
+
+/// `ready` or `ready N`, a whole line.
+fn read_ready(text: &[u8]) -> Option<Outcome> {
+    let line = text.split_inclusive(|byte| *byte == b'\n').next()?.strip_suffix(b"\n")?;
+    let line = std::str::from_utf8(line).ok()?;
+    match line.strip_prefix("ready")? {
+        "" => Some(Outcome::Ready { at_once: None, revision: None }),
+        number => {
+            let at_once = number.strip_prefix(' ')?.parse().ok()?;
+            Some(Outcome::Ready { at_once: Some(at_once), revision: None })
+        }
+    }
+}
+
+/// `error SUMMARY`, then details.
+fn read_error(text: &[u8]) -> Option<Outcome> {
+    let text = String::from_utf8_lossy(text);
+    let error = text.strip_prefix("error ")?;
+    let (summary, details) = error.split_once('\n').unwrap_or((error, ""));
+    Some(Outcome::Failed { summary: summary.to_owned(), details: details.to_owned() })
+}
+
+async fn answered(knocking: &Knocking<'_>, ended: &Ended, at_once: Option<u32>) -> Outcome {
+    tokio::select! {
+        () = knocking.until_it_answers() => Outcome::Ready { at_once, revision: None },
+        () = ended.wait() => failed(""),
+    }
+}
+
+/// Its own program has no pipe to report on.
+fn is_no_loader(record: &ProcessRecord, route: &Route) -> bool {
+    let opens_itself = matches!(record.address, Address::Tcp(_) | Address::Own(_));
+    opens_itself || route.kind == AppKind::Generic
+}
+
+fn timed_out(limit: Duration, why: &str) -> Outcome {
+    let why = if why.is_empty() { String::new() } else { format!(": {why}") };
+    failed(&format!("it was not ready within {} s (passenger_start_timeout){why}", limit.as_secs()))
+}
+
+/// The process's own words, or how it ended when it had none.
+fn name_cause(summary: String, how: Option<String>) -> String {
+    match how {
+        _ if !summary.is_empty() => summary,
+        Some(how) => format!("its process {how} before it was ready"),
+        None => "it did not say whether it is ready".into(),
+    }
+}
+
+fn ended_with(when: &str, ended: &Ended) -> String {
+    format!("its process {} {when}", ended.how().unwrap_or_default())
+}
+
+fn failed(summary: &str) -> Outcome {
+    Outcome::Failed { summary: summary.to_owned(), details: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_a_summary_and_details() {
+        let Some(Outcome::Failed { summary, details }) = read_error(b"error no such file\nline 1\nline 2\n")
+        else {
+            panic!("this is an error report");
+        };
+        assert_eq!((summary.as_str(), details.as_str()), ("no such file", "line 1\nline 2\n"));
+        assert!(read_error(b"").is_none());
+        assert!(read_error(b"rea").is_none());
+    }
+
+    #[test]
+    fn a_revision_stands_in_front_and_is_a_word() {
+        let mut text = b"revision 9d0b2a1\nloading\n".to_vec();
+        assert_eq!(take_revision(&mut text).as_deref(), Some("9d0b2a1"));
+        assert_eq!(text, LOADING);
+        assert_eq!(take_revision(&mut text), None);
+        for line in ["revision two words\n", "revision \u{1b}[0m\n", "revision", "revision 9d0b"] {
+            assert_eq!(take_revision(&mut line.as_bytes().to_vec()), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_process_may_say_how_many_requests_it_takes() {
+        let at_once = |text: &[u8]| match read_ready(text) {
+            Some(Outcome::Ready { at_once, .. }) => at_once,
+            _ => panic!("{text:?} is a report of readiness"),
+        };
+        assert_eq!(at_once(b"ready\n"), None);
+        assert_eq!(at_once(b"ready 16\n"), Some(16));
+        assert_eq!(at_once(b"ready 0\nand more"), Some(0));
+        for text in
+            [&b"ready"[..], b"ready 1", b"ready -1\n", b"readyness\n", b"ready many\n", b"error ready\n"]
+        {
+            assert!(read_ready(text).is_none(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The router's parts joined: who knows whom, and what each is told of the configuration. What runs beside what is in
+//! [`super::notices`].
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use protocol::globals::Globals as Said;
+use tokio::sync::Notify;
+use tracing::warn;
+
+use super::apps::Routes;
+use super::apps::maintenance::Standings;
+use super::connections::Doors;
+use super::dispatch::Dispatcher;
+use super::metrics::active_requests::Desks;
+use super::metrics::page_cache::Board;
+use super::metrics::troubles::Troubles;
+use super::nginx::incomplete_frames::Incomplete;
+use super::nginx_conn::tunnel_share::Tunnels;
+use super::options::Globals;
+use super::output::log_file::LogFile;
+use super::output::log_limit::LogLimit;
+use super::output::{AppLogs, Places};
+use super::response::BacklogOptions;
+use super::spawn::Spawner;
+use super::spawn::hooks::Hooks;
+use super::supervisor_link::Supervisor;
+use super::watch::memory::Scales;
+use super::watch::restart_files::Restarts;
+use super::watch::usage::Usages;
+use common::config::DaemonOption;
+use common::link::{Order, RouterConfig};
+use common::log;
+
+/// How long a process that was told to end may take before it is killed, as with Passenger; less where the whole daemon
+/// has less time to end.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// Most messages a minute about requests that got no process: each visitor would be one.
+const REFUSALS_A_MINUTE: u32 = 300;
+/// Most messages a minute about uploads that were too slow.
+const SLOW_UPLOADS_A_MINUTE: u32 = 10;
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct Router {
+    pub(crate) config: RouterConfig,
+    pub(crate) globals: Globals,
+    pub(crate) routes: Rc<Routes>,
+    pub(crate) dispatcher: Rc<Dispatcher>,
+    pub(crate) restarts: Rc<Restarts>,
+    pub(crate) scales: Rc<Scales>,
+    pub(crate) standings: Standings,
+    pub(crate) desks: Desks,
+    pub(super) app_logs: Rc<AppLogs>,
+    pub(crate) board: Board,
+    pub(crate) troubles: Rc<Troubles>,
+    pub(crate) tunnels: Tunnels,
+    /// How often the log tells of a request that got no process.
+    pub(crate) refusals: Rc<LogLimit>,
+    /// How often the log names an upload that was too slow.
+    pub(crate) slow_uploads: Rc<LogLimit>,
+    /// How often the log tells of a connection from nginx that makes no sense.
+    pub(super) faults: Rc<LogLimit>,
+    pub(super) incomplete: Incomplete,
+    pub(crate) usages: Usages,
+    pub(crate) log_file: LogFile,
+    backlog: RefCell<Rc<BacklogOptions>>,
+    pub(super) supervisor: Rc<Supervisor>,
+    pub(crate) spawner: Rc<Spawner>,
+    pub(crate) doors: Doors,
+    /// Told when the router may end.
+    pub(super) finished: Notify,
+}
+
+impl Router {
+    pub(super) fn new(config: RouterConfig, supervisor: Rc<Supervisor>) -> Rc<Self> {
+        let globals = Globals::new(config.options.clone());
+        if let Ok(said) = Said::decode(&config.globals) {
+            globals.hear(said);
+        }
+        globals.overrule(config.overruled.clone());
+        log::set_app_prefix(globals.log_prefix());
+        let dispatcher = Dispatcher::new(globals.limits());
+        let routes = Rc::new(Routes::new(&config.app_defaults));
+        let drain_limit = Duration::from_secs(config.drain_limit);
+        let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
+        let (to_supervisor, pool) = (supervisor.clone(), dispatcher.clone());
+        let stop_limit = STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit));
+        let places =
+            Places::new(config.app_output, config.app_output_limit, AppLogs::new(supervisor.clone()));
+        let app_logs = places.files.clone();
+        let spawner =
+            Spawner::new(to_supervisor, hooks, pool, routes.clone(), places, stop_limit, drain_limit);
+        let restarts = Rc::new(Restarts::new(supervisor.clone(), globals.stat_throttle()));
+        let scales = Rc::new(Scales::new(supervisor.clone()));
+        let standings = Standings::new(supervisor.clone());
+        let troubles = Rc::new(Troubles::new(&config.troubles));
+        let backlog = RefCell::new(Rc::new(globals.backlog(troubles.clone())));
+        Rc::new(Self {
+            troubles,
+            config,
+            globals,
+            routes,
+            dispatcher,
+            restarts,
+            scales,
+            standings,
+            tunnels: Tunnels::new(),
+            refusals: LogLimit::new("requests that got no process", REFUSALS_A_MINUTE),
+            slow_uploads: LogLimit::new("uploads that were too slow", SLOW_UPLOADS_A_MINUTE),
+            faults: LogLimit::new("connections from nginx that were closed", REFUSALS_A_MINUTE),
+            incomplete: Incomplete::default(),
+            desks: Desks::default(),
+            usages: Usages::default(),
+            app_logs,
+            board: Board::new(),
+            log_file: LogFile::new(supervisor.clone()),
+            backlog,
+            supervisor,
+            spawner,
+            doors: Doors::default(),
+            finished: Notify::new(),
+        })
+    }
+
+    /// Puts to work what an nginx says to the daemon as a whole.
+    pub(crate) fn hear(&self, said: Said) {
+        let before = self.globals.decided();
+        if !self.globals.hear(said) {
+            return;
+        }
+        self.globals.tell(&before, "nginx's");
+        self.put_to_work();
+    }
+
+    /// Puts to work what the daemon's own configuration says from here on.
+    pub(super) fn reconfigure(&self, options: Vec<DaemonOption>) {
+        let before = self.globals.decided();
+        self.globals.reconfigure(options);
+        self.globals.tell(&before, "the daemon's own");
+        self.put_to_work();
+    }
+
+    fn put_to_work(&self) {
+        log::set_level(self.globals.log_level());
+        log::set_app_prefix(self.globals.log_prefix());
+        self.dispatcher.set_limits(self.globals.limits());
+        self.restarts.set_throttle(self.globals.stat_throttle());
+        *self.backlog.borrow_mut() = Rc::new(self.globals.backlog(self.troubles.clone()));
+        if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
+            warn!("the supervisor cannot be told of the changed options");
+        }
+    }
+
+    /// How much of an answer is kept for a slow client, and where.
+    pub(crate) fn backlog_options(&self) -> Rc<BacklogOptions> {
+        self.backlog.borrow().clone()
+    }
+}

@@ -1,0 +1,29 @@
+//! Idle processes ended when they are due, and apps forgotten of which nothing is left.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::restart_files::Restarts;
+use crate::apps::Routes;
+use crate::dispatch::Dispatcher;
+
+/// How long to wait when nothing is due.
+const LONG: Duration = Duration::from_secs(3600);
+/// Least pause between two looks.
+const SHORT: Duration = Duration::from_millis(10);
+
+/// Looks until the router ends.
+pub(crate) async fn run(dispatcher: Rc<Dispatcher>, routes: Rc<Routes>, restarts: Rc<Restarts>) {
+    loop {
+        let due = dispatcher.sweep();
+        routes.forget_deserted(&dispatcher);
+        if dispatcher.take_forgot() {
+            restarts.forget(|group| dispatcher.knows(group));
+        }
+        let pause = due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
+        tokio::select! {
+            () = tokio::time::sleep(pause.max(SHORT)) => {}
+            () = dispatcher.sweep_sooner.notified() => {}
+        }
+    }
+}

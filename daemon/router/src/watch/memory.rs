@@ -1,0 +1,99 @@
+//! Processes that hold too much memory: replaced after their requests, or killed at once.
+//!
+//! Nothing is measured while no app has a limit.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+use crate::app::settings::MemoryLimits;
+use crate::dispatch::Dispatcher;
+use crate::dispatch::worker::Worker;
+use crate::supervisor_link::Supervisor;
+use common::link::{Order, ProcessId, Ticket};
+
+/// Who waits for how many bytes each process holds.
+type Asker = oneshot::Sender<Vec<(ProcessId, u64)>>;
+
+/// Asks the supervisor, which may look.
+#[derive(Debug)]
+pub(crate) struct Scales {
+    supervisor: Rc<Supervisor>,
+    asked: RefCell<HashMap<Ticket, Asker>>,
+}
+
+impl Scales {
+    pub(crate) fn new(supervisor: Rc<Supervisor>) -> Self {
+        Self { supervisor, asked: RefCell::default() }
+    }
+
+    /// The supervisor's answer.
+    pub(crate) fn measured(&self, ticket: Ticket, held: Vec<(ProcessId, u64)>) {
+        if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
+            // Whoever asked is there until the router ends.
+            let _ = asker.send(held);
+        }
+    }
+
+    async fn measure(&self, processes: Vec<ProcessId>) -> Option<Vec<(ProcessId, u64)>> {
+        let ticket = self.supervisor.ticket();
+        let (asker, answer) = oneshot::channel();
+        self.asked.borrow_mut().insert(ticket, asker);
+        if self.supervisor.order(&Order::Measure { ticket, processes }).is_err() {
+            self.asked.borrow_mut().remove(&ticket);
+            return None;
+        }
+        answer.await.ok()
+    }
+}
+
+/// Looks after all processes whose apps have a limit, until the router ends.
+pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, scales: Rc<Scales>) {
+    loop {
+        let limited = limited(&dispatcher);
+        let Some(every) = limited.iter().map(|(_, limits)| limits.every).min() else {
+            dispatcher.limits_appear.notified().await;
+            continue;
+        };
+        tokio::time::sleep(every).await;
+        let processes = limited.iter().map(|(worker, _)| worker.record.process).collect();
+        for (process, held) in scales.measure(processes).await.into_iter().flatten() {
+            let measured = limited.iter().find(|(worker, _)| worker.record.process == process);
+            if let Some((worker, limits)) = measured {
+                judge(&dispatcher, worker, *limits, held);
+            }
+        }
+    }
+}
+
+/// Processes that serve, with the limits of their app as they are now.
+fn limited(dispatcher: &Dispatcher) -> Vec<(Rc<Worker>, MemoryLimits)> {
+    let serving: Vec<_> = dispatcher.inspect(|pool, workers| {
+        let serves = |worker: &&Rc<Worker>| pool.serves(worker.slot, worker.route.group);
+        workers.values().filter(serves).cloned().collect()
+    });
+    let limits = |worker: &Rc<Worker>| {
+        let route = dispatcher.route(worker.route.group)?;
+        Some(route.settings.memory).filter(|limits| limits.is_any())
+    };
+    serving.into_iter().filter_map(|worker| limits(&worker).map(|limits| (worker, limits))).collect()
+}
+
+fn judge(dispatcher: &Dispatcher, worker: &Worker, limits: MemoryLimits, held: u64) {
+    let (name, pid, mib) = (&worker.route.name, worker.record.pid, held >> 20);
+    let is_over = |limit: Option<u64>| limit.filter(|limit| held > *limit).map(|limit| limit >> 20);
+    if let Some(limit) = is_over(limits.hard) {
+        warn!(
+            "app {name}: process {pid} holds {mib} MiB, more than {limit} (passenger_hard_memory_limit): killed"
+        );
+        dispatcher.kill(worker);
+    } else if let Some(limit) = is_over(limits.soft) {
+        info!(
+            "app {name}: process {pid} holds {mib} MiB, more than {limit} (passenger_memory_limit): it is replaced"
+        );
+        dispatcher.detach_slot(worker.slot);
+    }
+}

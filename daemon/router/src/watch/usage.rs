@@ -1,0 +1,142 @@
+//! What processes use of processors and memory, out of `/proc`: read some at a time, so that requests go on in between, and
+//! kept for a moment, however many look.
+//!
+//! The router may not read other users' `smaps`, so memory is resident minus shared pages: what the process would
+//! give back if it ended, but for pages it still shares with the process that forked it.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::unistd::{SysconfVar, sysconf};
+use tokio::sync::Mutex;
+
+use crate::dispatch::Dispatcher;
+
+/// How old a figure may be that is shown.
+const FRESH: Duration = Duration::from_millis(400);
+/// Processes that are looked at before requests have their turn: each takes the kernel some 50 µs.
+const AT_A_TIME: usize = 16;
+
+/// What a process uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Time of processors since it was started, in milliseconds.
+    pub(crate) cpu_ms: u64,
+    /// Private memory, in bytes.
+    pub(crate) memory: u64,
+}
+
+/// What was read last.
+#[derive(Debug, Default)]
+pub(crate) struct Usages {
+    seen: RefCell<HashMap<i32, (Instant, Usage)>>,
+    /// One looks, the others wait for it.
+    turn: Mutex<()>,
+}
+
+impl Usage {
+    /// Zeros when the process has just ended.
+    fn read(pid: i32) -> Self {
+        let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        Self {
+            cpu_ms: cpu_ms(&read("stat"), constant(SysconfVar::CLK_TCK, 100)),
+            memory: private_pages(&read("statm")) * constant(SysconfVar::PAGE_SIZE, 4096),
+        }
+    }
+
+    /// Share of one core in the seconds that the process has run for, in percent.
+    pub(crate) fn cpu_percent(self, uptime: u64) -> u64 {
+        let seconds = uptime.max(1);
+        self.cpu_ms.saturating_add(5 * seconds) / (10 * seconds)
+    }
+}
+
+impl Usages {
+    /// Looks at all processes, unless that was just done.
+    pub(crate) async fn look(&self, dispatcher: &Dispatcher) {
+        let _turn = self.turn.lock().await;
+        let pids: HashSet<i32> =
+            dispatcher.inspect(|_, workers| workers.values().map(|worker| worker.record.pid).collect());
+        let old: Vec<i32> = pids.iter().copied().filter(|pid| self.fresh(*pid).is_none()).collect();
+        for some in old.chunks(AT_A_TIME) {
+            for pid in some {
+                self.read(*pid);
+            }
+            tokio::task::yield_now().await;
+        }
+        self.seen.borrow_mut().retain(|pid, _| pids.contains(pid));
+    }
+
+    /// What a process uses, as it was seen a moment ago.
+    pub(crate) fn of(&self, pid: i32) -> Usage {
+        self.fresh(pid).unwrap_or_else(|| self.read(pid))
+    }
+
+    fn fresh(&self, pid: i32) -> Option<Usage> {
+        let seen = self.seen.borrow().get(&pid).copied();
+        seen.filter(|(at, _)| at.elapsed() < FRESH).map(|(_, usage)| usage)
+    }
+
+    fn read(&self, pid: i32) -> Usage {
+        let usage = Usage::read(pid);
+        self.seen.borrow_mut().insert(pid, (Instant::now(), usage));
+        usage
+    }
+}
+
+/// User and system time.
+fn cpu_ms(stat: &str, ticks_per_second: u64) -> u64 {
+    // The name in parentheses may hold anything; fields are counted behind it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+    ticks.saturating_mul(1000) / ticks_per_second.max(1)
+}
+
+fn private_pages(statm: &str) -> u64 {
+    let mut fields = statm.split_whitespace().skip(1).map(|n| n.parse::<u64>().unwrap_or(0));
+    let (resident, shared) = (fields.next().unwrap_or(0), fields.next().unwrap_or(0));
+    resident.saturating_sub(shared)
+}
+
+fn constant(name: SysconfVar, default: u64) -> u64 {
+    sysconf(name).ok().flatten().and_then(|n| u64::try_from(n).ok()).filter(|n| *n > 0).unwrap_or(default)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_whatever_the_name_is() {
+        let stat = "7 (a) b (c) S 1 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 1";
+        assert_eq!(cpu_ms(stat, 100), 2000);
+        assert_eq!(private_pages("1000 300 120 1 0 5 0"), 180);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_uses_nothing() {
+        assert_eq!(Usage::read(-1), Usage::default());
+    }
+
+    #[test]
+    fn this_process_uses_memory() {
+        assert!(Usage::read(std::process::id() as i32).memory > 0);
+    }
+
+    #[test]
+    fn a_share_of_a_core_is_rounded() {
+        let percent = |cpu_ms, uptime| Usage { cpu_ms, memory: 0 }.cpu_percent(uptime);
+        assert_eq!([percent(0, 0), percent(1500, 10), percent(1549, 10), percent(1551, 10)], [0, 15, 15, 16]);
+    }
+
+    #[test]
+    fn what_was_seen_a_moment_ago_is_not_read_again() {
+        let (usages, kept) = (Usages::default(), Usage { cpu_ms: 7, memory: 11 });
+        usages.seen.borrow_mut().insert(-1, (Instant::now(), kept));
+        assert_eq!(usages.of(-1), kept);
+        usages.seen.borrow_mut().insert(-1, (Instant::now() - FRESH, kept));
+        assert_eq!(usages.of(-1), Usage::default());
+    }
+}

@@ -1,0 +1,93 @@
+//! One process's control group: processes come into it, its limits hold for all of them, and they end together.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::{CgroupError, PROCS, write};
+
+/// Of one process. It is not removed when this is dropped: see [`Cgroups::end`](super::Cgroups::end).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Cgroup {
+    path: PathBuf,
+}
+
+impl Cgroup {
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    pub(super) fn limit(&self, file: &str, value: u64) -> Result<(), CgroupError> {
+        write(&self.path.join(file), &value.to_string())?;
+        if file == "memory.max" {
+            // Half an app is of no use to anybody.
+            write(&self.path.join("memory.oom.group"), "1")?;
+        }
+        Ok(())
+    }
+
+    /// Where a process writes `0` to come in itself, whatever it may do by then.
+    pub(crate) fn door(&self) -> Result<OwnedFd, CgroupError> {
+        let path = self.path.join(PROCS);
+        let opened = File::options().write(true).open(&path);
+        opened.map(OwnedFd::from).map_err(|why| CgroupError::Call(path, why))
+    }
+
+    /// Takes a process in, without those that it has started before.
+    pub(crate) fn admit(&self, pid: Pid) -> Result<(), CgroupError> {
+        write(&self.path.join(PROCS), &pid.to_string())
+    }
+
+    /// Ends everything in it.
+    pub(crate) fn kill(&self) {
+        match write(&self.path.join("cgroup.kill"), "1") {
+            Ok(()) => {}
+            // Before Linux 5.14 there is no such file: what the process has left behind stays.
+            Err(CgroupError::Call(_, why)) if why.kind() == io::ErrorKind::NotFound => {}
+            Err(why) => tracing::warn!("what is left of an app is not killed: {why}"),
+        }
+    }
+
+    /// Whether the kernel has ended processes in it since they needed more memory than they may have.
+    pub(crate) fn was_out_of_memory(&self) -> bool {
+        let events = fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();
+        let killed = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        killed.is_some_and(|count| count != "0")
+    }
+
+    /// False while something in it has not ended.
+    pub(super) fn remove(&self) -> bool {
+        match fs::remove_dir(&self.path) {
+            Err(why) if why.kind() == io::ErrorKind::ResourceBusy => false,
+            Ok(()) => true,
+            Err(why) => {
+                if why.kind() != io::ErrorKind::NotFound {
+                    tracing::warn!("the control group {} stays: {why}", self.path.display());
+                }
+                true
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_tells_why_it_has_ended_a_process() {
+        let path = std::env::temp_dir().join(format!("fp-cgroup-events-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        let cgroup = Cgroup::at(path.clone());
+        assert!(!cgroup.was_out_of_memory(), "no such file, no such end");
+        for (count, was) in [("0", false), ("3", true)] {
+            fs::write(path.join("memory.events"), format!("low 0\noom 1\noom_kill {count}\n")).unwrap();
+            assert_eq!(cgroup.was_out_of_memory(), was);
+        }
+        fs::remove_dir_all(path).unwrap();
+    }
+}

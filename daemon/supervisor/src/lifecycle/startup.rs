@@ -1,0 +1,369 @@
+//! Opening everything, in order, before the first request: what fails here ends the daemon with one sentence.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
+use nix::unistd;
+
+use super::pid_file::{PidFile, PidFileError};
+use super::rlimits::Originals;
+use super::sd_notify::ServiceManager;
+use super::shutdown::Shutdown;
+use super::upgrade::{State, Upgrade};
+use crate::Supervisor;
+use crate::cgroups::{CgroupError, Cgroups};
+use crate::hooks::Hooks;
+use crate::log_file::app_logs::AppLogs;
+use crate::log_file::{LogFile, NoLog};
+use crate::nginx_socket;
+use crate::nginx_socket::guard::SocketCare;
+use crate::nginx_socket::{NginxSocket, SocketError};
+use crate::processes::Processes;
+use crate::processes::forks::Forks;
+use crate::processes::memory::Measurements;
+use crate::router::Routers;
+use crate::router::heartbeat;
+use crate::router::log_limits::LogLimits;
+use crate::router::maintenance::Standings;
+use crate::router::options::tell_open_files;
+use crate::router::outstanding::Outstanding;
+use crate::router::process::{RouterError, RouterPlan};
+use crate::router::troubles::Troubles;
+use crate::spawn;
+use crate::spawn::{Launcher, Policy, Ports};
+use crate::stat_workers::StatWorkers;
+use common::config::Options;
+use common::config::shared::Values;
+use common::instance::{Instance, InstanceError};
+use common::link::channel::Buffer;
+use common::log;
+use common::sys::fd_handover::Unpacking;
+use common::sys::{activation, process, signals};
+
+/// What is taken as an event.
+const SIGNALS: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+    Signal::SIGCHLD,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+];
+
+/// Why the daemon does not start.
+pub(crate) enum StartError {
+    Log(NoLog),
+    Signals(io::Error),
+    Limits(io::Error),
+    Instance(InstanceError),
+    Inside(&'static str, io::Error),
+    Socket(SocketError),
+    Router(RouterError),
+    PidFile(PidFileError),
+    Activation(io::Error),
+    Cgroup(CgroupError),
+    TakeOver(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Log(why) => why.fmt(f),
+            Self::Signals(why) => write!(f, "its signals cannot be set up: {why}"),
+            Self::Limits(why) => write!(f, "its limits cannot be raised: {why}"),
+            Self::Instance(why) => why.fmt(f),
+            Self::Inside(what, why) => write!(f, "{what} in the instance directory cannot be made: {why}"),
+            Self::Socket(why) => why.fmt(f),
+            Self::PidFile(why) => why.fmt(f),
+            Self::Cgroup(why) => why.fmt(f),
+            Self::TakeOver(why) => write!(f, "what the program before has packed cannot be used: {why}"),
+            Self::Activation(why) => write!(f, "the sockets of the service manager cannot be taken: {why}"),
+            Self::Router(why) => write!(f, "the router cannot be started: {why}"),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Opens what a daemon with these options needs.
+    pub(crate) fn open(options: Options) -> Result<Self, StartError> {
+        let handed_over = activation::take_sockets().map_err(StartError::Activation)?;
+        let log = LogFile::begin(&options.shared).map_err(StartError::Log)?;
+        tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
+        tracing::info!("loaders are in {}", options.loaders.display());
+        tell_of_secrets(&options);
+        let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
+        let originals = Originals::note().map_err(StartError::Limits)?;
+        let open_files_wanted = limit_open_files(&originals, &options)?;
+        stand_alone()?;
+        let cgroups = options.cgroups.then(Cgroups::take).transpose().map_err(StartError::Cgroup)?;
+        // Not before the daemon is in its own control group.
+        start_log_writer();
+        let (manager, plan) = plan_routers(&options)?;
+        let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
+        let pid_file = pid_file.map_err(StartError::PidFile)?;
+        let instance = Instance::create(
+            &options.registry,
+            &options.socket.path,
+            options.router_user.as_ref().map(|user| user.gid),
+        )
+        .map_err(StartError::Instance)?;
+        match open_sockets(&instance, &options, handed_over) {
+            Ok((tools, nginx)) => {
+                let opened = Opened {
+                    log,
+                    signals,
+                    originals,
+                    open_files_wanted,
+                    cgroups,
+                    manager,
+                    plan,
+                    pid_file,
+                    instance,
+                    tools,
+                    nginx,
+                    processes: Processes::default(),
+                    routers: Routers::default(),
+                };
+                Ok(Self::around(options, opened))
+            }
+            Err(why) => {
+                // The sentence about the sockets is the one that counts.
+                let _ = instance.remove();
+                pid_file.into_iter().for_each(PidFile::remove);
+                Err(why)
+            }
+        }
+    }
+
+    /// Takes over what the program before in this process has packed under this number.
+    pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Self, StartError> {
+        let failed = StartError::TakeOver;
+        let mut unpacking =
+            Unpacking::once().ok_or_else(|| failed(io::Error::other("that was done already")))?;
+        let state = unpacking.take_bytes(packed).map_err(failed)?;
+        let state: State = serde_json::from_slice(&state).map_err(|why| failed(why.into()))?;
+        let log = LogFile::unpack(state.log, &mut unpacking).map_err(failed)?;
+        start_log_writer();
+        tracing::info!("flying-passenger {} takes over from {}", env!("CARGO_PKG_VERSION"), state.version);
+        let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
+        let originals = state.originals;
+        let open_files_wanted = limit_open_files(&originals, &options)?;
+        stand_alone()?;
+        let (manager, plan) = plan_routers(&options)?;
+        let router = options.router_user.as_ref().map(|user| user.gid);
+        let take = &mut unpacking;
+        let opened = Opened {
+            log,
+            signals,
+            originals,
+            open_files_wanted,
+            cgroups: state.cgroups.map(Cgroups::take_over).transpose().map_err(StartError::Cgroup)?,
+            manager,
+            plan,
+            pid_file: state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?,
+            instance: Instance::unpack(state.instance, take, router).map_err(failed)?,
+            tools: take.take(state.tools).map_err(failed)?,
+            nginx: NginxSocket::unpack(state.nginx, take).map_err(failed)?,
+            processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
+            routers: Routers::after(state.routers),
+        };
+        let mut supervisor = Self::around(options, opened);
+        supervisor.globals = state.globals;
+        supervisor.app_prefix = state.app_prefix.unwrap_or(supervisor.app_prefix);
+        supervisor.overruled = state.overruled;
+        supervisor.standings = state.standings;
+        Ok(supervisor)
+    }
+
+    fn around(options: Options, opened: Opened) -> Self {
+        let Opened { originals, cgroups, .. } = opened;
+        Self {
+            hooks: Hooks::new(&options, originals.clone()),
+            launcher: Launcher {
+                users: options.users.clone(),
+                wanted_users: None,
+                policy: policy(&options),
+                loaders: options.loaders.clone(),
+                environment: spawn::inherited(std::env::vars_os(), options.pass_env.as_deref()),
+                originals,
+                ports: Ports::new(),
+                cgroups,
+            },
+            warnings: BTreeSet::new(),
+            log_limits: LogLimits::default(),
+            outstanding: Outstanding::default(),
+            orders_wait: false,
+            app_logs: AppLogs::default(),
+            measurements: Measurements::default(),
+            processes: opened.processes,
+            forks: Forks::default(),
+            stat_workers: StatWorkers::default(),
+            routers: opened.routers,
+            shutdown: Shutdown::new(options.shutdown_limit),
+            upgrade: Upgrade::new(options.directory()),
+            buffer: Buffer::default(),
+            strangers: true,
+            max_pool_size: usize::try_from(Values(&options.shared).number("max_pool_size"))
+                .unwrap_or(usize::MAX),
+            open_files_wanted: opened.open_files_wanted,
+            log: opened.log,
+            app_prefix: !Values(&options.shared).flag("disable_log_prefix"),
+            options,
+            globals: Vec::new(),
+            overruled: Vec::new(),
+            standings: Standings::default(),
+            instance: opened.instance,
+            nginx: opened.nginx,
+            socket_care: SocketCare::new(Instant::now()),
+            pid_file: opened.pid_file,
+            manager: opened.manager,
+            troubles: Troubles::new(),
+            caller: None,
+            tools: opened.tools,
+            signals: opened.signals,
+            plan: opened.plan,
+        }
+    }
+}
+
+fn start_log_writer() {
+    if let Err(why) = log::start_writer() {
+        tracing::warn!(
+            "the log has no writer of its own, and whatever it is written to may block the daemon: {why}"
+        );
+    }
+}
+
+/// A shell of root's may hold what no app is to have; a service manager passes on what its operator wrote down.
+fn tell_of_secrets(options: &Options) {
+    let by_service_manager = std::env::var_os("INVOCATION_ID").is_some();
+    if options.pass_env.is_some() || by_service_manager || !unistd::geteuid().is_root() {
+        return;
+    }
+    let secrets = spawn::secrets(&spawn::inherited(std::env::vars_os(), None));
+    if !secrets.is_empty() {
+        tracing::warn!(
+            "all apps inherit variables of the daemon's environment that look like secrets: {}; start the daemon without \
+             them, or list with --pass-env what apps are to have",
+            secrets.join(", ")
+        );
+    }
+}
+
+/// What no app may reach.
+fn policy(options: &Options) -> Policy {
+    let values = Values(&options.shared);
+    let default_group = values.given("default_group").then(|| values.text("default_group").to_owned());
+    Policy {
+        sockets: vec![options.socket.path.clone()],
+        router: options.router_user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw())),
+        allowed: options.allowed.clone(),
+        default_group,
+    }
+}
+
+/// What was opened, or taken over.
+struct Opened {
+    log: LogFile,
+    signals: SignalFd,
+    originals: Originals,
+    open_files_wanted: u64,
+    cgroups: Option<Cgroups>,
+    manager: ServiceManager,
+    plan: RouterPlan,
+    pid_file: Option<PidFile>,
+    instance: Instance,
+    tools: OwnedFd,
+    nginx: NginxSocket,
+    processes: Processes,
+    routers: Routers,
+}
+
+/// Who is told of the daemon's life, and how its routers are started: to be known before anything is made.
+fn plan_routers(options: &Options) -> Result<(ServiceManager, RouterPlan), StartError> {
+    let manager = ServiceManager::from_environment(Instant::now());
+    let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
+    let plan = plan.map_err(StartError::Router)?.with_silence(heartbeat::limit(manager.watchdog()));
+    Ok((manager, plan))
+}
+
+fn stand_alone() -> Result<(), StartError> {
+    // No directory is held back from being unmounted.
+    unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
+    // What a preloader forks is to be a child of ours.
+    process::adopt_orphans().map_err(StartError::Limits)
+}
+
+/// Takes what the flag says, or all that is allowed.
+fn limit_open_files(originals: &Originals, options: &Options) -> Result<u64, StartError> {
+    let wanted = Values(&options.shared).number("core_file_descriptor_ulimit");
+    let reached = originals.limit_open_files(wanted).map_err(StartError::Limits)?;
+    if wanted > 0 {
+        tell_open_files(wanted, Ok(reached.soft));
+    }
+    Ok(wanted)
+}
+
+type Sockets = (OwnedFd, NginxSocket);
+
+fn open_sockets(
+    instance: &Instance,
+    options: &Options,
+    handed_over: Vec<OwnedFd>,
+) -> Result<Sockets, StartError> {
+    instance
+        .make_apps(options.router_user.as_ref().map(|account| account.gid))
+        .map_err(|why| StartError::Inside("the apps' directory", why))?;
+    let tools = instance.listen_for_tools().map_err(|why| StartError::Inside("the tools' socket", why))?;
+    let backlog = Values(&options.shared).number("socket_backlog");
+    let nginx = if handed_over.is_empty() {
+        NginxSocket::open(&options.socket, backlog)
+    } else {
+        NginxSocket::handed_over(handed_over, &options.socket.path, backlog)
+    };
+    let nginx = nginx.map_err(StartError::Socket)?;
+    tell_what_was_chosen(options, &nginx);
+    Ok((tools, nginx))
+}
+
+fn tell_what_was_chosen(options: &Options, nginx: &NginxSocket) {
+    let path = options.socket.path.display();
+    if nginx.is_handed_over() {
+        tracing::info!("{path} was opened by the service manager, which decides who may connect");
+    } else if options.socket.closed_to_nginx {
+        let user = unistd::geteuid();
+        tracing::warn!(
+            "only root and user {user} can connect to {path}: unless nginx's workers run as one of them, \
+             give --socket-owner (as root) or --socket-mode"
+        );
+    }
+    if !nginx.is_handed_over() {
+        nginx_socket::warnings(&options.socket).into_iter().for_each(|warning| tracing::warn!("{warning}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SIGNALS;
+
+    #[test]
+    fn the_page_tells_of_every_signal() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/SIGNALS.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let table =
+            page.split("| signal | effect |").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+        let cells = table.lines().skip(2).filter_map(|line| line.split('|').nth(1));
+        let mut told: Vec<_> =
+            cells.flat_map(|cell| cell.split(',')).map(|name| format!("SIG{}", name.trim())).collect();
+        let mut taken = SIGNALS.map(|signal| signal.as_str().to_owned());
+        told.sort();
+        taken.sort();
+        assert_eq!(told, taken);
+    }
+}

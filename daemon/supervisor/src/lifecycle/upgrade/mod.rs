@@ -1,0 +1,180 @@
+//! SIGUSR2: the program of the daemon's file takes over in this very process. Requests under way finish, new ones wait in
+//! the socket, and the app processes, which stay this process's children, notice nothing.
+//!
+//! Asked before anything happens, a program that could not take over changes nothing; one that cannot be executed in the
+//! end leaves this one serving.
+
+pub(crate) mod argv;
+pub(crate) mod preflight;
+mod state;
+
+use std::convert::Infallible;
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::unistd;
+
+pub(crate) use self::state::State;
+use crate::{LAST_LINES, Supervisor};
+pub use argv::{Beginning, beginning};
+use common::config::trusted;
+use common::link::Notice;
+use common::log::writer;
+use common::sys::fd_handover::Luggage;
+
+/// For the router to tell that it has finished, after its own limit.
+const SLACK: Duration = Duration::from_secs(2);
+/// What the service manager says to one program only.
+const NOT_HANDED_ON: [&str; 3] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
+
+/// Where the next program is, and how far it is from taking over.
+#[derive(Debug)]
+pub(crate) struct Upgrade {
+    /// By what this program was started, whatever is there by now.
+    program: io::Result<PathBuf>,
+    stage: Stage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No upgrade is under way.
+    None,
+    /// The router is to finish by then.
+    Finishing(Instant),
+    /// It has, or is killed; the operator's programs are to end by then.
+    Alone(Option<Instant>),
+}
+
+impl Upgrade {
+    /// To be called while the file is the one that this program was started from; `directory` is where that was. A path
+    /// counts as it was typed, as with nginx: a link on it may lead to another release later.
+    pub(super) fn new(directory: &Path) -> Self {
+        let typed = std::env::args_os().next().filter(|word| word.as_bytes().contains(&b'/'));
+        let program = typed.map_or_else(std::env::current_exe, |word| Ok(directory.join(word)));
+        Self { program, stage: Stage::None }
+    }
+
+    /// No other router is wanted of this program.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.stage != Stage::None
+    }
+
+    /// When the router is to have finished.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Finishing(until) | Stage::Alone(Some(until)) => Some(until),
+            Stage::None | Stage::Alone(None) => None,
+        }
+    }
+
+    /// The router has gone: from here on requests wait for whatever is left.
+    pub(crate) fn note_router_gone(&mut self, now: Instant) {
+        if self.is_under_way() {
+            self.stage = Stage::Alone(Some(now + SLACK));
+        }
+    }
+
+    /// There is none, for whatever reason.
+    pub(super) fn call_off(&mut self) {
+        self.stage = Stage::None;
+    }
+}
+
+impl Supervisor {
+    /// Has the router finish, when there is a program that can take over.
+    pub(super) fn begin_upgrade(&mut self) {
+        tracing::info!("received SIGUSR2: another program is to take over");
+        if self.upgrade.is_under_way() || !self.shutdown.is_settled() {
+            tracing::warn!("none takes over while the daemon starts, ends or is taken over");
+            return;
+        }
+        if let Err(why) = self.ask_successor() {
+            tracing::error!("no other program takes over: {why}");
+            return;
+        }
+        self.manager.reloading();
+        let limit = self.shutdown.limit();
+        self.upgrade.stage = Stage::Finishing(Instant::now() + limit + SLACK);
+        self.routers.start_no_more();
+        self.tell_router(&Notice::Retire { limit: limit.as_secs() }, &[]);
+    }
+
+    /// The daemon is to end. Until the programs for before the end have ended, requests are served.
+    pub(super) fn call_upgrade_off(&mut self) {
+        let wants_router = self.upgrade.is_under_way() && self.routers.running().is_none();
+        self.upgrade.call_off();
+        if wants_router {
+            self.start_router();
+        }
+    }
+
+    /// The router, or the programs of hooks, have had their time.
+    pub(crate) fn upgrade_due(&mut self, now: Instant) {
+        if self.upgrade.due().is_none_or(|due| due > now) {
+            return;
+        }
+        self.upgrade.stage = Stage::Alone(None);
+        if let Some(router) = self.routers.running_mut() {
+            tracing::warn!("the router has not finished in time and is killed");
+            router.kill();
+        } else if self.hooks.len() > 0 {
+            tracing::warn!(
+                "{} programs of hooks are ended, as requests wait for another program",
+                self.hooks.len()
+            );
+            self.hooks.cut_short();
+        }
+    }
+
+    /// Hands everything over, once nothing is under way any more that the next program could not go on with.
+    pub(crate) fn upgrade_when_quiet(&mut self) {
+        let busy = self.forks.len() + self.hooks.len() > 0 || self.routers.running().is_some();
+        if !self.upgrade.is_under_way() || busy {
+            return;
+        }
+        let Err(why) = self.become_successor();
+        tracing::error!("the other program cannot take over, and this one goes on: {why}");
+        self.upgrade.call_off();
+        self.start_router();
+        self.manager.ready(&self.status());
+    }
+
+    /// Only a failure comes back.
+    fn become_successor(&self) -> io::Result<Infallible> {
+        let program = self.program()?;
+        let mut luggage = Luggage::default();
+        let state = serde_json::to_vec(&State::pack(self, &mut luggage)?)?;
+        let packed = luggage.pack_bytes(&state)?;
+        let words = c_strings(argv::take_over(packed))?;
+        let environment =
+            std::env::vars_os().filter(|(name, _)| !NOT_HANDED_ON.iter().any(|own| name == *own));
+        let environment =
+            c_strings(environment.map(|(name, value)| [name, "=".into(), value].into_iter().collect()))?;
+        tracing::info!("{} takes over", program.display());
+        writer::drain(LAST_LINES);
+        let program = CString::new(program.into_os_string().into_vec())?;
+        unistd::chdir(self.options.directory())?;
+        let failed = unistd::execve(&program, &words, &environment);
+        // No directory is held back from being unmounted.
+        unistd::chdir("/")?;
+        Ok(failed?)
+    }
+
+    fn program(&self) -> io::Result<PathBuf> {
+        let unknown = |why: &io::Error| io::Error::other(format!("the daemon's file is not known: {why}"));
+        let program = self.upgrade.program.as_ref().map_err(unknown)?;
+        // One that is missing is told by whoever executes it.
+        if program.exists() {
+            trusted(program, unistd::geteuid())
+                .map_err(|why| io::Error::other(format!("{} {why}", program.display())))?;
+        }
+        Ok(program.clone())
+    }
+}
+
+fn c_strings(words: impl IntoIterator<Item = OsString>) -> io::Result<Vec<CString>> {
+    words.into_iter().map(|word| CString::new(word.into_vec()).map_err(io::Error::other)).collect()
+}

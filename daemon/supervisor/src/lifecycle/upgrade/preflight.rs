@@ -1,0 +1,74 @@
+//! Whether the program that would take over can: it is started with the daemon's own command line, reads the configuration,
+//! and answers. The configuration must say what it said, where only a restart can follow it.
+
+use std::io::{self, Read};
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::unistd;
+
+use super::argv;
+use crate::Supervisor;
+
+/// How long it may take; it only reads the configuration.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
+
+impl Supervisor {
+    /// # Errors
+    ///
+    /// A sentence that says why it cannot.
+    pub(super) fn ask_successor(&self) -> Result<(), String> {
+        let read = self.options.read_again();
+        unistd::chdir("/").map_err(|why| format!("the working directory is gone: {why}"))?;
+        let options = read.map_err(|mistakes| {
+            let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+            format!("the configuration has mistakes: {}", told.join("; "))
+        })?;
+        let changed = self.options.fixed_that_differ(&options);
+        if !changed.is_empty() {
+            let changed = changed.join(", ");
+            return Err(format!("{changed} has changed, which takes effect when the daemon is restarted"));
+        }
+        let program = self.program().map_err(|why| why.to_string())?;
+        let mut words = argv::question().into_iter();
+        let mut command = Command::new(&program);
+        words.next().map(|name| std::os::unix::process::CommandExt::arg0(&mut command, name));
+        command.args(words).current_dir(self.options.directory());
+        let (ended, said) = run(command).map_err(|why| format!("{}: {why}", program.display()))?;
+        match ended {
+            Some(ended) if ended.success() => Ok(()),
+            Some(ended) => Err(format!("{} cannot: {ended}: {}", program.display(), said.trim())),
+            None => Err(format!("{} has not answered within {} s", program.display(), PATIENCE.as_secs())),
+        }
+    }
+}
+
+/// How it has ended, if it has in time, and what it has said.
+fn run(mut command: Command) -> io::Result<(Option<ExitStatus>, String)> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let until = Instant::now() + PATIENCE;
+    let ended = loop {
+        match child.try_wait()? {
+            None if Instant::now() < until => thread::sleep(PAUSE),
+            None => {
+                child.kill()?;
+                child.wait()?;
+                break None;
+            }
+            ended => break ended,
+        }
+    };
+    let mut said = Vec::new();
+    if let Some(pipe) = child.stderr.take() {
+        // It has ended; a child of its own may hold the other end.
+        const MOST: u64 = 4096;
+        common::sys::descriptors::set_nonblocking(&pipe)?;
+        match pipe.take(MOST).read_to_end(&mut said) {
+            Err(why) if why.kind() != io::ErrorKind::WouldBlock => return Err(why),
+            _ => {}
+        }
+    }
+    Ok((ended, String::from_utf8_lossy(&said).into_owned()))
+}

@@ -1,0 +1,71 @@
+//! Everything that one program hands to the next in the same process, as JSON: descriptors by the numbers under which they
+//! were packed.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::pid_file::{PackedPidFile, PidFile};
+use crate::Supervisor;
+use crate::lifecycle::rlimits::Originals;
+use crate::log_file::PackedLog;
+use crate::nginx_socket::PackedSocket;
+use crate::processes::PackedProcess;
+use crate::router::maintenance::Standings;
+use common::instance::PackedInstance;
+use common::link::Overruled;
+use common::sys::fd_handover::Luggage;
+
+/// Changes when an older program could not be understood any more. What is only added has a default instead.
+pub(super) const FORMAT: u32 = 1;
+
+/// The state of a daemon without a router.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The release that has packed it.
+    pub(crate) version: String,
+    pub(crate) log: PackedLog,
+    pub(crate) originals: Originals,
+    pub(crate) instance: PackedInstance,
+    pub(crate) tools: RawFd,
+    pub(crate) nginx: PackedSocket,
+    pub(crate) pid_file: Option<PackedPidFile>,
+    /// The last name that was given to a process.
+    pub(crate) last_process: u64,
+    pub(crate) processes: Vec<PackedProcess>,
+    /// The group that control groups are below.
+    pub(crate) cgroups: Option<PathBuf>,
+    pub(crate) globals: Vec<u8>,
+    #[serde(default)]
+    pub(crate) app_prefix: Option<bool>,
+    pub(crate) overruled: Vec<Overruled>,
+    pub(crate) standings: Standings,
+    /// How many routers there have been.
+    pub(crate) routers: u32,
+}
+
+impl State {
+    pub(super) fn pack(supervisor: &Supervisor, luggage: &mut Luggage) -> io::Result<Self> {
+        let pid_file: Option<&PidFile> = supervisor.pid_file.as_ref();
+        let (last_process, processes) = supervisor.processes.pack(luggage)?;
+        Ok(Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            log: supervisor.log.pack(luggage)?,
+            originals: supervisor.launcher.originals.clone(),
+            instance: supervisor.instance.pack(luggage)?,
+            tools: luggage.pack(&supervisor.tools)?,
+            nginx: supervisor.nginx.pack(luggage)?,
+            pid_file: pid_file.map(|file| file.pack(luggage)).transpose()?,
+            last_process,
+            processes,
+            cgroups: supervisor.launcher.cgroups.as_ref().map(|cgroups| cgroups.own().to_path_buf()),
+            globals: supervisor.globals.clone(),
+            app_prefix: Some(supervisor.app_prefix),
+            overruled: supervisor.overruled.clone(),
+            standings: supervisor.standings.clone(),
+            routers: supervisor.routers.count(),
+        })
+    }
+}

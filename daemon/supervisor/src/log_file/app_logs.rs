@@ -1,0 +1,161 @@
+//! Log files of apps: the router names a process and a path, the file goes to the router, opened with the rights that the
+//! process has.
+//!
+//! The path comes from nginx's configuration, and whoever can write to nginx's socket may name any: so it is opened by a
+//! process that has become the app's user, and by root only where root opens logs on nginx's word, too.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use nix::unistd::{self, Gid, Uid, alarm};
+
+use super::{on_nginx_word, regular};
+use crate::Supervisor;
+use crate::router::log_limits::Topic;
+use crate::router::outstanding::Share;
+use common::link::channel::Channel;
+use common::link::{AppLogOpened, AppUser, Notice, ProcessId, Ticket};
+use common::sys::accounts;
+use common::sys::accounts::LookupError;
+use common::sys::identity;
+use common::sys::identity::Identity;
+use common::sys::process;
+use common::sys::process::{Child, Forked};
+use common::sys::signals;
+
+/// Most seconds for opening a file, which may lie at the end of a network.
+const PATIENCE: u32 = 10;
+/// Most files that are being opened; the others wait.
+const MOST_OPENERS: usize = 32;
+/// A longer path is no file's.
+const LONGEST_PATH: usize = 4096;
+
+/// Files that are being opened, and those that wait.
+#[derive(Debug, Default)]
+pub(crate) struct AppLogs {
+    openers: Vec<Child>,
+    waiting: VecDeque<Wanted>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    ticket: Ticket,
+    process: ProcessId,
+    path: PathBuf,
+    _share: Share,
+}
+
+impl AppLogs {
+    /// The processes that open files.
+    pub(crate) fn openers(&self) -> impl Iterator<Item = &Child> {
+        self.openers.iter()
+    }
+
+    /// The router that asked is gone.
+    pub(crate) fn forget(&mut self) {
+        self.waiting.clear();
+    }
+}
+
+impl Supervisor {
+    pub(crate) fn want_app_log(&mut self, ticket: Ticket, process: ProcessId, path: PathBuf) {
+        let length = path.as_os_str().len();
+        if length > LONGEST_PATH {
+            self.tell_router(&Notice::AppLog { ticket }, &[]);
+            return;
+        }
+        let _share = self.outstanding.take(length + size_of::<Wanted>());
+        self.app_logs.waiting.push_back(Wanted { ticket, process, path, _share });
+        self.open_app_logs();
+    }
+
+    /// One or more of those that open files have ended.
+    pub(crate) fn app_log_opened(&mut self) {
+        self.app_logs.openers.retain(|opener| matches!(opener.try_reap(), Ok(None)));
+        self.open_app_logs();
+    }
+
+    fn open_app_logs(&mut self) {
+        while self.app_logs.openers.len() < MOST_OPENERS {
+            let Some(Wanted { ticket, process, path, .. }) = self.app_logs.waiting.pop_front() else {
+                return;
+            };
+            self.open_app_log(ticket, process, &path);
+        }
+    }
+
+    fn open_app_log(&mut self, ticket: Ticket, process: ProcessId, path: &Path) {
+        let user = self.processes.get_mut(process).map(|process| process.record.user.clone());
+        let answer = match user {
+            Some(user) => have_opened(&user, path),
+            None => Err(io::Error::other("the process has ended")),
+        };
+        match answer {
+            Ok((answer, opener)) => {
+                self.app_logs.openers.extend(opener);
+                self.tell_router(&Notice::AppLog { ticket }, &[answer.as_fd()]);
+            }
+            Err(why) => {
+                if self.log_limits.admit(Topic::AppLogs, Instant::now()) {
+                    tracing::warn!("the log file {} of an app is not opened: {why}", path.display());
+                }
+                self.tell_router(&Notice::AppLog { ticket }, &[]);
+            }
+        }
+    }
+}
+
+/// Has the file opened; the result is where it will come, and who opens it, if it is not open yet.
+fn have_opened(user: &AppUser, path: &Path) -> io::Result<(OwnedFd, Option<Child>)> {
+    let (ours, theirs) = Channel::pair()?;
+    let user = if !unistd::geteuid().is_root() {
+        None
+    } else if let Ok(file) = on_nginx_word(path) {
+        answer::<io::Error>(&ours, Ok(file))?;
+        return Ok((theirs.into_fd(), None));
+    } else {
+        Some(user)
+    };
+    let opener = open_as(user, path, &ours)?;
+    Ok((theirs.into_fd(), Some(opener)))
+}
+
+fn identity_of(user: &AppUser) -> Result<Identity, LookupError> {
+    let gid = Gid::from_raw(user.gid);
+    let groups = accounts::groups_of(&user.name, gid)?;
+    Ok(Identity { uid: Uid::from_raw(user.uid), gid, groups })
+}
+
+/// Opens it in a process of its own, so that a slow file holds nobody up, and no slow look-up of groups.
+fn open_as(user: Option<&AppUser>, path: &Path, to: &Channel) -> io::Result<Child> {
+    match process::fork()? {
+        Forked::Parent(opener) => Ok(opener),
+        Forked::Child => {
+            let opened = become_and_open(user, path);
+            // Nobody is left to be told when even this fails: the router sees the end of the connection.
+            let _ = answer(to, opened);
+            process::exit_now(0)
+        }
+    }
+}
+
+fn become_and_open(user: Option<&AppUser>, path: &Path) -> Result<OwnedFd, String> {
+    signals::reset().map_err(|why| why.to_string())?;
+    alarm::set(PATIENCE);
+    if let Some(user) = user {
+        let identity = identity_of(user).map_err(|why| why.to_string())?;
+        identity::become_for_good(&identity).map_err(|why| why.to_string())?;
+    }
+    regular(path).map_err(|why| format!("{why} (opened as user {})", unistd::geteuid()))
+}
+
+fn answer<E: Display>(to: &Channel, opened: Result<OwnedFd, E>) -> io::Result<()> {
+    match opened {
+        Ok(file) => to.send(&AppLogOpened::File, &[file.as_fd()]),
+        Err(why) => to.send(&AppLogOpened::Refused(why.to_string()), &[]),
+    }
+}

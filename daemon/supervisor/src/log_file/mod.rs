@@ -1,0 +1,208 @@
+//! The log file, named by the operator or nginx: standard error of the supervisor, which copies the router's lines there.
+//!
+//! A file that cannot be opened changes nothing: the log goes on where it was.
+
+pub(crate) mod app_logs;
+mod open;
+pub(crate) mod open_aside;
+mod trust;
+
+use std::fmt;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(super) use open::regular;
+use open::{Refusal, as_it_is};
+use serde::{Deserialize, Serialize};
+pub(super) use trust::on_nginx_word;
+
+use super::Supervisor;
+use common::config::DaemonOption;
+use common::config::shared::Values;
+use common::link::{Notice, Trouble};
+use common::log;
+use common::log::writer;
+use common::sys::descriptors;
+use common::sys::fd_handover::{Luggage, Unpacking};
+
+const NAME: &str = "log_file";
+/// Copies of standard error stay out of the way of the numbers that children get.
+const ABOVE_ALL: i32 = 16;
+
+/// How long a change of the log waits for lines to be in the old one.
+const OLD_FILE: Duration = Duration::from_secs(1);
+
+/// The log of this daemon.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    /// Standard error as it was at the start.
+    inherited: OwnedFd,
+    place: Place,
+}
+
+/// Where a log can be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    /// Standard error as it was at the start.
+    Inherited,
+    /// The file of the daemon's own flag.
+    Own(PathBuf),
+    /// The file that nginx names.
+    OfNginx(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inherited => f.write_str("standard error"),
+            Self::Own(path) | Self::OfNginx(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// What the next program in the same process needs to know of it. Its standard error is the log already.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PackedLog {
+    inherited: RawFd,
+    place: Place,
+}
+
+/// Why the daemon cannot start.
+#[derive(Debug)]
+pub(crate) struct NoLog(Place, Refusal);
+
+impl fmt::Display for NoLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the log file {} cannot be opened: {}", self.0, self.1)
+    }
+}
+
+impl LogFile {
+    /// Begins to log where the daemon's own flag says.
+    pub(super) fn begin(options: &[DaemonOption]) -> Result<Self, NoLog> {
+        let own = Place::Own(Values(options).text(NAME).into());
+        let inherited = descriptors::copy_above(io::stderr(), ABOVE_ALL);
+        let inherited = inherited.map_err(|why| NoLog(Place::Inherited, Refusal::Call(why)))?;
+        let mut log = Self { inherited, place: Place::Inherited };
+        if Values(options).given(NAME) {
+            log.open(&own).and_then(|file| log.switch(own.clone(), &file)).map_err(|why| NoLog(own, why))?;
+        }
+        Ok(log)
+    }
+
+    /// For the next program.
+    pub(super) fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedLog> {
+        Ok(PackedLog { inherited: luggage.pack(&self.inherited)?, place: self.place.clone() })
+    }
+
+    /// That of the program before.
+    pub(super) fn unpack(packed: PackedLog, unpacking: &mut Unpacking) -> io::Result<Self> {
+        Ok(Self { inherited: unpacking.take(packed.inherited)?, place: packed.place })
+    }
+
+    /// Logs to `place` from here on, which another process opens: the disk may hang.
+    fn switch_aside(&mut self, place: Place) -> Result<(), Refusal> {
+        let file = match &place {
+            Place::Inherited => self.open(&place)?,
+            Place::Own(_) | Place::OfNginx(_) => open_aside::opened(|| self.open(&place))?,
+        };
+        self.switch(place, &file)
+    }
+
+    /// Logs to `file`, which is opened at `place`, from here on.
+    fn switch(&mut self, place: Place, file: &OwnedFd) -> Result<(), Refusal> {
+        if place != self.place {
+            tracing::info!("the log goes on in {place}");
+        }
+        // What was logged before belongs into the old file.
+        writer::drain(OLD_FILE);
+        descriptors::log_to(file).map_err(Refusal::Call)?;
+        if writer::watched().is_some()
+            && let Err(why) = log::start_writer()
+        {
+            tracing::warn!("the log is written without a writer of its own: {why}");
+        }
+        tracing::info!("the log is {place} from here on");
+        self.place = place;
+        Ok(())
+    }
+
+    /// The file's path; empty without a file.
+    fn path(&self) -> String {
+        match &self.place {
+            Place::Inherited => String::new(),
+            Place::Own(path) | Place::OfNginx(path) => path.display().to_string(),
+        }
+    }
+
+    fn open(&self, place: &Place) -> Result<OwnedFd, Refusal> {
+        match place {
+            Place::Inherited => self.inherited.try_clone().map_err(Refusal::Call),
+            Place::OfNginx(path) if nix::unistd::geteuid().is_root() => on_nginx_word(path),
+            Place::Own(path) | Place::OfNginx(path) => as_it_is(path),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Takes the daemon's own word for the log file or, when it has none, nginx's; empty for neither.
+    pub(super) fn set_log_file(&mut self, path: &str) {
+        let place = if Values(&self.options.shared).given(NAME) {
+            Place::Own(path.into())
+        } else if path.is_empty() {
+            Place::Inherited
+        } else {
+            Place::OfNginx(path.into())
+        };
+        if place == self.log.place {
+            return;
+        }
+        let own = matches!(place, Place::Own(_));
+        match self.log.switch_aside(place) {
+            Ok(()) => self.log_switched(),
+            Err(why) if own => {
+                let what = format!("the log file {path} cannot be opened: {why}");
+                tracing::warn!("the log stays where it is: {what}");
+                self.note_trouble(Trouble::LogFile, Some(&what));
+                self.overrule(NAME, self.log.path());
+            }
+            Err(why) => {
+                tracing::warn!(
+                    "nginx sets passenger_log_file to {path:?}, which does not count: {why}; the daemon's own \
+                     --log-file may be any file"
+                );
+                self.overrule(NAME, self.log.path());
+            }
+        }
+    }
+
+    /// Opens the file anew, after somebody has renamed it; the error says why the log goes on where it was.
+    pub(super) fn reopen_log(&mut self) -> Result<(), String> {
+        self.tell_router(&Notice::ReopenAppLogs, &[]);
+        let place = self.log.place.clone();
+        if place == Place::Inherited {
+            tracing::info!("the log is not opened anew, as it is standard error: --log-file names a file");
+            return Ok(());
+        }
+        match self.log.switch_aside(place.clone()) {
+            Ok(()) => {
+                self.log_switched();
+                Ok(())
+            }
+            Err(why) => {
+                let what = format!(
+                    "the log file {place} cannot be opened anew, and the log goes on in the old one: {why}"
+                );
+                tracing::warn!("{what}");
+                self.note_trouble(Trouble::LogFile, Some(&what));
+                Err(what)
+            }
+        }
+    }
+
+    fn log_switched(&mut self) {
+        self.note_trouble(Trouble::LogFile, None);
+    }
+}

@@ -1,0 +1,86 @@
+//! Opening a log file: a path comes in, a descriptor to append to goes out, or the reason why not.
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{self, FcntlArg, OFlag};
+use nix::sys::stat::{self, Mode, SFlag};
+
+/// Why a file is not opened. Follows its name in a sentence.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// A call failed.
+    Call(io::Error),
+    /// Its last part is a symbolic link.
+    Link,
+    /// It is not where root looks for logs.
+    Outside(PathBuf),
+    /// A directory on the way fails to open as one.
+    Way(PathBuf, Errno),
+    /// A directory on the way is somebody else's, or somebody else can write to it.
+    Shared(PathBuf),
+    /// The file is none that root alone can have made.
+    Foreign(&'static str),
+    /// Another process was to open it, and this is what it said.
+    Aside(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(why) => why.fmt(f),
+            Self::Link => f.write_str("it is a symbolic link"),
+            Self::Outside(top) => {
+                write!(
+                    f,
+                    "for a daemon that runs as root it has to be below {}, without \"..\", with a name that ends in .log and is \
+                     not one of the system's",
+                    top.display()
+                )
+            }
+            Self::Way(dir, why) => {
+                let dir = dir.display();
+                write!(
+                    f,
+                    "the directory {dir} cannot be opened (no symbolic link is followed): {}",
+                    why.desc()
+                )
+            }
+            Self::Shared(dir) => write!(f, "others than root can change the directory {}", dir.display()),
+            Self::Foreign(what) => f.write_str(what),
+            Self::Aside(what) => f.write_str(what),
+        }
+    }
+}
+
+pub(super) fn flags() -> OFlag {
+    // Without O_NONBLOCK the call would wait for ever for the reader of a pipe.
+    let safe = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
+    safe | OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT
+}
+
+pub(super) fn mode() -> Mode {
+    Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP
+}
+
+/// Opens whatever this process may open.
+pub(super) fn as_it_is(path: &Path) -> Result<OwnedFd, Refusal> {
+    let file = fcntl::open(path, flags(), mode()).map_err(failed)?;
+    fcntl::fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND)).map_err(failed)?;
+    Ok(file)
+}
+
+/// The same, of a regular file alone: nobody at its other end makes a writer wait.
+pub(crate) fn regular(path: &Path) -> Result<OwnedFd, Refusal> {
+    let file = as_it_is(path)?;
+    let found = stat::fstat(&file).map_err(failed)?;
+    let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
+    if kind == SFlag::S_IFREG { Ok(file) } else { Err(Refusal::Foreign("it is no regular file")) }
+}
+
+pub(super) fn failed(why: Errno) -> Refusal {
+    if why == Errno::ELOOP { Refusal::Link } else { Refusal::Call(why.into()) }
+}

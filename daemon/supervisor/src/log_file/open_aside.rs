@@ -1,0 +1,56 @@
+//! Opening a log file in a process of its own, for which the supervisor waits for a bounded time: the disk may hang.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use nix::poll::{self, PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::Signal;
+
+use super::open::Refusal;
+use common::link::AppLogOpened;
+use common::link::channel::{Buffer, Channel};
+use common::sys::descriptors;
+use common::sys::process;
+use common::sys::process::Forked;
+
+/// How long the supervisor waits.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What `open`, which must use no descriptor of this process, opens in a process that is reaped like an orphan.
+pub(super) fn opened(open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> Result<OwnedFd, Refusal> {
+    let (ours, theirs) = Channel::pair().map_err(Refusal::Call)?;
+    let child = match process::fork().map_err(Refusal::Call)? {
+        Forked::Parent(child) => child,
+        Forked::Child => process::exit_now(i32::from(answer(theirs, open).is_err())),
+    };
+    drop(theirs);
+    let wait = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
+    let mut watched = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
+    if poll::poll(&mut watched, wait).is_ok_and(|ready| ready == 0) {
+        // One that hangs in the kernel ends when the kernel lets it.
+        let _ = child.signal(Signal::SIGKILL);
+        let seconds = PATIENCE.as_secs();
+        return Err(Refusal::Aside(format!(
+            "it cannot be opened within {seconds} seconds: a disk that hangs"
+        )));
+    }
+    match ours.recv(&mut Buffer::default()) {
+        Ok(Some((AppLogOpened::File, descriptors))) => {
+            let none = || Refusal::Aside("this process has no descriptor left for it".to_owned());
+            descriptors.into_iter().next().ok_or_else(none)
+        }
+        Ok(Some((AppLogOpened::Refused(why), _))) => Err(Refusal::Aside(why)),
+        Ok(None) => Err(Refusal::Aside("the process that was to open it was killed".to_owned())),
+        Err(why) => Err(Refusal::Call(why)),
+    }
+}
+
+/// Holds no socket and no pipe of the daemon's, however long it hangs.
+fn answer(to: Channel, open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> io::Result<()> {
+    let to = Channel::new(descriptors::keep_only(to.into_fd())?)?;
+    match open() {
+        Ok(file) => to.send(&AppLogOpened::File, &[file.as_fd()]),
+        Err(why) => to.send(&AppLogOpened::Refused(why.to_string()), &[]),
+    }
+}

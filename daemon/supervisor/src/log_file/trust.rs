@@ -1,0 +1,242 @@
+//! What root opens on nginx's word: a path comes in, a descriptor goes out, or the reason why not.
+//!
+//! Whoever may connect to the daemon's socket can say what nginx says. So it is only what nobody but root could have
+//! put there: a file below `/var/log` whose name ends in `.log` and is none of the system's, on a way that root alone can change, without a symbolic link, and, when it
+//! exists, one that is empty or begins as a log of ours does.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::{self, FileStat, Mode, SFlag};
+use nix::unistd::Uid;
+
+use super::open::{Refusal, failed, flags, mode};
+
+/// Logs of the system, which are not ours where they are missing.
+const SYSTEM_LOGS: [&str; 14] = [
+    "alternatives.log",
+    "auth.log",
+    "boot.log",
+    "cron.log",
+    "daemon.log",
+    "debug.log",
+    "dpkg.log",
+    "fontconfig.log",
+    "kern.log",
+    "mail.log",
+    "messages.log",
+    "secure.log",
+    "syslog.log",
+    "user.log",
+];
+
+/// Where files may be, and who alone may have made them.
+struct Trust<'a> {
+    /// Where the way begins.
+    top: &'a Path,
+    /// From there, what files are below of.
+    logs: &'a str,
+    owner: Uid,
+}
+
+/// Opens what root may open on nginx's word.
+pub(crate) fn on_nginx_word(path: &Path) -> Result<OwnedFd, Refusal> {
+    Trust { top: Path::new("/"), logs: "var/log", owner: Uid::from_raw(0) }.open(path)
+}
+
+impl Trust<'_> {
+    fn open(&self, path: &Path) -> Result<OwnedFd, Refusal> {
+        let (way, name) = self.parts(path).ok_or_else(|| Refusal::Outside(self.top.join(self.logs)))?;
+        let directory = self.walk(&way)?;
+        let file = fcntl::openat(&directory, name, flags(), mode()).map_err(failed)?;
+        let found = stat::fstat(&file).map_err(failed)?;
+        self.check_file(&found)?;
+        if found.st_size > 0 && !is_log(&read_beginning(&directory, name)?) {
+            return Err(Refusal::Foreign("it holds something else than a log of this daemon"));
+        }
+        Ok(file)
+    }
+
+    /// The directories on the way and the file's name, when the path is plain and below the logs.
+    fn parts<'p>(&self, path: &'p Path) -> Option<(Vec<&'p str>, &'p str)> {
+        let inside = path.to_str()?.strip_prefix(self.top.to_str()?)?.trim_start_matches('/');
+        let below = inside.strip_prefix(self.logs)?.strip_prefix('/')?;
+        let is_plain = |part: &str| !matches!(part, "" | "." | "..");
+        let mut way: Vec<_> = inside.split('/').collect();
+        let name = way.pop()?;
+        let is_log = name.ends_with(".log") && !(below == name && SYSTEM_LOGS.contains(&name));
+        (is_log && below.split('/').all(is_plain)).then_some((way, name))
+    }
+
+    /// Goes down by descriptors, so that no directory can be exchanged behind the look at it.
+    fn walk(&self, way: &[&str]) -> Result<OwnedFd, Refusal> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mut at = self.top.to_path_buf();
+        let refused = |at: &Path| {
+            let at = at.to_path_buf();
+            |why| Refusal::Way(at, why)
+        };
+        let mut directory = fcntl::open(&at, flags, Mode::empty()).map_err(refused(&at))?;
+        self.check_directory(&directory, &at)?;
+        for name in way {
+            at.push(name);
+            directory = fcntl::openat(&directory, *name, flags, Mode::empty()).map_err(refused(&at))?;
+            self.check_directory(&directory, &at)?;
+        }
+        Ok(directory)
+    }
+
+    fn check_directory(&self, directory: &OwnedFd, at: &Path) -> Result<(), Refusal> {
+        let found = stat::fstat(directory).map_err(failed)?;
+        let mode = Mode::from_bits_truncate(found.st_mode);
+        let by_group = mode.contains(Mode::S_IWGRP) && found.st_gid != 0;
+        let ours = found.st_uid == self.owner.as_raw() && !by_group && !mode.contains(Mode::S_IWOTH);
+        if ours { Ok(()) } else { Err(Refusal::Shared(at.to_path_buf())) }
+    }
+
+    fn check_file(&self, found: &FileStat) -> Result<(), Refusal> {
+        let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
+        if kind != SFlag::S_IFREG {
+            return Err(Refusal::Foreign("it is no regular file"));
+        }
+        if found.st_uid != self.owner.as_raw() {
+            return Err(Refusal::Foreign("it does not belong to root"));
+        }
+        if found.st_nlink != 1 {
+            return Err(Refusal::Foreign("it has more than one name"));
+        }
+        Ok(())
+    }
+}
+
+/// The descriptor that is kept, and given to the router, cannot read.
+fn read_beginning(directory: &OwnedFd, name: &str) -> Result<Vec<u8>, Refusal> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let file = fcntl::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
+    let mut beginning = Vec::new();
+    File::from(file).take(LINE_BEGINS.len() as u64).read_to_end(&mut beginning).map_err(Refusal::Call)?;
+    Ok(beginning)
+}
+
+/// `A` stands for a capital letter, `9` for a digit.
+const LINE_BEGINS: &[u8] = b"[ A 9999-99-99 ";
+/// As far, in the form for machines.
+const JSON_BEGINS: &[u8] = b"{\"time\":\"9999-";
+
+/// Passenger's own logs begin in the first of these ways.
+fn is_log(beginning: &[u8]) -> bool {
+    is_like(beginning, LINE_BEGINS) || is_like(beginning, JSON_BEGINS)
+}
+
+fn is_like(beginning: &[u8], pattern: &[u8]) -> bool {
+    let fits = |(is, should): (&u8, &u8)| match should {
+        b'A' => is.is_ascii_uppercase(),
+        b'9' => is.is_ascii_digit(),
+        other => is == other,
+    };
+    beginning.len() >= pattern.len() && beginning.iter().zip(pattern).all(fits)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::PathBuf;
+
+    use super::super::open::as_it_is;
+    use super::*;
+
+    /// `logs` below a directory of our own.
+    fn scene(name: &str) -> PathBuf {
+        let top = std::env::temp_dir().join(format!("fp-log-{name}-{}", std::process::id()));
+        drop(fs::remove_dir_all(&top));
+        fs::create_dir_all(top.join("logs/deep")).unwrap();
+        for dir in ["", "logs", "logs/deep"] {
+            fs::set_permissions(top.join(dir), Permissions::from_mode(0o755)).unwrap();
+        }
+        top
+    }
+
+    fn open(top: &Path, path: &str) -> Result<OwnedFd, String> {
+        let trust = Trust { top, logs: "logs", owner: nix::unistd::geteuid() };
+        trust.open(&top.join(path)).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn opens_what_is_below_the_logs_and_nothing_else() {
+        let top = scene("below");
+        open(&top, "logs/x.log").unwrap();
+        open(&top, "logs/deep/x.log").unwrap();
+        assert_eq!(fs::metadata(top.join("logs/x.log")).unwrap().permissions().mode() & 0o137, 0);
+        for path in [
+            "logs",
+            "logs/",
+            "x.log",
+            "logsx.log",
+            "logs/../x.log",
+            "logs/./x.log",
+            "logs//x.log",
+            "/etc/x.log",
+            "logs/x/..",
+            "logs/btmp",
+            "logs/auth.log",
+        ] {
+            let refused = open(&top, path).unwrap_err();
+            assert!(refused.contains("has to be below"), "{path}: {refused}");
+        }
+        assert!(open(&top, "logs/missing/x.log").unwrap_err().contains("logs/missing cannot be opened"));
+        assert!(!top.join("x.log").exists() && !top.join("logs/auth.log").exists());
+        fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn follows_no_symbolic_link() {
+        let top = scene("link");
+        symlink("deep", top.join("logs/link")).unwrap();
+        symlink("deep/x.log", top.join("logs/x.log")).unwrap();
+        assert!(open(&top, "logs/link/x.log").unwrap_err().contains("no symbolic link is followed"));
+        assert_eq!(open(&top, "logs/x.log").unwrap_err(), "it is a symbolic link");
+        assert_eq!(as_it_is(&top.join("logs/x.log")).unwrap_err().to_string(), "it is a symbolic link");
+        fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn rejects_a_way_that_others_can_change() {
+        let top = scene("shared");
+        for (dir, mode) in [("logs/deep", 0o757), ("logs", 0o1777), ("", 0o777)] {
+            fs::set_permissions(top.join(dir), Permissions::from_mode(mode)).unwrap();
+            let refused = open(&top, "logs/deep/x.log").unwrap_err();
+            assert!(refused.starts_with("others than root can change the directory"), "{refused}");
+            fs::set_permissions(top.join(dir), Permissions::from_mode(0o755)).unwrap();
+        }
+        open(&top, "logs/deep/x.log").unwrap();
+        let stranger = Trust { top: &top, logs: "logs", owner: Uid::from_raw(4711) };
+        assert!(matches!(stranger.open(&top.join("logs/x.log")), Err(Refusal::Shared(_))));
+        fs::remove_dir_all(top).unwrap();
+    }
+
+    #[test]
+    fn rejects_a_file_that_is_no_log_of_ours() {
+        let top = scene("file");
+        let write = |name: &str, text: &str| fs::write(top.join("logs").join(name), text).unwrap();
+        write("empty.log", "");
+        write("ours.log", "[ N 2026-11-23 16:37:01.1234 4711/supervisor main ]: starts\n");
+        write("json.log", "{\"time\":\"2026-11-23T16:37:01.123456Z\"");
+        write("sshd.log", "Nov 23 sshd[1]: session opened\n");
+        write("short.log", "[ N 2026");
+        open(&top, "logs/empty.log").unwrap();
+        open(&top, "logs/ours.log").unwrap();
+        open(&top, "logs/json.log").unwrap();
+        for name in ["logs/sshd.log", "logs/short.log"] {
+            assert_eq!(open(&top, name).unwrap_err(), "it holds something else than a log of this daemon");
+        }
+        fs::hard_link(top.join("logs/ours.log"), top.join("logs/other.log")).unwrap();
+        assert_eq!(open(&top, "logs/ours.log").unwrap_err(), "it has more than one name");
+        nix::unistd::mkfifo(&top.join("logs/pipe.log"), Mode::S_IRWXU).unwrap();
+        assert!(open(&top, "logs/pipe.log").is_err() && as_it_is(&top.join("logs/pipe.log")).is_err());
+        fs::remove_dir_all(top).unwrap();
+    }
+}

@@ -1,0 +1,90 @@
+//! The directories above the socket: whether nginx comes through, and whether somebody else could put a socket of his own
+//! in its place. Options come in, warnings go out; nothing is changed.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd;
+
+use common::config::SocketOptions;
+
+/// What an operator should know, each a sentence.
+pub(crate) fn warnings(options: &SocketOptions) -> Vec<String> {
+    let above: Vec<_> = options.path.ancestors().skip(1).collect();
+    let closed = above.iter().rev().find_map(|dir| closed_to_nginx(options, dir));
+    let shared = above.first().and_then(|dir| shared(&options.path, dir));
+    closed.into_iter().chain(shared).collect()
+}
+
+/// A directory that does not let those in who may connect.
+fn closed_to_nginx(options: &SocketOptions, dir: &Path) -> Option<String> {
+    let found = fs::metadata(dir).ok()?;
+    let group = options.group?.as_raw();
+    let class = if found.gid() == group { 0o010 } else { 0o001 };
+    let owner_passes = options.owner.is_some_and(|owner| !owner.is_root() && owner.as_raw() == found.uid());
+    if found.mode() & class != 0 || owner_passes {
+        return None;
+    }
+    let (path, dir, mode) = (options.path.display(), dir.display(), found.mode() & 0o7777);
+    Some(format!(
+        "nginx's workers cannot come to {path}: the directory {dir} (mode {mode:04o}) does not let the group {group} \
+         through: chmod o+x {dir}, or name another place with --socket-file"
+    ))
+}
+
+/// A directory in which somebody else can put another socket in the place of the one at `path`.
+fn shared(path: &Path, dir: &Path) -> Option<String> {
+    let found = fs::metadata(dir).ok()?;
+    let mine = [0, unistd::geteuid().as_raw()].contains(&found.uid());
+    if mine && !others_may_replace(&found) {
+        return None;
+    }
+    let (path, dir, uid, mode) = (path.display(), dir.display(), found.uid(), found.mode() & 0o7777);
+    Some(format!(
+        "others can put a socket of their own in the place of {path}: the directory {dir} belongs to the user {uid} and \
+         has the mode {mode:04o}: chown root {dir}; chmod 0755 {dir}"
+    ))
+}
+
+fn others_may_replace(found: &Metadata) -> bool {
+    let mode = found.mode();
+    let by_group = mode & 0o020 != 0 && found.gid() != 0 && found.gid() != unistd::getegid().as_raw();
+    let sticky = mode & 0o1000 != 0;
+    (mode & 0o002 != 0 || by_group) && !sticky
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
+    use nix::unistd::Gid;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_that_keeps_nginx_out_or_lets_others_write_is_named() {
+        let dir = std::env::temp_dir().join(format!("fp-socket-directory-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let group = Some(Gid::from_raw(4_000_000));
+        let options = SocketOptions {
+            path: dir.join("socket"),
+            mode: 0o660,
+            owner: None,
+            group,
+            closed_to_nginx: false,
+        };
+        let told = |mode| {
+            fs::set_permissions(&dir, Permissions::from_mode(mode)).unwrap();
+            warnings(&options)
+        };
+        assert_eq!(told(0o755), Vec::<String>::new());
+        assert_eq!(told(0o1777), Vec::<String>::new());
+        let closed = told(0o750);
+        assert!(closed[0].contains(&format!("chmod o+x {}", dir.display())), "{closed:?}");
+        let shared = told(0o777);
+        assert!(shared[0].contains(&format!("chown root {}", dir.display())), "{shared:?}");
+        fs::remove_dir(&dir).unwrap();
+    }
+}

@@ -1,0 +1,47 @@
+//! The socket handed from one program to the next in the same process: whoever connects meanwhile waits in it.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Inode, Made, NginxSocket, Watch};
+use common::sys::fd_handover::{Luggage, Unpacking};
+
+/// What the next program needs to know of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PackedSocket {
+    listening: RawFd,
+    path: PathBuf,
+    inode: Inode,
+    backlog: u64,
+    /// The lock and its path, when no service manager has made the socket.
+    made: Option<(RawFd, PathBuf)>,
+}
+
+impl NginxSocket {
+    /// For the next program.
+    pub(crate) fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedSocket> {
+        let made = self.made.as_ref();
+        let made = made.map(|made| Ok::<_, io::Error>((luggage.pack(&*made.lock)?, made.lock_path.clone())));
+        Ok(PackedSocket {
+            made: made.transpose()?,
+            listening: luggage.pack(&self.listening)?,
+            path: self.path.clone(),
+            inode: self.inode,
+            backlog: self.backlog,
+        })
+    }
+
+    /// That of the program before.
+    pub(crate) fn unpack(packed: PackedSocket, unpacking: &mut Unpacking) -> io::Result<Self> {
+        let PackedSocket { listening, path, inode, backlog, made } = packed;
+        let made = made.map(|(lock, lock_path)| {
+            Ok::<_, io::Error>(Made { lock_path, lock: unpacking.take_lock(lock)? })
+        });
+        let made = made.transpose()?;
+        let watch = Watch::on(&path);
+        Ok(Self { listening: unpacking.take(listening)?, path, inode, backlog, made, watch })
+    }
+}

@@ -1,0 +1,136 @@
+//! What the supervisor waits for: one `poll` over everything that can happen. Tells it as events, does nothing.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::poll::{self, PollFd, PollFlags, PollTimeout};
+use nix::sys::signalfd::SignalFd;
+
+use super::hooks::{Hooks, RunId};
+use super::log_file::app_logs::AppLogs;
+use super::processes::Processes;
+use super::processes::forks::Forks;
+use super::router::process::Router;
+use super::stat_workers::{StatWorkers, WorkerId};
+use common::link::ProcessId;
+use common::log::writer;
+
+/// Something to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// A signal arrived.
+    Signal,
+    /// Something was done to the file of the socket for nginx.
+    SocketTouched,
+    /// The router said something, or closed its end.
+    RouterSpoke,
+    /// The link has room again.
+    LinkHasRoom,
+    /// The router has written to its log.
+    RouterLogged,
+    /// The log's writer has written something, or has ended.
+    LogWriterSpoke,
+    /// The log's writer takes lines again.
+    LogHasRoom,
+    /// The router has ended.
+    RouterEnded,
+    /// An app process has ended.
+    ProcessEnded(ProcessId),
+    /// A program that was run for a hook has ended.
+    HookEnded(RunId),
+    /// A stat worker has an answer, or has closed its end.
+    StatWorkerSpoke(WorkerId),
+    /// A process that opens the log file of an app has ended.
+    AppLogOpened,
+    /// A stat worker has ended.
+    StatWorkerEnded(WorkerId),
+    /// A process that was to be forked said hello, or never will.
+    ForkSpoke(ProcessId),
+}
+
+/// Everything that tells when something happens to it.
+pub(super) struct Watched<'s, P> {
+    pub(super) signals: &'s SignalFd,
+    pub(super) socket: Option<BorrowedFd<'s>>,
+    pub(super) router: Option<&'s Router>,
+    /// The router's orders are read.
+    pub(super) takes_orders: bool,
+    pub(super) processes: &'s Processes,
+    pub(super) forks: &'s Forks,
+    pub(super) stat_workers: &'s StatWorkers<P>,
+    pub(super) hooks: &'s Hooks,
+    pub(super) app_logs: &'s AppLogs,
+}
+
+/// Waits until something happens or `until` has come. Ends of processes come before words of the router, so that an
+/// order is never carried out on a process that is gone.
+pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result<Vec<Happened>> {
+    let Watched { signals, socket, router, takes_orders, processes, forks, stat_workers, hooks, app_logs } =
+        all;
+    let most = processes.len() + forks.len() + hooks.len() + 2 * stat_workers.len() + 8;
+    let log_writer = writer::watched();
+    let mut watched = Vec::with_capacity(most);
+    let mut meanings = Vec::with_capacity(most);
+    let mut watch = |fd, flags, meaning| {
+        watched.push(PollFd::new(fd, flags));
+        meanings.push(meaning);
+    };
+    watch(signals.as_fd(), PollFlags::POLLIN, Happened::Signal);
+    if let Some(socket) = socket {
+        watch(socket, PollFlags::POLLIN, Happened::SocketTouched);
+    }
+    if let Some((writer, waits)) = &log_writer {
+        watch(writer.as_fd(), PollFlags::POLLIN, Happened::LogWriterSpoke);
+        if *waits {
+            watch(writer.as_fd(), PollFlags::POLLOUT, Happened::LogHasRoom);
+        }
+    }
+    for process in processes.iter() {
+        let meaning = Happened::ProcessEnded(process.record.process);
+        watch(process.child().as_fd(), PollFlags::POLLIN, meaning);
+    }
+    for (process, hello) in forks.iter() {
+        watch(hello, PollFlags::POLLIN, Happened::ForkSpoke(process));
+    }
+    for (id, answers, child) in stat_workers.iter() {
+        if let Some(answers) = answers {
+            watch(answers, PollFlags::POLLIN, Happened::StatWorkerSpoke(id));
+        }
+        watch(child.as_fd(), PollFlags::POLLIN, Happened::StatWorkerEnded(id));
+    }
+    for (run, child) in hooks.running() {
+        watch(child.as_fd(), PollFlags::POLLIN, Happened::HookEnded(run));
+    }
+    for opener in app_logs.openers() {
+        watch(opener.as_fd(), PollFlags::POLLIN, Happened::AppLogOpened);
+    }
+    if let Some(router) = router {
+        if router.has_waiting() {
+            watch(router.channel().as_fd(), PollFlags::POLLOUT, Happened::LinkHasRoom);
+        }
+        if let Some(log) = router.log.readable().filter(|_| writer::wants_more()) {
+            watch(log, PollFlags::POLLIN, Happened::RouterLogged);
+        }
+        if takes_orders {
+            watch(router.channel().as_fd(), PollFlags::POLLIN, Happened::RouterSpoke);
+        }
+        watch(router.child().as_fd(), PollFlags::POLLIN, Happened::RouterEnded);
+    }
+    match poll::poll(&mut watched, timeout(until)) {
+        Ok(_) | Err(Errno::EINTR) => {}
+        Err(why) => return Err(why.into()),
+    }
+    let happened = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
+    Ok(watched.iter().zip(meanings).filter(|(fd, _)| happened(fd)).map(|(_, meaning)| meaning).collect())
+}
+
+/// Rounded up, so that what is due is due when poll returns.
+fn timeout(until: Option<Instant>) -> PollTimeout {
+    let Some(until) = until else {
+        return PollTimeout::NONE;
+    };
+    let left = until.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+    i32::try_from(left).ok().and_then(|left| PollTimeout::try_from(left).ok()).unwrap_or(PollTimeout::MAX)
+}

@@ -1,0 +1,113 @@
+//! How much memory processes hold, on the router's behalf: it may not look into those of other users.
+
+use std::fs;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::Supervisor;
+use crate::router::outstanding::Share;
+use common::link::{Notice, ProcessId, Ticket};
+
+/// How long the supervisor measures before it looks at its other events again.
+const TIME_AT_A_TIME: Duration = Duration::from_millis(5);
+
+/// Measurements that are not complete.
+#[derive(Debug, Default)]
+pub(crate) struct Measurements(VecDeque<Measurement>);
+
+#[derive(Debug)]
+struct Measurement {
+    ticket: Ticket,
+    left: Vec<ProcessId>,
+    held: Vec<(ProcessId, u64)>,
+    _share: Share,
+}
+
+impl Measurements {
+    /// At once when there is something left.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        (!self.0.is_empty()).then(Instant::now)
+    }
+
+    /// The router that asked is gone.
+    pub(crate) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl Supervisor {
+    /// Each process is measured once, however often it is named.
+    pub(crate) fn measure(&mut self, ticket: Ticket, processes: Vec<ProcessId>) {
+        let wanted: BTreeSet<ProcessId> = processes.into_iter().collect();
+        let left: Vec<_> = wanted.into_iter().filter(|id| self.processes.get_mut(*id).is_some()).collect();
+        let _share =
+            self.outstanding.take(size_of::<Measurement>() + left.len() * size_of::<(ProcessId, u64)>());
+        self.measurements.0.push_back(Measurement { ticket, left, held: Vec::new(), _share });
+    }
+
+    /// Goes on for a while; one measurement takes the longer the more memory a process has.
+    pub(crate) fn measure_some(&mut self) {
+        let until = Instant::now() + TIME_AT_A_TIME;
+        while let Some(first) = self.measurements.0.front_mut() {
+            match first.left.pop() {
+                Some(id) => {
+                    let process = self.processes.get_mut(id);
+                    let held = process.and_then(|process| held(process.record.pid));
+                    first.held.extend(held.map(|held| (id, held)));
+                }
+                None => {
+                    let (ticket, held) = (first.ticket, std::mem::take(&mut first.held));
+                    self.measurements.0.pop_front();
+                    self.tell_router(&Notice::Measured { ticket, held }, &[]);
+                }
+            }
+            if Instant::now() >= until {
+                return;
+            }
+        }
+    }
+}
+
+/// What a process holds, in bytes: pages that it shares count by its part. `None` when it has just ended.
+pub(super) fn held(pid: i32) -> Option<u64> {
+    let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
+    proportional(&read("smaps_rollup").unwrap_or_default()).or_else(|| private(&read("statm")?))
+}
+
+/// The part that is this process's of what it shares, and all of the rest.
+fn proportional(rollup: &str) -> Option<u64> {
+    let kib = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?.trim().strip_suffix("kB")?;
+    kib.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// Without `smaps_rollup`: resident minus shared pages.
+fn private(statm: &str) -> Option<u64> {
+    let mut fields = statm.split_whitespace().skip(1).map(|field| field.parse::<u64>().ok());
+    let (resident, shared) = (fields.next()??, fields.next()??);
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|size| u64::try_from(size).ok())?;
+    resident.saturating_sub(shared).checked_mul(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shared_pages_count_by_their_part() {
+        let rollup = "5600-7ffc [rollup]\nRss:  5000 kB\nPss:  1234 kB\nPss_Dirty: 7 kB\n";
+        assert_eq!(proportional(rollup), Some(1234 * 1024));
+        assert_eq!(proportional(""), None);
+    }
+
+    #[test]
+    fn this_process_holds_memory_and_one_that_is_gone_does_not() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(held(own).is_some_and(|held| held > 1 << 16));
+        let statm = fs::read_to_string("/proc/self/statm").unwrap();
+        assert!(private(&statm).is_some_and(|held| held > 0));
+        assert_eq!(held(-1), None);
+    }
+}

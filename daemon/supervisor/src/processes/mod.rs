@@ -1,0 +1,250 @@
+//! The table of live app processes, with everything the supervisor holds of each.
+//!
+//! The router only ever names a [`ProcessId`]; PIDs are used only for processes that are in this table, and a process
+//! leaves it in the moment it is reaped.
+
+pub(crate) mod exit_status;
+pub(crate) mod forks;
+pub(crate) mod memory;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use super::cgroups::Cgroup;
+
+use super::spawn::{Control, Launched, Term};
+use common::link::{Address, ProcessId, ProcessRecord, StopHow};
+use common::sys::fd_handover::{Luggage, Unpacking};
+use common::sys::process::Child;
+
+/// How far a process has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Stage {
+    /// Not ready yet.
+    Starting,
+    /// It serves requests.
+    Ready,
+    /// It was asked to end.
+    Stopping,
+}
+
+/// One live process.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) record: ProcessRecord,
+    pub(super) stage: Stage,
+    /// For the log: the app group it belongs to.
+    pub(super) group: String,
+    /// Kept so that its output is not lost, nor the process hurt, when a router ends.
+    pub(super) output: OwnedFd,
+    /// The router that runs now knows of it.
+    pub(super) announced: bool,
+    /// When it is killed: no router is left that would.
+    pub(super) kill_at: Option<Instant>,
+    child: Child,
+    owner: Option<OwnedFd>,
+    term: Term,
+    control: Option<Control>,
+    cgroup: Option<Cgroup>,
+}
+
+impl Process {
+    /// A process that was just started, with its report pipe, which is the router's.
+    pub(super) fn new(launched: Launched, group: String) -> (Self, OwnedFd) {
+        let Launched { child, record, pipes, term, control, cgroup } = launched;
+        let process = Self {
+            record,
+            stage: Stage::Starting,
+            group,
+            output: pipes.output,
+            announced: false,
+            kill_at: None,
+            child,
+            owner: Some(pipes.owner),
+            term,
+            control,
+            cgroup,
+        };
+        (process, pipes.report)
+    }
+
+    /// Readable when it has ended.
+    pub(super) fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// It serves requests.
+    pub(super) fn serves(&self) -> bool {
+        self.stage == Stage::Ready && !self.is_preloader()
+    }
+
+    /// It serves no request: others are forked from it.
+    pub(super) fn is_preloader(&self) -> bool {
+        self.control.is_some()
+    }
+
+    /// What it is forked with, when it is a preloader.
+    pub(super) fn control(&self) -> Option<&Control> {
+        self.control.as_ref()
+    }
+
+    /// Ends it, or asks it to end.
+    pub(super) fn stop(&mut self, how: StopHow) {
+        self.stage = Stage::Stopping;
+        self.owner = None;
+        let told = match (how, self.term) {
+            (StopHow::Kill, _) => self.child.signal_group(Signal::SIGKILL),
+            (StopHow::Gracefully, Term::None) => Ok(()),
+            (StopHow::Gracefully, Term::Process) => self.child.signal(Signal::SIGTERM),
+            (StopHow::Gracefully, Term::Group) => self.child.signal_group(Signal::SIGTERM),
+            (StopHow::Gracefully, Term::Interrupt) => self.child.signal_group(Signal::SIGINT),
+        };
+        if let (StopHow::Kill, Some(cgroup)) = (how, &self.cgroup) {
+            cgroup.kill();
+        }
+        if let Err(why) = told {
+            tracing::warn!("{} cannot be signalled: {why}", self.name());
+        }
+    }
+
+    /// For the log.
+    pub(super) fn name(&self) -> String {
+        let what = if self.is_preloader() { "preloader" } else { "process" };
+        format!("{what} {} of {}", self.record.pid, self.group)
+    }
+
+    /// How it ended, when it has: then it is gone.
+    pub(super) fn try_reap(&self) -> io::Result<Option<String>> {
+        let Some(end) = self.child.try_reap()? else { return Ok(None) };
+        let how = exit_status::sentence(end);
+        let out_of_memory = self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory);
+        let why = if out_of_memory { ": it needed more than its passenger_cgroup_memory_max" } else { "" };
+        Ok(Some(how + why))
+    }
+
+    fn pack(&self, luggage: &mut Luggage, now: Instant) -> io::Result<PackedProcess> {
+        let left = |due: Instant| due.saturating_duration_since(now).as_millis();
+        Ok(PackedProcess {
+            record: self.record.clone(),
+            stage: self.stage,
+            group: self.group.clone(),
+            output: luggage.pack(&self.output)?,
+            owner: self.owner.as_ref().map(|owner| luggage.pack(owner)).transpose()?,
+            term: self.term,
+            cgroup: self.cgroup.clone(),
+            kill_in_ms: self.kill_at.map(left).and_then(|ms| u64::try_from(ms).ok()),
+        })
+    }
+
+    /// `NotFound` when it is no child of this process.
+    fn unpack(packed: PackedProcess, unpacking: &mut Unpacking, now: Instant) -> io::Result<Self> {
+        Ok(Self {
+            child: Child::adopt(Pid::from_raw(packed.record.pid))?,
+            output: unpacking.take(packed.output)?,
+            owner: packed.owner.map(|owner| unpacking.take(owner)).transpose()?,
+            record: packed.record,
+            stage: packed.stage,
+            group: packed.group,
+            announced: false,
+            kill_at: packed.kill_in_ms.map(|ms| now + Duration::from_millis(ms)),
+            term: packed.term,
+            // Preloaders end with the router that knew what their code is for.
+            control: None,
+            cgroup: packed.cgroup,
+        })
+    }
+
+    /// What has to be ended with it.
+    pub(super) fn into_cgroup(self) -> Option<Cgroup> {
+        self.cgroup
+    }
+}
+
+/// What the next program in this process needs to know of one, which stays its child.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PackedProcess {
+    record: ProcessRecord,
+    stage: Stage,
+    group: String,
+    output: RawFd,
+    owner: Option<RawFd>,
+    term: Term,
+    cgroup: Option<Cgroup>,
+    /// In how many milliseconds it is killed.
+    kill_in_ms: Option<u64>,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Processes {
+    table: BTreeMap<ProcessId, Process>,
+    last: u64,
+}
+
+impl Processes {
+    /// For the next program: the last name that was given, and everything that lives.
+    pub(super) fn pack(&self, luggage: &mut Luggage) -> io::Result<(u64, Vec<PackedProcess>)> {
+        let now = Instant::now();
+        let packed: io::Result<_> = self.table.values().map(|process| process.pack(luggage, now)).collect();
+        Ok((self.last, packed?))
+    }
+
+    /// Those of the program before.
+    pub(super) fn unpack(
+        last: u64,
+        packed: Vec<PackedProcess>,
+        unpacking: &mut Unpacking,
+    ) -> io::Result<Self> {
+        let (now, mut processes) = (Instant::now(), Self { table: BTreeMap::new(), last });
+        for one in packed {
+            processes.insert(Process::unpack(one, unpacking, now)?);
+        }
+        Ok(processes)
+    }
+
+    /// A name that no process ever had.
+    pub(super) fn new_id(&mut self) -> ProcessId {
+        self.last += 1;
+        ProcessId(self.last)
+    }
+
+    pub(super) fn insert(&mut self, process: Process) {
+        self.table.insert(process.record.process, process);
+    }
+
+    pub(super) fn get_mut(&mut self, process: ProcessId) -> Option<&mut Process> {
+        self.table.get_mut(&process)
+    }
+
+    pub(super) fn remove(&mut self, process: ProcessId) -> Option<Process> {
+        self.table.remove(&process)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Process> {
+        self.table.values()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.table.values_mut()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// A live process was told to listen on this port.
+    pub(super) fn has_port(&self, port: u16) -> bool {
+        self.iter().any(|process| process.record.address == Address::Tcp(port))
+    }
+
+    /// The next time at which one is to be killed.
+    pub(super) fn next_kill(&self) -> Option<Instant> {
+        self.iter().filter_map(|process| process.kill_at).min()
+    }
+}

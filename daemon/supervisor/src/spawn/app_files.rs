@@ -1,0 +1,172 @@
+//! Where an app lies, checked as far as its metadata tells: nothing below an app root is ever opened by the daemon.
+
+use std::fmt;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid};
+use protocol::request::AppKind;
+use serde::{Deserialize, Serialize};
+
+use super::user::Owner;
+use common::link::SpawnSpec;
+
+/// What of an app is looked at before a process is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Spot {
+    /// Absolute.
+    pub(super) root: PathBuf,
+    /// Absolute; `None` for generic apps.
+    startup_file: Option<PathBuf>,
+}
+
+/// An app's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The startup file, absolute; `None` for generic apps.
+    pub(super) startup_file: Option<PathBuf>,
+    /// Who owns the startup file, or the root of a generic app.
+    pub(super) owner: Owner,
+    /// The root and what is owned: device and inode.
+    files: [(u64, u64); 2],
+}
+
+/// Why the app cannot be where nginx says.
+#[derive(Debug)]
+pub(crate) enum PlaceError {
+    /// The root is no absolute path.
+    Relative(PathBuf),
+    /// The root is not there.
+    NoRoot(PathBuf),
+    /// The root is a file.
+    NoDirectory(PathBuf),
+    /// The startup file is not there.
+    NoStartupFile(PathBuf),
+    /// A command was to be given.
+    NoCommand,
+    /// The metadata cannot be read.
+    Unreadable(PathBuf, io::Error),
+}
+
+impl fmt::Display for PlaceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Relative(root) => write!(f, "the app root \"{}\" is no absolute path", root.display()),
+            Self::NoRoot(root) => write!(f, "the app root {} does not exist", root.display()),
+            Self::NoDirectory(root) => write!(f, "the app root {} is no directory", root.display()),
+            Self::NoStartupFile(file) => write!(f, "the startup file {} does not exist", file.display()),
+            Self::NoCommand => write!(f, "no command is given to start the app with"),
+            Self::Unreadable(file, why) => write!(f, "{} cannot be looked at: {why}", file.display()),
+        }
+    }
+}
+
+impl Spot {
+    /// Where to look.
+    pub(super) fn of(spec: &SpawnSpec) -> Result<Self, PlaceError> {
+        if !spec.root.is_absolute() {
+            return Err(PlaceError::Relative(spec.root.clone()));
+        }
+        let is_generic = spec.kind == AppKind::Generic;
+        if is_generic && spec.start_command.trim().is_empty() {
+            return Err(PlaceError::NoCommand);
+        }
+        let startup_file = (!is_generic).then(|| spec.root.join(&spec.startup_file));
+        Ok(Self { root: spec.root.clone(), startup_file })
+    }
+}
+
+impl Place {
+    /// Looks at the app's root and startup file.
+    pub(super) fn look(spot: &Spot) -> Result<Self, PlaceError> {
+        let root = &spot.root;
+        let directory = match root.metadata() {
+            Ok(found) if found.is_dir() => found,
+            Ok(_) => return Err(PlaceError::NoDirectory(root.clone())),
+            Err(why) => return Err(missing_or(why, root, PlaceError::NoRoot)),
+        };
+        let (decisive, missing): (_, fn(PathBuf) -> _) = match &spot.startup_file {
+            Some(file) => (file, PlaceError::NoStartupFile),
+            None => (root, PlaceError::NoRoot),
+        };
+        let owned = decisive.symlink_metadata().map_err(|why| missing_or(why, decisive, missing))?;
+        Ok(Self {
+            startup_file: spot.startup_file.clone(),
+            owner: owner_of(&owned),
+            files: [&directory, &owned].map(|found| (found.dev(), found.ino())),
+        })
+    }
+}
+
+impl Spot {
+    /// The startup file, or the root of a generic app.
+    pub(super) fn decisive(&self) -> &Path {
+        self.startup_file.as_deref().unwrap_or(&self.root)
+    }
+}
+
+impl PlaceError {
+    /// Something on the way is closed to whoever has looked, so that it is not known what is behind it.
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self, Self::Unreadable(_, why) if why.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
+/// A symlink's own owner, so that nobody runs code as another user by linking to that user's file.
+pub(super) fn owner(file: &Path) -> io::Result<Owner> {
+    Ok(owner_of(&file.symlink_metadata()?))
+}
+
+fn owner_of(found: &Metadata) -> Owner {
+    Owner { uid: Uid::from_raw(found.uid()), gid: Gid::from_raw(found.gid()) }
+}
+
+fn missing_or(why: io::Error, file: &Path, missing: fn(PathBuf) -> PlaceError) -> PlaceError {
+    match why.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(file.to_path_buf()),
+        _ => PlaceError::Unreadable(file.to_path_buf(), why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::spec;
+    use super::*;
+
+    fn look(spec: &SpawnSpec) -> Result<Place, PlaceError> {
+        Place::look(&Spot::of(spec)?)
+    }
+
+    fn refusal(kind: AppKind, root: &str) -> String {
+        look(&spec(kind, root)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn refusals_name_what_is_missing() {
+        assert_eq!(refusal(AppKind::Ruby, "app"), "the app root \"app\" is no absolute path");
+        assert_eq!(refusal(AppKind::Ruby, "/no/app"), "the app root /no/app does not exist");
+        assert_eq!(refusal(AppKind::Ruby, "/etc/passwd"), "the app root /etc/passwd is no directory");
+        assert_eq!(refusal(AppKind::Ruby, "/usr"), "the startup file /usr/config.ru does not exist");
+    }
+
+    #[test]
+    fn a_symlink_is_owned_by_who_made_it() {
+        let dir = std::env::temp_dir().join(format!("fp-place-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::os::unix::fs::symlink("/no/such/target", dir.join("config.ru")).unwrap();
+        let place = look(&spec(AppKind::Ruby, dir.to_str().unwrap())).unwrap();
+        assert_eq!(place.owner.uid, nix::unistd::geteuid());
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_generic_app_belongs_to_the_owner_of_its_root() {
+        let mut spec = spec(AppKind::Generic, "/usr");
+        assert!(matches!(look(&spec), Err(PlaceError::NoCommand)));
+        spec.start_command = "./server".into();
+        let place = look(&spec).unwrap();
+        assert_eq!((place.startup_file, place.owner), (None, Owner { uid: 0.into(), gid: 0.into() }));
+    }
+}

@@ -1,0 +1,197 @@
+//! The child's side of a start: from a copy of the supervisor to the app's program.
+//!
+//! In comes a plan that leaves nothing to decide; out comes the program, or one line of failure on the report pipe.
+//! It runs in a process of its own and returns to nobody.
+
+use std::ffi::{CString, OsStr};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{self, AccessFlags, Pid};
+
+use super::command::{self, Command};
+use super::environment::Environment;
+use super::revision;
+use super::user::RunAs;
+use crate::lifecycle::rlimits;
+use crate::lifecycle::rlimits::Originals;
+use common::sys::identity;
+use common::sys::identity::IdentityError;
+use common::sys::{descriptors, process, signals};
+
+/// Everything the child does.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) command: &'a Command,
+    pub(super) root: &'a Path,
+    pub(super) run_as: &'a RunAs,
+    pub(super) environment: &'a Environment,
+    pub(super) originals: &'a Originals,
+    /// Most open files, when it is not what the daemon was started with.
+    pub(super) open_files: Option<u64>,
+    /// Neither it nor what it runs gains rights from a set-user-ID bit or a file's capabilities.
+    pub(super) no_new_privs: bool,
+    /// Where it comes into its control group.
+    pub(super) cgroup: Option<OwnedFd>,
+    /// What the program finds on descriptors 0, 1, 2 and so on.
+    pub(super) descriptors: Vec<OwnedFd>,
+    /// When it dies, the program gets SIGTERM: it may be one that does not watch its owner pipe.
+    pub(super) supervisor: Pid,
+}
+
+/// Why the program did not start. Finishes the line `error …`.
+#[derive(Debug)]
+enum Failure {
+    /// A step that has nothing to do with the app.
+    Step(&'static str, io::Error),
+    /// The user could not be taken on.
+    Identity(String, IdentityError),
+    /// A directory on the way to the app, or its root, is closed to the user.
+    Closed { user: String, directory: PathBuf, why: Errno },
+    /// No program of these names.
+    NotFound { programs: String, path: String },
+    /// The kernel refuses the program.
+    Exec { program: PathBuf, why: Errno },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Step(step, why) => write!(f, "cannot {step}: {why}"),
+            Self::Identity(user, why) => write!(f, "cannot run as the user \"{user}\": {why}"),
+            Self::Closed { user, directory, why } => {
+                let directory = directory.display();
+                write!(f, "the user \"{user}\" cannot enter the directory {directory}: {}", why.desc())
+            }
+            Self::NotFound { programs, path } => {
+                write!(f, "cannot run {programs}: found in none of the directories of PATH ({path})")
+            }
+            Self::Exec { program, why } => write!(f, "cannot run \"{}\": {}", program.display(), why.desc()),
+        }
+    }
+}
+
+/// More than any program is given.
+const ABOVE_ALL: RawFd = 16;
+
+/// Becomes the program, or tells why not and ends.
+pub(super) fn run(plan: Plan<'_>, report: OwnedFd) -> ! {
+    // Out of the way of the program's descriptors, and the original closed before they are put in place: it may have
+    // one of their numbers.
+    let safe = descriptors::copy_above(&report, ABOVE_ALL);
+    drop(report);
+    let mut report = safe.map(File::from).ok();
+    let mut tell = |line: String| {
+        // Nobody is left to be told when even this fails.
+        let _ = report.as_mut().map(|report| report.write_all(line.as_bytes()));
+    };
+    let failure = become_program(plan, &mut tell);
+    tell(format!("error {}\n", one_line(&failure)));
+    process::exit_now(1)
+}
+
+/// The report pipe has lines, and a path may hold anything.
+fn one_line(failure: &Failure) -> String {
+    failure.to_string().replace(['\n', '\r'], "?")
+}
+
+fn become_program(plan: Plan<'_>, tell: &mut dyn FnMut(String)) -> Failure {
+    let root = plan.root;
+    match prepare(plan) {
+        Ok(Ready { program, arguments, environment }) => {
+            if let Some(revision) = revision::of(root) {
+                tell(format!("revision {revision}\n"));
+            }
+            let Err(why) = unistd::execve(&program, &arguments, &environment);
+            Failure::Exec { program: PathBuf::from(OsStr::from_bytes(program.to_bytes())), why }
+        }
+        Err(failure) => failure,
+    }
+}
+
+/// What execve takes.
+struct Ready {
+    program: CString,
+    arguments: Vec<CString>,
+    environment: Vec<CString>,
+}
+
+fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
+    let step = |name| move |why: io::Error| Failure::Step(name, why);
+    unistd::setsid().map_err(|why| Failure::Step("start a session", why.into()))?;
+    signals::reset().map_err(step("reset its signals"))?;
+    plan.originals.restore().map_err(step("restore the limits the daemon was started with"))?;
+    if let Some(door) = plan.cgroup {
+        // Before anything that it could start.
+        File::from(door).write_all(b"0").map_err(step("enter its control group"))?;
+    }
+    if let Some(most) = plan.open_files {
+        rlimits::set_open_files(most).map_err(step("set passenger_app_file_descriptor_ulimit"))?;
+    }
+    if let Some(identity) = &plan.run_as.identity {
+        identity::become_for_good(identity)
+            .map_err(|why| Failure::Identity(plan.run_as.user.name.clone(), why))?;
+    }
+    if plan.no_new_privs {
+        prctl::set_no_new_privs().map_err(|why| Failure::Step("set passenger_no_new_privs", why.into()))?;
+    }
+    enter(plan.root, &plan.run_as.user.name)?;
+    end_with(plan.supervisor).map_err(step("bind its life to the daemon's"))?;
+    let ready = command_line(plan.command, plan.environment)?;
+    descriptors::place_for_exec(plan.descriptors).map_err(step("put its descriptors in place"))?;
+    Ok(ready)
+}
+
+/// Changes to the app's root, or names the first directory on the way that the user cannot enter.
+fn enter(root: &Path, user: &str) -> Result<(), Failure> {
+    let closed = |directory: &Path, why| Failure::Closed {
+        user: user.to_owned(),
+        directory: directory.to_path_buf(),
+        why,
+    };
+    let mut way: Vec<&Path> = root.ancestors().collect();
+    way.reverse();
+    for directory in way {
+        unistd::faccessat(AT_FDCWD, directory, AccessFlags::X_OK, AtFlags::AT_EACCESS)
+            .map_err(|why| closed(directory, why))?;
+    }
+    unistd::chdir(root).map_err(|why| closed(root, why))
+}
+
+/// Asks for SIGTERM at the supervisor's death. To be called after the change of user, which cancels it.
+fn end_with(supervisor: Pid) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGTERM)?;
+    // It may have died before the line above: then nobody is told any more.
+    if unistd::getppid() == supervisor { Ok(()) } else { Err(io::Error::other("the daemon has just ended")) }
+}
+
+fn command_line(command: &Command, environment: &Environment) -> Result<Ready, Failure> {
+    let path = environment.get(OsStr::new("PATH")).map_or(OsStr::new(""), |path| path.as_os_str());
+    let program = command::find(&command.programs, path).ok_or_else(|| Failure::NotFound {
+        programs: command.programs.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(" or "),
+        path: path.to_string_lossy().into_owned(),
+    })?;
+    let c_string =
+        |bytes: &[u8]| CString::new(bytes).map_err(|why| Failure::Step("build its command line", why.into()));
+    let program = c_string(program.as_os_str().as_bytes())?;
+    let mut arguments = vec![program.clone()];
+    for argument in &command.arguments {
+        arguments.push(c_string(argument.as_bytes())?);
+    }
+    let mut variables = Vec::new();
+    for (name, value) in environment {
+        variables.push(c_string(&[name.as_bytes(), b"=", value.as_bytes()].concat())?);
+    }
+    if environment.contains_key(OsStr::new("LISTEN_FDS")) {
+        variables.push(c_string(format!("LISTEN_PID={}", Pid::this()).as_bytes())?);
+    }
+    Ok(Ready { program, arguments, environment: variables })
+}

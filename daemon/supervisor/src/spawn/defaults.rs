@@ -1,0 +1,51 @@
+//! Whether nginx's default user and group matter to an app, before they are known to be usable: looking them up may take as
+//! long as a network does, and apps with users of their own do not wait for it.
+
+use std::cell::Cell;
+
+use nix::unistd::{Gid, Uid};
+
+use super::user::{Directory, System};
+use common::config::UserOptions;
+use common::sys::accounts::{Account, LookupError};
+
+/// The system's names, and whether the default user or group was among those looked up.
+pub(super) struct Noting<'a> {
+    defaults: &'a UserOptions,
+    asked: Cell<bool>,
+}
+
+impl<'a> Noting<'a> {
+    pub(super) fn new(defaults: &'a UserOptions) -> Self {
+        Self { defaults, asked: Cell::new(false) }
+    }
+
+    /// One of the defaults was looked up.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.get()
+    }
+}
+
+impl Directory for Noting<'_> {
+    fn user_named(&self, name: &str) -> Result<Option<Account>, LookupError> {
+        self.asked.set(self.asked.get() || name == self.defaults.default_user);
+        System.user_named(name)
+    }
+
+    fn user_numbered(&self, uid: Uid) -> Result<Option<Account>, LookupError> {
+        System.user_numbered(uid)
+    }
+
+    fn group_named(&self, name: &str) -> Result<Option<Gid>, LookupError> {
+        self.asked.set(self.asked.get() || self.defaults.default_group.as_deref() == Some(name));
+        System.group_named(name)
+    }
+
+    fn group_numbered(&self, gid: Gid) -> Result<Option<String>, LookupError> {
+        System.group_numbered(gid)
+    }
+
+    fn groups_of(&self, user: &str, primary: Gid) -> Result<Vec<Gid>, LookupError> {
+        System.groups_of(user, primary)
+    }
+}

@@ -1,0 +1,133 @@
+//! What the router may learn of an app's files: nothing that a user does not see whom it could have the app run as. What is
+//! absent, and what that user cannot reach, give the same answer; the exact reason is for the supervisor's log.
+//!
+//! Every such look is made by the kernel's rules, with the rights of that user.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{self, Gid, Uid};
+use serde::{Deserialize, Serialize};
+
+use super::app_files;
+use super::app_files::{Place, PlaceError};
+use super::decide;
+use super::precheck::{Finding, Found, Inquiry};
+use super::user::{Owner, Wanted, Why};
+use common::config::UserOptions;
+use common::sys::identity::{Identity, looking_as};
+
+/// User and group of whoever has no rights, where the default user cannot be used.
+const NOBODY: u32 = 65534;
+const ROOT: Owner = Owner { uid: Uid::from_raw(0), gid: Gid::from_raw(0) };
+
+/// Why an app is not started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Refusal {
+    /// For the router.
+    pub(crate) told: String,
+    /// For the supervisor's log, where that is more.
+    pub(crate) exact: Option<String>,
+}
+
+impl Refusal {
+    /// The router may know the reason.
+    pub(crate) fn told(told: String) -> Self {
+        Self { told, exact: None }
+    }
+}
+
+/// A user whose sight the router may share.
+struct Viewer {
+    name: String,
+    identity: Identity,
+    /// `passenger_user` names it, so that it is the user of the app, whoever owns the files.
+    is_named: bool,
+}
+
+/// The answer to `inquiry`.
+pub(crate) fn answer(inquiry: &Inquiry) -> Result<Finding, Refusal> {
+    let Found { place, users, finding } = inquiry.look();
+    if !unistd::geteuid().is_root() {
+        return finding.map_err(Refusal::told);
+    }
+    let exact = match finding {
+        Ok(finding) => {
+            let closed = match &finding.run_as.identity {
+                Some(identity) if see(identity, inquiry).ok() == place => return Ok(finding),
+                Some(identity) => closed_directory(identity, inquiry.spot.decisive()),
+                None => inquiry.root().to_path_buf(),
+            };
+            cannot_enter(&finding.run_as.user.name, &closed)
+        }
+        Err(why) => why,
+    };
+    let viewer = viewer(inquiry, users);
+    let told = match (see(&viewer.identity, inquiry), place) {
+        (Ok(seen), Some(place)) if seen == place => return Err(Refusal::told(exact)),
+        (Err(why), None) if !why.is_closed() => why.to_string(),
+        (_, None) => seen_by_owner(inquiry, users).unwrap_or_else(|| viewer.withheld(inquiry)),
+        (_, Some(_)) => viewer.withheld(inquiry),
+    };
+    let exact = (exact != told).then_some(exact);
+    Err(Refusal { told, exact })
+}
+
+/// What somebody sees.
+fn see(identity: &Identity, inquiry: &Inquiry) -> Result<Place, PlaceError> {
+    let closed = |why: &dyn Display| {
+        let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why.to_string());
+        PlaceError::Unreadable(inquiry.root().to_path_buf(), why)
+    };
+    looking_as(identity, || Place::look(&inquiry.spot)).unwrap_or_else(|why| Err(closed(&why)))
+}
+
+/// The user of `passenger_user`, or else the default user: whoever owns the files has no part in the choice.
+fn viewer(inquiry: &Inquiry, users: &UserOptions) -> Viewer {
+    let (user, group) = (inquiry.user.as_deref(), inquiry.group.as_deref());
+    let wanted = [(user, group), (user, None), (None, None)].map(|(user, group)| Wanted { user, group });
+    let decided = wanted.into_iter().find_map(|wanted| decide(users, wanted, ROOT, &inquiry.policy).ok());
+    let decided = decided.and_then(|run_as| {
+        let is_named = run_as.why == Why::Directive;
+        Some(Viewer { name: run_as.user.name, identity: run_as.identity?, is_named })
+    });
+    let nobody = Identity { uid: Uid::from_raw(NOBODY), gid: Gid::from_raw(NOBODY), groups: Vec::new() };
+    decided.unwrap_or_else(|| Viewer { name: NOBODY.to_string(), identity: nobody, is_named: false })
+}
+
+/// What is missing, in the sight of the owner of the directory that it is missing in: an app there could run as that owner.
+fn seen_by_owner(inquiry: &Inquiry, users: &UserOptions) -> Option<String> {
+    let owner = inquiry.spot.decisive().ancestors().skip(1).find_map(|dir| app_files::owner(dir).ok())?;
+    let nobody = Wanted { user: None, group: None };
+    let run_as =
+        decide(users, nobody, owner, &inquiry.policy).ok().filter(|run_as| run_as.why == Why::Owner)?;
+    let why = see(&run_as.identity?, inquiry).err()?;
+    (!why.is_closed()).then(|| why.to_string())
+}
+
+impl Viewer {
+    /// The same sentence whatever is behind the directory that is closed.
+    fn withheld(&self, inquiry: &Inquiry) -> String {
+        let closed = cannot_enter(&self.name, &closed_directory(&self.identity, inquiry.spot.decisive()));
+        if self.is_named {
+            return closed;
+        }
+        format!("{closed}; if an app of another user is in it, the daemon's log has the reason")
+    }
+}
+
+fn cannot_enter(name: &str, directory: &Path) -> String {
+    format!("the user \"{name}\" cannot enter the directory {}: Permission denied", directory.display())
+}
+
+/// The first directory on the way that somebody cannot enter; the last one where a symbolic link leads through others.
+fn closed_directory(identity: &Identity, file: &Path) -> PathBuf {
+    let way: Vec<&Path> = file.ancestors().skip(1).collect();
+    let is_closed = |dir: &&&Path| {
+        // The dot takes the right to enter.
+        let entered = dir.join(".").metadata();
+        entered.is_err_and(|why| why.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    let first = looking_as(identity, || way.iter().rev().find(is_closed).map(|dir| dir.to_path_buf()));
+    first.ok().flatten().unwrap_or_else(|| way.first().map_or(file, |dir| dir).to_path_buf())
+}

@@ -1,0 +1,303 @@
+//! The environment of an app process, from the daemon's own, Passenger's variables and the app's settings.
+//!
+//! A pure function: later sources override earlier ones. It knows nothing of nginx's environment or of shells.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use protocol::request::AppKind;
+
+use super::login_shell::Changes;
+use common::link::SpawnSpec;
+use common::sys::accounts::Account;
+
+/// Variables by name.
+pub(crate) type Environment = BTreeMap<OsString, OsString>;
+
+/// Inherited whatever the operator's list is.
+const ALWAYS: [&str; 4] = ["PATH", "TZ", "LANG", "LC_*"];
+/// What names of secrets have in them.
+const SECRETS: [&str; 8] =
+    ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL"];
+/// Used when the daemon was started without one.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What the daemon was told for itself alone: by its packaging or by systemd.
+const OWN_PREFIXES: [&str; 3] = ["FLYING_", "LISTEN_", "WATCHDOG_"];
+/// Where none of these is set, as in many services, Ruby takes source files for US-ASCII and refuses other characters.
+const LOCALE_NAMES: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
+const USUAL_LANG: &str = "C.UTF-8";
+const OWN_NAMES: [&str; 1] = ["NOTIFY_SOCKET"];
+const ENVIRONMENT_NAMES: [&str; 5] = ["RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"];
+const BASE_URI_NAMES: [&str; 3] = ["RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"];
+
+/// What is decided at the start of a process and told to it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// Whom it runs as, when that user has an entry.
+    pub(super) account: Option<&'a Account>,
+    /// The startup file, absolute; `None` for generic apps.
+    pub(super) startup_file: Option<&'a Path>,
+    /// The port to listen on; `None` where a socket is handed over.
+    pub(super) port: Option<u16>,
+    /// Where it is to open a socket itself.
+    pub(super) socket: Option<&'a Path>,
+    /// It finds its listening socket as the first descriptor after standard error, as with systemd.
+    pub(super) has_listener: bool,
+}
+
+/// The daemon's own environment, without what concerns only the daemon; of the rest, what `listed` names, if there is a
+/// list.
+pub(crate) fn inherited(
+    all: impl Iterator<Item = (OsString, OsString)>,
+    listed: Option<&[String]>,
+) -> Environment {
+    let is_listed = |name: &OsStr| {
+        let always = ALWAYS.iter().any(|pattern| matches(pattern, name));
+        always || listed.is_none_or(|listed| listed.iter().any(|pattern| matches(pattern, name)))
+    };
+    let mut kept: Environment = all.filter(|(name, _)| !is_own(name) && is_listed(name)).collect();
+    kept.entry("PATH".into()).or_insert_with(|| USUAL_PATH.into());
+    if !LOCALE_NAMES.iter().any(|name| kept.contains_key(OsStr::new(name))) {
+        kept.insert("LANG".into(), USUAL_LANG.into());
+    }
+    kept
+}
+
+/// Names of variables that look like secrets.
+pub(crate) fn secrets(environment: &Environment) -> Vec<String> {
+    let is_secret = |name: &String| {
+        let name = name.to_ascii_uppercase();
+        SECRETS.iter().any(|word| name.contains(word))
+    };
+    environment.keys().filter_map(|name| name.to_str().map(str::to_owned)).filter(is_secret).collect()
+}
+
+/// A pattern is a name, or the beginning of one with `*` after it.
+fn matches(pattern: &str, name: &OsStr) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(begin) => name.as_bytes().starts_with(begin.as_bytes()),
+        None => name == pattern,
+    }
+}
+
+fn is_own(name: &OsStr) -> bool {
+    let own = |prefix: &str| name.as_bytes().starts_with(prefix.as_bytes());
+    OWN_NAMES.iter().any(|own| name == *own) || OWN_PREFIXES.into_iter().any(own)
+}
+
+/// The environment of one app process.
+pub(super) fn build(inherited: &Environment, changes: &Changes) -> Environment {
+    let mut environment = inherited.clone();
+    for (name, value) in changes {
+        match value {
+            Some(value) => environment.insert(name.clone(), value.clone()),
+            None => environment.remove(name),
+        };
+    }
+    environment
+}
+
+/// What is set and unset for one app process, whatever it inherits.
+pub(super) fn changes(spec: &SpawnSpec, told: Told<'_>) -> Changes {
+    let mut changes = Changes::new();
+    set_passengers(&mut changes, spec);
+    set_account(&mut changes, told.account);
+    for (name, value) in &spec.env {
+        changes.insert(name.into(), Some(value.into()));
+    }
+    // After the app's own settings: without these it could not be reached, whatever it was told.
+    set_ours(&mut changes, spec, told);
+    changes
+}
+
+fn set_passengers(changes: &mut Changes, spec: &SpawnSpec) {
+    let mut set = |name: &str, value: &OsStr| {
+        changes.insert(name.into(), Some(value.into()));
+    };
+    set("IN_PASSENGER", "1".as_ref());
+    set("PYTHONUNBUFFERED", "1".as_ref());
+    set("SERVER_SOFTWARE", spec.server_software.as_ref());
+    set("PWD", spec.root.as_ref());
+    for name in ENVIRONMENT_NAMES {
+        set(name, spec.app_env.as_ref());
+    }
+    for name in BASE_URI_NAMES {
+        let base_uri = (!spec.base_uri.is_empty()).then(|| spec.base_uri.as_str().into());
+        changes.insert(name.into(), base_uri);
+    }
+}
+
+/// Without an entry for the user the variables are unset, rather than left as those of the daemon's user.
+fn set_account(changes: &mut Changes, account: Option<&Account>) {
+    let values: [(&str, Option<&OsStr>); 4] = [
+        ("USER", account.map(|account| account.name.as_ref())),
+        ("LOGNAME", account.map(|account| account.name.as_ref())),
+        ("HOME", account.map(|account| account.home.as_ref())),
+        ("SHELL", account.map(|account| account.shell.as_ref())),
+    ];
+    for (name, value) in values {
+        changes.insert(name.into(), value.map(Into::into));
+    }
+}
+
+fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Told<'_>) {
+    let mut set = |name: &str, value: OsString| {
+        changes.insert(name.into(), Some(value));
+    };
+    if let Some(port) = told.port {
+        set("PORT", port.to_string().into());
+    }
+    if let Some(path) = told.socket {
+        set("SOCKET", path.into());
+    }
+    if told.has_listener {
+        // Its PID, which has to be told, too, is not known before there is a process.
+        set("LISTEN_FDS", "1".into());
+        set("LISTEN_FDNAMES", "app".into());
+    }
+    if let Some(file) = told.startup_file {
+        set("FLYING_PASSENGER_STARTUP_FILE", file.into());
+    }
+    if !matches!(spec.kind, AppKind::Generic | AppKind::Meteor) {
+        set("FLYING_PASSENGER_GROUP", spec.group.as_str().into());
+    }
+    if matches!(spec.kind, AppKind::Ruby | AppKind::Python) && spec.threads > 1 {
+        set("FLYING_PASSENGER_THREADS", spec.threads.to_string().into());
+    }
+    if spec.kind == AppKind::Ruby && spec.preload_bundler {
+        set("FLYING_PASSENGER_PRELOAD_BUNDLER", "1".into());
+    }
+    if spec.kind == AppKind::Python && spec.wsgi_encoded_path {
+        set("FLYING_PASSENGER_ENCODED_PATH", "1".into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::unistd::{Gid, Uid};
+
+    use super::super::tests::spec;
+    use super::*;
+
+    fn build(inherited: &Environment, spec: &SpawnSpec, told: Told<'_>) -> Environment {
+        super::build(inherited, &changes(spec, told))
+    }
+
+    fn of(pairs: &[(&str, &str)]) -> Environment {
+        inherited(pairs.iter().map(|(name, value)| (name.into(), value.into())), None)
+    }
+
+    fn get<'a>(environment: &'a Environment, name: &str) -> Option<&'a str> {
+        environment.get(OsStr::new(name)).and_then(|value| value.to_str())
+    }
+
+    const NOTHING: Told<'static> =
+        Told { account: None, startup_file: None, port: None, socket: None, has_listener: false };
+
+    #[test]
+    fn later_sources_override_earlier_ones() {
+        let daemon = of(&[("LANG", "C"), ("RAILS_ENV", "daemon"), ("WSGI_ENV", "daemon"), ("TZ", "UTC")]);
+        let mut spec = spec(AppKind::Ruby, "/app");
+        spec.app_env = "staging".into();
+        spec.env = vec![("RAILS_ENV".into(), "mine".into()), ("TZ".into(), "CET".into())];
+        let environment = build(&daemon, &spec, NOTHING);
+        for (name, value) in
+            [("LANG", "C"), ("RAILS_ENV", "mine"), ("WSGI_ENV", "staging"), ("TZ", "CET"), ("PWD", "/app")]
+        {
+            assert_eq!(get(&environment, name), Some(value), "{name}");
+        }
+        assert_eq!(get(&environment, "IN_PASSENGER"), Some("1"));
+        assert_eq!(get(&environment, "PYTHONUNBUFFERED"), Some("1"));
+    }
+
+    #[test]
+    fn what_concerns_the_daemon_alone_is_not_passed_on() {
+        let daemon = of(&[
+            ("NOTIFY_SOCKET", "/run/x"),
+            ("LISTEN_FDS", "1"),
+            ("LISTEN_PID", "1"),
+            ("WATCHDOG_USEC", "1"),
+            ("FLYING_PASSENGER_X", "1"),
+            ("LISTENING", "kept"),
+        ]);
+        let names: Vec<_> = daemon.keys().map(|name| name.to_str().unwrap()).collect();
+        assert_eq!(names, ["LANG", "LISTENING", "PATH"]);
+    }
+
+    #[test]
+    fn the_base_uri_is_unset_at_the_root_even_when_the_daemon_had_one() {
+        let daemon = of(&[("RACK_BASE_URI", "/daemons")]);
+        let mut spec = spec(AppKind::Ruby, "/app");
+        assert_eq!(get(&build(&daemon, &spec, NOTHING), "RACK_BASE_URI"), None);
+        spec.base_uri = "/shop".into();
+        for name in BASE_URI_NAMES {
+            assert_eq!(get(&build(&daemon, &spec, NOTHING), name), Some("/shop"), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_users_variables_are_the_apps_users_or_none() {
+        let daemon = of(&[("HOME", "/root"), ("USER", "root"), ("LOGNAME", "root"), ("SHELL", "/bin/bash")]);
+        let account = Account {
+            name: "alice".into(),
+            uid: Uid::from_raw(1),
+            gid: Gid::from_raw(1),
+            home: "/home/alice".into(),
+            shell: "/bin/zsh".into(),
+        };
+        let spec = spec(AppKind::Python, "/app");
+        let alices = build(&daemon, &spec, Told { account: Some(&account), ..NOTHING });
+        assert_eq!(get(&alices, "HOME"), Some("/home/alice"));
+        assert_eq!(get(&alices, "LOGNAME"), Some("alice"));
+        let nobodys = build(&daemon, &spec, NOTHING);
+        for name in ["HOME", "USER", "LOGNAME", "SHELL"] {
+            assert_eq!(get(&nobodys, name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_app_cannot_be_told_away_from_its_port() {
+        let mut spec = spec(AppKind::Generic, "/app");
+        spec.env = vec![("PORT".into(), "1".into())];
+        let environment = build(&of(&[]), &spec, Told { port: Some(5000), ..NOTHING });
+        assert_eq!(get(&environment, "PORT"), Some("5000"));
+        assert_eq!(get(&environment, "FLYING_PASSENGER_GROUP"), None);
+    }
+
+    #[test]
+    fn python_alone_is_told_to_keep_paths_encoded() {
+        for (kind, wanted, value) in
+            [(AppKind::Python, true, Some("1")), (AppKind::Python, false, None), (AppKind::Ruby, true, None)]
+        {
+            let mut spec = spec(kind, "/app");
+            spec.wsgi_encoded_path = wanted;
+            let environment = build(&of(&[]), &spec, NOTHING);
+            assert_eq!(get(&environment, "FLYING_PASSENGER_ENCODED_PATH"), value);
+        }
+    }
+
+    #[test]
+    fn a_list_limits_what_is_inherited_and_secrets_are_named() {
+        let all =
+            [("PATH", "/x"), ("LC_ALL", "C"), ("AWS_SECRET_ACCESS_KEY", "s"), ("SHOP_A", "1"), ("SHOP", "2")];
+        let all = || all.into_iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        assert_eq!(secrets(&inherited(all(), None)), ["AWS_SECRET_ACCESS_KEY"]);
+        let listed = ["SHOP_*".to_owned()];
+        let kept: Vec<_> = inherited(all(), Some(&listed)).into_keys().collect();
+        assert_eq!(kept, ["LC_ALL", "PATH", "SHOP_A"]);
+    }
+
+    #[test]
+    fn text_is_utf_8_unless_a_locale_says_otherwise() {
+        let lang = |pairs: &[(&str, &str)]| {
+            let all = pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+            get(&inherited(all, None), "LANG").map(str::to_owned)
+        };
+        assert_eq!(lang(&[]).as_deref(), Some("C.UTF-8"));
+        assert_eq!(lang(&[("LANG", "de_DE.UTF-8")]).as_deref(), Some("de_DE.UTF-8"));
+        assert_eq!(lang(&[("LC_ALL", "C")]), None);
+        assert_eq!(lang(&[("LC_CTYPE", "en_GB")]), None);
+    }
+}

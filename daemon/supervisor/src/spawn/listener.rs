@@ -1,0 +1,55 @@
+//! How requests get into a process: what was opened for it comes in, its address and what the child is handed go out.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use super::login_shell::Numbers;
+use common::link::Address;
+
+/// How requests get in.
+pub(super) enum Entrance {
+    /// A socket that the loader is handed, with a pipe for its report.
+    Socket(PathBuf, OwnedFd),
+    /// A socket that a generic app is handed as systemd does.
+    Listener(PathBuf, OwnedFd),
+    /// A socket that it opens itself.
+    Own(PathBuf),
+    /// A port that it opens itself.
+    Port(u16),
+    /// Not at all: it is a preloader, and here it is told to fork.
+    Control(OwnedFd),
+}
+
+impl Entrance {
+    pub(super) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Port(port) => Some(*port),
+            _ => None,
+        }
+    }
+
+    pub(super) fn own_socket(&self) -> Option<&Path> {
+        match self {
+            Self::Own(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Descriptors of a process that is started by a shell: see [`ChildPipes::for_child`].
+    pub(super) fn numbers(&self) -> Numbers {
+        match self {
+            Self::Socket(..) | Self::Control(_) => Numbers { variables: 5, report: Some(4) },
+            Self::Listener(..) => Numbers { variables: 4, report: None },
+            Self::Port(_) | Self::Own(_) => Numbers { variables: 3, report: None },
+        }
+    }
+
+    pub(super) fn address(&self) -> Address {
+        match self {
+            Self::Socket(path, _) | Self::Listener(path, _) => Address::Unix(path.clone()),
+            Self::Own(path) => Address::Own(path.clone()),
+            Self::Port(port) => Address::Tcp(*port),
+            Self::Control(_) => Address::Nowhere,
+        }
+    }
+}

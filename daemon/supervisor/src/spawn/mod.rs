@@ -1,0 +1,363 @@
+//! Starting one app process: from the router's order to a child on its way to `exec`.
+//!
+//! [`place`] looks where the app lies, [`user`] decides whom it runs as, which is an [`inquiry`] of somebody else's;
+//! [`command`] and [`environment`] say what is executed, [`child`] does it. What the app does with its sockets and pipes
+//! is not known here.
+
+pub(crate) mod app_files;
+mod child;
+mod command;
+mod defaults;
+pub(crate) mod disclosure;
+mod environment;
+mod error;
+mod handover;
+pub(crate) mod listener;
+mod login_shell;
+mod masked;
+mod pipes;
+mod policy;
+mod ports;
+pub(crate) mod precheck;
+mod revision;
+mod user;
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{self, Uid};
+use protocol::request::AppKind;
+
+pub(super) use command::Term;
+pub(super) use disclosure::{Refusal, answer};
+pub(super) use environment::{Environment, inherited, secrets};
+pub(super) use handover::{HELLO, Handover, hand_over};
+pub use policy::Policy;
+pub(super) use ports::Ports;
+pub(super) use precheck::{Finding, Inquiry};
+pub use user::Why;
+
+use super::cgroups::{Cgroup, Cgroups};
+use super::lifecycle::rlimits::Originals;
+use command::Command;
+use common::config::UserOptions;
+use common::instance::Instance;
+use common::link::{AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
+use common::sys::process;
+use common::sys::process::{Child, Forked};
+use environment::Told;
+use error::SpawnError;
+use listener::Entrance;
+use login_shell::{Changes, Numbers};
+use pipes::Pipes;
+use user::{Asked, Directory, Owner, RunAs, Wanted};
+
+/// Whom a daemon of the caller's rights would run an app as, and why. `owned` is the startup file, or the root of a
+/// generic app.
+///
+/// # Errors
+///
+/// A sentence for the operator.
+pub fn would_run_as(
+    users: &UserOptions,
+    user: Option<&str>,
+    group: Option<&str>,
+    owned: &Path,
+    policy: &Policy,
+) -> Result<(AppUser, Why), String> {
+    let owner = app_files::owner(owned).map_err(|why| format!("{}: {why}", owned.display()))?;
+    let run_as = decide(users, Wanted { user, group }, owner, policy).map_err(|why| why.to_string())?;
+    Ok((run_as.user, run_as.why))
+}
+
+/// Whether nginx's default user and group can be used.
+pub(super) fn check_users(users: &UserOptions, policy: &Policy) -> Result<(), String> {
+    user::check_defaults(users, policy, &user::System)
+}
+
+/// What every start needs.
+#[derive(Debug)]
+pub(super) struct Launcher {
+    pub(super) users: UserOptions,
+    /// What nginx wants these to be, until it is checked.
+    pub(super) wanted_users: Option<UserOptions>,
+    pub(super) policy: Policy,
+    pub(super) loaders: PathBuf,
+    pub(super) environment: Environment,
+    pub(super) originals: Originals,
+    pub(super) ports: Ports,
+    /// Where each process has one.
+    pub(super) cgroups: Option<Cgroups>,
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub(super) struct Launched {
+    pub(super) child: Child,
+    pub(super) record: ProcessRecord,
+    pub(super) pipes: Pipes,
+    pub(super) term: Term,
+    /// For a preloader alone.
+    pub(super) control: Option<Control>,
+    pub(super) cgroup: Option<Cgroup>,
+}
+
+/// What the supervisor holds of a preloader beyond what it holds of any process.
+#[derive(Debug)]
+pub(super) struct Control {
+    /// Where it is told to fork.
+    pub(super) socket: OwnedFd,
+    /// What it was started with.
+    pub(super) spec: SpawnSpec,
+}
+
+impl Launcher {
+    /// Starts a process for `spec`, of which this was found out. `taken` tells the ports of live processes.
+    pub(super) fn launch(
+        &mut self,
+        spec: &SpawnSpec,
+        finding: Finding,
+        process: ProcessId,
+        instance: &Instance,
+        taken: impl Fn(u16) -> bool,
+    ) -> Result<Launched, SpawnError> {
+        check_variables(spec)?;
+        let (command, term) = command::of(spec, &self.loaders)?;
+        let Finding { startup_file, run_as, .. } = finding;
+        let user = Uid::from_raw(run_as.user.uid);
+        let (entrance, control) = self.open_entrance(spec, process, user, instance, taken)?;
+        let changes = environment::changes(
+            spec,
+            Told {
+                account: run_as.account.as_ref(),
+                startup_file: startup_file.as_deref(),
+                port: entrance.port(),
+                socket: entrance.own_socket(),
+                has_listener: matches!(entrance, Entrance::Listener(..)),
+            },
+        );
+        let environment = environment::build(&self.environment, &changes);
+        let (command, variables) = by_shell(command, spec, &run_as, &changes, entrance.numbers())?;
+        let address = entrance.address();
+        let what = What { command: &command, spec, run_as: &run_as, environment: &environment };
+        let cgroup = self.cgroup(&spec.group, process, spec.limits)?;
+        let (child, pipes) = match self.fork(&what, entrance, variables, cgroup.as_ref()) {
+            Ok(forked) => forked,
+            Err(why) => {
+                self.end_cgroup(cgroup);
+                return Err(why);
+            }
+        };
+        let record = ProcessRecord {
+            process,
+            pid: child.pid().as_raw(),
+            address,
+            user: run_as.user,
+            started_ms: common::sys::clock::steady_ms(),
+            at_once: None,
+            revision: None,
+            environment: masked::masked(&environment),
+            memo: spec.memo.clone(),
+        };
+        // Its forks have its environment, and memos of their own.
+        let kept = || SpawnSpec { env: Vec::new(), memo: Vec::new(), ..spec.clone() };
+        let control = control.map(|socket| Control { socket, spec: kept() });
+        Ok(Launched { child, record, pipes, term, control, cgroup })
+    }
+
+    /// A control group for a process, where there are any.
+    pub(super) fn cgroup(
+        &self,
+        app: &str,
+        process: ProcessId,
+        limits: CgroupLimits,
+    ) -> Result<Option<Cgroup>, SpawnError> {
+        if self.cgroups.is_none() && limits != CgroupLimits::default() {
+            tracing::warn!(
+                "{app}: its passenger_cgroup_* do not hold: the daemon was started without --cgroups"
+            );
+        }
+        let made = self.cgroups.as_ref().map(|cgroups| cgroups.make(app, process, limits));
+        made.transpose().map_err(SpawnError::Cgroup)
+    }
+
+    /// Its process has ended.
+    pub(super) fn end_cgroup(&mut self, cgroup: Option<Cgroup>) {
+        if let (Some(cgroups), Some(cgroup)) = (&mut self.cgroups, cgroup) {
+            cgroups.end(cgroup);
+        }
+    }
+
+    fn open_entrance(
+        &mut self,
+        spec: &SpawnSpec,
+        process: ProcessId,
+        user: Uid,
+        instance: &Instance,
+        taken: impl Fn(u16) -> bool,
+    ) -> Result<(Entrance, Option<OwnedFd>), SpawnError> {
+        if spec.preloader {
+            let (ours, theirs) = handover::control().map_err(SpawnError::Pipes)?;
+            return Ok((Entrance::Control(theirs), Some(ours)));
+        }
+        if spec.kind == AppKind::Generic && spec.listen == Listen::Socket {
+            let path = instance.make_place_for_socket(process, user).map_err(SpawnError::Listen)?;
+            return Ok((Entrance::Own(path), None));
+        }
+        let opens_a_port = spec.kind == AppKind::Meteor || spec.listen == Listen::Port;
+        if matches!(spec.kind, AppKind::Generic | AppKind::Meteor) && opens_a_port {
+            let port = self.ports.take(taken).map_err(SpawnError::Port)?;
+            return Ok((Entrance::Port(port), None));
+        }
+        let (path, socket) = instance.listen_for_app(process).map_err(SpawnError::Listen)?;
+        match spec.kind {
+            AppKind::Generic => Ok((Entrance::Listener(path, socket), None)),
+            _ => Ok((Entrance::Socket(path, socket), None)),
+        }
+    }
+
+    fn fork(
+        &self,
+        what: &What<'_>,
+        entrance: Entrance,
+        variables: Option<OwnedFd>,
+        cgroup: Option<&Cgroup>,
+    ) -> Result<(Child, Pipes), SpawnError> {
+        let door = cgroup.map(Cgroup::door).transpose().map_err(SpawnError::Cgroup)?;
+        let (ours, theirs) = pipes::make().map_err(SpawnError::Pipes)?;
+        let supervisor = unistd::getpid();
+        match process::fork().map_err(SpawnError::Fork)? {
+            Forked::Parent(child) => Ok((child, ours)),
+            Forked::Child => {
+                let (descriptors, report) = match theirs.for_child(entrance, variables) {
+                    Ok(split) => split,
+                    // Out of descriptors: the parent sees the end of the report pipe and the status.
+                    Err(_) => process::exit_now(1),
+                };
+                let plan = child::Plan {
+                    command: what.command,
+                    root: &what.spec.root,
+                    run_as: what.run_as,
+                    environment: what.environment,
+                    originals: &self.originals,
+                    open_files: what.spec.open_files,
+                    no_new_privs: what.spec.no_new_privs,
+                    cgroup: door,
+                    descriptors,
+                    supervisor,
+                };
+                child::run(plan, report)
+            }
+        }
+    }
+}
+
+fn decide(
+    users: &UserOptions,
+    wanted: Wanted<'_>,
+    owner: Owner,
+    policy: &Policy,
+) -> Result<RunAs, SpawnError> {
+    decide_by(users, wanted, owner, policy, &user::System)
+}
+
+/// Without root there is no choice.
+fn decide_by(
+    users: &UserOptions,
+    wanted: Wanted<'_>,
+    owner: Owner,
+    policy: &Policy,
+    directory: &impl Directory,
+) -> Result<RunAs, SpawnError> {
+    let euid = unistd::geteuid();
+    if !euid.is_root() {
+        return Ok(user::unchanged(euid, unistd::getegid(), directory)?);
+    }
+    let gates = policy.gates().map_err(SpawnError::Policy)?;
+    let asked = Asked { wanted, owner, policy, gates: &gates };
+    Ok(user::decide(users, asked, directory)?)
+}
+
+/// The command by way of its user's login shell, with the variables that the shell is to read, where that is wanted and
+/// the shell is one.
+fn by_shell(
+    command: Command,
+    spec: &SpawnSpec,
+    run_as: &RunAs,
+    changes: &Changes,
+    numbers: Numbers,
+) -> Result<(Command, Option<OwnedFd>), SpawnError> {
+    let shell = run_as.account.as_ref().map(|account| account.shell.as_path()).unwrap_or(Path::new(""));
+    if !spec.load_shell_envvars {
+        return Ok((command, None));
+    }
+    if !login_shell::is_known(shell) {
+        let (user, shell) = (&run_as.user.name, shell.display());
+        tracing::debug!("{}: started without a login shell, as that of {user} is \"{shell}\"", spec.group);
+        return Ok((command, None));
+    }
+    let variables = login_shell::file_of(changes).map_err(SpawnError::Variables)?;
+    Ok((login_shell::command(shell, &command, &spec.root, numbers), Some(variables)))
+}
+
+/// What is executed, and as whom.
+struct What<'a> {
+    command: &'a Command,
+    spec: &'a SpawnSpec,
+    run_as: &'a RunAs,
+    environment: &'a Environment,
+}
+
+/// A name with `=` would set another variable, a NUL would cut the value.
+fn check_variables(spec: &SpawnSpec) -> Result<(), SpawnError> {
+    let possible = |(name, value): &(String, String)| {
+        !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
+    };
+    match spec.env.iter().find(|variable| !possible(variable)) {
+        Some((name, _)) => Err(SpawnError::Variable(name.clone())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An app of `kind` in `root`, with nothing special about it.
+    pub(super) fn spec(kind: AppKind, root: &str) -> SpawnSpec {
+        SpawnSpec {
+            group: "/app (production)".into(),
+            kind,
+            root: root.into(),
+            startup_file: "config.ru".into(),
+            start_command: String::new(),
+            interpreter: String::new(),
+            app_env: "production".into(),
+            base_uri: String::new(),
+            user: None,
+            user_group: None,
+            server_software: "nginx/1.22.1".into(),
+            env: Vec::new(),
+            open_files: None,
+            no_new_privs: false,
+            limits: CgroupLimits::default(),
+            preload_bundler: false,
+            wsgi_encoded_path: false,
+            threads: 1,
+            meteor_settings: String::new(),
+            listen: Listen::default(),
+            load_shell_envvars: false,
+            preloader: false,
+            memo: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn rejects_variables_that_would_set_others() {
+        let mut spec = spec(AppKind::Ruby, "/app");
+        for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0y")] {
+            spec.env = vec![("GOOD".into(), "x".into()), (name.into(), value.into())];
+            assert!(matches!(check_variables(&spec), Err(SpawnError::Variable(_))), "{name:?}");
+        }
+    }
+}

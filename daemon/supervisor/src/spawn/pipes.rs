@@ -1,0 +1,62 @@
+//! The pipes between a process and the daemon: its life, its output, and how its start goes.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::OFlag;
+use nix::unistd;
+
+use super::listener::Entrance;
+use common::sys::descriptors;
+
+/// The supervisor's ends of a process's pipes.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    /// Closing it asks the process to end.
+    pub(crate) owner: OwnedFd,
+    /// What the process prints.
+    pub(crate) output: OwnedFd,
+    /// How its start goes.
+    pub(crate) report: OwnedFd,
+}
+
+/// The child's ends of its pipes.
+pub(super) struct ChildPipes {
+    pub(super) owner: OwnedFd,
+    pub(super) output: OwnedFd,
+    pub(super) report: OwnedFd,
+}
+
+impl ChildPipes {
+    /// The descriptors from 0 up, and the one for failures before `exec`. A generic app gets no report pipe: all
+    /// copies are close-on-exec, so its end of file tells that the program was started.
+    pub(super) fn for_child(
+        self,
+        entrance: Entrance,
+        variables: Option<OwnedFd>,
+    ) -> io::Result<(Vec<OwnedFd>, OwnedFd)> {
+        let mut descriptors = vec![self.owner, self.output.try_clone()?, self.output];
+        match entrance {
+            Entrance::Socket(_, socket) | Entrance::Control(socket) => {
+                descriptors.push(socket);
+                descriptors.push(self.report.try_clone()?);
+            }
+            Entrance::Listener(_, socket) => descriptors.push(socket),
+            Entrance::Port(_) | Entrance::Own(_) => {}
+        }
+        descriptors.extend(variables);
+        Ok((descriptors, self.report))
+    }
+}
+
+/// Both ends of each.
+pub(super) fn make() -> io::Result<(Pipes, ChildPipes)> {
+    let (owner_read, owner_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let (output_read, output_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    let (report_read, report_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    // For the router, which shares these open file descriptions.
+    descriptors::set_nonblocking(&output_read)?;
+    descriptors::set_nonblocking(&report_read)?;
+    let ours = Pipes { owner: owner_write, output: output_read, report: report_read };
+    Ok((ours, ChildPipes { owner: owner_read, output: output_write, report: report_write }))
+}

@@ -1,0 +1,220 @@
+//! What has to be found out before a process is started: where the app lies, and whom it runs as. Both may take as long as a
+//! network does, so a stat worker is asked: the question goes there, and the finding comes back, as messages.
+//!
+//! The router learns no more of it than a user sees that it could have the app run as: `outside` decides that.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid};
+use serde::{Deserialize, Serialize};
+
+use super::app_files::{Place, Spot};
+use super::defaults::Noting;
+use super::error::SpawnError;
+use super::policy::Policy;
+use super::user::{RunAs, Wanted, Why};
+use super::{Launcher, check_users, decide, decide_by};
+use common::config::UserOptions;
+use common::link::{AppUser, SpawnSpec};
+use common::sys::accounts::Account;
+use common::sys::identity::Identity;
+
+/// The question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Inquiry {
+    pub(super) spot: Spot,
+    users: UserOptions,
+    wanted_users: Option<UserOptions>,
+    pub(super) policy: Policy,
+    pub(super) user: Option<String>,
+    pub(super) group: Option<String>,
+}
+
+/// What is found with the rights of whoever looks.
+#[derive(Debug)]
+pub(super) struct Found<'i> {
+    pub(super) place: Option<Place>,
+    /// The default user and group that are in effect.
+    pub(super) users: &'i UserOptions,
+    /// The answer, or a sentence that says what is wrong.
+    pub(super) finding: Result<Finding, String>,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    /// The startup file, absolute; `None` for generic apps.
+    pub(super) startup_file: Option<PathBuf>,
+    /// What makes root the app's owner: the startup file, or the root of a generic app.
+    owned_by_root: Option<PathBuf>,
+    #[serde(with = "as_message")]
+    pub(super) run_as: RunAs,
+}
+
+impl Inquiry {
+    /// About the app that `spec` is of.
+    pub(crate) fn about(spec: &SpawnSpec, launcher: &Launcher) -> Result<Self, SpawnError> {
+        Ok(Self {
+            spot: Spot::of(spec)?,
+            users: launcher.users.clone(),
+            wanted_users: launcher.wanted_users.clone(),
+            policy: launcher.policy.clone(),
+            user: spec.user.clone(),
+            group: spec.user_group.clone(),
+        })
+    }
+
+    /// The app's root.
+    pub(crate) fn root(&self) -> &Path {
+        &self.spot.root
+    }
+
+    /// Finds it out, however long that takes, and without regard to who may know it.
+    pub(super) fn look(&self) -> Found<'_> {
+        let place = Place::look(&self.spot);
+        let users = self.users(place.as_ref().ok());
+        let finding = match &place {
+            Ok(place) => self.find(users, place).map_err(|why| why.to_string()),
+            Err(why) => Err(why.to_string()),
+        };
+        Found { place: place.ok(), users, finding }
+    }
+
+    /// The default user and group that are in effect: nginx's, as soon as it is known that they can be used. An app to which
+    /// they do not matter does not wait for that.
+    fn users(&self, place: Option<&Place>) -> &UserOptions {
+        let Some(wanted) = &self.wanted_users else { return &self.users };
+        let by_itself = |place: &Place| {
+            let directory = Noting::new(&self.users);
+            let found = decide_by(&self.users, self.wanted(), place.owner, &self.policy, &directory);
+            found.is_ok() && !directory.was_asked()
+        };
+        let is_same = wanted.switching == self.users.switching && place.is_some_and(by_itself);
+        if !is_same && check_users(wanted, &self.policy).is_ok() { wanted } else { &self.users }
+    }
+
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted { user: self.user.as_deref(), group: self.group.as_deref() }
+    }
+
+    fn find(&self, users: &UserOptions, place: &Place) -> Result<Finding, SpawnError> {
+        let run_as = decide(users, self.wanted(), place.owner, &self.policy)?;
+        let by_owner = self.user.is_none() && place.owner.uid.is_root();
+        Ok(Finding {
+            owned_by_root: by_owner.then(|| self.spot.decisive().to_path_buf()),
+            startup_file: place.startup_file.clone(),
+            run_as,
+        })
+    }
+}
+
+impl Finding {
+    /// Whom a process of the app would run as.
+    pub(crate) fn user(&self) -> &AppUser {
+        &self.run_as.user
+    }
+
+    /// What the operator should know about this user.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.run_as.warnings.clone();
+        if let (Why::NeverRoot, Some(owned)) = (self.run_as.why, &self.owned_by_root) {
+            warnings.push(format!(
+                "{} belongs to root, so the app runs as user \"{}\", as do all apps whose files belong to root, and each \
+                 of them can read and stop the others: give the app to a user of its own (chown)",
+                owned.display(),
+                self.run_as.user.name
+            ));
+        }
+        warnings
+    }
+}
+
+/// [`RunAs`] with numbers for the kernel's types.
+mod as_message {
+    use serde::{Deserializer, Serializer};
+
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct Told {
+        user: AppUser,
+        account: Option<(String, u32, u32, PathBuf, PathBuf)>,
+        identity: Option<(u32, u32, Vec<u32>)>,
+        why: Why,
+        warnings: Vec<String>,
+    }
+
+    pub(super) fn serialize<S: Serializer>(run_as: &RunAs, to: S) -> Result<S::Ok, S::Error> {
+        let RunAs { user, account, identity, why, warnings } = run_as.clone();
+        let account = account
+            .map(|Account { name, uid, gid, home, shell }| (name, uid.as_raw(), gid.as_raw(), home, shell));
+        let identity = identity.map(|Identity { uid, gid, groups }| {
+            (uid.as_raw(), gid.as_raw(), groups.into_iter().map(Gid::as_raw).collect())
+        });
+        Told { user, account, identity, why, warnings }.serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RunAs, D::Error> {
+        let Told { user, account, identity, why, warnings } = Told::deserialize(from)?;
+        let account = account.map(|(name, uid, gid, home, shell)| Account {
+            name,
+            uid: Uid::from_raw(uid),
+            gid: Gid::from_raw(gid),
+            home,
+            shell,
+        });
+        let identity = identity.map(|(uid, gid, groups)| Identity {
+            uid: Uid::from_raw(uid),
+            gid: Gid::from_raw(gid),
+            groups: groups.into_iter().map(Gid::from_raw).collect(),
+        });
+        Ok(RunAs { user, account, identity, why, warnings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::spec;
+    use super::*;
+    use protocol::request::AppKind;
+
+    fn about(spec: &SpawnSpec) -> Inquiry {
+        Inquiry {
+            spot: Spot::of(spec).unwrap(),
+            users: UserOptions { switching: true, default_user: "nobody".into(), default_group: None },
+            wanted_users: None,
+            policy: Policy::default(),
+            user: None,
+            group: None,
+        }
+    }
+
+    #[test]
+    fn a_finding_arrives_as_it_was() {
+        let mut spec = spec(AppKind::Generic, "/usr");
+        spec.start_command = "./server".into();
+        let finding = about(&spec).look().finding.unwrap();
+        assert_eq!(finding.startup_file, None);
+        let mut whole = finding.clone();
+        whole.run_as.account = Some(Account {
+            name: "alice".into(),
+            uid: Uid::from_raw(1000),
+            gid: Gid::from_raw(1001),
+            home: "/home/alice".into(),
+            shell: "/bin/sh".into(),
+        });
+        let groups = vec![Gid::from_raw(7), Gid::from_raw(8)];
+        whole.run_as.identity = Some(Identity { uid: Uid::from_raw(1000), gid: Gid::from_raw(1001), groups });
+        for finding in [finding, whole] {
+            let message = serde_json::to_vec(&finding).unwrap();
+            assert_eq!(serde_json::from_slice::<Finding>(&message).unwrap(), finding);
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let inquiry = about(&spec(AppKind::Ruby, "/no/app"));
+        assert_eq!(inquiry.root(), Path::new("/no/app"));
+        assert_eq!(inquiry.look().finding.unwrap_err(), "the app root /no/app does not exist");
+    }
+}

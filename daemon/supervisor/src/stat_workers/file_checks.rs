@@ -1,0 +1,218 @@
+//! Looks at apps' files on the router's behalf: its orders come in, stat workers are asked, and what they have seen is
+//! followed.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::restart_files::Look;
+use super::{Answer, Event, Question, WorkerId};
+use crate::Supervisor;
+use crate::router::log_limits::Topic;
+use crate::spawn::{Inquiry, Refusal};
+use common::config::UserOptions;
+use common::link::{Notice, ProcessId, SpawnSpec, Ticket, Trouble};
+
+/// What is done after a look.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// The router is told of the restart files.
+    Restart(Ticket, PathBuf),
+    /// A process is started.
+    Spawn(Ticket, Box<SpawnSpec>),
+    /// A preloader is told to fork.
+    Fork(Ticket, ForkOrder),
+    /// These become the default user and group.
+    Users(UserOptions),
+}
+
+impl Purpose {
+    /// What it takes while it waits, with its question.
+    fn bytes(&self) -> usize {
+        let own = match self {
+            Self::Restart(_, dir) => 2 * dir.as_os_str().len(),
+            Self::Spawn(_, spec) => bytes_of(spec),
+            Self::Fork(_, order) => order.memo.len(),
+            Self::Users(users) => {
+                users.default_user.len() + users.default_group.as_ref().map_or(0, String::len)
+            }
+        };
+        own + SMALLEST
+    }
+}
+
+fn bytes_of(spec: &SpawnSpec) -> usize {
+    let texts = [
+        &spec.group,
+        &spec.start_command,
+        &spec.interpreter,
+        &spec.app_env,
+        &spec.base_uri,
+        &spec.server_software,
+        &spec.meteor_settings,
+    ];
+    let paths = [&spec.root, &spec.startup_file];
+    let names = [&spec.user, &spec.user_group].map(|name| name.as_ref().map_or(0, String::len));
+    let variables = spec.env.iter().map(|(name, value)| name.len() + value.len() + VARIABLE);
+    // The question has the paths and names once more.
+    texts.map(String::len).iter().sum::<usize>()
+        + 3 * paths.map(|path| path.as_os_str().len()).iter().sum::<usize>()
+        + 2 * names.iter().sum::<usize>()
+        + variables.sum::<usize>()
+        + spec.memo.len()
+}
+
+/// A process that is to be forked.
+#[derive(Debug)]
+pub(crate) struct ForkOrder {
+    pub(crate) preloader: ProcessId,
+    /// When it has to be there.
+    pub(crate) due: Instant,
+    pub(crate) memo: Vec<u8>,
+}
+
+/// However long the router would wait for a process to be forked.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Bytes of an order that says nothing.
+const SMALLEST: usize = 1024;
+/// Bytes of a variable without name and value.
+const VARIABLE: usize = 96;
+/// Most characters of a name or reason in a line of the log.
+const LONGEST_NAME: usize = 1000;
+
+impl Supervisor {
+    pub(crate) fn look_at_restart_files(&mut self, ticket: Ticket, dir: PathBuf) {
+        self.look(Question::RestartFiles(dir.clone()), Purpose::Restart(ticket, dir));
+    }
+
+    pub(crate) fn look_before_spawn(&mut self, ticket: Ticket, spec: Box<SpawnSpec>) {
+        match Inquiry::about(&spec, &self.launcher) {
+            Ok(inquiry) => self.look(Question::App(inquiry), Purpose::Spawn(ticket, spec)),
+            Err(why) => self.not_spawned(ticket, &spec.group, why.to_string()),
+        }
+    }
+
+    /// The settings may have changed since the preloader was started, or the owner of the startup file.
+    pub(crate) fn look_before_fork(
+        &mut self,
+        ticket: Ticket,
+        preloader: ProcessId,
+        within_ms: u64,
+        memo: Vec<u8>,
+    ) {
+        let due = Instant::now() + Duration::from_millis(within_ms).min(LONGEST);
+        let order = ForkOrder { preloader, due, memo };
+        let control = self.processes.get_mut(preloader).and_then(|parent| parent.control());
+        let launcher = &self.launcher;
+        match control.and_then(|control| Inquiry::about(&control.spec, launcher).ok()) {
+            Some(inquiry) => self.look(Question::App(inquiry), Purpose::Fork(ticket, order)),
+            None => self.fork(ticket, order, None),
+        }
+    }
+
+    pub(crate) fn look_at_users(&mut self, users: UserOptions) {
+        let question = Question::Users(users.clone(), self.launcher.policy.clone());
+        self.look(question, Purpose::Users(users));
+    }
+
+    fn look(&mut self, question: Question, purpose: Purpose) {
+        let share = self.outstanding.take(purpose.bytes());
+        let events = self.stat_workers.ask(question, purpose, share, Instant::now());
+        self.follow_looks(events);
+    }
+
+    pub(crate) fn hear_stat_worker(&mut self, id: WorkerId) {
+        let events = self.stat_workers.hear(id, &mut self.buffer, Instant::now());
+        self.follow_looks(events);
+    }
+
+    pub(crate) fn stat_worker_ended(&mut self, id: WorkerId) {
+        let events = self.stat_workers.ended(id, Instant::now());
+        self.follow_looks(events);
+    }
+
+    pub(crate) fn looks_due(&mut self, now: Instant) {
+        if self.stat_workers.due().is_some_and(|due| due <= now) {
+            let events = self.stat_workers.look_after(now);
+            self.follow_looks(events);
+        }
+    }
+
+    fn follow_looks(&mut self, events: Vec<Event<Purpose>>) {
+        for event in events {
+            match event {
+                Event::Answered(purpose, answer) => self.carry_on(purpose, answer),
+                Event::Hangs(question) => tracing::warn!("{}", question.silence()),
+                Event::Recovered(dir) => tracing::info!("{} answers again", dir.display()),
+            }
+        }
+        self.tell_what_hangs();
+    }
+
+    fn tell_what_hangs(&mut self) {
+        let mut hanging = self.stat_workers.hanging().map(Question::silence);
+        let one = hanging.next();
+        let what = one.map(|one| match hanging.count() {
+            0 => one,
+            others => format!("{one}; {others} more do not answer"),
+        });
+        self.note_trouble(Trouble::Files, what.as_deref());
+    }
+
+    fn carry_on(&mut self, purpose: Purpose, answer: Result<Answer, String>) {
+        let finding = |answer| match answer {
+            Ok(Answer::App(finding)) => finding,
+            Ok(_) => Err(Refusal::told("something else was looked at".to_owned())),
+            Err(why) => Err(Refusal::told(why)),
+        };
+        match purpose {
+            Purpose::Restart(ticket, dir) => {
+                // What cannot be looked at is not there.
+                let look = if let Ok(Answer::RestartFiles(look)) = answer { look } else { Look::default() };
+                if look.withheld {
+                    let dir = dir.display();
+                    self.warn_once(
+                        "restart files",
+                        format!(
+                            "those in {dir} have no effect, as only root can enter a directory above it: give {dir} to \
+                             the user of the app, or make the directories above it accessible (chmod o+x)"
+                        ),
+                    );
+                }
+                self.tell_router(&Notice::RestartFiles { ticket, found: look.found }, &[]);
+            }
+            Purpose::Users(users) => {
+                let checked = match answer {
+                    Ok(Answer::Users(checked)) => checked,
+                    Ok(_) => Err("something else was looked at".to_owned()),
+                    Err(why) => Err(why),
+                };
+                self.users_checked(users, checked);
+            }
+            Purpose::Spawn(ticket, spec) => match finding(answer) {
+                Ok(finding) => {
+                    self.warn_of_users(&spec.group, &finding);
+                    self.spawn(ticket, &spec, finding);
+                }
+                Err(Refusal { told, exact }) => {
+                    if let Some(exact) = exact {
+                        self.log_withheld(&spec.group, &format!("no process is started: {exact}"));
+                    }
+                    self.not_spawned(ticket, &spec.group, told);
+                }
+            },
+            Purpose::Fork(ticket, order) => self.fork(ticket, order, finding(answer).ok()),
+        }
+    }
+
+    /// What the router does not get to know.
+    fn log_withheld(&mut self, app: &str, what: &str) {
+        if self.log_limits.admit(Topic::Withheld, Instant::now()) {
+            tracing::warn!("{}: {}", shortened(app), shortened(what));
+        }
+    }
+}
+
+/// A text of the router's choice, for the log.
+pub(crate) fn shortened(name: &str) -> String {
+    name.chars().take(LONGEST_NAME).collect()
+}

@@ -1,0 +1,268 @@
+//! Looks at apps' files, which may lie on a file system that hangs, and users up: questions come in, answers go out, or word
+//! that there is none in time. The supervisor itself does neither.
+//!
+//! One worker is enough while there are answers. A worker that hangs is left where it is, and for as long its question is
+//! known to have no answer; another one takes the next question.
+
+mod question;
+mod worker;
+
+use std::collections::VecDeque;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::router::outstanding::Share;
+use common::link::channel::Buffer;
+use common::sys::process::Child;
+pub(super) use question::{Answer, Question};
+use worker::{Work, Worker};
+
+/// How long a worker may be at it before another one takes what waits.
+const SLOW: Duration = Duration::from_millis(100);
+/// How long all of them may take to end. Nothing keeps one but the kernel.
+const AFTER_KILL: Duration = Duration::from_millis(200);
+/// Most workers, each of them at something that hangs.
+const MOST: usize = 64;
+/// Most that wait for the next question.
+const MOST_IDLE: usize = 1;
+
+/// Which worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WorkerId(u64);
+
+/// What has come to pass.
+#[derive(Debug)]
+pub(crate) enum Event<P> {
+    /// What was asked for this is answered, or there is a reason why not.
+    Answered(P, Result<Answer, String>),
+    /// This has no answer in time.
+    Hangs(Question),
+    /// Something in it could be looked at after all.
+    Recovered(PathBuf),
+}
+
+#[derive(Debug)]
+struct Task<P> {
+    question: Question,
+    /// Empty when nobody waits for the answer any more.
+    purposes: Vec<(P, Share)>,
+    since: Instant,
+}
+
+impl<P> Task<P> {
+    /// When it is given up.
+    fn late_at(&self) -> Instant {
+        self.since + self.question.patience()
+    }
+
+    fn is_slow(&self, now: Instant) -> bool {
+        self.since + SLOW <= now
+    }
+
+    fn answer(&mut self, answer: &Result<Answer, String>) -> Vec<Event<P>> {
+        self.purposes.drain(..).map(|(purpose, _)| Event::Answered(purpose, answer.clone())).collect()
+    }
+
+    fn give_up(&mut self) -> Vec<Event<P>> {
+        self.answer(&Err(self.question.silence()))
+    }
+}
+
+#[derive(Debug)]
+struct Desk<P, W> {
+    id: WorkerId,
+    worker: W,
+    task: Option<Task<P>>,
+    /// Its question was given up.
+    hangs: bool,
+}
+
+/// All workers, and what waits for one. `P` is what a question is asked for.
+#[derive(Debug)]
+pub(super) struct StatWorkers<P, W = Worker> {
+    desks: Vec<Desk<P, W>>,
+    waiting: VecDeque<Task<P>>,
+    last: u64,
+}
+
+impl<P, W> Default for StatWorkers<P, W> {
+    fn default() -> Self {
+        Self { desks: Vec::new(), waiting: VecDeque::new(), last: 0 }
+    }
+}
+
+impl<P, W: Work> StatWorkers<P, W> {
+    /// Asks. What is known to hang is answered at once.
+    pub(super) fn ask(
+        &mut self,
+        question: Question,
+        purpose: P,
+        share: Share,
+        now: Instant,
+    ) -> Vec<Event<P>> {
+        self.waiting.push_back(Task { question, purposes: vec![(purpose, share)], since: now });
+        self.hand_out(now)
+    }
+
+    /// The questions that are known to have no answer.
+    pub(super) fn hanging(&self) -> impl Iterator<Item = &Question> {
+        let hang = self.desks.iter().filter(|desk| desk.hangs);
+        hang.filter_map(|desk| Some(&desk.task.as_ref()?.question))
+    }
+
+    /// Nobody waits for any answer any more.
+    pub(super) fn forget(&mut self) {
+        self.waiting.clear();
+        self.desks.iter_mut().filter_map(|desk| desk.task.as_mut()).for_each(|task| task.purposes.clear());
+    }
+
+    /// Takes the answer of one that has spoken.
+    pub(super) fn hear(&mut self, id: WorkerId, buffer: &mut Buffer, now: Instant) -> Vec<Event<P>> {
+        let Some(desk) = self.desks.iter_mut().find(|desk| desk.id == id) else { return Vec::new() };
+        let Some(answer) = desk.worker.hear(buffer) else { return Vec::new() };
+        let mut events = desk.finish(&Ok(answer));
+        events.extend(self.hand_out(now));
+        self.dismiss_idle();
+        events
+    }
+
+    /// One has ended, if it has: nobody has told it to while it was asked something.
+    pub(super) fn ended(&mut self, id: WorkerId, now: Instant) -> Vec<Event<P>> {
+        let Some(at) = self.desks.iter().position(|desk| desk.id == id) else { return Vec::new() };
+        if !self.desks[at].worker.has_ended() {
+            return Vec::new();
+        }
+        let mut desk = self.desks.swap_remove(at);
+        let mut events = desk.finish(&Err("whoever looked at it has ended".to_owned()));
+        events.extend(self.hand_out(now));
+        events
+    }
+
+    /// When something is to be done that nobody tells of.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let asked = self.desks.iter().filter(|desk| !desk.hangs).filter_map(|desk| desk.task.as_ref());
+        let given_up = asked.clone().chain(&self.waiting).map(Task::late_at).min();
+        let helped = asked.map(|task| task.since + SLOW).max().filter(|_| !self.waiting.is_empty());
+        [given_up, helped].into_iter().flatten().min()
+    }
+
+    /// Gives up what has had its time, and has another worker begin where one is slow.
+    pub(super) fn look_after(&mut self, now: Instant) -> Vec<Event<P>> {
+        let is_late = |task: &Task<P>| task.late_at() <= now;
+        let mut events = Vec::new();
+        for desk in self.desks.iter_mut().filter(|desk| !desk.hangs) {
+            if let Some(task) = desk.task.as_mut().filter(|task| is_late(task)) {
+                desk.hangs = true;
+                events.push(Event::Hangs(task.question.clone()));
+                events.extend(task.give_up());
+            }
+        }
+        let (mut late, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(is_late);
+        self.waiting = waiting.into();
+        events.extend(late.iter_mut().flat_map(Task::give_up));
+        events.extend(self.hand_out(now));
+        events
+    }
+
+    /// Gives what waits to workers, of which another is started when all others are slow.
+    fn hand_out(&mut self, now: Instant) -> Vec<Event<P>> {
+        let mut events = Vec::new();
+        while let Some(mut task) = self.waiting.pop_front() {
+            if let Some(desk) = self.slow_at(&task.question, now) {
+                events.extend(desk.join(task));
+                continue;
+            }
+            let desk = match self.free(now) {
+                Ok(Some(desk)) => desk,
+                Ok(None) => {
+                    self.waiting.push_front(task);
+                    break;
+                }
+                Err(why) => {
+                    events.extend(task.answer(&Err(why)));
+                    continue;
+                }
+            };
+            // It counts from when somebody looks; one that cannot be asked has ended, which is about to be seen.
+            let asked = desk.worker.ask(&task.question);
+            desk.task = Some(Task { since: now, ..task });
+            if let Err(why) = asked {
+                desk.worker.dismiss();
+                events.extend(desk.finish(&Err(format!("nobody can be asked to look at it: {why}"))));
+            }
+        }
+        events
+    }
+
+    /// The one that has been at this very question for a while.
+    fn slow_at(&mut self, question: &Question, now: Instant) -> Option<&mut Desk<P, W>> {
+        let is_at_it = |task: &Task<P>| task.is_slow(now) && task.question == *question;
+        self.desks.iter_mut().find(|desk| desk.task.as_ref().is_some_and(is_at_it))
+    }
+
+    /// A worker without a task, `None` when one is soon to be had.
+    fn free(&mut self, now: Instant) -> Result<Option<&mut Desk<P, W>>, String> {
+        let is_free = |desk: &Desk<P, W>| desk.task.is_none() && desk.worker.listens();
+        if let Some(at) = self.desks.iter().position(is_free) {
+            return Ok(self.desks.get_mut(at));
+        }
+        let mut tasks = self.desks.iter().filter_map(|desk| desk.task.as_ref());
+        if self.desks.len() >= MOST || tasks.any(|task| !task.is_slow(now)) {
+            return Ok(None);
+        }
+        let worker = W::start().map_err(|why| format!("no process can be made to look at it: {why}"))?;
+        self.last += 1;
+        self.desks.push(Desk { id: WorkerId(self.last), worker, task: None, hangs: false });
+        Ok(self.desks.last_mut())
+    }
+
+    fn dismiss_idle(&mut self) {
+        let idle = self.desks.iter_mut().filter(|desk| desk.task.is_none());
+        idle.skip(MOST_IDLE).for_each(|desk| desk.worker.dismiss());
+    }
+}
+
+impl<P> StatWorkers<P> {
+    /// Where each is heard, and its process.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, Option<BorrowedFd<'_>>, &Child)> {
+        self.desks.iter().map(|desk| (desk.id, desk.worker.fd(), desk.worker.child()))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.desks.len()
+    }
+
+    /// Ends all of them. Those that hang are left to the kernel.
+    pub(super) fn end(&self) {
+        self.desks.iter().for_each(|desk| desk.worker.kill());
+        let until = Instant::now() + AFTER_KILL;
+        self.desks.iter().for_each(|desk| desk.worker.reap(until));
+    }
+}
+
+impl<P, W> Desk<P, W> {
+    /// Somebody else wants to know the same.
+    fn join(&mut self, mut other: Task<P>) -> Vec<Event<P>> {
+        match &mut self.task {
+            Some(task) if !self.hangs => {
+                task.purposes.append(&mut other.purposes);
+                Vec::new()
+            }
+            _ => other.give_up(),
+        }
+    }
+
+    /// Its task is done, or will never be.
+    fn finish(&mut self, answer: &Result<Answer, String>) -> Vec<Event<P>> {
+        let Some(mut task) = self.task.take() else { return Vec::new() };
+        let hung = std::mem::take(&mut self.hangs);
+        let recovered = (hung && answer.is_ok()).then(|| Event::Recovered(task.question.dir().to_path_buf()));
+        recovered.into_iter().chain(task.answer(answer)).collect()
+    }
+}
+
+pub(crate) mod file_checks;
+pub(crate) mod restart_files;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,75 @@
+//! What a stat worker is asked, and its answer: metadata of an app's files, and users' names. Nothing of an app's is opened.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::spawn::{self, Finding, Inquiry, Policy, Refusal, check_users};
+use super::restart_files;
+use super::restart_files::Look;
+use common::config::UserOptions;
+
+/// What there is to be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Question {
+    /// The restart files in this directory.
+    RestartFiles(PathBuf),
+    /// Whether an app is where nginx says, and whom it runs as.
+    App(Inquiry),
+    /// Whether nginx's default user and group can be used.
+    Users(UserOptions, Policy),
+}
+
+/// What was found out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    RestartFiles(Look),
+    App(Result<Finding, Refusal>),
+    Users(Result<(), String>),
+}
+
+impl Question {
+    /// The directory that everything to be looked at is in; for users, the file that lists them.
+    pub(super) fn dir(&self) -> &Path {
+        match self {
+            Self::RestartFiles(dir) => dir,
+            Self::App(inquiry) => inquiry.root(),
+            Self::Users(..) => Path::new("/etc/passwd"),
+        }
+    }
+
+    /// How long the answer may take: a request waits for restart files, and a start may wait for a slow network.
+    pub(super) fn patience(&self) -> Duration {
+        match self {
+            Self::RestartFiles(_) => Duration::from_secs(5),
+            Self::App(_) | Self::Users(..) => Duration::from_secs(15),
+        }
+    }
+
+    /// What is wrong when there is no answer.
+    pub(crate) fn silence(&self) -> String {
+        let dir = self.dir().display();
+        match self {
+            Self::RestartFiles(_) => format!("{dir} does not answer: a file system that hangs"),
+            Self::Users(users, _) => {
+                let user = &users.default_user;
+                format!("who knows the user \"{user}\" does not answer: a directory service hangs")
+            }
+            Self::App(_) => {
+                format!(
+                    "{dir} does not answer, or who knows its user: a file system or directory service hangs"
+                )
+            }
+        }
+    }
+
+    /// Looks. On a file system that hangs, that takes until it does not any more.
+    pub(super) fn answer(&self) -> Answer {
+        match self {
+            Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::look(dir)),
+            Self::Users(users, policy) => Answer::Users(check_users(users, policy)),
+            Self::App(inquiry) => Answer::App(spawn::answer(inquiry)),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! An app's restart files: their metadata, and nothing else, on the router's behalf.
+//!
+//! No file is opened and no symlink at the end of the path is followed. A directory counts only when its owner or its group,
+//! other than root, can reach it: otherwise the router could find out which directories there are that only root sees.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use nix::fcntl::{self, AtFlags, OFlag};
+use nix::sys::stat::{self, FileStat, Mode};
+use nix::unistd::{self, Gid, Uid};
+use serde::{Deserialize, Serialize};
+
+use common::link::RestartFiles;
+use common::sys::identity::{Identity, looking_as};
+
+/// Instead of root.
+const NOBODY: u32 = 65534;
+const NOTHING: RestartFiles = RestartFiles { restart_mtime: None, always: false };
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Look {
+    /// What the router is told.
+    pub(super) found: RestartFiles,
+    /// There are files that do not count, as nobody but root can reach their directory.
+    pub(super) withheld: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        Self { found: NOTHING, withheld: false }
+    }
+}
+
+/// What there is in `dir`. What cannot be looked at is not there.
+pub(super) fn look(dir: &Path) -> Look {
+    let Some((directory, status)) = enter(dir) else { return Look::default() };
+    let found = RestartFiles {
+        restart_mtime: metadata(&directory, "restart.txt").map(|found| mtime(&found)),
+        always: metadata(&directory, "always_restart.txt").is_some(),
+    };
+    if !unistd::geteuid().is_root() || is_within_reach(dir, &status) {
+        Look { found, withheld: false }
+    } else {
+        Look { found: NOTHING, withheld: found != NOTHING }
+    }
+}
+
+fn enter(dir: &Path) -> Option<(OwnedFd, FileStat)> {
+    if !dir.is_absolute() {
+        return None;
+    }
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let directory = fcntl::open(dir, flags, Mode::empty()).ok()?;
+    let status = stat::fstat(&directory).ok()?;
+    Some((directory, status))
+}
+
+/// Its owner or group comes to the very same directory.
+fn is_within_reach(dir: &Path, status: &FileStat) -> bool {
+    let or_nobody = |number| if number == 0 { NOBODY } else { number };
+    let (uid, gid) = (or_nobody(status.st_uid), or_nobody(status.st_gid));
+    let identity = Identity { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid), groups: Vec::new() };
+    let seen = looking_as(&identity, || stat::stat(dir));
+    seen.is_ok_and(|seen| seen.is_ok_and(|seen| (seen.st_dev, seen.st_ino) == (status.st_dev, status.st_ino)))
+}
+
+fn metadata(directory: &OwnedFd, name: &str) -> Option<FileStat> {
+    stat::fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).ok()
+}
+
+fn mtime(found: &FileStat) -> i128 {
+    i128::from(found.st_mtime) * 1_000_000_000 + i128::from(found.st_mtime_nsec)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn tells_the_time_of_one_and_the_presence_of_the_other() {
+        let dir = std::env::temp_dir().join(format!("fp-restart-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        assert_eq!(look(&dir), Look::default());
+
+        let file = File::create(dir.join("restart.txt")).unwrap();
+        file.set_modified(UNIX_EPOCH + Duration::new(1_700_000_000, 5)).unwrap();
+        std::os::unix::fs::symlink("/nonexistent", dir.join("always_restart.txt")).unwrap();
+        let found = RestartFiles { restart_mtime: Some(1_700_000_000_000_000_005), always: true };
+        assert_eq!(look(&dir), Look { found, withheld: false });
+        fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_relative_directory_has_none() {
+        assert_eq!(look(Path::new("tmp")), Look::default());
+    }
+}

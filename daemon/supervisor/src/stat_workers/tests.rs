@@ -1,0 +1,205 @@
+//! Workers without processes, and a clock that the test turns.
+
+use std::cell::Cell;
+use std::io;
+
+use super::restart_files::Look;
+use super::*;
+use crate::router::outstanding::Outstanding;
+
+#[derive(Debug, Default)]
+struct Fake {
+    asked: Cell<bool>,
+    answers: bool,
+    dismissed: bool,
+    ended: bool,
+}
+
+impl Work for Fake {
+    fn start() -> io::Result<Self> {
+        Ok(Self::default())
+    }
+
+    fn ask(&self, _: &Question) -> io::Result<()> {
+        assert!(!self.asked.replace(true), "one question at a time");
+        Ok(())
+    }
+
+    fn hear(&mut self, _: &mut Buffer) -> Option<Answer> {
+        if !std::mem::take(&mut self.answers) {
+            return None;
+        }
+        self.asked.set(false);
+        Some(Answer::RestartFiles(Look::default()))
+    }
+
+    fn listens(&self) -> bool {
+        !self.dismissed
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    fn dismiss(&mut self) {
+        self.dismissed = true;
+    }
+}
+
+struct Stage {
+    workers: StatWorkers<u32, Fake>,
+    now: Instant,
+    buffer: Buffer,
+    outstanding: Outstanding,
+}
+
+impl Stage {
+    fn new() -> Self {
+        Self {
+            workers: StatWorkers::default(),
+            now: Instant::now(),
+            buffer: Buffer::default(),
+            outstanding: Outstanding::default(),
+        }
+    }
+
+    /// What came of it, a word for each.
+    fn ask(&mut self, dir: &str, purpose: u32) -> Vec<String> {
+        let share = self.outstanding.take(1);
+        words(self.workers.ask(Question::RestartFiles(dir.into()), purpose, share, self.now))
+    }
+
+    fn answers(&mut self, at: usize) -> Vec<String> {
+        self.workers.desks[at].worker.answers = true;
+        let id = self.workers.desks[at].id;
+        words(self.workers.hear(id, &mut self.buffer, self.now))
+    }
+
+    /// Lets time pass, to the moment that it asks for.
+    fn wait(&mut self) -> Vec<String> {
+        self.now = self.workers.due().expect("there is something to wait for");
+        words(self.workers.look_after(self.now))
+    }
+
+    fn busy(&self) -> Vec<&str> {
+        let tasks = self.workers.desks.iter().filter_map(|desk| desk.task.as_ref());
+        tasks.map(|task| task.question.dir().to_str().unwrap()).collect()
+    }
+}
+
+fn words(events: Vec<Event<u32>>) -> Vec<String> {
+    let word = |event| match event {
+        Event::Answered(purpose, Ok(_)) => format!("{purpose} answered"),
+        Event::Answered(purpose, Err(why)) => format!("{purpose}: {why}"),
+        Event::Hangs(question) => format!("{} hangs", question.dir().display()),
+        Event::Recovered(dir) => format!("{} recovered", dir.display()),
+    };
+    events.into_iter().map(word).collect()
+}
+
+const NOTHING: [String; 0] = [];
+
+#[test]
+fn one_worker_is_enough_while_answers_come() {
+    let mut stage = Stage::new();
+    for purpose in 0..5 {
+        assert_eq!(stage.ask("/srv/shop/tmp", purpose), NOTHING);
+    }
+    for purpose in 0..5 {
+        assert_eq!(stage.answers(0), [format!("{purpose} answered")]);
+    }
+    assert_eq!((stage.workers.desks.len(), stage.workers.due()), (1, None));
+}
+
+#[test]
+fn a_slow_worker_is_helped_and_dismissed_helpers_are_not_asked() {
+    let mut stage = Stage::new();
+    stage.ask("/slow", 1);
+    stage.ask("/quick", 2);
+    assert_eq!(stage.busy(), ["/slow"]);
+    assert_eq!(stage.wait(), NOTHING);
+    assert_eq!(stage.busy(), ["/slow", "/quick"]);
+    assert_eq!(stage.answers(1), ["2 answered"]);
+    assert_eq!(stage.answers(0), ["1 answered"]);
+    assert!(stage.workers.desks[1].worker.dismissed, "one is enough again");
+    stage.ask("/again", 3);
+    assert_eq!(stage.busy(), ["/again"]);
+}
+
+#[test]
+fn what_hangs_is_given_up_once_and_known_until_it_answers() {
+    let mut stage = Stage::new();
+    stage.ask("/dead", 1);
+    let why = "/dead does not answer: a file system that hangs";
+    assert_eq!(stage.wait(), ["/dead hangs".to_owned(), format!("1: {why}")]);
+    assert_eq!(stage.workers.due(), None);
+    assert_eq!(stage.ask("/dead", 2), [format!("2: {why}")]);
+    assert_eq!(stage.ask("/dead/alive", 3), NOTHING, "another may be mounted there");
+    assert_eq!(stage.busy(), ["/dead", "/dead/alive"]);
+    assert_eq!(stage.answers(0), ["/dead recovered"]);
+    assert_eq!(stage.workers.hanging().count(), 0);
+    assert_eq!(stage.ask("/dead", 5), NOTHING);
+}
+
+#[test]
+fn who_wants_to_know_the_same_waits_for_the_same_worker() {
+    let mut stage = Stage::new();
+    for purpose in 1..=3 {
+        assert_eq!(stage.ask("/slow", purpose), NOTHING);
+    }
+    assert_eq!(stage.wait(), NOTHING);
+    assert_eq!(stage.ask("/slow", 4), NOTHING);
+    assert_eq!((stage.busy(), stage.workers.waiting.len()), (vec!["/slow"], 0));
+    assert_eq!(stage.answers(0), ["1 answered", "2 answered", "3 answered", "4 answered"]);
+}
+
+#[test]
+fn many_that_hang_hold_others_up_for_a_moment_each() {
+    let mut stage = Stage::new();
+    let began = stage.now;
+    for purpose in 0..20 {
+        stage.ask(&format!("/dead/{purpose}"), purpose);
+    }
+    stage.ask("/alive", 99);
+    while !stage.busy().contains(&"/alive") {
+        assert_eq!(stage.wait(), NOTHING);
+    }
+    assert!(stage.now - began <= 20 * SLOW);
+}
+
+#[test]
+fn when_everybody_hangs_the_others_are_not_kept_waiting_for_ever() {
+    let mut stage = Stage::new();
+    let most = u32::try_from(MOST).unwrap();
+    for purpose in 0..=most {
+        stage.ask(&format!("/dead/{purpose}"), purpose);
+    }
+    let mut given_up = Vec::new();
+    while stage.workers.due().is_some() {
+        given_up.extend(stage.wait().into_iter().filter(|word| !word.starts_with('/')));
+    }
+    assert_eq!(given_up.len(), MOST + 1);
+    assert!(stage.workers.desks.len() <= MOST && stage.workers.waiting.is_empty());
+}
+
+#[test]
+fn nobody_waits_for_what_a_router_asked_that_is_gone() {
+    let mut stage = Stage::new();
+    stage.ask("/dead", 1);
+    stage.ask("/next", 2);
+    stage.workers.forget();
+    assert_eq!(stage.wait(), ["/dead hangs"]);
+    assert_eq!(stage.busy(), ["/dead"]);
+}
+
+#[test]
+fn a_worker_that_ends_is_no_answer_and_another_goes_on() {
+    let mut stage = Stage::new();
+    stage.ask("/one", 1);
+    stage.ask("/two", 2);
+    let id = stage.workers.desks[0].id;
+    assert_eq!(words(stage.workers.ended(id, stage.now)), NOTHING, "it has not ended");
+    stage.workers.desks[0].worker.ended = true;
+    assert_eq!(words(stage.workers.ended(id, stage.now)), ["1: whoever looked at it has ended"]);
+    assert_eq!(stage.busy(), ["/two"]);
+}

@@ -1,0 +1,122 @@
+//! One stat worker: a process that looks at files, one question after another, and has nothing else of the daemon's.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use nix::poll::{self, PollFd, PollFlags, PollTimeout};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+
+use super::question::{Answer, Question};
+use common::link::channel::{Buffer, Channel};
+use common::sys::process;
+use common::sys::process::{Child, Forked};
+use common::sys::{descriptors, signals};
+
+/// What the supervisor asks of a worker.
+pub(crate) trait Work: Sized {
+    /// Starts one.
+    fn start() -> io::Result<Self>;
+    /// Gives it something to look at, of which it can have one at a time.
+    fn ask(&self, question: &Question) -> io::Result<()>;
+    /// Its answer, if it has come.
+    fn hear(&mut self, buffer: &mut Buffer) -> Option<Answer>;
+    /// Whether it can be asked.
+    fn listens(&self) -> bool;
+    /// Whether its process has ended, which is then gone.
+    fn has_ended(&self) -> bool;
+    /// It is not needed any more: it ends when it has finished what it does.
+    fn dismiss(&mut self);
+}
+
+/// The supervisor's side of a process.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    child: Child,
+    /// Without it the worker ends.
+    channel: Option<Channel>,
+}
+
+impl Work for Worker {
+    fn start() -> io::Result<Self> {
+        let (ours, theirs) = Channel::pair()?;
+        match process::fork()? {
+            Forked::Parent(child) => Ok(Self { child, channel: Some(ours) }),
+            Forked::Child => process::exit_now(i32::from(work(theirs).is_err())),
+        }
+    }
+
+    fn ask(&self, question: &Question) -> io::Result<()> {
+        let channel = self.channel.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        channel.send(question, &[])
+    }
+
+    fn hear(&mut self, buffer: &mut Buffer) -> Option<Answer> {
+        match self.channel.as_ref()?.recv(buffer) {
+            Ok(Some((answer, _descriptors))) => Some(answer),
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => None,
+            Ok(None) | Err(_) => {
+                self.dismiss();
+                None
+            }
+        }
+    }
+
+    fn listens(&self) -> bool {
+        self.channel.is_some()
+    }
+
+    fn has_ended(&self) -> bool {
+        !matches!(self.child.try_reap(), Ok(None))
+    }
+
+    fn dismiss(&mut self) {
+        self.channel = None;
+    }
+}
+
+impl Worker {
+    pub(super) fn child(&self) -> &Child {
+        &self.child
+    }
+
+    /// Where its answers come.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.channel.as_ref().map(Channel::as_fd)
+    }
+
+    /// Ends it, as far as the kernel lets it end.
+    pub(super) fn kill(&self) {
+        // One that has ended already needs no end.
+        let _ = self.child.signal(Signal::SIGKILL);
+    }
+
+    /// Waits until then for its end, and leaves no zombie of it.
+    pub(super) fn reap(&self, until: Instant) {
+        let left = PollTimeout::try_from(until.saturating_duration_since(Instant::now()));
+        // Whether it has ended or not, there is nothing left to do.
+        let _ = poll::poll(
+            &mut [PollFd::new(self.child.as_fd(), PollFlags::POLLIN)],
+            left.unwrap_or(PollTimeout::ZERO),
+        );
+        let _ = self.child.try_reap();
+    }
+}
+
+/// The worker's life. It holds no socket and no pipe of the daemon's, however long it hangs.
+fn work(channel: Channel) -> io::Result<()> {
+    prctl::set_name(c"flying-stat")?;
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    signals::reset()?;
+    descriptors::close_standard_ones()?;
+    let channel = Channel::new(descriptors::keep_only(channel.into_fd())?)?;
+    let mut buffer = Buffer::default();
+    loop {
+        poll::poll(&mut [PollFd::new(channel.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
+        match channel.recv::<Question>(&mut buffer)? {
+            Some((question, _descriptors)) => channel.send(&question.answer(), &[])?,
+            None => return Ok(()),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The command lines of the programs that are installed: for man pages, completions and the tests that compare them
+//! with the documentation.
+
+#[cfg(test)]
+mod tested;
+
+use clap::{Command, CommandFactory};
+
+use crate::{PassengerConfig, PassengerMemoryStats, PassengerStatus};
+use common::config::Arguments;
+
+/// Each program's, with its subcommands.
+pub fn all() -> [Command; 4] {
+    [
+        Arguments::command(),
+        PassengerStatus::command(),
+        PassengerConfig::command(),
+        PassengerMemoryStats::command(),
+    ]
+}

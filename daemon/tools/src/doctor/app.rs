@@ -1,0 +1,206 @@
+//! The app as it is to be started: a directory, flags and what serving daemons know come in; type, settings and user,
+//! each with the reason, go out. Nothing is started here.
+
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use module_core::app_kind::AppType;
+use module_core::detect::startup_file;
+use module_core::place::{AppConf, Found, find_app};
+use protocol::request::AppKind;
+use protocol::settings::{Settings, Value};
+
+use super::arguments::Doctor;
+use super::no_app::NoPatient;
+use super::running_daemons::{KnownApp, Serving, without_own};
+use super::settings::{settings, text};
+use crate::instances;
+use common::config::{AllowedIdentities, ROUTER_USER, UserOptions};
+use common::link::AppUser;
+use common::sys::accounts;
+use supervisor::{Policy, Why, would_run_as};
+
+/// How long an app may take to start when nobody says.
+const START_TIMEOUT: u64 = 90;
+
+/// An app that can be started.
+#[derive(Debug)]
+pub(super) struct Patient {
+    pub(super) root: PathBuf,
+    pub(super) group: String,
+    pub(super) kind: AppKind,
+    /// Why it is of this kind.
+    pub(super) because: String,
+    pub(super) start_command: String,
+    pub(super) settings: Settings,
+    /// The daemon whose settings these are.
+    pub(super) known_to: Option<u32>,
+    pub(super) users: UserOptions,
+    /// Whom it is to run as, with the reason.
+    pub(super) user: Result<(AppUser, String), String>,
+    /// Why a daemon would not let it run as this user.
+    pub(super) refusal: Option<String>,
+    /// What the daemon that starts it finds in its environment, and whose that is.
+    pub(super) variables: Vec<(OsString, OsString)>,
+    pub(super) variables_of: Option<u32>,
+}
+
+impl Patient {
+    /// Looks at the app that is meant.
+    pub(super) fn examine(doctor: &Doctor) -> Result<Self, NoPatient> {
+        let root = absolute(&doctor.app);
+        if !root.is_dir() {
+            let advice = "Name the app's directory: the one that holds public, and config.ru or its like.";
+            let problem = format!("{} is no directory, or you may not enter it", root.display());
+            return Err(NoPatient::new(&root, problem, advice));
+        }
+        let serving = Serving::find(&root, doctor.environment.as_deref());
+        let known = serving.as_ref().and_then(|serving| serving.app.clone());
+        let (kind, start_command, because) = kind(doctor, &root, known.as_ref())?;
+        let defaults = serving.as_ref().map(|serving| &serving.defaults);
+        let configured = [defaults, known.as_ref().map(|known| &known.settings)];
+        let settings = settings(doctor, configured.into_iter().flatten())
+            .map_err(|why| NoPatient::new(&root, why, "Give it as --env NAME=VALUE."))?;
+        let users = serving.as_ref().map(|serving| serving.users.clone()).unwrap_or_else(usual_users);
+        let user = user(&root, kind, &settings, &users);
+        let refusal = user.as_ref().ok().and_then(|_| refusal(&root, kind, &settings, &users));
+        let variables_of = serving.as_ref().filter(|serving| serving.variables.is_some()).map(|s| s.pid);
+        let known_to = serving.as_ref().filter(|_| known.is_some()).map(|serving| serving.pid);
+        let variables = serving.and_then(|serving| serving.variables);
+        let group = known.map(|known| known.group);
+        Ok(Self {
+            group: group.unwrap_or_else(|| {
+                format!("{} ({})", root.display(), text(&settings, "app_env", "production"))
+            }),
+            root,
+            kind,
+            because,
+            start_command,
+            settings,
+            known_to,
+            users,
+            user,
+            refusal,
+            variables: variables.unwrap_or_else(|| without_own(std::env::vars_os())),
+            variables_of,
+        })
+    }
+
+    /// The environment of the app, as in `passenger_app_env`.
+    pub(super) fn app_env(&self) -> &str {
+        text(&self.settings, "app_env", "production")
+    }
+
+    /// The startup file as it is written in messages; the start command of a generic app.
+    pub(super) fn entrance(&self) -> String {
+        match startup_file(self.kind) {
+            Some(usual) => text(&self.settings, "startup_file", usual).to_owned(),
+            None => self.start_command.clone(),
+        }
+    }
+
+    /// Most seconds until it is ready.
+    pub(super) fn start_timeout(&self) -> u64 {
+        match self.settings.get("start_timeout") {
+            Some(Value::Number(seconds)) => u64::try_from(*seconds).unwrap_or(START_TIMEOUT),
+            _ => START_TIMEOUT,
+        }
+    }
+}
+
+/// The path from `/`; symlinks stay, as app roots keep theirs.
+fn absolute(path: &Path) -> PathBuf {
+    let joined = std::env::current_dir().map_or_else(|_| path.to_path_buf(), |here| here.join(path));
+    joined.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+/// Flags count most, then what is configured, then what is in the directory.
+fn kind(
+    doctor: &Doctor,
+    root: &Path,
+    known: Option<&KnownApp>,
+) -> Result<(AppKind, String, String), NoPatient> {
+    let by_flag = doctor.app_type.is_some() || doctor.start_command.is_some();
+    if let Some(known) = known.filter(|_| !by_flag) {
+        return Ok((known.kind, known.start_command.clone(), "as it is configured".to_owned()));
+    }
+    let conf = AppConf {
+        kind: doctor.app_type.as_deref().map(AppType::parse),
+        start_command: doctor.start_command.clone(),
+        ..AppConf::default()
+    };
+    let because = |kind: AppKind| match (&doctor.start_command, &doctor.app_type) {
+        (Some(_), _) => "as --start-command is given".to_owned(),
+        (None, Some(_)) => "as --type says".to_owned(),
+        (None, None) => {
+            let file = startup_file(kind).unwrap_or("Passengerfile.json");
+            format!("as {file} is there")
+        }
+    };
+    match find_app(&conf, root.as_os_str().as_encoded_bytes()) {
+        Found::App { kind, start_command } => Ok((kind, start_command, because(kind))),
+        Found::Nothing => Err(NoPatient::in_directory(root)),
+        Found::Failed(why) => {
+            let advice = "Run this as a user who may read the app, or name its type with --type.";
+            Err(NoPatient::new(root, why.to_string(), advice))
+        }
+    }
+}
+
+fn usual_users() -> UserOptions {
+    UserOptions { switching: true, default_user: "nobody".to_owned(), default_group: None }
+}
+
+/// What tells whose app it is: the startup file, or the root of a generic app.
+fn owned(root: &Path, kind: AppKind, settings: &Settings) -> PathBuf {
+    match startup_file(kind) {
+        Some(usual) => root.join(text(settings, "startup_file", usual)),
+        None => root.to_path_buf(),
+    }
+}
+
+/// Why the daemons that run would not let it run as its user, as far as can be seen from outside.
+fn refusal(root: &Path, kind: AppKind, settings: &Settings, users: &UserOptions) -> Option<String> {
+    let router = accounts::user_named(ROUTER_USER).ok().flatten();
+    let policy = Policy {
+        sockets: instances().into_iter().map(|found| found.properties.socket_file).collect(),
+        router: router.map(|user| (user.uid.as_raw(), user.gid.as_raw())),
+        ..Policy::default()
+    };
+    let given = |name: &str| Some(text(settings, name, "")).filter(|text| !text.is_empty());
+    let owned = owned(root, kind, settings);
+    let why = would_run_as(users, given("user"), given("group"), &owned, &policy).err()?;
+    Some(format!("unless its flags allow that, the daemon does not start it: {why}"))
+}
+
+fn user(
+    root: &Path,
+    kind: AppKind,
+    settings: &Settings,
+    users: &UserOptions,
+) -> Result<(AppUser, String), String> {
+    let owned = owned(root, kind, settings);
+    let given = |name: &str| Some(text(settings, name, "")).filter(|text| !text.is_empty());
+    let (wanted, group) = (given("user"), given("group"));
+    let anything = vec!["*".to_owned()];
+    let allowed = AllowedIdentities { users: anything.clone(), groups: anything };
+    let (user, why) = would_run_as(users, wanted, group, &owned, &Policy { allowed, ..Policy::default() })?;
+    let owned = owned.display();
+    let because = match why {
+        Why::NotRoot => "as without root everything runs as you".to_owned(),
+        Why::NoSwitching => "the default user, as passenger_user_switching is off".to_owned(),
+        Why::Directive => "as passenger_user, or --user, says".to_owned(),
+        Why::Owner => format!("the owner of {owned}"),
+        Why::NoSuchUser => {
+            format!("the default user, as there is no user \"{}\"", wanted.unwrap_or_default())
+        }
+        Why::NoSuchOwner => format!("the default user, as the owner of {owned} has no account"),
+        Why::NeverRoot if wanted.is_some() => {
+            "the default user, as passenger_user names root, and no app runs as root".to_owned()
+        }
+        Why::NeverRoot => {
+            format!("the default user, as {owned} belongs to root, and no app runs as root")
+        }
+    };
+    Ok((user, because))
+}

@@ -1,0 +1,49 @@
+//! May nginx's workers go where the app is? They look for files in its public directory themselves; the daemon does not
+//! need them to, but visitors do.
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd;
+
+use common::sys::accounts;
+use common::sys::accounts::Account;
+
+/// As whom the workers run on the usual systems.
+const WORKERS: [&str; 2] = ["www-data", "nginx"];
+
+/// A sentence when nginx's workers are kept out. Only root can tell.
+pub(super) fn closed_to_nginx(root: &Path) -> Option<String> {
+    let worker = WORKERS.iter().find_map(|name| accounts::user_named(name).ok().flatten())?;
+    let groups: Vec<u32> =
+        accounts::groups_of(&worker.name, worker.gid).ok()?.iter().map(|gid| gid.as_raw()).collect();
+    if !unistd::geteuid().is_root() {
+        return None;
+    }
+    let public = root.join("public");
+    let end = if public.is_dir() { public.as_path() } else { root };
+    let mut way: Vec<&Path> = end.ancestors().collect();
+    way.reverse();
+    let closed = way
+        .into_iter()
+        .find(|dir| fs::metadata(dir).is_ok_and(|meta| !may_enter(&meta, &worker, &groups)))?;
+    Some(format!(
+        "nginx's user \"{}\" may not enter {}: visitors get an error page of nginx's, whatever the app does. \
+         Let it pass: chmod o+x {}",
+        worker.name,
+        closed.display(),
+        closed.display()
+    ))
+}
+
+fn may_enter(directory: &Metadata, worker: &Account, groups: &[u32]) -> bool {
+    let class = if directory.uid() == worker.uid.as_raw() {
+        0o100
+    } else if groups.contains(&directory.gid()) {
+        0o010
+    } else {
+        0o001
+    };
+    directory.mode() & class != 0
+}

@@ -1,0 +1,181 @@
+//! What the doctor says: as text while it happens, or as JSON when it is over.
+
+use std::fmt::Arguments;
+use std::io::Write;
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::app::Patient;
+use super::conversation::Answer;
+use super::diagnosis::Diagnosis;
+use super::nginx_access::closed_to_nginx;
+use super::no_app::NoPatient;
+use super::run::Course;
+use crate::spawn_error;
+
+/// A report on one app.
+#[derive(Debug)]
+pub(super) struct Report<'p> {
+    patient: &'p Patient,
+    /// What the app is asked for.
+    path: &'p str,
+    json: bool,
+    /// What is wrong outside of the app.
+    warning: Option<String>,
+}
+
+/// There is no app to start.
+pub(super) fn no_patient(none: &NoPatient, json: bool) -> ExitCode {
+    let NoPatient { root, problem, advice } = none;
+    if json {
+        let diagnosis = json!({ "problem": problem, "advice": advice });
+        print_json(&json!({ "app": root, "ok": false, "diagnosis": diagnosis }));
+    } else {
+        say(format_args!("App         : {}", root.display()));
+        say_diagnosis(problem, advice);
+    }
+    ExitCode::FAILURE
+}
+
+impl<'p> Report<'p> {
+    pub(super) fn new(patient: &'p Patient, path: &'p str, json: bool) -> Self {
+        Self {
+            patient,
+            path,
+            json,
+            warning: patient.refusal.clone().or_else(|| closed_to_nginx(&patient.root)),
+        }
+    }
+
+    /// What is known before anything is started.
+    pub(super) fn introduce(&self) {
+        if self.json {
+            return;
+        }
+        let Patient { root, kind, because, .. } = self.patient;
+        say(format_args!("App         : {}", root.display()));
+        say(format_args!("Type        : {}, {because}", kind.as_str()));
+        say(format_args!("Starts with : {}", self.patient.entrance()));
+        match &self.patient.user {
+            Ok((user, because)) => say(format_args!("Would run as: {}, {because}", user.name)),
+            Err(why) => say(format_args!("Would run as: nobody: {why}")),
+        }
+        say(format_args!("Environment : {}", self.patient.app_env()));
+        match self.patient.known_to {
+            Some(pid) => {
+                say(format_args!("Settings    : those that the daemon with PID {pid} serves it with"))
+            }
+            None => say(format_args!("Settings    : defaults, as no running daemon knows this app")),
+        }
+        match self.patient.variables_of {
+            Some(pid) => say(format_args!("Variables   : those of the daemon with PID {pid}")),
+            None => say(format_args!("Variables   : yours, as no daemon's can be read")),
+        }
+        if let Some(warning) = &self.warning {
+            say(format_args!("Warning     : {warning}"));
+        }
+        say(format_args!("\nA daemon of its own starts it and asks for {}. What they say:", self.path));
+    }
+
+    /// A line of the private daemon's log.
+    pub(super) fn show(&self, line: &str) {
+        // The report tells of the failure in readable form, and lines of this level are for it alone.
+        let is_detail = line.starts_with("[ I ") || line.contains(": could not be started: ");
+        if !self.json && !is_detail {
+            say(format_args!("  {line}"));
+        }
+    }
+
+    /// How it went, and what that means.
+    pub(super) fn conclude(&self, course: &Course, diagnosis: Option<&Diagnosis>) -> ExitCode {
+        let answer = course.answer.as_ref().and_then(|answer| answer.as_ref().ok());
+        let ok = answer.is_some_and(Answer::is_good);
+        if self.json {
+            print_json(&self.as_json(course, diagnosis, ok));
+        } else {
+            self.conclude_in_words(course, diagnosis, answer, ok);
+        }
+        if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    fn conclude_in_words(
+        &self,
+        course: &Course,
+        diagnosis: Option<&Diagnosis>,
+        answer: Option<&Answer>,
+        ok: bool,
+    ) {
+        say(format_args!(""));
+        for (at, step) in course.steps.iter().enumerate() {
+            say(format_args!("{} {step}", if at == 0 { "Steps       :" } else { "             " }));
+        }
+        if let Some(report) = &course.report {
+            spawn_error::show(&without_repetition(report));
+        }
+        if let Some(answer) = answer.filter(|answer| answer.pid != 0) {
+            let (status, took, pid) = (answer.status, answer.took.as_millis(), answer.pid);
+            let path = self.path;
+            say(format_args!(
+                "Answer      : status {status} for GET {path}, after {took} ms, from process {pid}"
+            ));
+        }
+        match diagnosis {
+            Some(Diagnosis { problem, advice }) => say_diagnosis(problem, advice),
+            None if ok => say(format_args!("\nThe app starts and answers.")),
+            None => say(format_args!("\nThe app does not answer, and nothing tells why.")),
+        }
+    }
+
+    fn as_json(&self, course: &Course, diagnosis: Option<&Diagnosis>, ok: bool) -> Value {
+        let Patient { root, kind, because, known_to, .. } = self.patient;
+        let user = self.patient.user.as_ref().ok();
+        let answer = course.answer.as_ref().and_then(|answer| answer.as_ref().ok());
+        json!({
+            "app": root,
+            "ok": ok,
+            "type": kind.as_str(),
+            "type_because": because,
+            "user": user.map(|(user, _)| &user.name),
+            "user_because": user.map(|(_, because)| because),
+            "environment": self.patient.app_env(),
+            "settings_of_daemon": known_to,
+            "variables_of_daemon": self.patient.variables_of,
+            "warning": self.warning,
+            "steps": course.steps,
+            "report": course.report,
+            "answer": answer.filter(|answer| answer.pid != 0).map(|answer| json!({
+                "status": answer.status, "ms": answer.took.as_millis() as u64, "pid": answer.pid,
+            })),
+            "diagnosis": diagnosis.map(|diagnosis| json!({
+                "problem": diagnosis.problem, "advice": diagnosis.advice,
+            })),
+            "log": course.log,
+        })
+    }
+}
+
+/// What the app has printed was shown line by line; its account of a failure is often among it.
+fn without_repetition(report: &Value) -> Value {
+    let mut report = report.clone();
+    let first = report["details"].as_str().and_then(|details| details.lines().next()).unwrap_or_default();
+    if report["output"].as_str().is_some_and(|output| output.contains(first)) {
+        report["details"] = "".into();
+    }
+    report["output"] = "".into();
+    report
+}
+
+fn say_diagnosis(problem: &str, advice: &str) {
+    say(format_args!("\nDiagnosis   : {problem}"));
+    say(format_args!("What to do  : {advice}"));
+}
+
+fn print_json(value: &Value) {
+    say(format_args!("{value:#}"));
+}
+
+/// A reader that went away is no failure of ours: what was started has to be ended in order.
+fn say(text: Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

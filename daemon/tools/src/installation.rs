@@ -1,0 +1,73 @@
+//! Where the parts of this installation are, as seen from the program that runs: below a prefix, or in a source tree.
+
+use std::path::{Path, PathBuf};
+
+use common::config;
+
+/// The module's file.
+const MODULE: &str = "ngx_http_passenger_module.so";
+/// Debian's list of the files that came with our package.
+const DEBIAN_LIST: &str = "/var/lib/dpkg/info/flying-passenger.list";
+
+/// An installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Installation {
+    /// The directory of the program that runs.
+    programs: PathBuf,
+}
+
+impl Installation {
+    /// The one that this program belongs to.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the administrator.
+    pub(super) fn of_this_program() -> Result<Self, String> {
+        let program =
+            std::env::current_exe().map_err(|why| format!("this program cannot be found: {why}"))?;
+        Ok(Self { programs: parent(&program) })
+    }
+
+    /// A program: in the same directory, or in the `sbin` or `bin` beside it.
+    pub(super) fn program(&self, name: &str) -> Option<PathBuf> {
+        let beside = ["sbin", "bin"].map(|dir| parent(&self.programs).join(dir));
+        let mut places = [self.programs.clone()].into_iter().chain(beside);
+        places.find_map(|dir| Some(dir.join(name)).filter(|program| program.is_file()))
+    }
+
+    /// What runs inside the processes of apps.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for the administrator.
+    pub(super) fn loaders(&self) -> Result<PathBuf, String> {
+        config::loaders(None).map_err(|_| {
+            format!(
+                "the loaders are not where they belong, in share/flying-passenger/loaders below {}",
+                parent(&self.programs).display()
+            )
+        })
+    }
+
+    /// The nginx module: where it is installed, or else where `make build` makes it.
+    pub(super) fn module(&self) -> PathBuf {
+        let built = self.programs.join(format!("lib{MODULE}"));
+        if built.exists() { built } else { parent(&self.programs).join("lib/nginx/modules").join(MODULE) }
+    }
+
+    /// It was installed, by a package or `make install`.
+    pub(super) fn is_installed(&self) -> bool {
+        parent(&self.programs).join("share/flying-passenger/loaders").is_dir()
+    }
+
+    /// A package of the distribution brought this very program.
+    pub(super) fn is_of_package(&self) -> bool {
+        let list = std::fs::read_to_string(DEBIAN_LIST).unwrap_or_default();
+        let program = self.programs.join("passenger-config");
+        list.lines().any(|line| Path::new(line) == program)
+    }
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(path).to_path_buf()
+}

@@ -1,0 +1,44 @@
+//! `passenger-memory-stats`: how much memory nginx, the daemon and the apps hold.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::memory_stats::{Kind, render, rows};
+use common::sys::clock;
+
+/// Shows how much memory nginx, flying-passenger and the apps hold.
+#[derive(Debug, Parser)]
+#[command(name = "passenger-memory-stats", version)]
+pub struct PassengerMemoryStats {
+    /// Leave nginx out
+    #[arg(long)]
+    no_nginx: bool,
+    /// Accepted for compatibility: Apache is never shown
+    #[arg(long)]
+    no_apache: bool,
+}
+
+impl PassengerMemoryStats {
+    /// Shows it; the status to exit with.
+    pub fn run(&self) -> ExitCode {
+        let now = clock::local_now();
+        let day = format!("{}-{:02}-{:02}", now.year, now.month, now.day);
+        let time = format!("{:02}:{:02}:{:02}", now.hour, now.minute, now.second);
+        let mut out = format!("Version: {}\nDate   : {day} {time}\n\n", env!("CARGO_PKG_VERSION"));
+        if !self.no_nginx {
+            out += &render("Nginx processes", &rows(Kind::Nginx), true);
+            out.push('\n');
+        }
+        out += &render("Passenger processes", &rows(Kind::Passenger), false);
+        if out.contains(" (?)") {
+            eprintln!(
+                "passenger-memory-stats: some processes are other users': run this as root to see their memory"
+            );
+        }
+        // A reader that went away, as `head` does, is no failure of ours.
+        let _ = std::io::stdout().write_all(out.as_bytes());
+        ExitCode::SUCCESS
+    }
+}

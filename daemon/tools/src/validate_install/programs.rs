@@ -1,0 +1,85 @@
+//! The programs, the loaders, and the interpreters that these are for.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::Verdict;
+use crate::command_lines;
+use crate::installation::Installation;
+use crate::system_properties::version;
+
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+/// Each program is beside this one and says that it is of the same release.
+pub(super) fn are_of_one_release(installation: &Installation) -> Verdict {
+    let mut wrong = Vec::new();
+    for program in command_lines::all() {
+        let name = program.get_name();
+        let Some(path) = installation.program(name) else {
+            wrong.push(format!("{name} is not there"));
+            continue;
+        };
+        let said = version(&path.to_string_lossy(), "--version").unwrap_or_default();
+        if said.split_whitespace().next_back() != Some(RELEASE) {
+            wrong.push(format!("{} says that it is \"{said}\", not {RELEASE}", path.display()));
+        }
+    }
+    if wrong.is_empty() {
+        return Verdict::Fine(format!("release {RELEASE}"));
+    }
+    Verdict::Failed(format!("{}\nInstall the package, or run make install, again.", wrong.join("\n")))
+}
+
+/// Apps run as any user: everybody has to get at the loaders.
+pub(super) fn loaders_are_readable(installation: &Installation) -> Verdict {
+    let loaders = match installation.loaders() {
+        Ok(loaders) => loaders,
+        Err(why) => {
+            return Verdict::Failed(format!("{why}\nInstall the package, or run make install, again."));
+        }
+    };
+    let mut files = vec![loaders.clone()];
+    let mut closed: Vec<PathBuf> =
+        loaders.ancestors().skip(1).filter(|dir| !is_open(dir, 0o001)).map(Path::to_path_buf).collect();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
+        }
+        let wanted = if path.is_dir() { 0o005 } else { 0o004 };
+        closed.extend(Some(path).filter(|path| !is_open(path, wanted)));
+    }
+    let Some(first) = closed.last() else { return Verdict::Fine(loaders.display().to_string()) };
+    let more =
+        if closed.len() > 1 { format!(", nor {} other file(s)", closed.len() - 1) } else { String::new() };
+    let sentence = format!("other users may not read {}{more}: their apps do not start.", first.display());
+    let advice = match first.is_dir() && !first.starts_with(&loaders) {
+        true => format!("{sentence}\nRun: chmod o+x {}", first.display()),
+        false => format!("{sentence}\nRun: chmod -R o+rX {}", loaders.display()),
+    };
+    // Where everything runs as one user, nobody else has to.
+    if nix::unistd::geteuid().is_root() { Verdict::Failed(advice) } else { Verdict::Warned(advice) }
+}
+
+fn is_open(path: &Path, wanted: u32) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & wanted == wanted)
+}
+
+/// What is found in the PATH of whoever asks.
+pub(super) fn interpreters(_: &Installation) -> Verdict {
+    let all = [("ruby", "-v"), ("python3", "-V"), ("node", "-v")];
+    let found = all.map(|(program, flag)| version(program, flag).map(|said| format!("{program}: {said}")));
+    if found.iter().all(Option::is_none) {
+        return Verdict::Warned(
+            "neither ruby nor python3 nor node is found in PATH.\nInstall what your apps need, or name it with \
+             passenger_ruby, passenger_python or passenger_nodejs."
+                .to_owned(),
+        );
+    }
+    let lines = all.iter().zip(found).map(|((program, _), found)| {
+        found.unwrap_or_else(|| {
+            format!("{program}: not in PATH; apps that need it cannot be started without its path")
+        })
+    });
+    Verdict::Fine(lines.collect::<Vec<_>>().join("\n"))
+}
