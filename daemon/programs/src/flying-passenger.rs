@@ -8,7 +8,7 @@ use common::config::{Action, Arguments, Options};
 use common::log;
 use common::log::Part;
 use common::sys::descriptors;
-use supervisor::Beginning;
+use supervisor::StartMode;
 use supervisor::daemonize;
 use supervisor::daemonize::{Caller, Side};
 
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         eprintln!("flying-passenger: /dev/null cannot be opened: {why}");
         return ExitCode::FAILURE;
     }
-    let (beginning, words) = supervisor::beginning(std::env::args_os());
-    if beginning == (Beginning::Question { would: false }) {
+    let (mode, words) = supervisor::start_mode(std::env::args_os());
+    if mode == (StartMode::Preflight { would: false }) {
         eprintln!(
             "flying-passenger: this release understands nothing of what the daemon that runs would hand over"
         );
@@ -31,13 +31,13 @@ fn main() -> ExitCode {
     }
     let arguments = Arguments::parse_from(words);
     match Options::new(&arguments, unistd::geteuid()) {
-        Ok(_) if beginning == (Beginning::Question { would: true }) => ExitCode::SUCCESS,
+        Ok(_) if mode == (StartMode::Preflight { would: true }) => ExitCode::SUCCESS,
         Ok(_) if arguments.action == Some(Action::CheckConfig) => {
             println!("flying-passenger: the configuration can be used");
             ExitCode::SUCCESS
         }
         Ok(options) => {
-            if let Beginning::TakeOver(packed) = beginning {
+            if let StartMode::TakeOver(packed) = mode {
                 log::init(options.log_level, options.log_format, Part::Supervisor);
                 return supervisor::take_over(options, packed);
             }

@@ -7,11 +7,11 @@ use tokio::sync::Notify;
 
 /// What the tasks of connections look at and wait for.
 #[derive(Debug, Default)]
-pub(crate) struct Doors {
+pub(crate) struct ConnectionTracker {
     /// Connections that there are.
     connections: Cell<u64>,
     /// How many times the socket was made anew.
-    moves: Cell<u32>,
+    socket_number: Cell<u32>,
     scarce: Cell<bool>,
     closing: Cell<bool>,
     /// Told when one of these changes that is waited for.
@@ -19,9 +19,9 @@ pub(crate) struct Doors {
 }
 
 /// One connection, as long as this lives.
-pub(crate) struct Connected<'d>(&'d Doors);
+pub(crate) struct ConnectionGuard<'d>(&'d ConnectionTracker);
 
-impl Drop for Connected<'_> {
+impl Drop for ConnectionGuard<'_> {
     fn drop(&mut self) {
         self.0.connections.set(self.0.connections.get() - 1);
         if self.0.closing.get() {
@@ -30,18 +30,18 @@ impl Drop for Connected<'_> {
     }
 }
 
-impl Doors {
+impl ConnectionTracker {
     /// One connection more, before its task has begun.
-    pub(crate) fn enter(&self) {
+    pub(crate) fn opened(&self) {
         self.connections.set(self.connections.get() + 1);
     }
 
     /// To be held by the task of a connection that has entered.
-    pub(crate) fn inside(&self) -> Connected<'_> {
-        Connected(self)
+    pub(crate) fn guard(&self) -> ConnectionGuard<'_> {
+        ConnectionGuard(self)
     }
 
-    pub(crate) fn connections(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.connections.get()
     }
 
@@ -53,7 +53,7 @@ impl Doors {
     }
 
     /// Resolves when the doors are closed and nobody is inside any more.
-    pub(crate) async fn everybody_gone(&self) {
+    pub(crate) async fn all_closed(&self) {
         while !self.closing.get() || self.connections.get() > 0 {
             self.changed.notified().await;
         }
@@ -78,26 +78,26 @@ impl Doors {
 
     /// Resolves when a connection that waits for a request is to be closed: the daemon is about to end, or others wait
     /// for the descriptor of one that has `served`.
-    pub(crate) async fn wants_no_idle_one(&self, served: bool) {
+    pub(crate) async fn idle_unwanted(&self, served: bool) {
         while !(self.closing.get() || served && self.scarce.get()) {
             self.changed.notified().await;
         }
     }
 
     /// The number of the socket that was made last.
-    pub(crate) fn moves(&self) -> u32 {
-        self.moves.get()
+    pub(crate) fn socket_number(&self) -> u32 {
+        self.socket_number.get()
     }
 
     /// The socket was made anew.
-    pub(crate) fn move_on(&self) {
-        self.moves.set(self.moves.get() + 1);
+    pub(crate) fn socket_replaced(&self) {
+        self.socket_number.set(self.socket_number.get() + 1);
         self.changed.notify_waiters();
     }
 
     /// Resolves when the socket with this number is not the last one any more.
-    pub(crate) async fn moved_from(&self, number: u32) {
-        while self.moves.get() == number {
+    pub(crate) async fn socket_replaced_since(&self, number: u32) {
+        while self.socket_number.get() == number {
             self.changed.notified().await;
         }
     }

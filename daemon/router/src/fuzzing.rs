@@ -137,9 +137,9 @@ pub fn chunked_parts(bytes: &[u8], step: usize) -> (Vec<u8>, End) {
 ///
 /// # Errors
 ///
-/// When the request is refused.
-pub fn admin_http(bytes: &[u8]) -> Result<Option<(String, String, Vec<u8>)>, ()> {
-    let asked = admin::parse(bytes).map_err(drop)?;
+/// The status of the refusal.
+pub fn admin_http(bytes: &[u8]) -> Result<Option<(String, String, Vec<u8>)>, u16> {
+    let asked = admin::parse(bytes).map_err(|refusal| refusal.status)?;
     Ok(asked.map(|asked| (asked.method, asked.path, asked.body)))
 }
 

@@ -10,7 +10,7 @@ use tokio::task::spawn_local;
 use tracing::{error, warn};
 
 use super::nginx::accept;
-use super::state::Router;
+use super::state::RouterState;
 use super::supervisor_link::Supervisor;
 use super::watch::{idle, memory, restart_files};
 use super::{admin, shutdown};
@@ -25,7 +25,7 @@ pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
         return Err(io::Error::other("the supervisor did not say how to work"));
     };
     let (nginx, tools) = listeners(sockets)?;
-    let router = Router::new(config, supervisor.clone());
+    let router = RouterState::new(config, supervisor.clone());
     spawn_local(admin::run(router.clone(), tools));
     spawn_local(async move { supervisor.flush().await });
     tokio::select! {
@@ -36,19 +36,19 @@ pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
 }
 
 /// Does what the supervisor says, until it is gone.
-async fn obey(router: &Rc<Router>, nginx: UnixListener, mut buffer: Buffer) {
+async fn obey(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer) {
     let mut nginx = Some(nginx);
     while let Some((notice, mut descriptors)) = router.supervisor.notice(&mut buffer).await {
         match notice {
             Notice::Config(_) => warn!("the supervisor said twice how to work"),
             Notice::Adopt(record) => router.spawner.adopt(record, descriptors.pop()),
             Notice::Serve => nginx.take().into_iter().for_each(|nginx| serve(router, nginx)),
-            Notice::Stand { app, standing } => router.standings.recall(app, standing),
+            Notice::SetAppMode { app, mode } => router.app_modes.restore(app, mode),
             Notice::Started { ticket, record } => router.spawner.started(ticket, record, descriptors),
             Notice::NotStarted { ticket, reason } => router.spawner.not_started(ticket, &reason),
             Notice::Exited { process, how } => router.spawner.exited(process, &how),
             Notice::RestartFiles { ticket, found } => router.restarts.found(ticket, found),
-            Notice::Measured { ticket, held } => router.scales.measured(ticket, held),
+            Notice::Measured { ticket, held } => router.memory_monitor.measured(ticket, held),
             Notice::OpenFiles(most) => limit_open_files(most),
             Notice::Options(options) => router.reconfigure(options),
             Notice::Hooks(named) => router.spawner.set_hooks(named),
@@ -67,23 +67,23 @@ async fn obey(router: &Rc<Router>, nginx: UnixListener, mut buffer: Buffer) {
 
 /// Begins once all processes that there are have been adopted: a request that came before, or a look at what the apps lack,
 /// would start others.
-fn serve(router: &Rc<Router>, nginx: UnixListener) {
+fn serve(router: &Rc<RouterState>, nginx: UnixListener) {
     let dispatcher = &router.dispatcher;
     spawn_local(accept::run(router.clone(), nginx));
     spawn_local(idle::run(dispatcher.clone(), router.routes.clone(), router.restarts.clone()));
-    spawn_local(memory::watch(dispatcher.clone(), router.scales.clone()));
+    spawn_local(memory::watch(dispatcher.clone(), router.memory_monitor.clone()));
     spawn_local(restart_files::watch(dispatcher.clone(), router.restarts.clone()));
 }
 
 /// Accepts at the socket that was made anew.
-fn move_to(router: &Rc<Router>, socket: Option<OwnedFd>) {
+fn move_to(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
     match socket.ok_or_else(|| io::Error::other("it did not come")).and_then(listener) {
         Ok(socket) => accept::move_to(router, socket),
         Err(why) => error!("the socket for nginx that was made anew cannot be used: {why}"),
     }
 }
 
-fn answer_ping(router: &Router) {
+fn answer_ping(router: &RouterState) {
     router.troubles.tidy();
     if router.supervisor.order(&Order::Pong).is_err() {
         warn!("the supervisor cannot be told that the router works");

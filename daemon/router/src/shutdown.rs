@@ -7,12 +7,12 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
 use super::dispatch::Dispatcher;
-use super::state::Router;
+use super::state::RouterState;
 use common::link::Order;
 
 /// Finishes the requests under way within `limit` seconds, for another router to go on with the processes.
-pub(super) async fn retire(router: Rc<Router>, limit: u64) {
-    if router.doors.close() {
+pub(super) async fn retire(router: Rc<RouterState>, limit: u64) {
+    if router.connections.close() {
         let under_way = router.dispatcher.requests();
         info!("another router goes on: {under_way} requests under way are finished first");
         finish_requests(&router, Instant::now() + Duration::from_secs(limit), limit).await;
@@ -21,8 +21,8 @@ pub(super) async fn retire(router: Rc<Router>, limit: u64) {
 }
 
 /// Ends everything within `limit` seconds. Said twice, it ends once.
-pub(super) async fn run(router: Rc<Router>, limit: u64) {
-    if !router.doors.close() {
+pub(super) async fn run(router: Rc<RouterState>, limit: u64) {
+    if !router.connections.close() {
         return;
     }
     let end = Instant::now() + Duration::from_secs(limit);
@@ -36,12 +36,12 @@ pub(super) async fn run(router: Rc<Router>, limit: u64) {
     leave(&router);
 }
 
-async fn finish_requests(router: &Router, end: Instant, limit: u64) {
+async fn finish_requests(router: &RouterState, end: Instant, limit: u64) {
     let dispatcher = &router.dispatcher;
     dispatcher.abort_tunnels();
     // What has come on a connection and is not known as a request yet is served before its connection ends.
     let finished = async {
-        router.doors.everybody_gone().await;
+        router.connections.all_closed().await;
         dispatcher.until(|dispatcher| dispatcher.requests() == 0).await;
     };
     if timeout_at(end, finished).await.is_err() {
@@ -49,7 +49,7 @@ async fn finish_requests(router: &Router, end: Instant, limit: u64) {
     }
 }
 
-fn leave(router: &Router) {
+fn leave(router: &RouterState) {
     if router.supervisor.order(&Order::Finished).is_err() {
         warn!("the supervisor cannot be told that everything is finished");
     }

@@ -5,16 +5,16 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use protocol::globals::Globals as Said;
+use protocol::globals::Globals as ReceivedGlobals;
 use tokio::sync::Notify;
 use tracing::warn;
 
 use super::apps::Routes;
-use super::apps::maintenance::Standings;
-use super::connections::Doors;
+use super::apps::maintenance::AppModes;
+use super::connections::ConnectionTracker;
 use super::dispatch::Dispatcher;
-use super::metrics::active_requests::Desks;
-use super::metrics::page_cache::Board;
+use super::metrics::active_requests::ActiveRequests;
+use super::metrics::page_cache::PageCache;
 use super::metrics::troubles::Troubles;
 use super::nginx::incomplete_frames::Incomplete;
 use super::nginx_conn::tunnel_share::Tunnels;
@@ -26,7 +26,7 @@ use super::response::BacklogOptions;
 use super::spawn::Spawner;
 use super::spawn::hooks::Hooks;
 use super::supervisor_link::Supervisor;
-use super::watch::memory::Scales;
+use super::watch::memory::MemoryMonitor;
 use super::watch::restart_files::Restarts;
 use super::watch::usage::Usages;
 use common::config::DaemonOption;
@@ -43,17 +43,17 @@ const SLOW_UPLOADS_A_MINUTE: u32 = 10;
 
 /// What every request needs.
 #[derive(Debug)]
-pub(crate) struct Router {
+pub(crate) struct RouterState {
     pub(crate) config: RouterConfig,
     pub(crate) globals: Globals,
     pub(crate) routes: Rc<Routes>,
     pub(crate) dispatcher: Rc<Dispatcher>,
     pub(crate) restarts: Rc<Restarts>,
-    pub(crate) scales: Rc<Scales>,
-    pub(crate) standings: Standings,
-    pub(crate) desks: Desks,
+    pub(crate) memory_monitor: Rc<MemoryMonitor>,
+    pub(crate) app_modes: AppModes,
+    pub(crate) active_requests: ActiveRequests,
     pub(super) app_logs: Rc<AppLogs>,
-    pub(crate) board: Board,
+    pub(crate) page_cache: PageCache,
     pub(crate) troubles: Rc<Troubles>,
     pub(crate) tunnels: Tunnels,
     /// How often the log tells of a request that got no process.
@@ -68,16 +68,16 @@ pub(crate) struct Router {
     backlog: RefCell<Rc<BacklogOptions>>,
     pub(super) supervisor: Rc<Supervisor>,
     pub(crate) spawner: Rc<Spawner>,
-    pub(crate) doors: Doors,
+    pub(crate) connections: ConnectionTracker,
     /// Told when the router may end.
     pub(super) finished: Notify,
 }
 
-impl Router {
+impl RouterState {
     pub(super) fn new(config: RouterConfig, supervisor: Rc<Supervisor>) -> Rc<Self> {
         let globals = Globals::new(config.options.clone());
-        if let Ok(said) = Said::decode(&config.globals) {
-            globals.hear(said);
+        if let Ok(received) = ReceivedGlobals::decode(&config.globals) {
+            globals.update(received);
         }
         globals.overrule(config.overruled.clone());
         log::set_app_prefix(globals.log_prefix());
@@ -93,8 +93,8 @@ impl Router {
         let spawner =
             Spawner::new(to_supervisor, hooks, pool, routes.clone(), places, stop_limit, drain_limit);
         let restarts = Rc::new(Restarts::new(supervisor.clone(), globals.stat_throttle()));
-        let scales = Rc::new(Scales::new(supervisor.clone()));
-        let standings = Standings::new(supervisor.clone());
+        let memory_monitor = Rc::new(MemoryMonitor::new(supervisor.clone()));
+        let app_modes = AppModes::new(supervisor.clone());
         let troubles = Rc::new(Troubles::new(&config.troubles));
         let backlog = RefCell::new(Rc::new(globals.backlog(troubles.clone())));
         Rc::new(Self {
@@ -104,41 +104,41 @@ impl Router {
             routes,
             dispatcher,
             restarts,
-            scales,
-            standings,
+            memory_monitor,
+            app_modes,
             tunnels: Tunnels::new(),
             refusals: LogLimit::new("requests that got no process", REFUSALS_A_MINUTE),
             slow_uploads: LogLimit::new("uploads that were too slow", SLOW_UPLOADS_A_MINUTE),
             faults: LogLimit::new("connections from nginx that were closed", REFUSALS_A_MINUTE),
             incomplete: Incomplete::default(),
-            desks: Desks::default(),
+            active_requests: ActiveRequests::default(),
             usages: Usages::default(),
             app_logs,
-            board: Board::new(),
+            page_cache: PageCache::new(),
             log_file: LogFile::new(supervisor.clone()),
             backlog,
             supervisor,
             spawner,
-            doors: Doors::default(),
+            connections: ConnectionTracker::default(),
             finished: Notify::new(),
         })
     }
 
     /// Puts to work what an nginx says to the daemon as a whole.
-    pub(crate) fn hear(&self, said: Said) {
-        let before = self.globals.decided();
-        if !self.globals.hear(said) {
+    pub(crate) fn update(&self, received: ReceivedGlobals) {
+        let before = self.globals.effective();
+        if !self.globals.update(received) {
             return;
         }
-        self.globals.tell(&before, "nginx's");
+        self.globals.log_changes(&before, "nginx's");
         self.put_to_work();
     }
 
     /// Puts to work what the daemon's own configuration says from here on.
     pub(super) fn reconfigure(&self, options: Vec<DaemonOption>) {
-        let before = self.globals.decided();
+        let before = self.globals.effective();
         self.globals.reconfigure(options);
-        self.globals.tell(&before, "the daemon's own");
+        self.globals.log_changes(&before, "the daemon's own");
         self.put_to_work();
     }
 

@@ -29,7 +29,7 @@ use nix::sys::signalfd::SignalFd;
 use nix::unistd::Pid;
 
 pub use lifecycle::daemonize;
-pub use lifecycle::upgrade::{Beginning, beginning};
+pub use lifecycle::upgrade::{StartMode, start_mode};
 pub use router::process::{ROUTER_ARGUMENT, close_to_others};
 pub use spawn::{Policy, Why, would_run_as};
 
@@ -54,15 +54,15 @@ use poll::{Happened, Watched};
 use processes::forks::Forks;
 use processes::memory::Measurements;
 use processes::{Process, Processes, Stage};
-use router::Routers;
+use router::RouterSupervision;
 use router::log_limits::LogLimits;
-use router::maintenance::Standings;
+use router::maintenance::AppModes;
 use router::outstanding::Outstanding;
 use router::process::RouterPlan;
 use router::troubles::Troubles;
 use spawn::Launcher;
 use stat_workers::StatWorkers;
-use stat_workers::file_checks::Purpose;
+use stat_workers::file_checks::PendingAction;
 
 /// How long the end of the daemon waits until its last lines are in the log.
 const LAST_LINES: Duration = Duration::from_secs(5);
@@ -118,7 +118,7 @@ struct Supervisor {
     /// What of it could not be followed.
     overruled: Vec<Overruled>,
     /// What administrators have said of apps.
-    standings: Standings,
+    app_modes: AppModes,
     instance: Instance,
     nginx: NginxSocket,
     socket_care: SocketCare,
@@ -140,10 +140,10 @@ struct Supervisor {
     measurements: Measurements,
     processes: Processes,
     forks: Forks,
-    stat_workers: StatWorkers<Purpose>,
+    stat_workers: StatWorkers<PendingAction>,
     hooks: Hooks,
     plan: RouterPlan,
-    routers: Routers,
+    routers: RouterSupervision,
     shutdown: Shutdown,
     upgrade: Upgrade,
     buffer: Buffer,
@@ -280,7 +280,7 @@ impl Supervisor {
     fn do_what_is_due(&mut self, now: Instant) {
         self.kill_overdue(now);
         self.forks_due(now);
-        self.looks_due(now);
+        self.file_checks_due(now);
         self.hooks.kill_overdue(now);
         self.routers_due(now);
         self.upgrade_due(now);

@@ -12,7 +12,7 @@ use super::hooks::{Hooks, RunId};
 use super::log_file::app_logs::AppLogs;
 use super::processes::Processes;
 use super::processes::forks::Forks;
-use super::router::process::Router;
+use super::router::process::RouterProcess;
 use super::stat_workers::{StatWorkers, WorkerId};
 use common::link::ProcessId;
 use common::log::writer;
@@ -54,7 +54,7 @@ pub(super) enum Happened {
 pub(super) struct Watched<'s, P> {
     pub(super) signals: &'s SignalFd,
     pub(super) socket: Option<BorrowedFd<'s>>,
-    pub(super) router: Option<&'s Router>,
+    pub(super) router: Option<&'s RouterProcess>,
     /// The router's orders are read.
     pub(super) takes_orders: bool,
     pub(super) processes: &'s Processes,

@@ -6,9 +6,9 @@ use clap::Args;
 use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Mistake, Mistakes};
-use super::file_values::{File, Given, Written};
-use super::value_type::Kind;
+use super::error::{ConfigError, ConfigErrors};
+use super::file_values::{File, FileValue, Given};
+use super::value_type::ValueType;
 
 /// As they are written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
@@ -128,13 +128,13 @@ pub(super) struct Known {
     /// The directive without `passenger_`, which is the key in the file.
     pub(super) name: &'static str,
     pub(super) flag: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueType,
     written: fn(&AppDefaults) -> Option<&str>,
 }
 
-const METHODS: Kind = Kind::OneOf(&["smart", "direct", "smart-lv2", "conservative"]);
-const MODELS: Kind = Kind::OneOf(&["process", "thread"]);
-const TEXT: Kind = Kind::Text("");
+const METHODS: ValueType = ValueType::OneOf(&["smart", "direct", "smart-lv2", "conservative"]);
+const MODELS: ValueType = ValueType::OneOf(&["process", "thread"]);
+const TEXT: ValueType = ValueType::Text("");
 
 /// All of them.
 pub(super) const KNOWN: [Known; 25] = [
@@ -145,19 +145,21 @@ pub(super) const KNOWN: [Known; 25] = [
     known("spawn_method", "--spawn-method", METHODS, |a| a.spawn_method.as_deref()),
     known("concurrency_model", "--concurrency-model", MODELS, |a| a.concurrency_model.as_deref()),
     known("thread_count", "--app-thread-count", number(1, 1), |a| a.app_thread_count.as_deref()),
-    known("load_shell_envvars", "--load-shell-envvars", Kind::Flag(true), |a| {
+    known("load_shell_envvars", "--load-shell-envvars", ValueType::Flag(true), |a| {
         a.load_shell_envvars.as_deref()
     }),
-    known("preload_bundler", "--preload-bundler", Kind::Flag(false), |a| a.preload_bundler.as_deref()),
-    known("custom_error_page", "--custom-error-page", Kind::Path, |a| a.custom_error_page.as_deref()),
-    known("friendly_error_pages", "--friendly-error-pages", Kind::Flag(false), |a| {
+    known("preload_bundler", "--preload-bundler", ValueType::Flag(false), |a| a.preload_bundler.as_deref()),
+    known("custom_error_page", "--custom-error-page", ValueType::Path, |a| a.custom_error_page.as_deref()),
+    known("friendly_error_pages", "--friendly-error-pages", ValueType::Flag(false), |a| {
         a.friendly_error_pages.as_deref()
     }),
     known("app_file_descriptor_ulimit", "--app-file-descriptor-ulimit", number(0, 0), |a| {
         a.app_file_descriptor_ulimit.as_deref()
     }),
-    known("rolling_restarts", "--rolling-restarts", Kind::Flag(false), |a| a.rolling_restarts.as_deref()),
-    known("resist_deployment_errors", "--resist-deployment-errors", Kind::Flag(false), |a| {
+    known("rolling_restarts", "--rolling-restarts", ValueType::Flag(false), |a| {
+        a.rolling_restarts.as_deref()
+    }),
+    known("resist_deployment_errors", "--resist-deployment-errors", ValueType::Flag(false), |a| {
         a.resist_deployment_errors.as_deref()
     }),
     known("max_preloader_idle_time", "--max-preloader-idle-time", number(300, 0), |a| {
@@ -176,7 +178,7 @@ pub(super) const KNOWN: [Known; 25] = [
     known("max_request_queue_size", "--max-request-queue-size", number(100, 0), |a| {
         a.max_request_queue_size.as_deref()
     }),
-    known("sticky_sessions", "--sticky-sessions", Kind::Flag(false), |a| a.sticky_sessions.as_deref()),
+    known("sticky_sessions", "--sticky-sessions", ValueType::Flag(false), |a| a.sticky_sessions.as_deref()),
     known("sticky_sessions_cookie_name", "--sticky-sessions-cookie-name", TEXT, |a| {
         a.sticky_sessions_cookie_name.as_deref()
     }),
@@ -186,7 +188,7 @@ pub(super) const KNOWN: [Known; 25] = [
     known(
         "abort_websockets_on_process_shutdown",
         "--no-abort-websockets-on-process-shutdown",
-        Kind::Flag(true),
+        ValueType::Flag(true),
         |a| a.no_abort_websockets_on_process_shutdown.then_some("off"),
     ),
 ];
@@ -194,14 +196,14 @@ pub(super) const KNOWN: [Known; 25] = [
 const fn known(
     name: &'static str,
     flag: &'static str,
-    kind: Kind,
+    kind: ValueType,
     written: fn(&AppDefaults) -> Option<&str>,
 ) -> Known {
     Known { name, flag, kind, written }
 }
 
-const fn number(default: i64, least: i64) -> Kind {
-    Kind::Number { default, least }
+const fn number(default: i64, least: i64) -> ValueType {
+    ValueType::Number { default, least }
 }
 
 /// One that was given.
@@ -216,20 +218,20 @@ pub struct AppDefault {
 }
 
 /// Those that were given.
-pub(super) fn given(flags: &AppDefaults, file: &File, mistakes: &mut Mistakes) -> Vec<AppDefault> {
+pub(super) fn given(flags: &AppDefaults, file: &File, errors: &mut ConfigErrors) -> Vec<AppDefault> {
     let one = |known: &Known| {
         let by_flag = (known.written)(flags).map(|text| {
             let read = known.kind.read(text);
-            (Given::Flag, read.map_err(|why| Mistake::new(known.flag, format!("\"{text}\" {why}"))))
+            (Given::Flag, read.map_err(|why| ConfigError::new(known.flag, format!("\"{text}\" {why}"))))
         });
         let by_file = || {
-            file.value(known.flag).map(|Written { text, place }| {
+            file.value(known.flag).map(|FileValue { text, place }| {
                 let read = known.kind.read(text);
-                (Given::File, read.map_err(|why| Mistake::at(place, format!("\"{text}\" {why}"))))
+                (Given::File, read.map_err(|why| ConfigError::at(place, format!("\"{text}\" {why}"))))
             })
         };
         let (given, read) = by_flag.or_else(by_file)?;
-        let value = mistakes.note(read)?;
+        let value = errors.note(read)?;
         Some(AppDefault { name: known.name.to_owned(), value, given })
     };
     KNOWN.iter().filter_map(one).collect()

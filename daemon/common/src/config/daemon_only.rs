@@ -3,76 +3,76 @@
 use std::path::PathBuf;
 
 use super::arguments::Arguments;
-use super::error::Mistakes;
+use super::error::ConfigErrors;
 use super::file_values::File;
 use super::value_type::Type;
 
 /// One of them.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(super) struct DaemonOnly {
     /// In the file.
     pub(super) key: &'static str,
     pub(super) flag: &'static str,
     pub(super) of_type: Type,
     /// Where its flag's value lies.
-    pub(super) place: fn(&mut Arguments) -> Place<'_>,
+    pub(super) place: fn(&mut Arguments) -> Field<'_>,
 }
 
 /// A flag's value on the command line, not checked yet.
 #[derive(Debug)]
-pub(super) enum Place<'a> {
+pub(super) enum Field<'a> {
     Text(&'a mut Option<String>),
     Path(&'a mut Option<PathBuf>),
     Flag(&'a mut bool),
 }
 
 /// All of them.
-pub(super) const OWN: [Own; 18] = [
-    own("socket_file", "--socket-file", Type::Path, |a| Place::Path(&mut a.socket_file)),
-    own("socket_mode", "--socket-mode", Type::Text, |a| Place::Text(&mut a.socket_mode)),
-    own("socket_owner", "--socket-owner", Type::Text, |a| Place::Text(&mut a.socket_owner)),
-    own("status_group", "--status-group", Type::Text, |a| Place::Text(&mut a.status_group)),
-    own("log_format", "--log-format", Type::Text, |a| Place::Text(&mut a.log_format)),
-    own("app_output", "--app-output", Type::Text, |a| Place::Text(&mut a.app_output)),
-    own("app_output_limit", "--app-output-limit", Type::Number, |a| Place::Text(&mut a.app_output_limit)),
-    own("min_upload_rate", "--min-upload-rate", Type::Number, |a| Place::Text(&mut a.min_upload_rate)),
-    own("cgroups", "--cgroups", Type::Flag, |a| Place::Flag(&mut a.cgroups)),
-    own("pid_file", "--pid-file", Type::Path, |a| Place::Path(&mut a.pid_file)),
+pub(super) const DAEMON_ONLY: [DaemonOnly; 18] = [
+    own("socket_file", "--socket-file", Type::Path, |a| Field::Path(&mut a.socket_file)),
+    own("socket_mode", "--socket-mode", Type::Text, |a| Field::Text(&mut a.socket_mode)),
+    own("socket_owner", "--socket-owner", Type::Text, |a| Field::Text(&mut a.socket_owner)),
+    own("status_group", "--status-group", Type::Text, |a| Field::Text(&mut a.status_group)),
+    own("log_format", "--log-format", Type::Text, |a| Field::Text(&mut a.log_format)),
+    own("app_output", "--app-output", Type::Text, |a| Field::Text(&mut a.app_output)),
+    own("app_output_limit", "--app-output-limit", Type::Number, |a| Field::Text(&mut a.app_output_limit)),
+    own("min_upload_rate", "--min-upload-rate", Type::Number, |a| Field::Text(&mut a.min_upload_rate)),
+    own("cgroups", "--cgroups", Type::Flag, |a| Field::Flag(&mut a.cgroups)),
+    own("pid_file", "--pid-file", Type::Path, |a| Field::Path(&mut a.pid_file)),
     own("instance_registry_dir", "--instance-registry-dir", Type::Path, |a| {
-        Place::Path(&mut a.instance_registry_dir)
+        Field::Path(&mut a.instance_registry_dir)
     }),
-    own("router_user", "--router-user", Type::Text, |a| Place::Text(&mut a.router_user)),
-    own("allow_app_users", "--allow-app-users", Type::Text, |a| Place::Text(&mut a.allow_app_users)),
-    own("allow_app_groups", "--allow-app-groups", Type::Text, |a| Place::Text(&mut a.allow_app_groups)),
-    own("pass_env", "--pass-env", Type::Text, |a| Place::Text(&mut a.pass_env)),
-    own("shutdown_timeout", "--shutdown-timeout", Type::Number, |a| Place::Text(&mut a.shutdown_timeout)),
-    own("drain_timeout", "--drain-timeout", Type::Number, |a| Place::Text(&mut a.drain_timeout)),
-    own("loaders_dir", "--loaders-dir", Type::Path, |a| Place::Path(&mut a.loaders_dir)),
+    own("router_user", "--router-user", Type::Text, |a| Field::Text(&mut a.router_user)),
+    own("allow_app_users", "--allow-app-users", Type::Text, |a| Field::Text(&mut a.allow_app_users)),
+    own("allow_app_groups", "--allow-app-groups", Type::Text, |a| Field::Text(&mut a.allow_app_groups)),
+    own("pass_env", "--pass-env", Type::Text, |a| Field::Text(&mut a.pass_env)),
+    own("shutdown_timeout", "--shutdown-timeout", Type::Number, |a| Field::Text(&mut a.shutdown_timeout)),
+    own("drain_timeout", "--drain-timeout", Type::Number, |a| Field::Text(&mut a.drain_timeout)),
+    own("loaders_dir", "--loaders-dir", Type::Path, |a| Field::Path(&mut a.loaders_dir)),
 ];
 
 const fn own(
     key: &'static str,
     flag: &'static str,
     of_type: Type,
-    place: fn(&mut Arguments) -> Place<'_>,
-) -> Own {
-    Own { key, flag, of_type, place }
+    place: fn(&mut Arguments) -> Field<'_>,
+) -> DaemonOnly {
+    DaemonOnly { key, flag, of_type, place }
 }
 
 /// The command line with the file's word for those that it does not give.
-pub(super) fn fill(arguments: &Arguments, file: &File, mistakes: &mut Mistakes) -> Arguments {
+pub(super) fn fill(arguments: &Arguments, file: &File, errors: &mut ConfigErrors) -> Arguments {
     let mut filled = arguments.clone();
-    for own in &OWN {
+    for own in &DAEMON_ONLY {
         let place = (own.place)(&mut filled);
         if let Some(written) = file.value(own.flag).filter(|_| place.is_empty()) {
-            mistakes.place(own.flag, &written.place);
+            errors.place(own.flag, &written.place);
             place.put(written.text.clone());
         }
     }
     filled
 }
 
-impl Place<'_> {
+impl Field<'_> {
     /// Whether the flag is not given.
     pub(super) fn is_empty(&self) -> bool {
         match self {

@@ -6,12 +6,12 @@ use std::fmt;
 
 /// One option that cannot be used: its name, or its place in the file, and the rest of the sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mistake {
+pub struct ConfigError {
     option: Cow<'static, str>,
     sentence: String,
 }
 
-impl Mistake {
+impl ConfigError {
     /// `sentence` goes on after the option's name.
     pub fn new(option: &'static str, sentence: impl fmt::Display) -> Self {
         Self { option: option.into(), sentence: sentence.to_string() }
@@ -23,7 +23,7 @@ impl Mistake {
     }
 }
 
-impl fmt::Display for Mistake {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.option, self.sentence)
     }
@@ -31,19 +31,19 @@ impl fmt::Display for Mistake {
 
 /// Collects mistakes, so that all of them can be told at once.
 #[derive(Debug, Default)]
-pub(super) struct Mistakes {
-    all: Vec<Mistake>,
+pub(super) struct ConfigErrors {
+    all: Vec<ConfigError>,
     /// Where in the file the value of a flag stands.
     places: BTreeMap<&'static str, String>,
 }
 
-impl Mistakes {
+impl ConfigErrors {
     /// Keeps a mistake; that of a flag whose value came from the file is one of the file.
-    pub(super) fn push(&mut self, mut mistake: Mistake) {
-        if let Some(place) = self.places.get(&*mistake.option) {
-            mistake.option = place.clone().into();
+    pub(super) fn push(&mut self, mut error: ConfigError) {
+        if let Some(place) = self.places.get(&*error.option) {
+            error.option = place.clone().into();
         }
-        self.all.push(mistake);
+        self.all.push(error);
     }
 
     /// Notes where in the file the value of this flag stands.
@@ -52,20 +52,20 @@ impl Mistakes {
     }
 
     /// The value, unless something is wrong.
-    pub(super) fn unless_any<T>(self, value: T) -> Result<T, Vec<Mistake>> {
+    pub(super) fn unless_any<T>(self, value: T) -> Result<T, Vec<ConfigError>> {
         if self.all.is_empty() { Ok(value) } else { Err(self.all) }
     }
 
     /// The value, or any other after noting why it is none.
-    pub(super) fn keep<T: Default>(&mut self, checked: Result<T, Mistake>) -> T {
-        checked.unwrap_or_else(|mistake| {
-            self.push(mistake);
+    pub(super) fn keep<T: Default>(&mut self, checked: Result<T, ConfigError>) -> T {
+        checked.unwrap_or_else(|error| {
+            self.push(error);
             T::default()
         })
     }
 
     /// The value, or nothing after noting why there is none.
-    pub(super) fn note<T>(&mut self, checked: Result<T, Mistake>) -> Option<T> {
-        checked.map_err(|mistake| self.push(mistake)).ok()
+    pub(super) fn note<T>(&mut self, checked: Result<T, ConfigError>) -> Option<T> {
+        checked.map_err(|error| self.push(error)).ok()
     }
 }

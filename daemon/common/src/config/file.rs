@@ -10,9 +10,9 @@ use nix::unistd::Uid;
 use toml::de::{DeTable, DeValue};
 
 use super::app_defaults::KNOWN;
-use super::daemon_only::OWN;
-use super::error::{Mistake, Mistakes};
-use super::file_values::{File, Written};
+use super::daemon_only::DAEMON_ONLY;
+use super::error::{ConfigError, ConfigErrors};
+use super::file_values::{File, FileValue};
 use super::hooks::HOOKS_FLAG;
 use super::shared::SHARED;
 use super::trusted::trusted;
@@ -25,7 +25,7 @@ const HOOKS: &str = "hooks";
 pub(super) fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)> {
     let shared = SHARED.iter().map(|shared| (shared.name, shared.flag, Type::of(shared.kind)));
     let of_apps = KNOWN.iter().map(|known| (known.name, known.flag, Type::of(known.kind)));
-    OWN.iter().map(|own| (own.key, own.flag, own.of_type)).chain(shared).chain(of_apps)
+    DAEMON_ONLY.iter().map(|own| (own.key, own.flag, own.of_type)).chain(shared).chain(of_apps)
 }
 
 /// The value as a flag's text.
@@ -42,46 +42,46 @@ fn flag_text(of_type: Type, value: &DeValue<'_>) -> Result<String, &'static str>
 }
 
 /// Reads the file at `path` for a daemon that runs as `euid`.
-pub(super) fn read(path: &Path, euid: Uid, mistakes: &mut Mistakes) -> File {
+pub(super) fn read(path: &Path, euid: Uid, errors: &mut ConfigErrors) -> File {
     let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
     match trusted(&path, euid).and_then(|()| fs::read_to_string(&path).map_err(|why| why.to_string())) {
-        Ok(text) => parse(&path.display().to_string(), &text, mistakes),
+        Ok(text) => parse(&path.display().to_string(), &text, errors),
         Err(why) => {
-            mistakes.push(Mistake::new("--config", format!("{}: {why}", path.display())));
+            errors.push(ConfigError::new("--config", format!("{}: {why}", path.display())));
             File::default()
         }
     }
 }
 
-fn parse(path: &str, text: &str, mistakes: &mut Mistakes) -> File {
+fn parse(path: &str, text: &str, errors: &mut ConfigErrors) -> File {
     let line = |at: usize| format!("{path}, line {}", 1 + text[..at.min(text.len())].matches('\n').count());
     let mut file = File::default();
     let table = match DeTable::parse(text) {
         Ok(table) => table,
         Err(why) => {
             let place = why.span().map_or_else(|| path.to_owned(), |span| line(span.start));
-            mistakes.push(Mistake::at(place, why.message()));
+            errors.push(ConfigError::at(place, why.message()));
             return file;
         }
     };
     for (key, value) in table.get_ref() {
         let (name, place) = (key.get_ref().as_ref(), line(key.span().start));
         if name == HOOKS {
-            read_hooks(&mut file, value.get_ref(), &place, line, mistakes);
+            read_hooks(&mut file, value.get_ref(), &place, line, errors);
         } else if let Some((_, flag, of_type)) = keys().find(|(key, ..)| *key == name) {
             match flag_text(of_type, value.get_ref()) {
                 Ok(text) if of_type == Type::Path && !text.starts_with('/') && !text.is_empty() => {
-                    mistakes.push(Mistake::at(place, format!("{name}: \"{text}\" is no absolute path")));
+                    errors.push(ConfigError::at(place, format!("{name}: \"{text}\" is no absolute path")));
                 }
                 Ok(text) => {
-                    file.values.insert(flag, Written { text, place: format!("{place}: {name}") });
+                    file.values.insert(flag, FileValue { text, place: format!("{place}: {name}") });
                 }
-                Err(why) => mistakes.push(Mistake::at(place, format!("{name} {why}"))),
+                Err(why) => errors.push(ConfigError::at(place, format!("{name} {why}"))),
             }
         } else {
             let known: Vec<_> = keys().map(|(key, ..)| key).chain([HOOKS]).collect();
             let sentence = format!("there is no option \"{name}\"; there are {}", known.join(", "));
-            mistakes.push(Mistake::at(place, sentence));
+            errors.push(ConfigError::at(place, sentence));
         }
     }
     file
@@ -92,11 +92,11 @@ fn read_hooks(
     value: &DeValue<'_>,
     place: &str,
     line: impl Fn(usize) -> String,
-    mistakes: &mut Mistakes,
+    errors: &mut ConfigErrors,
 ) {
     const WANTED: &str = "takes the path of a program in quotes, or several: [\"/one\", \"/two\"]";
     let DeValue::Table(table) = value else {
-        mistakes.push(Mistake::at(
+        errors.push(ConfigError::at(
             place,
             format!("{HOOKS_FLAG} is a table: write [{HOOKS}] on a line of its own"),
         ));
@@ -115,9 +115,9 @@ fn read_hooks(
             Some(programs) => file.hooks.extend(
                 programs
                     .iter()
-                    .map(|program| Written { text: format!("{name}={program}"), place: place.clone() }),
+                    .map(|program| FileValue { text: format!("{name}={program}"), place: place.clone() }),
             ),
-            None => mistakes.push(Mistake::at(place, format!("{name} {WANTED}"))),
+            None => errors.push(ConfigError::at(place, format!("{name} {WANTED}"))),
         }
     }
 }
@@ -130,10 +130,10 @@ mod tests {
     use super::*;
 
     fn mistakes_of(text: &str) -> Vec<String> {
-        let mut mistakes = Mistakes::default();
-        parse("/etc/x.toml", text, &mut mistakes);
-        let told = mistakes.unless_any(()).unwrap_err();
-        told.iter().map(Mistake::to_string).collect()
+        let mut errors = ConfigErrors::default();
+        parse("/etc/x.toml", text, &mut errors);
+        let told = errors.unless_any(()).unwrap_err();
+        told.iter().map(ConfigError::to_string).collect()
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_value_is_the_flags_text() {
         let text = "max_pool_size = 1_2\nuser_switching = false\nsocket_mode = '0660'\n[hooks]\nspawn_failed = ['/a', '/b']\n";
-        let file = parse("x", text, &mut Mistakes::default());
+        let file = parse("x", text, &mut ConfigErrors::default());
         let value = |flag| file.value(flag).map(|written| written.text.as_str());
         assert_eq!(value("--max-pool-size"), Some("12"));
         assert_eq!(value("--no-user-switching"), Some("off"));

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Default)]
 pub(super) struct File {
     /// By flag.
-    pub(super) values: BTreeMap<&'static str, Written>,
+    pub(super) values: BTreeMap<&'static str, FileValue>,
     /// `NAME=PROGRAM`, as `--hook` takes it.
-    pub(super) hooks: Vec<Written>,
+    pub(super) hooks: Vec<FileValue>,
 }
 
 /// A value as the flag's text, and where it stands.
 #[derive(Debug, Clone)]
-pub(super) struct Written {
+pub(super) struct FileValue {
     pub(super) text: String,
     pub(super) place: String,
 }
@@ -32,7 +32,7 @@ pub enum Given {
 
 impl File {
     /// What the file says in this flag's place.
-    pub(super) fn value(&self, flag: &str) -> Option<&Written> {
+    pub(super) fn value(&self, flag: &str) -> Option<&FileValue> {
         self.values.get(flag)
     }
 }

@@ -10,8 +10,8 @@ use nix::unistd::{self, AccessFlags};
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::error::{Mistake, Mistakes};
-use super::file_values::{File, Written};
+use super::error::{ConfigError, ConfigErrors};
+use super::file_values::{File, FileValue};
 use super::trusted::trusted;
 
 /// What a program can be run for, by Passenger's names.
@@ -97,18 +97,18 @@ pub(super) const HOOKS_FLAG: &str = "--hook";
 
 /// `--hook NAME=PROGRAM`, and `--ctl hook_NAME=PROGRAM`. Given twice, both are run; a hook of the file is not run when
 /// a flag gives another program for it.
-pub(super) fn hooks(arguments: &Arguments, file: &File, mistakes: &mut Mistakes) -> Hooks {
+pub(super) fn hooks(arguments: &Arguments, file: &File, errors: &mut ConfigErrors) -> Hooks {
     let by_flag = arguments.hook.iter().map(|word| (HOOKS_FLAG, word.as_str()));
     let by_ctl = arguments.ctl.iter().filter_map(|word| Some(("--ctl", word.strip_prefix(PREFIX)?)));
     let mut hooks = Hooks::new();
     for (option, word) in by_flag.chain(by_ctl) {
-        if let Some((hook, programs)) = mistakes.note(read(word).map_err(|why| Mistake::new(option, why))) {
+        if let Some((hook, programs)) = errors.note(read(word).map_err(|why| ConfigError::new(option, why))) {
             hooks.entry(hook).or_default().extend(programs);
         }
     }
     let given: Vec<_> = hooks.keys().copied().collect();
-    for Written { text, place } in &file.hooks {
-        let read = mistakes.note(read(text).map_err(|why| Mistake::at(place, why)));
+    for FileValue { text, place } in &file.hooks {
+        let read = errors.note(read(text).map_err(|why| ConfigError::at(place, why)));
         if let Some((hook, programs)) = read.filter(|(hook, _)| !given.contains(hook)) {
             hooks.entry(hook).or_default().extend(programs);
         }

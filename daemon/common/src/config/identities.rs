@@ -4,7 +4,7 @@ use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::error::{Mistake, Mistakes};
+use super::error::{ConfigError, ConfigErrors};
 use super::socket::SocketOptions;
 use super::{group_must_exist, user_must_exist};
 use crate::sys::accounts::{self, Account};
@@ -41,22 +41,22 @@ impl AllowedIdentities {
 }
 
 /// The lists of the flags. The names are looked up again at each start of an app; here only to find typing errors.
-pub(super) fn allowed(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> AllowedIdentities {
+pub(super) fn allowed(arguments: &Arguments, euid: Uid, errors: &mut ConfigErrors) -> AllowedIdentities {
     const USERS: &str = "--allow-app-users";
     const GROUPS: &str = "--allow-app-groups";
     let users = list(arguments.allow_app_users.as_deref());
     let groups = list(arguments.allow_app_groups.as_deref());
     if euid.is_root() {
         for user in users.iter().filter(|user| *user != ALL) {
-            let account = mistakes.note(user_must_exist(USERS, user));
+            let account = errors.note(user_must_exist(USERS, user));
             if account.is_some_and(|account| account.uid.is_root()) {
-                mistakes.push(Mistake::new(USERS, "no app runs as root"));
+                errors.push(ConfigError::new(USERS, "no app runs as root"));
             }
         }
         for group in groups.iter().filter(|group| *group != ALL) {
-            let gid = mistakes.note(group_must_exist(GROUPS, group));
+            let gid = errors.note(group_must_exist(GROUPS, group));
             if gid.is_some_and(|gid| gid.as_raw() == 0) {
-                mistakes.push(Mistake::new(GROUPS, "no app has group 0, which is for root alone"));
+                errors.push(ConfigError::new(GROUPS, "no app has group 0, which is for root alone"));
             }
         }
     }
@@ -70,39 +70,40 @@ pub(super) fn list(text: Option<&str>) -> Vec<String> {
 }
 
 /// The router never runs as root, nor as a user that runs anything else; without root there is no choice.
-pub(super) fn router_user(name: Option<&str>, euid: Uid) -> Result<Option<Account>, Mistake> {
+pub(super) fn router_user(name: Option<&str>, euid: Uid) -> Result<Option<Account>, ConfigError> {
     const OPTION: &str = "--router-user";
     if !euid.is_root() {
         return Ok(None);
     }
-    let found = accounts::user_named(name.unwrap_or(ROUTER_USER)).map_err(|why| Mistake::new(OPTION, why))?;
+    let found =
+        accounts::user_named(name.unwrap_or(ROUTER_USER)).map_err(|why| ConfigError::new(OPTION, why))?;
     let make = format!("make one with: {MAKE_ROUTER_USER}");
     let Some(account) = found else {
         let name = name.unwrap_or(ROUTER_USER);
         let why = format!("there is no user \"{name}\", and the router needs a user of its own: {make}");
-        return Err(Mistake::new(OPTION, why));
+        return Err(ConfigError::new(OPTION, why));
     };
     if account.uid.is_root() || account.gid.as_raw() == 0 {
-        return Err(Mistake::new(OPTION, "the router must not run as root, nor with group 0"));
+        return Err(ConfigError::new(OPTION, "the router must not run as root, nor with group 0"));
     }
     if SHARED_USERS.contains(&account.name.as_str()) {
         let name = &account.name;
         let why =
             format!("\"{name}\" runs other programs as well, and the router needs a user of its own: {make}");
-        return Err(Mistake::new(OPTION, why));
+        return Err(ConfigError::new(OPTION, why));
     }
     Ok(Some(account))
 }
 
 /// The router's user and group are not those that nginx has at the socket.
-pub(super) fn apart(router: Option<&Account>, socket: &SocketOptions) -> Result<(), Mistake> {
+pub(super) fn apart(router: Option<&Account>, socket: &SocketOptions) -> Result<(), ConfigError> {
     let Some(router) = router else { return Ok(()) };
     if socket.owner == Some(router.uid) || socket.group == Some(router.gid) {
         let why = format!(
             "the socket for nginx is open to \"{}\": the router needs a user and a group that nginx does not have",
             router.name
         );
-        return Err(Mistake::new("--router-user", why));
+        return Err(ConfigError::new("--router-user", why));
     }
     Ok(())
 }

@@ -31,8 +31,8 @@ use serde::{Deserialize, Serialize};
 
 pub use app_defaults::{AppDefault, AppDefaults};
 pub use arguments::{Action, Arguments};
-pub use error::Mistake;
-use error::Mistakes;
+pub use error::ConfigError;
+use error::ConfigErrors;
 use file_values::File;
 pub use file_values::Given;
 pub use hooks::{Hook, Hooks};
@@ -141,23 +141,23 @@ pub struct UserOptions {
 
 impl Options {
     /// Checks what is `given` and the file that it names, for a daemon that runs as `euid`.
-    pub fn new(given: &Arguments, euid: Uid) -> Result<Self, Vec<Mistake>> {
-        let mut mistakes = Mistakes::default();
-        let file = given.config.as_deref().map(|path| file::read(path, euid, &mut mistakes));
+    pub fn new(given: &Arguments, euid: Uid) -> Result<Self, Vec<ConfigError>> {
+        let mut errors = ConfigErrors::default();
+        let file = given.config.as_deref().map(|path| file::read(path, euid, &mut errors));
         let file = file.unwrap_or_default();
-        let arguments = daemon_only::fill(given, &file, &mut mistakes);
+        let arguments = daemon_only::fill(given, &file, &mut errors);
         let source =
             Source { arguments: given.clone(), directory: env::current_dir().unwrap_or_default(), euid };
-        let options = Self::gather(&arguments, &file, source, &mut mistakes);
-        mistakes.unless_any(options)
+        let options = Self::gather(&arguments, &file, source, &mut errors);
+        errors.unless_any(options)
     }
 
     /// The same from the flags and the file as it is now. It changes the working directory to where the daemon was
     /// started, as paths may begin there.
-    pub fn read_again(&self) -> Result<Self, Vec<Mistake>> {
+    pub fn read_again(&self) -> Result<Self, Vec<ConfigError>> {
         let Source { arguments, directory, euid } = &self.source;
         if let Err(why) = env::set_current_dir(directory) {
-            return Err(vec![Mistake::new("--config", format!("{}: {why}", directory.display()))]);
+            return Err(vec![ConfigError::new("--config", format!("{}: {why}", directory.display()))]);
         }
         Self::new(arguments, *euid)
     }
@@ -195,112 +195,111 @@ impl Options {
         pairs.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
     }
 
-    fn gather(arguments: &Arguments, file: &File, source: Source, mistakes: &mut Mistakes) -> Self {
+    fn gather(arguments: &Arguments, file: &File, source: Source, errors: &mut ConfigErrors) -> Self {
         let euid = source.euid;
         let limit =
             number("--shutdown-timeout", arguments.shutdown_timeout.as_deref().unwrap_or(SHUTDOWN), 1);
         let drain = number("--drain-timeout", arguments.drain_timeout.as_deref().unwrap_or(DRAIN), 1);
         let lines = arguments.app_output_limit.as_deref().unwrap_or(APP_OUTPUT_LIMIT);
-        let app_output_limit = mistakes.keep(number("--app-output-limit", lines, 0));
+        let app_output_limit = errors.keep(number("--app-output-limit", lines, 0));
         let rate = arguments.min_upload_rate.as_deref().unwrap_or(MIN_UPLOAD_RATE);
-        let min_upload_rate = mistakes.keep(number("--min-upload-rate", rate, 0));
-        let shared = shared::options(arguments, file, mistakes);
+        let min_upload_rate = errors.keep(number("--min-upload-rate", rate, 0));
+        let shared = shared::options(arguments, file, errors);
         let values = Values(&shared);
-        let socket = socket::options(arguments, euid, mistakes);
-        let router_user = mistakes.keep(identities::router_user(arguments.router_user.as_deref(), euid));
-        mistakes.note(identities::apart(router_user.as_ref(), &socket));
+        let socket = socket::options(arguments, euid, errors);
+        let router_user = errors.keep(identities::router_user(arguments.router_user.as_deref(), euid));
+        errors.note(identities::apart(router_user.as_ref(), &socket));
         if arguments.daemonize && !values.given("log_file") {
             let why = "name a --log-file as well: in the background there is no terminal to log to";
-            mistakes.push(Mistake::new("--daemonize", why));
+            errors.push(ConfigError::new("--daemonize", why));
         }
         Self {
             socket,
-            pid_file: arguments
-                .pid_file
-                .as_deref()
-                .map(|path| mistakes.keep(places::file("--pid-file", path))),
+            pid_file: arguments.pid_file.as_deref().map(|path| errors.keep(places::file("--pid-file", path))),
             daemonize: arguments.daemonize,
             log_level: values.text("log_level").parse().unwrap_or_default(),
-            app_output: mistakes.keep(app_output(arguments.app_output.as_deref())),
+            app_output: errors.keep(app_output(arguments.app_output.as_deref())),
             app_output_limit,
             min_upload_rate,
-            log_format: mistakes.keep(log_format(arguments.log_format.as_deref())),
-            app_defaults: app_defaults::given(&arguments.app_defaults, file, mistakes),
-            registry: mistakes.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
+            log_format: errors.keep(log_format(arguments.log_format.as_deref())),
+            app_defaults: app_defaults::given(&arguments.app_defaults, file, errors),
+            registry: errors.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
             cgroups: arguments.cgroups,
-            users: user_options(values, euid, mistakes),
+            users: user_options(values, euid, errors),
             status_group: arguments
                 .status_group
                 .as_deref()
-                .map(|name| mistakes.keep(group_must_exist("--status-group", name).map(Some)))
+                .map(|name| errors.keep(group_must_exist("--status-group", name).map(Some)))
                 .unwrap_or_default(),
             router_user,
             pass_env: arguments.pass_env.as_deref().map(|text| identities::list(Some(text))),
-            allowed: identities::allowed(arguments, euid, mistakes),
-            shutdown_limit: Duration::from_secs(mistakes.keep(limit)),
-            drain_limit: Duration::from_secs(mistakes.keep(drain)),
-            hooks: hooks::hooks(arguments, file, mistakes),
-            loaders: mistakes.keep(places::loaders(arguments.loaders_dir.as_deref())),
+            allowed: identities::allowed(arguments, euid, errors),
+            shutdown_limit: Duration::from_secs(errors.keep(limit)),
+            drain_limit: Duration::from_secs(errors.keep(drain)),
+            hooks: hooks::hooks(arguments, file, errors),
+            loaders: errors.keep(places::loaders(arguments.loaders_dir.as_deref())),
             shared,
             source,
         }
     }
 }
 
-fn log_format(text: Option<&str>) -> Result<LogFormat, Mistake> {
+fn log_format(text: Option<&str>) -> Result<LogFormat, ConfigError> {
     let format = text.map(str::parse).unwrap_or(Ok(LogFormat::default()));
-    format.map_err(|why| Mistake::new("--log-format", format!("\"{}\" {why}", text.unwrap_or_default())))
+    format.map_err(|why| ConfigError::new("--log-format", format!("\"{}\" {why}", text.unwrap_or_default())))
 }
 
-fn app_output(text: Option<&str>) -> Result<AppOutput, Mistake> {
+fn app_output(text: Option<&str>) -> Result<AppOutput, ConfigError> {
     match text {
         None | Some("log") => Ok(AppOutput::Log),
         Some("journald") => Ok(AppOutput::Journald),
-        Some(other) => Err(Mistake::new("--app-output", format!("\"{other}\" is neither log nor journald"))),
+        Some(other) => {
+            Err(ConfigError::new("--app-output", format!("\"{other}\" is neither log nor journald")))
+        }
     }
 }
 
-fn number<T>(option: &'static str, text: &str, least: T) -> Result<T, Mistake>
+fn number<T>(option: &'static str, text: &str, least: T) -> Result<T, ConfigError>
 where
     T: FromStr + PartialOrd + Display,
 {
     let number = text.parse().ok().filter(|number| *number >= least);
-    number.ok_or_else(|| Mistake::new(option, format!("\"{text}\" is no number of {least} or more")))
+    number.ok_or_else(|| ConfigError::new(option, format!("\"{text}\" is no number of {least} or more")))
 }
 
 /// The names are looked up again at each start of an app, as accounts come and go; here only to tell a typing error.
-fn user_options(values: Values<'_>, euid: Uid, mistakes: &mut Mistakes) -> UserOptions {
+fn user_options(values: Values<'_>, euid: Uid, errors: &mut ConfigErrors) -> UserOptions {
     let default_user = values.text("default_user").to_owned();
     let default_group = Some(values.text("default_group").to_owned()).filter(|name| !name.is_empty());
     if euid.is_root() {
-        if mistakes
+        if errors
             .note(user_must_exist("--default-user", &default_user))
             .is_some_and(|user| user.uid.is_root())
         {
-            mistakes.push(Mistake::new("--default-user", "root does not run apps"));
+            errors.push(ConfigError::new("--default-user", "root does not run apps"));
         }
         let group =
-            default_group.as_ref().and_then(|name| mistakes.note(group_must_exist("--default-group", name)));
+            default_group.as_ref().and_then(|name| errors.note(group_must_exist("--default-group", name)));
         if group.is_some_and(|gid| gid.as_raw() == 0) {
-            mistakes.push(Mistake::new("--default-group", "no app has group 0, which is for root alone"));
+            errors.push(ConfigError::new("--default-group", "no app has group 0, which is for root alone"));
         }
     }
     UserOptions { switching: values.flag("user_switching"), default_user, default_group }
 }
 
-fn user_must_exist(option: &'static str, name: &str) -> Result<Account, Mistake> {
+fn user_must_exist(option: &'static str, name: &str) -> Result<Account, ConfigError> {
     match accounts::user_named(name) {
         Ok(Some(account)) => Ok(account),
-        Ok(None) => Err(Mistake::new(option, format!("there is no user \"{name}\""))),
-        Err(why) => Err(Mistake::new(option, why)),
+        Ok(None) => Err(ConfigError::new(option, format!("there is no user \"{name}\""))),
+        Err(why) => Err(ConfigError::new(option, why)),
     }
 }
 
-fn group_must_exist(option: &'static str, name: &str) -> Result<Gid, Mistake> {
+fn group_must_exist(option: &'static str, name: &str) -> Result<Gid, ConfigError> {
     match accounts::group_named(name) {
         Ok(Some(gid)) => Ok(gid),
-        Ok(None) => Err(Mistake::new(option, format!("there is no group \"{name}\""))),
-        Err(why) => Err(Mistake::new(option, why)),
+        Ok(None) => Err(ConfigError::new(option, format!("there is no group \"{name}\""))),
+        Err(why) => Err(ConfigError::new(option, why)),
     }
 }
 
@@ -316,7 +315,7 @@ mod tests {
         let loaders = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"));
         let words = ["flying-passenger", loaders].into_iter().chain(line.split_whitespace());
         let arguments = Arguments::try_parse_from(words).expect("clap takes it");
-        let told = |mistakes: Vec<Mistake>| mistakes.iter().map(Mistake::to_string).collect();
+        let told = |errors: Vec<ConfigError>| errors.iter().map(ConfigError::to_string).collect();
         Options::new(&arguments, ORDINARY).map_err(told)
     }
 

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Uid;
 
-use super::error::Mistake;
+use super::error::ConfigError;
 
 /// Names the registry to the daemon and to the tools.
 pub const REGISTRY_VARIABLE: &str = "PASSENGER_INSTANCE_REGISTRY_DIR";
 
 /// The registry: given, from the environment, or the usual one (which is made when it is missing; the others must
 /// be there).
-pub(super) fn registry(given: Option<&Path>, euid: Uid) -> Result<PathBuf, Mistake> {
+pub(super) fn registry(given: Option<&Path>, euid: Uid) -> Result<PathBuf, ConfigError> {
     let given = given.map(PathBuf::from).or_else(|| std::env::var_os(REGISTRY_VARIABLE).map(PathBuf::from));
     let Some(given) = given else {
         return Ok(usual_registry(euid));
@@ -32,17 +32,17 @@ pub fn usual_registry(euid: Uid) -> PathBuf {
 }
 
 /// The loaders: given, or those of the installation or source tree that this program belongs to.
-pub fn loaders(given: Option<&Path>) -> Result<PathBuf, Mistake> {
+pub fn loaders(given: Option<&Path>) -> Result<PathBuf, ConfigError> {
     const OPTION: &str = "--loaders-dir";
     if let Some(given) = given {
         return existing(OPTION, given);
     }
-    let program = std::env::current_exe().map_err(|why| Mistake::new(OPTION, why))?;
+    let program = std::env::current_exe().map_err(|why| ConfigError::new(OPTION, why))?;
     let candidates = loader_candidates(&program);
     let found = candidates.iter().find(|dir| dir.is_dir()).cloned();
     found.ok_or_else(|| {
         let tried: Vec<_> = candidates.iter().map(|dir| dir.display().to_string()).collect();
-        Mistake::new(OPTION, format!("give it, as there is neither {}", tried.join(" nor ")))
+        ConfigError::new(OPTION, format!("give it, as there is neither {}", tried.join(" nor ")))
     })
 }
 
@@ -55,20 +55,22 @@ fn loader_candidates(program: &Path) -> Vec<PathBuf> {
 }
 
 /// A file that is to be made, in a directory that is there.
-pub(super) fn file(option: &'static str, path: &Path) -> Result<PathBuf, Mistake> {
-    let absolute = std::path::absolute(path).map_err(|why| Mistake::new(option, why))?;
+pub(super) fn file(option: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
+    let absolute = std::path::absolute(path).map_err(|why| ConfigError::new(option, why))?;
     match absolute.parent() {
         Some(dir) if dir.is_dir() => Ok(absolute),
-        _ => Err(Mistake::new(option, format!("the directory for {} does not exist", absolute.display()))),
+        _ => {
+            Err(ConfigError::new(option, format!("the directory for {} does not exist", absolute.display())))
+        }
     }
 }
 
-fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, Mistake> {
-    let absolute = std::path::absolute(dir).map_err(|why| Mistake::new(option, why))?;
+fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, ConfigError> {
+    let absolute = std::path::absolute(dir).map_err(|why| ConfigError::new(option, why))?;
     if absolute.is_dir() {
         Ok(absolute)
     } else {
-        Err(Mistake::new(option, format!("there is no directory {}", absolute.display())))
+        Err(ConfigError::new(option, format!("there is no directory {}", absolute.display())))
     }
 }
 

@@ -7,10 +7,10 @@ use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
 
 use super::arguments::Arguments;
-use super::error::{Mistake, Mistakes};
-use super::file_values::{File, Given, Written};
+use super::error::{ConfigError, ConfigErrors};
+use super::file_values::{File, FileValue, Given};
 use super::hooks;
-use super::value_type::Kind;
+use super::value_type::ValueType;
 
 /// One of the daemon's options that nginx may set too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct Shared {
     /// The flag.
     pub(crate) flag: &'static str,
     /// What its value may be.
-    pub kind: Kind,
+    pub kind: ValueType,
     /// What the flag says, in the directive's words.
     written: fn(&Arguments) -> Option<&str>,
 }
@@ -47,27 +47,27 @@ pub(crate) const SHARED: [Shared; 15] = [
     }),
     shared("pool_idle_time", "--pool-idle-time", number(300, 0), |a| a.pool_idle_time.as_deref()),
     shared("stat_throttle_rate", "--stat-throttle-rate", number(10, 0), |a| a.stat_throttle_rate.as_deref()),
-    shared("user_switching", "--no-user-switching", Kind::Flag(true), |a| {
+    shared("user_switching", "--no-user-switching", ValueType::Flag(true), |a| {
         a.no_user_switching.then_some("off")
     }),
-    shared("default_user", "--default-user", Kind::Text("nobody"), |a| a.default_user.as_deref()),
-    shared("default_group", "--default-group", Kind::Text(""), |a| a.default_group.as_deref()),
-    shared("log_level", "--log-level", Kind::LogLevel, |a| a.log_level.as_deref()),
-    shared("log_file", "--log-file", Kind::Path, |a| a.log_file.as_deref()),
-    shared("disable_log_prefix", "--disable-log-prefix", Kind::Flag(false), |a| {
+    shared("default_user", "--default-user", ValueType::Text("nobody"), |a| a.default_user.as_deref()),
+    shared("default_group", "--default-group", ValueType::Text(""), |a| a.default_group.as_deref()),
+    shared("log_level", "--log-level", ValueType::LogLevel, |a| a.log_level.as_deref()),
+    shared("log_file", "--log-file", ValueType::Path, |a| a.log_file.as_deref()),
+    shared("disable_log_prefix", "--disable-log-prefix", ValueType::Flag(false), |a| {
         a.disable_log_prefix.then_some("on")
     }),
     shared("socket_backlog", "--socket-backlog", number(4096, 0), |a| a.socket_backlog.as_deref()),
     shared("core_file_descriptor_ulimit", "--core-file-descriptor-ulimit", number(0, 64), |a| {
         a.core_file_descriptor_ulimit.as_deref()
     }),
-    shared("show_version_in_header", "--no-show-version-in-header", Kind::Flag(true), |a| {
+    shared("show_version_in_header", "--no-show-version-in-header", ValueType::Flag(true), |a| {
         a.no_show_version_in_header.then_some("off")
     }),
     shared("response_buffer_high_watermark", "--response-buffer-high-watermark", number(WATERMARK, 0), |a| {
         a.response_buffer_high_watermark.as_deref()
     }),
-    shared("data_buffer_dir", "--data-buffer-dir", Kind::Directory("/var/tmp"), |a| {
+    shared("data_buffer_dir", "--data-buffer-dir", ValueType::Directory("/var/tmp"), |a| {
         a.data_buffer_dir.as_deref()
     }),
 ];
@@ -75,14 +75,14 @@ pub(crate) const SHARED: [Shared; 15] = [
 const fn shared(
     name: &'static str,
     flag: &'static str,
-    kind: Kind,
+    kind: ValueType,
     written: fn(&Arguments) -> Option<&str>,
 ) -> Shared {
     Shared { name, flag, kind, written }
 }
 
-const fn number(default: i64, least: i64) -> Kind {
-    Kind::Number { default, least }
+const fn number(default: i64, least: i64) -> ValueType {
+    ValueType::Number { default, least }
 }
 
 /// What is known of the option of this name.
@@ -101,24 +101,24 @@ pub fn read(name: &str, text: &str) -> Result<Value, String> {
 }
 
 /// Every option, with what this command line and this file make of it.
-pub(super) fn options(arguments: &Arguments, file: &File, mistakes: &mut Mistakes) -> Vec<DaemonOption> {
+pub(super) fn options(arguments: &Arguments, file: &File, errors: &mut ConfigErrors) -> Vec<DaemonOption> {
     let ctl: Vec<_> = arguments
         .ctl
         .iter()
         .filter(|word| !word.starts_with(hooks::PREFIX))
-        .filter_map(|word| mistakes.note(ctl(word)))
+        .filter_map(|word| errors.note(ctl(word)))
         .collect();
     let decide = |shared: &Shared| {
         let own = (shared.written)(arguments).and_then(|text| {
             let read = shared.kind.read(&absolute(shared.kind, text));
-            mistakes.note(read.map_err(|why| Mistake::new(shared.flag, format!("\"{text}\" {why}"))))
+            errors.note(read.map_err(|why| ConfigError::new(shared.flag, format!("\"{text}\" {why}"))))
         });
         let by_ctl =
             || ctl.iter().rev().find(|(name, _)| *name == shared.name).map(|(_, value)| value.clone());
         let by_flag = own.or_else(by_ctl);
-        let by_file = file.value(shared.flag).and_then(|Written { text, place }| {
+        let by_file = file.value(shared.flag).and_then(|FileValue { text, place }| {
             let read = shared.kind.read(text);
-            mistakes.note(read.map_err(|why| Mistake::at(place, format!("\"{text}\" {why}"))))
+            errors.note(read.map_err(|why| ConfigError::at(place, format!("\"{text}\" {why}"))))
         });
         let given = by_flag.map(|value| (Given::Flag, value));
         let given = given.or_else(|| by_file.map(|value| (Given::File, value)));
@@ -131,20 +131,21 @@ pub(super) fn options(arguments: &Arguments, file: &File, mistakes: &mut Mistake
     SHARED.iter().map(decide).collect()
 }
 
-fn ctl(word: &str) -> Result<(&str, Value), Mistake> {
+fn ctl(word: &str) -> Result<(&str, Value), ConfigError> {
     const OPTION: &str = "--ctl";
     let (name, text) = word
         .split_once('=')
-        .ok_or_else(|| Mistake::new(OPTION, format!("\"{word}\" is not of the form NAME=VALUE")))?;
+        .ok_or_else(|| ConfigError::new(OPTION, format!("\"{word}\" is not of the form NAME=VALUE")))?;
     let text = find(name).map_or_else(|| text.to_owned(), |shared| absolute(shared.kind, text));
-    let value = read(name, &text).map_err(|why| Mistake::new(OPTION, why))?;
+    let value = read(name, &text).map_err(|why| ConfigError::new(OPTION, why))?;
     Ok((name, value))
 }
 
 /// A path on the command line begins where the daemon is started.
-fn absolute(kind: Kind, text: &str) -> String {
-    let path =
-        matches!(kind, Kind::Path | Kind::Directory(_)).then(|| std::path::absolute(text).ok()).flatten();
+fn absolute(kind: ValueType, text: &str) -> String {
+    let path = matches!(kind, ValueType::Path | ValueType::Directory(_))
+        .then(|| std::path::absolute(text).ok())
+        .flatten();
     path.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| text.to_owned())
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
 
-use super::error::{Mistake, Mistakes};
+use super::error::{ConfigError, ConfigErrors};
 use super::{Arguments, group_must_exist, user_must_exist};
 use crate::sys::accounts;
 
@@ -30,15 +30,15 @@ pub struct SocketOptions {
     pub closed_to_nginx: bool,
 }
 
-pub(super) fn options(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes) -> SocketOptions {
-    let mode = arguments.socket_mode.as_deref().map(|text| mistakes.keep(parse_mode(text)));
+pub(super) fn options(arguments: &Arguments, euid: Uid, errors: &mut ConfigErrors) -> SocketOptions {
+    let mode = arguments.socket_mode.as_deref().map(|text| errors.keep(parse_mode(text)));
     let (owner, group) = match arguments.socket_owner.as_deref() {
-        Some(text) => mistakes.keep(parse_owner(text)),
+        Some(text) => errors.keep(parse_owner(text)),
         None if euid.is_root() && mode.is_none() => (None, nginx_group()),
         None => (None, None),
     };
     SocketOptions {
-        path: mistakes.keep(socket_path(arguments.socket_file.as_deref())),
+        path: errors.keep(socket_path(arguments.socket_file.as_deref())),
         mode: mode.unwrap_or(if group.is_some() { 0o660 } else { 0o600 }),
         closed_to_nginx: mode.is_none() && owner.is_none() && group.is_none(),
         owner,
@@ -46,22 +46,22 @@ pub(super) fn options(arguments: &Arguments, euid: Uid, mistakes: &mut Mistakes)
     }
 }
 
-fn socket_path(path: Option<&Path>) -> Result<PathBuf, Mistake> {
+fn socket_path(path: Option<&Path>) -> Result<PathBuf, ConfigError> {
     const OPTION: &str = "--socket-file";
     let path = path.ok_or_else(|| {
-        Mistake::new(
+        ConfigError::new(
             OPTION,
             "give it, or socket_file in the file of --config: the PATH of nginx's passenger_fly_with",
         )
     })?;
-    let absolute = std::path::absolute(path).map_err(|why| Mistake::new(OPTION, why))?;
+    let absolute = std::path::absolute(path).map_err(|why| ConfigError::new(OPTION, why))?;
     if absolute.to_str().is_none() {
-        return Err(Mistake::new(OPTION, format!("{} is not UTF-8", absolute.display())));
+        return Err(ConfigError::new(OPTION, format!("{} is not UTF-8", absolute.display())));
     }
     let len = absolute.as_os_str().as_bytes().len();
     if len > MAX_SOCKET_PATH {
         let path = absolute.display();
-        return Err(Mistake::new(
+        return Err(ConfigError::new(
             OPTION,
             format!("{path} is {len} bytes long; at most {MAX_SOCKET_PATH} are possible for a unix socket"),
         ));
@@ -69,12 +69,12 @@ fn socket_path(path: Option<&Path>) -> Result<PathBuf, Mistake> {
     Ok(absolute)
 }
 
-fn parse_mode(text: &str) -> Result<u32, Mistake> {
+fn parse_mode(text: &str) -> Result<u32, ConfigError> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| Mistake::new("--socket-mode", format!("\"{text}\" is no octal mode such as 0660")))
+    mode.ok_or_else(|| ConfigError::new("--socket-mode", format!("\"{text}\" is no octal mode such as 0660")))
 }
 
-fn parse_owner(text: &str) -> Result<(Option<Uid>, Option<Gid>), Mistake> {
+fn parse_owner(text: &str) -> Result<(Option<Uid>, Option<Gid>), ConfigError> {
     const OPTION: &str = "--socket-owner";
     let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
     let owner = match user.parse() {
@@ -121,10 +121,10 @@ mod tests {
     fn without_root_only_the_daemons_user_connects_unless_told_otherwise() {
         let mut arguments = Arguments { socket_file: Some("/run/x".into()), ..Arguments::default() };
         let ordinary = Uid::from_raw(1000);
-        let closed = options(&arguments, ordinary, &mut Mistakes::default());
+        let closed = options(&arguments, ordinary, &mut ConfigErrors::default());
         assert_eq!((closed.mode, closed.closed_to_nginx), (0o600, true));
         arguments.socket_mode = Some("0666".into());
-        let open = options(&arguments, ordinary, &mut Mistakes::default());
+        let open = options(&arguments, ordinary, &mut ConfigErrors::default());
         assert_eq!((open.mode, open.closed_to_nginx), (0o666, false));
     }
 }

@@ -9,7 +9,7 @@ use crate::log::LogLevel;
 
 /// The type of an option, with its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueType {
     /// `on` or `off`.
     Flag(bool),
     /// A number of `least` or more, or the default.
@@ -31,7 +31,7 @@ pub enum Kind {
     LogLevel,
 }
 
-impl Kind {
+impl ValueType {
     /// What counts when nobody says anything.
     pub(crate) fn default(self) -> Value {
         match self {
@@ -118,12 +118,12 @@ pub(super) enum Type {
 }
 
 impl Type {
-    pub(super) fn of(kind: Kind) -> Self {
+    pub(super) fn of(kind: ValueType) -> Self {
         match kind {
-            Kind::Flag(_) => Self::Flag,
-            Kind::Number { .. } => Self::Number,
-            Kind::Text(_) | Kind::OneOf(_) | Kind::LogLevel => Self::Text,
-            Kind::Path | Kind::Directory(_) => Self::Path,
+            ValueType::Flag(_) => Self::Flag,
+            ValueType::Number { .. } => Self::Number,
+            ValueType::Text(_) | ValueType::OneOf(_) | ValueType::LogLevel => Self::Text,
+            ValueType::Path | ValueType::Directory(_) => Self::Path,
         }
     }
 }
@@ -132,39 +132,39 @@ impl Type {
 mod tests {
     use super::*;
 
-    const LIMIT: Kind = Kind::Number { default: 0, least: 64 };
+    const LIMIT: ValueType = ValueType::Number { default: 0, least: 64 };
 
     #[test]
     fn a_text_becomes_a_value_of_the_options_type() {
-        assert_eq!(Kind::Flag(true).read("Off"), Ok(Value::Flag(false)));
+        assert_eq!(ValueType::Flag(true).read("Off"), Ok(Value::Flag(false)));
         assert_eq!(LIMIT.read("64"), Ok(Value::Number(64)));
         assert_eq!(LIMIT.read("0"), Ok(Value::Number(0)));
-        assert_eq!(Kind::Path.read("/var/log/x"), Ok(Value::Text("/var/log/x".into())));
-        assert_eq!(Kind::LogLevel.read("debug"), Ok(Value::Text("debug".into())));
+        assert_eq!(ValueType::Path.read("/var/log/x"), Ok(Value::Text("/var/log/x".into())));
+        assert_eq!(ValueType::LogLevel.read("debug"), Ok(Value::Text("debug".into())));
     }
 
     #[test]
     fn rejects_what_makes_no_sense_with_a_reason() {
         for (kind, text, why) in [
-            (Kind::Flag(true), "perhaps", "is neither on nor off"),
+            (ValueType::Flag(true), "perhaps", "is neither on nor off"),
             (LIMIT, "63", "is no number of 64 or more"),
             (LIMIT, "many", "is no number of 64 or more"),
-            (Kind::Text("nobody"), "", "is empty"),
-            (Kind::OneOf(&["process", "thread"]), "fibre", "is none of process, thread"),
-            (Kind::Path, "log/x", "is no absolute path"),
-            (Kind::Directory("/tmp"), "/no/such/directory", "is no directory that exists"),
+            (ValueType::Text("nobody"), "", "is empty"),
+            (ValueType::OneOf(&["process", "thread"]), "fibre", "is none of process, thread"),
+            (ValueType::Path, "log/x", "is no absolute path"),
+            (ValueType::Directory("/tmp"), "/no/such/directory", "is no directory that exists"),
         ] {
             assert_eq!(kind.read(text), Err(why.to_owned()), "{text}");
         }
-        assert!(Kind::LogLevel.read("loud").is_err());
+        assert!(ValueType::LogLevel.read("loud").is_err());
         assert!(LIMIT.check(&Value::Flag(true)).is_err());
     }
 
     #[test]
     fn a_level_is_the_same_as_name_and_as_number() {
         let text = |text: &str| Value::Text(text.to_owned());
-        assert!(Kind::LogLevel.same(&text("5"), &text("DEBUG")));
-        assert!(!Kind::LogLevel.same(&text("5"), &text("warn")));
-        assert!(!Kind::Text("").same(&text("5"), &text("debug")));
+        assert!(ValueType::LogLevel.same(&text("5"), &text("DEBUG")));
+        assert!(!ValueType::LogLevel.same(&text("5"), &text("warn")));
+        assert!(!ValueType::Text("").same(&text("5"), &text("debug")));
     }
 }

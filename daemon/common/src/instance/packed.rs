@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::directory::open_directory;
 use super::own_sockets::OwnSockets;
 use super::{APPS, Instance, PROPERTIES, Properties, SOCKETS, registry, share_apps, write_properties};
-use crate::sys::fd_handover::{Luggage, Unpacking};
+use crate::sys::fd_handover::{HandoverReader, HandoverWriter};
 
 /// What properties are written to before they take the place of the old ones.
 const NEW_PROPERTIES: &str = "properties.new";
@@ -28,23 +28,23 @@ pub struct PackedInstance {
 
 impl Instance {
     /// For the next program.
-    pub fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedInstance> {
+    pub fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedInstance> {
         Ok(PackedInstance {
             registry: self.path.parent().unwrap_or(&self.path).to_path_buf(),
             entry: self.entry.clone(),
             properties: self.properties.clone(),
-            lock: luggage.pack(&*self.lock)?,
+            lock: writer.pack(&*self.lock)?,
         })
     }
 
     /// That of the program before. `router` is the router's group, when that is not the daemon's own.
     pub fn unpack(
         packed: PackedInstance,
-        unpacking: &mut Unpacking,
+        reader: &mut HandoverReader,
         router: Option<Gid>,
     ) -> io::Result<Self> {
         let PackedInstance { registry, entry, mut properties, lock } = packed;
-        let lock = unpacking.take_lock(lock)?;
+        let lock = reader.take_lock(lock)?;
         let registry_fd = registry::open(&registry).map_err(io::Error::other)?;
         let directory = open_directory(&registry_fd, &entry)?;
         properties.version = env!("CARGO_PKG_VERSION").to_owned();

@@ -7,7 +7,7 @@ pub const MAX_PAGE: usize = 64 * 1024;
 
 /// How an app stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Standing {
+pub enum AppMode {
     /// Requests are served.
     #[default]
     Open,
@@ -26,11 +26,11 @@ pub struct Maintenance {
     pub retry_after: u32,
 }
 
-impl Standing {
-    /// The name of [`Standing::Open`] for administrators.
+impl AppMode {
+    /// The name of [`AppMode::Open`] for administrators.
     pub const OPEN: &'static str = "open";
-    /// The name of [`Standing::Paused`].
+    /// The name of [`AppMode::Paused`].
     pub const PAUSED: &'static str = "paused";
-    /// The name of [`Standing::Maintenance`].
+    /// The name of [`AppMode::Maintenance`].
     pub const MAINTENANCE: &'static str = "maintenance";
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use protocol::request::AppKind;
 use serde::{Deserialize, Serialize};
 
-use super::{Incident, ProcessId, Standing, Ticket, Trouble};
+use super::{AppMode, Incident, ProcessId, Ticket, Trouble};
 use crate::config::{AppDefault, AppOutput, DaemonOption, Hook};
 
 /// Everything the supervisor needs to start one app process. All of it comes from nginx's configuration.
@@ -282,11 +282,11 @@ pub enum Order {
     /// Run the programs that the operator named for this.
     Happened(Incident),
     /// What an administrator has said of an app, for the next router.
-    Stand {
+    SetAppMode {
         /// The group's name.
         app: String,
         /// What was said.
-        standing: Standing,
+        mode: AppMode,
     },
     /// Have an app's log file opened with the rights of a process of its. Answered by [`Notice::AppLog`].
     OpenAppLog {
@@ -316,11 +316,11 @@ pub enum Notice {
     /// A process that an earlier router marked ready, with its output pipe as descriptor.
     Adopt(ProcessRecord),
     /// What an administrator has said of an app to an earlier router. Comes before the processes.
-    Stand {
+    SetAppMode {
         /// The group's name.
         app: String,
         /// What was said.
-        standing: Standing,
+        mode: AppMode,
     },
     /// A process was started; it is not ready yet. Descriptors: its output pipe, then its report pipe.
     Started {

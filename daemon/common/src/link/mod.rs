@@ -15,7 +15,7 @@ mod incident;
 mod message;
 mod trouble;
 
-pub use app_mode::{MAX_PAGE, Maintenance, Standing};
+pub use app_mode::{AppMode, MAX_PAGE, Maintenance};
 pub use ids::{ProcessId, Ticket};
 pub use incident::{Fact, Incident};
 pub use message::{

@@ -4,7 +4,7 @@
 use std::fmt::{self, Write};
 
 use super::plain::{APP, escape, write_whose};
-use super::record::Said;
+use super::record::LogRecord;
 use super::{Part, app_prefix};
 
 /// The router's lines, behind the priority.
@@ -19,15 +19,15 @@ pub(super) fn is_of(line: &str, part: Part, framed: bool) -> bool {
 }
 
 /// Writes a line.
-pub(super) fn write(out: &mut impl Write, part: Part, said: &Said<'_>) -> fmt::Result {
-    write!(out, "<{}>", said.severity.priority())?;
-    match &said.app {
-        None if part == Part::Router => write!(out, "{ROUTER}{}: ", said.module)?,
-        None => write!(out, "{}: ", said.module)?,
+pub(super) fn write(out: &mut impl Write, part: Part, record: &LogRecord<'_>) -> fmt::Result {
+    write!(out, "<{}>", record.severity.priority())?;
+    match &record.app {
+        None if part == Part::Router => write!(out, "{ROUTER}{}: ", record.module)?,
+        None => write!(out, "{}: ", record.module)?,
         Some(app) if app_prefix() => write_whose(out, app.pid)?,
         Some(_) => {}
     }
-    escape(out, &said.text)?;
+    escape(out, &record.text)?;
     out.write_char('\n')
 }
 
@@ -43,7 +43,7 @@ mod tests {
             write(
                 &mut line,
                 Part::Supervisor,
-                &Said { text: "a\n<0>b".into(), severity, module: "spawn", app: None },
+                &LogRecord { text: "a\n<0>b".into(), severity, module: "spawn", app: None },
             )
             .unwrap();
             assert_eq!(line, format!("{begin}spawn: a\\n<0>b\n"));
@@ -53,8 +53,8 @@ mod tests {
     #[test]
     fn the_routers_lines_name_it() {
         let mut line = String::new();
-        let said = Said { text: "text".into(), severity: Severity::Notice, module: "pool", app: None };
-        write(&mut line, Part::Router, &said).unwrap();
+        let record = LogRecord { text: "text".into(), severity: Severity::Notice, module: "pool", app: None };
+        write(&mut line, Part::Router, &record).unwrap();
         assert_eq!(line, "<5>router pool: text\n");
         assert!(is_of(line.trim_end(), Part::Router, true));
         assert!(is_of("<5>App 7 output: text", Part::Router, true));

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use serde::Serialize;
 
 use super::Source;
-use super::record::Said;
+use super::record::LogRecord;
 use crate::sys::clock::LocalTime;
 
 /// The object, its keys in this order.
@@ -25,18 +25,23 @@ struct Line<'a> {
 
 /// Writes a line; `at` is in UTC. JSON escapes every character that could end it, and here the rest of the control
 /// characters are written in digits too.
-pub(super) fn write(out: &mut impl Write, source: Source, at: LocalTime, said: &Said<'_>) -> fmt::Result {
+pub(super) fn write(
+    out: &mut impl Write,
+    source: Source,
+    at: LocalTime,
+    record: &LogRecord<'_>,
+) -> fmt::Result {
     let LocalTime { year, month, day, hour, minute, second, nanoseconds } = at;
     let micros = nanoseconds / 1000;
     let line = Line {
         time: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"),
-        level: said.severity.name(),
+        level: record.severity.name(),
         pid: source.pid,
         part: source.part.name(),
-        module: said.module,
-        app: said.app.as_ref().map(|app| app.name.as_str()),
-        app_pid: said.app.as_ref().map(|app| app.pid),
-        message: &said.text,
+        module: record.module,
+        app: record.app.as_ref().map(|app| app.name.as_str()),
+        app_pid: record.app.as_ref().map(|app| app.pid),
+        message: &record.text,
     };
     let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
     for character in text.chars() {
@@ -99,9 +104,9 @@ mod tests {
     fn a_line_is_an_object_whatever_an_app_prints() {
         let text = "\"quoted\"\n\u{1b}[31m \u{85}\u{7f} ü \\";
         let app = Some(AppLine { name: "/srv/shop".into(), pid: 7 });
-        let said = Said { text: text.into(), severity: Severity::Notice, module: "app", app };
+        let record = LogRecord { text: text.into(), severity: Severity::Notice, module: "app", app };
         let mut line = String::new();
-        write(&mut line, SOURCE, AT, &said).unwrap();
+        write(&mut line, SOURCE, AT, &record).unwrap();
         assert!(is_of(line.trim_end(), SOURCE), "{line}");
         assert_eq!(line.chars().filter(|character| character.is_control()).count(), 1, "{line}");
         let value: Value = serde_json::from_str(&line).unwrap();
@@ -114,9 +119,9 @@ mod tests {
 
     #[test]
     fn the_daemons_own_words_are_no_apps() {
-        let said = Said { text: "up".into(), severity: Severity::Critical, module: "main", app: None };
+        let record = LogRecord { text: "up".into(), severity: Severity::Critical, module: "main", app: None };
         let mut line = String::new();
-        write(&mut line, Source { part: Part::Supervisor, ..SOURCE }, AT, &said).unwrap();
+        write(&mut line, Source { part: Part::Supervisor, ..SOURCE }, AT, &record).unwrap();
         assert!(!is_of(line.trim_end(), SOURCE), "{line}");
         assert!(line.contains("\"level\":\"crit\"") && !line.contains("app"), "{line}");
     }

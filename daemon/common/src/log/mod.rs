@@ -34,7 +34,7 @@ use crate::sys::clock;
 pub use level::{LogLevel, UnknownLevel};
 pub use lost::failure;
 use lost::lost;
-use record::{AppLine, Said, Severity};
+use record::{AppLine, LogRecord, Severity};
 
 /// The daemon's half that writes, shown in each line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,7 +194,8 @@ fn count_of_lost() -> Option<String> {
     let &(format, part) = FORMAT.get()?;
     let mut line = String::new();
     // Writing to a String does not fail.
-    let _ = Form { format, source: Source::here(part) }.write_to(&mut line, &Said::warning("log", lost()?));
+    let _ =
+        Form { format, source: Source::here(part) }.write_to(&mut line, &LogRecord::warning("log", lost()?));
     Some(line)
 }
 
@@ -217,7 +218,7 @@ pub fn copy_lines(lines: &[u8], source: Source, framed: bool) {
             }
             _ => {
                 let line = String::from_utf8_lossy(line).into_owned();
-                let _ = form.write_to(&mut text, &Said::warning("output", line));
+                let _ = form.write_to(&mut text, &LogRecord::warning("output", line));
             }
         }
     }
@@ -227,12 +228,14 @@ pub fn copy_lines(lines: &[u8], source: Source, framed: bool) {
 /// The same as a line of a file of the app's own: in the form that the log has.
 pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
     let app = Some(AppLine { name: app.to_owned(), pid: pid.into() });
-    let said = Said { text: line.to_owned(), severity: Severity::Notice, module: "app", app };
+    let record = LogRecord { text: line.to_owned(), severity: Severity::Notice, module: "app", app };
     let mut out = String::with_capacity(line.len() + 64);
     // Writing to a String does not fail.
     let _ = match FORMAT.get() {
-        Some((LogFormat::Json, part)) => json::write(&mut out, Source::here(*part), clock::utc_now(), &said),
-        Some((_, part)) => plain::write(&mut out, Source::here(*part), clock::local_now(), &said),
+        Some((LogFormat::Json, part)) => {
+            json::write(&mut out, Source::here(*part), clock::utc_now(), &record)
+        }
+        Some((_, part)) => plain::write(&mut out, Source::here(*part), clock::local_now(), &record),
         None => Ok(()),
     };
     out
@@ -264,23 +267,23 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let said = Said::by(event);
-        if ONLY_CRITICAL.load(Ordering::Relaxed) && said.severity != Severity::Critical {
+        let record = LogRecord::by(event);
+        if ONLY_CRITICAL.load(Ordering::Relaxed) && record.severity != Severity::Critical {
             return Ok(());
         }
         if let Some(lost) = lost() {
-            self.write_to(&mut writer, &Said::warning("log", lost))?;
+            self.write_to(&mut writer, &LogRecord::warning("log", lost))?;
         }
-        self.write_to(&mut writer, &said)
+        self.write_to(&mut writer, &record)
     }
 }
 
 impl Form {
-    fn write_to(&self, writer: &mut impl fmt::Write, said: &Said<'_>) -> fmt::Result {
+    fn write_to(&self, writer: &mut impl fmt::Write, record: &LogRecord<'_>) -> fmt::Result {
         match self.format {
-            LogFormat::Plain => plain::write(writer, self.source, clock::local_now(), said),
-            LogFormat::Json => json::write(writer, self.source, clock::utc_now(), said),
-            LogFormat::Journald => journald::write(writer, self.source.part, said),
+            LogFormat::Plain => plain::write(writer, self.source, clock::local_now(), record),
+            LogFormat::Json => json::write(writer, self.source, clock::utc_now(), record),
+            LogFormat::Journald => journald::write(writer, self.source.part, record),
         }
     }
 

@@ -3,19 +3,24 @@
 
 use std::fmt::{self, Write};
 
-use super::record::Said;
+use super::record::LogRecord;
 use super::{Source, app_prefix};
 use crate::sys::clock::LocalTime;
 
 /// Writes a line. One that an app printed may go without the frame.
-pub(super) fn write(out: &mut impl Write, source: Source, at: LocalTime, said: &Said<'_>) -> fmt::Result {
-    if said.app.is_none() || app_prefix() {
-        write_head(out, source, at, said)?;
-        if let Some(app) = &said.app {
+pub(super) fn write(
+    out: &mut impl Write,
+    source: Source,
+    at: LocalTime,
+    record: &LogRecord<'_>,
+) -> fmt::Result {
+    if record.app.is_none() || app_prefix() {
+        write_head(out, source, at, record)?;
+        if let Some(app) = &record.app {
             write_whose(out, app.pid)?;
         }
     }
-    escape(out, &said.text)?;
+    escape(out, &record.text)?;
     out.write_char('\n')
 }
 
@@ -49,16 +54,16 @@ fn after<'l>(pattern: &str, line: &'l str) -> Option<&'l str> {
     pattern.bytes().zip(begin.bytes()).all(fits).then_some(rest)
 }
 
-fn write_head(out: &mut impl Write, source: Source, at: LocalTime, said: &Said<'_>) -> fmt::Result {
+fn write_head(out: &mut impl Write, source: Source, at: LocalTime, record: &LogRecord<'_>) -> fmt::Result {
     let LocalTime { year, month, day, hour, minute, second, nanoseconds } = at;
     write!(
         out,
         "[ {} {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:04} {}/{} {} ]: ",
-        said.severity.letter(),
+        record.severity.letter(),
         nanoseconds / 100_000,
         source.pid,
         source.part.name(),
-        said.module,
+        record.module,
     )
 }
 
@@ -104,8 +109,8 @@ mod tests {
 
     fn line(text: &str, app: Option<AppLine>) -> String {
         let mut line = String::new();
-        let said = Said { text: text.into(), severity: Severity::Notice, module: "spawn", app };
-        write(&mut line, SOURCE, AT, &said).unwrap();
+        let record = LogRecord { text: text.into(), severity: Severity::Notice, module: "spawn", app };
+        write(&mut line, SOURCE, AT, &record).unwrap();
         line
     }
 

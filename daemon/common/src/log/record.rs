@@ -67,7 +67,7 @@ impl Severity {
 
 /// An event in words.
 #[derive(Debug)]
-pub(super) struct Said<'e> {
+pub(super) struct LogRecord<'e> {
     /// The message, its other fields behind it. It may hold control characters.
     pub(super) text: String,
     pub(super) severity: Severity,
@@ -84,7 +84,7 @@ pub(super) struct AppLine {
     pub(super) pid: i64,
 }
 
-impl<'e> Said<'e> {
+impl<'e> LogRecord<'e> {
     pub(super) fn by(event: &Event<'e>) -> Self {
         let mut fields = Fields::default();
         event.record(&mut fields);

@@ -16,9 +16,9 @@ const FIRST: RawFd = 3;
 
 /// Copies that stay open over an `exec`. Dropped, when there is none after all, they are closed.
 #[derive(Debug, Default)]
-pub struct Luggage(Vec<OwnedFd>);
+pub struct HandoverWriter(Vec<OwnedFd>);
 
-impl Luggage {
+impl HandoverWriter {
     /// Packs a copy. The number is the next program's.
     pub fn pack(&mut self, fd: impl AsFd) -> io::Result<RawFd> {
         let number = fcntl::fcntl(fd.as_fd(), FcntlArg::F_DUPFD(FIRST))?;
@@ -38,11 +38,11 @@ impl Luggage {
 
 /// What the program before has packed.
 #[derive(Debug)]
-pub struct Unpacking {
+pub struct HandoverReader {
     taken: BTreeSet<RawFd>,
 }
 
-impl Unpacking {
+impl HandoverReader {
     /// Once in a process's life, before it opens anything; `None` the second time.
     pub fn once() -> Option<Self> {
         static BEGUN: AtomicBool = AtomicBool::new(false);
@@ -95,8 +95,8 @@ mod tests {
         let path = std::env::temp_dir().join(format!("fp-luggage-{}", std::process::id()));
         let open = || File::options().write(true).create(true).truncate(false).open(&path).unwrap();
         let lock = Flock::lock(open(), FlockArg::LockExclusiveNonblock).unwrap();
-        let mut luggage = Luggage::default();
-        luggage.pack(&*lock).unwrap();
+        let mut writer = HandoverWriter::default();
+        writer.pack(&*lock).unwrap();
         // As at an exec, the copy alone is left.
         std::mem::forget(lock);
         assert!(Flock::lock(open(), FlockArg::LockExclusiveNonblock).is_err(), "it is held");
@@ -105,16 +105,16 @@ mod tests {
 
     #[test]
     fn what_is_packed_is_taken_once_and_nothing_else_is() {
-        let mut unpacking = Unpacking::once().unwrap();
-        assert!(Unpacking::once().is_none());
-        let mut luggage = Luggage::default();
-        let number = luggage.pack_bytes(b"state").unwrap();
+        let mut reader = HandoverReader::once().unwrap();
+        assert!(HandoverReader::once().is_none());
+        let mut writer = HandoverWriter::default();
+        let number = writer.pack_bytes(b"state").unwrap();
         // What the next program finds: nothing owns the number any more.
-        std::mem::forget(luggage);
-        assert_eq!(unpacking.take_bytes(number).unwrap(), b"state");
+        std::mem::forget(writer);
+        assert_eq!(reader.take_bytes(number).unwrap(), b"state");
         let own = File::open("/dev/null").unwrap();
         for number in [number, own.as_raw_fd(), 1, 100_000] {
-            assert!(unpacking.take(number).is_err(), "{number}");
+            assert!(reader.take(number).is_err(), "{number}");
         }
     }
 }

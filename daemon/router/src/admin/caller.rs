@@ -1,7 +1,7 @@
 //! Who is calling, as the kernel says, and what they may see and change.
 
 use crate::pool::GroupId;
-use crate::state::Router;
+use crate::state::RouterState;
 
 /// Somebody at the administrator's socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,12 +50,12 @@ impl Caller {
     }
 
     /// Whether the requests of a group are shown.
-    pub(super) fn sees_group(self, router: &Router, group: GroupId) -> bool {
+    pub(super) fn sees_group(self, router: &RouterState, group: GroupId) -> bool {
         self.sees_all() || self.may_change_group(router, group)
     }
 
     /// True when every process of the group, of which there is at least one, runs as the caller.
-    pub(super) fn may_change_group(self, router: &Router, group: GroupId) -> bool {
+    pub(super) fn may_change_group(self, router: &RouterState, group: GroupId) -> bool {
         if self == Self::Administrator {
             return true;
         }

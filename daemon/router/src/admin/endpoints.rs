@@ -18,7 +18,7 @@ pub(super) enum Endpoint {
     AwaitRestart,
     Detach,
     Ask,
-    Stand,
+    SetAppMode,
     Forget,
     ReopenLogs,
 }
@@ -57,7 +57,7 @@ pub(super) const TABLE: [Line; 18] = [
     post("/pool/await_restart.json", Endpoint::AwaitRestart),
     post("/pool/detach_process.json", Endpoint::Detach),
     post("/pool/ask_process.json", Endpoint::Ask),
-    post("/pool/set_standing.json", Endpoint::Stand),
+    post("/pool/set_standing.json", Endpoint::SetAppMode),
     post("/pool/forget_app.json", Endpoint::Forget),
     post("/reopen_logs.json", Endpoint::ReopenLogs),
 ];

@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-use crate::metrics::page_cache::Shown;
+use crate::metrics::page_cache::CachedPage;
 
 /// Longest request, in bytes.
 const MAX_REQUEST: usize = 128 * 1024;
@@ -70,8 +70,8 @@ impl Answer {
         Self { status, content_type: "application/json", headers: Vec::new(), body }
     }
 
-    pub(super) fn shown(shown: Shown) -> Self {
-        let Shown { content_type, headers, body } = shown;
+    pub(super) fn shown(shown: CachedPage) -> Self {
+        let CachedPage { content_type, headers, body } = shown;
         Self { status: 200, content_type, headers, body }
     }
 

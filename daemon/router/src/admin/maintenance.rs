@@ -6,15 +6,15 @@ use serde_json::json;
 use super::caller::Caller;
 use super::http::Answer;
 use super::orders::{group, read};
-use crate::state::Router;
-use common::link::{MAX_PAGE, Maintenance, Standing};
+use crate::state::RouterState;
+use common::link::{AppMode, MAX_PAGE, Maintenance};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StandingOrder {
     name: String,
     /// `open`, `paused` or `maintenance`.
-    standing: String,
+    mode: String,
     /// HTML for visitors during maintenance.
     #[serde(default)]
     page: String,
@@ -23,7 +23,7 @@ struct StandingOrder {
     retry_after: u32,
 }
 
-pub(super) fn stand(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+pub(super) fn stand(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
     let order: StandingOrder = match read(body) {
         Ok(order) => order,
         Err(refusal) => return refusal,
@@ -34,22 +34,22 @@ pub(super) fn stand(router: &Router, caller: Caller, body: &[u8]) -> Answer {
     if order.page.len() > MAX_PAGE {
         return Answer::error(413, &format!("the page is longer than {} KiB", MAX_PAGE / 1024));
     }
-    let standing = match order.standing.as_str() {
-        Standing::OPEN => Standing::Open,
-        Standing::PAUSED => Standing::Paused,
-        Standing::MAINTENANCE => {
-            Standing::Maintenance(Maintenance { page: order.page, retry_after: order.retry_after })
+    let mode = match order.mode.as_str() {
+        AppMode::OPEN => AppMode::Open,
+        AppMode::PAUSED => AppMode::Paused,
+        AppMode::MAINTENANCE => {
+            AppMode::Maintenance(Maintenance { page: order.page, retry_after: order.retry_after })
         }
         _ => return Answer::error(422, "standing must be \"open\", \"paused\" or \"maintenance\""),
     };
-    router.standings.set(&order.name, standing);
-    router.standings.put_to_work(&order.name, &router.routes, &router.dispatcher);
-    Answer::json(200, &json!({ "standing": router.standings.name_of(&order.name) }))
+    router.app_modes.set(&order.name, mode);
+    router.app_modes.apply_to_waiting(&order.name, &router.routes, &router.dispatcher);
+    Answer::json(200, &json!({ "standing": router.app_modes.name_of(&order.name) }))
 }
 
 /// An app may stand in any way before its first request, as far as nginx's configuration holds it.
-fn may_stand(router: &Router, caller: Caller, name: &str) -> Result<(), Answer> {
-    if caller == Caller::Administrator && router.routes.is_announced(name) {
+fn may_stand(router: &RouterState, caller: Caller, name: &str) -> Result<(), Answer> {
+    if caller == Caller::Administrator && router.routes.is_configured_now(name) {
         return Ok(());
     }
     group(router, caller, name).map(drop)
@@ -61,7 +61,7 @@ struct ForgetOrder {
     name: String,
 }
 
-pub(super) fn forget(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+pub(super) fn forget(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
     let order: ForgetOrder = match read(body) {
         Ok(order) => order,
         Err(refusal) => return refusal,
@@ -70,8 +70,8 @@ pub(super) fn forget(router: &Router, caller: Caller, body: &[u8]) -> Answer {
         return refusal;
     }
     router.routes.dismiss(&order.name, &router.dispatcher);
-    if router.standings.name_of(&order.name) != Standing::OPEN {
-        router.standings.set(&order.name, Standing::Open);
+    if router.app_modes.name_of(&order.name) != AppMode::OPEN {
+        router.app_modes.set(&order.name, AppMode::Open);
     }
     Answer::json(200, &json!({ "forgotten": true }))
 }

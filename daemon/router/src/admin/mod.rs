@@ -31,8 +31,8 @@ use self::endpoints::{Endpoint, Meant};
 use self::http::{Answer, Asked};
 use self::pool::Snapshot;
 use self::requests::Requests;
-use super::metrics::page_cache::Shown;
-use super::state::Router;
+use super::metrics::page_cache::CachedPage;
+use super::state::RouterState;
 use common::link::Trouble;
 use common::sys::unix_socket;
 
@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves callers until the router ends.
-pub(super) async fn run(router: Rc<Router>, listener: UnixListener) {
+pub(super) async fn run(router: Rc<RouterState>, listener: UnixListener) {
     let callers = Rc::new(Callers::default());
     loop {
         match listener.accept().await {
@@ -57,7 +57,7 @@ pub(super) async fn run(router: Rc<Router>, listener: UnixListener) {
 }
 
 /// Serves the connection, unless its user has too many already: they cost descriptors that visitors need.
-fn admit(router: &Rc<Router>, callers: &Rc<Callers>, stream: UnixStream) {
+fn admit(router: &Rc<RouterState>, callers: &Rc<Callers>, stream: UnixStream) {
     let Ok(credentials) = stream.peer_cred() else {
         return;
     };
@@ -67,7 +67,7 @@ fn admit(router: &Rc<Router>, callers: &Rc<Callers>, stream: UnixStream) {
     }
 }
 
-async fn serve(router: Rc<Router>, mut stream: UnixStream, place: Place) {
+async fn serve(router: Rc<RouterState>, mut stream: UnixStream, place: Place) {
     let config = &router.config;
     let caller = Caller::of(place.uid(), &groups(&router, &stream), config.admin_uid, config.status_gid);
     let served = tokio::time::timeout(PATIENCE, async {
@@ -83,7 +83,7 @@ async fn serve(router: Rc<Router>, mut stream: UnixStream, place: Place) {
 }
 
 /// The caller's groups, where they make a difference.
-fn groups(router: &Router, stream: &UnixStream) -> Vec<u32> {
+fn groups(router: &RouterState, stream: &UnixStream) -> Vec<u32> {
     if router.config.status_gid.is_none() {
         return Vec::new();
     }
@@ -93,7 +93,7 @@ fn groups(router: &Router, stream: &UnixStream) -> Vec<u32> {
     })
 }
 
-async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
+async fn answer(router: &RouterState, caller: Caller, asked: &Asked) -> Answer {
     match endpoints::find(&asked.method, &asked.path) {
         Meant::Endpoint(endpoint, id) => answer_with(router, caller, asked, endpoint, id).await,
         Meant::OtherMethod(method) => Answer::error(405, &format!("this path takes {method} alone")),
@@ -101,7 +101,13 @@ async fn answer(router: &Router, caller: Caller, asked: &Asked) -> Answer {
     }
 }
 
-async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: Endpoint, id: &str) -> Answer {
+async fn answer_with(
+    router: &RouterState,
+    caller: Caller,
+    asked: &Asked,
+    endpoint: Endpoint,
+    id: &str,
+) -> Answer {
     if endpoint.shows_processes() {
         router.usages.look(&router.dispatcher).await;
     }
@@ -111,7 +117,9 @@ async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: E
         Endpoint::StatusPage => status_page(),
         Endpoint::StatusData => Answer::shown(page::data(router, caller)),
         Endpoint::Ping => Answer::json(200, &json!({ "status": "ok" })),
-        Endpoint::Health if router.doors.is_closing() => Answer::error(503, "the daemon is about to end"),
+        Endpoint::Health if router.connections.is_closing() => {
+            Answer::error(503, "the daemon is about to end")
+        }
         Endpoint::Health => Answer::json(200, &json!({ "status": "ok" })),
         Endpoint::Info => info(router),
         Endpoint::PoolText => {
@@ -129,7 +137,7 @@ async fn answer_with(router: &Router, caller: Caller, asked: &Asked, endpoint: E
         Endpoint::AwaitRestart => orders::await_restart(router, caller, &asked.body).await,
         Endpoint::Detach => orders::detach(router, caller, &asked.body),
         Endpoint::Ask => orders::ask(router, caller, &asked.body).await,
-        Endpoint::Stand => maintenance::stand(router, caller, &asked.body),
+        Endpoint::SetAppMode => maintenance::stand(router, caller, &asked.body),
         Endpoint::Forget => maintenance::forget(router, caller, &asked.body),
         Endpoint::ReopenLogs => reopen_logs(router, caller).await,
     }
@@ -139,22 +147,22 @@ fn status_page() -> Answer {
     page::html().map_or_else(|why| Answer::error(500, &format!("no page can be made: {why}")), Answer::shown)
 }
 
-/// Figures for Prometheus, of everything.
-pub(super) fn metrics_for_nginx(router: &Router) -> Shown {
+/// AppMetrics for Prometheus, of everything.
+pub(super) fn metrics_for_nginx(router: &RouterState) -> CachedPage {
     let snapshot = Snapshot::without_settings(router, Caller::of_nginx());
-    Shown {
+    CachedPage {
         content_type: prometheus::CONTENT_TYPE,
         headers: vec![("Cache-Control", "no-store".to_owned())],
         body: metrics(router, &snapshot).into_bytes(),
     }
 }
 
-fn metrics(router: &Router, snapshot: &Snapshot) -> String {
-    let figures: Vec<_> = snapshot.ids.iter().map(|id| router.dispatcher.figures(*id)).collect();
-    prometheus::render(snapshot, &figures)
+fn metrics(router: &RouterState, snapshot: &Snapshot) -> String {
+    let metrics: Vec<_> = snapshot.ids.iter().map(|id| router.dispatcher.metrics(*id)).collect();
+    prometheus::render(snapshot, &metrics)
 }
 
-fn info(router: &Router) -> Answer {
+fn info(router: &RouterState) -> Answer {
     Answer::json(
         200,
         &json!({
@@ -167,7 +175,7 @@ fn info(router: &Router) -> Answer {
     )
 }
 
-async fn reopen_logs(router: &Router, caller: Caller) -> Answer {
+async fn reopen_logs(router: &RouterState, caller: Caller) -> Answer {
     if caller != Caller::Administrator {
         return Answer::error(403, "only root and the user who started the daemon may reopen its log");
     }

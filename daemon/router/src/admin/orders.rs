@@ -10,8 +10,8 @@ use super::http::Answer;
 use super::restart_outcome;
 use crate::pool::{GroupId, RestartHow};
 use crate::request::ask_process;
-use crate::request::ask_process::Unanswered;
-use crate::state::Router;
+use crate::request::ask_process::AskError;
+use crate::state::RouterState;
 
 /// Longest wait that one answer takes; who wants to wait longer asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
@@ -24,7 +24,7 @@ struct RestartOrder {
     restart_method: Option<String>,
 }
 
-pub(super) fn restart(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+pub(super) fn restart(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
     let order: RestartOrder = match read(body) {
         Ok(order) => order,
         Err(refusal) => return refusal,
@@ -59,7 +59,7 @@ struct AwaitOrder {
 }
 
 /// Answers when the restart is over, or after a while that it is not yet.
-pub(super) async fn await_restart(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+pub(super) async fn await_restart(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
     let order: AwaitOrder = match read(body) {
         Ok(order) => order,
         Err(refusal) => return refusal,
@@ -82,7 +82,7 @@ struct DetachOrder {
     pid: i32,
 }
 
-pub(super) fn detach(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+pub(super) fn detach(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
     let order: DetachOrder = match read(body) {
         Ok(order) => order,
         Err(refusal) => return refusal,
@@ -97,7 +97,7 @@ pub(super) fn detach(router: &Router, caller: Caller, body: &[u8]) -> Answer {
 }
 
 /// Whom the process with this PID runs as.
-fn owner_of(router: &Router, pid: i32) -> Option<u32> {
+fn owner_of(router: &RouterState, pid: i32) -> Option<u32> {
     router.dispatcher.inspect(|_, workers| {
         workers.values().find(|worker| worker.record.pid == pid).map(|worker| worker.record.user.uid)
     })
@@ -113,7 +113,7 @@ struct AskOrder {
 }
 
 /// Has one process answer a request.
-pub(super) async fn ask(router: &Router, caller: Caller, body: &[u8]) -> Answer {
+pub(super) async fn ask(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
     let AskOrder { pid, method, uri, headers } = match read(body) {
         Ok(order) => order,
         Err(refusal) => return refusal,
@@ -121,8 +121,8 @@ pub(super) async fn ask(router: &Router, caller: Caller, body: &[u8]) -> Answer 
     if owner_of(router, pid).is_some_and(|uid| !caller.may_change(uid)) {
         return Answer::error(403, "only root and the app's own user may ask it");
     }
-    let question = ask_process::Question { pid, method, uri, headers };
-    match ask_process::ask(router, &question, LONGEST_WAIT / 2).await {
+    let request = ask_process::DirectRequest { pid, method, uri, headers };
+    match ask_process::ask(router, &request, LONGEST_WAIT / 2).await {
         Ok(reply) => Answer::json(
             200,
             &json!({
@@ -130,14 +130,14 @@ pub(super) async fn ask(router: &Router, caller: Caller, body: &[u8]) -> Answer 
                 "body": String::from_utf8_lossy(&reply.body), "cut": reply.cut,
             }),
         ),
-        Err(Unanswered::NoProcess) => Answer::error(404, &Unanswered::NoProcess.to_string()),
-        Err(why @ Unanswered::Impossible(_)) => Answer::error(422, &why.to_string()),
+        Err(AskError::NoProcess) => Answer::error(404, &AskError::NoProcess.to_string()),
+        Err(why @ AskError::Impossible(_)) => Answer::error(422, &why.to_string()),
         Err(why) => Answer::error(504, &format!("process {pid} gives no answer: {why}")),
     }
 }
 
 /// The report of a start that failed.
-pub(super) fn spawn_error(router: &Router, caller: Caller, id: &str) -> Answer {
+pub(super) fn spawn_error(router: &RouterState, caller: Caller, id: &str) -> Answer {
     if caller != Caller::Administrator {
         return Answer::error(403, "only root and the daemon's own user may read what apps have written");
     }
@@ -149,7 +149,7 @@ pub(super) fn spawn_error(router: &Router, caller: Caller, id: &str) -> Answer {
     }
 }
 
-pub(super) fn group(router: &Router, caller: Caller, name: &str) -> Result<GroupId, Answer> {
+pub(super) fn group(router: &RouterState, caller: Caller, name: &str) -> Result<GroupId, Answer> {
     let groups = router.routes.groups();
     let Some((_, group)) = groups.iter().find(|(found, _)| found == name) else {
         return Err(Answer::error(404, "no app group has this name"));

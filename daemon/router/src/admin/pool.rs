@@ -10,8 +10,8 @@ use super::caller::Caller;
 use super::times::Times;
 use crate::app::route::Route;
 use crate::dispatch::worker::Worker;
-use crate::options::{Decided, Globals, Source};
-use crate::state::Router;
+use crate::options::{EffectiveOption, Globals, Source};
+use crate::state::RouterState;
 use crate::watch::usage::Usages;
 use common::link::Address;
 use common::sys::clock;
@@ -77,7 +77,7 @@ pub(super) struct GroupView {
     /// `settled`, `rolling` while processes are replaced, `resisting` after a new version that did not start.
     pub(super) deployment: &'static str,
     /// `open`, `paused` or `maintenance`, as an administrator has said.
-    pub(super) standing: &'static str,
+    pub(super) mode: &'static str,
     /// The PID of the process that its processes are forked from; `null` when there is none.
     pub(super) preloader: Option<i32>,
     /// How long things take there.
@@ -117,16 +117,16 @@ pub(super) struct ProcessView {
 }
 
 impl Snapshot {
-    pub(super) fn take(router: &Router, caller: Caller) -> Self {
+    pub(super) fn take(router: &RouterState, caller: Caller) -> Self {
         Self::with(router, caller, |route| settings(&route.said()))
     }
 
     /// As [`Snapshot::take`], for who looks often, or may see no secrets.
-    pub(super) fn without_settings(router: &Router, caller: Caller) -> Self {
+    pub(super) fn without_settings(router: &RouterState, caller: Caller) -> Self {
         Self::with(router, caller, |_| Vec::new())
     }
 
-    fn with(router: &Router, caller: Caller, settings_of: impl Fn(&Route) -> Vec<SettingView>) -> Self {
+    fn with(router: &RouterState, caller: Caller, settings_of: impl Fn(&Route) -> Vec<SettingView>) -> Self {
         let views = router.dispatcher.inspect(|pool, workers| {
             let groups = router.routes.groups().into_iter();
             let views = groups.filter_map(|(name, id)| {
@@ -143,7 +143,7 @@ impl Snapshot {
                 let route = router.dispatcher.route(id)?;
                 let group = pool.group(id);
                 let view = GroupView {
-                    standing: router.standings.name_of(&name),
+                    mode: router.app_modes.name_of(&name),
                     name,
                     app_root: route.root.to_string_lossy().into_owned(),
                     app_type: route.kind.as_str(),
@@ -156,7 +156,7 @@ impl Snapshot {
                     restarts: group.generation,
                     deployment: deployment(group.deployment),
                     preloader: router.spawner.preloader_of(id),
-                    times: Times::of(&router.dispatcher.figures(id)),
+                    times: Times::of(&router.dispatcher.metrics(id)),
                     settings: settings_of(&route),
                     processes: processes.into_iter().map(|(_, view)| view).collect(),
                 };
@@ -187,17 +187,19 @@ impl Snapshot {
     }
 }
 
-fn troubles(router: &Router) -> Vec<TroubleView> {
+fn troubles(router: &RouterState) -> Vec<TroubleView> {
     let all = router.troubles.list().into_iter();
     all.map(|(what, seconds)| TroubleView { what, seconds: Some(seconds) }).collect()
 }
 
 fn options(globals: &Globals) -> Vec<OptionView> {
-    let decided = globals.decided().into_iter();
-    decided.map(|Decided { name, value, source }| OptionView { name, value: json(&value), source }).collect()
+    let effective = globals.effective().into_iter();
+    effective
+        .map(|EffectiveOption { name, value, source }| OptionView { name, value: json(&value), source })
+        .collect()
 }
 
-fn app_defaults(router: &Router) -> Vec<OptionView> {
+fn app_defaults(router: &RouterState) -> Vec<OptionView> {
     let given = router.config.app_defaults.iter();
     given
         .map(|default| OptionView {

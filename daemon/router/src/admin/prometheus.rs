@@ -4,13 +4,13 @@ use std::fmt::{Display, Write};
 use std::rc::Rc;
 
 use super::pool::Snapshot;
-use crate::metrics::counters::{BOUNDS, Figures, Histogram};
+use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
 
 /// The format that Prometheus reads.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A page for a scraper: the snapshot's groups, each with its figures.
-pub(super) fn render(snapshot: &Snapshot, figures: &[Rc<Figures>]) -> String {
+pub(super) fn render(snapshot: &Snapshot, metrics: &[Rc<AppMetrics>]) -> String {
     let mut page = Page(String::new());
     page.head("flying_passenger_info", "gauge", "The daemon's release.");
     page.line("flying_passenger_info", &[("version", snapshot.version), ("instance", &snapshot.instance)], 1);
@@ -24,7 +24,7 @@ pub(super) fn render(snapshot: &Snapshot, figures: &[Rc<Figures>]) -> String {
         "What is wrong with the daemon itself: see passenger-status.",
     );
     page.line("flying_passenger_troubles", &[], snapshot.troubles.len());
-    let groups: Vec<_> = snapshot.groups.iter().zip(figures).collect();
+    let groups: Vec<_> = snapshot.groups.iter().zip(metrics).collect();
     page.of_apps("queued_requests", "gauge", "Requests that wait for a process.", &groups, |(g, _)| {
         g.queue as u64
     });
@@ -57,7 +57,7 @@ pub(super) fn render(snapshot: &Snapshot, figures: &[Rc<Figures>]) -> String {
     page.0
 }
 
-type Group<'g> = (&'g super::pool::GroupView, &'g Rc<Figures>);
+type Group<'g> = (&'g super::pool::GroupView, &'g Rc<AppMetrics>);
 
 struct Page(String);
 
@@ -97,12 +97,12 @@ impl Page {
     fn rejections(&mut self, groups: &[Group<'_>]) {
         const NAME: &str = "flying_passenger_rejections_total";
         self.head(NAME, "counter", "Requests that no process answered.");
-        for (view, figures) in groups {
+        for (view, metrics) in groups {
             for (reason, counter) in [
-                ("queue_full", &figures.queue_full),
-                ("queued_too_long", &figures.queued_too_long),
-                ("no_process", &figures.without_process),
-                ("maintenance", &figures.under_maintenance),
+                ("queue_full", &metrics.queue_full),
+                ("queued_too_long", &metrics.queued_too_long),
+                ("no_process", &metrics.without_process),
+                ("maintenance", &metrics.under_maintenance),
             ] {
                 self.line(NAME, &[("app", &view.name), ("reason", reason)], counter.get());
             }
@@ -114,12 +114,12 @@ impl Page {
         name: &str,
         help: &str,
         groups: &[Group<'_>],
-        which: impl Fn(&Figures) -> &Histogram,
+        which: impl Fn(&AppMetrics) -> &Histogram,
     ) {
         let name = format!("flying_passenger_{name}");
         self.head(&name, "histogram", help);
-        for (view, figures) in groups {
-            let (app, histogram) = (view.name.as_str(), which(figures));
+        for (view, metrics) in groups {
+            let (app, histogram) = (view.name.as_str(), which(metrics));
             let bucket = format!("{name}_bucket");
             for (bound, below) in BOUNDS.iter().zip(histogram.cumulative()) {
                 self.line(&bucket, &[("app", app), ("le", &bound.to_string())], below);

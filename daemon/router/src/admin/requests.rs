@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::caller::Caller;
 use super::times::Times;
-use crate::metrics::active_requests::{Phase, Seen};
-use crate::state::Router;
+use crate::metrics::active_requests::{Phase, RequestSnapshot};
+use crate::state::RouterState;
 
 /// What `/requests.json` answers.
 #[derive(Debug, Serialize)]
@@ -48,12 +48,12 @@ pub(super) struct RequestView {
 
 impl Requests {
     /// Those of the apps that the caller may see.
-    pub(super) fn take(router: &Router, caller: Caller) -> Self {
-        let seen = router.desks.look().into_iter();
+    pub(super) fn take(router: &RouterState, caller: Caller) -> Self {
+        let seen = router.active_requests.snapshot().into_iter();
         let mine: Vec<_> = seen.filter(|seen| caller.sees_group(router, seen.route.group)).collect();
         let apps: BTreeMap<_, _> =
             mine.iter().map(|seen| (seen.route.name.clone(), seen.route.group)).collect();
-        let times = |group| Times::of(&router.dispatcher.figures(group));
+        let times = |group| Times::of(&router.dispatcher.metrics(group));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             instance: router.config.instance_name.clone(),
@@ -69,7 +69,7 @@ impl RequestView {
         self.phase == Phase::Responding.name()
     }
 
-    fn of(seen: Seen) -> Self {
+    fn of(seen: RequestSnapshot) -> Self {
         let milliseconds = |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         Self {
             app: seen.route.name.clone(),

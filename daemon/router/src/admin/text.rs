@@ -1,7 +1,7 @@
 //! The pool as text, in the layout that scripts around Passenger have learned to read.
 
 use super::pool::{GroupView, ProcessView, Snapshot};
-use common::link::Standing;
+use common::link::AppMode;
 
 /// Renders the snapshot; bars are yellow on blue with `color`. Verbose is where each process takes connections, and
 /// whom each request waits for that has no process to wait for.
@@ -36,9 +36,9 @@ pub(super) fn render(snapshot: &Snapshot, color: bool, verbose: bool) -> String 
 fn render_group(out: &mut String, group: &GroupView, verbose: bool) {
     line(out, format_args!("{}:", group.name));
     line(out, format_args!("  App root: {}", group.app_root));
-    match group.standing {
-        Standing::PAUSED => line(out, format_args!("  (paused: requests wait)")),
-        Standing::MAINTENANCE => line(out, format_args!("  (maintenance: visitors are turned away)")),
+    match group.mode {
+        AppMode::PAUSED => line(out, format_args!("  (paused: requests wait)")),
+        AppMode::MAINTENANCE => line(out, format_args!("  (maintenance: visitors are turned away)")),
         _ => {}
     }
     match group.deployment {
@@ -112,7 +112,7 @@ fn duration(seconds: u64) -> String {
 mod tests {
     use super::super::times::Times;
     use super::*;
-    use crate::metrics::counters::Figures;
+    use crate::metrics::counters::AppMetrics;
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
@@ -151,8 +151,8 @@ mod tests {
             max_request_queue_size: 100,
             restarts: 0,
             deployment: "settled",
-            standing: Standing::OPEN,
-            times: Times::of(&Figures::default()),
+            mode: AppMode::OPEN,
+            times: Times::of(&AppMetrics::default()),
             preloader: None,
             settings: Vec::new(),
             processes: vec![process],

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::metrics::counters::{BOUNDS, Figures, Histogram};
+use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
 
 /// What takes time in one app, since this router began.
 #[derive(Debug, Serialize)]
@@ -26,11 +26,11 @@ pub(super) struct Spans {
 }
 
 impl Times {
-    pub(super) fn of(figures: &Figures) -> Self {
+    pub(super) fn of(metrics: &AppMetrics) -> Self {
         Self {
-            queue: Spans::of(&figures.queue_time),
-            answer: Spans::of(&figures.answer_time),
-            spawn: Spans::of(&figures.spawn_time),
+            queue: Spans::of(&metrics.queue_time),
+            answer: Spans::of(&metrics.answer_time),
+            spawn: Spans::of(&metrics.spawn_time),
         }
     }
 }

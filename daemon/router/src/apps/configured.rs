@@ -64,7 +64,7 @@ impl Routes {
     }
 
     /// Whether an nginx that is there holds an app of this name.
-    pub(crate) fn is_announced(&self, name: &str) -> bool {
+    pub(crate) fn is_configured_now(&self, name: &str) -> bool {
         self.rosters.borrow().holds(name)
     }
 
@@ -76,7 +76,7 @@ impl Routes {
             self.leaving.borrow_mut().remove(&name);
             let Some(group) = self.groups.borrow_mut().remove(&name) else { continue };
             info!("app {name}: forgotten");
-            self.followed.borrow_mut().remove(&group);
+            self.active_routes.borrow_mut().remove(&group);
             self.forget_routes(group);
             dispatcher.forget(group);
             self.recount();
@@ -128,15 +128,15 @@ impl Routes {
     /// Lets go of what only configurations that are gone have used.
     fn forget_unused(&self) {
         let Some(oldest) = self.rosters.borrow().oldest() else { return };
-        let followed = self.followed.borrow();
+        let active_routes = self.active_routes.borrow();
         self.by_digest.borrow_mut().retain(|_, by_root| {
             by_root.retain(|_, route| {
                 route.seen_ms.get() >= oldest
-                    || followed.get(&route.group).is_some_and(|f| f.is_current(route))
+                    || active_routes.get(&route.group).is_some_and(|f| f.is_current(route))
             });
             !by_root.is_empty()
         });
-        drop(followed);
+        drop(active_routes);
         self.recount();
     }
 }

@@ -57,7 +57,7 @@ impl Routes {
         for (group, name) in &groups {
             self.groups.borrow_mut().remove(name);
             self.leaving.borrow_mut().remove(name);
-            self.followed.borrow_mut().remove(group);
+            self.active_routes.borrow_mut().remove(group);
             dispatcher.forget(*group);
         }
         self.recount();
@@ -78,14 +78,15 @@ impl Routes {
     /// Nothing is left of the group, nginx does not announce it, and no request is on its way to it.
     fn can_go(&self, group: GroupId, name: &str, routes: &[Rc<Route>], dispatcher: &Dispatcher) -> bool {
         let free = |route: &Rc<Route>| Rc::strong_count(route) == self.holders(route, dispatcher) + 1;
-        dispatcher.is_deserted(group) && !self.is_announced(name) && routes.iter().all(free)
+        dispatcher.is_deserted(group) && !self.is_configured_now(name) && routes.iter().all(free)
     }
 
     /// How many hold a route that no request uses.
     fn holders(&self, route: &Rc<Route>, dispatcher: &Dispatcher) -> usize {
-        let followed = self.followed.borrow().get(&route.group).is_some_and(|f| f.is_current(route));
+        let active_routes =
+            self.active_routes.borrow().get(&route.group).is_some_and(|f| f.is_current(route));
         let next = dispatcher.route(route.group).is_some_and(|next| Rc::ptr_eq(&next, route));
-        1 + usize::from(followed) + usize::from(next)
+        1 + usize::from(active_routes) + usize::from(next)
     }
 
     /// Routes of other groups with which no process is started and that no request uses, the longest unused first.

@@ -13,23 +13,23 @@ use super::Routes;
 use crate::app::route::Route;
 use crate::dispatch::{Dispatcher, Refused};
 use crate::supervisor_link::Supervisor;
-use common::link::{Maintenance, Order, Standing};
+use common::link::{AppMode, Maintenance, Order};
 
 /// Every app that does not simply stand open.
 #[derive(Debug)]
-pub(crate) struct Standings {
-    by_app: RefCell<HashMap<String, Closed>>,
+pub(crate) struct AppModes {
+    by_app: RefCell<HashMap<String, Restriction>>,
     supervisor: Rc<Supervisor>,
 }
 
 /// How a closed app is closed.
 #[derive(Debug, Clone)]
-enum Closed {
+enum Restriction {
     Paused,
     Maintenance(Rc<Maintenance>),
 }
 
-impl Standings {
+impl AppModes {
     pub(crate) fn new(supervisor: Rc<Supervisor>) -> Self {
         Self { by_app: RefCell::default(), supervisor }
     }
@@ -37,53 +37,53 @@ impl Standings {
     /// The name of how the app stands.
     pub(crate) fn name_of(&self, app: &str) -> &'static str {
         match self.of(app) {
-            None => Standing::OPEN,
-            Some(Closed::Paused) => Standing::PAUSED,
-            Some(Closed::Maintenance(_)) => Standing::MAINTENANCE,
+            None => AppMode::OPEN,
+            Some(Restriction::Paused) => AppMode::PAUSED,
+            Some(Restriction::Maintenance(_)) => AppMode::MAINTENANCE,
         }
     }
 
     /// An administrator says it.
-    pub(crate) fn set(&self, app: &str, standing: Standing) {
-        info!("app {app}: {}", news(&standing));
-        let order = Order::Stand { app: app.to_owned(), standing: standing.clone() };
+    pub(crate) fn set(&self, app: &str, mode: AppMode) {
+        info!("app {app}: {}", news(&mode));
+        let order = Order::SetAppMode { app: app.to_owned(), mode: mode.clone() };
         if let Err(why) = self.supervisor.order(&order) {
             error!("app {app}: what an administrator has said will not outlive the router: {why}");
         }
-        self.recall(app.to_owned(), standing);
+        self.restore(app.to_owned(), mode);
     }
 
     /// An administrator has said it to an earlier router.
-    pub(crate) fn recall(&self, app: String, standing: Standing) {
-        let closed = match standing {
-            Standing::Open => None,
-            Standing::Paused => Some(Closed::Paused),
-            Standing::Maintenance(maintenance) => Some(Closed::Maintenance(Rc::new(maintenance))),
+    pub(crate) fn restore(&self, app: String, mode: AppMode) {
+        let restriction = match mode {
+            AppMode::Open => None,
+            AppMode::Paused => Some(Restriction::Paused),
+            AppMode::Maintenance(maintenance) => Some(Restriction::Maintenance(Rc::new(maintenance))),
         };
         let mut by_app = self.by_app.borrow_mut();
-        match closed {
+        match restriction {
             None => drop(by_app.remove(&app)),
-            Some(closed) => drop(by_app.insert(app, closed)),
+            Some(restriction) => drop(by_app.insert(app, restriction)),
         }
     }
 
     /// To be called before a request waits for a process: whether it is refused. That of a paused app will wait.
-    pub(crate) fn heed(&self, route: &Route, dispatcher: &Dispatcher) -> Option<Refused> {
+    pub(crate) fn check(&self, route: &Route, dispatcher: &Dispatcher) -> Option<Refused> {
         match self.of(&route.name)? {
-            Closed::Paused => {
+            Restriction::Paused => {
                 dispatcher.set_paused(route.group, true);
                 None
             }
-            Closed::Maintenance(maintenance) => Some(Refused::Maintenance(maintenance)),
+            Restriction::Maintenance(maintenance) => Some(Refused::Maintenance(maintenance)),
         }
     }
 
     /// Has the requests that wait for the app follow what was just said.
-    pub(crate) fn put_to_work(&self, app: &str, routes: &Routes, dispatcher: &Dispatcher) {
+    pub(crate) fn apply_to_waiting(&self, app: &str, routes: &Routes, dispatcher: &Dispatcher) {
         let Some(group) = routes.id_of(app) else { return };
         match self.of(app) {
-            Some(Closed::Paused) => dispatcher.set_paused(group, true),
-            Some(Closed::Maintenance(maintenance)) => {
+            Some(Restriction::Paused) => dispatcher.set_paused(group, true),
+            Some(Restriction::Maintenance(maintenance)) => {
                 dispatcher.turn_away(group, &Refused::Maintenance(maintenance));
                 dispatcher.set_paused(group, false);
             }
@@ -92,18 +92,16 @@ impl Standings {
     }
 
     /// Nearly always nobody has said anything, and there is no name to look up.
-    fn of(&self, app: &str) -> Option<Closed> {
+    fn of(&self, app: &str) -> Option<Restriction> {
         let by_app = self.by_app.borrow();
         if by_app.is_empty() { None } else { by_app.get(app).cloned() }
     }
 }
 
-fn news(standing: &Standing) -> &'static str {
-    match standing {
-        Standing::Open => "an administrator has opened it: its requests are served",
-        Standing::Paused => "an administrator has paused it: its requests wait",
-        Standing::Maintenance(_) => {
-            "an administrator works on it: its visitors are shown a page that says so"
-        }
+fn news(mode: &AppMode) -> &'static str {
+    match mode {
+        AppMode::Open => "an administrator has opened it: its requests are served",
+        AppMode::Paused => "an administrator has paused it: its requests wait",
+        AppMode::Maintenance(_) => "an administrator works on it: its visitors are shown a page that says so",
     }
 }

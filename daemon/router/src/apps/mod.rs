@@ -28,7 +28,7 @@ use super::app::settings::ignored;
 use super::dispatch::Dispatcher;
 use super::pool::{GroupId, GroupOptions, RestartHow};
 use common::config::AppDefault;
-use reconfigured::{Followed, News};
+use reconfigured::{ActiveRoute, Change};
 
 /// One settings block may serve many roots: `root` can hold variables.
 type ByRoot = HashMap<Vec<u8>, Rc<Route>>;
@@ -48,7 +48,7 @@ pub(crate) struct Routes {
     defaults: Settings,
     by_digest: RefCell<HashMap<Digest, ByRoot>>,
     groups: RefCell<HashMap<String, GroupId>>,
-    followed: RefCell<HashMap<GroupId, Followed>>,
+    active_routes: RefCell<HashMap<GroupId, ActiveRoute>>,
     rosters: RefCell<Rosters>,
     configurations: RefCell<Configurations>,
     /// Apps that are no longer configured and not forgotten yet.
@@ -78,9 +78,9 @@ impl Routes {
     /// The connection has ended. Groups whose configuration has gone with it follow what is left.
     fn close_configuration(&self, configured_ms: u64) {
         let Some(left) = self.configurations.borrow_mut().close(configured_ms) else { return };
-        let mut followed = self.followed.borrow_mut();
+        let mut active_routes = self.active_routes.borrow_mut();
         let doubtful =
-            followed.iter_mut().filter_map(|(id, group)| group.forget_newer_than(left).then_some(*id));
+            active_routes.iter_mut().filter_map(|(id, group)| group.forget_newer_than(left).then_some(*id));
         self.forget_times_of(&doubtful.collect());
     }
 
@@ -137,7 +137,12 @@ impl Routes {
         // The processes of an earlier router are what they are: none is replaced yet.
         self.observe(&route, memo.configured_ms());
         dispatcher.set_group_options(route.group, route.settings.pool);
-        if self.followed.borrow().get(&route.group).is_some_and(|followed| followed.is_current(&route)) {
+        if self
+            .active_routes
+            .borrow()
+            .get(&route.group)
+            .is_some_and(|active_routes| active_routes.is_current(&route))
+        {
             dispatcher.set_route(route.group, route.clone());
         }
         Ok(route)
@@ -148,9 +153,9 @@ impl Routes {
         let news = self.observe(route, configured_ms);
         dispatcher.set_group_options(route.group, route.settings.pool);
         match news {
-            News::Same => dispatcher.set_route(route.group, route.clone()),
-            News::Beside => debug!("app {}: locations describe it in different ways", route.name),
-            News::Changed => {
+            Change::None => dispatcher.set_route(route.group, route.clone()),
+            Change::Alternate => debug!("app {}: locations describe it in different ways", route.name),
+            Change::Restart => {
                 info!("app {}: its configuration has changed: its processes are replaced", route.name);
                 dispatcher.set_route(route.group, route.clone());
                 dispatcher.restart(route.group, RestartHow::Rolling);
@@ -161,23 +166,23 @@ impl Routes {
     /// What kind the processes of the route's group are, where the newest configuration has a location of this route
     /// and another one with which they are started, of another kind.
     pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
-        self.followed.borrow().get(&route.group)?.other_kind(route)
+        self.active_routes.borrow().get(&route.group)?.other_kind(route)
     }
 
-    fn observe(&self, route: &Rc<Route>, configured_ms: u64) -> News {
-        let mut followed = self.followed.borrow_mut();
-        match followed.get_mut(&route.group) {
-            Some(followed) => {
+    fn observe(&self, route: &Rc<Route>, configured_ms: u64) -> Change {
+        let mut active_routes = self.active_routes.borrow_mut();
+        match active_routes.get_mut(&route.group) {
+            Some(active_routes) => {
                 // What an earlier router followed may have been a configuration that no connection follows.
                 let newest = self.configurations.borrow().newest();
-                if configured_ms > 0 && newest.is_some_and(|newest| followed.forget_newer_than(newest)) {
+                if configured_ms > 0 && newest.is_some_and(|newest| active_routes.forget_newer_than(newest)) {
                     self.forget_times_of(&HashSet::from([route.group]));
                 }
-                followed.hear(route, configured_ms)
+                active_routes.observe(route, configured_ms)
             }
             None => {
-                followed.insert(route.group, Followed::new(route.clone(), configured_ms));
-                News::Same
+                active_routes.insert(route.group, ActiveRoute::new(route.clone(), configured_ms));
+                Change::None
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::app::route::Route;
 
 /// What one group was last told by nginx.
 #[derive(Debug)]
-pub(crate) struct Followed {
+pub(crate) struct ActiveRoute {
     /// What its processes are started with.
     current: Rc<Route>,
     /// When nginx read the newest configuration that had a request for it, in milliseconds since 1970.
@@ -25,16 +25,16 @@ pub(crate) struct Followed {
 
 /// What a request's route means for the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum News {
+pub(crate) enum Change {
     /// Nothing: processes that are started with it are what they would be anyway.
-    Same,
+    None,
     /// The configuration has changed: every process is to be replaced.
-    Changed,
+    Restart,
     /// Another location describes the app in another way.
-    Beside,
+    Alternate,
 }
 
-impl Followed {
+impl ActiveRoute {
     pub(crate) fn new(route: Rc<Route>, configured_ms: u64) -> Self {
         route.seen_ms.set(configured_ms);
         Self { current: route, newest: configured_ms, before: 0, is_open: false }
@@ -62,7 +62,7 @@ impl Followed {
     }
 
     /// A request has come by this route, under a configuration that nginx read at this time.
-    pub(crate) fn hear(&mut self, route: &Rc<Route>, configured_ms: u64) -> News {
+    pub(crate) fn observe(&mut self, route: &Rc<Route>, configured_ms: u64) -> Change {
         if self.is_open {
             (self.newest, self.before, self.is_open) = (configured_ms, 0, false);
             route.seen_ms.set(configured_ms);
@@ -78,20 +78,20 @@ impl Followed {
         }
         // An old worker of nginx still sends requests of the configuration that is gone.
         if configured_ms < self.newest {
-            return News::Beside;
+            return Change::Alternate;
         }
         // Two locations of one configuration, or of the one before: the other may only not have had a request yet. One
         // that has had none since before that is no longer configured.
         let is_beside = seen >= self.before && self.current.seen_ms.get() >= self.before;
         if is_beside || self.current.seen_ms.get() >= configured_ms {
-            return News::Beside;
+            return Change::Alternate;
         }
         self.replace(route)
     }
 
-    fn replace(&mut self, route: &Rc<Route>) -> News {
+    fn replace(&mut self, route: &Rc<Route>) -> Change {
         let before = std::mem::replace(&mut self.current, route.clone());
-        if before.starts_as(route) { News::Same } else { News::Changed }
+        if before.starts_as(route) { Change::None } else { Change::Restart }
     }
 }
 
@@ -106,69 +106,69 @@ mod tests {
     #[test]
     fn a_newer_configuration_that_says_otherwise_is_a_change() {
         let (old, new) = (route("ruby2"), route("ruby3"));
-        let mut followed = Followed::new(old.clone(), 1);
-        assert_eq!(followed.hear(&old, 2), News::Same, "a reload alone is none");
-        assert_eq!(followed.hear(&new, 3), News::Changed);
-        assert_eq!(followed.hear(&new, 3), News::Same);
-        assert_eq!(followed.hear(&old, 2), News::Beside, "from a worker that is about to go");
-        assert_eq!(followed.hear(&new, 4), News::Same);
-        assert_eq!(followed.hear(&old, 5), News::Changed, "and back");
+        let mut active = ActiveRoute::new(old.clone(), 1);
+        assert_eq!(active.observe(&old, 2), Change::None, "a reload alone is none");
+        assert_eq!(active.observe(&new, 3), Change::Restart);
+        assert_eq!(active.observe(&new, 3), Change::None);
+        assert_eq!(active.observe(&old, 2), Change::Alternate, "from a worker that is about to go");
+        assert_eq!(active.observe(&new, 4), Change::None);
+        assert_eq!(active.observe(&old, 5), Change::Restart, "and back");
     }
 
     #[test]
     fn two_locations_of_one_configuration_are_no_change_of_each_other() {
         let (one, other) = (route("ruby2"), route("ruby3"));
-        let mut followed = Followed::new(one.clone(), 1);
+        let mut active = ActiveRoute::new(one.clone(), 1);
         for configured in 1..5 {
-            assert_eq!(followed.hear(&other, configured), News::Beside);
-            assert_eq!(followed.hear(&one, configured), News::Same);
+            assert_eq!(active.observe(&other, configured), Change::Alternate);
+            assert_eq!(active.observe(&one, configured), Change::None);
         }
     }
 
     #[test]
     fn a_module_that_tells_no_time_changes_nothing() {
-        let mut followed = Followed::new(route("ruby2"), 0);
-        assert_eq!(followed.hear(&route("ruby3"), 0), News::Beside);
+        let mut active = ActiveRoute::new(route("ruby2"), 0);
+        assert_eq!(active.observe(&route("ruby3"), 0), Change::Alternate);
     }
 
     #[test]
     fn what_two_configurations_have_not_used_gives_way() {
         let (dropped, kept) = (route("ruby2"), route("ruby3"));
-        let mut followed = Followed::new(dropped.clone(), 1);
-        assert_eq!(followed.hear(&kept, 1), News::Beside);
-        assert_eq!(followed.hear(&kept, 2), News::Beside, "the other may not have had a request yet");
-        assert_eq!(followed.hear(&kept, 3), News::Changed);
-        assert_eq!(followed.hear(&dropped, 2), News::Beside, "from a worker that is about to go");
+        let mut active = ActiveRoute::new(dropped.clone(), 1);
+        assert_eq!(active.observe(&kept, 1), Change::Alternate);
+        assert_eq!(active.observe(&kept, 2), Change::Alternate, "the other may not have had a request yet");
+        assert_eq!(active.observe(&kept, 3), Change::Restart);
+        assert_eq!(active.observe(&dropped, 2), Change::Alternate, "from a worker that is about to go");
     }
 
     #[test]
     fn a_route_that_the_same_configuration_has_used_does_not_give_way() {
         let (one, other) = (route("ruby2"), route("ruby3"));
-        let mut followed = Followed::new(route("ruby1"), 1);
-        assert_eq!(followed.hear(&one, 2), News::Changed);
-        assert_eq!(followed.hear(&other, 2), News::Beside, "both cannot have replaced the one before");
+        let mut active = ActiveRoute::new(route("ruby1"), 1);
+        assert_eq!(active.observe(&one, 2), Change::Restart);
+        assert_eq!(active.observe(&other, 2), Change::Alternate, "both cannot have replaced the one before");
     }
 
     #[test]
     fn after_a_forged_configuration_the_real_one_counts_again() {
         let (real, forged) = (route("ruby2"), route("ruby3"));
-        let mut followed = Followed::new(real.clone(), 100);
-        assert_eq!(followed.hear(&forged, 500), News::Changed);
-        assert_eq!(followed.hear(&real, 100), News::Beside);
-        assert_eq!(followed.hear(&real, 600), News::Changed, "after a reload");
+        let mut active = ActiveRoute::new(real.clone(), 100);
+        assert_eq!(active.observe(&forged, 500), Change::Restart);
+        assert_eq!(active.observe(&real, 100), Change::Alternate);
+        assert_eq!(active.observe(&real, 600), Change::Restart, "after a reload");
 
-        assert_eq!(followed.hear(&forged, 700), News::Changed);
-        assert!(followed.forget_newer_than(600), "its connection ends");
+        assert_eq!(active.observe(&forged, 700), Change::Restart);
+        assert!(active.forget_newer_than(600), "its connection ends");
         [&real, &forged].into_iter().for_each(|route| route.seen_ms.set(0));
-        assert_eq!(followed.hear(&real, 600), News::Changed, "without a reload");
-        assert!(!followed.forget_newer_than(600));
+        assert_eq!(active.observe(&real, 600), Change::Restart, "without a reload");
+        assert!(!active.forget_newer_than(600));
     }
 
     #[test]
     fn what_an_earlier_router_followed_gives_way_to_a_newer_configuration() {
         let (recalled, new) = (route("ruby2"), route("ruby3"));
-        let mut followed = Followed::new(recalled.clone(), 500);
-        assert_eq!(followed.hear(&new, 100), News::Beside);
-        assert_eq!(followed.hear(&new, 600), News::Changed);
+        let mut active = ActiveRoute::new(recalled.clone(), 500);
+        assert_eq!(active.observe(&new, 100), Change::Alternate);
+        assert_eq!(active.observe(&new, 600), Change::Restart);
     }
 }

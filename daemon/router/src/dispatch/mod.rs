@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use super::app::route::Route;
-use super::metrics::counters::{Figures, count};
+use super::metrics::counters::{AppMetrics, count};
 use super::pool::{
     Action, Checkout, Concurrency, GroupId, GroupOptions, Limits, Pool, RestartHow, Slot, State, Waiter,
 };
@@ -45,7 +45,7 @@ pub(crate) struct Dispatcher {
     /// The route each group was last asked for with: what its next process is started with.
     routes: RefCell<HashMap<GroupId, Rc<Route>>>,
     /// What is counted for each group.
-    figures: RefCell<HashMap<GroupId, Rc<Figures>>>,
+    metrics: RefCell<HashMap<GroupId, Rc<AppMetrics>>>,
     workers: RefCell<HashMap<Slot, Rc<Worker>>>,
     waiting: RefCell<HashMap<Waiter, oneshot::Sender<Result<Lease, Refused>>>>,
     failures: RefCell<HashMap<Slot, Rc<SpawnFailure>>>,
@@ -73,7 +73,7 @@ impl Dispatcher {
             me: me.clone(),
             pool: RefCell::new(Pool::new(limits)),
             routes: RefCell::default(),
-            figures: RefCell::default(),
+            metrics: RefCell::default(),
             workers: RefCell::default(),
             waiting: RefCell::default(),
             failures: RefCell::default(),
@@ -104,7 +104,7 @@ impl Dispatcher {
 
     pub(crate) fn add_group(&self, options: GroupOptions) -> GroupId {
         let group = self.pool.borrow_mut().add_group(options);
-        self.figures.borrow_mut().insert(group, Rc::default());
+        self.metrics.borrow_mut().insert(group, Rc::default());
         group
     }
 
@@ -151,7 +151,7 @@ impl Dispatcher {
     pub(crate) fn forget(&self, group: GroupId) {
         self.routes.borrow_mut().remove(&group);
         if self.pool.borrow_mut().forget(group) {
-            self.figures.borrow_mut().remove(&group);
+            self.metrics.borrow_mut().remove(&group);
             self.deployments.forget(group);
             self.forgot.set(true);
             if let Some(launch) = self.launch.borrow().clone() {
@@ -190,8 +190,8 @@ impl Dispatcher {
     }
 
     /// What is counted for the group.
-    pub(crate) fn figures(&self, group: GroupId) -> Rc<Figures> {
-        self.figures.borrow().get(&group).cloned().unwrap_or_default()
+    pub(crate) fn metrics(&self, group: GroupId) -> Rc<AppMetrics> {
+        self.metrics.borrow().get(&group).cloned().unwrap_or_default()
     }
 
     /// A session of one of the group's processes, waiting for one if need be, at the `longest` for this time. `wanted`
@@ -248,7 +248,7 @@ impl Dispatcher {
     pub(crate) fn ready(&self, worker: Rc<Worker>, concurrency: Concurrency) {
         let slot = worker.slot;
         let took = clock::steady_ms().saturating_sub(worker.record.started_ms);
-        self.figures(worker.route.group).spawn_time.add(Duration::from_millis(took));
+        self.metrics(worker.route.group).spawn_time.add(Duration::from_millis(took));
         self.workers.borrow_mut().insert(slot, worker);
         self.with_pool(|pool, now| pool.ready(slot, concurrency, now));
         self.sweep_sooner.notify_one();
@@ -270,7 +270,7 @@ impl Dispatcher {
     pub(crate) fn failed(&self, slot: Slot, failure: Rc<SpawnFailure>) {
         if let Some((group, generation)) = self.version_of(slot) {
             self.deployments.failed(group, generation, failure.clone());
-            count(&self.figures(group).spawns_failed);
+            count(&self.metrics(group).spawns_failed);
         }
         self.failures.borrow_mut().insert(slot, failure);
         self.with_pool(|pool, now| pool.failed(slot, now));
@@ -296,7 +296,7 @@ impl Dispatcher {
         let pool = self.pool.borrow();
         let untold = pool.process(slot).filter(|process| process.state == State::Serving);
         if let Some(process) = untold {
-            count(&self.figures(process.group).crashed);
+            count(&self.metrics(process.group).crashed);
         }
     }
 

@@ -42,7 +42,7 @@ impl Phase {
 
 /// One connection's request.
 #[derive(Debug)]
-pub(crate) struct Desk {
+pub(crate) struct RequestSlot {
     phase: Cell<Phase>,
     began: Cell<Instant>,
     entered: Cell<Instant>,
@@ -54,7 +54,7 @@ pub(crate) struct Desk {
 
 /// A request as an administrator sees it.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct RequestSnapshot {
     pub(crate) route: Rc<Route>,
     pub(crate) phase: Phase,
     /// The process; `None` while it waits for one.
@@ -70,13 +70,13 @@ pub(crate) struct Seen {
 
 /// Every connection's desk.
 #[derive(Debug, Default)]
-pub(crate) struct Desks(RefCell<Vec<Weak<Desk>>>);
+pub(crate) struct ActiveRequests(RefCell<Vec<Weak<RequestSlot>>>);
 
-impl Desks {
+impl ActiveRequests {
     /// A desk for a new connection; it is gone with its last user.
-    pub(crate) fn open(&self) -> Rc<Desk> {
+    pub(crate) fn open(&self) -> Rc<RequestSlot> {
         let now = Instant::now();
-        let desk = Rc::new(Desk {
+        let slot = Rc::new(RequestSlot {
             phase: Cell::new(Phase::Idle),
             began: Cell::new(now),
             entered: Cell::new(now),
@@ -87,31 +87,32 @@ impl Desks {
         });
         let mut all = self.0.borrow_mut();
         if all.len() == all.capacity() {
-            all.retain(|desk| desk.strong_count() > 0);
+            all.retain(|slot| slot.strong_count() > 0);
         }
-        all.push(Rc::downgrade(&desk));
-        desk
+        all.push(Rc::downgrade(&slot));
+        slot
     }
 
     /// Every request under way, the oldest first.
-    pub(crate) fn look(&self) -> Vec<Seen> {
+    pub(crate) fn snapshot(&self) -> Vec<RequestSnapshot> {
         let mut all = self.0.borrow_mut();
-        all.retain(|desk| desk.strong_count() > 0);
-        let mut seen: Vec<_> = all.iter().filter_map(Weak::upgrade).filter_map(|desk| desk.look()).collect();
-        seen.sort_by_key(|seen| std::cmp::Reverse(seen.age));
-        seen
+        all.retain(|slot| slot.strong_count() > 0);
+        let mut snapshots: Vec<_> =
+            all.iter().filter_map(Weak::upgrade).filter_map(|slot| slot.snapshot()).collect();
+        snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.age));
+        snapshots
     }
 }
 
-impl Desk {
+impl RequestSlot {
     /// A request has come: it lies here until the value is dropped.
-    pub(crate) fn begin(&self, route: &Rc<Route>, line: &[u8], client: &[u8]) -> Lying<'_> {
+    pub(crate) fn begin(&self, route: &Rc<Route>, line: &[u8], client: &[u8]) -> ActiveRequest<'_> {
         *self.route.borrow_mut() = Some(route.clone());
         keep(&self.line, line);
         keep(&self.client, client);
         self.began.set(Instant::now());
         self.enter(Phase::Queued);
-        Lying(self)
+        ActiveRequest(self)
     }
 
     /// It has come further.
@@ -134,13 +135,13 @@ impl Desk {
         }
     }
 
-    fn look(&self) -> Option<Seen> {
+    fn snapshot(&self) -> Option<RequestSnapshot> {
         let phase = self.phase.get();
         let route = self.route.borrow().clone().filter(|_| phase != Phase::Idle)?;
         let line = self.line.borrow();
         let line = String::from_utf8_lossy(&line);
         let (method, path) = line.split_once(' ').unwrap_or((&line, ""));
-        Some(Seen {
+        Some(RequestSnapshot {
             route,
             phase,
             pid: (phase != Phase::Queued).then(|| self.pid.get()),
@@ -161,9 +162,9 @@ fn keep(place: &RefCell<Vec<u8>>, bytes: &[u8]) {
 
 /// A request that lies on its connection's desk.
 #[derive(Debug)]
-pub(crate) struct Lying<'d>(&'d Desk);
+pub(crate) struct ActiveRequest<'d>(&'d RequestSlot);
 
-impl Drop for Lying<'_> {
+impl Drop for ActiveRequest<'_> {
     fn drop(&mut self) {
         self.0.phase.set(Phase::Idle);
         // A route of an app that is forgotten must not stay for the sake of an idle connection.

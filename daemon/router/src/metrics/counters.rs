@@ -9,7 +9,7 @@ pub(crate) const BOUNDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2
 
 /// The figures of one app.
 #[derive(Debug, Default)]
-pub(crate) struct Figures {
+pub(crate) struct AppMetrics {
     /// How long requests have waited for a process.
     pub(crate) queue_time: Histogram,
     /// How long requests have taken, their wait included, until their app's answer began. Neither a slow client nor a

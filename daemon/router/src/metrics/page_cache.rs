@@ -11,7 +11,7 @@ const FRESH: Duration = Duration::from_millis(400);
 
 /// Something to be shown by a browser.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct CachedPage {
     pub(crate) content_type: &'static str,
     /// What browsers may do with it, by the header's name.
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -20,15 +20,15 @@ pub(crate) struct Shown {
 
 /// What was told last.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct PageCache {
     began: Instant,
-    told: RefCell<Option<(Instant, Rc<Shown>)>>,
+    cached: RefCell<Option<(Instant, Rc<CachedPage>)>>,
 }
 
-impl Board {
+impl PageCache {
     /// Nothing was told yet.
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), told: RefCell::default() }
+        Self { began: Instant::now(), cached: RefCell::default() }
     }
 
     /// How long this router has been there.
@@ -37,13 +37,13 @@ impl Board {
     }
 
     /// What was told a moment ago, or else what a look finds now.
-    pub(crate) fn fresh(&self, look: impl FnOnce() -> Shown) -> Rc<Shown> {
-        let mut told = self.told.borrow_mut();
-        if let Some((_, shown)) = told.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
+    pub(crate) fn get_or_render(&self, render: impl FnOnce() -> CachedPage) -> Rc<CachedPage> {
+        let mut cached = self.cached.borrow_mut();
+        if let Some((_, shown)) = cached.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return shown.clone();
         }
-        let shown = Rc::new(look());
-        *told = Some((Instant::now(), shown.clone()));
+        let shown = Rc::new(render());
+        *cached = Some((Instant::now(), shown.clone()));
         shown
     }
 }

@@ -8,7 +8,7 @@ use tokio::net::UnixListener;
 
 use super::connection;
 use crate::nginx_conn::descriptors;
-use crate::state::Router;
+use crate::state::RouterState;
 use crate::sys::stream::Stream;
 use common::link::Trouble;
 
@@ -16,19 +16,19 @@ use common::link::Trouble;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts until the daemon is about to end, or until the socket has been made anew and nobody waits in this one.
-pub(crate) async fn run(router: Rc<Router>, listener: UnixListener) {
-    let number = router.doors.moves();
+pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
+    let number = router.connections.socket_number();
     loop {
         descriptors::room(&router).await;
         let accepted = tokio::select! {
             biased;
-            () = router.doors.closing() => return,
+            () = router.connections.closing() => return,
             accepted = accept(&listener) => accepted,
-            () = router.doors.moved_from(number) => return,
+            () = router.connections.socket_replaced_since(number) => return,
         };
         match accepted {
             Ok(stream) => {
-                router.doors.enter();
+                router.connections.opened();
                 tokio::task::spawn_local(serve(router.clone(), stream));
             }
             Err(why) => {
@@ -41,13 +41,13 @@ pub(crate) async fn run(router: Rc<Router>, listener: UnixListener) {
 }
 
 /// Goes on at a socket that was made anew; what accepts at the one before ends when that is empty.
-pub(crate) fn move_to(router: &Rc<Router>, listener: UnixListener) {
-    router.doors.move_on();
+pub(crate) fn move_to(router: &Rc<RouterState>, listener: UnixListener) {
+    router.connections.socket_replaced();
     tokio::task::spawn_local(run(router.clone(), listener));
 }
 
-async fn serve(router: Rc<Router>, stream: Stream) {
-    let _connected = router.doors.inside();
+async fn serve(router: Rc<RouterState>, stream: Stream) {
+    let _connected = router.connections.guard();
     connection::serve(router.clone(), stream).await;
 }
 

@@ -18,10 +18,10 @@ use tracing::{debug, error, warn};
 
 use super::status_page;
 use crate::app_protocol::buffer::SMALL;
-use crate::nginx_conn::roster::Announcement;
-use crate::nginx_conn::{After, Farewell, Nginx};
+use crate::nginx_conn::roster::RosterReceiver;
+use crate::nginx_conn::{GoodbyeState, KeepAlive, NginxConn};
 use crate::request;
-use crate::state::Router;
+use crate::state::RouterState;
 use crate::sys::stream::Stream;
 use common::sys::clock::now_ms;
 
@@ -69,8 +69,9 @@ impl fmt::Display for Fault {
 }
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
-    let mut nginx = Nginx::new(&stream, Announcement::new(router.clone()), router.desks.open());
+pub(crate) async fn serve(router: Rc<RouterState>, stream: Stream) {
+    let mut nginx =
+        NginxConn::new(&stream, RosterReceiver::new(router.clone()), router.active_requests.open());
     match serve_requests(&router, &mut nginx).await {
         Ok(()) => {}
         Err(Fault::Io(err)) => debug!("a connection from nginx broke: {err}"),
@@ -86,7 +87,7 @@ pub(crate) async fn serve(router: Rc<Router>, stream: Stream) {
     }
 }
 
-async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<(), Fault> {
+async fn serve_requests(router: &Rc<RouterState>, nginx: &mut NginxConn<'_>) -> Result<(), Fault> {
     let Some(header) = next_frame(router, nginx).await? else {
         return Ok(());
     };
@@ -122,7 +123,7 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
         let payload_end = HEADER_LEN + header.len as usize;
         let after = request::run(router, nginx, payload_end).await.map_err(Fault::Request)?;
         nginx.served = true;
-        if after == After::Close {
+        if after == KeepAlive::Close {
             return Ok(());
         }
         nginx.input.shrink();
@@ -138,18 +139,18 @@ async fn serve_requests(router: &Rc<Router>, nginx: &mut Nginx<'_>) -> Result<()
 }
 
 /// What nginx says to the daemon as a whole.
-fn hear_globals(router: &Router, nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
+fn hear_globals(router: &RouterState, nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<(), Fault> {
     let end = HEADER_LEN + header.len as usize;
     let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
     nginx.input.consume(end);
     let configuration = router.routes.clone().open_configuration(said.configured_ms, now_ms());
     nginx.configuration = Some(configuration);
-    router.hear(said);
+    router.update(said);
     Ok(())
 }
 
 /// When no request came along, the welcome has nothing to wait for.
-async fn welcome_if_alone(nginx: &mut Nginx<'_>) -> Result<(), Fault> {
+async fn welcome_if_alone(nginx: &mut NginxConn<'_>) -> Result<(), Fault> {
     if nginx.input.is_empty() {
         nginx.frames.flush(&mut nginx.stream).await.map_err(Fault::Io)?;
     }
@@ -157,17 +158,17 @@ async fn welcome_if_alone(nginx: &mut Nginx<'_>) -> Result<(), Fault> {
 }
 
 /// A part of what this nginx has.
-fn hear_roster(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
+fn hear_roster(nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<(), Fault> {
     let end = HEADER_LEN + header.len as usize;
     let payload = &nginx.input.unread()[HEADER_LEN..end];
-    nginx.announcement.take(payload, nginx.configured_ms(), header.is_end()).map_err(Fault::Roster)?;
+    nginx.roster.take(payload, nginx.configured_ms(), header.is_end()).map_err(Fault::Roster)?;
     nginx.input.consume(end);
     nginx.input.shrink();
     Ok(())
 }
 
 /// Somebody looks at the status page.
-fn hear_question(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<StatusQuestion, Fault> {
+fn hear_question(nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<StatusQuestion, Fault> {
     let end = HEADER_LEN + header.len as usize;
     let question = StatusQuestion::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Status)?;
     nginx.input.consume(end);
@@ -176,8 +177,8 @@ fn hear_question(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<StatusQu
 
 /// The header of the next frame, once the whole frame is in the input; `None` when nginx has closed the connection,
 /// or when it is idle and the daemon is about to end.
-async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<FrameHeader>, Fault> {
-    let mut part = router.incomplete.part(nginx.farewell == Farewell::Strange);
+async fn next_frame(router: &RouterState, nginx: &mut NginxConn<'_>) -> Result<Option<FrameHeader>, Fault> {
+    let mut part = router.incomplete.part(nginx.goodbye == GoodbyeState::NoHello);
     loop {
         let missing = match FrameHeader::decode(nginx.input.unread()).map_err(Fault::Frame)? {
             Some(header) => {
@@ -197,7 +198,7 @@ async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<Fra
         let came = tokio::select! {
             biased;
             came = nginx.input.fill(&mut nginx.stream, SMALL.max(missing)) => came,
-            () = router.doors.wants_no_idle_one(nginx.served), if between_requests => take_leave(nginx).await,
+            () = router.connections.idle_unwanted(nginx.served), if between_requests => take_leave(nginx).await,
             () = part.overdue(), if part.is_limited() => return Err(Fault::TooSlow),
         };
         let came = came.map_err(Fault::Io)?;
@@ -209,8 +210,8 @@ async fn next_frame(router: &Router, nginx: &mut Nginx<'_>) -> Result<Option<Fra
 
 /// Gives up a connection that waits for a request. Whatever nginx writes before it has heard of that is still served: how
 /// much came is returned, 0 when there will be nothing more.
-async fn take_leave(nginx: &mut Nginx<'_>) -> io::Result<usize> {
-    if nginx.farewell == Farewell::Unheard {
+async fn take_leave(nginx: &mut NginxConn<'_>) -> io::Result<usize> {
+    if nginx.goodbye == GoodbyeState::Unsupported {
         // What has come already is only not known to the event loop.
         return if nginx.stream.has_unread() {
             nginx.input.fill(&mut nginx.stream, SMALL).await
@@ -219,8 +220,8 @@ async fn take_leave(nginx: &mut Nginx<'_>) -> io::Result<usize> {
         };
     }
     let parting = async {
-        if nginx.farewell == Farewell::ByGoodbye {
-            nginx.farewell = Farewell::Said;
+        if nginx.goodbye == GoodbyeState::Supported {
+            nginx.goodbye = GoodbyeState::Sent;
             nginx.frames.push(&FrameHeader::new(FrameType::Goodbye, 0, 0).encode());
             nginx.frames.flush(&mut nginx.stream).await?;
         }
@@ -229,14 +230,14 @@ async fn take_leave(nginx: &mut Nginx<'_>) -> io::Result<usize> {
     tokio::time::timeout(PATIENCE, parting).await.unwrap_or(Ok(0))
 }
 
-async fn shake_hands(nginx: &mut Nginx<'_>, header: &FrameHeader) -> Result<(), Fault> {
+async fn shake_hands(nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<(), Fault> {
     let end = HEADER_LEN + header.len as usize;
     let hello = Hello::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Hello)?;
     nginx.input.consume(end);
     if SPOKEN_VERSIONS.contains(&hello.using) {
         debug!("nginx {} with module {} connected", hello.nginx_version, hello.module_version);
-        nginx.farewell = if hello.hears_goodbye { Farewell::ByGoodbye } else { Farewell::Unheard };
-        nginx.announcement.set_name(hello.instance);
+        nginx.goodbye = if hello.hears_goodbye { GoodbyeState::Supported } else { GoodbyeState::Unsupported };
+        nginx.roster.set_name(hello.instance);
         // It goes out with the first answer: one system call less.
         let welcome = Welcome { version: hello.using, daemon_version: VERSION.into() };
         nginx.frames.push(&welcome.to_frame());

@@ -10,22 +10,22 @@ use protocol::status::{StatusPart, StatusQuestion};
 use crate::admin;
 use crate::admin::page;
 use crate::app_protocol::response_head::{Head, ReplyError};
-use crate::metrics::page_cache::Shown;
-use crate::nginx_conn::Nginx;
+use crate::metrics::page_cache::CachedPage;
+use crate::nginx_conn::NginxConn;
 use crate::response::{Origin, reason_phrase};
-use crate::state::Router;
+use crate::state::RouterState;
 
 /// Answers a question. An error means that the connection cannot be used further.
 pub(super) async fn answer(
-    router: &Router,
-    nginx: &mut Nginx<'_>,
+    router: &RouterState,
+    nginx: &mut NginxConn<'_>,
     question: StatusQuestion,
 ) -> io::Result<()> {
     let shown = match question.part {
         StatusPart::Page => Rc::new(page::html()?),
         StatusPart::Data => {
             router.usages.look(&router.dispatcher).await;
-            router.board.fresh(|| page::data_for_nginx(router))
+            router.page_cache.get_or_render(|| page::data_for_nginx(router))
         }
         StatusPart::Metrics => {
             router.usages.look(&router.dispatcher).await;
@@ -44,7 +44,7 @@ pub(super) async fn answer(
     nginx.frames.flush(&mut nginx.stream).await
 }
 
-fn fill(head: &mut Head, shown: &Shown) -> Result<(), ReplyError> {
+fn fill(head: &mut Head, shown: &CachedPage) -> Result<(), ReplyError> {
     head.begin(200, reason_phrase(200).as_bytes())?;
     head.header(b"Content-Type", shown.content_type.as_bytes())?;
     for (name, value) in &shown.headers {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::resource::{self, Resource};
 use tokio::time::{Instant, sleep};
 
-use crate::state::Router;
+use crate::state::RouterState;
 use crate::sys::stream;
 use common::link::Trouble;
 
@@ -26,12 +26,12 @@ const OTHERS: u64 = 16;
 const MOST_RESERVED: u64 = 256;
 
 /// Resolves when there are descriptors for one more connection from nginx and what follows from it.
-pub(crate) async fn room(router: &Rc<Router>) {
+pub(crate) async fn room(router: &Rc<RouterState>) {
     if has_room(router) {
         return;
     }
     give_back(router);
-    while !has_room(router) && !router.doors.is_closing() {
+    while !has_room(router) && !router.connections.is_closing() {
         tell(router);
         sleep(PAUSE).await;
         give_back(router);
@@ -40,7 +40,7 @@ pub(crate) async fn room(router: &Rc<Router>) {
 
 /// Tries to open something again and again when only a descriptor is missing.
 pub(crate) async fn patiently<T>(
-    router: &Rc<Router>,
+    router: &Rc<RouterState>,
     open: impl AsyncFn() -> io::Result<T>,
 ) -> io::Result<T> {
     let until = Instant::now() + PATIENCE;
@@ -57,7 +57,7 @@ pub(crate) async fn patiently<T>(
 }
 
 /// Has the status and the log tell of it until it is over; as long, no connection is kept without a request.
-pub(crate) fn tell(router: &Rc<Router>) {
+pub(crate) fn tell(router: &Rc<RouterState>) {
     let new = router.troubles.begin(Trouble::Descriptors, || {
         format!(
             "the {} descriptors of the router are nearly used up: connections from nginx wait until some are free \
@@ -66,40 +66,40 @@ pub(crate) fn tell(router: &Rc<Router>) {
         )
     });
     if new {
-        router.doors.set_scarce(true);
+        router.connections.set_scarce(true);
         let router = router.clone();
         tokio::task::spawn_local(async move {
             sleep(LOOK).await;
             while !has_much_room(&router) {
                 sleep(LOOK).await;
             }
-            router.doors.set_scarce(false);
+            router.connections.set_scarce(false);
             router.troubles.end(Trouble::Descriptors);
         });
     }
 }
 
 /// Closes connections to apps that are only kept to be quicker.
-fn give_back(router: &Router) {
+fn give_back(router: &RouterState) {
     router.dispatcher.inspect(|_, workers| workers.values().for_each(|worker| worker.close_idle()));
 }
 
-fn has_room(router: &Router) -> bool {
+fn has_room(router: &RouterState) -> bool {
     needed(router) + 2 <= most(router)
 }
 
 /// So much that the trouble does not come back with the next connection.
-fn has_much_room(router: &Router) -> bool {
+fn has_much_room(router: &RouterState) -> bool {
     needed(router) <= most(router) * 3 / 4
 }
 
 /// What connections have, or will have when each of nginx's has one to an app.
-fn needed(router: &Router) -> u64 {
-    stream::open().max(2 * router.doors.connections())
+fn needed(router: &RouterState) -> u64 {
+    stream::open().max(2 * router.connections.count())
 }
 
 /// Connections that there may be, to apps as well, before nginx has to wait.
-pub(crate) fn most(router: &Router) -> u64 {
+pub(crate) fn most(router: &RouterState) -> u64 {
     let limit = limit();
     let outputs = router.dispatcher.inspect(|_, workers| workers.len() as u64);
     let reserved = (limit / 4).min(MOST_RESERVED);

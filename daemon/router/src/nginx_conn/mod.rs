@@ -10,22 +10,22 @@ use std::rc::Rc;
 use super::app_protocol::buffer::Input;
 use super::app_protocol::response_head::Head;
 use super::apps::OpenConfiguration;
-use super::metrics::active_requests::Desk;
+use super::metrics::active_requests::RequestSlot;
 use super::response::{Backlog, Writer};
 use crate::sys::stream::Stream;
-use roster::Announcement;
+use roster::RosterReceiver;
 
 /// A connection from nginx with its buffers. Buffers live as long as the connection.
-pub(crate) struct Nginx<'s> {
+pub(crate) struct NginxConn<'s> {
     pub(crate) stream: &'s Stream,
     pub(crate) input: Input,
     /// Which apps it says that it has.
-    pub(super) announcement: Announcement,
+    pub(super) roster: RosterReceiver,
     /// The configuration that it follows; `None` until it says so.
     pub(super) configuration: Option<OpenConfiguration>,
     /// It has carried a request.
     pub(super) served: bool,
-    pub(super) farewell: Farewell,
+    pub(super) goodbye: GoodbyeState,
     pub(crate) frames: Writer,
     /// What the client has not taken yet of an answer.
     pub(crate) backlog: Backlog,
@@ -39,19 +39,19 @@ pub(crate) struct Nginx<'s> {
     /// The request as nginx sent it, without its body.
     pub(crate) request: Vec<u8>,
     /// Where its request lies for administrators to see.
-    pub(crate) desk: Rc<Desk>,
+    pub(crate) request_slot: Rc<RequestSlot>,
 }
 
-impl<'s> Nginx<'s> {
+impl<'s> NginxConn<'s> {
     /// A connection that has said nothing yet.
-    pub(super) fn new(stream: &'s Stream, announcement: Announcement, desk: Rc<Desk>) -> Self {
+    pub(super) fn new(stream: &'s Stream, roster: RosterReceiver, request_slot: Rc<RequestSlot>) -> Self {
         Self {
             stream,
             input: Input::default(),
-            announcement,
+            roster,
             configuration: None,
             served: false,
-            farewell: Farewell::Strange,
+            goodbye: GoodbyeState::NoHello,
             frames: Writer::default(),
             backlog: Backlog::default(),
             to_app: Vec::new(),
@@ -59,12 +59,12 @@ impl<'s> Nginx<'s> {
             head: Head::default(),
             line: Vec::new(),
             request: Vec::new(),
-            desk,
+            request_slot,
         }
     }
 }
 
-impl Nginx<'_> {
+impl NginxConn<'_> {
     /// When nginx read the configuration it follows, in milliseconds since 1970; 0 until it says so.
     pub(crate) fn configured_ms(&self) -> u64 {
         self.configuration.as_ref().map_or(0, |configuration| configuration.configured_ms)
@@ -73,20 +73,20 @@ impl Nginx<'_> {
 
 /// How a connection that waits for a request can be given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Farewell {
+pub(super) enum GoodbyeState {
     /// It has said nothing yet. nginx connects when it has something to say.
-    Strange,
+    NoHello,
     /// It is closed: the module is from before the goodbye. What nginx writes in that moment is lost.
-    Unheard,
+    Unsupported,
     /// By a goodbye; then nginx closes it.
-    ByGoodbye,
+    Supported,
     /// The goodbye was said.
-    Said,
+    Sent,
 }
 
 /// What the connection is good for after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum After {
+pub(crate) enum KeepAlive {
     /// The next request.
     Keep,
     /// Nothing: its state is not known, or it was used up.

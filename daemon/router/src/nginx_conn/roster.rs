@@ -10,7 +10,7 @@ use protocol::roster;
 use tracing::warn;
 
 use crate::apps::{Roster, RosterId};
-use crate::state::Router;
+use crate::state::RouterState;
 
 /// Most that the names of all rosters take that are being read or count, in bytes, and that those of one take.
 const MOST: usize = 32 << 20;
@@ -23,8 +23,8 @@ const LONGEST_NAME: usize = 8 * 1024;
 
 /// A roster that is being read, or counts.
 #[derive(Debug)]
-pub(crate) struct Announcement {
-    router: Rc<Router>,
+pub(crate) struct RosterReceiver {
+    router: Rc<RouterState>,
     /// The name of this nginx; empty from an older module.
     name: String,
     apps: HashSet<String>,
@@ -33,8 +33,8 @@ pub(crate) struct Announcement {
     entered: Option<RosterId>,
 }
 
-impl Announcement {
-    pub(crate) fn new(router: Rc<Router>) -> Self {
+impl RosterReceiver {
+    pub(crate) fn new(router: Rc<RouterState>) -> Self {
         Self { router, name: String::new(), apps: HashSet::new(), bytes: 0, entered: None }
     }
 
@@ -103,7 +103,7 @@ impl Announcement {
     }
 }
 
-impl Drop for Announcement {
+impl Drop for RosterReceiver {
     fn drop(&mut self) {
         if let Some(roster) = self.entered.take() {
             self.router.routes.leave(roster, &self.router.dispatcher);

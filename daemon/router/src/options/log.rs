@@ -4,7 +4,7 @@ use protocol::settings::Value;
 use tracing::{info, warn};
 
 use super::Globals;
-use super::precedence::{CTL, Decided, ctl, refusal, same};
+use super::precedence::{CTL, EffectiveOption, ctl, refusal, same};
 use crate::app::settings::ignored;
 use common::config::{DaemonOption, Given};
 
@@ -14,18 +14,18 @@ const FIXED: [(&str, &str); 1] = [("instance_registry_dir", "--instance-registry
 impl Globals {
     /// Writes what changed, and what has no effect, into the log; `before` is what was in effect, and `whose`
     /// configuration has changed.
-    pub(crate) fn tell(&self, before: &[Decided], whose: &str) {
-        for (now, before) in self.decided().iter().zip(before) {
+    pub(crate) fn log_changes(&self, before: &[EffectiveOption], whose: &str) {
+        for (now, before) in self.effective().iter().zip(before) {
             if !same(&now.name, &now.value, &before.value) {
                 let (name, value, old) = (&now.name, show(&now.value), show(&before.value));
                 info!("{name} is {value} now, as {whose} configuration says (it was {old})");
             }
         }
-        let said = self.said.borrow();
-        for (name, value) in said.iter().flat_map(|said| said.settings.iter()) {
+        let received = self.received.borrow();
+        for (name, value) in received.iter().flat_map(|received| received.settings.iter()) {
             self.tell_what_has_no_effect(name, value);
         }
-        for (name, read) in said.iter().flat_map(ctl) {
+        for (name, read) in received.iter().flat_map(ctl) {
             self.tell_of_ctl(name, read);
         }
     }

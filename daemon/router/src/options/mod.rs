@@ -11,10 +11,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use protocol::globals::Globals as Said;
+use protocol::globals::Globals as ReceivedGlobals;
 use protocol::settings::Value;
 
-pub(crate) use precedence::{Decided, Source};
+pub(crate) use precedence::{EffectiveOption, Source};
 
 use super::metrics::troubles::Troubles;
 use super::pool::Limits;
@@ -27,7 +27,7 @@ use common::log::LogLevel;
 #[derive(Debug)]
 pub(crate) struct Globals {
     options: RefCell<Vec<DaemonOption>>,
-    said: RefCell<Option<Said>>,
+    received: RefCell<Option<ReceivedGlobals>>,
     /// Where the supervisor could not follow nginx.
     overruled: RefCell<Vec<Overruled>>,
     show_version: Cell<bool>,
@@ -37,7 +37,7 @@ impl Globals {
     pub(crate) fn new(options: Vec<DaemonOption>) -> Self {
         let globals = Self {
             options: RefCell::new(options),
-            said: RefCell::default(),
+            received: RefCell::default(),
             overruled: RefCell::default(),
             show_version: Cell::new(true),
         };
@@ -51,15 +51,15 @@ impl Globals {
     }
 
     /// Takes in what an nginx says. True when it is news, and is to be put to work.
-    pub(crate) fn hear(&self, news: Said) -> bool {
-        let before = self.said.borrow();
+    pub(crate) fn update(&self, news: ReceivedGlobals) -> bool {
+        let before = self.received.borrow();
         if before.as_ref().is_some_and(|before| !is_newer(&news, before, now_ms())) {
             return false;
         }
         let changed = before.as_ref().is_none_or(|before| before.settings != news.settings);
         let nothing_said = before.is_none() && news.settings.iter().next().is_none();
         drop(before);
-        *self.said.borrow_mut() = Some(news);
+        *self.received.borrow_mut() = Some(news);
         if changed {
             self.overruled.borrow_mut().clear();
         }
@@ -151,7 +151,7 @@ impl Globals {
             socket_backlog: self.number("socket_backlog"),
             open_files: self.number("core_file_descriptor_ulimit"),
             app_prefix: self.log_prefix(),
-            globals: self.said.borrow().as_ref().map(Said::payload).unwrap_or_default(),
+            globals: self.received.borrow().as_ref().map(ReceivedGlobals::payload).unwrap_or_default(),
         }
     }
 }
@@ -162,7 +162,7 @@ fn cores() -> usize {
 }
 
 /// A clock that was set back must not leave an old configuration in charge for ever.
-fn is_newer(news: &Said, before: &Said, now_ms: u64) -> bool {
+fn is_newer(news: &ReceivedGlobals, before: &ReceivedGlobals, now_ms: u64) -> bool {
     news.configured_ms > before.configured_ms || before.configured_ms > now_ms
 }
 
@@ -187,12 +187,12 @@ mod tests {
         ])
     }
 
-    pub(super) fn said(configured_ms: u64, values: &[(&str, Value)]) -> Said {
+    pub(super) fn received(configured_ms: u64, values: &[(&str, Value)]) -> ReceivedGlobals {
         let mut settings = Settings::new();
         for (name, value) in values {
             settings.set(name, value.clone());
         }
-        Said { configured_ms, settings }
+        ReceivedGlobals { configured_ms, settings }
     }
 
     fn pool_size(globals: &Globals) -> usize {
@@ -202,43 +202,43 @@ mod tests {
     #[test]
     fn nginx_decides_what_no_flag_does() {
         let globals = globals();
-        assert!(
-            globals
-                .hear(said(1, &[("max_pool_size", Value::Number(9)), ("pool_idle_time", Value::Number(1))]))
-        );
+        assert!(globals.update(received(
+            1,
+            &[("max_pool_size", Value::Number(9)), ("pool_idle_time", Value::Number(1))]
+        )));
         assert_eq!((pool_size(&globals), globals.number("pool_idle_time")), (9, 20));
-        let sources: Vec<_> = globals.decided().iter().map(|decided| decided.source).collect();
+        let sources: Vec<_> = globals.effective().iter().map(|effective| effective.source).collect();
         assert_eq!(sources, [Source::Nginx, Source::Flag, Source::Default]);
     }
 
     #[test]
     fn an_older_configuration_does_not_come_back() {
         let globals = globals();
-        assert!(globals.hear(said(5, &[("max_pool_size", Value::Number(9))])));
-        assert!(!globals.hear(said(4, &[("max_pool_size", Value::Number(3))])));
-        assert!(!globals.hear(said(5, &[("max_pool_size", Value::Number(3))])));
+        assert!(globals.update(received(5, &[("max_pool_size", Value::Number(9))])));
+        assert!(!globals.update(received(4, &[("max_pool_size", Value::Number(3))])));
+        assert!(!globals.update(received(5, &[("max_pool_size", Value::Number(3))])));
         assert_eq!(pool_size(&globals), 9);
     }
 
     #[test]
     fn what_a_newer_configuration_no_longer_says_is_the_daemons_again() {
         let globals = globals();
-        assert!(globals.hear(said(5, &[("max_pool_size", Value::Number(9))])));
-        assert!(globals.hear(said(6, &[])));
+        assert!(globals.update(received(5, &[("max_pool_size", Value::Number(9))])));
+        assert!(globals.update(received(6, &[])));
         assert_eq!(pool_size(&globals), 6);
     }
 
     #[test]
     fn nothing_said_is_no_news() {
-        assert!(!globals().hear(said(5, &[])));
+        assert!(!globals().update(received(5, &[])));
     }
 
     #[test]
     fn a_configuration_from_the_future_gives_way() {
         let future = now_ms() + 3_600_000;
         let globals = globals();
-        assert!(globals.hear(said(future, &[("max_pool_size", Value::Number(9))])));
-        assert!(globals.hear(said(now_ms(), &[("max_pool_size", Value::Number(7))])));
+        assert!(globals.update(received(future, &[("max_pool_size", Value::Number(9))])));
+        assert!(globals.update(received(now_ms(), &[("max_pool_size", Value::Number(7))])));
         assert_eq!(pool_size(&globals), 7);
     }
 }

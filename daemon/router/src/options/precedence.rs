@@ -2,7 +2,7 @@
 //!
 //! A flag or the file of the daemon's own counts more than nginx's word; where neither says anything, the default does.
 
-use protocol::globals::Globals as Said;
+use protocol::globals::Globals as ReceivedGlobals;
 use protocol::settings::{Settings, Value};
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ impl From<Given> for Source {
 
 /// An option as it is in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Decided {
+pub(crate) struct EffectiveOption {
     pub(crate) name: String,
     pub(crate) value: Value,
     pub(crate) source: Source,
@@ -52,12 +52,12 @@ pub(crate) struct Decided {
 
 impl Globals {
     /// Every option as it is in effect.
-    pub(crate) fn decided(&self) -> Vec<Decided> {
+    pub(crate) fn effective(&self) -> Vec<EffectiveOption> {
         self.options.borrow().iter().map(|option| self.decide(option)).collect()
     }
 
-    pub(super) fn decide(&self, option: &DaemonOption) -> Decided {
-        let theirs = self.said.borrow().as_ref().and_then(|said| word(said, &option.name));
+    pub(super) fn decide(&self, option: &DaemonOption) -> EffectiveOption {
+        let theirs = self.received.borrow().as_ref().and_then(|received| value_of(received, &option.name));
         let theirs = theirs.filter(|value| option.given.is_none() && refusal(option, value).is_none());
         let theirs = match self.overruled(&option.name) {
             Some(kept) => theirs.map(|_| kept).filter(|kept| *kept != option.value),
@@ -67,7 +67,7 @@ impl Globals {
             Some(value) => (value, Source::Nginx),
             None => (option.value.clone(), Source::own(option)),
         };
-        Decided { name: option.name.clone(), value, source }
+        EffectiveOption { name: option.name.clone(), value, source }
     }
 
     /// What is in effect where the supervisor could not follow nginx.
@@ -80,7 +80,7 @@ impl Globals {
     /// What nginx has said that no option of the daemon stands for.
     pub(crate) fn without_effect(&self) -> Settings {
         let mut rest = Settings::new();
-        for (name, value) in self.said.borrow().iter().flat_map(|said| said.settings.iter()) {
+        for (name, value) in self.received.borrow().iter().flat_map(|received| received.settings.iter()) {
             if name != CTL && self.options.borrow().iter().all(|option| option.name != name) {
                 rest.set(name, value.clone());
             }
@@ -90,14 +90,14 @@ impl Globals {
 }
 
 /// What nginx says about the option of this name: by its own directive or, failing that, by `passenger_ctl`.
-pub(super) fn word(said: &Said, name: &str) -> Option<Value> {
-    let own = said.settings.get(name).cloned();
-    own.or_else(|| ctl(said).filter(|(each, _)| *each == name).filter_map(|(_, read)| read.ok()).last())
+pub(super) fn value_of(received: &ReceivedGlobals, name: &str) -> Option<Value> {
+    let own = received.settings.get(name).cloned();
+    own.or_else(|| ctl(received).filter(|(each, _)| *each == name).filter_map(|(_, read)| read.ok()).last())
 }
 
 /// Each name that `passenger_ctl` sets, with the value or with what is wrong with it.
-pub(super) fn ctl(said: &Said) -> impl Iterator<Item = (&str, Result<Value, String>)> {
-    let all = match said.settings.get(CTL) {
+pub(super) fn ctl(received: &ReceivedGlobals) -> impl Iterator<Item = (&str, Result<Value, String>)> {
+    let all = match received.settings.get(CTL) {
         Some(Value::Map(all)) => all.as_slice(),
         _ => &[],
     };
@@ -116,7 +116,7 @@ pub(super) fn same(name: &str, one: &Value, other: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{globals, said};
+    use super::super::tests::{globals, received};
     use super::*;
     use common::link::Overruled;
 
@@ -124,17 +124,17 @@ mod tests {
         Value::Map(pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
     }
 
-    fn pool_size(said: Said) -> (Value, Source) {
+    fn pool_size(received: ReceivedGlobals) -> (Value, Source) {
         let globals = globals();
-        assert!(globals.hear(said));
-        let decided = globals.decided().swap_remove(0);
-        (decided.value, decided.source)
+        assert!(globals.update(received));
+        let effective = globals.effective().swap_remove(0);
+        (effective.value, effective.source)
     }
 
     #[test]
     fn a_value_that_makes_no_sense_does_not_count() {
         for value in [Value::Number(0), Value::Text("many".into())] {
-            let heard = said(1, &[("max_pool_size", value)]);
+            let heard = received(1, &[("max_pool_size", value)]);
             assert_eq!(pool_size(heard), (Value::Number(6), Source::Default));
         }
     }
@@ -144,34 +144,36 @@ mod tests {
         let option = |name: &str, value| DaemonOption { name: name.into(), value, given: None };
         let text = |text: &str| Value::Text(text.to_owned());
         let globals = Globals::new(vec![option("log_file", text(""))]);
-        let decided = || globals.decided().into_iter().map(|each| (each.value, each.source)).next().unwrap();
+        let effective =
+            || globals.effective().into_iter().map(|each| (each.value, each.source)).next().unwrap();
         let overruled = |value: &str| vec![Overruled { name: "log_file".into(), value: value.into() }];
-        globals.hear(said(1, &[("log_file", text("/srv/x"))]));
-        assert_eq!(decided(), (text("/srv/x"), Source::Nginx));
+        globals.update(received(1, &[("log_file", text("/srv/x"))]));
+        assert_eq!(effective(), (text("/srv/x"), Source::Nginx));
         globals.overrule(overruled(""));
-        assert_eq!(decided(), (text(""), Source::Default));
+        assert_eq!(effective(), (text(""), Source::Default));
         globals.overrule(overruled("/var/log/earlier"));
-        assert_eq!(decided(), (text("/var/log/earlier"), Source::Nginx));
-        globals.hear(said(2, &[("log_file", text("/srv/y"))]));
-        assert_eq!(decided(), (text("/srv/y"), Source::Nginx));
+        assert_eq!(effective(), (text("/var/log/earlier"), Source::Nginx));
+        globals.update(received(2, &[("log_file", text("/srv/y"))]));
+        assert_eq!(effective(), (text("/srv/y"), Source::Nginx));
     }
 
     #[test]
     fn ctl_sets_an_option_unless_its_own_directive_or_flag_does() {
         let ctl = ctl_value(&[("max_pool_size", "8"), ("pool_idle_time", "1"), ("max_pool_size", "9")]);
-        let heard = said(1, &[(CTL, ctl.clone())]);
+        let heard = received(1, &[(CTL, ctl.clone())]);
         assert_eq!(pool_size(heard), (Value::Number(9), Source::Nginx));
-        let heard = said(1, &[(CTL, ctl.clone()), ("max_pool_size", Value::Number(3))]);
+        let heard = received(1, &[(CTL, ctl.clone()), ("max_pool_size", Value::Number(3))]);
         assert_eq!(pool_size(heard), (Value::Number(3), Source::Nginx));
         let globals = globals();
-        globals.hear(said(1, &[(CTL, ctl)]));
-        assert_eq!(globals.decided()[1].source, Source::Flag);
+        globals.update(received(1, &[(CTL, ctl)]));
+        assert_eq!(globals.effective()[1].source, Source::Flag);
         assert!(globals.without_effect().iter().next().is_none());
     }
 
     #[test]
     fn ctl_that_makes_no_sense_sets_nothing() {
-        let heard = said(1, &[(CTL, ctl_value(&[("max_pool_size", "0"), ("hook_spawn_failed", "/bin/x")]))]);
+        let heard =
+            received(1, &[(CTL, ctl_value(&[("max_pool_size", "0"), ("hook_spawn_failed", "/bin/x")]))]);
         let wrong: Vec<_> = ctl(&heard).filter_map(|(_, read)| read.err()).collect();
         assert!(wrong[0].starts_with("max_pool_size: \"0\" is no number of 1 or more"), "{wrong:?}");
         assert!(

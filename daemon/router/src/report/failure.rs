@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use tracing::error;
 
-use super::startup_trace::{Journey, Leg};
+use super::startup_trace::{StartupTrace, StepResult};
 use crate::app::route::Route;
 use common::link::{AppUser, ProcessRecord};
 
@@ -32,7 +32,7 @@ pub(crate) struct SpawnFailure {
     /// What the process wrote to its output before it ended.
     pub(crate) output: String,
     /// How far it came, step by step.
-    pub(crate) journey: Vec<Leg>,
+    pub(crate) trace: Vec<StepResult>,
     /// Its process ID, when there was a process, and how it ended.
     pub(crate) process: Option<(i32, Option<String>)>,
     /// Whom it ran as.
@@ -58,7 +58,7 @@ impl SpawnFailure {
             summary: summary.to_owned(),
             details: details.to_owned(),
             output: output.to_owned(),
-            journey: Vec::new(),
+            trace: Vec::new(),
             process: None,
             user: None,
             environment: BTreeMap::new(),
@@ -75,8 +75,8 @@ impl SpawnFailure {
         self
     }
 
-    pub(crate) fn on(mut self, journey: &Journey) -> Self {
-        self.journey = journey.failed();
+    pub(crate) fn on(mut self, trace: &StartupTrace) -> Self {
+        self.trace = trace.failed();
         self
     }
 
@@ -88,9 +88,9 @@ impl SpawnFailure {
             let how = how.as_deref().unwrap_or("was killed");
             story.push_str(&format!("\nprocess {pid} {how}"));
         }
-        if !self.journey.is_empty() {
-            let legs: Vec<_> = self.journey.iter().map(Leg::to_string).collect();
-            story.push_str(&format!("\nsteps: {}", legs.join(", ")));
+        if !self.trace.is_empty() {
+            let steps_with_results: Vec<_> = self.trace.iter().map(StepResult::to_string).collect();
+            story.push_str(&format!("\nsteps: {}", steps_with_results.join(", ")));
         }
         if !self.details.is_empty() {
             story.push_str(&format!("\ndetails:\n{}", self.details.trim_end()));

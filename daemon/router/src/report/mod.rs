@@ -4,4 +4,4 @@ mod failure;
 pub(crate) mod startup_trace;
 
 pub(crate) use failure::{NO_PIPES, SpawnFailure};
-pub(super) use startup_trace::{Journey, Step};
+pub(super) use startup_trace::{StartupTrace, Step};

@@ -38,7 +38,7 @@ enum Outcome {
 
 /// A step with what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Leg {
+pub(crate) struct StepResult {
     step: Step,
     outcome: Outcome,
     /// How long it took, in milliseconds.
@@ -58,7 +58,7 @@ impl fmt::Display for Step {
     }
 }
 
-impl fmt::Display for Leg {
+impl fmt::Display for StepResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.outcome {
             Outcome::Done => write!(f, "{} done in {} ms", self.step, self.ms),
@@ -70,13 +70,13 @@ impl fmt::Display for Leg {
 
 /// A start under way.
 #[derive(Debug)]
-pub(crate) struct Journey {
+pub(crate) struct StartupTrace {
     steps: Vec<Step>,
     /// When each of the first steps began; the last of them is under way.
     begun: RefCell<Vec<Instant>>,
 }
 
-impl Journey {
+impl StartupTrace {
     /// A process, or a preloader, that is started from its program.
     pub(crate) fn from_program(route: &Route, preloader: bool) -> Self {
         let mut steps = vec![Step::Prepare, Step::Execute];
@@ -120,17 +120,18 @@ impl Journey {
     }
 
     /// What is told when the step that is under way fails now.
-    pub(crate) fn failed(&self) -> Vec<Leg> {
-        self.legs(Outcome::Failed)
+    pub(crate) fn failed(&self) -> Vec<StepResult> {
+        self.steps_with_results(Outcome::Failed)
     }
 
     /// What is told when the step that is under way, the last one, is done now.
     pub(crate) fn done(&self) -> String {
-        let legs: Vec<_> = self.legs(Outcome::Done).iter().map(Leg::to_string).collect();
-        legs.join(", ")
+        let steps_with_results: Vec<_> =
+            self.steps_with_results(Outcome::Done).iter().map(StepResult::to_string).collect();
+        steps_with_results.join(", ")
     }
 
-    fn legs(&self, under_way: Outcome) -> Vec<Leg> {
+    fn steps_with_results(&self, under_way: Outcome) -> Vec<StepResult> {
         let begun = self.begun.borrow();
         let leg = |(at, step): (usize, &Step)| {
             let outcome = match begun.len() - 1 {
@@ -140,7 +141,7 @@ impl Journey {
             };
             let end = begun.get(at + 1).copied().unwrap_or_else(Instant::now);
             let took = begun.get(at).map(|begin| end.saturating_duration_since(*begin)).unwrap_or_default();
-            Leg { step: *step, outcome, ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }
+            StepResult { step: *step, outcome, ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }
         };
         self.steps.iter().enumerate().map(leg).collect()
     }
@@ -150,41 +151,42 @@ impl Journey {
 mod tests {
     use super::*;
 
-    fn told(journey: &Journey) -> Vec<(Step, Outcome)> {
-        journey.failed().into_iter().map(|leg| (leg.step, leg.outcome)).collect()
+    fn told(trace: &StartupTrace) -> Vec<(Step, Outcome)> {
+        trace.failed().into_iter().map(|leg| (leg.step, leg.outcome)).collect()
     }
 
     #[test]
     fn the_step_under_way_is_the_one_that_fails() {
-        let journey = Journey::of(vec![Step::Prepare, Step::Execute, Step::Load]);
+        let trace = StartupTrace::of(vec![Step::Prepare, Step::Execute, Step::Load]);
         let not_begun = (Step::Load, Outcome::NotBegun);
         assert_eq!(
-            told(&journey),
+            told(&trace),
             [(Step::Prepare, Outcome::Failed), (Step::Execute, Outcome::NotBegun), not_begun]
         );
-        journey.has_process();
-        journey.has_process();
-        journey.reaches(Step::Answer);
+        trace.has_process();
+        trace.has_process();
+        trace.reaches(Step::Answer);
         assert_eq!(
-            told(&journey),
+            told(&trace),
             [(Step::Prepare, Outcome::Done), (Step::Execute, Outcome::Failed), not_begun]
         );
-        journey.reaches(Step::Load);
-        assert_eq!(told(&journey)[1..], [(Step::Execute, Outcome::Done), (Step::Load, Outcome::Failed)]);
+        trace.reaches(Step::Load);
+        assert_eq!(told(&trace)[1..], [(Step::Execute, Outcome::Done), (Step::Load, Outcome::Failed)]);
     }
 
     #[test]
     fn a_start_that_is_done_tells_every_step() {
-        let journey = Journey::of(vec![Step::Fork, Step::Begin]);
-        journey.reaches(Step::Begin);
-        let told = journey.done();
-        let legs: Vec<_> = told.split(", ").map(|leg| leg.split(" in ").next().unwrap()).collect();
-        assert_eq!(legs, ["fork done", "begin done"]);
+        let trace = StartupTrace::of(vec![Step::Fork, Step::Begin]);
+        trace.reaches(Step::Begin);
+        let told = trace.done();
+        let steps_with_results: Vec<_> =
+            told.split(", ").map(|leg| leg.split(" in ").next().unwrap()).collect();
+        assert_eq!(steps_with_results, ["fork done", "begin done"]);
     }
 
     #[test]
     fn a_leg_is_a_few_words() {
-        let leg = Leg { step: Step::Load, outcome: Outcome::Failed, ms: 12 };
+        let leg = StepResult { step: Step::Load, outcome: Outcome::Failed, ms: 12 };
         assert_eq!(leg.to_string(), "load failed after 12 ms");
     }
 }

@@ -18,7 +18,7 @@ use crate::app_protocol::response_head::{Event, Head, ReplyError, is_token};
 use crate::app_protocol::session;
 use crate::dispatch::{Lease, Refused};
 use crate::response::relay::Decoder;
-use crate::state::Router;
+use crate::state::RouterState;
 use crate::sys::stream::Stream;
 
 /// Most that is kept of an answer's body, in bytes.
@@ -26,7 +26,7 @@ const MAX_BODY: usize = 1024 * 1024;
 
 /// What is asked.
 #[derive(Debug)]
-pub(crate) struct Question {
+pub(crate) struct DirectRequest {
     pub(crate) pid: i32,
     pub(crate) method: String,
     pub(crate) uri: String,
@@ -45,7 +45,7 @@ pub(crate) struct Reply {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum Unanswered {
+pub(crate) enum AskError {
     /// It cannot be sent.
     Impossible(&'static str),
     /// No process that takes requests has this PID.
@@ -58,7 +58,7 @@ pub(crate) enum Unanswered {
     Reply(ReplyError),
 }
 
-impl fmt::Display for Unanswered {
+impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Impossible(why) => f.write_str(why),
@@ -71,26 +71,30 @@ impl fmt::Display for Unanswered {
     }
 }
 
-impl From<io::Error> for Unanswered {
+impl From<io::Error> for AskError {
     fn from(why: io::Error) -> Self {
         Self::Broken(why)
     }
 }
 
-impl From<ReplyError> for Unanswered {
+impl From<ReplyError> for AskError {
     fn from(why: ReplyError) -> Self {
         Self::Reply(why)
     }
 }
 
 /// Asks the process, waiting for its turn there for so long, and then for the answer for as long again.
-pub(crate) async fn ask(router: &Router, question: &Question, limit: Duration) -> Result<Reply, Unanswered> {
-    check(question)?;
-    let lease = checkout(router, question.pid, limit).await?;
+pub(crate) async fn ask(
+    router: &RouterState,
+    request: &DirectRequest,
+    limit: Duration,
+) -> Result<Reply, AskError> {
+    check(request)?;
+    let lease = checkout(router, request.pid, limit).await?;
     let mut order = Vec::new();
-    write(&lease.worker.route, question, &mut order)?;
-    let answered = tokio::time::timeout(limit, converse(&lease, question.method == "HEAD", &order)).await;
-    let answered = answered.unwrap_or(Err(Unanswered::TooLong(limit)));
+    write(&lease.worker.route, request, &mut order)?;
+    let answered = tokio::time::timeout(limit, converse(&lease, request.method == "HEAD", &order)).await;
+    let answered = answered.unwrap_or(Err(AskError::TooLong(limit)));
     if answered.is_err() {
         // It may work on the request still.
         lease.release_when_free();
@@ -99,8 +103,8 @@ pub(crate) async fn ask(router: &Router, question: &Question, limit: Duration) -
 }
 
 /// What would be read as something else by the app is not sent.
-fn check(question: &Question) -> Result<(), Unanswered> {
-    let is_uri = question.uri.starts_with('/') && question.uri.bytes().all(|byte| byte.is_ascii_graphic());
+fn check(request: &DirectRequest) -> Result<(), AskError> {
+    let is_uri = request.uri.starts_with('/') && request.uri.bytes().all(|byte| byte.is_ascii_graphic());
     let is_header = |(name, value): &(String, String)| {
         is_token(name.as_bytes()) && !value.bytes().any(|byte| byte < b' ' && byte != b'\t')
     };
@@ -109,55 +113,55 @@ fn check(question: &Question) -> Result<(), Unanswered> {
             .iter()
             .any(|own| name.eq_ignore_ascii_case(own))
     };
-    if !is_token(question.method.as_bytes()) {
-        Err(Unanswered::Impossible("the method is no method"))
+    if !is_token(request.method.as_bytes()) {
+        Err(AskError::Impossible("the method is no method"))
     } else if !is_uri {
-        Err(Unanswered::Impossible("the URI must begin with / and hold no space"))
-    } else if !question.headers.iter().all(is_header) {
-        Err(Unanswered::Impossible("a header has no possible name or value"))
-    } else if question.headers.iter().any(of_the_body) {
-        Err(Unanswered::Impossible("a request has no body, and its connection is the daemon's"))
+        Err(AskError::Impossible("the URI must begin with / and hold no space"))
+    } else if !request.headers.iter().all(is_header) {
+        Err(AskError::Impossible("a header has no possible name or value"))
+    } else if request.headers.iter().any(of_the_body) {
+        Err(AskError::Impossible("a request has no body, and its connection is the daemon's"))
     } else {
         Ok(())
     }
 }
 
-async fn checkout(router: &Router, pid: i32, limit: Duration) -> Result<Lease, Unanswered> {
+async fn checkout(router: &RouterState, pid: i32, limit: Duration) -> Result<Lease, AskError> {
     let found = router.dispatcher.inspect(|_, workers| {
         let worker = workers.values().find(|worker| worker.record.pid == pid)?;
         Some((worker.route.group, worker.sticky_number))
     });
-    let (group, number) = found.ok_or(Unanswered::NoProcess)?;
+    let (group, number) = found.ok_or(AskError::NoProcess)?;
     if let Some(lease) = router.dispatcher.take(pid) {
         return Ok(lease);
     }
     let lease = router.dispatcher.checkout(group, Some(number), Some(limit)).await;
-    let lease = lease.map_err(Unanswered::Refused)?;
+    let lease = lease.map_err(AskError::Refused)?;
     // Another one serves where it does not any more.
-    if lease.worker.record.pid == pid { Ok(lease) } else { Err(Unanswered::NoProcess) }
+    if lease.worker.record.pid == pid { Ok(lease) } else { Err(AskError::NoProcess) }
 }
 
-fn write(route: &Route, question: &Question, out: &mut Vec<u8>) -> Result<(), Unanswered> {
+fn write(route: &Route, request: &DirectRequest, out: &mut Vec<u8>) -> Result<(), AskError> {
     let mut headers = Vec::new();
-    if !question.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         pairs::put(&mut headers, b"Host", b"localhost");
     }
-    for (name, value) in &question.headers {
+    for (name, value) in &request.headers {
         pairs::put(&mut headers, name.as_bytes(), value.as_bytes());
     }
     let headers = Pairs::parse(&headers).map_err(io::Error::other)?;
-    let head = head(route, question);
+    let head = head(route, request);
     write_head(&Request { head, settings: &[], headers }, route.kind, &route.settings, out);
     Ok(())
 }
 
-fn head<'a>(route: &'a Route, question: &'a Question) -> RequestHead<'a> {
+fn head<'a>(route: &'a Route, request: &'a DirectRequest) -> RequestHead<'a> {
     RequestHead {
         settings_digest: Digest::of(&[]),
         settings_len: 0,
         app: AppRef { group: route.name.as_bytes(), root: &[], kind: route.kind, start_command: &[] },
-        method: question.method.as_bytes(),
-        uri: question.uri.as_bytes(),
+        method: request.method.as_bytes(),
+        uri: request.uri.as_bytes(),
         base_uri: route.base_uri.as_bytes(),
         document_root: &[],
         remote_addr: b"127.0.0.1",
@@ -171,7 +175,7 @@ fn head<'a>(route: &'a Route, question: &'a Question) -> RequestHead<'a> {
     }
 }
 
-async fn converse(lease: &Lease, to_head_request: bool, order: &[u8]) -> Result<Reply, Unanswered> {
+async fn converse(lease: &Lease, to_head_request: bool, order: &[u8]) -> Result<Reply, AskError> {
     let (stream, _) = lease.connection().await?;
     (&mut &stream).write_all(order).await?;
     let decoder = if lease.worker.speaks_session() {
@@ -191,7 +195,7 @@ async fn read(
     stream: &Stream,
     mut decoder: Decoder,
     to_head_request: bool,
-) -> Result<(Reply, bool), Unanswered> {
+) -> Result<(Reply, bool), AskError> {
     let (mut input, mut head, mut reply) = (Input::default(), Head::default(), Reply::default());
     loop {
         if input.fill(&mut &*stream, SMALL).await? == 0 {

@@ -14,11 +14,11 @@ use super::super::dispatch::{Lease, Refused};
 use super::Facts;
 use super::relay_both::{Broken, gone};
 use crate::app_protocol::request_body::{Body, BodyError};
-use crate::nginx_conn::{After, Nginx};
+use crate::nginx_conn::{KeepAlive, NginxConn};
 use crate::response::error_page::Page;
 use crate::response::relay::{Complete, Relay, RelayError};
 use crate::response::{Origin, empty, tunnel};
-use crate::state::Router;
+use crate::state::RouterState;
 use crate::sys::stream::Stream;
 
 /// How long the rest of a request that was answered early may take to come, or nginx to close the connection.
@@ -26,21 +26,21 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// After a complete answer: keeps what can be kept.
 pub(super) async fn finish(
-    nginx: &mut Nginx<'_>,
+    nginx: &mut NginxConn<'_>,
     body: &mut Body,
     relay: &Relay,
     app: Stream,
     lease: Lease,
     complete: Complete,
-) -> After {
+) -> KeepAlive {
     if complete == Complete::Tunnel {
         if write_rest(nginx).await.is_err() {
-            return After::Close;
+            return KeepAlive::Close;
         }
-        let Nginx { stream, input, from_app, .. } = nginx;
+        let NginxConn { stream, input, from_app, .. } = nginx;
         let app = tunnel::Side { stream: &app, input: from_app };
         tunnel::run(tunnel::Side { stream, input }, app, lease.worker.tunnels_end()).await;
-        return After::Close;
+        return KeepAlive::Close;
     }
     if body.is_delivered() && relay.decoder.is_reusable() && nginx.from_app.is_empty() {
         app.relax();
@@ -53,15 +53,15 @@ pub(super) async fn finish(
     // Who waited for this process writes to it before nginx is written to: it works meanwhile.
     behind_those_ready().await;
     if write_rest(nginx).await.is_err() {
-        return After::Close;
+        return KeepAlive::Close;
     }
     nginx.stream.relax();
     after(nginx, body).await
 }
 
 /// Gives nginx what the client has not taken yet, and the end of the answer, which waits behind it.
-async fn write_rest(nginx: &mut Nginx<'_>) -> io::Result<()> {
-    let Nginx { stream, input, frames, backlog, .. } = nginx;
+async fn write_rest(nginx: &mut NginxConn<'_>) -> io::Result<()> {
+    let NginxConn { stream, input, frames, backlog, .. } = nginx;
     let stream: &Stream = stream;
     if !backlog.is_empty() {
         tokio::select! {
@@ -87,24 +87,24 @@ async fn behind_those_ready() {
 }
 
 /// Whether nginx's connection can take another request: it can once the request at hand has come to its end.
-async fn after(nginx: &mut Nginx<'_>, body: &mut Body) -> After {
+async fn after(nginx: &mut NginxConn<'_>, body: &mut Body) -> KeepAlive {
     if body.is_done() {
-        return After::Keep;
+        return KeepAlive::Keep;
     }
     let rest = body.discard(&mut nginx.stream, &mut nginx.input);
-    if tokio::time::timeout(LINGER, rest).await == Ok(true) { After::Keep } else { After::Close }
+    if tokio::time::timeout(LINGER, rest).await == Ok(true) { KeepAlive::Keep } else { KeepAlive::Close }
 }
 
 /// After a failure: tells the visitor what can still be told, and the log.
 pub(super) async fn give_up(
-    router: &Router,
-    nginx: &mut Nginx<'_>,
+    router: &RouterState,
+    nginx: &mut NginxConn<'_>,
     facts: &Facts,
     body: &mut Body,
     relay: &Relay,
     lease: Lease,
     broken: Broken,
-) -> After {
+) -> KeepAlive {
     let pid = lease.worker.record.pid;
     let page = match &broken {
         Broken::TooLong(_) => Page::too_slow(),
@@ -115,7 +115,7 @@ pub(super) async fn give_up(
     let why = match broken {
         Broken::Request(BodyError::ClientGone) | Broken::Answer(RelayError::Nginx(_)) => {
             lease.release_when_free();
-            return After::Close;
+            return KeepAlive::Close;
         }
         Broken::NotTaken(err) => format!("it does not take the request: {err}"),
         Broken::Request(err) => err.to_string(),
@@ -135,27 +135,27 @@ pub(super) async fn give_up(
     nginx.frames.abort(AbortReason::AppClosed, &format!("app {}: {why}", facts.route.name));
     // nginx closes the connection on an abort, so that the visitor sees that something is missing.
     drop(write_rest(nginx).await);
-    After::Close
+    KeepAlive::Close
 }
 
 pub(super) async fn broken_off(
-    nginx: &mut Nginx<'_>,
+    nginx: &mut NginxConn<'_>,
     facts: &Facts,
     body: &mut Body,
     pid: i32,
     why: &str,
-) -> After {
+) -> KeepAlive {
     log_failure(nginx, facts, pid, why);
     show(nginx, facts, body, &Page::incomplete()).await
 }
 
 pub(super) async fn refuse(
-    router: &Router,
-    nginx: &mut Nginx<'_>,
+    router: &RouterState,
+    nginx: &mut NginxConn<'_>,
     facts: &Facts,
     body: &mut Body,
     refused: &Refused,
-) -> After {
+) -> KeepAlive {
     let (app, line) = (&facts.route.name, String::from_utf8_lossy(&nginx.line));
     match refused {
         // The operator knows, and each visitor would be a line.
@@ -179,7 +179,7 @@ pub(super) async fn refuse(
 }
 
 /// Answers with a page of the daemon's own.
-async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, page: &Page) -> After {
+async fn show(nginx: &mut NginxConn<'_>, facts: &Facts, body: &mut Body, page: &Page) -> KeepAlive {
     nginx.frames.added.clear();
     let (content_type, content) = page.body(facts.sent_json);
     page.fill(&mut nginx.head, content_type, content.len());
@@ -192,10 +192,10 @@ async fn show(nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body, page: &Page
         write_rest(nginx).await
     };
     let written: io::Result<()> = written.await;
-    if written.is_ok() { after(nginx, body).await } else { After::Close }
+    if written.is_ok() { after(nginx, body).await } else { KeepAlive::Close }
 }
 
-fn log_failure(nginx: &Nginx<'_>, facts: &Facts, pid: i32, why: &str) {
+fn log_failure(nginx: &NginxConn<'_>, facts: &Facts, pid: i32, why: &str) {
     let line = String::from_utf8_lossy(&nginx.line);
     warn!("app {}: process {pid} did not answer {line}: {why}", facts.route.name);
 }

@@ -25,10 +25,10 @@ use super::dispatch::{Lease, Refused};
 use super::metrics::active_requests::Phase;
 use super::metrics::counters::count;
 use super::nginx_conn::descriptors;
-use super::nginx_conn::{After, Nginx};
+use super::nginx_conn::{KeepAlive, NginxConn};
 use super::response::relay::Relay;
 use super::spawn::hooks::SlowRequest;
-use super::state::Router;
+use super::state::RouterState;
 use finish::{broken_off, finish, give_up, refuse};
 use relay_both::{Broken, Left, converse_in_time, leaves};
 
@@ -66,7 +66,7 @@ struct Turn {
 /// How an attempt at a process ended.
 enum Attempt {
     /// With an answer, or with a failure that was answered.
-    Over(After),
+    Over(KeepAlive),
     /// The process was gone before it could read anything: another may take the request.
     Again(String),
 }
@@ -77,10 +77,10 @@ enum Attempt {
 ///
 /// When the frame is no request. The connection cannot be used further.
 pub(crate) async fn run(
-    router: &Rc<Router>,
-    nginx: &mut Nginx<'_>,
+    router: &Rc<RouterState>,
+    nginx: &mut NginxConn<'_>,
     payload_end: usize,
-) -> Result<After, PayloadError> {
+) -> Result<KeepAlive, PayloadError> {
     let request = Request::decode(&nginx.input.unread()[HEADER_LEN..payload_end])?;
     let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
     let mut body = Body::new(request.head.body, unsized_framing(route.kind))
@@ -92,8 +92,8 @@ pub(crate) async fn run(
     let refused = refused_at_once(router, &facts, request.head.method);
     nginx.line.clear();
     write_line(&request, &mut nginx.line);
-    let desk = nginx.desk.clone();
-    let _lying = desk.begin(&facts.route, &nginx.line, request.head.remote_addr);
+    let request_slot = nginx.request_slot.clone();
+    let _lying = request_slot.begin(&facts.route, &nginx.line, request.head.remote_addr);
     nginx.request.clear();
     nginx.request.extend_from_slice(&nginx.input.unread()[HEADER_LEN..payload_end]);
     nginx.input.consume(payload_end);
@@ -112,25 +112,25 @@ pub(crate) async fn run(
     }
     router.restarts.look(&facts.route, &router.dispatcher).await;
     let after = attempt_until_over(router, nginx, &facts, &mut body).await;
-    router.dispatcher.figures(facts.route.group).request_time.add(arrived.elapsed());
+    router.dispatcher.metrics(facts.route.group).request_time.add(arrived.elapsed());
     Ok(after)
 }
 
 /// Why a request gets no process, whatever there is.
-fn refused_at_once(router: &Router, facts: &Facts, method: &[u8]) -> Option<Refused> {
+fn refused_at_once(router: &RouterState, facts: &Facts, method: &[u8]) -> Option<Refused> {
     if method == session::OUT_OF_BAND_METHOD.as_bytes() {
         return Some(Refused::OwnMethod);
     }
     router.routes.other_kind(&facts.route).map(Refused::OtherKind)
 }
 
-fn count_refusal(router: &Router, facts: &Facts, refused: &Refused) {
-    let figures = router.dispatcher.figures(facts.route.group);
+fn count_refusal(router: &RouterState, facts: &Facts, refused: &Refused) {
+    let metrics = router.dispatcher.metrics(facts.route.group);
     match refused {
-        Refused::QueueFull => count(&figures.queue_full),
-        Refused::QueuedTooLong(_) => count(&figures.queued_too_long),
-        Refused::SpawnFailed(_) => count(&figures.without_process),
-        Refused::Maintenance(_) => count(&figures.under_maintenance),
+        Refused::QueueFull => count(&metrics.queue_full),
+        Refused::QueuedTooLong(_) => count(&metrics.queued_too_long),
+        Refused::SpawnFailed(_) => count(&metrics.without_process),
+        Refused::Maintenance(_) => count(&metrics.under_maintenance),
         Refused::NoDescriptors
         | Refused::TunnelsFull(_)
         | Refused::OtherKind(_)
@@ -141,15 +141,15 @@ fn count_refusal(router: &Router, facts: &Facts, refused: &Refused) {
 }
 
 async fn attempt_until_over(
-    router: &Rc<Router>,
-    nginx: &mut Nginx<'_>,
+    router: &Rc<RouterState>,
+    nginx: &mut NginxConn<'_>,
     facts: &Facts,
     body: &mut Body,
-) -> After {
+) -> KeepAlive {
     let arrived = Instant::now();
     for attempts_left in (0..MAX_ATTEMPTS).rev() {
-        nginx.desk.enter(Phase::Queued);
-        let granted = match router.standings.heed(&facts.route, &router.dispatcher) {
+        nginx.request_slot.enter(Phase::Queued);
+        let granted = match router.app_modes.check(&facts.route, &router.dispatcher) {
             Some(refused) => Some(Err(refused)),
             None => checkout(router, nginx, facts, body).await,
         };
@@ -159,10 +159,10 @@ async fn attempt_until_over(
                 count_refusal(router, facts, &refused);
                 return refuse(router, nginx, facts, body, &refused).await;
             }
-            None => return After::Close,
+            None => return KeepAlive::Close,
         };
         let pid = lease.worker.record.pid;
-        router.dispatcher.figures(facts.route.group).queue_time.add(arrived.elapsed());
+        router.dispatcher.metrics(facts.route.group).queue_time.add(arrived.elapsed());
         let turn = Turn { waited: arrived.elapsed(), may_repeat: attempts_left > 0 };
         match attempt(router, nginx, facts, body, lease, turn).await {
             Attempt::Over(after) => return after,
@@ -171,13 +171,13 @@ async fn attempt_until_over(
             }
         }
     }
-    After::Close
+    KeepAlive::Close
 }
 
 /// A process for the request; `None` when its client went away while it waited.
 async fn checkout(
-    router: &Router,
-    nginx: &mut Nginx<'_>,
+    router: &RouterState,
+    nginx: &mut NginxConn<'_>,
     facts: &Facts,
     body: &Body,
 ) -> Option<Result<Lease, Refused>> {
@@ -195,8 +195,8 @@ async fn checkout(
 
 /// Sends the request to one process and its answer to nginx.
 async fn attempt(
-    router: &Rc<Router>,
-    nginx: &mut Nginx<'_>,
+    router: &Rc<RouterState>,
+    nginx: &mut NginxConn<'_>,
     facts: &Facts,
     body: &mut Body,
     lease: Lease,
@@ -224,7 +224,7 @@ async fn attempt(
         }
     };
     let pid = lease.worker.record.pid;
-    nginx.desk.send_to(pid);
+    nginx.request_slot.send_to(pid);
     stick(&mut nginx.frames.added, facts, lease.worker.sticky_number);
     let speaks_session = lease.worker.speaks_session();
     let mut relay = Relay::new(
@@ -233,8 +233,8 @@ async fn attempt(
         facts.upgrade,
         pid.unsigned_abs(),
         waited,
-        nginx.desk.clone(),
-        router.dispatcher.figures(facts.route.group),
+        nginx.request_slot.clone(),
+        router.dispatcher.metrics(facts.route.group),
     );
     relay.session = Some(lease.session());
     let limit = facts.route.settings.max_request_time;
@@ -265,7 +265,7 @@ async fn attempt(
 
 /// Encodes the request anew where its process is of another kind than its route: the app's type has changed, and the
 /// process is of the version before. False when that is not possible any more.
-fn speak_as(worker: &Worker, nginx: &mut Nginx<'_>, facts: &Facts, body: &mut Body) -> bool {
+fn speak_as(worker: &Worker, nginx: &mut NginxConn<'_>, facts: &Facts, body: &mut Body) -> bool {
     let framing = unsized_framing(worker.route.kind);
     if facts.encoded.get() == framing {
         return true;
@@ -311,7 +311,7 @@ fn write_line(request: &Request<'_>, out: &mut Vec<u8>) {
 }
 
 /// For the hook of a request that takes too long.
-fn slow_request(nginx: &Nginx<'_>, facts: &Facts) -> SlowRequest {
+fn slow_request(nginx: &NginxConn<'_>, facts: &Facts) -> SlowRequest {
     let uri = nginx.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
     SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: facts.host.clone() }
 }

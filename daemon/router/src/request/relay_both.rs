@@ -9,7 +9,7 @@ use protocol::frame::{FrameHeader, FrameType};
 use crate::app_protocol::buffer::{Input, SMALL};
 use crate::app_protocol::request_body::{Body, BodyError};
 use crate::app_protocol::upload_rate::{Pace, TooSlow};
-use crate::nginx_conn::Nginx;
+use crate::nginx_conn::NginxConn;
 use crate::response::relay::{Complete, Relay, RelayError};
 use crate::response::{BacklogOptions, Outlet};
 use crate::sys::stream::Stream;
@@ -35,7 +35,7 @@ pub(super) enum Broken {
 
 /// [`converse`], for as long as the app may take.
 pub(super) async fn converse_in_time(
-    nginx: &mut Nginx<'_>,
+    nginx: &mut NginxConn<'_>,
     app: &Stream,
     body: &mut Body,
     relay: &mut Relay,
@@ -59,18 +59,18 @@ pub(super) async fn converse_in_time(
 
 /// Forwards the body and relays the answer, at the same time.
 async fn converse(
-    nginx: &mut Nginx<'_>,
+    nginx: &mut NginxConn<'_>,
     app: &Stream,
     body: &mut Body,
     relay: &mut Relay,
     options: &BacklogOptions,
 ) -> Result<Complete, Broken> {
-    let Nginx { stream, input, frames, backlog, to_app, from_app, head, desk, .. } = nginx;
+    let NginxConn { stream, input, frames, backlog, to_app, from_app, head, request_slot, .. } = nginx;
     let stream: &Stream = stream;
     let request = async {
         match body.send(&mut &*stream, input, &mut &*app, to_app).await {
             Ok(()) => {
-                desk.sent();
+                request_slot.sent();
                 gone(stream, input, None).await;
             }
             Err(BodyError::App { err, first: true }) => return Broken::NotTaken(err),

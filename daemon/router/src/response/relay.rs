@@ -15,8 +15,8 @@ use crate::app_protocol::buffer::{Input, LARGE, SMALL};
 use crate::app_protocol::http;
 use crate::app_protocol::response_head::{Event, Head, Mode, ReplyError};
 use crate::app_protocol::session;
-use crate::metrics::active_requests::{Desk, Phase};
-use crate::metrics::counters::Figures;
+use crate::metrics::active_requests::{Phase, RequestSlot};
+use crate::metrics::counters::AppMetrics;
 
 /// How long one head may take from its first byte to its last.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
@@ -90,9 +90,9 @@ pub(crate) struct Relay {
     /// Work done since other tasks had their turn.
     work: usize,
     /// Where the request lies that is answered.
-    desk: Rc<Desk>,
+    request_slot: Rc<RequestSlot>,
     /// What is counted for its app.
-    figures: Rc<Figures>,
+    metrics: Rc<AppMetrics>,
     /// The session of the process that answers.
     pub(crate) session: Option<Rc<Session>>,
 }
@@ -152,8 +152,8 @@ impl Relay {
         upgrade: bool,
         pid: u32,
         waited: Duration,
-        desk: Rc<Desk>,
-        figures: Rc<Figures>,
+        request_slot: Rc<RequestSlot>,
+        metrics: Rc<AppMetrics>,
     ) -> Self {
         let decoder = if speaks_session {
             Decoder::Session(session::Decoder::new(to_head_request))
@@ -175,8 +175,8 @@ impl Relay {
             head_began: None,
             interims: 0,
             work: 0,
-            desk,
-            figures,
+            request_slot,
+            metrics,
             session: None,
         }
     }
@@ -199,7 +199,7 @@ impl Relay {
             room = if came == room { LARGE } else { room };
             if came > 0 && !self.heard {
                 self.heard = true;
-                self.desk.enter(Phase::Responding);
+                self.request_slot.enter(Phase::Responding);
             }
             let complete = if came == 0 {
                 self.decoder.at_eof()?;
@@ -311,7 +311,7 @@ impl Relay {
         self.begun = true;
         self.head_began = None;
         let took = Duration::from_micros(origin.queue_us.saturating_add(origin.app_us));
-        self.figures.answer_time.add(took);
+        self.metrics.answer_time.add(took);
         Ok(complete)
     }
 
@@ -358,7 +358,7 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
-    use crate::metrics::active_requests::Desks;
+    use crate::metrics::active_requests::ActiveRequests;
 
     /// What becomes of an answer of which `pieces` come, one a second.
     fn relayed(speaks_session: bool, pieces: Vec<Vec<u8>>) -> Result<Complete, RelayError> {
@@ -373,8 +373,9 @@ mod tests {
                 }
                 std::future::pending::<()>().await;
             };
-            let (desk, figures) = (Desks::default().open(), Rc::default());
-            let mut relay = Relay::new(speaks_session, false, false, 1, Duration::ZERO, desk, figures);
+            let (request_slot, metrics) = (ActiveRequests::default().open(), Rc::default());
+            let mut relay =
+                Relay::new(speaks_session, false, false, 1, Duration::ZERO, request_slot, metrics);
             let (mut input, mut out, mut writer) = (Input::default(), Vec::new(), Writer::default());
             let mut head = Head::default();
             let relayed = relay.run(&mut router, &mut input, &mut out, &mut writer, &mut head);

@@ -30,7 +30,7 @@ use super::dispatch::{Dispatcher, Launch};
 use super::output::log_limit::LogLimit;
 use super::output::{Output, Places};
 use super::pool::{GroupId, Slot};
-use super::report::{Journey, NO_PIPES, SpawnFailure};
+use super::report::{NO_PIPES, SpawnFailure, StartupTrace};
 use super::supervisor_link::Supervisor;
 use common::config::Hook;
 use common::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
@@ -45,7 +45,7 @@ enum Life {
     /// Its app is being loaded, in the process that it is to be forked from.
     Preloading { ended: Rc<Ended> },
     /// The order is under way. It is to be ready by then.
-    Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool, journey: Journey },
+    Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool, trace: StartupTrace },
     /// The process runs and has not said that it is ready.
     Starting { process: ProcessId, ended: Rc<Ended> },
     /// It serves.
@@ -60,7 +60,7 @@ struct Start {
     record: ProcessRecord,
     route: Rc<Route>,
     output: Output,
-    journey: Journey,
+    trace: StartupTrace,
 }
 
 /// Starts and ends processes through the supervisor.
@@ -126,18 +126,18 @@ impl Spawner {
         let process = record.process;
         self.slots.borrow_mut().insert(process, slot);
         let life = self.lives.borrow_mut().remove(&slot);
-        let Some(Life::Ordered { route, wanted: true, until, forked, journey }) = life else {
+        let Some(Life::Ordered { route, wanted: true, until, forked, trace }) = life else {
             self.lives.borrow_mut().insert(slot, Life::Leaving { process });
             self.order(&Order::Stop(process, StopHow::Kill));
             return;
         };
-        journey.has_process();
+        trace.has_process();
         let mut descriptors = descriptors.into_iter();
         let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
             // The kernel has dropped them, as it does for want of room.
             self.lives.borrow_mut().insert(slot, Life::Leaving { process });
             self.order(&Order::Stop(process, StopHow::Kill));
-            self.report(slot, SpawnFailure::new(&route, NO_PIPES, "", "").on(&journey));
+            self.report(slot, SpawnFailure::new(&route, NO_PIPES, "", "").on(&trace));
             return;
         };
         if forked {
@@ -150,8 +150,8 @@ impl Spawner {
             tokio::task::spawn_local(async move {
                 let admit = || me.order(&Order::Admit(record.process));
                 let outcome =
-                    readiness::await_ready(&record, &route, report, &ended, until, &admit, &journey).await;
-                let start = Start { slot, record, route, output, journey };
+                    readiness::await_ready(&record, &route, report, &ended, until, &admit, &trace).await;
+                let start = Start { slot, record, route, output, trace };
                 me.brought_up(start, &ended, outcome).await;
             });
         }
@@ -170,8 +170,8 @@ impl Spawner {
             Some(Life::Ordered { route, wanted: true, forked: true, .. }) => {
                 self.launch_after_all(slot, route, reason);
             }
-            Some(Life::Ordered { route, wanted: true, journey, .. }) => {
-                let failure = SpawnFailure::new(&route, reason, "", "").on(&journey);
+            Some(Life::Ordered { route, wanted: true, trace, .. }) => {
+                let failure = SpawnFailure::new(&route, reason, "", "").on(&trace);
                 self.report(slot, failure);
             }
             _ => self.dispatcher.exited(slot),
@@ -235,13 +235,13 @@ impl Spawner {
     }
 
     async fn brought_up(self: Rc<Self>, start: Start, ended: &Ended, outcome: Outcome) {
-        let Start { slot, record, route, output, journey } = start;
+        let Start { slot, record, route, output, trace } = start;
         let process = record.process;
         if let Outcome::Ready { at_once, revision } = outcome {
             output.forget();
             // One that was forked has the code of its preloader.
             let revision = revision.or_else(|| self.preloaders.revision_of(route.group));
-            debug!("app {}: process {} is ready; steps: {}", route.name, record.pid, journey.done());
+            debug!("app {}: process {} is ready; steps: {}", route.name, record.pid, trace.done());
             self.serve(
                 slot,
                 ProcessRecord { at_once, revision, environment: BTreeMap::new(), ..record },
@@ -256,7 +256,7 @@ impl Spawner {
         if let Outcome::Failed { summary, details } = outcome {
             output.settle().await;
             let summary = summary + &listen_hint::of(&route);
-            let failure = SpawnFailure::new(&route, &summary, &details, &output.text()).on(&journey);
+            let failure = SpawnFailure::new(&route, &summary, &details, &output.text()).on(&trace);
             self.report(slot, failure.of_process(record, ended.how()));
         } else {
             self.dispatcher.exited(slot);
@@ -290,7 +290,7 @@ impl Spawner {
     /// Whether the log tells of it. Apps that nginx announces are few; of others a visitor can make as many as he likes
     /// where `root` holds a variable.
     fn may_tell_of(&self, app: &str, limit: &Rc<LogLimit>) -> bool {
-        self.routes.is_announced(app) || limit.admits()
+        self.routes.is_configured_now(app) || limit.admits()
     }
 
     fn make_leaving(&self, slot: Slot, process: ProcessId) {
@@ -300,8 +300,8 @@ impl Spawner {
     fn launch_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
         let ticket = self.supervisor.ticket();
         let spec = Box::new(route.spawn_spec());
-        let journey = Journey::from_program(&route, false);
-        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: false, journey });
+        let trace = StartupTrace::from_program(&route, false);
+        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: false, trace });
         self.carry(ticket, &Order::Spawn { ticket, spec });
     }
 

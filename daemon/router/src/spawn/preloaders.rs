@@ -18,7 +18,7 @@ use super::super::output::{Output, Places};
 use super::readiness::{self, Ended, Outcome};
 use crate::app::route::Route;
 use crate::pool::GroupId;
-use crate::report::{Journey, NO_PIPES, SpawnFailure};
+use crate::report::{NO_PIPES, SpawnFailure, StartupTrace};
 use crate::supervisor_link::Supervisor;
 use common::link::{Order, ProcessId, ProcessRecord, SpawnSpec, StopHow, Ticket};
 
@@ -128,30 +128,30 @@ impl Preloaders {
     /// Starts a preloader and waits until it has loaded the app.
     pub(super) async fn load(&self, route: &Route, code: Code, ended: &Rc<Ended>, until: Instant) -> Loaded {
         info!("app {}: starting a preloader", route.name);
-        let journey = Journey::from_program(route, true);
+        let trace = StartupTrace::from_program(route, true);
         let (record, descriptors) = match self.start(&code, ended).await {
             Ok(started) => started,
             Err(reason) => {
-                let failure = SpawnFailure::new(route, &reason, "", "").on(&journey);
+                let failure = SpawnFailure::new(route, &reason, "", "").on(&trace);
                 return Loaded::Failed(Box::new(failure));
             }
         };
-        journey.has_process();
+        trace.has_process();
         let (process, pid) = (record.process, record.pid);
         let mut descriptors = descriptors.into_iter();
         let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
             self.loading.borrow_mut().remove(&process);
             self.order(&Order::Stop(process, StopHow::Kill));
-            let failure = SpawnFailure::new(route, NO_PIPES, "", "").on(&journey);
+            let failure = SpawnFailure::new(route, NO_PIPES, "", "").on(&trace);
             return Loaded::Failed(Box::new(failure));
         };
         let output = Output::follow(output, &self.places, route, &record);
-        let outcome = readiness::await_ready(&record, route, report, ended, until, &|| (), &journey).await;
+        let outcome = readiness::await_ready(&record, route, report, ended, until, &|| (), &trace).await;
         self.loading.borrow_mut().remove(&process);
         if let Outcome::Ready { revision, .. } = outcome {
             output.forget();
             self.order(&Order::MarkReady { process, at_once: None, revision: None });
-            debug!("app {}: preloader {pid} is ready; steps: {}", route.name, journey.done());
+            debug!("app {}: preloader {pid} is ready; steps: {}", route.name, trace.done());
             info!("app {}: preloader {pid} is ready", route.name);
             let preloader = Preloader { process, pid, app: route.name.clone(), code, revision, uses: 0 };
             self.end_of(route.group);
@@ -165,7 +165,7 @@ impl Preloaders {
             return Loaded::Abandoned;
         };
         output.settle().await;
-        let failure = SpawnFailure::new(route, &summary, &details, &output.text()).on(&journey);
+        let failure = SpawnFailure::new(route, &summary, &details, &output.text()).on(&trace);
         Loaded::Failed(Box::new(failure.of_process(record, ended.how())))
     }
 

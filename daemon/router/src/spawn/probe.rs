@@ -23,40 +23,40 @@ const MAX_LINE: u64 = 1024;
 
 /// The request that an app has to answer before it gets others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Question {
+struct ProbeRequest {
     method: &'static str,
     uri: String,
     /// Only an answer that is no error counts.
-    well: bool,
+    must_succeed: bool,
 }
 
 /// Knocks at one process.
-pub(super) struct Knocking<'a> {
+pub(super) struct ReadinessProbe<'a> {
     record: &'a ProcessRecord,
-    question: Option<Question>,
+    request: Option<ProbeRequest>,
     /// Lets this process in where it may not connect.
     admit: &'a dyn Fn(),
     /// Why it was not ready the last time.
     pub(super) last: RefCell<String>,
 }
 
-impl<'a> Knocking<'a> {
+impl<'a> ReadinessProbe<'a> {
     pub(super) fn new(record: &'a ProcessRecord, route: &Route, admit: &'a dyn Fn()) -> Self {
         let settings = &route.settings;
-        let question = question(route.kind, settings.listen, settings.ready_path.as_deref());
-        Self { record, question, admit, last: RefCell::default() }
+        let request = request(route.kind, settings.listen, settings.ready_path.as_deref());
+        Self { record, request, admit, last: RefCell::default() }
     }
 
     /// It has to answer a request, whatever it says of itself.
     pub(super) fn asks(&self) -> bool {
-        self.question.is_some()
+        self.request.is_some()
     }
 
     /// Resolves when the app answers as it has to.
     pub(super) async fn until_it_answers(&self) {
         let mut pause = FIRST;
         loop {
-            match self.knock().await {
+            match self.attempt().await {
                 Ok(()) => return,
                 Err(why) => *self.last.borrow_mut() = why,
             }
@@ -65,7 +65,7 @@ impl<'a> Knocking<'a> {
         }
     }
 
-    async fn knock(&self) -> Result<(), String> {
+    async fn attempt(&self) -> Result<(), String> {
         let mut connection = match connect::connect(self.record).await {
             Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
                 (self.admit)();
@@ -73,10 +73,10 @@ impl<'a> Knocking<'a> {
             }
             connected => connected.map_err(|why| not_connected(&why))?,
         };
-        let Some(question) = &self.question else { return Ok(()) };
-        let (method, uri) = (question.method, &question.uri);
-        match ask(&mut connection, question).await {
-            Ok(status) if !question.well || (200..400).contains(&status) => Ok(()),
+        let Some(request) = &self.request else { return Ok(()) };
+        let (method, uri) = (request.method, &request.uri);
+        match ask(&mut connection, request).await {
+            Ok(status) if !request.must_succeed || (200..400).contains(&status) => Ok(()),
             Ok(status) => {
                 Err(format!("{method} {uri} was answered with {status} (passenger_app_ready_path)"))
             }
@@ -85,22 +85,22 @@ impl<'a> Knocking<'a> {
     }
 }
 
-fn question(kind: AppKind, listen: Listen, ready_path: Option<&str>) -> Option<Question> {
+fn request(kind: AppKind, listen: Listen, ready_path: Option<&str>) -> Option<ProbeRequest> {
     match (kind, ready_path) {
         (AppKind::Ruby | AppKind::Python, _) => None,
-        (_, Some(uri)) => Some(Question { method: "GET", uri: uri.to_owned(), well: true }),
+        (_, Some(uri)) => Some(ProbeRequest { method: "GET", uri: uri.to_owned(), must_succeed: true }),
         (AppKind::Generic, None) if listen == Listen::Descriptor => {
-            Some(Question { method: "HEAD", uri: "/".to_owned(), well: false })
+            Some(ProbeRequest { method: "HEAD", uri: "/".to_owned(), must_succeed: false })
         }
         (_, None) => None,
     }
 }
 
 /// The status that the app answers with.
-async fn ask(connection: &mut Stream, question: &Question) -> io::Result<u16> {
+async fn ask(connection: &mut Stream, request: &ProbeRequest) -> io::Result<u16> {
     let request = format!(
         "{} {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: flying-passenger\r\nConnection: close\r\n\r\n",
-        question.method, question.uri
+        request.method, request.uri
     );
     let mut connection = &*connection;
     connection.write_all(request.as_bytes()).await?;
@@ -143,15 +143,12 @@ mod tests {
 
     #[test]
     fn only_apps_that_speak_http_are_asked() {
-        let uri = |question: Option<Question>| question.map(|q| (q.method, q.uri, q.well));
-        assert_eq!(uri(question(AppKind::Ruby, Listen::Port, Some("/up"))), None);
-        assert_eq!(
-            uri(question(AppKind::Node, Listen::Port, Some("/up"))),
-            Some(("GET", "/up".into(), true))
-        );
-        assert_eq!(uri(question(AppKind::Generic, Listen::Port, None)), None);
-        assert_eq!(uri(question(AppKind::Generic, Listen::Socket, None)), None);
-        let handed = uri(question(AppKind::Generic, Listen::Descriptor, None));
+        let uri = |request: Option<ProbeRequest>| request.map(|q| (q.method, q.uri, q.must_succeed));
+        assert_eq!(uri(request(AppKind::Ruby, Listen::Port, Some("/up"))), None);
+        assert_eq!(uri(request(AppKind::Node, Listen::Port, Some("/up"))), Some(("GET", "/up".into(), true)));
+        assert_eq!(uri(request(AppKind::Generic, Listen::Port, None)), None);
+        assert_eq!(uri(request(AppKind::Generic, Listen::Socket, None)), None);
+        let handed = uri(request(AppKind::Generic, Listen::Descriptor, None));
         assert_eq!(handed, Some(("HEAD", "/".into(), false)));
     }
 }

@@ -10,9 +10,9 @@ use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::probe::Knocking;
+use super::probe::ReadinessProbe;
 use crate::app::route::Route;
-use crate::report::{Journey, Step};
+use crate::report::{StartupTrace, Step};
 use common::link::{Address, MOST_REVISION, ProcessRecord};
 
 /// Most that a process may report, in bytes.
@@ -86,16 +86,16 @@ pub(super) async fn await_ready(
     ended: &Ended,
     until: Instant,
     admit: &dyn Fn(),
-    journey: &Journey,
+    trace: &StartupTrace,
 ) -> Outcome {
     let limit = route.settings.start_timeout;
-    let knocking = Knocking::new(record, route, admit);
-    let telling = told_ready(&knocking, journey, record, route, report, ended);
+    let probe = ReadinessProbe::new(record, route, admit);
+    let telling = told_ready(&probe, trace, record, route, report, ended);
     tokio::pin!(telling);
     let told = tokio::select! {
         outcome = &mut telling => Some(outcome),
         () = ended.wait() => None,
-        () = tokio::time::sleep_until(until) => return timed_out(limit, &knocking.last.borrow()),
+        () = tokio::time::sleep_until(until) => return timed_out(limit, &probe.last.borrow()),
     };
     let told = match told {
         // What it said before it ended may not have been read yet.
@@ -118,23 +118,23 @@ pub(super) async fn await_ready(
 }
 
 async fn told_ready(
-    knocking: &Knocking<'_>,
-    journey: &Journey,
+    probe: &ReadinessProbe<'_>,
+    trace: &StartupTrace,
     record: &ProcessRecord,
     route: &Route,
     report: OwnedFd,
     ended: &Ended,
 ) -> Outcome {
     let mut revision = None;
-    match hear(knocking, journey, record, route, report, ended, &mut revision).await {
+    match hear(probe, trace, record, route, report, ended, &mut revision).await {
         Outcome::Ready { at_once, .. } => Outcome::Ready { at_once, revision },
         other => other,
     }
 }
 
 async fn hear(
-    knocking: &Knocking<'_>,
-    journey: &Journey,
+    probe: &ReadinessProbe<'_>,
+    trace: &StartupTrace,
     record: &ProcessRecord,
     route: &Route,
     report: OwnedFd,
@@ -150,12 +150,12 @@ async fn hear(
         *revision = revision.take().or_else(|| take_revision(&mut text));
         if text.starts_with(LOADING) {
             text.drain(..LOADING.len());
-            journey.reaches(Step::Load);
+            trace.reaches(Step::Load);
         }
         match read_ready(&text) {
-            Some(Outcome::Ready { at_once, .. }) if knocking.asks() => {
-                journey.reaches(Step::Answer);
-                return answered(knocking, ended, at_once).await;
+            Some(Outcome::Ready { at_once, .. }) if probe.asks() => {
+                trace.reaches(Step::Answer);
+                return answered(probe, ended, at_once).await;
             }
             Some(outcome) => return outcome,
             None => {}
@@ -168,8 +168,8 @@ async fn hear(
         Some(outcome) => outcome,
         // Nothing but the end of the pipe: the command has begun to run.
         None if is_no_loader(record, route) => {
-            journey.reaches(Step::Answer);
-            answered(knocking, ended, None).await
+            trace.reaches(Step::Answer);
+            answered(probe, ended, None).await
         }
         // A process that ended says how; one that closed the pipe and runs on has no excuse.
         None => failed(""),
@@ -205,9 +205,9 @@ fn read_error(text: &[u8]) -> Option<Outcome> {
     Some(Outcome::Failed { summary: summary.to_owned(), details: details.to_owned() })
 }
 
-async fn answered(knocking: &Knocking<'_>, ended: &Ended, at_once: Option<u32>) -> Outcome {
+async fn answered(probe: &ReadinessProbe<'_>, ended: &Ended, at_once: Option<u32>) -> Outcome {
     tokio::select! {
-        () = knocking.until_it_answers() => Outcome::Ready { at_once, revision: None },
+        () = probe.until_it_answers() => Outcome::Ready { at_once, revision: None },
         () = ended.wait() => failed(""),
     }
 }

@@ -11,7 +11,7 @@ use super::readiness::Ended;
 use super::{Life, Spawner};
 use crate::app::route::Route;
 use crate::pool::Slot;
-use crate::report::Journey;
+use crate::report::StartupTrace;
 use common::link::{Order, ProcessId};
 
 /// What a fork has at least, however long loading took.
@@ -80,8 +80,8 @@ impl Spawner {
         let within_ms = u64::try_from(left).unwrap_or(u64::MAX);
         let memo = route.spawn_spec().memo;
         let ticket = self.supervisor.ticket();
-        let journey = Journey::from_preloader();
-        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: true, journey });
+        let trace = StartupTrace::from_preloader();
+        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: true, trace });
         self.carry(ticket, &Order::Fork { ticket, preloader, within_ms, memo });
     }
 

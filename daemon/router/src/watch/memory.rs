@@ -20,12 +20,12 @@ type Asker = oneshot::Sender<Vec<(ProcessId, u64)>>;
 
 /// Asks the supervisor, which may look.
 #[derive(Debug)]
-pub(crate) struct Scales {
+pub(crate) struct MemoryMonitor {
     supervisor: Rc<Supervisor>,
     asked: RefCell<HashMap<Ticket, Asker>>,
 }
 
-impl Scales {
+impl MemoryMonitor {
     pub(crate) fn new(supervisor: Rc<Supervisor>) -> Self {
         Self { supervisor, asked: RefCell::default() }
     }
@@ -51,7 +51,7 @@ impl Scales {
 }
 
 /// Looks after all processes whose apps have a limit, until the router ends.
-pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, scales: Rc<Scales>) {
+pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, memory_monitor: Rc<MemoryMonitor>) {
     loop {
         let limited = limited(&dispatcher);
         let Some(every) = limited.iter().map(|(_, limits)| limits.every).min() else {
@@ -60,7 +60,7 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, scales: Rc<Scales>) {
         };
         tokio::time::sleep(every).await;
         let processes = limited.iter().map(|(worker, _)| worker.record.process).collect();
-        for (process, held) in scales.measure(processes).await.into_iter().flatten() {
+        for (process, held) in memory_monitor.measure(processes).await.into_iter().flatten() {
             let measured = limited.iter().find(|(worker, _)| worker.record.process == process);
             if let Some((worker, limits)) = measured {
                 judge(&dispatcher, worker, *limits, held);

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use serde::{Deserialize, Serialize};
 
-use common::sys::fd_handover::{Luggage, Unpacking};
+use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 
 /// The file, ours.
 #[derive(Debug)]
@@ -61,13 +61,13 @@ impl PidFile {
     }
 
     /// For the next program.
-    pub(super) fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedPidFile> {
-        Ok(PackedPidFile { path: self.path.clone(), lock: luggage.pack(&*self.lock)? })
+    pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedPidFile> {
+        Ok(PackedPidFile { path: self.path.clone(), lock: writer.pack(&*self.lock)? })
     }
 
     /// That of the program before, which had this PID.
-    pub(super) fn unpack(packed: PackedPidFile, unpacking: &mut Unpacking) -> io::Result<Self> {
-        Ok(Self { path: packed.path, lock: unpacking.take_lock(packed.lock)? })
+    pub(super) fn unpack(packed: PackedPidFile, reader: &mut HandoverReader) -> io::Result<Self> {
+        Ok(Self { path: packed.path, lock: reader.take_lock(packed.lock)? })
     }
 
     /// Removes it, when it is still the one that was made.

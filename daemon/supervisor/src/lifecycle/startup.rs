@@ -26,10 +26,10 @@ use crate::nginx_socket::{NginxSocket, SocketError};
 use crate::processes::Processes;
 use crate::processes::forks::Forks;
 use crate::processes::memory::Measurements;
-use crate::router::Routers;
+use crate::router::RouterSupervision;
 use crate::router::heartbeat;
 use crate::router::log_limits::LogLimits;
-use crate::router::maintenance::Standings;
+use crate::router::maintenance::AppModes;
 use crate::router::options::tell_open_files;
 use crate::router::outstanding::Outstanding;
 use crate::router::process::{RouterError, RouterPlan};
@@ -42,7 +42,7 @@ use common::config::shared::Values;
 use common::instance::{Instance, InstanceError};
 use common::link::channel::Buffer;
 use common::log;
-use common::sys::fd_handover::Unpacking;
+use common::sys::fd_handover::HandoverReader;
 use common::sys::{activation, process, signals};
 
 /// What is taken as an event.
@@ -128,7 +128,7 @@ impl Supervisor {
                     tools,
                     nginx,
                     processes: Processes::default(),
-                    routers: Routers::default(),
+                    routers: RouterSupervision::default(),
                 };
                 Ok(Self::around(options, opened))
             }
@@ -144,11 +144,11 @@ impl Supervisor {
     /// Takes over what the program before in this process has packed under this number.
     pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Self, StartError> {
         let failed = StartError::TakeOver;
-        let mut unpacking =
-            Unpacking::once().ok_or_else(|| failed(io::Error::other("that was done already")))?;
-        let state = unpacking.take_bytes(packed).map_err(failed)?;
+        let mut reader =
+            HandoverReader::once().ok_or_else(|| failed(io::Error::other("that was done already")))?;
+        let state = reader.take_bytes(packed).map_err(failed)?;
         let state: State = serde_json::from_slice(&state).map_err(|why| failed(why.into()))?;
-        let log = LogFile::unpack(state.log, &mut unpacking).map_err(failed)?;
+        let log = LogFile::unpack(state.log, &mut reader).map_err(failed)?;
         start_log_writer();
         tracing::info!("flying-passenger {} takes over from {}", env!("CARGO_PKG_VERSION"), state.version);
         let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
@@ -157,7 +157,7 @@ impl Supervisor {
         stand_alone()?;
         let (manager, plan) = plan_routers(&options)?;
         let router = options.router_user.as_ref().map(|user| user.gid);
-        let take = &mut unpacking;
+        let take = &mut reader;
         let opened = Opened {
             log,
             signals,
@@ -171,13 +171,13 @@ impl Supervisor {
             tools: take.take(state.tools).map_err(failed)?,
             nginx: NginxSocket::unpack(state.nginx, take).map_err(failed)?,
             processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
-            routers: Routers::after(state.routers),
+            routers: RouterSupervision::after(state.routers),
         };
         let mut supervisor = Self::around(options, opened);
         supervisor.globals = state.globals;
         supervisor.app_prefix = state.app_prefix.unwrap_or(supervisor.app_prefix);
         supervisor.overruled = state.overruled;
-        supervisor.standings = state.standings;
+        supervisor.app_modes = state.app_modes;
         Ok(supervisor)
     }
 
@@ -217,7 +217,7 @@ impl Supervisor {
             options,
             globals: Vec::new(),
             overruled: Vec::new(),
-            standings: Standings::default(),
+            app_modes: AppModes::default(),
             instance: opened.instance,
             nginx: opened.nginx,
             socket_care: SocketCare::new(Instant::now()),
@@ -282,7 +282,7 @@ struct Opened {
     tools: OwnedFd,
     nginx: NginxSocket,
     processes: Processes,
-    routers: Routers,
+    routers: RouterSupervision,
 }
 
 /// Who is told of the daemon's life, and how its routers are started: to be known before anything is made.

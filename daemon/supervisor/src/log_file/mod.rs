@@ -25,7 +25,7 @@ use common::link::{Notice, Trouble};
 use common::log;
 use common::log::writer;
 use common::sys::descriptors;
-use common::sys::fd_handover::{Luggage, Unpacking};
+use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 
 const NAME: &str = "log_file";
 /// Copies of standard error stay out of the way of the numbers that children get.
@@ -93,13 +93,13 @@ impl LogFile {
     }
 
     /// For the next program.
-    pub(super) fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedLog> {
-        Ok(PackedLog { inherited: luggage.pack(&self.inherited)?, place: self.place.clone() })
+    pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedLog> {
+        Ok(PackedLog { inherited: writer.pack(&self.inherited)?, place: self.place.clone() })
     }
 
     /// That of the program before.
-    pub(super) fn unpack(packed: PackedLog, unpacking: &mut Unpacking) -> io::Result<Self> {
-        Ok(Self { inherited: unpacking.take(packed.inherited)?, place: packed.place })
+    pub(super) fn unpack(packed: PackedLog, reader: &mut HandoverReader) -> io::Result<Self> {
+        Ok(Self { inherited: reader.take(packed.inherited)?, place: packed.place })
     }
 
     /// Logs to `place` from here on, which another process opens: the disk may hang.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{Inode, Made, NginxSocket, Watch};
-use common::sys::fd_handover::{Luggage, Unpacking};
+use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 
 /// What the next program needs to know of it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,12 +22,12 @@ pub(crate) struct PackedSocket {
 
 impl NginxSocket {
     /// For the next program.
-    pub(crate) fn pack(&self, luggage: &mut Luggage) -> io::Result<PackedSocket> {
+    pub(crate) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedSocket> {
         let made = self.made.as_ref();
-        let made = made.map(|made| Ok::<_, io::Error>((luggage.pack(&*made.lock)?, made.lock_path.clone())));
+        let made = made.map(|made| Ok::<_, io::Error>((writer.pack(&*made.lock)?, made.lock_path.clone())));
         Ok(PackedSocket {
             made: made.transpose()?,
-            listening: luggage.pack(&self.listening)?,
+            listening: writer.pack(&self.listening)?,
             path: self.path.clone(),
             inode: self.inode,
             backlog: self.backlog,
@@ -35,13 +35,12 @@ impl NginxSocket {
     }
 
     /// That of the program before.
-    pub(crate) fn unpack(packed: PackedSocket, unpacking: &mut Unpacking) -> io::Result<Self> {
+    pub(crate) fn unpack(packed: PackedSocket, reader: &mut HandoverReader) -> io::Result<Self> {
         let PackedSocket { listening, path, inode, backlog, made } = packed;
-        let made = made.map(|(lock, lock_path)| {
-            Ok::<_, io::Error>(Made { lock_path, lock: unpacking.take_lock(lock)? })
-        });
+        let made = made
+            .map(|(lock, lock_path)| Ok::<_, io::Error>(Made { lock_path, lock: reader.take_lock(lock)? }));
         let made = made.transpose()?;
         let watch = Watch::on(&path);
-        Ok(Self { listening: unpacking.take(listening)?, path, inode, backlog, made, watch })
+        Ok(Self { listening: reader.take(listening)?, path, inode, backlog, made, watch })
     }
 }

@@ -1,4 +1,4 @@
-//! Told by the kernel when the socket's file is removed or renamed, or its directory is. Costs nothing while neither
+//! Reported by the kernel when the socket's file is removed or renamed, or its directory is. Costs nothing while neither
 //! happens.
 
 use std::io;

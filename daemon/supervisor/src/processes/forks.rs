@@ -11,7 +11,7 @@ use super::Stage;
 use crate::Supervisor;
 use crate::cgroups::Cgroup;
 use crate::spawn;
-use crate::spawn::{Finding, HELLO, Handover, Launched, Term};
+use crate::spawn::{HELLO, Handover, Launched, ResolvedApp, Term};
 use crate::stat_workers::file_checks::ForkOrder;
 use common::link::{AppUser, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
 use common::sys::clock;
@@ -102,8 +102,8 @@ impl Fork {
 
 impl Supervisor {
     /// Has a process forked. It runs as its preloader does; where that is not whom the app runs as now, none is.
-    pub(crate) fn fork(&mut self, ticket: Ticket, order: ForkOrder, finding: Option<Finding>) {
-        if let Err(reason) = self.try_fork(ticket, order, finding.as_ref()) {
+    pub(crate) fn fork(&mut self, ticket: Ticket, order: ForkOrder, resolved: Option<ResolvedApp>) {
+        if let Err(reason) = self.try_fork(ticket, order, resolved.as_ref()) {
             tracing::warn!("no process is forked: {reason}");
             self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
         }
@@ -113,7 +113,7 @@ impl Supervisor {
         &mut self,
         ticket: Ticket,
         order: ForkOrder,
-        finding: Option<&Finding>,
+        resolved: Option<&ResolvedApp>,
     ) -> Result<(), String> {
         let ForkOrder { preloader, due, memo } = order;
         // The preloader is not to blame for what took so long, and is left out of it.
@@ -127,7 +127,7 @@ impl Supervisor {
         if parent.stage != Stage::Ready {
             return Err("its preloader is not ready".to_owned());
         }
-        if let Some(user) = finding.map(Finding::user).filter(|user| **user != parent.record.user) {
+        if let Some(user) = resolved.map(ResolvedApp::user).filter(|user| **user != parent.record.user) {
             parent.stop(StopHow::Gracefully);
             return Err(format!(
                 "its preloader runs as {}, and the app as {}",

@@ -20,7 +20,7 @@ use super::cgroups::Cgroup;
 
 use super::spawn::{Control, Launched, Term};
 use common::link::{Address, ProcessId, ProcessRecord, StopHow};
-use common::sys::fd_handover::{Luggage, Unpacking};
+use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 use common::sys::process::Child;
 
 /// How far a process has come.
@@ -128,14 +128,14 @@ impl Process {
         Ok(Some(how + why))
     }
 
-    fn pack(&self, luggage: &mut Luggage, now: Instant) -> io::Result<PackedProcess> {
+    fn pack(&self, writer: &mut HandoverWriter, now: Instant) -> io::Result<PackedProcess> {
         let left = |due: Instant| due.saturating_duration_since(now).as_millis();
         Ok(PackedProcess {
             record: self.record.clone(),
             stage: self.stage,
             group: self.group.clone(),
-            output: luggage.pack(&self.output)?,
-            owner: self.owner.as_ref().map(|owner| luggage.pack(owner)).transpose()?,
+            output: writer.pack(&self.output)?,
+            owner: self.owner.as_ref().map(|owner| writer.pack(owner)).transpose()?,
             term: self.term,
             cgroup: self.cgroup.clone(),
             kill_in_ms: self.kill_at.map(left).and_then(|ms| u64::try_from(ms).ok()),
@@ -143,11 +143,11 @@ impl Process {
     }
 
     /// `NotFound` when it is no child of this process.
-    fn unpack(packed: PackedProcess, unpacking: &mut Unpacking, now: Instant) -> io::Result<Self> {
+    fn unpack(packed: PackedProcess, reader: &mut HandoverReader, now: Instant) -> io::Result<Self> {
         Ok(Self {
             child: Child::adopt(Pid::from_raw(packed.record.pid))?,
-            output: unpacking.take(packed.output)?,
-            owner: packed.owner.map(|owner| unpacking.take(owner)).transpose()?,
+            output: reader.take(packed.output)?,
+            owner: packed.owner.map(|owner| reader.take(owner)).transpose()?,
             record: packed.record,
             stage: packed.stage,
             group: packed.group,
@@ -189,9 +189,9 @@ pub(super) struct Processes {
 
 impl Processes {
     /// For the next program: the last name that was given, and everything that lives.
-    pub(super) fn pack(&self, luggage: &mut Luggage) -> io::Result<(u64, Vec<PackedProcess>)> {
+    pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<(u64, Vec<PackedProcess>)> {
         let now = Instant::now();
-        let packed: io::Result<_> = self.table.values().map(|process| process.pack(luggage, now)).collect();
+        let packed: io::Result<_> = self.table.values().map(|process| process.pack(writer, now)).collect();
         Ok((self.last, packed?))
     }
 
@@ -199,11 +199,11 @@ impl Processes {
     pub(super) fn unpack(
         last: u64,
         packed: Vec<PackedProcess>,
-        unpacking: &mut Unpacking,
+        reader: &mut HandoverReader,
     ) -> io::Result<Self> {
         let (now, mut processes) = (Instant::now(), Self { table: BTreeMap::new(), last });
         for one in packed {
-            processes.insert(Process::unpack(one, unpacking, now)?);
+            processes.insert(Process::unpack(one, reader, now)?);
         }
         Ok(processes)
     }

@@ -18,7 +18,7 @@ pub(crate) fn limit(watchdog: Option<Duration>) -> Duration {
 
 /// One router's.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct Heartbeat {
     limit: Duration,
     state: State,
 }
@@ -33,13 +33,13 @@ enum State {
 
 /// What is to be done now.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Todo {
+pub(super) enum HeartbeatAction {
     Nothing,
     Ask,
     GiveUp,
 }
 
-impl Pulse {
+impl Heartbeat {
     pub(super) fn new(limit: Duration, now: Instant) -> Self {
         Self { limit, state: State::Heard { ask_at: now + limit } }
     }
@@ -63,19 +63,19 @@ impl Pulse {
     }
 
     /// Goes on as the time has come to.
-    pub(super) fn step(&mut self, now: Instant) -> Todo {
+    pub(super) fn step(&mut self, now: Instant) -> HeartbeatAction {
         match self.state {
             State::Heard { ask_at } if ask_at <= now => {
                 self.state = State::Asked { until: now + self.limit };
-                Todo::Ask
+                HeartbeatAction::Ask
             }
             // Whoever looks that late was stopped as well, as in a container that was frozen: the router gets its time.
             State::Asked { until } if until + self.limit / 4 < now => {
                 self.state = State::Asked { until: now + self.limit };
-                Todo::Nothing
+                HeartbeatAction::Nothing
             }
-            State::Asked { until } if until <= now => Todo::GiveUp,
-            State::Heard { .. } | State::Asked { .. } => Todo::Nothing,
+            State::Asked { until } if until <= now => HeartbeatAction::GiveUp,
+            State::Heard { .. } | State::Asked { .. } => HeartbeatAction::Nothing,
         }
     }
 }
@@ -89,33 +89,33 @@ mod tests {
     #[test]
     fn one_that_answers_is_asked_once_in_a_while() {
         let began = Instant::now();
-        let mut pulse = Pulse::new(10 * SECOND, began);
+        let mut heartbeat = Heartbeat::new(10 * SECOND, began);
         for round in 1..5 {
-            let now = pulse.due();
+            let now = heartbeat.due();
             assert_eq!(now, began + round * 10 * SECOND);
-            assert_eq!(pulse.step(now - SECOND), Todo::Nothing);
-            assert_eq!(pulse.step(now), Todo::Ask);
-            assert_eq!(pulse.step(now), Todo::Nothing, "one question at a time");
-            pulse.heard(now);
+            assert_eq!(heartbeat.step(now - SECOND), HeartbeatAction::Nothing);
+            assert_eq!(heartbeat.step(now), HeartbeatAction::Ask);
+            assert_eq!(heartbeat.step(now), HeartbeatAction::Nothing, "one question at a time");
+            heartbeat.heard(now);
         }
     }
 
     #[test]
     fn one_that_is_silent_is_given_up_when_its_time_is_over() {
-        let mut pulse = Pulse::new(10 * SECOND, Instant::now());
-        let asked = pulse.due();
-        pulse.step(asked);
-        assert_eq!(pulse.step(asked + 9 * SECOND), Todo::Nothing);
-        assert_eq!(pulse.step(asked + 10 * SECOND), Todo::GiveUp);
+        let mut heartbeat = Heartbeat::new(10 * SECOND, Instant::now());
+        let asked = heartbeat.due();
+        heartbeat.step(asked);
+        assert_eq!(heartbeat.step(asked + 9 * SECOND), HeartbeatAction::Nothing);
+        assert_eq!(heartbeat.step(asked + 10 * SECOND), HeartbeatAction::GiveUp);
     }
 
     #[test]
     fn one_that_was_stopped_together_with_who_asks_gets_its_time_again() {
-        let mut pulse = Pulse::new(10 * SECOND, Instant::now());
-        pulse.step(pulse.due());
-        let thawed = pulse.due() + 100 * SECOND;
-        assert_eq!(pulse.step(thawed), Todo::Nothing);
-        assert_eq!(pulse.step(thawed + 10 * SECOND), Todo::GiveUp);
+        let mut heartbeat = Heartbeat::new(10 * SECOND, Instant::now());
+        heartbeat.step(heartbeat.due());
+        let thawed = heartbeat.due() + 100 * SECOND;
+        assert_eq!(heartbeat.step(thawed), HeartbeatAction::Nothing);
+        assert_eq!(heartbeat.step(thawed + 10 * SECOND), HeartbeatAction::GiveUp);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use common::link::{Notice, Standing};
+use common::link::{AppMode, Notice};
 
 /// More apps than anybody works on at a time. Each may have a page.
 const MOST: usize = 1024;
@@ -13,24 +13,24 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// By app group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Standings(BTreeMap<String, Standing>);
+pub(crate) struct AppModes(BTreeMap<String, AppMode>);
 
-impl Standings {
+impl AppModes {
     /// Keeps it, or forgets an app that is open again.
     ///
     /// # Errors
     ///
     /// A sentence when there is no room for it.
-    pub(super) fn keep(&mut self, app: String, standing: Standing) -> Result<(), String> {
-        if standing == Standing::Open {
+    pub(super) fn keep(&mut self, app: String, mode: AppMode) -> Result<(), String> {
+        if mode == AppMode::Open {
             self.0.remove(&app);
             return Ok(());
         }
         let others = self.0.iter().filter(|(name, _)| **name != app);
         let (count, bytes) =
             others.fold((0, 0), |(count, bytes), (name, kept)| (count + 1, bytes + size(name, kept)));
-        if count < MOST && bytes + size(&app, &standing) <= MOST_BYTES {
-            self.0.insert(app, standing);
+        if count < MOST && bytes + size(&app, &mode) <= MOST_BYTES {
+            self.0.insert(app, mode);
             Ok(())
         } else {
             self.0.remove(&app);
@@ -40,14 +40,14 @@ impl Standings {
 
     /// For the next router.
     pub(super) fn notices(&self) -> impl Iterator<Item = Notice> {
-        self.0.iter().map(|(app, standing)| Notice::Stand { app: app.clone(), standing: standing.clone() })
+        self.0.iter().map(|(app, mode)| Notice::SetAppMode { app: app.clone(), mode: mode.clone() })
     }
 }
 
-fn size(app: &str, standing: &Standing) -> usize {
-    let page = match standing {
-        Standing::Maintenance(maintenance) => maintenance.page.len(),
-        Standing::Open | Standing::Paused => 0,
+fn size(app: &str, mode: &AppMode) -> usize {
+    let page = match mode {
+        AppMode::Maintenance(maintenance) => maintenance.page.len(),
+        AppMode::Open | AppMode::Paused => 0,
     };
     app.len() + page
 }
@@ -59,30 +59,30 @@ mod tests {
 
     #[test]
     fn the_bytes_of_all_pages_are_bounded() {
-        let mut standings = Standings::default();
+        let mut app_modes = AppModes::default();
         let page = "x".repeat(150_000);
         for n in 0..MOST {
             let maintenance = Maintenance { page: page.clone(), ..Maintenance::default() };
-            let kept = standings.keep(n.to_string(), Standing::Maintenance(maintenance));
-            assert_eq!(kept.is_ok(), standings.0.contains_key(&n.to_string()));
+            let kept = app_modes.keep(n.to_string(), AppMode::Maintenance(maintenance));
+            assert_eq!(kept.is_ok(), app_modes.0.contains_key(&n.to_string()));
         }
-        let held: usize = standings.0.iter().map(|(app, standing)| size(app, standing)).sum();
+        let held: usize = app_modes.0.iter().map(|(app, mode)| size(app, mode)).sum();
         assert!(held > MOST_BYTES / 2 && held <= MOST_BYTES, "{held}");
     }
 
     #[test]
     fn an_open_app_takes_no_place() {
-        let mut standings = Standings::default();
-        standings.keep("/a".into(), Standing::Paused).unwrap();
-        standings.keep("/a".into(), Standing::Open).unwrap();
-        assert_eq!(standings.notices().count(), 0);
+        let mut app_modes = AppModes::default();
+        app_modes.keep("/a".into(), AppMode::Paused).unwrap();
+        app_modes.keep("/a".into(), AppMode::Open).unwrap();
+        assert_eq!(app_modes.notices().count(), 0);
     }
 
     #[test]
     fn a_router_cannot_fill_the_supervisor() {
-        let mut standings = Standings::default();
-        let kept = (0..MOST + 5).filter(|n| standings.keep(n.to_string(), Standing::Paused).is_ok());
+        let mut app_modes = AppModes::default();
+        let kept = (0..MOST + 5).filter(|n| app_modes.keep(n.to_string(), AppMode::Paused).is_ok());
         assert_eq!(kept.count(), MOST);
-        assert_eq!(standings.notices().count(), MOST);
+        assert_eq!(app_modes.notices().count(), MOST);
     }
 }

@@ -25,9 +25,9 @@ use super::processes::Stage;
 use super::processes::exit_status;
 use backoff::BackOff;
 use common::link::{Notice, Order, RouterConfig, StopHow};
-use heartbeat::Todo;
+use heartbeat::HeartbeatAction;
 use log_limits::Topic;
-use process::Router;
+use process::RouterProcess;
 
 /// Orders carried out before signals and ends are looked at again.
 const ORDERS_AT_A_TIME: usize = 64;
@@ -38,7 +38,7 @@ const LAST_READS: usize = 8;
 
 /// The router of the moment.
 #[derive(Debug, Default)]
-pub(super) struct Routers {
+pub(super) struct RouterSupervision {
     state: State,
     back_off: BackOff,
     generation: u32,
@@ -50,20 +50,20 @@ enum State {
     #[default]
     None,
     /// One works.
-    Running(Router),
+    Running(RouterProcess),
     /// The next is started then.
     Pause(Instant),
 }
 
-impl Routers {
-    pub(super) fn running(&self) -> Option<&Router> {
+impl RouterSupervision {
+    pub(super) fn running(&self) -> Option<&RouterProcess> {
         match &self.state {
             State::Running(router) => Some(router),
             State::None | State::Pause(_) => None,
         }
     }
 
-    pub(super) fn running_mut(&mut self) -> Option<&mut Router> {
+    pub(super) fn running_mut(&mut self) -> Option<&mut RouterProcess> {
         match &mut self.state {
             State::Running(router) => Some(router),
             State::None | State::Pause(_) => None,
@@ -130,7 +130,7 @@ impl Supervisor {
             return;
         };
         let mut handed = router.tell(&config, &[self.nginx.as_fd(), self.tools.as_fd()]);
-        for notice in self.standings.notices() {
+        for notice in self.app_modes.notices() {
             handed = handed.and_then(|()| router.tell(&notice, &[]));
         }
         for process in self.processes.iter_mut().filter(|process| process.serves()) {
@@ -203,7 +203,7 @@ impl Supervisor {
     /// The router's orders are read. Otherwise they wait in its socket until some of those before them are carried out, or
     /// until it has read what it was sent.
     pub(super) fn takes_orders(&self) -> bool {
-        self.outstanding.has_room() && self.routers.running().is_none_or(Router::reads)
+        self.outstanding.has_room() && self.routers.running().is_none_or(RouterProcess::reads)
     }
 
     /// A router that is not listened to is not silent.
@@ -320,7 +320,7 @@ impl Supervisor {
         match &mut self.routers.state {
             State::Pause(_) => self.start_router(),
             State::Running(router) => match router.look_after(now) {
-                Ok(Todo::Ask) => self.tell_router(&Notice::Ping, &[]),
+                Ok(HeartbeatAction::Ask) => self.tell_router(&Notice::Ping, &[]),
                 Ok(_) => {}
                 Err(why) => {
                     tracing::error!("the router (PID {}) {why}, and is killed", router.child().pid());

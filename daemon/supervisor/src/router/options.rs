@@ -5,10 +5,10 @@
 
 use std::io;
 
-use super::process::Router;
+use super::process::RouterProcess;
 use crate::Supervisor;
 use crate::lifecycle::rlimits::OpenFiles;
-use crate::spawn::Finding;
+use crate::spawn::ResolvedApp;
 use common::config::UserOptions;
 use common::config::shared::Values;
 use common::link::{Adjustment, Notice, Overruled};
@@ -89,7 +89,7 @@ impl Supervisor {
     }
 
     fn limit_router(&mut self, limit: OpenFiles) {
-        let router = self.routers.running().map(Router::child);
+        let router = self.routers.running().map(RouterProcess::child);
         let limited = router.map_or(Ok(()), |child| child.limit_open_files(limit.soft, limit.hard));
         if let Err(why) = limited {
             tracing::debug!("the router is asked to limit its open files itself: {why}");
@@ -105,7 +105,7 @@ impl Supervisor {
             self.launcher.users = users;
         } else {
             self.launcher.wanted_users = Some(users.clone());
-            self.look_at_users(users);
+            self.check_users(users);
         }
     }
 
@@ -128,8 +128,8 @@ impl Supervisor {
     }
 
     /// Logs, once each, what the operator should know about the users of apps.
-    pub(crate) fn warn_of_users(&mut self, app: &str, finding: &Finding) {
-        for warning in finding.warnings() {
+    pub(crate) fn warn_of_users(&mut self, app: &str, resolved: &ResolvedApp) {
+        for warning in resolved.warnings() {
             self.warn_once(app, warning);
         }
     }

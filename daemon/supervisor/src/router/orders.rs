@@ -10,9 +10,9 @@ use super::log_limits::Topic;
 use crate::Supervisor;
 use crate::lifecycle::phase::Event;
 use crate::processes::{Process, Stage};
-use crate::spawn::{Finding, Launched};
+use crate::spawn::{Launched, ResolvedApp};
 use crate::stat_workers::file_checks::shortened;
-use common::link::{Address, MOST_REVISION, Notice, Order, ProcessId, SpawnSpec, Standing, StopHow, Ticket};
+use common::link::{Address, AppMode, MOST_REVISION, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
 use common::sys::descriptors;
 
 /// Descriptors that no process is started with: the next router needs some, as do a log that is opened anew and hooks.
@@ -21,18 +21,18 @@ const RESERVED: u64 = 24;
 impl Supervisor {
     pub(super) fn carry_out(&mut self, order: Order) {
         match order {
-            Order::Spawn { ticket, spec } => self.look_before_spawn(ticket, spec),
+            Order::Spawn { ticket, spec } => self.check_before_spawn(ticket, spec),
             Order::Fork { ticket, preloader, within_ms, memo } => {
-                self.look_before_fork(ticket, preloader, within_ms, memo);
+                self.check_before_fork(ticket, preloader, within_ms, memo);
             }
             Order::MarkReady { process, at_once, revision } => self.mark_ready(process, at_once, revision),
             Order::Admit(process) => self.admit_router(process),
             Order::Stop(process, how) => self.stop(process, how),
-            Order::LookAtRestartFiles { ticket, dir } => self.look_at_restart_files(ticket, dir),
+            Order::LookAtRestartFiles { ticket, dir } => self.check_restart_files(ticket, dir),
             Order::Measure { ticket, processes } => self.measure(ticket, processes),
             Order::Adjust(adjustment) => self.adjust(*adjustment),
             Order::Happened(incident) => self.happened(incident),
-            Order::Stand { app, standing } => self.keep_standing(app, standing),
+            Order::SetAppMode { app, mode } => self.keep_standing(app, mode),
             Order::OpenAppLog { ticket, process, path } => self.want_app_log(ticket, process, path),
             Order::ReopenLog { ticket } => {
                 let failure = self.reopen_log().err();
@@ -45,8 +45,8 @@ impl Supervisor {
     }
 
     /// Starts a process of an app of which this was found out.
-    pub(crate) fn spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, finding: Finding) {
-        if let Err(reason) = self.try_spawn(ticket, spec, finding) {
+    pub(crate) fn spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, resolved: ResolvedApp) {
+        if let Err(reason) = self.try_spawn(ticket, spec, resolved) {
             self.not_spawned(ticket, &spec.group, reason);
         }
     }
@@ -57,12 +57,12 @@ impl Supervisor {
         self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
     }
 
-    fn try_spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, finding: Finding) -> Result<(), String> {
+    fn try_spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, resolved: ResolvedApp) -> Result<(), String> {
         self.check_room()?;
         let id = self.processes.new_id();
         let processes = &self.processes;
         let taken = |port| processes.has_port(port);
-        let launched = self.launcher.launch(spec, finding, id, &self.instance, taken).map_err(|why| {
+        let launched = self.launcher.launch(spec, resolved, id, &self.instance, taken).map_err(|why| {
             // Perhaps it was made before the step that failed; if not, there is nothing to remove.
             let _ = self.instance.remove_app_socket(id);
             why.to_string()
@@ -152,9 +152,9 @@ impl Supervisor {
         }
     }
 
-    fn keep_standing(&mut self, app: String, standing: Standing) {
+    fn keep_standing(&mut self, app: String, mode: AppMode) {
         let name = shortened(&app);
-        if let Err(why) = self.standings.keep(app, standing)
+        if let Err(why) = self.app_modes.keep(app, mode)
             && self.log_limits.admit(Topic::Bounds, Instant::now())
         {
             tracing::error!("maintenance state of app {name} will be lost when the router restarts: {why}");

@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{self, Pid};
 
 use super::heartbeat;
-use super::heartbeat::{Pulse, Todo};
+use super::heartbeat::{Heartbeat, HeartbeatAction};
 use super::log::RouterLog;
 use crate::lifecycle::rlimits::Originals;
 use common::link::Notice;
@@ -103,7 +103,7 @@ impl RouterPlan {
     }
 
     /// Starts a router.
-    pub(super) fn start(&self, originals: &Originals) -> io::Result<Router> {
+    pub(super) fn start(&self, originals: &Originals) -> io::Result<RouterProcess> {
         let (ours, theirs) = Channel::pair()?;
         let (log, output) = RouterLog::pair()?;
         let supervisor = unistd::getpid();
@@ -111,14 +111,14 @@ impl RouterPlan {
             Forked::Parent(child) => {
                 tracing::info!("router started on PID {} as {}", child.pid(), self.user);
                 let started = Instant::now();
-                Ok(Router {
+                Ok(RouterProcess {
                     child,
                     channel: ours,
                     log,
                     waiting: VecDeque::new(),
                     waiting_bytes: 0,
                     started,
-                    pulse: Pulse::new(self.silence, started),
+                    heartbeat: Heartbeat::new(self.silence, started),
                     leaves_by: None,
                     killed: None,
                 })
@@ -193,7 +193,7 @@ fn environment() -> Result<Vec<CString>, NulError> {
 
 /// A router that runs.
 #[derive(Debug)]
-pub(crate) struct Router {
+pub(crate) struct RouterProcess {
     child: Child,
     channel: Channel,
     /// What it logs.
@@ -201,7 +201,7 @@ pub(crate) struct Router {
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
     started: Instant,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     leaves_by: Option<Instant>,
     killed: Option<Instant>,
 }
@@ -214,7 +214,7 @@ struct Waiting {
     since: Instant,
 }
 
-impl Router {
+impl RouterProcess {
     pub(crate) fn child(&self) -> &Child {
         &self.child
     }
@@ -241,29 +241,31 @@ impl Router {
     pub(super) fn due(&self) -> Option<Instant> {
         match self.killed {
             Some(_) => None,
-            None => [self.stuck_at(), Some(self.pulse.due())].into_iter().flatten().min(),
+            None => [self.stuck_at(), Some(self.heartbeat.due())].into_iter().flatten().min(),
         }
     }
 
     /// It has said something.
     pub(super) fn heard(&mut self, now: Instant) {
-        self.pulse.heard(now);
+        self.heartbeat.heard(now);
     }
 
     /// Sees whether it reads, exits and answers as it should; the error says what it does not.
-    pub(super) fn look_after(&mut self, now: Instant) -> Result<Todo, String> {
+    pub(super) fn look_after(&mut self, now: Instant) -> Result<HeartbeatAction, String> {
         if self.stuck_at().is_some_and(|due| due <= now) {
             return Err("neither reads its messages nor exits".to_owned());
         }
-        match self.pulse.step(now) {
-            Todo::GiveUp => Err(format!("has not answered for {} s", self.pulse.limit().as_secs_f32())),
+        match self.heartbeat.step(now) {
+            HeartbeatAction::GiveUp => {
+                Err(format!("has not answered for {} s", self.heartbeat.limit().as_secs_f32()))
+            }
             todo => Ok(todo),
         }
     }
 
     /// Killed so long ago that it should have ended.
     pub(super) fn is_undead(&self, now: Instant) -> bool {
-        self.killed.is_some_and(|at| at + self.pulse.limit() <= now)
+        self.killed.is_some_and(|at| at + self.heartbeat.limit() <= now)
     }
 
     /// When it is to be replaced, unless it reads or exits before.

@@ -15,7 +15,7 @@ use common::link::SpawnSpec;
 
 /// What of an app is looked at before a process is started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Spot {
+pub(super) struct AppPaths {
     /// Absolute.
     pub(super) root: PathBuf,
     /// Absolute; `None` for generic apps.
@@ -24,7 +24,7 @@ pub(super) struct Spot {
 
 /// An app's files.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct AppFiles {
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<PathBuf>,
     /// Who owns the startup file, or the root of a generic app.
@@ -35,7 +35,7 @@ pub(super) struct Place {
 
 /// Why the app cannot be where nginx says.
 #[derive(Debug)]
-pub(crate) enum PlaceError {
+pub(crate) enum AppFilesError {
     /// The root is no absolute path.
     Relative(PathBuf),
     /// The root is not there.
@@ -50,7 +50,7 @@ pub(crate) enum PlaceError {
     Unreadable(PathBuf, io::Error),
 }
 
-impl fmt::Display for PlaceError {
+impl fmt::Display for AppFilesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Relative(root) => write!(f, "the app root \"{}\" is no absolute path", root.display()),
@@ -63,51 +63,51 @@ impl fmt::Display for PlaceError {
     }
 }
 
-impl Spot {
+impl AppPaths {
     /// Where to look.
-    pub(super) fn of(spec: &SpawnSpec) -> Result<Self, PlaceError> {
+    pub(super) fn of(spec: &SpawnSpec) -> Result<Self, AppFilesError> {
         if !spec.root.is_absolute() {
-            return Err(PlaceError::Relative(spec.root.clone()));
+            return Err(AppFilesError::Relative(spec.root.clone()));
         }
         let is_generic = spec.kind == AppKind::Generic;
         if is_generic && spec.start_command.trim().is_empty() {
-            return Err(PlaceError::NoCommand);
+            return Err(AppFilesError::NoCommand);
         }
         let startup_file = (!is_generic).then(|| spec.root.join(&spec.startup_file));
         Ok(Self { root: spec.root.clone(), startup_file })
     }
 }
 
-impl Place {
+impl AppFiles {
     /// Looks at the app's root and startup file.
-    pub(super) fn look(spot: &Spot) -> Result<Self, PlaceError> {
-        let root = &spot.root;
+    pub(super) fn look(paths: &AppPaths) -> Result<Self, AppFilesError> {
+        let root = &paths.root;
         let directory = match root.metadata() {
             Ok(found) if found.is_dir() => found,
-            Ok(_) => return Err(PlaceError::NoDirectory(root.clone())),
-            Err(why) => return Err(missing_or(why, root, PlaceError::NoRoot)),
+            Ok(_) => return Err(AppFilesError::NoDirectory(root.clone())),
+            Err(why) => return Err(missing_or(why, root, AppFilesError::NoRoot)),
         };
-        let (decisive, missing): (_, fn(PathBuf) -> _) = match &spot.startup_file {
-            Some(file) => (file, PlaceError::NoStartupFile),
-            None => (root, PlaceError::NoRoot),
+        let (decisive, missing): (_, fn(PathBuf) -> _) = match &paths.startup_file {
+            Some(file) => (file, AppFilesError::NoStartupFile),
+            None => (root, AppFilesError::NoRoot),
         };
         let owned = decisive.symlink_metadata().map_err(|why| missing_or(why, decisive, missing))?;
         Ok(Self {
-            startup_file: spot.startup_file.clone(),
+            startup_file: paths.startup_file.clone(),
             owner: owner_of(&owned),
             files: [&directory, &owned].map(|found| (found.dev(), found.ino())),
         })
     }
 }
 
-impl Spot {
+impl AppPaths {
     /// The startup file, or the root of a generic app.
     pub(super) fn decisive(&self) -> &Path {
         self.startup_file.as_deref().unwrap_or(&self.root)
     }
 }
 
-impl PlaceError {
+impl AppFilesError {
     /// Something on the way is closed to whoever has looked, so that it is not known what is behind it.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Self::Unreadable(_, why) if why.kind() == io::ErrorKind::PermissionDenied)
@@ -123,10 +123,10 @@ fn owner_of(found: &Metadata) -> Owner {
     Owner { uid: Uid::from_raw(found.uid()), gid: Gid::from_raw(found.gid()) }
 }
 
-fn missing_or(why: io::Error, file: &Path, missing: fn(PathBuf) -> PlaceError) -> PlaceError {
+fn missing_or(why: io::Error, file: &Path, missing: fn(PathBuf) -> AppFilesError) -> AppFilesError {
     match why.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => missing(file.to_path_buf()),
-        _ => PlaceError::Unreadable(file.to_path_buf(), why),
+        _ => AppFilesError::Unreadable(file.to_path_buf(), why),
     }
 }
 
@@ -135,8 +135,8 @@ mod tests {
     use super::super::tests::spec;
     use super::*;
 
-    fn look(spec: &SpawnSpec) -> Result<Place, PlaceError> {
-        Place::look(&Spot::of(spec)?)
+    fn look(spec: &SpawnSpec) -> Result<AppFiles, AppFilesError> {
+        AppFiles::look(&AppPaths::of(spec)?)
     }
 
     fn refusal(kind: AppKind, root: &str) -> String {
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_generic_app_belongs_to_the_owner_of_its_root() {
         let mut spec = spec(AppKind::Generic, "/usr");
-        assert!(matches!(look(&spec), Err(PlaceError::NoCommand)));
+        assert!(matches!(look(&spec), Err(AppFilesError::NoCommand)));
         spec.start_command = "./server".into();
         let place = look(&spec).unwrap();
         assert_eq!((place.startup_file, place.owner), (None, Owner { uid: 0.into(), gid: 0.into() }));

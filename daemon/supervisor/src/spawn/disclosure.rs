@@ -10,9 +10,9 @@ use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::app_files;
-use super::app_files::{Place, PlaceError};
+use super::app_files::{AppFiles, AppFilesError};
 use super::decide;
-use super::precheck::{Finding, Found, Inquiry};
+use super::precheck::{Found, Precheck, ResolvedApp};
 use super::user::{Owner, Wanted, Why};
 use common::config::UserOptions;
 use common::sys::identity::{Identity, looking_as};
@@ -46,47 +46,47 @@ struct Viewer {
 }
 
 /// The answer to `inquiry`.
-pub(crate) fn answer(inquiry: &Inquiry) -> Result<Finding, Refusal> {
-    let Found { place, users, finding } = inquiry.look();
+pub(crate) fn answer(precheck: &Precheck) -> Result<ResolvedApp, Refusal> {
+    let Found { place, users, resolved } = precheck.look();
     if !unistd::geteuid().is_root() {
-        return finding.map_err(Refusal::told);
+        return resolved.map_err(Refusal::told);
     }
-    let exact = match finding {
-        Ok(finding) => {
-            let closed = match &finding.run_as.identity {
-                Some(identity) if see(identity, inquiry).ok() == place => return Ok(finding),
-                Some(identity) => closed_directory(identity, inquiry.spot.decisive()),
-                None => inquiry.root().to_path_buf(),
+    let exact = match resolved {
+        Ok(resolved) => {
+            let closed = match &resolved.run_as.identity {
+                Some(identity) if see(identity, precheck).ok() == place => return Ok(resolved),
+                Some(identity) => closed_directory(identity, precheck.paths.decisive()),
+                None => precheck.root().to_path_buf(),
             };
-            cannot_enter(&finding.run_as.user.name, &closed)
+            cannot_enter(&resolved.run_as.user.name, &closed)
         }
         Err(why) => why,
     };
-    let viewer = viewer(inquiry, users);
-    let told = match (see(&viewer.identity, inquiry), place) {
+    let viewer = viewer(precheck, users);
+    let told = match (see(&viewer.identity, precheck), place) {
         (Ok(seen), Some(place)) if seen == place => return Err(Refusal::told(exact)),
         (Err(why), None) if !why.is_closed() => why.to_string(),
-        (_, None) => seen_by_owner(inquiry, users).unwrap_or_else(|| viewer.withheld(inquiry)),
-        (_, Some(_)) => viewer.withheld(inquiry),
+        (_, None) => seen_by_owner(precheck, users).unwrap_or_else(|| viewer.withheld(precheck)),
+        (_, Some(_)) => viewer.withheld(precheck),
     };
     let exact = (exact != told).then_some(exact);
     Err(Refusal { told, exact })
 }
 
 /// What somebody sees.
-fn see(identity: &Identity, inquiry: &Inquiry) -> Result<Place, PlaceError> {
+fn see(identity: &Identity, precheck: &Precheck) -> Result<AppFiles, AppFilesError> {
     let closed = |why: &dyn Display| {
         let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why.to_string());
-        PlaceError::Unreadable(inquiry.root().to_path_buf(), why)
+        AppFilesError::Unreadable(precheck.root().to_path_buf(), why)
     };
-    looking_as(identity, || Place::look(&inquiry.spot)).unwrap_or_else(|why| Err(closed(&why)))
+    looking_as(identity, || AppFiles::look(&precheck.paths)).unwrap_or_else(|why| Err(closed(&why)))
 }
 
 /// The user of `passenger_user`, or else the default user: whoever owns the files has no part in the choice.
-fn viewer(inquiry: &Inquiry, users: &UserOptions) -> Viewer {
-    let (user, group) = (inquiry.user.as_deref(), inquiry.group.as_deref());
+fn viewer(precheck: &Precheck, users: &UserOptions) -> Viewer {
+    let (user, group) = (precheck.user.as_deref(), precheck.group.as_deref());
     let wanted = [(user, group), (user, None), (None, None)].map(|(user, group)| Wanted { user, group });
-    let decided = wanted.into_iter().find_map(|wanted| decide(users, wanted, ROOT, &inquiry.policy).ok());
+    let decided = wanted.into_iter().find_map(|wanted| decide(users, wanted, ROOT, &precheck.policy).ok());
     let decided = decided.and_then(|run_as| {
         let is_named = run_as.why == Why::Directive;
         Some(Viewer { name: run_as.user.name, identity: run_as.identity?, is_named })
@@ -96,19 +96,19 @@ fn viewer(inquiry: &Inquiry, users: &UserOptions) -> Viewer {
 }
 
 /// What is missing, in the sight of the owner of the directory that it is missing in: an app there could run as that owner.
-fn seen_by_owner(inquiry: &Inquiry, users: &UserOptions) -> Option<String> {
-    let owner = inquiry.spot.decisive().ancestors().skip(1).find_map(|dir| app_files::owner(dir).ok())?;
+fn seen_by_owner(precheck: &Precheck, users: &UserOptions) -> Option<String> {
+    let owner = precheck.paths.decisive().ancestors().skip(1).find_map(|dir| app_files::owner(dir).ok())?;
     let nobody = Wanted { user: None, group: None };
     let run_as =
-        decide(users, nobody, owner, &inquiry.policy).ok().filter(|run_as| run_as.why == Why::Owner)?;
-    let why = see(&run_as.identity?, inquiry).err()?;
+        decide(users, nobody, owner, &precheck.policy).ok().filter(|run_as| run_as.why == Why::Owner)?;
+    let why = see(&run_as.identity?, precheck).err()?;
     (!why.is_closed()).then(|| why.to_string())
 }
 
 impl Viewer {
     /// The same sentence whatever is behind the directory that is closed.
-    fn withheld(&self, inquiry: &Inquiry) -> String {
-        let closed = cannot_enter(&self.name, &closed_directory(&self.identity, inquiry.spot.decisive()));
+    fn withheld(&self, precheck: &Precheck) -> String {
+        let closed = cannot_enter(&self.name, &closed_directory(&self.identity, precheck.paths.decisive()));
         if self.is_named {
             return closed;
         }

@@ -34,7 +34,7 @@ const BASE_URI_NAMES: [&str; 3] = ["RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "
 
 /// What is decided at the start of a process and told to it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Told<'a> {
+pub(super) struct Reported<'a> {
     /// Whom it runs as, when that user has an entry.
     pub(super) account: Option<&'a Account>,
     /// The startup file, absolute; `None` for generic apps.
@@ -100,7 +100,7 @@ pub(super) fn build(inherited: &Environment, changes: &Changes) -> Environment {
 }
 
 /// What is set and unset for one app process, whatever it inherits.
-pub(super) fn changes(spec: &SpawnSpec, told: Told<'_>) -> Changes {
+pub(super) fn changes(spec: &SpawnSpec, told: Reported<'_>) -> Changes {
     let mut changes = Changes::new();
     set_passengers(&mut changes, spec);
     set_account(&mut changes, told.account);
@@ -142,7 +142,7 @@ fn set_account(changes: &mut Changes, account: Option<&Account>) {
     }
 }
 
-fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Told<'_>) {
+fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Reported<'_>) {
     let mut set = |name: &str, value: OsString| {
         changes.insert(name.into(), Some(value));
     };
@@ -181,7 +181,7 @@ mod tests {
     use super::super::tests::spec;
     use super::*;
 
-    fn build(inherited: &Environment, spec: &SpawnSpec, told: Told<'_>) -> Environment {
+    fn build(inherited: &Environment, spec: &SpawnSpec, told: Reported<'_>) -> Environment {
         super::build(inherited, &changes(spec, told))
     }
 
@@ -193,8 +193,8 @@ mod tests {
         environment.get(OsStr::new(name)).and_then(|value| value.to_str())
     }
 
-    const NOTHING: Told<'static> =
-        Told { account: None, startup_file: None, port: None, socket: None, has_listener: false };
+    const NOTHING: Reported<'static> =
+        Reported { account: None, startup_file: None, port: None, socket: None, has_listener: false };
 
     #[test]
     fn later_sources_override_earlier_ones() {
@@ -248,7 +248,7 @@ mod tests {
             shell: "/bin/zsh".into(),
         };
         let spec = spec(AppKind::Python, "/app");
-        let alices = build(&daemon, &spec, Told { account: Some(&account), ..NOTHING });
+        let alices = build(&daemon, &spec, Reported { account: Some(&account), ..NOTHING });
         assert_eq!(get(&alices, "HOME"), Some("/home/alice"));
         assert_eq!(get(&alices, "LOGNAME"), Some("alice"));
         let nobodys = build(&daemon, &spec, NOTHING);
@@ -261,7 +261,7 @@ mod tests {
     fn an_app_cannot_be_told_away_from_its_port() {
         let mut spec = spec(AppKind::Generic, "/app");
         spec.env = vec![("PORT".into(), "1".into())];
-        let environment = build(&of(&[]), &spec, Told { port: Some(5000), ..NOTHING });
+        let environment = build(&of(&[]), &spec, Reported { port: Some(5000), ..NOTHING });
         assert_eq!(get(&environment, "PORT"), Some("5000"));
         assert_eq!(get(&environment, "FLYING_PASSENGER_GROUP"), None);
     }

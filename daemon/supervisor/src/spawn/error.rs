@@ -6,14 +6,14 @@ use std::io;
 use nix::libc;
 use protocol::request::AppKind;
 
-use super::app_files::PlaceError;
+use super::app_files::AppFilesError;
 use super::user::UserError;
 use crate::cgroups::CgroupError;
 
 /// Why no process was started.
 #[derive(Debug)]
 pub(crate) enum SpawnError {
-    Place(PlaceError),
+    AppFiles(AppFilesError),
     User(UserError),
     Policy(io::Error),
     NoPreloader(AppKind),
@@ -30,7 +30,7 @@ pub(crate) enum SpawnError {
 impl fmt::Display for SpawnError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Place(why) => why.fmt(f),
+            Self::AppFiles(why) => why.fmt(f),
             Self::User(why) => why.fmt(f),
             Self::Policy(why) => write!(
                 f,
@@ -56,9 +56,9 @@ impl fmt::Display for SpawnError {
     }
 }
 
-impl From<PlaceError> for SpawnError {
-    fn from(why: PlaceError) -> Self {
-        Self::Place(why)
+impl From<AppFilesError> for SpawnError {
+    fn from(why: AppFilesError) -> Self {
+        Self::AppFiles(why)
     }
 }
 

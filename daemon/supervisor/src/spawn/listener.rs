@@ -7,7 +7,7 @@ use super::login_shell::Numbers;
 use common::link::Address;
 
 /// How requests get in.
-pub(super) enum Entrance {
+pub(super) enum AppListener {
     /// A socket that the loader is handed, with a pipe for its report.
     Socket(PathBuf, OwnedFd),
     /// A socket that a generic app is handed as systemd does.
@@ -20,7 +20,7 @@ pub(super) enum Entrance {
     Control(OwnedFd),
 }
 
-impl Entrance {
+impl AppListener {
     pub(super) fn port(&self) -> Option<u16> {
         match self {
             Self::Port(port) => Some(*port),

@@ -34,7 +34,7 @@ pub(super) use environment::{Environment, inherited, secrets};
 pub(super) use handover::{HELLO, Handover, hand_over};
 pub use policy::Policy;
 pub(super) use ports::Ports;
-pub(super) use precheck::{Finding, Inquiry};
+pub(super) use precheck::{Precheck, ResolvedApp};
 pub use user::Why;
 
 use super::cgroups::{Cgroup, Cgroups};
@@ -45,9 +45,9 @@ use common::instance::Instance;
 use common::link::{AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
 use common::sys::process;
 use common::sys::process::{Child, Forked};
-use environment::Told;
+use environment::Reported;
 use error::SpawnError;
-use listener::Entrance;
+use listener::AppListener;
 use login_shell::{Changes, Numbers};
 use pipes::Pipes;
 use user::{Asked, Directory, Owner, RunAs, Wanted};
@@ -116,32 +116,32 @@ impl Launcher {
     pub(super) fn launch(
         &mut self,
         spec: &SpawnSpec,
-        finding: Finding,
+        resolved: ResolvedApp,
         process: ProcessId,
         instance: &Instance,
         taken: impl Fn(u16) -> bool,
     ) -> Result<Launched, SpawnError> {
         check_variables(spec)?;
         let (command, term) = command::of(spec, &self.loaders)?;
-        let Finding { startup_file, run_as, .. } = finding;
+        let ResolvedApp { startup_file, run_as, .. } = resolved;
         let user = Uid::from_raw(run_as.user.uid);
-        let (entrance, control) = self.open_entrance(spec, process, user, instance, taken)?;
+        let (listener, control) = self.open_entrance(spec, process, user, instance, taken)?;
         let changes = environment::changes(
             spec,
-            Told {
+            Reported {
                 account: run_as.account.as_ref(),
                 startup_file: startup_file.as_deref(),
-                port: entrance.port(),
-                socket: entrance.own_socket(),
-                has_listener: matches!(entrance, Entrance::Listener(..)),
+                port: listener.port(),
+                socket: listener.own_socket(),
+                has_listener: matches!(listener, AppListener::Listener(..)),
             },
         );
         let environment = environment::build(&self.environment, &changes);
-        let (command, variables) = by_shell(command, spec, &run_as, &changes, entrance.numbers())?;
-        let address = entrance.address();
+        let (command, variables) = by_shell(command, spec, &run_as, &changes, listener.numbers())?;
+        let address = listener.address();
         let what = What { command: &command, spec, run_as: &run_as, environment: &environment };
         let cgroup = self.cgroup(&spec.group, process, spec.limits)?;
-        let (child, pipes) = match self.fork(&what, entrance, variables, cgroup.as_ref()) {
+        let (child, pipes) = match self.fork(&what, listener, variables, cgroup.as_ref()) {
             Ok(forked) => forked,
             Err(why) => {
                 self.end_cgroup(cgroup);
@@ -195,31 +195,31 @@ impl Launcher {
         user: Uid,
         instance: &Instance,
         taken: impl Fn(u16) -> bool,
-    ) -> Result<(Entrance, Option<OwnedFd>), SpawnError> {
+    ) -> Result<(AppListener, Option<OwnedFd>), SpawnError> {
         if spec.preloader {
             let (ours, theirs) = handover::control().map_err(SpawnError::Pipes)?;
-            return Ok((Entrance::Control(theirs), Some(ours)));
+            return Ok((AppListener::Control(theirs), Some(ours)));
         }
         if spec.kind == AppKind::Generic && spec.listen == Listen::Socket {
             let path = instance.make_place_for_socket(process, user).map_err(SpawnError::Listen)?;
-            return Ok((Entrance::Own(path), None));
+            return Ok((AppListener::Own(path), None));
         }
         let opens_a_port = spec.kind == AppKind::Meteor || spec.listen == Listen::Port;
         if matches!(spec.kind, AppKind::Generic | AppKind::Meteor) && opens_a_port {
             let port = self.ports.take(taken).map_err(SpawnError::Port)?;
-            return Ok((Entrance::Port(port), None));
+            return Ok((AppListener::Port(port), None));
         }
         let (path, socket) = instance.listen_for_app(process).map_err(SpawnError::Listen)?;
         match spec.kind {
-            AppKind::Generic => Ok((Entrance::Listener(path, socket), None)),
-            _ => Ok((Entrance::Socket(path, socket), None)),
+            AppKind::Generic => Ok((AppListener::Listener(path, socket), None)),
+            _ => Ok((AppListener::Socket(path, socket), None)),
         }
     }
 
     fn fork(
         &self,
         what: &What<'_>,
-        entrance: Entrance,
+        listener: AppListener,
         variables: Option<OwnedFd>,
         cgroup: Option<&Cgroup>,
     ) -> Result<(Child, Pipes), SpawnError> {
@@ -229,7 +229,7 @@ impl Launcher {
         match process::fork().map_err(SpawnError::Fork)? {
             Forked::Parent(child) => Ok((child, ours)),
             Forked::Child => {
-                let (descriptors, report) = match theirs.for_child(entrance, variables) {
+                let (descriptors, report) = match theirs.for_child(listener, variables) {
                     Ok(split) => split,
                     // Out of descriptors: the parent sees the end of the report pipe and the status.
                     Err(_) => process::exit_now(1),

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use nix::fcntl::OFlag;
 use nix::unistd;
 
-use super::listener::Entrance;
+use super::listener::AppListener;
 use common::sys::descriptors;
 
 /// The supervisor's ends of a process's pipes.
@@ -32,17 +32,17 @@ impl ChildPipes {
     /// copies are close-on-exec, so its end of file tells that the program was started.
     pub(super) fn for_child(
         self,
-        entrance: Entrance,
+        listener: AppListener,
         variables: Option<OwnedFd>,
     ) -> io::Result<(Vec<OwnedFd>, OwnedFd)> {
         let mut descriptors = vec![self.owner, self.output.try_clone()?, self.output];
-        match entrance {
-            Entrance::Socket(_, socket) | Entrance::Control(socket) => {
+        match listener {
+            AppListener::Socket(_, socket) | AppListener::Control(socket) => {
                 descriptors.push(socket);
                 descriptors.push(self.report.try_clone()?);
             }
-            Entrance::Listener(_, socket) => descriptors.push(socket),
-            Entrance::Port(_) | Entrance::Own(_) => {}
+            AppListener::Listener(_, socket) => descriptors.push(socket),
+            AppListener::Port(_) | AppListener::Own(_) => {}
         }
         descriptors.extend(variables);
         Ok((descriptors, self.report))

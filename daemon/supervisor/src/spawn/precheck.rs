@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
-use super::app_files::{Place, Spot};
+use super::app_files::{AppFiles, AppPaths};
 use super::defaults::Noting;
 use super::error::SpawnError;
 use super::policy::Policy;
@@ -21,8 +21,8 @@ use common::sys::identity::Identity;
 
 /// The question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Inquiry {
-    pub(super) spot: Spot,
+pub(crate) struct Precheck {
+    pub(super) paths: AppPaths,
     users: UserOptions,
     wanted_users: Option<UserOptions>,
     pub(super) policy: Policy,
@@ -33,16 +33,16 @@ pub(crate) struct Inquiry {
 /// What is found with the rights of whoever looks.
 #[derive(Debug)]
 pub(super) struct Found<'i> {
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<AppFiles>,
     /// The default user and group that are in effect.
     pub(super) users: &'i UserOptions,
     /// The answer, or a sentence that says what is wrong.
-    pub(super) finding: Result<Finding, String>,
+    pub(super) resolved: Result<ResolvedApp, String>,
 }
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Finding {
+pub(crate) struct ResolvedApp {
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<PathBuf>,
     /// What makes root the app's owner: the startup file, or the root of a generic app.
@@ -51,11 +51,11 @@ pub(crate) struct Finding {
     pub(super) run_as: RunAs,
 }
 
-impl Inquiry {
+impl Precheck {
     /// About the app that `spec` is of.
     pub(crate) fn about(spec: &SpawnSpec, launcher: &Launcher) -> Result<Self, SpawnError> {
         Ok(Self {
-            spot: Spot::of(spec)?,
+            paths: AppPaths::of(spec)?,
             users: launcher.users.clone(),
             wanted_users: launcher.wanted_users.clone(),
             policy: launcher.policy.clone(),
@@ -66,25 +66,25 @@ impl Inquiry {
 
     /// The app's root.
     pub(crate) fn root(&self) -> &Path {
-        &self.spot.root
+        &self.paths.root
     }
 
     /// Finds it out, however long that takes, and without regard to who may know it.
     pub(super) fn look(&self) -> Found<'_> {
-        let place = Place::look(&self.spot);
+        let place = AppFiles::look(&self.paths);
         let users = self.users(place.as_ref().ok());
-        let finding = match &place {
+        let resolved = match &place {
             Ok(place) => self.find(users, place).map_err(|why| why.to_string()),
             Err(why) => Err(why.to_string()),
         };
-        Found { place: place.ok(), users, finding }
+        Found { place: place.ok(), users, resolved }
     }
 
     /// The default user and group that are in effect: nginx's, as soon as it is known that they can be used. An app to which
     /// they do not matter does not wait for that.
-    fn users(&self, place: Option<&Place>) -> &UserOptions {
+    fn users(&self, place: Option<&AppFiles>) -> &UserOptions {
         let Some(wanted) = &self.wanted_users else { return &self.users };
-        let by_itself = |place: &Place| {
+        let by_itself = |place: &AppFiles| {
             let directory = Noting::new(&self.users);
             let found = decide_by(&self.users, self.wanted(), place.owner, &self.policy, &directory);
             found.is_ok() && !directory.was_asked()
@@ -97,18 +97,18 @@ impl Inquiry {
         Wanted { user: self.user.as_deref(), group: self.group.as_deref() }
     }
 
-    fn find(&self, users: &UserOptions, place: &Place) -> Result<Finding, SpawnError> {
+    fn find(&self, users: &UserOptions, place: &AppFiles) -> Result<ResolvedApp, SpawnError> {
         let run_as = decide(users, self.wanted(), place.owner, &self.policy)?;
         let by_owner = self.user.is_none() && place.owner.uid.is_root();
-        Ok(Finding {
-            owned_by_root: by_owner.then(|| self.spot.decisive().to_path_buf()),
+        Ok(ResolvedApp {
+            owned_by_root: by_owner.then(|| self.paths.decisive().to_path_buf()),
             startup_file: place.startup_file.clone(),
             run_as,
         })
     }
 }
 
-impl Finding {
+impl ResolvedApp {
     /// Whom a process of the app would run as.
     pub(crate) fn user(&self) -> &AppUser {
         &self.run_as.user
@@ -136,7 +136,7 @@ mod as_message {
     use super::*;
 
     #[derive(Serialize, Deserialize)]
-    struct Told {
+    struct SerializedUser {
         user: AppUser,
         account: Option<(String, u32, u32, PathBuf, PathBuf)>,
         identity: Option<(u32, u32, Vec<u32>)>,
@@ -151,11 +151,11 @@ mod as_message {
         let identity = identity.map(|Identity { uid, gid, groups }| {
             (uid.as_raw(), gid.as_raw(), groups.into_iter().map(Gid::as_raw).collect())
         });
-        Told { user, account, identity, why, warnings }.serialize(to)
+        SerializedUser { user, account, identity, why, warnings }.serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<RunAs, D::Error> {
-        let Told { user, account, identity, why, warnings } = Told::deserialize(from)?;
+        let SerializedUser { user, account, identity, why, warnings } = SerializedUser::deserialize(from)?;
         let account = account.map(|(name, uid, gid, home, shell)| Account {
             name,
             uid: Uid::from_raw(uid),
@@ -178,9 +178,9 @@ mod tests {
     use super::*;
     use protocol::request::AppKind;
 
-    fn about(spec: &SpawnSpec) -> Inquiry {
-        Inquiry {
-            spot: Spot::of(spec).unwrap(),
+    fn about(spec: &SpawnSpec) -> Precheck {
+        Precheck {
+            paths: AppPaths::of(spec).unwrap(),
             users: UserOptions { switching: true, default_user: "nobody".into(), default_group: None },
             wanted_users: None,
             policy: Policy::default(),
@@ -193,9 +193,9 @@ mod tests {
     fn a_finding_arrives_as_it_was() {
         let mut spec = spec(AppKind::Generic, "/usr");
         spec.start_command = "./server".into();
-        let finding = about(&spec).look().finding.unwrap();
-        assert_eq!(finding.startup_file, None);
-        let mut whole = finding.clone();
+        let resolved = about(&spec).look().resolved.unwrap();
+        assert_eq!(resolved.startup_file, None);
+        let mut whole = resolved.clone();
         whole.run_as.account = Some(Account {
             name: "alice".into(),
             uid: Uid::from_raw(1000),
@@ -205,16 +205,16 @@ mod tests {
         });
         let groups = vec![Gid::from_raw(7), Gid::from_raw(8)];
         whole.run_as.identity = Some(Identity { uid: Uid::from_raw(1000), gid: Gid::from_raw(1001), groups });
-        for finding in [finding, whole] {
-            let message = serde_json::to_vec(&finding).unwrap();
-            assert_eq!(serde_json::from_slice::<Finding>(&message).unwrap(), finding);
+        for resolved in [resolved, whole] {
+            let message = serde_json::to_vec(&resolved).unwrap();
+            assert_eq!(serde_json::from_slice::<ResolvedApp>(&message).unwrap(), resolved);
         }
     }
 
     #[test]
     fn what_is_missing_is_named() {
-        let inquiry = about(&spec(AppKind::Ruby, "/no/app"));
-        assert_eq!(inquiry.root(), Path::new("/no/app"));
-        assert_eq!(inquiry.look().finding.unwrap_err(), "the app root /no/app does not exist");
+        let precheck = about(&spec(AppKind::Ruby, "/no/app"));
+        assert_eq!(precheck.root(), Path::new("/no/app"));
+        assert_eq!(precheck.look().resolved.unwrap_err(), "the app root /no/app does not exist");
     }
 }

@@ -8,13 +8,13 @@ use super::restart_files::Look;
 use super::{Answer, Event, Question, WorkerId};
 use crate::Supervisor;
 use crate::router::log_limits::Topic;
-use crate::spawn::{Inquiry, Refusal};
+use crate::spawn::{Precheck, Refusal};
 use common::config::UserOptions;
 use common::link::{Notice, ProcessId, SpawnSpec, Ticket, Trouble};
 
 /// What is done after a look.
 #[derive(Debug)]
-pub(crate) enum Purpose {
+pub(crate) enum PendingAction {
     /// The router is told of the restart files.
     Restart(Ticket, PathBuf),
     /// A process is started.
@@ -25,7 +25,7 @@ pub(crate) enum Purpose {
     Users(UserOptions),
 }
 
-impl Purpose {
+impl PendingAction {
     /// What it takes while it waits, with its question.
     fn bytes(&self) -> usize {
         let own = match self {
@@ -80,19 +80,19 @@ const VARIABLE: usize = 96;
 const LONGEST_NAME: usize = 1000;
 
 impl Supervisor {
-    pub(crate) fn look_at_restart_files(&mut self, ticket: Ticket, dir: PathBuf) {
-        self.look(Question::RestartFiles(dir.clone()), Purpose::Restart(ticket, dir));
+    pub(crate) fn check_restart_files(&mut self, ticket: Ticket, dir: PathBuf) {
+        self.request_check(Question::RestartFiles(dir.clone()), PendingAction::Restart(ticket, dir));
     }
 
-    pub(crate) fn look_before_spawn(&mut self, ticket: Ticket, spec: Box<SpawnSpec>) {
-        match Inquiry::about(&spec, &self.launcher) {
-            Ok(inquiry) => self.look(Question::App(inquiry), Purpose::Spawn(ticket, spec)),
+    pub(crate) fn check_before_spawn(&mut self, ticket: Ticket, spec: Box<SpawnSpec>) {
+        match Precheck::about(&spec, &self.launcher) {
+            Ok(precheck) => self.request_check(Question::App(precheck), PendingAction::Spawn(ticket, spec)),
             Err(why) => self.not_spawned(ticket, &spec.group, why.to_string()),
         }
     }
 
     /// The settings may have changed since the preloader was started, or the owner of the startup file.
-    pub(crate) fn look_before_fork(
+    pub(crate) fn check_before_fork(
         &mut self,
         ticket: Ticket,
         preloader: ProcessId,
@@ -103,52 +103,52 @@ impl Supervisor {
         let order = ForkOrder { preloader, due, memo };
         let control = self.processes.get_mut(preloader).and_then(|parent| parent.control());
         let launcher = &self.launcher;
-        match control.and_then(|control| Inquiry::about(&control.spec, launcher).ok()) {
-            Some(inquiry) => self.look(Question::App(inquiry), Purpose::Fork(ticket, order)),
+        match control.and_then(|control| Precheck::about(&control.spec, launcher).ok()) {
+            Some(precheck) => self.request_check(Question::App(precheck), PendingAction::Fork(ticket, order)),
             None => self.fork(ticket, order, None),
         }
     }
 
-    pub(crate) fn look_at_users(&mut self, users: UserOptions) {
+    pub(crate) fn check_users(&mut self, users: UserOptions) {
         let question = Question::Users(users.clone(), self.launcher.policy.clone());
-        self.look(question, Purpose::Users(users));
+        self.request_check(question, PendingAction::Users(users));
     }
 
-    fn look(&mut self, question: Question, purpose: Purpose) {
-        let share = self.outstanding.take(purpose.bytes());
-        let events = self.stat_workers.ask(question, purpose, share, Instant::now());
-        self.follow_looks(events);
+    fn request_check(&mut self, question: Question, action: PendingAction) {
+        let share = self.outstanding.take(action.bytes());
+        let events = self.stat_workers.ask(question, action, share, Instant::now());
+        self.handle_file_check_events(events);
     }
 
     pub(crate) fn hear_stat_worker(&mut self, id: WorkerId) {
         let events = self.stat_workers.hear(id, &mut self.buffer, Instant::now());
-        self.follow_looks(events);
+        self.handle_file_check_events(events);
     }
 
     pub(crate) fn stat_worker_ended(&mut self, id: WorkerId) {
         let events = self.stat_workers.ended(id, Instant::now());
-        self.follow_looks(events);
+        self.handle_file_check_events(events);
     }
 
-    pub(crate) fn looks_due(&mut self, now: Instant) {
+    pub(crate) fn file_checks_due(&mut self, now: Instant) {
         if self.stat_workers.due().is_some_and(|due| due <= now) {
             let events = self.stat_workers.look_after(now);
-            self.follow_looks(events);
+            self.handle_file_check_events(events);
         }
     }
 
-    fn follow_looks(&mut self, events: Vec<Event<Purpose>>) {
+    fn handle_file_check_events(&mut self, events: Vec<Event<PendingAction>>) {
         for event in events {
             match event {
-                Event::Answered(purpose, answer) => self.carry_on(purpose, answer),
+                Event::Answered(action, answer) => self.resume(action, answer),
                 Event::Hangs(question) => tracing::warn!("{}", question.silence()),
                 Event::Recovered(dir) => tracing::info!("{} answers again", dir.display()),
             }
         }
-        self.tell_what_hangs();
+        self.report_hanging();
     }
 
-    fn tell_what_hangs(&mut self) {
+    fn report_hanging(&mut self) {
         let mut hanging = self.stat_workers.hanging().map(Question::silence);
         let one = hanging.next();
         let what = one.map(|one| match hanging.count() {
@@ -158,14 +158,14 @@ impl Supervisor {
         self.note_trouble(Trouble::Files, what.as_deref());
     }
 
-    fn carry_on(&mut self, purpose: Purpose, answer: Result<Answer, String>) {
-        let finding = |answer| match answer {
-            Ok(Answer::App(finding)) => finding,
+    fn resume(&mut self, action: PendingAction, answer: Result<Answer, String>) {
+        let resolved = |answer| match answer {
+            Ok(Answer::App(resolved)) => resolved,
             Ok(_) => Err(Refusal::told("something else was looked at".to_owned())),
             Err(why) => Err(Refusal::told(why)),
         };
-        match purpose {
-            Purpose::Restart(ticket, dir) => {
+        match action {
+            PendingAction::Restart(ticket, dir) => {
                 // What cannot be looked at is not there.
                 let look = if let Ok(Answer::RestartFiles(look)) = answer { look } else { Look::default() };
                 if look.withheld {
@@ -180,7 +180,7 @@ impl Supervisor {
                 }
                 self.tell_router(&Notice::RestartFiles { ticket, found: look.found }, &[]);
             }
-            Purpose::Users(users) => {
+            PendingAction::Users(users) => {
                 let checked = match answer {
                     Ok(Answer::Users(checked)) => checked,
                     Ok(_) => Err("something else was looked at".to_owned()),
@@ -188,10 +188,10 @@ impl Supervisor {
                 };
                 self.users_checked(users, checked);
             }
-            Purpose::Spawn(ticket, spec) => match finding(answer) {
-                Ok(finding) => {
-                    self.warn_of_users(&spec.group, &finding);
-                    self.spawn(ticket, &spec, finding);
+            PendingAction::Spawn(ticket, spec) => match resolved(answer) {
+                Ok(resolved) => {
+                    self.warn_of_users(&spec.group, &resolved);
+                    self.spawn(ticket, &spec, resolved);
                 }
                 Err(Refusal { told, exact }) => {
                     if let Some(exact) = exact {
@@ -200,7 +200,7 @@ impl Supervisor {
                     self.not_spawned(ticket, &spec.group, told);
                 }
             },
-            Purpose::Fork(ticket, order) => self.fork(ticket, order, finding(answer).ok()),
+            PendingAction::Fork(ticket, order) => self.fork(ticket, order, resolved(answer).ok()),
         }
     }
 

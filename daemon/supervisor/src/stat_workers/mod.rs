@@ -46,7 +46,7 @@ pub(crate) enum Event<P> {
 struct Task<P> {
     question: Question,
     /// Empty when nobody waits for the answer any more.
-    purposes: Vec<(P, Share)>,
+    actions: Vec<(P, Share)>,
     since: Instant,
 }
 
@@ -61,7 +61,7 @@ impl<P> Task<P> {
     }
 
     fn answer(&mut self, answer: &Result<Answer, String>) -> Vec<Event<P>> {
-        self.purposes.drain(..).map(|(purpose, _)| Event::Answered(purpose, answer.clone())).collect()
+        self.actions.drain(..).map(|(action, _)| Event::Answered(action, answer.clone())).collect()
     }
 
     fn give_up(&mut self) -> Vec<Event<P>> {
@@ -70,7 +70,7 @@ impl<P> Task<P> {
 }
 
 #[derive(Debug)]
-struct Desk<P, W> {
+struct WorkerSlot<P, W> {
     id: WorkerId,
     worker: W,
     task: Option<Task<P>>,
@@ -81,47 +81,41 @@ struct Desk<P, W> {
 /// All workers, and what waits for one. `P` is what a question is asked for.
 #[derive(Debug)]
 pub(super) struct StatWorkers<P, W = Worker> {
-    desks: Vec<Desk<P, W>>,
+    slots: Vec<WorkerSlot<P, W>>,
     waiting: VecDeque<Task<P>>,
     last: u64,
 }
 
 impl<P, W> Default for StatWorkers<P, W> {
     fn default() -> Self {
-        Self { desks: Vec::new(), waiting: VecDeque::new(), last: 0 }
+        Self { slots: Vec::new(), waiting: VecDeque::new(), last: 0 }
     }
 }
 
 impl<P, W: Work> StatWorkers<P, W> {
     /// Asks. What is known to hang is answered at once.
-    pub(super) fn ask(
-        &mut self,
-        question: Question,
-        purpose: P,
-        share: Share,
-        now: Instant,
-    ) -> Vec<Event<P>> {
-        self.waiting.push_back(Task { question, purposes: vec![(purpose, share)], since: now });
+    pub(super) fn ask(&mut self, question: Question, action: P, share: Share, now: Instant) -> Vec<Event<P>> {
+        self.waiting.push_back(Task { question, actions: vec![(action, share)], since: now });
         self.hand_out(now)
     }
 
     /// The questions that are known to have no answer.
     pub(super) fn hanging(&self) -> impl Iterator<Item = &Question> {
-        let hang = self.desks.iter().filter(|desk| desk.hangs);
-        hang.filter_map(|desk| Some(&desk.task.as_ref()?.question))
+        let hang = self.slots.iter().filter(|slot| slot.hangs);
+        hang.filter_map(|slot| Some(&slot.task.as_ref()?.question))
     }
 
     /// Nobody waits for any answer any more.
     pub(super) fn forget(&mut self) {
         self.waiting.clear();
-        self.desks.iter_mut().filter_map(|desk| desk.task.as_mut()).for_each(|task| task.purposes.clear());
+        self.slots.iter_mut().filter_map(|slot| slot.task.as_mut()).for_each(|task| task.actions.clear());
     }
 
     /// Takes the answer of one that has spoken.
     pub(super) fn hear(&mut self, id: WorkerId, buffer: &mut Buffer, now: Instant) -> Vec<Event<P>> {
-        let Some(desk) = self.desks.iter_mut().find(|desk| desk.id == id) else { return Vec::new() };
-        let Some(answer) = desk.worker.hear(buffer) else { return Vec::new() };
-        let mut events = desk.finish(&Ok(answer));
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return Vec::new() };
+        let Some(answer) = slot.worker.hear(buffer) else { return Vec::new() };
+        let mut events = slot.finish(&Ok(answer));
         events.extend(self.hand_out(now));
         self.dismiss_idle();
         events
@@ -129,19 +123,19 @@ impl<P, W: Work> StatWorkers<P, W> {
 
     /// One has ended, if it has: nobody has told it to while it was asked something.
     pub(super) fn ended(&mut self, id: WorkerId, now: Instant) -> Vec<Event<P>> {
-        let Some(at) = self.desks.iter().position(|desk| desk.id == id) else { return Vec::new() };
-        if !self.desks[at].worker.has_ended() {
+        let Some(at) = self.slots.iter().position(|slot| slot.id == id) else { return Vec::new() };
+        if !self.slots[at].worker.has_ended() {
             return Vec::new();
         }
-        let mut desk = self.desks.swap_remove(at);
-        let mut events = desk.finish(&Err("whoever looked at it has ended".to_owned()));
+        let mut slot = self.slots.swap_remove(at);
+        let mut events = slot.finish(&Err("whoever looked at it has ended".to_owned()));
         events.extend(self.hand_out(now));
         events
     }
 
     /// When something is to be done that nobody tells of.
     pub(super) fn due(&self) -> Option<Instant> {
-        let asked = self.desks.iter().filter(|desk| !desk.hangs).filter_map(|desk| desk.task.as_ref());
+        let asked = self.slots.iter().filter(|slot| !slot.hangs).filter_map(|slot| slot.task.as_ref());
         let given_up = asked.clone().chain(&self.waiting).map(Task::late_at).min();
         let helped = asked.map(|task| task.since + SLOW).max().filter(|_| !self.waiting.is_empty());
         [given_up, helped].into_iter().flatten().min()
@@ -151,9 +145,9 @@ impl<P, W: Work> StatWorkers<P, W> {
     pub(super) fn look_after(&mut self, now: Instant) -> Vec<Event<P>> {
         let is_late = |task: &Task<P>| task.late_at() <= now;
         let mut events = Vec::new();
-        for desk in self.desks.iter_mut().filter(|desk| !desk.hangs) {
-            if let Some(task) = desk.task.as_mut().filter(|task| is_late(task)) {
-                desk.hangs = true;
+        for slot in self.slots.iter_mut().filter(|slot| !slot.hangs) {
+            if let Some(task) = slot.task.as_mut().filter(|task| is_late(task)) {
+                slot.hangs = true;
                 events.push(Event::Hangs(task.question.clone()));
                 events.extend(task.give_up());
             }
@@ -169,12 +163,12 @@ impl<P, W: Work> StatWorkers<P, W> {
     fn hand_out(&mut self, now: Instant) -> Vec<Event<P>> {
         let mut events = Vec::new();
         while let Some(mut task) = self.waiting.pop_front() {
-            if let Some(desk) = self.slow_at(&task.question, now) {
-                events.extend(desk.join(task));
+            if let Some(slot) = self.slow_at(&task.question, now) {
+                events.extend(slot.join(task));
                 continue;
             }
-            let desk = match self.free(now) {
-                Ok(Some(desk)) => desk,
+            let slot = match self.free(now) {
+                Ok(Some(slot)) => slot,
                 Ok(None) => {
                     self.waiting.push_front(task);
                     break;
@@ -185,68 +179,68 @@ impl<P, W: Work> StatWorkers<P, W> {
                 }
             };
             // It counts from when somebody looks; one that cannot be asked has ended, which is about to be seen.
-            let asked = desk.worker.ask(&task.question);
-            desk.task = Some(Task { since: now, ..task });
+            let asked = slot.worker.ask(&task.question);
+            slot.task = Some(Task { since: now, ..task });
             if let Err(why) = asked {
-                desk.worker.dismiss();
-                events.extend(desk.finish(&Err(format!("nobody can be asked to look at it: {why}"))));
+                slot.worker.dismiss();
+                events.extend(slot.finish(&Err(format!("nobody can be asked to look at it: {why}"))));
             }
         }
         events
     }
 
     /// The one that has been at this very question for a while.
-    fn slow_at(&mut self, question: &Question, now: Instant) -> Option<&mut Desk<P, W>> {
+    fn slow_at(&mut self, question: &Question, now: Instant) -> Option<&mut WorkerSlot<P, W>> {
         let is_at_it = |task: &Task<P>| task.is_slow(now) && task.question == *question;
-        self.desks.iter_mut().find(|desk| desk.task.as_ref().is_some_and(is_at_it))
+        self.slots.iter_mut().find(|slot| slot.task.as_ref().is_some_and(is_at_it))
     }
 
     /// A worker without a task, `None` when one is soon to be had.
-    fn free(&mut self, now: Instant) -> Result<Option<&mut Desk<P, W>>, String> {
-        let is_free = |desk: &Desk<P, W>| desk.task.is_none() && desk.worker.listens();
-        if let Some(at) = self.desks.iter().position(is_free) {
-            return Ok(self.desks.get_mut(at));
+    fn free(&mut self, now: Instant) -> Result<Option<&mut WorkerSlot<P, W>>, String> {
+        let is_free = |slot: &WorkerSlot<P, W>| slot.task.is_none() && slot.worker.listens();
+        if let Some(at) = self.slots.iter().position(is_free) {
+            return Ok(self.slots.get_mut(at));
         }
-        let mut tasks = self.desks.iter().filter_map(|desk| desk.task.as_ref());
-        if self.desks.len() >= MOST || tasks.any(|task| !task.is_slow(now)) {
+        let mut tasks = self.slots.iter().filter_map(|slot| slot.task.as_ref());
+        if self.slots.len() >= MOST || tasks.any(|task| !task.is_slow(now)) {
             return Ok(None);
         }
         let worker = W::start().map_err(|why| format!("no process can be made to look at it: {why}"))?;
         self.last += 1;
-        self.desks.push(Desk { id: WorkerId(self.last), worker, task: None, hangs: false });
-        Ok(self.desks.last_mut())
+        self.slots.push(WorkerSlot { id: WorkerId(self.last), worker, task: None, hangs: false });
+        Ok(self.slots.last_mut())
     }
 
     fn dismiss_idle(&mut self) {
-        let idle = self.desks.iter_mut().filter(|desk| desk.task.is_none());
-        idle.skip(MOST_IDLE).for_each(|desk| desk.worker.dismiss());
+        let idle = self.slots.iter_mut().filter(|slot| slot.task.is_none());
+        idle.skip(MOST_IDLE).for_each(|slot| slot.worker.dismiss());
     }
 }
 
 impl<P> StatWorkers<P> {
     /// Where each is heard, and its process.
     pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, Option<BorrowedFd<'_>>, &Child)> {
-        self.desks.iter().map(|desk| (desk.id, desk.worker.fd(), desk.worker.child()))
+        self.slots.iter().map(|slot| (slot.id, slot.worker.fd(), slot.worker.child()))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.desks.len()
+        self.slots.len()
     }
 
     /// Ends all of them. Those that hang are left to the kernel.
     pub(super) fn end(&self) {
-        self.desks.iter().for_each(|desk| desk.worker.kill());
+        self.slots.iter().for_each(|slot| slot.worker.kill());
         let until = Instant::now() + AFTER_KILL;
-        self.desks.iter().for_each(|desk| desk.worker.reap(until));
+        self.slots.iter().for_each(|slot| slot.worker.reap(until));
     }
 }
 
-impl<P, W> Desk<P, W> {
+impl<P, W> WorkerSlot<P, W> {
     /// Somebody else wants to know the same.
     fn join(&mut self, mut other: Task<P>) -> Vec<Event<P>> {
         match &mut self.task {
             Some(task) if !self.hangs => {
-                task.purposes.append(&mut other.purposes);
+                task.actions.append(&mut other.actions);
                 Vec::new()
             }
             _ => other.give_up(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::spawn::{self, Finding, Inquiry, Policy, Refusal, check_users};
+use super::super::spawn::{self, Policy, Precheck, Refusal, ResolvedApp, check_users};
 use super::restart_files;
 use super::restart_files::Look;
 use common::config::UserOptions;
@@ -16,7 +16,7 @@ pub(crate) enum Question {
     /// The restart files in this directory.
     RestartFiles(PathBuf),
     /// Whether an app is where nginx says, and whom it runs as.
-    App(Inquiry),
+    App(Precheck),
     /// Whether nginx's default user and group can be used.
     Users(UserOptions, Policy),
 }
@@ -25,7 +25,7 @@ pub(crate) enum Question {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     RestartFiles(Look),
-    App(Result<Finding, Refusal>),
+    App(Result<ResolvedApp, Refusal>),
     Users(Result<(), String>),
 }
 
@@ -34,7 +34,7 @@ impl Question {
     pub(super) fn dir(&self) -> &Path {
         match self {
             Self::RestartFiles(dir) => dir,
-            Self::App(inquiry) => inquiry.root(),
+            Self::App(precheck) => precheck.root(),
             Self::Users(..) => Path::new("/etc/passwd"),
         }
     }
@@ -69,7 +69,7 @@ impl Question {
         match self {
             Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::look(dir)),
             Self::Users(users, policy) => Answer::Users(check_users(users, policy)),
-            Self::App(inquiry) => Answer::App(spawn::answer(inquiry)),
+            Self::App(precheck) => Answer::App(spawn::answer(precheck)),
         }
     }
 }

@@ -64,14 +64,14 @@ impl Stage {
     }
 
     /// What came of it, a word for each.
-    fn ask(&mut self, dir: &str, purpose: u32) -> Vec<String> {
+    fn ask(&mut self, dir: &str, action: u32) -> Vec<String> {
         let share = self.outstanding.take(1);
-        words(self.workers.ask(Question::RestartFiles(dir.into()), purpose, share, self.now))
+        words(self.workers.ask(Question::RestartFiles(dir.into()), action, share, self.now))
     }
 
     fn answers(&mut self, at: usize) -> Vec<String> {
-        self.workers.desks[at].worker.answers = true;
-        let id = self.workers.desks[at].id;
+        self.workers.slots[at].worker.answers = true;
+        let id = self.workers.slots[at].id;
         words(self.workers.hear(id, &mut self.buffer, self.now))
     }
 
@@ -82,15 +82,15 @@ impl Stage {
     }
 
     fn busy(&self) -> Vec<&str> {
-        let tasks = self.workers.desks.iter().filter_map(|desk| desk.task.as_ref());
+        let tasks = self.workers.slots.iter().filter_map(|slot| slot.task.as_ref());
         tasks.map(|task| task.question.dir().to_str().unwrap()).collect()
     }
 }
 
 fn words(events: Vec<Event<u32>>) -> Vec<String> {
     let word = |event| match event {
-        Event::Answered(purpose, Ok(_)) => format!("{purpose} answered"),
-        Event::Answered(purpose, Err(why)) => format!("{purpose}: {why}"),
+        Event::Answered(action, Ok(_)) => format!("{action} answered"),
+        Event::Answered(action, Err(why)) => format!("{action}: {why}"),
         Event::Hangs(question) => format!("{} hangs", question.dir().display()),
         Event::Recovered(dir) => format!("{} recovered", dir.display()),
     };
@@ -102,13 +102,13 @@ const NOTHING: [String; 0] = [];
 #[test]
 fn one_worker_is_enough_while_answers_come() {
     let mut stage = Stage::new();
-    for purpose in 0..5 {
-        assert_eq!(stage.ask("/srv/shop/tmp", purpose), NOTHING);
+    for action in 0..5 {
+        assert_eq!(stage.ask("/srv/shop/tmp", action), NOTHING);
     }
-    for purpose in 0..5 {
-        assert_eq!(stage.answers(0), [format!("{purpose} answered")]);
+    for action in 0..5 {
+        assert_eq!(stage.answers(0), [format!("{action} answered")]);
     }
-    assert_eq!((stage.workers.desks.len(), stage.workers.due()), (1, None));
+    assert_eq!((stage.workers.slots.len(), stage.workers.due()), (1, None));
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_slow_worker_is_helped_and_dismissed_helpers_are_not_asked() {
     assert_eq!(stage.busy(), ["/slow", "/quick"]);
     assert_eq!(stage.answers(1), ["2 answered"]);
     assert_eq!(stage.answers(0), ["1 answered"]);
-    assert!(stage.workers.desks[1].worker.dismissed, "one is enough again");
+    assert!(stage.workers.slots[1].worker.dismissed, "one is enough again");
     stage.ask("/again", 3);
     assert_eq!(stage.busy(), ["/again"]);
 }
@@ -144,8 +144,8 @@ fn what_hangs_is_given_up_once_and_known_until_it_answers() {
 #[test]
 fn who_wants_to_know_the_same_waits_for_the_same_worker() {
     let mut stage = Stage::new();
-    for purpose in 1..=3 {
-        assert_eq!(stage.ask("/slow", purpose), NOTHING);
+    for action in 1..=3 {
+        assert_eq!(stage.ask("/slow", action), NOTHING);
     }
     assert_eq!(stage.wait(), NOTHING);
     assert_eq!(stage.ask("/slow", 4), NOTHING);
@@ -157,8 +157,8 @@ fn who_wants_to_know_the_same_waits_for_the_same_worker() {
 fn many_that_hang_hold_others_up_for_a_moment_each() {
     let mut stage = Stage::new();
     let began = stage.now;
-    for purpose in 0..20 {
-        stage.ask(&format!("/dead/{purpose}"), purpose);
+    for action in 0..20 {
+        stage.ask(&format!("/dead/{action}"), action);
     }
     stage.ask("/alive", 99);
     while !stage.busy().contains(&"/alive") {
@@ -171,15 +171,15 @@ fn many_that_hang_hold_others_up_for_a_moment_each() {
 fn when_everybody_hangs_the_others_are_not_kept_waiting_for_ever() {
     let mut stage = Stage::new();
     let most = u32::try_from(MOST).unwrap();
-    for purpose in 0..=most {
-        stage.ask(&format!("/dead/{purpose}"), purpose);
+    for action in 0..=most {
+        stage.ask(&format!("/dead/{action}"), action);
     }
     let mut given_up = Vec::new();
     while stage.workers.due().is_some() {
         given_up.extend(stage.wait().into_iter().filter(|word| !word.starts_with('/')));
     }
     assert_eq!(given_up.len(), MOST + 1);
-    assert!(stage.workers.desks.len() <= MOST && stage.workers.waiting.is_empty());
+    assert!(stage.workers.slots.len() <= MOST && stage.workers.waiting.is_empty());
 }
 
 #[test]
@@ -197,9 +197,9 @@ fn a_worker_that_ends_is_no_answer_and_another_goes_on() {
     let mut stage = Stage::new();
     stage.ask("/one", 1);
     stage.ask("/two", 2);
-    let id = stage.workers.desks[0].id;
+    let id = stage.workers.slots[0].id;
     assert_eq!(words(stage.workers.ended(id, stage.now)), NOTHING, "it has not ended");
-    stage.workers.desks[0].worker.ended = true;
+    stage.workers.slots[0].worker.ended = true;
     assert_eq!(words(stage.workers.ended(id, stage.now)), ["1: whoever looked at it has ended"]);
     assert_eq!(stage.busy(), ["/two"]);
 }

@@ -15,7 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use protocol::request::AppKind;
 
-use crate::scripted_router::{Ask, Told};
+use crate::scripted_router::{Ask, Reported};
 
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -31,7 +31,7 @@ pub(crate) struct Daemon {
 struct Router {
     stream: UnixStream,
     lines: BufReader<UnixStream>,
-    told: Vec<Told>,
+    told: Vec<Reported>,
 }
 
 impl Daemon {
@@ -105,7 +105,7 @@ impl Daemon {
     }
 
     /// The first thing told that `pick` takes; others wait for their turn.
-    pub(crate) fn told<T>(&mut self, pick: impl Fn(&Told) -> Option<T>) -> T {
+    pub(crate) fn told<T>(&mut self, pick: impl Fn(&Reported) -> Option<T>) -> T {
         let router = self.router.as_mut().unwrap();
         if let Some(at) = router.told.iter().position(|told| pick(told).is_some()) {
             return pick(&router.told.remove(at)).unwrap();
@@ -114,7 +114,7 @@ impl Daemon {
             let mut line = String::new();
             let got = router.lines.read_line(&mut line);
             assert!(matches!(got, Ok(1..)), "the router says no more; it said {:?}", router.told);
-            let told: Told = serde_json::from_str(&line).unwrap();
+            let told: Reported = serde_json::from_str(&line).unwrap();
             match pick(&told) {
                 Some(picked) => return picked,
                 None => router.told.push(told),
@@ -124,7 +124,7 @@ impl Daemon {
 
     pub(crate) fn notice<T>(&mut self, pick: impl Fn(&Notice) -> Option<T>) -> T {
         self.told(|told| match told {
-            Told::Notice(notice, _) => pick(notice),
+            Reported::Notice(notice, _) => pick(notice),
             _ => None,
         })
     }
@@ -169,7 +169,7 @@ impl Daemon {
 
     pub(crate) fn report(&mut self, wanted: ProcessId) -> String {
         self.told(|told| match told {
-            Told::Report(process, text) if *process == wanted => Some(text.clone()),
+            Reported::Report(process, text) if *process == wanted => Some(text.clone()),
             _ => None,
         })
     }
@@ -188,7 +188,7 @@ impl Daemon {
     /// The next line that the process prints.
     pub(crate) fn output(&mut self, wanted: ProcessId) -> String {
         self.told(|told| match told {
-            Told::Output(process, line) if *process == wanted => Some(line.clone()),
+            Reported::Output(process, line) if *process == wanted => Some(line.clone()),
             _ => None,
         })
     }

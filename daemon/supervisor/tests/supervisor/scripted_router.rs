@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the test is told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Told {
+pub(crate) enum Reported {
     /// A notice, and how many descriptors came with it.
     Notice(Box<Notice>, usize),
     /// A process is ready, or its report pipe is at its end; this was in it.
@@ -52,7 +52,7 @@ pub(crate) enum Ask {
 struct ToTest(Arc<Mutex<(Vec<String>, Option<UnixStream>)>>);
 
 impl ToTest {
-    fn tell(&self, told: &Told) {
+    fn tell(&self, told: &Reported) {
         let line = serde_json::to_string(told).expect("it is plain data") + "\n";
         let mut inside = self.0.lock().expect("no teller panics");
         match &mut inside.1 {
@@ -87,7 +87,7 @@ pub(crate) fn main() -> ExitCode {
             send(&link, &Order::Pong);
             continue;
         }
-        to_test.tell(&Told::Notice(Box::new(notice.clone()), descriptors.len()));
+        to_test.tell(&Reported::Notice(Box::new(notice.clone()), descriptors.len()));
         match notice {
             Notice::Config(_) => {
                 let listener = UnixListener::from(descriptors.remove(0));
@@ -149,14 +149,14 @@ fn follow_report(process: ProcessId, pipe: OwnedFd, to_test: ToTest) {
         let mut text = String::new();
         let mut lines = BufReader::new(blocking(pipe));
         while text != "ready\n" && lines.read_line(&mut text).expect("reports are text") > 0 {}
-        to_test.tell(&Told::Report(process, text));
+        to_test.tell(&Reported::Report(process, text));
     });
 }
 
 fn follow_output(process: ProcessId, pipe: OwnedFd, to_test: ToTest) {
     thread::spawn(move || {
         for line in BufReader::new(blocking(pipe)).lines().map_while(Result::ok) {
-            to_test.tell(&Told::Output(process, line));
+            to_test.tell(&Reported::Output(process, line));
         }
     });
 }

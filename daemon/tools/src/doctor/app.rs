@@ -11,7 +11,7 @@ use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
 use super::arguments::Doctor;
-use super::no_app::NoPatient;
+use super::no_app::NoApp;
 use super::running_daemons::{KnownApp, Serving, without_own};
 use super::settings::{settings, text};
 use crate::instances;
@@ -25,7 +25,7 @@ const START_TIMEOUT: u64 = 90;
 
 /// An app that can be started.
 #[derive(Debug)]
-pub(super) struct Patient {
+pub(super) struct TestedApp {
     pub(super) root: PathBuf,
     pub(super) group: String,
     pub(super) kind: AppKind,
@@ -45,14 +45,14 @@ pub(super) struct Patient {
     pub(super) variables_of: Option<u32>,
 }
 
-impl Patient {
+impl TestedApp {
     /// Looks at the app that is meant.
-    pub(super) fn examine(doctor: &Doctor) -> Result<Self, NoPatient> {
+    pub(super) fn examine(doctor: &Doctor) -> Result<Self, NoApp> {
         let root = absolute(&doctor.app);
         if !root.is_dir() {
             let advice = "Name the app's directory: the one that holds public, and config.ru or its like.";
             let problem = format!("{} is no directory, or you may not enter it", root.display());
-            return Err(NoPatient::new(&root, problem, advice));
+            return Err(NoApp::new(&root, problem, advice));
         }
         let serving = Serving::find(&root, doctor.environment.as_deref());
         let known = serving.as_ref().and_then(|serving| serving.app.clone());
@@ -60,7 +60,7 @@ impl Patient {
         let defaults = serving.as_ref().map(|serving| &serving.defaults);
         let configured = [defaults, known.as_ref().map(|known| &known.settings)];
         let settings = settings(doctor, configured.into_iter().flatten())
-            .map_err(|why| NoPatient::new(&root, why, "Give it as --env NAME=VALUE."))?;
+            .map_err(|why| NoApp::new(&root, why, "Give it as --env NAME=VALUE."))?;
         let users = serving.as_ref().map(|serving| serving.users.clone()).unwrap_or_else(usual_users);
         let user = user(&root, kind, &settings, &users);
         let refusal = user.as_ref().ok().and_then(|_| refusal(&root, kind, &settings, &users));
@@ -115,11 +115,7 @@ fn absolute(path: &Path) -> PathBuf {
 }
 
 /// Flags count most, then what is configured, then what is in the directory.
-fn kind(
-    doctor: &Doctor,
-    root: &Path,
-    known: Option<&KnownApp>,
-) -> Result<(AppKind, String, String), NoPatient> {
+fn kind(doctor: &Doctor, root: &Path, known: Option<&KnownApp>) -> Result<(AppKind, String, String), NoApp> {
     let by_flag = doctor.app_type.is_some() || doctor.start_command.is_some();
     if let Some(known) = known.filter(|_| !by_flag) {
         return Ok((known.kind, known.start_command.clone(), "as it is configured".to_owned()));
@@ -139,10 +135,10 @@ fn kind(
     };
     match find_app(&conf, root.as_os_str().as_encoded_bytes()) {
         Found::App { kind, start_command } => Ok((kind, start_command, because(kind))),
-        Found::Nothing => Err(NoPatient::in_directory(root)),
+        Found::Nothing => Err(NoApp::in_directory(root)),
         Found::Failed(why) => {
             let advice = "Run this as a user who may read the app, or name its type with --type.";
-            Err(NoPatient::new(root, why.to_string(), advice))
+            Err(NoApp::new(root, why.to_string(), advice))
         }
     }
 }

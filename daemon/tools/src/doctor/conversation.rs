@@ -12,7 +12,7 @@ use protocol::request::{AppRef, BodyLength, RequestHead};
 use protocol::response::{Abort, Response};
 use protocol::settings::Digest;
 
-use super::app::Patient;
+use super::app::TestedApp;
 
 /// What of a body is kept, in bytes.
 const MAX_KEPT: usize = 2048;
@@ -48,18 +48,18 @@ impl Question {
     /// # Errors
     ///
     /// A sentence when the request is too long to be sent.
-    pub(super) fn new(patient: &Patient, path: &str, patience: Duration) -> Result<Self, String> {
-        let block = patient.settings.encode().map_err(|why| why.to_string())?;
-        let root = patient.root.as_os_str().as_encoded_bytes();
-        let public = patient.root.join("public");
+    pub(super) fn new(app: &TestedApp, path: &str, patience: Duration) -> Result<Self, String> {
+        let block = app.settings.encode().map_err(|why| why.to_string())?;
+        let root = app.root.as_os_str().as_encoded_bytes();
+        let public = app.root.join("public");
         let head = RequestHead {
             settings_digest: Digest::of(&block),
             settings_len: u32::try_from(block.len()).map_err(|why| why.to_string())?,
             app: AppRef {
-                group: patient.group.as_bytes(),
+                group: app.group.as_bytes(),
                 root,
-                kind: patient.kind,
-                start_command: patient.start_command.as_bytes(),
+                kind: app.kind,
+                start_command: app.start_command.as_bytes(),
             },
             method: b"GET",
             uri: path.as_bytes(),

@@ -28,8 +28,8 @@ use self::private_daemon::PrivateDaemon;
 use self::report::Report;
 use super::Outcome;
 use super::installation::Installation;
-use app::Patient;
-use run::{Course, Patience};
+use app::TestedApp;
+use run::{AppRun, Patience};
 
 /// The exit status after Ctrl-C, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -44,29 +44,29 @@ impl Doctor {
         if !self.path.starts_with('/') {
             return Err(format!("the path must begin with a slash: {}", self.path));
         }
-        let patient = match Patient::examine(self) {
-            Ok(patient) => patient,
-            Err(none) => return Ok(report::no_patient(&none, self.json)),
+        let app = match TestedApp::examine(self) {
+            Ok(app) => app,
+            Err(none) => return Ok(report::no_app(&none, self.json)),
         };
-        let report = Report::new(&patient, &self.path, self.json);
+        let report = Report::new(&app, &self.path, self.json);
         report.introduce();
-        let course = self.treat(&patient, &report)?;
-        if course.interrupted {
+        let run = self.run_app(&app, &report)?;
+        if run.interrupted {
             return Ok(ExitCode::from(INTERRUPTED));
         }
-        Ok(report.conclude(&course, diagnosis::of(&patient, &course).as_ref()))
+        Ok(report.conclude(&run, diagnosis::of(&app, &run).as_ref()))
     }
 
     /// The private daemon lives in here, and nothing of it when this returns.
-    fn treat(&self, patient: &Patient, report: &Report<'_>) -> Result<Course, String> {
+    fn run_app(&self, app: &TestedApp, report: &Report<'_>) -> Result<AppRun, String> {
         let program = Installation::of_this_program()?.program("flying-passenger");
         let program =
             program.ok_or("flying-passenger is not beside this program; validate-install tells more")?;
-        let patience = Patience::of(patient, self.timeout);
-        let question = Question::new(patient, &self.path, patience.in_all())?;
+        let patience = Patience::of(app, self.timeout);
+        let question = Question::new(app, &self.path, patience.in_all())?;
         let events = Events::new()?;
         let loaders = self.loaders_dir.as_deref();
-        let mut daemon = PrivateDaemon::start(&program, patient, loaders, events.sender.clone())?;
-        Ok(Course::follow(&events, &mut daemon, question, &patience, |line| report.show(line)))
+        let mut daemon = PrivateDaemon::start(&program, app, loaders, events.sender.clone())?;
+        Ok(AppRun::follow(&events, &mut daemon, question, &patience, |line| report.show(line)))
     }
 }

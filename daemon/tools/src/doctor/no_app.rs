@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 /// There is nothing to be started.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NoPatient {
+pub(super) struct NoApp {
     pub(super) root: PathBuf,
     pub(super) problem: String,
     pub(super) advice: String,
 }
 
-impl NoPatient {
+impl NoApp {
     pub(super) fn new(root: &Path, problem: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { root: root.to_path_buf(), problem: problem.into(), advice: advice.into() }
     }

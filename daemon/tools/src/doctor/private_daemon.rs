@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::app::Patient;
+use super::app::TestedApp;
 use super::events::Event;
 use super::process_tree::children;
 use crate::Client;
@@ -44,7 +44,7 @@ impl PrivateDaemon {
     /// A sentence for the administrator.
     pub(super) fn start(
         program: &Path,
-        patient: &Patient,
+        app: &TestedApp,
         loaders: Option<&Path>,
         events: Sender<Event>,
     ) -> Result<Self, String> {
@@ -57,9 +57,9 @@ impl PrivateDaemon {
             .map_err(|why| format!("{} cannot be made: {why}", registry.display()))?;
         let mut command = Command::new(program);
         command
-            .args(flags(&scratch, patient, loaders))
+            .args(flags(&scratch, app, loaders))
             .env_clear()
-            .envs(patient.variables.iter().map(|(name, value)| (name, value)))
+            .envs(app.variables.iter().map(|(name, value)| (name, value)))
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -108,9 +108,9 @@ impl PrivateDaemon {
     }
 }
 
-fn flags(scratch: &Scratch, patient: &Patient, loaders: Option<&Path>) -> Vec<String> {
+fn flags(scratch: &Scratch, app: &TestedApp, loaders: Option<&Path>) -> Vec<String> {
     let path = |flag: &str, path: &Path| format!("--{flag}={}", path.display());
-    let users = &patient.users;
+    let users = &app.users;
     let mut flags = vec![
         path("socket-file", &scratch.join("s")),
         "--socket-mode=0600".to_owned(),

@@ -6,18 +6,18 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::app::Patient;
+use super::app::TestedApp;
 use super::conversation::Answer;
 use super::diagnosis::Diagnosis;
 use super::nginx_access::closed_to_nginx;
-use super::no_app::NoPatient;
-use super::run::Course;
+use super::no_app::NoApp;
+use super::run::AppRun;
 use crate::spawn_error;
 
 /// A report on one app.
 #[derive(Debug)]
 pub(super) struct Report<'p> {
-    patient: &'p Patient,
+    app: &'p TestedApp,
     /// What the app is asked for.
     path: &'p str,
     json: bool,
@@ -26,8 +26,8 @@ pub(super) struct Report<'p> {
 }
 
 /// There is no app to start.
-pub(super) fn no_patient(none: &NoPatient, json: bool) -> ExitCode {
-    let NoPatient { root, problem, advice } = none;
+pub(super) fn no_app(none: &NoApp, json: bool) -> ExitCode {
+    let NoApp { root, problem, advice } = none;
     if json {
         let diagnosis = json!({ "problem": problem, "advice": advice });
         print_json(&json!({ "app": root, "ok": false, "diagnosis": diagnosis }));
@@ -39,13 +39,8 @@ pub(super) fn no_patient(none: &NoPatient, json: bool) -> ExitCode {
 }
 
 impl<'p> Report<'p> {
-    pub(super) fn new(patient: &'p Patient, path: &'p str, json: bool) -> Self {
-        Self {
-            patient,
-            path,
-            json,
-            warning: patient.refusal.clone().or_else(|| closed_to_nginx(&patient.root)),
-        }
+    pub(super) fn new(app: &'p TestedApp, path: &'p str, json: bool) -> Self {
+        Self { app, path, json, warning: app.refusal.clone().or_else(|| closed_to_nginx(&app.root)) }
     }
 
     /// What is known before anything is started.
@@ -53,22 +48,22 @@ impl<'p> Report<'p> {
         if self.json {
             return;
         }
-        let Patient { root, kind, because, .. } = self.patient;
+        let TestedApp { root, kind, because, .. } = self.app;
         say(format_args!("App         : {}", root.display()));
         say(format_args!("Type        : {}, {because}", kind.as_str()));
-        say(format_args!("Starts with : {}", self.patient.entrance()));
-        match &self.patient.user {
+        say(format_args!("Starts with : {}", self.app.entrance()));
+        match &self.app.user {
             Ok((user, because)) => say(format_args!("Would run as: {}, {because}", user.name)),
             Err(why) => say(format_args!("Would run as: nobody: {why}")),
         }
-        say(format_args!("Environment : {}", self.patient.app_env()));
-        match self.patient.known_to {
+        say(format_args!("Environment : {}", self.app.app_env()));
+        match self.app.known_to {
             Some(pid) => {
                 say(format_args!("Settings    : those that the daemon with PID {pid} serves it with"))
             }
             None => say(format_args!("Settings    : defaults, as no running daemon knows this app")),
         }
-        match self.patient.variables_of {
+        match self.app.variables_of {
             Some(pid) => say(format_args!("Variables   : those of the daemon with PID {pid}")),
             None => say(format_args!("Variables   : yours, as no daemon's can be read")),
         }
@@ -88,29 +83,29 @@ impl<'p> Report<'p> {
     }
 
     /// How it went, and what that means.
-    pub(super) fn conclude(&self, course: &Course, diagnosis: Option<&Diagnosis>) -> ExitCode {
-        let answer = course.answer.as_ref().and_then(|answer| answer.as_ref().ok());
+    pub(super) fn conclude(&self, run: &AppRun, diagnosis: Option<&Diagnosis>) -> ExitCode {
+        let answer = run.answer.as_ref().and_then(|answer| answer.as_ref().ok());
         let ok = answer.is_some_and(Answer::is_good);
         if self.json {
-            print_json(&self.as_json(course, diagnosis, ok));
+            print_json(&self.as_json(run, diagnosis, ok));
         } else {
-            self.conclude_in_words(course, diagnosis, answer, ok);
+            self.conclude_in_words(run, diagnosis, answer, ok);
         }
         if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     fn conclude_in_words(
         &self,
-        course: &Course,
+        run: &AppRun,
         diagnosis: Option<&Diagnosis>,
         answer: Option<&Answer>,
         ok: bool,
     ) {
         say(format_args!(""));
-        for (at, step) in course.steps.iter().enumerate() {
+        for (at, step) in run.steps.iter().enumerate() {
             say(format_args!("{} {step}", if at == 0 { "Steps       :" } else { "             " }));
         }
-        if let Some(report) = &course.report {
+        if let Some(report) = &run.report {
             spawn_error::show(&without_repetition(report));
         }
         if let Some(answer) = answer.filter(|answer| answer.pid != 0) {
@@ -127,10 +122,10 @@ impl<'p> Report<'p> {
         }
     }
 
-    fn as_json(&self, course: &Course, diagnosis: Option<&Diagnosis>, ok: bool) -> Value {
-        let Patient { root, kind, because, known_to, .. } = self.patient;
-        let user = self.patient.user.as_ref().ok();
-        let answer = course.answer.as_ref().and_then(|answer| answer.as_ref().ok());
+    fn as_json(&self, run: &AppRun, diagnosis: Option<&Diagnosis>, ok: bool) -> Value {
+        let TestedApp { root, kind, because, known_to, .. } = self.app;
+        let user = self.app.user.as_ref().ok();
+        let answer = run.answer.as_ref().and_then(|answer| answer.as_ref().ok());
         json!({
             "app": root,
             "ok": ok,
@@ -138,19 +133,19 @@ impl<'p> Report<'p> {
             "type_because": because,
             "user": user.map(|(user, _)| &user.name),
             "user_because": user.map(|(_, because)| because),
-            "environment": self.patient.app_env(),
+            "environment": self.app.app_env(),
             "settings_of_daemon": known_to,
-            "variables_of_daemon": self.patient.variables_of,
+            "variables_of_daemon": self.app.variables_of,
             "warning": self.warning,
-            "steps": course.steps,
-            "report": course.report,
+            "steps": run.steps,
+            "report": run.report,
             "answer": answer.filter(|answer| answer.pid != 0).map(|answer| json!({
                 "status": answer.status, "ms": answer.took.as_millis() as u64, "pid": answer.pid,
             })),
             "diagnosis": diagnosis.map(|diagnosis| json!({
                 "problem": diagnosis.problem, "advice": diagnosis.advice,
             })),
-            "log": course.log,
+            "log": run.log,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::app::Patient;
+use super::app::TestedApp;
 use super::conversation::{Answer, Question};
 use super::events::{Event, Events};
 use super::listening::ports_below;
@@ -23,7 +23,7 @@ const UP: Duration = Duration::from_secs(20);
 
 /// How it went.
 #[derive(Debug, Default)]
-pub(super) struct Course {
+pub(super) struct AppRun {
     /// What the daemon and the app said.
     pub(super) log: Vec<String>,
     /// Steps of starts that succeeded.
@@ -49,11 +49,11 @@ pub(super) struct Patience {
 
 impl Patience {
     /// As the app is configured, unless somebody says otherwise.
-    pub(super) fn of(patient: &Patient, timeout: Option<u64>) -> Self {
+    pub(super) fn of(app: &TestedApp, timeout: Option<u64>) -> Self {
         const ANSWER: u64 = 60;
         // The daemon gives the app up first, and tells why.
         const MARGIN: u64 = 10;
-        let start = Duration::from_secs(patient.start_timeout().saturating_add(MARGIN));
+        let start = Duration::from_secs(app.start_timeout().saturating_add(MARGIN));
         Self { start, answer: Duration::from_secs(timeout.unwrap_or(ANSWER)) }
     }
 
@@ -63,7 +63,7 @@ impl Patience {
     }
 }
 
-impl Course {
+impl AppRun {
     /// Follows the daemon until the app has answered, or it is clear that it will not. `show` is given each line.
     pub(super) fn follow(
         events: &Events,
@@ -72,10 +72,10 @@ impl Course {
         patience: &Patience,
         mut show: impl FnMut(&str),
     ) -> Self {
-        let mut course = Self::default();
+        let mut run = Self::default();
         let mut question = Some(question);
         let mut until = Instant::now() + UP;
-        while !course.is_over() {
+        while !run.is_over() {
             match events.receiver.recv_timeout(LOOK) {
                 Ok(Event::Line(line)) => {
                     if line.contains("up and listening") {
@@ -85,23 +85,23 @@ impl Course {
                         until = Instant::now() + patience.answer;
                     }
                     show(&line);
-                    course.note(line);
+                    run.note(line);
                 }
-                Ok(Event::Answered(answer)) => course.answer = Some(answer),
-                Ok(Event::Interrupted) => course.interrupted = true,
-                Err(RecvTimeoutError::Timeout) => course.ports.append(&mut ports_below(daemon.pid())),
-                Ok(Event::LogEnded) | Err(RecvTimeoutError::Disconnected) => course.no_daemon = true,
+                Ok(Event::Answered(answer)) => run.answer = Some(answer),
+                Ok(Event::Interrupted) => run.interrupted = true,
+                Err(RecvTimeoutError::Timeout) => run.ports.append(&mut ports_below(daemon.pid())),
+                Ok(Event::LogEnded) | Err(RecvTimeoutError::Disconnected) => run.no_daemon = true,
             }
             let too_late = Instant::now() > until;
-            course.no_daemon |= daemon.ended().is_some() || (too_late && question.is_some());
+            run.no_daemon |= daemon.ended().is_some() || (too_late && question.is_some());
             if too_late && question.is_none() {
                 let seconds = patience.answer.as_secs();
-                course.answer.get_or_insert_with(|| Err(format!("there was no answer within {seconds} s")));
+                run.answer.get_or_insert_with(|| Err(format!("there was no answer within {seconds} s")));
             }
         }
-        course.hear_the_rest(events, &mut show);
-        course.report = course.read_report(daemon);
-        course
+        run.hear_the_rest(events, &mut show);
+        run.report = run.read_report(daemon);
+        run
     }
 
     fn is_over(&self) -> bool {

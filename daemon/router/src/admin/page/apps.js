@@ -120,8 +120,8 @@ function fillState(cell, process) {
 /** What is special about an application at the moment. */
 function badges(app) {
   const all = [];
-  if (app.standing === "paused") all.push(["paused: its requests wait", "slow"]);
-  if (app.standing === "maintenance") all.push(["under maintenance", "slow"]);
+  if (app.mode === "paused") all.push(["paused: its requests wait", "slow"]);
+  if (app.mode === "maintenance") all.push(["under maintenance", "slow"]);
   if (app.spawning > 0) all.push([`${plural(app.spawning, "process starts", "processes start")}`, "info"]);
   if (app.deployment === "rolling") all.push(["restarting one by one", "info"]);
   if (app.deployment === "resisting") all.push(["new version does not start: the old one serves", "hangs"]);

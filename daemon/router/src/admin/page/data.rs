@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::super::pool::{GroupView, ProcessView, Snapshot};
 use super::super::requests::{RequestView, Requests};
 use crate::admin::caller::Caller;
-use crate::metrics::counters::{BOUNDS, Figures, Histogram};
+use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
 use crate::pool::GroupId;
-use crate::state::Router;
+use crate::state::RouterState;
 
 /// Most requests of each kind that are told one by one. Nobody reads more, and a flood of them must not become one of JSON.
 const MOST_REQUESTS: usize = 100;
@@ -43,7 +43,7 @@ struct AppView {
     spawning: usize,
     restarts: u64,
     deployment: &'static str,
-    standing: &'static str,
+    mode: &'static str,
     processes: Vec<ProcessView>,
     /// Requests that are over, whatever became of them.
     finished: u64,
@@ -96,14 +96,14 @@ struct Share {
 
 impl Data {
     /// What the caller may see.
-    pub(super) fn take(router: &Router, caller: Caller) -> Self {
+    pub(super) fn take(router: &RouterState, caller: Caller) -> Self {
         let snapshot = Snapshot::without_settings(router, caller);
         let groups = snapshot.groups.into_iter().zip(snapshot.ids);
         Self {
             version: snapshot.version,
             instance: snapshot.instance,
             router_generation: router.config.generation,
-            router_ms: u64::try_from(router.board.age().as_millis()).unwrap_or(u64::MAX),
+            router_ms: u64::try_from(router.page_cache.age().as_millis()).unwrap_or(u64::MAX),
             max_pool_size: snapshot.max_pool_size,
             capacity_used: snapshot.capacity_used,
             bounds: &BOUNDS,
@@ -114,8 +114,8 @@ impl Data {
 }
 
 impl AppView {
-    fn of(router: &Router, view: GroupView, id: GroupId) -> Self {
-        let figures = router.dispatcher.figures(id);
+    fn of(router: &RouterState, view: GroupView, id: GroupId) -> Self {
+        let metrics = router.dispatcher.metrics(id);
         Self {
             name: view.name,
             app_root: view.app_root,
@@ -126,15 +126,15 @@ impl AppView {
             spawning: view.spawning,
             restarts: view.restarts,
             deployment: view.deployment,
-            standing: view.standing,
+            mode: view.mode,
             processes: view.processes,
-            finished: figures.request_time.count(),
-            answers: SpansView::of(&figures.answer_time),
-            waits: SpansView::of(&figures.queue_time),
-            failed_starts: figures.spawns_failed.get(),
+            finished: metrics.request_time.count(),
+            answers: SpansView::of(&metrics.answer_time),
+            waits: SpansView::of(&metrics.queue_time),
+            failed_starts: metrics.spawns_failed.get(),
             last_error_id: router.dispatcher.deployments.last_error_id(id),
-            crashes: figures.crashed.get(),
-            rejected: RejectedView::of(&figures),
+            crashes: metrics.crashed.get(),
+            rejected: RejectedView::of(&metrics),
         }
     }
 }
@@ -146,12 +146,12 @@ impl SpansView {
 }
 
 impl RejectedView {
-    fn of(figures: &Figures) -> Self {
+    fn of(metrics: &AppMetrics) -> Self {
         Self {
-            queue_full: figures.queue_full.get(),
-            queued_too_long: figures.queued_too_long.get(),
-            no_process: figures.without_process.get(),
-            maintenance: figures.under_maintenance.get(),
+            queue_full: metrics.queue_full.get(),
+            queued_too_long: metrics.queued_too_long.get(),
+            no_process: metrics.without_process.get(),
+            maintenance: metrics.under_maintenance.get(),
         }
     }
 }

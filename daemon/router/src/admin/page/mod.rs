@@ -6,8 +6,8 @@ mod data;
 use std::io;
 
 use super::caller::Caller;
-use crate::metrics::page_cache::Shown;
-use crate::state::Router;
+use crate::metrics::page_cache::CachedPage;
+use crate::state::RouterState;
 use common::sys::random;
 
 const HTML: &str = include_str!("page.html");
@@ -28,24 +28,24 @@ const SCRIPT: &str = concat!(
 /// # Errors
 ///
 /// When the kernel gives no random bytes.
-pub(crate) fn html() -> io::Result<Shown> {
+pub(crate) fn html() -> io::Result<CachedPage> {
     let nonce = nonce()?;
     let html = HTML.replace("{nonce}", &nonce).replace("{style}", STYLE).replace("{script}", SCRIPT);
     let mut headers = headers();
     headers.push(("Content-Security-Policy", policy(&nonce)));
-    Ok(Shown { content_type: "text/html; charset=utf-8", headers, body: html.into_bytes() })
+    Ok(CachedPage { content_type: "text/html; charset=utf-8", headers, body: html.into_bytes() })
 }
 
 /// What it shows at this moment to somebody who may see everything, as JSON.
-pub(crate) fn data_for_nginx(router: &Router) -> Shown {
+pub(crate) fn data_for_nginx(router: &RouterState) -> CachedPage {
     data(router, Caller::of_nginx())
 }
 
 /// What it shows at this moment, as JSON.
-pub(super) fn data(router: &Router, caller: Caller) -> Shown {
+pub(super) fn data(router: &RouterState, caller: Caller) -> CachedPage {
     // It is made of strings and numbers; it always has a JSON form.
     let body = serde_json::to_vec(&data::Data::take(router, caller)).unwrap_or_default();
-    Shown { content_type: "application/json", headers: headers(), body }
+    CachedPage { content_type: "application/json", headers: headers(), body }
 }
 
 /// Paths of visitors are in it: it is kept nowhere, and taken for nothing else than it is.

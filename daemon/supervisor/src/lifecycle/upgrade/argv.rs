@@ -12,11 +12,11 @@ const DO: &str = "take-over=";
 
 /// What a program is started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beginning {
+pub enum StartMode {
     /// By an operator or a service manager.
-    Usual,
+    Normal,
     /// By the daemon that runs, which wants to know whether this program could take over.
-    Question {
+    Preflight {
         /// It could, as far as its release goes.
         would: bool,
     },
@@ -25,24 +25,24 @@ pub enum Beginning {
 }
 
 /// The beginning that a command line means, and the command line without that.
-pub fn beginning(words: impl Iterator<Item = OsString>) -> (Beginning, Vec<OsString>) {
+pub fn start_mode(words: impl Iterator<Item = OsString>) -> (StartMode, Vec<OsString>) {
     let mut words: Vec<_> = words.collect();
-    let beginning = words.get(1).and_then(|word| read(word.to_str()?));
-    if beginning.is_some() {
+    let start_mode = words.get(1).and_then(|word| read(word.to_str()?));
+    if start_mode.is_some() {
         words.remove(1);
     }
-    (beginning.unwrap_or(Beginning::Usual), words)
+    (start_mode.unwrap_or(StartMode::Normal), words)
 }
 
-fn read(word: &str) -> Option<Beginning> {
+fn read(word: &str) -> Option<StartMode> {
     if let Some(format) = word.strip_prefix(WOULD) {
-        return Some(Beginning::Question { would: format.parse() == Ok(FORMAT) });
+        return Some(StartMode::Preflight { would: format.parse() == Ok(FORMAT) });
     }
-    word.strip_prefix(DO)?.parse().ok().map(Beginning::TakeOver)
+    word.strip_prefix(DO)?.parse().ok().map(StartMode::TakeOver)
 }
 
 /// The same command line for the next program, as a question.
-pub(super) fn question() -> Vec<OsString> {
+pub(super) fn preflight() -> Vec<OsString> {
     with(format!("{WOULD}{FORMAT}"))
 }
 
@@ -52,7 +52,7 @@ pub(super) fn take_over(packed: RawFd) -> Vec<OsString> {
 }
 
 fn with(word: String) -> Vec<OsString> {
-    let (_, mut words) = beginning(std::env::args_os());
+    let (_, mut words) = start_mode(std::env::args_os());
     words.insert(words.len().min(1), word.into());
     words
 }
@@ -61,21 +61,21 @@ fn with(word: String) -> Vec<OsString> {
 mod tests {
     use super::*;
 
-    fn read(words: &[&str]) -> (Beginning, Vec<String>) {
-        let (beginning, left) = beginning(words.iter().map(OsString::from));
-        (beginning, left.into_iter().map(|word| word.into_string().unwrap()).collect())
+    fn read(words: &[&str]) -> (StartMode, Vec<String>) {
+        let (start_mode, left) = start_mode(words.iter().map(OsString::from));
+        (start_mode, left.into_iter().map(|word| word.into_string().unwrap()).collect())
     }
 
     #[test]
     fn the_first_word_tells_and_is_taken_away() {
         let usual = vec!["fly".to_owned(), "--x=1".to_owned()];
-        assert_eq!(read(&["fly", "--x=1"]), (Beginning::Usual, usual.clone()));
-        assert_eq!(read(&["fly", "take-over=7", "--x=1"]), (Beginning::TakeOver(7), usual.clone()));
+        assert_eq!(read(&["fly", "--x=1"]), (StartMode::Normal, usual.clone()));
+        assert_eq!(read(&["fly", "take-over=7", "--x=1"]), (StartMode::TakeOver(7), usual.clone()));
         let known = format!("would-take-over={FORMAT}");
-        assert_eq!(read(&["fly", &known, "--x=1"]), (Beginning::Question { would: true }, usual.clone()));
+        assert_eq!(read(&["fly", &known, "--x=1"]), (StartMode::Preflight { would: true }, usual.clone()));
         let newer = format!("would-take-over={}", FORMAT + 1);
-        assert_eq!(read(&["fly", &newer, "--x=1"]), (Beginning::Question { would: false }, usual));
-        assert_eq!(read(&["fly", "--x", "take-over=7"]).0, Beginning::Usual);
-        assert_eq!(read(&["fly"]), (Beginning::Usual, vec!["fly".to_owned()]));
+        assert_eq!(read(&["fly", &newer, "--x=1"]), (StartMode::Preflight { would: false }, usual));
+        assert_eq!(read(&["fly", "--x", "take-over=7"]).0, StartMode::Normal);
+        assert_eq!(read(&["fly"]), (StartMode::Normal, vec!["fly".to_owned()]));
     }
 }

@@ -19,11 +19,11 @@ use nix::unistd;
 
 pub(crate) use self::state::State;
 use crate::{LAST_LINES, Supervisor};
-pub use argv::{Beginning, beginning};
+pub use argv::{StartMode, start_mode};
 use common::config::trusted;
 use common::link::Notice;
 use common::log::writer;
-use common::sys::fd_handover::Luggage;
+use common::sys::fd_handover::HandoverWriter;
 
 /// For the router to tell that it has finished, after its own limit.
 const SLACK: Duration = Duration::from_secs(2);
@@ -91,7 +91,7 @@ impl Supervisor {
             tracing::warn!("none takes over while the daemon starts, ends or is taken over");
             return;
         }
-        if let Err(why) = self.ask_successor() {
+        if let Err(why) = self.check_successor() {
             tracing::error!("no other program takes over: {why}");
             return;
         }
@@ -145,9 +145,9 @@ impl Supervisor {
     /// Only a failure comes back.
     fn become_successor(&self) -> io::Result<Infallible> {
         let program = self.program()?;
-        let mut luggage = Luggage::default();
-        let state = serde_json::to_vec(&State::pack(self, &mut luggage)?)?;
-        let packed = luggage.pack_bytes(&state)?;
+        let mut writer = HandoverWriter::default();
+        let state = serde_json::to_vec(&State::pack(self, &mut writer)?)?;
+        let packed = writer.pack_bytes(&state)?;
         let words = c_strings(argv::take_over(packed))?;
         let environment =
             std::env::vars_os().filter(|(name, _)| !NOT_HANDED_ON.iter().any(|own| name == *own));

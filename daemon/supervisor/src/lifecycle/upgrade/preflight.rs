@@ -19,7 +19,7 @@ impl Supervisor {
     /// # Errors
     ///
     /// A sentence that says why it cannot.
-    pub(super) fn ask_successor(&self) -> Result<(), String> {
+    pub(super) fn check_successor(&self) -> Result<(), String> {
         let read = self.options.read_again();
         unistd::chdir("/").map_err(|why| format!("the working directory is gone: {why}"))?;
         let options = read.map_err(|mistakes| {
@@ -32,7 +32,7 @@ impl Supervisor {
             return Err(format!("{changed} has changed, which takes effect when the daemon is restarted"));
         }
         let program = self.program().map_err(|why| why.to_string())?;
-        let mut words = argv::question().into_iter();
+        let mut words = argv::preflight().into_iter();
         let mut command = Command::new(&program);
         words.next().map(|name| std::os::unix::process::CommandExt::arg0(&mut command, name));
         command.args(words).current_dir(self.options.directory());

@@ -13,10 +13,10 @@ use crate::lifecycle::rlimits::Originals;
 use crate::log_file::PackedLog;
 use crate::nginx_socket::PackedSocket;
 use crate::processes::PackedProcess;
-use crate::router::maintenance::Standings;
+use crate::router::maintenance::AppModes;
 use common::instance::PackedInstance;
 use common::link::Overruled;
-use common::sys::fd_handover::Luggage;
+use common::sys::fd_handover::HandoverWriter;
 
 /// Changes when an older program could not be understood any more. What is only added has a default instead.
 pub(super) const FORMAT: u32 = 1;
@@ -41,30 +41,30 @@ pub(crate) struct State {
     #[serde(default)]
     pub(crate) app_prefix: Option<bool>,
     pub(crate) overruled: Vec<Overruled>,
-    pub(crate) standings: Standings,
+    pub(crate) app_modes: AppModes,
     /// How many routers there have been.
     pub(crate) routers: u32,
 }
 
 impl State {
-    pub(super) fn pack(supervisor: &Supervisor, luggage: &mut Luggage) -> io::Result<Self> {
+    pub(super) fn pack(supervisor: &Supervisor, writer: &mut HandoverWriter) -> io::Result<Self> {
         let pid_file: Option<&PidFile> = supervisor.pid_file.as_ref();
-        let (last_process, processes) = supervisor.processes.pack(luggage)?;
+        let (last_process, processes) = supervisor.processes.pack(writer)?;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            log: supervisor.log.pack(luggage)?,
+            log: supervisor.log.pack(writer)?,
             originals: supervisor.launcher.originals.clone(),
-            instance: supervisor.instance.pack(luggage)?,
-            tools: luggage.pack(&supervisor.tools)?,
-            nginx: supervisor.nginx.pack(luggage)?,
-            pid_file: pid_file.map(|file| file.pack(luggage)).transpose()?,
+            instance: supervisor.instance.pack(writer)?,
+            tools: writer.pack(&supervisor.tools)?,
+            nginx: supervisor.nginx.pack(writer)?,
+            pid_file: pid_file.map(|file| file.pack(writer)).transpose()?,
             last_process,
             processes,
             cgroups: supervisor.launcher.cgroups.as_ref().map(|cgroups| cgroups.own().to_path_buf()),
             globals: supervisor.globals.clone(),
             app_prefix: Some(supervisor.app_prefix),
             overruled: supervisor.overruled.clone(),
-            standings: supervisor.standings.clone(),
+            app_modes: supervisor.app_modes.clone(),
             routers: supervisor.routers.count(),
         })
     }

@@ -2,11 +2,11 @@
 
 use super::Diagnosis;
 use crate::doctor::conversation::Answer;
-use crate::doctor::run::Course;
+use crate::doctor::run::AppRun;
 
 /// What is wrong with the answer; `None` when it is good.
-pub(super) fn of(course: &Course) -> Option<Diagnosis> {
-    match course.answer.as_ref()? {
+pub(super) fn of(run: &AppRun) -> Option<Diagnosis> {
+    match run.answer.as_ref()? {
         Err(why) => Some(Diagnosis::new(
             format!("the app starts, and does not answer: {why}"),
             "Something in its code waits: a database, a lock, another service. While it serves, passenger-status \
@@ -14,7 +14,7 @@ pub(super) fn of(course: &Course) -> Option<Diagnosis> {
              Python process is. Does another page answer (--path)?",
         )),
         Ok(answer) if answer.is_good() => None,
-        Ok(answer) if answer.pid == 0 => Some(unanswered(answer, course)),
+        Ok(answer) if answer.pid == 0 => Some(unanswered(answer, run)),
         Ok(Answer { broken: Some(why), .. }) => Some(Diagnosis::new(
             format!("the app breaks off its answer: {why}"),
             "Its process ended, or closed the connection, in the midst of it. What it has printed, above, tells more.",
@@ -28,11 +28,10 @@ pub(super) fn of(course: &Course) -> Option<Diagnosis> {
 }
 
 /// The daemon had to answer in its place.
-fn unanswered(answer: &Answer, course: &Course) -> Diagnosis {
-    let told =
-        course.log.iter().rev().find_map(|line| line.split_once(" did not answer ")?.1.split_once(": "));
+fn unanswered(answer: &Answer, run: &AppRun) -> Diagnosis {
+    let told = run.log.iter().rev().find_map(|line| line.split_once(" did not answer ")?.1.split_once(": "));
     let why = told.map_or("it does not say why", |(_, why)| why.split("\\n").next().unwrap_or(why));
-    let end = course.log.iter().find_map(|line| end_of_process(line));
+    let end = run.log.iter().find_map(|line| end_of_process(line));
     let end = end.map(|end| format!("; its process {end}")).unwrap_or_default();
     Diagnosis::new(
         format!("the app starts, and does not answer: {why}{end}; visitors get status {}", answer.status),
@@ -56,9 +55,9 @@ fn first_line(body: &str) -> String {
 mod tests {
     use super::*;
 
-    fn course(answer: Result<Answer, String>, log: &[&str]) -> Course {
+    fn run(answer: Result<Answer, String>, log: &[&str]) -> AppRun {
         let log = log.iter().map(|line| (*line).to_owned()).collect();
-        Course { answer: Some(answer), log, ..Course::default() }
+        AppRun { answer: Some(answer), log, ..AppRun::default() }
     }
 
     fn answer(status: u16, pid: u32) -> Answer {
@@ -67,19 +66,19 @@ mod tests {
 
     #[test]
     fn a_good_answer_has_no_diagnosis() {
-        assert_eq!(of(&course(Ok(answer(404, 7)), &[])), None);
+        assert_eq!(of(&run(Ok(answer(404, 7)), &[])), None);
     }
 
     #[test]
     fn an_error_of_the_apps_is_shown_with_its_first_line() {
-        let diagnosis = of(&course(Ok(answer(500, 7)), &[])).unwrap();
+        let diagnosis = of(&run(Ok(answer(500, 7)), &[])).unwrap();
         assert_eq!(diagnosis.problem, "the app answers with status 500: bad ?[2Jthings");
     }
 
     #[test]
     fn an_answer_in_its_place_is_told_with_the_daemons_reason() {
         let line = "[ W x ]: app /a (production): process 7 did not answer GET /: it failed: RuntimeError: oops\\n\\n at x";
-        let diagnosis = of(&course(Ok(answer(502, 0)), &[line])).unwrap();
+        let diagnosis = of(&run(Ok(answer(502, 0)), &[line])).unwrap();
         assert!(
             diagnosis
                 .problem
@@ -93,7 +92,7 @@ mod tests {
             "[ W x ]: app /a (production): process 7 did not answer GET /: it closed the connection",
             "[ W x ]: app /a (production): process 7 exited with status 3",
         ];
-        let problem = of(&course(Ok(answer(502, 0)), &log)).unwrap().problem;
+        let problem = of(&run(Ok(answer(502, 0)), &log)).unwrap().problem;
         assert!(
             problem.contains("it closed the connection; its process exited with status 3; visitors"),
             "{problem}"
@@ -103,12 +102,12 @@ mod tests {
     #[test]
     fn silence_and_a_broken_answer_are_told() {
         assert!(
-            of(&course(Err("there was no answer within 60 s".into()), &[]))
+            of(&run(Err("there was no answer within 60 s".into()), &[]))
                 .unwrap()
                 .problem
                 .contains("within 60 s")
         );
         let broken = Answer { broken: Some("closed".into()), ..answer(200, 7) };
-        assert!(of(&course(Ok(broken), &[])).unwrap().problem.contains("breaks off its answer: closed"));
+        assert!(of(&run(Ok(broken), &[])).unwrap().problem.contains("breaks off its answer: closed"));
     }
 }

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use protocol::request::AppKind;
 use serde_json::Value;
 
-use super::app::Patient;
-use super::run::Course;
+use super::app::TestedApp;
+use super::run::AppRun;
 
 /// What is wrong, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,13 +70,13 @@ impl Diagnosis {
 }
 
 /// What is wrong; `None` when the app answers well.
-pub(super) fn of(patient: &Patient, course: &Course) -> Option<Diagnosis> {
-    if course.no_daemon {
-        return Some(no_daemon(course));
+pub(super) fn of(app: &TestedApp, run: &AppRun) -> Option<Diagnosis> {
+    if run.no_daemon {
+        return Some(no_daemon(run));
     }
-    match &course.report {
-        Some(report) => Some(of_start(&Seen::of(patient, course, report))),
-        None => answering::of(course),
+    match &run.report {
+        Some(report) => Some(of_start(&Seen::of(app, run, report))),
+        None => answering::of(run),
     }
 }
 
@@ -86,8 +86,8 @@ fn of_start(seen: &Seen) -> Diagnosis {
     })
 }
 
-fn no_daemon(course: &Course) -> Diagnosis {
-    let why = course
+fn no_daemon(run: &AppRun) -> Diagnosis {
+    let why = run
         .log
         .iter()
         .rev()
@@ -100,17 +100,17 @@ fn no_daemon(course: &Course) -> Diagnosis {
 }
 
 impl Seen {
-    fn of(patient: &Patient, course: &Course, report: &Value) -> Self {
+    fn of(app: &TestedApp, run: &AppRun, report: &Value) -> Self {
         let text = |key: &str| report[key].as_str().unwrap_or_default();
-        let planned = patient.user.as_ref().map(|(user, _)| user.name.as_str()).unwrap_or_default();
+        let planned = app.user.as_ref().map(|(user, _)| user.name.as_str()).unwrap_or_default();
         Self {
-            kind: patient.kind,
-            root: patient.root.clone(),
+            kind: app.kind,
+            root: app.root.clone(),
             user: report["user"]["name"].as_str().unwrap_or(planned).to_owned(),
             summary: text("summary").to_owned(),
             text: format!("{}\n{}", text("details"), text("output")),
             port: report["environment"]["PORT"].as_str().and_then(|port| port.parse().ok()),
-            ports: course.ports.clone(),
+            ports: run.ports.clone(),
         }
     }
 
