@@ -39,12 +39,12 @@ row() {
 rust() {
     step cargo test --release -p flying-passenger-protocol -p flying-passenger-generate -p flying-passenger-module-core \
         -- ${wanted:+"$wanted"}
-    step cargo test --release -p flying-passenger --lib --bins -- ${wanted:+"$wanted"}
-    step cargo test --release -p flying-passenger --doc -- ${wanted:+"$wanted"}
+    step cargo test --release -p flying-passenger-common -p flying-passenger-supervisor -p flying-passenger-router \
+        -p flying-passenger-tools --lib -- ${wanted:+"$wanted"}
 }
 
 supervisor() {
-    step cargo test --release -p flying-passenger --test supervisor -- ${wanted:+"$wanted"}
+    step cargo test --release -p flying-passenger-supervisor --test supervisor -- ${wanted:+"$wanted"}
 }
 
 # By itself, because it wants the daemon with the feature `fuzzing`.

@@ -13,8 +13,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+/// Checks one input.
+type Check = fn(&[u8]);
+
 /// The targets that have a corpus below `fuzz/corpus`.
-const TARGETS: [(&str, fn(&[u8])); 8] = [
+const TARGETS: [(&str, Check); 8] = [
     ("admin_http", admin_http::check),
     ("app_http", app_http::check),
     ("app_session", app_session::check),

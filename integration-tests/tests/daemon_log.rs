@@ -92,9 +92,11 @@ fn the_flag_names_the_file_for_every_line() {
     let flag = format!("--log-file={}", log.display());
     let speaking = Speaking::new(stage, "", |daemon| daemon.flag(&flag));
     speaking.says_in(&log, "hello", FRAMED);
-    for words in
-        ["/supervisor startup ]: ", "/router ", &format!("the log is {} from here on", log.display())]
-    {
+    for words in [
+        "/supervisor lifecycle::startup ]: ",
+        "/router ",
+        &format!("the log is {} from here on", log.display()),
+    ] {
         assert!(read(&log).contains(words), "{words} is missing in:\n{}", read(&log));
     }
     assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o640);

@@ -131,7 +131,7 @@ fn is_number(cell: &str) -> bool {
 fn exists(name: &str) -> bool {
     let (file, function) = name.split_once("::").unwrap();
     if file == "supervisor" {
-        let sources = fs::read_dir(workspace().join("daemon/tests/supervisor")).unwrap();
+        let sources = fs::read_dir(workspace().join("daemon/supervisor/tests/supervisor")).unwrap();
         let has = |source: String| source.contains(&format!("(\"{function}\", "));
         return sources.map(|source| fs::read_to_string(source.unwrap().path()).unwrap()).any(has);
     }

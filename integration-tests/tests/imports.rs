@@ -7,11 +7,14 @@ use std::path::{Path, PathBuf};
 
 use stage::workspace;
 
-const ROOTS: [&str; 6] = [
+const ROOTS: [&str; 9] = [
     "protocol/src",
     "ngx-module/core/src",
     "ngx-module/src",
-    "daemon/src",
+    "daemon/common/src",
+    "daemon/supervisor/src",
+    "daemon/router/src",
+    "daemon/tools/src",
     "integration-tests/src",
     "packaging/generate/src",
 ];

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use stage::workspace;
 
-const ROOMS: [&str; 2] = ["ngx-module/src/ffi", "daemon/src/sys"];
+const ROOMS: [&str; 3] = ["ngx-module/src/ffi", "daemon/common/src/sys", "daemon/router/src/sys"];
 
 #[test]
 fn unsafe_stays_in_its_two_rooms() {

@@ -5,6 +5,8 @@
 //! follow its life: what it opens ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`],
 //! [`forks`], [`stat_workers`]), what it carries out ([`orders`], [`looks`]), and how it ends ([`phase`], [`shutdown`]).
 
+#![forbid(unsafe_code)]
+
 mod cgroups;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

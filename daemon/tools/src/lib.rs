@@ -2,6 +2,8 @@
 //!
 //! A registry and a name come in, an answer or a sentence for the administrator goes out.
 
+#![forbid(unsafe_code)]
+
 mod about;
 mod api_call;
 pub(crate) mod app_mode;

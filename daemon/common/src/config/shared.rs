@@ -158,6 +158,7 @@ impl<'a> Values<'a> {
         self.0.iter().find(|option| option.name == name)
     }
 
+    /// The number of this name; 0 when there is none.
     pub fn number(self, name: &str) -> u64 {
         match self.get(name).map(|option| &option.value) {
             Some(Value::Number(number)) => u64::try_from(*number).unwrap_or(0),
@@ -165,6 +166,7 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// The text of this name; empty when there is none.
     pub fn text(self, name: &str) -> &'a str {
         match self.get(name).map(|option| &option.value) {
             Some(Value::Text(text)) => text,
@@ -172,6 +174,7 @@ impl<'a> Values<'a> {
         }
     }
 
+    /// Whether the flag of this name is on.
     pub fn flag(self, name: &str) -> bool {
         self.get(name).is_some_and(|option| option.value == Value::Flag(true))
     }

@@ -102,12 +102,9 @@ impl<'e> LogRecord<'e> {
     }
 }
 
-/// `flying_passenger::supervisor::spawn::child` is `spawn::child`: the crate is known and the part stands before it.
+/// The module without its crate: `supervisor::spawn::child` is `spawn::child`, because the line names the process.
 fn short_module(target: &str) -> &str {
-    let inner = target.strip_prefix("flying_passenger").unwrap_or(target).trim_start_matches("::");
-    let inner =
-        inner.strip_prefix("supervisor::").or_else(|| inner.strip_prefix("router::")).unwrap_or(inner);
-    if inner.is_empty() { "main" } else { inner }
+    target.split_once("::").map_or(target, |(_, module)| module)
 }
 
 #[derive(Default)]
@@ -155,9 +152,9 @@ mod tests {
 
     #[test]
     fn modules_are_shown_without_what_the_line_already_says() {
-        assert_eq!(short_module("flying_passenger::router::pool"), "pool");
-        assert_eq!(short_module("flying_passenger::router"), "router");
-        assert_eq!(short_module("flying_passenger"), "main");
+        assert_eq!(short_module("router::pool"), "pool");
+        assert_eq!(short_module("supervisor::spawn::child"), "spawn::child");
+        assert_eq!(short_module("router"), "router");
         assert_eq!(short_module("app"), "app");
     }
 }

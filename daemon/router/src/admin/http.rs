@@ -25,7 +25,7 @@ pub(crate) struct Asked {
 /// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    status: u16,
+    pub(crate) status: u16,
     content_type: &'static str,
     /// Further headers.
     headers: Vec<(&'static str, String)>,

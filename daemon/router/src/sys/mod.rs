@@ -1,5 +1,5 @@
 //! System calls of the router, and the only place in it with `unsafe` code.
 #![allow(unsafe_code, reason = "reads and writes sockets under the event loop")]
 
-pub mod reactor;
-pub mod stream;
+pub(crate) mod reactor;
+pub(crate) mod stream;

@@ -7,7 +7,7 @@ use tokio::io::unix::AsyncFd;
 use common::link::channel::Channel;
 
 /// Watches the channel's descriptor for as long as the result lives.
-pub fn watch(channel: Channel) -> io::Result<AsyncFd<Channel>> {
+pub(crate) fn watch(channel: Channel) -> io::Result<AsyncFd<Channel>> {
     // SAFETY: a `Channel` owns one descriptor, returns the same one each time it is asked, and closes it only when it
     // is dropped; `AsyncFd` drops it after its registration.
     unsafe { AsyncFd::register(channel) }.map_err(Into::into)

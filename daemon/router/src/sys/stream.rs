@@ -48,7 +48,7 @@ thread_local! {
 }
 
 /// Descriptors of all streams of this thread.
-pub fn open() -> u64 {
+pub(crate) fn open() -> u64 {
     OPEN.get()
 }
 

@@ -14,9 +14,11 @@ use common::config::{Hook, file_keys};
 
 /// The texts of functions, each with what it uses.
 static SCENES: LazyLock<Vec<String>> = LazyLock::new(|| {
-    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = Vec::new();
-    for dir in ["integration-tests/tests", "daemon/tests", "daemon/src"] {
+    for dir in
+        ["integration-tests/tests", "daemon/common", "daemon/supervisor", "daemon/router", "daemon/tools"]
+    {
         sources(&tree.join(dir), &mut files);
     }
     let items: Vec<_> = files.iter().map(|file| items(&test_part(file))).collect();
