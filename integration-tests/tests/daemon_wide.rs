@@ -156,7 +156,7 @@ fn what_cannot_count_is_told() {
     ] {
         wide.daemon.logs_eventually(told);
     }
-    let unused = wide.settings()["without_effect"].to_string();
+    let unused = wide.settings()["ignored_directives"].to_string();
     assert!(unused.contains("turbocaching") && unused.contains("/run/x"), "{unused}");
 }
 

@@ -143,12 +143,11 @@ fn what_is_ordered_is_as_the_document_says() {
     post("/pool/ask_process.json", body, 404);
     let body = json!({ "pid": pid, "method": "G T", "uri": "/", "headers": [] });
     post("/pool/ask_process.json", body, 422);
-    post("/pool/set_standing.json", json!({ "name": name, "standing": "paused" }), 200);
-    let body =
-        json!({ "name": name, "standing": "maintenance", "page": "x".repeat(70_000), "retry_after": 9 });
-    post("/pool/set_standing.json", body, 413);
-    post("/pool/set_standing.json", json!({ "name": name, "standing": "open" }), 200);
-    post("/pool/set_standing.json", json!({ "name": "none", "standing": "open" }), 404);
+    post("/pool/set_mode.json", json!({ "name": name, "mode": "paused" }), 200);
+    let body = json!({ "name": name, "mode": "maintenance", "page": "x".repeat(70_000), "retry_after": 9 });
+    post("/pool/set_mode.json", body, 413);
+    post("/pool/set_mode.json", json!({ "name": name, "mode": "open" }), 200);
+    post("/pool/set_mode.json", json!({ "name": "none", "mode": "open" }), 404);
     post("/pool/detach_process.json", json!({ "pid": pid }), 200);
     post("/pool/detach_process.json", json!({ "pid": 1 }), 404);
     scene.app_pid();

@@ -62,7 +62,7 @@ fn every_app_is_there_with_its_processes_and_its_counters() {
     let process = &app["processes"][0];
     assert_eq!((&process["pid"], &process["state"]), (&json!(site.pid), &json!("serving")));
     assert!(process["memory"].as_u64() > Some(0) && process["cpu_ms"].is_u64(), "{process}");
-    assert_eq!((&app["app_type"], &app["standing"]), (&json!("ruby"), &json!("open")));
+    assert_eq!((&app["app_type"], &app["mode"]), (&json!("ruby"), &json!("open")));
     for app in [app, blog] {
         assert_eq!((&app["finished"], &app["answers"]["count"]), (&json!(1), &json!(1)));
         assert!(app["answers"]["seconds"].as_f64() > Some(0.0), "{app}");
@@ -119,7 +119,7 @@ fn many_requests_are_counted_and_the_oldest_are_told() {
     eventually("all of them wait", || data(&scene.nginx)["requests"]["waiting"]["count"] == 120);
     let shown = data(&scene.nginx);
     assert_eq!(shown["requests"]["waiting"]["oldest"].as_array().unwrap().len(), 100);
-    assert_eq!((&shown["apps"][0]["standing"], &shown["apps"][0]["queue"]), (&"paused".into(), &120.into()));
+    assert_eq!((&shown["apps"][0]["mode"], &shown["apps"][0]["queue"]), (&"paused".into(), &120.into()));
     assert!(scene.daemon.tool("passenger-config", &["resume-app", &root]).status.success());
     visitors.iter_mut().for_each(|visitor| drop(visitor.read_response().expect(200)));
 }

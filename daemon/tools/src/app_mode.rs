@@ -49,7 +49,7 @@ impl PauseApp {
     ///
     /// A sentence for the administrator.
     pub fn run(&self) -> Result<(), String> {
-        set_standing(&self.apps, &json!({ "standing": "paused" }), "Paused")
+        set_mode(&self.apps, &json!({ "mode": "paused" }), "Paused")
     }
 }
 
@@ -61,8 +61,8 @@ impl MaintenanceApp {
     /// A sentence for the administrator; also when the page cannot be read.
     pub fn run(&self) -> Result<(), String> {
         let page = self.page.as_deref().map(read).transpose()?.unwrap_or_default();
-        let order = json!({ "standing": "maintenance", "page": page, "retry_after": self.retry_after });
-        set_standing(&self.apps, &order, "Under maintenance:")
+        let order = json!({ "mode": "maintenance", "page": page, "retry_after": self.retry_after });
+        set_mode(&self.apps, &order, "Under maintenance:")
     }
 }
 
@@ -73,7 +73,7 @@ impl ResumeApp {
     ///
     /// A sentence for the administrator.
     pub fn run(&self) -> Result<(), String> {
-        set_standing(&self.apps, &json!({ "standing": "open" }), "Resumed")
+        set_mode(&self.apps, &json!({ "mode": "open" }), "Resumed")
     }
 }
 
@@ -88,8 +88,8 @@ impl ForgetApp {
     }
 }
 
-fn set_standing(apps: &ChosenApps, order: &Value, done: &str) -> Result<(), String> {
-    order_each(apps, "/pool/set_standing.json", order, done)
+fn set_mode(apps: &ChosenApps, order: &Value, done: &str) -> Result<(), String> {
+    order_each(apps, "/pool/set_mode.json", order, done)
 }
 
 /// Gives the order for each app, and tells of each that it was carried out.

@@ -40,7 +40,7 @@ fn write_times(out: &mut String, requests: &Value, app: &str) {
 /// The mean, and what most take: a few slow ones hide in a mean.
 fn spans(spans: &Value) -> String {
     let number = |key: &str| spans[key].as_u64();
-    match (number("count"), number("mean_ms"), number("most_within_ms")) {
+    match (number("count"), number("mean_ms"), number("p95_ms")) {
         (None | Some(0), ..) => "-".to_owned(),
         (_, mean, Some(most)) => format!("{} ms (95 % within {most} ms)", mean.unwrap_or_default()),
         (_, mean, None) => format!("{} ms", mean.unwrap_or_default()),
@@ -96,9 +96,9 @@ mod tests {
 
 ";
         assert_eq!(render(&json!({ "requests": [request.clone(), waiting] })), expected);
-        let spans = json!({ "count": 9, "mean_ms": 3, "most_within_ms": 10 });
-        let none = json!({ "count": 0, "mean_ms": 0, "most_within_ms": 1 });
-        let long = json!({ "count": 1, "mean_ms": 90_000, "most_within_ms": null });
+        let spans = json!({ "count": 9, "mean_ms": 3, "p95_ms": 10 });
+        let none = json!({ "count": 0, "mean_ms": 0, "p95_ms": 1 });
+        let long = json!({ "count": 1, "mean_ms": 90_000, "p95_ms": null });
         let times = json!({ "queue": spans, "answer": none, "spawn": long });
         let apps = json!([{ "name": "/webapps/foo (production)", "times": times }]);
         let told = render(&json!({ "requests": [request], "apps": apps }));

@@ -36,7 +36,7 @@ impl Settings {
 
 fn as_json(pool: &Value) -> Value {
     json!({
-        "options": pool["options"], "app_defaults": pool["app_defaults"], "without_effect": pool["without_effect"],
+        "options": pool["options"], "app_defaults": pool["app_defaults"], "ignored_directives": pool["ignored_directives"],
         "groups": list(pool, "groups").iter().map(|group| json!({
             "name": group["name"], "settings": group["settings"],
         })).collect::<Vec<_>>(),
@@ -48,7 +48,7 @@ fn show(pool: &Value) {
     for option in list(pool, "options") {
         show_setting(option, option["source"].as_str().unwrap_or_default());
     }
-    for setting in list(pool, "without_effect") {
+    for setting in list(pool, "ignored_directives") {
         show_setting(setting, "nginx, without effect");
     }
     if !list(pool, "app_defaults").is_empty() {

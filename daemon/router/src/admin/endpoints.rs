@@ -57,7 +57,7 @@ pub(super) const TABLE: [Line; 18] = [
     post("/pool/await_restart.json", Endpoint::AwaitRestart),
     post("/pool/detach_process.json", Endpoint::Detach),
     post("/pool/ask_process.json", Endpoint::Ask),
-    post("/pool/set_standing.json", Endpoint::SetAppMode),
+    post("/pool/set_mode.json", Endpoint::SetAppMode),
     post("/pool/forget_app.json", Endpoint::Forget),
     post("/reopen_logs.json", Endpoint::ReopenLogs),
 ];

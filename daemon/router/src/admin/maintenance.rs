@@ -40,11 +40,11 @@ pub(super) fn stand(router: &RouterState, caller: Caller, body: &[u8]) -> Answer
         AppMode::MAINTENANCE => {
             AppMode::Maintenance(Maintenance { page: order.page, retry_after: order.retry_after })
         }
-        _ => return Answer::error(422, "standing must be \"open\", \"paused\" or \"maintenance\""),
+        _ => return Answer::error(422, "mode must be \"open\", \"paused\" or \"maintenance\""),
     };
     router.app_modes.set(&order.name, mode);
     router.app_modes.apply_to_waiting(&order.name, &router.routes, &router.dispatcher);
-    Answer::json(200, &json!({ "standing": router.app_modes.name_of(&order.name) }))
+    Answer::json(200, &json!({ "mode": router.app_modes.name_of(&order.name) }))
 }
 
 /// An app may stand in any way before its first request, as far as nginx's configuration holds it.

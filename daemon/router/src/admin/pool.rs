@@ -30,7 +30,7 @@ pub(super) struct Snapshot {
     /// What holds for apps where nginx says nothing; for who sees everything.
     pub(super) app_defaults: Vec<OptionView>,
     /// What nginx sets for the daemon as a whole, and this release does nothing with.
-    pub(super) without_effect: Vec<SettingView>,
+    pub(super) ignored_directives: Vec<SettingView>,
     pub(super) groups: Vec<GroupView>,
     /// The same groups' numbers.
     #[serde(skip)]
@@ -175,7 +175,9 @@ impl Snapshot {
             troubles: if caller.sees_all() { troubles(router) } else { Vec::new() },
             options: globals.map(options).unwrap_or_default(),
             app_defaults: globals.map(|_| app_defaults(router)).unwrap_or_default(),
-            without_effect: globals.map(|globals| settings(&globals.without_effect())).unwrap_or_default(),
+            ignored_directives: globals
+                .map(|globals| settings(&globals.ignored_directives()))
+                .unwrap_or_default(),
             groups,
             ids,
         }

@@ -165,7 +165,7 @@ mod tests {
             troubles: Vec::new(),
             options: Vec::new(),
             app_defaults: Vec::new(),
-            without_effect: Vec::new(),
+            ignored_directives: Vec::new(),
             groups: vec![group],
             ids: Vec::new(),
         };

@@ -22,7 +22,7 @@ pub(super) struct Spans {
     /// In milliseconds; 0 when there is none.
     pub(super) mean_ms: u64,
     /// Within so many milliseconds 95 of 100 were; `null` when they took longer than is told apart.
-    pub(super) most_within_ms: Option<u64>,
+    pub(super) p95_ms: Option<u64>,
 }
 
 impl Times {
@@ -44,7 +44,7 @@ impl Spans {
         Self {
             count,
             mean_ms: ms(histogram.sum() / count.max(1) as f64),
-            most_within_ms: within.map(|(_, bound)| ms(bound)),
+            p95_ms: within.map(|(_, bound)| ms(bound)),
         }
     }
 }
@@ -65,15 +65,15 @@ mod tests {
     fn one_of_twenty_may_take_longer() {
         let mut all = vec![4; 19];
         all.push(4_000);
-        let expected = Spans { count: 20, mean_ms: 204, most_within_ms: Some(5) };
+        let expected = Spans { count: 20, mean_ms: 204, p95_ms: Some(5) };
         assert_eq!(spans(&all), expected);
         all.push(4_000);
-        assert_eq!(spans(&all).most_within_ms, Some(5_000));
+        assert_eq!(spans(&all).p95_ms, Some(5_000));
     }
 
     #[test]
     fn nothing_takes_no_time_and_very_long_is_not_told_apart() {
-        assert_eq!(spans(&[]), Spans { count: 0, mean_ms: 0, most_within_ms: Some(1) });
-        assert_eq!(spans(&[600_000]).most_within_ms, None);
+        assert_eq!(spans(&[]), Spans { count: 0, mean_ms: 0, p95_ms: Some(1) });
+        assert_eq!(spans(&[600_000]).p95_ms, None);
     }
 }

@@ -78,7 +78,7 @@ impl Globals {
     }
 
     /// What nginx has said that no option of the daemon stands for.
-    pub(crate) fn without_effect(&self) -> Settings {
+    pub(crate) fn ignored_directives(&self) -> Settings {
         let mut rest = Settings::new();
         for (name, value) in self.received.borrow().iter().flat_map(|received| received.settings.iter()) {
             if name != CTL && self.options.borrow().iter().all(|option| option.name != name) {
@@ -167,7 +167,7 @@ mod tests {
         let globals = globals();
         globals.update(received(1, &[(CTL, ctl)]));
         assert_eq!(globals.effective()[1].source, Source::Flag);
-        assert!(globals.without_effect().iter().next().is_none());
+        assert!(globals.ignored_directives().iter().next().is_none());
     }
 
     #[test]

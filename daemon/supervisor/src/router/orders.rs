@@ -32,7 +32,7 @@ impl Supervisor {
             Order::Measure { ticket, processes } => self.measure(ticket, processes),
             Order::Adjust(adjustment) => self.adjust(*adjustment),
             Order::Happened(incident) => self.happened(incident),
-            Order::SetAppMode { app, mode } => self.keep_standing(app, mode),
+            Order::SetAppMode { app, mode } => self.keep_app_mode(app, mode),
             Order::OpenAppLog { ticket, process, path } => self.want_app_log(ticket, process, path),
             Order::ReopenLog { ticket } => {
                 let failure = self.reopen_log().err();
@@ -152,7 +152,7 @@ impl Supervisor {
         }
     }
 
-    fn keep_standing(&mut self, app: String, mode: AppMode) {
+    fn keep_app_mode(&mut self, app: String, mode: AppMode) {
         let name = shortened(&app);
         if let Err(why) = self.app_modes.keep(app, mode)
             && self.log_limits.admit(Topic::Bounds, Instant::now())

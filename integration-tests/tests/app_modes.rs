@@ -149,8 +149,8 @@ fn what_makes_no_sense_is_refused() {
     let long = long.display().to_string();
     refuse(&["maintenance-app", &root(&scene), "--page", &long], "the page is longer than 64 KiB");
     refuse(&["pause-app"], "required");
-    let call = ["api-call", "POST", "/pool/set_standing.json", "-d"];
-    let body = format!("{{\"name\":\"{} (production)\",\"standing\":\"shut\"}}", root(&scene));
+    let call = ["api-call", "POST", "/pool/set_mode.json", "-d"];
+    let body = format!("{{\"name\":\"{} (production)\",\"mode\":\"shut\"}}", root(&scene));
     assert!(!scene.daemon.tool("passenger-config", &[&call[..], &[&body]].concat()).status.success());
     order(&scene, &["pause-app", "--name", "nobody", "--ignore-app-not-running"]);
     scene.nginx.get("/").expect(200);
