@@ -1,24 +1,24 @@
-//! Which connections from nginx are wanted: new ones until the daemon is about to end, idle ones unless others wait for their
-//! descriptors, and all of them at the socket that was made last.
+//! A count of the connections from nginx, and the signals for closing them: the daemon shuts down, idle connections
+//! hold descriptors that others wait for, or the listening socket was replaced.
 
 use std::cell::Cell;
 
 use tokio::sync::Notify;
 
-/// What the tasks of connections look at and wait for.
+/// State and signals shared by the tasks of the connections from nginx.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionTracker {
-    /// Connections that there are.
+    /// Number of open connections.
     connections: Cell<u64>,
-    /// How many times the socket was made anew.
+    /// How many times the listening socket was replaced.
     socket_number: Cell<u32>,
     scarce: Cell<bool>,
     closing: Cell<bool>,
-    /// Told when one of these changes that is waited for.
+    /// Notified when one of these fields changes and tasks may wait for it.
     changed: Notify,
 }
 
-/// One connection, as long as this lives.
+/// Counts one connection while it lives.
 pub(crate) struct ConnectionGuard<'d>(&'d ConnectionTracker);
 
 impl Drop for ConnectionGuard<'_> {
@@ -31,12 +31,12 @@ impl Drop for ConnectionGuard<'_> {
 }
 
 impl ConnectionTracker {
-    /// One connection more, before its task has begun.
+    /// Counts one more connection, before its task starts.
     pub(crate) fn opened(&self) {
         self.connections.set(self.connections.get() + 1);
     }
 
-    /// To be held by the task of a connection that has entered.
+    /// Returns a guard for the task of a connection that was counted by [`Self::opened`].
     pub(crate) fn guard(&self) -> ConnectionGuard<'_> {
         ConnectionGuard(self)
     }
@@ -45,14 +45,14 @@ impl ConnectionTracker {
         self.connections.get()
     }
 
-    /// The daemon is about to end; false when that is no news.
+    /// Starts closing all connections, as the daemon shuts down; false when closing has already started.
     pub(crate) fn close(&self) -> bool {
         let news = !self.closing.replace(true);
         self.changed.notify_waiters();
         news
     }
 
-    /// Resolves when the doors are closed and nobody is inside any more.
+    /// Resolves when [`Self::close`] was called and no connection is left.
     pub(crate) async fn all_closed(&self) {
         while !self.closing.get() || self.connections.get() > 0 {
             self.changed.notified().await;
@@ -63,39 +63,39 @@ impl ConnectionTracker {
         self.closing.get()
     }
 
-    /// Resolves when the daemon is about to end.
+    /// Resolves when the daemon starts to shut down.
     pub(crate) async fn closing(&self) {
         while !self.closing.get() {
             self.changed.notified().await;
         }
     }
 
-    /// Has idle connections closed until it is told otherwise.
+    /// Sets whether idle connections are closed to free their descriptors.
     pub(crate) fn set_scarce(&self, scarce: bool) {
         self.scarce.set(scarce);
         self.changed.notify_waiters();
     }
 
-    /// Resolves when a connection that waits for a request is to be closed: the daemon is about to end, or others wait
-    /// for the descriptor of one that has `served`.
+    /// Resolves when a connection that waits for a request is to be closed: the daemon shuts down, or the connection
+    /// has `served` a request and others wait for its descriptor.
     pub(crate) async fn idle_unwanted(&self, served: bool) {
         while !(self.closing.get() || served && self.scarce.get()) {
             self.changed.notified().await;
         }
     }
 
-    /// The number of the socket that was made last.
+    /// Returns the number of the current listening socket.
     pub(crate) fn socket_number(&self) -> u32 {
         self.socket_number.get()
     }
 
-    /// The socket was made anew.
+    /// Records that the listening socket was replaced.
     pub(crate) fn socket_replaced(&self) {
         self.socket_number.set(self.socket_number.get() + 1);
         self.changed.notify_waiters();
     }
 
-    /// Resolves when the socket with this number is not the last one any more.
+    /// Resolves when the listening socket with this number has been replaced.
     pub(crate) async fn socket_replaced_since(&self, number: u32) {
         while self.socket_number.get() == number {
             self.changed.notified().await;

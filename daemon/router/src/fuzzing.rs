@@ -11,14 +11,14 @@ use super::app_protocol::http::decode::Decoder as HttpDecoder;
 use super::app_protocol::response_head::{Event, Head, Mode, ReplyError};
 use super::app_protocol::session::Decoder as SessionDecoder;
 
-/// What an application's bytes amount to.
+/// The response decoded from an application's bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Response {
     /// Status and headers of each head, the interim ones first.
     pub heads: Vec<(u16, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
-    /// How it ended.
+    /// How the decoding ended.
     pub end: End,
 }
 
@@ -28,24 +28,24 @@ pub enum End {
     /// The message is complete.
     #[default]
     Complete,
-    /// More bytes would be needed.
+    /// The message ends too early.
     Incomplete,
-    /// Refused, for this reason.
+    /// The message was rejected, for this reason.
     Refused(String),
 }
 
-/// A response in the session protocol, received in pieces of `step` bytes.
+/// Decodes a response in the session protocol, received in pieces of `step` bytes.
 #[must_use]
 pub fn app_session(bytes: &[u8], step: usize, to_head_request: bool) -> Response {
     let mut decoder = SessionDecoder::new(to_head_request);
     let mut taken = HttpDecoder::after_hijack(to_head_request);
     read(bytes, step, |input, head| {
-        // An application that took the connection answers in HTTP.
+        // An application that hijacked the connection answers in HTTP.
         if decoder.is_hijacked() { taken.next(input, head) } else { decoder.next(input, head) }
     })
 }
 
-/// A response in HTTP, received in pieces of `step` bytes.
+/// Decodes a response in HTTP, received in pieces of `step` bytes.
 #[must_use]
 pub fn app_http(bytes: &[u8], step: usize, to_head_request: bool, upgrade: bool) -> Response {
     let mut decoder = HttpDecoder::new(to_head_request, upgrade);
@@ -95,7 +95,7 @@ fn read(
     }
 }
 
-/// A chunked body that is there as a whole.
+/// Decodes a chunked body that is available as a whole.
 #[must_use]
 pub fn chunked(bytes: &[u8]) -> (Vec<u8>, End) {
     let (mut decoder, mut body, mut at) = (Chunked::Size, Vec::new(), 0);
@@ -113,7 +113,7 @@ pub fn chunked(bytes: &[u8]) -> (Vec<u8>, End) {
     }
 }
 
-/// The same body in parts of `step` bytes, none of which is kept.
+/// Decodes a chunked body in parts of `step` bytes, without keeping earlier parts.
 #[must_use]
 pub fn chunked_parts(bytes: &[u8], step: usize) -> (Vec<u8>, End) {
     let (mut decoder, mut body) = (ChunkedParts::new(), Vec::new());
@@ -133,22 +133,22 @@ pub fn chunked_parts(bytes: &[u8], step: usize) -> (Vec<u8>, End) {
     (body, end)
 }
 
-/// A request to the admin API: its method, path and body. `None` while it is not complete, an error when it is refused.
+/// Parses a request to the admin API into its method, path and body; `None` when it is incomplete.
 ///
 /// # Errors
 ///
-/// The status of the refusal.
+/// Returns the status of the error response when the request is rejected.
 pub fn admin_http(bytes: &[u8]) -> Result<Option<(String, String, Vec<u8>)>, u16> {
     let asked = admin::parse(bytes).map_err(|refusal| refusal.status)?;
     Ok(asked.map(|asked| (asked.method, asked.path, asked.body)))
 }
 
-/// An application's settings; the names that have no effect.
+/// Decodes an application's settings and returns the names that have no effect.
 #[must_use]
 pub fn settings(block: &Settings) -> Vec<String> {
     let (settings, unknown) = AppSettings::from_block(block);
     for kind in [AppKind::Ruby, AppKind::Python, AppKind::Node, AppKind::Meteor, AppKind::Generic] {
-        // Whatever the values are, there is an outcome.
+        // These must not panic, whatever the values are.
         let _ = (settings.interpreter(kind), settings.startup_file(kind), settings.is_smart(kind));
         let _ = settings.concurrency(kind, Some(settings.threads(kind)));
     }

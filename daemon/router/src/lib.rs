@@ -1,9 +1,9 @@
-//! The router: requests in from nginx, answers back, application processes in between.
+//! The router: passes requests from nginx to application processes, and their responses back.
 //!
-//! It runs unprivileged, parses everything that strangers wrote, and asks the supervisor for what needs rights. One
-//! thread, one event loop: a request never changes threads. The modules follow a request: [`accept`], [`connection`],
-//! [`routes`], [`restart`], [`dispatch`] with its [`pool`], [`forward`] and [`reply`], joined in [`exchange`]. What one
-//! of them imports never imports it.
+//! It runs unprivileged, parses all untrusted input, and asks the supervisor for operations that need privileges. It
+//! has one thread and one event loop. A request passes through [`nginx`] with [`nginx_conn`], then [`request`], which
+//! calls [`apps`], [`watch`], [`dispatch`] with its [`pool`], [`app_protocol`] and [`response`] in turn. These modules
+//! have no import cycle.
 
 pub(crate) mod admin;
 pub(crate) mod app;
@@ -44,7 +44,7 @@ pub fn run(link: OwnedFd) -> ExitCode {
         .build_local(tokio::runtime::LocalOptions::default());
     let ended = runtime.and_then(|runtime| {
         let ended = runtime.block_on(run::run(link));
-        // A thread that hangs on somebody's disk is not waited for.
+        // Does not wait for a thread that is blocked by a file system.
         runtime.shutdown_background();
         ended
     });

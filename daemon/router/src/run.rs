@@ -1,4 +1,4 @@
-//! The router at work: what it runs beside what, and what the supervisor tells it, carried out notice by notice.
+//! The main loop of the router: starts its tasks and handles the supervisor's notices one at a time.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -35,7 +35,7 @@ pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Does what the supervisor says, until it is gone.
+/// Handles the supervisor's notices until the supervisor closes the link.
 async fn obey(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer) {
     let mut nginx = Some(nginx);
     while let Some((notice, mut descriptors)) = router.supervisor.notice(&mut buffer).await {
@@ -65,8 +65,8 @@ async fn obey(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer)
     }
 }
 
-/// Begins once all processes that there are have been adopted: a request that came before, or a look at what the apps lack,
-/// would start others.
+/// Starts accepting requests and the periodic checks, once all existing processes have been adopted: an earlier request
+/// or check would start more processes.
 fn serve(router: &Rc<RouterState>, nginx: UnixListener) {
     let dispatcher = &router.dispatcher;
     spawn_local(accept::run(router.clone(), nginx));
@@ -75,7 +75,7 @@ fn serve(router: &Rc<RouterState>, nginx: UnixListener) {
     spawn_local(restart_files::watch(dispatcher.clone(), router.restarts.clone()));
 }
 
-/// Accepts at the socket that was made anew.
+/// Accepts connections on the new listening socket, which replaces the old one.
 fn move_to(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
     match socket.ok_or_else(|| io::Error::other("it did not come")).and_then(listener) {
         Ok(socket) => accept::move_to(router, socket),
@@ -98,7 +98,7 @@ fn limit_open_files(most: u64) {
     }
 }
 
-/// The sockets that the supervisor opened: for nginx, and for the tools.
+/// Returns the listening sockets that the supervisor opened: for nginx, and for the tools.
 fn listeners(descriptors: Vec<OwnedFd>) -> io::Result<(UnixListener, UnixListener)> {
     let mut listeners = descriptors.into_iter().map(listener);
     let missing = || io::Error::other("the supervisor did not pass both listening sockets");

@@ -1,4 +1,5 @@
-//! The router's orderly end: requests finish, then processes; what takes longer than the limit is left to the supervisor.
+//! The graceful shutdown of the router: requests finish, then processes end. After a time limit the supervisor ends
+//! what is left.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::dispatch::Dispatcher;
 use super::state::RouterState;
 use common::link::Order;
 
-/// Finishes the requests under way within `limit` seconds, for another router to go on with the processes.
+/// Finishes the active requests within `limit` seconds; another router takes over the processes.
 pub(super) async fn retire(router: Rc<RouterState>, limit: u64) {
     if router.connections.close() {
         let under_way = router.dispatcher.requests();
@@ -20,7 +21,7 @@ pub(super) async fn retire(router: Rc<RouterState>, limit: u64) {
     }
 }
 
-/// Ends everything within `limit` seconds. Said twice, it ends once.
+/// Ends all requests and processes within `limit` seconds. A second call has no effect.
 pub(super) async fn run(router: Rc<RouterState>, limit: u64) {
     if !router.connections.close() {
         return;
@@ -39,7 +40,7 @@ pub(super) async fn run(router: Rc<RouterState>, limit: u64) {
 async fn finish_requests(router: &RouterState, end: Instant, limit: u64) {
     let dispatcher = &router.dispatcher;
     dispatcher.abort_tunnels();
-    // What has come on a connection and is not known as a request yet is served before its connection ends.
+    // A connection may have received bytes of a request that is not counted yet; it serves that request before it ends.
     let finished = async {
         router.connections.all_closed().await;
         dispatcher.until(|dispatcher| dispatcher.requests() == 0).await;

@@ -1,5 +1,4 @@
-//! The router's parts joined: who knows whom, and what each is told of the configuration. What runs beside what is in
-//! [`super::notices`].
+//! The shared state of the router: creates its parts and applies the configuration to them. `run.rs` starts the tasks.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -33,15 +32,15 @@ use common::config::DaemonOption;
 use common::link::{Order, RouterConfig};
 use common::log;
 
-/// How long a process that was told to end may take before it is killed, as with Passenger; less where the whole daemon
-/// has less time to end.
+/// How long a process may take to end before it is killed, as in Passenger; the daemon's shutdown limit applies if it
+/// is shorter.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
-/// Most messages a minute about requests that got no process: each visitor would be one.
+/// Maximum number of log messages a minute about requests that got no process: each client could cause one.
 const REFUSALS_A_MINUTE: u32 = 300;
-/// Most messages a minute about uploads that were too slow.
+/// Maximum number of log messages a minute about uploads that were too slow.
 const SLOW_UPLOADS_A_MINUTE: u32 = 10;
 
-/// What every request needs.
+/// The shared state that every request uses.
 #[derive(Debug)]
 pub(crate) struct RouterState {
     pub(crate) config: RouterConfig,
@@ -56,11 +55,11 @@ pub(crate) struct RouterState {
     pub(crate) page_cache: PageCache,
     pub(crate) troubles: Rc<Troubles>,
     pub(crate) tunnels: Tunnels,
-    /// How often the log tells of a request that got no process.
+    /// Limits log messages about requests that got no process.
     pub(crate) refusals: Rc<LogLimit>,
-    /// How often the log names an upload that was too slow.
+    /// Limits log messages about uploads that were too slow.
     pub(crate) slow_uploads: Rc<LogLimit>,
-    /// How often the log tells of a connection from nginx that makes no sense.
+    /// Limits log messages about connections from nginx that violate the protocol.
     pub(super) faults: Rc<LogLimit>,
     pub(super) incomplete: Incomplete,
     pub(crate) usages: Usages,
@@ -69,7 +68,7 @@ pub(crate) struct RouterState {
     pub(super) supervisor: Rc<Supervisor>,
     pub(crate) spawner: Rc<Spawner>,
     pub(crate) connections: ConnectionTracker,
-    /// Told when the router may end.
+    /// Notified when the router may end.
     pub(super) finished: Notify,
 }
 
@@ -124,7 +123,7 @@ impl RouterState {
         })
     }
 
-    /// Puts to work what an nginx says to the daemon as a whole.
+    /// Applies the daemon-wide options received from nginx.
     pub(crate) fn update(&self, received: ReceivedGlobals) {
         let before = self.globals.effective();
         if !self.globals.update(received) {
@@ -134,7 +133,7 @@ impl RouterState {
         self.put_to_work();
     }
 
-    /// Puts to work what the daemon's own configuration says from here on.
+    /// Applies the daemon's changed configuration.
     pub(super) fn reconfigure(&self, options: Vec<DaemonOption>) {
         let before = self.globals.effective();
         self.globals.reconfigure(options);
@@ -153,7 +152,7 @@ impl RouterState {
         }
     }
 
-    /// How much of an answer is kept for a slow client, and where.
+    /// Returns how much of a response is buffered for a slow client, and where.
     pub(crate) fn backlog_options(&self) -> Rc<BacklogOptions> {
         self.backlog.borrow().clone()
     }

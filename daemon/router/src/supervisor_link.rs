@@ -1,4 +1,5 @@
-//! The router's end of the link: orders out, in order and without blocking; notices in, one at a time.
+//! The router's end of the link to the supervisor: sends orders in sequence without blocking, and receives notices one
+//! at a time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -31,18 +32,18 @@ impl Supervisor {
         })
     }
 
-    /// A ticket that was not used before.
+    /// Returns a ticket that was not used before.
     pub(crate) fn ticket(&self) -> Ticket {
         let ticket = Ticket(self.next_ticket.get());
         self.next_ticket.set(ticket.0 + 1);
         ticket
     }
 
-    /// Sends an order, now or as soon as the supervisor reads again.
+    /// Sends an order, immediately or as soon as the link accepts it.
     ///
     /// # Errors
     ///
-    /// When the order cannot be a message at all: it is too long, or a path in it is not UTF-8.
+    /// Fails when the order cannot be encoded: it is too long, or a path in it is not UTF-8.
     pub(crate) fn order(&self, order: &Order) -> io::Result<()> {
         let message = Encoded::new(order)?;
         let mut waiting = self.waiting.borrow_mut();
@@ -50,7 +51,7 @@ impl Supervisor {
             match self.channel.get_ref().send_encoded(&message, &[]) {
                 Ok(()) => return Ok(()),
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                // The supervisor is gone; the next receive says so and ends this process.
+                // The supervisor has closed the link; the next receive detects that and ends this process.
                 Err(_) => return Ok(()),
             }
         }
@@ -59,7 +60,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The next notice with its descriptors; `None` when the supervisor is gone.
+    /// Returns the next notice with its descriptors; `None` when the supervisor has closed the link.
     pub(crate) async fn notice(&self, buffer: &mut Buffer) -> Option<(Notice, Vec<OwnedFd>)> {
         loop {
             let mut ready = self.channel.readable().await.ok()?;
@@ -74,7 +75,7 @@ impl Supervisor {
         }
     }
 
-    /// Sends what had to wait; runs as long as the router.
+    /// Sends queued orders; runs as long as the router.
     pub(crate) async fn flush(&self) {
         loop {
             self.has_waiting.notified().await;

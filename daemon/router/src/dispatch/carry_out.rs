@@ -1,4 +1,4 @@
-//! What the pool decided, carried out: processes started and ended, waiting requests answered.
+//! The execution of the pool's actions: starts and ends processes, answers waiting requests.
 
 use tracing::{debug, info};
 
@@ -6,7 +6,7 @@ use super::super::pool::{Action, GroupId, Waiter};
 use super::{Dispatcher, Lease, Refused};
 
 impl Dispatcher {
-    /// Carries out what the pool decided. Called again from within, it only adds to the list.
+    /// Carries out the pool's actions. A nested call only adds to the list.
     pub(super) fn carry_out(&self) {
         self.todo.borrow_mut().extend(self.pool.borrow_mut().take_actions());
         if self.pool.borrow_mut().take_sweep_sooner() {
@@ -40,7 +40,7 @@ impl Dispatcher {
             Action::Spawn(slot, group) => {
                 match (launch, self.route(group)) {
                     (Some(launch), Some(route)) => launch.launch(slot, route),
-                    // It was forgotten in the moment that a request came.
+                    // The group was forgotten just as a request arrived.
                     _ => self.with_pool(|pool, now| pool.failed(slot, now)),
                 }
             }
@@ -85,7 +85,7 @@ impl Dispatcher {
     pub(super) fn answer(&self, waiter: Waiter, answer: Result<Lease, Refused>) {
         let sender = self.waiting.borrow_mut().remove(&waiter);
         if let Some(sender) = sender {
-            // A requester who went away drops the lease, which gives the session back.
+            // If the request was cancelled, the lease is dropped, which gives the session back.
             drop(sender.send(answer));
         }
     }

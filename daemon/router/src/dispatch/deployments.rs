@@ -1,4 +1,4 @@
-//! How a group's newest version fares: for whoever waits until a restart is done.
+//! The outcome of each group's newest version, for callers that wait until a restart is done.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
@@ -9,10 +9,10 @@ use tokio::sync::Notify;
 use crate::pool::GroupId;
 use crate::report::SpawnFailure;
 
-/// Reports kept for whoever asks by their ID.
+/// Maximum number of reports that are kept for look-ups by ID.
 const MOST_REPORTS: usize = 100;
 
-/// The last version of each group that did not start, and who waits.
+/// The last version of each group that did not start, and the number of waiting callers.
 #[derive(Debug, Default)]
 pub(crate) struct Deployments {
     failures: RefCell<HashMap<GroupId, (u64, Rc<SpawnFailure>)>>,
@@ -22,7 +22,7 @@ pub(crate) struct Deployments {
 }
 
 impl Deployments {
-    /// A process of this version did not start.
+    /// Records that a process of this version did not start.
     pub(crate) fn failed(&self, group: GroupId, generation: u64, failure: Rc<SpawnFailure>) {
         let mut reports = self.reports.borrow_mut();
         reports.truncate(MOST_REPORTS - 1);
@@ -30,29 +30,29 @@ impl Deployments {
         self.failures.borrow_mut().insert(group, (generation, failure));
     }
 
-    /// The group is no more. Its report can still be had by its ID.
+    /// Removes the group's failure. Its report is still found by its ID.
     pub(crate) fn forget(&self, group: GroupId) {
         self.failures.borrow_mut().remove(&group);
     }
 
-    /// The report of a failed start, by the ID that log and error page show.
+    /// Returns the report of a failed start by the ID that the log and the error page show.
     pub(crate) fn report(&self, id: &str) -> Option<Rc<SpawnFailure>> {
         self.reports.borrow().iter().find(|failure| failure.id == id).cloned()
     }
 
-    /// The report of a group's last start that failed.
+    /// Returns the ID of the report of the group's last failed start.
     pub(crate) fn last_error_id(&self, group: GroupId) -> Option<String> {
         self.failures.borrow().get(&group).map(|(_, failure)| failure.id.clone())
     }
 
-    /// The pool has changed. Costs nothing while nobody waits.
+    /// Notifies waiting callers that the pool has changed. Does nothing while no caller waits.
     pub(crate) fn look_again(&self) {
         if self.waiting.get() > 0 {
             self.changed.notify_waiters();
         }
     }
 
-    /// Waits until a look at the pool finds something.
+    /// Waits until `look` returns a value; calls it after each change of the pool.
     pub(crate) async fn wait_for<T>(&self, look: impl Fn() -> Option<T>) -> T {
         self.waiting.set(self.waiting.get() + 1);
         let _waiting = Waiting(self);
@@ -67,14 +67,14 @@ impl Deployments {
         }
     }
 
-    /// Why a process of this version did not start.
+    /// Returns why a process of this version did not start.
     pub(crate) fn failure_of(&self, group: GroupId, generation: u64) -> Option<Rc<SpawnFailure>> {
         let failures = self.failures.borrow();
         failures.get(&group).filter(|(failed, _)| *failed == generation).map(|(_, failure)| failure.clone())
     }
 }
 
-/// Counts one who waits while it lives.
+/// Counts one waiting caller while it lives.
 struct Waiting<'a>(&'a Deployments);
 
 impl Drop for Waiting<'_> {

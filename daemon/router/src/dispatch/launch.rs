@@ -1,5 +1,5 @@
-//! What the dispatcher needs from whoever starts and ends processes. Each wish that takes time is answered by a call of the
-//! dispatcher, as it says.
+//! The interface through which the dispatcher starts and ends processes. Operations that take time report their result
+//! by a call of the dispatcher, which each method names.
 
 use std::fmt::Debug;
 use std::rc::Rc;
@@ -9,28 +9,28 @@ use crate::app::route::Route;
 use crate::pool::{GroupId, Slot};
 use crate::spawn::hooks::SlowRequest;
 
-/// What the pool needs from whoever starts processes.
+/// Starts and ends processes for the pool.
 pub(crate) trait Launch: Debug {
-    /// Start a process; `Dispatcher::ready` or `Dispatcher::failed` follows.
+    /// Starts a process; `Dispatcher::ready` or `Dispatcher::failed` follows.
     fn launch(&self, slot: Slot, route: Rc<Route>);
-    /// A process gets no further request and finishes those it has: see that it does.
+    /// Ensures that a process that gets no further request finishes those it has.
     fn drain(&self, worker: &Rc<Worker>);
-    /// Have a process do its out-of-band work; `Dispatcher::end_out_of_band` follows.
+    /// Has a process do its out-of-band work; `Dispatcher::end_out_of_band` follows.
     fn work_out_of_band(&self, worker: Rc<Worker>);
-    /// End a process that serves no request; `Dispatcher::exited` follows.
+    /// Ends a process that serves no request; `Dispatcher::exited` follows.
     fn stop(&self, worker: &Worker);
-    /// Kill a process, whatever it is doing; `Dispatcher::exited` follows.
+    /// Kills a process, even if it serves requests; `Dispatcher::exited` follows.
     fn kill(&self, worker: &Worker);
-    /// As `kill`, once the operator's programs have looked at the process that takes too long over `request`.
+    /// Like `kill`, but first runs the operator's hooks on the process that takes too long for `request`.
     fn kill_too_slow(&self, worker: &Worker, request: SlowRequest);
-    /// A process gets no further request.
+    /// Reports that a process gets no further request.
     fn detached(&self, worker: &Worker);
-    /// A request was refused, as too many wait.
+    /// Reports that a request was refused, as the queue is full.
     fn turned_away(&self, route: &Route);
-    /// End a process that is still starting; `Dispatcher::exited` follows.
+    /// Ends a process that is still starting; `Dispatcher::exited` follows.
     fn abandon(&self, slot: Slot);
-    /// The group is forgotten, and so is what is remembered of its starts.
+    /// Removes what is stored about the starts of a group that was forgotten.
     fn forgotten(&self, group: GroupId);
-    /// The group is restarted: what has loaded its code for others is of no use any more.
+    /// Reports that the group is restarted: its preloader holds outdated code.
     fn restarted(&self, group: GroupId);
 }

@@ -1,4 +1,4 @@
-//! What a request holds of the pool, and gives back by itself: its place in a queue, then its session.
+//! Guards for what a request holds in the pool: its place in a queue, then its session.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use super::slot_probe::Abandoned;
 use super::worker::Worker;
 use crate::sys::stream::Stream;
 
-/// A request's right to one session of a process. Dropping it gives the session back.
+/// One session of a process, held by a request. Dropping it gives the session back.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pub(super) dispatcher: Rc<Dispatcher>,
@@ -19,22 +19,22 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// The process asks for time of its own, between requests.
+    /// Records that the process asks for out-of-band work, between requests.
     pub(crate) fn ask_out_of_band(&self) {
         self.dispatcher.ask_out_of_band(self.worker.slot);
     }
 
-    /// The session, for the code that sees the app take the connection.
+    /// Returns the session, for the code that detects that the app hijacks the connection.
     pub(crate) fn session(&self) -> Rc<Session> {
         self.session.clone()
     }
 
-    /// False once the app has taken the connection: then the session ends by itself, as a WebSocket does.
+    /// False once the app has hijacked the connection: then the session ends by itself, as a WebSocket does.
     pub(crate) fn occupies_a_slot(&self) -> bool {
         self.session.is_served()
     }
 
-    /// A connection for the request, idle or new; true with it when it was used before.
+    /// Returns a connection for the request, idle or new; true with it when it was used before.
     pub(crate) async fn connection(&self) -> std::io::Result<(Stream, bool)> {
         let connection = self.worker.connection().await?;
         self.session.connected();
@@ -47,8 +47,8 @@ impl Lease {
         self.worker.keep(stream);
     }
 
-    /// Gives the session back once the process is known to be free of it: the client has gone, and a loader may still
-    /// work on the request.
+    /// Gives the session back once the process has finished it: the client has disconnected, but a loader may still
+    /// process the request.
     pub(crate) fn release_when_free(self) {
         self.session.disconnected();
         if self.worker.speaks_session() && self.has_slot() {
@@ -84,7 +84,7 @@ pub(super) struct Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        // When the answer has come already, this finds nothing; a lease in it goes back by itself.
+        // If the answer was already sent, this finds nothing; dropping the answer gives back the lease in it.
         self.dispatcher.waiting.borrow_mut().remove(&self.waiter);
         self.dispatcher.with_pool(|pool, now| pool.cancel(self.group, self.waiter, now));
     }

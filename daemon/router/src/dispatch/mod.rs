@@ -1,7 +1,7 @@
-//! The pool put to work: requests in, leases on processes out; what the pool decides is carried out in [`carry_out`].
+//! The dispatcher: gives requests leases on processes, as the pool decides; [`carry_out`] executes the pool's actions.
 //!
-//! Everything runs on one thread, so the pool needs no lock. Decisions are collected while it is borrowed and carried
-//! out afterwards: a lease that comes back while one is carried out finds the pool free.
+//! Everything runs on one thread, so the pool needs no lock. Actions are collected while the pool is borrowed and
+//! carried out afterwards: a lease that is dropped meanwhile can borrow the pool.
 
 mod carry_out;
 pub(crate) mod deployments;
@@ -37,14 +37,14 @@ pub(crate) use refused::Refused;
 pub(crate) use session::Session;
 use worker::Worker;
 
-/// The pool with the world around it.
+/// The pool, and the routes, processes and waiting requests that its IDs identify.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
     me: Weak<Self>,
     pool: RefCell<Pool>,
-    /// The route each group was last asked for with: what its next process is started with.
+    /// The route of each group's last request; the next process is started with it.
     routes: RefCell<HashMap<GroupId, Rc<Route>>>,
-    /// What is counted for each group.
+    /// The metrics of each group.
     metrics: RefCell<HashMap<GroupId, Rc<AppMetrics>>>,
     workers: RefCell<HashMap<Slot, Rc<Worker>>>,
     waiting: RefCell<HashMap<Waiter, oneshot::Sender<Result<Lease, Refused>>>>,
@@ -52,16 +52,16 @@ pub(crate) struct Dispatcher {
     todo: RefCell<VecDeque<Action>>,
     at_work: Cell<bool>,
     closing: Cell<bool>,
-    /// A group was forgotten since somebody asked.
+    /// A group was forgotten since the last `take_forgot`.
     forgot: Cell<bool>,
     launch: RefCell<Option<Rc<dyn Launch>>>,
-    /// Told when processes, sessions or requests become fewer.
+    /// Notified when the number of processes, sessions or requests decreases.
     fewer: Notify,
-    /// Told when the next sweep may be due earlier than thought.
+    /// Notified when the next sweep may be due earlier than the last one returned.
     pub(crate) sweep_sooner: Notify,
-    /// Told when a process may have come under a limit.
+    /// Notified when a memory limit may apply to a further process.
     pub(crate) limits_appear: Notify,
-    /// Told when there may be an app whose restart files are to be watched.
+    /// Notified when there may be a further app whose restart files are watched.
     pub(crate) watched_appear: Notify,
     requests: Cell<usize>,
     pub(crate) deployments: Deployments,
@@ -91,12 +91,12 @@ impl Dispatcher {
         })
     }
 
-    /// Names who starts and stops processes.
+    /// Sets what starts and stops processes.
     pub(crate) fn set_launch(&self, launch: Rc<dyn Launch>) {
         *self.launch.borrow_mut() = Some(launch);
     }
 
-    /// Takes changed bounds of the pool over.
+    /// Applies changed limits of the pool.
     pub(crate) fn set_limits(&self, limits: Limits) {
         self.with_pool(|pool, now| pool.set_limits(limits, now));
         self.sweep_sooner.notify_one();
@@ -112,7 +112,7 @@ impl Dispatcher {
         self.with_pool(|pool, now| pool.set_options(group, options, now));
     }
 
-    /// nginx's configuration holds the app, or no more.
+    /// Sets whether nginx's configuration contains the app.
     pub(crate) fn set_configured(&self, group: GroupId, configured: bool) {
         if !configured && let Some(launch) = self.launch.borrow().clone() {
             launch.restarted(group);
@@ -121,20 +121,20 @@ impl Dispatcher {
         self.sweep_sooner.notify_one();
     }
 
-    /// The group's processes are to be there without a request.
+    /// Keeps the group's processes running without a request.
     pub(crate) fn keep(&self, group: GroupId) {
         self.with_pool(|pool, now| pool.keep(group, now));
         self.sweep_sooner.notify_one();
     }
 
-    /// Its requests wait from here on, or no more.
+    /// Sets whether the group's requests wait.
     pub(crate) fn set_paused(&self, group: GroupId, paused: bool) {
         if self.pool.borrow().group(group).paused != paused {
             self.with_pool(|pool, now| pool.set_paused(group, paused, now));
         }
     }
 
-    /// Answers every request that waits for the group with this.
+    /// Answers every request that waits for the group with `refused`.
     pub(crate) fn turn_away(&self, group: GroupId, refused: &Refused) {
         let waiters = self.with_pool(|pool, now| pool.turn_away(group, now));
         for waiter in waiters {
@@ -142,12 +142,12 @@ impl Dispatcher {
         }
     }
 
-    /// No process and no request is left of the group.
+    /// Whether the group has no process and no waiting request.
     pub(crate) fn is_deserted(&self, group: GroupId) -> bool {
         self.pool.borrow().is_deserted(group)
     }
 
-    /// What the group's processes were started with is of no use any more.
+    /// Removes the group's route, and the group itself once it is deserted.
     pub(crate) fn forget(&self, group: GroupId) {
         self.routes.borrow_mut().remove(&group);
         if self.pool.borrow_mut().forget(group) {
@@ -160,12 +160,12 @@ impl Dispatcher {
         }
     }
 
-    /// True when groups were forgotten since the last call.
+    /// Whether a group was forgotten since the last call.
     pub(crate) fn take_forgot(&self) -> bool {
         self.forgot.take()
     }
 
-    /// True until the group is forgotten.
+    /// Whether the group exists: true until it is forgotten.
     pub(crate) fn knows(&self, group: GroupId) -> bool {
         self.pool.borrow().knows(group)
     }
@@ -176,7 +176,7 @@ impl Dispatcher {
         self.watched_appear.notify_one();
     }
 
-    /// The routes of apps whose restart files are looked at without a request: those that have processes.
+    /// Returns the routes of apps whose restart files are checked without a request: those that have processes.
     pub(crate) fn watched(&self) -> Vec<Rc<Route>> {
         let pool = self.pool.borrow();
         let routes = self.routes.borrow();
@@ -184,18 +184,18 @@ impl Dispatcher {
         watched.filter(|route| pool.group(route.group).capacity_used() > 0).cloned().collect()
     }
 
-    /// The route that a group's next process is started with.
+    /// Returns the route that a group's next process is started with.
     pub(crate) fn route(&self, group: GroupId) -> Option<Rc<Route>> {
         self.routes.borrow().get(&group).cloned()
     }
 
-    /// What is counted for the group.
+    /// Returns the group's metrics.
     pub(crate) fn metrics(&self, group: GroupId) -> Rc<AppMetrics> {
         self.metrics.borrow().get(&group).cloned().unwrap_or_default()
     }
 
-    /// A session of one of the group's processes, waiting for one if need be, at the `longest` for this time. `wanted`
-    /// is the number of the process that served the client before.
+    /// Returns a session of one of the group's processes; waits for it if necessary, but not longer than `longest`.
+    /// `wanted` is the sticky number of the process that served the client before.
     pub(crate) async fn checkout(
         &self,
         group: GroupId,
@@ -230,7 +230,7 @@ impl Dispatcher {
         }
     }
 
-    /// A session of one process, if one is free, for an administrator: even when its app is paused.
+    /// Returns a session of one process for an administrator, if one is free, even when its app is paused.
     pub(crate) fn take(&self, pid: i32) -> Option<Lease> {
         let slot = self.workers.borrow().values().find(|w| w.record.pid == pid).map(|w| w.slot)?;
         let taken = self.pool.borrow_mut().take(slot, Instant::now());
@@ -244,7 +244,7 @@ impl Dispatcher {
         }
     }
 
-    /// A process is ready.
+    /// Adds a process that is ready to serve.
     pub(crate) fn ready(&self, worker: Rc<Worker>, concurrency: Concurrency) {
         let slot = worker.slot;
         let took = clock::steady_ms().saturating_sub(worker.record.started_ms);
@@ -256,7 +256,7 @@ impl Dispatcher {
         self.watched_appear.notify_one();
     }
 
-    /// A process of an earlier router is taken over.
+    /// Takes over a process from an earlier router.
     pub(crate) fn adopt(&self, group: GroupId, concurrency: Concurrency, make: impl FnOnce(Slot) -> Worker) {
         let slot = self.pool.borrow_mut().adopt(group, concurrency, Instant::now());
         self.workers.borrow_mut().insert(slot, Rc::new(make(slot)));
@@ -266,7 +266,7 @@ impl Dispatcher {
         self.watched_appear.notify_one();
     }
 
-    /// A process did not start.
+    /// Records that a process did not start.
     pub(crate) fn failed(&self, slot: Slot, failure: Rc<SpawnFailure>) {
         if let Some((group, generation)) = self.version_of(slot) {
             self.deployments.failed(group, generation, failure.clone());
@@ -279,7 +279,7 @@ impl Dispatcher {
         self.sweep_sooner.notify_one();
     }
 
-    /// A process has ended.
+    /// Removes a process that has ended.
     pub(crate) fn exited(&self, slot: Slot) {
         self.count_crash(slot);
         if let Some(worker) = self.workers.borrow_mut().remove(&slot) {
@@ -291,7 +291,7 @@ impl Dispatcher {
         self.sweep_sooner.notify_one();
     }
 
-    /// A process that served, or was about to, was not told to end.
+    /// Counts a crash when the process was not told to end.
     fn count_crash(&self, slot: Slot) {
         let pool = self.pool.borrow();
         let untold = pool.process(slot).filter(|process| process.state == State::Serving);
@@ -307,7 +307,7 @@ impl Dispatcher {
         self.with_pool(|pool, now| pool.restart(group, how, now));
     }
 
-    /// Takes a process out of service; false when there is none with this process ID.
+    /// Takes a process out of service; false when no serving process has this process ID.
     pub(crate) fn detach(&self, pid: i32) -> bool {
         let slot = self.workers.borrow().values().find(|w| w.record.pid == pid).map(|w| w.slot);
         slot.is_some_and(|slot| self.with_pool(|pool, now| pool.detach(slot, now)))
@@ -318,17 +318,17 @@ impl Dispatcher {
         self.sweep_sooner.notify_one();
     }
 
-    /// It has had that.
+    /// Records that the process has ended its out-of-band work.
     pub(crate) fn end_out_of_band(&self, slot: Slot) {
         self.with_pool(|pool, now| pool.end_out_of_band(slot, now));
     }
 
-    /// Takes a process that does not behave out of service.
+    /// Takes a misbehaving process out of service.
     pub(crate) fn detach_slot(&self, slot: Slot) {
         self.with_pool(|pool, now| pool.detach(slot, now));
     }
 
-    /// Kills a process, with all that it is serving.
+    /// Kills a process and aborts the requests it serves.
     pub(crate) fn kill(&self, worker: &Worker) {
         self.detach_slot(worker.slot);
         if let Some(launch) = self.launch.borrow().clone() {
@@ -336,7 +336,7 @@ impl Dispatcher {
         }
     }
 
-    /// Kills a process that takes too long over `request`, with all else that it is serving.
+    /// Kills a process that takes too long for `request`, and aborts all other requests it serves.
     pub(crate) fn kill_too_slow(&self, worker: &Worker, request: SlowRequest) {
         self.detach_slot(worker.slot);
         if let Some(launch) = self.launch.borrow().clone() {
@@ -350,29 +350,29 @@ impl Dispatcher {
         }
     }
 
-    /// Ends idle processes; tells when to call again.
+    /// Ends idle processes; returns when to call again.
     pub(crate) fn sweep(&self) -> Option<Instant> {
         self.with_pool(|pool, now| pool.sweep(now))
     }
 
-    /// No process is started and no request taken any more; processes go with their last session.
+    /// Stops starting processes and accepting requests; each process ends after its last session.
     pub(crate) fn close(&self) {
         self.closing.set(true);
         self.with_pool(|pool, _| pool.close());
         self.waiting.borrow_mut().clear();
     }
 
-    /// True when every process has ended.
+    /// Whether every process has ended.
     pub(crate) fn is_empty(&self) -> bool {
         self.pool.borrow().is_empty()
     }
 
-    /// Requests that are under way or wait.
+    /// Returns the number of active and waiting requests.
     pub(crate) fn requests(&self) -> usize {
         self.requests.get()
     }
 
-    /// Waits until this is so.
+    /// Waits until `done` returns true.
     pub(crate) async fn until(&self, done: impl Fn(&Self) -> bool) {
         loop {
             let fewer = self.fewer.notified();
@@ -385,18 +385,18 @@ impl Dispatcher {
         }
     }
 
-    /// Counts a request from here to the guard's end.
+    /// Counts a request until the guard is dropped.
     pub(crate) fn count_request(&self) -> RequestCount<'_> {
         self.requests.set(self.requests.get() + 1);
         RequestCount(self)
     }
 
-    /// Ends the connections that switched protocols, where the app's settings allow it.
+    /// Ends the connections that switched protocols, unless the app's settings keep them.
     pub(crate) fn abort_tunnels(&self) {
         self.workers.borrow().values().for_each(|worker| worker.drain());
     }
 
-    /// Looks at the pool, for the administrator.
+    /// Calls `look` with the pool and its processes, for the admin API.
     pub(crate) fn inspect<T>(&self, look: impl FnOnce(&Pool, &HashMap<Slot, Rc<Worker>>) -> T) -> T {
         look(&self.pool.borrow(), &self.workers.borrow())
     }

@@ -1,6 +1,6 @@
-//! A process's out-of-band work: it is told to begin, and what it answers is the end of it.
+//! Out-of-band work of a process: a request of the router starts it, and the response ends it.
 //!
-//! Only loaders are told. What they are sent is no visitor's request and cannot be forged by one.
+//! Only loaders receive this request. Clients cannot forge it.
 
 use std::io;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::app_protocol::response_head::{Event, Head};
 use crate::app_protocol::session;
 use crate::sys::stream::Stream;
 
-/// How long it may take before the log says so, as with Passenger.
+/// How long the work may take before a warning is logged, as in Passenger.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Has the process do its work; returns when it can take requests again.
+/// Has the process do its out-of-band work; returns when it can take requests again.
 pub(crate) async fn work(worker: &Worker) {
     let (name, pid) = (&worker.route.name, worker.record.pid);
     debug!("app {name}: process {pid} works out of band");
@@ -28,7 +28,7 @@ pub(crate) async fn work(worker: &Worker) {
         Err(_) => {
             let limit = LIMIT.as_secs();
             warn!("app {name}: process {pid} has worked out of band for {limit} s and gets no request");
-            // A loader takes a new connection when it has come to an end.
+            // A loader accepts a new connection when the work is done.
             if let Ok(stream) = worker.connect().await {
                 worker.keep(stream);
             }

@@ -1,4 +1,4 @@
-//! Opens connections to a process until it is known which of its threads are free: see `probe.rs`.
+//! The task that opens connections to a process until it is known which of its threads are free: see `slot_probe.rs`.
 
 use std::io;
 use std::rc::{Rc, Weak};
@@ -9,19 +9,19 @@ use super::slot_probe::{Abandoned, Hijacked};
 use super::worker::Worker;
 use common::sys::descriptors::are_used_up;
 
-/// Pause before a connection is tried again that failed for a passing reason.
+/// Pause before a connection is retried after a temporary error.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Has the session's slot freed when its thread is free.
+/// Frees the session's slot when its thread is free.
 pub(super) fn add_hijacked(worker: &Rc<Worker>, session: Weak<dyn Hijacked>) {
-    // With an event loop there are no threads to be freed.
+    // A process with an event loop has no threads that could become free.
     if worker.record.at_once != Some(0) {
         worker.probe.add_hijacked(session);
         start(worker);
     }
 }
 
-/// Has the session dropped when a thread has become free.
+/// Drops the session when a thread has become free.
 pub(super) fn add_abandoned(worker: &Rc<Worker>, session: Box<dyn Abandoned>) {
     worker.probe.add_abandoned(session);
     start(worker);
@@ -62,12 +62,12 @@ async fn run(worker: Rc<Worker>) {
     probe.end_work();
 }
 
-/// No descriptor is free, or the process has not taken the connections before.
+/// Whether the error is temporary: no descriptor is free, or the process has not accepted earlier connections.
 fn is_passing(err: &io::Error) -> bool {
     are_used_up(err) || err.kind() == io::ErrorKind::WouldBlock
 }
 
-/// Connections that have to be greeted: one for each request that the pool sends, as far as there are threads.
+/// Returns how many connections the process must greet: one for each concurrent request, at most one for each thread.
 fn slots(worker: &Worker) -> usize {
     let threads = worker.record.at_once.map_or(1, |threads| threads as usize);
     match worker.route.settings.concurrency(worker.route.kind, worker.record.at_once) {

@@ -1,4 +1,4 @@
-//! Why a request gets no process: words for the log.
+//! The reasons why a request gets no process, with their log messages.
 
 use std::fmt;
 use std::rc::Rc;
@@ -15,23 +15,23 @@ use common::link::Maintenance;
 pub(crate) enum Refused {
     /// The app's queue is full.
     QueueFull,
-    /// It waited for as long as it may.
+    /// The request waited for longer than it may.
     QueuedTooLong(Duration),
     /// The app does not start.
     SpawnFailed(Rc<SpawnFailure>),
-    /// An administrator works on it.
+    /// The app is under maintenance.
     Maintenance(Rc<Maintenance>),
     /// The router has no descriptor left for a connection to its process.
     NoDescriptors,
-    /// Its tunnels have as many descriptors as they may.
+    /// The app's tunnels use all descriptors that they may.
     TunnelsFull(u64),
-    /// The processes of its group are of another kind.
+    /// The processes of the request's group are of another kind.
     OtherKind(AppKind),
-    /// Only the daemon sends requests with this method.
+    /// The request has a method that only the daemon may use.
     OwnMethod,
-    /// Its body came too slowly while it and others waited.
+    /// The request's body arrived too slowly while other requests waited.
     SlowUpload(TooSlow),
-    /// The daemon is about to end.
+    /// The daemon is shutting down.
     ShuttingDown,
 }
 

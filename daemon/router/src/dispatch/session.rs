@@ -1,5 +1,5 @@
-//! One session of a process: whether it occupies a slot, and whether it holds one of the connections that prove that
-//! threads of the process are free.
+//! One session of a process: whether it occupies a slot, and whether it holds one of the greeted connections that the
+//! probe counts.
 
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
@@ -9,16 +9,16 @@ use super::probing;
 use super::slot_probe::Hijacked;
 use super::worker::Worker;
 
-/// What a session has of its process.
+/// What a session occupies in its process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// A slot.
     Slot,
-    /// A slot that is freed as soon as its thread is known to be free: the app has taken the connection.
+    /// A slot that is freed as soon as its thread is known to be free: the app has hijacked the connection.
     Hijacked,
-    /// No slot any more, but the connection that the app has taken.
+    /// No slot, only the connection that the app has hijacked.
     Freed,
-    /// It has ended.
+    /// Nothing: it has ended.
     Ended,
 }
 
@@ -37,7 +37,7 @@ impl Session {
         Rc::new(Self { dispatcher, worker, state: Cell::new(State::Slot), connected: Cell::default() })
     }
 
-    /// The app has taken the connection: the thread that served it may be free.
+    /// Records that the app has hijacked the connection: the thread that served it may be free.
     pub(crate) fn hijacked(self: &Rc<Self>) {
         if self.state.get() != State::Slot {
             return;
@@ -50,17 +50,17 @@ impl Session {
         }
     }
 
-    /// True unless the app has taken the connection.
+    /// Whether the process still serves the connection: false once the app has hijacked it.
     pub(super) fn is_served(&self) -> bool {
         self.state.get() == State::Slot
     }
 
-    /// True unless its slot was freed.
+    /// Whether it occupies a slot: true until its slot is freed.
     pub(super) fn has_slot(&self) -> bool {
         self.state.get() != State::Freed
     }
 
-    /// It holds a connection that the process has greeted.
+    /// Records that it holds a connection that the process has greeted.
     pub(super) fn connected(&self) {
         if !self.connected.replace(true)
             && let Some(worker) = self.worker.upgrade()
@@ -69,7 +69,7 @@ impl Session {
         }
     }
 
-    /// It holds none any more.
+    /// Records that it holds no connection.
     pub(super) fn disconnected(&self) {
         if self.connected.replace(false)
             && let Some(worker) = self.worker.upgrade()
@@ -78,7 +78,7 @@ impl Session {
         }
     }
 
-    /// Ends it; true when it occupied a slot.
+    /// Ends the session; true when it occupied a slot.
     pub(super) fn end(&self) -> bool {
         self.disconnected();
         self.state.replace(State::Ended) != State::Freed

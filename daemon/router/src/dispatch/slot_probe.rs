@@ -1,45 +1,44 @@
-//! Finds out when threads of a process are free whose connections were taken over or abandoned.
+//! The detection of free threads in a process whose connections were hijacked or abandoned.
 //!
-//! A loader greets a connection when a thread takes it, and the thread stays with it until it ends or the app takes it
+//! A loader greets a connection when a thread accepts it, and the thread serves it until it ends or the app hijacks it
 //! (`rack.hijack`, a WSGI hijack). So a new greeting shows that one thread has become free, and as many greeted
-//! connections as the process has slots show that no thread is with a connection that was taken. An app that takes the
-//! connection and stays in its thread (flask-sock) keeps its slot, since nothing shows that the thread is free.
-
+//! connections as the process has slots show that no thread serves a hijacked connection. An app that hijacks the
+//! connection and serves it in the same thread (flask-sock) keeps its slot, as nothing shows that the thread is free.
 //!
-//! This is what is kept of one process; `dispatch/probing.rs` opens the connections.
+//! This file contains the state of one process; `dispatch/probing.rs` opens the connections.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
 use std::rc::Weak;
 
-/// A session whose connection the app has taken.
+/// A session whose connection the app has hijacked.
 pub(crate) trait Hijacked: Debug {
-    /// True while it occupies a slot that the app may have freed already.
+    /// Whether it occupies a slot whose thread may already be free.
     fn awaits_proof(&self) -> bool;
-    /// Its thread is free.
+    /// Frees the session's slot, as its thread is free.
     fn free_slot(&self);
 }
 
-/// A session whose client has gone; dropping it gives its slot back.
+/// A session whose client has disconnected; dropping it gives its slot back.
 pub(crate) trait Abandoned: Debug {
-    /// False when the app has taken the connection and its thread is free.
+    /// False when the app has hijacked the connection and its thread is free.
     fn has_slot(&self) -> bool;
 }
 
-/// What one process is asked for, and the connections that answer it.
+/// The sessions of one process that wait for a free thread, and the greeted connections that prove one.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     /// Greeted connections that requests hold.
     connected: Cell<usize>,
-    /// Sessions whose connection the app has taken.
+    /// Sessions whose connection the app has hijacked.
     hijacked: RefCell<Vec<Weak<dyn Hijacked>>>,
-    /// Sessions whose client has gone while the process may still work for it.
+    /// Sessions whose client has disconnected while the process may still serve them.
     abandoned: RefCell<Vec<Box<dyn Abandoned>>>,
     at_work: Cell<bool>,
 }
 
 impl Probe {
-    /// True while it may have a connection that the process has not greeted.
+    /// Whether it may have a connection that the process has not greeted.
     pub(crate) fn is_at_work(&self) -> bool {
         self.at_work.get()
     }
@@ -71,7 +70,7 @@ impl Probe {
         !self.abandoned.borrow().is_empty()
     }
 
-    /// False when it was at work already.
+    /// Marks the probe as running; false when it already was.
     pub(crate) fn begin_work(&self) -> bool {
         !self.at_work.replace(true)
     }
@@ -80,34 +79,34 @@ impl Probe {
         self.at_work.set(false);
     }
 
-    /// Sessions that have ended meanwhile are forgotten.
+    /// Whether a session waits for a free thread; removes sessions that have ended.
     pub(crate) fn is_needed(&self) -> bool {
         let awaits = |session: &Weak<dyn Hijacked>| session.upgrade().is_some_and(|s| s.awaits_proof());
         self.hijacked.borrow_mut().retain(awaits);
         !self.hijacked.borrow().is_empty() || !self.abandoned.borrow().is_empty()
     }
 
-    /// One more connection was greeted.
+    /// Drops the first abandoned session, as one more connection was greeted.
     pub(crate) fn take_greeting(&self) {
         let first = {
             let mut abandoned = self.abandoned.borrow_mut();
             if abandoned.is_empty() { None } else { Some(abandoned.remove(0)) }
         };
-        // Outside of the borrow, since the pool may give the slot to another request at once.
+        // Outside of the borrow, since the pool may give the slot to another request immediately.
         drop(first);
     }
 
     pub(crate) fn free_hijacked(&self) {
         let free = std::mem::take(&mut *self.hijacked.borrow_mut());
         free.iter().filter_map(Weak::upgrade).for_each(|session| session.free_slot());
-        // Nothing is waited for any more by those whose client has gone as well.
+        // Sessions whose client has disconnected as well need not wait.
         let abandoned = std::mem::take(&mut *self.abandoned.borrow_mut());
         let (left, settled): (Vec<_>, Vec<_>) = abandoned.into_iter().partition(|session| session.has_slot());
         self.abandoned.borrow_mut().extend(left);
         drop(settled);
     }
 
-    /// The process has gone, or takes no connection: its sessions end with their requests.
+    /// Forgets all sessions, as the process has ended or accepts no connection: they end with their requests.
     pub(crate) fn give_up(&self) {
         self.hijacked.borrow_mut().clear();
         let abandoned = std::mem::take(&mut *self.abandoned.borrow_mut());

@@ -1,4 +1,4 @@
-//! A live app process as the router uses it: where it listens, and the connections to it that are idle.
+//! An app process as the router uses it: its address and the idle connections to it.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -17,27 +17,27 @@ use crate::pool::Slot;
 use crate::sys::stream::Stream;
 use common::link::ProcessRecord;
 
-/// Most idle connections kept to one process. Each costs a descriptor on both sides.
+/// Maximum number of idle connections kept to one process. Each uses a descriptor on both sides.
 const MAX_IDLE: usize = 512;
 
-/// A process that is ready, or was.
+/// A process that has become ready.
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(crate) slot: Slot,
     pub(crate) record: ProcessRecord,
     pub(crate) route: Rc<Route>,
-    /// Its number in the cookies of sticky sessions.
+    /// The number that identifies the process in sticky session cookies.
     pub(crate) sticky_number: u32,
     idle: RefCell<Vec<Stream>>,
-    /// It gets no further request; connections are not kept.
+    /// The process gets no further request; connections are not kept.
     leaving: Cell<bool>,
-    /// It is being replaced, and finishes what it has.
+    /// The process is being replaced, and finishes the requests it has.
     draining: Cell<bool>,
     told_to_drain: Notify,
-    /// Signals a connection that was kept.
+    /// Notified when a connection was kept.
     kept: Notify,
     pub(crate) probe: Probe,
-    /// That it gets no further request was told.
+    /// It was reported that the process gets no further request.
     detached: Cell<bool>,
 }
 
@@ -59,13 +59,13 @@ impl Worker {
         }
     }
 
-    /// Loaders speak the session protocol; everything else speaks HTTP.
+    /// Whether the process speaks the session protocol, as loaders do; all others speak HTTP.
     pub(crate) fn speaks_session(&self) -> bool {
         matches!(self.route.kind, AppKind::Ruby | AppKind::Python)
     }
 
-    /// An idle connection, the one used last, or a new one; true with it when it was used before. While a loader lets a
-    /// new one wait, its thread may have greeted another, which was opened earlier: then that is taken.
+    /// Returns the most recently used idle connection, or a new one; true with it when it was used before. While a new
+    /// one waits for a loader's greeting, the loader may have greeted one that was opened earlier: then that is used.
     pub(crate) async fn connection(&self) -> io::Result<(Stream, bool)> {
         loop {
             let kept = self.kept.notified();
@@ -79,18 +79,18 @@ impl Worker {
             tokio::select! {
                 biased;
                 stream = self.connect() => return Ok((stream?, false)),
-                // Only the probe's connection may have been opened earlier.
+                // Only the probe may have opened a connection earlier.
                 () = kept, if self.probe.is_at_work() => {}
             }
         }
     }
 
-    /// Idle connections.
+    /// Returns the number of idle connections.
     pub(crate) fn count_idle(&self) -> usize {
         self.idle.borrow().len()
     }
 
-    /// A new connection. A loader greets when it takes it, and not while it is busy with another one.
+    /// Opens a new connection. A loader greets it when a thread accepts it, not while all are busy.
     pub(crate) async fn connect(&self) -> io::Result<Stream> {
         let stream = connect::connect(&self.record).await?;
         if self.speaks_session() {
@@ -114,13 +114,13 @@ impl Worker {
         keeps
     }
 
-    /// It is being replaced: who holds a connection that has no end of its own may let go.
+    /// Marks the process as being replaced: requests whose connection has no natural end may close it.
     pub(crate) fn drain(&self) {
         self.draining.set(true);
         self.told_to_drain.notify_waiters();
     }
 
-    /// Resolves when a tunnel to it is to be ended; never where the app's settings keep tunnels.
+    /// Resolves when tunnels to the process are to end; never when the app's settings keep tunnels.
     pub(crate) async fn tunnels_end(&self) {
         if !self.route.settings.aborts_tunnels {
             std::future::pending::<()>().await;
@@ -130,18 +130,18 @@ impl Worker {
         }
     }
 
-    /// Closes the idle connections, so that a loader which waits on one wakes up, and keeps none from here on.
+    /// Closes the idle connections, so that a loader that waits on one wakes up, and keeps no further ones.
     pub(crate) fn leave(&self) {
         self.leaving.set(true);
         self.idle.borrow_mut().clear();
     }
 
-    /// Gives the descriptors of idle connections back.
+    /// Closes the idle connections to free their descriptors.
     pub(crate) fn close_idle(&self) {
         self.idle.borrow_mut().clear();
     }
 
-    /// It gets no further request: true the first time that this is asked.
+    /// Records that the process gets no further request; true the first time.
     pub(crate) fn detaches(&self) -> bool {
         !self.detached.replace(true)
     }

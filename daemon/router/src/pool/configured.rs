@@ -1,19 +1,19 @@
-//! Apps that come into nginx's configuration and go out of it: processes are there before the first request, or end after
-//! the last.
+//! Apps that are added to or removed from nginx's configuration: their processes start before the first request, or end
+//! after the last.
 
 use std::time::Instant;
 
 use super::{Deployment, GroupId, Pool, State};
 
 impl Pool {
-    /// From now on there are as many processes as the group's settings want, although none was asked for.
+    /// Keeps the group's minimum number of processes running from now on, even without a request.
     pub(crate) fn keep(&mut self, id: GroupId, now: Instant) {
         self.groups[id.0].kept = true;
         self.balance(id, now);
     }
 
-    /// nginx's configuration holds the app again, or no more. Then its processes end after the requests they have. One
-    /// that comes after all, from a worker of nginx that is about to end, gets a process of its own, which ends with it.
+    /// Sets whether nginx's configuration contains the app. If not, the app's processes end after their requests. A
+    /// later request, from an nginx worker that is about to exit, starts a process that ends after it.
     pub(crate) fn set_configured(&mut self, id: GroupId, configured: bool, now: Instant) {
         if self.groups[id.0].configured == configured {
             return;
@@ -30,7 +30,7 @@ impl Pool {
         self.feed_the_starving(now);
     }
 
-    /// No process and no request is left of it.
+    /// Whether the group has no process and no waiting request.
     pub(crate) fn is_deserted(&self, id: GroupId) -> bool {
         let group = &self.groups[id.0];
         group.members.is_empty() && group.waiting() == 0

@@ -1,31 +1,31 @@
-//! Fairness between groups: a group whose requests wait although it has no process gets one, even if every other process
-//! is busy and has a queue.
+//! Fairness between groups: a group whose requests wait although it has no process gets one, even if every other
+//! process is busy and has a queue.
 //!
-//! When the pool is full, another group gives up a process: one that is idle, one that is still starting beside others,
-//! or else the next one that becomes free in the group with the most processes. Such a group *owes* a process: one of its
-//! processes is marked and gets no further request, and whichever of its processes is free first goes. A group's only
-//! process is given up as well, but not before it has had its turn, so that apps that share too small a pool alternate
-//! and do not spend their time on starts.
+//! When the pool is full, another group gives up a process: one that is idle, one that is still starting while the
+//! group has others, or else the next one that becomes free in the group with the most processes. Such a group *owes* a
+//! process: one of its processes is marked and gets no further request, and the first of its processes that is free
+//! ends. A group's only process is given up as well, but only after a minimum time of service (its *turn*), so that
+//! apps that share too small a pool alternate and do not spend their time on starts.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Action, Deployment, Group, GroupId, Pool, Slot, State};
 
-/// How long a group may take until one of its processes is free. After that the marked one gets out of the way: it
-/// finishes its requests above the pool's limit, or serves on until there is room for that.
+/// How long a group may take until one of its processes is free. After that the marked one finishes its requests
+/// without counting towards the pool's limit, or continues to serve until that is allowed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// When the patience is over but too many processes finish above the limit already: when to try again.
+/// When to try again after that time, while too many processes already finish above the limit.
 const RETRY: Duration = Duration::from_secs(1);
-/// A group's only process serves at least this long before another group gets its place while requests wait for it, and
-/// as long as its start took, up to the longest turn.
+/// A group's only process serves at least this long before it is given up for a waiting group, and at least as long as
+/// its start took, up to the longest turn.
 const SHORTEST_TURN: Duration = Duration::from_secs(1);
 const LONGEST_TURN: Duration = Duration::from_secs(10);
 
-/// What a group can give up.
+/// The processes that a group can give up.
 #[derive(Debug, Default)]
 struct Holding {
-    /// Processes it can be said to rely on: serving ones, and starting ones where no new version is being rolled out.
+    /// Processes the group relies on: serving ones, and starting ones unless a new version is being rolled out.
     processes: usize,
     /// Processes that are marked.
     owed: usize,
@@ -41,8 +41,8 @@ impl Holding {
 }
 
 impl Pool {
-    /// Notes whether the group waits without any process; called whenever its queue or the number of its processes
-    /// changes.
+    /// Records whether the group's requests wait although it has no process; called whenever its queue or the number of
+    /// its processes changes.
     pub(super) fn note(&mut self, id: GroupId) {
         if !self.groups[id.0].is_starving() {
             self.counts.starving.remove(&id);
@@ -52,14 +52,15 @@ impl Pool {
         }
     }
 
-    /// Groups that wait without any process, the longest wait first.
+    /// Returns the groups that wait without any process, the longest wait first.
     fn starving(&self) -> Vec<GroupId> {
         let mut all: Vec<GroupId> = self.counts.starving.iter().copied().collect();
         all.sort_by_key(|id| self.groups[id.0].starving_since);
         all
     }
 
-    /// Gives groups that wait without any process what room there is or can be made, and has others owe them the rest.
+    /// Starts processes for groups that wait without any, as far as there is or can be made room; other groups owe the
+    /// rest.
     pub(super) fn feed_the_starving(&mut self, now: Instant) {
         if self.closing || (self.counts.starving.is_empty() && self.counts.owed == 0) {
             return;
@@ -78,12 +79,12 @@ impl Pool {
         self.mark_debts(now);
     }
 
-    /// A process has no request left: true when it goes, for a group that has none.
+    /// Settles a debt with a process that has no request left; true when it must end for a group that has no process.
     pub(super) fn pays_a_debt(&mut self, slot: Slot, now: Instant) -> bool {
         self.mark_debts(now);
         let Some(process) = self.processes.get(&slot).filter(|p| p.is_idle()) else { return false };
         let members = self.groups[process.group.0].members.iter().copied();
-        // A marked process pays its own debt, another one that of the process that was marked last.
+        // A marked process pays its own debt, any other process that of the one marked last.
         let marked = members.filter_map(|other| Some((self.processes.get(&other)?.owed_until?, other)));
         let debt = marked.max_by_key(|(until, other)| (*other == slot, *until));
         if let Some((_, marked)) = debt {
@@ -92,8 +93,8 @@ impl Pool {
         debt.is_some()
     }
 
-    /// Has as many processes marked as groups wait for, less the room there is. A group whose last start has failed waits
-    /// until its pause is over: its failing starts cost no other group a process.
+    /// Marks as many processes as groups wait, less the free room. A group whose last start failed is ignored until its
+    /// pause is over: failing starts cost no other group a process.
     fn mark_debts(&mut self, now: Instant) {
         let groups = self.counts.starving.iter().map(|id| &self.groups[id.0]);
         let waiting = groups.filter(|group| group.not_before.is_none_or(|at| at <= now)).count();
@@ -109,14 +110,14 @@ impl Pool {
         }
         while self.counts.owed > wanted {
             let marked = self.processes.iter().filter_map(|(slot, p)| Some((p.owed_until?, *slot, p.group)));
-            // The one that was marked last is the furthest from being free.
+            // The process marked last is likely to be free last.
             let Some((_, slot, id)) = marked.max() else { break };
             self.unmark(slot);
             self.serve_queue(id, now);
         }
     }
 
-    /// The process serves on, or leaves.
+    /// Unmarks a process, which continues to serve or ends.
     pub(super) fn unmark(&mut self, slot: Slot) {
         if let Some(process) = self.processes.get_mut(&slot)
             && process.owed_until.take().is_some()
@@ -126,8 +127,8 @@ impl Pool {
         }
     }
 
-    /// A busy process to be marked: of the group with the most, the one with the fewest requests. Of groups with one
-    /// process each the one whose turn has been the longest, if it is over.
+    /// Returns a busy process to mark: the one with the fewest requests of the group with the most processes. Of groups
+    /// with one process each, the one whose turn ended first, if any has.
     fn next_debtor(&self, now: Instant) -> Option<Slot> {
         let holdings = self.holdings();
         let rich = holdings.values().filter(|held| held.left() > 1 && !held.serving.is_empty());
@@ -144,7 +145,7 @@ impl Pool {
         over.min().map(|(.., slot)| slot)
     }
 
-    /// Until when a group keeps its only process.
+    /// Returns until when a group keeps its only process.
     fn turn_ends(&self, slot: Slot) -> Option<Instant> {
         let process = self.processes.get(&slot)?;
         let took = process.ready.saturating_duration_since(process.ordered);
@@ -164,7 +165,7 @@ impl Pool {
                         held.serving.push((process.sessions, *slot));
                     }
                 }
-                // Of a new version nobody knows yet whether it starts.
+                // It is unknown whether the new version starts.
                 State::Starting if self.groups[process.group.0].is_rolling() => {}
                 State::Starting => {
                     held.processes += 1;
@@ -176,7 +177,7 @@ impl Pool {
         holdings
     }
 
-    /// Gives the newest start of the group with the most processes up, if that is not all it has.
+    /// Abandons the newest starting process of the group with the most processes, if the group has others.
     fn abandon_a_start(&mut self) -> bool {
         if self.capacity_used() > self.limits.max_processes {
             return false;
@@ -191,8 +192,8 @@ impl Pool {
         newest.is_some()
     }
 
-    /// Marked processes that have kept a group waiting for too long get out of the way; tells when the next one does, or
-    /// when the next turn ends.
+    /// Takes marked processes out of service that are not free in time; returns when the next one is due, or when the
+    /// next turn ends.
     pub(super) fn sweep_debts(&mut self, now: Instant) -> Option<Instant> {
         let overdue = |pool: &Self| {
             let mut marked: Vec<(Instant, Slot)> =
@@ -205,7 +206,7 @@ impl Pool {
             if draining < (self.limits.max_processes / 4).max(1) {
                 let group = self.processes.get(&slot).map(|process| process.group);
                 self.retire(slot);
-                // Requests that were bound to it wait for any of the group now.
+                // Requests that were bound to it now wait for any process of the group.
                 group.into_iter().for_each(|id| self.serve_queue(id, now));
             } else if let Some(process) = self.processes.get_mut(&slot) {
                 process.owed_until = Some(now + RETRY);

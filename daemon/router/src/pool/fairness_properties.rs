@@ -1,4 +1,4 @@
-//! The promise of fairness, held against simulated loads on several groups.
+//! Property tests of fairness between groups, with simulated loads.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Simulated time goes in steps of this length.
+/// The length of a step of simulated time.
 const STEP: Duration = Duration::from_millis(100);
 const STEPS: u64 = 400;
 
-/// How one group is used. Times are in steps.
+/// The load on one group. Times are in steps.
 #[derive(Debug, Clone)]
 struct Use {
     visitors: usize,
@@ -41,13 +41,13 @@ struct Simulation {
     uses: Vec<Use>,
     now: Instant,
     step: u64,
-    /// Requests and starts that end at a step.
+    /// Requests and starts, each with the step at which it ends.
     requests: Vec<(u64, usize, Slot)>,
     starts: Vec<(u64, usize, Slot)>,
     waiting: Vec<(Waiter, usize)>,
     sweep: Option<Instant>,
     spawned: u64,
-    /// Since when each group waits without a process.
+    /// The step since which each group waits without a process.
     starving_since: Vec<Option<u64>>,
     longest: u64,
 }
@@ -105,7 +105,7 @@ impl Simulation {
         }
     }
 
-    /// Each visitor asks again when the last request is answered.
+    /// Adds requests: each client sends the next one when the last is answered.
     fn arrive(&mut self) {
         for group in 0..self.uses.len() {
             let each = self.uses[group].clone();
@@ -167,7 +167,7 @@ impl Simulation {
     }
 }
 
-/// Takes those out that end at this step.
+/// Removes and returns the entries that end at this step.
 fn take(of: &mut Vec<(u64, usize, Slot)>, step: u64) -> Vec<(u64, usize, Slot)> {
     let (due, later) = of.drain(..).partition(|(at, ..)| *at <= step);
     *of = later;
@@ -200,7 +200,7 @@ proptest! {
         let (request, start) = (simulation.longest_of(|each| each.request), simulation.longest_of(|each| each.start));
         let turn = start.max(10) + start + request + 1;
         prop_assert!(simulation.longest <= groups * turn, "waited {} steps, a turn takes {turn}", simulation.longest);
-        // Each start is followed by a turn that is no shorter than the start, or was the first of many.
+        // Each start is followed by a turn that is at least as long as the start, or was the first of many.
         let quickest = simulation.uses.iter().map(|each| each.start).min().unwrap() + 10;
         let most = max_processes as u64 * (STEPS / quickest + 1) * 2 + groups * 2;
         prop_assert!(simulation.spawned <= most, "{} starts in {STEPS} steps", simulation.spawned);

@@ -1,48 +1,48 @@
-//! One application's processes and its queue.
+//! The processes and the queue of one application.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use super::{Slot, Waiter};
 
-/// First pause after a failed start; it doubles with each further one.
+/// First pause after a failed start; it doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// Longest pause between two starts that no request asked for.
+/// Longest pause between two starts that no request needs.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What an app's settings say to the pool.
+/// The settings of an app that the pool uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GroupOptions {
-    /// Processes to keep once the app was used.
+    /// Number of processes to keep once the app was used.
     pub(crate) min_instances: usize,
-    /// Most processes; 0 for as many as the pool has room for.
+    /// Maximum number of processes; 0 for as many as the pool has room for.
     pub(crate) max_instances: usize,
-    /// Most waiting requests; 0 for any number.
+    /// Maximum number of waiting requests; 0 for no limit.
     pub(crate) max_queue: usize,
-    /// Requests after which a process is replaced; 0 for never.
+    /// Number of requests after which a process is replaced; 0 for never.
     pub(crate) max_requests: u64,
-    /// A new version that does not start leaves the old one serving.
+    /// The old version continues to serve when a new one does not start.
     pub(crate) resists_errors: bool,
-    /// Of processes that are equally busy the one that has rested longest gets the request, and not the oldest.
+    /// Of equally busy processes, the least recently used one gets the request, instead of the oldest.
     pub(crate) takes_turns: bool,
 }
 
-/// How far the newest version of an app has come.
+/// The state of the deployment of an app's newest version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Deployment {
-    /// Every process that will be replaced has been.
+    /// No process is to be replaced.
     Settled,
     /// Processes are replaced one after another.
     Rolling {
-        /// Until when the next waits for the one before to end.
+        /// Until when the next replacement waits for the last replaced process to end.
         patience: Option<Instant>,
     },
-    /// The new version did not start: old processes stay, and none is started before the next restart.
+    /// The new version did not start: old processes continue, and none is started before the next restart.
     Resisting,
 }
 
 impl Deployment {
-    /// When a rolling restart goes on at the latest.
+    /// Returns when a rolling restart continues at the latest.
     pub(super) fn patience(self) -> Option<Instant> {
         match self {
             Self::Rolling { patience } => patience,
@@ -57,34 +57,34 @@ pub(crate) struct Group {
     pub(crate) options: GroupOptions,
     /// Requests that wait for any process, oldest first.
     pub(crate) queue: BTreeSet<Waiter>,
-    /// Requests that wait for one process, since their client's earlier ones went there.
+    /// Requests that wait for one process, as it served earlier ones of the same client.
     pub(super) bound: BTreeMap<Slot, BTreeSet<Waiter>>,
     /// Its processes in the order they were started.
     pub(crate) members: Vec<Slot>,
-    /// How many of them are starting.
+    /// How many members are starting.
     pub(super) starting: usize,
-    /// How many of them are draining or stopping.
+    /// How many members are draining or stopping.
     pub(super) leaving: usize,
-    /// How many restarts it has seen.
+    /// Number of restarts of the group.
     pub(crate) generation: u64,
-    /// What the last of them has come to.
+    /// State of the last restart.
     pub(crate) deployment: Deployment,
-    /// nginx's configuration holds it, or is not known.
+    /// nginx's configuration contains the app, or is not known.
     pub(super) configured: bool,
-    /// An administrator has paused it: its requests wait, whatever processes there are.
+    /// An administrator has paused the app: its requests wait, even if processes are free.
     pub(crate) paused: bool,
-    /// Processes are to be there without a request.
+    /// Processes are kept running without a request.
     pub(super) kept: bool,
-    /// A process has been ready: from now on `min_instances` is kept. An app that never started is not started again
-    /// before a request asks for it.
+    /// A process has been ready: from then on `min_instances` is kept. An app that never started is started again only
+    /// for a request.
     pub(super) used: bool,
-    /// Those of its processes that ask for out-of-band work, in the order of asking, and the one that has it.
+    /// Processes that ask for out-of-band work, in the order of asking, including the one that does it.
     pub(super) out_of_band: Vec<Slot>,
-    /// Starts that failed since the last that did not.
+    /// Number of failed starts since the last successful one.
     pub(super) failures: u32,
     /// No process is started before this time, unless a request needs one.
     pub(super) not_before: Option<Instant>,
-    /// Orders groups that wait without any process by the time they began to.
+    /// Sequence number for groups that wait without any process, in the order in which they began to wait.
     pub(super) starving_since: u64,
 }
 
@@ -110,27 +110,27 @@ impl Group {
         }
     }
 
-    /// Processes that start or serve.
+    /// Returns the number of processes that start or serve.
     pub(crate) fn capacity_used(&self) -> usize {
         self.members.len() - self.leaving
     }
 
-    /// Processes that are starting.
+    /// Returns the number of starting processes.
     pub(crate) fn starting(&self) -> usize {
         self.starting
     }
 
-    /// Every request that waits.
+    /// Returns every waiting request.
     pub(super) fn waiters(&self) -> Vec<Waiter> {
         self.queue.iter().chain(self.bound.values().flatten()).copied().collect()
     }
 
-    /// Requests that wait.
+    /// Returns the number of waiting requests.
     pub(crate) fn waiting(&self) -> usize {
         self.queue.len() + self.bound.values().map(BTreeSet::len).sum::<usize>()
     }
 
-    /// The request does not wait any more.
+    /// Removes a waiting request.
     pub(super) fn forget(&mut self, waiter: Waiter) {
         if !self.queue.remove(&waiter) {
             self.bound.retain(|_, waiters| {
@@ -140,7 +140,7 @@ impl Group {
         }
     }
 
-    /// The process takes no further request: who waited for it waits for any.
+    /// Lets requests that wait for this process wait for any process, as it takes no further request.
     pub(super) fn unbind(&mut self, slot: Slot) {
         self.queue.extend(self.bound.remove(&slot).into_iter().flatten());
     }
@@ -149,8 +149,8 @@ impl Group {
         self.options.max_queue != 0 && self.waiting() >= self.options.max_queue
     }
 
-    /// True when one more process should be started, if there is room for it: requests wait, or there are fewer than
-    /// the configuration wants. After a failure one is tried at a time.
+    /// Whether one more process is to be started, if there is room for it: requests wait, or there are fewer than the
+    /// configured minimum. After a failure, one is started at a time.
     pub(super) fn wants_more(&self, max_starting: usize) -> bool {
         let most = if self.used && self.failures == 0 { max_starting } else { 1 };
         let asked = !self.paused && self.queue.len() > self.starting;
@@ -158,32 +158,32 @@ impl Group {
         more && self.starting < most && self.not_before.is_none()
     }
 
-    /// It has fewer processes than the configuration wants, and is in use.
+    /// Whether the group is in use and has fewer processes than the configured minimum.
     pub(crate) fn is_short(&self) -> bool {
         (self.used || self.kept) && self.configured && self.capacity_used() < self.options.min_instances
     }
 
-    /// Nobody asks for it any more.
+    /// Whether the app is no longer configured and no request waits for it.
     pub(super) fn is_superfluous(&self) -> bool {
         !self.configured && self.waiting() == 0
     }
 
-    /// Its processes are being replaced one after another.
+    /// Whether the group's processes are being replaced one after another.
     pub(crate) fn is_rolling(&self) -> bool {
         matches!(self.deployment, Deployment::Rolling { .. })
     }
 
-    /// The first of its processes.
+    /// Returns the group's first process.
     pub(super) fn only_member(&self) -> Option<Slot> {
         self.members.first().copied()
     }
 
-    /// Requests wait although it has no process.
+    /// Whether requests wait although the group has no process.
     pub(super) fn is_starving(&self) -> bool {
         !self.paused && !self.queue.is_empty() && self.capacity_used() == 0
     }
 
-    /// Puts the next start off, longer with each failure in a row.
+    /// Delays the next start, longer with each consecutive failure.
     pub(super) fn note_failure(&mut self, now: Instant) {
         let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);

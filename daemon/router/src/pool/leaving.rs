@@ -1,12 +1,11 @@
-//! How processes go: idle ones when their time is over, others when they are told to, each after its last session.
+//! The end of processes: idle ones end after a time limit, others on request, each after its last session.
 
 use std::time::Instant;
 
 use super::{Action, Deployment, Group, GroupId, Pool, Process, Slot, State};
 
 impl Pool {
-    /// Ends processes that were idle for too long and starts those that a back-off held back; tells when to look
-    /// again.
+    /// Ends processes that were idle for too long and starts those whose back-off is over; returns when to call again.
     pub(crate) fn sweep(&mut self, now: Instant) -> Option<Instant> {
         let mut next: Option<Instant> = None;
         for id in self.groups.numbers().into_iter().map(GroupId) {
@@ -24,7 +23,8 @@ impl Pool {
         next.into_iter().chain(self.sweep_debts(now)).min()
     }
 
-    /// When a process of the group may be due next; a busy one cannot be before it has been idle for the whole time.
+    /// Ends idle processes of the group that are due; returns when the next may be due. A busy one is due after the
+    /// full idle time at the earliest.
     pub(super) fn sweep_group(&mut self, id: GroupId, now: Instant) -> Option<Instant> {
         let idle_after = self.limits.idle_after?;
         if self.groups[id.0].deployment != Deployment::Settled {
@@ -48,7 +48,7 @@ impl Pool {
         next
     }
 
-    /// No process is started any more, and every one goes as soon as it has no session.
+    /// Stops starting processes; each process ends as soon as it has no session.
     pub(crate) fn close(&mut self) {
         self.closing = true;
         let all: Vec<Slot> = self.processes.keys().copied().collect();
@@ -61,7 +61,7 @@ impl Pool {
         }
     }
 
-    /// No new session for this process; it ends with its last one.
+    /// Gives the process no further session; it ends after its last one.
     pub(super) fn retire(&mut self, slot: Slot) {
         self.unmark(slot);
         let Some(process) = self.processes.get_mut(&slot).filter(|p| p.state == State::Serving) else {
@@ -82,7 +82,7 @@ impl Pool {
         }
     }
 
-    /// Ends idle processes of the group that are above a limit, the longest idle first.
+    /// Ends idle processes of the group that exceed a limit, the longest idle first.
     pub(super) fn shrink(&mut self, id: GroupId) {
         while self.has_too_many(id) {
             let members = self.groups[id.0].members.iter();
@@ -93,8 +93,8 @@ impl Pool {
         }
     }
 
-    /// A limit was lowered below what there is, or the app is no longer configured. While a restart rolls there may be
-    /// one more.
+    /// Whether the group exceeds a limit that was lowered, or the app is no longer configured. A rolling restart may
+    /// exceed the limits by one.
     pub(super) fn has_too_many(&self, id: GroupId) -> bool {
         let group = &self.groups[id.0];
         if group.is_superfluous() {

@@ -1,12 +1,12 @@
-//! The pool: which process serves which request, when processes are started and when they go.
+//! The pool: decides which process serves which request, when processes start and when they end.
 //!
-//! A pure state machine. Events come in as method calls with the time; what must be done comes out as [`Action`]s.
-//! It starts nothing, waits for nothing and knows no socket, so its rules can be tested by the thousand.
+//! It is a pure state machine. Events are method calls with the current time; the results are [`Action`]s. It starts
+//! nothing, waits for nothing and uses no socket, so its rules are tested with thousands of random histories.
 //!
-//! Rules, as Passenger has them: one queue a group, first come first served; the least busy process takes the next
-//! request, the first among equals, so that the others can idle out; a process is started when every process of its
-//! group is busy and the pool has room. A group without any process gets one before others get more, and takes the place
-//! of another group's process if need be.
+//! Its rules are those of Passenger. Each group has one queue, first come, first served. The least busy process gets
+//! the next request; of equally busy ones the oldest, so that the others can idle out. A process is started when every
+//! process of its group is busy and the pool has room. A group without any process gets one before others get more,
+//! and replaces another group's process if necessary.
 
 mod configured;
 mod fairness;
@@ -35,62 +35,62 @@ pub(crate) use process::{Concurrency, OutOfBand, Process, State};
 pub(crate) use restart::RestartHow;
 use slab::Slab;
 
-/// Names a group for the life of the router.
+/// Identifies a group for the lifetime of the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct GroupId(pub(crate) usize);
 
-/// Names a process in the pool, from the decision to start it until it has ended.
+/// Identifies a process in the pool, from the decision to start it until it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Slot(pub(crate) u64);
 
-/// Names a queued request. Later requests have larger numbers.
+/// Identifies a queued request. Later requests have larger numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Waiter(pub(crate) u64);
 
-/// What the pool wants done.
+/// An action that the pool requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Start a process for this slot.
     Spawn(Slot, GroupId),
-    /// The queued request goes to this process; the session is already counted.
+    /// Give the queued request to this process; the session is already counted.
     Grant(Waiter, Slot),
-    /// The queued request cannot be served, since the process for this slot did not start.
+    /// Reject the queued request, as the process for this slot did not start.
     Fail(Waiter, Slot),
-    /// This process gets no further request, and ends after those it has.
+    /// Drain this process: it gets no further request, and ends after those it has.
     Drain(Slot),
     /// End this process: it has no session left.
     Stop(Slot),
-    /// End this process at once: it was still starting, for a version of the app that is no longer wanted.
+    /// End this process immediately: it is still starting, but is no longer needed.
     Abandon(Slot),
-    /// This process is to do its out-of-band work: it gets no request meanwhile.
+    /// Have this process do its out-of-band work: it gets no request meanwhile.
     WorkOutOfBand(Slot),
     /// The group's rolling restart is complete.
     Deployed(GroupId),
-    /// The group's new version did not start: what is left of the old one serves on.
+    /// The group's new version did not start: remaining processes of the old one continue to serve.
     Undeployed(GroupId),
 }
 
-/// The pool's answer to a request.
+/// The pool's decision about a new request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Checkout {
-    /// It goes to this process; the session is already counted.
+    /// This process serves the request; the session is already counted.
     Granted(Slot),
-    /// It waits; an [`Action`] will name its waiter.
+    /// The request waits; a later [`Action`] names its waiter.
     Queued(Waiter),
     /// The group's queue is full.
     Full,
 }
 
-/// Bounds of the whole pool.
+/// Limits of the whole pool.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Most processes that start or serve at a time.
+    /// Maximum number of processes that start or serve at a time.
     pub(crate) max_processes: usize,
-    /// Most of them in one group, whatever its settings allow; 0 for no limit.
+    /// Maximum number of them in one group, even if its settings allow more; 0 for no limit.
     pub(crate) max_per_group: usize,
-    /// Most processes that start at a time, besides the first ones of groups that have none.
+    /// Maximum number of processes that start at a time, not counting the first ones of groups that have none.
     pub(crate) max_starting: usize,
-    /// How long a process may be idle before it is ended; `None` for ever.
+    /// How long a process may be idle before it is ended; `None` for no limit.
     pub(crate) idle_after: Option<Duration>,
 }
 
@@ -109,16 +109,16 @@ pub(crate) struct Pool {
     counts: Counts,
 }
 
-/// What a decision needs to know of all groups, kept so that a request costs the same with many as with few.
+/// Totals over all groups, kept so that the cost of a request does not depend on the number of groups.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Counts {
-    /// Processes that start or serve.
+    /// Number of processes that start or serve.
     capacity_used: usize,
-    /// Processes that start.
+    /// Number of processes that start.
     starting: usize,
     /// Groups whose requests wait although they have no process.
     starving: BTreeSet<GroupId>,
-    /// Processes that are to be given up for them.
+    /// Number of processes that are to be given up for them.
     owed: usize,
 }
 
@@ -138,12 +138,12 @@ impl Pool {
         }
     }
 
-    /// What is to be done since the last call, in order.
+    /// Returns the actions since the last call, in order.
     pub(crate) fn take_actions(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
 
-    /// True when the next sweep may be due earlier than the last one said, since the last call.
+    /// Whether, since the last call, the next sweep may have become due earlier than the last one returned.
     pub(crate) fn take_sweep_sooner(&mut self) -> bool {
         std::mem::take(&mut self.sweep_sooner)
     }
@@ -152,7 +152,7 @@ impl Pool {
         self.limits
     }
 
-    /// Takes changed bounds over. Of the processes above them, idle ones go now and busy ones with their requests.
+    /// Applies changed limits. Of the processes that exceed them, idle ones end now and busy ones after their requests.
     pub(crate) fn set_limits(&mut self, limits: Limits, now: Instant) {
         self.limits = limits;
         for id in self.groups.numbers().into_iter().map(GroupId) {
@@ -169,12 +169,12 @@ impl Pool {
         self.processes.get(&slot)
     }
 
-    /// Processes that start or serve: those that the limit counts.
+    /// Returns the number of processes that start or serve, to which the limit applies.
     pub(crate) fn capacity_used(&self) -> usize {
         self.counts.capacity_used
     }
 
-    /// Processes that have not ended.
+    /// Whether every process has ended.
     pub(crate) fn is_empty(&self) -> bool {
         self.processes.is_empty()
     }
@@ -183,7 +183,7 @@ impl Pool {
         GroupId(self.groups.insert(Group::new(options)))
     }
 
-    /// Forgets a group of which nothing is left; false when something is.
+    /// Removes a group that has no process and no waiting request; false when it has.
     pub(crate) fn forget(&mut self, id: GroupId) -> bool {
         let deserted = self.is_deserted(id);
         if deserted {
@@ -192,20 +192,20 @@ impl Pool {
         deserted
     }
 
-    /// True until it is forgotten.
+    /// Whether the group exists: true until it is forgotten.
     pub(crate) fn knows(&self, id: GroupId) -> bool {
         self.groups.contains(id.0)
     }
 
-    /// Takes changed settings over, at once.
+    /// Applies a group's changed settings immediately.
     pub(crate) fn set_options(&mut self, id: GroupId, options: GroupOptions, now: Instant) {
         self.groups[id.0].options = options;
         self.shrink(id);
         self.balance(id, now);
     }
 
-    /// A request arrives. One whose client was served by `wanted` goes there, and waits for it if need be, as long as
-    /// that process serves.
+    /// Assigns a new request to a process or queues it. A request whose client was served by `wanted` gets that process
+    /// and waits for it if necessary, as long as that process serves.
     pub(crate) fn checkout(&mut self, id: GroupId, wanted: Option<Slot>, now: Instant) -> Checkout {
         let wanted = wanted.filter(|slot| self.serves(*slot, id));
         let free = match wanted {
@@ -232,7 +232,7 @@ impl Pool {
         Checkout::Queued(waiter)
     }
 
-    /// A queued request's client has gone.
+    /// Removes a queued request that was cancelled.
     pub(crate) fn cancel(&mut self, id: GroupId, waiter: Waiter, now: Instant) {
         self.groups[id.0].forget(waiter);
         self.note(id);
@@ -240,7 +240,7 @@ impl Pool {
         self.feed_the_starving(now);
     }
 
-    /// A request is done.
+    /// Ends a session of a process.
     pub(crate) fn release(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.processes.get_mut(&slot) else {
             return;
@@ -265,7 +265,7 @@ impl Pool {
         self.feed_the_starving(now);
     }
 
-    /// A started process can take requests.
+    /// Records that a started process can take requests.
     pub(crate) fn ready(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) {
         let Some(id) = self.put_to_work(slot, concurrency, now) else {
             return;
@@ -277,8 +277,8 @@ impl Pool {
         self.feed_the_starving(now);
     }
 
-    /// Takes over a process that serves already, from an earlier router. Others may follow: what the group lacks then is
-    /// started by the next sweep.
+    /// Takes over a serving process from an earlier router. As others may follow, the next sweep starts what the group
+    /// lacks.
     pub(crate) fn adopt(&mut self, id: GroupId, concurrency: Concurrency, now: Instant) -> Slot {
         let slot = self.new_slot(id, now);
         self.put_to_work(slot, concurrency, now);
@@ -286,7 +286,7 @@ impl Pool {
         slot
     }
 
-    /// The group of a process that was starting and now serves.
+    /// Lets a starting process serve; returns its group.
     fn put_to_work(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) -> Option<GroupId> {
         let process = self.processes.get_mut(&slot).filter(|process| process.state == State::Starting)?;
         process.state = State::Serving;
@@ -301,7 +301,7 @@ impl Pool {
         Some(id)
     }
 
-    /// A process did not start. Requests that wait for it fail, unless another process can still serve them.
+    /// Removes a process that did not start. Requests that wait for it fail, unless another process can serve them.
     pub(crate) fn failed(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.remove(slot) else { return };
         let id = process.group;
@@ -310,7 +310,7 @@ impl Pool {
             self.groups[id.0].note_failure(now);
             self.give_up_rolling(id);
         }
-        // Requests of a paused app wait for somebody who may be mending it.
+        // Requests of a paused app continue to wait, as an administrator may be repairing it.
         let hopeless = current && !self.groups[id.0].paused && !self.has_serving_or_starting(id);
         if hopeless {
             for waiter in std::mem::take(&mut self.groups[id.0].queue) {
@@ -323,7 +323,7 @@ impl Pool {
         self.feed_the_starving(now);
     }
 
-    /// A process has ended. Its group gets another if it needs one.
+    /// Removes a process that has ended. Its group gets another if it needs one.
     pub(crate) fn exited(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.remove(slot) else { return };
         let id = process.group;
@@ -339,7 +339,7 @@ impl Pool {
         self.feed_the_starving(now);
     }
 
-    /// Takes one process out of service; its group gets another if it needs one. False when there is none to take.
+    /// Takes one process out of service; its group gets another if it needs one. False when the process does not serve.
     pub(crate) fn detach(&mut self, slot: Slot, now: Instant) -> bool {
         match self.processes.get(&slot) {
             Some(process) if process.state == State::Serving => {

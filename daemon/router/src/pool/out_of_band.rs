@@ -1,18 +1,19 @@
-//! Out-of-band work: a process asks for time of its own, between requests, and gets it when others serve meanwhile.
+//! Out-of-band work: work that a process asks to do between requests, while other processes serve.
 //!
-//! As Passenger does it: the process gets no further request, finishes those it has, works, and serves again. One of a
-//! group at a time; alone, it has to wait for a second one, and when there can be none, the wish is dropped.
+//! As in Passenger, the process gets no further request, finishes those it has, works, and serves again. One process of
+//! a group works at a time. A group's only process waits until a second one serves; if none can be started, its request
+//! for out-of-band work is dropped.
 
 use std::time::{Duration, Instant};
 
 use super::rules::Wish;
 use super::{Action, Deployment, GroupId, OutOfBand, Pool, Slot, State};
 
-/// How long a process may take over the requests it has before it serves on instead of working: some never end.
+/// How long a process may take to finish its requests; after that it serves again without working, as some never end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Pool {
-    /// A process asks for out-of-band work.
+    /// Records that a process asks for out-of-band work.
     pub(crate) fn ask_out_of_band(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.processes.get_mut(&slot) else { return };
         if process.state == State::Serving && process.out_of_band == OutOfBand::No {
@@ -23,7 +24,7 @@ impl Pool {
         }
     }
 
-    /// A process has done its out-of-band work, or has failed at it.
+    /// Lets a process serve again that has done its out-of-band work, or has failed to.
     pub(crate) fn end_out_of_band(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.processes.get_mut(&slot) else { return };
         if process.out_of_band != OutOfBand::AtWork {
@@ -48,12 +49,12 @@ impl Pool {
         self.feed_the_starving(now);
     }
 
-    /// Takes the next step of the group's out-of-band work, as far as there is one to take.
+    /// Takes the next step of the group's out-of-band work, if there is one.
     pub(super) fn turn_to_out_of_band(&mut self, id: GroupId, now: Instant) {
         let group = &self.groups[id.0];
         let Some(&first) = group.out_of_band.first() else { return };
         if self.closing || group.deployment != Deployment::Settled {
-            // Whoever asked is about to be replaced.
+            // The processes that asked are about to be replaced.
             self.drop_wishes(id);
             self.serve_queue(id, now);
         } else if let Some(slot) = group.out_of_band.iter().copied().find(|slot| self.has_begun(*slot)) {
@@ -68,7 +69,7 @@ impl Pool {
         }
     }
 
-    /// When a process that waits for its last requests stops to do so.
+    /// Returns until when a process waits for its last requests; once that time is over, it serves again.
     pub(super) fn out_of_band_due(&mut self, id: GroupId, now: Instant) -> Option<Instant> {
         let waiting = |slot: &Slot| match self.processes.get(slot)?.out_of_band {
             OutOfBand::Next(until) => Some((*slot, until)),
@@ -87,7 +88,7 @@ impl Pool {
         None
     }
 
-    /// The process leaves, or has worked.
+    /// Removes a process that ends or has done its work from the list.
     pub(super) fn forget_out_of_band(&mut self, id: GroupId, slot: Slot) {
         self.groups[id.0].out_of_band.retain(|other| *other != slot);
     }
@@ -101,7 +102,7 @@ impl Pool {
         others.filter_map(|other| self.processes.get(other)).any(|p| p.state == State::Serving)
     }
 
-    /// Begins the work, if nothing is left to finish first.
+    /// Starts the work if the process has no request left.
     fn work_out_of_band(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.processes.get_mut(&slot) else { return };
         if process.sessions == 0 && process.out_of_band != OutOfBand::AtWork {
@@ -111,7 +112,7 @@ impl Pool {
         }
     }
 
-    /// Starts a process that serves meanwhile; without one nobody works out of band.
+    /// Starts a process that serves meanwhile; if none may be started, drops the requests for out-of-band work.
     fn find_a_companion(&mut self, id: GroupId, now: Instant) {
         let group = &self.groups[id.0];
         let may_start = group.not_before.is_none() && !group.is_superfluous();
@@ -123,7 +124,7 @@ impl Pool {
         self.drop_wishes(id);
     }
 
-    /// Whoever does not work yet serves on.
+    /// Lets processes that do not work yet continue to serve.
     fn drop_wishes(&mut self, id: GroupId) {
         let processes = &mut self.processes;
         self.groups[id.0].out_of_band.retain(|slot| match processes.get_mut(slot) {

@@ -1,11 +1,11 @@
-//! Apps that an administrator has paused: requests wait, processes finish those that they have and stay.
+//! Apps that an administrator has paused: new requests wait, processes finish those they have and continue to run.
 
 use std::time::Instant;
 
 use super::{GroupId, Pool, Process, Slot, Waiter};
 
 impl Pool {
-    /// No request is given to a process from here on; or all that have waited are, as there is room for them.
+    /// Pauses the group, so that its requests wait, or resumes it, so that they are served as far as there is room.
     pub(crate) fn set_paused(&mut self, id: GroupId, paused: bool, now: Instant) {
         if self.groups[id.0].paused == paused {
             return;
@@ -19,7 +19,7 @@ impl Pool {
         self.feed_the_starving(now);
     }
 
-    /// A session of this very process for an administrator, whether its app is paused or not, if one is free.
+    /// Begins a session of this process for an administrator, even if its app is paused; false when none is free.
     pub(crate) fn take(&mut self, slot: Slot, now: Instant) -> bool {
         let has_room = self.processes.get(&slot).is_some_and(Process::has_room);
         if has_room {
@@ -28,7 +28,7 @@ impl Pool {
         has_room
     }
 
-    /// Nobody waits for the group any more: those who have are told, and are to be answered otherwise.
+    /// Removes all requests that wait for the group and returns them; the caller must answer them.
     pub(crate) fn turn_away(&mut self, id: GroupId, now: Instant) -> Vec<Waiter> {
         let waiters = self.groups[id.0].waiters();
         for waiter in &waiters {

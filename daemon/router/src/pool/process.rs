@@ -1,25 +1,25 @@
-//! One process as the pool sees it: a state, a count of sessions, and when it was last used.
+//! The pool's record of one process: its state, number of sessions, and time of last use.
 
 use std::time::{Duration, Instant};
 
 use super::GroupId;
 
-/// A process that ends sooner than this after it became ready, without having served, counts as a failed start.
+/// A process that ends sooner than this after it became ready, without having served a request, is a failed start.
 const YOUNG: Duration = Duration::from_secs(5);
 
-/// How many requests a process takes at a time.
+/// How many requests a process serves at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Concurrency {
     /// Any number (Node.js, generic apps).
     Unlimited,
-    /// This many.
+    /// At most this many.
     At(usize),
 }
 
-/// Where a process is in its life. It only ever moves down this list.
+/// The state of a process. It only changes to a later one of this list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// It was ordered and has not said that it is ready.
+    /// Its start was ordered and it has not reported that it is ready.
     Starting,
     /// It takes requests.
     Serving,
@@ -29,21 +29,21 @@ pub(crate) enum State {
     Stopping,
 }
 
-/// How far the out-of-band work of a process has come.
+/// The state of a process's out-of-band work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutOfBand {
-    /// None is asked for.
+    /// The process has not asked for it.
     No,
-    /// It wants to work, and serves until it is its turn.
+    /// The process has asked for it, and serves until it is its turn.
     Asked,
-    /// It gets no further request, and works when it has none; it serves again if it still has some then.
+    /// The process gets no further request, and works once it has none; it serves again if it has some at this time.
     Next(Instant),
-    /// It works. That counts as a session.
+    /// The process works, which counts as a session.
     AtWork,
 }
 
 impl OutOfBand {
-    /// Requests are kept from the process.
+    /// Whether the process gets no requests.
     pub(super) fn is_begun(self) -> bool {
         matches!(self, Self::Next(_) | Self::AtWork)
     }
@@ -54,14 +54,14 @@ impl OutOfBand {
 pub(crate) struct Process {
     pub(crate) group: GroupId,
     pub(crate) state: State,
-    /// Which restart of its group it belongs to.
+    /// The restart of its group after which it was started.
     pub(crate) generation: u64,
     pub(crate) concurrency: Concurrency,
-    /// Requests it has now.
+    /// Number of requests it has now.
     pub(crate) sessions: usize,
-    /// How many of them occupy no slot: their connection belongs to the app, and their thread is free.
+    /// How many of them occupy no slot: the app has hijacked their connection, and their thread is free.
     pub(crate) hijacked: usize,
-    /// Requests it has finished.
+    /// Number of requests it has finished.
     pub(crate) processed: u64,
     pub(crate) out_of_band: OutOfBand,
     /// When it last began or ended a request, or became ready.
@@ -70,9 +70,9 @@ pub(crate) struct Process {
     pub(super) ordered: Instant,
     /// When it became ready.
     pub(super) ready: Instant,
-    /// Its group gives a process up for another group: this one gets no request, and leaves at this time at the latest.
+    /// It is marked, as its group owes another group a process: it gets no request, and drains by this time.
     pub(super) owed_until: Option<Instant>,
-    /// It would leave by now, but too many processes finish above the pool's limit: it serves until it can leave.
+    /// That time has passed, but too many processes finish above the pool's limit: it serves until it can drain.
     pub(super) serves_on: bool,
 }
 
@@ -109,7 +109,7 @@ impl Process {
         self.state == State::Serving && self.sessions == 0 && !self.out_of_band.is_begun()
     }
 
-    /// Orders processes: sessions for those without a limit, the share taken in thousandths for the others.
+    /// Returns the load, for comparison: sessions of a process without a limit, otherwise taken slots in thousandths.
     pub(super) fn busyness(&self) -> usize {
         match self.concurrency {
             Concurrency::Unlimited => self.sessions,
@@ -117,7 +117,7 @@ impl Process {
         }
     }
 
-    /// Slots that requests occupy.
+    /// Returns the number of slots that requests occupy.
     pub(crate) fn slots_taken(&self) -> usize {
         self.sessions.saturating_sub(self.hijacked)
     }
@@ -133,7 +133,7 @@ impl Process {
         self.last_used = now;
     }
 
-    /// True when `passenger_max_requests` says that it has served enough; 0 is no limit.
+    /// Whether the process has served as many requests as `passenger_max_requests` allows; 0 for no limit.
     pub(super) fn used_up(&self, max_requests: u64) -> bool {
         max_requests != 0 && self.processed >= max_requests
     }

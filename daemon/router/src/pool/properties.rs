@@ -1,4 +1,4 @@
-//! The pool's promises, held against random histories.
+//! Property tests of the pool with random histories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -11,11 +11,11 @@ const GROUPS: usize = 3;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
-    /// For a group, from a client of the process with this number.
+    /// A request for a group, from a client of the process with this number.
     Request(usize, usize),
     Cancel(usize),
     Release(usize),
-    /// The slot of a session is freed; the session stays.
+    /// Frees the slot of a session; the session continues.
     Hijack(usize),
     Ready(usize),
     Fail(usize),
@@ -25,7 +25,7 @@ pub(crate) enum Event {
     Configure(usize, bool),
     Pause(usize, bool),
     TurnAway(usize),
-    /// For an administrator, of the process with this number.
+    /// Takes a session of the process with this number for an administrator.
     Take(usize),
     Keep(usize),
     AskOutOfBand(usize),
@@ -59,11 +59,11 @@ fn restart_how() -> impl Strategy<Value = RestartHow> {
     prop_oneof![Just(RestartHow::Blocking), Just(RestartHow::Rolling)]
 }
 
-/// The pool together with what the world around it knows.
+/// The pool and a model of the requests and processes around it.
 struct World {
     pool: Pool,
     now: Instant,
-    /// With the process that the request is bound to: one that served when the request came.
+    /// Waiting requests, each with the process that it is bound to: one that served when the request arrived.
     waiting: BTreeMap<Waiter, (GroupId, Option<Slot>)>,
     sessions: Vec<Slot>,
     hijacked: Vec<Slot>,
@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    /// A request whose client names the process of number `n`, which may serve, or start still, or not exist.
+    /// Adds a request whose client names the process of number `n`, which may serve, be starting, or not exist.
     fn request(&mut self, group: usize, n: usize) {
         let named = Slot(n as u64);
         let bound = Some(named).filter(|slot| self.pool.serves(*slot, GroupId(group)));
@@ -299,7 +299,7 @@ impl World {
         assert_eq!(queued, self.waiting.len(), "a waiting request was lost");
     }
 
-    /// What is counted along is what there is.
+    /// Checks that the pool's totals equal the actual numbers.
     fn check_counts(&self) {
         let pool = &self.pool;
         let starving = (0..GROUPS).map(GroupId).filter(|id| pool.group(*id).is_starving()).collect();
@@ -312,7 +312,7 @@ impl World {
         assert_eq!(pool.counts, counted);
     }
 
-    /// Everything starts and every request ends: nobody may be left waiting, and every restart comes to its end.
+    /// Completes all starts and requests: then no request may be waiting, and every restart must have ended.
     fn drain(&mut self) {
         for group in (0..GROUPS).map(GroupId) {
             self.pool.set_paused(group, false, self.now);
@@ -328,7 +328,7 @@ impl World {
             self.obey();
             while let Some(slot) = self.starting.pop_first() {
                 self.pool.ready(slot, Concurrency::At(1), self.now);
-                // Another start may be abandoned for it.
+                // Another starting process may be abandoned for it.
                 self.obey();
             }
             for slot in std::mem::take(&mut self.sessions) {
@@ -354,7 +354,7 @@ fn pick<T>(items: impl ExactSizeIterator<Item = T>, n: usize) -> Option<T> {
     if len == 0 { None } else { items.into_iter().nth(n % len) }
 }
 
-/// Histories to try; `PROPTEST_CASES` asks for more than an ordinary run has time for.
+/// Number of histories to try; `PROPTEST_CASES` sets more than an ordinary run has time for.
 pub(super) fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(512)
 }

@@ -1,13 +1,13 @@
-//! Restarts: every process of a group is replaced, all at once or one after another.
+//! The restart of a group: replaces every process, all at once or one after another.
 //!
-//! A rolling restart starts a process of the new version, takes the newest of the old ones out of service for it, waits
-//! until that one has ended, and goes on. It ends at the first process that does not start.
+//! A rolling restart starts a process of the new version, takes the newest of the old ones out of service, waits until
+//! that one has ended, and repeats. It stops at the first process that does not start.
 
 use std::time::{Duration, Instant};
 
 use super::{Action, Deployment, GroupId, Pool, Slot, State};
 
-/// How long a rolling restart waits for a process that was replaced to end; a stuck one does not hold it up for ever.
+/// How long a rolling restart waits for a replaced process to end, so that a stuck one does not block it for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How processes are replaced.
@@ -20,7 +20,7 @@ pub(crate) enum RestartHow {
 }
 
 impl Pool {
-    /// From now on a process that is started belongs to a new version, and every older one is replaced.
+    /// Begins a new version of the group, to which processes started from now on belong, and replaces every older one.
     pub(crate) fn restart(&mut self, id: GroupId, how: RestartHow, now: Instant) {
         let group = &mut self.groups[id.0];
         group.generation += 1;
@@ -31,7 +31,7 @@ impl Pool {
             self.abandon(slot);
         }
         let serving = self.in_state(id, State::Serving);
-        // Whoever resists errors keeps the old version until the new one has proved that it starts.
+        // A group that resists deployment errors keeps the old version until a process of the new one has started.
         let rolls = how == RestartHow::Rolling || self.groups[id.0].options.resists_errors;
         if rolls && !serving.is_empty() {
             self.groups[id.0].deployment = Deployment::Rolling { patience: None };
@@ -42,7 +42,7 @@ impl Pool {
         self.balance(id, now);
     }
 
-    /// Processes of an older version that have not ended.
+    /// Returns the number of processes of an older version that have not ended.
     pub(crate) fn outdated(&self, id: GroupId) -> usize {
         let group = &self.groups[id.0];
         let members = group.members.iter().filter_map(|slot| self.processes.get(slot));
@@ -58,7 +58,7 @@ impl Pool {
             && self.next_to_replace(id).is_some()
     }
 
-    /// A process of the new version serves: one of the old ones goes for it.
+    /// Takes an old process out of service, as one of the new version serves.
     pub(super) fn replace_one(&mut self, id: GroupId, now: Instant) {
         if !self.groups[id.0].is_rolling() {
             return;
@@ -69,7 +69,7 @@ impl Pool {
         }
     }
 
-    /// A process of the newest version did not start, or did not live: no further one of the old is given up.
+    /// Stops a rolling restart, as a process of the newest version did not start or ended early.
     pub(super) fn give_up_rolling(&mut self, id: GroupId) {
         let group = &mut self.groups[id.0];
         if group.is_rolling() {
@@ -79,7 +79,7 @@ impl Pool {
         }
     }
 
-    /// A rolling restart is over when nobody is left to be replaced.
+    /// Completes a rolling restart when no process is left to replace.
     pub(super) fn settle(&mut self, id: GroupId) {
         if self.groups[id.0].is_rolling() && self.next_to_replace(id).is_none() {
             self.groups[id.0].deployment = Deployment::Settled;
@@ -87,7 +87,7 @@ impl Pool {
         }
     }
 
-    /// The newest of those that serve an older version.
+    /// Returns the newest serving process of an older version.
     fn next_to_replace(&self, id: GroupId) -> Option<Slot> {
         let group = &self.groups[id.0];
         let is_old = |slot: &&Slot| {

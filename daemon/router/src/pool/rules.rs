@@ -1,21 +1,21 @@
-//! Which process serves which request, and when one more is started.
+//! The rules for which process serves which request, and when one more is started.
 
 use std::cmp::Reverse;
 use std::time::Instant;
 
 use super::{Action, Deployment, GroupId, Pool, Process, Slot, State, Waiter};
 
-/// Why a group gets one more process.
+/// The reason why a group gets one more process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wish {
-    /// It needs more than it has.
+    /// The group needs more processes than it has.
     More,
-    /// A rolling restart replaces one, which goes afterwards: there may be one above every limit.
+    /// A rolling restart replaces a process, which ends afterwards: every limit may be exceeded by one.
     Replacement,
 }
 
 impl Pool {
-    /// The serving process of the newest version with the lowest share of its sessions taken, if any has one free.
+    /// Returns the least busy process of the newest version that has a free slot, if any.
     pub(super) fn least_busy(&self, id: GroupId) -> Option<Slot> {
         let group = &self.groups[id.0];
         let serving = group.members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
@@ -44,7 +44,7 @@ impl Pool {
         self.shrink(id);
     }
 
-    /// The request that has waited longest of those that can be served now.
+    /// Returns the request that has waited longest of those that can be served now.
     pub(super) fn next_to_serve(&self, id: GroupId) -> Option<(Waiter, Slot)> {
         let group = &self.groups[id.0];
         if group.paused {
@@ -57,12 +57,12 @@ impl Pool {
         bound.chain(any).min()
     }
 
-    /// Whether the process is the group's and takes requests.
+    /// Whether the process belongs to the group and serves.
     pub(crate) fn serves(&self, slot: Slot, id: GroupId) -> bool {
         self.processes.get(&slot).is_some_and(|p| p.group == id && p.state == State::Serving)
     }
 
-    /// Starts processes for `id` as long as it needs more and may have them. Groups that have none come first.
+    /// Starts processes for the group as long as it needs more and may have them. Groups that have none come first.
     pub(super) fn balance(&mut self, id: GroupId, now: Instant) {
         let group = &mut self.groups[id.0];
         if group.not_before.is_some_and(|at| at <= now) {
@@ -109,7 +109,8 @@ impl Pool {
         }
     }
 
-    /// Ends processes of other groups, the longest idle first, until there is room for a group that has none at all.
+    /// Ends idle processes of other groups, the longest idle first, until there is room for a group that has none.
+    /// Returns false when too few are idle.
     pub(super) fn make_room_for(&mut self, id: GroupId) -> bool {
         while self.capacity_used() >= self.limits.max_processes {
             let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());

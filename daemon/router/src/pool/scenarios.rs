@@ -1,4 +1,4 @@
-//! The pool's rules, one by one, as short stories.
+//! Tests of the pool's rules, one by one, as short scenarios.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ const OPTIONS: GroupOptions = GroupOptions {
     takes_turns: false,
 };
 
-/// A pool with one group, and what it wants done.
+/// A pool with one group, and its pending actions.
 struct Story {
     pool: Pool,
     now: Instant,
@@ -28,7 +28,7 @@ impl Story {
         Self { pool, now: Instant::now(), group }
     }
 
-    /// With so many processes that serve and are idle, numbered from 1.
+    /// Creates a pool with this number of idle serving processes, numbered from 1.
     fn serving(processes: usize, options: GroupOptions) -> Self {
         let mut story = Self::new(processes, options);
         for _ in 0..processes {
@@ -359,7 +359,7 @@ fn the_last_process_of_a_version_that_cannot_be_started_again_goes_last() {
     assert_eq!(story.actions(), [stop(3), Action::Spawn(Slot(4), third)]);
 }
 
-/// Processes with WebSockets, which never become free, in a pool whose quarter finishes above the limit already.
+/// Processes with WebSockets never become free, and a quarter of the pool already finishes above the limit.
 #[test]
 fn a_process_that_cannot_leave_yet_serves_on() {
     let options = GroupOptions { min_instances: 0, ..OPTIONS };

@@ -1,19 +1,19 @@
-//! Groups by number. A place is used again after its group was forgotten, its number is not: whoever still holds the old
-//! one finds an empty group that nobody else uses.
+//! Groups by number. The place of a forgotten group is used again, its number is not: look-ups by an outdated number
+//! find an empty group that no app uses.
 
 use std::ops::{Index, IndexMut};
 
 use super::group::{Group, GroupOptions};
 
-/// Bits of a number that name the place; the others count how often it was used before.
+/// Bits of a number that contain the index of the place; the others count how often the place was used before.
 const PLACE_BITS: u32 = 24;
 
-/// All groups there are.
+/// All groups, by number.
 #[derive(Debug)]
 pub(super) struct Slab {
     places: Vec<(usize, Option<Group>)>,
     free: Vec<usize>,
-    /// Stands for those that are not there any more.
+    /// An empty group, found by outdated numbers.
     nobody: Group,
 }
 
@@ -30,7 +30,7 @@ impl Slab {
         Self { places: Vec::new(), free: Vec::new(), nobody: Group::new(nobody) }
     }
 
-    /// The number of a new group.
+    /// Adds a group and returns its number.
     pub(super) fn insert(&mut self, group: Group) -> usize {
         if let Some(place) = self.free.pop()
             && let Some((uses, there)) = self.places.get_mut(place)
@@ -59,7 +59,7 @@ impl Slab {
             .is_some_and(|(uses, group)| *uses == number >> PLACE_BITS && group.is_some())
     }
 
-    /// The numbers of all groups.
+    /// Returns the numbers of all groups.
     pub(super) fn numbers(&self) -> Vec<usize> {
         let there = self.places.iter().enumerate().filter(|(_, (_, group))| group.is_some());
         there.map(|(place, (uses, _))| (uses << PLACE_BITS) | place).collect()

@@ -1,9 +1,9 @@
-//! Which processes others wait for: a request that occupies one of them keeps somebody else waiting.
+//! The processes that other requests or groups wait for: a request that occupies one of them delays others.
 
 use super::{Concurrency, GroupId, Pool, Slot, State};
 
 impl Pool {
-    /// True when another request, or another group, would get what a request of this process occupies.
+    /// Whether another request or group waits for what a request of this process occupies.
     pub(crate) fn is_waited_for(&self, slot: Slot) -> bool {
         let Some(process) = self.processes.get(&slot).filter(|p| p.state == State::Serving) else {
             return false;
@@ -17,7 +17,7 @@ impl Pool {
         process.owed_until.is_some() || (is_full && waits && !group.paused)
     }
 
-    /// True when more than one request waits for the group, and somebody serves them.
+    /// Whether more than one request waits for the group, and the group is not paused.
     pub(crate) fn has_a_queue(&self, id: GroupId) -> bool {
         let group = &self.groups[id.0];
         !group.paused && group.waiting() > 1
@@ -40,7 +40,7 @@ mod tests {
         takes_turns: false,
     };
 
-    /// A full pool of one group, whose only process has as many requests as it takes, if there is a bound.
+    /// A full pool of one group, whose only process has two requests: as many as it takes, if it has a limit.
     fn full(concurrency: Concurrency) -> (Pool, GroupId, Slot, Instant) {
         let now = Instant::now();
         let mut pool =
