@@ -1,7 +1,7 @@
-//! The requests under way: each connection from nginx has a desk, on which lies what its request is and how far it has
-//! come. Administrators look at all of them.
+//! Requests in flight: each connection from nginx has a request slot with its request and the phase of that request,
+//! for administrators.
 //!
-//! It costs a request a few stores; nothing is taken from memory for it once a connection is warm.
+//! It costs a request a few stores; a connection that has served requests before allocates no memory for it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
@@ -9,26 +9,26 @@ use std::time::{Duration, Instant};
 
 use crate::app::route::Route;
 
-/// Most bytes of a request's line that are kept. More is of no use to a reader.
+/// Most bytes of a request line that are kept.
 const MOST: usize = 1024;
 
-/// How far a request has come.
+/// The phase of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// There is none.
+    /// There is no request.
     Idle,
     /// It waits for a process.
     Queued,
-    /// It goes to the process, its body included.
+    /// It is being sent to the process, including its body.
     Sending,
-    /// The process works on it.
+    /// The process handles it.
     App,
-    /// Its answer comes, or it has become a tunnel.
+    /// Its response is being relayed, or it has become a tunnel.
     Responding,
 }
 
 impl Phase {
-    /// Its name for administrators.
+    /// Returns its name for administrators.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Idle => "idle",
@@ -40,7 +40,7 @@ impl Phase {
     }
 }
 
-/// One connection's request.
+/// The request of one connection.
 #[derive(Debug)]
 pub(crate) struct RequestSlot {
     phase: Cell<Phase>,
@@ -52,7 +52,7 @@ pub(crate) struct RequestSlot {
     client: RefCell<Vec<u8>>,
 }
 
-/// A request as an administrator sees it.
+/// A request as shown to administrators.
 #[derive(Debug)]
 pub(crate) struct RequestSnapshot {
     pub(crate) route: Rc<Route>,
@@ -61,19 +61,19 @@ pub(crate) struct RequestSnapshot {
     pub(crate) pid: Option<i32>,
     pub(crate) method: String,
     pub(crate) path: String,
-    /// The client's address, as nginx says.
+    /// The client's address, according to nginx.
     pub(crate) client: String,
     pub(crate) age: Duration,
-    /// For how long it has been in this phase.
+    /// Time spent in this phase.
     pub(crate) in_phase: Duration,
 }
 
-/// Every connection's desk.
+/// The request slots of all connections.
 #[derive(Debug, Default)]
 pub(crate) struct ActiveRequests(RefCell<Vec<Weak<RequestSlot>>>);
 
 impl ActiveRequests {
-    /// A desk for a new connection; it is gone with its last user.
+    /// Creates the slot of a new connection; it is removed with its last reference.
     pub(crate) fn open(&self) -> Rc<RequestSlot> {
         let now = Instant::now();
         let slot = Rc::new(RequestSlot {
@@ -93,7 +93,7 @@ impl ActiveRequests {
         slot
     }
 
-    /// Every request under way, the oldest first.
+    /// Returns all requests in flight, the oldest first.
     pub(crate) fn snapshot(&self) -> Vec<RequestSnapshot> {
         let mut all = self.0.borrow_mut();
         all.retain(|slot| slot.strong_count() > 0);
@@ -105,7 +105,7 @@ impl ActiveRequests {
 }
 
 impl RequestSlot {
-    /// A request has come: it lies here until the value is dropped.
+    /// Enters a request, until the result is dropped.
     pub(crate) fn begin(&self, route: &Rc<Route>, line: &[u8], client: &[u8]) -> ActiveRequest<'_> {
         *self.route.borrow_mut() = Some(route.clone());
         keep(&self.line, line);
@@ -115,20 +115,20 @@ impl RequestSlot {
         ActiveRequest(self)
     }
 
-    /// It has come further.
+    /// Sets the phase.
     pub(crate) fn enter(&self, phase: Phase) {
         if self.phase.replace(phase) != phase {
             self.entered.set(Instant::now());
         }
     }
 
-    /// It has got a process.
+    /// Records the process that the request is sent to.
     pub(crate) fn send_to(&self, pid: i32) {
         self.pid.set(pid);
         self.enter(Phase::Sending);
     }
 
-    /// The process has all of it.
+    /// Records that the process has received the whole request.
     pub(crate) fn sent(&self) {
         if self.phase.get() == Phase::Sending {
             self.enter(Phase::App);
@@ -160,14 +160,14 @@ fn keep(place: &RefCell<Vec<u8>>, bytes: &[u8]) {
     place.extend_from_slice(&bytes[..bytes.len().min(MOST)]);
 }
 
-/// A request that lies on its connection's desk.
+/// A request that occupies its connection's slot.
 #[derive(Debug)]
 pub(crate) struct ActiveRequest<'d>(&'d RequestSlot);
 
 impl Drop for ActiveRequest<'_> {
     fn drop(&mut self) {
         self.0.phase.set(Phase::Idle);
-        // A route of an app that is forgotten must not stay for the sake of an idle connection.
+        // An idle connection must not keep the route of a removed app alive.
         self.0.route.borrow_mut().take();
     }
 }

@@ -1,5 +1,5 @@
-//! What is counted for each app: requests, waits, starts, refusals. Events come in; numbers for administrators and for
-//! Prometheus go out. They begin anew with each router.
+//! Counters and histograms of each app for administrators and Prometheus: requests, waits, starts and refusals. They
+//! start at zero with each router.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -7,29 +7,29 @@ use std::time::Duration;
 /// Upper bounds of a histogram's buckets, in seconds; the last one has none.
 pub(crate) const BOUNDS: [f64; 12] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-/// The figures of one app.
+/// The metrics of one app.
 #[derive(Debug, Default)]
 pub(crate) struct AppMetrics {
-    /// How long requests have waited for a process.
+    /// How long requests waited for a process.
     pub(crate) queue_time: Histogram,
-    /// How long requests have taken, their wait included, until their app's answer began. Neither a slow client nor a
-    /// stream or WebSocket that goes on for hours makes it longer.
+    /// How long requests took, including their wait, until their app's response began. Slow clients, streams and
+    /// WebSockets do not prolong it.
     pub(crate) answer_time: Histogram,
-    /// How long requests have taken, their wait included, until their answer had been passed on.
+    /// How long requests took, including their wait, until their response had been relayed.
     pub(crate) request_time: Histogram,
-    /// How long processes have taken from their start until they were ready.
+    /// How long processes took from their start until they were ready.
     pub(crate) spawn_time: Histogram,
     /// Processes that did not start.
     pub(crate) spawns_failed: Cell<u64>,
-    /// Requests turned away, as the queue was full.
+    /// Requests refused because the queue was full.
     pub(crate) queue_full: Cell<u64>,
-    /// Requests turned away, as they had waited too long.
+    /// Requests refused because they had waited too long.
     pub(crate) queued_too_long: Cell<u64>,
     /// Requests whose process did not start.
     pub(crate) without_process: Cell<u64>,
-    /// Requests turned away, as an administrator works on the app.
+    /// Requests refused because the app was under maintenance.
     pub(crate) under_maintenance: Cell<u64>,
-    /// Processes that ended without having been told to.
+    /// Processes that exited unexpectedly.
     pub(crate) crashed: Cell<u64>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn count(counter: &Cell<u64>) {
     counter.set(counter.get() + 1);
 }
 
-/// Spans of time by their length.
+/// Durations by length.
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
     buckets: [Cell<u64>; BOUNDS.len() + 1],
@@ -53,7 +53,7 @@ impl Histogram {
         self.nanoseconds.set(self.nanoseconds.get() + span.as_nanos());
     }
 
-    /// How many spans are at most as long as each bound.
+    /// Returns the number of durations up to each bound.
     pub(crate) fn cumulative(&self) -> [u64; BOUNDS.len()] {
         let mut sum = 0;
         std::array::from_fn(|at| {
@@ -66,7 +66,7 @@ impl Histogram {
         self.buckets.iter().map(Cell::get).sum()
     }
 
-    /// Of all spans, in seconds.
+    /// Returns the sum of all durations, in seconds.
     pub(crate) fn sum(&self) -> f64 {
         self.nanoseconds.get() as f64 / 1e9
     }

@@ -1,4 +1,4 @@
-//! Counters, requests in flight and problems of the daemon, for administrators.
+//! Requests in flight, counters, the cached status page and problems of the daemon, for administrators.
 
 pub(crate) mod active_requests;
 pub(crate) mod counters;

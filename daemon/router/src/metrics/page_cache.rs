@@ -1,24 +1,24 @@
-//! What the status page has shown last, for the next who asks in the same moment, and since when this router counts.
+//! Cache of the last status page, and the router's uptime.
 //!
-//! However many look, the pool is looked at a few times a second only. What is shown is made elsewhere.
+//! However many clients ask, the pool is read only a few times per second. The page is rendered elsewhere.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// How old what is told may be. The page asks once a second.
+/// How old a cached page may be. The status page polls once per second.
 const FRESH: Duration = Duration::from_millis(400);
 
-/// Something to be shown by a browser.
+/// A response for a browser.
 #[derive(Debug)]
 pub(crate) struct CachedPage {
     pub(crate) content_type: &'static str,
-    /// What browsers may do with it, by the header's name.
+    /// Headers with instructions for browsers, by name.
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-/// What was told last.
+/// The last page.
 #[derive(Debug)]
 pub(crate) struct PageCache {
     began: Instant,
@@ -26,17 +26,17 @@ pub(crate) struct PageCache {
 }
 
 impl PageCache {
-    /// Nothing was told yet.
+    /// Creates an empty cache.
     pub(crate) fn new() -> Self {
         Self { began: Instant::now(), cached: RefCell::default() }
     }
 
-    /// How long this router has been there.
+    /// Returns the router's uptime.
     pub(crate) fn age(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// What was told a moment ago, or else what a look finds now.
+    /// Returns the cached page if it is fresh, else renders a new one.
     pub(crate) fn get_or_render(&self, render: impl FnOnce() -> CachedPage) -> Rc<CachedPage> {
         let mut cached = self.cached.borrow_mut();
         if let Some((_, shown)) = cached.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {

@@ -1,5 +1,4 @@
-//! What is wrong with the daemon itself, as long as it lasts: for the log, which tells beginning and end, and for whoever
-//! looks at the status.
+//! Current problems of the daemon itself, for the log, which contains their beginning and end, and for the status.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,10 +8,10 @@ use tracing::{error, info};
 
 use common::link::Trouble;
 
-/// After so long without having happened again, it is over.
+/// Time without a recurrence after which a problem is over.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// All that is wrong at the moment.
+/// All current problems.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles(RefCell<BTreeMap<Trouble, Told>>);
 
@@ -20,24 +19,24 @@ pub(crate) struct Troubles(RefCell<BTreeMap<Trouble, Told>>);
 struct Told {
     what: String,
     since: Instant,
-    /// When it happened last, unless it lasts until it is said to be over.
+    /// When it last occurred; `None` if it lasts until its end is reported.
     happened: Option<Instant>,
 }
 
 impl Troubles {
-    /// Those that the supervisor knew before this router was there.
+    /// Starts with the problems that the supervisor already knew.
     pub(crate) fn new(known: &[(Trouble, String)]) -> Self {
         let troubles = Self::default();
         known.iter().for_each(|(trouble, what)| troubles.relay(*trouble, Some(what.clone())));
         troubles
     }
 
-    /// It has begun, and lasts until [`end`](Self::end): the log has a line about it once. True when it is new.
+    /// Records a problem that lasts until [`end`](Self::end), and logs it once. True when it is new.
     pub(crate) fn begin(&self, trouble: Trouble, what: impl FnOnce() -> String) -> bool {
         self.note(trouble, what, None)
     }
 
-    /// It has happened, and is over when it has not happened again for a while.
+    /// Records an occurrence of a problem that is over when it has not occurred again for [`QUIET`].
     pub(crate) fn happens(&self, trouble: Trouble, what: impl FnOnce() -> String) {
         self.note(trouble, what, Some(Instant::now()));
     }
@@ -54,14 +53,14 @@ impl Troubles {
         true
     }
 
-    /// It is over, or never was.
+    /// Records the end of a problem, if there was one.
     pub(crate) fn end(&self, trouble: Trouble) {
         if let Some(told) = self.0.borrow_mut().remove(&trouble) {
             told.is_over();
         }
     }
 
-    /// As the supervisor says, which has its own line in the log; `None` when it is over.
+    /// Records what the supervisor reports and has already logged; `None` when the problem is over.
     pub(crate) fn relay(&self, trouble: Trouble, what: Option<String>) {
         let mut all = self.0.borrow_mut();
         match what {
@@ -70,7 +69,7 @@ impl Troubles {
         }
     }
 
-    /// Ends what has not happened for a while. To be called now and then.
+    /// Ends problems that have not occurred for [`QUIET`]. Must be called regularly.
     pub(crate) fn tidy(&self) {
         let is_quiet = |told: &Told| told.happened.is_some_and(|last| last.elapsed() >= QUIET);
         self.0.borrow_mut().retain(|_, told| {
@@ -82,7 +81,7 @@ impl Troubles {
         });
     }
 
-    /// A sentence for each, and for how many seconds it has been true.
+    /// Returns a sentence for each problem, and for how many seconds it has lasted.
     pub(crate) fn list(&self) -> Vec<(String, u64)> {
         self.tidy();
         self.0.borrow().values().map(|told| (told.what.clone(), told.since.elapsed().as_secs())).collect()

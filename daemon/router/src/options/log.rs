@@ -1,4 +1,4 @@
-//! What the log says of nginx's word: each change, and everything that does not count.
+//! Log messages about nginx's options: each change, and each value that has no effect.
 
 use protocol::settings::Value;
 use tracing::{info, warn};
@@ -8,12 +8,12 @@ use super::precedence::{CTL, EffectiveOption, ctl, refusal, same};
 use crate::app::settings::ignored;
 use common::config::{DaemonOption, Given};
 
-/// Set when the daemon starts, each with its flag.
+/// Options that are set when the daemon starts, each with its flag.
 const FIXED: [(&str, &str); 1] = [("instance_registry_dir", "--instance-registry-dir")];
 
 impl Globals {
-    /// Writes what changed, and what has no effect, into the log; `before` is what was in effect, and `whose`
-    /// configuration has changed.
+    /// Logs what has changed and what has no effect; `before` is what was in effect, and `whose` names the
+    /// configuration that has changed.
     pub(crate) fn log_changes(&self, before: &[EffectiveOption], whose: &str) {
         for (now, before) in self.effective().iter().zip(before) {
             if !same(&now.name, &now.value, &before.value) {
@@ -66,7 +66,7 @@ fn tell_whose_word_counts(option: &DaemonOption, value: &Value) {
     }
 }
 
-/// A value as it stands in nginx.conf.
+/// Formats a value as in nginx.conf.
 fn show(value: &Value) -> String {
     match value {
         Value::Flag(true) => "on".to_owned(),

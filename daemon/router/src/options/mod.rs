@@ -1,8 +1,8 @@
-//! What nginx says to the daemon as a whole: the directives of its newest configuration come in, what is in effect goes
-//! out, and each change has a line in the log.
+//! Options of the daemon: the directives of nginx's newest configuration, the values in effect, and a log line for each
+//! change.
 //!
-//! Of several configurations, as while nginx reloads, the one that was read last counts. Whose word is in effect is
-//! decided in [`decide`]; what the log says of it, in [`tell`].
+//! If there are several configurations, as during a reload of nginx, the one that was read last applies. [`precedence`]
+//! decides which value is in effect, and [`log`] reports it.
 
 pub(crate) mod log;
 pub(crate) mod precedence;
@@ -23,12 +23,12 @@ use common::config::DaemonOption;
 use common::link::{Adjustment, Overruled};
 use common::log::LogLevel;
 
-/// Every option that nginx may set too, and what nginx has said.
+/// All options that nginx may also set, and the values received from nginx.
 #[derive(Debug)]
 pub(crate) struct Globals {
     options: RefCell<Vec<DaemonOption>>,
     received: RefCell<Option<ReceivedGlobals>>,
-    /// Where the supervisor could not follow nginx.
+    /// Options for which the supervisor could not apply nginx's value.
     overruled: RefCell<Vec<Overruled>>,
     show_version: Cell<bool>,
 }
@@ -45,12 +45,12 @@ impl Globals {
         globals
     }
 
-    /// Whether answers tell this program's version.
+    /// Whether responses contain this program's version.
     pub(crate) fn show_version(&self) -> bool {
         self.show_version.get()
     }
 
-    /// Takes in what an nginx says. True when it is news, and is to be put to work.
+    /// Stores a configuration received from nginx. True when it has changed and must be applied.
     pub(crate) fn update(&self, news: ReceivedGlobals) -> bool {
         let before = self.received.borrow();
         if before.as_ref().is_some_and(|before| !is_newer(&news, before, now_ms())) {
@@ -67,14 +67,14 @@ impl Globals {
         changed && !nothing_said
     }
 
-    /// Takes in what the daemon's own configuration says from here on.
+    /// Replaces the options of the daemon's own configuration.
     pub(crate) fn reconfigure(&self, options: Vec<DaemonOption>) {
         *self.options.borrow_mut() = options;
         self.overruled.borrow_mut().clear();
         self.show_version.set(self.flag("show_version_in_header"));
     }
 
-    /// Notes where the supervisor could not follow nginx's newest configuration.
+    /// Records the options for which the supervisor could not apply nginx's newest configuration.
     pub(crate) fn overrule(&self, overruled: Vec<Overruled>) {
         *self.overruled.borrow_mut() = overruled;
     }
@@ -105,7 +105,7 @@ impl Globals {
         matches!(self.value(name), Some(Value::Flag(true)))
     }
 
-    /// The pool's bounds.
+    /// Returns the limits of the pool.
     pub(crate) fn limits(&self) -> Limits {
         let count = |name| usize::try_from(self.number(name)).unwrap_or(usize::MAX);
         let idle = self.number("pool_idle_time");
@@ -117,29 +117,29 @@ impl Globals {
         }
     }
 
-    /// How much of an answer is kept for a slow client, and where.
+    /// Returns how much of a response is kept for a slow client, and where.
     pub(crate) fn backlog(&self, troubles: Rc<Troubles>) -> BacklogOptions {
         let most = self.number("response_buffer_high_watermark");
         let dir = self.text("data_buffer_dir").into();
         BacklogOptions { dir, most: (most > 0).then_some(most), troubles }
     }
 
-    /// Least time between two looks at an app's restart files.
+    /// Returns the least time between two checks of an app's restart files.
     pub(crate) fn stat_throttle(&self) -> Duration {
         Duration::from_secs(self.number("stat_throttle_rate"))
     }
 
-    /// How much is logged.
+    /// Returns the log level.
     pub(crate) fn log_level(&self) -> LogLevel {
         self.text("log_level").parse().unwrap_or_default()
     }
 
-    /// Whether a line that an app prints has words in front that tell whose it is.
+    /// Whether a line that an app prints has a prefix that identifies the process.
     pub(crate) fn log_prefix(&self) -> bool {
         !self.flag("disable_log_prefix")
     }
 
-    /// What concerns the supervisor.
+    /// Returns the options for the supervisor.
     pub(crate) fn adjustment(&self) -> Adjustment {
         Adjustment {
             log_level: self.text("log_level"),
@@ -156,12 +156,12 @@ impl Globals {
     }
 }
 
-/// Starting an app is work for one core.
+/// Returns the number of cores: starting an app occupies one core.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// A clock that was set back must not leave an old configuration in charge for ever.
+/// Whether `news` replaces `before`. After a clock was set back, an old configuration must not stay in effect forever.
 fn is_newer(news: &ReceivedGlobals, before: &ReceivedGlobals, now_ms: u64) -> bool {
     news.configured_ms > before.configured_ms || before.configured_ms > now_ms
 }

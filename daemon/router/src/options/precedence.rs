@@ -1,6 +1,7 @@
-//! Whose word counts for an option: the daemon's own and nginx's come in, the value in effect goes out.
+//! Precedence of an option's sources: the daemon's configuration, nginx's configuration and the default.
 //!
-//! A flag or the file of the daemon's own counts more than nginx's word; where neither says anything, the default does.
+//! A flag or the daemon's configuration file takes precedence over nginx; if neither sets an option, its default
+//! applies.
 
 use protocol::globals::Globals as ReceivedGlobals;
 use protocol::settings::{Settings, Value};
@@ -9,14 +10,14 @@ use serde::Serialize;
 use super::Globals;
 use common::config::{DaemonOption, Given, shared};
 
-/// Sets options by their names, as their own directives do.
+/// The directive that sets options by name.
 pub(super) const CTL: &str = "ctl";
 
-/// Who decided an option.
+/// The source of an option's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Source {
-    /// Nobody.
+    /// Not configured.
     Default,
     /// The daemon's flag.
     Flag,
@@ -27,7 +28,7 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    /// Who decides when nginx does not.
+    /// Returns the source when nginx does not set the option.
     fn own(option: &DaemonOption) -> Self {
         option.given.map_or(Self::Default, Self::from)
     }
@@ -42,7 +43,7 @@ impl From<Given> for Source {
     }
 }
 
-/// An option as it is in effect.
+/// An option's value in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct EffectiveOption {
     pub(crate) name: String,
@@ -51,7 +52,7 @@ pub(crate) struct EffectiveOption {
 }
 
 impl Globals {
-    /// Every option as it is in effect.
+    /// Returns all options with their values in effect.
     pub(crate) fn effective(&self) -> Vec<EffectiveOption> {
         self.options.borrow().iter().map(|option| self.decide(option)).collect()
     }
@@ -70,14 +71,14 @@ impl Globals {
         EffectiveOption { name: option.name.clone(), value, source }
     }
 
-    /// What is in effect where the supervisor could not follow nginx.
+    /// Returns the value in effect where the supervisor could not apply nginx's.
     fn overruled(&self, name: &str) -> Option<Value> {
         let overruled = self.overruled.borrow();
         let of_name = overruled.iter().find(|overruled| overruled.name == name);
         of_name.map(|overruled| Value::Text(overruled.value.clone()))
     }
 
-    /// What nginx has said that no option of the daemon stands for.
+    /// Returns the received settings that match no option of the daemon.
     pub(crate) fn ignored_directives(&self) -> Settings {
         let mut rest = Settings::new();
         for (name, value) in self.received.borrow().iter().flat_map(|received| received.settings.iter()) {
@@ -89,13 +90,13 @@ impl Globals {
     }
 }
 
-/// What nginx says about the option of this name: by its own directive or, failing that, by `passenger_ctl`.
+/// Returns nginx's value of an option: from its own directive or, failing that, from `passenger_ctl`.
 pub(super) fn value_of(received: &ReceivedGlobals, name: &str) -> Option<Value> {
     let own = received.settings.get(name).cloned();
     own.or_else(|| ctl(received).filter(|(each, _)| *each == name).filter_map(|(_, read)| read.ok()).last())
 }
 
-/// Each name that `passenger_ctl` sets, with the value or with what is wrong with it.
+/// Returns each name that `passenger_ctl` sets, with its value or the error in it.
 pub(super) fn ctl(received: &ReceivedGlobals) -> impl Iterator<Item = (&str, Result<Value, String>)> {
     let all = match received.settings.get(CTL) {
         Some(Value::Map(all)) => all.as_slice(),
@@ -104,12 +105,12 @@ pub(super) fn ctl(received: &ReceivedGlobals) -> impl Iterator<Item = (&str, Res
     all.iter().map(|(name, text)| (name.as_str(), shared::read(name, text)))
 }
 
-/// Why nginx's value cannot be used.
+/// Returns why nginx's value cannot be used.
 pub(super) fn refusal(option: &DaemonOption, value: &Value) -> Option<String> {
     shared::find(&option.name)?.kind.check(value).err()
 }
 
-/// Whether two values of an option mean the same, however they are written.
+/// Whether two values of an option are equivalent, however they are written.
 pub(super) fn same(name: &str, one: &Value, other: &Value) -> bool {
     shared::find(name).map_or_else(|| one == other, |shared| shared.kind.same(one, other))
 }

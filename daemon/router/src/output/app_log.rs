@@ -1,9 +1,8 @@
-//! Log files of apps: `passenger_app_log_file` and a process come in, lines go to the file that the supervisor has had
-//! opened for it.
+//! Log files of apps (`passenger_app_log_file`), opened through the supervisor: lines of processes are appended.
 //!
-//! Processes of one user share a file. One that cannot be opened, or written to, costs a line in the daemon's log and no
-//! more: what the app prints is in there, too. The file may lie on a disk that hangs, or that the app's user has made to
-//! hang: it is written on a thread for that, and only who prints waits.
+//! Processes of one user share a file. If it cannot be opened or written to, the daemon logs one line; nothing else is
+//! lost, because the daemon's log contains the output too. The file may be on a disk that hangs, or that the app's user
+//! has made hang, so it is written on a separate thread, and only the process that prints waits.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -26,20 +25,20 @@ use common::link::{AppLogOpened, Order, ProcessId, ProcessRecord, Ticket};
 /// How long a process that has ended waits for its file.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A file, for the processes of one user.
+/// A log file for the processes of one user.
 #[derive(Debug)]
 pub(crate) struct AppLog {
     path: PathBuf,
     file: RefCell<Option<Arc<File>>>,
-    /// Live processes that write to it: with the rights of one of them it is opened.
+    /// Live processes that write to it; it is opened with the rights of one of them.
     writers: RefCell<Vec<ProcessId>>,
-    /// Writing failed, which was told.
+    /// Writing failed, and this was logged.
     failing: Cell<bool>,
-    /// Told when it is clear whether it can be opened.
+    /// Notified when opening has succeeded or failed.
     opened: Notify,
 }
 
-/// All of them.
+/// All log files of apps.
 #[derive(Debug)]
 pub(crate) struct AppLogs {
     supervisor: Rc<Supervisor>,
@@ -52,7 +51,7 @@ impl AppLogs {
         Rc::new(Self { supervisor, open: RefCell::default(), asked: RefCell::default() })
     }
 
-    /// The file at `path` for this process; it is opened as soon as the supervisor has had it opened.
+    /// Returns the writer to `path` for this process; the file is opened as soon as the supervisor responds.
     pub(super) fn of(&self, path: &Path, record: &ProcessRecord) -> Writer {
         let key = (path.to_path_buf(), record.user.uid);
         self.open.borrow_mut().retain(|_, log| log.strong_count() > 0);
@@ -69,13 +68,13 @@ impl AppLogs {
         Writer { log, process: record.process }
     }
 
-    /// Has every file opened anew, after a rotation.
+    /// Reopens every file, after a rotation.
     pub(crate) fn reopen(&self) {
         let all: Vec<_> = self.open.borrow().values().filter_map(Weak::upgrade).collect();
         all.iter().for_each(|log| self.ask(log));
     }
 
-    /// The supervisor has had one opened, or says at the end of this connection why not.
+    /// Handles the supervisor's response, which is a connection to the process that opens the file.
     pub(crate) fn answered(&self, ticket: Ticket, answer: Option<OwnedFd>) {
         let asked = self.asked.borrow_mut().remove(&ticket);
         let Some(log) = asked.as_ref().and_then(Weak::upgrade) else { return };
@@ -102,7 +101,7 @@ impl AppLogs {
     }
 }
 
-/// The one message of whoever has opened the file.
+/// Receives the single message of the process that opens the file.
 async fn take(answer: OwnedFd) -> io::Result<File> {
     let channel = reactor::watch(Channel::new(answer)?)?;
     let mut buffer = Buffer::default();
@@ -150,7 +149,7 @@ impl AppLog {
         }
     }
 
-    /// Appends whole lines; what cannot be written is lost, which is told.
+    /// Appends whole lines; lines that cannot be written are lost, which is logged.
     async fn write(&self, lines: String) {
         let Some(file) = self.file.borrow().clone() else { return };
         let written = tokio::task::spawn_blocking(move || (&*file).write_all(lines.as_bytes())).await;
@@ -161,7 +160,7 @@ impl AppLog {
     }
 }
 
-/// One process's place at a file. The file is closed with the last of them.
+/// A process's reference to a file. The file is closed with the last writer.
 #[derive(Debug)]
 pub(super) struct Writer {
     log: Rc<AppLog>,
@@ -174,22 +173,22 @@ impl Writer {
         self.log.write(lines).await;
     }
 
-    /// Appends lines as soon as the file is open, if it ever is.
+    /// Appends lines as soon as the file is open, if that ever happens.
     pub(super) async fn write_when_open(&self, lines: String) {
         let opened = self.log.opened.notified();
         if !self.is_open() {
-            // Whoever opens it has no longer, and ends in any case.
+            // The process that opens it has the same time limit, and then ends.
             drop(tokio::time::timeout(PATIENCE, opened).await);
         }
         self.log.write(lines).await;
     }
 
-    /// Whether it was tried and cannot be opened, or written to.
+    /// Whether opening or writing it has failed.
     pub(super) fn fails(&self) -> bool {
         self.log.failing.get()
     }
 
-    /// Whether lines get through already.
+    /// Whether the file is open.
     pub(super) fn is_open(&self) -> bool {
         self.log.file.borrow().is_some()
     }

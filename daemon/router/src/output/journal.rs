@@ -1,4 +1,4 @@
-//! systemd's journal, spoken to in its own protocol: a line of an app comes in, an entry with the app's name goes out.
+//! Client of systemd's journal in its native protocol: each line of an app becomes an entry with the app's name.
 //!
 //! <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>
 
@@ -7,17 +7,17 @@ use std::path::Path;
 
 use tokio::net::UnixDatagram;
 
-/// Where the journal listens.
+/// The journal's socket.
 const SOCKET: &str = "/run/systemd/journal/socket";
-/// As the daemon's own log has what apps print: a notice.
+/// Syslog priority "notice", as for app output in the daemon's log.
 const PRIORITY: &str = "5";
 
-/// Whose output it is.
+/// The source of the output.
 #[derive(Debug)]
 pub(super) struct Source {
     /// The group's name.
     pub(super) app: String,
-    /// A short name, for the journal.
+    /// A short name for the journal.
     pub(super) identifier: String,
     pub(super) pid: i32,
 }
@@ -37,13 +37,13 @@ impl Journal {
         Ok(Self(socket))
     }
 
-    /// Sends a line, waiting for the journal when it is busy: the app waits then, too, and nobody else.
+    /// Sends a line; waits while the journal is busy, which delays only this app.
     pub(super) async fn write(&self, source: &Source, message: &str) -> io::Result<()> {
         self.0.send(entry(source, message).as_bytes()).await.map(drop)
     }
 }
 
-/// An entry with one field a line; no value holds a line's end.
+/// Returns an entry with one field per line; newlines in values are replaced.
 fn entry(source: &Source, message: &str) -> String {
     let fields = [
         ("MESSAGE", message),

@@ -1,5 +1,5 @@
-//! How much of what an app prints is logged: so many lines in an interval for all of its processes. What is left out is
-//! counted, and the count is logged when the interval ends.
+//! Limit of logged app output: a number of lines per interval for all processes of an app. Lines above it are counted,
+//! and the count is logged when the interval ends.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -11,13 +11,13 @@ use tracing::warn;
 
 /// Length of an interval.
 const INTERVAL: Duration = Duration::from_secs(30);
-/// A line counts once more for each part of this length, in bytes.
+/// Length in bytes for which a line counts once more.
 const PART: usize = 1024;
 
 /// The limits of all apps that print.
 #[derive(Debug)]
 pub(super) struct Limits {
-    /// Lines in an interval; 0 for any number.
+    /// Lines per interval; 0 for any number.
     lines: u64,
     of: RefCell<HashMap<String, Weak<Limit>>>,
 }
@@ -37,7 +37,7 @@ impl Limits {
         Self { lines, of: RefCell::default() }
     }
 
-    /// The limit that all processes of an app share.
+    /// Returns the limit that all processes of an app share.
     pub(super) fn of(&self, app: &str) -> Rc<Limit> {
         let mut of = self.of.borrow_mut();
         if let Some(limit) = of.get(app).and_then(Weak::upgrade) {
@@ -52,7 +52,7 @@ impl Limits {
 }
 
 impl Limit {
-    /// True when a line of this length may be logged; otherwise it is counted. Must be called inside the runtime.
+    /// Whether a line of this length may be logged; otherwise it is counted. Must be called inside the runtime.
     pub(super) fn admits(self: &Rc<Self>, len: usize) -> bool {
         if self.lines == 0 {
             return true;

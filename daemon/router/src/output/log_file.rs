@@ -1,4 +1,4 @@
-//! The log file opened anew on an administrator's word: the supervisor is asked, and its answer is waited for.
+//! Reopening of the daemon's log file for an administrator: sends an order to the supervisor and waits for the result.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use crate::supervisor_link::Supervisor;
 use common::link::{Order, Ticket};
 
-/// Who waits for an answer.
+/// Callers that wait for a result.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     supervisor: Rc<Supervisor>,
@@ -21,7 +21,7 @@ impl LogFile {
         Self { supervisor, asked: RefCell::default() }
     }
 
-    /// Has it opened anew; the error says why the log goes on where it was.
+    /// Reopens the log file; the error says why logging continues to the old file.
     pub(crate) async fn reopen(&self) -> Result<(), String> {
         let ticket = self.supervisor.ticket();
         let (asker, answer) = oneshot::channel();
@@ -34,10 +34,10 @@ impl LogFile {
         }
     }
 
-    /// The supervisor's answer.
+    /// Handles the supervisor's result.
     pub(crate) fn reopened(&self, ticket: Ticket, failure: Option<String>) {
         if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
-            // The tool that asked may be gone.
+            // The tool that asked may have disconnected.
             let _ = asker.send(failure);
         }
     }

@@ -1,4 +1,4 @@
-//! Limits how often a message of one kind is logged. What was left out is counted, and the count is logged when the
+//! Limit of how often a message of one kind is logged. Omitted messages are counted, and the count is logged when the
 //! interval ends.
 
 use std::cell::Cell;
@@ -14,7 +14,7 @@ const INTERVAL: Duration = Duration::from_secs(60);
 /// A limit of messages per minute.
 #[derive(Debug)]
 pub(crate) struct LogLimit {
-    /// What the messages are about.
+    /// Subject of the messages.
     what: String,
     per_minute: u32,
     ends: Cell<Option<Instant>>,
@@ -28,7 +28,7 @@ impl LogLimit {
         Rc::new(Self { what: what.into(), per_minute, ends, logged, left_out })
     }
 
-    /// True when the message may be logged; otherwise it is counted. Must be called inside the runtime.
+    /// Whether the message may be logged; otherwise it is counted. Must be called inside the runtime.
     pub(crate) fn admits(self: &Rc<Self>) -> bool {
         let now = Instant::now();
         if self.ends.get().is_none_or(|end| end <= now) {

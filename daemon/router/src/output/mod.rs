@@ -1,5 +1,8 @@
-//! What an app process writes to its stdout and stderr: each line goes to its [`places`], the last of it is kept while
-//! the process starts.
+//! Output of app processes on stdout and stderr: each line is written to its [`places`], and the last output is kept
+//! while the process starts.
+//!
+//! `places` applies the `limit` and writes to the daemon's log or the `journal`, and to the `app_log`; `orphans` closes
+//! outputs that outlive their processes. `log_file` reopens the daemon's log, `log_limit` limits messages of one kind.
 
 mod app_log;
 mod journal;
@@ -26,7 +29,7 @@ use super::app::route::Route;
 use common::link::ProcessRecord;
 use orphans::Reading;
 
-/// Longest line written to the log as one, in bytes.
+/// Longest line written to the log in one piece, in bytes.
 const MAX_LINE: usize = 8 * 1024;
 /// Most output kept for an error report, in bytes.
 const MAX_KEPT: usize = 32 * 1024;
@@ -46,7 +49,7 @@ struct Kept {
 }
 
 impl Output {
-    /// Writes everything that comes out of `pipe` to where it belongs, until it ends.
+    /// Writes all output from `pipe` to its places, until it ends.
     pub(crate) fn follow(pipe: OwnedFd, places: &Rc<Places>, route: &Route, record: &ProcessRecord) -> Self {
         let kept = Rc::new(Kept::default());
         match pipe::Receiver::from_owned_fd(pipe) {
@@ -60,7 +63,7 @@ impl Output {
         Self(kept)
     }
 
-    /// The process is ready: nothing needs to be kept for a report.
+    /// Discards the kept output once the process is ready and no report can follow.
     pub(crate) fn forget(&self) {
         self.0.forgotten.set(true);
         *self.0.text.borrow_mut() = Vec::new();
@@ -69,12 +72,12 @@ impl Output {
     /// Waits until the output of an ended process has arrived.
     pub(crate) async fn settle(&self) {
         if !self.0.ended.get() {
-            // Not arriving in time is no failure: the report then holds what there is.
+            // Output that does not arrive in time is not an error: the report contains what has arrived.
             drop(tokio::time::timeout(SETTLE, self.0.at_end.notified()).await);
         }
     }
 
-    /// What was kept.
+    /// Returns the kept output.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.0.text.borrow()).into_owned()
     }

@@ -1,5 +1,5 @@
-//! Outputs that outlive their processes: a child that a process leaves behind may hold the pipe open for ever. The newest
-//! few of each app are read on; the others are closed, since each costs the router a descriptor.
+//! Outputs that outlive their processes: a child left behind by a process may hold the pipe open forever. The newest
+//! outputs of each app are still read; the others are closed, because each uses a descriptor of the router.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -11,16 +11,16 @@ use tracing::warn;
 use super::log_limit::LogLimit;
 use common::link::ProcessId;
 
-/// Most outputs of ended processes of one app that are read on.
+/// Most outputs of ended processes of one app that are still read.
 const MOST: usize = 16;
-/// Most messages a minute.
+/// Most messages per minute.
 const PER_MINUTE: u32 = 10;
 
-/// The outputs that are read.
+/// The outputs that are being read.
 #[derive(Debug)]
 pub(super) struct Outputs {
     running: RefCell<HashMap<ProcessId, Open>>,
-    /// Those of processes that have ended, by app, the oldest first.
+    /// Outputs of ended processes by app, oldest first.
     left: RefCell<HashMap<String, VecDeque<Open>>>,
     closed: Rc<LogLimit>,
 }
@@ -33,7 +33,7 @@ struct Open {
     to_be_closed: Rc<Notify>,
 }
 
-/// One output while it is read.
+/// An output that is being read.
 #[derive(Debug)]
 pub(super) struct Reading {
     outputs: Rc<Outputs>,
@@ -46,14 +46,14 @@ impl Outputs {
         Rc::new(Self { running: RefCell::default(), left: RefCell::default(), closed })
     }
 
-    /// The output of a process that runs.
+    /// Registers the output of a running process.
     pub(super) fn open(self: &Rc<Self>, app: &str, process: ProcessId) -> Reading {
         let open = Open { app: app.to_owned(), process, to_be_closed: Rc::default() };
         self.running.borrow_mut().insert(process, open.clone());
         Reading { outputs: self.clone(), open }
     }
 
-    /// The process has ended. Its output may not have, and there may be too many such ones.
+    /// Records the end of a process. If too many outputs of ended processes are still open, closes the oldest.
     pub(super) fn ended(&self, process: ProcessId) {
         let Some(open) = self.running.borrow_mut().remove(&process) else { return };
         let app = open.app.clone();
@@ -76,7 +76,7 @@ impl Outputs {
 }
 
 impl Reading {
-    /// Resolves when it is not to be read any more.
+    /// Resolves when the output must no longer be read.
     pub(super) async fn closed(&self) {
         self.open.to_be_closed.notified().await;
     }

@@ -1,4 +1,4 @@
-//! Where a line that an app prints goes: the daemon's log or the journal, and the app's own file.
+//! Destinations of a line that an app prints: the daemon's log or the journal, and the app's log file.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -15,10 +15,10 @@ use common::config::AppOutput;
 use common::link::{ProcessId, ProcessRecord};
 use common::log;
 
-/// Most that waits for an app's file to be opened, in bytes.
+/// Most bytes kept until an app's file is open.
 const MOST_FOR_FILE: usize = 256 * 1024;
 
-/// What every process's output needs.
+/// State that the outputs of all processes share.
 #[derive(Debug)]
 pub(crate) struct Places {
     journal: Option<RefCell<Rc<Journal>>>,
@@ -27,20 +27,21 @@ pub(crate) struct Places {
     outputs: Rc<Outputs>,
 }
 
-/// Where the lines of one process go.
+/// Destinations of the lines of one process.
 #[derive(Debug)]
 pub(super) struct Lines {
     source: Source,
     places: Rc<Places>,
     file: Option<Writer>,
-    /// Of what goes to the log or the journal.
+    /// Limit of lines in the log or the journal.
     limit: Rc<Limit>,
-    /// What is to be written to the file.
+    /// Lines to be written to the file.
     for_file: String,
 }
 
 impl Places {
-    /// As the operator wants it, `limit` lines of an app in an interval. Without a journal everything is in the log.
+    /// Creates the destinations for `output`, with `limit` lines of an app per interval. Uses the log if there is no
+    /// journal.
     pub(crate) fn new(output: AppOutput, limit: u64, files: Rc<AppLogs>) -> Rc<Self> {
         let journal = match output {
             AppOutput::Log => None,
@@ -52,17 +53,17 @@ impl Places {
         Rc::new(Self { journal, files, limits: Limits::new(limit), outputs: Outputs::new() })
     }
 
-    /// To be held while the output of this process is read.
+    /// Registers the output of this process; the result must be kept while the output is read.
     pub(super) fn reading(&self, route: &Route, record: &ProcessRecord) -> Reading {
         self.outputs.open(&route.name, record.process)
     }
 
-    /// The process has ended: who still holds its output open is a process that it has left behind.
+    /// Records the end of a process: from now on only processes that it left behind hold its output open.
     pub(crate) fn ended(&self, process: ProcessId) {
         self.outputs.ended(process);
     }
 
-    /// For the output of this process.
+    /// Returns the destinations of this process's output.
     pub(super) fn lines(self: &Rc<Self>, route: &Route, record: &ProcessRecord) -> Lines {
         let source = Source {
             app: route.name.clone(),
@@ -70,7 +71,7 @@ impl Places {
             pid: record.pid,
         };
         let file = route.settings.log_file.as_deref().map(|file| {
-            // One that is not absolute lies in the app.
+            // A relative path is relative to the app's root.
             self.files.of(&route.root.join(file), record)
         });
         let limit = self.limits.of(&route.name);
@@ -79,7 +80,7 @@ impl Places {
 }
 
 impl Lines {
-    /// Takes a line that the process has printed, without its end.
+    /// Writes a line that the process has printed, without its line end.
     pub(super) async fn write(&mut self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\r');
@@ -91,7 +92,7 @@ impl Lines {
         }
     }
 
-    /// Everything that has come is to be where it belongs.
+    /// Writes all pending lines to the file.
     pub(super) async fn flush(&mut self) {
         let Some(file) = self.file.as_ref().filter(|_| !self.for_file.is_empty()) else { return };
         if file.is_open() {
@@ -101,14 +102,14 @@ impl Lines {
         }
     }
 
-    /// The same, of a process that has ended, perhaps before its file was open.
+    /// Writes the pending lines of a process that has ended, perhaps before its file was open.
     pub(super) async fn finish(self) {
         if let Some(file) = self.file.filter(|_| !self.for_file.is_empty()) {
             file.write_when_open(self.for_file).await;
         }
     }
 
-    /// False when it has to go to the log.
+    /// Writes a line to the journal; false when the log must be used instead.
     async fn to_journal(&self, line: &str) -> bool {
         let Some(place) = &self.places.journal else { return false };
         let line = log::app_message(self.source.pid, line);
@@ -116,7 +117,7 @@ impl Lines {
         if journal.write(&self.source, &line).await.is_ok() {
             return true;
         }
-        // It may have been started anew.
+        // The journal may have been restarted.
         match Journal::open() {
             Ok(journal) => {
                 let journal = Rc::new(journal);
@@ -128,7 +129,7 @@ impl Lines {
     }
 }
 
-/// The name of the group when the operator chose one, else that of the app's directory: Capistrano's `current` is none.
+/// Returns the group's name if the operator chose one, else that of the app's directory; skips Capistrano's `current`.
 fn identifier(name: &str, root: &Path) -> String {
     if !name.starts_with('/') {
         return name.to_owned();

@@ -1,4 +1,4 @@
-//! What is told about a process that did not start: to the log in full, to the visitor as much as is proper.
+//! Report of a process that did not start: complete in the log, limited in the response to the client.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -11,14 +11,14 @@ use super::startup_trace::{StartupTrace, StepResult};
 use crate::app::route::Route;
 use common::link::{AppUser, ProcessRecord};
 
-/// The kernel drops the pipes that come with a message when this process may have no more descriptors.
+/// The kernel drops the descriptors of a message when this process has reached its descriptor limit.
 pub(crate) const NO_PIPES: &str = "the router has no descriptors left for the pipes of another process \
                         (--core-file-descriptor-ulimit, systemd's LimitNOFILE=)";
 
 /// A start that failed.
 #[derive(Debug, Serialize, Clone)]
 pub(crate) struct SpawnFailure {
-    /// Names this failure in log and error page: eight hexadecimal digits.
+    /// Identifies this failure in log and error page: eight hexadecimal digits.
     pub(crate) id: String,
     /// The group's name.
     pub(crate) app: String,
@@ -27,24 +27,24 @@ pub(crate) struct SpawnFailure {
     pub(crate) app_env: String,
     /// What failed, in a sentence.
     pub(crate) summary: String,
-    /// The app's own account: a backtrace, as a rule.
+    /// Details from the app, usually a backtrace.
     pub(crate) details: String,
     /// What the process wrote to its output before it ended.
     pub(crate) output: String,
-    /// How far it came, step by step.
+    /// How far the start came, step by step.
     pub(crate) trace: Vec<StepResult>,
     /// Its process ID, when there was a process, and how it ended.
     pub(crate) process: Option<(i32, Option<String>)>,
-    /// Whom it ran as.
+    /// The user that it ran as.
     pub(crate) user: Option<AppUser>,
-    /// What the daemon started it with, without secrets.
+    /// The environment that the daemon gave it, without secrets.
     pub(crate) environment: BTreeMap<String, String>,
     /// `passenger_spawn_exception_status_code`.
     pub(crate) status: u16,
     /// `passenger_custom_error_page`.
     #[serde(skip)]
     pub(crate) page: Option<PathBuf>,
-    /// Whether visitors may see the details.
+    /// Whether clients may see the details.
     pub(crate) friendly: bool,
 }
 
@@ -80,7 +80,7 @@ impl SpawnFailure {
         self
     }
 
-    /// The whole story, in one message.
+    /// Logs the failure in one message.
     pub(crate) fn log(&self) {
         let mut story =
             format!("app {}: could not be started: {} [error ID {}]", self.app, self.summary, self.id);

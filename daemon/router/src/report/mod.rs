@@ -1,4 +1,4 @@
-//! What is told of the start of a process: how far it came, and why it failed. It starts nothing.
+//! Reports of the start of a process: `startup_trace` records how far it came, `failure` why it failed. Starts nothing.
 
 mod failure;
 pub(crate) mod startup_trace;

@@ -1,4 +1,4 @@
-//! How far the start of a process has come, step by step: for the report of one that fails.
+//! Steps of a process's start with their durations, for the report of a start that fails.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -13,21 +13,21 @@ use crate::app::route::Route;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Step {
-    /// The supervisor finds the app and its user, opens sockets and makes a process.
+    /// The supervisor finds the app and its user, opens sockets and creates a process.
     Prepare,
-    /// The process takes on its user and runs the program.
+    /// The process switches to its user and runs the program.
     Execute,
     /// The loader loads the app, which ends when the app is ready.
     Load,
-    /// The preloader makes a process.
+    /// The preloader creates a process.
     Fork,
-    /// The forked process runs its hooks and gets ready.
+    /// The forked process runs its hooks and becomes ready.
     Begin,
-    /// The program listens, and answers if it has to.
+    /// The program listens, and responds if required.
     Answer,
 }
 
-/// What became of a step.
+/// Result of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Outcome {
@@ -36,7 +36,7 @@ enum Outcome {
     NotBegun,
 }
 
-/// A step with what became of it.
+/// A step and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct StepResult {
     step: Step,
@@ -68,16 +68,16 @@ impl fmt::Display for StepResult {
     }
 }
 
-/// A start under way.
+/// A start in progress.
 #[derive(Debug)]
 pub(crate) struct StartupTrace {
     steps: Vec<Step>,
-    /// When each of the first steps began; the last of them is under way.
+    /// When each of the first steps began; the last of them is in progress.
     begun: RefCell<Vec<Instant>>,
 }
 
 impl StartupTrace {
-    /// A process, or a preloader, that is started from its program.
+    /// Returns the trace of a process, or a preloader, that is started from its program.
     pub(crate) fn from_program(route: &Route, preloader: bool) -> Self {
         let mut steps = vec![Step::Prepare, Step::Execute];
         let is_loaded = matches!(route.kind, AppKind::Ruby | AppKind::Python | AppKind::Node);
@@ -90,7 +90,7 @@ impl StartupTrace {
         Self::of(steps)
     }
 
-    /// A process that is forked from a preloader.
+    /// Returns the trace of a process that is forked from a preloader.
     pub(crate) fn from_preloader() -> Self {
         Self::of(vec![Step::Fork, Step::Begin])
     }
@@ -99,12 +99,12 @@ impl StartupTrace {
         Self { steps, begun: RefCell::new(vec![Instant::now()]) }
     }
 
-    /// There is a process.
+    /// Records that the process exists.
     pub(crate) fn has_process(&self) {
         self.reach(1);
     }
 
-    /// A step has begun, and all before it have ended. One that is no part of the start changes nothing.
+    /// Records that a step has begun and that all before it have ended. Ignores a step that is not part of the start.
     pub(crate) fn reaches(&self, step: Step) {
         if let Some(at) = self.steps.iter().position(|other| *other == step) {
             self.reach(at);
@@ -119,12 +119,12 @@ impl StartupTrace {
         }
     }
 
-    /// What is told when the step that is under way fails now.
+    /// Returns the steps when the current one fails now.
     pub(crate) fn failed(&self) -> Vec<StepResult> {
         self.steps_with_results(Outcome::Failed)
     }
 
-    /// What is told when the step that is under way, the last one, is done now.
+    /// Returns the steps when the current one, which is the last, is done now.
     pub(crate) fn done(&self) -> String {
         let steps_with_results: Vec<_> =
             self.steps_with_results(Outcome::Done).iter().map(StepResult::to_string).collect();

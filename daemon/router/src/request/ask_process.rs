@@ -1,5 +1,5 @@
-//! A request of an administrator to one process: asked past nginx and past the choice of the pool, though not past its
-//! count of sessions. The whole answer comes back at once.
+//! An administrator's request to one process, which bypasses nginx and the pool's choice of a process, but not the
+//! process's session limit. The whole response is returned at once.
 
 use std::fmt;
 use std::io;
@@ -21,10 +21,10 @@ use crate::response::relay::Decoder;
 use crate::state::RouterState;
 use crate::sys::stream::Stream;
 
-/// Most that is kept of an answer's body, in bytes.
+/// Most bytes of a response body that are kept.
 const MAX_BODY: usize = 1024 * 1024;
 
-/// What is asked.
+/// The request.
 #[derive(Debug)]
 pub(crate) struct DirectRequest {
     pub(crate) pid: i32,
@@ -33,26 +33,26 @@ pub(crate) struct DirectRequest {
     pub(crate) headers: Vec<(String, String)>,
 }
 
-/// What the process answers.
+/// The process's response.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// The body is longer than what is kept of it.
+    /// The body was cut at the limit.
     pub(crate) cut: bool,
 }
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub(crate) enum AskError {
-    /// It cannot be sent.
+    /// The request is invalid.
     Impossible(&'static str),
     /// No process that takes requests has this PID.
     NoProcess,
-    /// It did not get its turn.
+    /// The process had no free session in time.
     Refused(Refused),
-    /// It was not answered in time.
+    /// The process did not respond in time.
     TooLong(Duration),
     Broken(io::Error),
     Reply(ReplyError),
@@ -83,7 +83,7 @@ impl From<ReplyError> for AskError {
     }
 }
 
-/// Asks the process, waiting for its turn there for so long, and then for the answer for as long again.
+/// Sends the request to the process: waits at most `limit` for a session, and at most `limit` for the response.
 pub(crate) async fn ask(
     router: &RouterState,
     request: &DirectRequest,
@@ -96,13 +96,13 @@ pub(crate) async fn ask(
     let answered = tokio::time::timeout(limit, converse(&lease, request.method == "HEAD", &order)).await;
     let answered = answered.unwrap_or(Err(AskError::TooLong(limit)));
     if answered.is_err() {
-        // It may work on the request still.
+        // The process may still be working on the request.
         lease.release_when_free();
     }
     answered
 }
 
-/// What would be read as something else by the app is not sent.
+/// Rejects what the app would read as something else.
 fn check(request: &DirectRequest) -> Result<(), AskError> {
     let is_uri = request.uri.starts_with('/') && request.uri.bytes().all(|byte| byte.is_ascii_graphic());
     let is_header = |(name, value): &(String, String)| {
@@ -137,7 +137,7 @@ async fn checkout(router: &RouterState, pid: i32, limit: Duration) -> Result<Lea
     }
     let lease = router.dispatcher.checkout(group, Some(number), Some(limit)).await;
     let lease = lease.map_err(AskError::Refused)?;
-    // Another one serves where it does not any more.
+    // Another process is returned if this one no longer takes requests.
     if lease.worker.record.pid == pid { Ok(lease) } else { Err(AskError::NoProcess) }
 }
 
@@ -190,7 +190,7 @@ async fn converse(lease: &Lease, to_head_request: bool, order: &[u8]) -> Result<
     Ok(reply)
 }
 
-/// The answer, and whether the connection can take another request.
+/// Returns the response, and whether the connection can take another request.
 async fn read(
     stream: &Stream,
     mut decoder: Decoder,

@@ -1,4 +1,4 @@
-//! The end of a request: what is kept after a complete answer, and who is told what after a failure.
+//! The end of a request: what is kept after a complete response, and what is reported after a failure.
 
 use std::future::poll_fn;
 use std::io;
@@ -21,10 +21,10 @@ use crate::response::{Origin, empty, tunnel};
 use crate::state::RouterState;
 use crate::sys::stream::Stream;
 
-/// How long the rest of a request that was answered early may take to come, or nginx to close the connection.
+/// How long nginx may take to send the rest of a request that was answered early, or to close the connection.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// After a complete answer: keeps what can be kept.
+/// Ends a request after a complete response: keeps the connections that can be kept.
 pub(super) async fn finish(
     nginx: &mut NginxConn<'_>,
     body: &mut Body,
@@ -50,7 +50,7 @@ pub(super) async fn finish(
         lease.ask_out_of_band();
     }
     drop(lease);
-    // Who waited for this process writes to it before nginx is written to: it works meanwhile.
+    // A request that waited for this process is sent to it before nginx is written to, so that the process is not idle.
     behind_those_ready().await;
     if write_rest(nginx).await.is_err() {
         return KeepAlive::Close;
@@ -59,7 +59,7 @@ pub(super) async fn finish(
     after(nginx, body).await
 }
 
-/// Gives nginx what the client has not taken yet, and the end of the answer, which waits behind it.
+/// Writes to nginx what the client has not taken yet, then the end of the response.
 async fn write_rest(nginx: &mut NginxConn<'_>) -> io::Result<()> {
     let NginxConn { stream, input, frames, backlog, .. } = nginx;
     let stream: &Stream = stream;
@@ -73,7 +73,7 @@ async fn write_rest(nginx: &mut NginxConn<'_>) -> io::Result<()> {
     frames.flush(&mut &*stream).await
 }
 
-/// Lets every task that is ready run first. Unlike tokio's `yield_now`, does not ask the kernel for more in between.
+/// Lets every task that is ready run first. Unlike tokio's `yield_now`, does not poll the kernel in between.
 async fn behind_those_ready() {
     let mut behind = false;
     poll_fn(|cx| {
@@ -86,7 +86,7 @@ async fn behind_those_ready() {
     .await;
 }
 
-/// Whether nginx's connection can take another request: it can once the request at hand has come to its end.
+/// Whether nginx's connection can take another request, which requires the end of the current one.
 async fn after(nginx: &mut NginxConn<'_>, body: &mut Body) -> KeepAlive {
     if body.is_done() {
         return KeepAlive::Keep;
@@ -95,7 +95,7 @@ async fn after(nginx: &mut NginxConn<'_>, body: &mut Body) -> KeepAlive {
     if tokio::time::timeout(LINGER, rest).await == Ok(true) { KeepAlive::Keep } else { KeepAlive::Close }
 }
 
-/// After a failure: tells the visitor what can still be told, and the log.
+/// Ends a request after a failure: sends the client what can still be sent, and logs the failure.
 pub(super) async fn give_up(
     router: &RouterState,
     nginx: &mut NginxConn<'_>,
@@ -133,7 +133,7 @@ pub(super) async fn give_up(
         return show(nginx, facts, body, &page).await;
     }
     nginx.frames.abort(AbortReason::AppClosed, &format!("app {}: {why}", facts.route.name));
-    // nginx closes the connection on an abort, so that the visitor sees that something is missing.
+    // nginx closes the connection on an abort, so that the client can detect that the response is incomplete.
     drop(write_rest(nginx).await);
     KeepAlive::Close
 }
@@ -158,7 +158,7 @@ pub(super) async fn refuse(
 ) -> KeepAlive {
     let (app, line) = (&facts.route.name, String::from_utf8_lossy(&nginx.line));
     match refused {
-        // The operator knows, and each visitor would be a line.
+        // The operator knows, and each request would add a line.
         Refused::Maintenance(_) | Refused::OwnMethod => debug!("app {app}: refused {line}: {refused}"),
         Refused::SlowUpload(_) => {
             if router.slow_uploads.admits() {
@@ -178,7 +178,7 @@ pub(super) async fn refuse(
     show(nginx, facts, body, &page).await
 }
 
-/// Answers with a page of the daemon's own.
+/// Responds with a page of the daemon.
 async fn show(nginx: &mut NginxConn<'_>, facts: &Facts, body: &mut Body, page: &Page) -> KeepAlive {
     nginx.frames.added.clear();
     let (content_type, content) = page.body(facts.sent_json);

@@ -1,7 +1,7 @@
-//! One request, from its head to the end of its answer: the stages joined.
+//! One request, from its head to the end of its response.
 //!
-//! route → restart files → checkout → connection → forward beside reply → keep or close. Each stage is a file of its
-//! own; what is decided here is only what a failure at each of them means.
+//! The stages are: route → restart files → checkout → connection → `relay_both` → `finish`. Each is in its own file;
+//! this file only decides what a failure of each means. `ask_process` sends an administrator's request to one process.
 
 pub(crate) mod ask_process;
 pub(crate) mod finish;
@@ -32,23 +32,23 @@ use super::state::RouterState;
 use finish::{broken_off, finish, give_up, refuse};
 use relay_both::{Broken, Left, converse_in_time, leaves};
 
-/// How often a request may meet a process that ends before it has read anything of it.
+/// Most attempts of one request at processes that end before they have read any of it.
 const MAX_ATTEMPTS: usize = 5;
 
-/// What is known of a request once its head has gone to the app's buffer.
+/// What is kept of a request once its head was written to the app's buffer.
 struct Facts {
     route: Rc<Route>,
     to_head_request: bool,
     upgrade: bool,
-    /// Sending it twice is as good as once, and it has no body.
+    /// Sending it twice has the same effect as once, and it has no body.
     repeatable: bool,
     sent_json: bool,
-    /// Its `Host`, where the app's time is limited: for the hook.
+    /// Its `Host`, for the hook; empty unless the app's time is limited.
     host: String,
     https: bool,
     /// The process that served the client before, for sticky sessions.
     sticky: Option<u32>,
-    /// The protocol that it is encoded in, told by the framing of a body without a length.
+    /// The protocol in which it is encoded, identified by the framing of a body without a length.
     encoded: Cell<Framing>,
     /// Length of its encoded head.
     head_len: Cell<usize>,
@@ -65,9 +65,9 @@ struct Turn {
 
 /// How an attempt at a process ended.
 enum Attempt {
-    /// With an answer, or with a failure that was answered.
+    /// With a response, or with a failure that was answered.
     Over(KeepAlive),
-    /// The process was gone before it could read anything: another may take the request.
+    /// The process was gone before it could read anything: another process may take the request.
     Again(String),
 }
 
@@ -75,7 +75,7 @@ enum Attempt {
 ///
 /// # Errors
 ///
-/// When the frame is no request. The connection cannot be used further.
+/// When the frame is not a request. The connection cannot be used further.
 pub(crate) async fn run(
     router: &Rc<RouterState>,
     nginx: &mut NginxConn<'_>,
@@ -116,7 +116,7 @@ pub(crate) async fn run(
     Ok(after)
 }
 
-/// Why a request gets no process, whatever there is.
+/// Returns why a request is refused regardless of the app's processes.
 fn refused_at_once(router: &RouterState, facts: &Facts, method: &[u8]) -> Option<Refused> {
     if method == session::OUT_OF_BAND_METHOD.as_bytes() {
         return Some(Refused::OwnMethod);
@@ -174,7 +174,7 @@ async fn attempt_until_over(
     KeepAlive::Close
 }
 
-/// A process for the request; `None` when its client went away while it waited.
+/// Checks out a process for the request; `None` when the client disconnected while it waited.
 async fn checkout(
     router: &RouterState,
     nginx: &mut NginxConn<'_>,
@@ -193,7 +193,7 @@ async fn checkout(
     }
 }
 
-/// Sends the request to one process and its answer to nginx.
+/// Sends the request to one process and its response to nginx.
 async fn attempt(
     router: &Rc<RouterState>,
     nginx: &mut NginxConn<'_>,
@@ -246,7 +246,7 @@ async fn attempt(
     let unheard = !relay.heard && may_repeat;
     match ended {
         Err(Broken::NotTaken(err)) if unheard => Attempt::Again(err.to_string()),
-        // An app that closed its idle connection at this very moment. Only what may be repeated is.
+        // The app closed its idle connection at this very moment. Only a repeatable request is sent again.
         Err(Broken::Answer(err))
             if unheard && used_before && facts.repeatable && !lease.worker.speaks_session() =>
         {
@@ -263,8 +263,8 @@ async fn attempt(
     }
 }
 
-/// Encodes the request anew where its process is of another kind than its route: the app's type has changed, and the
-/// process is of the version before. False when that is not possible any more.
+/// Encodes the request again if its process is of another kind than its route: the app's type has changed, and the
+/// process is of the previous version. False when that is no longer possible.
 fn speak_as(worker: &Worker, nginx: &mut NginxConn<'_>, facts: &Facts, body: &mut Body) -> bool {
     let framing = unsized_framing(worker.route.kind);
     if facts.encoded.get() == framing {
@@ -282,7 +282,7 @@ fn speak_as(worker: &Worker, nginx: &mut NginxConn<'_>, facts: &Facts, body: &mu
     true
 }
 
-/// Leads the client's next requests to this process, if its cookie does not do so already.
+/// Adds the cookie that sends the client's next requests to this process, unless its cookie already does so.
 fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
     added.clear();
     if let Some(sticky) = &facts.route.settings.sticky
@@ -293,7 +293,7 @@ fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
     }
 }
 
-/// The request as its app's kind of process takes it, without a body.
+/// Encodes the request for an app of this kind, without a body.
 pub(crate) fn write_head(request: &Request<'_>, kind: AppKind, settings: &AppSettings, out: &mut Vec<u8>) {
     match kind {
         AppKind::Ruby | AppKind::Python => session::write_request(request, &settings.env, out),
@@ -303,14 +303,14 @@ pub(crate) fn write_head(request: &Request<'_>, kind: AppKind, settings: &AppSet
     }
 }
 
-/// `GET /path`, for the log.
+/// Writes `GET /path`, for the log.
 fn write_line(request: &Request<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(request.head.method);
     out.push(b' ');
     out.extend_from_slice(request.head.uri);
 }
 
-/// For the hook of a request that takes too long.
+/// Returns the data for the hook of a request that takes too long.
 fn slow_request(nginx: &NginxConn<'_>, facts: &Facts) -> SlowRequest {
     let uri = nginx.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
     SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: facts.host.clone() }

@@ -1,5 +1,5 @@
-//! The conversation with a process: the request's body goes there, and its answer comes back, at the same time. A body that
-//! comes too slowly while others wait for the process ends it.
+//! The exchange with a process: the request's body and the response are relayed at the same time. A body that arrives
+//! too slowly while other requests wait for the process ends it.
 
 use std::io;
 use std::time::Duration;
@@ -14,26 +14,26 @@ use crate::response::relay::{Complete, Relay, RelayError};
 use crate::response::{BacklogOptions, Outlet};
 use crate::sys::stream::Stream;
 
-/// While a request waits, no more of what nginx sends is read than this, in bytes; a body stays with nginx.
+/// Most bytes that are read from nginx while a request waits; the rest of a body stays with nginx.
 const ENOUGH: usize = 64 * 1024;
-/// How often it is looked whether other requests wait for what a slow upload occupies.
+/// Interval of the check whether other requests wait for what a slow upload occupies.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Why a conversation with an app broke off.
+/// Why the exchange with an app broke off.
 pub(super) enum Broken {
     /// The app's connection was closed before the request could be written: it has read nothing.
     NotTaken(io::Error),
-    /// The request's side failed.
+    /// The request side failed.
     Request(BodyError),
-    /// The answer's side failed.
+    /// The response side failed.
     Answer(RelayError),
-    /// The app took longer than it may.
+    /// The app exceeded its time limit.
     TooLong(Duration),
-    /// The body came too slowly while other requests waited for the process.
+    /// The body arrived too slowly while other requests waited for the process.
     SlowUpload(TooSlow),
 }
 
-/// [`converse`], for as long as the app may take.
+/// Runs [`converse`] within the app's time limit.
 pub(super) async fn converse_in_time(
     nginx: &mut NginxConn<'_>,
     app: &Stream,
@@ -57,7 +57,7 @@ pub(super) async fn converse_in_time(
     }
 }
 
-/// Forwards the body and relays the answer, at the same time.
+/// Relays the body and the response at the same time.
 async fn converse(
     nginx: &mut NginxConn<'_>,
     app: &Stream,
@@ -74,7 +74,7 @@ async fn converse(
                 gone(stream, input, None).await;
             }
             Err(BodyError::App { err, first: true }) => return Broken::NotTaken(err),
-            // The app may have answered without reading it all: the answer's side will tell.
+            // The app may have responded without reading all of it: the response side decides.
             Err(BodyError::App { .. }) => std::future::pending().await,
             Err(err) => return Broken::Request(err),
         }
@@ -105,13 +105,13 @@ async fn too_slow(pace: Option<&Pace>, others_wait: impl Fn() -> bool) -> TooSlo
 
 /// Why a request left the queue.
 pub(super) enum Left {
-    /// nginx has closed the connection or cancels the request.
+    /// nginx has closed the connection or cancelled the request.
     Gone,
-    /// Its body came too slowly while others waited behind it.
+    /// Its body arrived too slowly while other requests waited behind it.
     SlowUpload(TooSlow),
 }
 
-/// Resolves when a request that waits for a process has to leave the queue.
+/// Resolves when a request that waits for a process must leave the queue.
 pub(super) async fn leaves(
     stream: &Stream,
     input: &mut Input,
@@ -135,8 +135,8 @@ pub(super) async fn leaves(
     Left::Gone
 }
 
-/// Resolves when nginx has closed the connection or cancels the request. What else it sends stays in the input; `pace`
-/// measures the waits for it.
+/// Resolves when nginx has closed the connection or cancelled the request. Other data stays in the input; `pace`
+/// measures the time spent waiting for it.
 pub(super) async fn gone(mut stream: &Stream, input: &mut Input, pace: Option<&Pace>) {
     loop {
         if matches!(FrameHeader::decode(input.unread()), Ok(Some(header)) if header.kind == FrameType::Cancel)

@@ -1,7 +1,7 @@
-//! What a slow client has not taken yet of one answer: bytes go in at the end, and come out in their order.
+//! Buffer for the part of one response that a slow client has not taken yet, first in, first out.
 //!
-//! The first of them are kept in memory, the others in a file without a name, which ends with the answer. It knows no
-//! client and no clock.
+//! The first bytes are kept in memory, the others in an unnamed file that is removed with the response. It depends on
+//! neither a client nor a clock.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -21,19 +21,19 @@ use common::link::Trouble;
 pub(crate) struct BacklogOptions {
     /// The directory for files.
     pub(crate) dir: PathBuf,
-    /// Most bytes of one answer on disk; `None` for no limit.
+    /// Most bytes of one response on disk; `None` for no limit.
     pub(crate) most: Option<u64>,
-    /// Who is told when nothing can be kept.
+    /// Receives the report when nothing can be kept.
     pub(crate) troubles: Rc<Troubles>,
 }
 
-/// The bytes that wait.
+/// The buffered bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     memory: Vec<u8>,
     start: usize,
     spill: Option<Spill>,
-    /// No file can be used: memory has to do, and the app waits.
+    /// No file can be used: only memory is used, and the app waits.
     without_file: bool,
 }
 
@@ -50,7 +50,7 @@ impl Backlog {
         self.start == self.memory.len() && !self.is_spilling()
     }
 
-    /// Takes in what there is room for, from the front of `parts`, and returns how much that was.
+    /// Stores as much from the front of `parts` as there is room for, and returns how much that was.
     pub(crate) fn push(&mut self, parts: &[IoSlice<'_>], options: &BacklogOptions) -> usize {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         if !self.is_spilling() && self.memory.len() - self.start + len <= LARGE {
@@ -70,7 +70,7 @@ impl Backlog {
         })
     }
 
-    /// The next bytes; none when nothing waits.
+    /// Returns the next bytes; empty when nothing is buffered.
     pub(crate) fn front(&mut self) -> io::Result<&[u8]> {
         if self.start == self.memory.len() {
             self.memory.clear();
@@ -82,7 +82,7 @@ impl Backlog {
         Ok(&self.memory[self.start..])
     }
 
-    /// Forgets `len` bytes of the front. What was taken is given back even when something always remains.
+    /// Removes `len` bytes from the front. Their memory is freed even if the buffer never becomes empty.
     pub(crate) fn consume(&mut self, len: usize) {
         self.start = (self.start + len).min(self.memory.len());
         if self.start >= LARGE {
@@ -91,7 +91,7 @@ impl Backlog {
         }
     }
 
-    /// Forgets everything, and gives memory and file back.
+    /// Discards everything, and frees memory and file.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -122,7 +122,7 @@ impl Spill {
         Ok(taken)
     }
 
-    /// A file that was read to its end begins anew, so that it does not outgrow its limit.
+    /// Moves bytes to `memory`. A file that was read to its end is truncated, so that it does not outgrow its limit.
     fn move_to(&mut self, memory: &mut Vec<u8>) -> io::Result<()> {
         let len = usize::try_from(self.written - self.read).unwrap_or(usize::MAX).min(LARGE);
         memory.resize(len, 0);
@@ -136,7 +136,7 @@ impl Spill {
     }
 }
 
-/// A file that nobody else can open, gone with its descriptor.
+/// Creates a file that no other process can open, removed when its descriptor is closed.
 fn nameless_file(dir: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).mode(0o600);
@@ -144,7 +144,7 @@ fn nameless_file(dir: &Path) -> io::Result<File> {
         Err(why) if why.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => {}
         done => return done,
     }
-    // Some file systems know no nameless files.
+    // Some file systems do not support `O_TMPFILE`.
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let path = dir.join(format!(".flying-passenger.{}.{number}", std::process::id()));
@@ -166,7 +166,7 @@ mod tests {
         backlog.push(&[IoSlice::new(one), IoSlice::new(other)], options)
     }
 
-    /// Takes everything out, `step` bytes at a time.
+    /// Removes everything, `step` bytes at a time.
     fn drain(backlog: &mut Backlog, step: usize) -> Vec<u8> {
         let mut out = Vec::new();
         while !backlog.is_empty() {
@@ -186,7 +186,7 @@ mod tests {
             let (mut backlog, mut out) = (Backlog::default(), Vec::new());
             for (at, part) in bytes.chunks(piece).enumerate() {
                 assert_eq!(push(&mut backlog, part, &options), part.len());
-                // In between some of it is taken.
+                // Some bytes are removed in between.
                 if at % 3 == 0 {
                     let len = backlog.front().unwrap().len().min(step);
                     out.extend_from_slice(&backlog.front().unwrap()[..len]);

@@ -1,4 +1,4 @@
-//! Answers that the daemon gives itself: what visitors see when an app does not start, is overloaded or breaks off.
+//! Responses of the daemon: what clients see when an app does not start, is overloaded or breaks off.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,24 +14,24 @@ use crate::app_protocol::response_head::Head;
 use crate::report::SpawnFailure;
 use common::link::Maintenance;
 
-/// Longest page of the operator's own, in bytes.
+/// Most bytes of a custom error page.
 const MAX_CUSTOM: u64 = 1 << 20;
 
-/// A page: status, title and what stands below it.
+/// A page: status, title and the content below it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     pub(crate) status: u16,
     title: String,
-    /// HTML, escaped already.
+    /// Escaped HTML.
     content: String,
-    /// The whole page, as the operator wants it.
+    /// A whole page supplied by the operator.
     custom: Option<Vec<u8>>,
-    /// When to come back, in seconds; 0 for nothing said.
+    /// `Retry-After` in seconds; 0 for none.
     retry_after: u32,
 }
 
 impl Page {
-    /// For a request that gets no process.
+    /// Returns the page for a request that gets no process.
     pub(crate) fn refused(refused: &Refused, settings: &AppSettings) -> Self {
         match refused {
             Refused::QueueFull => Self::plain(
@@ -64,17 +64,17 @@ impl Page {
         }
     }
 
-    /// For an app that broke off before its answer began.
+    /// Returns the page for an app that broke off before its response began.
     pub(crate) fn incomplete() -> Self {
         Self::plain(502, "Incomplete response received from application", "")
     }
 
-    /// For an app that took longer than it may.
+    /// Returns the page for an app that exceeded its time limit.
     pub(crate) fn too_slow() -> Self {
         Self::plain(504, "The application took too long to answer", "")
     }
 
-    /// For a client that sends the body of its request too slowly.
+    /// Returns the page for a client that sends its request body too slowly.
     pub(crate) fn slow_upload() -> Self {
         Self::plain(
             408,
@@ -103,7 +103,7 @@ impl Page {
         Self { status: failure.status, title: title.into(), content, custom, retry_after: 0 }
     }
 
-    /// The page as HTML, or as JSON for a client that sent JSON.
+    /// Returns the page as HTML, or as JSON for a client that sent JSON.
     pub(crate) fn body(&self, json: bool) -> (&'static str, Vec<u8>) {
         if json {
             let text = serde_json::json!({ "error": { "status": self.status, "message": self.title } });
@@ -125,7 +125,7 @@ impl Page {
 
     /// Fills `head` for this page.
     pub(crate) fn fill(&self, head: &mut Head, content_type: &str, length: usize) {
-        // Own words pass the check that app's heads have to pass; were they refused, nginx would say so.
+        // The daemon's own headers pass the check of app heads; otherwise nginx would report it.
         let filled = head.begin(self.status, reason_phrase(self.status).as_bytes()).and_then(|()| {
             head.header(b"Content-Type", content_type.as_bytes())?;
             if self.retry_after > 0 {
@@ -138,11 +138,11 @@ impl Page {
     }
 }
 
-/// The operator's own page, if it can be read and is no longer than a page may be.
+/// Returns the operator's page, if it is readable and not too long.
 fn custom(path: &Path) -> Option<Vec<u8>> {
     let read = || {
         let mut page = Vec::new();
-        // A pipe would never end, and its opening would wait for somebody to write.
+        // A FIFO would never end, and opening it would wait for a writer.
         let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is no file"));

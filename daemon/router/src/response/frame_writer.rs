@@ -1,4 +1,4 @@
-//! Frames for nginx, gathered so that one system call writes what one wake-up brought.
+//! Frames for nginx, gathered so that one system call writes the output of one wake-up.
 
 use std::io::{self, IoSlice};
 
@@ -10,33 +10,33 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::app_protocol::response_head::{Head, ReplyError};
 
-/// Body parts up to this size are gathered; larger ones are written from where they are.
+/// Body parts up to this size are copied; larger ones are written without a copy.
 const GATHER: usize = 8 * 1024;
 
-/// What answers call themselves in `X-Powered-By`.
+/// Value of `X-Powered-By`.
 const POWERED_BY: &[u8] = concat!("Flying Passenger ", env!("CARGO_PKG_VERSION")).as_bytes();
 const POWERED_BY_WITHOUT_VERSION: &[u8] = b"Flying Passenger";
 
-/// Frames that are to be written.
+/// Frames to be written.
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     out: Vec<u8>,
-    /// Where the frame at the end of `out` begins, if it is a part of a body that can still be added to.
+    /// Start of the last frame in `out`, if it is a body part that can be extended.
     open: Option<usize>,
-    /// Answers do not tell this program's version.
+    /// Responses do not include this program's version.
     pub(crate) hides_version: bool,
-    /// Headers that are added to the app's own, encoded as [`pairs`].
+    /// Headers added to those of the app, encoded as [`pairs`].
     pub(crate) added: Vec<u8>,
 }
 
-/// Who answers, and how long it took.
+/// The sender of a response, and how long it took.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Origin {
     /// The process; 0 for the daemon itself.
     pub(crate) pid: u32,
-    /// Microseconds that the request waited for it.
+    /// Microseconds that the request waited for the process.
     pub(crate) queue_us: u64,
-    /// Microseconds that it took until its head was complete.
+    /// Microseconds from then until the response head was complete.
     pub(crate) app_us: u64,
 }
 
@@ -47,7 +47,7 @@ impl Writer {
         self.out.extend_from_slice(frame);
     }
 
-    /// Adds the head of an app's answer; `end` when no body follows.
+    /// Adds the head of an app's response; `end` when no body follows.
     pub(crate) fn head(
         &mut self,
         head: &Head,
@@ -63,7 +63,7 @@ impl Writer {
         self.response(FrameType::Interim, head, BodyLength::None, false, origin)
     }
 
-    /// Adds a part of the body, or writes it at once if it is large.
+    /// Adds a part of the body; a large one is written at once.
     pub(crate) async fn body(
         &mut self,
         data: &[u8],
@@ -75,7 +75,7 @@ impl Writer {
         if let Some(start) = self.open
             && self.out.len() - start + data.len() <= HEADER_LEN + GATHER
         {
-            // An app that sends tiny parts costs no frame for each of them.
+            // Tiny parts share one frame.
             self.out.extend_from_slice(data);
             let length = self.out.len() - start - HEADER_LEN;
             self.out[start..start + HEADER_LEN].copy_from_slice(&header(length));
@@ -94,7 +94,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds the end of an answer that cannot be completed.
+    /// Adds the end of a response that cannot be completed.
     pub(crate) fn abort(&mut self, reason: AbortReason, message: &str) {
         self.open = None;
         Abort { reason, message }.write_frame(&mut self.out);
@@ -140,7 +140,7 @@ impl Writer {
     }
 }
 
-/// `Content-Length` also for HEAD and 304, where it tells of a body that is not sent; and what Passenger adds.
+/// Adds `Content-Length`, also for HEAD and 304, where it describes a body that is not sent, and Passenger's headers.
 fn put_own_headers(head: &Head, powered_by: &[u8], out: &mut Vec<u8>) {
     if let Some(length) = head.content_length.filter(|_| head.status >= 200 && head.status != 204) {
         pairs::put(out, b"Content-Length", length.to_string().as_bytes());
@@ -165,7 +165,7 @@ async fn write_both(first: &[u8], second: &[u8], to: &mut (impl AsyncWrite + Unp
     to.write_all(&second[written - first.len()..]).await
 }
 
-/// The standard phrase of a status code.
+/// Returns the standard phrase of a status code.
 pub(crate) fn reason_phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",

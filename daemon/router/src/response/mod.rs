@@ -1,4 +1,6 @@
-//! The way of an answer from its app to nginx: heads and bodies out of the app's protocol, into nginx's frames.
+//! Responses: `relay` decodes the app's protocol, `frame_writer` encodes nginx's frames, `outlet` writes them,
+//! `backlog` keeps them for slow clients. `tunnel` relays bytes after a 101, `error_page` contains the daemon's own
+//! responses.
 
 mod backlog;
 pub(crate) mod error_page;

@@ -1,7 +1,7 @@
-//! nginx's connection as an answer is written to it: a client that is slow does not hold up the app for long.
+//! nginx's connection as the output of one response: a slow client does not block the app for long.
 //!
-//! What is written goes to nginx at once, or as soon as it takes it. Once an answer has waited for [`PATIENCE`], what
-//! nginx does not take at once is kept in a [`Backlog`], so that the app comes to its end and can serve another client.
+//! Data is written to nginx at once, or as soon as nginx accepts it. Once a response has waited for [`PATIENCE`], what
+//! nginx does not accept at once is kept in a [`Backlog`], so that the app finishes and can serve another client.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -16,17 +16,17 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::backlog::{Backlog, BacklogOptions};
 use crate::sys::stream::Stream;
 
-/// How long an answer may wait for its client before it is kept: a client that is fast needs no file.
+/// How long a response may wait for its client before it is kept: a fast client needs no file.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Both ends of the backlog of one answer: [`AsyncWrite`] for who writes, [`Outlet::drain`] beside it.
+/// Both ends of the backlog of one response: [`AsyncWrite`] for the writer, and [`Outlet::drain`].
 pub(crate) struct Outlet<'a> {
     stream: &'a Stream,
     backlog: RefCell<&'a mut Backlog>,
     options: &'a BacklogOptions,
-    /// Ends the patience; set when the client is waited for the first time.
+    /// Elapses after [`PATIENCE`]; set when the response first waits for the client.
     until: RefCell<Option<Pin<Box<Sleep>>>>,
-    /// Who waits for room in the backlog.
+    /// The writer that waits for room in the backlog.
     waiting: Cell<Option<Waker>>,
 }
 
@@ -36,7 +36,8 @@ impl<'a> Outlet<'a> {
         Self { stream, backlog, options, until: RefCell::default(), waiting: Cell::default() }
     }
 
-    /// Gives nginx what is kept, as it takes it. Ends only with an error; to be polled after who writes, in one task.
+    /// Writes the backlog to nginx as nginx accepts it. Ends only with an error; must be polled after the writer, in
+    /// the same task.
     pub(crate) async fn drain(&self) -> io::Error {
         poll_fn(|cx| match self.poll_drain(cx) {
             Poll::Ready(Err(err)) => Poll::Ready(err),
@@ -83,7 +84,7 @@ impl<'a> Outlet<'a> {
     }
 }
 
-/// Gives nginx everything that is kept.
+/// Writes the whole backlog to nginx.
 pub(crate) async fn empty(backlog: &mut Backlog, stream: &Stream) -> io::Result<()> {
     let done = poll_fn(|cx| poll_drain(backlog, stream, cx)).await;
     backlog.clear();
@@ -146,14 +147,14 @@ mod tests {
         BacklogOptions { dir: std::env::temp_dir(), most, troubles: Default::default() }
     }
 
-    /// Writes `bytes` while nobody reads; true when all of them were taken.
+    /// Writes `bytes` while the peer does not read; true when all were accepted.
     async fn write(outlet: &Outlet<'_>, bytes: &[u8]) -> bool {
         let mut writer = outlet;
         tokio::select! {
             biased;
             done = writer.write_all(bytes) => done.is_ok(),
             err = outlet.drain() => panic!("{err}"),
-            // Far beyond the patience, in a clock that does not wait.
+            // Far beyond `PATIENCE`, on a paused clock.
             () = tokio::time::sleep(Duration::from_secs(60)) => false,
         }
     }

@@ -1,6 +1,6 @@
-//! One answer from app to nginx: read, decode, frame, write, until it is complete.
+//! Relay of one response from an app to nginx: read, decode, frame and write until it is complete.
 //!
-//! What one read brings is written before the next read, so a slow client slows the app and costs one buffer.
+//! The data of one read is written before the next read, so that a slow client slows the app and costs one buffer.
 
 use std::fmt;
 use std::io;
@@ -20,26 +20,26 @@ use crate::metrics::counters::AppMetrics;
 
 /// How long one head may take from its first byte to its last.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
-/// Most interim responses of one answer.
+/// Most interim responses of one response.
 const MAX_INTERIMS: u32 = 32;
-/// Work between two moments at which other tasks get their turn: steps of a decoder, and kilobytes.
+/// Work after which other tasks get their turn: decoder steps plus kilobytes.
 const TURN: usize = 512;
 
-/// Decodes either protocol; a hijacked session goes on as HTTP.
+/// Decoder of either protocol; a hijacked session continues as HTTP.
 #[derive(Debug)]
 pub(crate) enum Decoder {
     Session(session::Decoder),
     Http(http::Decoder),
 }
 
-/// Why an answer ended early.
+/// Why a response ended early.
 #[derive(Debug)]
 pub(crate) enum RelayError {
-    /// The app's fault.
+    /// The app is at fault.
     App(ReplyError),
     /// Reading from the app failed.
     AppRead(io::Error),
-    /// nginx does not take it: the client has gone.
+    /// nginx does not accept it: the client has gone.
     Nginx(io::Error),
 }
 
@@ -59,20 +59,20 @@ impl From<ReplyError> for RelayError {
     }
 }
 
-/// How an answer ended.
+/// How a response ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Complete {
     /// It is complete.
     Answer,
-    /// Its head switched protocols: the connection is a tunnel from here on.
+    /// Its head switched protocols: the connection is a tunnel from now on.
     Tunnel,
 }
 
-/// An answer on its way.
+/// A response that is being relayed.
 #[derive(Debug)]
 pub(crate) struct Relay {
     pub(crate) decoder: Decoder,
-    /// Anything of a final answer was given to nginx.
+    /// Any part of a final response was passed to nginx.
     pub(crate) begun: bool,
     /// The app has sent anything at all.
     pub(crate) heard: bool,
@@ -81,19 +81,19 @@ pub(crate) struct Relay {
     pid: u32,
     /// Microseconds that the request waited for the process.
     queue_us: u64,
-    /// When the process was asked.
+    /// When the request was sent to the process.
     asked: Instant,
     head_limit: Duration,
-    /// When the first byte of a head came that is not complete.
+    /// When the first byte of an incomplete head arrived.
     head_began: Option<tokio::time::Instant>,
     interims: u32,
-    /// Work done since other tasks had their turn.
+    /// Work done since other tasks last had their turn.
     work: usize,
-    /// Where the request lies that is answered.
+    /// The slot of the request.
     request_slot: Rc<RequestSlot>,
-    /// What is counted for its app.
+    /// The metrics of its app.
     metrics: Rc<AppMetrics>,
-    /// The session of the process that answers.
+    /// The session with the process that responds.
     pub(crate) session: Option<Rc<Session>>,
 }
 
@@ -130,12 +130,12 @@ impl Decoder {
         }
     }
 
-    /// The app writes the body itself, on a connection that its loader has left to it.
+    /// Whether the app writes the body itself, on a connection that its loader has passed to it.
     fn is_raw(&self) -> bool {
         matches!(self, Self::Session(decoder) if decoder.is_raw())
     }
 
-    /// The app took the connection: what follows is an HTTP answer, which no other request may come after.
+    /// Switches to HTTP if the app took over the connection: an HTTP response follows, and no other request may.
     pub(crate) fn follow_hijack(&mut self, to_head_request: bool) -> bool {
         let hijacked = matches!(self, Self::Session(decoder) if decoder.is_hijacked());
         if hijacked {
@@ -181,8 +181,8 @@ impl Relay {
         }
     }
 
-    /// Passes the answer on until it is complete. Its last part is in the writer then, not yet written: by that time
-    /// the app can be given to another request.
+    /// Relays the response until it is complete. Its last part is then in the writer, not yet written, so that the app
+    /// can be given to another request before that.
     pub(crate) async fn run(
         &mut self,
         app: &mut (impl AsyncRead + Unpin),
@@ -195,7 +195,7 @@ impl Relay {
         loop {
             let came = self.fill(input, app, room).await?;
             self.take_turns(came / 1024 + 1).await;
-            // A read that fills its room has more behind it: a large body is worth a large buffer.
+            // A read that fills its buffer has more behind it: a large body justifies a large buffer.
             room = if came == room { LARGE } else { room };
             if came > 0 && !self.heard {
                 self.heard = true;
@@ -214,7 +214,7 @@ impl Relay {
         }
     }
 
-    /// Reads once, for as long as a head that has begun may still take.
+    /// Reads once, at most for the time that is left to an incomplete head.
     async fn fill(
         &mut self,
         input: &mut Input,
@@ -234,8 +234,8 @@ impl Relay {
         came.map_err(|_| too_slow())?.map_err(RelayError::AppRead)
     }
 
-    /// Lets other tasks run when so much was done that they have waited long enough: an app that always has more to read
-    /// holds none of them up.
+    /// Lets other tasks run after a certain amount of work, so that an app that always has more to read does not block
+    /// them.
     async fn take_turns(&mut self, work: usize) {
         self.work += work;
         if self.work >= TURN {
@@ -244,7 +244,7 @@ impl Relay {
         }
     }
 
-    /// Moves everything that `input` holds to the writer.
+    /// Moves the content of `input` to the writer.
     async fn take(
         &mut self,
         input: &mut Input,
@@ -284,7 +284,7 @@ impl Relay {
         }
     }
 
-    /// Only 103 means anything to a client here: 100 was answered by nginx, the others have no use.
+    /// Relays 103 only: nginx sends 100 itself, and clients have no use for the others.
     fn interim(&mut self, writer: &mut Writer, head: &Head) -> Result<(), ReplyError> {
         self.interims += 1;
         if self.interims > MAX_INTERIMS {
@@ -315,7 +315,7 @@ impl Relay {
         Ok(complete)
     }
 
-    /// The app has taken the connection.
+    /// Records that the app has taken over the connection.
     fn hijacked(&self) {
         if let Some(session) = &self.session {
             session.hijacked();
@@ -360,7 +360,7 @@ mod tests {
     use super::*;
     use crate::metrics::active_requests::ActiveRequests;
 
-    /// What becomes of an answer of which `pieces` come, one a second.
+    /// Returns the result of a response that arrives in `pieces`, one per second.
     fn relayed(speaks_session: bool, pieces: Vec<Vec<u8>>) -> Result<Complete, RelayError> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();

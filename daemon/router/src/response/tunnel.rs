@@ -1,4 +1,4 @@
-//! After 101: bytes both ways, as they come, until both sides have ended.
+//! Relay of bytes in both directions after a 101 response, until both sides have ended.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::app_protocol::buffer::{Input, SMALL};
 use crate::sys::stream::Stream;
 
-/// How long an app may go on after the client has gone. nginx ends its side only when the client is gone for good.
+/// How long an app may continue after its client has gone. nginx ends its side only when the client is gone for good.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// One side of a tunnel, and what was read from it already.
+/// One side of a tunnel, and what was already read from it.
 pub(crate) struct Side<'a> {
     pub(crate) stream: &'a Stream,
     pub(crate) input: &'a mut Input,
 }
 
-/// Runs until both directions have ended, or one has failed, or `cut` resolves: then the app's side is told by the end
-/// of what it reads, and may say goodbye.
+/// Runs until both directions have ended, one has failed or `cut` resolves. After `cut` the app reads end-of-file, and
+/// may still send a close message.
 pub(crate) async fn run(nginx: Side<'_>, app: Side<'_>, cut: impl Future<Output = ()>) {
     let mut to_be_ended = app.stream;
     let to_app = pass(nginx.stream, nginx.input, app.stream);
@@ -27,14 +27,14 @@ pub(crate) async fn run(nginx: Side<'_>, app: Side<'_>, cut: impl Future<Output 
         () = &mut to_client => {}
         () = &mut to_app => drop(tokio::time::timeout(GRACE, to_client).await),
         () = cut => {
-            // It may have gone already.
+            // The app may already have closed its side.
             drop(to_be_ended.shutdown().await);
             drop(tokio::time::timeout(GRACE, to_client).await);
         }
     }
 }
 
-/// Passes bytes on until the reader ends; then the writer's side ends too. Errors end it in the same way.
+/// Copies bytes until the reader ends, then shuts down the writer. A read error is treated as the end.
 async fn pass(mut reader: &Stream, input: &mut Input, mut writer: &Stream) {
     let mut buffer = input.unread().to_vec();
     input.consume(buffer.len());
@@ -48,6 +48,6 @@ async fn pass(mut reader: &Stream, input: &mut Input, mut writer: &Stream) {
             break;
         }
     }
-    // The other side may have gone already.
+    // The other side may already be closed.
     drop(writer.shutdown().await);
 }

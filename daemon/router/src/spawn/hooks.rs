@@ -1,5 +1,5 @@
-//! What happens to apps, told to the supervisor for the programs that the operator named. Without such a program
-//! nothing is told.
+//! Events of apps, reported to the supervisor for the operator's hook programs. Without a program for an event nothing
+//! is reported.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::supervisor_link::Supervisor;
 use common::config::Hook;
 use common::link::{Fact, Incident, Order, ProcessId};
 
-/// Longest value told, in bytes: an order has several, and has to fit into one message.
+/// Longest value in a report, in bytes: an order has several, and must fit into one message.
 const MAX_VALUE: usize = 16 * 1024;
 
 /// The request for which a process took too long.
@@ -23,7 +23,7 @@ pub(crate) struct SlowRequest {
     pub(crate) host: String,
 }
 
-/// The way to the operator's programs.
+/// Reports events for the operator's programs.
 #[derive(Debug)]
 pub(crate) struct Hooks {
     named: RefCell<Vec<Hook>>,
@@ -35,17 +35,17 @@ impl Hooks {
         Self { named: RefCell::new(named), supervisor }
     }
 
-    /// Others are wanted from here on.
+    /// Replaces the set of hooks that have programs.
     pub(crate) fn set_named(&self, named: Vec<Hook>) {
         *self.named.borrow_mut() = named;
     }
 
-    /// A process takes requests from here on.
+    /// Reports that a process takes requests.
     pub(crate) fn attached(&self, worker: &Worker) {
         self.tell(Hook::AttachedProcess, None, || of_worker(worker));
     }
 
-    /// It takes none any more. Told once.
+    /// Reports, once, that a process takes no more requests.
     pub(crate) fn detached(&self, worker: &Worker) {
         if worker.detaches() {
             self.tell(Hook::DetachedProcess, None, || of_worker(worker));
@@ -68,7 +68,8 @@ impl Hooks {
         self.tell(Hook::QueueFullError, None, || of_app(route));
     }
 
-    /// The supervisor kills the process when the programs have ended; false when there is none, and nobody kills it.
+    /// Reports that a request took too long. The supervisor kills the process when the programs have ended; false when
+    /// nothing was reported, so that the caller must kill it.
     pub(crate) fn too_slow(&self, worker: &Worker, request: SlowRequest) -> bool {
         self.tell(Hook::MaxRequestTimeReached, Some(worker.record.process), || {
             let mut facts = of_worker(worker);

@@ -1,11 +1,11 @@
-//! A start command that names a variable which its `passenger_app_listen` does not set.
+//! Detection of a start command that uses a variable which its `passenger_app_listen` does not set.
 
 use protocol::request::AppKind;
 
 use crate::app::route::Route;
 use common::link::Listen;
 
-/// What the report of a failed start adds; empty when the command names no such variable.
+/// Returns a hint for the report of a failed start; empty when the command uses no such variable.
 pub(super) fn of(route: &Route) -> String {
     let settings = &route.settings;
     if route.kind != AppKind::Generic {
@@ -36,7 +36,7 @@ fn word(listen: Listen) -> &'static str {
     }
 }
 
-/// Whether a shell puts the variable in, and the command does not set it itself.
+/// Whether a shell expands the variable, and the command does not set it itself.
 fn uses(command: &str, name: &str) -> bool {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let sets = command.match_indices(&format!("{name}=")).any(|(at, _)| !command[..at].ends_with(is_of_name));

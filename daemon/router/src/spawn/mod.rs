@@ -1,8 +1,11 @@
-//! Processes brought up and taken down: the pool's wishes in, orders to the supervisor out, and what becomes of them
-//! back to the pool.
+//! Start and end of processes: carries out the pool's decisions with orders to the supervisor, and reports the results
+//! to the pool.
 //!
-//! Each process is in exactly one [`Life`] from its order to its end, and leaves the table with the supervisor's word
-//! that it has ended. What a visitor wrote is not known here.
+//! Each process is in exactly one [`Life`] from its order to its end, and is removed from the table when the supervisor
+//! reports its end. Requests are not handled here.
+//!
+//! `smart` starts processes from `preloaders`, `readiness` waits until they are ready, with a `probe` for apps that
+//! speak HTTP, `listen_hint` explains a failure, and `hooks` reports events to the operator's programs.
 
 pub(crate) mod hooks;
 mod listen_hint;
@@ -36,25 +39,25 @@ use common::config::Hook;
 use common::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
 use hooks::{Hooks, SlowRequest};
 
-/// Most messages a minute about the starts of apps that nginx does not announce.
+/// Most messages per minute about starts of apps that are not in nginx's roster.
 const A_MINUTE: u32 = 120;
 
-/// Where a process is in its life, as the supervisor's messages tell it.
+/// State of a process, according to the supervisor's messages.
 #[derive(Debug)]
 enum Life {
-    /// Its app is being loaded, in the process that it is to be forked from.
+    /// Its app is being loaded in the process that it will be forked from.
     Preloading { ended: Rc<Ended> },
-    /// The order is under way. It is to be ready by then.
+    /// The order was sent. The process must be ready at `until`.
     Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool, trace: StartupTrace },
-    /// The process runs and has not said that it is ready.
+    /// The process runs and has not reported that it is ready.
     Starting { process: ProcessId, ended: Rc<Ended> },
-    /// It serves.
+    /// The process takes requests.
     Serving { name: String, pid: i32 },
-    /// It was told to end.
+    /// The process was ordered to end.
     Leaving { process: ProcessId },
 }
 
-/// A process that is being brought up.
+/// A process that is being started.
 struct Start {
     slot: Slot,
     record: ProcessRecord,
@@ -73,12 +76,12 @@ pub(crate) struct Spawner {
     routes: Rc<Routes>,
     preloaders: Rc<Preloaders>,
     places: Rc<Places>,
-    /// How long a process that was told to end may take.
+    /// How long a process may take to end after the order.
     stop_limit: Duration,
-    /// How long one that is replaced may take over the requests it has.
+    /// How long a process that is replaced may take to finish its requests.
     drain_limit: Duration,
     lives: RefCell<HashMap<Slot, Life>>,
-    /// How often the log tells of starts, and of starts that fail, of apps that nginx does not announce.
+    /// Limits of log messages about starts and failed starts of apps that are not in nginx's roster.
     starts: Rc<LogLimit>,
     failures: Rc<LogLimit>,
     ordered: RefCell<HashMap<Ticket, Slot>>,
@@ -115,7 +118,7 @@ impl Spawner {
         spawner
     }
 
-    /// The supervisor has started the process of an order; its output and report pipes come with it.
+    /// Handles a process that the supervisor has started; its output and report pipes come with it.
     pub(crate) fn started(&self, ticket: Ticket, record: ProcessRecord, descriptors: Vec<OwnedFd>) {
         if self.preloaders.is_mine(ticket) {
             return self.preloaders.answered(ticket, Ok((record, descriptors)));
@@ -134,7 +137,7 @@ impl Spawner {
         trace.has_process();
         let mut descriptors = descriptors.into_iter();
         let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
-            // The kernel has dropped them, as it does for want of room.
+            // The kernel has dropped them, as it does when the descriptor limit is reached.
             self.lives.borrow_mut().insert(slot, Life::Leaving { process });
             self.order(&Order::Stop(process, StopHow::Kill));
             self.report(slot, SpawnFailure::new(&route, NO_PIPES, "", "").on(&trace));
@@ -157,7 +160,7 @@ impl Spawner {
         }
     }
 
-    /// The supervisor could not carry out an order.
+    /// Handles an order that the supervisor could not carry out.
     pub(crate) fn not_started(&self, ticket: Ticket, reason: &str) {
         if self.preloaders.is_mine(ticket) {
             return self.preloaders.answered(ticket, Err(reason.to_owned()));
@@ -178,7 +181,7 @@ impl Spawner {
         }
     }
 
-    /// A process has ended.
+    /// Handles the end of a process.
     pub(crate) fn exited(&self, process: ProcessId, how: &str) {
         self.places.ended(process);
         let Some(slot) = self.slots.borrow_mut().remove(&process) else {
@@ -186,7 +189,7 @@ impl Spawner {
         };
         let life = self.lives.borrow_mut().remove(&slot);
         match life {
-            // Whoever waits for its readiness tells the pool.
+            // The task that waits for its readiness notifies the pool.
             Some(Life::Starting { ended, .. }) => ended.tell(how),
             Some(Life::Serving { name, pid }) => {
                 warn!("app {name}: process {pid} {how}");
@@ -198,7 +201,7 @@ impl Spawner {
         }
     }
 
-    /// Takes over a process that an earlier router brought up.
+    /// Takes over a process that an earlier router started.
     pub(crate) fn adopt(&self, record: ProcessRecord, output: Option<OwnedFd>) {
         let (process, pid) = (record.process, record.pid);
         let route =
@@ -219,17 +222,17 @@ impl Spawner {
         });
     }
 
-    /// The PID of the process that a group's processes are forked from.
+    /// Returns the PID of the process that a group's processes are forked from.
     pub(crate) fn preloader_of(&self, group: GroupId) -> Option<i32> {
         self.preloaders.pid_of(group)
     }
 
-    /// What the operator wants programs to be run for, from here on.
+    /// Replaces the set of hooks that have programs.
     pub(crate) fn set_hooks(&self, named: Vec<Hook>) {
         self.hooks.set_named(named);
     }
 
-    /// No process will be forked any more.
+    /// Ends all preloaders; no more processes will be forked.
     pub(crate) fn end_preloaders(&self) {
         self.preloaders.end_all();
     }
@@ -239,7 +242,7 @@ impl Spawner {
         let process = record.process;
         if let Outcome::Ready { at_once, revision } = outcome {
             output.forget();
-            // One that was forked has the code of its preloader.
+            // A forked process has the code of its preloader.
             let revision = revision.or_else(|| self.preloaders.revision_of(route.group));
             debug!("app {}: process {} is ready; steps: {}", route.name, record.pid, trace.done());
             self.serve(
@@ -278,7 +281,7 @@ impl Spawner {
         self.dispatcher.ready(worker, concurrency);
     }
 
-    /// The pool forgets the slot now; its process, if it still runs, leaves on its own account.
+    /// Reports a failed start. The pool removes the slot now; its process, if it still runs, ends separately.
     fn report(&self, slot: Slot, failure: SpawnFailure) {
         if self.may_tell_of(&failure.app, &self.failures) {
             failure.log();
@@ -287,8 +290,8 @@ impl Spawner {
         self.dispatcher.failed(slot, Rc::new(failure));
     }
 
-    /// Whether the log tells of it. Apps that nginx announces are few; of others a visitor can make as many as he likes
-    /// where `root` holds a variable.
+    /// Whether the log may mention the app. Apps in nginx's roster are few; clients can create any number of others
+    /// where `root` contains a variable.
     fn may_tell_of(&self, app: &str, limit: &Rc<LogLimit>) -> bool {
         self.routes.is_configured_now(app) || limit.admits()
     }
@@ -323,7 +326,7 @@ impl Spawner {
         }
     }
 
-    /// Kills a process that does not end by itself in time.
+    /// Kills a process that does not end in time.
     fn kill_when_overdue(&self, slot: Slot, process: ProcessId, name: String, pid: i32) {
         let Some(me) = self.me.upgrade() else { return };
         tokio::task::spawn_local(async move {
@@ -347,7 +350,7 @@ impl Launch for Spawner {
         if route.settings.is_smart(route.kind) {
             self.launch_smartly(slot, route, until);
         } else {
-            // There may be one from before nginx said so.
+            // There may be a preloader from before the configuration changed.
             self.preloaders.end_of(route.group);
             self.launch_directly(slot, route, until);
         }

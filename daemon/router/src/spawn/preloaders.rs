@@ -1,7 +1,7 @@
-//! Preloaders: processes that have loaded an app, from which the supervisor lets others be forked. At most one a group.
+//! Preloaders: processes that have loaded an app and are forked by order of the supervisor. Each group has at most one.
 //!
 //! A process is forked only from a preloader that was started with the same order and after the same restart, so that
-//! none runs with settings or code of yesterday. After the end of a preloader the next process wanted starts another.
+//! no process runs with outdated settings or code. After a preloader ends, the next process wanted starts another.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -22,21 +22,21 @@ use crate::report::{NO_PIPES, SpawnFailure, StartupTrace};
 use crate::supervisor_link::Supervisor;
 use common::link::{Order, ProcessId, ProcessRecord, SpawnSpec, StopHow, Ticket};
 
-/// What became of loading an app.
+/// Result of loading an app.
 #[derive(Debug)]
 pub(super) enum Loaded {
-    /// This preloader can be forked.
+    /// The preloader can be forked.
     Ready(ProcessId),
     Failed(Box<SpawnFailure>),
-    /// Nobody wants it any more.
+    /// The process is no longer wanted.
     Abandoned,
 }
 
-/// What tells whether a process may come from a preloader.
+/// What must match for a process to be forked from a preloader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Code {
     spec: SpawnSpec,
-    /// How many restarts its group had seen.
+    /// Number of restarts of its group so far.
     generation: u64,
 }
 
@@ -54,40 +54,40 @@ struct Preloader {
     pid: i32,
     app: String,
     code: Code,
-    /// Of the code that it has loaded.
+    /// The revision of the code that it has loaded.
     revision: Option<String>,
-    /// How often it was forked: whoever waits for it to be idle sees whether it was.
+    /// Number of forks, compared by the task that waits for it to become idle.
     uses: u64,
 }
 
-/// What the supervisor answers to the order to start one.
+/// The supervisor's answer to the order to start a preloader.
 type Answer = Result<(ProcessRecord, Vec<OwnedFd>), String>;
 
-/// One that was ordered and is not there yet.
+/// A preloader that was ordered and has not started yet.
 #[derive(Debug)]
 struct Ordered {
     answer: oneshot::Sender<Answer>,
     ended: Rc<Ended>,
 }
 
-/// An app of which so many forks failed in a row is started directly until its next restart: its preloaders would
-/// only load it in vain.
+/// Number of failed forks in a row after which an app is started directly until its next restart: its preloaders would
+/// load it in vain.
 const MOST_FAILURES: u32 = 3;
 
-/// All of them.
+/// All preloaders.
 #[derive(Debug)]
 pub(super) struct Preloaders {
     me: Weak<Self>,
     supervisor: Rc<Supervisor>,
     places: Rc<Places>,
-    /// How long one that was told to end may take.
+    /// How long a preloader may take to end after the order.
     stop_limit: Duration,
     ordered: RefCell<HashMap<Ticket, Ordered>>,
     loading: RefCell<HashMap<ProcessId, Rc<Ended>>>,
     ready: RefCell<HashMap<GroupId, Preloader>>,
-    /// Held while a group's preloader is being loaded: one is enough for all who want to fork.
+    /// Locked while a group's preloader is being loaded: one preloader serves all waiting forks.
     turns: RefCell<HashMap<GroupId, Arc<Mutex<()>>>>,
-    /// Forks that failed in a row, of this code.
+    /// Number of failed forks in a row of this code.
     failures: RefCell<HashMap<GroupId, (Code, u32)>>,
 }
 
@@ -106,7 +106,7 @@ impl Preloaders {
         })
     }
 
-    /// The group's preloader, to be forked, when it has this code. One with other code is ended.
+    /// Returns the group's preloader for a fork if it has this code; ends a preloader with other code.
     pub(super) fn take(&self, route: &Route, code: &Code) -> Option<ProcessId> {
         let other = self.ready.borrow().get(&route.group).is_some_and(|preloader| preloader.code != *code);
         if other {
@@ -119,7 +119,7 @@ impl Preloaders {
         Some(preloader.process)
     }
 
-    /// The right to load the group's preloader, once nobody else does.
+    /// Waits until no other task loads the group's preloader, and returns the lock.
     pub(super) async fn turn(&self, group: GroupId) -> OwnedMutexGuard<()> {
         let turn = self.turns.borrow_mut().entry(group).or_default().clone();
         turn.lock_owned().await
@@ -181,7 +181,7 @@ impl Preloaders {
         answered.await.unwrap_or_else(|_| Err("the supervisor has gone".to_owned()))
     }
 
-    /// True when the supervisor's answer was to an order from here.
+    /// Whether the ticket belongs to an order of this module.
     pub(super) fn is_mine(&self, ticket: Ticket) -> bool {
         self.ordered.borrow().contains_key(&ticket)
     }
@@ -191,14 +191,14 @@ impl Preloaders {
             return;
         };
         if let Ok((record, _)) = &answer {
-            // Now, as its end may be the next that the supervisor tells.
+            // Must happen now: the supervisor's next message may report its end.
             self.loading.borrow_mut().insert(record.process, ended);
         }
-        // Whoever ordered waits as long as this process lives.
+        // The task that ordered it waits as long as this process lives.
         drop(asker.send(answer));
     }
 
-    /// A process has ended; it may be one of these.
+    /// Handles the end of a process, which may be a preloader.
     pub(super) fn exited(&self, process: ProcessId, how: &str) {
         if let Some(ended) = self.loading.borrow().get(&process) {
             ended.tell(how);
@@ -212,17 +212,17 @@ impl Preloaders {
         });
     }
 
-    /// Whether a preloader is of any use to code like this.
+    /// Whether forks of this code have failed too often.
     pub(super) fn is_hopeless(&self, group: GroupId, code: &Code) -> bool {
         self.failures.borrow().get(&group).is_some_and(|(of, times)| of == code && *times >= MOST_FAILURES)
     }
 
-    /// A process was forked.
+    /// Records that a process was forked.
     pub(super) fn forked(&self, group: GroupId) {
         self.failures.borrow_mut().remove(&group);
     }
 
-    /// A process could not be forked.
+    /// Records that a process could not be forked.
     pub(super) fn not_forked(&self, route: &Route, code: Code) {
         let mut failures = self.failures.borrow_mut();
         let before =
@@ -233,24 +233,24 @@ impl Preloaders {
         failures.insert(route.group, (code, before + 1));
     }
 
-    /// The revision of the code that a group's preloader has loaded.
+    /// Returns the revision of the code that a group's preloader has loaded.
     pub(super) fn revision_of(&self, group: GroupId) -> Option<String> {
         self.ready.borrow().get(&group)?.revision.clone()
     }
 
-    /// The PID of a group's preloader.
+    /// Returns the PID of a group's preloader.
     pub(super) fn pid_of(&self, group: GroupId) -> Option<i32> {
         self.ready.borrow().get(&group).map(|preloader| preloader.pid)
     }
 
-    /// Forgets what the group's starts have shown.
+    /// Ends the group's preloader and discards the group's state.
     pub(super) fn forget(&self, group: GroupId) {
         self.end_of(group);
         self.turns.borrow_mut().remove(&group);
         self.failures.borrow_mut().remove(&group);
     }
 
-    /// Ends the group's preloader, if it has one. Its processes do not notice.
+    /// Ends the group's preloader, if it has one. The processes forked from it are not affected.
     pub(super) fn end_of(&self, group: GroupId) {
         if let Some(preloader) = self.ready.borrow_mut().remove(&group) {
             info!("app {}: preloader {} is ended", preloader.app, preloader.pid);
@@ -268,12 +268,12 @@ impl Preloaders {
         let Some(me) = self.me.upgrade() else { return };
         tokio::task::spawn_local(async move {
             tokio::time::sleep(me.stop_limit).await;
-            // The supervisor knows whether it is still there.
+            // The supervisor ignores the order if the process has ended.
             me.order(&Order::Stop(process, StopHow::Kill));
         });
     }
 
-    /// Ends the group's preloader if it was not used again when its time is over.
+    /// Ends the group's preloader if it was not used again within `max_preloader_idle`.
     fn end_when_idle(&self, route: &Route, uses: u64) {
         let (Some(me), Some(limit)) = (self.me.upgrade(), route.settings.max_preloader_idle) else {
             return;

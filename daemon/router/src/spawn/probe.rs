@@ -1,7 +1,7 @@
-//! Does an app that speaks HTTP take requests? Its socket is knocked at until it answers as it has to.
+//! Readiness probe for apps that speak HTTP: connects to the app's socket until the app responds as required.
 //!
-//! Nobody tells when another process begins to listen, so that is tried again and again. An app that was handed its
-//! socket can be connected to before it has begun to work: it has to answer a request.
+//! The start of listening in another process causes no event, so the probe is repeated. An app that inherits its socket
+//! can be connected to before it works: it must respond to a request.
 
 use std::cell::RefCell;
 use std::io;
@@ -15,28 +15,28 @@ use crate::app_protocol::connect;
 use crate::sys::stream::Stream;
 use common::link::{Listen, ProcessRecord};
 
-/// Pauses between two knocks.
+/// Pauses between two attempts.
 const FIRST: Duration = Duration::from_millis(5);
 const SLOWEST: Duration = Duration::from_millis(100);
-/// A status line is shorter than this, in bytes.
+/// Most bytes of a status line.
 const MAX_LINE: u64 = 1024;
 
-/// The request that an app has to answer before it gets others.
+/// The request that an app must answer before it gets others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ProbeRequest {
     method: &'static str,
     uri: String,
-    /// Only an answer that is no error counts.
+    /// Only a response that is not an error is accepted.
     must_succeed: bool,
 }
 
-/// Knocks at one process.
+/// Probes one process.
 pub(super) struct ReadinessProbe<'a> {
     record: &'a ProcessRecord,
     request: Option<ProbeRequest>,
-    /// Lets this process in where it may not connect.
+    /// Gives this process access to a socket that it may not connect to.
     admit: &'a dyn Fn(),
-    /// Why it was not ready the last time.
+    /// Why the last attempt failed.
     pub(super) last: RefCell<String>,
 }
 
@@ -47,12 +47,12 @@ impl<'a> ReadinessProbe<'a> {
         Self { record, request, admit, last: RefCell::default() }
     }
 
-    /// It has to answer a request, whatever it says of itself.
+    /// Whether the app must respond to a request, whatever it reports about itself.
     pub(super) fn asks(&self) -> bool {
         self.request.is_some()
     }
 
-    /// Resolves when the app answers as it has to.
+    /// Resolves when the app responds as required.
     pub(super) async fn until_it_answers(&self) {
         let mut pause = FIRST;
         loop {
@@ -96,7 +96,7 @@ fn request(kind: AppKind, listen: Listen, ready_path: Option<&str>) -> Option<Pr
     }
 }
 
-/// The status that the app answers with.
+/// Returns the status of the app's response.
 async fn ask(connection: &mut Stream, request: &ProbeRequest) -> io::Result<u16> {
     let request = format!(
         "{} {} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: flying-passenger\r\nConnection: close\r\n\r\n",
@@ -114,7 +114,7 @@ async fn ask(connection: &mut Stream, request: &ProbeRequest) -> io::Result<u16>
     status(&line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is not HTTP"))
 }
 
-/// The status in `HTTP/1.1 200 OK`.
+/// Returns the status in `HTTP/1.1 200 OK`.
 fn status(line: &[u8]) -> Option<u16> {
     let line = line.strip_prefix(b"HTTP/1.")?;
     let digits = line.get(1..)?.strip_prefix(b" ")?.get(..3)?;

@@ -1,4 +1,5 @@
-//! When is a process ready? It says so itself, or its port answers; or it fails, ends, or takes too long.
+//! Readiness of a process that starts: it reports that it is ready or its port responds, or it fails, ends or times
+//! out.
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
@@ -15,34 +16,34 @@ use crate::app::route::Route;
 use crate::report::{StartupTrace, Step};
 use common::link::{Address, MOST_REVISION, ProcessRecord};
 
-/// Most that a process may report, in bytes.
+/// Most bytes of a process's report.
 const MAX_REPORT: usize = 128 * 1024;
-/// How a line begins that tells which code it is.
+/// Prefix of the line that contains the revision of the code.
 const REVISION: &[u8] = b"revision ";
-/// What a loader says first.
+/// First line of a loader's report.
 const LOADING: &[u8] = b"loading\n";
 
-/// How long the report of a process that has ended may take to be read; a child of it may hold the pipe open.
+/// How long reading the report of a process that has ended may take; a child of it may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// What became of a start.
+/// Result of a start.
 #[derive(Debug)]
 pub(super) enum Outcome {
     Ready {
-        /// How many requests it says that it takes at a time; 0 for any number.
+        /// Number of concurrent requests that it reports; 0 for any number.
         at_once: Option<u32>,
-        /// The revision of its code, when its directory tells one.
+        /// The revision of its code, if its directory has one.
         revision: Option<String>,
     },
     Failed {
         summary: String,
         details: String,
     },
-    /// Nobody wants the process any more.
+    /// The process is no longer wanted.
     Abandoned,
 }
 
-/// The end of a process, told to whoever waits for its readiness.
+/// Notifies the task that waits for a process's readiness that the process has ended.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     how: RefCell<Option<String>>,
@@ -69,7 +70,7 @@ impl Ended {
         self.how.borrow().clone()
     }
 
-    /// Resolves when the process has ended, or nobody wants it any more.
+    /// Resolves when the process has ended, or is no longer wanted.
     pub(super) async fn wait(&self) {
         while !self.is_told() && !self.abandoned.get() {
             self.told.notified().await;
@@ -77,8 +78,8 @@ impl Ended {
     }
 }
 
-/// Waits for a process to become ready, for as long as `passenger_start_timeout` allows, which is until then. `admit`
-/// has the supervisor let this process in where an app has opened its socket for its own user.
+/// Waits for a process to become ready, at most until `until`, which is set by `passenger_start_timeout`. `admit`
+/// orders the supervisor to give this process access to a socket that an app has opened for its own user.
 pub(super) async fn await_ready(
     record: &ProcessRecord,
     route: &Route,
@@ -98,7 +99,7 @@ pub(super) async fn await_ready(
         () = tokio::time::sleep_until(until) => return timed_out(limit, &probe.last.borrow()),
     };
     let told = match told {
-        // What it said before it ended may not have been read yet.
+        // Its last report may not have been read yet.
         None if ended.is_told() => tokio::time::timeout(LAST_WORDS, telling).await.ok(),
         told => told,
     };
@@ -108,7 +109,7 @@ pub(super) async fn await_ready(
             failed(&ended_with("as soon as it was ready", ended))
         }
         Some(Outcome::Failed { summary, details }) => {
-            // The report ends a moment before the process does; its end belongs into the log.
+            // The report ends shortly before the process does; the log must contain how the process ended.
             drop(tokio::time::timeout(Duration::from_secs(2), ended.wait()).await);
             Outcome::Failed { summary: name_cause(summary, ended.how()), details }
         }
@@ -166,17 +167,17 @@ async fn hear(
     }
     match read_error(&text) {
         Some(outcome) => outcome,
-        // Nothing but the end of the pipe: the command has begun to run.
+        // The pipe has ended without a report: the command runs.
         None if is_no_loader(record, route) => {
             trace.reaches(Step::Answer);
             answered(probe, ended, None).await
         }
-        // A process that ended says how; one that closed the pipe and runs on has no excuse.
+        // A process that has ended reports how; one that closed the pipe and still runs has no reason to report.
         None => failed(""),
     }
 }
 
-/// `revision WORD`, a whole line, which comes before the program is run.
+/// Removes and returns `revision WORD`, a whole line, which comes before the program is run.
 fn take_revision(text: &mut Vec<u8>) -> Option<String> {
     let end = memchr::memchr(b'\n', text.strip_prefix(REVISION)?)?;
     let line: Vec<u8> = text.drain(..REVISION.len() + end + 1).collect();
@@ -184,7 +185,7 @@ fn take_revision(text: &mut Vec<u8>) -> Option<String> {
     (word.len() <= MOST_REVISION && word.bytes().all(|byte| byte.is_ascii_graphic())).then_some(word)
 }
 
-/// `ready` or `ready N`, a whole line.
+/// Parses `ready` or `ready N`, a whole line.
 fn read_ready(text: &[u8]) -> Option<Outcome> {
     let line = text.split_inclusive(|byte| *byte == b'\n').next()?.strip_suffix(b"\n")?;
     let line = std::str::from_utf8(line).ok()?;
@@ -197,7 +198,7 @@ fn read_ready(text: &[u8]) -> Option<Outcome> {
     }
 }
 
-/// `error SUMMARY`, then details.
+/// Parses `error SUMMARY` and the details that follow.
 fn read_error(text: &[u8]) -> Option<Outcome> {
     let text = String::from_utf8_lossy(text);
     let error = text.strip_prefix("error ")?;
@@ -212,7 +213,7 @@ async fn answered(probe: &ReadinessProbe<'_>, ended: &Ended, at_once: Option<u32
     }
 }
 
-/// Its own program has no pipe to report on.
+/// Whether the process runs the app's own program, which has no report pipe.
 fn is_no_loader(record: &ProcessRecord, route: &Route) -> bool {
     let opens_itself = matches!(record.address, Address::Tcp(_) | Address::Own(_));
     opens_itself || route.kind == AppKind::Generic
@@ -223,7 +224,7 @@ fn timed_out(limit: Duration, why: &str) -> Outcome {
     failed(&format!("it was not ready within {} s (passenger_start_timeout){why}", limit.as_secs()))
 }
 
-/// The process's own words, or how it ended when it had none.
+/// Returns the reported cause, or how the process ended if there is none.
 fn name_cause(summary: String, how: Option<String>) -> String {
     match how {
         _ if !summary.is_empty() => summary,

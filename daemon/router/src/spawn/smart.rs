@@ -1,4 +1,5 @@
-//! Starting a process the smart way: from a preloader, which may have to load the app first; directly if that fails.
+//! Smart spawning: forks a process from a preloader, which may have to load the app first, or starts it directly if
+//! that fails.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::pool::Slot;
 use crate::report::StartupTrace;
 use common::link::{Order, ProcessId};
 
-/// What a fork has at least, however long loading took.
+/// Least time for a fork, however long loading took.
 const LEAST_TIME: Duration = Duration::from_secs(5);
 
 impl Spawner {
@@ -85,7 +86,7 @@ impl Spawner {
         self.carry(ticket, &Order::Fork { ticket, preloader, within_ms, memo });
     }
 
-    /// The preloader is of no use: the process loads the app itself, this once.
+    /// Starts this one process directly, without the preloader that failed.
     pub(super) fn launch_after_all(&self, slot: Slot, route: Rc<Route>, reason: &str) {
         self.preloaders.not_forked(&route, self.code_of(slot, &route));
         warn!("app {}: a process is started without its preloader: {reason}", route.name);

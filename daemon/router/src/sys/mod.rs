@@ -1,4 +1,4 @@
-//! System calls of the router, and the only place in it with `unsafe` code.
+//! System calls of the router, and its only `unsafe` code.
 #![allow(unsafe_code, reason = "reads and writes sockets under the event loop")]
 
 pub(crate) mod reactor;

@@ -1,4 +1,4 @@
-//! A channel put under the watch of tokio's event loop.
+//! Registration of a channel with tokio's event loop.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use tokio::io::unix::AsyncFd;
 
 use common::link::channel::Channel;
 
-/// Watches the channel's descriptor for as long as the result lives.
+/// Watches the channel's descriptor as long as the result lives.
 pub(crate) fn watch(channel: Channel) -> io::Result<AsyncFd<Channel>> {
     // SAFETY: a `Channel` owns one descriptor, returns the same one each time it is asked, and closes it only when it
     // is dropped; `AsyncFd` drops it after its registration.

@@ -1,7 +1,7 @@
-//! A connected stream socket under tokio's event loop, watched for reading only.
+//! A connected stream socket in tokio's event loop, watched for reading only.
 //!
-//! A socket that is watched for writing too wakes the loop each time its peer has read something, which nobody waits
-//! for: a wake-up a request. Writing is tried at once, and watched for only after it would have blocked.
+//! A socket that is also watched for writing wakes the loop each time its peer has read something, which no task waits
+//! for: one wake-up per request. Writes are tried at once, and watched only after one would have blocked.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
@@ -17,12 +17,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// How long to wait for room that the kernel cannot tell of.
+/// How long to wait for room when the kernel cannot report it.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Most parts that one write takes.
+/// Most parts of one write.
 const MAX_PARTS: usize = 16;
 
-/// A connected socket. Both directions can be used at once through `&Stream`.
+/// A connected socket. Both directions can be used at the same time through `&Stream`.
 #[derive(Debug)]
 pub struct Stream {
     reads: AsyncFd<OwnedFd>,
@@ -30,16 +30,16 @@ pub struct Stream {
     _counted: Counted,
 }
 
-/// How room for more is waited for.
+/// How a writer waits for room.
 #[derive(Debug)]
 enum Writes {
-    /// The kernel tells.
+    /// The kernel reports it.
     Watched(AsyncFd<OwnedFd>, Counted),
-    /// There was no descriptor for that: after a pause it is tried again.
+    /// No descriptor was left for that: the write is tried again after a pause.
     Tried(Pin<Box<Sleep>>),
 }
 
-/// One of the descriptors that [`open`] counts.
+/// One of the descriptors counted by [`open`].
 #[derive(Debug)]
 struct Counted;
 
@@ -47,7 +47,7 @@ thread_local! {
     static OPEN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Descriptors of all streams of this thread.
+/// Returns the number of descriptors of all streams of this thread.
 pub(crate) fn open() -> u64 {
     OPEN.get()
 }
@@ -66,31 +66,31 @@ impl Drop for Counted {
 }
 
 impl Stream {
-    /// Takes a connected stream socket over. Must be called inside the runtime.
+    /// Takes ownership of a connected stream socket. Must be called inside the runtime.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         common::sys::descriptors::set_nonblocking(&socket)?;
         let reads = watch(socket, Interest::READABLE)?;
         Ok(Self { reads, writes: RefCell::default(), _counted: Counted::new() })
     }
 
-    /// True when nothing has arrived, not even the end. Costs no system call unless something has.
+    /// Whether nothing has arrived, not even end-of-file. Makes no system call unless something has.
     pub fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
         let seen = self.reads.try_io(Interest::READABLE, |fd| receive(fd, &mut byte));
         matches!(seen, Err(err) if err.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// True when something to read has arrived, whether the event loop knows or not. The end is nothing to read.
+    /// Whether unread data has arrived, even if the event loop has not noticed it. End-of-file is not data.
     pub fn has_unread(&self) -> bool {
         let flags = socket::MsgFlags::MSG_PEEK | socket::MsgFlags::MSG_DONTWAIT;
         socket::recv(self.reads.get_ref().as_raw_fd(), &mut [0], flags).is_ok_and(|came| came > 0)
     }
 
-    /// Writes what there is room for at this moment.
+    /// Writes as much as there is room for now.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when there is none.
+    /// `WouldBlock` when there is no room.
     pub fn try_write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
             match send(self.reads.get_ref(), &parts[..parts.len().min(MAX_PARTS)]) {
@@ -100,7 +100,7 @@ impl Stream {
         }
     }
 
-    /// Gives up the watch for writing that a full socket made necessary. Called between two requests.
+    /// Stops watching for writing, which a full socket made necessary. Called between two requests.
     pub fn relax(&self) {
         self.writes.take();
     }
@@ -123,7 +123,7 @@ impl Stream {
                 None => self.watch_writes()?,
             };
             match writes.insert(waits) {
-                // What is cleared here is a readiness from before the attempt; a later one is a new event.
+                // This clears readiness from before the attempt; later readiness is a new event.
                 Writes::Watched(watched, _) => ready!(watched.poll_write_ready(cx))?.clear_ready(),
                 Writes::Tried(pause) => {
                     ready!(pause.as_mut().poll(cx));
@@ -133,7 +133,7 @@ impl Stream {
         }
     }
 
-    /// Watches for room, on a descriptor of its own: one descriptor cannot be watched twice.
+    /// Watches for room on a duplicate descriptor: one descriptor cannot be registered twice.
     fn watch_writes(&self) -> io::Result<Writes> {
         match self.reads.get_ref().try_clone() {
             Ok(again) => Ok(Writes::Watched(watch(again, Interest::WRITABLE)?, Counted::new())),
@@ -154,7 +154,7 @@ impl AsyncRead for &Stream {
             let len = room.len();
             match receive(guard.get_inner(), room) {
                 Ok(came) => {
-                    // Less than there was room for: the socket is empty, and the next arrival is a new edge.
+                    // A short read means that the socket is empty; the next arrival is a new edge.
                     if came > 0 && came < len {
                         guard.clear_ready();
                     }

@@ -1,4 +1,4 @@
-//! Idle processes ended when they are due, and apps forgotten of which nothing is left.
+//! Periodic removal of idle processes that are due, and of apps without remaining state.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use crate::dispatch::Dispatcher;
 
 /// How long to wait when nothing is due.
 const LONG: Duration = Duration::from_secs(3600);
-/// Least pause between two looks.
+/// Least pause between two checks.
 const SHORT: Duration = Duration::from_millis(10);
 
-/// Looks until the router ends.
+/// Checks until the router ends.
 pub(crate) async fn run(dispatcher: Rc<Dispatcher>, routes: Rc<Routes>, restarts: Rc<Restarts>) {
     loop {
         let due = dispatcher.sweep();

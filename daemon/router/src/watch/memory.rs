@@ -1,4 +1,4 @@
-//! Processes that hold too much memory: replaced after their requests, or killed at once.
+//! Memory limits: processes that exceed them are replaced after their requests, or killed at once.
 //!
 //! Nothing is measured while no app has a limit.
 
@@ -15,10 +15,10 @@ use crate::dispatch::worker::Worker;
 use crate::supervisor_link::Supervisor;
 use common::link::{Order, ProcessId, Ticket};
 
-/// Who waits for how many bytes each process holds.
+/// Receives the number of bytes that each process uses.
 type Asker = oneshot::Sender<Vec<(ProcessId, u64)>>;
 
-/// Asks the supervisor, which may look.
+/// Measures memory through the supervisor, which has the permission.
 #[derive(Debug)]
 pub(crate) struct MemoryMonitor {
     supervisor: Rc<Supervisor>,
@@ -30,10 +30,10 @@ impl MemoryMonitor {
         Self { supervisor, asked: RefCell::default() }
     }
 
-    /// The supervisor's answer.
+    /// Handles the supervisor's result.
     pub(crate) fn measured(&self, ticket: Ticket, held: Vec<(ProcessId, u64)>) {
         if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
-            // Whoever asked is there until the router ends.
+            // The task that asked lives until the router ends.
             let _ = asker.send(held);
         }
     }
@@ -50,7 +50,7 @@ impl MemoryMonitor {
     }
 }
 
-/// Looks after all processes whose apps have a limit, until the router ends.
+/// Checks all processes whose apps have a limit, until the router ends.
 pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, memory_monitor: Rc<MemoryMonitor>) {
     loop {
         let limited = limited(&dispatcher);
@@ -69,7 +69,7 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, memory_monitor: Rc<MemoryM
     }
 }
 
-/// Processes that serve, with the limits of their app as they are now.
+/// Returns the processes that take requests, with the current limits of their app.
 fn limited(dispatcher: &Dispatcher) -> Vec<(Rc<Worker>, MemoryLimits)> {
     let serving: Vec<_> = dispatcher.inspect(|pool, workers| {
         let serves = |worker: &&Rc<Worker>| pool.serves(worker.slot, worker.route.group);

@@ -1,7 +1,7 @@
-//! `restart.txt` and `always_restart.txt`: looked at when a request comes, at most every so many seconds an app.
+//! Checks of `restart.txt` and `always_restart.txt`, made on requests, at most once per throttle interval and app.
 //!
-//! The first look only remembers; later, another modification time (an older one too) or a file that appears is a
-//! restart. A file that disappears is none, and one that comes back with the time it had is none either.
+//! The first check only records the state. Later, another modification time (even an older one) or a new file causes a
+//! restart. A removed file does not, nor does one that reappears with the same modification time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ use crate::pool::GroupId;
 use crate::supervisor_link::Supervisor;
 use common::link::{Order, RestartFiles, Ticket};
 
-/// What is remembered of each app's files.
+/// The recorded state of each app's files.
 #[derive(Debug)]
 pub(crate) struct Restarts {
     supervisor: Rc<Supervisor>,
@@ -29,7 +29,7 @@ pub(crate) struct Restarts {
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     at: Instant,
-    /// The last modification time that `restart.txt` had.
+    /// The last modification time of `restart.txt`.
     mtime: Option<i128>,
     always: bool,
 }
@@ -44,12 +44,12 @@ impl Restarts {
         }
     }
 
-    /// Changes the least time between two looks.
+    /// Changes the least time between two checks.
     pub(crate) fn set_throttle(&self, throttle: Duration) {
         self.throttle.set(throttle);
     }
 
-    /// Restarts the app if its files say so. Costs nothing between two looks.
+    /// Restarts the app if its files require it. Costs nothing between two checks.
     pub(crate) async fn look(&self, route: &Route, dispatcher: &Dispatcher) {
         let now = Instant::now();
         let before = self.seen.borrow().get(&route.group).copied();
@@ -59,7 +59,7 @@ impl Restarts {
             debug_assert!(seen.at <= now);
             return;
         }
-        // Requests that come while the supervisor looks go ahead with what was known.
+        // Requests that arrive while the supervisor checks proceed with the previous state.
         let mark =
             Seen { at: now, mtime: before.and_then(|b| b.mtime), always: before.is_some_and(|b| b.always) };
         self.seen.borrow_mut().insert(route.group, mark);
@@ -74,7 +74,7 @@ impl Restarts {
         }
     }
 
-    /// Forgets groups that are no more.
+    /// Removes the state of groups that no longer exist.
     pub(crate) fn forget(&self, is_there: impl Fn(GroupId) -> bool) {
         self.seen.borrow_mut().retain(|group, _| is_there(*group));
     }
@@ -83,10 +83,10 @@ impl Restarts {
         self.seen.borrow().get(&route.group).is_some_and(|seen| seen.always)
     }
 
-    /// The supervisor's answer to a look.
+    /// Handles the supervisor's result of a check.
     pub(crate) fn found(&self, ticket: Ticket, found: RestartFiles) {
         if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
-            // The request that asked may be gone.
+            // The request that asked may have ended.
             let _ = asker.send(found);
         }
     }
@@ -104,10 +104,10 @@ impl Restarts {
     }
 }
 
-/// Least time between two looks without a request.
+/// Least time between two checks without a request.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Looks after the restart files of apps that are not to wait for a request, until the router ends.
+/// Checks, until the router ends, the restart files of apps whose restart must not wait for a request.
 pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
     loop {
         let watched = dispatcher.watched();
@@ -115,7 +115,7 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
             dispatcher.watched_appear.notified().await;
             continue;
         }
-        // One that is restarted for each request is not restarted for none.
+        // An app that is restarted for each request is not restarted without one.
         for route in watched.into_iter().filter(|route| !restarts.is_always(route)) {
             restarts.look(&route, &dispatcher).await;
         }
@@ -123,7 +123,7 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
     }
 }
 
-/// `before` is what the last look remembered; `None` at the first look.
+/// Whether a restart is required; `before` is what the last check recorded, `None` at the first check.
 fn is_wanted(before: Option<Option<i128>>, found: &RestartFiles) -> bool {
     let Some(remembered) = before else { return false };
     found.always || (found.restart_mtime.is_some() && found.restart_mtime != remembered)

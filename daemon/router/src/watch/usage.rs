@@ -1,8 +1,8 @@
-//! What processes use of processors and memory, out of `/proc`: read some at a time, so that requests go on in between, and
-//! kept for a moment, however many look.
+//! CPU and memory usage of processes from `/proc`. It is read in batches, so that requests are served in between, and
+//! cached briefly for all readers.
 //!
-//! The router may not read other users' `smaps`, so memory is resident minus shared pages: what the process would
-//! give back if it ended, but for pages it still shares with the process that forked it.
+//! The router may not read other users' `smaps`, so memory is resident minus shared pages: what the process would free
+//! if it ended, except for pages that it still shares with the process that forked it.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -14,30 +14,30 @@ use tokio::sync::Mutex;
 
 use crate::dispatch::Dispatcher;
 
-/// How old a figure may be that is shown.
+/// How old a displayed value may be.
 const FRESH: Duration = Duration::from_millis(400);
-/// Processes that are looked at before requests have their turn: each takes the kernel some 50 µs.
+/// Processes read before other tasks get their turn: each takes the kernel about 50 µs.
 const AT_A_TIME: usize = 16;
 
-/// What a process uses.
+/// Resource usage of a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
-    /// Time of processors since it was started, in milliseconds.
+    /// CPU time since its start, in milliseconds.
     pub(crate) cpu_ms: u64,
     /// Private memory, in bytes.
     pub(crate) memory: u64,
 }
 
-/// What was read last.
+/// The last values read.
 #[derive(Debug, Default)]
 pub(crate) struct Usages {
     seen: RefCell<HashMap<i32, (Instant, Usage)>>,
-    /// One looks, the others wait for it.
+    /// Held by the task that reads, while others wait for it.
     turn: Mutex<()>,
 }
 
 impl Usage {
-    /// Zeros when the process has just ended.
+    /// Reads the usage; zeros when the process has just ended.
     fn read(pid: i32) -> Self {
         let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
         Self {
@@ -46,7 +46,7 @@ impl Usage {
         }
     }
 
-    /// Share of one core in the seconds that the process has run for, in percent.
+    /// Returns the share of one core over the seconds that the process has run, in percent.
     pub(crate) fn cpu_percent(self, uptime: u64) -> u64 {
         let seconds = uptime.max(1);
         self.cpu_ms.saturating_add(5 * seconds) / (10 * seconds)
@@ -54,7 +54,7 @@ impl Usage {
 }
 
 impl Usages {
-    /// Looks at all processes, unless that was just done.
+    /// Reads the usage of all processes, except values that are still fresh.
     pub(crate) async fn look(&self, dispatcher: &Dispatcher) {
         let _turn = self.turn.lock().await;
         let pids: HashSet<i32> =
@@ -69,7 +69,7 @@ impl Usages {
         self.seen.borrow_mut().retain(|pid, _| pids.contains(pid));
     }
 
-    /// What a process uses, as it was seen a moment ago.
+    /// Returns the usage of a process, from the cache if that is fresh.
     pub(crate) fn of(&self, pid: i32) -> Usage {
         self.fresh(pid).unwrap_or_else(|| self.read(pid))
     }
@@ -86,9 +86,9 @@ impl Usages {
     }
 }
 
-/// User and system time.
+/// Returns user and system time.
 fn cpu_ms(stat: &str, ticks_per_second: u64) -> u64 {
-    // The name in parentheses may hold anything; fields are counted behind it.
+    // The name in parentheses may contain anything; fields are counted after it.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let ticks: u64 = fields.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
     ticks.saturating_mul(1000) / ticks_per_second.max(1)
