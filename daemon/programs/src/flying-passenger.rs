@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whoever waits for the daemon, when it is to go to the background; the exit status in the process that waits.
+/// Moves the daemon to the background if requested; returns the waiting caller, and in the caller its exit status.
 fn leave_the_terminal(options: &Options) -> Result<Option<Caller>, ExitCode> {
     if !options.daemonize {
         return Ok(None);
@@ -72,7 +72,7 @@ fn leave_the_terminal(options: &Options) -> Result<Option<Caller>, ExitCode> {
     }
 }
 
-/// What the supervisor executes, with the link on its descriptor.
+/// Runs the router. The supervisor executes this with the link as an open descriptor.
 fn router_part() -> ExitCode {
     log::init(argument("--log-level="), argument("--log-format="), Part::Router);
     let link = descriptors::take_link().and_then(|link| supervisor::close_to_others().map(|()| link));
@@ -85,7 +85,7 @@ fn router_part() -> ExitCode {
     }
 }
 
-/// The value of one of the router's arguments; the default without it.
+/// Returns the value of one of the router's arguments, or its default.
 fn argument<T: FromStr + Default>(name: &str) -> T {
     let given = std::env::args().find_map(|word| word.strip_prefix(name).map(str::to_owned));
     given.and_then(|text| text.parse().ok()).unwrap_or_default()

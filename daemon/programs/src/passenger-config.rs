@@ -1,4 +1,4 @@
-//! `passenger-config`: what an administrator does to a running daemon.
+//! `passenger-config`: administration of a running daemon.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `passenger-memory-stats`: how much memory nginx, the daemon and the apps hold.
+//! `passenger-memory-stats`: memory used by nginx, the daemon and the apps.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `passenger-status`: what the daemon is doing, for people and for scripts.
+//! `passenger-status`: state of the daemon, its apps and requests, as text, JSON or XML.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `passenger-config about`: where the parts of the installation are, and what it is, for scripts.
+//! `passenger-config about`: locations and facts of the installation, for scripts.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,16 +46,16 @@ pub(super) enum Fact {
 }
 
 impl About {
-    /// What the old switches of passenger-config mean.
+    /// Returns the command for an old switch of passenger-config.
     pub(super) fn fact(fact: Fact) -> Self {
         Self { fact }
     }
 
-    /// Prints it, or answers by the status.
+    /// Prints the fact, or returns it as the exit status.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Outcome {
         let installation = Installation::of_this_program()?;
         let loader = |language: &str| installation.loaders().map(|dir| dir.join(language));

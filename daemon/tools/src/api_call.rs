@@ -1,4 +1,4 @@
-//! `passenger-config api-call`: a method and a path come in, the daemon's answer goes to standard output as it is.
+//! `passenger-config api-call`: sends a request to the daemon and writes the response to standard output unchanged.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -34,11 +34,11 @@ pub struct ApiCall {
 }
 
 impl ApiCall {
-    /// Asks, and prints.
+    /// Sends the request and prints the response.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator, also when the daemon refuses.
+    /// Returns a message for the administrator, also when the daemon rejects the request.
     pub fn run(&self) -> Result<(), String> {
         if !self.path.starts_with('/') {
             return Err(format!("the path must begin with a slash: {}", self.path));
@@ -49,7 +49,7 @@ impl ApiCall {
         let reply = client.ask(&method, &self.path, &body).map_err(|err| err.to_string())?;
         let mut out = std::io::stdout();
         if self.show_headers {
-            // A reader that went away is no failure of ours.
+            // A closed pipe is not an error.
             let _ = writeln!(out, "HTTP/1.1 {}\n", reply.status);
         }
         let _ = out.write_all(reply.body.as_bytes());

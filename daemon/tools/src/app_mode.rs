@@ -1,5 +1,4 @@
-//! `passenger-config pause-app`, `maintenance-app`, `resume-app` and `forget-app`: which apps are meant, and the order to
-//! the daemon.
+//! `passenger-config pause-app`, `maintenance-app`, `resume-app` and `forget-app`: change the mode of the chosen apps.
 
 use std::path::{Path, PathBuf};
 
@@ -43,22 +42,22 @@ pub struct ForgetApp {
 }
 
 impl PauseApp {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Result<(), String> {
         set_mode(&self.apps, &json!({ "mode": "paused" }), "Paused")
     }
 }
 
 impl MaintenanceApp {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator; also when the page cannot be read.
+    /// Returns a message for the administrator; also when the page cannot be read.
     pub fn run(&self) -> Result<(), String> {
         let page = self.page.as_deref().map(read).transpose()?.unwrap_or_default();
         let order = json!({ "mode": "maintenance", "page": page, "retry_after": self.retry_after });
@@ -67,22 +66,22 @@ impl MaintenanceApp {
 }
 
 impl ResumeApp {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Result<(), String> {
         set_mode(&self.apps, &json!({ "mode": "open" }), "Resumed")
     }
 }
 
 impl ForgetApp {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Result<(), String> {
         order_each(&self.apps, "/pool/forget_app.json", &json!({}), "Forgotten")
     }
@@ -92,7 +91,7 @@ fn set_mode(apps: &ChosenApps, order: &Value, done: &str) -> Result<(), String> 
     order_each(apps, "/pool/set_mode.json", order, done)
 }
 
-/// Gives the order for each app, and tells of each that it was carried out.
+/// Sends the order for each app, and reports each that was carried out.
 fn order_each(apps: &ChosenApps, path: &str, order: &Value, done: &str) -> Result<(), String> {
     let Some((client, names)) = apps.find_or_named()? else { return Ok(()) };
     for name in names {
@@ -103,7 +102,7 @@ fn order_each(apps: &ChosenApps, path: &str, order: &Value, done: &str) -> Resul
     Ok(())
 }
 
-/// False when there is no such app, and that is no failure.
+/// Returns false when the app does not exist and that is not an error.
 fn give(
     client: &Client,
     path: &str,

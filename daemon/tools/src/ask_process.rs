@@ -1,4 +1,4 @@
-//! `passenger-config ask-process`: a request to one process, past nginx, and its answer as HTTP shows it.
+//! `passenger-config ask-process`: sends a request to one process, bypassing nginx, and shows the response as HTTP.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -28,11 +28,11 @@ pub struct AskProcess {
 }
 
 impl AskProcess {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Result<(), String> {
         let headers = self.header.iter().map(|header| split(header)).collect::<Result<Vec<_>, _>>()?;
         let client = choose(self.instance.as_deref()).map_err(|err| err.to_string())?;

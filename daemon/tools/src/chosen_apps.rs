@@ -1,4 +1,4 @@
-//! Which apps a command is for: a path or a name on the command line comes in, names of app groups go out.
+//! Arguments that choose the apps of a command, by path or name.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -27,11 +27,11 @@ pub struct ChosenApps {
     instance: Option<String>,
 }
 
-/// A daemon, and names of its app groups.
+/// A client of a daemon, and names of its app groups.
 pub(super) type Chosen = (Client, Vec<String>);
 
 impl ChosenApps {
-    /// The daemon and the names of the groups that run; `None` when there are none and that is no failure.
+    /// Returns the daemon and the running groups' names; `None` when there are none and that is not an error.
     pub(super) fn find(&self) -> Result<Option<Chosen>, String> {
         let Some(client) = self.client()? else { return Ok(None) };
         let names = self.matching(&client)?;
@@ -46,7 +46,7 @@ impl ChosenApps {
         Err(message.into())
     }
 
-    /// The same, and a name that was given is taken at its word: the daemon may know the app before its first request.
+    /// As `find`, but accepts a given name unchecked: the app may be configured before its first request.
     pub(super) fn find_or_named(&self) -> Result<Option<Chosen>, String> {
         match &self.name {
             Some(name) => Ok(self.client()?.map(|client| (client, vec![name.clone()]))),
@@ -54,7 +54,7 @@ impl ChosenApps {
         }
     }
 
-    /// An app that does not exist is no failure.
+    /// Whether a missing app is not an error.
     pub(super) fn may_be_missing(&self) -> bool {
         self.ignore_app_not_running
     }
@@ -83,7 +83,7 @@ impl ChosenApps {
     }
 }
 
-/// The path from `/`; symlinks stay, as app roots keep theirs.
+/// Returns the absolute path; symlinks are kept, as in app roots.
 fn absolute(path: &Path) -> Result<PathBuf, String> {
     let here =
         std::env::current_dir().map_err(|err| format!("the current directory cannot be found: {err}"))?;

@@ -1,4 +1,4 @@
-//! A tool's conversation with a daemon: one HTTP request over its administration socket.
+//! Client of a daemon's admin socket: one HTTP request per connection.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use common::instance::{Found, Properties};
 
-/// How long a daemon may take over an answer.
+/// Timeout of a response.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Most headers of an answer.
+/// Maximum number of headers of a response.
 const MAX_HEADERS: usize = 32;
 
-/// A daemon that can be asked.
+/// A client of one daemon.
 #[derive(Debug)]
 pub struct Client {
-    /// What it says of itself.
+    /// The properties that the daemon registered.
     pub properties: Properties,
     socket: PathBuf,
 }
 
-/// A daemon's answer.
+/// A daemon's response.
 #[derive(Debug)]
 pub struct Reply {
     /// HTTP status.
@@ -33,11 +33,11 @@ pub struct Reply {
 /// Why a daemon did not answer.
 #[derive(Debug)]
 pub enum AskError {
-    /// The socket may not be used by this user.
+    /// This user may not use the socket.
     Permission(PathBuf),
     /// The connection failed.
     Io(PathBuf, io::Error),
-    /// What came is no HTTP.
+    /// The response is not valid HTTP.
     Malformed,
 }
 
@@ -66,11 +66,11 @@ impl Client {
         Self { properties: found.properties.clone(), socket: found.admin_socket() }
     }
 
-    /// Asks for a path.
+    /// Sends a GET request.
     ///
     /// # Errors
     ///
-    /// [`AskError`] when there is no answer; an answer with an error status is a [`Reply`].
+    /// Returns [`AskError`] when there is no response; a response with an error status is a [`Reply`].
     pub fn get(&self, path: &str) -> Result<Reply, AskError> {
         self.ask("GET", path, "")
     }

@@ -1,4 +1,4 @@
-//! `passenger-config detach-process`: one process is taken out of service, and finishes what it has.
+//! `passenger-config detach-process`: takes one process out of service; it finishes its current requests.
 
 use clap::Args;
 use serde_json::json;
@@ -19,11 +19,11 @@ pub struct DetachProcess {
 }
 
 impl DetachProcess {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Result<(), String> {
         let client = choose(self.instance.as_deref()).map_err(|err| err.to_string())?;
         let order = json!({ "pid": self.pid });

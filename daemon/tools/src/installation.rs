@@ -1,45 +1,45 @@
-//! Where the parts of this installation are, as seen from the program that runs: below a prefix, or in a source tree.
+//! Locations of the parts of this installation, relative to the running program: below a prefix, or in a source tree.
 
 use std::path::{Path, PathBuf};
 
 use common::config;
 
-/// The module's file.
+/// File name of the nginx module.
 const MODULE: &str = "ngx_http_passenger_module.so";
-/// Debian's list of the files that came with our package.
+/// Debian's list of the files in our package.
 const DEBIAN_LIST: &str = "/var/lib/dpkg/info/flying-passenger.list";
 
 /// An installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Installation {
-    /// The directory of the program that runs.
+    /// The directory of the running program.
     programs: PathBuf,
 }
 
 impl Installation {
-    /// The one that this program belongs to.
+    /// Returns the installation that this program belongs to.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub(super) fn of_this_program() -> Result<Self, String> {
         let program =
             std::env::current_exe().map_err(|why| format!("this program cannot be found: {why}"))?;
         Ok(Self { programs: parent(&program) })
     }
 
-    /// A program: in the same directory, or in the `sbin` or `bin` beside it.
+    /// Finds a program in the same directory, or in `sbin` or `bin` beside it.
     pub(super) fn program(&self, name: &str) -> Option<PathBuf> {
         let beside = ["sbin", "bin"].map(|dir| parent(&self.programs).join(dir));
         let mut places = [self.programs.clone()].into_iter().chain(beside);
         places.find_map(|dir| Some(dir.join(name)).filter(|program| program.is_file()))
     }
 
-    /// What runs inside the processes of apps.
+    /// Returns the directory of the loaders, which run inside the processes of apps.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub(super) fn loaders(&self) -> Result<PathBuf, String> {
         config::loaders(None).map_err(|_| {
             format!(
@@ -49,18 +49,18 @@ impl Installation {
         })
     }
 
-    /// The nginx module: where it is installed, or else where `make build` makes it.
+    /// Returns the path of the nginx module: its installed path, or the one that `make build` writes in a source tree.
     pub(super) fn module(&self) -> PathBuf {
         let built = self.programs.join(format!("lib{MODULE}"));
         if built.exists() { built } else { parent(&self.programs).join("lib/nginx/modules").join(MODULE) }
     }
 
-    /// It was installed, by a package or `make install`.
+    /// Whether this was installed, by a package or `make install`.
     pub(super) fn is_installed(&self) -> bool {
         parent(&self.programs).join("share/flying-passenger/loaders").is_dir()
     }
 
-    /// A package of the distribution brought this very program.
+    /// Whether this program belongs to a package of the distribution.
     pub(super) fn is_of_package(&self) -> bool {
         let list = std::fs::read_to_string(DEBIAN_LIST).unwrap_or_default();
         let program = self.programs.join("passenger-config");

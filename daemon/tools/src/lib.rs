@@ -1,6 +1,4 @@
-//! What the administration tools share with each other: which daemon is meant, and how it is asked.
-//!
-//! A registry and a name come in, an answer or a sentence for the administrator goes out.
+//! Administration tools: the command lines, the choice of a running daemon, and requests to its admin socket.
 
 #![forbid(unsafe_code)]
 
@@ -66,21 +64,21 @@ pub use system_metrics::SystemMetrics;
 pub use system_properties::SystemProperties;
 pub use validate_install::ValidateInstall;
 
-/// Where root's daemons register themselves.
+/// The registry of daemons started by root.
 const ROOT_REGISTRY: &str = "/run/flying-passenger";
 
-/// What a command ends with: the status to exit with, or a sentence for the administrator and status 1.
+/// The result of a command: an exit status, or a message for the administrator and exit status 1.
 pub type Outcome = Result<ExitCode, String>;
 
-/// The command line, or the status to exit with: help and version are printed with 0, as is help when nothing is
-/// asked for, a mistake with 1.
+/// Returns the parsed command line, or the exit status: 0 after printing the version or the help (also without
+/// arguments), 1 after an invalid command line.
 ///
 /// # Errors
 ///
-/// The exit status when there is nothing more to do.
+/// Returns the exit status when there is nothing more to do.
 pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
     T::try_parse().map_err(|err| {
-        // A reader that went away is no failure of ours.
+        // A closed pipe is not an error.
         if err.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             let _ = write!(std::io::stdout(), "{}", err.render());
             return ExitCode::SUCCESS;
@@ -93,11 +91,11 @@ pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
 /// Why no daemon could be chosen.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ChooseError {
-    /// None is running.
+    /// No daemon is running.
     NotRunning(Vec<PathBuf>),
-    /// None has a name that begins like this.
+    /// No daemon's name begins with this.
     NoSuchName(String, Vec<Candidate>),
-    /// Several are meant.
+    /// Several daemons match.
     Ambiguous(Vec<Candidate>),
 }
 
@@ -108,7 +106,7 @@ pub struct Candidate {
     pub name: String,
     /// Its process ID.
     pub pid: u32,
-    /// What nginx connects to.
+    /// The socket that nginx connects to.
     pub socket_file: PathBuf,
 }
 
@@ -143,7 +141,7 @@ impl fmt::Display for ChooseError {
 
 impl std::error::Error for ChooseError {}
 
-/// The registries where tools look: the one in the environment alone, or the caller's and root's.
+/// Returns the registries to search: only the one in the environment if set, otherwise the caller's and root's.
 pub fn registries() -> Vec<PathBuf> {
     if let Some(given) = std::env::var_os(REGISTRY_VARIABLE) {
         return vec![given.into()];
@@ -155,12 +153,12 @@ pub fn registries() -> Vec<PathBuf> {
     all
 }
 
-/// Every running daemon. Registries that are not there or cannot be read have none.
+/// Returns all running daemons. Registries that are missing or cannot be read contain none.
 pub fn instances() -> Vec<Found> {
     registries().iter().flat_map(|registry| instance::list(registry).unwrap_or_default()).collect()
 }
 
-/// The daemon that is meant: the only one, or the only one whose name begins with `name`.
+/// Returns the only daemon, or the only one whose name begins with `name`.
 pub fn choose(name: Option<&str>) -> Result<Client, ChooseError> {
     let all = instances();
     let candidates: Vec<Candidate> = all.iter().map(Candidate::of).collect();
@@ -174,27 +172,27 @@ pub fn choose(name: Option<&str>) -> Result<Client, ChooseError> {
     }
 }
 
-/// The array of this name in an answer; empty when there is none.
+/// Returns the array of this name in a response; empty when there is none.
 pub fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value[key].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// The pool, as the caller may see it.
+/// Returns the pool, as far as the caller may see it.
 ///
 /// # Errors
 ///
-/// A sentence for the administrator.
+/// Returns a message for the administrator.
 pub fn pool(client: &Client) -> Result<Value, String> {
     let reply = client.get("/pool.json").map_err(|err| err.to_string())?;
     expect_success(&reply)?;
     serde_json::from_str(&reply.body).map_err(|err| err.to_string())
 }
 
-/// The daemon's refusal, if it is one.
+/// Checks that the daemon accepted the request.
 ///
 /// # Errors
 ///
-/// The daemon's own sentence.
+/// Returns the daemon's own message.
 pub fn expect_success(reply: &Reply) -> Result<(), String> {
     if (200..300).contains(&reply.status) {
         return Ok(());

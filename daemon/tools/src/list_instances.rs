@@ -1,4 +1,4 @@
-//! `passenger-config list-instances`: the daemons that run, as the registries know them.
+//! `passenger-config list-instances`: lists the running daemons in the registries.
 
 use clap::Args;
 
@@ -16,11 +16,11 @@ pub struct ListInstances {
 }
 
 impl ListInstances {
-    /// Prints them.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Result<(), String> {
         let instances = instances();
         if self.json {

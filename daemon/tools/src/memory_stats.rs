@@ -1,6 +1,6 @@
-//! `passenger-memory-stats`: what `/proc` says of nginx's and our processes comes in, tables go out.
+//! Tables of `passenger-memory-stats`: memory of the processes of nginx, the daemon and the apps, from `/proc`.
 //!
-//! Private memory is what ends with a process; it is read from `smaps_rollup`, which needs the process's user or root.
+//! Private memory is freed when a process ends; reading it from `smaps_rollup` requires the process's user or root.
 
 use std::fmt::Write;
 use std::fs;
@@ -18,10 +18,10 @@ pub(super) struct Row {
     name: String,
 }
 
-/// Which table a process is in.
+/// The table of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// nginx's master and workers.
+    /// nginx's master and worker processes.
     Nginx,
     /// The daemon and the apps.
     Passenger,
@@ -43,8 +43,7 @@ impl Kind {
     }
 }
 
-/// The processes of one kind, by PID. What a process holds takes the kernel a while to add up: each processor of ours
-/// reads a share.
+/// Returns the processes of one kind, by PID. Reading `smaps_rollup` is slow, so there is one thread per CPU.
 pub(super) fn rows(kind: Kind) -> Vec<Row> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -55,17 +54,17 @@ pub(super) fn rows(kind: Kind) -> Vec<Row> {
     thread::scope(|scope| {
         let read = |some: &[(u32, String)]| some.iter().filter_map(|(pid, name)| row(*pid, name)).collect();
         let shares = named.chunks(share).map(|some| scope.spawn(move || read(some)));
-        // All of them are under way before the first is waited for.
+        // Start all threads before waiting for the first.
         let shares: Vec<_> = shares.collect();
         shares.into_iter().flat_map(|share| share.join().unwrap_or_else(|_| Vec::new())).collect()
     })
 }
 
-/// Names of copies of the supervisor that check apps' files, write the log, or remove directories. Their command line is
-/// the supervisor's.
+/// Names of the supervisor's helper processes, which check apps' files, write the log, or remove directories. Their
+/// command line is the supervisor's.
 const HELPERS: [&str; 3] = ["flying-stat", "flying-log", "flying-sweep"];
 
-/// The command line of a process, or the title that it gave itself; `None` for a part of the kernel.
+/// Returns the command line or title of a process; `None` for a kernel thread.
 fn name(pid: u32) -> Option<String> {
     let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
@@ -94,7 +93,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
 }
 
-/// One table with its totals; Passenger's has no column for parents.
+/// Renders one table with its totals; the parent column is optional.
 pub(super) fn render(title: &str, rows: &[Row], with_parents: bool) -> String {
     let mut header = vec!["PID", "PPID", "VMSize", "Private", "Name"];
     let cells = |row: &Row| {
@@ -130,7 +129,7 @@ pub(super) fn render(title: &str, rows: &[Row], with_parents: bool) -> String {
     }
     let unknown = if rows.iter().any(|row| row.private_kib.is_none()) { " (?)" } else { "" };
     let total: u64 = rows.iter().filter_map(|row| row.private_kib).sum();
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(out, "### Processes: {}", rows.len());
     let _ = writeln!(out, "### Total private dirty RSS: {:.2} MB{unknown}", total as f64 / 1024.0);
     out
@@ -140,7 +139,7 @@ fn megabytes(kib: Option<u64>) -> String {
     kib.map_or_else(|| "?".to_owned(), |kib| format!("{:.1} MB", kib as f64 / 1024.0))
 }
 
-/// A process chooses its name: nothing of it reaches into the terminal.
+/// Replaces control characters, which process names may contain and a terminal would interpret.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

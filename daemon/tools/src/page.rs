@@ -1,4 +1,4 @@
-//! docs/TOOLS.md against the code: what is documented of the tools is what they take.
+//! Test of docs/TOOLS.md: the page documents exactly the arguments that the tools accept.
 
 use clap::{Arg, ArgAction, Command};
 
@@ -8,13 +8,13 @@ fn page() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/TOOLS.md")).unwrap()
 }
 
-/// What stands below a heading, up to the next one; nothing when there is no such heading.
+/// Returns the text below a heading up to the next one; empty when the heading does not exist.
 fn below<'p>(page: &'p str, heading: &str) -> &'p str {
     let start = page.split(&format!("\n{heading}\n")).nth(1).unwrap_or_default();
     start.split("\n#").next().unwrap_or_default()
 }
 
-/// The first cells of the table below a heading whose head begins with this cell; none when there is no table.
+/// Returns the first column of the table with this first head cell below a heading; empty when there is no table.
 fn first_cells<'p>(page: &'p str, heading: &str, head: &str) -> Vec<&'p str> {
     let section = below(page, heading);
     let table = section.split(&format!("| {head} |")).nth(1).and_then(|rest| rest.split("\n\n").next());
@@ -22,7 +22,7 @@ fn first_cells<'p>(page: &'p str, heading: &str, head: &str) -> Vec<&'p str> {
     rows.map(|row| row.trim_start_matches("| ").split(" | ").next().unwrap()).collect()
 }
 
-/// As the page writes an argument; `None` for those that it tells of once for all.
+/// Returns an argument in the page's notation; `None` for those that the page documents once for all tools.
 fn written(argument: &Arg) -> Option<String> {
     let of_clap = matches!(argument.get_action(), ArgAction::Help | ArgAction::Version);
     if of_clap || argument.get_long() == Some("instance") {

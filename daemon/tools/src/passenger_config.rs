@@ -1,4 +1,4 @@
-//! `passenger-config`: what an administrator does to a running daemon; each command has a file of its own.
+//! `passenger-config`: administration of a running daemon; each command has its own file.
 
 use std::process::ExitCode;
 
@@ -66,7 +66,7 @@ enum Command {
 }
 
 impl PassengerConfig {
-    /// Carries the command out; the status to exit with.
+    /// Runs the command and returns the exit status.
     pub fn run(&self) -> ExitCode {
         let done = match &self.command {
             Some(command) => command.run(),

@@ -1,4 +1,4 @@
-//! `passenger-memory-stats`: how much memory nginx, the daemon and the apps hold.
+//! `passenger-memory-stats`: memory used by nginx, the daemon and the apps.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ pub struct PassengerMemoryStats {
 }
 
 impl PassengerMemoryStats {
-    /// Shows it; the status to exit with.
+    /// Prints the tables and returns the exit status.
     pub fn run(&self) -> ExitCode {
         let now = clock::local_now();
         let day = format!("{}-{:02}-{:02}", now.year, now.month, now.day);
@@ -37,7 +37,7 @@ impl PassengerMemoryStats {
                 "passenger-memory-stats: some processes are other users': run this as root to see their memory"
             );
         }
-        // A reader that went away, as `head` does, is no failure of ours.
+        // A closed pipe, as with `head`, is not an error.
         let _ = std::io::stdout().write_all(out.as_bytes());
         ExitCode::SUCCESS
     }

@@ -1,4 +1,4 @@
-//! `passenger-status`: what the daemon is doing, for people and for scripts.
+//! `passenger-status`: state of the daemon, its apps and requests, as text, JSON or XML.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ enum Show {
 
 /// Why nothing is shown.
 enum Failure {
-    /// The daemon does not want to.
+    /// The daemon rejected the request.
     Refused(String),
     /// Anything else.
     Failed(String),
@@ -62,14 +62,14 @@ impl From<String> for Failure {
     }
 }
 
-/// What `--show=backtraces` answers.
+/// The message for `--show=backtraces`.
 const NO_BACKTRACES: &str = "there are no backtraces of the daemon. --show=requests tells what each request \
 waits for, and kill -QUIT PID has a Ruby or Python process print where each of its threads is; the daemon's log has it then";
-/// The exit status when the daemon refuses, as Passenger's.
+/// The exit status when the daemon rejects the request, as in Passenger.
 const REFUSED: u8 = 2;
 
 impl PassengerStatus {
-    /// Shows it; the status to exit with.
+    /// Runs the command and returns the exit status.
     pub fn run(&self) -> ExitCode {
         let shown = match self.watch {
             None => show(self).map(|text| print(&text)),
@@ -85,11 +85,11 @@ impl PassengerStatus {
     }
 }
 
-/// Never ends but by a signal, a reader that went away, or a daemon that is gone.
+/// Shows the output repeatedly, until a signal, a closed pipe or a failure.
 fn watch(arguments: &PassengerStatus, pause: Duration) -> Result<(), Failure> {
     loop {
         let text = show(arguments)?;
-        // The cursor goes home; the rest of each line, and of the screen, is cleared.
+        // Move the cursor home; clear the rest of each line and of the screen.
         let text = text.replace('\n', "\x1b[K\n");
         let mut out = std::io::stdout();
         if out.write_all(format!("\x1b[H{text}\x1b[J").as_bytes()).and_then(|()| out.flush()).is_err() {
@@ -135,6 +135,6 @@ fn show(arguments: &PassengerStatus) -> Result<String, Failure> {
 }
 
 fn print(text: &str) {
-    // A reader that went away, as `head` does, is no failure of ours.
+    // A closed pipe, as with `head`, is not an error.
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

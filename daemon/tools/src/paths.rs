@@ -1,9 +1,9 @@
-//! Which apps a path on the command line means.
+//! Matching of app roots against a path on the command line.
 
 use std::path::Path;
 
-/// True when `root` is `prefix` or lies below it. Passenger compares characters, so that `/webapps` also means
-/// `/webapps2`; here a prefix ends at a `/`.
+/// Whether `root` is `prefix` or below it. Passenger compares characters, so that `/webapps` also matches `/webapps2`;
+/// here a prefix ends at a `/`.
 pub(super) fn matches_prefix(root: &Path, prefix: &Path) -> bool {
     root.starts_with(prefix)
 }

@@ -1,4 +1,4 @@
-//! `passenger-config reopen-logs`: the daemon opens its log file anew, after a rotation.
+//! `passenger-config reopen-logs`: makes the daemon reopen its log file after a rotation.
 
 use clap::Args;
 use serde_json::json;
@@ -14,11 +14,11 @@ pub struct ReopenLogs {
 }
 
 impl ReopenLogs {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Result<(), String> {
         let client = choose(self.instance.as_deref()).map_err(|err| err.to_string())?;
         let reply = client.post("/reopen_logs.json", &json!({})).map_err(|err| err.to_string())?;

@@ -1,4 +1,4 @@
-//! The requests under way as text: the daemon's JSON comes in, a paragraph for each app goes out.
+//! Text of `passenger-status --show=requests`: the active requests, with one paragraph per app.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::list;
 
-/// The requests of `/requests.json`, by app, the oldest first.
+/// Renders the requests of `/requests.json` by app, oldest first.
 pub(super) fn render(requests: &Value) -> String {
     let mut by_app: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for request in list(requests, "requests") {
@@ -18,7 +18,7 @@ pub(super) fn render(requests: &Value) -> String {
         out.push_str("No request is under way.\n");
     }
     for (app, of_app) in by_app {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(out, "{}:", plain(app));
         write_times(&mut out, requests, app);
         for request in of_app {
@@ -29,7 +29,7 @@ pub(super) fn render(requests: &Value) -> String {
     out
 }
 
-/// How long things take in the app, as far as the daemon tells it.
+/// Writes the app's latencies, if the daemon sent them.
 fn write_times(out: &mut String, requests: &Value, app: &str) {
     let Some(known) = list(requests, "apps").iter().find(|each| text(each, "name") == app) else { return };
     let times = [("Queue", "queue"), ("Answer", "answer"), ("Start", "spawn")];
@@ -37,7 +37,7 @@ fn write_times(out: &mut String, requests: &Value, app: &str) {
     let _ = writeln!(out, "  {}", times.join("   "));
 }
 
-/// The mean, and what most take: a few slow ones hide in a mean.
+/// Returns the mean and the 95th percentile, because a mean hides a few slow requests.
 fn spans(spans: &Value) -> String {
     let number = |key: &str| spans[key].as_u64();
     match (number("count"), number("mean_ms"), number("p95_ms")) {
@@ -66,7 +66,7 @@ fn seconds(milliseconds: &Value) -> String {
     format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100)
 }
 
-/// A visitor chose these characters: none of them reaches into the terminal.
+/// Replaces control characters: a visitor chose this text, and a terminal would interpret them.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }

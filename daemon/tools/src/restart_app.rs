@@ -1,4 +1,4 @@
-//! `passenger-config restart-app`: which apps are meant, the order to the daemon, and what became of it.
+//! `passenger-config restart-app`: restarts the chosen apps, and optionally waits for the result.
 
 use std::time::{Duration, Instant};
 
@@ -27,11 +27,11 @@ pub struct RestartApp {
 }
 
 impl RestartApp {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator; with `--wait` also when a new version does not start.
+    /// Returns a message for the administrator; with `--wait` also when a new version does not start.
     pub fn run(&self) -> Result<(), String> {
         let Some((client, names)) = self.apps.find()? else { return Ok(()) };
         let mut ordered = Vec::new();
@@ -43,7 +43,7 @@ impl RestartApp {
         if self.wait { self.await_all(&client, &ordered) } else { Ok(()) }
     }
 
-    /// Orders the restart of one group; the version that it makes.
+    /// Orders the restart of one group and returns the version it creates.
     fn order(&self, client: &Client, name: &str) -> Result<u64, String> {
         let mut order = json!({ "name": name });
         if self.rolling_restart {
@@ -55,7 +55,7 @@ impl RestartApp {
         Ok(reply["version"].as_u64().unwrap_or_default())
     }
 
-    /// Waits for each; every failure is told, and one is enough for failure.
+    /// Waits for each restart; reports every failure, and fails if there was one.
     fn await_all(&self, client: &Client, ordered: &[(String, u64)]) -> Result<(), String> {
         let mut failed = Vec::new();
         for (name, version) in ordered {

@@ -1,4 +1,4 @@
-//! A directory of a tool's own for as long as it runs, with a short path: sockets lie in it.
+//! Temporary directory for the lifetime of a tool. Its path is short, because it contains sockets.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd;
 
-/// The directory; removed with everything in it when this is dropped.
+/// The directory; it is removed with its contents when this is dropped.
 #[derive(Debug)]
 pub(super) struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
-    /// Makes one in `/tmp` whose name begins like this, for its owner alone.
+    /// Creates a directory in `/tmp` with this prefix, accessible to its owner only.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub(super) fn new(name: &str) -> Result<Self, String> {
         let template = Path::new("/tmp").join(format!("{name}.XXXXXX"));
         let made = unistd::mkdtemp(&template);
@@ -25,17 +25,17 @@ impl Scratch {
         Ok(Self { path })
     }
 
-    /// Lets others pass to what they know the name of.
+    /// Lets other users traverse the directory, but not list it.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub(super) fn let_others_pass(&self) -> Result<(), String> {
         fs::set_permissions(&self.path, fs::Permissions::from_mode(0o711))
             .map_err(|why| format!("{} cannot be opened to others: {why}", self.path.display()))
     }
 
-    /// A place in it.
+    /// Returns the path of a file in the directory.
     pub(super) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }

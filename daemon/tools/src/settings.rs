@@ -1,4 +1,4 @@
-//! `passenger-config settings`: what is in effect, the daemon's options and each app's settings, and who decided it.
+//! `passenger-config settings`: effective values of the daemon's options and of each app's settings, with their source.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -17,11 +17,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Prints it.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Result<(), String> {
         let client = choose(self.instance.as_deref()).map_err(|err| err.to_string())?;
         let pool = pool(&client)?;

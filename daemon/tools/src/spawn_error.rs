@@ -1,4 +1,4 @@
-//! `passenger-config spawn-error`: the report of a start that failed, by the ID that log and error page show.
+//! `passenger-config spawn-error`: shows the report of a failed start, by the ID in the log and on the error page.
 
 use clap::Args;
 use serde_json::Value;
@@ -19,11 +19,11 @@ pub struct SpawnError {
 }
 
 impl SpawnError {
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Result<(), String> {
         if !self.id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(format!("{:?} is no error ID: it has eight hexadecimal digits", self.id));
@@ -42,7 +42,7 @@ impl SpawnError {
     }
 }
 
-/// The report for people.
+/// Prints the report as text.
 pub(super) fn show(report: &Value) {
     let text = |key: &str| report[key].as_str().unwrap_or_default().trim_end().to_owned();
     println!("Error ID    : {}", text("id"));

@@ -1,4 +1,4 @@
-//! `passenger-config system-properties`: facts of the machine as JSON, for whoever has to find a mistake from afar.
+//! `passenger-config system-properties`: facts about the machine as JSON, for remote support.
 
 use std::fs;
 use std::process::{Command, ExitCode};
@@ -14,11 +14,11 @@ use super::installation::Installation;
 pub struct SystemProperties {}
 
 impl SystemProperties {
-    /// Prints them.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Outcome {
         let facts = facts(&Installation::of_this_program()?);
         println!("{}", serde_json::to_string_pretty(&facts).map_err(|err| err.to_string())?);
@@ -50,7 +50,7 @@ fn facts(installation: &Installation) -> Value {
     })
 }
 
-/// `ID`, `VERSION_ID` and `PRETTY_NAME` of os-release.
+/// Returns `ID`, `VERSION_ID` and `PRETTY_NAME` of os-release.
 fn distribution(os_release: &str) -> Value {
     let field = |name: &str| {
         let line = os_release.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -59,14 +59,14 @@ fn distribution(os_release: &str) -> Value {
     json!({ "id": field("ID"), "version": field("VERSION_ID"), "name": field("PRETTY_NAME") })
 }
 
-/// The versions of the programs that are found in PATH, `null` for those that are not.
+/// Returns the versions of the programs found in PATH, `null` for those not found.
 fn programs() -> Value {
     let all = [("nginx", "-v"), ("ruby", "-v"), ("python3", "-V"), ("node", "-v"), ("bundle", "-v")];
     let facts = all.map(|(program, flag)| (program.to_owned(), json!(version(program, flag))));
     Value::Object(Map::from_iter(facts))
 }
 
-/// What the program says of its version: its first line, on either output.
+/// Returns the first line that the program prints about its version, on either output.
 pub(super) fn version(program: &str, flag: &str) -> Option<String> {
     let output = Command::new(program).arg(flag).output().ok().filter(|output| output.status.success())?;
     let said = if output.stdout.is_empty() { output.stderr } else { output.stdout };

@@ -1,4 +1,4 @@
-//! Shell completions: each program's command line comes in, a file for each shell goes out.
+//! Shell completions of each program, one file per shell.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,7 @@ use tools::command_lines;
 
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
-/// Writes `bash/`, `zsh/` and `fish/`, with the names that each shell looks for.
+/// Writes `bash/`, `zsh/` and `fish/`, with the file names that each shell expects.
 pub(crate) fn write_all(out: &Path) -> io::Result<()> {
     for shell in SHELLS {
         let dir = out.join(shell.to_string());
@@ -18,7 +18,7 @@ pub(crate) fn write_all(out: &Path) -> io::Result<()> {
             let name = program.get_name().to_owned();
             let file = generate_to(shell, &mut program, &name, &dir)?;
             if shell == Shell::Bash {
-                // bash-completion looks for the program's name alone.
+                // bash-completion expects the program's name without an extension.
                 fs::write(dir.join(&name), mended(&fs::read_to_string(&file)?, &name))?;
                 fs::remove_file(file)?;
             }
@@ -27,8 +27,8 @@ pub(crate) fn write_all(out: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// clap_complete 4.6 writes a program's dash in one way where it says which command is being typed and in another
-/// where it looks that up, so that nothing would be offered after a command of `passenger-config`.
+/// Fixes scripts of clap_complete 4.6, which encodes a program's dash differently where it sets the current command and
+/// where it matches it, so that `passenger-config` would have no completions after a command.
 fn mended(script: &str, name: &str) -> String {
     script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }

@@ -1,7 +1,7 @@
-//! Writes the man pages and shell completions of every program that is installed, in a directory: `man/` and
-//! `completions/` below it.
+//! Generator of the man pages and shell completions of every installed program, in `man/` and `completions/` below a
+//! given directory.
 //!
-//! The programs' own command lines come in, and what `packaging/man` and the tables of `docs` say beyond them.
+//! Its sources are the programs' command lines, the texts in `packaging/man` and tables in `docs`.
 
 mod completions;
 mod man;

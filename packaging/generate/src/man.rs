@@ -1,4 +1,4 @@
-//! Man pages: one a program, and one a command of a program that has several, as git's are.
+//! Man pages: one per program, and one per command of a program with several commands, as in git.
 
 use std::error::Error;
 use std::fs;
@@ -13,13 +13,13 @@ use tools::command_lines;
 use crate::markdown;
 use crate::pages::{self, Section};
 
-/// Programs for administrators.
+/// The section of programs for administrators.
 const SECTION: &str = "8";
 const DAEMON: &str = "flying-passenger";
 
-/// Writes every page as `man8/NAME.8`, a directory that `man -M` takes.
+/// Writes every page as `man8/NAME.8`, in the layout that `man -M` reads.
 pub(crate) fn write_all(out: &Path) -> Result<(), Box<dyn Error>> {
-    // A page of a command that is gone would stay.
+    // Otherwise pages of removed commands would remain.
     let _none_from_before = fs::remove_dir_all(out);
     let out = &out.join(format!("man{SECTION}"));
     fs::create_dir_all(out)?;
@@ -49,7 +49,7 @@ fn write(command: &Command, out: &Path, written: &mut Vec<String>) -> Result<(),
     Ok(())
 }
 
-/// A page's whole text.
+/// Returns the text of a page.
 fn page(command: &Command, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let sections = pages::sections(name, name != DAEMON)?;
     let (description, others): (Vec<_>, Vec<_>) =
@@ -57,7 +57,7 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
     let man = Man::new(plain(command))
         .title(name.to_uppercase())
         .section(SECTION)
-        // A page of the same release is the same, whenever it was made.
+        // Pages of the same release are identical, whenever they are generated.
         .date(" ")
         .source(format!("flying-passenger {}", env!("CARGO_PKG_VERSION")))
         .manual("flying-passenger");
@@ -74,11 +74,11 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
         man.render_subcommands_section(&mut text)?;
     }
     put_sections(&mut text, &others)?;
-    // What clap_mangen puts before possible values is a blank line between two breaks.
+    // clap_mangen writes a blank line between two breaks before possible values.
     Ok(ascii(&String::from_utf8(text)?.replace(".br\n\n.br\n", ".sp\n")))
 }
 
-/// Other characters by their numbers: not every formatter reads UTF-8.
+/// Escapes characters outside ASCII by number, because not every formatter reads UTF-8.
 fn ascii(text: &str) -> Vec<u8> {
     let escape = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", c as u32) };
     text.chars().map(escape).collect::<String>().into_bytes()
@@ -98,7 +98,7 @@ fn page_name(command: &Command) -> String {
     command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned()
 }
 
-/// The command as a page shows it: its usage short, its help without marks of Markdown.
+/// Returns the command as shown on a page: with a short usage, and help without Markdown.
 fn plain(command: &Command) -> Command {
     let words = |text: String| text.replace('`', "\"");
     let help = |arg: Arg| match (

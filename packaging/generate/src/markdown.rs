@@ -1,18 +1,18 @@
-//! As much of Markdown as the manual needs: text comes in, paragraphs of a man page go out.
+//! Conversion of Markdown, as far as the manual uses it, to paragraphs of a man page.
 
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
-/// A paragraph of text.
+/// A paragraph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Block {
     Text(String),
-    /// Lines as they are.
+    /// Lines of code, unchanged.
     Code(Vec<String>),
-    /// A table's cells, without its head.
+    /// The cells of a table without its head.
     Table(Vec<Vec<String>>),
 }
 
-/// The blocks of a text without headings.
+/// Returns the blocks of a text without headings.
 pub(crate) fn blocks(text: &str) -> Vec<Block> {
     let paragraphs = text.split("\n\n").map(|paragraph| paragraph.trim_matches('\n'));
     paragraphs.filter(|paragraph| !paragraph.trim().is_empty()).map(block).collect()
@@ -29,7 +29,7 @@ fn block(paragraph: &str) -> Block {
     }
 }
 
-/// The table of a page whose head begins with this cell.
+/// Returns the table of a page whose head begins with this cell.
 pub(crate) fn table(page: &str, head: &str) -> Option<Block> {
     let start = page.find(&format!("\n| {head} |"))? + 1;
     page[start..].split("\n\n").next().map(|table| Block::Table(rows(table)))
@@ -67,7 +67,7 @@ fn put_code(roff: &mut Roff, lines: &[String]) {
     roff.control("RE", []);
 }
 
-/// What comes after the second cell is for readers of the documentation.
+/// Appends the first two cells; the others are only for readers of the documentation.
 fn put_row(roff: &mut Roff, row: &[String]) {
     roff.control("TP", []);
     for cell in row.iter().take(2) {
@@ -75,14 +75,14 @@ fn put_row(roff: &mut Roff, row: &[String]) {
     }
 }
 
-/// Code becomes bold, a link its text.
+/// Converts code to bold, and links to their text.
 pub(crate) fn inlines(text: &str) -> Vec<Inline> {
     let text = without_links(text);
     let parts = text.split('`').enumerate().filter(|(_, part)| !part.is_empty());
     parts.map(|(at, part)| if at % 2 == 1 { bold(part) } else { roman(part) }).collect()
 }
 
-/// `[text](where)` as `text`.
+/// Replaces `[text](where)` by `text`.
 pub(crate) fn without_links(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;

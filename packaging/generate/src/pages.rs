@@ -1,5 +1,5 @@
-//! What the manual says beyond the command lines: the texts of `packaging/man`, with the tables of `docs` that they ask
-//! for.
+//! Sections of man pages beyond the command lines: the texts in `packaging/man`, with the tables of `docs` that they
+//! include.
 
 use std::error::Error;
 use std::fs;
@@ -10,15 +10,15 @@ use crate::markdown::{Block, blocks, table};
 /// A section of a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Section {
-    /// In capitals, as sections of man pages are.
+    /// In capitals, as is usual in man pages.
     pub(crate) title: String,
     pub(crate) blocks: Vec<Block>,
 }
 
-/// What every tool's page ends with, unless it has a section of that name itself.
+/// The text whose sections end each tool's page, except those that the page has itself.
 const COMMON: &str = "tools";
 
-/// The sections of the page of this name; those that are common to all tools come last.
+/// Returns the sections of a page; those common to all tools come last.
 pub(crate) fn sections(name: &str, is_tool: bool) -> Result<Vec<Section>, Box<dyn Error>> {
     let mut own = read(name)?;
     if is_tool {
@@ -31,7 +31,7 @@ pub(crate) fn sections(name: &str, is_tool: bool) -> Result<Vec<Section>, Box<dy
     Ok(own)
 }
 
-/// The names of all texts, to find one that belongs to no program.
+/// Returns the names of all texts, to detect one that belongs to no program.
 pub(crate) fn names() -> Result<Vec<String>, Box<dyn Error>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(tree().join("packaging/man"))? {
@@ -41,7 +41,7 @@ pub(crate) fn names() -> Result<Vec<String>, Box<dyn Error>> {
     Ok(names)
 }
 
-/// A text that is not there has no sections.
+/// Reads a text; a missing one has no sections.
 fn read(name: &str) -> Result<Vec<Section>, Box<dyn Error>> {
     let path = tree().join("packaging/man").join(format!("{name}.md"));
     if !path.exists() {
@@ -63,7 +63,7 @@ fn section(text: &str) -> Result<Section, Box<dyn Error>> {
     Ok(Section { title: title.trim().to_owned(), blocks: all })
 }
 
-/// `{{docs/PAGE.md HEAD}}` stands for the table of that page whose first column has that head.
+/// Returns the table that `{{docs/PAGE.md HEAD}}` includes: the one of that page with this head of its first column.
 fn included(text: &str) -> Result<Block, Box<dyn Error>> {
     let wanted = text.trim_start_matches('{').trim_end_matches('}');
     let (path, head) = wanted.split_once(' ').ok_or_else(|| format!("{text} names no page and table"))?;

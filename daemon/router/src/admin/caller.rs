@@ -1,21 +1,21 @@
-//! Who is calling, as the kernel says, and what they may see and change.
+//! Identity of a caller of the admin socket, as given by the kernel, and what it may see and change.
 
 use crate::pool::GroupId;
 use crate::state::RouterState;
 
-/// Somebody at the administrator's socket.
+/// A caller of the admin socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
-    /// Root, or the user who started the daemon: sees and does everything.
+    /// Root, or the user who started the daemon: may see and change everything.
     Administrator,
-    /// A member of the status group: sees everything, and changes the apps that run as this user.
+    /// A member of the status group: may see everything, and change the apps that run as this user.
     Reader(u32),
-    /// Somebody else: sees and changes the apps that run as this user.
+    /// Any other user: may see and change the apps that run as this user.
     User(u32),
 }
 
 impl Caller {
-    /// The user `uid`, in the groups `gids`, at a daemon that `admin_uid` has started and `status_gid` may look at.
+    /// Returns the rights of user `uid` in groups `gids`; `admin_uid` started the daemon, `status_gid` may read.
     pub(super) fn of(uid: u32, gids: &[u32], admin_uid: u32, status_gid: Option<u32>) -> Self {
         if uid == 0 || uid == admin_uid {
             Self::Administrator
@@ -26,22 +26,22 @@ impl Caller {
         }
     }
 
-    /// Somebody whom nginx lets look at the status page. The kernel has no user of this number.
+    /// Returns the rights of a visitor whom nginx allows to see the status page. No user has this ID.
     pub(super) fn of_nginx() -> Self {
         Self::Reader(u32::MAX)
     }
 
-    /// Whether all apps are shown, and what concerns the daemon as a whole.
+    /// Whether the caller may see all apps and the state of the daemon as a whole.
     pub(super) fn sees_all(self) -> bool {
         matches!(self, Self::Administrator | Self::Reader(_))
     }
 
-    /// Whether a process that runs as `uid` is shown.
+    /// Whether the caller may see a process that runs as `uid`.
     pub(super) fn sees(self, uid: u32) -> bool {
         self.sees_all() || self.may_change(uid)
     }
 
-    /// Whether a process that runs as `uid` may be ended, or asked.
+    /// Whether the caller may end a process that runs as `uid`, or send it a request.
     pub(super) fn may_change(self, uid: u32) -> bool {
         match self {
             Self::Administrator => true,
@@ -49,12 +49,12 @@ impl Caller {
         }
     }
 
-    /// Whether the requests of a group are shown.
+    /// Whether the caller may see the requests of a group.
     pub(super) fn sees_group(self, router: &RouterState, group: GroupId) -> bool {
         self.sees_all() || self.may_change_group(router, group)
     }
 
-    /// True when every process of the group, of which there is at least one, runs as the caller.
+    /// Whether the group has processes and all of them run as the caller.
     pub(super) fn may_change_group(self, router: &RouterState, group: GroupId) -> bool {
         if self == Self::Administrator {
             return true;

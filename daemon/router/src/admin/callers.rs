@@ -1,19 +1,19 @@
-//! How many connections each user has at the administrator's socket: everybody may connect, nobody may have them all.
+//! Limits on connections to the admin socket: every user may connect, no user may use up all connections.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// Most connections of one user. A tool has one, for a moment; `restart-app --wait` has one for longer.
+/// Maximum number of connections of one user. A tool has one, briefly; `restart-app --wait` keeps one longer.
 const MOST_OF_ONE: usize = 64;
-/// Most connections of everybody but those who have none yet.
+/// Maximum number of connections in total, apart from the first connection of each user.
 const MOST: usize = 256;
 
-/// Connections by user.
+/// Number of connections by user.
 #[derive(Debug, Default)]
 pub(super) struct Callers(RefCell<HashMap<u32, usize>>);
 
-/// A connection's place, which is free again when this is dropped.
+/// A connection that counts against its user's limit until this is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     callers: Rc<Callers>,
@@ -21,7 +21,7 @@ pub(super) struct Place {
 }
 
 impl Callers {
-    /// A place for one more connection of this user; `None` when it has enough.
+    /// Counts one more connection of this user; `None` when its limit is reached.
     pub(super) fn admit(self: &Rc<Self>, uid: u32) -> Option<Place> {
         let mut by_user = self.0.borrow_mut();
         let all: usize = by_user.values().sum();
@@ -35,7 +35,7 @@ impl Callers {
 }
 
 impl Place {
-    /// Whose it is.
+    /// Returns the user of the connection.
     pub(super) fn uid(&self) -> u32 {
         self.uid
     }

@@ -1,6 +1,6 @@
-//! The table of the administration API: method and path come in, what is meant goes out.
+//! The endpoints of the admin API, by method and path.
 
-/// What can be asked for.
+/// An endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     StatusPage,
@@ -24,23 +24,23 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// Its answer tells what processes use.
+    /// Whether the response contains the resource usage of processes.
     pub(super) fn shows_processes(self) -> bool {
         use Endpoint::{Metrics, PoolJson, PoolText, PoolXml, StatusData, StatusPage};
         matches!(self, PoolText | PoolJson | PoolXml | Metrics | StatusPage | StatusData)
     }
 }
 
-/// A line of the table.
+/// A row of the table.
 #[derive(Debug)]
 pub(super) struct Line {
     method: &'static str,
-    /// `{id}` stands for any name without a `/`.
+    /// `{id}` matches any name without a `/`.
     path: &'static str,
     endpoint: Endpoint,
 }
 
-/// Everything there is. docs/TOOLS.md and docs/openapi.json have the same lines.
+/// All endpoints. docs/TOOLS.md and docs/openapi.json list the same ones.
 pub(super) const TABLE: [Line; 18] = [
     get("/", Endpoint::StatusPage),
     get("/status.json", Endpoint::StatusData),
@@ -70,18 +70,18 @@ const fn post(path: &'static str, endpoint: Endpoint) -> Line {
     Line { method: "POST", path, endpoint }
 }
 
-/// What a request's first line means.
+/// The result of looking up a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meant<'p> {
-    /// This, with the path's `{id}`.
+    /// The endpoint, with the path's `{id}`.
     Endpoint(Endpoint, &'p str),
-    /// The path takes this method alone.
+    /// The path accepts only this method.
     OtherMethod(&'static str),
-    /// There is nothing at this path.
+    /// The path does not exist.
     Nothing,
 }
 
-/// Looks a request up.
+/// Finds the endpoint of a request.
 pub(super) fn find<'p>(method: &str, path: &'p str) -> Meant<'p> {
     match TABLE.iter().find_map(|line| line.id(path).map(|id| (line, id))) {
         Some((line, id)) if line.method == method => Meant::Endpoint(line.endpoint, id),
@@ -91,7 +91,7 @@ pub(super) fn find<'p>(method: &str, path: &'p str) -> Meant<'p> {
 }
 
 impl Line {
-    /// What stands in the place of `{id}`, empty when the line has none; `None` when the path is another.
+    /// Returns the value of `{id}`, empty when the row has none; `None` when the path does not match.
     fn id<'p>(&self, path: &'p str) -> Option<&'p str> {
         match self.path.split_once("{id}") {
             None => (self.path == path).then_some(""),

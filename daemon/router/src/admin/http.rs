@@ -1,4 +1,4 @@
-//! Just enough HTTP/1.1 for tools on the same machine.
+//! Minimal HTTP/1.1 server for tools on the same machine.
 
 use std::io;
 
@@ -8,9 +8,9 @@ use tokio::net::UnixStream;
 
 use crate::metrics::page_cache::CachedPage;
 
-/// Longest request, in bytes.
+/// Maximum length of a request, in bytes.
 const MAX_REQUEST: usize = 128 * 1024;
-/// Most headers of a request.
+/// Maximum number of headers of a request.
 const MAX_HEADERS: usize = 64;
 
 /// A request.
@@ -22,23 +22,23 @@ pub(crate) struct Asked {
     pub(crate) body: Vec<u8>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
     content_type: &'static str,
-    /// Further headers.
+    /// Additional headers.
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
 }
 
 impl Asked {
-    /// True when the query has this word.
+    /// Whether the query contains this word.
     pub(super) fn has(&self, word: &str) -> bool {
         self.query.split('&').any(|each| each == word)
     }
 
-    /// True when the query says `name=true`.
+    /// Whether the query contains `name=true`.
     pub(super) fn flag(&self, name: &str) -> bool {
         self.query.split('&').any(|pair| pair.split_once('=') == Some((name, "true")))
     }
@@ -54,7 +54,7 @@ impl Answer {
         }
     }
 
-    /// For Prometheus.
+    /// Returns a response in the format of Prometheus.
     pub(super) fn metrics(text: String) -> Self {
         Self { content_type: super::prometheus::CONTENT_TYPE, ..Self::text(text) }
     }
@@ -64,7 +64,7 @@ impl Answer {
     }
 
     pub(super) fn json(status: u16, value: &impl Serialize) -> Self {
-        // What is answered is made of strings and numbers; it always has a JSON form.
+        // Responses consist of strings and numbers, so this cannot fail.
         let mut body = serde_json::to_vec(value).unwrap_or_default();
         body.push(b'\n');
         Self { status, content_type: "application/json", headers: Vec::new(), body }
@@ -80,7 +80,7 @@ impl Answer {
     }
 }
 
-/// Reads one request; an error is the answer to give.
+/// Reads one request; an error is the response to send.
 pub(super) async fn read(stream: &mut UnixStream) -> Result<Asked, Answer> {
     let mut bytes = Vec::new();
     loop {
@@ -97,7 +97,7 @@ pub(super) async fn read(stream: &mut UnixStream) -> Result<Asked, Answer> {
     }
 }
 
-/// `None` while the request is not complete.
+/// Returns `None` while the request is incomplete.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Asked>, Answer> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -127,7 +127,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Asked>, Answer> {
     }))
 }
 
-/// Writes the answer.
+/// Writes the response.
 pub(super) async fn write(stream: &mut UnixStream, answer: &Answer) -> io::Result<()> {
     let more: String = answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head = format!(

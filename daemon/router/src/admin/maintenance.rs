@@ -1,4 +1,4 @@
-//! What an administrator says of an app as a whole: its requests wait, it is being worked on, it is to be forgotten.
+//! Endpoints that set the mode of an app (open, paused, maintenance) and forget an app.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -15,7 +15,7 @@ struct StandingOrder {
     name: String,
     /// `open`, `paused` or `maintenance`.
     mode: String,
-    /// HTML for visitors during maintenance.
+    /// HTML page for visitors during maintenance.
     #[serde(default)]
     page: String,
     /// Seconds.
@@ -47,7 +47,7 @@ pub(super) fn stand(router: &RouterState, caller: Caller, body: &[u8]) -> Answer
     Answer::json(200, &json!({ "mode": router.app_modes.name_of(&order.name) }))
 }
 
-/// An app may stand in any way before its first request, as far as nginx's configuration holds it.
+/// An administrator may set the mode of an app before its first request if nginx's configuration contains it.
 fn may_stand(router: &RouterState, caller: Caller, name: &str) -> Result<(), Answer> {
     if caller == Caller::Administrator && router.routes.is_configured_now(name) {
         return Ok(());

@@ -1,7 +1,7 @@
-//! The administrator's socket: HTTP/1.1 with JSON, one request a connection.
+//! The admin socket: HTTP/1.1 with JSON, one request per connection.
 //!
-//! Root and the daemon's own user see and do everything, a group of the operator's sees everything, and an app's user
-//! sees and does what concerns that app. The kernel says who is calling, so there is no password.
+//! Root and the daemon's own user may see and do everything, a group chosen by the operator may see everything, and an
+//! app's user may see and do what concerns that app. The kernel identifies the caller, so there is no password.
 
 mod caller;
 mod callers;
@@ -36,12 +36,12 @@ use super::state::RouterState;
 use common::link::Trouble;
 use common::sys::unix_socket;
 
-/// How long a caller may take over its request, and we over its answer.
+/// Time limit for a request and its response.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves callers until the router ends.
+/// Serves connections until the router ends.
 pub(super) async fn run(router: Rc<RouterState>, listener: UnixListener) {
     let callers = Rc::new(Callers::default());
     loop {
@@ -56,7 +56,7 @@ pub(super) async fn run(router: Rc<RouterState>, listener: UnixListener) {
     }
 }
 
-/// Serves the connection, unless its user has too many already: they cost descriptors that visitors need.
+/// Serves the connection, unless its user has too many: connections use descriptors that visitors need.
 fn admit(router: &Rc<RouterState>, callers: &Rc<Callers>, stream: UnixStream) {
     let Ok(credentials) = stream.peer_cred() else {
         return;
@@ -82,7 +82,7 @@ async fn serve(router: Rc<RouterState>, mut stream: UnixStream, place: Place) {
     }
 }
 
-/// The caller's groups, where they make a difference.
+/// Returns the caller's groups if a status group is configured.
 fn groups(router: &RouterState, stream: &UnixStream) -> Vec<u32> {
     if router.config.status_gid.is_none() {
         return Vec::new();
@@ -147,7 +147,7 @@ fn status_page() -> Answer {
     page::html().map_or_else(|why| Answer::error(500, &format!("no page can be made: {why}")), Answer::shown)
 }
 
-/// AppMetrics for Prometheus, of everything.
+/// Returns the metrics of all apps for Prometheus.
 pub(super) fn metrics_for_nginx(router: &RouterState) -> CachedPage {
     let snapshot = Snapshot::without_settings(router, Caller::of_nginx());
     CachedPage {

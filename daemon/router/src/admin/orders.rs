@@ -1,4 +1,4 @@
-//! What an administrator has done: apps restarted, processes taken out of service, reports looked up.
+//! Endpoints for administrators: restart an app, detach or ask a process, read the report of a failed start.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::request::ask_process;
 use crate::request::ask_process::AskError;
 use crate::state::RouterState;
 
-/// Longest wait that one answer takes; who wants to wait longer asks again.
+/// Longest time that one request waits; for longer waits, the client repeats the request.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RestartOrder {
     name: String,
-    /// `blocking` or `rolling`; as the app's configuration says when it is missing.
+    /// `blocking` or `rolling`; when missing, the app's configuration applies.
     restart_method: Option<String>,
 }
 
@@ -52,13 +52,13 @@ pub(super) fn restart(router: &RouterState, caller: Caller, body: &[u8]) -> Answ
 #[serde(deny_unknown_fields)]
 struct AwaitOrder {
     name: String,
-    /// Which restart, as the answer to its order told.
+    /// The version, as returned for the restart.
     version: u64,
-    /// Most seconds to wait.
+    /// Maximum number of seconds to wait.
     seconds: Option<u64>,
 }
 
-/// Answers when the restart is over, or after a while that it is not yet.
+/// Waits until the restart has finished; reports `pending` after the maximum wait.
 pub(super) async fn await_restart(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
     let order: AwaitOrder = match read(body) {
         Ok(order) => order,
@@ -96,7 +96,7 @@ pub(super) fn detach(router: &RouterState, caller: Caller, body: &[u8]) -> Answe
     }
 }
 
-/// Whom the process with this PID runs as.
+/// Returns the user that the process with this PID runs as.
 fn owner_of(router: &RouterState, pid: i32) -> Option<u32> {
     router.dispatcher.inspect(|_, workers| {
         workers.values().find(|worker| worker.record.pid == pid).map(|worker| worker.record.user.uid)
@@ -112,7 +112,7 @@ struct AskOrder {
     headers: Vec<(String, String)>,
 }
 
-/// Has one process answer a request.
+/// Sends a request to one process and returns its response.
 pub(super) async fn ask(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
     let AskOrder { pid, method, uri, headers } = match read(body) {
         Ok(order) => order,
@@ -136,7 +136,7 @@ pub(super) async fn ask(router: &RouterState, caller: Caller, body: &[u8]) -> An
     }
 }
 
-/// The report of a start that failed.
+/// Returns the report of a failed start.
 pub(super) fn spawn_error(router: &RouterState, caller: Caller, id: &str) -> Answer {
     if caller != Caller::Administrator {
         return Answer::error(403, "only root and the daemon's own user may read what apps have written");

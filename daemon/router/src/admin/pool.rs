@@ -1,4 +1,4 @@
-//! The pool at one moment, in words and numbers: what the tools show.
+//! Snapshot of the pool, as the tools show it.
 
 use std::time::Instant;
 
@@ -23,25 +23,25 @@ pub(super) struct Snapshot {
     pub(super) instance: String,
     pub(super) max_pool_size: usize,
     pub(super) capacity_used: usize,
-    /// What is wrong with the daemon itself; for who sees everything.
+    /// Current problems of the daemon itself; only for callers that may see everything.
     pub(super) troubles: Vec<TroubleView>,
-    /// The daemon's options that nginx may set too; for who sees everything.
+    /// The daemon's options that nginx can set too; only for callers that may see everything.
     pub(super) options: Vec<OptionView>,
-    /// What holds for apps where nginx says nothing; for who sees everything.
+    /// The defaults of apps where nginx sets nothing; only for callers that may see everything.
     pub(super) app_defaults: Vec<OptionView>,
-    /// What nginx sets for the daemon as a whole, and this release does nothing with.
+    /// Settings of nginx for the daemon as a whole that this release ignores.
     pub(super) ignored_directives: Vec<SettingView>,
     pub(super) groups: Vec<GroupView>,
-    /// The same groups' numbers.
+    /// IDs of the same groups.
     #[serde(skip)]
     pub(super) ids: Vec<GroupId>,
 }
 
-/// Something that is wrong.
+/// A current problem.
 #[derive(Debug, Serialize)]
 pub(super) struct TroubleView {
     pub(super) what: String,
-    /// For how many seconds, when that is known.
+    /// For how many seconds it has lasted, when known.
     pub(super) seconds: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct OptionView {
     pub(super) source: Source,
 }
 
-/// What nginx's configuration says of one thing.
+/// One setting of nginx's configuration.
 #[derive(Debug, Serialize)]
 pub(super) struct SettingView {
     pub(super) name: String,
@@ -66,7 +66,7 @@ pub(super) struct GroupView {
     pub(super) name: String,
     pub(super) app_root: String,
     pub(super) app_type: &'static str,
-    /// The command of a generic app; otherwise empty.
+    /// The command of a generic app; empty for other apps.
     pub(super) start_command: String,
     pub(super) environment: String,
     pub(super) queue: usize,
@@ -74,15 +74,15 @@ pub(super) struct GroupView {
     pub(super) min_instances: usize,
     pub(super) max_request_queue_size: usize,
     pub(super) restarts: u64,
-    /// `settled`, `rolling` while processes are replaced, `resisting` after a new version that did not start.
+    /// `settled`, `rolling` while processes are replaced, `resisting` after a new version failed to start.
     pub(super) deployment: &'static str,
-    /// `open`, `paused` or `maintenance`, as an administrator has said.
+    /// `open`, `paused` or `maintenance`, as set by an administrator.
     pub(super) mode: &'static str,
-    /// The PID of the process that its processes are forked from; `null` when there is none.
+    /// The PID of the preloader that forks the app's processes; `null` when there is none.
     pub(super) preloader: Option<i32>,
-    /// How long things take there.
+    /// Latencies of the app.
     pub(super) times: Times,
-    /// Its settings as nginx sends them.
+    /// The app's settings as sent by nginx.
     pub(super) settings: Vec<SettingView>,
     pub(super) processes: Vec<ProcessView>,
 }
@@ -92,26 +92,26 @@ pub(super) struct GroupView {
 pub(super) struct ProcessView {
     pub(super) pid: i32,
     pub(super) state: &'static str,
-    /// It belongs to a version that is being replaced.
+    /// Whether the process belongs to a version that is being replaced.
     pub(super) outdated: bool,
     pub(super) user: String,
-    /// The revision of its code, when the app's directory tells one.
+    /// The revision of its code, when the app's directory contains one.
     pub(super) code_revision: Option<String>,
     pub(super) sessions: usize,
-    /// Requests it takes at a time; `null` for any number.
+    /// Maximum number of concurrent requests; `null` for no limit.
     pub(super) concurrency: Option<usize>,
     pub(super) processed: u64,
-    /// Seconds since it was started.
+    /// Seconds since the process started.
     pub(super) uptime: u64,
     /// Seconds since its last request began or ended.
     pub(super) last_used: u64,
-    /// Share of one core since it was started, in percent.
+    /// Average use of one core since the process started, in percent.
     pub(super) cpu: u64,
-    /// Time of processors since it was started, in milliseconds.
+    /// CPU time since the process started, in milliseconds.
     pub(super) cpu_ms: u64,
     /// Private memory, in bytes.
     pub(super) memory: u64,
-    /// Where it takes connections: `http://127.0.0.1:PORT`, or `unix:PATH`.
+    /// The address the process listens on: `http://127.0.0.1:PORT` or `unix:PATH`.
     #[serde(skip)]
     pub(super) url: String,
 }
@@ -121,7 +121,7 @@ impl Snapshot {
         Self::with(router, caller, |route| settings(&route.said()))
     }
 
-    /// As [`Snapshot::take`], for who looks often, or may see no secrets.
+    /// As [`Snapshot::take`], for callers that poll, or must not see secrets.
     pub(super) fn without_settings(router: &RouterState, caller: Caller) -> Self {
         Self::with(router, caller, |_| Vec::new())
     }
@@ -183,7 +183,7 @@ impl Snapshot {
         }
     }
 
-    /// Processes of all groups that are listed.
+    /// Returns the number of processes of all listed groups.
     pub(super) fn process_count(&self) -> usize {
         self.groups.iter().map(|group| group.processes.len()).sum()
     }

@@ -1,4 +1,4 @@
-//! The figures in Prometheus's text format, version 0.0.4: each app is a label.
+//! Metrics in Prometheus's text format, version 0.0.4, with the app as a label.
 
 use std::fmt::{Display, Write};
 use std::rc::Rc;
@@ -6,10 +6,10 @@ use std::rc::Rc;
 use super::pool::Snapshot;
 use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
 
-/// The format that Prometheus reads.
+/// The content type that Prometheus expects.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A page for a scraper: the snapshot's groups, each with its figures.
+/// A group of the snapshot with its metrics.
 pub(super) fn render(snapshot: &Snapshot, metrics: &[Rc<AppMetrics>]) -> String {
     let mut page = Page(String::new());
     page.head("flying_passenger_info", "gauge", "The daemon's release.");
@@ -63,7 +63,7 @@ struct Page(String);
 
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
@@ -133,7 +133,7 @@ impl Page {
 
 fn escaped(text: &str) -> String {
     let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    // Some people read this page in a terminal.
+    // The page may be read in a terminal.
     text.replace(char::is_control, "?")
 }
 

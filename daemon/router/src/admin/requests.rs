@@ -1,4 +1,4 @@
-//! The requests under way, as JSON: which app and process, who asks for what, and since when.
+//! JSON list of active requests: app, process, client, request line, phase and age.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use super::times::Times;
 use crate::metrics::active_requests::{Phase, RequestSnapshot};
 use crate::state::RouterState;
 
-/// What `/requests.json` answers.
+/// The body of `/requests.json`.
 #[derive(Debug, Serialize)]
 pub(super) struct Requests {
     version: &'static str,
     instance: String,
-    /// The oldest first.
+    /// Oldest first.
     pub(super) requests: Vec<RequestView>,
-    /// The apps that these are for.
+    /// The apps of these requests.
     apps: Vec<AppView>,
 }
 
-/// An app, and how long things take there.
+/// An app and its latencies.
 #[derive(Debug, Serialize)]
 struct AppView {
     name: String,
@@ -31,23 +31,23 @@ struct AppView {
 #[derive(Debug, Serialize)]
 pub(super) struct RequestView {
     app: String,
-    /// The process; `null` while it waits for one.
+    /// The PID of the process; `null` while the request waits for one.
     pid: Option<i32>,
     method: String,
-    /// With its query, at most 1,024 bytes with the method.
+    /// With the query; at most 1,024 bytes including the method.
     path: String,
-    /// The client's address, as nginx says.
+    /// The client's address, as sent by nginx.
     client: String,
     /// `queued`, `sending`, `app` or `responding`.
     phase: &'static str,
-    /// Milliseconds since it came.
+    /// Milliseconds since the request arrived.
     age_ms: u64,
-    /// Milliseconds since it is in this phase.
+    /// Milliseconds since the current phase began.
     phase_ms: u64,
 }
 
 impl Requests {
-    /// Those of the apps that the caller may see.
+    /// Returns the requests of the apps that the caller may see.
     pub(super) fn take(router: &RouterState, caller: Caller) -> Self {
         let seen = router.active_requests.snapshot().into_iter();
         let mine: Vec<_> = seen.filter(|seen| caller.sees_group(router, seen.route.group)).collect();
@@ -64,7 +64,7 @@ impl Requests {
 }
 
 impl RequestView {
-    /// Its answer is on its way.
+    /// Whether the response has begun.
     pub(super) fn is_responding(&self) -> bool {
         self.phase == Phase::Responding.name()
     }

@@ -1,4 +1,4 @@
-//! How a restart ends: its version comes in, and once nothing more is to be expected, what became of it goes out.
+//! Outcome of a restart, determined by the version it created.
 
 use std::rc::Rc;
 
@@ -8,16 +8,16 @@ use crate::dispatch::Dispatcher;
 use crate::pool::{Deployment, GroupId};
 use crate::report::SpawnFailure;
 
-/// What became of a restart.
+/// The outcome of a restart.
 #[derive(Debug, Clone)]
 pub(super) enum Outcome {
-    /// No process of an older version is left, and those that are wanted serve.
+    /// No process of an older version is left, and the required processes serve.
     Done,
-    /// The new version does not start.
+    /// The new version fails to start.
     Failed(Rc<SpawnFailure>),
-    /// The new version starts and does not live.
+    /// The new version starts, but its processes exit soon after.
     Unstable,
-    /// Another restart came in between.
+    /// Another restart began before this one finished.
     Superseded,
 }
 
@@ -38,7 +38,7 @@ impl Outcome {
     }
 }
 
-/// Waits until the restart that made this version of the group has come to its end.
+/// Waits until the restart that created this version of the group has finished.
 pub(super) async fn of(dispatcher: &Dispatcher, group: GroupId, generation: u64) -> Outcome {
     dispatcher.deployments.wait_for(|| seen(dispatcher, group, generation)).await
 }

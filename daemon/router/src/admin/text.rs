@@ -1,10 +1,10 @@
-//! The pool as text, in the layout that scripts around Passenger have learned to read.
+//! The pool as text, in the layout that scripts for Passenger parse.
 
 use super::pool::{GroupView, ProcessView, Snapshot};
 use common::link::AppMode;
 
-/// Renders the snapshot; bars are yellow on blue with `color`. Verbose is where each process takes connections, and
-/// whom each request waits for that has no process to wait for.
+/// Renders the snapshot; headings are yellow on blue with `color`. `verbose` adds the address of each process and the
+/// app of each request that waits while its app has no process.
 pub(super) fn render(snapshot: &Snapshot, color: bool, verbose: bool) -> String {
     let mut out = String::new();
     let without_process = || snapshot.groups.iter().filter(|group| group.processes.is_empty());
@@ -91,14 +91,14 @@ fn bar(title: &str, color: bool) -> String {
     if color { format!("\x1b[44m\x1b[33m\x1b[1m{bar}\x1b[0m\n") } else { format!("{bar}\n") }
 }
 
-/// A terminal would obey control characters, which names of apps may have.
+/// Replaces control characters, which app names may contain and a terminal would interpret.
 fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     let text = text.to_string();
     out.extend(text.chars().map(|char| if char.is_control() { '?' } else { char }));
     out.push('\n');
 }
 
-/// `1h 2m 3s`, without leading zeros.
+/// Formats seconds as `1h 2m 3s`, without leading zeros.
 fn duration(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match (hours, minutes) {

@@ -1,27 +1,27 @@
-//! How long things take in an app, in a few numbers for people: histograms come in, means and bounds go out.
+//! Summary of an app's latencies, computed from its histograms.
 
 use serde::Serialize;
 
 use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
 
-/// What takes time in one app, since this router began.
+/// Latencies of one app since this router started.
 #[derive(Debug, Serialize)]
 pub(super) struct Times {
-    /// How long requests have waited for a process.
+    /// Time that requests waited for a process.
     pub(super) queue: Spans,
-    /// How long they took until their answer began.
+    /// Time from the request to the start of its response.
     pub(super) answer: Spans,
-    /// How long processes took to become ready.
+    /// Time until processes became ready.
     pub(super) spawn: Spans,
 }
 
-/// Spans of time.
+/// A summary of durations.
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Spans {
     pub(super) count: u64,
-    /// In milliseconds; 0 when there is none.
+    /// In milliseconds; 0 when there are no durations.
     pub(super) mean_ms: u64,
-    /// Within so many milliseconds 95 of 100 were; `null` when they took longer than is told apart.
+    /// 95th percentile in milliseconds, rounded up to a histogram bound; `null` above the largest bound.
     pub(super) p95_ms: Option<u64>,
 }
 

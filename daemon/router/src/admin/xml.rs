@@ -1,4 +1,4 @@
-//! The pool as XML, with the elements that scripts around Passenger read.
+//! The pool as XML, with the elements that scripts for Passenger read.
 
 use std::fmt::{self, Display, Write};
 
@@ -92,12 +92,12 @@ fn write_process(out: &mut Elements, process: &ProcessView) {
     out.close("process");
 }
 
-/// XML under construction.
+/// A builder of XML.
 struct Elements(String);
 
 impl Elements {
     fn open(&mut self, name: &str) {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(self.0, "<{name}>");
     }
 
@@ -112,7 +112,7 @@ impl Elements {
     }
 }
 
-/// Text between tags.
+/// A writer that escapes text between tags.
 struct Escaped<'s>(&'s mut String);
 
 impl Write for Escaped<'_> {
@@ -123,7 +123,7 @@ impl Write for Escaped<'_> {
                 '>' => self.0.push_str("&gt;"),
                 '&' => self.0.push_str("&amp;"),
                 '"' => self.0.push_str("&quot;"),
-                // XML has no way to write these.
+                // XML cannot represent these characters.
                 control if control.is_control() && !matches!(control, '\t' | '\n') => self.0.push('?'),
                 other => self.0.push(other),
             }

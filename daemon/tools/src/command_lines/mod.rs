@@ -1,5 +1,5 @@
-//! The command lines of the programs that are installed: for man pages, completions and the tests that compare them
-//! with the documentation.
+//! The command lines of the installed programs, for man pages, completions and the tests that compare them with the
+//! documentation.
 
 #[cfg(test)]
 mod tested;
@@ -9,7 +9,7 @@ use clap::{Command, CommandFactory};
 use crate::{PassengerConfig, PassengerMemoryStats, PassengerStatus};
 use common::config::Arguments;
 
-/// Each program's, with its subcommands.
+/// Returns the command line of each program, with its subcommands.
 pub fn all() -> [Command; 4] {
     [
         Arguments::command(),

@@ -1,7 +1,7 @@
-//! Every flag, value, command, key, hook and signal against the texts of the tests: what no test uses is named.
+//! Test of the tests: reports every flag, value, command, key, hook and signal that no test uses.
 //!
-//! A use counts when it stands in one function of a test, or in what that uses, constants and functions: with the
-//! program's name and the command's where it is a tool's.
+//! A use must be in one test function, or in functions and constants that it uses: for a tool, together with the names
+//! of the program and the command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Command};
 use super::all;
 use common::config::{Hook, file_keys};
 
-/// The texts of functions, each with what it uses.
+/// The texts of functions, each with everything it uses.
 static SCENES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut files = Vec::new();
@@ -37,7 +37,7 @@ fn sources(dir: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The whole of a file of tests, what follows the code of another; nothing of the files that compare texts.
+/// Returns a whole file of tests, or the test module of another file; empty for the files that compare texts.
 fn test_part(file: &Path) -> String {
     let text = fs::read_to_string(file).unwrap();
     let comparing = ["tested.rs", "page.rs", "manual.rs"];
@@ -52,10 +52,10 @@ fn test_part(file: &Path) -> String {
 
 /// A function or a constant.
 struct Item {
-    /// As it stands where it is used.
+    /// The text by which others use it.
     used: String,
     text: String,
-    /// Other files may use it.
+    /// Whether other files may use it.
     is_shared: bool,
 }
 
@@ -80,7 +80,7 @@ fn items(text: &str) -> Vec<Item> {
 }
 
 impl Item {
-    /// Its text with that of all it uses, and of what these use.
+    /// Returns its text with that of everything it uses, directly or indirectly.
     fn with_used(&self, file: &[Self], shared: &[&Self]) -> String {
         let (mut scene, mut known) = (self.text.clone(), vec![self.used.as_str()]);
         let mut all = || {
@@ -95,7 +95,7 @@ impl Item {
     }
 }
 
-/// Whether the word stands in the text, and not as a part of a longer one.
+/// Whether the text contains the word, not as a part of a longer one.
 fn has_word(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
     let may_go_on = !word.ends_with(is_part);
@@ -109,14 +109,14 @@ fn is_tested(words: &[&str]) -> bool {
     SCENES.iter().any(|scene| words.iter().all(|word| has_word(scene, word)))
 }
 
-/// The words that a test of this command has; the daemon is started by the harness.
+/// Returns the words that a test of this command contains; the harness starts the daemon.
 fn name_of(program: &str, command: Option<&str>) -> Vec<String> {
     let program = Some(program).filter(|program| *program != "flying-passenger");
     let command = command.map(|command| format!("\"{command}\""));
     program.map(str::to_owned).into_iter().chain(command).collect()
 }
 
-/// What no test uses of an argument.
+/// Returns what no test uses of an argument.
 fn untested(name: &[String], argument: &Arg) -> Vec<String> {
     let flag = argument.get_long().map(|long| format!("--{long}"));
     if matches!(argument.get_action(), ArgAction::Help | ArgAction::Version) {
@@ -187,7 +187,7 @@ fn every_signal_has_a_test() {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/SIGNALS.md")).unwrap();
     let table = page.split("| signal | effect |").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
     let cells = table.lines().skip(2).map(|line| line.split('|').nth(1).unwrap());
-    // The kernel sends CHLD, whenever a process of any test ends.
+    // The kernel sends CHLD whenever a process of any test ends.
     let names = cells.flat_map(|cell| cell.split(',')).map(str::trim).filter(|name| *name != "CHLD");
     let missing: Vec<_> = names.filter(|name| !is_tested(&[&format!("Signal::SIG{name}")])).collect();
     assert!(missing.is_empty(), "no test sends: {missing:#?}");

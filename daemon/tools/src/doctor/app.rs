@@ -1,5 +1,5 @@
-//! The app as it is to be started: a directory, flags and what serving daemons know come in; type, settings and user,
-//! each with the reason, go out. Nothing is started here.
+//! The app to test: type, settings and user, each with the reason, from the directory, the flags and running daemons.
+//! Nothing is started here.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -20,7 +20,7 @@ use common::link::AppUser;
 use common::sys::accounts;
 use supervisor::{Policy, Why, would_run_as};
 
-/// How long an app may take to start when nobody says.
+/// Default of the app's start timeout, in seconds.
 const START_TIMEOUT: u64 = 90;
 
 /// An app that can be started.
@@ -29,24 +29,24 @@ pub(super) struct TestedApp {
     pub(super) root: PathBuf,
     pub(super) group: String,
     pub(super) kind: AppKind,
-    /// Why it is of this kind.
+    /// Why it is of this type.
     pub(super) because: String,
     pub(super) start_command: String,
     pub(super) settings: Settings,
-    /// The daemon whose settings these are.
+    /// The PID of the daemon that these settings are from.
     pub(super) known_to: Option<u32>,
     pub(super) users: UserOptions,
-    /// Whom it is to run as, with the reason.
+    /// The user to run as, with the reason.
     pub(super) user: Result<(AppUser, String), String>,
-    /// Why a daemon would not let it run as this user.
+    /// Why a daemon would refuse to run it as this user.
     pub(super) refusal: Option<String>,
-    /// What the daemon that starts it finds in its environment, and whose that is.
+    /// Environment variables of the private daemon, and the PID of the daemon they are from.
     pub(super) variables: Vec<(OsString, OsString)>,
     pub(super) variables_of: Option<u32>,
 }
 
 impl TestedApp {
-    /// Looks at the app that is meant.
+    /// Examines the app that the arguments name.
     pub(super) fn examine(doctor: &Doctor) -> Result<Self, NoApp> {
         let root = absolute(&doctor.app);
         if !root.is_dir() {
@@ -86,12 +86,12 @@ impl TestedApp {
         })
     }
 
-    /// The environment of the app, as in `passenger_app_env`.
+    /// Returns the environment of the app, as in `passenger_app_env`.
     pub(super) fn app_env(&self) -> &str {
         text(&self.settings, "app_env", "production")
     }
 
-    /// The startup file as it is written in messages; the start command of a generic app.
+    /// Returns the startup file as written in messages; for a generic app the start command.
     pub(super) fn entrance(&self) -> String {
         match startup_file(self.kind) {
             Some(usual) => text(&self.settings, "startup_file", usual).to_owned(),
@@ -99,7 +99,7 @@ impl TestedApp {
         }
     }
 
-    /// Most seconds until it is ready.
+    /// Returns the maximum number of seconds until it is ready.
     pub(super) fn start_timeout(&self) -> u64 {
         match self.settings.get("start_timeout") {
             Some(Value::Number(seconds)) => u64::try_from(*seconds).unwrap_or(START_TIMEOUT),
@@ -108,13 +108,13 @@ impl TestedApp {
     }
 }
 
-/// The path from `/`; symlinks stay, as app roots keep theirs.
+/// Returns the absolute path; symlinks are kept, as in app roots.
 fn absolute(path: &Path) -> PathBuf {
     let joined = std::env::current_dir().map_or_else(|_| path.to_path_buf(), |here| here.join(path));
     joined.components().filter(|part| *part != Component::CurDir).collect()
 }
 
-/// Flags count most, then what is configured, then what is in the directory.
+/// Determines the type: flags take precedence, then the configuration, then the files in the directory.
 fn kind(doctor: &Doctor, root: &Path, known: Option<&KnownApp>) -> Result<(AppKind, String, String), NoApp> {
     let by_flag = doctor.app_type.is_some() || doctor.start_command.is_some();
     if let Some(known) = known.filter(|_| !by_flag) {
@@ -147,7 +147,7 @@ fn usual_users() -> UserOptions {
     UserOptions { switching: true, default_user: "nobody".to_owned(), default_group: None }
 }
 
-/// What tells whose app it is: the startup file, or the root of a generic app.
+/// Returns the path whose owner determines the app's user: the startup file, or the root of a generic app.
 fn owned(root: &Path, kind: AppKind, settings: &Settings) -> PathBuf {
     match startup_file(kind) {
         Some(usual) => root.join(text(settings, "startup_file", usual)),
@@ -155,7 +155,7 @@ fn owned(root: &Path, kind: AppKind, settings: &Settings) -> PathBuf {
     }
 }
 
-/// Why the daemons that run would not let it run as its user, as far as can be seen from outside.
+/// Returns why the running daemons would refuse to run it as its user, as far as can be determined from outside.
 fn refusal(root: &Path, kind: AppKind, settings: &Settings, users: &UserOptions) -> Option<String> {
     let router = accounts::user_named(ROUTER_USER).ok().flatten();
     let policy = Policy {

@@ -1,4 +1,4 @@
-//! What the doctor is asked.
+//! Arguments of `passenger-config doctor`.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The one request, as nginx would send it: a socket and an app come in, the answer goes out.
+//! The one request to the private daemon's socket, as nginx would send it, and the response.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -14,40 +14,40 @@ use protocol::settings::Digest;
 
 use super::app::TestedApp;
 
-/// What of a body is kept, in bytes.
+/// Maximum number of bytes kept of a body.
 const MAX_KEPT: usize = 2048;
 
-/// How long a body is read.
+/// Maximum time to read a body.
 const BODY: Duration = Duration::from_secs(5);
 
-/// What came back.
+/// The response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// The process that answered; 0 when the daemon did.
+    /// The PID of the process that answered; 0 when the daemon did.
     pub(super) pid: u32,
-    /// How long the app took until its head was complete.
+    /// Time until the response head was complete.
     pub(super) took: Duration,
-    /// How the body begins.
+    /// The beginning of the body.
     pub(super) body: String,
-    /// Why it is not complete, if it is not.
+    /// Why the response is incomplete, if it is.
     pub(super) broken: Option<String>,
 }
 
-/// Everything that is sent, made before there is a daemon to send it to.
+/// The encoded request, created before the daemon is started.
 #[derive(Debug)]
 pub(super) struct Question {
     frames: Vec<u8>,
-    /// Most time for the answer.
+    /// Maximum time for the response.
     patience: Duration,
 }
 
 impl Question {
-    /// A GET for `path`.
+    /// Creates a GET request for `path`.
     ///
     /// # Errors
     ///
-    /// A sentence when the request is too long to be sent.
+    /// Returns a message when the request is too long to be sent.
     pub(super) fn new(app: &TestedApp, path: &str, patience: Duration) -> Result<Self, String> {
         let block = app.settings.encode().map_err(|why| why.to_string())?;
         let root = app.root.as_os_str().as_encoded_bytes();
@@ -91,11 +91,11 @@ impl Question {
         Ok(Self { frames, patience })
     }
 
-    /// Asks.
+    /// Sends the request.
     ///
     /// # Errors
     ///
-    /// A sentence when there is no answer.
+    /// Returns a message when there is no response.
     pub(super) fn ask(&self, socket: &Path) -> Result<Answer, String> {
         self.converse(socket).map_err(|why| {
             if is_late(&why) {
@@ -115,7 +115,7 @@ impl Question {
             let left = until.saturating_duration_since(Instant::now());
             stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
             let (header, payload) = match read_frame(&mut stream) {
-                // An answer that goes on and on is one.
+                // An endless response is also a response.
                 Err(why) if answer.status != 0 && is_late(&why) => return Ok(answer),
                 read => read?,
             };
@@ -153,7 +153,7 @@ impl Answer {
         self.body.push_str(&String::from_utf8_lossy(&payload[..payload.len().min(room)]));
     }
 
-    /// The app itself has answered, and well.
+    /// Whether the app itself answered, and without an error.
     pub(super) fn is_good(&self) -> bool {
         self.pid != 0 && (100..500).contains(&self.status) && self.broken.is_none()
     }

@@ -1,4 +1,4 @@
-//! What happens while an app is examined, from whoever sees it: lines of the log, the answer, and Ctrl-C.
+//! Events of a run: log lines, the response, and Ctrl-C.
 
 use std::os::fd::AsFd;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -10,30 +10,30 @@ use nix::sys::signal::Signal;
 use super::conversation::Answer;
 use common::sys::signals;
 
-/// Something that happens.
+/// An event.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The daemon has logged it.
+    /// The daemon logged a line.
     Line(String),
-    /// The daemon has ended, or closed its log.
+    /// The daemon ended, or closed its log.
     LogEnded,
     Answered(Result<Answer, String>),
-    /// Somebody wants this to end.
+    /// The user interrupted the run.
     Interrupted,
 }
 
-/// From where events come.
+/// The channel of events.
 pub(super) struct Events {
     pub(super) sender: Sender<Event>,
     pub(super) receiver: Receiver<Event>,
 }
 
 impl Events {
-    /// Sets signals up, so that they become events: to be called before any thread is started.
+    /// Turns signals into events. Must be called before any thread is started.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub(super) fn new() -> Result<Self, String> {
         let (sender, receiver) = mpsc::channel();
         let told = signals::as_events(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])

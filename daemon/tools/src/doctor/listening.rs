@@ -1,15 +1,14 @@
-//! On which ports do an app's processes listen, whatever they were told? The kernel's tables are looked at while they
-//! live.
+//! Ports on which an app's processes actually listen, from the kernel's tables while they run.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 
 use super::process_tree::descendants;
 
-/// `TCP_LISTEN`, as the kernel's tables write it.
+/// `TCP_LISTEN`, as written in the kernel's tables.
 const LISTENING: &str = "0A";
 
-/// The ports on which processes below `pid` listen.
+/// Returns the ports on which descendants of `pid` listen.
 pub(super) fn ports_below(pid: u32) -> BTreeSet<u16> {
     let sockets: HashSet<u64> = descendants(pid).into_iter().flat_map(sockets_of).collect();
     if sockets.is_empty() {
@@ -20,7 +19,7 @@ pub(super) fn ports_below(pid: u32) -> BTreeSet<u16> {
     lines.filter(|(_, inode)| sockets.contains(inode)).map(|(port, _)| port).collect()
 }
 
-/// Port and inode of a line's socket, if it listens.
+/// Returns port and inode of a line's socket if it listens.
 fn listener(line: &str) -> Option<(u16, u64)> {
     let mut fields = line.split_whitespace().skip(1);
     let (_, port) = fields.next()?.rsplit_once(':')?;

@@ -1,8 +1,8 @@
-//! `passenger-config doctor`: why does this app not start, or not answer?
+//! `passenger-config doctor`: diagnoses why an app does not start, or does not answer.
 //!
-//! [`patient`] looks at the app, with what serving daemons know of it ([`known`]). A daemon of its own
-//! ([`private_daemon`]) starts it and gives it one request ([`conversation`]); [`course`] follows what happens, and
-//! [`diagnosis`] says in plain words what is wrong and what to do. The daemons that serve are asked, and not touched.
+//! [`running_daemons`] reads what running daemons report about the app, and [`app`] examines its directory. A private
+//! daemon ([`private_daemon`]) starts it and sends it one request ([`conversation`]); [`run`] follows the events, and
+//! [`diagnosis`] reports the problem and what to do. The running daemons are queried only, not changed.
 
 pub(crate) mod app;
 mod arguments;
@@ -31,15 +31,15 @@ use super::installation::Installation;
 use app::TestedApp;
 use run::{AppRun, Patience};
 
-/// The exit status after Ctrl-C, as shells have it.
+/// The exit status after Ctrl-C, as in shells.
 const INTERRUPTED: u8 = 130;
 
 impl Doctor {
-    /// Starts the app, asks it, and tells.
+    /// Starts the app, sends the request, and prints the report.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator when it cannot even begin.
+    /// Returns a message for the administrator when the run cannot begin.
     pub fn run(&self) -> Outcome {
         if !self.path.starts_with('/') {
             return Err(format!("the path must begin with a slash: {}", self.path));
@@ -57,7 +57,7 @@ impl Doctor {
         Ok(report.conclude(&run, diagnosis::of(&app, &run).as_ref()))
     }
 
-    /// The private daemon lives in here, and nothing of it when this returns.
+    /// The private daemon exists only during this call; nothing of it is left afterwards.
     fn run_app(&self, app: &TestedApp, report: &Report<'_>) -> Result<AppRun, String> {
         let program = Installation::of_this_program()?.program("flying-passenger");
         let program =

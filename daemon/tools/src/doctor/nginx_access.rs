@@ -1,5 +1,5 @@
-//! May nginx's workers go where the app is? They look for files in its public directory themselves; the daemon does not
-//! need them to, but visitors do.
+//! Check of nginx's access to the app's directory. nginx's workers open files in its public directory; the daemon does
+//! not need that access, but visitors do.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -10,10 +10,10 @@ use nix::unistd;
 use common::sys::accounts;
 use common::sys::accounts::Account;
 
-/// As whom the workers run on the usual systems.
+/// The users of nginx's workers on common systems.
 const WORKERS: [&str; 2] = ["www-data", "nginx"];
 
-/// A sentence when nginx's workers are kept out. Only root can tell.
+/// Returns a message when nginx's workers have no access. Requires root.
 pub(super) fn closed_to_nginx(root: &Path) -> Option<String> {
     let worker = WORKERS.iter().find_map(|name| accounts::user_named(name).ok().flatten())?;
     let groups: Vec<u32> =

@@ -1,9 +1,8 @@
-//! There is nothing that could be started: a directory comes in, what is missing there goes out, with the most likely
-//! advice.
+//! Error for a directory without an app: what is missing, and the most likely advice.
 
 use std::path::{Path, PathBuf};
 
-/// There is nothing to be started.
+/// The error for a directory without an app.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NoApp {
     pub(super) root: PathBuf,
@@ -16,7 +15,7 @@ impl NoApp {
         Self { root: root.to_path_buf(), problem: problem.into(), advice: advice.into() }
     }
 
-    /// No app is found in this directory.
+    /// Creates the error for a directory in which no app was found.
     pub(super) fn in_directory(root: &Path) -> Self {
         let sign = SIGNS.iter().find(|(file, _)| root.join(file).exists());
         let problem = format!(
@@ -28,7 +27,7 @@ impl NoApp {
     }
 }
 
-/// Signs of an app that is there without being told of, each with what is missing.
+/// Files of frameworks that are not detected automatically, each with what is missing.
 const SIGNS: [(&str, &str); 9] = [
     (
         "manage.py",

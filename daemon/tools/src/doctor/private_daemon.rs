@@ -1,5 +1,5 @@
-//! A daemon for one app and one request: in a directory of its own, it listens where nobody else knows, and ends with
-//! its owner, however that ends.
+//! Private daemon for one app and one request. It has its own directory and a private socket, and ends with its owner,
+//! even if that is killed.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -22,14 +22,14 @@ use crate::scratch::Scratch;
 use common::instance;
 use common::sys::process;
 
-/// Most seconds that it gives its processes to end.
+/// The daemon's shutdown timeout, in seconds.
 const SHUTDOWN_SECONDS: u64 = 5;
-/// How long requests may take to finish.
+/// Time for requests to finish.
 const GENTLE: Duration = Duration::from_secs(1);
-/// Most time that it is given to kill what is left.
+/// Maximum time for the daemon to kill the remaining processes.
 const PATIENCE: Duration = Duration::from_secs(2 * SHUTDOWN_SECONDS);
 
-/// The daemon; when this is dropped, it and its directory are gone.
+/// The daemon; dropping this ends it and removes its directory.
 #[derive(Debug)]
 pub(super) struct PrivateDaemon {
     child: Child,
@@ -37,11 +37,11 @@ pub(super) struct PrivateDaemon {
 }
 
 impl PrivateDaemon {
-    /// Starts `program`; what it logs comes as events. To be called from the thread that lives longest.
+    /// Starts `program`; its log lines become events. Must be called from the thread that lives longest.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub(super) fn start(
         program: &Path,
         app: &TestedApp,
@@ -49,7 +49,7 @@ impl PrivateDaemon {
         events: Sender<Event>,
     ) -> Result<Self, String> {
         let scratch = Scratch::new("fpd")?;
-        // Apps may open sockets of their own in there.
+        // Apps may create their own sockets in it.
         scratch.let_others_pass()?;
         let registry = scratch.join("r");
         fs::create_dir(&registry)
@@ -64,10 +64,10 @@ impl PrivateDaemon {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // Ctrl-C is for the doctor, who ends the daemon in order.
+            // Ctrl-C goes to the doctor only, which then shuts the daemon down.
             .process_group(0);
         process::end_with_this_thread(&mut command);
-        // An app may go to the background, and outlive the daemon.
+        // An app may move to the background, and outlive the daemon.
         process::adopt_orphans().map_err(|why| format!("orphans cannot be adopted: {why}"))?;
         let mut child =
             command.spawn().map_err(|why| format!("{} cannot be run: {why}", program.display()))?;
@@ -77,12 +77,12 @@ impl PrivateDaemon {
         Ok(Self { child, scratch })
     }
 
-    /// Where it takes requests, as from nginx.
+    /// Returns the socket that accepts requests as from nginx.
     pub(super) fn socket(&self) -> PathBuf {
         self.scratch.join("s")
     }
 
-    /// For questions to it.
+    /// Returns a client of its admin socket.
     pub(super) fn client(&self) -> Option<Client> {
         instance::list(&self.scratch.join("r")).ok()?.first().map(Client::new)
     }
@@ -91,7 +91,7 @@ impl PrivateDaemon {
         self.child.id()
     }
 
-    /// How it ended, when it did so by itself.
+    /// Returns the exit status if the daemon ended by itself.
     pub(super) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().ok().flatten()
     }
@@ -116,11 +116,11 @@ fn flags(scratch: &Scratch, app: &TestedApp, loaders: Option<&Path>) -> Vec<Stri
         "--socket-mode=0600".to_owned(),
         path("instance-registry-dir", &scratch.join("r")),
         "--max-pool-size=1".to_owned(),
-        // The steps of starts that succeed are told at this level.
+        // The steps of successful starts are logged at this level.
         "--log-level=info".to_owned(),
         format!("--shutdown-timeout={SHUTDOWN_SECONDS}"),
         format!("--default-user={}", users.default_user),
-        // Whether the daemon that serves the app refuses these is told before; this one can be reached by root alone.
+        // A refusal by the running daemon is reported before the start; only root can reach this one.
         "--allow-app-users=*".to_owned(),
         "--allow-app-groups=*".to_owned(),
     ];
@@ -130,11 +130,11 @@ fn flags(scratch: &Scratch, app: &TestedApp, loaders: Option<&Path>) -> Vec<Stri
     flags
 }
 
-/// Reads to the end in any case: a daemon whose log nobody reads would not get on.
+/// Always reads to the end: a daemon whose log is not read would block.
 fn pass_on(log: ChildStderr, events: &Sender<Event>) {
     for line in BufReader::new(log).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line).into_owned();
-        // Nobody listens any more once the diagnosis is made.
+        // The receiver is gone after the diagnosis.
         let _ = events.send(Event::Line(line));
     }
     let _ = events.send(Event::LogEnded);
@@ -152,17 +152,17 @@ impl PrivateDaemon {
         if self.ended().is_some() {
             return;
         }
-        // It was not reaped: its PID is its own.
+        // The process has not been reaped, so its PID is not reused.
         let pid = i32::try_from(self.child.id()).map(Pid::from_raw);
         let ask_to_end = || {
             let _gone_already = pid.map(|pid| kill(pid, Signal::SIGTERM));
         };
         ask_to_end();
         if !self.ends_within(GENTLE) {
-            // A request hangs; asked twice, the daemon kills what is left.
+            // A request hangs; the second signal makes the daemon kill the remaining processes.
             ask_to_end();
             if !self.ends_within(PATIENCE) {
-                // What it had started sees the end of its owner pipe.
+                // Its child processes notice that the owner pipe is closed.
                 let _gone_already = self.child.kill();
                 let _nothing_to_tell = self.child.wait();
             }
@@ -170,7 +170,7 @@ impl PrivateDaemon {
     }
 }
 
-/// Kills what the app has sent to the background: these are children of ours by now, so that their PIDs are their own.
+/// Kills what the app moved to the background: the processes are our children now, so their PIDs are not reused.
 fn end_orphans() {
     let until = Instant::now() + PATIENCE;
     loop {

@@ -1,8 +1,8 @@
-//! Who descends from a process, as `/proc` tells at this moment.
+//! Descendants of a process, from `/proc`.
 
 use std::fs;
 
-/// All processes below one.
+/// Returns all descendants of a process.
 pub(super) fn descendants(pid: u32) -> Vec<u32> {
     let parents = parents();
     let (mut found, mut at) = (vec![pid], 0);
@@ -13,12 +13,12 @@ pub(super) fn descendants(pid: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
-/// Those right below one.
+/// Returns the children of a process.
 pub(super) fn children(pid: u32) -> Vec<u32> {
     parents().into_iter().filter(|(_, of)| *of == pid).map(|(pid, _)| pid).collect()
 }
 
-/// Each process with its parent.
+/// Returns each process with its parent.
 fn parents() -> Vec<(u32, u32)> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -27,7 +27,7 @@ fn parents() -> Vec<(u32, u32)> {
 
 fn parent(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything: what follows its last one is numbers.
+    // The name in parentheses may contain any character; only numbers follow the last parenthesis.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 

@@ -1,4 +1,4 @@
-//! What the doctor says: as text while it happens, or as JSON when it is over.
+//! The doctor's output: text during the run, or JSON at the end.
 
 use std::fmt::Arguments;
 use std::io::Write;
@@ -18,14 +18,14 @@ use crate::spawn_error;
 #[derive(Debug)]
 pub(super) struct Report<'p> {
     app: &'p TestedApp,
-    /// What the app is asked for.
+    /// The path of the request.
     path: &'p str,
     json: bool,
-    /// What is wrong outside of the app.
+    /// A problem outside of the app.
     warning: Option<String>,
 }
 
-/// There is no app to start.
+/// Reports that there is no app to start.
 pub(super) fn no_app(none: &NoApp, json: bool) -> ExitCode {
     let NoApp { root, problem, advice } = none;
     if json {
@@ -43,7 +43,7 @@ impl<'p> Report<'p> {
         Self { app, path, json, warning: app.refusal.clone().or_else(|| closed_to_nginx(&app.root)) }
     }
 
-    /// What is known before anything is started.
+    /// Prints what is known before the start.
     pub(super) fn introduce(&self) {
         if self.json {
             return;
@@ -73,16 +73,16 @@ impl<'p> Report<'p> {
         say(format_args!("\nA daemon of its own starts it and asks for {}. What they say:", self.path));
     }
 
-    /// A line of the private daemon's log.
+    /// Prints a line of the private daemon's log.
     pub(super) fn show(&self, line: &str) {
-        // The report tells of the failure in readable form, and lines of this level are for it alone.
+        // The report contains the failure in readable form, and lines of this level are used by the report only.
         let is_detail = line.starts_with("[ I ") || line.contains(": could not be started: ");
         if !self.json && !is_detail {
             say(format_args!("  {line}"));
         }
     }
 
-    /// How it went, and what that means.
+    /// Prints the result and the diagnosis.
     pub(super) fn conclude(&self, run: &AppRun, diagnosis: Option<&Diagnosis>) -> ExitCode {
         let answer = run.answer.as_ref().and_then(|answer| answer.as_ref().ok());
         let ok = answer.is_some_and(Answer::is_good);
@@ -150,7 +150,7 @@ impl<'p> Report<'p> {
     }
 }
 
-/// What the app has printed was shown line by line; its account of a failure is often among it.
+/// Removes the output, which was shown line by line, and the details if the output contains them.
 fn without_repetition(report: &Value) -> Value {
     let mut report = report.clone();
     let first = report["details"].as_str().and_then(|details| details.lines().next()).unwrap_or_default();
@@ -170,7 +170,7 @@ fn print_json(value: &Value) {
     say(format_args!("{value:#}"));
 }
 
-/// A reader that went away is no failure of ours: what was started has to be ended in order.
+/// A closed pipe is not an error: the processes that were started must be shut down.
 fn say(text: Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,5 +1,5 @@
-//! What happened: from the start of the private daemon to the app's answer. Lines of the log, the answer and Ctrl-C
-//! come in as events; what is worth a diagnosis goes out.
+//! One run of the app, from the start of the private daemon to the response. It collects log lines, the response and
+//! Ctrl-C for the diagnosis.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::RecvTimeoutError;
@@ -14,57 +14,57 @@ use super::events::{Event, Events};
 use super::listening::ports_below;
 use super::private_daemon::PrivateDaemon;
 
-/// How often it is looked on which ports the app listens.
+/// Interval of checks on which ports the app listens.
 const LOOK: Duration = Duration::from_millis(200);
-/// Most time for what was said before the answer, and is read after it.
+/// Maximum wait for lines logged before the response but read after it.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Most time until the daemon takes connections.
+/// Maximum time until the daemon accepts connections.
 const UP: Duration = Duration::from_secs(20);
 
-/// How it went.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub(super) struct AppRun {
-    /// What the daemon and the app said.
+    /// The output of the daemon and the app.
     pub(super) log: Vec<String>,
-    /// Steps of starts that succeeded.
+    /// Steps of successful starts.
     pub(super) steps: Vec<String>,
-    /// On which ports the app's processes listened.
+    /// The ports on which the app's processes listened.
     pub(super) ports: BTreeSet<u16>,
     pub(super) answer: Option<Result<Answer, String>>,
-    /// The report of the start that failed.
+    /// The report of the failed start.
     pub(super) report: Option<Value>,
-    /// The daemon itself did not come up.
+    /// Whether the daemon itself did not start.
     pub(super) no_daemon: bool,
     pub(super) interrupted: bool,
 }
 
-/// How long is waited.
+/// The time limits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
-    /// For the app to become ready, or to fail.
+    /// For the app to become ready or to fail.
     pub(super) start: Duration,
-    /// For its answer.
+    /// For its response.
     pub(super) answer: Duration,
 }
 
 impl Patience {
-    /// As the app is configured, unless somebody says otherwise.
+    /// Returns the limits from the app's configuration and `timeout`.
     pub(super) fn of(app: &TestedApp, timeout: Option<u64>) -> Self {
         const ANSWER: u64 = 60;
-        // The daemon gives the app up first, and tells why.
+        // The daemon times out first, and reports why.
         const MARGIN: u64 = 10;
         let start = Duration::from_secs(app.start_timeout().saturating_add(MARGIN));
         Self { start, answer: Duration::from_secs(timeout.unwrap_or(ANSWER)) }
     }
 
-    /// For both.
+    /// Returns the sum of both.
     pub(super) fn in_all(self) -> Duration {
         self.start.saturating_add(self.answer)
     }
 }
 
 impl AppRun {
-    /// Follows the daemon until the app has answered, or it is clear that it will not. `show` is given each line.
+    /// Follows the daemon until the app has answered or has certainly failed. `show` is called with each line.
     pub(super) fn follow(
         events: &Events,
         daemon: &mut PrivateDaemon,
@@ -108,7 +108,7 @@ impl AppRun {
         self.answer.is_some() || self.no_daemon || self.interrupted
     }
 
-    /// What was logged before the answer may come after it.
+    /// Reads lines logged before the response that may arrive after it.
     fn hear_the_rest(&mut self, events: &Events, show: &mut impl FnMut(&str)) {
         let until = Instant::now() + SETTLE;
         while let Ok(event) =
@@ -134,7 +134,7 @@ impl AppRun {
         self.log.push(line);
     }
 
-    /// The report whose ID the log has told.
+    /// Fetches the report whose ID is in the log.
     fn read_report(&self, daemon: &PrivateDaemon) -> Option<Value> {
         let ids = self.log.iter().rev().filter_map(|line| line.split_once("[error ID "));
         let id = ids.filter_map(|(_, rest)| rest.split_once(']')).map(|(id, _)| id).next()?;

@@ -1,5 +1,5 @@
-//! What daemons that serve know of an app: its settings, whom apps run as, and what variables there are. They are
-//! asked, and told nothing.
+//! State of running daemons about an app: its settings, user options and environment variables. The daemons are queried
+//! only, not changed.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -14,16 +14,16 @@ use serde_json::Value as Json;
 use crate::{Client, instances, list, pool};
 use common::config::UserOptions;
 
-/// A daemon that serves.
+/// A running daemon.
 #[derive(Debug)]
 pub(super) struct Serving {
     pub(super) pid: u32,
     pub(super) users: UserOptions,
-    /// What it was started with, if the caller may know.
+    /// Its environment variables, if the caller may read them.
     pub(super) variables: Option<Vec<(OsString, OsString)>>,
-    /// What holds for apps of which nginx says nothing.
+    /// The defaults of apps where nginx sets nothing.
     pub(super) defaults: Settings,
-    /// What it knows of the app, if it does.
+    /// The app as this daemon serves it, if it does.
     pub(super) app: Option<KnownApp>,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct KnownApp {
     pub(super) settings: Settings,
 }
 
-/// Variables that are about the daemon's own life. Another with them would answer to its service manager.
+/// Variables that concern one daemon only. With them, another daemon would notify its service manager.
 const OWN: [&str; 6] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
@@ -47,7 +47,7 @@ const OWN: [&str; 6] = [
 ];
 
 impl Serving {
-    /// The daemon that serves the app in `root`, in this environment if one is named; or else any that runs.
+    /// Returns the daemon that serves the app in `root`, in this environment if given; otherwise any running one.
     pub(super) fn find(root: &Path, app_env: Option<&str>) -> Option<Self> {
         let mut all: Vec<_> =
             instances().iter().filter_map(|found| Self::ask(&Client::new(found), root, app_env)).collect();
@@ -90,7 +90,7 @@ fn known_app(pool: &Json, root: &Path, app_env: Option<&str>) -> Option<KnownApp
     Some(KnownApp { group: text("name"), kind, start_command: text("start_command"), settings })
 }
 
-/// A list of names and values.
+/// Parses a list of names and values.
 fn settings(json: &Json, key: &str) -> Settings {
     let mut settings = Settings::new();
     for setting in list(json, key) {
@@ -101,12 +101,12 @@ fn settings(json: &Json, key: &str) -> Settings {
     settings
 }
 
-/// A deployment's `current` may be a link that nginx follows or not.
+/// Compares paths; a deployment's `current` may be a link that nginx follows or not.
 fn same_place(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
-/// The type of this name, as tools show it.
+/// Returns the type of this name, as tools show it.
 pub(super) fn kind(name: &str) -> Option<AppKind> {
     match AppType::parse(name) {
         AppType::Known(kind) => Some(kind),
@@ -114,7 +114,7 @@ pub(super) fn kind(name: &str) -> Option<AppKind> {
     }
 }
 
-/// A setting's value as nginx had sent it.
+/// Returns a setting's value as nginx sent it.
 fn value(json: &Json) -> Option<Value> {
     Some(match json {
         Json::Bool(flag) => Value::Flag(*flag),
@@ -140,7 +140,7 @@ fn variables(pid: u32) -> Option<Vec<(OsString, OsString)>> {
     Some(without_own(pairs))
 }
 
-/// The variables that are not about one daemon's life.
+/// Removes the variables that concern one daemon only.
 pub(super) fn without_own(pairs: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
     pairs.filter(|(name, _)| !OWN.iter().any(|own| name == own)).collect()
 }

@@ -1,21 +1,20 @@
-//! The app's settings as they are asked for: what a daemon serves it with comes in, what counts more last, and flags,
-//! which count most.
+//! The settings of the app to test: those of a running daemon, in order of increasing precedence, then the flags.
 
 use protocol::settings::{Settings, Value};
 
 use super::arguments::Doctor;
 
-/// All of them, as nginx would send them.
+/// Returns all settings, as nginx would send them.
 ///
 /// # Errors
 ///
-/// A sentence about a flag that makes no sense.
+/// Returns a message about an invalid flag.
 pub(super) fn settings<'s>(
     doctor: &Doctor,
     configured: impl Iterator<Item = &'s Settings>,
 ) -> Result<Settings, String> {
     let mut settings = Settings::new();
-    // Its output is wanted here, not in the log of its own.
+    // Its output is needed here, not in its own log.
     for (name, value) in configured.flat_map(Settings::iter).filter(|(name, _)| *name != "app_log_file") {
         settings.set(name, value.clone());
     }
@@ -51,7 +50,7 @@ pub(super) fn settings<'s>(
     Ok(settings)
 }
 
-/// A setting that is a text; `or` when it is not set.
+/// Returns a text setting, or `or` when it is not set.
 pub(super) fn text<'s>(settings: &'s Settings, name: &str, or: &'s str) -> &'s str {
     match settings.get(name) {
         Some(Value::Text(text)) => text,

@@ -1,4 +1,4 @@
-//! What a control group leaves of the machine: the daemon's, when one runs, or else the caller's. Of version 2 alone.
+//! Limits of the control group of a running daemon, or else of the caller. Supports cgroups version 2 only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use crate::instances;
 
 const ROOT: &str = "/sys/fs/cgroup";
 
-/// The tightest limits on the way from the group to the root of all.
+/// The tightest limits between the group and the root group.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Limits {
-    /// In bytes, with what is used of it.
+    /// The limit and the usage, in bytes.
     pub(super) memory: Option<(u64, u64)>,
-    /// In processors.
+    /// In CPUs.
     pub(super) cpus: Option<f64>,
 }
 
 impl Limits {
-    /// Reads them; what cannot be read is no limit.
+    /// Reads the limits; a limit that cannot be read is treated as none.
     pub(super) fn read() -> Self {
         let daemon = instances().first().map(|found| found.properties.pid.to_string());
         let process = daemon.unwrap_or_else(|| "self".to_owned());
@@ -39,7 +39,7 @@ impl Limits {
     }
 }
 
-/// `QUOTA PERIOD`, or `max PERIOD`.
+/// Parses `QUOTA PERIOD` or `max PERIOD`.
 fn cpus(text: &str) -> Option<f64> {
     let (quota, period) = text.trim().split_once(' ')?;
     Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok().filter(|period| *period > 0.0)?)

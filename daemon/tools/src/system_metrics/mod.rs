@@ -1,4 +1,4 @@
-//! `passenger-config system-metrics`: what the machine is doing, from `/proc`, as text or XML, once or again and again.
+//! `passenger-config system-metrics`: load, CPU and memory of the machine as text or XML, once or repeatedly.
 
 mod cgroup;
 mod report;
@@ -40,7 +40,7 @@ pub struct SystemMetrics {
     watch: Option<u64>,
 }
 
-/// The sections that are wanted.
+/// The requested sections.
 #[derive(Debug, Clone, Copy)]
 struct Wanted {
     general: bool,
@@ -48,15 +48,15 @@ struct Wanted {
     memory: bool,
 }
 
-/// How long rates are measured when they are shown once.
+/// Period over which rates are measured when they are shown once.
 const SPAN: Duration = Duration::from_millis(200);
 
 impl SystemMetrics {
-    /// Prints them.
+    /// Runs the command.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator.
+    /// Returns a message for the administrator.
     pub fn run(&self) -> Outcome {
         let mut before = Sample::take()?;
         let mut pause = SPAN;
@@ -66,7 +66,7 @@ impl SystemMetrics {
             let text = self.render(&Report::between(&before, &now));
             let mut out = std::io::stdout();
             if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-                // A reader that went away, as `head` does, is no failure of ours.
+                // A closed pipe, as with `head`, is not an error.
                 return Ok(ExitCode::SUCCESS);
             }
             let Some(seconds) = self.watch else { return Ok(ExitCode::SUCCESS) };

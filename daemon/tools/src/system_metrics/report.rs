@@ -1,30 +1,30 @@
-//! Two samples come in; what happened between them, and how things are at the second, goes out.
+//! Report computed from two samples: rates between them, and the state at the second.
 
 use super::cgroup::Limits;
 use super::sample::{Counters, Load, Memory, Sample, Times};
 
-/// What is shown.
+/// The report.
 #[derive(Debug, Clone)]
 pub(super) struct Report {
     pub(super) kernel: String,
     pub(super) uptime: u64,
     pub(super) load: Load,
-    /// Processes made in a second.
+    /// Processes created per second.
     pub(super) fork_rate: f64,
-    /// All processors together.
+    /// All CPUs together.
     pub(super) cpu: Usage,
     pub(super) cpus: Vec<Usage>,
     pub(super) memory: Memory,
-    /// In KiB a second.
+    /// In KiB per second.
     pub(super) swap_in: f64,
     pub(super) swap_out: f64,
     pub(super) limits: Limits,
 }
 
-/// What processors did, in percent of the time.
+/// CPU time by type, in percent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Usage {
-    /// They worked, for whomever.
+    /// The sum of user, nice and system time.
     pub(super) busy: u64,
     pub(super) user: u64,
     pub(super) nice: u64,

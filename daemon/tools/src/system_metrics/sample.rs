@@ -1,21 +1,21 @@
-//! What `/proc` says at one moment: texts of the kernel come in, numbers go out.
+//! Sample of the counters in `/proc`.
 
 use std::fs;
 use std::time::Instant;
 
 use super::cgroup::Limits;
 
-/// Everything that is read.
+/// A sample.
 #[derive(Debug, Clone)]
 pub(super) struct Sample {
     pub(super) at: Instant,
     pub(super) kernel: String,
-    /// Seconds since the machine has booted.
+    /// Seconds since the machine booted.
     pub(super) uptime: u64,
     pub(super) load: Load,
     pub(super) counters: Counters,
     pub(super) memory: Memory,
-    /// What the kernel counts swapped memory in.
+    /// Size of a page in KiB, the unit of the swap counters.
     pub(super) page_kib: f64,
     pub(super) limits: Limits,
 }
@@ -23,16 +23,16 @@ pub(super) struct Sample {
 /// `/proc/loadavg`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Load {
-    /// Over 1, 5 and 15 minutes.
+    /// Load averages over 1, 5 and 15 minutes.
     pub(super) averages: [f64; 3],
     pub(super) running: u64,
     pub(super) processes: u64,
 }
 
-/// What the kernel has counted since it has booted.
+/// Counters since the machine booted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Counters {
-    /// All processors together.
+    /// All CPUs together.
     pub(super) cpu: Times,
     pub(super) cpus: Vec<Times>,
     pub(super) forks: u64,
@@ -41,7 +41,7 @@ pub(super) struct Counters {
     pub(super) swapped_out: u64,
 }
 
-/// What a processor has done, in ticks.
+/// Time of a CPU by type, in ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Times {
     pub(super) user: u64,
@@ -50,7 +50,7 @@ pub(super) struct Times {
     pub(super) system: u64,
     pub(super) idle: u64,
     pub(super) iowait: u64,
-    /// Other machines had the processor.
+    /// Time used by other virtual machines.
     pub(super) steal: u64,
 }
 
@@ -64,11 +64,11 @@ pub(super) struct Memory {
 }
 
 impl Sample {
-    /// Reads it.
+    /// Takes a sample.
     ///
     /// # Errors
     ///
-    /// A sentence that names the file of `/proc`.
+    /// Returns a message that names the file of `/proc`.
     pub(super) fn take() -> Result<Self, String> {
         Ok(Self {
             at: Instant::now(),
@@ -91,7 +91,7 @@ fn first(text: &str) -> Option<f64> {
     text.split_whitespace().next()?.parse().ok()
 }
 
-/// `0.05 0.10 0.15 1/234 5678`.
+/// Parses `0.05 0.10 0.15 1/234 5678`.
 fn load(text: &str) -> Load {
     let mut words = text.split_whitespace();
     let mut average = || words.next().and_then(|word| word.parse().ok()).unwrap_or_default();
@@ -117,7 +117,7 @@ fn counters(stat: &str, vmstat: &str) -> Counters {
     }
 }
 
-/// `user nice system idle iowait irq softirq steal …`.
+/// Parses `user nice system idle iowait irq softirq steal …`.
 fn times(text: &str) -> Times {
     let numbers: Vec<u64> = text.split_whitespace().map_while(|word| word.parse().ok()).collect();
     let number = |at: usize| numbers.get(at).copied().unwrap_or_default();
@@ -145,7 +145,7 @@ fn page_kib(smaps: &str) -> f64 {
     kib(smaps, "KernelPageSize:").map_or(4.0, |kib| kib as f64)
 }
 
-/// The number of a line such as `MemTotal:  8000 kB`.
+/// Returns the number in a line such as `MemTotal:  8000 kB`.
 fn kib(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
 }

@@ -1,11 +1,11 @@
-//! The report as text, for people.
+//! The report as text.
 
 use std::fmt::{Arguments, Write};
 
 use super::Wanted;
 use super::report::{Report, Usage};
 
-/// Renders the sections that are wanted; their bars are yellow on blue with `color`.
+/// Renders the requested sections; headings are yellow on blue with `color`.
 pub(super) fn render(report: &Report, wanted: Wanted, color: bool) -> String {
     let mut sections = Vec::new();
     if wanted.general {
@@ -50,7 +50,7 @@ fn cpu(report: &Report) -> String {
     out
 }
 
-/// A line for all processors, and one for each where there are several.
+/// Writes a line for all CPUs together, and one for each if there are several.
 fn each(out: &mut String, report: &Report, title: &str, show: impl Fn(Usage) -> String) {
     line(out, title, format_args!("{}", show(report.cpu)));
     for (at, usage) in report.cpus.iter().enumerate().filter(|_| report.cpus.len() > 1) {
@@ -85,7 +85,7 @@ fn bar(title: &str, color: bool) -> String {
 }
 
 fn line(out: &mut String, title: &str, value: Arguments<'_>) {
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = writeln!(out, "{title:<19} : {value}");
 }
 

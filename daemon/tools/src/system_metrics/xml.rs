@@ -1,11 +1,11 @@
-//! The report as XML, for programs.
+//! The report as XML.
 
 use std::fmt::{Display, Write};
 
 use super::Wanted;
 use super::report::{Report, Usage};
 
-/// Renders the sections that are wanted.
+/// Renders the requested sections.
 pub(super) fn render(report: &Report, wanted: Wanted) -> String {
     let mut out = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<system_metrics version=\"1.0\">".to_owned();
     if wanted.general {
@@ -21,7 +21,7 @@ pub(super) fn render(report: &Report, wanted: Wanted) -> String {
 }
 
 fn general(out: &mut String, report: &Report) {
-    // A kernel's name has no mark of XML in it; one that was made by somebody else might.
+    // A custom kernel's name may contain XML markup.
     value(out, "kernel_version", report.kernel.replace(['<', '>', '&'], "?"));
     value(out, "uptime", report.uptime);
     for (name, average) in
@@ -75,7 +75,7 @@ fn memory(out: &mut String, report: &Report) {
 }
 
 fn section(out: &mut String, name: &str, fill: impl FnOnce(&mut String)) {
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     let _ = write!(out, "<{name}>");
     fill(out);
     let _ = write!(out, "</{name}>");

@@ -1,4 +1,4 @@
-//! What a daemon needs to start, and the daemons that run.
+//! Checks of the daemon's requirements and of the running daemons.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ use common::sys::accounts;
 const UNITS: [&str; 2] = ["flying-passenger.socket", "flying-passenger.service"];
 const UNIT_PLACES: [&str; 3] = ["/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"];
 
-/// The user for the part that reads what strangers send.
+/// Checks the user of the router, the part that reads untrusted input.
 pub(super) fn router_user(_: &Installation) -> Verdict {
     if !unistd::geteuid().is_root() {
         return Verdict::Skipped("without root, everything runs as you".to_owned());
@@ -30,7 +30,7 @@ pub(super) fn router_user(_: &Installation) -> Verdict {
     }
 }
 
-/// Where daemons of whoever asks register themselves.
+/// Checks the registry of daemons started by the caller.
 pub(super) fn registry(_: &Installation) -> Verdict {
     let all = registries();
     let Some(registry) = all.first() else { return Verdict::Skipped("there is none".to_owned()) };
@@ -44,7 +44,7 @@ pub(super) fn registry(_: &Installation) -> Verdict {
     }
 }
 
-/// Where systemd runs, and has our units.
+/// Checks our systemd units, if systemd runs and they are installed.
 pub(super) fn units(_: &Installation) -> Verdict {
     let is_unit = |name: &str| UNIT_PLACES.iter().any(|place| Path::new(place).join(name).exists());
     if !Path::new("/run/systemd/system").exists() {
@@ -67,7 +67,7 @@ pub(super) fn units(_: &Installation) -> Verdict {
     ))
 }
 
-/// Each daemon that is registered answers to its tools.
+/// Checks that each registered daemon responds to its tools.
 pub(super) fn answer(_: &Installation) -> Verdict {
     let all = instances();
     if all.is_empty() {
@@ -91,7 +91,7 @@ pub(super) fn answer(_: &Installation) -> Verdict {
     Verdict::Failed(format!("{}\nThe daemon's log says why.", silent.join("\n")))
 }
 
-/// A daemon goes on with its release when another is installed.
+/// Checks for daemons that still run another release after an upgrade.
 pub(super) fn are_of_this_release(_: &Installation) -> Verdict {
     const RELEASE: &str = env!("CARGO_PKG_VERSION");
     let all = instances();

@@ -1,5 +1,5 @@
-//! `passenger-config validate-install`: does everything that was installed fit together? Each check is asked in order,
-//! and each that fails says what to do. Nothing is changed.
+//! `passenger-config validate-install`: checks whether everything that was installed fits together. The checks run in
+//! order, and each that fails says what to do. Nothing is changed.
 
 mod daemons;
 mod module;
@@ -27,22 +27,22 @@ pub struct ValidateInstall {
     no_summary: bool,
 }
 
-/// What became of a check.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// All is well; with what was found.
+    /// The check succeeded; with what was found.
     Fine(String),
-    /// It has no meaning here; with the reason.
+    /// The check does not apply here; with the reason.
     Skipped(String),
-    /// It works, and could be better: what to do.
+    /// It works but could be better; with what to do.
     Warned(String),
-    /// It does not work: what to do.
+    /// It does not work; with what to do.
     Failed(String),
 }
 
 type Check = (&'static str, fn(&Installation) -> Verdict);
 
-/// All of them.
+/// All checks.
 const CHECKS: [Check; 10] = [
     ("whether the programs are there and of one release", programs::are_of_one_release),
     ("whether apps can read the loaders", programs::loaders_are_readable),
@@ -56,15 +56,15 @@ const CHECKS: [Check; 10] = [
     ("whether running daemons are of this release", daemons::are_of_this_release),
 ];
 
-/// The exit status when there are warnings and no failures.
+/// The exit status when there are warnings but no failures.
 const WARNED: u8 = 2;
 
 impl ValidateInstall {
-    /// Checks, and tells.
+    /// Runs the checks and prints the results.
     ///
     /// # Errors
     ///
-    /// A sentence for the administrator when it cannot even begin.
+    /// Returns a message for the administrator when the checks cannot begin.
     pub fn run(&self) -> Outcome {
         let installation = Installation::of_this_program()?;
         let color = std::io::stdout().is_terminal() && !self.no_colors;

@@ -1,5 +1,5 @@
-//! The nginx module: is it there, and does the nginx that is installed load it? Tried with a configuration of our own
-//! that has one line; the site's is not touched.
+//! Checks of the nginx module: that it exists and that the installed nginx loads it. They use a temporary
+//! configuration of one line; the site's configuration is not touched.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use super::Verdict;
 use crate::installation::Installation;
 use crate::scratch::Scratch;
 
-/// Where nginx is when PATH, as of an ordinary user, does not have it.
+/// Directories of nginx that may be missing in an ordinary user's PATH.
 const USUAL_PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin"];
 
-/// The file exists.
+/// Checks that the file exists.
 pub(super) fn is_there(installation: &Installation) -> Verdict {
     let module = installation.module();
     if module.exists() {
@@ -24,7 +24,7 @@ pub(super) fn is_there(installation: &Installation) -> Verdict {
     ))
 }
 
-/// `nginx -t` is content with it.
+/// Checks that `nginx -t` accepts it.
 pub(super) fn loads(installation: &Installation) -> Verdict {
     let module = installation.module();
     let Some(nginx) = nginx() else {
@@ -46,7 +46,7 @@ pub(super) fn loads(installation: &Installation) -> Verdict {
     }
 }
 
-/// Whether nginx starts with the module; what it says when it does not.
+/// Returns whether nginx starts with the module; an error contains nginx's messages.
 fn try_out(nginx: &Path, module: &Path) -> Result<bool, String> {
     let scratch = Scratch::new("fp-validate")?;
     let (conf, pid) = (scratch.join("nginx.conf"), scratch.join("nginx.pid"));

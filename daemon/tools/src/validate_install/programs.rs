@@ -1,4 +1,4 @@
-//! The programs, the loaders, and the interpreters that these are for.
+//! Checks of the programs, the loaders, and the interpreters that they require.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::system_properties::version;
 
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
-/// Each program is beside this one and says that it is of the same release.
+/// Checks that each program is beside this one and belongs to the same release.
 pub(super) fn are_of_one_release(installation: &Installation) -> Verdict {
     let mut wrong = Vec::new();
     for program in command_lines::all() {
@@ -31,7 +31,7 @@ pub(super) fn are_of_one_release(installation: &Installation) -> Verdict {
     Verdict::Failed(format!("{}\nInstall the package, or run make install, again.", wrong.join("\n")))
 }
 
-/// Apps run as any user: everybody has to get at the loaders.
+/// Checks that every user can read the loaders, since apps run as any user.
 pub(super) fn loaders_are_readable(installation: &Installation) -> Verdict {
     let loaders = match installation.loaders() {
         Ok(loaders) => loaders,
@@ -57,7 +57,7 @@ pub(super) fn loaders_are_readable(installation: &Installation) -> Verdict {
         true => format!("{sentence}\nRun: chmod o+x {}", first.display()),
         false => format!("{sentence}\nRun: chmod -R o+rX {}", loaders.display()),
     };
-    // Where everything runs as one user, nobody else has to.
+    // Without root everything runs as one user, so no other user needs access.
     if nix::unistd::geteuid().is_root() { Verdict::Failed(advice) } else { Verdict::Warned(advice) }
 }
 
@@ -65,7 +65,7 @@ fn is_open(path: &Path, wanted: u32) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & wanted == wanted)
 }
 
-/// What is found in the PATH of whoever asks.
+/// Checks which interpreters are in the caller's PATH.
 pub(super) fn interpreters(_: &Installation) -> Verdict {
     let all = [("ruby", "-v"), ("python3", "-V"), ("node", "-v")];
     let found = all.map(|(program, flag)| version(program, flag).map(|said| format!("{program}: {said}")));

@@ -1,11 +1,11 @@
-// The applications: each with its graphs, its processes and what went wrong, in a part that can be folded.
+// The applications: each has graphs, processes and failures in a panel that can be collapsed.
 
-/** With more applications than these, they come folded, and can be filtered. */
+/** With more applications than this, panels start collapsed and can be filtered. */
 const MANY = 6;
 
 const STATES = { starting: "starts", serving: "serves", draining: "finishes its requests", stopping: "ends" };
 
-/** What is on the page of each application, by name. */
+/** The panel of each application, by name. */
 const panels = new Map();
 
 class AppPanel {
@@ -22,7 +22,7 @@ class AppPanel {
     this.element.addEventListener("toggle", () => this.draw());
   }
 
-  /** What is below the title, made when somebody looks: there may be thousands of applications. */
+  /** Creates the content below the title on first use, as there may be thousands of applications. */
   unfold() {
     if (this.charts) return;
     this.facts = make("p", "facts");
@@ -61,7 +61,7 @@ class AppPanel {
     this.draw();
   }
 
-  /** What is folded away costs nothing. */
+  /** Draws the panel unless it is collapsed. */
   draw() {
     if (!this.element.open || !this.app) return;
     this.unfold();
@@ -90,7 +90,7 @@ class AppPanel {
   }
 }
 
-/** Means are drawn; of a mean alone one does not see that some take long. */
+/** Complements the mean, which hides slow requests. */
 function bound(nearlyAll) {
   if (nearlyAll === null) return "";
   return nearlyAll === Infinity ? "5 % above 60 s" : `95 % ≤ ${latency(nearlyAll).replace(".0", "")}`;
@@ -117,7 +117,7 @@ function fillState(cell, process) {
   setClasses(version, process.outdated ? "badge slow" : "");
 }
 
-/** What is special about an application at the moment. */
+/** Returns badges for the current state of an application. */
 function badges(app) {
   const all = [];
   if (app.mode === "paused") all.push(["paused: its requests wait", "slow"]);
@@ -134,7 +134,7 @@ function facts(app) {
   return all.join(" · ");
 }
 
-/** What went wrong since the counters began. */
+/** Returns the failures since the counters started. */
 function troubles(app) {
   const all = [];
   const say = (count, one, many, more = "") => count > 0 && all.push(`${plural(count, one, many)}${more}`);
@@ -159,7 +159,7 @@ function troubles(app) {
   return all;
 }
 
-/** Shows all of them in their order; what is gone is forgotten. */
+/** Shows all applications in order; removes those that no longer exist. */
 function showApps(status, now) {
   const router = { generation: status.router_generation, ms: status.router_ms };
   const names = new Set(status.apps.map((app) => app.name));

@@ -1,14 +1,14 @@
-// A graph: points come in, lines with two axes go out. Drawn in pixels, so that its texts keep their size.
+// A line graph with two axes. It is drawn in pixels, so that its texts keep their size.
 
 const SVG = "http://www.w3.org/2000/svg";
 const MARGIN = { left: 50, right: 6, top: 8, bottom: 18 };
 
-/** Axes end at a power of the base, or at one of the steps to the next one. */
+/** Axes end at a power of the base, or at one of the steps to the next power. */
 const DECIMAL = { base: 10, steps: [1, 2, 5, 10], least: 1 };
 const BINARY = { base: 2, steps: [1, 2], least: 1 };
 const [MEBIBYTE, GIBIBYTE] = [2 ** 20, 2 ** 30];
 
-/** The axis for numbers up to this, with its unit. Half of a count's is a whole number. */
+/** Returns the axis and unit for values up to this maximum. Half of a count's axis is a whole number. */
 const AXES = {
   count: () => ({ ...DECIMAL, steps: [1, 2, 4, 10], least: 2, factor: 1, unit: "" }),
   rate: () => ({ ...DECIMAL, factor: 1, unit: "" }),
@@ -21,7 +21,7 @@ const AXES = {
 };
 
 class Chart {
-  /** `lines` names what is drawn: the first line is filled. */
+  /** `lines` names the lines; the area below the first is filled. */
   constructor(title, axis, lines) {
     this.axis = AXES[axis];
     this.title = title;
@@ -48,7 +48,7 @@ class Chart {
     if (lines.length > 1) this.element.append(this.legend(lines));
   }
 
-  /** Draws a list of points for each line. `text` says what the last is, `more` stands beside the legend. */
+  /** Draws a list of points for each line. `text` describes the last point, `more` is shown beside the legend. */
   draw(all, now, text, more = "") {
     setText(this.now, text);
     if (this.more) setText(this.more, more);
@@ -99,7 +99,7 @@ class Chart {
     this.times[1].textContent = "now";
   }
 
-  /** An upper end that is a round number, and texts for what is below it. */
+  /** Returns a round upper end, and a function that formats the values below it. */
   scale(most) {
     const { base, steps, least, factor, unit } = this.axis(most);
     const wanted = Math.max(most / factor, least);
@@ -121,7 +121,7 @@ function attributes(element, all) {
   for (const [name, value] of Object.entries(all)) element.setAttribute(name, value);
 }
 
-/** Points in runs, which end where nothing is known or nobody looked. */
+/** Splits points into runs, which end where values are missing or the page was hidden. */
 function unbroken(points) {
   const runs = [];
   let before = null;
@@ -137,7 +137,7 @@ function unbroken(points) {
 
 function path(run, place) {
   const points = run.map((point) => `${place.x(point.at).toFixed(1)} ${place.y(point.value).toFixed(1)}`);
-  // A line from a point to itself is a dot.
+  // A line from a point to itself is drawn as a dot.
   return `M${points.join("L")}${run.length === 1 ? `L${points[0]}` : ""}`;
 }
 

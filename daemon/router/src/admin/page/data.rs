@@ -1,5 +1,5 @@
-//! What the status page shows, as one JSON document: the pool, the counters and the requests at one moment. Counters only
-//! grow; the page makes rates of their differences. No setting of an app is in it: some are secrets.
+//! Data of the status page, as one JSON document: a snapshot of the pool, the counters and the requests. Counters are
+//! cumulative; the page computes rates from differences. App settings are left out, since some are secrets.
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
 use crate::pool::GroupId;
 use crate::state::RouterState;
 
-/// Most requests of each kind that are told one by one. Nobody reads more, and a flood of them must not become one of JSON.
+/// Maximum number of requests listed of each kind. A longer list is not useful, and would make the document too large.
 const MOST_REQUESTS: usize = 100;
 
 /// The document.
@@ -18,9 +18,9 @@ const MOST_REQUESTS: usize = 100;
 pub(super) struct Data {
     version: &'static str,
     instance: String,
-    /// How many routers there were before this one; with each the counters begin anew.
+    /// Number of routers before this one; the counters start at 0 with each router.
     router_generation: u32,
-    /// Milliseconds since this router began, at the moment of which everything is.
+    /// Milliseconds from the start of this router to the snapshot.
     router_ms: u64,
     max_pool_size: usize,
     capacity_used: usize,
@@ -38,33 +38,33 @@ struct AppView {
     app_type: &'static str,
     environment: String,
     queue: usize,
-    /// How many requests may wait in the queue; 0 for any number.
+    /// Maximum number of requests in the queue; 0 for no limit.
     max_queue: usize,
     spawning: usize,
     restarts: u64,
     deployment: &'static str,
     mode: &'static str,
     processes: Vec<ProcessView>,
-    /// Requests that are over, whatever became of them.
+    /// Finished requests, whatever their outcome.
     finished: u64,
-    /// How long requests took until their answer began.
+    /// Time from the request to the start of its response.
     answers: SpansView,
-    /// How long they waited for a process.
+    /// Time that requests waited for a process.
     waits: SpansView,
     failed_starts: u64,
-    /// The report of the last of them.
+    /// The report of the last failed start.
     last_error_id: Option<String>,
     crashes: u64,
     rejected: RejectedView,
 }
 
-/// Spans of time.
+/// A summary of durations.
 #[derive(Debug, Serialize)]
 struct SpansView {
     count: u64,
-    /// Of all together.
+    /// Sum of all durations.
     seconds: f64,
-    /// How many were at most as long as each of the bounds.
+    /// Number of durations up to each bound.
     within: [u64; BOUNDS.len()],
 }
 
@@ -74,20 +74,20 @@ struct RejectedView {
     queue_full: u64,
     queued_too_long: u64,
     no_process: u64,
-    /// As an administrator wants it.
+    /// Rejected because an administrator set the app to maintenance.
     maintenance: u64,
 }
 
-/// The requests under way.
+/// The active requests.
 #[derive(Debug, Serialize)]
 struct RequestsView {
-    /// Those whose answer has not begun: they may hang.
+    /// Requests whose response has not begun: they may hang.
     waiting: Share,
-    /// Those whose answer is on its way: downloads and WebSockets may be so for hours.
+    /// Requests whose response has begun: downloads and WebSockets may take hours.
     responding: Share,
 }
 
-/// The oldest of them, and how many there are.
+/// Number of requests of one kind, and the oldest of them.
 #[derive(Debug, Serialize)]
 struct Share {
     count: usize,
@@ -95,7 +95,7 @@ struct Share {
 }
 
 impl Data {
-    /// What the caller may see.
+    /// Returns the data that the caller may see.
     pub(super) fn take(router: &RouterState, caller: Caller) -> Self {
         let snapshot = Snapshot::without_settings(router, caller);
         let groups = snapshot.groups.into_iter().zip(snapshot.ids);
@@ -157,7 +157,7 @@ impl RejectedView {
 }
 
 impl RequestsView {
-    /// `all` are sorted, the oldest first.
+    /// `all` is sorted, oldest first.
     fn of(all: Vec<RequestView>) -> Self {
         let (responding, waiting) = all.into_iter().partition(RequestView::is_responding);
         Self { waiting: Share::of(waiting), responding: Share::of(responding) }

@@ -1,8 +1,8 @@
 "use strict";
 
-// Elements. All that the daemon tells is put in as text: visitors choose paths, and none becomes an element.
+// Helpers for elements. Data is inserted as text only: visitors choose paths, which must not become elements.
 
-/** A new element with these classes and this text. */
+/** Creates an element with these classes and this text. */
 function make(tag, classes = "", text = "") {
   const element = document.createElement(tag);
   if (classes) element.className = classes;
@@ -14,7 +14,7 @@ function byId(id) {
   return document.getElementById(id);
 }
 
-/** Changes a text only when it is another: what is selected stays so, and screen readers hear of changes. */
+/** Sets the text only if it differs, to keep selections and to announce only changes to screen readers. */
 function setText(element, text) {
   const wanted = String(text);
   if (element.textContent !== wanted) element.textContent = wanted;
@@ -24,7 +24,7 @@ function setClasses(element, classes) {
   if (element.className !== classes) element.className = classes;
 }
 
-/** Sees to it that the element has as many children as there are items, and fills each with its item. */
+/** Makes the number of children equal to that of the items, and fills each with its item. */
 function fillChildren(parent, items, makeChild, fill) {
   while (parent.children.length > items.length) parent.lastElementChild.remove();
   while (parent.children.length < items.length) parent.append(makeChild());
@@ -32,11 +32,11 @@ function fillChildren(parent, items, makeChild, fill) {
 }
 
 /**
- * A table that is a list of cards on narrow screens. Its roles are spelled out, as browsers forget those of a
- * table that is laid out as something else.
+ * A table that becomes a list of cards on narrow screens. Its roles are explicit, because browsers drop those of a
+ * table whose CSS `display` is changed.
  */
 class Table {
-  /** A column: its title, its class, and what fills its cell with an item. */
+  /** `columns` have a title, a class, and a function that fills a cell with an item. */
   constructor(caption, columns) {
     this.columns = columns;
     this.element = make("table", "table");
@@ -49,7 +49,7 @@ class Table {
     this.element.append(this.head, this.body);
   }
 
-  /** Shows these items, a row for each; `classes` tells how a row looks. */
+  /** Shows these items, one row each; `classes` returns the classes of a row. */
   show(items, classes = () => "") {
     fillChildren(
       this.body,
@@ -89,7 +89,7 @@ class Table {
   }
 }
 
-/** A column that shows one text. */
+/** Creates a column that shows one text. */
 function textColumn(title, classes, text) {
   return { title, classes, fill: (cell, item) => setText(cell, text(item)) };
 }

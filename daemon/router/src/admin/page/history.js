@@ -1,15 +1,15 @@
-// What was seen so far: the daemon's counters come in once a second, points for graphs go out. Counters begin
-// anew with each router, so a difference counts only between two samples of one.
+// History of each application: turns the daemon's counters, sampled once a second, into points for graphs. Counters
+// start at 0 with each router, so differences are taken only between samples of one router.
 
-/** Longest time that graphs look back, in milliseconds. */
+/** Longest time that graphs cover, in milliseconds. */
 const LONGEST = 300_000;
-/** With more applications than these, that would take too much memory: it is the shortest time then. */
+/** Maximum number of applications for that; with more it would need too much memory, and SHORTEST applies. */
 const FEW = 100;
-/** Shortest time that they show. */
+/** Shortest time that graphs cover. */
 const SHORTEST = 60_000;
-/** Rates and means are of so long a time, or few requests would make a saw of them. */
+/** Period over which rates and means are computed: a shorter one would make graphs jagged at low traffic. */
 const WINDOW = 5_000;
-/** Two samples that are further apart have a gap between them: nobody looked meanwhile. */
+/** Samples further apart than this have a gap between them: the page was hidden meanwhile. */
 const GAP = 5_000;
 
 /** The samples of one application. */
@@ -18,7 +18,7 @@ class History {
     this.samples = [];
   }
 
-  /** Takes in an application, one of `count`, at this time of the page's, and of this router's. */
+  /** Adds a sample of an application, one of `count`, at this time of the page and of this router. */
   add(now, router, app, count) {
     const last = this.samples.at(-1);
     if (last && last.router === router.generation && last.routerMs === router.ms) return;
@@ -37,7 +37,7 @@ class History {
     while (this.samples[0].at < now - (count > FEW ? SHORTEST : LONGEST)) this.samples.shift();
   }
 
-  /** Requests per second during the last seconds; `null` when that is not known. */
+  /** Returns requests per second during the last seconds; `null` when unknown. */
   rate() {
     return this.rates().at(-1)?.value ?? null;
   }
@@ -54,7 +54,7 @@ class History {
     return this.samples.map((sample) => ({ at: sample.at, value: sample.memory }));
   }
 
-  /** The mean time of `kind`, "answers" or "waits"; nothing where no request came to it. */
+  /** Returns mean times of `kind`, "answers" or "waits"; `null` where there were no requests. */
   means(kind) {
     return this.between((from, to) => {
       const count = to[kind].count - from[kind].count;
@@ -62,7 +62,7 @@ class History {
     });
   }
 
-  /** Within which bound 95 of 100 answers of the last minute began: `null` without any, Infinity for none. */
+  /** Returns the bound of 95 % of the last minute's response times: `null` without any, Infinity above all bounds. */
   nearlyAll(bounds) {
     const to = this.samples.at(-1);
     const from = this.since(SHORTEST);
@@ -74,12 +74,12 @@ class History {
     return at < 0 ? Infinity : bounds[at];
   }
 
-  /** What went wrong during the last minute. */
+  /** Returns the number of failures during the last minute. */
   freshTroubles() {
     return this.samples.at(-1).troubles - this.since(SHORTEST).troubles;
   }
 
-  /** The share of a core that a process used during the last seconds, in percent; `null` when not known. */
+  /** Returns the share of a core that a process used during the last seconds, in percent; `null` when unknown. */
   cpu(pid) {
     const to = this.samples.at(-1);
     const from = this.since(WINDOW);
@@ -88,7 +88,7 @@ class History {
     return span > 0 && used >= 0 ? Math.round((used / span) * 100) : null;
   }
 
-  /** The oldest sample of this router that is no older than this. */
+  /** Returns this router's oldest sample within this time. */
   since(milliseconds) {
     const last = this.samples.at(-1);
     return this.samples.find(
@@ -96,7 +96,7 @@ class History {
     );
   }
 
-  /** For each sample what it and the one at the beginning of its window make together. */
+  /** Applies `value` to each sample and the first one of its window. */
   between(value) {
     let first = 0;
     return this.samples.map((to) => {
@@ -108,7 +108,7 @@ class History {
   }
 }
 
-/** Requests that no process answered, although one should have. */
+/** Returns the number of requests that no process answered, apart from those rejected by maintenance. */
 function turnedAway(app) {
   return app.rejected.queue_full + app.rejected.queued_too_long + app.rejected.no_process;
 }

@@ -1,11 +1,11 @@
-// Once a second, while somebody looks: asks for what is, shows it, and says so when there is no answer.
+// Polling: fetches the data once a second while the page is visible, shows it, and reports a missing answer.
 
-/** Time between two questions, in milliseconds. */
+/** Interval between requests, in milliseconds. */
 const EVERY = 1_000;
-/** How long an answer may take. */
+/** Timeout of a request. */
 const PATIENCE = 5_000;
 
-/** The last answer: when it came, and the release that gave it. */
+/** Time of the last answer, and the release that sent it. */
 let lastAnswer = null;
 let release = null;
 let isAsking = false;
@@ -26,7 +26,7 @@ async function ask() {
   }
 }
 
-/** What the daemon tells; a reason why not is thrown. */
+/** Fetches the daemon's data; throws the reason on failure. */
 async function answer() {
   const response = await fetch("?data", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) }).catch(
     (error) => {
@@ -46,7 +46,7 @@ async function answer() {
 }
 
 function show(status) {
-  // After an upgrade the daemon may tell other things than this page knows.
+  // After an upgrade the daemon may send data that this page does not know.
   release ??= status.version;
   if (release !== status.version) return location.reload();
   const now = performance.now();
@@ -80,7 +80,7 @@ function sums(status) {
   };
 }
 
-/** What is shown is old, and everybody has to see that. */
+/** Warns that the data shown is out of date. */
 function showOld(why) {
   setState("old", "No answer");
   byId("alarm").hidden = false;

@@ -1,5 +1,5 @@
-//! The status page for people: one HTML file without anything from elsewhere. What it shows is in [`data`], for which it
-//! asks at its own address. It knows neither nginx's frames nor the tools' socket: both hand on what is made here.
+//! The status page: one self-contained HTML file. It fetches its data, see [`mod@data`], from its own address. nginx
+//! and the admin socket both serve it; it depends on neither.
 
 mod data;
 
@@ -23,11 +23,11 @@ const SCRIPT: &str = concat!(
     include_str!("live.js"),
 );
 
-/// The page itself. It is the same for everybody.
+/// Returns the page, which is the same for all callers.
 ///
 /// # Errors
 ///
-/// When the kernel gives no random bytes.
+/// When the kernel provides no random bytes.
 pub(crate) fn html() -> io::Result<CachedPage> {
     let nonce = nonce()?;
     let html = HTML.replace("{nonce}", &nonce).replace("{style}", STYLE).replace("{script}", SCRIPT);
@@ -36,19 +36,19 @@ pub(crate) fn html() -> io::Result<CachedPage> {
     Ok(CachedPage { content_type: "text/html; charset=utf-8", headers, body: html.into_bytes() })
 }
 
-/// What it shows at this moment to somebody who may see everything, as JSON.
+/// Returns the page's data for a caller that may see everything, as JSON.
 pub(crate) fn data_for_nginx(router: &RouterState) -> CachedPage {
     data(router, Caller::of_nginx())
 }
 
-/// What it shows at this moment, as JSON.
+/// Returns the page's data for this caller, as JSON.
 pub(super) fn data(router: &RouterState, caller: Caller) -> CachedPage {
-    // It is made of strings and numbers; it always has a JSON form.
+    // It consists of strings and numbers, so this cannot fail.
     let body = serde_json::to_vec(&data::Data::take(router, caller)).unwrap_or_default();
     CachedPage { content_type: "application/json", headers: headers(), body }
 }
 
-/// Paths of visitors are in it: it is kept nowhere, and taken for nothing else than it is.
+/// Visitors' paths are in the data, so it must not be cached or interpreted as another type.
 fn headers() -> Vec<(&'static str, String)> {
     vec![
         ("Cache-Control", "no-store".to_owned()),
@@ -57,7 +57,7 @@ fn headers() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The page's own style and script, and questions to where it comes from; nothing else, and in no frame.
+/// Allows the page's own style and script and requests to its own origin; forbids everything else, and framing.
 fn policy(nonce: &str) -> String {
     format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; \

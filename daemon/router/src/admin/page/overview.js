@@ -1,4 +1,4 @@
-// The figures at the top: what the daemon does as a whole.
+// The figures of the daemon as a whole, at the top of the page.
 
 const TILES = [
   { name: "Requests per second", show: (status) => ({ value: rate(status.rate) }) },
@@ -17,7 +17,7 @@ const tiles = TILES.map(({ name, show }) => {
   return { tile, value, note, show };
 });
 
-/** `status` is what the daemon told, with the sums of its applications. */
+/** `status` is the daemon's data with the sums over its applications. */
 function showOverview(status) {
   for (const { tile, value, note, show } of tiles) {
     const shown = show(status);

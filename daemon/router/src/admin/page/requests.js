@@ -1,10 +1,10 @@
-// The requests under way: first those that wait for their answer, and among them the oldest, as they may hang.
+// The active requests: first those that wait for a response, the oldest on top, since they may hang.
 
-/** From here on a request is listed, in milliseconds: what is over in a moment cannot be read. */
+/** Minimum age of a listed request, in milliseconds: shorter ones vanish before they can be read. */
 const LISTED = 500;
-/** From here on a request without an answer is called slow. */
+/** Age from which a request without a response is called slow. */
 const SLOW = 2_000;
-/** From here on it is said to hang. */
+/** Age from which it is said to hang. */
 const HANGS = 10_000;
 
 const REQUEST_COLUMNS = [
@@ -43,7 +43,7 @@ function respondingSummary(responding) {
   return `${plural(responding.count, "answer", "answers")} under way: downloads, streams, WebSockets${shown}`;
 }
 
-/** How bad it is that a request waits for so long. */
+/** Returns how serious this age of a waiting request is. */
 function severity(age) {
   if (age >= HANGS) return "hangs";
   return age >= SLOW ? "slow" : "";
@@ -71,12 +71,12 @@ function fillPhase(cell, request) {
   setText(phase, request.phase);
   setClasses(phase, `pill ${request.phase}`);
   setClasses(since, "since");
-  // In its first phase it is as long as it is there.
+  // Omitted in the first phase, where it equals the age.
   const isFirst = request.age_ms - request.phase_ms < 100;
   setText(since, isFirst ? "" : `for ${duration(request.phase_ms)}`);
 }
 
-/** The two elements that a cell consists of, made at their first use. */
+/** Returns the two elements of a cell, and creates them on first use. */
 function pair(parent, first, second) {
   if (parent.children.length === 0) parent.append(make(first), " ", make(second));
   return parent.children;

@@ -1,4 +1,4 @@
-// Numbers in words: with units, and as many digits as one can take in at a glance.
+// Formatting of numbers with units, to a few significant digits.
 
 const NOTHING = "–";
 
@@ -6,13 +6,13 @@ function plural(count, one, many) {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
-/** A span of time that has passed; tenths of seconds only below ten. */
+/** Formats an elapsed time; with tenths of a second below 10 seconds. */
 function duration(milliseconds) {
   if (milliseconds < 10_000) return `${(Math.floor(milliseconds / 100) / 10).toFixed(1)} s`;
   return wholeDuration(milliseconds / 1000);
 }
 
-/** A span of time in whole seconds, by its two largest units. */
+/** Formats an elapsed time in whole seconds, with its two largest units. */
 function wholeDuration(seconds) {
   const whole = Math.floor(seconds);
   const [days, hours, minutes] = [
@@ -26,7 +26,7 @@ function wholeDuration(seconds) {
   return `${whole} s`;
 }
 
-/** How long something takes: milliseconds below a second. */
+/** Formats a latency; in milliseconds below a second. */
 function latency(seconds) {
   if (seconds === null) return NOTHING;
   const milliseconds = seconds * 1000;

@@ -1,10 +1,10 @@
-//! An app that starts and does not answer well.
+//! Diagnoses of an app that starts but does not answer correctly.
 
 use super::Diagnosis;
 use crate::doctor::conversation::Answer;
 use crate::doctor::run::AppRun;
 
-/// What is wrong with the answer; `None` when it is good.
+/// Returns the problem with the response; `None` when it is good.
 pub(super) fn of(run: &AppRun) -> Option<Diagnosis> {
     match run.answer.as_ref()? {
         Err(why) => Some(Diagnosis::new(
@@ -27,7 +27,7 @@ pub(super) fn of(run: &AppRun) -> Option<Diagnosis> {
     }
 }
 
-/// The daemon had to answer in its place.
+/// Diagnoses a response that the daemon sent in place of the app.
 fn unanswered(answer: &Answer, run: &AppRun) -> Diagnosis {
     let told = run.log.iter().rev().find_map(|line| line.split_once(" did not answer ")?.1.split_once(": "));
     let why = told.map_or("it does not say why", |(_, why)| why.split("\\n").next().unwrap_or(why));
@@ -39,7 +39,7 @@ fn unanswered(answer: &Answer, run: &AppRun) -> Diagnosis {
     )
 }
 
-/// `exited with status 3`, of a process that was not told to.
+/// Returns the text `exited with status 3` of a process that exited unexpectedly.
 fn end_of_process(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(": process ")?;
     let (_, end) = rest.split_once(' ')?;

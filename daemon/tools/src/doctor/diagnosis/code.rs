@@ -1,10 +1,10 @@
-//! The app's code: what it cannot load, read or reach, as Ruby, Python and Node.js tell it.
+//! Diagnoses of the app's code from messages of Ruby, Python and Node.js: what it cannot load, read or reach.
 
 use protocol::request::AppKind;
 
 use super::{Diagnosis, Seen, between, directive, from_root};
 
-/// A gem, module or package that is not installed, or a file that is not there.
+/// Diagnoses a gem, module or package that is not installed, or a missing file.
 pub(super) fn missing_library(seen: &Seen) -> Option<Diagnosis> {
     let line = seen.line_with(&["cannot load such file -- ", "No module named ", "Cannot find module "])?;
     let rest =
@@ -30,7 +30,7 @@ pub(super) fn missing_library(seen: &Seen) -> Option<Diagnosis> {
     Some(Diagnosis::new(format!("a {what} is missing: {name}"), format!("Install it: {how}.{same}")))
 }
 
-/// Bundler does not find what the Gemfile asks for.
+/// Diagnoses a Gemfile entry that Bundler does not find.
 pub(super) fn missing_bundle(seen: &Seen) -> Option<Diagnosis> {
     let line = seen.line_with(&["Bundler::GemNotFound", "Bundler::GemfileNotFound", "Could not find gem"])?;
     let what = line.split_once("GemNotFound: ").map_or(line, |(_, what)| what).trim();
@@ -43,7 +43,7 @@ pub(super) fn missing_bundle(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// The language does not understand a file.
+/// Diagnoses a syntax error.
 pub(super) fn syntax_error(seen: &Seen) -> Option<Diagnosis> {
     let line = seen.line_with(&["the app has a syntax error: ", "SyntaxError"])?;
     let what = line.split_once("syntax error: ").map_or(line, |(_, what)| what);
@@ -54,7 +54,7 @@ pub(super) fn syntax_error(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// A variable that the app wants.
+/// Diagnoses a missing environment variable.
 pub(super) fn missing_variable(seen: &Seen) -> Option<Diagnosis> {
     let line = seen.line_with(&[
         "key not found: ",
@@ -74,14 +74,14 @@ pub(super) fn missing_variable(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// As variables are named: in capitals, with more than one word or letters enough to be no constant of C.
+/// Whether this may be a variable's name: in capitals, with several words or long enough not to be a C constant.
 fn is_variable(word: &str) -> bool {
     let capitals =
         word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
     capitals && word.len() > 2 && word.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
-/// A file or directory that the app's user may not use.
+/// Diagnoses a file or directory that the app's user may not access.
 pub(super) fn forbidden_file(seen: &Seen) -> Option<Diagnosis> {
     let line = seen.line_with(&["EACCES", "PermissionError", "Errno::EACCES", "Permission denied"])?;
     let ruby = line.rsplit_once(" - ").map(|(_, path)| path.split(" (").next().unwrap_or(path));
@@ -98,7 +98,7 @@ pub(super) fn forbidden_file(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// A database or another service.
+/// Diagnoses a database or another service that cannot be reached.
 pub(super) fn unreachable_service(seen: &Seen) -> Option<Diagnosis> {
     if seen.summary.contains("nothing listens") {
         return None;
@@ -116,7 +116,7 @@ pub(super) fn unreachable_service(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// The startup file is there and has no application in it.
+/// Diagnoses a startup file that defines no application.
 pub(super) fn no_application(seen: &Seen) -> Option<Diagnosis> {
     let file = between(&seen.summary, "the startup file ", " does not define ")?;
     let example = match seen.kind {
@@ -131,7 +131,7 @@ pub(super) fn no_application(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// Anything else that the app failed with while it was loaded.
+/// Diagnoses any other failure while the app was loaded.
 pub(super) fn failed_load(seen: &Seen) -> Option<Diagnosis> {
     let what = seen.summary.strip_prefix("the app failed while it was loaded: ")?;
     let place = seen.place().map_or_else(
@@ -178,7 +178,7 @@ mod tests {
             let seen = Seen { kind, ..seen(summary, "") };
             assert_eq!(missing_library(&seen).unwrap().problem, problem);
         }
-        // A program without a loader of ours tells it in its output.
+        // A program without our loader reports the failure in its output.
         let text = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'tornado'\n";
         let seen = Seen {
             kind: AppKind::Python,

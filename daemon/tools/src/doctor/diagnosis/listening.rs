@@ -1,10 +1,10 @@
-//! An app that was started and does not take requests: it listens elsewhere or nowhere, takes too long, or ends.
+//! Diagnoses of an app that starts but does not accept requests: it listens elsewhere or nowhere, is slow, or exits.
 
 use protocol::request::AppKind;
 
 use super::{Diagnosis, Seen};
 
-/// It wants a port that somebody has.
+/// Diagnoses a port that is in use.
 pub(super) fn taken_port(seen: &Seen) -> Option<Diagnosis> {
     let line = seen.line_with(&["EADDRINUSE", "Address already in use", "address already in use"])?;
     Some(Diagnosis::new(
@@ -14,7 +14,7 @@ pub(super) fn taken_port(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// Its start command names a variable that it does not have.
+/// Diagnoses a start command that uses a variable which is not set.
 pub(super) fn missing_variable(seen: &Seen) -> Option<Diagnosis> {
     let (_, hint) = seen.summary.split_once("; its start command uses ")?;
     let (variable, rest) = hint.split_once(',')?;
@@ -26,7 +26,7 @@ pub(super) fn missing_variable(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// It listens, and not where it was told.
+/// Diagnoses an app that listens on a port other than the given one.
 pub(super) fn wrong_port(seen: &Seen) -> Option<Diagnosis> {
     let port = seen.port?;
     let other = seen.ports.iter().find(|other| **other != port)?;
@@ -40,7 +40,7 @@ pub(super) fn wrong_port(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// It answers, and not as `passenger_app_ready_path` wants.
+/// Diagnoses an app that answers, but not as `passenger_app_ready_path` requires.
 pub(super) fn not_well(seen: &Seen) -> Option<Diagnosis> {
     let (_, why) = seen.summary.split_once("(passenger_start_timeout): GET ")?;
     Some(Diagnosis::new(
@@ -49,7 +49,7 @@ pub(super) fn not_well(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// It runs, and that is all.
+/// Diagnoses an app that runs but does not become ready.
 pub(super) fn silence(seen: &Seen) -> Option<Diagnosis> {
     let (_, rest) = seen.summary.split_once("it was not ready within ")?;
     let (limit, _) = rest.split_once(" (")?;
@@ -79,7 +79,7 @@ pub(super) fn silence(seen: &Seen) -> Option<Diagnosis> {
     })
 }
 
-/// A signal has ended it.
+/// Diagnoses an app killed by a signal.
 pub(super) fn killed(seen: &Seen) -> Option<Diagnosis> {
     let (_, signal) = seen.summary.split_once("was killed by signal ")?;
     let signal = signal.split(" before").next().unwrap_or(signal);
@@ -93,7 +93,7 @@ pub(super) fn killed(seen: &Seen) -> Option<Diagnosis> {
     Some(Diagnosis::new(format!("the app's process was killed by signal {signal}"), advice))
 }
 
-/// It has ended by itself.
+/// Diagnoses an app that exited by itself.
 pub(super) fn early_exit(seen: &Seen) -> Option<Diagnosis> {
     let (_, status) = seen.summary.split_once("exited with status ")?;
     let status = status.split(' ').next().unwrap_or(status);

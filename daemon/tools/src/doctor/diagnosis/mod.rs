@@ -1,5 +1,5 @@
-//! What was seen comes in, what is wrong and what to do goes out, in plain words. Causes are tried in order, the surest
-//! first; nothing is looked at here but what was seen.
+//! Diagnosis of a run: the problem and what to do. Causes are tried in order, the most certain first; only the recorded
+//! run is examined.
 
 mod answering;
 mod code;
@@ -15,26 +15,26 @@ use serde_json::Value;
 use super::app::TestedApp;
 use super::run::AppRun;
 
-/// What is wrong, and what to do.
+/// The problem, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Diagnosis {
     pub(super) problem: String,
     pub(super) advice: String,
 }
 
-/// A start that failed, as far as it tells a cause.
+/// A failed start, with the data that may show its cause.
 #[derive(Debug, Clone)]
 struct Seen {
     kind: AppKind,
     root: PathBuf,
     user: String,
-    /// What failed, in a sentence.
+    /// The failure, in a sentence.
     summary: String,
-    /// What the app told of it, and what it has printed.
+    /// The app's error message and its output.
     text: String,
-    /// The port that the app was given.
+    /// The port assigned to the app.
     port: Option<u16>,
-    /// Those on which it listened.
+    /// The ports on which it listened.
     ports: BTreeSet<u16>,
 }
 
@@ -69,7 +69,7 @@ impl Diagnosis {
     }
 }
 
-/// What is wrong; `None` when the app answers well.
+/// Returns the diagnosis; `None` when the app answers without an error.
 pub(super) fn of(app: &TestedApp, run: &AppRun) -> Option<Diagnosis> {
     if run.no_daemon {
         return Some(no_daemon(run));
@@ -114,23 +114,23 @@ impl Seen {
         }
     }
 
-    /// The summary, or the first line that the app has told, which has one of these words.
+    /// Returns the summary, or the app's first line, that contains one of these words.
     fn line_with(&self, words: &[&str]) -> Option<&str> {
         let lines = std::iter::once(self.summary.as_str()).chain(self.text.lines());
         lines.into_iter().find(|line| words.iter().any(|word| line.contains(word)))
     }
 
-    /// A command line as the app's user, in its directory.
+    /// Returns a command line that runs as the app's user, in its directory.
     fn as_user(&self, command: &str) -> String {
         let root = self.root.display();
-        // What belongs to nobody in particular is not installed as nobody.
+        // Files without a particular owner are not installed as the user `nobody`.
         match nix::unistd::geteuid().is_root() && self.user != "nobody" {
             true => format!("cd {root} && sudo -u {} -H {command}", self.user),
             false => format!("cd {root} && {command}"),
         }
     }
 
-    /// The first place in the app's own files that the text names: `FILE:LINE`.
+    /// Returns the first location `FILE:LINE` in the app's own files that the text contains.
     fn place(&self) -> Option<String> {
         let root = format!("{}/", self.root.display());
         self.text.lines().find_map(|line| {
@@ -146,12 +146,12 @@ impl Seen {
     }
 }
 
-/// What stands between two marks.
+/// Returns the text between two marks.
 fn between<'t>(text: &'t str, before: &str, after: &str) -> Option<&'t str> {
     text.split_once(before)?.1.split_once(after).map(|(between, _)| between)
 }
 
-/// The app's interpreter in directive and flag.
+/// Returns the directive and the flag of the app's interpreter.
 fn directive(kind: AppKind) -> Option<(&'static str, &'static str)> {
     match kind {
         AppKind::Ruby => Some(("passenger_ruby", "--ruby")),
@@ -161,7 +161,7 @@ fn directive(kind: AppKind) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// A path that an app names, from its root on.
+/// Returns a path named by the app, resolved against its root.
 fn from_root(root: &Path, path: &str) -> String {
     root.join(path).display().to_string()
 }
@@ -170,7 +170,7 @@ fn from_root(root: &Path, path: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A Ruby app in `/srv/shop` of alice's.
+    /// Returns a failed start of a Ruby app in `/srv/shop` that runs as alice.
     pub(super) fn seen(summary: &str, text: &str) -> Seen {
         Seen {
             kind: AppKind::Ruby,

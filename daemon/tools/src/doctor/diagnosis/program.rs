@@ -1,11 +1,11 @@
-//! The program itself: the way to it, the interpreter, the startup file, the command.
+//! Diagnoses of the program: the path to it, the interpreter, the startup file, the command.
 
 use module_core::detect::startup_file;
 use protocol::request::AppKind;
 
 use super::{Diagnosis, Seen, between, directive};
 
-/// A directory on the way is closed to the app's user.
+/// Diagnoses a directory on the path that the app's user may not enter.
 pub(super) fn closed_directory(seen: &Seen) -> Option<Diagnosis> {
     let directory = between(&seen.summary, "cannot enter the directory ", ": ")?;
     let user = &seen.user;
@@ -18,7 +18,7 @@ pub(super) fn closed_directory(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// What is to run the app is not there, or cannot be run.
+/// Diagnoses an interpreter or program that does not exist or cannot be executed.
 pub(super) fn missing_interpreter(seen: &Seen) -> Option<Diagnosis> {
     let program = seen.summary.strip_prefix("cannot run ")?;
     let (directive, flag) =
@@ -41,7 +41,7 @@ pub(super) fn missing_interpreter(seen: &Seen) -> Option<Diagnosis> {
     Some(Diagnosis::new(format!("the interpreter cannot be run: {name}: {why}"), advice))
 }
 
-/// The file that the app starts with is not there, or the whole app is not.
+/// Diagnoses a missing startup file, or a missing app.
 pub(super) fn missing_startup_file(seen: &Seen) -> Option<Diagnosis> {
     let file = between(&seen.summary, "the startup file ", " does not exist")?;
     let usual = startup_file(seen.kind).unwrap_or_default();
@@ -55,7 +55,7 @@ pub(super) fn missing_startup_file(seen: &Seen) -> Option<Diagnosis> {
     ))
 }
 
-/// The shell does not find what the start command names, or may not run it.
+/// Diagnoses a start command that the shell does not find or may not execute.
 pub(super) fn missing_command(seen: &Seen) -> Option<Diagnosis> {
     let is_shells = seen.summary.contains("status 126") || seen.summary.contains("status 127");
     if seen.kind != AppKind::Generic || !is_shells {
