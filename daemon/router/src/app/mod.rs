@@ -1,4 +1,4 @@
-//! An application as the location that a request came by configures it: route, settings, sticky sessions.
+//! An application as configured by the location that a request came through: route, settings, sticky sessions.
 
 pub(crate) mod route;
 pub(crate) mod settings;

@@ -1,5 +1,5 @@
-//! An app as one location describes it: what a request said of it comes in, what the supervisor and the next router need
-//! to know of it goes out. Which group it belongs to is said, not decided here.
+//! An app as configured by one location, and what the supervisor and the next router need to know of it. The group that
+//! it belongs to is received, not determined here.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -15,7 +15,7 @@ use super::settings::AppSettings;
 use crate::pool::GroupId;
 use common::link::SpawnSpec;
 
-/// An application with one set of settings, as requests name it.
+/// An application with one set of settings, as named by requests.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) group: GroupId,
@@ -26,29 +26,29 @@ pub(crate) struct Route {
     pub(crate) start_command: String,
     pub(crate) server_software: String,
     pub(crate) settings: AppSettings,
-    /// When nginx read the newest configuration under which a request came by it, in milliseconds since 1970.
+    /// When nginx read the newest configuration under which a request used this route, in milliseconds since 1970.
     pub(crate) seen_ms: Cell<u64>,
-    /// When the last request came by it: requests are counted.
+    /// The number of the last request that used this route: requests are counted.
     pub(crate) used: Cell<u64>,
-    /// That its port is open to all local users has been logged.
+    /// Whether it was logged that its port is open to all local users.
     open_port_logged: Cell<bool>,
     /// The settings block, for the next router.
     block: Vec<u8>,
 }
 
-/// An app as a request, a roster or a memo describes it.
+/// An app as described by a request, a roster or a memo.
 #[derive(Debug)]
 pub(crate) struct Described<'a> {
     pub(crate) app: AppRef<'a>,
     pub(crate) base_uri: &'a [u8],
     pub(crate) server_software: &'a [u8],
-    /// The digest of the block, as it was told.
+    /// The digest of the block, as received.
     pub(crate) digest: Digest,
     /// Its settings as nginx sends them.
     pub(crate) block: &'a [u8],
 }
 
-/// What the next router needs to know about a process: everything that names its route.
+/// What the next router needs to know about a process: everything that identifies its route.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Memo {
     group: Vec<u8>,
@@ -58,12 +58,12 @@ pub(crate) struct Memo {
     base_uri: Vec<u8>,
     server_software: Vec<u8>,
     block: Vec<u8>,
-    /// When nginx read the newest configuration that had a request for it, in milliseconds since 1970; 0 when unknown.
+    /// When nginx read the newest configuration with a request for it, in milliseconds since 1970; 0 if unknown.
     configured_ms: u64,
 }
 
 impl Route {
-    /// Logs once that every local user can connect to the port of its processes.
+    /// Logs once that every local user can connect to the port of the app's processes.
     pub(crate) fn log_open_port(&self, port: u16) {
         if self.kind == AppKind::Generic && !self.open_port_logged.replace(true) {
             info!(
@@ -92,7 +92,7 @@ impl Route {
         }
     }
 
-    /// Whether a description with the root and the settings of this route is of this route.
+    /// Whether a description with the root and the settings of this route describes this route.
     pub(crate) fn is(&self, described: &Described<'_>) -> bool {
         let app = &described.app;
         self.kind == app.kind
@@ -101,7 +101,7 @@ impl Route {
             && self.base_uri.as_bytes() == described.base_uri
     }
 
-    /// What the supervisor needs to start a process of this app.
+    /// Returns what the supervisor needs to start a process of this app.
     pub(crate) fn spawn_spec(&self) -> SpawnSpec {
         SpawnSpec {
             group: self.name.clone(),
@@ -130,7 +130,7 @@ impl Route {
         }
     }
 
-    /// Whether a process started by this route is what one started by the other is. A change of nginx's release is no
+    /// Whether a process started with this route equals one started with the other. A new release of nginx is not a
     /// reason to replace it.
     pub(crate) fn starts_as(&self, other: &Self) -> bool {
         let essence = |route: &Self| SpawnSpec {
@@ -141,12 +141,12 @@ impl Route {
         essence(self) == essence(other)
     }
 
-    /// The app's settings as nginx sends them.
+    /// Returns the app's settings as nginx sent them.
     pub(crate) fn said(&self) -> Settings {
         Settings::decode(&self.block).unwrap_or_default()
     }
 
-    /// The directory of restart.txt.
+    /// Returns the directory of restart.txt.
     pub(crate) fn restart_dir(&self) -> PathBuf {
         self.root.join(&self.settings.restart_dir)
     }
@@ -170,12 +170,12 @@ impl Route {
 }
 
 impl Memo {
-    /// Reads what [`Route::spawn_spec`] wrote, or wrote before there was a time in it.
+    /// Decodes what [`Route::spawn_spec`] encodes, or encoded in releases that did not include the time.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         Self::decode_whole(bytes).or_else(|| Self::decode_whole(&[bytes, &[0]].concat()))
     }
 
-    /// When nginx read the configuration that it comes from, in milliseconds since 1970; 0 when unknown.
+    /// Returns when nginx read the configuration that it comes from, in milliseconds since 1970; 0 if unknown.
     pub(crate) fn configured_ms(&self) -> u64 {
         self.configured_ms
     }
@@ -207,7 +207,7 @@ fn text(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 impl Route {
-    /// A Ruby app with this interpreter.
+    /// Creates a Ruby app with this interpreter.
     pub(crate) fn for_test(ruby: &str) -> Self {
         Self {
             group: GroupId(0),

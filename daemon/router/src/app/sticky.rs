@@ -1,7 +1,8 @@
-//! Sticky sessions: a client's cookie comes in, the number of the process that served it goes out; and back.
+//! Sticky sessions: cookies that route a client's requests to the process that served it before.
 //!
-//! The number follows from what the supervisor knows of the process, so that the next router gives the same one. The
-//! cookie is sent only when it changes, and scripts in the page cannot read it (`HttpOnly`), unlike the predecessor's.
+//! The number in a cookie is derived from what the supervisor knows of the process, so that the next router computes
+//! the same one. The cookie is sent only when it changes, and scripts in the page cannot read it (`HttpOnly`), unlike
+//! Passenger's.
 
 use protocol::request::Request;
 use protocol::settings::Digest;
@@ -13,11 +14,11 @@ use common::link::ProcessRecord;
 pub(crate) struct Sticky {
     /// The cookie's name.
     pub(crate) name: String,
-    /// What follows the cookie's path; `None` for `SameSite=Lax`, and `Secure` when the client came by TLS.
+    /// The attributes after the cookie's path; `None` for `SameSite=Lax`, and `Secure` if the client uses TLS.
     pub(crate) attributes: Option<String>,
 }
 
-/// The number that stands for a process in cookies.
+/// Returns the number that identifies a process in cookies.
 pub(crate) fn number_of(record: &ProcessRecord) -> u32 {
     let Digest([a, b, c, d, ..]) =
         Digest::of(format!("{} {} {}", record.process.0, record.pid, record.started_ms).as_bytes());
@@ -25,7 +26,7 @@ pub(crate) fn number_of(record: &ProcessRecord) -> u32 {
 }
 
 impl Sticky {
-    /// The number in the client's cookie.
+    /// Returns the number in the client's cookie.
     pub(crate) fn asked(&self, request: &Request<'_>) -> Option<u32> {
         let cookies = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"));
         let pairs = cookies.flat_map(|(_, value)| value.split(|byte| *byte == b';'));
@@ -37,7 +38,7 @@ impl Sticky {
         pair.strip_prefix(self.name.as_bytes())?.strip_prefix(b"=")
     }
 
-    /// The `Set-Cookie` that leads the client's next request to this process.
+    /// Returns the `Set-Cookie` value that routes the client's next request to this process.
     pub(crate) fn cookie(&self, number: u32, base_uri: &str, https: bool) -> String {
         let path = if base_uri.is_empty() { "/" } else { base_uri };
         let usual = if https { "SameSite=Lax; Secure" } else { "SameSite=Lax" };

@@ -1,9 +1,9 @@
-//! How much of a request's body has come that nobody has taken yet.
+//! Length of the received part of a request body that was not taken yet.
 
 use protocol::frame::{FrameHeader, FrameType, HEADER_LEN};
 
-/// Bytes of the body in what nginx has sent, and whether its end is among them. `frame` is what is left of the frame that
-/// `unread` begins in, and whether that is the last one.
+/// Returns the number of body bytes in what nginx has sent, and whether they are the last. `frame` is what is left of
+/// the frame that `unread` begins in, and whether that is the last one.
 pub(super) fn ahead(unread: &[u8], frame: Option<(u64, bool)>) -> (u64, bool) {
     let (mut bytes, mut rest, mut frame) = (0, unread, frame);
     loop {

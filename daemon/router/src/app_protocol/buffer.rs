@@ -1,12 +1,12 @@
-//! Received bytes that are not used yet.
+//! Buffer of received bytes that are not used yet.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Room for one read, in bytes: holds a usual request or answer, and is what an idle connection may keep.
+/// Room for one read, in bytes: enough for an ordinary request or response, and what an idle connection may keep.
 pub(crate) const SMALL: usize = 16 * 1024;
-/// Room for one read of a body, in bytes: few system calls, and all that a slow reader can make us hold.
+/// Room for one read of a body, in bytes: few system calls, and the maximum that a slow reader makes the router hold.
 pub(crate) const LARGE: usize = 128 * 1024;
 
 /// A buffer that is filled at its end and used from its front.
@@ -17,7 +17,7 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// What was received and not used.
+    /// Returns what was received and not used.
     pub(crate) fn unread(&self) -> &[u8] {
         &self.bytes[self.start..]
     }
@@ -35,7 +35,7 @@ impl Input {
         }
     }
 
-    /// Reads once, with room for `room` bytes; returns how many came, 0 at the end of the stream.
+    /// Reads once, with room for `room` bytes; returns how many were read, 0 at the end of the stream.
     pub(crate) async fn fill(
         &mut self,
         from: &mut (impl AsyncRead + Unpin),
@@ -51,13 +51,13 @@ impl Input {
         from.read_buf(&mut self.bytes).await
     }
 
-    /// Forgets everything.
+    /// Discards everything.
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;
     }
 
-    /// Gives back the memory that a large message took.
+    /// Frees the memory of a large message.
     pub(crate) fn shrink(&mut self) {
         if self.is_empty() && self.bytes.capacity() > SMALL {
             self.bytes = Vec::new();

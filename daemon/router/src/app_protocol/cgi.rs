@@ -1,18 +1,18 @@
 //! The CGI variables of a request, as Ruby and Python apps expect them.
 //!
-//! A decoded request comes in, names with values go out. Values are passed as the client sent them.
+//! Values are passed as the client sent them.
 
 use protocol::request::{BodyLength, Request};
 
-/// Takes variables one by one.
+/// Receiver of variables.
 pub(crate) trait Variables {
-    /// A variable under its own name.
+    /// Adds a variable under its own name.
     fn put(&mut self, name: &[u8], value: &[u8]);
-    /// A request header, to be named `HTTP_…`, with all its values and what stands between two of them.
+    /// Adds a request header, to be named `HTTP_…`, with all its values and the separator between them.
     fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]);
 }
 
-/// Hands every variable of the request to `out`.
+/// Passes every variable of the request to `out`.
 pub(crate) fn write_variables(request: &Request<'_>, out: &mut impl Variables) {
     let head = &request.head;
     let (path, query) = split_at_byte(head.uri, b'?');
@@ -49,8 +49,8 @@ fn write_server(request: &Request<'_>, out: &mut impl Variables) {
     out.put(b"SERVER_PROTOCOL", request.protocol());
 }
 
-/// Every header but those that have a variable of their own, repeated ones as one. Names with other characters than
-/// letters, digits and `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
+/// Writes every header except those that have their own variable; repeated ones are joined. Names with characters other
+/// than letters, digits and `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
 fn write_headers(request: &Request<'_>, out: &mut impl Variables) {
     let mut seen = Seen::default();
     for (at, (name, value)) in request.headers.iter().enumerate() {
@@ -69,12 +69,12 @@ fn write_headers(request: &Request<'_>, out: &mut impl Variables) {
     }
 }
 
-/// True when a header before the one at `at` has this name: it was written with that one.
+/// Whether a header before the one at `at` has this name: this one was written together with it.
 fn is_repeated(request: &Request<'_>, name: &[u8], at: usize) -> bool {
     request.headers.iter().take(at).any(|(n, _)| n.eq_ignore_ascii_case(name))
 }
 
-/// Which names may have been seen: most are seen once, and need not be compared with all the others.
+/// The names that may have been seen: most occur once, and need not be compared with all the others.
 #[derive(Default)]
 struct Seen(u64);
 
@@ -88,7 +88,7 @@ impl Seen {
     }
 }
 
-/// The path below the base URI; `/` when nothing is left.
+/// Returns the path below the base URI; `/` if nothing is left.
 fn path_info<'a>(path: &'a [u8], base_uri: &[u8]) -> &'a [u8] {
     match path.strip_prefix(base_uri) {
         Some([]) => b"/",
@@ -98,7 +98,7 @@ fn path_info<'a>(path: &'a [u8], base_uri: &[u8]) -> &'a [u8] {
     }
 }
 
-/// Host and port of a Host header; an IPv6 address keeps its brackets.
+/// Returns host and port of a Host header; an IPv6 address keeps its brackets.
 fn split_host(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     let after_address = host.iter().rposition(|b| *b == b']').map_or(0, |at| at + 1);
     let (_, tail) = host.split_at(after_address);
@@ -116,7 +116,7 @@ fn split_at_byte(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
 }
 
 fn put_number(out: &mut impl Variables, name: &[u8], number: u64) {
-    // Twenty digits hold any u64.
+    // Twenty digits are enough for any u64.
     let mut digits = [0u8; 20];
     let mut at = digits.len();
     let mut rest = number;

@@ -1,5 +1,5 @@
-//! New connections to app processes: to their unix sockets, or to their ports at loopback addresses. Who listens there is
-//! checked wherever somebody else than the app could.
+//! Connections to app processes: to their unix sockets, or to their ports at loopback addresses. The user who listens
+//! there is checked wherever it could be another one than the app's.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,11 +13,11 @@ use crate::sys::stream::Stream;
 use common::link::{Address, AppUser, ProcessRecord};
 use common::sys::descriptors;
 
-/// How long a connection to a port may take before it is looked up who listens there: one within this machine is made at
-/// once, unless too many wait for its listener already.
+/// How long a connection to a port may take before its listener is checked: a local connection is established at once,
+/// unless too many wait for the listener already.
 const SLOW: Duration = Duration::from_millis(20);
 
-/// Connects to a process. At the other end of a port, its user or root has been found.
+/// Connects to a process. A port is used only if the process at the other end runs as the app's user or root.
 pub(crate) async fn connect(record: &ProcessRecord) -> io::Result<Stream> {
     match &record.address {
         Address::Unix(path) => Stream::new(UnixStream::connect(path).await?.into_std()?.into()),
@@ -27,8 +27,8 @@ pub(crate) async fn connect(record: &ProcessRecord) -> io::Result<Stream> {
     }
 }
 
-/// An app may put a symlink in the place of its socket, which leads the router, with the router's rights, to another app's
-/// socket or to that of the tools: only a socket on which the app's user listens is used.
+/// Connects to a socket on which the app's user listens. An app may replace its socket with a symlink, which leads the
+/// router, with the router's privileges, to the socket of another app or of the tools.
 async fn to_own_socket(path: &Path, user: &AppUser) -> io::Result<UnixStream> {
     let stream = UnixStream::connect(path).await?;
     let uid = stream.peer_cred()?.uid();
@@ -40,14 +40,14 @@ async fn to_own_socket(path: &Path, user: &AppUser) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// Most apps listen at 127.0.0.1 or at all addresses; one that listens at `localhost` may do so at `::1` alone.
+/// Connects to a port. Most apps listen at 127.0.0.1 or at all addresses; one at `localhost` may use `::1` alone.
 async fn to_port(port: u16, user: &AppUser) -> io::Result<TcpStream> {
     let first = match to_address(Ipv4Addr::LOCALHOST.into(), port, user).await {
         Err(why) if !descriptors::are_used_up(&why) => why,
         settled => return settled,
     };
     to_address(Ipv6Addr::LOCALHOST.into(), port, user).await.map_err(|second| {
-        // That nothing listens at ::1 is usual and explains nothing.
+        // It is usual that nothing listens at ::1: that error explains nothing.
         if descriptors::are_used_up(&second) { second } else { first }
     })
 }

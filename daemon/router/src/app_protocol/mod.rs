@@ -1,6 +1,6 @@
-//! The app side of a request: connections to processes, and the two protocols spoken on them.
+//! The app side of a request: connections to processes, and the two protocols used on them.
 //!
-//! `docs/APP-PROTOCOL.md` describes the bytes. Nothing here knows nginx.
+//! `docs/APP-PROTOCOL.md` specifies the bytes. Of nginx, only the frames of a request body are read here.
 
 pub(crate) mod body_ahead;
 pub(crate) mod buffer;

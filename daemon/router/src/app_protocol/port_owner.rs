@@ -1,5 +1,5 @@
-//! Owner check of new TCP connections to apps: every local user may listen on a port that an app has let go, so the user
-//! at the other end of each connection is looked up before a byte is sent.
+//! Owner check of new TCP connections to apps: every local user may listen on a port that an app has released, so the
+//! user at the other end of each connection is determined before a byte is sent.
 
 use std::cell::Cell;
 use std::io;
@@ -16,13 +16,13 @@ use common::sys::sock_diag::{ESTABLISHED, LISTEN, TcpSocket};
 
 /// `TCP_SYN_RECV` in `net/tcp_states.h`: the last packet of the handshake has not been processed.
 const SYN_RECV: u8 = 3;
-/// How long the kernel may take to have both ends of a connection.
+/// How long the kernel may take to register both ends of a connection.
 const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(5);
-/// At most one line is logged in this time.
+/// Minimum time between two log lines.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// What is known of the other end of a connection.
+/// Owner of the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     /// The app's user, or root.
@@ -33,21 +33,21 @@ enum Verdict {
     Waiting,
     /// The kernel has no such connection yet.
     Absent,
-    /// It is closed already, so nobody can read from it.
+    /// It is closed already, so no process can read from it.
     Closed,
 }
 
-/// Checks that the process at the other end of a connection, whose addresses these are, runs as `user` or as root.
+/// Checks that the process at the other end of the connection between these addresses runs as `user` or as root.
 ///
 /// # Errors
 ///
-/// When it runs as another user, or when this cannot be found out.
+/// If it runs as another user, or if this cannot be determined.
 pub(super) async fn check(own: SocketAddr, peer: SocketAddr, user: &AppUser) -> io::Result<()> {
     let until = Instant::now() + PATIENCE;
     loop {
         let found = match verdict(peer_of(own, peer), user.uid)? {
             Verdict::Waiting => match of_listeners(&listeners(peer.port())?, peer.ip(), user.uid) {
-                // Still not accepted: its listener has been among those that were listed. Accepted: by whom is known.
+                // If still not accepted, its listener was among those listed. If accepted, its owner is known.
                 Verdict::Trusted => match verdict(peer_of(own, peer), user.uid)? {
                     Verdict::Waiting => Verdict::Trusted,
                     settled => settled,
@@ -67,7 +67,7 @@ pub(super) async fn check(own: SocketAddr, peer: SocketAddr, user: &AppUser) -> 
     }
 }
 
-/// Whether a socket of `uid`, or of root, listens for connections to this address and no other user's does.
+/// Whether a socket of `uid` or of root listens for connections to this address, and no other user's socket does.
 pub(super) fn listens(at: SocketAddr, uid: u32) -> io::Result<bool> {
     Ok(of_listeners(&listeners(at.port())?, at.ip(), uid) == Verdict::Trusted)
 }
@@ -88,7 +88,7 @@ fn verdict(found: io::Result<TcpSocket>, uid: u32) -> io::Result<Verdict> {
     })
 }
 
-/// The sockets that take connections to `ip` must all be the app's.
+/// Checks that all sockets that accept connections to `ip` belong to the app's user or to root.
 fn of_listeners(listeners: &[TcpSocket], ip: IpAddr, uid: u32) -> Verdict {
     let mut verdict = Verdict::Absent;
     for socket in listeners.iter().filter(|socket| takes(socket, ip)) {
@@ -100,7 +100,7 @@ fn of_listeners(listeners: &[TcpSocket], ip: IpAddr, uid: u32) -> Verdict {
     verdict
 }
 
-/// Whether a listening socket takes connections to this address.
+/// Whether a listening socket accepts connections to this address.
 fn takes(socket: &TcpSocket, ip: IpAddr) -> bool {
     match socket.local.ip().to_canonical() {
         IpAddr::V6(any) if any == Ipv6Addr::UNSPECIFIED => ip.is_ipv6() || !socket.v6_only,
@@ -117,7 +117,7 @@ fn listeners(port: u16) -> io::Result<Vec<TcpSocket>> {
     or_by_proc(sock_diag::listeners(port), || proc_net::listeners(port))
 }
 
-/// The kernel's answer, or that of its text tables: "not found" may also mean that the kernel cannot be asked.
+/// Returns the kernel's answer, or that of its text tables: "not found" may also mean that it cannot be queried.
 fn or_by_proc<T>(asked: io::Result<T>, by_proc: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let why = match asked {
         Err(why) if !descriptors::are_used_up(&why) => why,

@@ -6,26 +6,26 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use common::sys::sock_diag::{LISTEN, TcpSocket};
 
-/// As [`crate::sys::sock_diag::peer_of`], without the sockets that listen.
+/// Like [`common::sys::sock_diag::peer_of`], without the sockets that listen.
 pub(super) fn peer_of(own: SocketAddr, peer: SocketAddr) -> io::Result<TcpSocket> {
     let found = sockets(|socket, remote| socket.local == peer && remote == own)?;
     found.into_iter().next().ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// As [`crate::sys::sock_diag::listeners`].
+/// Like [`common::sys::sock_diag::listeners`].
 pub(super) fn listeners(port: u16) -> io::Result<Vec<TcpSocket>> {
     sockets(|socket, _| socket.state == LISTEN && socket.local.port() == port)
 }
 
 fn sockets(wanted: impl Fn(&TcpSocket, SocketAddr) -> bool) -> io::Result<Vec<TcpSocket>> {
     let mut tables = fs::read_to_string("/proc/net/tcp")?;
-    // There is none where the kernel has no IPv6.
+    // The file does not exist if the kernel has no IPv6.
     tables += &fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
     let all = tables.lines().filter_map(socket_in);
     Ok(all.filter(|(socket, remote)| wanted(socket, *remote)).map(|(socket, _)| socket).collect())
 }
 
-/// The socket of a line and the address of its peer.
+/// Returns the socket of a line and the address of its peer.
 fn socket_in(line: &str) -> Option<(TcpSocket, SocketAddr)> {
     let mut fields = line.split_whitespace().skip(1);
     let local = address(fields.next()?)?;
@@ -36,7 +36,7 @@ fn socket_in(line: &str) -> Option<(TcpSocket, SocketAddr)> {
     Some((TcpSocket { state, local, uid, inode, v6_only: false }, remote))
 }
 
-/// `0100007F:1388`: words in the machine's byte order, and a port. IPv4 addresses within IPv6 become IPv4.
+/// Parses `0100007F:1388`: words in the machine's byte order, and a port. IPv4-mapped IPv6 addresses become IPv4.
 fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;

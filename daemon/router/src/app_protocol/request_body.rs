@@ -1,6 +1,6 @@
-//! The request body on its way from nginx's frames to the app, in the framing that the app's protocol wants.
+//! The request body on its way from nginx's frames to the app, in the framing of the app's protocol.
 //!
-//! It never holds more than one buffer: what the app does not take, nginx keeps.
+//! At most one buffer is held: what the app does not accept stays in nginx.
 
 use std::fmt;
 use std::io;
@@ -29,19 +29,19 @@ pub(crate) enum Framing {
 /// Why a body could not be passed on.
 #[derive(Debug)]
 pub(crate) enum BodyError {
-    /// nginx has closed the connection or cancelled the request: the client has gone.
+    /// nginx has closed the connection or cancelled the request: the client is gone.
     ClientGone,
-    /// nginx's frames make no sense.
+    /// nginx's frames are invalid.
     Frame(FrameError),
-    /// A frame of this type does not belong into a body.
+    /// A frame of this type is not allowed in a body.
     Unexpected(FrameType),
-    /// The body has another length than its head said.
+    /// The length of the body differs from the one in its head.
     WrongLength,
-    /// The app does not take it any more.
+    /// The app does not accept it any more.
     App {
-        /// What the system says.
+        /// The system's error.
         err: io::Error,
-        /// Nothing was written before; head and state are as they were, for another attempt.
+        /// Nothing was written before; head and state are unchanged, for another attempt.
         first: bool,
     },
 }
@@ -64,18 +64,18 @@ impl From<FrameError> for BodyError {
     }
 }
 
-/// How far a body has come.
+/// The progress of a body.
 #[derive(Debug)]
 pub(crate) struct Body {
     framing: Framing,
-    /// Bytes that the head still promises; `None` when it promised no number.
+    /// Bytes still to come according to the head; `None` if it gave no number.
     promised: Option<u64>,
     state: State,
-    /// A part of it, or of the head in front of it, was written.
+    /// Whether a part of it, or of the head before it, was written.
     sent: bool,
-    /// Head and body were written to their last byte.
+    /// Whether head and body were written completely.
     delivered: bool,
-    /// Measured where a least rate holds.
+    /// Measured if a minimum rate applies.
     pace: Option<Rc<Pace>>,
 }
 
@@ -87,7 +87,7 @@ enum State {
 }
 
 impl Body {
-    /// `unsized_framing` is used when the length is not known.
+    /// Creates a body; `unsized_framing` is used if the length is unknown.
     pub(crate) fn new(length: BodyLength, unsized_framing: Framing) -> Self {
         let (framing, promised, state) = match length {
             BodyLength::None | BodyLength::Known(0) => (Framing::Plain, None, State::Done),
@@ -97,7 +97,7 @@ impl Body {
         Self { framing, promised, state, sent: false, delivered: false, pace: None }
     }
 
-    /// The same with a least rate, in bytes a second; 0 for none.
+    /// Sets a minimum rate in bytes per second; 0 for none.
     pub(crate) fn with_least_rate(mut self, least: u64) -> Self {
         if !self.is_done() {
             self.pace = Pace::new(least);
@@ -105,17 +105,17 @@ impl Body {
         self
     }
 
-    /// The same, of which `pace` was measured before it was encoded for another kind of process.
+    /// Sets measurements that were taken before the body was encoded for another kind of process.
     pub(crate) fn with_pace(self, pace: Option<Rc<Pace>>) -> Self {
         Self { pace, ..self }
     }
 
-    /// How fast it comes, where a least rate holds.
+    /// Returns the measurements of its rate, if a minimum rate applies.
     pub(crate) fn pace(&self) -> Option<Rc<Pace>> {
         self.pace.clone()
     }
 
-    /// Counts what `input` holds of it, and takes nothing.
+    /// Measures how much of it `input` contains, and takes nothing.
     pub(crate) fn look_ahead(&self, input: &Input) {
         let Some(pace) = &self.pace else { return };
         let frame = match self.state {
@@ -129,27 +129,27 @@ impl Body {
         }
     }
 
-    /// True when any of it, or of the head in front of it, was taken or sent; `out` is what is to be sent, and held
+    /// Whether any of it, or of the head before it, was taken or sent; `out` is what is to be sent, and contained
     /// `head_len` bytes of head.
     pub(crate) fn has_begun(&self, out: &[u8], head_len: usize) -> bool {
         self.sent || out.len() != head_len || matches!(self.state, State::InFrame { .. })
     }
 
-    /// True when it was taken from nginx to its end.
+    /// Whether it was taken from nginx completely.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// True when the app's connection holds all of it. An app may answer before: then the rest was taken from nginx but
-    /// never written, and the connection cannot carry another request.
+    /// Whether all of it was written to the app's connection. An app may respond before: then the rest was taken from
+    /// nginx but never written, and the connection cannot carry another request.
     pub(crate) fn is_delivered(&self) -> bool {
         self.delivered
     }
 
-    /// Sends `out`, which holds the head, and then the whole body to the app.
+    /// Sends `out`, which contains the head, and then the whole body to the app.
     ///
-    /// After a failure of the first write it may be called again with the same `out` and another app. A head without
-    /// a body stays in `out`, so that the request can be repeated.
+    /// After a failure of the first write, it may be called again with the same `out` and another app. A head without a
+    /// body stays in `out`, so that the request can be repeated.
     pub(crate) async fn send(
         &mut self,
         nginx: &mut (impl AsyncRead + Unpin),
@@ -185,9 +185,9 @@ impl Body {
         }
     }
 
-    /// Takes the rest of a body that the app did not want; true when it has come, and the connection is in step.
+    /// Takes the rest of a body that the app did not use; true if it was complete, so that the connection is usable.
     ///
-    /// nginx has either sent it already, or closes the connection now that it has the answer.
+    /// nginx has either sent it already, or closes the connection now that it has the response.
     pub(crate) async fn discard(&mut self, nginx: &mut (impl AsyncRead + Unpin), input: &mut Input) -> bool {
         let mut nowhere = Vec::new();
         loop {
@@ -204,7 +204,7 @@ impl Body {
         }
     }
 
-    /// Moves what `input` holds of the body to `out`.
+    /// Moves the part of the body in `input` to `out`.
     fn take_frames(&mut self, input: &mut Input, out: &mut Vec<u8>) -> Result<(), BodyError> {
         while !self.is_done() {
             let taken = match self.state {
@@ -260,7 +260,7 @@ impl Body {
         Ok(true)
     }
 
-    /// So much was taken, and is not ahead any more.
+    /// Records bytes that were taken, after which none are ahead.
     fn note_taken(&self, len: u64) {
         if let Some(pace) = &self.pace {
             pace.note_ahead(0);

@@ -1,4 +1,4 @@
-//! Tests of [`super::body`].
+//! Tests of [`super::request_body`].
 
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ fn a_body_that_was_taken_but_not_written_is_not_delivered() {
     });
 }
 
-/// How long a body of which a part comes has been waited for after an hour.
+/// Returns how long a body, a part of which is received, was waited for after an hour.
 fn waited(app_takes: usize) -> Duration {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();

@@ -1,7 +1,7 @@
-//! What an app's answer consists of, whichever protocol it came in; and the check that every head passes.
+//! The parts of an app's response in either protocol, and the validation of every head.
 //!
-//! A decoder turns received bytes into [`Event`]s; heads are gathered in a [`Head`], which drops what concerns only
-//! the connection to the app and refuses what could be read in two ways.
+//! A decoder turns received bytes into [`Event`]s; heads are collected in a [`Head`], which drops what concerns only
+//! the connection to the app and rejects what is ambiguous.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,46 +10,46 @@ use protocol::limits::MAX_HEADERS;
 use protocol::pairs;
 use protocol::request::BodyLength;
 
-/// One step of an answer.
+/// One step of decoding a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
     /// More bytes are needed.
     More,
-    /// The head was gathered; it is an interim one.
+    /// An interim head was read.
     Interim,
-    /// The head was gathered.
+    /// The head was read.
     Head(Mode),
     /// A part of the body.
     Data(&'a [u8]),
-    /// The answer is complete.
+    /// The response is complete.
     End,
 }
 
 /// What follows a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// A body of which the decoder finds the end.
+    /// A body whose end the decoder finds.
     Framed,
-    /// The connection belongs to client and app from here on.
+    /// The connection belongs to the client and the app from now on.
     Tunnel,
 }
 
-/// Why an app's answer cannot be used.
+/// Why an app's response cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ReplyError {
     /// The connection ended before the head was complete.
     ClosedBeforeHead,
     /// The connection ended inside the body.
     ClosedInsideBody,
-    /// The app says itself that it failed.
+    /// The app reports that it failed.
     AppError(String),
-    /// The head is no head.
+    /// The head is invalid.
     BadHead(String),
-    /// The body's framing is broken.
+    /// The framing of the body is invalid.
     BadBody(&'static str),
-    /// The head did not become complete in time.
+    /// The head was not complete in time.
     HeadTooSlow(Duration),
-    /// More interim responses came than an answer may have.
+    /// There were more interim responses than a response may have.
     TooManyInterims,
     /// The head is longer than can be passed on.
     HeadTooLong,
@@ -76,27 +76,27 @@ impl fmt::Display for ReplyError {
 
 impl std::error::Error for ReplyError {}
 
-/// A response head, as it is gathered.
+/// A response head, collected header by header.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
     pub(crate) status: u16,
     pub(crate) reason: Vec<u8>,
-    /// The headers that go to nginx, encoded as [`pairs`].
+    /// The headers that are passed to nginx, encoded as [`pairs`].
     pub(crate) pairs: Vec<u8>,
     pub(crate) content_length: Option<u64>,
-    /// `Transfer-Encoding: chunked` was given.
+    /// Whether `Transfer-Encoding: chunked` was given.
     pub(crate) chunked: bool,
-    /// `Connection: close` was given.
+    /// Whether `Connection: close` was given.
     pub(crate) close: bool,
-    /// `Connection: keep-alive` was given.
+    /// Whether `Connection: keep-alive` was given.
     pub(crate) keep_alive: bool,
-    /// The app asks for out-of-band work.
+    /// Whether the app requests out-of-band work.
     pub(crate) out_of_band: bool,
     count: usize,
 }
 
 impl Head {
-    /// Begins anew; buffers are kept.
+    /// Starts a new head; buffers are kept.
     pub(crate) fn begin(&mut self, status: u16, reason: &[u8]) -> Result<(), ReplyError> {
         self.status = status;
         self.reason.clear();
@@ -114,7 +114,7 @@ impl Head {
         Ok(())
     }
 
-    /// Takes one header. Those of the connection itself are noted and not passed on.
+    /// Adds one header. Headers of the connection itself are recorded and not passed on.
     pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), ReplyError> {
         self.count += 1;
         if self.count > MAX_HEADERS {
@@ -137,7 +137,7 @@ impl Head {
         Ok(())
     }
 
-    /// The last check, when all headers are there.
+    /// Checks the head when all headers were added.
     pub(crate) fn finish(&mut self) -> Result<(), ReplyError> {
         if self.chunked && self.content_length.is_some() {
             return Err(ReplyError::BadHead("it has both Content-Length and Transfer-Encoding".into()));
@@ -145,12 +145,12 @@ impl Head {
         Ok(())
     }
 
-    /// True when this response has no body, whatever its headers say.
+    /// Whether this response has no body, whatever its headers say.
     pub(crate) fn is_bodiless(&self, to_head_request: bool) -> bool {
         to_head_request || self.status < 200 || matches!(self.status, 204 | 304)
     }
 
-    /// The body length to announce to nginx.
+    /// Returns the body length to announce to nginx.
     pub(crate) fn body_length(&self, to_head_request: bool) -> BodyLength {
         if self.is_bodiless(to_head_request) {
             return BodyLength::None;
@@ -176,11 +176,11 @@ impl Head {
             (2, b't') => Ok(is("te")),
             (7, b't') => Ok(is("trailer")),
             (6, b's') => Ok(is("status")),
-            // Upgrade is part of the answer in a 101 and a 426 (RFC 9110, 7.8 and 15.5.22); elsewhere it is an offer.
+            // Upgrade is part of the response in a 101 and a 426 (RFC 9110, 7.8 and 15.5.22); elsewhere it is an offer.
             (7, b'u') => Ok(is("upgrade") && !matches!(self.status, 101 | 426)),
             (28, b'x') if is("x-passenger-request-oob-work") => self.ask_out_of_band(),
             (18, b'!') if is("!~request-oob-work") => self.ask_out_of_band(),
-            // Passenger's private answers.
+            // Private headers of Passenger.
             _ => Ok(name.starts_with(b"!~")),
         }
     }
@@ -213,7 +213,7 @@ impl Head {
     }
 }
 
-/// Digits only: no sign, no list, no blank inside. At most what nginx can announce, which is a signed number.
+/// Parses digits only: no sign, no list, no blank. At most what nginx can announce, which is a signed number.
 fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return None;

@@ -1,4 +1,4 @@
-//! The session protocol spoken with the Ruby and Python loaders: a request as one block, an answer as frames.
+//! The session protocol of the Ruby and Python loaders: a request as one block, a response as frames.
 //!
 //! `docs/APP-PROTOCOL.md`, section 4.
 
@@ -8,13 +8,13 @@ use super::http::chunked::ChunkedParts;
 use super::response_head::{Event, Head, Mode, ReplyError};
 pub(crate) use encode::{OUT_OF_BAND_METHOD, write_out_of_band, write_request};
 
-/// Longest head an app may send, in bytes.
+/// Maximum length of a head from an app, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
-/// Longest error text an app may send, in bytes.
+/// Maximum length of an error text from an app, in bytes.
 const MAX_ERROR: usize = 64 * 1024;
 const FRAME_HEADER: usize = 8;
 
-/// What a loader sends when it takes a connection: an empty frame of type 6. Until then it is busy elsewhere.
+/// What a loader sends when it accepts a connection: an empty frame of type 6. Until then it is busy.
 pub(crate) const GREETING: [u8; FRAME_HEADER] = [0, 0, 0, 0, 6, 0, 0, 0];
 
 const HEAD: u8 = 1;
@@ -26,18 +26,18 @@ const ERROR: u8 = 5;
 const FLAG_END: u8 = 0x01;
 const FLAG_RAW: u8 = 0x02;
 
-/// Decodes the frames of one answer.
+/// Decoder of the frames of one response.
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     state: State,
     to_head_request: bool,
     /// Body bytes that the announced Content-Length still allows.
     allowed: Option<u64>,
-    /// The connection has ended, or belongs to the app.
+    /// Whether the connection has ended, or belongs to the app.
     gone: bool,
-    /// The app writes by itself behind the head.
+    /// Whether the app writes the body itself after the head.
     raw: bool,
-    /// The app has chunked the body itself.
+    /// Decoder of a body that the app has chunked itself.
     chunks: Option<ChunkedParts>,
 }
 
@@ -53,7 +53,7 @@ enum State {
     Done,
     /// The app writes the body itself until it closes the connection.
     UntilEof,
-    /// The app took the connection; an HTTP answer follows.
+    /// The app took the connection; an HTTP response follows.
     Hijacked,
 }
 
@@ -62,12 +62,12 @@ impl Decoder {
         Self { to_head_request, ..Self::default() }
     }
 
-    /// True when the app took the connection: what follows is HTTP.
+    /// Whether the app took the connection: what follows is HTTP.
     pub(crate) fn is_hijacked(&self) -> bool {
         self.state == State::Hijacked
     }
 
-    /// True when the app writes the body itself, on a connection that the loader has left to it.
+    /// Whether the app writes the body itself, on a connection that the loader has left to it.
     pub(crate) fn is_raw(&self) -> bool {
         self.raw
     }
@@ -88,7 +88,7 @@ impl Decoder {
         }
     }
 
-    /// What the end of the connection means at this point.
+    /// Handles the end of the connection; fails if the response is incomplete.
     pub(crate) fn at_eof(&mut self) -> Result<(), ReplyError> {
         match self.state {
             State::BeforeHead | State::Hijacked => Err(ReplyError::ClosedBeforeHead),
@@ -104,12 +104,12 @@ impl Decoder {
         }
     }
 
-    /// True when the answer is complete.
+    /// Whether the response is complete.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// True when the connection can take another request.
+    /// Whether the connection can carry another request.
     pub(crate) fn is_reusable(&self) -> bool {
         self.state == State::Done && !self.gone
     }
@@ -167,7 +167,7 @@ impl Decoder {
             return Ok(Event::Head(Mode::Tunnel));
         }
         let bodiless = head.is_bodiless(self.to_head_request);
-        // What the app has chunked goes to nginx without the chunks, as from any other app.
+        // A body that the app has chunked is passed to nginx without the chunks, as from any other app.
         self.chunks = (head.chunked && !bodiless).then(ChunkedParts::new);
         self.allowed = if bodiless { Some(0) } else { head.content_length };
         if self.raw {
@@ -197,7 +197,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// What the app writes behind its head: a response without a body has none, whatever the app thinks.
+    /// Decodes what the app writes after its head: a response without a body has none, whatever the app writes.
     fn raw_body<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Event<'b>), ReplyError> {
         if self.allowed == Some(0) {
             return Ok((bytes.len(), Event::Data(&[])));
@@ -279,7 +279,7 @@ mod tests {
         out
     }
 
-    /// Decodes `bytes`, handed over in pieces of `step`; returns what the events amount to.
+    /// Decodes `bytes`, passed in pieces of `step`; returns what the events amount to.
     fn run(bytes: &[u8], step: usize, to_head: bool) -> Result<(u16, Vec<u8>, bool), ReplyError> {
         let (mut decoder, mut head) = (Decoder::new(to_head), Head::default());
         let (mut body, mut buffer, mut ended) = (Vec::new(), Vec::new(), false);

@@ -1,8 +1,8 @@
-//! How fast the body of a request comes, and since when it is too slow.
+//! The upload rate of a request body, and detection of uploads that are too slow.
 //!
-//! Only the time counts in which the router waits for bytes from nginx. While the app does not take what has come, the
-//! client cannot send, however fast it is. As with Apache's mod_reqtimeout, a body has a time of grace and one second more
-//! for each `least` bytes.
+//! Only the time during which the router waits for bytes from nginx is measured. While the app does not accept what was
+//! received, the client cannot send, however fast it is. As with Apache's mod_reqtimeout, a body has a grace period and
+//! one more second for each `least` bytes.
 
 use std::cell::Cell;
 use std::fmt;
@@ -11,25 +11,25 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long an upload may take whatever its rate.
+/// Grace period of an upload, whatever its rate.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// What is measured of one body.
+/// Measurements of one body.
 #[derive(Debug)]
 pub(crate) struct Pace {
-    /// Least bytes a second.
+    /// Minimum rate in bytes per second.
     least: u64,
     /// Bytes of the body that were taken from nginx.
     taken: Cell<u64>,
-    /// Bytes of it that have come and are not taken yet.
+    /// Bytes of the body that were received and not taken yet.
     ahead: Cell<u64>,
     complete: Cell<bool>,
-    /// For how long the router has waited for more, up to the wait that goes on.
+    /// How long the router has waited for more, without the current wait.
     waited: Cell<Duration>,
     waits_since: Cell<Option<Instant>>,
 }
 
-/// A body that came too slowly.
+/// A body whose upload was too slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooSlow {
     bytes: u64,
@@ -38,7 +38,7 @@ pub(crate) struct TooSlow {
 }
 
 impl Pace {
-    /// For a body that begins; `None` when there is no least rate.
+    /// Starts to measure a body; `None` if there is no minimum rate.
     pub(crate) fn new(least: u64) -> Option<Rc<Self>> {
         (least > 0).then(|| {
             Rc::new(Self {
@@ -52,23 +52,23 @@ impl Pace {
         })
     }
 
-    /// The router waits for more from nginx until the guard is dropped.
+    /// Measures a wait for more from nginx, until the guard is dropped.
     pub(crate) fn wait(&self) -> Waiting<'_> {
         self.waits_since.set(Some(Instant::now()));
         Waiting(self)
     }
 
-    /// Bytes were taken from nginx.
+    /// Adds bytes that were taken from nginx.
     pub(super) fn take(&self, bytes: u64) {
         self.taken.set(self.taken.get() + bytes);
     }
 
-    /// So many bytes have come and are not taken yet.
+    /// Sets how many bytes were received and not taken yet.
     pub(super) fn note_ahead(&self, bytes: u64) {
         self.ahead.set(bytes);
     }
 
-    /// All of it has come.
+    /// Records that all of the body was received.
     pub(super) fn complete(&self) {
         self.complete.set(true);
     }
@@ -77,7 +77,7 @@ impl Pace {
         self.complete.get()
     }
 
-    /// How long it takes at least until the body can be too slow; zero when it is.
+    /// Returns the minimum time until the body can be too slow; zero if it is.
     pub(crate) fn time_left(&self) -> Duration {
         let seconds = self.bytes() / self.least;
         let rest = (self.bytes() % self.least) as f64 / self.least as f64;
@@ -85,7 +85,7 @@ impl Pace {
         GRACE.saturating_add(credit).saturating_sub(self.waited())
     }
 
-    /// How slow it is, when that is too slow.
+    /// Returns how slow the upload is, if it is too slow.
     pub(crate) fn too_slow(&self) -> Option<TooSlow> {
         let slow = TooSlow { bytes: self.bytes(), seconds: self.waited().as_secs(), least: self.least };
         (!self.is_complete() && self.time_left().is_zero()).then_some(slow)
@@ -112,7 +112,7 @@ impl fmt::Display for TooSlow {
     }
 }
 
-/// A wait for more from nginx.
+/// Guard of a wait for more from nginx.
 #[derive(Debug)]
 pub(crate) struct Waiting<'p>(&'p Pace);
 

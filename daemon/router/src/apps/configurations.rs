@@ -1,13 +1,13 @@
 //! Times at which nginx read the configurations that its connections follow.
 //!
-//! A time comes from a worker of nginx, which may be compromised. A time in the future counts as the moment at which it
-//! was first received, and a configuration counts for as long as a connection follows it.
+//! A time comes from a worker of nginx, which may be compromised. A time in the future is replaced by the time at which
+//! it was first received, and a configuration is in effect for as long as a connection follows it.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use tracing::warn;
 
-/// Times in the future that are remembered, so that the same configuration keeps its place among the others.
+/// Maximum number of future times that are remembered, so that a configuration keeps its order among the others.
 const MAX_FUTURE: usize = 64;
 
 /// Pause between two warnings, in milliseconds.
@@ -24,7 +24,7 @@ pub(super) struct Configurations {
 }
 
 impl Configurations {
-    /// Counts a connection, and returns the time that counts for it.
+    /// Adds a connection, and returns the time that applies to it.
     pub(super) fn open(&mut self, received: u64, now: u64) -> u64 {
         let known = self.future.iter().find(|(known, _)| *known == received).map(|(_, first)| *first);
         let time = match known {
@@ -36,7 +36,7 @@ impl Configurations {
         time
     }
 
-    /// A connection has ended. Returns the newest time that is left when a newer one has gone with the connection.
+    /// Removes a connection. Returns the newest time that is left if the connection was the last one of a newer time.
     pub(super) fn close(&mut self, time: u64) -> Option<u64> {
         let count = self.open.get_mut(&time)?;
         *count -= 1;
@@ -47,7 +47,7 @@ impl Configurations {
         self.newest().filter(|left| *left < time)
     }
 
-    /// The newest one that a connection follows.
+    /// Returns the newest time that a connection follows.
     pub(super) fn newest(&self) -> Option<u64> {
         self.open.last_key_value().map(|(time, _)| *time)
     }

@@ -1,4 +1,4 @@
-//! What nginx's configurations hold, put to work: apps that are wanted without a request are started, those that are no
+//! Effects of nginx's configurations on apps: apps that are needed without a request are started, apps that are no
 //! longer configured end and are forgotten.
 
 use protocol::PayloadError;
@@ -13,7 +13,7 @@ use super::rosters::{Changes, Roster, RosterId};
 use crate::app::route::Described;
 
 impl Routes {
-    /// The app is to be there before its first request, under a configuration that nginx read at this time.
+    /// Starts the app before its first request, under a configuration that nginx read at `configured_ms`.
     pub(crate) fn prepare(
         &self,
         start: &Start<'_>,
@@ -36,7 +36,7 @@ impl Routes {
         Ok(())
     }
 
-    /// An nginx has said which apps it holds.
+    /// Adds the roster of an nginx.
     pub(crate) fn enter(&self, roster: Roster, dispatcher: &Dispatcher) -> RosterId {
         let (id, changes) = self.rosters.borrow_mut().enter(roster);
         self.obey(changes, dispatcher);
@@ -44,7 +44,7 @@ impl Routes {
         id
     }
 
-    /// It has gone, or its configuration has.
+    /// Removes a roster when its nginx or its configuration is gone.
     pub(crate) fn leave(&self, roster: RosterId, dispatcher: &Dispatcher) {
         let changes = self.rosters.borrow_mut().leave(roster);
         self.obey(changes, dispatcher);
@@ -52,8 +52,8 @@ impl Routes {
         self.rosters.borrow_mut().forget_unnamed(|app| groups.contains_key(app));
     }
 
-    /// An administrator wants an app to go, whatever nginx's configuration holds: its processes end after the requests
-    /// that they have. The next request brings it back as a new one.
+    /// Ends an app for an administrator, even if nginx's configuration contains it: its processes end after their
+    /// current requests. The next request creates it again.
     pub(crate) fn dismiss(&self, name: &str, dispatcher: &Dispatcher) {
         let Some(group) = self.id_of(name) else { return };
         info!("app {name}: it is to be forgotten, as an administrator says: its processes end");
@@ -63,7 +63,7 @@ impl Routes {
         self.forget_deserted(dispatcher);
     }
 
-    /// Whether an nginx that is there holds an app of this name.
+    /// Whether the roster of a connected nginx contains an app of this name.
     pub(crate) fn is_configured_now(&self, name: &str) -> bool {
         self.rosters.borrow().holds(name)
     }
@@ -104,7 +104,7 @@ impl Routes {
         self.forget_deserted(dispatcher);
     }
 
-    /// The app is configured again before it was forgotten.
+    /// Restores an app that is configured again before it is forgotten.
     pub(super) fn return_of(&self, name: &str, dispatcher: &Dispatcher) {
         if self.leaving.borrow_mut().remove(name)
             && let Some(group) = self.id_of(name)
@@ -114,7 +114,7 @@ impl Routes {
         }
     }
 
-    /// A request for an app has come. One from a worker of nginx that is about to end does not bring an app back.
+    /// Handles a request for an app. One from a worker of nginx that is about to exit does not restore an app.
     pub(super) fn note_request(&self, name: &str, configured_ms: u64, dispatcher: &Dispatcher) {
         if self.rosters.borrow_mut().is_configured(name, configured_ms) {
             self.return_of(name, dispatcher);
@@ -125,7 +125,7 @@ impl Routes {
         }
     }
 
-    /// Lets go of what only configurations that are gone have used.
+    /// Forgets routes that only configurations no longer in effect have used.
     fn forget_unused(&self) {
         let Some(oldest) = self.rosters.borrow().oldest() else { return };
         let active_routes = self.active_routes.borrow();

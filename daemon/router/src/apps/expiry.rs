@@ -1,5 +1,5 @@
-//! Routes that a visitor can make are bounded: where `root` holds a variable, each value of it is another app. Those that
-//! were asked for the longest time ago go first, never one that nginx announces or of which anything is left.
+//! Limit on the routes that visitors can create: if `root` contains a variable, each of its values is another app. The
+//! least recently used ones are forgotten first, but none that nginx announces or of which anything is left.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -11,9 +11,9 @@ use super::super::pool::GroupId;
 use super::Routes;
 use crate::app::route::Route;
 
-/// Routes from which on some are forgotten.
+/// Number of routes at which some are forgotten.
 const MOST: usize = 4096;
-/// As many are left then, if as many can be forgotten.
+/// Number of routes that remain, if enough can be forgotten.
 const LEFT: usize = MOST * 3 / 4;
 
 /// The routes of one group.
@@ -24,7 +24,7 @@ struct Used {
 }
 
 impl Routes {
-    /// Forgets routes when there are too many.
+    /// Forgets routes if there are too many.
     pub(super) fn expire(&self, dispatcher: &Dispatcher) {
         if self.count.get() < self.most.get().max(MOST) {
             return;
@@ -61,7 +61,7 @@ impl Routes {
             dispatcher.forget(*group);
         }
         self.recount();
-        // Where many cannot be forgotten, it is not tried for each new one.
+        // If many cannot be forgotten, this is not retried for each new route.
         self.most.set(MOST.max(self.count.get() + MOST - LEFT));
         if self.count.get() < before {
             let (gone, apps) = (before - self.count.get(), groups.len());
@@ -75,13 +75,13 @@ impl Routes {
         self.count.set(self.by_digest.borrow().values().map(HashMap::len).sum());
     }
 
-    /// Nothing is left of the group, nginx does not announce it, and no request is on its way to it.
+    /// Whether nothing is left of the group, nginx does not announce it, and no request is on its way to it.
     fn can_go(&self, group: GroupId, name: &str, routes: &[Rc<Route>], dispatcher: &Dispatcher) -> bool {
         let free = |route: &Rc<Route>| Rc::strong_count(route) == self.holders(route, dispatcher) + 1;
         dispatcher.is_deserted(group) && !self.is_configured_now(name) && routes.iter().all(free)
     }
 
-    /// How many hold a route that no request uses.
+    /// Returns the number of references to a route that no request uses.
     fn holders(&self, route: &Rc<Route>, dispatcher: &Dispatcher) -> usize {
         let active_routes =
             self.active_routes.borrow().get(&route.group).is_some_and(|f| f.is_current(route));
@@ -89,7 +89,7 @@ impl Routes {
         1 + usize::from(active_routes) + usize::from(next)
     }
 
-    /// Routes of other groups with which no process is started and that no request uses, the longest unused first.
+    /// Returns routes of other groups that start no process and that no request uses, the least recently used first.
     fn unused(&self, groups: &HashMap<GroupId, String>, dispatcher: &Dispatcher) -> Vec<(u64, *const Route)> {
         let routes = self.by_digest.borrow();
         let all =

@@ -1,7 +1,7 @@
-//! How apps stand: what administrators have said comes in, what is to become of an app's requests goes out.
+//! Per-app maintenance state set by administrators.
 //!
-//! It holds until somebody says otherwise: the supervisor keeps it for the next router. An app may be named before its
-//! first request.
+//! A state is in effect until an administrator changes it: the supervisor keeps it for the next router. An app may be
+//! named before its first request.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,14 +15,14 @@ use crate::dispatch::{Dispatcher, Refused};
 use crate::supervisor_link::Supervisor;
 use common::link::{AppMode, Maintenance, Order};
 
-/// Every app that does not simply stand open.
+/// Every app that is not open.
 #[derive(Debug)]
 pub(crate) struct AppModes {
     by_app: RefCell<HashMap<String, Restriction>>,
     supervisor: Rc<Supervisor>,
 }
 
-/// How a closed app is closed.
+/// How an app that is not open is restricted.
 #[derive(Debug, Clone)]
 enum Restriction {
     Paused,
@@ -34,7 +34,7 @@ impl AppModes {
         Self { by_app: RefCell::default(), supervisor }
     }
 
-    /// The name of how the app stands.
+    /// Returns the name of the app's mode.
     pub(crate) fn name_of(&self, app: &str) -> &'static str {
         match self.of(app) {
             None => AppMode::OPEN,
@@ -43,7 +43,7 @@ impl AppModes {
         }
     }
 
-    /// An administrator says it.
+    /// Sets the app's mode for an administrator.
     pub(crate) fn set(&self, app: &str, mode: AppMode) {
         info!("app {app}: {}", news(&mode));
         let order = Order::SetAppMode { app: app.to_owned(), mode: mode.clone() };
@@ -53,7 +53,7 @@ impl AppModes {
         self.restore(app.to_owned(), mode);
     }
 
-    /// An administrator has said it to an earlier router.
+    /// Restores a mode that an administrator set under an earlier router.
     pub(crate) fn restore(&self, app: String, mode: AppMode) {
         let restriction = match mode {
             AppMode::Open => None,
@@ -67,7 +67,7 @@ impl AppModes {
         }
     }
 
-    /// To be called before a request waits for a process: whether it is refused. That of a paused app will wait.
+    /// Checks, before a request waits for a process, whether it is refused. A request for a paused app waits.
     pub(crate) fn check(&self, route: &Route, dispatcher: &Dispatcher) -> Option<Refused> {
         match self.of(&route.name)? {
             Restriction::Paused => {
@@ -78,7 +78,7 @@ impl AppModes {
         }
     }
 
-    /// Has the requests that wait for the app follow what was just said.
+    /// Applies the app's mode to the requests that wait for it.
     pub(crate) fn apply_to_waiting(&self, app: &str, routes: &Routes, dispatcher: &Dispatcher) {
         let Some(group) = routes.id_of(app) else { return };
         match self.of(app) {
@@ -91,7 +91,7 @@ impl AppModes {
         }
     }
 
-    /// Nearly always nobody has said anything, and there is no name to look up.
+    /// In nearly all cases every app is open, and no name is looked up.
     fn of(&self, app: &str) -> Option<Restriction> {
         let by_app = self.by_app.borrow();
         if by_app.is_empty() { None } else { by_app.get(app).cloned() }

@@ -1,7 +1,7 @@
-//! From a request to its application: settings by digest, group by name.
+//! Registry of applications: routes by settings digest and root, groups by name.
 //!
-//! The hot path is one look-up by digest and one by root. What was parsed once for a settings block is kept; a
-//! request with another block for the same group brings the group up to date.
+//! The hot path is one lookup by digest and one by root. The result of parsing a settings block is kept; a request with
+//! another block for the same group updates the group.
 
 mod configurations;
 pub(crate) mod configured;
@@ -30,7 +30,7 @@ use super::pool::{GroupId, GroupOptions, RestartHow};
 use common::config::AppDefault;
 use reconfigured::{ActiveRoute, Change};
 
-/// One settings block may serve many roots: `root` can hold variables.
+/// One settings block may serve many roots: `root` can contain variables.
 type ByRoot = HashMap<Vec<u8>, Rc<Route>>;
 
 /// A configuration of nginx that a connection follows, for as long as the connection is open.
@@ -41,10 +41,10 @@ pub(crate) struct OpenConfiguration {
     pub(crate) configured_ms: u64,
 }
 
-/// Every route that was used.
+/// All known routes.
 #[derive(Debug, Default)]
 pub(crate) struct Routes {
-    /// What holds where nginx says nothing.
+    /// Settings that apply unless nginx sets them.
     defaults: Settings,
     by_digest: RefCell<HashMap<Digest, ByRoot>>,
     groups: RefCell<HashMap<String, GroupId>>,
@@ -53,29 +53,29 @@ pub(crate) struct Routes {
     configurations: RefCell<Configurations>,
     /// Apps that are no longer configured and not forgotten yet.
     leaving: RefCell<HashSet<String>>,
-    /// Routes there are, and requests there were.
+    /// Number of routes, the number at which some are forgotten, and number of requests so far.
     count: Cell<usize>,
     most: Cell<usize>,
     requests: Cell<u64>,
-    /// What the names take that nginxes announce, in bytes.
+    /// Size of the app names that nginx announces, in bytes.
     pub(crate) announced: Cell<usize>,
 }
 
 impl Routes {
-    /// None yet, with these settings where nginx says nothing.
+    /// Creates an empty registry, with these settings unless nginx sets them.
     pub(crate) fn new(defaults: &[AppDefault]) -> Self {
         let mut settings = Settings::new();
         defaults.iter().for_each(|default| settings.set(&default.name, default.value.clone()));
         Self { defaults: settings, ..Self::default() }
     }
 
-    /// A connection follows a configuration that nginx says it read at this time, in milliseconds since 1970.
+    /// Adds a connection. nginx reports that it read the configuration at `received_ms`, in milliseconds since 1970.
     pub(crate) fn open_configuration(self: Rc<Self>, received_ms: u64, now_ms: u64) -> OpenConfiguration {
         let configured_ms = self.configurations.borrow_mut().open(received_ms, now_ms);
         OpenConfiguration { routes: self, configured_ms }
     }
 
-    /// The connection has ended. Groups whose configuration has gone with it follow what is left.
+    /// Removes a connection. Groups whose configuration ended with it follow what is left.
     fn close_configuration(&self, configured_ms: u64) {
         let Some(left) = self.configurations.borrow_mut().close(configured_ms) else { return };
         let mut active_routes = self.active_routes.borrow_mut();
@@ -92,7 +92,7 @@ impl Routes {
         }
     }
 
-    /// The request's route, made at its first use. nginx read the configuration that it follows at `configured_ms`.
+    /// Returns the request's route, created at first use. nginx read the configuration followed at `configured_ms`.
     pub(crate) fn find(
         &self,
         request: &Request<'_>,
@@ -127,14 +127,14 @@ impl Routes {
         Ok(route)
     }
 
-    /// The route that an earlier router gave a process.
+    /// Restores the route of a process that an earlier router started.
     pub(crate) fn recall(&self, memo: &Memo, dispatcher: &Dispatcher) -> Result<Rc<Route>, PayloadError> {
         let described = memo.describes();
         if let Some(route) = self.known(&described) {
             return Ok(route);
         }
         let route = self.learn(&described, dispatcher)?;
-        // The processes of an earlier router are what they are: none is replaced yet.
+        // The processes of an earlier router are kept: none is replaced yet.
         self.observe(&route, memo.configured_ms());
         dispatcher.set_group_options(route.group, route.settings.pool);
         if self
@@ -148,7 +148,7 @@ impl Routes {
         Ok(route)
     }
 
-    /// Brings the route's group up to date with a configuration that is newer than the one it knows.
+    /// Updates the route's group if the configuration is newer than the one that it follows.
     fn follow(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
         let news = self.observe(route, configured_ms);
         dispatcher.set_group_options(route.group, route.settings.pool);
@@ -163,8 +163,8 @@ impl Routes {
         }
     }
 
-    /// What kind the processes of the route's group are, where the newest configuration has a location of this route
-    /// and another one with which they are started, of another kind.
+    /// Returns the kind of the group's processes, if the newest configuration has both this route and one of another
+    /// kind, with which they are started.
     pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
         self.active_routes.borrow().get(&route.group)?.other_kind(route)
     }
@@ -173,7 +173,7 @@ impl Routes {
         let mut active_routes = self.active_routes.borrow_mut();
         match active_routes.get_mut(&route.group) {
             Some(active_routes) => {
-                // What an earlier router followed may have been a configuration that no connection follows.
+                // An earlier router may have followed a configuration that no connection follows.
                 let newest = self.configurations.borrow().newest();
                 if configured_ms > 0 && newest.is_some_and(|newest| active_routes.forget_newer_than(newest)) {
                     self.forget_times_of(&HashSet::from([route.group]));
@@ -187,14 +187,14 @@ impl Routes {
         }
     }
 
-    /// Every group's name, with its number.
+    /// Returns the name and the number of every group.
     pub(crate) fn groups(&self) -> Vec<(String, GroupId)> {
         let mut all: Vec<_> = self.groups.borrow().iter().map(|(name, id)| (name.clone(), *id)).collect();
         all.sort();
         all
     }
 
-    /// The number of the group of this name.
+    /// Returns the number of the group of this name.
     pub(crate) fn id_of(&self, name: &str) -> Option<GroupId> {
         self.groups.borrow().get(name).copied()
     }

@@ -1,8 +1,7 @@
-//! Which of nginx's configurations an app's processes follow: routes with the time of their configuration come in, and
-//! whether processes have to be replaced goes out.
+//! Detection of changes in nginx's configuration of an app, after which its processes must be replaced.
 //!
-//! Two locations may describe one app in two ways. Neither is a change of the other: both stand in one configuration, or
-//! stood in the one before. It starts nothing and knows no pool.
+//! Two locations may describe one app in two ways. Neither is a change of the other: both are in one configuration, or
+//! were in the previous one. This module starts nothing and does not use the pool.
 
 use std::rc::Rc;
 
@@ -10,25 +9,25 @@ use protocol::request::AppKind;
 
 use crate::app::route::Route;
 
-/// What one group was last told by nginx.
+/// The configuration that one group follows.
 #[derive(Debug)]
 pub(crate) struct ActiveRoute {
-    /// What its processes are started with.
+    /// The route with which its processes are started.
     current: Rc<Route>,
     /// When nginx read the newest configuration that had a request for it, in milliseconds since 1970.
     newest: u64,
-    /// The same of the one before.
+    /// The same for the previous configuration.
     before: u64,
-    /// The configuration that decided on `current` is gone: the next request decides.
+    /// Whether the configuration that determined `current` is gone: the next request determines it.
     is_open: bool,
 }
 
-/// What a request's route means for the group.
+/// The effect of a request's route on the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Nothing: processes that are started with it are what they would be anyway.
+    /// None: a process started with it equals the current ones.
     None,
-    /// The configuration has changed: every process is to be replaced.
+    /// The configuration has changed: every process must be replaced.
     Restart,
     /// Another location describes the app in another way.
     Alternate,
@@ -40,28 +39,28 @@ impl ActiveRoute {
         Self { current: route, newest: configured_ms, before: 0, is_open: false }
     }
 
-    /// Its processes are started with this route.
+    /// Whether the group's processes are started with this route.
     pub(crate) fn is_current(&self, route: &Rc<Route>) -> bool {
         Rc::ptr_eq(&self.current, route)
     }
 
-    /// The kind of the group's app, if it is another one than the route's although one configuration has both. The type of
-    /// one app may change with its files; it is another app if it lies in another directory.
+    /// Returns the kind of the group's app, if it differs from the route's and one configuration has both. The kind of
+    /// an app may change with its files; in another directory it is another app.
     pub(crate) fn other_kind(&self, route: &Route) -> Option<AppKind> {
         let both_are_configured = route.seen_ms.get() >= self.newest;
         let is_other = self.current.kind != route.kind && self.current.root != route.root;
         (is_other && both_are_configured).then_some(self.current.kind)
     }
 
-    /// No configuration that is newer than this time is left. Returns true when the group followed one: it then forgets
-    /// all times, as its routes have to, and the next request decides what its processes are started with.
+    /// Records that no configuration newer than this time is left. Returns true if the group followed one: it then
+    /// forgets all times, as its routes must, and the next request determines what its processes are started with.
     pub(crate) fn forget_newer_than(&mut self, configured_ms: u64) -> bool {
         let follows_it = self.newest > configured_ms;
         self.is_open |= follows_it;
         follows_it
     }
 
-    /// A request has come by this route, under a configuration that nginx read at this time.
+    /// Records a request that used this route, under a configuration that nginx read at `configured_ms`.
     pub(crate) fn observe(&mut self, route: &Rc<Route>, configured_ms: u64) -> Change {
         if self.is_open {
             (self.newest, self.before, self.is_open) = (configured_ms, 0, false);
@@ -76,12 +75,12 @@ impl ActiveRoute {
         if route.starts_as(&self.current) {
             return self.replace(route);
         }
-        // An old worker of nginx still sends requests of the configuration that is gone.
+        // An old worker of nginx still sends requests of the previous configuration.
         if configured_ms < self.newest {
             return Change::Alternate;
         }
-        // Two locations of one configuration, or of the one before: the other may only not have had a request yet. One
-        // that has had none since before that is no longer configured.
+        // Two locations of one configuration, or of the previous one: the other may only not have had a request yet. A
+        // route without a request since the previous configuration is no longer configured.
         let is_beside = seen >= self.before && self.current.seen_ms.get() >= self.before;
         if is_beside || self.current.seen_ms.get() >= configured_ms {
             return Change::Alternate;

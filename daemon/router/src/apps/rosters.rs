@@ -1,33 +1,32 @@
-//! Which apps nginx's configurations hold: rosters come in and go with their connections, the names of apps that are no
-//! longer configured go out.
+//! Rosters, which name the apps that each nginx has configured, and detection of apps that are no longer configured.
 //!
-//! An app is gone when the nginx that named it last has a roster that counts, and no roster that counts names it. As long
-//! as an nginx is not there, its apps stay: it may be restarting. It knows no pool.
+//! An app is gone when the nginx that named it last has a current roster, and no current roster names it. While an
+//! nginx is not connected, its apps are kept: it may be restarting. This module does not use the pool.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// Names that are remembered after they have gone, so that a late request does not bring them back for good.
+/// Maximum number of removed apps that are remembered, so that a late request does not restore them permanently.
 const MAX_GONE: usize = 4096;
 
-/// A roster that counts as long as its connection lives.
+/// A roster, which is kept for as long as its connection is open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Roster {
-    /// The configuration file of the nginx; the same after it was restarted, and maybe that of another one in a
+    /// The configuration file of the nginx; the same after a restart, and possibly that of another nginx in a
     /// container.
     pub(crate) instance: Vec<u8>,
-    /// The name that its master drew; another one after it was restarted. Empty from an older module.
+    /// The random name of its master; another one after a restart. Empty from an older module.
     pub(crate) name: String,
     /// nginx's master process.
     pub(crate) master: u32,
     /// When nginx read this configuration, in milliseconds since 1970.
     pub(crate) configured_ms: u64,
-    /// It names every app that requests may lead to.
+    /// Whether it names every app that requests may lead to.
     pub(crate) is_complete: bool,
     /// The names of process groups.
     pub(crate) apps: HashSet<String>,
 }
 
-/// Names a roster for the life of the router.
+/// Identifies a roster during the life of the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct RosterId(u64);
 
@@ -49,18 +48,18 @@ impl Namer {
     }
 }
 
-/// All rosters, and what they have said.
+/// All rosters, and what follows from them.
 #[derive(Debug, Default)]
 pub(crate) struct Rosters {
     last: u64,
     live: BTreeMap<RosterId, Roster>,
-    /// Which nginx named an app last.
+    /// The nginx that named an app last.
     named_by: HashMap<String, Namer>,
-    /// Apps that have gone, with the time of the configuration that lacked them.
+    /// Apps that are gone, with the time of the configuration that lacked them.
     gone: HashMap<String, u64>,
 }
 
-/// What a roster's coming or going has changed.
+/// The apps that are affected when a roster is added or removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     /// Apps that are no longer configured, in order.
@@ -70,7 +69,7 @@ pub(crate) struct Changes {
 }
 
 impl Rosters {
-    /// An nginx says what it has.
+    /// Adds the roster of an nginx.
     pub(crate) fn enter(&mut self, roster: Roster) -> (RosterId, Changes) {
         self.last += 1;
         let id = RosterId(self.last);
@@ -85,10 +84,10 @@ impl Rosters {
         (id, Changes { gone: self.note_gone(), back })
     }
 
-    /// Its connection has ended.
+    /// Removes a roster whose connection has ended.
     pub(crate) fn leave(&mut self, id: RosterId) -> Changes {
         self.live.remove(&id);
-        // It may have been a false one that took the place of another.
+        // It may have been a forged one that replaced another.
         let named: HashSet<&String> = self.current().flat_map(|roster| &roster.apps).collect();
         let mut back: Vec<_> = self.gone.keys().filter(|app| named.contains(app)).cloned().collect();
         back.sort();
@@ -100,8 +99,8 @@ impl Rosters {
         Changes { gone: self.note_gone(), back }
     }
 
-    /// A request for an app has come, under a configuration that nginx read at this time. True when no newer one lacks
-    /// the app.
+    /// Records a request for an app, under a configuration that nginx read at `configured_ms`. Returns true if no newer
+    /// configuration lacks the app.
     pub(crate) fn is_configured(&mut self, app: &str, configured_ms: u64) -> bool {
         match self.gone.get(app) {
             Some(since) if configured_ms < *since => false,
@@ -113,17 +112,17 @@ impl Rosters {
         }
     }
 
-    /// Whether one that counts names this app.
+    /// Whether any roster names this app.
     pub(crate) fn holds(&self, app: &str) -> bool {
         self.live.values().any(|roster| roster.apps.contains(app))
     }
 
-    /// The configuration that was read first, of those that count.
+    /// Returns when the oldest configuration that has a roster was read.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.live.values().map(|roster| roster.configured_ms).min()
     }
 
-    /// Forgets who named apps that no roster names, unless the app is in use: there is nothing to end when it goes.
+    /// Forgets which nginx named apps that no roster names, unless the app is in use: nothing ends when it is removed.
     pub(crate) fn forget_unnamed(&mut self, is_used: impl Fn(&str) -> bool) {
         let live = &self.live;
         let named: HashSet<&String> = live.values().flat_map(|roster| &roster.apps).collect();
@@ -148,7 +147,7 @@ impl Rosters {
         since_by_app.into_iter().map(|(app, _)| app).collect()
     }
 
-    /// An nginx that starts continues one with the same configuration file that is not there: it may have been restarted.
+    /// Assigns the apps of a disconnected nginx to one that starts with the same configuration file: a likely restart.
     fn inherit(&mut self, roster: &Roster) {
         let is_known = self.live.values().any(|other| other.name == roster.name)
             || self.named_by.values().any(|by| by.name == roster.name);
@@ -162,13 +161,13 @@ impl Rosters {
         }
     }
 
-    /// The rosters that count.
+    /// Returns the current rosters.
     fn current(&self) -> impl Iterator<Item = &Roster> {
         self.live.iter().filter(|(id, roster)| self.counts(**id, roster)).map(|(_, roster)| roster)
     }
 
-    /// No newer roster of the same master is there. Another master may be another nginx with the same configuration, or
-    /// the same nginx's next one while it is upgraded.
+    /// Whether there is no newer roster of the same master. Another master may be another nginx with the same
+    /// configuration, or the successor of the same nginx during an upgrade.
     fn counts(&self, id: RosterId, roster: &Roster) -> bool {
         !self.live.iter().any(|(other_id, other)| {
             other.instance == roster.instance
@@ -179,8 +178,8 @@ impl Rosters {
     }
 }
 
-/// The time of the newest configuration of this nginx, if it has told all of its apps. Not all of them are told where only a
-/// request can tell.
+/// Returns the time of this nginx's newest configuration, if its rosters are complete. They are not where only a
+/// request determines the app.
 fn gone_since(current: &[&Roster], by: &Namer) -> Option<u64> {
     let mine = current.iter().filter(|roster| by.is(roster));
     let (since, all_complete) =

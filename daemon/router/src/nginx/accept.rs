@@ -1,4 +1,4 @@
-//! Connections from nginx: accepted one by one, each served by a task of its own.
+//! Accept loop for connections from nginx, each of which is served by its own task.
 
 use std::io;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use common::link::Trouble;
 /// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts until the daemon is about to end, or until the socket has been made anew and nobody waits in this one.
+/// Accepts connections until the daemon is about to end, or until the socket was replaced and its queue is empty.
 pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
     let number = router.connections.socket_number();
     loop {
@@ -40,7 +40,7 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
     }
 }
 
-/// Goes on at a socket that was made anew; what accepts at the one before ends when that is empty.
+/// Accepts at the socket that replaces the current one; the loop of the former socket ends when its queue is empty.
 pub(crate) fn move_to(router: &Rc<RouterState>, listener: UnixListener) {
     router.connections.socket_replaced();
     tokio::task::spawn_local(run(router.clone(), listener));

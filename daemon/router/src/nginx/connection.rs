@@ -1,7 +1,7 @@
-//! One connection from an nginx worker: handshake, then request after request.
+//! One connection from an nginx worker: the handshake, then one request after another.
 //!
-//! Frames come in; each request goes to [`super::exchange`], each look at the status page to [`super::status_page`]. A
-//! frame that makes no sense ends the connection with an abort that says why, and nginx logs it.
+//! Each request is passed to [`crate::request`], each query for the status page to [`super::status_page`]. An invalid
+//! frame ends the connection with an abort that gives the reason, which nginx logs.
 
 use std::fmt;
 use std::io;
@@ -25,11 +25,11 @@ use crate::state::RouterState;
 use crate::sys::stream::Stream;
 use common::sys::clock::now_ms;
 
-/// This daemon's release, as it introduces itself.
+/// Release of this daemon, sent to nginx in the handshake.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// How long nginx has to close a connection after a goodbye, or to say something on one that it has just opened. It does
-/// either at once unless something keeps the whole worker from its work.
+/// How long nginx has to close a connection after a goodbye, or to send something on one that it has just opened. It
+/// does either at once unless something blocks the whole worker.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a connection ends before nginx closes it.
@@ -43,11 +43,11 @@ enum Fault {
     Status(PayloadError),
     /// A frame of this type was not expected.
     Unexpected(FrameType),
-    /// No version is shared; the refusal was sent.
+    /// No protocol version is shared; the refusal was sent.
     Version(Refusal),
-    /// A frame did not become complete in time.
+    /// A frame was not complete in time.
     TooSlow,
-    /// Connections hold too much of frames that are not complete.
+    /// The incomplete frames of all connections exceed the limit.
     TooMuch,
     /// The connection itself failed.
     Io(io::Error),
@@ -81,7 +81,7 @@ pub(crate) async fn serve(router: Rc<RouterState>, stream: Stream) {
                 warn!("a connection from nginx is closed: {fault}");
             }
             nginx.frames.abort(AbortReason::BadRequest, &fault.to_string());
-            // nginx may be gone already.
+            // nginx may have closed the connection already.
             drop(nginx.frames.flush(&mut nginx.stream).await);
         }
     }
@@ -138,7 +138,7 @@ async fn serve_requests(router: &Rc<RouterState>, nginx: &mut NginxConn<'_>) -> 
     Ok(())
 }
 
-/// What nginx says to the daemon as a whole.
+/// Applies the options that nginx sends for the daemon as a whole.
 fn hear_globals(router: &RouterState, nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<(), Fault> {
     let end = HEADER_LEN + header.len as usize;
     let said = Globals::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Globals)?;
@@ -149,7 +149,7 @@ fn hear_globals(router: &RouterState, nginx: &mut NginxConn<'_>, header: &FrameH
     Ok(())
 }
 
-/// When no request came along, the welcome has nothing to wait for.
+/// Sends the welcome at once unless a request follows, with whose response it is sent.
 async fn welcome_if_alone(nginx: &mut NginxConn<'_>) -> Result<(), Fault> {
     if nginx.input.is_empty() {
         nginx.frames.flush(&mut nginx.stream).await.map_err(Fault::Io)?;
@@ -157,7 +157,7 @@ async fn welcome_if_alone(nginx: &mut NginxConn<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A part of what this nginx has.
+/// Takes a frame of this nginx's roster.
 fn hear_roster(nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<(), Fault> {
     let end = HEADER_LEN + header.len as usize;
     let payload = &nginx.input.unread()[HEADER_LEN..end];
@@ -167,7 +167,7 @@ fn hear_roster(nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<(), Fa
     Ok(())
 }
 
-/// Somebody looks at the status page.
+/// Decodes a query for the status page.
 fn hear_question(nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<StatusQuestion, Fault> {
     let end = HEADER_LEN + header.len as usize;
     let question = StatusQuestion::decode(&nginx.input.unread()[HEADER_LEN..end]).map_err(Fault::Status)?;
@@ -175,8 +175,8 @@ fn hear_question(nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<Stat
     Ok(question)
 }
 
-/// The header of the next frame, once the whole frame is in the input; `None` when nginx has closed the connection,
-/// or when it is idle and the daemon is about to end.
+/// Returns the header of the next frame once the whole frame is in the input; `None` when nginx has closed the
+/// connection, or when it is idle and the daemon is about to end.
 async fn next_frame(router: &RouterState, nginx: &mut NginxConn<'_>) -> Result<Option<FrameHeader>, Fault> {
     let mut part = router.incomplete.part(nginx.goodbye == GoodbyeState::NoHello);
     loop {
@@ -208,11 +208,11 @@ async fn next_frame(router: &RouterState, nginx: &mut NginxConn<'_>) -> Result<O
     }
 }
 
-/// Gives up a connection that waits for a request. Whatever nginx writes before it has heard of that is still served: how
-/// much came is returned, 0 when there will be nothing more.
+/// Closes a connection that waits for a request. What nginx writes before it receives the goodbye is still served:
+/// returns how many bytes arrived, 0 when no more will follow.
 async fn take_leave(nginx: &mut NginxConn<'_>) -> io::Result<usize> {
     if nginx.goodbye == GoodbyeState::Unsupported {
-        // What has come already is only not known to the event loop.
+        // Data may have arrived that the event loop has not reported yet.
         return if nginx.stream.has_unread() {
             nginx.input.fill(&mut nginx.stream, SMALL).await
         } else {
@@ -238,7 +238,7 @@ async fn shake_hands(nginx: &mut NginxConn<'_>, header: &FrameHeader) -> Result<
         debug!("nginx {} with module {} connected", hello.nginx_version, hello.module_version);
         nginx.goodbye = if hello.hears_goodbye { GoodbyeState::Supported } else { GoodbyeState::Unsupported };
         nginx.roster.set_name(hello.instance);
-        // It goes out with the first answer: one system call less.
+        // Sent together with the first response, which saves a system call.
         let welcome = Welcome { version: hello.using, daemon_version: VERSION.into() };
         nginx.frames.push(&welcome.to_frame());
         return Ok(());

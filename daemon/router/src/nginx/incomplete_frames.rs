@@ -1,22 +1,22 @@
-//! Bytes of frames from nginx that are not complete: bounded for all connections together, and in time for each.
+//! Limits on incomplete frames from nginx: in bytes for all connections together, in time for each.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a connection may be silent before its first frame is complete.
+/// Time limit for the first frame of a connection, from when the router waits for it.
 const FIRST_LIMIT: Duration = Duration::from_secs(10);
-/// How long any other frame may take from its first byte to its last.
+/// Time limit for any other frame, from its first byte to its last.
 const FRAME_LIMIT: Duration = Duration::from_secs(30);
-/// Most bytes of incomplete frames. A usual request is complete at once and never counted.
+/// Maximum bytes of incomplete frames. An ordinary request is complete at once and is never counted.
 const MOST: usize = 64 << 20;
 
-/// What all connections hold of incomplete frames, in bytes.
+/// Bytes of incomplete frames of all connections.
 #[derive(Debug, Default)]
 pub(crate) struct Incomplete(Cell<usize>);
 
-/// One connection's part of it, while it waits for the rest of a frame.
+/// One connection's part of them, while it waits for the rest of a frame.
 #[derive(Debug)]
 pub(super) struct Part<'a> {
     of: &'a Incomplete,
@@ -25,7 +25,7 @@ pub(super) struct Part<'a> {
 }
 
 impl Incomplete {
-    /// For a connection that waits for a frame; for its first one from now on.
+    /// Returns the part of a connection that waits for a frame; the time limit of a first frame starts now.
     pub(super) fn part(&self, is_first: bool) -> Part<'_> {
         let until = is_first.then(|| Instant::now() + FIRST_LIMIT);
         Part { of: self, bytes: 0, until }
@@ -33,7 +33,7 @@ impl Incomplete {
 }
 
 impl Part<'_> {
-    /// The connection holds so many bytes now; false when that is too much.
+    /// Sets how many bytes the connection has now; false when the limit is exceeded.
     pub(super) fn holds(&mut self, bytes: usize) -> bool {
         self.of.0.set(self.of.0.get() - self.bytes + bytes);
         self.bytes = bytes;
@@ -43,12 +43,12 @@ impl Part<'_> {
         self.of.0.get() <= MOST
     }
 
-    /// Whether it may take too long.
+    /// Whether a time limit applies.
     pub(super) fn is_limited(&self) -> bool {
         self.until.is_some()
     }
 
-    /// Resolves when the frame has taken too long; never between two frames.
+    /// Resolves when the time limit of the frame is exceeded; never between two frames.
     pub(super) async fn overdue(&self) {
         match self.until {
             Some(until) => tokio::time::sleep_until(until).await,

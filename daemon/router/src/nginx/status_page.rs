@@ -1,5 +1,5 @@
-//! The status page for nginx: a question from a location with `passenger_status` comes in, frames of an answer go out.
-//! What it shows is made by [`super::admin`].
+//! Answers to nginx's queries for the status page, which locations with `passenger_status` serve. [`crate::admin`]
+//! renders the content.
 
 use std::io;
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use crate::nginx_conn::NginxConn;
 use crate::response::{Origin, reason_phrase};
 use crate::state::RouterState;
 
-/// Answers a question. An error means that the connection cannot be used further.
+/// Answers a query. An error means that the connection cannot be used further.
 pub(super) async fn answer(
     router: &RouterState,
     nginx: &mut NginxConn<'_>,

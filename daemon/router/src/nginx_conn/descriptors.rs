@@ -1,5 +1,5 @@
-//! The router's descriptors: how many connections there may be, what waits when they are used up, and what is given back
-//! then. A descriptor is waited for; nobody's process is blamed for the want of one.
+//! File descriptors of the router: how many connections are allowed, and what waits or is closed when descriptors run
+//! out. No process is blamed for a lack of descriptors.
 
 use std::io;
 use std::rc::Rc;
@@ -14,18 +14,18 @@ use common::link::Trouble;
 
 pub(crate) use common::sys::descriptors::are_used_up;
 
-/// Pause before another look.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a request waits for a descriptor.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often to look whether the trouble is over.
+/// How often to check whether the shortage is over.
 const LOOK: Duration = Duration::from_secs(1);
-/// What the router has open besides connections and the output of processes.
+/// Descriptors in use besides those of connections and of the output of processes.
 const OTHERS: u64 = 16;
-/// Most descriptors kept for what a request needs beyond its own connection: one to the app, a file for a slow client.
+/// Most descriptors reserved for what requests need besides their connection: one to the app, a file for a slow client.
 const MOST_RESERVED: u64 = 256;
 
-/// Resolves when there are descriptors for one more connection from nginx and what follows from it.
+/// Resolves when there are descriptors for one more connection from nginx and for what it requires.
 pub(crate) async fn room(router: &Rc<RouterState>) {
     if has_room(router) {
         return;
@@ -38,7 +38,7 @@ pub(crate) async fn room(router: &Rc<RouterState>) {
     }
 }
 
-/// Tries to open something again and again when only a descriptor is missing.
+/// Retries `open` while only a descriptor is missing.
 pub(crate) async fn patiently<T>(
     router: &Rc<RouterState>,
     open: impl AsyncFn() -> io::Result<T>,
@@ -56,7 +56,7 @@ pub(crate) async fn patiently<T>(
     }
 }
 
-/// Has the status and the log tell of it until it is over; as long, no connection is kept without a request.
+/// Reports the shortage in the status and the log until it is over; meanwhile no connection is kept without a request.
 pub(crate) fn tell(router: &Rc<RouterState>) {
     let new = router.troubles.begin(Trouble::Descriptors, || {
         format!(
@@ -79,7 +79,7 @@ pub(crate) fn tell(router: &Rc<RouterState>) {
     }
 }
 
-/// Closes connections to apps that are only kept to be quicker.
+/// Closes idle connections to apps, which are kept only for speed.
 fn give_back(router: &RouterState) {
     router.dispatcher.inspect(|_, workers| workers.values().for_each(|worker| worker.close_idle()));
 }
@@ -88,17 +88,17 @@ fn has_room(router: &RouterState) -> bool {
     needed(router) + 2 <= most(router)
 }
 
-/// So much that the trouble does not come back with the next connection.
+/// Whether enough descriptors are free that the next connection does not cause another shortage.
 fn has_much_room(router: &RouterState) -> bool {
     needed(router) <= most(router) * 3 / 4
 }
 
-/// What connections have, or will have when each of nginx's has one to an app.
+/// Descriptors that connections have, or will have when each connection from nginx has one to an app.
 fn needed(router: &RouterState) -> u64 {
     stream::open().max(2 * router.connections.count())
 }
 
-/// Connections that there may be, to apps as well, before nginx has to wait.
+/// Maximum number of connections, including those to apps, before nginx has to wait.
 pub(crate) fn most(router: &RouterState) -> u64 {
     let limit = limit();
     let outputs = router.dispatcher.inspect(|_, workers| workers.len() as u64);

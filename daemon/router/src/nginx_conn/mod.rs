@@ -1,5 +1,5 @@
-//! A connection from nginx as every stage of a request uses it: the stream, what was read of it, what goes out by it, and
-//! the buffers towards the app. What comes by it is read in [`super::connection`].
+//! State of a connection from nginx, shared by all stages of a request: the stream, its input and output, and the
+//! buffers for the app. [`crate::nginx::connection`] reads the frames.
 
 pub(crate) mod descriptors;
 pub(crate) mod roster;
@@ -19,15 +19,15 @@ use roster::RosterReceiver;
 pub(crate) struct NginxConn<'s> {
     pub(crate) stream: &'s Stream,
     pub(crate) input: Input,
-    /// Which apps it says that it has.
+    /// The apps that this nginx reports as configured.
     pub(super) roster: RosterReceiver,
-    /// The configuration that it follows; `None` until it says so.
+    /// The configuration that this worker follows; `None` until it is received.
     pub(super) configuration: Option<OpenConfiguration>,
-    /// It has carried a request.
+    /// Whether it has carried a request.
     pub(super) served: bool,
     pub(super) goodbye: GoodbyeState,
     pub(crate) frames: Writer,
-    /// What the client has not taken yet of an answer.
+    /// The part of a response that the client has not taken yet.
     pub(crate) backlog: Backlog,
     /// Bytes for the app.
     pub(crate) to_app: Vec<u8>,
@@ -38,12 +38,12 @@ pub(crate) struct NginxConn<'s> {
     pub(crate) line: Vec<u8>,
     /// The request as nginx sent it, without its body.
     pub(crate) request: Vec<u8>,
-    /// Where its request lies for administrators to see.
+    /// The slot of its request in the list for administrators.
     pub(crate) request_slot: Rc<RequestSlot>,
 }
 
 impl<'s> NginxConn<'s> {
-    /// A connection that has said nothing yet.
+    /// Creates the state of a connection on which nothing was received yet.
     pub(super) fn new(stream: &'s Stream, roster: RosterReceiver, request_slot: Rc<RequestSlot>) -> Self {
         Self {
             stream,
@@ -65,30 +65,30 @@ impl<'s> NginxConn<'s> {
 }
 
 impl NginxConn<'_> {
-    /// When nginx read the configuration it follows, in milliseconds since 1970; 0 until it says so.
+    /// When nginx read the configuration that this worker follows, in milliseconds since 1970; 0 until it is received.
     pub(crate) fn configured_ms(&self) -> u64 {
         self.configuration.as_ref().map_or(0, |configuration| configuration.configured_ms)
     }
 }
 
-/// How a connection that waits for a request can be given up.
+/// How a connection that waits for a request can be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GoodbyeState {
-    /// It has said nothing yet. nginx connects when it has something to say.
+    /// Nothing was received yet. nginx connects when it has something to send.
     NoHello,
-    /// It is closed: the module is from before the goodbye. What nginx writes in that moment is lost.
+    /// By closing it: the module predates the goodbye. What nginx writes at that moment is lost.
     Unsupported,
-    /// By a goodbye; then nginx closes it.
+    /// By a goodbye, after which nginx closes it.
     Supported,
-    /// The goodbye was said.
+    /// The goodbye was sent.
     Sent,
 }
 
-/// What the connection is good for after a request.
+/// Whether the connection can be used after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepAlive {
-    /// The next request.
+    /// It can carry the next request.
     Keep,
-    /// Nothing: its state is not known, or it was used up.
+    /// It cannot: its state is not known, or it was used up.
     Close,
 }

@@ -1,5 +1,5 @@
-//! What one connection from nginx announces: the frames of a roster come in; when they are complete, the roster counts,
-//! for as long as this lives.
+//! Receiver of the roster (the configured apps) that nginx sends on a connection. A complete roster is registered in
+//! [`crate::apps`] until this is dropped.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -12,23 +12,23 @@ use tracing::warn;
 use crate::apps::{Roster, RosterId};
 use crate::state::RouterState;
 
-/// Most that the names of all rosters take that are being read or count, in bytes, and that those of one take.
+/// Maximum size of the names of all rosters that are being received or registered, and of those of one, in bytes.
 const MOST: usize = 32 << 20;
 const MOST_OF_ONE: usize = MOST / 2;
-/// What a name takes besides its length, and a roster besides its names: rosters are compared with each other.
+/// Additional size counted for each name and for each roster: rosters are compared with each other.
 const EACH: usize = 64;
 const EACH_ROSTER: usize = 16 * 1024;
-/// Longest name of an app: a path and a few words.
+/// Maximum length of an app's name: a path and a few words.
 const LONGEST_NAME: usize = 8 * 1024;
 
-/// A roster that is being read, or counts.
+/// A roster that is being received or registered.
 #[derive(Debug)]
 pub(crate) struct RosterReceiver {
     router: Rc<RouterState>,
     /// The name of this nginx; empty from an older module.
     name: String,
     apps: HashSet<String>,
-    /// What its names take, in bytes.
+    /// Size of its names, in bytes.
     bytes: usize,
     entered: Option<RosterId>,
 }
@@ -43,11 +43,11 @@ impl RosterReceiver {
         self.name = name;
     }
 
-    /// Takes a frame in; `is_end` tells that it is the last.
+    /// Adds a frame; `is_end` marks the last one.
     ///
     /// # Errors
     ///
-    /// When it is none, or there are too many apps in all. The connection is then of no further use.
+    /// If the frame is malformed, or there are too many apps in all. The connection is then unusable.
     pub(crate) fn take(
         &mut self,
         payload: &[u8],

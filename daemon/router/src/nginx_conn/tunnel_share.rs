@@ -1,6 +1,6 @@
-//! Each app's share of the router's descriptors for tunnels (WebSockets): requests of other apps, and HTTP, need theirs.
+//! Each app's share of the router's descriptors for tunnels (WebSockets), which leaves enough for other apps and HTTP.
 //!
-//! An app's tunnels may take half of the descriptors that other apps' tunnels leave, so that there are always some left.
+//! An app's tunnels may use half of the descriptors that other apps' tunnels leave, so that some always remain.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,19 +9,19 @@ use std::rc::Rc;
 use crate::output::log_limit::LogLimit;
 use crate::pool::GroupId;
 
-/// Descriptors of a tunnel: one to nginx, one to the app.
+/// Descriptors per tunnel: one to nginx, one to the app.
 const EACH: u64 = 2;
-/// Most messages a minute.
+/// Maximum number of messages per minute.
 const PER_MINUTE: u32 = 10;
 
-/// How many tunnels each app has.
+/// Number of tunnels of each app.
 #[derive(Debug)]
 pub(crate) struct Tunnels {
     open: RefCell<HashMap<GroupId, u64>>,
     pub(crate) refusals: Rc<LogLimit>,
 }
 
-/// Counts one tunnel, from the request for it to its end.
+/// One counted tunnel, from the request for it to its end.
 #[derive(Debug)]
 pub(crate) struct Tunnel<'a> {
     tunnels: &'a Tunnels,
@@ -35,13 +35,13 @@ impl Tunnels {
         Self { open: RefCell::default(), refusals }
     }
 
-    /// One more tunnel of the app, where `descriptors` are there for all connections; `None` when its share is used up.
+    /// Opens a tunnel of the app, of `descriptors` for all connections; `None` when the app's share is used up.
     pub(crate) fn open(&self, group: GroupId, descriptors: u64) -> Option<Tunnel<'_>> {
         let mut open = self.open.borrow_mut();
         let all: u64 = open.values().sum();
         let mine = open.get(&group).copied().unwrap_or(0);
         let share = descriptors.saturating_sub(EACH * (all - mine)) / 2;
-        // The first one is always possible.
+        // The first tunnel is always allowed.
         if mine > 0 && EACH * (mine + 1) > share {
             return None;
         }

@@ -1,4 +1,4 @@
-//! The settings of sticky sessions, put together.
+//! The settings of sticky sessions, combined into one.
 
 use protocol::settings::Value;
 
@@ -6,7 +6,7 @@ use super::super::sticky::Sticky;
 use super::values::text;
 use crate::app_protocol::response_head::is_token;
 
-/// The settings of sticky sessions as they come, one by one.
+/// The settings of sticky sessions, set one by one.
 #[derive(Debug, Default)]
 pub(super) struct Cookie {
     on: bool,
@@ -15,7 +15,7 @@ pub(super) struct Cookie {
 }
 
 impl Cookie {
-    /// A name or attributes that would break the header have no effect.
+    /// Sets a value. A name or attributes that would break the header have no effect.
     pub(super) fn set(&mut self, name: &str, value: &Value) -> Option<()> {
         match name {
             "sticky_sessions" => self.on = value == &Value::Flag(true),

@@ -1,8 +1,8 @@
-//! Directives that mean nothing here and never will, each with the reason that the log gives.
+//! Directives that have no effect and never will, each with the reason that is logged.
 
 const NO_CACHE: &str = "the daemon has no cache of answers; nginx has one, proxy_cache in a server in front";
 
-/// Names without `passenger_`.
+/// Names without `passenger_`, and reasons.
 const DIRECTIVES: [(&str, &str); 8] = [
     ("turbocaching", NO_CACHE),
     ("vary_turbocache_by_cookie", NO_CACHE),
@@ -20,7 +20,7 @@ const DIRECTIVES: [(&str, &str); 8] = [
     ),
 ];
 
-/// Why the directive of this name has no effect.
+/// Returns why the directive of this name has no effect.
 pub(crate) fn why(name: &str) -> Option<&'static str> {
     DIRECTIVES.iter().find(|(each, _)| *each == name).map(|(_, why)| *why)
 }

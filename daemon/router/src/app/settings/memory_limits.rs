@@ -1,15 +1,15 @@
-//! How much memory processes of an app may hold.
+//! Limits on the memory of an app's processes.
 
 use std::time::Duration;
 
-/// What an app's processes may hold, in bytes, and how often to look.
+/// Limits on the memory of each process of an app, in bytes, and how often it is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct MemoryLimits {
-    /// One that holds more is replaced after its requests.
+    /// A process that uses more is replaced after its requests.
     pub(crate) soft: Option<u64>,
-    /// One that holds more is killed.
+    /// A process that uses more is killed.
     pub(crate) hard: Option<u64>,
-    /// Time between two looks.
+    /// Time between two checks.
     pub(crate) every: Duration,
 }
 

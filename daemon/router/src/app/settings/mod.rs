@@ -1,7 +1,7 @@
-//! An application's settings as the router uses them: named values of a settings block in, typed fields out.
+//! An application's settings: the named values of a settings block as typed fields.
 //!
-//! Written once for each distinct block. A name this release does not know comes from a newer module: it is
-//! returned, so that it can be logged, and the rest works.
+//! Parsed once for each distinct block. A name that this release does not know comes from a newer module: it is
+//! returned, so that it can be logged, and the other settings apply.
 
 mod cookie;
 pub(crate) mod ignored;
@@ -24,7 +24,7 @@ use values::{
     text, uri,
 };
 
-/// Each has a stack of its own, and a connection.
+/// Each thread has its own stack and connection.
 const MOST_THREADS: u32 = 1024;
 
 /// Typed settings.
@@ -40,61 +40,61 @@ pub(crate) struct AppSettings {
     pub(crate) user_group: Option<String>,
     pub(crate) restart_dir: String,
     pub(crate) start_timeout: Duration,
-    /// Most open files of a process; `None` for what the daemon was started with.
+    /// Maximum number of open files of a process; `None` for the limit that the daemon was started with.
     pub(crate) open_files: Option<u64>,
-    /// A file for what the app prints, besides the log; relative to its root or absolute.
+    /// A file for the app's output, besides the log; relative to the app's root or absolute.
     pub(crate) log_file: Option<PathBuf>,
-    /// What the control group of a process may have.
+    /// Limits of the control group of a process.
     pub(crate) limits: CgroupLimits,
-    /// Nothing that a process runs gains rights.
+    /// Whether nothing that a process runs can gain privileges.
     pub(crate) no_new_privs: bool,
-    /// Shown to visitors when a process does not start.
+    /// The page shown to visitors when a process does not start.
     pub(crate) error_page: Option<PathBuf>,
     pub(crate) preload_bundler: bool,
-    /// `PATH_INFO` of a WSGI app stays %-encoded, as in Passenger.
+    /// Whether `PATH_INFO` of a WSGI app stays %-encoded, as in Passenger.
     pub(crate) wsgi_encoded_path: bool,
     /// How a generic app listens.
     pub(crate) listen: Listen,
-    /// An HTTP app takes requests when it answers one for this URI well.
+    /// An HTTP app gets requests once it has answered one for this URI without an error.
     pub(crate) ready_path: Option<String>,
-    /// Handed to `meteor run`; empty for none.
+    /// Passed to `meteor run`; empty for none.
     pub(crate) meteor_settings: String,
-    /// Processes are started by way of their user's login shell.
+    /// Whether processes are started through their user's login shell.
     pub(crate) load_shell_envvars: bool,
-    /// Ruby and WSGI processes have threads,
+    /// Whether Ruby and WSGI processes have threads.
     pub(crate) has_threads: bool,
-    /// so many.
+    /// How many threads they have.
     pub(crate) thread_count: u32,
-    /// Processes are forked from a preloader where that can be; `None` for what is usual with the kind of app.
+    /// Whether processes are forked from a preloader where possible; `None` for the default of the kind of app.
     pub(crate) smart: Option<bool>,
-    /// `None` for ever.
+    /// `None` for no limit.
     pub(crate) max_preloader_idle: Option<Duration>,
     pub(crate) friendly_error_pages: bool,
     pub(crate) queue_full_status: u16,
     pub(crate) queue_timeout_status: u16,
     pub(crate) spawn_failed_status: u16,
-    /// `None` for what the kind of app can do by itself.
+    /// `None` for what the process reports, or the default of the kind of app.
     pub(crate) concurrency: Option<Concurrency>,
     pub(crate) pool: GroupOptions,
-    /// How its restart files, and an administrator who does not say how, restart it.
+    /// How restart files, and an administrator who does not specify how, restart the app.
     pub(crate) restart_how: RestartHow,
-    /// Its restart files are looked at without a request.
+    /// Whether its restart files are checked without a request.
     pub(crate) watches_restart_files: bool,
-    /// An HTTP app gets URIs without the base URI.
+    /// Whether an HTTP app gets URIs without the base URI.
     pub(crate) strips_base_uri: bool,
-    /// Connections that switched protocols end when their process is replaced.
+    /// Whether connections that switched protocols end when their process is replaced.
     pub(crate) aborts_tunnels: bool,
     /// How long a request may wait for a process.
     pub(crate) max_queue_time: Option<Duration>,
     /// How long a process may take for a request.
     pub(crate) max_request_time: Option<Duration>,
     pub(crate) memory: MemoryLimits,
-    /// `None` when sessions are not sticky.
+    /// `None` if sessions are not sticky.
     pub(crate) sticky: Option<Sticky>,
 }
 
 impl Default for AppSettings {
-    /// Defaults of the directives, for what the module does not send.
+    /// Returns the defaults of the directives, for what the module does not send.
     fn default() -> Self {
         Self {
             app_env: "production".into(),
@@ -148,7 +148,7 @@ impl Default for AppSettings {
 }
 
 impl AppSettings {
-    /// Reads a block; also returns the names that have no effect here.
+    /// Parses a block; also returns the names that have no effect in this release.
     pub(crate) fn from_block(block: &Settings) -> (Self, Vec<String>) {
         let mut settings = Self::default();
         let mut friendly = None;
@@ -166,7 +166,7 @@ impl AppSettings {
         (settings, unknown)
     }
 
-    /// The interpreter for this kind of app; empty for the default one.
+    /// Returns the interpreter for this kind of app; empty for the default one.
     pub(crate) fn interpreter(&self, kind: AppKind) -> &str {
         match kind {
             AppKind::Ruby => &self.ruby,
@@ -176,7 +176,7 @@ impl AppSettings {
         }
     }
 
-    /// The startup file for this kind of app.
+    /// Returns the startup file for this kind of app.
     pub(crate) fn startup_file(&self, kind: AppKind) -> &str {
         let default = match kind {
             AppKind::Ruby => "config.ru",
@@ -188,7 +188,7 @@ impl AppSettings {
         self.startup_file.as_deref().unwrap_or(default)
     }
 
-    /// True when processes of this kind of app are forked from a preloader, which only Ruby and Python have.
+    /// Whether processes of this kind of app are forked from a preloader, which only Ruby and Python have.
     pub(crate) fn is_smart(&self, kind: AppKind) -> bool {
         match kind {
             AppKind::Ruby => self.smart.unwrap_or(true),
@@ -197,7 +197,7 @@ impl AppSettings {
         }
     }
 
-    /// How many requests a Ruby or WSGI process works on at a time.
+    /// Returns how many requests a Ruby or WSGI process handles at a time.
     pub(crate) fn threads(&self, kind: AppKind) -> u32 {
         match kind {
             AppKind::Ruby | AppKind::Python if self.has_threads => self.thread_count,
@@ -205,7 +205,7 @@ impl AppSettings {
         }
     }
 
-    /// How many requests a process takes at a time, given what it says itself (0 is any number).
+    /// Returns how many requests a process handles at a time, given what the process reports (0 is unlimited).
     pub(crate) fn concurrency(&self, kind: AppKind, said: Option<u32>) -> Concurrency {
         let own = said.map(|at_once| match at_once {
             0 => Concurrency::Unlimited,
@@ -217,7 +217,7 @@ impl AppSettings {
         })
     }
 
-    /// `None` when the name is unknown or the value is not of its type.
+    /// Sets a value; `None` if the name is unknown or the value has another type.
     fn set(&mut self, name: &str, value: &Value) -> Option<()> {
         match name {
             "app_env" => self.app_env = text(value)?,
@@ -248,7 +248,7 @@ impl AppSettings {
             }
             "cgroup_memory_max" => self.limits.memory = mebibytes(value)?,
             "cgroup_tasks_max" => self.limits.tasks = Some(number(value)?).filter(|most| *most > 0),
-            // nginx has done it.
+            // nginx buffers uploads.
             "buffer_upload" => drop(flag(value)?),
             "no_new_privs" => self.no_new_privs = flag(value)?,
             "custom_error_page" => self.error_page = Some(text(value)?.into()),

@@ -1,4 +1,4 @@
-//! One setting's value as the router uses it: a value of the block comes in, `None` goes out when it makes no sense.
+//! Conversion of single setting values to the types that the router uses; `None` for an invalid value.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) fn flag(value: &Value) -> Option<bool> {
     }
 }
 
-/// The method's name, or one that Passenger knows it by.
+/// Whether the spawn method uses a preloader; also accepts Passenger's alternative names.
 pub(super) fn is_smart(value: &Value) -> Option<bool> {
     match text(value)?.as_str() {
         "smart" | "smart-lv2" => Some(true),
@@ -47,7 +47,7 @@ pub(super) fn listen(value: &Value) -> Option<Listen> {
     }
 }
 
-/// What can stand in a request line; none when it is empty.
+/// Returns a URI that is valid in a request line; none if it is empty.
 pub(super) fn uri(value: &Value) -> Option<Option<String>> {
     let uri = text(value)?;
     let is_uri = uri.starts_with('/') && uri.bytes().all(|byte| byte.is_ascii_graphic());
@@ -65,13 +65,13 @@ pub(super) fn restart_how(rolling: bool) -> RestartHow {
     if rolling { RestartHow::Rolling } else { RestartHow::Blocking }
 }
 
-/// MiB, as bytes; 0 is no limit.
+/// Converts MiB to bytes; 0 is no limit.
 pub(super) fn mebibytes(value: &Value) -> Option<Option<u64>> {
     let mib: u64 = number(value)?;
     Some((mib > 0).then(|| mib.saturating_mul(1 << 20)))
 }
 
-/// Seconds; 0 is no limit.
+/// Converts seconds to a duration; 0 is no limit.
 pub(super) fn limit(value: &Value) -> Option<Option<Duration>> {
     let seconds = number(value)?;
     Some((seconds > 0).then(|| Duration::from_secs(seconds)))
@@ -84,12 +84,12 @@ pub(super) fn number<T: TryFrom<i64>>(value: &Value) -> Option<T> {
     }
 }
 
-/// A status code that can be sent; another number is as good as unset.
+/// Returns a status code that can be sent; another number is treated as unset.
 pub(super) fn status(value: &Value) -> Option<u16> {
     number(value).filter(|code| (200..=599).contains(code))
 }
 
-/// -1 leaves it to the kind of app, 0 is any number.
+/// Returns the forced concurrency: -1 leaves it to the kind of app, 0 is unlimited.
 pub(super) fn concurrency(value: &Value) -> Option<Option<Concurrency>> {
     match value {
         Value::Number(-1) => Some(None),

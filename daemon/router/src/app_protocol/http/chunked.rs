@@ -1,28 +1,28 @@
-//! The chunked transfer coding, read strictly: what two parsers could read differently is refused.
+//! Strict decoder of the chunked transfer coding: what two parsers could read differently is rejected.
 //!
-//! [`Chunked`] wants its lines whole, [`ChunkedParts`] takes a body that comes in parts of any size.
+//! [`Chunked`] requires complete lines, [`ChunkedParts`] accepts a body in parts of any size.
 
 use std::mem;
 
 use crate::app_protocol::response_head::ReplyError;
 
-/// Longest chunk-size line or trailer line, in bytes; longer ones serve no honest purpose.
+/// Maximum length of a chunk-size line or trailer line, in bytes; longer ones have no legitimate use.
 const MAX_LINE: usize = 4096;
-/// Most trailer lines.
+/// Maximum number of trailer lines.
 const MAX_TRAILERS: usize = 64;
 
-/// Where in the coding the next byte belongs.
+/// Position of the next byte in the coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Chunked {
-    /// At the line that holds a chunk's size.
+    /// At the line with a chunk's size.
     Size,
-    /// Inside a chunk, with this many bytes to come.
+    /// Inside a chunk, with this many bytes left.
     Data(u64),
-    /// At the line break behind a chunk.
+    /// At the line break after a chunk.
     AfterData,
     /// In the trailer, after this many lines. Trailers are dropped.
     Trailer(usize),
-    /// Behind the last byte.
+    /// After the last byte.
     Done,
 }
 
@@ -31,7 +31,7 @@ pub(crate) enum Chunked {
 pub(crate) enum Step<'a> {
     /// More bytes are needed.
     More,
-    /// Bytes of the body; may be empty after a step that only moved on.
+    /// Bytes of the body; may be empty after a step that read a line.
     Data(&'a [u8]),
     /// The body is complete.
     Done,
@@ -84,11 +84,11 @@ impl Chunked {
     }
 }
 
-/// [`Chunked`] over parts that are gone once they were handed over.
+/// [`Chunked`] for parts that cannot be read again.
 #[derive(Debug)]
 pub(crate) struct ChunkedParts {
     state: Chunked,
-    /// The front of a line that is not complete.
+    /// The beginning of a line that is not complete.
     line: Vec<u8>,
 }
 
@@ -97,12 +97,12 @@ impl ChunkedParts {
         Self { state: Chunked::Size, line: Vec::new() }
     }
 
-    /// True behind the last byte.
+    /// Whether the last byte was decoded.
     pub(crate) fn is_done(&self) -> bool {
         self.state == Chunked::Done
     }
 
-    /// Decodes from the front of `bytes`, which are not empty; returns how many were used and what they hold.
+    /// Decodes from the front of `bytes`, which are not empty; returns how many were used and the body in them.
     pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, &'b [u8]), ReplyError> {
         if self.is_done() {
             return Err(bad("something follows the last chunk"));
@@ -127,7 +127,7 @@ impl ChunkedParts {
     }
 }
 
-/// The size in front of a chunk; an extension behind `;` is ignored.
+/// Parses the size before a chunk; an extension after `;` is ignored.
 fn chunk_size(line: &[u8]) -> Result<u64, ReplyError> {
     let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii_end();
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {

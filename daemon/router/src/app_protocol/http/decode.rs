@@ -1,16 +1,16 @@
-//! An app's HTTP answer, decoded step by step: interim heads, the head, the body by its framing.
+//! Decoder of an app's HTTP response: interim heads, the head, the body by its framing.
 
 use std::mem::MaybeUninit;
 
 use super::chunked::{Chunked, Step};
 use crate::app_protocol::response_head::{Event, Head, Mode, ReplyError};
 
-/// Longest head, in bytes.
+/// Maximum length of a head, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
-/// Most headers in a head.
+/// Maximum number of headers in a head.
 const MAX_HEADERS: usize = 256;
 
-/// Decodes one answer.
+/// Decoder of one response.
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
@@ -18,7 +18,7 @@ pub(crate) struct Decoder {
     asked_for_upgrade: bool,
     keep_alive: bool,
     hijacked: bool,
-    /// Length of the incomplete head that was parsed last, and of what was searched for its end.
+    /// Length of the incomplete head that was parsed last, and of the part that was searched for its end.
     parsed: usize,
     searched: usize,
 }
@@ -45,17 +45,17 @@ impl Decoder {
         }
     }
 
-    /// Decodes what an app writes on a connection that it took for itself: it ends with the connection.
+    /// Creates a decoder for a connection that the app took: the connection ends with the response.
     pub(crate) fn after_hijack(to_head_request: bool) -> Self {
         Self { hijacked: true, ..Self::new(to_head_request, true) }
     }
 
-    /// True when the answer is complete.
+    /// Whether the response is complete.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// True when the connection can take another request, once the answer is complete.
+    /// Whether the connection can carry another request, once the response is complete.
     pub(crate) fn is_reusable(&self) -> bool {
         self.keep_alive && self.state == State::Done
     }
@@ -76,7 +76,7 @@ impl Decoder {
         }
     }
 
-    /// What the end of the connection means at this point.
+    /// Handles the end of the connection; fails if the response is incomplete.
     pub(crate) fn at_eof(&mut self) -> Result<(), ReplyError> {
         self.keep_alive = false;
         match self.state {
@@ -89,8 +89,8 @@ impl Decoder {
         }
     }
 
-    /// Whether an incomplete head is worth another attempt: its end may have come, or it is twice as long, so that a head
-    /// that comes byte by byte is not parsed for each of them.
+    /// Whether to parse an incomplete head again: its end may have arrived, or its length has doubled, so that a head
+    /// that arrives byte by byte is not parsed for each byte.
     fn is_worth_parsing(&mut self, bytes: &[u8]) -> bool {
         let news = &bytes[self.searched.saturating_sub(3).min(bytes.len())..];
         let ends =

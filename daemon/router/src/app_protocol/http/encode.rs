@@ -1,9 +1,9 @@
-//! A request from nginx, written as HTTP/1.1 for the app.
+//! Requests from nginx encoded as HTTP/1.1 for the app.
 
 use protocol::request::{BodyLength, Request};
 
-/// Appends request line and headers to `out`. The URI keeps its base URI, as the app mounts itself there, unless the base
-/// is to be stripped: then it is in a header.
+/// Appends request line and headers to `out`. The URI keeps its base URI, where the app is mounted, unless the base is
+/// to be stripped: then it is in a header.
 pub(crate) fn write_request(request: &Request<'_>, strips_base: bool, out: &mut Vec<u8>) {
     let head = &request.head;
     let stripped = if strips_base { without_base(head.uri, head.base_uri) } else { None };
@@ -35,20 +35,20 @@ pub(crate) fn write_request(request: &Request<'_>, strips_base: bool, out: &mut 
     out.extend_from_slice(b"\r\n");
 }
 
-/// For a client of HTTP/1.0 that named no host: a request of HTTP/1.1 without one is refused by Node.js and Go.
-/// `SERVER_NAME` is the same then.
+/// For a client of HTTP/1.0 that sent no host: Node.js and Go reject a request of HTTP/1.1 without one. `SERVER_NAME`
+/// is the same then.
 const DEFAULT_HOST: &[u8] = b"host: localhost\r\n";
 
-/// Where the app is mounted, when the URI does not say it.
+/// The header with the app's mount point, if the URI does not contain it.
 const PREFIX: &[u8] = b"x-forwarded-prefix";
 
-/// What follows the base URI: nothing, a path or a query. `None` when the URI does not begin with it as it is written.
+/// Returns what follows the base URI: nothing, a path or a query. `None` if the URI does not begin with it literally.
 fn without_base<'u>(uri: &'u [u8], base: &[u8]) -> Option<&'u [u8]> {
     let rest = uri.strip_prefix(base).filter(|_| !base.is_empty())?;
     matches!(rest.first(), None | Some(b'/' | b'?')).then_some(rest)
 }
 
-/// Appends what stands in front of a chunk of `len` bytes. A chunk ends with CR LF.
+/// Appends the line before a chunk of `len` bytes. A chunk ends with CR LF.
 pub(crate) fn write_chunk_head(len: usize, out: &mut Vec<u8>) {
     put(out, &[format!("{len:x}\r\n").as_bytes()]);
 }
@@ -60,7 +60,7 @@ fn write_connection(request: &Request<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// The client's own `X-Forwarded-For` is kept; the address that nginx saw follows as a header of its own.
+/// Keeps the client's own `X-Forwarded-For`; the address that nginx saw follows as a separate header.
 fn write_client(request: &Request<'_>, out: &mut Vec<u8>) {
     let head = &request.head;
     if !head.remote_addr.is_empty() {
@@ -74,7 +74,7 @@ fn write_client(request: &Request<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Headers that are written here, whatever the client sent. Users that nginx authenticated are named by nginx only.
+/// Whether a header is written here, whatever the client sent. Users that nginx authenticated are named by nginx only.
 fn is_ours(name: &[u8]) -> bool {
     const OURS: [&[u8]; 8] = [
         b"connection",

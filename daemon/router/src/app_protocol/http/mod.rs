@@ -1,6 +1,6 @@
-//! HTTP/1.1 as spoken with Node.js and generic apps: kept-alive connections, one request in flight on each.
+//! HTTP/1.1 as used with Node.js and generic apps: persistent connections, one request in flight on each.
 //!
-//! Whatever is irregular in an answer ends its connection, so that nothing of one request can be taken for another's.
+//! Any irregularity in a response ends its connection, so that nothing of one request can be taken for another's.
 
 pub(crate) mod chunked;
 pub(crate) mod decode;

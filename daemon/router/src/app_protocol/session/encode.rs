@@ -1,14 +1,14 @@
-//! Requests as blocks of the session protocol.
+//! Requests encoded as blocks of the session protocol.
 
 use protocol::request::{BodyLength, Request};
 
 use crate::app_protocol::cgi;
 
-/// The kind of body of what is no request.
+/// The kind of body of a block that is not a request.
 const OUT_OF_BAND: u8 = 3;
 /// The method of out-of-band work.
 pub(crate) const OUT_OF_BAND_METHOD: &str = "OOBW";
-/// As much of a request as an app may rely on.
+/// The part of a request that an app may rely on.
 const OUT_OF_BAND_VARIABLES: [(&str, &str); 8] = [
     ("REQUEST_METHOD", OUT_OF_BAND_METHOD),
     ("SCRIPT_NAME", ""),
@@ -54,13 +54,13 @@ pub(crate) fn write_out_of_band(env: &[(String, String)], out: &mut Vec<u8>) {
 }
 
 fn end_block(out: &mut Vec<u8>, start: usize, block: usize) {
-    // The last NUL is a separator with nothing behind it.
+    // The last NUL separates nothing.
     out.truncate(out.len() - 1);
     let len = (out.len() - block) as u32;
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
 }
 
-/// Appends `key NUL value NUL`.
+/// Writer of `key NUL value NUL`.
 struct Block<'a>(&'a mut Vec<u8>);
 
 impl cgi::Variables for Block<'_> {
