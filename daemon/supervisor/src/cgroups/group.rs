@@ -1,4 +1,4 @@
-//! One process's control group: processes come into it, its limits hold for all of them, and they end together.
+//! The control group of one process: its limits apply to all processes in it, and they end together.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CgroupError, PROCS, write};
 
-/// Of one process. It is not removed when this is dropped: see [`Cgroups::end`](super::Cgroups::end).
+/// The group of one process. It is not removed when this is dropped: see [`Cgroups::end`](super::Cgroups::end).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Cgroup {
     path: PathBuf,
@@ -24,42 +24,42 @@ impl Cgroup {
     pub(super) fn limit(&self, file: &str, value: u64) -> Result<(), CgroupError> {
         write(&self.path.join(file), &value.to_string())?;
         if file == "memory.max" {
-            // Half an app is of no use to anybody.
+            // A part of an app's processes is useless without the rest.
             write(&self.path.join("memory.oom.group"), "1")?;
         }
         Ok(())
     }
 
-    /// Where a process writes `0` to come in itself, whatever it may do by then.
+    /// Opens the file to which a process writes `0` to enter by itself, whatever rights it has by then.
     pub(crate) fn door(&self) -> Result<OwnedFd, CgroupError> {
         let path = self.path.join(PROCS);
         let opened = File::options().write(true).open(&path);
         opened.map(OwnedFd::from).map_err(|why| CgroupError::Call(path, why))
     }
 
-    /// Takes a process in, without those that it has started before.
+    /// Adds a process, without those that it has started before.
     pub(crate) fn admit(&self, pid: Pid) -> Result<(), CgroupError> {
         write(&self.path.join(PROCS), &pid.to_string())
     }
 
-    /// Ends everything in it.
+    /// Kills everything in it.
     pub(crate) fn kill(&self) {
         match write(&self.path.join("cgroup.kill"), "1") {
             Ok(()) => {}
-            // Before Linux 5.14 there is no such file: what the process has left behind stays.
+            // Before Linux 5.14 this file does not exist: what the process has left behind stays.
             Err(CgroupError::Call(_, why)) if why.kind() == io::ErrorKind::NotFound => {}
             Err(why) => tracing::warn!("what is left of an app is not killed: {why}"),
         }
     }
 
-    /// Whether the kernel has ended processes in it since they needed more memory than they may have.
+    /// Whether the kernel has killed processes in it because they exceeded its memory limit.
     pub(crate) fn was_out_of_memory(&self) -> bool {
         let events = fs::read_to_string(self.path.join("memory.events")).unwrap_or_default();
         let killed = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
         killed.is_some_and(|count| count != "0")
     }
 
-    /// False while something in it has not ended.
+    /// Removes it; false while a process in it has not ended.
     pub(super) fn remove(&self) -> bool {
         match fs::remove_dir(&self.path) {
             Err(why) if why.kind() == io::ErrorKind::ResourceBusy => false,

@@ -1,4 +1,4 @@
-//! Control groups: each process of an app in one of its own below the daemon's, with the limits that its settings name.
+//! Control groups: each process of an app has its own below the daemon's, with the limits from its settings.
 //!
 //! ```text
 //! <the daemon's own group, which the service manager has delegated>/
@@ -6,7 +6,7 @@
 //!     app-shop-7/       process 7 of the app "shop", and everything that it starts
 //! ```
 //!
-//! Version 2 alone: what systemd mounts since Debian 11. What an app leaves running ends with its process.
+//! Version 2 only, which systemd mounts since Debian 11. What an app leaves running ends with its process.
 
 mod group;
 mod place;
@@ -22,11 +22,11 @@ pub(super) use group::Cgroup;
 
 use common::link::{CgroupLimits, ProcessId};
 
-/// Where the daemon itself is: a group that has others below it may hold no process.
+/// The daemon's own processes: a group that has others below it may not contain processes.
 const DAEMON: &str = "daemon";
-/// What limits need.
+/// The controllers that the limits require.
 const CONTROLLERS: [&str; 2] = ["memory", "pids"];
-/// How the groups of processes begin.
+/// Prefix of the groups of app processes.
 const OF_APPS: &str = "app-";
 /// The file with a group's processes.
 const PROCS: &str = "cgroup.procs";
@@ -36,16 +36,16 @@ const SUBTREE: &str = "cgroup.subtree_control";
 #[derive(Debug)]
 pub(super) struct Cgroups {
     own: PathBuf,
-    /// Those of [`CONTROLLERS`] that are there.
+    /// Those of [`CONTROLLERS`] that are available.
     controllers: Vec<&'static str>,
-    /// Of processes that have ended, and are not empty yet.
+    /// Groups of ended processes that are not empty yet.
     leaving: Vec<Cgroup>,
 }
 
-/// Why there are no control groups.
+/// Why control groups cannot be used.
 #[derive(Debug)]
 pub(crate) enum CgroupError {
-    /// The kernel has none of version 2, or they are not mounted.
+    /// The kernel has no control groups of version 2, or they are not mounted.
     None,
     /// Other processes are in the daemon's group.
     Shared(PathBuf),
@@ -76,7 +76,7 @@ impl fmt::Display for CgroupError {
 }
 
 impl Cgroups {
-    /// Takes the daemon's own group over.
+    /// Takes over the daemon's own group.
     pub(super) fn take() -> Result<Self, CgroupError> {
         let own = place::own().ok_or(CgroupError::None)?;
         Self::at(own, Pid::this())
@@ -108,7 +108,7 @@ impl Cgroups {
         Ok(cgroups)
     }
 
-    /// A daemon that was killed here has left its processes' groups, and perhaps what is in them.
+    /// Ends the groups of processes that a killed daemon has left here, and what may be in them.
     fn end_what_was_left(&mut self) -> Result<(), CgroupError> {
         let entries = fs::read_dir(&self.own).map_err(|why| CgroupError::Call(self.own.clone(), why))?;
         let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
@@ -123,19 +123,19 @@ impl Cgroups {
         Ok(())
     }
 
-    /// Those of the program before in this process, which is in a group of its own already.
+    /// Takes over the groups of the previous program in this process, which is in its own group already.
     pub(super) fn take_over(own: PathBuf) -> Result<Self, CgroupError> {
         let given = read(&own.join(SUBTREE))?;
         let has = |name: &&str| given.split_whitespace().any(|given| given == *name);
         Ok(Self { own, controllers: CONTROLLERS.into_iter().filter(has).collect(), leaving: Vec::new() })
     }
 
-    /// The group that the others are below.
+    /// Returns the group that contains the others.
     pub(super) fn own(&self) -> &Path {
         &self.own
     }
 
-    /// A group for a process, with its limits.
+    /// Creates a group for a process, with its limits.
     pub(super) fn make(
         &self,
         app: &str,
@@ -157,7 +157,7 @@ impl Cgroups {
         Ok(cgroup)
     }
 
-    /// The process has ended: so does everything that it has left in its group.
+    /// Ends everything that an ended process has left in its group.
     pub(super) fn end(&mut self, cgroup: Cgroup) {
         cgroup.kill();
         self.leaving.push(cgroup);
@@ -169,11 +169,11 @@ impl Cgroups {
         self.leaving.retain(|cgroup| !cgroup.remove());
     }
 
-    /// Leaves the group as it was found.
+    /// Restores the group to its original state.
     pub(super) fn dissolve(mut self) {
         self.sweep();
         for controller in &self.controllers {
-            // What does not work here leaves an empty group behind, which the service manager removes.
+            // A failure leaves an empty group behind, which the service manager removes.
             let _ = write(&self.own.join(SUBTREE), &format!("-{controller}"));
         }
         if write(&self.own.join(PROCS), &Pid::this().to_string()).is_ok() {
@@ -182,14 +182,14 @@ impl Cgroups {
     }
 }
 
-/// Controller, file and value of each limit.
+/// Returns controller, file and value of each limit.
 fn files(limits: CgroupLimits) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
     let memory = limits.memory.map(|bytes| ("memory", "memory.max", bytes));
     let tasks = limits.tasks.map(|tasks| ("pids", "pids.max", tasks));
     memory.into_iter().chain(tasks)
 }
 
-/// For people who look at the tree; the number makes it the process's own.
+/// Returns the name of a group: readable in the tree, and unique by its number.
 fn name(app: &str, process: ProcessId) -> String {
     let last = app.split(' ').next().unwrap_or(app).rsplit('/').find(|part| !part.is_empty());
     let short: String = last.unwrap_or("app").chars().filter(char::is_ascii_alphanumeric).take(32).collect();
@@ -208,7 +208,7 @@ fn write(path: &Path, text: &str) -> Result<(), CgroupError> {
 mod tests {
     use super::*;
 
-    /// A directory that looks like a group with this process alone in it.
+    /// Creates a directory that looks like a group with only this process in it.
     fn own(name: &str) -> PathBuf {
         let own = std::env::temp_dir().join(format!("fp-cgroup-{name}-{}", std::process::id()));
         drop(fs::remove_dir_all(&own));

@@ -1,9 +1,9 @@
-//! Where the daemon's own control group is: what the kernel tells of this process comes in, a directory goes out.
+//! The directory of the daemon's own control group, from the kernel's data about this process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The directory of this process's group of version 2; `None` where there is no such thing.
+/// Returns the directory of this process's group of version 2; `None` when there is none.
 pub(super) fn own() -> Option<PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
@@ -19,7 +19,7 @@ fn directory(groups: &str, mounts: &str) -> Option<PathBuf> {
     })
 }
 
-/// Root and place of a mount of version 2.
+/// Returns root and mount point of a mount of version 2.
 fn mount(line: &str) -> Option<(&Path, &Path)> {
     let (place, kind) = line.split_once(" - ")?;
     let mut fields = place.split(' ').skip(3);

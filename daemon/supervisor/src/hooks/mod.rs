@@ -1,7 +1,8 @@
-//! The operator's programs: an incident comes in, its programs are run one after the other, as the daemon's user, and
-//! what they print is in the log.
+//! The operator's hook programs: those of an incident run one by one, as the daemon's user, with logged output.
 //!
-//! Which programs there are is the operator's word alone; of the router come only values for fixed variables.
+//! [`own_life`] runs the programs for the daemon's own start and end; [`program`] starts one program.
+//!
+//! Only the operator names programs; the router supplies only values for fixed variables.
 
 mod own_life;
 mod program;
@@ -23,12 +24,12 @@ use common::config::{Hook, Options};
 use common::link::{Incident, ProcessId, StopHow};
 use common::sys::process::{Child, End};
 
-/// Most incidents whose programs run at a time. What happens meanwhile has none: programs that hang must not pile up.
+/// Most incidents whose programs run at a time. Further ones run none: programs that hang must not accumulate.
 const MOST: usize = 32;
-/// How long one program may take.
+/// How long one program may run.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Names the programs of one incident.
+/// Identifies the programs of one incident.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RunId(u64);
 
@@ -37,43 +38,43 @@ pub(super) struct RunId(u64);
 struct Run {
     id: RunId,
     incident: Incident,
-    /// The one that runs.
+    /// The program that runs.
     program: PathBuf,
     child: Child,
     kill_at: Option<Instant>,
-    /// Those that follow.
+    /// The programs that follow.
     next: VecDeque<PathBuf>,
-    /// What the last one met that has failed.
+    /// The error of the last program that failed.
     failure: Option<String>,
 }
 
-/// No program of this incident is left.
+/// An incident whose programs have all ended.
 #[derive(Debug)]
 struct Over {
     incident: Incident,
     failure: Option<String>,
 }
 
-/// All that run, and what is needed to run more.
+/// All running programs, and what is needed to run more.
 #[derive(Debug)]
 pub(super) struct Hooks {
     programs: config::Hooks,
-    /// What every program finds in its environment besides the incident's facts.
+    /// The environment of every program besides the incident's facts.
     environment: Vec<(String, String)>,
     originals: Originals,
     running: Vec<Run>,
     last: u64,
-    /// Incidents without programs since there was room.
+    /// Incidents without programs since the limit was reached.
     left_out: u64,
 }
 
 impl Hooks {
-    /// Other programs from here on; those that run are not concerned.
+    /// Sets the programs for further incidents; running ones are not affected.
     pub(super) fn set_programs(&mut self, programs: config::Hooks) {
         self.programs = programs;
     }
 
-    /// Those that the router is to tell of.
+    /// Returns the hooks whose incidents the router reports.
     pub(super) fn of_apps(&self) -> Vec<Hook> {
         self.programs.keys().copied().filter(|hook| !hook.is_of_the_daemon()).collect()
     }
@@ -101,7 +102,7 @@ impl Hooks {
         self.running.iter().map(|run| (run.id, &run.child))
     }
 
-    /// The next time at which a program is to be killed.
+    /// Returns the next time at which a program is to be killed.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.running.iter().filter_map(|run| run.kill_at).min()
     }
@@ -114,13 +115,13 @@ impl Hooks {
         }
     }
 
-    /// No program is run any more but those for after the end.
+    /// Kills all programs, and keeps only those that run after the end.
     pub(super) fn kill_all(&mut self) {
         self.programs.retain(|hook, _| *hook == Hook::AfterWatchdogShutdown);
         self.cut_short();
     }
 
-    /// Ends those that run, and what would follow them.
+    /// Kills the running programs and drops those that would follow.
     pub(super) fn cut_short(&mut self) {
         for run in &mut self.running {
             run.next.clear();
@@ -128,7 +129,7 @@ impl Hooks {
         }
     }
 
-    /// Begins the programs of `incident`; false when none runs.
+    /// Starts the programs of `incident`; false when none runs.
     fn begin(&mut self, incident: Incident) -> bool {
         let Some(programs) = self.programs.get(&incident.hook) else { return false };
         if self.running.len() >= MOST {
@@ -153,7 +154,7 @@ impl Hooks {
         self.begin_next(RunId(self.last), Over { incident, failure: None }, programs)
     }
 
-    /// Runs the first of `programs` that can be run; tells what there was before when none can.
+    /// Starts the first of `programs` that can be started; returns the incident and the last failure when none can.
     fn begin_next(&mut self, id: RunId, so_far: Over, mut programs: VecDeque<PathBuf>) -> Result<(), Over> {
         let Over { incident, mut failure } = so_far;
         while let Some(path) = programs.pop_front().filter(|_| failure.is_none() || goes_on(incident.hook)) {
@@ -177,7 +178,7 @@ impl Hooks {
         Err(Over { incident, failure })
     }
 
-    /// Takes out the run whose program has ended, with how it did.
+    /// Removes the run whose program has ended, and returns it with how the program ended.
     fn take_ended(&mut self, id: RunId) -> Option<(Run, End)> {
         let at = self.running.iter().position(|run| run.id == id)?;
         let end = match self.running[at].child.try_reap() {
@@ -190,7 +191,7 @@ impl Hooks {
 }
 
 impl Run {
-    /// For the log.
+    /// Returns its name for the log.
     fn name(&self) -> String {
         format!("the program {} of the hook {}", self.program.display(), self.incident.hook.name())
     }
@@ -204,7 +205,7 @@ impl Run {
 }
 
 impl Supervisor {
-    /// Runs the programs that the operator named for this.
+    /// Runs the operator's programs for this incident.
     pub(super) fn happened(&mut self, incident: Incident) {
         if incident.hook.is_of_the_daemon() {
             if self.log_limits.admit(Topic::Refused, Instant::now()) {
@@ -216,12 +217,12 @@ impl Supervisor {
         if !self.shutdown.is_serving() || !self.hooks.begin(incident) {
             self.kill_doomed(doomed);
         } else if let Some(process) = doomed.and_then(|process| self.processes.get_mut(process)) {
-            // It is left as it is for the programs to look at, and no later router may take it for a good one.
+            // The process stays as it is for the programs to inspect, and no later router may consider it usable.
             process.stage = Stage::Stopping;
         }
     }
 
-    /// A program has ended: the next one's turn, or the incident's end.
+    /// Starts the next program after one has ended, or ends the incident.
     pub(super) fn hook_ended(&mut self, id: RunId) {
         let Some((mut run, end)) = self.hooks.take_ended(id) else { return };
         if end != End::Status(0) {
@@ -255,7 +256,7 @@ fn goes_on(hook: Hook) -> bool {
     hook != Hook::BeforeWatchdogInitialization
 }
 
-/// Whom the incident costs its life: no other hook does.
+/// Returns the process that is killed after the incident: only this hook has one.
 fn doomed(incident: &Incident) -> Option<ProcessId> {
     incident.doomed.filter(|_| incident.hook == Hook::MaxRequestTimeReached)
 }

@@ -1,8 +1,7 @@
-//! The operator's programs for the daemon's own life: before it serves and after it began to, before it ends and after
-//! it has.
+//! The operator's programs for the daemon's own life: before and after it begins to serve, before and after it ends.
 //!
-//! Apps have no part in it, and the router has no word: what comes in is a phase of the daemon's, what goes out is the
-//! event that ends the phase.
+//! Apps and the router are not involved: a phase of the daemon starts the programs, and their end is the event that
+//! ends the phase.
 
 use std::time::Duration;
 
@@ -13,13 +12,13 @@ use common::config::Hook;
 use common::link::Incident;
 
 impl Hooks {
-    /// The longest that the programs of a hook take together.
+    /// Returns the longest time that the programs of a hook take together.
     pub(crate) fn time_for(&self, hook: Hook) -> Duration {
         let count = self.programs.get(&hook).map_or(0, Vec::len);
         LIMIT * u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// Begins the programs of a hook of the daemon's own, whatever else runs.
+    /// Starts the programs of one of the daemon's own hooks, regardless of what else runs.
     fn begin_own(&mut self, hook: Hook) -> Result<(), Over> {
         let programs = self.programs.get(&hook).into_iter().flatten().cloned().collect();
         self.begin_first(Incident { hook, doomed: None, facts: Vec::new() }, programs)
@@ -27,7 +26,7 @@ impl Hooks {
 }
 
 impl Supervisor {
-    /// Runs the programs for before anything is served; the daemon serves when they have ended well.
+    /// Runs the programs for before anything is served; the daemon serves when they have succeeded.
     pub(crate) fn prepare(&mut self) {
         let hook = Hook::BeforeWatchdogInitialization;
         let time = self.hooks.time_for(hook);
@@ -37,7 +36,7 @@ impl Supervisor {
         self.run_own(hook);
     }
 
-    /// Runs the programs for a daemon that serves; nobody waits for them.
+    /// Runs the programs for a daemon that serves; the daemon does not wait for them.
     pub(crate) fn tell_that_it_serves(&mut self) {
         self.run_own(Hook::AfterWatchdogInitialization);
     }
@@ -47,7 +46,7 @@ impl Supervisor {
         self.run_own(Hook::BeforeWatchdogShutdown);
     }
 
-    /// Runs the programs for after the end; none for an operator who asked twice, and none when nothing was served.
+    /// Runs the programs for after the end; none when the operator asked twice, and none when nothing was served.
     pub(crate) fn conclude(&mut self) {
         if self.shutdown.is_cut_short() {
             self.step(Event::ProgramsDone);
@@ -62,7 +61,7 @@ impl Supervisor {
         }
     }
 
-    /// No program of a hook of the daemon's own is left.
+    /// Continues after the last program of one of the daemon's own hooks.
     pub(super) fn own_programs_over(&mut self, hook: Hook, failure: Option<String>) {
         match (hook, failure) {
             (Hook::BeforeWatchdogInitialization, Some(why)) => self.refuse_to_start(&why),

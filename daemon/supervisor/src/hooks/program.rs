@@ -1,6 +1,6 @@
-//! One program of the operator: from an incident to a child process.
+//! One hook program of the operator, started as a child process for an incident.
 //!
-//! It has the daemon's user, environment and log, and nothing else of it: no descriptor, no signal, no limit.
+//! It has the daemon's user, environment and log, and nothing else of the daemon's: no descriptor, no signal, no limit.
 
 use std::convert::Infallible;
 use std::ffi::{CString, NulError, OsStr, OsString};
@@ -16,7 +16,7 @@ use common::link::Incident;
 use common::sys::process::{Child, Forked};
 use common::sys::{descriptors, process, signals};
 
-/// What execve takes.
+/// The arguments of `execve`.
 #[derive(Debug)]
 pub(super) struct Program {
     path: CString,
@@ -42,12 +42,12 @@ impl Program {
         Ok(Self { path: CString::new(path.as_os_str().as_bytes())?, environment })
     }
 
-    /// Starts it in a session and process group of its own.
+    /// Starts it in its own session and process group.
     pub(super) fn start(&self, originals: &Originals) -> io::Result<Child> {
         match process::fork()? {
             Forked::Parent(child) => Ok(child),
             Forked::Child => {
-                // Only a failure comes back.
+                // Returns only on failure.
                 let Err(why) = self.run(originals);
                 tracing::error!("the program {} of a hook cannot be run: {why}", self.path.to_string_lossy());
                 process::exit_now(127)
@@ -67,8 +67,8 @@ impl Program {
     }
 }
 
-/// As one line: nothing after a byte that no variable can hold, and control characters escaped as in Rust and C. A
-/// visitor chooses some of the values, and a program may write them to a file of lines.
+/// Returns the value as one line: cut at a byte that no variable can contain, with control characters escaped as in
+/// Rust and C. A visitor chooses some of the values, and a program may write them to a file of lines.
 fn one_line(value: &str) -> String {
     let value = value.split('\0').next().unwrap_or_default();
     let mut line = String::with_capacity(value.len());

@@ -2,7 +2,7 @@
 
 use common::sys::process::End;
 
-/// `exited with status 1`, `was killed by signal 9 (SIGKILL)`.
+/// Returns, for example, `exited with status 1` or `was killed by signal 9 (SIGKILL)`.
 pub(crate) fn sentence(end: End) -> String {
     match end {
         End::Status(status) => format!("exited with status {status}"),

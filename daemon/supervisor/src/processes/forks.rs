@@ -1,7 +1,7 @@
-//! Processes that a preloader was told to fork: orders come in, children of ours in the table come out.
+//! Processes that preloaders were ordered to fork, until they are in the table as children of the supervisor.
 //!
-//! A preloader is an app, so it is not listened to. Who was forked is what the kernel says of the sender of a hello,
-//! and it is taken only when it is a child of ours that nobody else stands for, and of the app's user.
+//! A preloader is an app, so what it reports is not trusted. The kernel identifies the forked process as the sender of
+//! a hello. It is accepted only when it is a child of the supervisor, no other known process, and of the app's user.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,10 +19,10 @@ use common::sys::packets;
 use common::sys::packets::Sender;
 use common::sys::process::Child;
 
-/// One process that is still to be forked.
+/// A process that is not forked yet.
 #[derive(Debug)]
 struct Fork {
-    /// Whom to answer; `None` when the router that asked is gone.
+    /// The order to answer; `None` when the router that sent it is gone.
     ticket: Option<Ticket>,
     preloader: ProcessId,
     group: String,
@@ -32,17 +32,17 @@ struct Fork {
     due: Instant,
 }
 
-/// What came instead of a process.
+/// What was received on a hello socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heard {
     NothingYet,
-    /// Nobody can say hello any more.
+    /// No process can send a hello any more.
     End,
     Nonsense,
     Hello(Sender),
 }
 
-/// All of them.
+/// All processes that are not forked yet.
 #[derive(Debug, Default)]
 pub(crate) struct Forks(BTreeMap<ProcessId, Fork>);
 
@@ -51,7 +51,7 @@ impl Forks {
         self.0.len()
     }
 
-    /// Where each is heard.
+    /// Returns the hello socket of each process.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ProcessId, BorrowedFd<'_>)> {
         self.0.iter().map(|(id, fork)| (*id, fork.handover.hello.as_fd()))
     }
@@ -60,7 +60,7 @@ impl Forks {
         self.0.values().map(|fork| fork.due).min()
     }
 
-    /// The router that asked for them is gone.
+    /// Drops the tickets, as the router that asked for the processes is gone.
     pub(crate) fn orphan(&mut self) {
         self.0.values_mut().for_each(|fork| fork.ticket = None);
     }
@@ -101,7 +101,7 @@ impl Fork {
 }
 
 impl Supervisor {
-    /// Has a process forked. It runs as its preloader does; where that is not whom the app runs as now, none is.
+    /// Has a process forked. It runs as its preloader's user; when this is no longer the app's user, none is forked.
     pub(crate) fn fork(&mut self, ticket: Ticket, order: ForkOrder, resolved: Option<ResolvedApp>) {
         if let Err(reason) = self.try_fork(ticket, order, resolved.as_ref()) {
             tracing::warn!("no process is forked: {reason}");
@@ -116,7 +116,7 @@ impl Supervisor {
         resolved: Option<&ResolvedApp>,
     ) -> Result<(), String> {
         let ForkOrder { preloader, due, memo } = order;
-        // The preloader is not to blame for what took so long, and is left out of it.
+        // The preloader did not cause the delay, so it is not sent the order.
         if due <= Instant::now() {
             return Err("it was not known in time whom the app runs as".to_owned());
         }
@@ -135,7 +135,7 @@ impl Supervisor {
             ));
         }
         let handover = spawn::hand_over(control.socket.as_fd(), id, &self.instance).map_err(|why| {
-            // Perhaps it was made before the step that failed; if not, there is nothing to remove.
+            // It may have been created before the step that failed; if not, there is nothing to remove.
             let _ = self.instance.remove_app_socket(id);
             why.to_string()
         })?;
@@ -144,7 +144,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes every hello that is there.
+    /// Receives every hello that has arrived.
     pub(crate) fn hear_forks(&mut self) {
         let all: Vec<ProcessId> = self.forks.0.keys().copied().collect();
         all.into_iter().for_each(|id| self.hear_fork(id));
@@ -165,7 +165,7 @@ impl Supervisor {
         }
     }
 
-    /// The sender, if it is what can only be a process of this app.
+    /// Returns the sender, if it can only be a process of this app.
     fn child_of(&self, id: ProcessId, sender: Sender) -> Result<Child, String> {
         let pid = sender.pid;
         if self.forks.0.get(&id).is_some_and(|fork| fork.user.uid != sender.uid.as_raw()) {
@@ -196,7 +196,7 @@ impl Supervisor {
         }
     }
 
-    /// It comes out of its preloader's group into one of its own, with the same limits.
+    /// Moves it from its preloader's control group into its own, with the same limits.
     fn cgroup_of_fork(&mut self, id: ProcessId, fork: &Fork, child: &Child) -> Option<Cgroup> {
         let limits = self.processes.get_mut(fork.preloader)?.control()?.spec.limits;
         let made = self.launcher.cgroup(&fork.group, id, limits).map_err(|why| why.to_string());
@@ -207,7 +207,7 @@ impl Supervisor {
         Some(cgroup)
     }
 
-    /// It is not as the contract says: whoever forked it is not trusted to fork another.
+    /// Refuses a fork that violates the protocol: its preloader is not trusted to fork another one.
     fn refuse_fork(&mut self, id: ProcessId, why: &str) {
         if let Some(name) = self.kill_preloader_of(id) {
             tracing::error!("{name} is killed: the process that it was to fork {why}");
@@ -234,7 +234,7 @@ impl Supervisor {
         }
     }
 
-    /// A preloader that is told to fork and does not is stuck.
+    /// Kills preloaders that did not fork in time, as they are stuck.
     pub(crate) fn forks_due(&mut self, now: Instant) {
         for id in self.forks.overdue(now) {
             if let Some(name) = self.kill_preloader_of(id) {

@@ -1,4 +1,4 @@
-//! How much memory processes hold, on the router's behalf: it may not look into those of other users.
+//! Memory use of processes, measured for the router, which may not inspect processes of other users.
 
 use std::fs;
 
@@ -11,10 +11,10 @@ use crate::Supervisor;
 use crate::router::outstanding::Share;
 use common::link::{Notice, ProcessId, Ticket};
 
-/// How long the supervisor measures before it looks at its other events again.
+/// How long the supervisor measures before it checks its other events again.
 const TIME_AT_A_TIME: Duration = Duration::from_millis(5);
 
-/// Measurements that are not complete.
+/// Incomplete measurements.
 #[derive(Debug, Default)]
 pub(crate) struct Measurements(VecDeque<Measurement>);
 
@@ -27,19 +27,19 @@ struct Measurement {
 }
 
 impl Measurements {
-    /// At once when there is something left.
+    /// Returns the current time when a measurement is incomplete.
     pub(crate) fn due(&self) -> Option<Instant> {
         (!self.0.is_empty()).then(Instant::now)
     }
 
-    /// The router that asked is gone.
+    /// Drops the measurements of a router that is gone.
     pub(crate) fn forget(&mut self) {
         self.0.clear();
     }
 }
 
 impl Supervisor {
-    /// Each process is measured once, however often it is named.
+    /// Starts to measure processes, each of them once even if it is listed again.
     pub(crate) fn measure(&mut self, ticket: Ticket, processes: Vec<ProcessId>) {
         let wanted: BTreeSet<ProcessId> = processes.into_iter().collect();
         let left: Vec<_> = wanted.into_iter().filter(|id| self.processes.get_mut(*id).is_some()).collect();
@@ -48,7 +48,7 @@ impl Supervisor {
         self.measurements.0.push_back(Measurement { ticket, left, held: Vec::new(), _share });
     }
 
-    /// Goes on for a while; one measurement takes the longer the more memory a process has.
+    /// Measures for a limited time; measuring a process takes longer the more memory it has.
     pub(crate) fn measure_some(&mut self) {
         let until = Instant::now() + TIME_AT_A_TIME;
         while let Some(first) = self.measurements.0.front_mut() {
@@ -71,19 +71,19 @@ impl Supervisor {
     }
 }
 
-/// What a process holds, in bytes: pages that it shares count by its part. `None` when it has just ended.
+/// Returns a process's memory in bytes; shared pages count proportionally. `None` when it has just ended.
 pub(super) fn held(pid: i32) -> Option<u64> {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
     proportional(&read("smaps_rollup").unwrap_or_default()).or_else(|| private(&read("statm")?))
 }
 
-/// The part that is this process's of what it shares, and all of the rest.
+/// Returns the process's proportional share of shared memory, plus all of the rest.
 fn proportional(rollup: &str) -> Option<u64> {
     let kib = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?.trim().strip_suffix("kB")?;
     kib.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// Without `smaps_rollup`: resident minus shared pages.
+/// Returns resident minus shared pages, for kernels without `smaps_rollup`.
 fn private(statm: &str) -> Option<u64> {
     let mut fields = statm.split_whitespace().skip(1).map(|field| field.parse::<u64>().ok());
     let (resident, shared) = (fields.next()??, fields.next()??);

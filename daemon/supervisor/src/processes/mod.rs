@@ -1,7 +1,7 @@
-//! The table of live app processes, with everything the supervisor holds of each.
+//! The table of live app processes, with all state that the supervisor has of each.
 //!
-//! The router only ever names a [`ProcessId`]; PIDs are used only for processes that are in this table, and a process
-//! leaves it in the moment it is reaped.
+//! The router only names a [`ProcessId`]; PIDs are used only for processes in this table, and a process is removed from
+//! it when it is reaped.
 
 pub(crate) mod exit_status;
 pub(crate) mod forks;
@@ -23,7 +23,7 @@ use common::link::{Address, ProcessId, ProcessRecord, StopHow};
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 use common::sys::process::Child;
 
-/// How far a process has come.
+/// The stage of a process's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Stage {
     /// Not ready yet.
@@ -34,18 +34,18 @@ pub(super) enum Stage {
     Stopping,
 }
 
-/// One live process.
+/// A live process.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) record: ProcessRecord,
     pub(super) stage: Stage,
-    /// For the log: the app group it belongs to.
+    /// The app group that it belongs to, for the log.
     pub(super) group: String,
-    /// Kept so that its output is not lost, nor the process hurt, when a router ends.
+    /// Kept open so that output is not lost, and the process is not harmed, when a router ends.
     pub(super) output: OwnedFd,
-    /// The router that runs now knows of it.
+    /// Whether the current router knows of it.
     pub(super) announced: bool,
-    /// When it is killed: no router is left that would.
+    /// When it is killed; set when no router is left to do so.
     pub(super) kill_at: Option<Instant>,
     child: Child,
     owner: Option<OwnedFd>,
@@ -55,7 +55,7 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// A process that was just started, with its report pipe, which is the router's.
+    /// Returns a process that was just started, and its report pipe, which is the router's.
     pub(super) fn new(launched: Launched, group: String) -> (Self, OwnedFd) {
         let Launched { child, record, pipes, term, control, cgroup } = launched;
         let process = Self {
@@ -74,27 +74,27 @@ impl Process {
         (process, pipes.report)
     }
 
-    /// Readable when it has ended.
+    /// Returns the child, which is readable when it has ended.
     pub(super) fn child(&self) -> &Child {
         &self.child
     }
 
-    /// It serves requests.
+    /// Whether it serves requests.
     pub(super) fn serves(&self) -> bool {
         self.stage == Stage::Ready && !self.is_preloader()
     }
 
-    /// It serves no request: others are forked from it.
+    /// Whether it is a preloader: it serves no request, others are forked from it.
     pub(super) fn is_preloader(&self) -> bool {
         self.control.is_some()
     }
 
-    /// What it is forked with, when it is a preloader.
+    /// Returns what it is forked with, when it is a preloader.
     pub(super) fn control(&self) -> Option<&Control> {
         self.control.as_ref()
     }
 
-    /// Ends it, or asks it to end.
+    /// Kills it, or asks it to end.
     pub(super) fn stop(&mut self, how: StopHow) {
         self.stage = Stage::Stopping;
         self.owner = None;
@@ -113,13 +113,13 @@ impl Process {
         }
     }
 
-    /// For the log.
+    /// Returns its name for the log.
     pub(super) fn name(&self) -> String {
         let what = if self.is_preloader() { "preloader" } else { "process" };
         format!("{what} {} of {}", self.record.pid, self.group)
     }
 
-    /// How it ended, when it has: then it is gone.
+    /// Reaps it, and returns how it ended, if it has.
     pub(super) fn try_reap(&self) -> io::Result<Option<String>> {
         let Some(end) = self.child.try_reap()? else { return Ok(None) };
         let how = exit_status::sentence(end);
@@ -142,7 +142,7 @@ impl Process {
         })
     }
 
-    /// `NotFound` when it is no child of this process.
+    /// Fails with `NotFound` when it is not a child of this process.
     fn unpack(packed: PackedProcess, reader: &mut HandoverReader, now: Instant) -> io::Result<Self> {
         Ok(Self {
             child: Child::adopt(Pid::from_raw(packed.record.pid))?,
@@ -154,19 +154,19 @@ impl Process {
             announced: false,
             kill_at: packed.kill_in_ms.map(|ms| now + Duration::from_millis(ms)),
             term: packed.term,
-            // Preloaders end with the router that knew what their code is for.
+            // Preloaders end with their router: only that router knows what their code is for.
             control: None,
             cgroup: packed.cgroup,
         })
     }
 
-    /// What has to be ended with it.
+    /// Returns the control group, which must be ended with the process.
     pub(super) fn into_cgroup(self) -> Option<Cgroup> {
         self.cgroup
     }
 }
 
-/// What the next program in this process needs to know of one, which stays its child.
+/// What the next program in this process needs to know of an app process, which remains its child.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PackedProcess {
     record: ProcessRecord,
@@ -176,11 +176,11 @@ pub(super) struct PackedProcess {
     owner: Option<RawFd>,
     term: Term,
     cgroup: Option<Cgroup>,
-    /// In how many milliseconds it is killed.
+    /// Milliseconds until it is killed.
     kill_in_ms: Option<u64>,
 }
 
-/// All of them.
+/// All live app processes.
 #[derive(Debug, Default)]
 pub(super) struct Processes {
     table: BTreeMap<ProcessId, Process>,
@@ -188,14 +188,14 @@ pub(super) struct Processes {
 }
 
 impl Processes {
-    /// For the next program: the last name that was given, and everything that lives.
+    /// Packs the last assigned ID and all live processes for the next program.
     pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<(u64, Vec<PackedProcess>)> {
         let now = Instant::now();
         let packed: io::Result<_> = self.table.values().map(|process| process.pack(writer, now)).collect();
         Ok((self.last, packed?))
     }
 
-    /// Those of the program before.
+    /// Restores the processes of the previous program.
     pub(super) fn unpack(
         last: u64,
         packed: Vec<PackedProcess>,
@@ -208,7 +208,7 @@ impl Processes {
         Ok(processes)
     }
 
-    /// A name that no process ever had.
+    /// Returns an ID that no process ever had.
     pub(super) fn new_id(&mut self) -> ProcessId {
         self.last += 1;
         ProcessId(self.last)
@@ -238,12 +238,12 @@ impl Processes {
         self.table.len()
     }
 
-    /// A live process was told to listen on this port.
+    /// Whether a live process was assigned this port.
     pub(super) fn has_port(&self, port: u16) -> bool {
         self.iter().any(|process| process.record.address == Address::Tcp(port))
     }
 
-    /// The next time at which one is to be killed.
+    /// Returns the next time at which a process is to be killed.
     pub(super) fn next_kill(&self) -> Option<Instant> {
         self.iter().filter_map(|process| process.kill_at).min()
     }

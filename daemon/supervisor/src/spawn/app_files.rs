@@ -1,4 +1,4 @@
-//! Where an app lies, checked as far as its metadata tells: nothing below an app root is ever opened by the daemon.
+//! The location of an app, checked by metadata only: the daemon never opens anything below an app root.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::user::Owner;
 use common::link::SpawnSpec;
 
-/// What of an app is looked at before a process is started.
+/// The paths of an app that are checked before a process is started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct AppPaths {
     /// Absolute.
@@ -22,29 +22,29 @@ pub(super) struct AppPaths {
     startup_file: Option<PathBuf>,
 }
 
-/// An app's files.
+/// The files of an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AppFiles {
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<PathBuf>,
-    /// Who owns the startup file, or the root of a generic app.
+    /// The owner of the startup file, or of the root of a generic app.
     pub(super) owner: Owner,
-    /// The root and what is owned: device and inode.
+    /// Device and inode of the root and of the file that has this owner.
     files: [(u64, u64); 2],
 }
 
-/// Why the app cannot be where nginx says.
+/// Why the app cannot be at the configured path.
 #[derive(Debug)]
 pub(crate) enum AppFilesError {
-    /// The root is no absolute path.
+    /// The root is not an absolute path.
     Relative(PathBuf),
-    /// The root is not there.
+    /// The root does not exist.
     NoRoot(PathBuf),
     /// The root is a file.
     NoDirectory(PathBuf),
-    /// The startup file is not there.
+    /// The startup file does not exist.
     NoStartupFile(PathBuf),
-    /// A command was to be given.
+    /// The start command is missing.
     NoCommand,
     /// The metadata cannot be read.
     Unreadable(PathBuf, io::Error),
@@ -64,7 +64,7 @@ impl fmt::Display for AppFilesError {
 }
 
 impl AppPaths {
-    /// Where to look.
+    /// Returns the paths of the app of `spec`.
     pub(super) fn of(spec: &SpawnSpec) -> Result<Self, AppFilesError> {
         if !spec.root.is_absolute() {
             return Err(AppFilesError::Relative(spec.root.clone()));
@@ -79,7 +79,7 @@ impl AppPaths {
 }
 
 impl AppFiles {
-    /// Looks at the app's root and startup file.
+    /// Checks the app's root and startup file.
     pub(super) fn look(paths: &AppPaths) -> Result<Self, AppFilesError> {
         let root = &paths.root;
         let directory = match root.metadata() {
@@ -101,20 +101,20 @@ impl AppFiles {
 }
 
 impl AppPaths {
-    /// The startup file, or the root of a generic app.
+    /// Returns the startup file, or the root of a generic app.
     pub(super) fn decisive(&self) -> &Path {
         self.startup_file.as_deref().unwrap_or(&self.root)
     }
 }
 
 impl AppFilesError {
-    /// Something on the way is closed to whoever has looked, so that it is not known what is behind it.
+    /// Whether a directory on the path is closed to the caller, so that what is behind it is unknown.
     pub(super) fn is_closed(&self) -> bool {
         matches!(self, Self::Unreadable(_, why) if why.kind() == io::ErrorKind::PermissionDenied)
     }
 }
 
-/// A symlink's own owner, so that nobody runs code as another user by linking to that user's file.
+/// Returns a symlink's own owner, so that a user cannot run code as another user by linking to that user's file.
 pub(super) fn owner(file: &Path) -> io::Result<Owner> {
     Ok(owner_of(&file.symlink_metadata()?))
 }

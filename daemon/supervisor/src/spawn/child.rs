@@ -1,7 +1,7 @@
-//! The child's side of a start: from a copy of the supervisor to the app's program.
+//! The child's side of a start: a copy of the supervisor becomes the app's program.
 //!
-//! In comes a plan that leaves nothing to decide; out comes the program, or one line of failure on the report pipe.
-//! It runs in a process of its own and returns to nobody.
+//! Carries out a complete [`Plan`], and writes one line to the report pipe on failure. It runs in a separate process
+//! and never returns.
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
@@ -35,30 +35,30 @@ pub(super) struct Plan<'a> {
     pub(super) run_as: &'a RunAs,
     pub(super) environment: &'a Environment,
     pub(super) originals: &'a Originals,
-    /// Most open files, when it is not what the daemon was started with.
+    /// The limit of open files, if it is not the one that the daemon was started with.
     pub(super) open_files: Option<u64>,
-    /// Neither it nor what it runs gains rights from a set-user-ID bit or a file's capabilities.
+    /// Whether the app and what it runs gain no rights from set-user-ID bits or file capabilities.
     pub(super) no_new_privs: bool,
-    /// Where it comes into its control group.
+    /// The file by which it enters its control group.
     pub(super) cgroup: Option<OwnedFd>,
-    /// What the program finds on descriptors 0, 1, 2 and so on.
+    /// The program's descriptors 0, 1, 2 and so on.
     pub(super) descriptors: Vec<OwnedFd>,
-    /// When it dies, the program gets SIGTERM: it may be one that does not watch its owner pipe.
+    /// On its death the program receives SIGTERM, as it may not watch its owner pipe.
     pub(super) supervisor: Pid,
 }
 
-/// Why the program did not start. Finishes the line `error …`.
+/// Why the program did not start. Completes the line `error …`.
 #[derive(Debug)]
 enum Failure {
-    /// A step that has nothing to do with the app.
+    /// A step failed that is unrelated to the app.
     Step(&'static str, io::Error),
-    /// The user could not be taken on.
+    /// The user's identity could not be assumed.
     Identity(String, IdentityError),
-    /// A directory on the way to the app, or its root, is closed to the user.
+    /// A directory on the path to the app, or its root, is closed to the user.
     Closed { user: String, directory: PathBuf, why: Errno },
-    /// No program of these names.
+    /// No program with these names was found.
     NotFound { programs: String, path: String },
-    /// The kernel refuses the program.
+    /// The kernel refused to execute the program.
     Exec { program: PathBuf, why: Errno },
 }
 
@@ -79,18 +79,18 @@ impl fmt::Display for Failure {
     }
 }
 
-/// More than any program is given.
+/// Higher than any descriptor of a program.
 const ABOVE_ALL: RawFd = 16;
 
-/// Becomes the program, or tells why not and ends.
+/// Becomes the program, or reports why not and exits.
 pub(super) fn run(plan: Plan<'_>, report: OwnedFd) -> ! {
-    // Out of the way of the program's descriptors, and the original closed before they are put in place: it may have
+    // Moves the pipe above the program's descriptors and closes the original before they are put in place: it may have
     // one of their numbers.
     let safe = descriptors::copy_above(&report, ABOVE_ALL);
     drop(report);
     let mut report = safe.map(File::from).ok();
     let mut tell = |line: String| {
-        // Nobody is left to be told when even this fails.
+        // When this fails too, there is no way to report it.
         let _ = report.as_mut().map(|report| report.write_all(line.as_bytes()));
     };
     let failure = become_program(plan, &mut tell);
@@ -98,7 +98,7 @@ pub(super) fn run(plan: Plan<'_>, report: OwnedFd) -> ! {
     process::exit_now(1)
 }
 
-/// The report pipe has lines, and a path may hold anything.
+/// Replaces line breaks: the report pipe consists of lines, and a path may contain anything.
 fn one_line(failure: &Failure) -> String {
     failure.to_string().replace(['\n', '\r'], "?")
 }
@@ -117,7 +117,7 @@ fn become_program(plan: Plan<'_>, tell: &mut dyn FnMut(String)) -> Failure {
     }
 }
 
-/// What execve takes.
+/// The arguments of `execve`.
 struct Ready {
     program: CString,
     arguments: Vec<CString>,
@@ -130,7 +130,7 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
     signals::reset().map_err(step("reset its signals"))?;
     plan.originals.restore().map_err(step("restore the limits the daemon was started with"))?;
     if let Some(door) = plan.cgroup {
-        // Before anything that it could start.
+        // Before it can start any process.
         File::from(door).write_all(b"0").map_err(step("enter its control group"))?;
     }
     if let Some(most) = plan.open_files {
@@ -150,7 +150,7 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
     Ok(ready)
 }
 
-/// Changes to the app's root, or names the first directory on the way that the user cannot enter.
+/// Changes to the app's root, or returns the first directory on the path that the user cannot enter.
 fn enter(root: &Path, user: &str) -> Result<(), Failure> {
     let closed = |directory: &Path, why| Failure::Closed {
         user: user.to_owned(),
@@ -166,10 +166,10 @@ fn enter(root: &Path, user: &str) -> Result<(), Failure> {
     unistd::chdir(root).map_err(|why| closed(root, why))
 }
 
-/// Asks for SIGTERM at the supervisor's death. To be called after the change of user, which cancels it.
+/// Requests SIGTERM at the supervisor's death. Must be called after the change of user, which cancels it.
 fn end_with(supervisor: Pid) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGTERM)?;
-    // It may have died before the line above: then nobody is told any more.
+    // It may have died before the line above: then no signal is sent.
     if unistd::getppid() == supervisor { Ok(()) } else { Err(io::Error::other("the daemon has just ended")) }
 }
 

@@ -1,6 +1,6 @@
-//! Which program is executed for an app, with which arguments.
+//! The program that is executed for an app, and its arguments.
 //!
-//! Pure, except for the look-up in `PATH`, which is made by the child as the app's user.
+//! Pure, except for the lookup in `PATH`, which the child performs as the app's user.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::SpawnError;
 use common::link::SpawnSpec;
 
-/// A command line whose program is still to be found.
+/// A command line whose program is not looked up yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Command {
-    /// The program: paths or names, the first that can be executed is taken.
+    /// Paths or names of the program; the first one that can be executed is used.
     pub(super) programs: Vec<String>,
-    /// What follows the program's own name.
+    /// The arguments after the program's own name.
     pub(super) arguments: Vec<OsString>,
 }
 
@@ -32,11 +32,11 @@ pub(crate) enum Term {
     Process,
     /// SIGTERM to its group: the process is a shell that waits for the app.
     Group,
-    /// SIGINT to its group, as at a terminal: what ends `meteor run`.
+    /// SIGINT to its group, as from a terminal: this ends `meteor run`.
     Interrupt,
 }
 
-/// The command of an app and how it is ended.
+/// Returns the command of an app and how it is ended.
 pub(super) fn of(spec: &SpawnSpec, loaders: &Path) -> Result<(Command, Term), SpawnError> {
     let (loader, usual): (&str, &[&str]) = match (spec.kind, spec.preloader) {
         (AppKind::Ruby, false) => ("ruby/rack-loader.rb", &["ruby"]),
@@ -56,14 +56,14 @@ pub(super) fn of(spec: &SpawnSpec, loaders: &Path) -> Result<(Command, Term), Sp
     Ok((Command { programs, arguments: vec![loaders.join(loader).into()] }, Term::None))
 }
 
-/// The arguments follow as the script's own.
+/// The arguments for `meteor run` follow as the script's own.
 const METEOR: &str = r#"command -v meteor >/dev/null || {
     echo "cannot run \"meteor\": found in none of the directories of PATH ($PATH)" >&2
     exit 127
 }
 exec meteor run -p "$PORT" "$@""#;
 
-/// A Meteor project that was not bundled is run by Meteor's own tool, as Passenger does. The port is known to the shell.
+/// Returns the command for an unbundled Meteor project, run by Meteor's own tool as in Passenger. The shell has PORT.
 fn meteor(spec: &SpawnSpec) -> (Command, Term) {
     let mut arguments: Vec<OsString> = vec!["-c".into(), METEOR.into(), "flying-passenger".into()];
     if !spec.meteor_settings.is_empty() {
@@ -75,8 +75,8 @@ fn meteor(spec: &SpawnSpec) -> (Command, Term) {
     (Command { programs: vec!["/bin/sh".into()], arguments }, Term::Interrupt)
 }
 
-/// As Passenger, the shell is replaced by the app, so that signals and the PID are the app's. A command that is more
-/// than one program keeps its shell: `exec cd /x && ./server` would run nothing.
+/// Returns the command for a shell. As in Passenger, the app replaces the shell, so that signals and the PID are the
+/// app's. A command of more than one program keeps its shell: `exec cd /x && ./server` would run nothing.
 fn shell(command: &str) -> (Command, Term) {
     let (line, term) = if is_simple(command) {
         (format!("exec {command}"), Term::Process)
@@ -86,14 +86,14 @@ fn shell(command: &str) -> (Command, Term) {
     (Command { programs: vec!["/bin/sh".into()], arguments: vec!["-c".into(), line.into()] }, term)
 }
 
-/// Words of which the shell itself makes something; `exec` would look for a program of that name.
+/// Words that the shell itself interprets; `exec` would look for a program of that name.
 const SHELL_WORDS: [&str; 27] = [
     "!", ".", ":", "[", "[[", "case", "cd", "command", "eval", "exec", "exit", "export", "for", "function",
     "if", "readonly", "set", "shift", "source", "test", "time", "trap", "ulimit", "umask", "unset", "until",
     "while",
 ];
 
-/// One program with arguments and perhaps redirections. When in doubt it is not.
+/// Whether this is one program with arguments and perhaps redirections. False when in doubt.
 fn is_simple(command: &str) -> bool {
     let Some(first) = command.split_whitespace().next() else {
         return false;
@@ -106,7 +106,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-/// An operator outside quotes. `>&` and `<&` are redirections.
+/// Whether there is an operator outside quotes. `>&` and `<&` are redirections.
 fn has_operator(command: &str) -> bool {
     let mut quote = None;
     let mut before = ' ';
@@ -130,7 +130,7 @@ fn has_operator(command: &str) -> bool {
     false
 }
 
-/// The first of `programs` that this process may execute. A name without a slash is looked up in `path`.
+/// Returns the first of `programs` that this process may execute. A name without a slash is looked up in `path`.
 pub(super) fn find(programs: &[String], path: &OsStr) -> Option<PathBuf> {
     programs.iter().find_map(|program| {
         if program.contains('/') {

@@ -1,5 +1,5 @@
-//! Whether nginx's default user and group matter to an app, before they are known to be usable: looking them up may take as
-//! long as a network does, and apps with users of their own do not wait for it.
+//! Lookups that note whether an app depends on nginx's default user and group, before these are known to be usable:
+//! looking them up may take as long as a network does, and apps with their own users do not wait for it.
 
 use std::cell::Cell;
 
@@ -9,7 +9,7 @@ use super::user::{Directory, System};
 use common::config::UserOptions;
 use common::sys::accounts::{Account, LookupError};
 
-/// The system's names, and whether the default user or group was among those looked up.
+/// The system's user database, noting whether the default user or group was looked up.
 pub(super) struct Noting<'a> {
     defaults: &'a UserOptions,
     asked: Cell<bool>,
@@ -20,7 +20,7 @@ impl<'a> Noting<'a> {
         Self { defaults, asked: Cell::new(false) }
     }
 
-    /// One of the defaults was looked up.
+    /// Whether one of the defaults was looked up.
     pub(super) fn was_asked(&self) -> bool {
         self.asked.get()
     }

@@ -1,7 +1,7 @@
-//! What the router may learn of an app's files: nothing that a user does not see whom it could have the app run as. What is
-//! absent, and what that user cannot reach, give the same answer; the exact reason is for the supervisor's log.
+//! What the router may learn about an app's files: only what is visible to a user that it could have the app run as.
+//! What is absent and what that user cannot reach get the same answer; the exact reason is for the supervisor's log.
 //!
-//! Every such look is made by the kernel's rules, with the rights of that user.
+//! The kernel checks each access with the rights of that user.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -17,35 +17,35 @@ use super::user::{Owner, Wanted, Why};
 use common::config::UserOptions;
 use common::sys::identity::{Identity, looking_as};
 
-/// User and group of whoever has no rights, where the default user cannot be used.
+/// User and group without any rights, for when the default user cannot be used.
 const NOBODY: u32 = 65534;
 const ROOT: Owner = Owner { uid: Uid::from_raw(0), gid: Gid::from_raw(0) };
 
 /// Why an app is not started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusal {
-    /// For the router.
+    /// The reason for the router.
     pub(crate) told: String,
-    /// For the supervisor's log, where that is more.
+    /// The reason for the supervisor's log, where that is more.
     pub(crate) exact: Option<String>,
 }
 
 impl Refusal {
-    /// The router may know the reason.
+    /// Creates a refusal whose reason the router may know.
     pub(crate) fn told(told: String) -> Self {
         Self { told, exact: None }
     }
 }
 
-/// A user whose sight the router may share.
+/// A user whose view the router may share.
 struct Viewer {
     name: String,
     identity: Identity,
-    /// `passenger_user` names it, so that it is the user of the app, whoever owns the files.
+    /// Whether `passenger_user` names it, so that it is the app's user regardless of who owns the files.
     is_named: bool,
 }
 
-/// The answer to `inquiry`.
+/// Answers `precheck`.
 pub(crate) fn answer(precheck: &Precheck) -> Result<ResolvedApp, Refusal> {
     let Found { place, users, resolved } = precheck.look();
     if !unistd::geteuid().is_root() {
@@ -73,7 +73,7 @@ pub(crate) fn answer(precheck: &Precheck) -> Result<ResolvedApp, Refusal> {
     Err(Refusal { told, exact })
 }
 
-/// What somebody sees.
+/// Returns what `identity` sees of the app.
 fn see(identity: &Identity, precheck: &Precheck) -> Result<AppFiles, AppFilesError> {
     let closed = |why: &dyn Display| {
         let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why.to_string());
@@ -82,7 +82,7 @@ fn see(identity: &Identity, precheck: &Precheck) -> Result<AppFiles, AppFilesErr
     looking_as(identity, || AppFiles::look(&precheck.paths)).unwrap_or_else(|why| Err(closed(&why)))
 }
 
-/// The user of `passenger_user`, or else the default user: whoever owns the files has no part in the choice.
+/// Returns the user of `passenger_user`, or else the default user: the owner of the files does not affect the choice.
 fn viewer(precheck: &Precheck, users: &UserOptions) -> Viewer {
     let (user, group) = (precheck.user.as_deref(), precheck.group.as_deref());
     let wanted = [(user, group), (user, None), (None, None)].map(|(user, group)| Wanted { user, group });
@@ -95,7 +95,7 @@ fn viewer(precheck: &Precheck, users: &UserOptions) -> Viewer {
     decided.unwrap_or_else(|| Viewer { name: NOBODY.to_string(), identity: nobody, is_named: false })
 }
 
-/// What is missing, in the sight of the owner of the directory that it is missing in: an app there could run as that owner.
+/// Returns what is missing as seen by the owner of the directory that lacks it: an app there could run as that owner.
 fn seen_by_owner(precheck: &Precheck, users: &UserOptions) -> Option<String> {
     let owner = precheck.paths.decisive().ancestors().skip(1).find_map(|dir| app_files::owner(dir).ok())?;
     let nobody = Wanted { user: None, group: None };
@@ -106,7 +106,7 @@ fn seen_by_owner(precheck: &Precheck, users: &UserOptions) -> Option<String> {
 }
 
 impl Viewer {
-    /// The same sentence whatever is behind the directory that is closed.
+    /// Returns the same sentence regardless of what is behind the closed directory.
     fn withheld(&self, precheck: &Precheck) -> String {
         let closed = cannot_enter(&self.name, &closed_directory(&self.identity, precheck.paths.decisive()));
         if self.is_named {
@@ -120,11 +120,11 @@ fn cannot_enter(name: &str, directory: &Path) -> String {
     format!("the user \"{name}\" cannot enter the directory {}: Permission denied", directory.display())
 }
 
-/// The first directory on the way that somebody cannot enter; the last one where a symbolic link leads through others.
+/// Returns the first directory on the path closed to `identity`; the last one when a symlink leads through others.
 fn closed_directory(identity: &Identity, file: &Path) -> PathBuf {
     let way: Vec<&Path> = file.ancestors().skip(1).collect();
     let is_closed = |dir: &&&Path| {
-        // The dot takes the right to enter.
+        // The dot requires the permission to enter.
         let entered = dir.join(".").metadata();
         entered.is_err_and(|why| why.kind() == std::io::ErrorKind::PermissionDenied)
     };

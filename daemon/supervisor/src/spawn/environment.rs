@@ -1,6 +1,6 @@
-//! The environment of an app process, from the daemon's own, Passenger's variables and the app's settings.
+//! The environment of an app process, built from the daemon's own, Passenger's variables and the app's settings.
 //!
-//! A pure function: later sources override earlier ones. It knows nothing of nginx's environment or of shells.
+//! A pure function: later sources override earlier ones. nginx's environment and shells are not involved.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -16,39 +16,39 @@ use common::sys::accounts::Account;
 /// Variables by name.
 pub(crate) type Environment = BTreeMap<OsString, OsString>;
 
-/// Inherited whatever the operator's list is.
+/// Inherited regardless of the operator's list.
 const ALWAYS: [&str; 4] = ["PATH", "TZ", "LANG", "LC_*"];
-/// What names of secrets have in them.
+/// Parts of the names of secrets.
 const SECRETS: [&str; 8] =
     ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "APIKEY", "PRIVATE_KEY", "CREDENTIAL"];
-/// Used when the daemon was started without one.
+/// Used when the daemon was started without `PATH`.
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// What the daemon was told for itself alone: by its packaging or by systemd.
+/// Variables for the daemon only, set by its packaging or by systemd.
 const OWN_PREFIXES: [&str; 3] = ["FLYING_", "LISTEN_", "WATCHDOG_"];
-/// Where none of these is set, as in many services, Ruby takes source files for US-ASCII and refuses other characters.
+/// When none of these is set, as in many services, Ruby reads source files as US-ASCII and rejects other characters.
 const LOCALE_NAMES: [&str; 3] = ["LC_ALL", "LC_CTYPE", "LANG"];
 const USUAL_LANG: &str = "C.UTF-8";
 const OWN_NAMES: [&str; 1] = ["NOTIFY_SOCKET"];
 const ENVIRONMENT_NAMES: [&str; 5] = ["RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV"];
 const BASE_URI_NAMES: [&str; 3] = ["RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"];
 
-/// What is decided at the start of a process and told to it.
+/// The values that are determined when a process is started and passed to it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reported<'a> {
-    /// Whom it runs as, when that user has an entry.
+    /// The account of its user, if that user has an entry.
     pub(super) account: Option<&'a Account>,
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<&'a Path>,
-    /// The port to listen on; `None` where a socket is handed over.
+    /// The port to listen on; `None` when a socket is handed over.
     pub(super) port: Option<u16>,
-    /// Where it is to open a socket itself.
+    /// The path at which it opens a socket itself.
     pub(super) socket: Option<&'a Path>,
-    /// It finds its listening socket as the first descriptor after standard error, as with systemd.
+    /// Whether its listening socket is the first descriptor after standard error, as with systemd.
     pub(super) has_listener: bool,
 }
 
-/// The daemon's own environment, without what concerns only the daemon; of the rest, what `listed` names, if there is a
-/// list.
+/// Returns the daemon's own environment, without what concerns only the daemon and, if there is a list, limited to what
+/// `listed` names.
 pub(crate) fn inherited(
     all: impl Iterator<Item = (OsString, OsString)>,
     listed: Option<&[String]>,
@@ -65,7 +65,7 @@ pub(crate) fn inherited(
     kept
 }
 
-/// Names of variables that look like secrets.
+/// Returns the names of variables that look like secrets.
 pub(crate) fn secrets(environment: &Environment) -> Vec<String> {
     let is_secret = |name: &String| {
         let name = name.to_ascii_uppercase();
@@ -74,7 +74,7 @@ pub(crate) fn secrets(environment: &Environment) -> Vec<String> {
     environment.keys().filter_map(|name| name.to_str().map(str::to_owned)).filter(is_secret).collect()
 }
 
-/// A pattern is a name, or the beginning of one with `*` after it.
+/// Whether the name matches. A pattern is a name, or a prefix followed by `*`.
 fn matches(pattern: &str, name: &OsStr) -> bool {
     match pattern.strip_suffix('*') {
         Some(begin) => name.as_bytes().starts_with(begin.as_bytes()),
@@ -87,7 +87,7 @@ fn is_own(name: &OsStr) -> bool {
     OWN_NAMES.iter().any(|own| name == *own) || OWN_PREFIXES.into_iter().any(own)
 }
 
-/// The environment of one app process.
+/// Returns the environment of one app process.
 pub(super) fn build(inherited: &Environment, changes: &Changes) -> Environment {
     let mut environment = inherited.clone();
     for (name, value) in changes {
@@ -99,7 +99,7 @@ pub(super) fn build(inherited: &Environment, changes: &Changes) -> Environment {
     environment
 }
 
-/// What is set and unset for one app process, whatever it inherits.
+/// Returns what is set and unset for one app process, regardless of what it inherits.
 pub(super) fn changes(spec: &SpawnSpec, told: Reported<'_>) -> Changes {
     let mut changes = Changes::new();
     set_passengers(&mut changes, spec);
@@ -107,7 +107,7 @@ pub(super) fn changes(spec: &SpawnSpec, told: Reported<'_>) -> Changes {
     for (name, value) in &spec.env {
         changes.insert(name.into(), Some(value.into()));
     }
-    // After the app's own settings: without these it could not be reached, whatever it was told.
+    // These override the app's own settings: without them the app could not be reached.
     set_ours(&mut changes, spec, told);
     changes
 }
@@ -129,7 +129,7 @@ fn set_passengers(changes: &mut Changes, spec: &SpawnSpec) {
     }
 }
 
-/// Without an entry for the user the variables are unset, rather than left as those of the daemon's user.
+/// Sets the variables of the user. Without an entry they are unset, not left as those of the daemon's user.
 fn set_account(changes: &mut Changes, account: Option<&Account>) {
     let values: [(&str, Option<&OsStr>); 4] = [
         ("USER", account.map(|account| account.name.as_ref())),
@@ -153,7 +153,7 @@ fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Reported<'_>) {
         set("SOCKET", path.into());
     }
     if told.has_listener {
-        // Its PID, which has to be told, too, is not known before there is a process.
+        // `LISTEN_PID`, which is required too, is not known before the process exists.
         set("LISTEN_FDS", "1".into());
         set("LISTEN_FDNAMES", "app".into());
     }

@@ -1,4 +1,4 @@
-//! Why no process was started: sentences for the log and for the report of a failed start.
+//! Errors of a start: sentences for the log and for the report of a failed start.
 
 use std::fmt;
 use std::io;

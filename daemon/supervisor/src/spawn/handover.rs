@@ -1,7 +1,7 @@
-//! What a preloader is handed for one process: descriptors in one message over its control socket, and nothing back.
+//! The handover to a preloader for one process: descriptors in one message over its control socket, without a reply.
 //!
-//! The forked process says [`HELLO`] on a socket of its own, at whose other end the kernel attests who spoke. Whatever
-//! else a preloader writes is refused by the kernel.
+//! The forked process sends [`HELLO`] on a separate socket, at whose other end the kernel attests the sender. The
+//! kernel refuses anything else that a preloader writes.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,26 +14,26 @@ use common::sys::packets;
 
 /// The order on the control socket.
 const FORK: &[u8] = b"fork";
-/// What the forked process says, once.
+/// The message that the forked process sends once.
 pub(crate) const HELLO: &[u8] = b"hello";
 
-/// The supervisor's side of a process that is still to be forked.
+/// The supervisor's side of a process that is not forked yet.
 #[derive(Debug)]
 pub(crate) struct Handover {
-    /// Brings its hello.
+    /// Receives the hello of the process.
     pub(crate) hello: OwnedFd,
     pub(crate) address: Address,
     pub(crate) pipes: Pipes,
 }
 
-/// The supervisor's end of a preloader's control socket, which takes nothing, and the preloader's.
+/// Creates a control socket: the supervisor's end, which receives nothing, and the preloader's.
 pub(super) fn control() -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = packets::pair()?;
     packets::close_for_receiving(ours.as_fd())?;
     Ok((ours, theirs))
 }
 
-/// Tells the preloader behind `control` to fork `process`, with all that this one is to have.
+/// Orders the preloader behind `control` to fork `process`, and sends all descriptors that this process is to have.
 pub(crate) fn hand_over(
     control: BorrowedFd<'_>,
     process: ProcessId,

@@ -1,4 +1,4 @@
-//! How requests get into a process: what was opened for it comes in, its address and what the child is handed go out.
+//! The way requests reach a process: its listener, its address and the descriptors that the child receives.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use super::login_shell::Numbers;
 use common::link::Address;
 
-/// How requests get in.
+/// How requests reach a process.
 pub(super) enum AppListener {
-    /// A socket that the loader is handed, with a pipe for its report.
+    /// A socket that the loader receives, with a pipe for its report.
     Socket(PathBuf, OwnedFd),
-    /// A socket that a generic app is handed as systemd does.
+    /// A socket that a generic app receives as from systemd.
     Listener(PathBuf, OwnedFd),
-    /// A socket that it opens itself.
+    /// A socket that the app opens itself.
     Own(PathBuf),
-    /// A port that it opens itself.
+    /// A port that the app opens itself.
     Port(u16),
-    /// Not at all: it is a preloader, and here it is told to fork.
+    /// None: it is a preloader, and receives fork orders on this socket.
     Control(OwnedFd),
 }
 
@@ -35,7 +35,7 @@ impl AppListener {
         }
     }
 
-    /// Descriptors of a process that is started by a shell: see [`ChildPipes::for_child`].
+    /// Returns the descriptor numbers for a process started by a shell: see `ChildPipes::for_child`.
     pub(super) fn numbers(&self) -> Numbers {
         match self {
             Self::Socket(..) | Self::Control(_) => Numbers { variables: 5, report: Some(4) },

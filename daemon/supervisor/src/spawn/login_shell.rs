@@ -1,8 +1,8 @@
-//! An app's program, started by way of its user's login shell (`passenger_load_shell_envvars`), so that what the shell's
-//! startup files export is there: a command line that goes through the shell comes out.
+//! The command line that starts an app's program through its user's login shell (`passenger_load_shell_envvars`), so
+//! that the variables exported by the shell's startup files are set.
 //!
-//! What the daemon sets itself counts more than the startup files. It is read back from a file that has no name, as command
-//! lines can be read by everybody and values may be secret. The shells and their order are Passenger's.
+//! The variables set by the daemon take precedence over the startup files. The shell reads them from an unnamed file,
+//! as everybody can read command lines and values may be secret. The shells and their order are Passenger's.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, OsString};
@@ -16,45 +16,45 @@ use nix::sys::memfd::{self, MFdFlags};
 
 use super::command::Command;
 
-/// Shells that know `-l`, `-c` and what the script below is made of.
+/// Shells that support `-l`, `-c` and the syntax of the script below.
 const KNOWN: [&str; 7] = ["bash", "zsh", "ksh", "sh", "dash", "ash", "mksh"];
-/// The file of variables has no name; this one is for /proc.
+/// The file of variables is unnamed; /proc shows this name.
 const FILE: &CStr = c"flying-passenger-variables";
 
 /// Variables by name; those without a value are unset.
 pub(super) type Changes = BTreeMap<OsString, Option<OsString>>;
 
-/// Whether this shell's startup files can be asked.
+/// Whether this is a known shell that exists.
 pub(super) fn is_known(shell: &Path) -> bool {
     let name = shell.file_name().unwrap_or_default();
     KNOWN.iter().any(|known| name == *known) && shell.is_file()
 }
 
-/// Where the shell finds what.
+/// Descriptor numbers for the shell.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Numbers {
-    /// The descriptor of the variables.
+    /// The file of variables.
     pub(super) variables: usize,
     /// The report pipe, if the program gets one.
     pub(super) report: Option<usize>,
 }
 
-/// The command by way of the shell.
+/// Returns the command that runs `command` through the shell.
 pub(super) fn command(shell: &Path, command: &Command, root: &Path, numbers: Numbers) -> Command {
     let mut arguments: Vec<OsString> = vec!["-l".into(), "-c".into(), script(command, root, numbers)];
-    // The name that the shell goes by in its own complaints.
+    // The name that the shell uses in its own error messages.
     arguments.push("flying-passenger".into());
     arguments.extend(command.arguments.iter().cloned());
     Command { programs: vec![shell.to_string_lossy().into_owned()], arguments }
 }
 
-/// Why the last program was not executed. A path is not looked up in `PATH`.
+/// Determines why the last program was not executed. A path is not looked up in `PATH`.
 const WHY: &str = "why=\"not found with the PATH of the login shell ($PATH)\"
 case \"$program\" in */*) why='No such file or directory'; if [ -e \"$program\" ]; then why='Permission denied'; fi ;; esac
 ";
 
-/// After the startup files: the daemon's variables, the app's directory, then the program, looked up in the `PATH` that
-/// came out of it.
+/// Returns what the shell runs after its startup files: it sets the daemon's variables, changes to the app's directory
+/// and executes the program, looked up in the resulting `PATH`.
 fn script(command: &Command, root: &Path, numbers: Numbers) -> OsString {
     let programs: Vec<_> = command.programs.iter().map(|program| quoted(program.as_bytes())).collect();
     let Numbers { variables, report } = numbers;
@@ -62,7 +62,7 @@ fn script(command: &Command, root: &Path, numbers: Numbers) -> OsString {
     let complaint = "cannot run \\\"$program\\\": $why";
     let end = match report {
         Some(report) => format!("echo \"error {complaint}\" >&{report}\nexit 1"),
-        // What a shell ends with.
+        // The exit status of a shell in this case.
         None => format!("echo \"{complaint}\" >&2\nexit 127"),
     };
     let script = [
@@ -77,7 +77,7 @@ fn script(command: &Command, root: &Path, numbers: Numbers) -> OsString {
     OsStr::from_bytes(&script.concat()).to_owned()
 }
 
-/// The changes as a script, in a file without a name.
+/// Writes the changes as a script to an unnamed file.
 pub(super) fn file_of(changes: &Changes) -> io::Result<OwnedFd> {
     let mut file = File::from(memfd::memfd_create(FILE, MFdFlags::MFD_CLOEXEC)?);
     file.write_all(&exports(changes))?;
@@ -85,7 +85,7 @@ pub(super) fn file_of(changes: &Changes) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// Names that no shell can set are left to the environment that the shell is started with.
+/// Returns the script. Names that no shell can set are left to the environment that the shell is started with.
 fn exports(changes: &Changes) -> Vec<u8> {
     let mut text = Vec::new();
     for (name, value) in changes.iter().filter(|(name, _)| is_name(name.as_bytes())) {
@@ -111,7 +111,7 @@ fn is_name(name: &[u8]) -> bool {
     begins && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
 }
 
-/// One word for a shell, whatever is in it.
+/// Quotes one word for a shell, whatever it contains.
 fn quoted(word: &[u8]) -> Vec<u8> {
     let mut text = vec![b'\''];
     for byte in word {
@@ -145,7 +145,7 @@ mod tests {
         }
     }
 
-    /// What the real shell makes of it.
+    /// Runs the script in a real shell.
     #[test]
     fn values_arrive_whatever_is_in_them() {
         let nasty = "a'b\"c$HOME`id`\\\n;d \u{e4} !";

@@ -1,28 +1,28 @@
-//! What a report may show of a process's environment: variables in, the same with their secrets hidden out.
+//! The environment of a process as a report may show it, with secrets hidden.
 //!
-//! It is hidden here, so that neither the router nor whoever reads a report ever holds a secret. When in doubt it is one.
+//! Secrets are hidden here, so neither the router nor the reader of a report gets them. In doubt a value is a secret.
 
 use std::collections::BTreeMap;
 
 use super::environment::Environment;
 
-/// In place of a secret.
+/// Replacement for a secret.
 const HIDDEN: &str = "[hidden]";
-/// Parts of names whose values are secret, or may hold one among other things.
+/// Parts of names whose values are secret or may contain a secret.
 const SECRET_PARTS: [&str; 17] = [
     "AUTH", "BEARER", "CERT", "COOKIE", "CRED", "DSN", "JWT", "KEY", "LICENSE", "PASS", "PRIV", "PWD",
     "SALT", "SECRET", "SETTINGS", "TOKEN", "WEBHOOK",
 ];
-/// Have such a part and are none.
+/// Names that have such a part and are not secret.
 const NO_SECRETS: [&str; 4] = ["PWD", "OLDPWD", "IN_PASSENGER", "PASSENGER_"];
 /// Longest value that is shown, in characters.
 const MAX_VALUE: usize = 500;
-/// Most that is shown, in bytes of names and values: it travels in one message, with what the router wants back.
+/// Most bytes of names and values that are shown: they are sent in one message, with the router's memo.
 const MAX_SHOWN: usize = 16 * 1024;
-/// Parts of values that hold a secret among other things, in lower case.
+/// Parts of values that contain a secret, in lower case.
 const SECRET_VALUES: [&str; 6] = ["password=", "passwd=", "pwd=", "secret=", "token=", "private key"];
 
-/// The variables as a report may show them.
+/// Returns the variables as a report may show them.
 pub(super) fn masked(environment: &Environment) -> BTreeMap<String, String> {
     let mut left = MAX_SHOWN;
     let shown = environment.iter().map(|(name, value)| {
@@ -57,7 +57,7 @@ fn is_secret(name: &str) -> bool {
     SECRET_PARTS.iter().any(|part| rest.contains(part))
 }
 
-/// `scheme://user:password@host` is how databases are named.
+/// Hides the login in `scheme://user:password@host`, the usual form of a database's address.
 fn without_login(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
     match rest.rsplit_once('@') {

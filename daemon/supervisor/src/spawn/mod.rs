@@ -1,8 +1,8 @@
-//! Starting one app process: from the router's order to a child on its way to `exec`.
+//! The start of one app process, from the router's order to a child process about to call `exec`.
 //!
-//! [`place`] looks where the app lies, [`user`] decides whom it runs as, which is an [`inquiry`] of somebody else's;
-//! [`command`] and [`environment`] say what is executed, [`child`] does it. What the app does with its sockets and pipes
-//! is not known here.
+//! [`precheck`], which a stat worker answers, locates the app ([`app_files`]) and determines its user ([`user`]);
+//! [`command`] and [`environment`] determine what is executed; [`child`] executes it. How the app uses its sockets and
+//! pipes is not handled here.
 
 pub(crate) mod app_files;
 mod child;
@@ -52,12 +52,12 @@ use login_shell::{Changes, Numbers};
 use pipes::Pipes;
 use user::{Asked, Directory, Owner, RunAs, Wanted};
 
-/// Whom a daemon of the caller's rights would run an app as, and why. `owned` is the startup file, or the root of a
-/// generic app.
+/// Returns the user that a daemon with the caller's rights would run an app as, and why. `owned` is the startup file,
+/// or the root of a generic app.
 ///
 /// # Errors
 ///
-/// A sentence for the operator.
+/// Returns a sentence for the operator.
 pub fn would_run_as(
     users: &UserOptions,
     user: Option<&str>,
@@ -70,49 +70,49 @@ pub fn would_run_as(
     Ok((run_as.user, run_as.why))
 }
 
-/// Whether nginx's default user and group can be used.
+/// Checks whether nginx's default user and group can be used.
 pub(super) fn check_users(users: &UserOptions, policy: &Policy) -> Result<(), String> {
     user::check_defaults(users, policy, &user::System)
 }
 
-/// What every start needs.
+/// The settings and resources that every start needs.
 #[derive(Debug)]
 pub(super) struct Launcher {
     pub(super) users: UserOptions,
-    /// What nginx wants these to be, until it is checked.
+    /// The values that nginx requests for `users`, until they are checked.
     pub(super) wanted_users: Option<UserOptions>,
     pub(super) policy: Policy,
     pub(super) loaders: PathBuf,
     pub(super) environment: Environment,
     pub(super) originals: Originals,
     pub(super) ports: Ports,
-    /// Where each process has one.
+    /// Set when each process has its own control group.
     pub(super) cgroups: Option<Cgroups>,
 }
 
-/// A process that was started.
+/// A started process.
 #[derive(Debug)]
 pub(super) struct Launched {
     pub(super) child: Child,
     pub(super) record: ProcessRecord,
     pub(super) pipes: Pipes,
     pub(super) term: Term,
-    /// For a preloader alone.
+    /// Set for preloaders only.
     pub(super) control: Option<Control>,
     pub(super) cgroup: Option<Cgroup>,
 }
 
-/// What the supervisor holds of a preloader beyond what it holds of any process.
+/// The additional state that the supervisor has of a preloader.
 #[derive(Debug)]
 pub(super) struct Control {
-    /// Where it is told to fork.
+    /// The socket over which fork orders are sent.
     pub(super) socket: OwnedFd,
-    /// What it was started with.
+    /// The specification that it was started with.
     pub(super) spec: SpawnSpec,
 }
 
 impl Launcher {
-    /// Starts a process for `spec`, of which this was found out. `taken` tells the ports of live processes.
+    /// Starts a process for `spec`, whose precheck found `resolved`. `taken` returns whether a live process has a port.
     pub(super) fn launch(
         &mut self,
         spec: &SpawnSpec,
@@ -159,13 +159,13 @@ impl Launcher {
             environment: masked::masked(&environment),
             memo: spec.memo.clone(),
         };
-        // Its forks have its environment, and memos of their own.
+        // Its forks inherit its environment and have their own memos.
         let kept = || SpawnSpec { env: Vec::new(), memo: Vec::new(), ..spec.clone() };
         let control = control.map(|socket| Control { socket, spec: kept() });
         Ok(Launched { child, record, pipes, term, control, cgroup })
     }
 
-    /// A control group for a process, where there are any.
+    /// Creates a control group for a process; `None` when control groups are not used.
     pub(super) fn cgroup(
         &self,
         app: &str,
@@ -181,7 +181,7 @@ impl Launcher {
         made.transpose().map_err(SpawnError::Cgroup)
     }
 
-    /// Its process has ended.
+    /// Ends the control group of a process that has ended.
     pub(super) fn end_cgroup(&mut self, cgroup: Option<Cgroup>) {
         if let (Some(cgroups), Some(cgroup)) = (&mut self.cgroups, cgroup) {
             cgroups.end(cgroup);
@@ -231,7 +231,7 @@ impl Launcher {
             Forked::Child => {
                 let (descriptors, report) = match theirs.for_child(listener, variables) {
                     Ok(split) => split,
-                    // Out of descriptors: the parent sees the end of the report pipe and the status.
+                    // Out of descriptors: the parent sees the end of the report pipe and the exit status.
                     Err(_) => process::exit_now(1),
                 };
                 let plan = child::Plan {
@@ -261,7 +261,7 @@ fn decide(
     decide_by(users, wanted, owner, policy, &user::System)
 }
 
-/// Without root there is no choice.
+/// Chooses the user. Without root, the daemon's own user is the only choice.
 fn decide_by(
     users: &UserOptions,
     wanted: Wanted<'_>,
@@ -278,8 +278,8 @@ fn decide_by(
     Ok(user::decide(users, asked, directory)?)
 }
 
-/// The command by way of its user's login shell, with the variables that the shell is to read, where that is wanted and
-/// the shell is one.
+/// Returns the command run through the user's login shell, and the variables that the shell reads; the command itself
+/// when this is not configured or the shell is not a known one.
 fn by_shell(
     command: Command,
     spec: &SpawnSpec,
@@ -300,7 +300,7 @@ fn by_shell(
     Ok((login_shell::command(shell, &command, &spec.root, numbers), Some(variables)))
 }
 
-/// What is executed, and as whom.
+/// What is executed, and as which user.
 struct What<'a> {
     command: &'a Command,
     spec: &'a SpawnSpec,
@@ -308,7 +308,7 @@ struct What<'a> {
     environment: &'a Environment,
 }
 
-/// A name with `=` would set another variable, a NUL would cut the value.
+/// Rejects names with `=`, which would set another variable, and NULs, which would truncate the value.
 fn check_variables(spec: &SpawnSpec) -> Result<(), SpawnError> {
     let possible = |(name, value): &(String, String)| {
         !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
@@ -323,7 +323,7 @@ fn check_variables(spec: &SpawnSpec) -> Result<(), SpawnError> {
 mod tests {
     use super::*;
 
-    /// An app of `kind` in `root`, with nothing special about it.
+    /// Returns an ordinary app of `kind` in `root`.
     pub(super) fn spec(kind: AppKind, root: &str) -> SpawnSpec {
         SpawnSpec {
             group: "/app (production)".into(),

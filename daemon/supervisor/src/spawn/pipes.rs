@@ -1,4 +1,4 @@
-//! The pipes between a process and the daemon: its life, its output, and how its start goes.
+//! The pipes between a process and the daemon: its owner pipe, its output, and the report of its start.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,9 +14,9 @@ use common::sys::descriptors;
 pub(crate) struct Pipes {
     /// Closing it asks the process to end.
     pub(crate) owner: OwnedFd,
-    /// What the process prints.
+    /// The output of the process.
     pub(crate) output: OwnedFd,
-    /// How its start goes.
+    /// The report of its start.
     pub(crate) report: OwnedFd,
 }
 
@@ -28,8 +28,8 @@ pub(super) struct ChildPipes {
 }
 
 impl ChildPipes {
-    /// The descriptors from 0 up, and the one for failures before `exec`. A generic app gets no report pipe: all
-    /// copies are close-on-exec, so its end of file tells that the program was started.
+    /// Returns the descriptors from 0 up, and the one for failures before `exec`. A generic app gets no report pipe:
+    /// all copies are close-on-exec, so its end of file means that the program was started.
     pub(super) fn for_child(
         self,
         listener: AppListener,
@@ -49,7 +49,7 @@ impl ChildPipes {
     }
 }
 
-/// Both ends of each.
+/// Creates the pipes and returns both ends of each.
 pub(super) fn make() -> io::Result<(Pipes, ChildPipes)> {
     let (owner_read, owner_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
     let (output_read, output_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;

@@ -1,7 +1,7 @@
-//! The users and groups that apps may not have, and what the operator allows all the same.
+//! The users and groups that apps may not have, and the exceptions that the operator allows.
 //!
-//! An app that can connect to nginx's socket can start any command as any other app's user, and one that has the router's
-//! user or group can read all requests. Who can is computed from the files as they are at each start.
+//! An app that can connect to nginx's socket can start any command as any other app's user, and one that has the
+//! router's user or group can read all requests. Who can do so is computed from the files' state at each start.
 
 use std::fmt;
 use std::fs;
@@ -21,9 +21,9 @@ pub struct Policy {
     pub sockets: Vec<PathBuf>,
     /// The router's user and group.
     pub router: Option<(u32, u32)>,
-    /// What the operator allows.
+    /// The identities that the operator allows.
     pub allowed: AllowedIdentities,
-    /// The default group of the daemon's own configuration.
+    /// The default group in the daemon's own configuration.
     pub default_group: Option<String>,
 }
 
@@ -41,18 +41,18 @@ pub(super) struct Gate {
     pub(super) path: PathBuf,
     pub(super) socket: Access,
     pub(super) above: Vec<Access>,
-    /// The same without symbolic links, where there are any.
+    /// The directories above the path without symbolic links, where it has any.
     pub(super) behind: Vec<Access>,
 }
 
-/// The credentials that a process could have: its user, and every group that it has or can take.
+/// The credentials that a process can have: its user, and every group that it has or can take.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Credentials<'a> {
     pub(super) uid: Uid,
     pub(super) groups: &'a [Gid],
 }
 
-/// By what something can be reached.
+/// The class of permission by which something is reachable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     User,
@@ -60,14 +60,14 @@ pub(super) enum By {
     Everybody,
 }
 
-/// What an app could reach.
+/// What an app can reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reached {
-    /// Connect to this socket.
+    /// It can connect to this socket.
     Socket(PathBuf),
-    /// Put another socket in the place of this one.
+    /// It can replace this socket with another one.
     PlaceOf(PathBuf),
-    /// The sockets of all apps.
+    /// It can reach the sockets of all apps.
     Router,
 }
 
@@ -88,17 +88,17 @@ impl fmt::Display for Reached {
 }
 
 impl Policy {
-    /// What no list of the operator's allows.
+    /// Returns the part of the policy that no list of the operator overrides.
     pub(super) fn router_alone(&self) -> Self {
         Self { router: self.router, ..Self::default() }
     }
 
-    /// The sockets as they are now.
+    /// Returns the sockets in their current state.
     pub(super) fn gates(&self) -> io::Result<Vec<Gate>> {
         self.sockets.iter().filter_map(|path| Gate::look(path).transpose()).collect()
     }
 
-    /// What could be reached, and by what. Allowed groups do not count.
+    /// Returns what can be reached, and by what. The caller omits allowed groups.
     pub(super) fn reached(&self, gates: &[Gate], who: Credentials<'_>) -> Option<(By, Reached)> {
         if let Some((uid, gid)) = self.router {
             if who.uid.as_raw() == uid {
@@ -120,7 +120,7 @@ impl Access {
         Self { uid: found.uid(), gid: found.gid(), mode: found.mode() }
     }
 
-    /// By what somebody has the permission `bit`: 4, 2 or 1. An owner can change the mode.
+    /// Returns by what `who` has the permission `bit`: 4, 2 or 1. An owner can change the mode.
     fn permits(self, who: Credentials<'_>, bit: u32) -> Option<By> {
         if who.uid.as_raw() == self.uid {
             return Some(By::User);
@@ -133,7 +133,7 @@ impl Access {
 }
 
 impl Gate {
-    /// The socket as it is now; `None` where there is nothing.
+    /// Reads the socket's current state; `None` when it does not exist.
     pub(super) fn look(path: &Path) -> io::Result<Option<Self>> {
         let socket = match fs::symlink_metadata(path) {
             Ok(found) => Access::of(&found),
@@ -145,7 +145,7 @@ impl Gate {
             above.map(|dir| fs::metadata(dir).map(|found| Access::of(&found))).collect::<io::Result<Vec<_>>>()
         };
         let above = chain(path)?;
-        // Where a directory is a symbolic link, those that it leads through decide as well.
+        // Where a directory is a symbolic link, the directories that it leads through are relevant as well.
         let real = match (path.parent(), path.file_name()) {
             (Some(parent), Some(name)) => fs::canonicalize(parent)?.join(name),
             _ => path.to_path_buf(),
@@ -157,19 +157,19 @@ impl Gate {
     fn connects(&self, who: Credentials<'_>) -> Option<By> {
         let passes: Option<Vec<By>> = self.above.iter().map(|dir| dir.permits(who, 1)).collect();
         let by = self.socket.permits(who, 2)?;
-        // Where the socket is open to everybody, a directory is what decides.
+        // When the socket is open to everybody, a directory decides.
         let decisive = |by: &By| *by != By::Everybody;
         if by == By::Everybody { passes?.into_iter().find(decisive).or(Some(by)) } else { passes.map(|_| by) }
     }
 
-    /// Who can write in a directory above the socket renames what leads to it, and makes another.
+    /// Returns by what `who` can write in a directory above the socket, to rename what leads to it and create another.
     fn replaces(&self, who: Credentials<'_>) -> Option<By> {
         replaces_in(&self.above, who).or_else(|| replaces_in(&self.behind, who))
     }
 }
 
 fn replaces_in(above: &[Access], who: Credentials<'_>) -> Option<By> {
-    // From the root on, as far as it comes.
+    // From the root down, as far as `who` can enter.
     let reached = above.iter().rev().take_while(|dir| dir.permits(who, 1).is_some());
     let writable = reached.filter_map(|dir| Some((dir, dir.permits(who, 2)?)));
     let sticky = |dir: &Access, by: By| dir.mode & 0o1000 != 0 && by != By::User;

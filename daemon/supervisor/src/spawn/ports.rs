@@ -1,17 +1,17 @@
-//! Ports for generic apps: free ones at 127.0.0.1, each given to one process at a time.
+//! Ports for generic apps: free ones at 127.0.0.1, each assigned to one process at a time.
 
 use std::io;
 
 use common::sys::inet;
 
-/// Where Passenger begins, too.
+/// Passenger's first port, too.
 const FIRST: u16 = 5000;
 const LAST: u16 = 65535;
-/// Fewer than this below the kernel's range are not worth keeping to.
+/// With fewer ports than this below the kernel's range, the range is ignored.
 const ENOUGH: u16 = 100;
 
-/// Gives out ports, one after the other, so that one that has just been let go is not taken at once. Daemons begin at
-/// different places, so that two of them do not give the same port to their apps at the same time.
+/// Assigns ports in sequence, so that a port is not reused immediately after its release. Daemons begin at different
+/// ports, so that two of them do not assign the same port to their apps at the same time.
 #[derive(Debug)]
 pub(crate) struct Ports {
     last: u16,
@@ -19,8 +19,8 @@ pub(crate) struct Ports {
 }
 
 impl Ports {
-    /// Keeps below the range from which the kernel takes ports for outgoing connections: one of those could take the
-    /// port between our look at it and the app's bind.
+    /// Stays below the range from which the kernel takes ports for outgoing connections: one of those could take the
+    /// port between the check here and the app's bind.
     pub(crate) fn new() -> Self {
         let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         let last = last_outside(&range);
@@ -30,7 +30,7 @@ impl Ports {
         Self { last, next }
     }
 
-    /// A port that is free now and not in `taken`.
+    /// Returns a port that is free now and not in `taken`.
     pub(super) fn take(&mut self, taken: impl Fn(u16) -> bool) -> io::Result<u16> {
         for _ in FIRST..=self.last {
             let port = self.advance();
@@ -72,7 +72,7 @@ mod tests {
         let busy = listener.local_addr().unwrap().port();
         ports.next = busy;
         assert_ne!(ports.take(|_| false).unwrap(), busy);
-        // Somebody on this machine may use some of them.
+        // Other processes on this machine may use some of them.
         assert!(ports.take(|port| port < 60000).unwrap() >= 60000);
     }
 

@@ -1,7 +1,7 @@
-//! What has to be found out before a process is started: where the app lies, and whom it runs as. Both may take as long as a
-//! network does, so a stat worker is asked: the question goes there, and the finding comes back, as messages.
+//! The check before the start of a process: where the app is located and which user it runs as. Both may take as long
+//! as a network does, so a stat worker performs it: question and answer are messages.
 //!
-//! The router learns no more of it than a user sees that it could have the app run as: `outside` decides that.
+//! The router learns only what a user that it could have the app run as can see: `disclosure` decides this.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use common::link::{AppUser, SpawnSpec};
 use common::sys::accounts::Account;
 use common::sys::identity::Identity;
 
-/// The question.
+/// The question to a stat worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Precheck {
     pub(super) paths: AppPaths,
@@ -30,29 +30,29 @@ pub(crate) struct Precheck {
     pub(super) group: Option<String>,
 }
 
-/// What is found with the rights of whoever looks.
+/// The result of a check with the rights of the calling thread.
 #[derive(Debug)]
 pub(super) struct Found<'i> {
     pub(super) place: Option<AppFiles>,
     /// The default user and group that are in effect.
     pub(super) users: &'i UserOptions,
-    /// The answer, or a sentence that says what is wrong.
+    /// The answer, or a sentence that describes the error.
     pub(super) resolved: Result<ResolvedApp, String>,
 }
 
-/// The answer.
+/// The answer of a stat worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ResolvedApp {
     /// The startup file, absolute; `None` for generic apps.
     pub(super) startup_file: Option<PathBuf>,
-    /// What makes root the app's owner: the startup file, or the root of a generic app.
+    /// The startup file, or the root of a generic app, where it is what makes root the app's owner.
     owned_by_root: Option<PathBuf>,
     #[serde(with = "as_message")]
     pub(super) run_as: RunAs,
 }
 
 impl Precheck {
-    /// About the app that `spec` is of.
+    /// Creates the question about the app of `spec`.
     pub(crate) fn about(spec: &SpawnSpec, launcher: &Launcher) -> Result<Self, SpawnError> {
         Ok(Self {
             paths: AppPaths::of(spec)?,
@@ -64,12 +64,12 @@ impl Precheck {
         })
     }
 
-    /// The app's root.
+    /// Returns the app's root.
     pub(crate) fn root(&self) -> &Path {
         &self.paths.root
     }
 
-    /// Finds it out, however long that takes, and without regard to who may know it.
+    /// Performs the check, which may block for any time, without regard to who may know the result.
     pub(super) fn look(&self) -> Found<'_> {
         let place = AppFiles::look(&self.paths);
         let users = self.users(place.as_ref().ok());
@@ -80,8 +80,8 @@ impl Precheck {
         Found { place: place.ok(), users, resolved }
     }
 
-    /// The default user and group that are in effect: nginx's, as soon as it is known that they can be used. An app to which
-    /// they do not matter does not wait for that.
+    /// Returns the default user and group in effect: nginx's, once they are known to be usable. An app that does not
+    /// depend on them does not wait for this.
     fn users(&self, place: Option<&AppFiles>) -> &UserOptions {
         let Some(wanted) = &self.wanted_users else { return &self.users };
         let by_itself = |place: &AppFiles| {
@@ -109,12 +109,12 @@ impl Precheck {
 }
 
 impl ResolvedApp {
-    /// Whom a process of the app would run as.
+    /// Returns the user that a process of the app would run as.
     pub(crate) fn user(&self) -> &AppUser {
         &self.run_as.user
     }
 
-    /// What the operator should know about this user.
+    /// Returns what the operator should know about this user.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.run_as.warnings.clone();
         if let (Why::NeverRoot, Some(owned)) = (self.run_as.why, &self.owned_by_root) {
@@ -129,7 +129,7 @@ impl ResolvedApp {
     }
 }
 
-/// [`RunAs`] with numbers for the kernel's types.
+/// Serialization of [`RunAs`] with numbers in place of the kernel's types.
 mod as_message {
     use serde::{Deserializer, Serializer};
 

@@ -1,7 +1,7 @@
-//! Which revision of its code an app has: an app's root comes in, the word in its file `REVISION` goes out.
+//! The revision of an app's code, read from the file `REVISION` in the app's root.
 //!
-//! Capistrano and its like write that file. It is the app's: it is read in the child, with the rights of the app's user,
-//! so that nobody else waits for it, and nothing but a word that can be a revision is told of it.
+//! Capistrano and similar tools write that file. It belongs to the app: the child reads it with the rights of the app's
+//! user, so that no other process waits for it, and reports only a word that can be a revision.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,7 +12,7 @@ use nix::sys::stat::{self, Mode, SFlag};
 
 use common::link::MOST_REVISION;
 
-/// The revision, if the app tells one.
+/// Returns the revision, if the app has one.
 pub(super) fn of(root: &Path) -> Option<String> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOCTTY;
     let file = fcntl::open(&root.join("REVISION"), flags, Mode::empty()).ok()?;

@@ -1,7 +1,7 @@
-//! Whom an app process runs as: the sandboxing rules.
+//! The user that an app process runs as: the sandboxing rules.
 //!
-//! In come the directives, the owner of the startup file and a way to look up names; out comes one user. It changes
-//! nothing. The owner is the one of the file itself: a symlink's own, not its target's.
+//! The user is chosen from the directives, the owner of the startup file and lookups of names; nothing is changed. The
+//! owner is that of the file itself: a symlink's own, not its target's.
 
 use std::fmt;
 
@@ -15,23 +15,23 @@ use common::sys::accounts;
 use common::sys::accounts::{Account, LookupError};
 use common::sys::identity::Identity;
 
-/// As `passenger_group`: the group of the startup file.
+/// Value of `passenger_group` that means the group of the startup file.
 const GROUP_OF_STARTUP_FILE: &str = "!STARTUP_FILE!";
-/// Groups with a lower number are the system's: whoever may name a startup file could otherwise have that of a file of
-/// the system, such as /etc/shadow.
+/// Groups with a lower number belong to the system: anyone who may name a startup file could otherwise obtain the group
+/// of a system file, such as /etc/shadow.
 const FIRST_ORDINARY_GROUP: u32 = 1000;
-/// Their members can become root, or read and write what is root's.
+/// Groups whose members can become root, or read and write root's files.
 const AS_GOOD_AS_ROOT: [&str; 10] =
     ["disk", "docker", "incus", "kmem", "libvirt", "lxd", "root", "shadow", "sudo", "wheel"];
 
-/// Who owns the startup file, or the app root of a generic app.
+/// The owner of the startup file, or of the app root of a generic app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner {
     pub(super) uid: Uid,
     pub(super) gid: Gid,
 }
 
-/// What the directives of an app say about its user.
+/// The user and group that the directives of an app name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
     /// `passenger_user`.
@@ -45,9 +45,9 @@ pub(super) struct Wanted<'a> {
 pub(super) struct RunAs {
     /// For the router and the tools.
     pub(super) user: AppUser,
-    /// For `HOME` and the like; `None` when the user has no entry.
+    /// For `HOME` and similar variables; `None` when the user has no entry.
     pub(super) account: Option<Account>,
-    /// What to become; `None` when the daemon is not root and stays what it is.
+    /// The identity to assume; `None` when the daemon is not root and keeps its own.
     pub(super) identity: Option<Identity>,
     /// Why it is this user.
     pub(super) why: Why,
@@ -55,41 +55,41 @@ pub(super) struct RunAs {
     pub(super) warnings: Vec<String>,
 }
 
-/// Why an app runs as the user that it does.
+/// Why an app runs as its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Why {
-    /// The daemon is not root: all run as its own user.
+    /// The daemon is not root: all apps run as its own user.
     NotRoot,
-    /// All run as the default user.
+    /// All apps run as the default user.
     NoSwitching,
     /// `passenger_user` names it.
     Directive,
     /// It owns the startup file, or the root of a generic app.
     Owner,
-    /// It is the default one: `passenger_user` names nobody.
+    /// It is the default user: `passenger_user` names a user that does not exist.
     NoSuchUser,
-    /// It is the default one: the owner has no account.
+    /// It is the default user: the owner has no account.
     NoSuchOwner,
-    /// It is the default one: the other would be root.
+    /// It is the default user: the other one would be root.
     NeverRoot,
 }
 
-/// Why no user was found.
+/// Why no user was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum UserError {
-    /// There is no such default user.
+    /// The default user does not exist.
     NoDefaultUser(String),
-    /// There is no such default group.
+    /// The default group does not exist.
     NoDefaultGroup(String),
     /// The default user is root.
     Root(String),
-    /// The only group for this user is that of root.
+    /// The only group for this user is root's.
     RootGroup(String),
     /// The group is neither the user's nor allowed.
     Group { user: String, group: String },
-    /// The user, or the group if there is one, reaches what no app may reach.
+    /// The user, or the group if there is one, can reach what no app may reach.
     Reaches { user: String, group: Option<String>, what: Reached },
-    /// The system does not answer.
+    /// A lookup failed.
     Lookup(LookupError),
 }
 
@@ -150,7 +150,7 @@ impl From<LookupError> for UserError {
     }
 }
 
-/// Names to numbers and back.
+/// Lookups of users and groups by name and by number.
 pub(super) trait Directory {
     fn user_named(&self, name: &str) -> Result<Option<Account>, LookupError>;
     fn user_numbered(&self, uid: Uid) -> Result<Option<Account>, LookupError>;
@@ -159,7 +159,7 @@ pub(super) trait Directory {
     fn groups_of(&self, user: &str, primary: Gid) -> Result<Vec<Gid>, LookupError>;
 }
 
-/// The system's own.
+/// The system's user database.
 pub(super) struct System;
 
 impl Directory for System {
@@ -190,11 +190,11 @@ pub(super) struct Asked<'a> {
     pub(super) wanted: Wanted<'a>,
     pub(super) owner: Owner,
     pub(super) policy: &'a Policy,
-    /// The sockets of the policy, as they are.
+    /// The sockets of the policy in their current state.
     pub(super) gates: &'a [Gate],
 }
 
-/// The user for an app, for a daemon that is root. Never user 0, never group 0, and nothing that the policy forbids.
+/// Chooses an app's user when the daemon is root. Never user 0, never group 0, and nothing that the policy forbids.
 pub(super) fn decide(
     options: &UserOptions,
     asked: Asked<'_>,
@@ -209,7 +209,7 @@ pub(super) fn decide(
     if is_root(gid) {
         return Err(UserError::RootGroup(account.name));
     }
-    // All that the system lets this user have: with newgrp, a process can take its user's primary group.
+    // All groups that the system lets this user have: with newgrp, a process can take its user's primary group.
     let own = directory.groups_of(&account.name, account.gid)?;
     let mut allowed = allowed_groups(policy, directory)?;
     if policy.allowed.has_all_groups() {
@@ -239,7 +239,7 @@ pub(super) fn decide(
     })
 }
 
-/// Whether these can be the default user and group.
+/// Checks whether these can be the default user and group.
 pub(super) fn check_defaults(
     options: &UserOptions,
     policy: &Policy,
@@ -281,13 +281,13 @@ fn is_root(gid: Gid) -> bool {
     gid.as_raw() == 0
 }
 
-/// The groups that the operator allows.
+/// Returns the groups that the operator allows.
 fn allowed_groups(policy: &Policy, directory: &impl Directory) -> Result<Vec<Gid>, LookupError> {
     let named = |name: &String| directory.group_named(name).transpose();
     policy.allowed.groups.iter().filter_map(named).collect()
 }
 
-/// The group is one of the default user's, or the one that the daemon's own configuration names.
+/// Whether the group is one of the default user's, or the one that the daemon's own configuration names.
 fn is_default_group(
     options: &UserOptions,
     policy: &Policy,
@@ -319,7 +319,7 @@ fn check_reach(
     Err(UserError::Reaches { user: user.name.clone(), group, what })
 }
 
-/// Groups that the system's configuration gives the user, and that are as good as root's rights.
+/// Returns warnings about groups that the system's configuration gives the user, equivalent to root's rights.
 fn warnings(user: &str, groups: &[Gid], directory: &impl Directory) -> Result<Vec<String>, LookupError> {
     let mut warnings = Vec::new();
     for gid in groups {
@@ -339,7 +339,7 @@ fn name_of(gid: Gid, directory: &impl Directory) -> Result<String, LookupError> 
     Ok(directory.group_numbered(gid)?.unwrap_or_else(|| gid.to_string()))
 }
 
-/// The user for every app, for a daemon that is not root: its own.
+/// Returns the user for every app when the daemon is not root: the daemon's own.
 pub(super) fn unchanged(uid: Uid, gid: Gid, directory: &impl Directory) -> Result<RunAs, UserError> {
     let account = directory.user_numbered(uid)?;
     let name = account.as_ref().map_or_else(|| uid.to_string(), |account| account.name.clone());
@@ -370,7 +370,7 @@ fn default_user(options: &UserOptions, directory: &impl Directory) -> Result<Acc
     directory.user_named(name)?.ok_or_else(|| UserError::NoDefaultUser(name.clone()))
 }
 
-/// The group, and whether it is the default one.
+/// Returns the group, and whether it is the default one.
 fn choose_group(
     options: &UserOptions,
     directive: Option<&str>,

@@ -1,5 +1,4 @@
-//! Looks at apps' files on the router's behalf: its orders come in, stat workers are asked, and what they have seen is
-//! followed.
+//! Checks of apps' files on the router's behalf: an order starts a check by a stat worker and resumes with its answer.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,21 +11,21 @@ use crate::spawn::{Precheck, Refusal};
 use common::config::UserOptions;
 use common::link::{Notice, ProcessId, SpawnSpec, Ticket, Trouble};
 
-/// What is done after a look.
+/// The action after a check.
 #[derive(Debug)]
 pub(crate) enum PendingAction {
-    /// The router is told of the restart files.
+    /// The restart files are reported to the router.
     Restart(Ticket, PathBuf),
     /// A process is started.
     Spawn(Ticket, Box<SpawnSpec>),
-    /// A preloader is told to fork.
+    /// A preloader is ordered to fork.
     Fork(Ticket, ForkOrder),
     /// These become the default user and group.
     Users(UserOptions),
 }
 
 impl PendingAction {
-    /// What it takes while it waits, with its question.
+    /// Returns the memory that it takes while it waits, including its question.
     fn bytes(&self) -> usize {
         let own = match self {
             Self::Restart(_, dir) => 2 * dir.as_os_str().len(),
@@ -53,7 +52,7 @@ fn bytes_of(spec: &SpawnSpec) -> usize {
     let paths = [&spec.root, &spec.startup_file];
     let names = [&spec.user, &spec.user_group].map(|name| name.as_ref().map_or(0, String::len));
     let variables = spec.env.iter().map(|(name, value)| name.len() + value.len() + VARIABLE);
-    // The question has the paths and names once more.
+    // The question contains the paths and names again.
     texts.map(String::len).iter().sum::<usize>()
         + 3 * paths.map(|path| path.as_os_str().len()).iter().sum::<usize>()
         + 2 * names.iter().sum::<usize>()
@@ -65,18 +64,18 @@ fn bytes_of(spec: &SpawnSpec) -> usize {
 #[derive(Debug)]
 pub(crate) struct ForkOrder {
     pub(crate) preloader: ProcessId,
-    /// When it has to be there.
+    /// When it must be forked.
     pub(crate) due: Instant,
     pub(crate) memo: Vec<u8>,
 }
 
-/// However long the router would wait for a process to be forked.
+/// Longest time for a fork, even when the router would wait longer.
 const LONGEST: Duration = Duration::from_secs(3600);
-/// Bytes of an order that says nothing.
+/// Bytes of an order without content.
 const SMALLEST: usize = 1024;
-/// Bytes of a variable without name and value.
+/// Bytes of a variable with an empty name and value.
 const VARIABLE: usize = 96;
-/// Most characters of a name or reason in a line of the log.
+/// Most characters of a name or reason in a log line.
 const LONGEST_NAME: usize = 1000;
 
 impl Supervisor {
@@ -91,7 +90,7 @@ impl Supervisor {
         }
     }
 
-    /// The settings may have changed since the preloader was started, or the owner of the startup file.
+    /// Checks again, as the settings or the startup file's owner may have changed since the preloader was started.
     pub(crate) fn check_before_fork(
         &mut self,
         ticket: Ticket,
@@ -166,7 +165,7 @@ impl Supervisor {
         };
         match action {
             PendingAction::Restart(ticket, dir) => {
-                // What cannot be looked at is not there.
+                // What cannot be checked is treated as absent.
                 let look = if let Ok(Answer::RestartFiles(look)) = answer { look } else { Look::default() };
                 if look.withheld {
                     let dir = dir.display();
@@ -204,7 +203,7 @@ impl Supervisor {
         }
     }
 
-    /// What the router does not get to know.
+    /// Logs what is withheld from the router.
     fn log_withheld(&mut self, app: &str, what: &str) {
         if self.log_limits.admit(Topic::Withheld, Instant::now()) {
             tracing::warn!("{}: {}", shortened(app), shortened(what));
@@ -212,7 +211,7 @@ impl Supervisor {
     }
 }
 
-/// A text of the router's choice, for the log.
+/// Shortens a text chosen by the router for the log.
 pub(crate) fn shortened(name: &str) -> String {
     name.chars().take(LONGEST_NAME).collect()
 }

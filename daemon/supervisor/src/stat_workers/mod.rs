@@ -1,8 +1,8 @@
-//! Looks at apps' files, which may lie on a file system that hangs, and users up: questions come in, answers go out, or word
-//! that there is none in time. The supervisor itself does neither.
+//! Helper processes that check apps' files and look up users, because either may block; a question without an answer in
+//! time is reported as such. The supervisor itself does neither.
 //!
-//! One worker is enough while there are answers. A worker that hangs is left where it is, and for as long its question is
-//! known to have no answer; another one takes the next question.
+//! One worker is enough while questions are answered. A worker that hangs is left alone, and meanwhile its question is
+//! known to have no answer; another worker takes the next question.
 
 mod question;
 mod worker;
@@ -18,40 +18,40 @@ use common::sys::process::Child;
 pub(super) use question::{Answer, Question};
 use worker::{Work, Worker};
 
-/// How long a worker may be at it before another one takes what waits.
+/// How long a worker may take before another one takes the waiting questions.
 const SLOW: Duration = Duration::from_millis(100);
-/// How long all of them may take to end. Nothing keeps one but the kernel.
+/// How long all workers may take to end. Only the kernel can delay one.
 const AFTER_KILL: Duration = Duration::from_millis(200);
-/// Most workers, each of them at something that hangs.
+/// Most workers, each with a question that hangs.
 const MOST: usize = 64;
-/// Most that wait for the next question.
+/// Most workers that wait for the next question.
 const MOST_IDLE: usize = 1;
 
-/// Which worker.
+/// Identifies a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct WorkerId(u64);
 
-/// What has come to pass.
+/// An event of the workers.
 #[derive(Debug)]
 pub(crate) enum Event<P> {
-    /// What was asked for this is answered, or there is a reason why not.
+    /// The question asked for this is answered, or there is a reason why not.
     Answered(P, Result<Answer, String>),
-    /// This has no answer in time.
+    /// This question has no answer in time.
     Hangs(Question),
-    /// Something in it could be looked at after all.
+    /// A check in this directory has succeeded after all.
     Recovered(PathBuf),
 }
 
 #[derive(Debug)]
 struct Task<P> {
     question: Question,
-    /// Empty when nobody waits for the answer any more.
+    /// Empty when no caller waits for the answer any longer.
     actions: Vec<(P, Share)>,
     since: Instant,
 }
 
 impl<P> Task<P> {
-    /// When it is given up.
+    /// Returns when the question is given up.
     fn late_at(&self) -> Instant {
         self.since + self.question.patience()
     }
@@ -74,11 +74,11 @@ struct WorkerSlot<P, W> {
     id: WorkerId,
     worker: W,
     task: Option<Task<P>>,
-    /// Its question was given up.
+    /// Whether its question was given up.
     hangs: bool,
 }
 
-/// All workers, and what waits for one. `P` is what a question is asked for.
+/// All workers, and the questions that wait for one. `P` is what a question is asked for.
 #[derive(Debug)]
 pub(super) struct StatWorkers<P, W = Worker> {
     slots: Vec<WorkerSlot<P, W>>,
@@ -93,25 +93,25 @@ impl<P, W> Default for StatWorkers<P, W> {
 }
 
 impl<P, W: Work> StatWorkers<P, W> {
-    /// Asks. What is known to hang is answered at once.
+    /// Asks a question. One that is known to hang is answered immediately.
     pub(super) fn ask(&mut self, question: Question, action: P, share: Share, now: Instant) -> Vec<Event<P>> {
         self.waiting.push_back(Task { question, actions: vec![(action, share)], since: now });
         self.hand_out(now)
     }
 
-    /// The questions that are known to have no answer.
+    /// Returns the questions that are known to have no answer.
     pub(super) fn hanging(&self) -> impl Iterator<Item = &Question> {
         let hang = self.slots.iter().filter(|slot| slot.hangs);
         hang.filter_map(|slot| Some(&slot.task.as_ref()?.question))
     }
 
-    /// Nobody waits for any answer any more.
+    /// Drops all actions: no caller waits for an answer any longer.
     pub(super) fn forget(&mut self) {
         self.waiting.clear();
         self.slots.iter_mut().filter_map(|slot| slot.task.as_mut()).for_each(|task| task.actions.clear());
     }
 
-    /// Takes the answer of one that has spoken.
+    /// Receives the answer of a worker, if there is one.
     pub(super) fn hear(&mut self, id: WorkerId, buffer: &mut Buffer, now: Instant) -> Vec<Event<P>> {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return Vec::new() };
         let Some(answer) = slot.worker.hear(buffer) else { return Vec::new() };
@@ -121,7 +121,7 @@ impl<P, W: Work> StatWorkers<P, W> {
         events
     }
 
-    /// One has ended, if it has: nobody has told it to while it was asked something.
+    /// Removes a worker, if it has ended; its question fails, as a worker with a question is never dismissed.
     pub(super) fn ended(&mut self, id: WorkerId, now: Instant) -> Vec<Event<P>> {
         let Some(at) = self.slots.iter().position(|slot| slot.id == id) else { return Vec::new() };
         if !self.slots[at].worker.has_ended() {
@@ -133,7 +133,7 @@ impl<P, W: Work> StatWorkers<P, W> {
         events
     }
 
-    /// When something is to be done that nobody tells of.
+    /// Returns the next time at which [`look_after`](Self::look_after) must be called without an event.
     pub(super) fn due(&self) -> Option<Instant> {
         let asked = self.slots.iter().filter(|slot| !slot.hangs).filter_map(|slot| slot.task.as_ref());
         let given_up = asked.clone().chain(&self.waiting).map(Task::late_at).min();
@@ -141,7 +141,7 @@ impl<P, W: Work> StatWorkers<P, W> {
         [given_up, helped].into_iter().flatten().min()
     }
 
-    /// Gives up what has had its time, and has another worker begin where one is slow.
+    /// Gives up the questions that are late, and assigns waiting ones to another worker where one is slow.
     pub(super) fn look_after(&mut self, now: Instant) -> Vec<Event<P>> {
         let is_late = |task: &Task<P>| task.late_at() <= now;
         let mut events = Vec::new();
@@ -159,7 +159,7 @@ impl<P, W: Work> StatWorkers<P, W> {
         events
     }
 
-    /// Gives what waits to workers, of which another is started when all others are slow.
+    /// Assigns waiting questions to workers; starts another worker when all are slow.
     fn hand_out(&mut self, now: Instant) -> Vec<Event<P>> {
         let mut events = Vec::new();
         while let Some(mut task) = self.waiting.pop_front() {
@@ -178,7 +178,7 @@ impl<P, W: Work> StatWorkers<P, W> {
                     continue;
                 }
             };
-            // It counts from when somebody looks; one that cannot be asked has ended, which is about to be seen.
+            // Time counts from the start of the check; a worker that cannot be asked has ended, which is noticed soon.
             let asked = slot.worker.ask(&task.question);
             slot.task = Some(Task { since: now, ..task });
             if let Err(why) = asked {
@@ -189,13 +189,13 @@ impl<P, W: Work> StatWorkers<P, W> {
         events
     }
 
-    /// The one that has been at this very question for a while.
+    /// Returns the worker that is slow with this same question.
     fn slow_at(&mut self, question: &Question, now: Instant) -> Option<&mut WorkerSlot<P, W>> {
         let is_at_it = |task: &Task<P>| task.is_slow(now) && task.question == *question;
         self.slots.iter_mut().find(|slot| slot.task.as_ref().is_some_and(is_at_it))
     }
 
-    /// A worker without a task, `None` when one is soon to be had.
+    /// Returns a worker without a task; `None` when one will soon be available.
     fn free(&mut self, now: Instant) -> Result<Option<&mut WorkerSlot<P, W>>, String> {
         let is_free = |slot: &WorkerSlot<P, W>| slot.task.is_none() && slot.worker.listens();
         if let Some(at) = self.slots.iter().position(is_free) {
@@ -218,7 +218,7 @@ impl<P, W: Work> StatWorkers<P, W> {
 }
 
 impl<P> StatWorkers<P> {
-    /// Where each is heard, and its process.
+    /// Returns the channel and the process of each worker.
     pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerId, Option<BorrowedFd<'_>>, &Child)> {
         self.slots.iter().map(|slot| (slot.id, slot.worker.fd(), slot.worker.child()))
     }
@@ -227,7 +227,7 @@ impl<P> StatWorkers<P> {
         self.slots.len()
     }
 
-    /// Ends all of them. Those that hang are left to the kernel.
+    /// Ends all workers. Those that hang are left to the kernel.
     pub(super) fn end(&self) {
         self.slots.iter().for_each(|slot| slot.worker.kill());
         let until = Instant::now() + AFTER_KILL;
@@ -236,7 +236,7 @@ impl<P> StatWorkers<P> {
 }
 
 impl<P, W> WorkerSlot<P, W> {
-    /// Somebody else wants to know the same.
+    /// Adds the actions of another task with the same question.
     fn join(&mut self, mut other: Task<P>) -> Vec<Event<P>> {
         match &mut self.task {
             Some(task) if !self.hangs => {
@@ -247,7 +247,7 @@ impl<P, W> WorkerSlot<P, W> {
         }
     }
 
-    /// Its task is done, or will never be.
+    /// Ends its task, which is answered or never will be.
     fn finish(&mut self, answer: &Result<Answer, String>) -> Vec<Event<P>> {
         let Some(mut task) = self.task.take() else { return Vec::new() };
         let hung = std::mem::take(&mut self.hangs);

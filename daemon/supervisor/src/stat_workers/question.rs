@@ -1,4 +1,4 @@
-//! What a stat worker is asked, and its answer: metadata of an app's files, and users' names. Nothing of an app's is opened.
+//! Questions to stat workers and the answers: metadata of apps' files, and users' names. No file of an app is opened.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,18 +10,18 @@ use super::restart_files;
 use super::restart_files::Look;
 use common::config::UserOptions;
 
-/// What there is to be looked at.
+/// A question to a stat worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Question {
     /// The restart files in this directory.
     RestartFiles(PathBuf),
-    /// Whether an app is where nginx says, and whom it runs as.
+    /// Whether an app is at its configured path, and which user it runs as.
     App(Precheck),
     /// Whether nginx's default user and group can be used.
     Users(UserOptions, Policy),
 }
 
-/// What was found out.
+/// The answer of a stat worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
     RestartFiles(Look),
@@ -30,7 +30,7 @@ pub(crate) enum Answer {
 }
 
 impl Question {
-    /// The directory that everything to be looked at is in; for users, the file that lists them.
+    /// Returns the directory that contains everything to be checked; for users, the file that lists them.
     pub(super) fn dir(&self) -> &Path {
         match self {
             Self::RestartFiles(dir) => dir,
@@ -39,7 +39,7 @@ impl Question {
         }
     }
 
-    /// How long the answer may take: a request waits for restart files, and a start may wait for a slow network.
+    /// Returns the time limit: a request waits for restart files, and a start may wait for a slow network.
     pub(super) fn patience(&self) -> Duration {
         match self {
             Self::RestartFiles(_) => Duration::from_secs(5),
@@ -47,7 +47,7 @@ impl Question {
         }
     }
 
-    /// What is wrong when there is no answer.
+    /// Returns what is wrong when there is no answer.
     pub(crate) fn silence(&self) -> String {
         let dir = self.dir().display();
         match self {
@@ -64,7 +64,7 @@ impl Question {
         }
     }
 
-    /// Looks. On a file system that hangs, that takes until it does not any more.
+    /// Performs the check. On a file system that hangs, it blocks as long as the file system hangs.
     pub(super) fn answer(&self) -> Answer {
         match self {
             Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::look(dir)),

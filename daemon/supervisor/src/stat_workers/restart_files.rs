@@ -1,7 +1,7 @@
-//! An app's restart files: their metadata, and nothing else, on the router's behalf.
+//! The metadata of an app's restart files, read on the router's behalf.
 //!
-//! No file is opened and no symlink at the end of the path is followed. A directory counts only when its owner or its group,
-//! other than root, can reach it: otherwise the router could find out which directories there are that only root sees.
+//! No file is opened and no symlink at the end of the path is followed. A directory is used only when its owner or its
+//! group, other than root, can reach it: otherwise the router could detect directories that only root sees.
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -14,16 +14,16 @@ use serde::{Deserialize, Serialize};
 use common::link::RestartFiles;
 use common::sys::identity::{Identity, looking_as};
 
-/// Instead of root.
+/// Used in place of root.
 const NOBODY: u32 = 65534;
 const NOTHING: RestartFiles = RestartFiles { restart_mtime: None, always: false };
 
-/// What was found.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Look {
-    /// What the router is told.
+    /// What is reported to the router.
     pub(super) found: RestartFiles,
-    /// There are files that do not count, as nobody but root can reach their directory.
+    /// Whether files are ignored because only root can reach their directory.
     pub(super) withheld: bool,
 }
 
@@ -33,7 +33,7 @@ impl Default for Look {
     }
 }
 
-/// What there is in `dir`. What cannot be looked at is not there.
+/// Returns the restart files in `dir`. What cannot be checked is treated as absent.
 pub(super) fn look(dir: &Path) -> Look {
     let Some((directory, status)) = enter(dir) else { return Look::default() };
     let found = RestartFiles {
@@ -57,7 +57,7 @@ fn enter(dir: &Path) -> Option<(OwnedFd, FileStat)> {
     Some((directory, status))
 }
 
-/// Its owner or group comes to the very same directory.
+/// Whether the directory's owner or group reaches this same directory.
 fn is_within_reach(dir: &Path, status: &FileStat) -> bool {
     let or_nobody = |number| if number == 0 { NOBODY } else { number };
     let (uid, gid) = (or_nobody(status.st_uid), or_nobody(status.st_gid));

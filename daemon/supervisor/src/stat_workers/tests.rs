@@ -1,4 +1,4 @@
-//! Workers without processes, and a clock that the test turns.
+//! Tests with workers that are not processes, and a clock controlled by the test.
 
 use std::cell::Cell;
 use std::io;
@@ -63,7 +63,7 @@ impl Stage {
         }
     }
 
-    /// What came of it, a word for each.
+    /// Asks a question and returns one word for each event.
     fn ask(&mut self, dir: &str, action: u32) -> Vec<String> {
         let share = self.outstanding.take(1);
         words(self.workers.ask(Question::RestartFiles(dir.into()), action, share, self.now))
@@ -75,7 +75,7 @@ impl Stage {
         words(self.workers.hear(id, &mut self.buffer, self.now))
     }
 
-    /// Lets time pass, to the moment that it asks for.
+    /// Advances the clock to the next time that is due.
     fn wait(&mut self) -> Vec<String> {
         self.now = self.workers.due().expect("there is something to wait for");
         words(self.workers.look_after(self.now))

@@ -1,4 +1,4 @@
-//! One stat worker: a process that looks at files, one question after another, and has nothing else of the daemon's.
+//! One stat worker: a process that checks files, one question after another, and holds nothing else of the daemon's.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,27 +14,27 @@ use common::sys::process;
 use common::sys::process::{Child, Forked};
 use common::sys::{descriptors, signals};
 
-/// What the supervisor asks of a worker.
+/// The supervisor's operations on a worker.
 pub(crate) trait Work: Sized {
-    /// Starts one.
+    /// Starts a worker.
     fn start() -> io::Result<Self>;
-    /// Gives it something to look at, of which it can have one at a time.
+    /// Sends it a question; it can have one at a time.
     fn ask(&self, question: &Question) -> io::Result<()>;
-    /// Its answer, if it has come.
+    /// Returns its answer, if it has arrived.
     fn hear(&mut self, buffer: &mut Buffer) -> Option<Answer>;
     /// Whether it can be asked.
     fn listens(&self) -> bool;
-    /// Whether its process has ended, which is then gone.
+    /// Whether its process has ended; it is then reaped.
     fn has_ended(&self) -> bool;
-    /// It is not needed any more: it ends when it has finished what it does.
+    /// Dismisses the worker: it ends when it has finished its current question.
     fn dismiss(&mut self);
 }
 
-/// The supervisor's side of a process.
+/// The supervisor's side of a worker process.
 #[derive(Debug)]
 pub(crate) struct Worker {
     child: Child,
-    /// Without it the worker ends.
+    /// The worker ends when this is closed.
     channel: Option<Channel>,
 }
 
@@ -81,18 +81,18 @@ impl Worker {
         &self.child
     }
 
-    /// Where its answers come.
+    /// Returns the descriptor on which its answers arrive.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.channel.as_ref().map(Channel::as_fd)
     }
 
-    /// Ends it, as far as the kernel lets it end.
+    /// Kills it, as far as the kernel allows.
     pub(super) fn kill(&self) {
-        // One that has ended already needs no end.
+        // It may have ended already.
         let _ = self.child.signal(Signal::SIGKILL);
     }
 
-    /// Waits until then for its end, and leaves no zombie of it.
+    /// Waits until `until` for its end, and reaps it.
     pub(super) fn reap(&self, until: Instant) {
         let left = PollTimeout::try_from(until.saturating_duration_since(Instant::now()));
         // Whether it has ended or not, there is nothing left to do.
@@ -104,7 +104,7 @@ impl Worker {
     }
 }
 
-/// The worker's life. It holds no socket and no pipe of the daemon's, however long it hangs.
+/// Runs the worker. It holds no socket and no pipe of the daemon's, however long it hangs.
 fn work(channel: Channel) -> io::Result<()> {
     prctl::set_name(c"flying-stat")?;
     prctl::set_pdeathsig(Signal::SIGKILL)?;

@@ -1,4 +1,4 @@
-//! A daemon under test: started in a directory of its own, spoken to through its scripted router.
+//! A daemon under test, started in its own directory and controlled through its scripted router.
 
 use std::cell::Cell;
 use std::fs;
@@ -17,7 +17,7 @@ use protocol::request::AppKind;
 
 use crate::scripted_router::{Ask, Reported};
 
-/// Longer than anything takes on a busy machine.
+/// Longer than any step takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Daemon {
@@ -27,7 +27,7 @@ pub(crate) struct Daemon {
     tickets: Cell<u64>,
 }
 
-/// The connection to the router of the moment, and what it told that nobody asked for yet.
+/// The connection to the current router, and its reports that no test has asked for yet.
 struct Router {
     stream: UnixStream,
     lines: BufReader<UnixStream>,
@@ -39,12 +39,12 @@ impl Daemon {
         Self::start_with(&[])
     }
 
-    /// `extra` options come last, so they override.
+    /// Starts a daemon. `extra` options come last, so they override.
     pub(crate) fn start_with(extra: &[&str]) -> Self {
         Self::start_as(extra, None)
     }
 
-    /// With a library in front of the C library's.
+    /// Starts a daemon with a library preloaded before the C library.
     pub(crate) fn start_preloading(library: &Path) -> Self {
         Self::start_as(&[], Some(library))
     }
@@ -85,7 +85,7 @@ impl Daemon {
         fs::read_to_string(self.dir.join("log")).unwrap()
     }
 
-    /// Connects to the router of the moment, which may still have to be started.
+    /// Connects to the current router, which may not be started yet.
     pub(crate) fn connect(&mut self) {
         let socket = self.dir.join("socket");
         let stream = eventually("a router that listens", || UnixStream::connect(&socket).ok());
@@ -104,7 +104,7 @@ impl Daemon {
         self.ask(&Ask::Order(Box::new(order)));
     }
 
-    /// The first thing told that `pick` takes; others wait for their turn.
+    /// Returns the first report that `pick` accepts; others stay queued.
     pub(crate) fn told<T>(&mut self, pick: impl Fn(&Reported) -> Option<T>) -> T {
         let router = self.router.as_mut().unwrap();
         if let Some(at) = router.told.iter().position(|told| pick(told).is_some()) {
@@ -129,14 +129,14 @@ impl Daemon {
         })
     }
 
-    /// Starts an app, or tells why it is not started.
+    /// Starts an app, or returns why it is not started.
     pub(crate) fn try_spawn(&mut self, spec: SpawnSpec) -> Result<ProcessRecord, String> {
         let ticket = self.ticket();
         self.order(Order::Spawn { ticket, spec: Box::new(spec) });
         self.started(ticket)
     }
 
-    /// Has a preloader fork a process, or tells why it does not.
+    /// Has a preloader fork a process, or returns why it does not.
     pub(crate) fn try_fork(&mut self, preloader: ProcessId, within_ms: u64) -> Result<ProcessRecord, String> {
         let ticket = self.ticket();
         self.order(Order::Fork { ticket, preloader, within_ms, memo: b"fork".to_vec() });
@@ -185,7 +185,7 @@ impl Daemon {
         })
     }
 
-    /// The next line that the process prints.
+    /// Returns the next line that the process prints.
     pub(crate) fn output(&mut self, wanted: ProcessId) -> String {
         self.told(|told| match told {
             Reported::Output(process, line) if *process == wanted => Some(line.clone()),
@@ -210,7 +210,7 @@ impl Daemon {
         })
     }
 
-    /// A directory for an app that everybody can enter.
+    /// Creates a directory for an app that everybody can enter.
     pub(crate) fn app(&self, name: &str) -> PathBuf {
         let root = self.dir.join(name);
         fs::create_dir(&root).unwrap();
@@ -242,12 +242,12 @@ fn new_dir() -> PathBuf {
     dir
 }
 
-/// An app of nothing but a shell command.
+/// Returns an app that is only a shell command.
 pub(crate) fn generic(root: &Path, command: &str) -> SpawnSpec {
     SpawnSpec { start_command: command.into(), ..spec(AppKind::Generic, root) }
 }
 
-/// An app whose "interpreter" is the shell, so that its "loader" in the test's directory is a shell script.
+/// Returns an app whose "interpreter" is the shell, so that its "loader" in the test's directory is a shell script.
 pub(crate) fn with_loader(daemon: &Daemon, root: &Path, script: &str) -> SpawnSpec {
     let loaders = daemon.dir().join("ruby");
     fs::create_dir_all(&loaders).unwrap();
@@ -284,7 +284,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
     }
 }
 
-/// Waits with patience for what `look` finds.
+/// Waits with patience until `look` returns something.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -309,12 +309,12 @@ pub(crate) fn process_name(pid: i32) -> Option<String> {
     Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim().to_owned())
 }
 
-/// A report may be at its end, and a line printed, just before the shell becomes the program.
+/// Waits for the program: a report may end, and a line be printed, just before the shell becomes it.
 pub(crate) fn until_runs(pid: i32, name: &str) {
     eventually(name, || (process_name(pid)? == name).then_some(()));
 }
 
-/// Fields of `/proc/PID/status`, as words.
+/// Returns a field of `/proc/PID/status`, split into words.
 pub(crate) fn status(pid: i32, field: &str) -> Vec<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(&format!("{field}:"))).unwrap();

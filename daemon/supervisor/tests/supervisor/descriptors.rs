@@ -1,4 +1,4 @@
-//! Descriptors put in place for a program, when the ones they come from have the very numbers they go to.
+//! Tests of putting descriptors in place for a program when they come from the very numbers that they are moved to.
 
 use std::fs::{self, File};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -18,7 +18,7 @@ fn descriptors_may_come_from_each_others_places() {
     assert!(output.status.success(), "{output:?}");
 }
 
-/// In a process of its own: opens files on 3 and up, and asks for them the other way round.
+/// Opens files on 3 and up, and requests them in reverse order; runs in a separate process.
 pub(crate) fn place() -> ExitCode {
     let mut opened: Vec<OwnedFd> = FILES.iter().map(|path| File::open(path).unwrap().into()).collect();
     if !opened.iter().any(|fd| fd.as_raw_fd() == 3) || !opened.iter().any(|fd| fd.as_raw_fd() == 4) {

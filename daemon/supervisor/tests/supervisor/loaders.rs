@@ -1,4 +1,4 @@
-//! The loaders of this source tree, started for real.
+//! The loaders of this source tree, started as real processes.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Lines of the router in the log: none can be taken for one of the supervisor's.
+//! Lines of the router in the log: none can be mistaken for one of the supervisor's.
 
 use crate::daemon::{Daemon, eventually};
 use crate::scripted_router::Ask;
@@ -11,7 +11,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("without_prefixes_a_router_still_forges_no_line_for_people", without_prefixes),
 ];
 
-/// Has the router print these lines; what the log has after them.
+/// Has the router print these lines, and returns what the log contains after them.
 fn printed(daemon: &mut Daemon, lines: &[String]) -> Vec<String> {
     let before = daemon.log().lines().count();
     let text = lines.join("\n") + "\nthe last line\n";

@@ -1,8 +1,8 @@
 //! The supervisor with real processes and a scripted router.
 //!
-//! The supervisor executes its own program as the router. Here that program is this test: as `router` it carries
-//! orders and notices between the link and the test, as `supervisor` it is the daemon, otherwise it runs the tests.
-//! Tests that need root are left out without it.
+//! The supervisor executes its own program as the router. Here that program is this test: as `router` it passes orders
+//! and notices between the link and the test, as `supervisor` it is the daemon, otherwise it runs the tests. Tests that
+//! need root are skipped without it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping")]
 
@@ -31,7 +31,7 @@ use common::log::Part;
 
 use nix::unistd;
 
-/// One test: its name, whether it needs root, what it does.
+/// A test: its name, whether it needs root, what it does.
 struct Test {
     name: &'static str,
     needs_root: bool,

@@ -1,4 +1,4 @@
-//! How much a router can have under way, and what the supervisor does meanwhile.
+//! How many orders of a router can be outstanding, and what the supervisor does meanwhile.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,7 +26,7 @@ fn sleeping(daemon: &mut Daemon, name: &str) -> ProcessRecord {
     record
 }
 
-/// The supervisor notices the end of a process that nobody told it about.
+/// Asserts that the supervisor notices the end of a process that was not announced to it.
 #[track_caller]
 fn notices_an_end(daemon: &mut Daemon, record: &ProcessRecord) {
     kill(Pid::from_raw(record.pid), Signal::SIGKILL).unwrap();
@@ -85,7 +85,7 @@ fn what_is_left_behind_is_not_heard() {
     assert!(length < 100_000_000, "{length} bytes of a router that has ended");
 }
 
-/// A library that lets the look-up of a user's groups wait while a file exists.
+/// A library that delays the lookup of a user's groups while a file exists.
 struct SlowGroups {
     library: PathBuf,
     waits: PathBuf,
@@ -130,7 +130,7 @@ fn starts_that_wait_take_little_memory() {
     let root = daemon.app("app");
     let mut spec = SpawnSpec { user: Some("games".into()), ..generic(&root, "sleep 1000") };
     spec.memo = vec![b'x'; 150_000];
-    // After the look, the start fails for this.
+    // After the check, the start fails because of this.
     spec.env = vec![("A=B".into(), String::new())];
     slow.wait();
     const STARTS: u32 = 2000;
@@ -158,7 +158,7 @@ fn few_log_files_are_opened_at_a_time() {
     const FILES: u32 = 300;
     let order = Order::OpenAppLog { ticket: Ticket(8), process: record.process, path };
     daemon.ask(&Ask::Flood(Box::new(order), FILES));
-    // The order behind them is carried out.
+    // The order after them is carried out.
     daemon.try_spawn(generic("relative".as_ref(), "true")).unwrap_err();
     let openers = children(&daemon).len();
     assert!((1..=40).contains(&openers), "{openers} processes");
@@ -168,7 +168,7 @@ fn few_log_files_are_opened_at_a_time() {
     }
 }
 
-/// Copies of the supervisor.
+/// Returns the PIDs of the supervisor's copies.
 fn children(daemon: &Daemon) -> Vec<i32> {
     let children = format!("/proc/{0}/task/{0}/children", daemon.pid());
     let pids = std::fs::read_to_string(children).unwrap();

@@ -1,4 +1,4 @@
-//! Processes forked from a preloader: whose they are, what they have, how both sides end.
+//! Processes forked from a preloader: their user, what they have, and how both sides end.
 
 use std::fs;
 use std::io::Read;
@@ -187,7 +187,7 @@ fn a_preloader_ends_with_its_router() {
 
 fn a_killed_supervisor_ends_what_was_forked() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
-    // Busy, so that it does not look at its owner pipe.
+    // Busy, so that it does not check its owner pipe.
     let preloader = ruby(
         &mut daemon,
         &format!("PhusionPassenger.on_event(:starting_worker_process) {{ puts 'busy'; sleep }}\n{RUBY}"),
@@ -218,7 +218,7 @@ fn the_end_of_the_daemon_ends_preloaders() {
 fn a_forked_process_is_of_its_preloaders_user() {
     let mut daemon = Daemon::start();
     let root = daemon.app("app");
-    // The loaders of this tree may be out of that user's reach.
+    // The loaders of this tree may not be accessible to that user.
     let loaders = daemon.dir().join("ruby");
     let copied = std::process::Command::new("cp")
         .args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/loaders/ruby")])

@@ -1,4 +1,4 @@
-//! Preloaders that lie, babble, or say nothing: refused with one line, killed, and nobody else is hurt.
+//! Preloaders that send false data, garbage or nothing: refused with one line and killed; no other process is affected.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("a_preloader_cannot_answer", a_preloader_cannot_answer),
 ];
 
-/// A preloader in Python, with `act(order)` for what it does with an order's descriptors.
+/// A preloader in Python; `act(order)` defines what it does with an order's descriptors.
 const PRELOADER: &str = "
 import array, os, socket, sys, time
 control = socket.socket(fileno=3)
@@ -77,7 +77,7 @@ fn preloader(daemon: &mut Daemon, act: &str) -> ProcessRecord {
     record
 }
 
-/// The order fails with `reason`, and the preloader is killed.
+/// Asserts that the order fails with `reason` and that the preloader is killed.
 fn assert_refused(act: &str, within_ms: u64, reason: &str) {
     let mut daemon = Daemon::start();
     let preloader = preloader(&mut daemon, act);
@@ -108,7 +108,7 @@ fn a_process_that_is_not_ours_is_refused() {
 }
 
 fn a_process_cannot_be_forked_twice() {
-    // The first process is handed the second one's hello socket, and says that hello too.
+    // The first process receives the second one's hello socket, and sends that hello too.
     let act = "
 first, pair = True, socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 def act(order):

@@ -1,4 +1,4 @@
-//! Routers come and go; the processes stay.
+//! Replacement of routers while the processes stay.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ fn generation(daemon: &mut Daemon) -> u32 {
     })
 }
 
-/// The environment is for the report of a start, and this one is over.
+/// Removes the environment, which is for the report of a start, and this start is over.
 fn without_environment(record: &ProcessRecord) -> ProcessRecord {
     assert_eq!(record.environment.get("IN_PASSENGER").map(String::as_str), Some("1"));
     ProcessRecord { environment: BTreeMap::new(), ..record.clone() }
@@ -53,7 +53,7 @@ fn replace_router(daemon: &mut Daemon) {
     daemon.connect();
 }
 
-/// Orders are carried out one after the other: when this one is answered, those before it are done.
+/// Waits for earlier orders: they are carried out one after the other, so when this one is answered, they are done.
 fn settle(daemon: &mut Daemon) {
     daemon.try_spawn(generic("relative".as_ref(), "true")).unwrap_err();
 }
@@ -100,7 +100,7 @@ fn printing_without_a_router() {
     settle(&mut daemon);
     let router = daemon.router_pid();
     kill(Pid::from_raw(router), Signal::SIGKILL).unwrap();
-    // A router that is dying may still take some output with it.
+    // A dying router may still consume some output.
     until_gone(router);
     std::fs::write(root.join("go"), "").unwrap();
     daemon.connect();
@@ -125,7 +125,7 @@ fn orders_for_nobody_change_nothing() {
         daemon.stop(process, StopHow::Gracefully);
     }
     settle(&mut daemon);
-    // Finished, though nobody asked it to be: the next one takes over.
+    // Finished without having been asked to: the next router takes over.
     let router = daemon.router_pid();
     daemon.order(Order::Finished);
     until_gone(router);

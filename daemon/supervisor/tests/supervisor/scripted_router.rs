@@ -1,6 +1,6 @@
-//! A router that decides nothing: JSON lines from the test become orders, notices become JSON lines.
+//! A router that decides nothing: it turns JSON lines from the test into orders, and notices into JSON lines.
 //!
-//! The test connects to the socket that is nginx's otherwise. What came before it connected is told then.
+//! The test connects to the socket that is otherwise nginx's. What was received before is sent then.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -18,31 +18,31 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::{Deserialize, Serialize};
 
-/// What the test is told.
+/// A report to the test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Reported {
-    /// A notice, and how many descriptors came with it.
+    /// A notice, and the number of descriptors received with it.
     Notice(Box<Notice>, usize),
-    /// A process is ready, or its report pipe is at its end; this was in it.
+    /// A process is ready, or its report pipe is at its end; this is its content.
     Report(ProcessId, String),
     /// A process printed a line.
     Output(ProcessId, String),
 }
 
-/// What the test asks for.
+/// A request of the test.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Ask {
-    /// Pass this on.
+    /// Send this order.
     Order(Box<Order>),
-    /// Pass this on so many times.
+    /// Send this order that many times.
     Flood(Box<Order>, u32),
     /// Write these bytes to the log.
     Print(Vec<u8>),
-    /// Leave three processes behind that write so many megabytes each to the log, and exit.
+    /// Leave three processes behind that write that many megabytes each to the log, and exit.
     LeaveWriters(u32),
-    /// Send bytes that are no order.
+    /// Send bytes that are not an order.
     Nonsense,
-    /// Read nothing any more.
+    /// Stop reading.
     Sleep,
     /// Exit with this status.
     Exit(i32),
@@ -56,7 +56,7 @@ impl ToTest {
         let line = serde_json::to_string(told).expect("it is plain data") + "\n";
         let mut inside = self.0.lock().expect("no teller panics");
         match &mut inside.1 {
-            // The test may have gone; so will this process.
+            // The test may have ended; this process will end too.
             Some(stream) => drop(stream.write_all(line.as_bytes())),
             None => inside.0.push(line),
         }
@@ -128,7 +128,7 @@ fn serve_test(listener: &UnixListener, link: &Channel, to_test: &ToTest) {
             }
             Ask::Nonsense => send(link, &"no order at all"),
             Ask::Sleep => {
-                // Stopped as a whole: the main thread reads nothing either.
+                // The whole process stops: the main thread reads nothing either.
                 nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP).expect("it may stop itself");
             }
             Ask::Exit(status) => std::process::exit(status),
@@ -161,7 +161,7 @@ fn follow_output(process: ProcessId, pipe: OwnedFd, to_test: ToTest) {
     });
 }
 
-/// The supervisor never reads these pipes, so it does not mind.
+/// Makes a pipe blocking, which does not affect the supervisor: it never reads these pipes.
 fn blocking(pipe: OwnedFd) -> File {
     let flags = OFlag::from_bits_truncate(fcntl(&pipe, FcntlArg::F_GETFL).expect("it is open"));
     fcntl(&pipe, FcntlArg::F_SETFL(flags & !OFlag::O_NONBLOCK)).expect("it is open");

@@ -1,4 +1,4 @@
-//! The end: orderly, impatient, violent. Nothing is left behind.
+//! The shutdown of a daemon: graceful, cut short, or killed. Nothing is left behind.
 
 use std::fs;
 

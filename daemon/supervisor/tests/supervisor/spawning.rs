@@ -1,4 +1,4 @@
-//! What a process is given, what is refused, how its end is told.
+//! What a process is given, what is refused, and how its end is reported.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -60,7 +60,7 @@ fn a_loader_has_five_descriptors() {
     assert_descriptors(record.pid, &["0:pipe", "1:pipe", "2:pipe", "3:socket", "4:pipe"]);
 }
 
-/// Once the program is loaded: until then its libraries are being opened.
+/// Waits until the program is loaded: before that, it opens its libraries.
 fn assert_descriptors(pid: i32, expected: &[&str]) {
     eventually(&format!("{expected:?}"), || (descriptors(pid)? == expected).then_some(()));
 }
@@ -110,7 +110,7 @@ fn a_process_leads_a_session() {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let words: Vec<&str> = stat.split_whitespace().collect();
     assert_eq!(words[4..6], [pid.as_str(), pid.as_str()], "process group and session");
-    // All but the two that the C library keeps for itself, 32 and 33.
+    // All but the two signals that the C library reserves, 32 and 33.
     let settable: u64 = !(0b11 << 31);
     for set in ["SigBlk", "SigIgn"] {
         let signals = u64::from_str_radix(&status(record.pid, set)[0], 16).unwrap();

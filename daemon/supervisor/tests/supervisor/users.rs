@@ -1,4 +1,4 @@
-//! Whom a real process runs as, under a daemon that is root.
+//! The user that a real process runs as, under a daemon that is root.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
@@ -26,7 +26,7 @@ fn user(name: &str) -> User {
     User::from_name(name).unwrap().unwrap()
 }
 
-/// Real, effective, saved and file system IDs are all these.
+/// Asserts that real, effective, saved and file system IDs are all this user's.
 fn assert_is(record: &ProcessRecord, name: &str) {
     let expected = user(name);
     assert_eq!(record.user.name, name);
@@ -146,7 +146,7 @@ fn the_router_has_no_rights() {
     assert_eq!(status(router, "NoNewPrivs"), ["1"]);
     assert_eq!(u64::from_str_radix(&status(router, "CapBnd")[0], 16).map(|_| ()), Ok(()));
     assert_eq!(u64::from_str_radix(&status(router, "CapEff")[0], 16), Ok(0));
-    // Not dumpable: its files in /proc are root's.
+    // Not dumpable: root owns its files in /proc.
     use std::os::unix::fs::MetadataExt;
     assert_eq!(fs::metadata(format!("/proc/{router}/fd")).unwrap().uid(), 0);
 }

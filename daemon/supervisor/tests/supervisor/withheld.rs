@@ -1,4 +1,4 @@
-//! What the router does not get to know: what there is where only root can look, and whose it is.
+//! What is withheld from the router: what exists where only root can look, and who owns it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -34,7 +34,7 @@ fn file(path: PathBuf, owner: u32) -> PathBuf {
     path
 }
 
-/// An app in `root` whose startup file has this name.
+/// Returns an app in `root` with this startup file.
 fn app(root: &Path, startup_file: &str) -> SpawnSpec {
     SpawnSpec { startup_file: startup_file.into(), ..spec(AppKind::Ruby, root) }
 }
@@ -76,7 +76,7 @@ fn what_only_root_sees_is_as_if_absent() {
     }
 }
 
-/// www-data is no user for apps while nginx's socket is its own.
+/// www-data cannot be an app's user while it owns nginx's socket.
 fn what_another_user_alone_sees() {
     let mut daemon = Daemon::start();
     give(&daemon.dir().join("socket"), 33, 33);
@@ -130,7 +130,7 @@ fn restart_files_are_withheld() {
     eventually("the reason in the log", || daemon.log().contains(&why).then_some(()));
 }
 
-/// A way that leads through a directory and out again tells whether it is there.
+/// A path that leads through a directory and out again would reveal whether the directory exists.
 fn no_other_directories() {
     let mut daemon = Daemon::start();
     let closed = directory(daemon.dir().join("closed"), 0o700, (0, 0));

@@ -1,4 +1,4 @@
-//! Users and groups from directives, owners, defaults and lists; group 0 from none of them.
+//! Tests of the choice of users and groups from directives, owners, defaults and lists; none yields group 0.
 
 use proptest::prelude::*;
 
@@ -222,7 +222,7 @@ fn name_of_user(uid: u32) -> &'static str {
 }
 
 proptest! {
-    /// Whatever the directives, the files, the defaults, the directory and the operator's lists are.
+    /// Holds for all directives, files, defaults, directories and lists of the operator.
     #[test]
     fn no_source_gives_an_app_user_0_or_group_0(
         switching: bool,
