@@ -24,7 +24,7 @@ pub struct Roster<'a> {
     pub instance: &'a [u8],
     /// The process ID of nginx's master, which is the same after a reload.
     pub master: u32,
-    /// Whether every application is named. False when some are known only from requests, as where `root` contains
+    /// Whether every application is named. False when some are known only when requested, as where `root` contains
     /// variables.
     pub is_complete: bool,
     /// Part of the applications.
