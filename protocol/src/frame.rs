@@ -20,7 +20,7 @@ pub const FLAG_END: u8 = 0x01;
 
 const KNOWN_FLAGS: u8 = FLAG_END;
 
-/// What a frame carries. Values below 0x80 come from nginx, the others from the daemon.
+/// The type of a frame. Values below 0x80 come from nginx, the others from the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameType {
@@ -76,7 +76,7 @@ impl FrameType {
         })
     }
 
-    /// The longest payload that a frame of this type may announce, in bytes.
+    /// Returns the longest payload that a frame of this type may announce, in bytes.
     pub fn max_len(self) -> u32 {
         match self {
             Self::Hello | Self::Welcome | Self::Refused => limits::MAX_HANDSHAKE,

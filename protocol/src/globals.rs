@@ -40,7 +40,7 @@ impl Globals {
         self.to_frame().map(|frame| frame[HEADER_LEN..].to_vec()).unwrap_or_default()
     }
 
-    /// Reads the payload of a `Globals` frame.
+    /// Decodes the payload of a `Globals` frame.
     ///
     /// # Errors
     ///

@@ -31,7 +31,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Which block of nginx.conf a level is.
+/// The block of nginx.conf that a level belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
     /// `http {}`.

@@ -59,7 +59,7 @@ impl<'r> Reply<'r> {
         Ok(())
     }
 
-    /// Adds a header and lets nginx's handler for it act.
+    /// Adds a header and calls nginx's handler for it.
     ///
     /// # Errors
     ///
