@@ -1,5 +1,5 @@
 #!/bin/bash
-# Format, lints, licences and advisories, scripts. Everything is checked before the verdict.
+# Checks format, lints, licences, advisories and scripts. Runs all checks before it reports the result.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 PATH=$PATH:$PWD/target/tools/bin
@@ -11,7 +11,7 @@ step() {
 }
 
 deny() {
-    # `make check` does without it where it is not installed: compiling it takes three minutes. .ci/run installs it.
+    # `make check` skips it where it is not installed: compiling it takes three minutes. .ci/run installs it.
     if ! command -v cargo-deny >/dev/null; then
         echo "== cargo-deny is not installed: licences and advisories are not checked (cargo install --locked cargo-deny)"
         return
@@ -24,14 +24,14 @@ deny() {
     fi
 }
 
-# Scripts are found by their first line.
+# Scripts are recognised by their first line.
 scripts() {
     git ls-files --cached --others --exclude-standard | while read -r file; do
         if [ -f "$file" ] && head -n 1 "$file" | grep -qE "$1"; then echo "$file"; fi
     done
 }
 
-# ruby takes one script at a time, and warnings do not change its exit status.
+# ruby checks one script at a time, and its exit status does not depend on warnings.
 # shellcheck disable=SC2317 # called by step
 parse_ruby() {
     local file said bad=0

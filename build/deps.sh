@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs the Debian packages that are missing, and says which. Arguments name what they are for: build, check, bench, deb.
-# What the tests need beyond that, integration-tests/frameworks/install.sh installs.
+# Installs the missing Debian packages and prints their names. Arguments select their purpose: build, check, bench, deb.
+# integration-tests/frameworks/install.sh installs what the tests need in addition.
 set -eu
 cd "$(dirname "$0")/.."
 
-# What building and the demo need. libclang: bindgen reads nginx's headers with it; they include those of the other -dev
-# packages.
+# Packages for building and for the demo. bindgen reads nginx's headers with libclang; they include those of the other
+# -dev packages.
 build="gcc make libc6-dev libclang-dev libpcre2-dev libssl-dev zlib1g-dev nginx-light curl procps python3 ruby ruby-rack"
 check="shellcheck git python3-venv"
 deb="binutils"
@@ -21,10 +21,10 @@ packages_for() {
     esac
 }
 
-# Any version of libclang will do, any nginx and any node, packaged or not.
+# Any version of libclang, nginx and node is sufficient, packaged or not.
 is_there() {
     case $1 in
-    # Not libclang-cpp.so, which is another library.
+    # Not libclang-cpp.so, which is a different library.
     libclang-dev) [ -n "$(find /usr/lib/llvm-*/lib -maxdepth 1 -name "libclang.so*" -o -name "libclang-[0-9]*.so*" 2>/dev/null)" ] && return ;;
     nginx-light) [ -x "${NGINX:-/usr/sbin/nginx}" ] && return ;;
     gcc | make | git) command -v "$1" >/dev/null && return ;;
@@ -62,6 +62,6 @@ packages=
 for purpose in "$@"; do packages="$packages $(packages_for "$purpose")"; done
 # shellcheck disable=SC2086 # a list of words
 install_missing $packages
-# mypy and ruff, into target/tools.
+# Installs mypy and ruff into target/tools.
 case " $* " in *" check "*) build/python.sh install ;; esac
 check_cargo

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Searches for bytes that break a promise of the decoders: libFuzzer, on each target for FUZZ_SECONDS (60). Arguments name
-# targets; without one all are run. A finding is kept below target/fuzz.
+# Searches for inputs that violate a property of the decoders: libFuzzer, on each target for FUZZ_SECONDS (60).
+# Arguments select targets; the default is all. Findings are saved below target/fuzz.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -10,13 +10,13 @@ if [ ! -x "$cargo_fuzz" ]; then
     cargo install --quiet --locked --root target/tools --version 0.13.2 cargo-fuzz
 fi
 
-# Each target is a file of fuzz_targets, and starts from the inputs below fuzz/corpus.
+# Each target is a file in fuzz_targets and starts from the inputs below fuzz/corpus.
 if [ $# = 0 ]; then
     mapfile -t all < <(basename -s .rs -a fuzz/fuzz_targets/*.rs)
     set -- "${all[@]}"
 fi
 
-# The messages of the protocol, as they are, and as an answer that comes in pieces of some length.
+# The messages of the protocol, unchanged and as a response that arrives in pieces of some length.
 messages() {
     cp protocol/testdata/*.bin "$1"
     for message in protocol/testdata/*.bin; do
@@ -24,7 +24,7 @@ messages() {
     done
 }
 
-# libFuzzer wants flags that the stable compiler takes only when it is told to take anything.
+# libFuzzer needs flags that the stable compiler accepts only with this variable.
 export RUSTC_BOOTSTRAP=1
 failed=0
 for target in "$@"; do

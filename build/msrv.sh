@@ -21,7 +21,7 @@ fi
 headers=$(ngx-module/build/headers.sh "${NGINX:-$(command -v nginx || echo /usr/sbin/nginx)}") || exit 1
 eval "$headers"
 export NGINX_SOURCE_DIR NGINX_BUILD_DIR
-# A target directory of its own, because two compilers in one directory replace each other's results.
+# A separate target directory, because two compilers in one directory replace each other's results.
 if cargo "+$version" check --quiet --workspace --all-targets --locked --target-dir target/msrv; then
     echo "every crate compiles with Rust $version"
 else

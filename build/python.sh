@@ -1,13 +1,13 @@
 #!/bin/bash
-# Lints and types of the Python in the repository: ruff (ruff.toml) and mypy (mypy.ini). Both are installed into
-# target/tools/python in the versions named here; without them the check fails.
+# Checks the Python code of the repository with ruff (ruff.toml) and mypy (mypy.ini). Both are installed into
+# target/tools/python in the versions below; without them the check fails.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
 versions=(ruff==0.14.14 mypy==1.18.2)
 tools=$PWD/target/tools/python
 
-# The file `versions` says what is installed, and is written last.
+# The file `versions` contains the installed versions and is written last.
 install_tools() {
     [ "$(cat "$tools/versions" 2>/dev/null)" != "${versions[*]}" ] || return 0
     echo "installing ${versions[*]} into target/tools/python"
@@ -26,7 +26,7 @@ failed=0
 mapfile -t files < <(git ls-files --cached --others --exclude-standard '*.py')
 "$tools/bin/ruff" check --quiet --output-format concise --cache-dir target/ruff "${files[@]}" || failed=1
 
-# Modules are imported by their names, so each program is checked where it is.
+# Modules are imported by their names, so each program is checked in its own directory.
 types() {
     local dir=$1
     shift

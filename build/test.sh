@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs every test and prints the sum of their totals. With an argument: the tests of all runners whose names contain it,
-# and how many each runner had; none at all is a failure.
+# Runs every test and prints the sum of their totals. With an argument: runs the tests of all runners whose names
+# contain it, and prints how many each runner ran; if no test matches, it fails.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -25,7 +25,7 @@ count() {
     echo "$(sum passed) $(sum failed) $(( $(sum ignored) + $(sum skipped) ))"
 }
 
-# A row of the table: what has come since the last one.
+# Prints a row of the table: the totals since the previous one.
 before=(0 0 0)
 row() {
     local after
@@ -35,7 +35,7 @@ row() {
     before=("${after[@]}")
 }
 
-# The supervisor's tests are a runner of their own.
+# The supervisor's tests are a separate runner.
 rust() {
     step cargo test --release -p flying-passenger-protocol -p flying-passenger-generate -p flying-passenger-module-core \
         -- ${wanted:+"$wanted"}
@@ -47,7 +47,7 @@ supervisor() {
     step cargo test --release -p flying-passenger-supervisor --test supervisor -- ${wanted:+"$wanted"}
 }
 
-# By itself, because it wants the daemon with the feature `fuzzing`.
+# A separate run, because it needs the daemon with the feature `fuzzing`.
 fuzz() {
     step cargo test --release -p flying-passenger-fuzz -- ${wanted:+"$wanted"}
 }
@@ -56,9 +56,9 @@ loaders() {
     step python3 daemon/loaders/conformance/run.py ${wanted:+"$wanted"}
 }
 
-# The module against a daemon made of Python, which can misbehave as the real one does not.
+# The module with a daemon in Python, which can misbehave in ways the real one does not.
 module() {
-    # The module is built only for a test that is there. Its names are printed without "test_".
+    # The module is built only if a test matches. The names are printed without "test_".
     local name=${wanted#test_}
     if [ -n "$name" ] && ! grep -qE "^def test_\w*$name" ngx-module/tests/cases_*.py; then return; fi
     local headers
@@ -74,7 +74,7 @@ module() {
     step python3 ngx-module/tests/smoke.py target/debug/libngx_http_passenger_module.so
     # shellcheck disable=SC2012 # cargo's own names; the newest build is the one just made
     step python3 ngx-module/tests/bitfields.py "$(ls -t target/debug/build/flying-passenger-ngx-module-*/out/bindings.rs | head -n 1)"
-    # The same in the newest nginx that can be had; `make test-matrix` tests those between.
+    # The same with the newest nginx available; `make test-matrix` tests the versions between.
     step ngx-module/matrix/run.py newest
 }
 
@@ -82,7 +82,7 @@ integration() {
     local options=(--test-threads="${TEST_THREADS:-4}")
     if [ -n "$wanted" ]; then
         options+=("$wanted" --include-ignored)
-        # The frameworks are installed only for a test that is there.
+        # The frameworks are installed only if a test matches.
         cargo test --quiet --release -p flying-passenger-integration-tests -- "$wanted" --list 2>&1 | grep -q ': test$' || return
     fi
     step integration-tests/frameworks/install.sh

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Tests `make test T=name`: a name that each runner has runs tests in each, and a name that none has fails with a hint.
+# Tests `make test T=name`: a name in every runner runs tests in each, and a name in no runner fails with a hint.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 passed=0 failed=0
@@ -8,7 +8,7 @@ check() {
     if [ "$2" = 0 ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $1"; fi
 }
 
-# A part of a test's name in every runner but `fuzz`. When the tests are renamed, another one is wanted here.
+# Part of a test's name in every runner but `fuzz`. Choose another one when the tests are renamed.
 word=behind
 said=$(build/test.sh "$word" 2>&1)
 check "make test T=$word succeeds" $?

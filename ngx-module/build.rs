@@ -1,7 +1,7 @@
-//! Generates our own bindings of nginx: `NGINX_SOURCE_DIR` and `NGINX_BUILD_DIR` in, `bindings.rs` out, and a list of
-//! fields beside it.
+//! Generates the bindings of nginx, `bindings.rs`, and a list of its header fields from the headers in
+//! `NGINX_SOURCE_DIR` and `NGINX_BUILD_DIR`.
 //!
-//! `build/headers.sh` prints both variables for the nginx that is installed.
+//! `build/headers.sh` prints both variables for the installed nginx.
 
 use std::env;
 use std::error::Error;
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Structures and constants come with the functions that use them.
+/// Structures and constants are generated with the functions that use them.
 const FUNCTIONS: &[&str] = &["access", "ngx_.*", "SSL_ctrl"];
 const TYPES: &[&str] = &["ngx_.*"];
 const CONSTANTS: &[&str] = &[
@@ -23,7 +23,7 @@ const CONSTANTS: &[&str] = &[
     "TLSEXT_NAMETYPE_host_name",
 ];
 
-/// What bindgen cannot see, as these are macros that are no literal.
+/// Macros that bindgen does not see, because they are not literals.
 const WRAPPER: &str = r#"
 #include <ngx_config.h>
 #include <ngx_core.h>
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if optional {
         println!("cargo::rustc-cfg=nginx_has_ssl");
     }
-    // BoringSSL has nginx's functions, but another way to name the server.
+    // BoringSSL has nginx's functions, but another way to set the server name.
     println!("cargo::rustc-check-cfg=cfg(nginx_has_tls_client)");
     if optional && bindings.contains("pub fn SSL_ctrl(") {
         println!("cargo::rustc-cfg=nginx_has_tls_client");
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A directory named by the environment, recognised by a file in it.
+/// Returns a directory from the environment, which must contain a file.
 fn directory(variable: &str, file: &str) -> Result<PathBuf, Box<dyn Error>> {
     println!("cargo::rerun-if-env-changed={variable}");
     let advice = "run `eval \"$(ngx-module/build/headers.sh)\"; export NGINX_SOURCE_DIR NGINX_BUILD_DIR`";
@@ -99,7 +99,7 @@ fn include_dirs(source: &Path, build: &Path) -> Vec<String> {
     dirs
 }
 
-/// gcc's own headers, for machines that have libclang without clang's.
+/// Returns the directory of gcc's own headers, for machines that have libclang without clang's.
 fn compiler_headers() -> Option<String> {
     let output = Command::new("gcc").arg("-print-file-name=include").output().ok()?;
     let dir = String::from_utf8(output.stdout).ok()?;
@@ -129,8 +129,8 @@ fn generate(wrapper: &Path, clang_args: &[String]) -> Result<String, Box<dyn Err
     Ok(builder.generate()?.to_string())
 }
 
-/// The fields of `ngx_http_headers_in_t` that nginx's table of known headers refers to, as an expression of name and
-/// offset. Which there are depends on the release and on how it was configured.
+/// Returns the fields of `ngx_http_headers_in_t` that nginx's table of known headers refers to, as an expression of
+/// name and offset. They depend on nginx's release and configuration.
 fn header_fields(bindings: &str) -> Result<String, Box<dyn Error>> {
     const STRUCTURE: &str = "pub struct ngx_http_headers_in_t {";
     let body = bindings.split(STRUCTURE).nth(1).and_then(|rest| rest.split('}').next());

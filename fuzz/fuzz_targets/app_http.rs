@@ -1,4 +1,4 @@
-//! libFuzzer's way into [`flying_passenger_fuzz::app_http`].
+//! libFuzzer entry point of [`flying_passenger_fuzz::app_http`].
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| flying_passenger_fuzz::app_http::check(data));

@@ -1,4 +1,4 @@
-//! libFuzzer's way into [`flying_passenger_fuzz::roster`].
+//! libFuzzer entry point of [`flying_passenger_fuzz::roster`].
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| flying_passenger_fuzz::roster::check(data));

@@ -1,4 +1,4 @@
-//! libFuzzer's way into [`flying_passenger_fuzz::settings_block`].
+//! libFuzzer entry point of [`flying_passenger_fuzz::settings_block`].
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| flying_passenger_fuzz::settings_block::check(data));

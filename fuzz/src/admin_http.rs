@@ -1,8 +1,8 @@
-//! Arbitrary bytes as a request to the admin API: what is complete stays the same whatever follows it.
+//! Arbitrary bytes as a request to the admin API: a complete request is read the same whatever bytes follow it.
 
 use router::fuzzing;
 
-/// The first byte says how many of the others come first.
+/// Checks one input. The first byte is the share of the others that arrive first, in 256ths.
 pub fn check(data: &[u8]) {
     let Some((&cut, request)) = data.split_first() else { return };
     let front = &request[..request.len() * usize::from(cut) / 256];

@@ -1,11 +1,11 @@
-//! Arbitrary bytes as an application's response in HTTP: however they are cut, the same is read.
+//! Arbitrary bytes as an application's HTTP response: the result does not depend on how the bytes are split.
 
 use protocol::pairs::Pairs;
 use router::fuzzing;
 use router::fuzzing::{End, Response};
 
-/// The first byte says how the others are cut; its two highest bits, whether the request was a HEAD request and whether it
-/// asked for an upgrade.
+/// Checks one input. The first byte gives the size of the pieces; its two highest bits, whether the request was a HEAD
+/// request and whether it asked for an upgrade.
 pub fn check(data: &[u8]) {
     let Some((&first, answer)) = data.split_first() else { return };
     let (cut, to_head_request, upgrade) = (usize::from(first & 0x3f), first & 0x80 != 0, first & 0x40 != 0);
@@ -13,7 +13,7 @@ pub fn check(data: &[u8]) {
     check_same(&whole, &fuzzing::app_http(answer, cut, to_head_request, upgrade));
 }
 
-/// Both are readings of the same bytes.
+/// Asserts that both were read from the same bytes.
 pub(crate) fn check_same(whole: &Response, pieces: &Response) {
     for (status, headers) in whole.heads.iter().chain(&pieces.heads) {
         assert!((100..=999).contains(status));
@@ -24,8 +24,8 @@ pub(crate) fn check_same(whole: &Response, pieces: &Response) {
         }
     }
     match (&whole.end, &pieces.end) {
-        // A fault in a head is found when the head is read, which may be later. What went through before depends on the
-        // pieces.
+        // An error in a head is found when the head is read, which may be later. What was passed on before depends on
+        // the pieces.
         (End::Refused(_), End::Refused(_) | End::Incomplete) => {
             assert!(whole.body.starts_with(&pieces.body) || pieces.body.starts_with(&whole.body));
         }

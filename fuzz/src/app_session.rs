@@ -4,7 +4,8 @@ use router::fuzzing;
 
 use crate::app_http::check_same;
 
-/// The first byte says how the others are cut; its highest bit, whether the request was a HEAD request.
+/// Checks one input. The first byte gives the size of the pieces; its highest bit, whether the request was a HEAD
+/// request.
 pub fn check(data: &[u8]) {
     let Some((&first, answer)) = data.split_first() else { return };
     let (cut, to_head_request) = (usize::from(first & 0x7f), first & 0x80 != 0);

@@ -1,9 +1,9 @@
-//! Arbitrary bytes as a chunked body: the decoder of whole lines and the one that keeps nothing read the same.
+//! Arbitrary bytes as a chunked body: the decoder of whole lines and the one without a buffer have the same result.
 
 use router::fuzzing;
 use router::fuzzing::End;
 
-/// The first byte says how the others are cut.
+/// Checks one input. The first byte gives the size of the pieces.
 pub fn check(data: &[u8]) {
     let Some((&cut, bytes)) = data.split_first() else { return };
     let (whole, end) = fuzzing::chunked(bytes);

@@ -1,5 +1,5 @@
-//! Arbitrary bytes as the daemon's answer, read as the module reads them in nginx: however they are cut, the same
-//! comes out, nothing outside of them is touched, and nothing panics.
+//! Arbitrary bytes as the daemon's response, read as the module reads it in nginx: the result does not depend on how
+//! the bytes are split, no byte outside of them is accessed, and nothing panics.
 
 use module_core::response_body::{BodyDecoder, Piece};
 use module_core::response_head::{find_head, find_interim};
@@ -7,10 +7,10 @@ use module_core::response_head::{find_head, find_interim};
 /// nginx's buffer for a head (`passenger_buffer_size`).
 const ROOM: usize = 16 * 1024;
 
-/// What became of an answer.
+/// The result of reading a response.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
-    /// Status and number of headers, once a head was found.
+    /// Status and number of headers, once a head is found.
     head: Option<(u16, usize)>,
     body: Vec<u8>,
     end: End,
@@ -20,13 +20,13 @@ struct Outcome {
 enum End {
     /// Complete after this many bytes.
     Complete(usize),
-    /// More bytes would be needed.
+    /// More bytes are needed.
     Incomplete,
     /// Refused, for this reason.
     Refused(String),
 }
 
-/// The first byte says how the others are cut.
+/// Checks one input. The first byte gives the size of the pieces.
 pub fn check(data: &[u8]) {
     let Some((&cut, answer)) = data.split_first() else { return };
     let whole = read(answer, answer.len().max(1));
@@ -34,20 +34,20 @@ pub fn check(data: &[u8]) {
     assert_eq!(whole.head, pieces.head);
     assert_eq!(whole.end, pieces.end);
     if matches!(whole.end, End::Refused(_)) {
-        // How much went through before the fault depends on the pieces.
+        // How much of the body was passed on before the error depends on the pieces.
         assert!(whole.body.starts_with(&pieces.body) || pieces.body.starts_with(&whole.body));
     } else {
         assert_eq!(whole.body, pieces.body);
     }
 }
 
-/// Reads an answer that comes in pieces of `step` bytes.
+/// Reads a response that arrives in pieces of `step` bytes.
 fn read(answer: &[u8], step: usize) -> Outcome {
     let mut outcome = Outcome { head: None, body: Vec::new(), end: End::Incomplete };
     let mut came = 0;
     while came < answer.len() {
         came = (came + step).min(answer.len());
-        // Beyond the buffer nginx gives up by itself.
+        // Beyond the buffer nginx itself gives up.
         let received = &answer[..came.min(ROOM)];
         if let Err(err) = find_interim(received) {
             assert!(find_head(received, ROOM).is_err() || find_head(received, ROOM) == Ok(None), "{err}");

@@ -1,4 +1,5 @@
-//! Promises about arbitrary bytes: one module for each decoder that reads what another process wrote. A broken promise panics.
+//! Properties of the decoders on arbitrary bytes: one module for each that reads data of another process. A violation
+//! panics.
 
 pub mod admin_http;
 pub mod app_http;

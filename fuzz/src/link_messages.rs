@@ -1,5 +1,5 @@
-//! Arbitrary bytes as a message between router and supervisor, in both directions: what is read is written as a message that
-//! reads the same.
+//! Arbitrary bytes as a message between router and supervisor, in both directions: a decoded message decodes to the
+//! same message after it is encoded again.
 
 use common::link::fuzzing;
 

@@ -1,5 +1,5 @@
-//! Arbitrary bytes as nginx's frames, read by the decoders that the daemon uses: nothing panics, and what has one
-//! encoding only is written again as it was read.
+//! Arbitrary bytes as nginx's frames, read by the decoders that the daemon uses: nothing panics, and a message with a
+//! single encoding is encoded again to the same bytes.
 
 use protocol::frame::{FrameHeader, HEADER_LEN};
 use protocol::globals::Globals;
@@ -11,7 +11,7 @@ use protocol::roster::Roster;
 use protocol::settings::Settings;
 use protocol::status::StatusQuestion;
 
-/// Reads the bytes as a frame's header, and as each payload there is.
+/// Reads the bytes as a frame header and as each type of payload.
 pub fn check(data: &[u8]) {
     if let Ok(Some(header)) = FrameHeader::decode(data) {
         assert_eq!(header.encode(), data[..HEADER_LEN]);
@@ -42,11 +42,11 @@ pub fn check(data: &[u8]) {
     if let Ok(response) = Response::decode(data) {
         assert!(response.headers.iter().all(|(name, _)| !name.is_empty()));
     }
-    // Any outcome is one, as long as there is an outcome.
+    // Any result is accepted, as long as decoding returns.
     drop(Abort::decode(data).map(|abort| abort.message.len()));
 }
 
-/// Later versions may append fields, so a message is found at the front of what it is written as.
+/// Later versions may append fields, so the input starts with the encoded message.
 fn check_handshake(data: &[u8]) {
     if let Ok(hello) = Hello::decode(data) {
         assert_eq!(Hello::decode(&hello.to_frame()[HEADER_LEN..]).map(|again| again.using), Ok(hello.using));

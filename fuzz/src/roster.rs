@@ -1,4 +1,4 @@
-//! Arbitrary bytes as a frame of a roster, with the settings of the applications that it starts.
+//! Arbitrary bytes as a frame of a roster, with the settings of the applications to start.
 
 use protocol::limits::MAX_ROSTER_ENTRIES;
 use protocol::roster::Roster;

@@ -1,4 +1,4 @@
-//! Arbitrary bytes as the settings of an application: every value is taken or named as unknown.
+//! Arbitrary bytes as the settings of an application: every value is applied or reported as unknown.
 
 use protocol::settings::Settings;
 use router::fuzzing;

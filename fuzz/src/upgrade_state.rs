@@ -1,4 +1,4 @@
-//! Arbitrary bytes as the state that one daemon hands to the next: what is read is written as it was read.
+//! Arbitrary bytes as the state handed over in a daemon upgrade: what is decoded is encoded to the same bytes.
 
 use supervisor::fuzzing;
 

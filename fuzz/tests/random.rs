@@ -1,4 +1,4 @@
-//! The promises, held against random bytes and against damaged messages: a bounded share of what `make fuzz` does.
+//! Tests of the fuzz targets with random bytes and damaged messages: a bounded part of what `make fuzz` does.
 
 #![allow(clippy::unwrap_used, reason = "tests say what they expect by unwrapping")]
 
@@ -28,7 +28,7 @@ const TARGETS: [(&str, Check); 8] = [
     ("upgrade_state", upgrade_state::check),
 ];
 
-/// What a target starts from.
+/// Returns a target's initial inputs.
 fn corpus(target: &str) -> Vec<Vec<u8>> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
     let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -37,7 +37,7 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Every message that is kept as bytes.
+/// Returns every message in `protocol/testdata`.
 fn messages() -> Vec<Vec<u8>> {
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../protocol/testdata");
     let mut files: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -46,7 +46,7 @@ fn messages() -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Messages one after another, with bytes changed here and there.
+/// Generates messages one after another, with some bytes changed.
 fn damaged(messages: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let count = messages.len();
     let changes = vec((any::<prop::sample::Index>(), any::<u8>()), 0..6);
@@ -73,7 +73,7 @@ fn the_messages_themselves_keep_the_promises() {
     }
 }
 
-/// Tries random bytes and damaged inputs of its corpus on each target.
+/// Runs each target on random bytes and on damaged inputs of its corpus.
 #[test]
 fn the_targets_keep_their_promises() {
     for (target, check) in TARGETS {

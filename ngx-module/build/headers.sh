@@ -7,9 +7,9 @@
 #   NGINX_SOURCE_DIR=...   the source tree (headers)
 #   NGINX_BUILD_DIR=...    its configured objs directory
 #
-# NGINX_SOURCE_DIR and NGINX_BUILD_DIR that are set already are only checked. A binary in `<tree>/objs/nginx` names
-# its own tree. For Debian's nginx the package nginx-dev of the same version is unpacked, without its dependencies.
-# Same version and same signature do not promise the same layout: never take the upstream tarball for Debian's nginx.
+# If NGINX_SOURCE_DIR and NGINX_BUILD_DIR are already set, they are only checked. For a binary `<tree>/objs/nginx` the
+# tree is used. For Debian's nginx the package nginx-dev of the same version is unpacked, without its dependencies. The
+# same version and signature do not guarantee the same layout: never use the upstream tarball for Debian's nginx.
 
 set -eu
 
@@ -22,7 +22,7 @@ fail() {
     exit 1
 }
 
-# The version that a binary tells, such as 1.22.1.
+# The version that a binary prints, such as 1.22.1.
 version_of_binary() {
     "$1" -v 2>&1 | sed -n 's|^nginx version: [^/]*/\([0-9.]*\).*|\1|p'
 }
@@ -31,7 +31,7 @@ version_of_headers() {
     sed -n 's|^#define NGINX_VERSION  *"\([0-9.]*\)".*|\1|p' "$1/src/core/nginx.h"
 }
 
-# The module signature that these headers give a module. nginx compares it byte by byte when it loads one.
+# The module signature of these headers. nginx compares it byte by byte when it loads a module.
 signature_of_headers() {
     printf '#include <ngx_config.h>\n#include <ngx_core.h>\nFLYPSNGR NGX_MODULE_SIGNATURE\n' |
         "${CC:-cc}" -E -P -I"$1/src/core" -I"$1/src/event" -I"$1/src/event/modules" -I"$1/src/os/unix" -I"$2" - |
@@ -75,7 +75,7 @@ prepare_debian() {
         (apt-get update >/dev/null && cd "$tree/download" && apt-get download "nginx-dev=$release" >apt.log 2>&1) ||
         fail "nginx-dev $release cannot be downloaded (see $tree/download/apt.log); if only a newer one exists, upgrade nginx"
     dpkg -x "$tree"/download/nginx-dev_*.deb "$tree/download"
-    # configure writes a Makefile beside itself, so it works on a copy that is ours.
+    # configure writes a Makefile into its own directory, so it runs on a copy.
     cp -R "$tree/download/usr/share/nginx/src/." "$tree/"
     rm -rf "$tree/download"
 

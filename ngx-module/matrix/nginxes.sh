@@ -1,11 +1,11 @@
 #!/bin/bash
-# Obtains one nginx of the matrix, and leaves below target/matrix/NAME:
-#   nginx      what to run
+# Provides one nginx of the matrix below target/matrix/NAME:
+#   nginx      the program to run
 #   source/    its sources, or headers only, configured in source/objs
 #
 #   usage: nginxes.sh [NAME]        without a name: lists all, oldest first
 #
-# What is there already stays. Exit status 3: it cannot be had from here; the last line says why.
+# Keeps what already exists. Exit status 3: it cannot be obtained on this machine; the last line says why.
 set -euo pipefail
 
 names="debian 1.22.1 1.26.3 1.28 1.30"
@@ -31,7 +31,7 @@ broken() {
     exit 1
 }
 
-# The one that is installed, with the headers of its own package.
+# The installed nginx, with the headers of its own package.
 installed() {
     local binary assignments
     binary=$(readlink -f "${NGINX:-$(command -v nginx || echo /usr/sbin/nginx)}")
@@ -42,7 +42,7 @@ installed() {
     ln -sfn "$NGINX_SOURCE_DIR" "$place/source"
 }
 
-# What nginx's authors released, as a release of Debian keeps it beside its patches.
+# The upstream release, which a release of Debian keeps beside its patches.
 debian_source() {
     local suite=$1
     say "downloading the sources that Debian $suite keeps"
@@ -54,7 +54,7 @@ debian_source() {
     tar -xzf "$place/download/nginx_$name.orig.tar.gz" --strip-components=1 -C "$place/source"
 }
 
-# The sources in the crate nginx-src. It is asked for by a package that does nothing else.
+# The sources in the crate nginx-src, which a package without other purpose depends on.
 crate_source() {
     local release=$1 asking=$place/download
     say "downloading the crate nginx-src $release"
@@ -72,7 +72,7 @@ END
     (cd "$asking" && cargo vendor --quiet vendor) >>"$log" 2>&1 || unavailable "the crate nginx-src cannot be downloaded"
     cp -R "$asking/vendor/nginx-src/nginx" "$place/source"
     rm -rf "$asking/vendor"
-    # What a release has at the top, the crate has where nginx's repository has it.
+    # Files at the top of a release are located in the crate as in nginx's repository.
     [ -e "$place/source/configure" ] || ln -s auto/configure "$place/source/configure"
 }
 
@@ -86,7 +86,7 @@ build() {
     ln -sfn source/objs/nginx "$place/nginx"
 }
 
-# The binaries of Debian's next release. They run with the C library they were built for.
+# The binaries of Debian's next release. They run with the C library that they were built for.
 debian_binaries() {
     local release=$1 version libraries debs=$place/download files=$place/root loader
     version=$("$here/suites.sh" cache madison nginx 2>>"$log" | awk '$NF == "Packages" { print $3; exit }') ||

@@ -1,7 +1,7 @@
 #!/bin/bash
-# The module's tests in an nginx where every piece of memory is watched: both are built with AddressSanitizer, and nginx
-# gets each piece of a pool from malloc. First it is proved that a byte read beyond a pool's piece is noticed, and memory
-# that a process leaves behind. leaks.supp names what nginx itself leaves.
+# Runs the module's tests with AddressSanitizer: module and nginx are built with it, and nginx allocates each piece of a
+# pool with malloc. Before that it tests that a read after a piece and memory leaked by a process are detected.
+# leaks.supp lists what nginx itself leaks.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -35,8 +35,8 @@ build_nginx() {
     touch "$place/ready"
 }
 
-# The stable compiler has the sanitizer, and takes the flag for it only when it is told to take anything. The runtime
-# is gcc's, which nginx brings along.
+# The stable compiler has the sanitizer, but accepts its flag only with RUSTC_BOOTSTRAP. The runtime is gcc's, which
+# nginx is linked with.
 build_module() {
     say "compiling the module"
     export NGINX_SOURCE_DIR=$place/source NGINX_BUILD_DIR=$place/source/objs CARGO_TARGET_DIR=$place/module
@@ -44,7 +44,7 @@ build_module() {
         logged cargo build -j2 --target "$target" -p flying-passenger-ngx-module --features panic-probe
 }
 
-# What it noticed is in files named after this.
+# Reports are in files whose names start with this.
 export ASAN_OPTIONS="detect_odr_violation=0:detect_leaks=1:log_path=$place/report"
 export LSAN_OPTIONS="print_suppressions=0"
 

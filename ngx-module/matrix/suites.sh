@@ -1,6 +1,6 @@
 #!/bin/bash
-# apt-get or apt-cache with package lists of its own, below target/matrix/apt, that name other releases of Debian. The
-# machine's /etc/apt says from where, and is not changed.
+# Runs apt-get or apt-cache with separate package lists below target/matrix/apt, which include other releases of Debian.
+# The machine's /etc/apt determines the archive and is not changed.
 #
 #   usage: suites.sh {get|cache} ARGUMENT...        as in: suites.sh get download nginx/sid
 set -euo pipefail
@@ -13,7 +13,7 @@ options=(-o "Dir::Etc::SourceList=$apt/sources.list" -o Dir::Etc::SourceParts=/d
     -o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o Acquire::Languages=none
     -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
 
-# Where this machine's own Debian comes from. apt knows it once it has been there.
+# The archive of this machine's Debian. apt knows it after the first update.
 archive() {
     # shellcheck disable=SC2016 # apt's variables
     apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' | head -n 1
@@ -38,7 +38,7 @@ END
     touch "$apt/updated"
 }
 
-# Lists of yesterday may name what is gone.
+# Lists older than a day may contain packages that were removed.
 [ -n "$(find "$apt/updated" -mtime -1 2>/dev/null)" ] || update
 tool=$1
 shift

@@ -1,4 +1,4 @@
-//! The body of an answer on its way to the client: bytes of the daemon's frames come in, ranges that are body go out.
+//! The body of a response: the ranges of the daemon's frames that are body.
 
 use std::ops::Range;
 
@@ -9,21 +9,21 @@ use crate::ffi::exchange::BodyRead;
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::request::Request;
 
-/// Decodes the body, once the answer's head was found.
+/// Decoder of the body, once the response's head is found.
 #[derive(Debug)]
 pub(crate) struct AnswerBody {
     decoder: BodyDecoder,
-    /// The connection is of no further use, however well the body ends.
+    /// The connection cannot be reused, even if the body is complete.
     is_last: bool,
 }
 
 impl AnswerBody {
-    /// Nothing is known of the answer.
+    /// Returns a decoder for a response of which nothing is known.
     pub(crate) fn unknown() -> Self {
         Self { decoder: BodyDecoder::new(BodyLength::Unknown, false), is_last: false }
     }
 
-    /// The head tells how it is to be decoded.
+    /// Starts to decode the body, as described by the head.
     pub(crate) fn begins(&mut self, decoder: BodyDecoder, is_last: bool) {
         *self = Self { decoder, is_last };
     }
@@ -44,12 +44,12 @@ impl AnswerBody {
         }
     }
 
-    /// Bytes that must still come before it can go on; 0 when it is complete.
+    /// Returns how many more bytes are needed at least; 0 when the body is complete.
     pub(crate) fn needs(&self) -> usize {
         self.decoder.needs()
     }
 
-    /// Bytes that are known to be still to come.
+    /// Returns how many bytes of body are known to follow.
     pub(crate) fn expects(&self) -> u64 {
         self.decoder.expects()
     }

@@ -1,4 +1,4 @@
-//! A response's head: the daemon's frames come in, nginx's status and headers go out.
+//! A response's head: the daemon's frames decoded into nginx's status and headers.
 
 use std::fmt;
 
@@ -10,16 +10,16 @@ use protocol::request::BodyLength;
 
 use crate::ffi::reply::{NotTaken, Reply};
 
-/// What is known when a head was found.
+/// The facts about a response whose head was found.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    /// Bytes that the head took.
+    /// Length of the head, in bytes.
     pub(crate) used: usize,
-    /// Who answered.
+    /// Which process answered.
     pub(crate) answered: Answered,
-    /// Decodes what follows.
+    /// Decoder of what follows.
     pub(crate) body: BodyDecoder,
-    /// The daemon wants no other request on this connection.
+    /// The daemon accepts no other request on this connection.
     pub(crate) is_last: bool,
 }
 
@@ -34,15 +34,15 @@ pub(crate) struct Asked {
 /// Why a head cannot be used.
 #[derive(Debug)]
 pub(crate) enum Unusable {
-    /// The daemon's frames.
+    /// The daemon's frames are invalid.
     Frames(HeadError),
-    /// A header would break out of its line.
+    /// A header contains a line break.
     BadHeader(String),
-    /// A status that ends no request.
+    /// The status does not complete a request.
     BadStatus(u16),
-    /// A body that is longer than nginx can announce.
+    /// The body is longer than nginx can announce.
     BadLength,
-    /// nginx refuses a header; it has logged which.
+    /// nginx refuses a header and has logged which.
     RefusedByNginx,
     /// nginx is out of memory.
     OutOfMemory,
@@ -76,7 +76,7 @@ impl From<NotTaken> for Unusable {
     }
 }
 
-/// Looks for an interim response in what was received, and hands it to nginx; also returns how many bytes it took.
+/// Searches the received bytes for an interim response and passes it to nginx; also returns its length in bytes.
 ///
 /// # Errors
 ///
@@ -94,7 +94,7 @@ pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option
     Ok(Some(head.used))
 }
 
-/// Looks for a head in what was received, and hands it to nginx. `None` asks for more bytes.
+/// Searches the received bytes for a head and passes it to nginx. `None` means that more bytes are needed.
 ///
 /// # Errors
 ///
@@ -143,7 +143,7 @@ fn hand_on(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(
     Ok(())
 }
 
-/// Code and phrase; empty for nginx's own, which it has for all but informational ones.
+/// Returns code and phrase; empty for nginx's own line, which it has for all but informational ones.
 fn status_line(head: &Head<'_>) -> Result<Vec<u8>, Unusable> {
     let (status, reason) = (head.response.head.status, head.response.head.reason);
     if reason.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
@@ -156,7 +156,8 @@ fn status_line(head: &Head<'_>) -> Result<Vec<u8>, Unusable> {
     })
 }
 
-/// After 101 the connection is the client's and the app's; nginx sends what was received behind the head first.
+/// Starts a tunnel: after 101 the connection belongs to the client and the app; nginx first sends the bytes after the
+/// head.
 fn begin_tunnel(asked: Asked, reply: &mut Reply<'_>) -> Result<(), Unusable> {
     if !asked.is_upgrade {
         return Err(Unusable::BadStatus(101));
@@ -166,8 +167,8 @@ fn begin_tunnel(asked: Asked, reply: &mut Reply<'_>) -> Result<(), Unusable> {
 }
 
 fn begin_body(head: &Head<'_>, framing: Framing, rest: &[u8], reply: &mut Reply<'_>) {
-    // With the whole response at hand the connection is free, whatever nginx does with the body: for HEAD, 304,
-    // X-Accel-Redirect and error_page it never asks for it.
+    // With the whole response received the connection is free, whatever nginx does with the body: for HEAD, 304,
+    // X-Accel-Redirect and error_page it never reads it.
     let body = if framing.has_no_body() { BodyLength::None } else { framing.body };
     let complete = complete_length(rest, body, head.ends);
     if complete.is_some() && !head.is_last {
@@ -176,7 +177,7 @@ fn begin_body(head: &Head<'_>, framing: Framing, rest: &[u8], reply: &mut Reply<
     if framing.has_no_body() {
         return;
     }
-    // A length that is known spares the client chunks and us a write.
+    // A known length avoids chunks for the client and a write for this worker.
     if let Some(len) = framing.length().or(complete) {
         reply.set_content_length(len);
     }

@@ -1,10 +1,10 @@
-//! Where a request leads.
+//! The application that a request is for.
 
 use std::rc::Rc;
 
 use module_core::place::Place;
 
-/// The app, and below which of its URIs.
+/// The app and the base URI of the request.
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(crate) place: Rc<Place>,

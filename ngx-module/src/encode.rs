@@ -1,4 +1,4 @@
-//! A request as frames: nginx's request and its destination come in, the bytes of its head go out.
+//! The frame of a request's head, encoded from nginx's request and its destination.
 
 use module_core::place::Found;
 use module_core::request_headers::{asks_for_websocket, claims_user, is_disguise_of, is_handed_on};
@@ -17,7 +17,7 @@ use crate::variables::request_id;
 ///
 /// # Errors
 ///
-/// A sentence when the head is too long, or a header's value cannot be worked out.
+/// A message when the head is too long, or the value of a header cannot be evaluated.
 pub(crate) fn write_head(
     request: Request<'_>,
     location: &LocationConf,
@@ -53,7 +53,7 @@ pub(crate) fn write_head(
     head.write_frame(&application.settings.bytes, headers, out).map_err(|err| err.to_string())
 }
 
-/// Whether the client asks for a WebSocket. Only its own request on HTTP/1.1 can.
+/// Whether the client asks for a WebSocket. Only a main request over HTTP/1.1 can.
 pub(crate) fn is_upgrade(request: Request<'_>) -> bool {
     request.has_upgrade_header()
         && request.is_main()
@@ -61,7 +61,7 @@ pub(crate) fn is_upgrade(request: Request<'_>) -> bool {
         && asks_for_websocket(request.method(), request.headers())
 }
 
-/// As the client wrote it, or escaped anew where nginx has changed it.
+/// Returns the URI as the client sent it, or escaped again where nginx has changed it.
 fn uri<'r>(request: Request<'r>) -> std::borrow::Cow<'r, [u8]> {
     if let Some(uri) = request.unparsed_uri() {
         return uri.into();
@@ -84,7 +84,8 @@ fn app(destination: &Destination) -> AppRef<'_> {
     AppRef { group: &place.group, root: &place.root, kind, start_command }
 }
 
-/// An empty body, announced or in chunks, is told from none: some servers want a POST to have a length.
+/// Returns the body's length. An announced or chunked empty body differs from none: some servers require a length of a
+/// POST.
 fn length(request: Request<'_>, body: Body) -> BodyLength {
     match body {
         Body::None if request.has_empty_body() => BodyLength::Known(0),
@@ -94,12 +95,12 @@ fn length(request: Request<'_>, body: Body) -> BodyLength {
     }
 }
 
-/// When nginx began with the request: `t=` and microseconds since 1970.
+/// Header with the time at which nginx started the request: `t=` and microseconds since 1970.
 const REQUEST_START: &str = "X-Request-Start";
 
 type SetHeaders<'r> = Vec<(&'r str, &'r [u8])>;
 
-/// The values of `passenger_set_header` for this request.
+/// Evaluates `passenger_set_header` for this request.
 fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<SetHeaders<'r>, String> {
     let lines = location.written.set_headers.iter();
     let values = lines.filter_map(|(name, value)| Some((name, value.as_ref()?)));
@@ -111,8 +112,8 @@ fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<S
         .collect()
 }
 
-/// WSGI and ASGI say which version the client speaks. Rack applications get `HTTP/1.1`, as from Passenger, and the others
-/// are spoken to in it.
+/// Adds the client's HTTP version, which WSGI and ASGI expose. Rack applications get `HTTP/1.1`, as from Passenger, and
+/// the others are connected to with it.
 fn put_protocol(request: Request<'_>, kind: AppKind, out: &mut Vec<u8>) {
     if let (AppKind::Python, Some(protocol)) = (kind, request.other_protocol()) {
         pairs::put(out, PROTOCOL, protocol);
@@ -132,7 +133,7 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
         {
             continue;
         }
-        // The length that the client told, if it did; what nginx found out by reading, if it did not.
+        // The length that the client sent, if it did; otherwise the length that nginx found by reading.
         if is_length && (has_length || !matches!(body, Body::Read(_) | Body::Coming(Some(_)))) {
             continue;
         }
@@ -148,8 +149,8 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
     put_own_headers(request, set, out);
 }
 
-/// The request's name and when it began, as every tool that measures apps reads them. The configuration may set them
-/// otherwise, and a proxy in front of nginx knows better when it began.
+/// Adds the request ID and the start time in the headers that monitoring tools read. The configuration may override
+/// them, and a proxy in front of nginx knows the start better.
 fn put_own_headers(request: Request<'_>, set: &SetHeaders<'_>, out: &mut Vec<u8>) {
     let is_set = |name: &str| set.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
     if !is_set(REQUEST_ID) {
@@ -162,7 +163,7 @@ fn put_own_headers(request: Request<'_>, set: &SetHeaders<'_>, out: &mut Vec<u8>
     }
 }
 
-/// Whether an app would take the name, which has an underscore, for that of another header.
+/// Whether an app would take the name, which contains an underscore, for that of another header.
 fn is_disguised(request: Request<'_>, set: &SetHeaders<'_>, name: &[u8]) -> bool {
     name.contains(&b'_')
         && (request.headers().any(|(other, _)| is_disguise_of(name, other))

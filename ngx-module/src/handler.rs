@@ -1,4 +1,4 @@
-//! Which requests go to the application: a request comes in, an [`Answer`] goes out.
+//! The content handler of enabled locations: which requests go to the application.
 
 use std::rc::Rc;
 

@@ -1,5 +1,5 @@
-//! The first worker's own connection to each daemon: it says what the configuration says to the daemon as a whole, and
-//! which apps it holds, before any visitor comes, stays open, and is opened anew when the daemon was.
+//! The roster connection: the first worker's own connection to each daemon. It sends the daemon-wide settings and the
+//! apps of the configuration before any request, stays open, and is opened again when the daemon restarts.
 
 use std::rc::Rc;
 
@@ -18,11 +18,11 @@ use crate::ffi::worker::Nginx;
 use crate::pre_start::Visits;
 use crate::unreachable;
 
-/// Pauses between two attempts, in milliseconds.
+/// Shortest and longest pause between two attempts, in milliseconds.
 const FIRST_PAUSE: usize = 1000;
 const LONGEST_PAUSE: usize = 30_000;
 
-/// One daemon, as seen from here.
+/// The connection to one daemon.
 pub(crate) struct Herald {
     peer: Rc<Peer>,
     nginx: Nginx,
@@ -31,15 +31,15 @@ pub(crate) struct Herald {
     pre_starts: Rc<[Rc<Url>]>,
     visits: Visits,
     pause: usize,
-    /// What was complained about; the same again is not worth a line.
+    /// The last logged problem; it is not logged again.
     complaint: String,
-    /// What the daemon has said and was not understood yet.
+    /// Bytes received from the daemon and not decoded yet.
     heard: Vec<u8>,
     was_welcome: bool,
 }
 
 impl FirstWork for Herald {
-    /// Sets out when the worker has begun to work.
+    /// Connects when the worker has started.
     fn begin(plan: &Plan, nginx: &Nginx) {
         let greeting: Rc<[u8]> = plan.greeting.as_slice().into();
         let pre_starts: Rc<[Rc<Url>]> = plan.pre_starts.as_slice().into();
@@ -62,7 +62,7 @@ impl FirstWork for Herald {
     }
 }
 
-/// Each daemon, with the apps that are its business.
+/// Returns each daemon with its apps.
 fn peers(plan: &Plan) -> Vec<(Peer, Vec<Rc<Announced>>)> {
     let mut peers: Vec<(Peer, Vec<Rc<Announced>>)> = Vec::new();
     for (upstream, apps) in &plan.upstreams {
@@ -91,7 +91,7 @@ impl Herald {
         }
     }
 
-    /// Which apps there are: those that were deployed since the last time may be started now.
+    /// Returns the frames of the roster, including apps deployed since the last connection, which may be started now.
     fn roster(&mut self) -> Vec<u8> {
         let announcer = Announcer {
             instance: &self.nginx.conf_file,

@@ -1,5 +1,5 @@
-//! Levels of the configuration as nginx makes, fills and merges them: what is in effect in a location is made ready for
-//! requests, and the handler that serves them is installed.
+//! Levels of the configuration, which nginx creates, fills and merges: a location's effective settings are prepared for
+//! requests and its handler is installed.
 
 use std::fmt::Display;
 use std::mem::offset_of;
@@ -80,7 +80,8 @@ impl Location for LocationConf {
         self.written.inherit(&outer.written);
         self.upstream.merge(&mut outer.upstream, cf)?;
         if self.written.settings.is_on("buffer_upload") {
-            // Who reads the body while no process waits for it is the same to the app, and nginx does it anyway.
+            // Which side reads the body while no process is free makes no difference to the app, and nginx does it
+            // anyway.
             self.upstream.buffer_requests();
         }
         let is_on = self.written.enabled == Some(true);
@@ -103,7 +104,7 @@ impl Location for LocationConf {
     }
 }
 
-/// An application with the rights of nginx's workers could give orders to the daemon, which therefore refuses to start it.
+/// Logs a warning: an application with the user of nginx's workers could control the daemon, which refuses to start it.
 fn warn_of_own_user(sent_as: &str, directive: &Directive<Meaning>, cf: &mut ConfContext<'_>, args: &[&str]) {
     if ["user", "group"].contains(&sent_as) && args == [global_conf::worker_user(cf)] {
         cf.report(
@@ -118,7 +119,7 @@ fn warn_of_own_user(sent_as: &str, directive: &Directive<Meaning>, cf: &mut Conf
 }
 
 impl LocationConf {
-    /// Whether the location shows the status page. An `if` in it is served by its handler, too.
+    /// Whether the location shows the status page. Its handler also serves an `if` in it.
     fn status(&mut self, outer: &Self, cf: &ConfContext<'_>) -> Option<StatusAt> {
         let of_location = outer.written.status.as_ref();
         if let Some(status) = of_location.filter(|_| core_conf::is_inside_location(cf)) {
@@ -127,7 +128,7 @@ impl LocationConf {
         self.written.status.clone()
     }
 
-    /// It comes before an application that is enabled here: who writes it wants the page.
+    /// Installs the status page, which takes precedence over an application that is enabled here.
     fn show_status(&mut self, cf: &mut ConfContext<'_>, status: &StatusAt) -> Result<(), String> {
         self.find_upstream_block(cf, status)?;
         self.status_greeting = greeting(&self.written.globals, main_conf::instance(cf)?)?;
@@ -174,8 +175,8 @@ impl LocationConf {
         )
     }
 
-    /// What this level states is of no more use afterwards. nginx is asked for the block's name only when it is wanted,
-    /// as the layout of its structures has not been checked yet.
+    /// Adds this level to the manifest, after which its directives are not needed. nginx is asked for the block's name
+    /// only if it is needed, as the layout of its structures has not been checked yet.
     fn tell_manifest(&mut self, block: impl FnOnce() -> Option<manifest::Block>) {
         let statements = std::mem::take(&mut self.statements);
         if let Some(manifest) = &self.written.manifest
@@ -186,7 +187,7 @@ impl LocationConf {
         }
     }
 
-    /// A socket's block must be there before nginx initialises all blocks, so it is made while directives are read.
+    /// Creates the block for a socket while directives are read: it must exist before nginx initialises all blocks.
     fn make_upstream_block(&mut self, cf: &mut ConfContext<'_>) -> Result<(), Refusal> {
         if let Some(FlyWith::Socket(path)) = &self.written.fly_with
             && self.upstream.upstream().is_none()
@@ -197,7 +198,7 @@ impl LocationConf {
         Ok(())
     }
 
-    /// A block that is spelled out may stand below its use, so it is looked for when all has been read.
+    /// Finds a named block when the whole configuration has been read, as it may be defined after its use.
     fn find_upstream_block(
         &mut self,
         cf: &mut ConfContext<'_>,

@@ -1,4 +1,4 @@
-//! The nginx dynamic module of flying-passenger: a client's request comes in, frames to the daemon go out, and back.
+//! The nginx dynamic module of flying-passenger: it passes clients' requests to the daemon and responses back.
 //!
 //! ```text
 //! directives ─► levels ─►  handler ─► encode ─► upstream ─► decode
@@ -6,8 +6,8 @@
 //! written       applies    requests   frames    these two    frames
 //! ```
 //!
-//! It runs inside nginx's worker: one thread that never blocks. All that touches nginx's memory is in [`ffi`]; all that
-//! needs no nginx is in the crate `module-core`, which can be tested alone. What remains here joins the two.
+//! It runs inside nginx's worker: one thread that never blocks. All access to nginx's memory is in [`ffi`]; all code
+//! that does not need nginx is in the crate `module-core`, which has its own tests. This crate connects the two.
 
 mod answer_body;
 mod conf;

@@ -1,8 +1,8 @@
-//! `passenger_panic_in`, which only test builds have: shows that no panic leaves a callback.
+//! `passenger_panic_in`, only in test builds: shows that no panic leaves a callback.
 
 use crate::conf::LocationConf;
 
-/// Lets a test see what a panic in this callback costs.
+/// Panics if configured for this callback, so that a test can observe the consequences.
 #[cfg(feature = "panic-probe")]
 #[allow(clippy::panic, reason = "this is what it is for")]
 pub(crate) fn probe_panic(location: &LocationConf, callback: &str) {

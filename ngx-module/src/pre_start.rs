@@ -1,5 +1,5 @@
-//! `passenger_pre_start`: URLs come in, each is visited by this nginx itself, so that its application starts before anybody
-//! else asks for it. What goes wrong gets a line in the log.
+//! `passenger_pre_start`: this nginx requests each URL itself, so that its application starts before the first client's
+//! request. Failures are logged.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -12,17 +12,17 @@ use crate::ffi::outgoing::{self, Conversation, How, Listen, Over};
 use crate::ffi::peer::Peer;
 use crate::ffi::timer;
 
-/// So many at a time.
+/// How many URLs are requested at a time.
 const AT_ONCE: usize = 4;
 
-/// While nginx reloads, its old workers listen for another 100 milliseconds: one that took such a visit could not end
-/// before the application has started. In milliseconds.
+/// Delay before the first request, in milliseconds. While nginx reloads, its old workers accept connections for another
+/// 100 milliseconds: one that accepted such a request could not exit before the application has started.
 const SETTLING: usize = 500;
 
-/// An application may be slow to start, and has a time limit of its own: ten minutes, in milliseconds.
+/// Time limit of a request: ten minutes, in milliseconds. An application, which has its own limit, may start slowly.
 const PATIENCE: usize = 600_000;
 
-/// The visits of this worker.
+/// The pre-start requests of this worker.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Visits(Rc<RefCell<Queue>>);
 
@@ -33,7 +33,7 @@ struct Queue {
 }
 
 impl Visits {
-    /// Visits all of them in a moment.
+    /// Requests all of the URLs after [`SETTLING`].
     pub(crate) fn begin(&self, urls: &Rc<[Rc<Url>]>) {
         if !urls.is_empty() {
             let (visits, urls) = (self.clone(), Rc::clone(urls));
@@ -41,7 +41,7 @@ impl Visits {
         }
     }
 
-    /// But for those that are about to be visited anyway.
+    /// Adds the URLs to the queue, except those that are in it.
     fn enqueue(&self, urls: &[Rc<Url>]) {
         for url in urls {
             let waiting = &mut self.0.borrow_mut().waiting;
@@ -73,11 +73,11 @@ impl Visits {
     }
 }
 
-/// One visit.
+/// One pre-start request.
 struct Visit {
     url: Rc<Url>,
     visits: Visits,
-    /// The front of the answer.
+    /// The first bytes of the response.
     answer: Vec<u8>,
 }
 

@@ -1,5 +1,5 @@
-//! Files in the public directory: a request comes in, whether nginx has a file for it goes out. Two `stat`s at most, and
-//! none for a URI that is busy.
+//! Files in the public directory: whether nginx has a file for a request. This takes at most two `stat` calls, and none
+//! for a busy URI.
 
 use std::cell::RefCell;
 
@@ -12,22 +12,22 @@ thread_local! {
     static ABSENT: RefCell<Absences> = RefCell::default();
 }
 
-/// What the public directory has for a request.
+/// The file in the public directory for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Public {
-    /// A file at the URI: nginx serves it, whatever the method.
+    /// A file at the URI, which nginx serves for every method.
     File,
-    /// A page that the app has cached; it is at this URI.
+    /// A page cached by the app, at this URI.
     Page(Vec<u8>),
-    /// Nothing: the request is for the app.
+    /// None: the request is for the app.
     Nothing,
 }
 
-/// Looks for a file, and for GET and HEAD also for a cached page: `/` is in `index.html`, `/about` in `about.html`.
+/// Searches for a file, and for GET and HEAD also for a cached page: `index.html` for `/`, `about.html` for `/about`.
 ///
 /// # Errors
 ///
-/// [`Inaccessible`] when nginx cannot look.
+/// [`Inaccessible`] when nginx cannot check.
 pub(crate) fn find(
     request: Request<'_>,
     mapped: &mut Mapped<'_>,
@@ -47,7 +47,7 @@ pub(crate) fn find(
 
 fn look(request: Request<'_>, mapped: &mut Mapped<'_>, base: Option<&str>) -> Result<Public, Inaccessible> {
     let uri = request.uri();
-    // A name that ends with a slash is a directory's.
+    // A name that ends with a slash is that of a directory.
     if !uri.ends_with(b"/") && mapped.is_file("")? {
         return Ok(Public::File);
     }

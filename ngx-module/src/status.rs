@@ -1,5 +1,5 @@
-//! `passenger_status`: a visitor's request comes in, a question for the daemon's status page goes out, and its answer back.
-//! It knows no application.
+//! `passenger_status`: sends a client's request for the status page to the daemon and passes on the response. It does
+//! not depend on an application.
 
 use std::ops::Range;
 
@@ -25,7 +25,7 @@ use crate::upstream::unusable;
 #[derive(Debug)]
 pub(crate) struct StatusPage;
 
-/// A question that is under way.
+/// A request to the daemon's status page.
 #[derive(Debug)]
 pub(crate) struct Question {
     body: AnswerBody,
@@ -58,7 +58,7 @@ impl ContentHandler for StatusPage {
 impl Exchange for Question {
     type Location = LocationConf;
 
-    /// What a GET may carry is of no interest.
+    /// The body of a GET is ignored.
     const SENDS_BODY: bool = false;
 
     fn greeting(location: &LocationConf) -> &[u8] {
@@ -130,9 +130,9 @@ impl Exchange for Question {
     }
 }
 
-/// Whether the request may come from a page of an attacker in a browser that nginx would let in by its address: it is for a
-/// name that is not known to be the server's. Over TLS the browser has checked the name. A server with no telling name is
-/// called by whatever name leads to it, so only clients on this machine, whom `allow 127.0.0.1` lets in, are refused there.
+/// Whether the request may come from an attacker's page in a browser whose address nginx allows: it is for a name that
+/// is not known to be the server's. Over TLS the browser has checked the name. A server without a specific name accepts
+/// any name, so there only clients on this machine, which `allow 127.0.0.1` lets in, are refused.
 fn may_be_rebound(request: Request<'_>, names: &[ServerName]) -> bool {
     !request.is_https()
         && !host::is_harmless(request.host())
@@ -140,8 +140,8 @@ fn may_be_rebound(request: Request<'_>, names: &[ServerName]) -> bool {
         && (names.iter().any(ServerName::is_telling) || host::is_of_this_machine(request.remote_address().0))
 }
 
-/// The page asks for what it shows at its own address with a query, and Prometheus for its figures. Prometheus cannot but
-/// write a `=` behind a name.
+/// Returns the part that the query selects. The page requests its data at its own address with a query, Prometheus its
+/// metrics. Prometheus always writes a `=` after a name.
 fn part(query: &[u8]) -> StatusPart {
     let asks_for = |name: &[u8]| {
         let mut words = query.split(|byte| *byte == b'&');

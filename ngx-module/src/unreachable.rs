@@ -1,21 +1,21 @@
-//! Advice when the daemon cannot be reached: the socket that was tried comes in, a line that says what to do goes out.
+//! Advice for the log when the daemon's socket cannot be connected to.
 //!
-//! nginx has logged already which call failed. Its line does not say what the operator can do about it, and under load
-//! there are thousands of them; ours comes once in a while.
+//! nginx has already logged which call failed. Its line does not contain advice, and under load there are thousands of
+//! them; this one is written every few seconds.
 
 use std::cell::Cell;
 
 use crate::ffi::files::{Access, writable};
 use crate::ffi::request::{Request, now};
 
-/// Seconds between two lines of one worker.
+/// Seconds between two lines of a worker.
 const EVERY: i64 = 5;
 
 thread_local! {
     static NEXT: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Logs what to do, unless this was done a moment ago.
+/// Logs advice, unless it was logged less than [`EVERY`] seconds ago.
 pub(crate) fn advise(request: Request<'_>, peer: &[u8]) {
     let now = now();
     if now < NEXT.get() && NEXT.get() <= now.saturating_add(EVERY) {
@@ -29,7 +29,7 @@ pub(crate) fn advise(request: Request<'_>, peer: &[u8]) {
     ));
 }
 
-/// What is wrong with an address at which nobody answered, and what to do.
+/// Returns what is wrong with an address that cannot be connected to, and what to do.
 pub(crate) fn advice(peer: &[u8]) -> &'static str {
     let Some(path) = peer.strip_prefix(b"unix:") else {
         return "where nobody answers";

@@ -1,5 +1,4 @@
-//! One request's way to the daemon and back: nginx's upstream calls come in, and are joined here to what encodes the
-//! request and decodes the response.
+//! One request to the daemon and its response: connects nginx's upstream callbacks with the encoder and the decoder.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -19,7 +18,7 @@ use crate::ffi::request::Request;
 use crate::panic_probe::probe_panic;
 use crate::unreachable;
 
-/// A request that is forwarded.
+/// A request passed to the daemon.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
     destination: Destination,
@@ -29,7 +28,7 @@ pub(crate) struct Forwarding {
 }
 
 impl Forwarding {
-    /// For a request that leads there.
+    /// Returns the exchange for a request to this destination.
     pub(crate) fn new(destination: Destination, served: Rc<Served>) -> Self {
         Self { destination, served, body: AnswerBody::unknown() }
     }
@@ -115,7 +114,7 @@ impl Exchange for Forwarding {
     }
 }
 
-/// What becomes of a request whose answer has no head that can be used.
+/// Decides what happens to a request whose response has no usable head.
 pub(crate) fn unusable(request: Request<'_>, err: &Unusable) -> HeadRead {
     if matches!(err, Unusable::OutOfMemory) {
         return HeadRead::Failed;

@@ -1,4 +1,4 @@
-//! Variables for access logs: how a request was served comes in as it becomes known, texts go out.
+//! Variables for access logs: how a request was served.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::ffi::request::Request;
 use crate::ffi::served;
 use crate::ffi::variables::{Variable, Variables};
 
-/// All of them.
+/// The module's variables.
 #[derive(Debug)]
 pub(crate) struct Ours;
 
@@ -47,13 +47,13 @@ fn answered(request: Request<'_>) -> Option<Answered> {
     served::of(request)?.by_a_process()
 }
 
-/// Seconds with milliseconds, as nginx writes `$upstream_response_time`.
+/// Formats seconds with milliseconds, as nginx writes `$upstream_response_time`.
 fn seconds(microseconds: u64) -> Vec<u8> {
     let milliseconds = microseconds.saturating_add(500) / 1000;
     format!("{}.{:03}", milliseconds / 1000, milliseconds % 1000).into_bytes()
 }
 
-/// The request's name: the client side's, if it has one that can be taken over, else one that is made.
+/// Returns the request ID: the client's, if it is acceptable, or a generated one.
 pub(crate) fn request_id(request: Request<'_>) -> Cow<'_, [u8]> {
     let theirs = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER.as_bytes()));
     match acceptable(theirs.map(|(_, value)| value)) {

@@ -1,11 +1,11 @@
-//! The frame header: twelve bytes in front of every message, in the same layout in every version.
+//! The frame header: the twelve bytes before every message, with the same layout in every version.
 //!
 //! ```text
 //!  0        4      5       6          8          12
 //!  | length | type | flags | reserved | stream id | payload …
 //! ```
 //!
-//! All numbers are little endian. `length` counts the payload only.
+//! All numbers are little endian. `length` is the length of the payload only.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ pub const FLAG_END: u8 = 0x01;
 
 const KNOWN_FLAGS: u8 = FLAG_END;
 
-/// What a frame carries. Values below 0x80 come from nginx, the others from the daemon.
+/// The type of a frame. Values below 0x80 come from nginx, the others from the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FrameType {
@@ -30,17 +30,17 @@ pub enum FrameType {
     Request = 0x02,
     /// A part of the request body.
     RequestBody = 0x03,
-    /// The client has gone: the request of this stream is to be dropped. No payload.
+    /// The client closed its connection: the request of this stream is cancelled. No payload.
     Cancel = 0x04,
-    /// What this nginx's configuration says to the daemon as a whole: [`crate::globals::Globals`].
+    /// The daemon-wide settings of this nginx's configuration: [`crate::globals::Globals`].
     Globals = 0x05,
-    /// Which applications this nginx's configuration holds: [`crate::roster::Roster`].
+    /// The applications in this nginx's configuration: [`crate::roster::Roster`].
     Roster = 0x06,
-    /// A question for the daemon's status page: [`crate::status::StatusQuestion`]. It is answered as a request is.
+    /// A request for the daemon's status page: [`crate::status::StatusQuestion`]. It is answered like any request.
     Status = 0x07,
-    /// Answers a hello that is understood: [`crate::hello::Welcome`].
+    /// Accepts a hello: [`crate::hello::Welcome`].
     Welcome = 0x81,
-    /// Answers a hello that is not: [`crate::hello::Refusal`]. The connection ends.
+    /// Refuses a hello: [`crate::hello::Refusal`]. The connection is closed.
     Refused = 0x82,
     /// An interim response (103): [`crate::response::ResponseHead`].
     Interim = 0x83,
@@ -50,8 +50,8 @@ pub enum FrameType {
     ResponseBody = 0x85,
     /// The response cannot be completed: [`crate::response::Abort`].
     Abort = 0x86,
-    /// Between two requests: the daemon wants no more of them on this connection, and waits for nginx to close it. No
-    /// payload. Only for a module that [hears it](crate::hello::Hello::hears_goodbye).
+    /// Sent between two requests: the daemon accepts no more of them on this connection and waits for nginx to close
+    /// it. No payload. Only for a module that [supports it](crate::hello::Hello::hears_goodbye).
     Goodbye = 0x87,
 }
 
@@ -76,7 +76,7 @@ impl FrameType {
         })
     }
 
-    /// The longest payload that a frame of this type may announce, in bytes.
+    /// Returns the longest payload that a frame of this type may announce, in bytes.
     pub fn max_len(self) -> u32 {
         match self {
             Self::Hello | Self::Welcome | Self::Refused => limits::MAX_HANDSHAKE,
@@ -95,7 +95,7 @@ impl FrameType {
 /// Why a frame header was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrameError {
-    /// The type byte is none that this version knows.
+    /// The type byte is unknown to this version.
     UnknownType(u8),
     /// The payload is longer than this type allows.
     TooLong {
@@ -104,7 +104,7 @@ pub enum FrameError {
         /// Announced length, in bytes.
         len: u32,
     },
-    /// A flag that this version does not know.
+    /// A flag is unknown to this version.
     UnknownFlags(u8),
     /// The reserved field is not zero.
     ReservedNotZero(u16),
@@ -130,7 +130,7 @@ impl std::error::Error for FrameError {}
 /// A decoded frame header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FrameHeader {
-    /// What the payload is.
+    /// Type of the payload.
     pub kind: FrameType,
     /// Combination of the `FLAG_` constants.
     pub flags: u8,
@@ -141,17 +141,17 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// A header for stream 0.
+    /// Returns a header for stream 0.
     pub fn new(kind: FrameType, flags: u8, len: u32) -> Self {
         Self { kind, flags, stream: 0, len }
     }
 
-    /// True when no further body frame of this direction follows.
+    /// Whether no further body frame of this direction follows.
     pub fn is_end(&self) -> bool {
         self.flags & FLAG_END != 0
     }
 
-    /// The header's bytes.
+    /// Returns the header's bytes.
     pub fn encode(&self) -> [u8; HEADER_LEN] {
         let mut out = [0; HEADER_LEN];
         out[0..4].copy_from_slice(&self.len.to_le_bytes());
@@ -161,11 +161,11 @@ impl FrameHeader {
         out
     }
 
-    /// Reads the header at the front of `bytes`; `None` while fewer than [`HEADER_LEN`] bytes are there.
+    /// Decodes the header at the start of `bytes`; `None` while they are fewer than [`HEADER_LEN`].
     ///
     /// # Errors
     ///
-    /// A [`FrameError`] when the header cannot belong to this protocol. The connection is then of no further use.
+    /// A [`FrameError`] when the header is not valid in this protocol. The connection then cannot be used any more.
     pub fn decode(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
         let Some(&[l0, l1, l2, l3, kind, flags, r0, r1, s0, s1, s2, s3]) = bytes.first_chunk::<HEADER_LEN>()
         else {

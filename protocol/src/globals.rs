@@ -1,11 +1,11 @@
-//! What nginx's configuration says to the daemon as a whole, and since when: sent once on each connection, behind the
+//! The daemon-wide settings of an nginx configuration and when they were read: sent once on each connection, after the
 //! hello.
 //!
 //! ```text
 //! | configured at: u64, milliseconds since 1970 | settings block, to the end of the payload |
 //! ```
 //!
-//! During a reload old and new workers speak to the daemon at the same time; the time tells whose word is newer.
+//! During a reload old and new workers are connected at the same time; the time shows whose settings are newer.
 
 use crate::frame::{FrameHeader, FrameType, HEADER_LEN};
 use crate::payload::PayloadError;
@@ -18,12 +18,12 @@ const WHAT: &str = "globals";
 pub struct Globals {
     /// When nginx read this configuration, in milliseconds since 1970.
     pub configured_ms: u64,
-    /// Its values by name: those of the directives without `passenger_`.
+    /// The values by the directives' names without `passenger_`.
     pub settings: Settings,
 }
 
 impl Globals {
-    /// The whole frame, header included.
+    /// Returns the whole frame, header included.
     ///
     /// # Errors
     ///
@@ -35,16 +35,16 @@ impl Globals {
         Ok([&header[..], &time, &block].concat())
     }
 
-    /// The frame's payload; empty when there can be no such frame.
+    /// Returns the frame's payload; empty when the frame cannot be encoded.
     pub fn payload(&self) -> Vec<u8> {
         self.to_frame().map(|frame| frame[HEADER_LEN..].to_vec()).unwrap_or_default()
     }
 
-    /// Reads the payload of a `Globals` frame.
+    /// Decodes the payload of a `Globals` frame.
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] when it is cut short or its settings are none.
+    /// [`PayloadError`] when it is cut short or its settings are not valid.
     pub fn decode(payload: &[u8]) -> Result<Self, PayloadError> {
         let (time, block) = payload
             .split_first_chunk()

@@ -1,5 +1,5 @@
-//! The handshake: who speaks which versions. Its layout never changes, so that any two versions can refuse each
-//! other with a sentence. A later version may append fields; a reader ignores what follows those it knows.
+//! The handshake: the protocol versions of both sides. Its layout never changes, so that any two versions can refuse
+//! each other with a message. A later version may append fields; a reader ignores fields after those it knows.
 
 use crate::frame::{FrameHeader, FrameType, HEADER_LEN};
 use crate::reader::{ReadError, Reader};
@@ -7,7 +7,7 @@ use crate::reader::{ReadError, Reader};
 /// First bytes of every hello.
 pub const MAGIC: [u8; 8] = *b"FLYPSNGR";
 
-/// What nginx says first on a connection. Frames may follow at once, encoded in version [`Hello::using`].
+/// The first message of nginx on a connection. Frames may follow immediately, encoded in version [`Hello::using`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
     /// Every version that the module can speak, newest first.
@@ -18,17 +18,17 @@ pub struct Hello {
     pub module_version: String,
     /// nginx's release, for the log.
     pub nginx_version: String,
-    /// The module knows [`FrameType::Goodbye`]. One from before that frame does not say so.
+    /// The module supports [`FrameType::Goodbye`]. False for modules older than that frame.
     pub hears_goodbye: bool,
-    /// The name that the master of this nginx drew at its start, kept over reloads and binary upgrades. Empty from a module
-    /// from before there was one.
+    /// The random name that the master of this nginx generated at its start, kept over reloads and binary upgrades.
+    /// Empty for modules older than this field.
     pub instance: String,
 }
 
-/// Bit of the byte behind nginx's release: [`Hello::hears_goodbye`].
+/// Bit of the byte after nginx's release: [`Hello::hears_goodbye`].
 const HEARS_GOODBYE: u8 = 0x01;
 
-/// The daemon's consent: the connection goes on in the version that the hello used.
+/// The daemon's acceptance: the connection continues in the version that the hello used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Welcome {
     /// The version in use.
@@ -37,19 +37,19 @@ pub struct Welcome {
     pub daemon_version: String,
 }
 
-/// The daemon's refusal. It closes the connection after it.
+/// The daemon's refusal, after which it closes the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Every version that the daemon speaks, newest first.
     pub versions: Vec<u16>,
     /// The daemon's release.
     pub daemon_version: String,
-    /// What is wrong and what to upgrade, in a sentence for the operator.
+    /// What is wrong and what to upgrade: a sentence for the operator.
     pub advice: String,
 }
 
 impl Hello {
-    /// The whole frame, header included.
+    /// Returns the whole frame, header included.
     pub fn to_frame(&self) -> Vec<u8> {
         frame(FrameType::Hello, |out| {
             out.extend_from_slice(&MAGIC);
@@ -64,7 +64,7 @@ impl Hello {
         })
     }
 
-    /// Reads a hello's payload.
+    /// Decodes a hello's payload.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl Hello {
 }
 
 impl Welcome {
-    /// The whole frame, header included.
+    /// Returns the whole frame, header included.
     pub fn to_frame(&self) -> Vec<u8> {
         frame(FrameType::Welcome, |out| {
             out.extend_from_slice(&self.version.to_le_bytes());
@@ -94,7 +94,7 @@ impl Welcome {
         })
     }
 
-    /// Reads a welcome's payload.
+    /// Decodes a welcome's payload.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Welcome {
 }
 
 impl Refusal {
-    /// The answer to a module with which no version is shared; `ours` is newest first.
+    /// Returns the refusal of a module that shares no version with this side; `ours` is newest first.
     pub fn no_common_version(hello: &Hello, ours: &[u16], daemon_version: &str) -> Self {
         let newest = |versions: &[u16]| versions.iter().copied().max().unwrap_or(0);
         let older = if newest(&hello.versions) > newest(ours) { "the daemon" } else { "the nginx module" };
@@ -124,7 +124,7 @@ impl Refusal {
         }
     }
 
-    /// The whole frame, header included.
+    /// Returns the whole frame, header included.
     pub fn to_frame(&self) -> Vec<u8> {
         frame(FrameType::Refused, |out| {
             put_versions(out, &self.versions);
@@ -135,7 +135,7 @@ impl Refusal {
         })
     }
 
-    /// Reads a refusal's payload.
+    /// Decodes a refusal's payload.
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ fn put_str8(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// At most `max` bytes of `text`, cut between characters.
+/// Returns at most `max` bytes of `text`, cut between characters.
 fn clip(text: &str, max: usize) -> &str {
     let mut end = text.len().min(max);
     while !text.is_char_boundary(end) {

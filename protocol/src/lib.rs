@@ -1,7 +1,7 @@
-//! The bytes between the nginx module and the daemon: frames, messages, limits.
+//! The protocol between the nginx module and the daemon: frames, messages, limits.
 //!
-//! A slice comes in, a value or a named refusal goes out, and the other way round. No I/O happens here and no
-//! `unsafe` is needed; neither nginx nor tokio is known. `docs/PROTOCOL.md` describes every byte.
+//! Byte slices are decoded into values or named errors, and values are encoded into bytes. There is no I/O, no `unsafe`
+//! and no dependency on nginx or tokio. `docs/PROTOCOL.md` describes every byte.
 
 #![forbid(unsafe_code)]
 
@@ -25,5 +25,5 @@ pub use reader::ReadError;
 /// The version of the messages that this crate encodes.
 pub const CURRENT_VERSION: u16 = 1;
 
-/// Every version that this crate decodes, newest first: the current one and, from version 2 on, the one before.
+/// Every version that this crate decodes, newest first: the current one and, from version 2 on, the previous one.
 pub const SPOKEN_VERSIONS: &[u16] = &[CURRENT_VERSION];

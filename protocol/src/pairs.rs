@@ -1,4 +1,4 @@
-//! Headers on the wire: length-prefixed names and values, back to back, read without a copy or an allocation.
+//! Encoded headers: length-prefixed names and values, one after another, read without copying or allocating.
 //!
 //! ```text
 //! | name length u16 | value length u32 | name | value |  … repeated to the end of the payload
@@ -45,7 +45,7 @@ impl<'a> Pairs<'a> {
     ///
     /// # Errors
     ///
-    /// [`PairsError`] when the block is cut, too long or holds an empty name.
+    /// [`PairsError`] when the block is cut, too long or contains an empty name.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, PairsError> {
         let mut reader = Reader::new(bytes);
         let mut count = 0;
@@ -62,12 +62,12 @@ impl<'a> Pairs<'a> {
         Ok(Self { bytes })
     }
 
-    /// The headers in the order they were sent.
+    /// Returns the headers in the order in which they were sent.
     pub fn iter(&self) -> PairsIter<'a> {
         PairsIter { reader: Reader::new(self.bytes) }
     }
 
-    /// The value of the first header of this name, compared without regard to case.
+    /// Returns the value of the first header of this name, compared case-insensitively.
     pub fn get(&self, name: &[u8]) -> Option<&'a [u8]> {
         self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -82,7 +82,7 @@ impl<'a> IntoIterator for Pairs<'a> {
     }
 }
 
-/// Iterates over the headers of a [`Pairs`].
+/// Iterator over the headers of a [`Pairs`].
 #[derive(Debug, Clone)]
 pub struct PairsIter<'a> {
     reader: Reader<'a>,
@@ -96,12 +96,12 @@ impl<'a> Iterator for PairsIter<'a> {
     }
 }
 
-/// Bytes that [`put`] appends for a header.
+/// Returns the number of bytes that [`put`] appends for a header.
 pub fn encoded_len(name: &[u8], value: &[u8]) -> usize {
     PREFIX + name.len() + value.len()
 }
 
-/// Appends one header. A name above 64 KiB or a value above 4 GiB is cut; nginx's buffers end far below both.
+/// Appends one header. A name above 64 KiB or a value above 4 GiB is cut; nginx's buffers are far smaller than both.
 pub fn put(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     let name = &name[..name.len().min(usize::from(u16::MAX))];
     let value = &value[..value.len().min(u32::MAX as usize)];

@@ -1,7 +1,7 @@
-//! The only file that knows bincode: serde structs to bytes and back.
+//! Encoding and decoding of serde structs with bincode, which no other file uses.
 //!
 //! bincode 2 is finished rather than maintained (RUSTSEC-2025-0141); its format is documented and frozen, which is
-//! what a wire format wants. Replacing it means replacing this file and raising the protocol version.
+//! what a wire format needs. Replacing it means replacing this file and raising the protocol version.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub enum PayloadError {
     TrailingData(&'static str),
     /// The named message does not fit its limit or its buffer.
     TooLong(&'static str),
-    /// The headers or fields behind the named message are damaged.
+    /// The headers or fields after the named message are damaged.
     Pairs(&'static str, crate::pairs::PairsError),
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn encode<T: Serialize>(
     bincode::serde::encode_into_writer(message, writer, CONFIG).map_err(|_| PayloadError::TooLong(what))
 }
 
-/// Decodes a message from the front of `bytes`; also tells how many bytes it took.
+/// Decodes a message from the start of `bytes`; also returns its length in bytes.
 pub(crate) fn decode<'a, T: Deserialize<'a>>(
     what: &'static str,
     bytes: &'a [u8],
@@ -59,7 +59,7 @@ pub(crate) fn decode<'a, T: Deserialize<'a>>(
         .map_err(|err| PayloadError::Malformed(what, err.to_string()))
 }
 
-/// Decodes a message that takes all of `bytes`.
+/// Decodes a message that occupies all of `bytes`.
 pub(crate) fn decode_all<'a, T: Deserialize<'a>>(
     what: &'static str,
     bytes: &'a [u8],

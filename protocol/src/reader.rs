@@ -9,9 +9,9 @@ pub enum ReadError {
     MissingData(&'static str),
     /// Bytes were left after the last field of the named message.
     TrailingData(&'static str),
-    /// The named field holds a value that has no meaning.
+    /// The named field has a value without a meaning.
     InvalidValue(&'static str),
-    /// The named field should be UTF-8 and is not.
+    /// The named field must be UTF-8 and is not.
     NotUtf8(&'static str),
 }
 
@@ -28,7 +28,7 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
-/// The bytes that are still to be read.
+/// The bytes not yet read.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
@@ -59,13 +59,13 @@ impl<'a> Reader<'a> {
         Ok(u32::from_le_bytes(self.array(what)?))
     }
 
-    /// A string behind a one-byte length.
+    /// Reads a string after its one-byte length.
     pub(crate) fn str8(&mut self, what: &'static str) -> Result<&'a str, ReadError> {
         let len = self.u8(what)?;
         self.str(usize::from(len), what)
     }
 
-    /// A string behind a two-byte length.
+    /// Reads a string after its two-byte length.
     pub(crate) fn str16(&mut self, what: &'static str) -> Result<&'a str, ReadError> {
         let len = self.u16(what)?;
         self.str(usize::from(len), what)

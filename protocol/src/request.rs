@@ -1,4 +1,4 @@
-//! A request as nginx hands it over: a serde head, then the settings block, then the headers.
+//! A request as nginx sends it: a serde head, then the settings block, then the headers.
 //!
 //! ```text
 //! | RequestHead (bincode) | settings: head.settings_len bytes | headers: Pairs, to the end of the payload |
@@ -13,11 +13,11 @@ use crate::pairs::Pairs;
 use crate::payload::{self, PayloadError};
 use crate::settings::Digest;
 
-/// The name under which the version of HTTP that the client speaks comes before the headers, where it is not `HTTP/1.1`.
-/// No header has such a name; a daemon that does not know it passes it over.
+/// The name under which the client's HTTP version is sent before the headers, unless it is `HTTP/1.1`. It is not a
+/// valid header name; a daemon that does not know it skips it.
 pub const PROTOCOL: &[u8] = b":protocol";
 
-/// How an application is started and spoken to.
+/// How an application is started and which protocol it speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AppKind {
     /// Rack, from `config.ru`.
@@ -33,7 +33,7 @@ pub enum AppKind {
 }
 
 impl AppKind {
-    /// The name used in directives and logs.
+    /// Returns the name used in directives and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ruby => "ruby",
@@ -52,11 +52,11 @@ pub enum BodyLength {
     None,
     /// This many bytes.
     Known(u64),
-    /// It ends when its last frame says so.
+    /// The body ends with the frame marked as the last.
     Unknown,
 }
 
-/// Which application a request is for. Worked out by nginx, request by request, as `root` may hold variables.
+/// Which application a request is for. nginx determines it for each request, as `root` may contain variables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppRef<'a> {
     /// The process group; equal names share processes.
@@ -65,7 +65,7 @@ pub struct AppRef<'a> {
     /// The application's directory.
     #[serde(borrow, with = "serde_bytes")]
     pub root: &'a [u8],
-    /// Its type, given or detected.
+    /// Its type, configured or detected.
     pub kind: AppKind,
     /// The shell command of a [`AppKind::Generic`] app; otherwise empty.
     #[serde(borrow, with = "serde_bytes")]
@@ -75,17 +75,17 @@ pub struct AppRef<'a> {
 /// The head of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestHead<'a> {
-    /// Digest of the settings block behind this head.
+    /// Digest of the settings block after this head.
     pub settings_digest: Digest,
     /// Length of that block, in bytes.
     pub settings_len: u32,
     /// The application.
     #[serde(borrow)]
     pub app: AppRef<'a>,
-    /// The method as the client wrote it.
+    /// The method as the client sent it.
     #[serde(borrow, with = "serde_bytes")]
     pub method: &'a [u8],
-    /// The escaped URI with its query, base URI included.
+    /// The escaped URI with its query, including the base URI.
     #[serde(borrow, with = "serde_bytes")]
     pub uri: &'a [u8],
     /// The base URI under which the app is mounted, without a final slash; empty at the root.
@@ -99,7 +99,7 @@ pub struct RequestHead<'a> {
     pub remote_addr: &'a [u8],
     /// The client's port; 0 when unknown.
     pub remote_port: u16,
-    /// The user nginx authenticated; empty when none.
+    /// The user nginx authenticated; empty when there is none.
     #[serde(borrow, with = "serde_bytes")]
     pub remote_user: &'a [u8],
     /// nginx's release, for `SERVER_SOFTWARE`, such as `nginx/1.22.1`.
@@ -107,34 +107,34 @@ pub struct RequestHead<'a> {
     pub server_software: &'a [u8],
     /// The client's connection to nginx is encrypted.
     pub https: bool,
-    /// The client asks for another protocol: both `Connection: upgrade` and `Upgrade` were sent.
+    /// The client requests another protocol: both `Connection: upgrade` and `Upgrade` were sent.
     pub upgrade: bool,
-    /// When nginx began with the request, in milliseconds since 1970.
+    /// When nginx started to process the request, in milliseconds since 1970.
     pub started_ms: u64,
     /// The body that follows.
     pub body: BodyLength,
 }
 
-/// A received request.
+/// A decoded request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// Its head.
+    /// The head.
     pub head: RequestHead<'a>,
-    /// Its settings block, still encoded.
+    /// The settings block, still encoded.
     pub settings: &'a [u8],
-    /// Its headers.
+    /// The headers.
     pub headers: Pairs<'a>,
 }
 
 impl RequestHead<'_> {
     /// Appends the whole frame to `out`: header, this head, the settings, the headers.
     ///
-    /// `headers` are written by the caller with [`crate::pairs::put`]. [`FLAG_END`] is set when there is no body, or an
+    /// The caller writes `headers` with [`crate::pairs::put`]. [`FLAG_END`] is set when there is no body, or an
     /// empty one.
     ///
     /// # Errors
     ///
-    /// [`PayloadError::TooLong`] when the frame exceeds [`crate::limits::MAX_REQUEST_HEAD`]; `out` is then as before.
+    /// [`PayloadError::TooLong`] when the frame exceeds [`crate::limits::MAX_REQUEST_HEAD`]; `out` is then unchanged.
     pub fn write_frame(
         &self,
         settings: &[u8],
@@ -160,7 +160,7 @@ impl RequestHead<'_> {
 }
 
 impl<'a> Request<'a> {
-    /// The version of HTTP that the client speaks, as far as the app is to know, such as `HTTP/2.0`.
+    /// Returns the client's HTTP version as the app is to see it, such as `HTTP/2.0`.
     pub fn protocol(&self) -> &'static [u8] {
         match self.headers.iter().next() {
             Some((PROTOCOL, b"HTTP/1.0")) => b"HTTP/1.0",
@@ -170,7 +170,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Reads the payload of a `Request` frame.
+    /// Decodes the payload of a `Request` frame.
     ///
     /// # Errors
     ///
@@ -250,7 +250,7 @@ pub(crate) mod tests {
         let whole = &frame[HEADER_LEN..];
         let headers_start = whole.len() - pairs::encoded_len(b"Host", b"example.org");
         for end in 0..whole.len() {
-            // Cut exactly before the headers it is a request without headers.
+            // Cut exactly before the headers, it is a request without headers.
             assert_eq!(Request::decode(&whole[..end]).is_ok(), end == headers_start, "cut at {end}");
         }
     }

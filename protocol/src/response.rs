@@ -1,4 +1,4 @@
-//! A response as the daemon hands it back: interim heads, the head, and why a response could not be completed.
+//! A response as the daemon sends it: interim heads, the head, and why a response could not be completed.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::request::BodyLength;
 
 /// The head of a final or interim response; its headers follow as [`Pairs`] to the end of the payload.
 ///
-/// Hop-by-hop headers are not among them; `Upgrade` is, with 101 and 426.
+/// Hop-by-hop headers are not included, except `Upgrade` with 101 and 426.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseHead<'a> {
     /// The status code: 100 to 999.
@@ -19,42 +19,42 @@ pub struct ResponseHead<'a> {
     pub reason: &'a [u8],
     /// The body that follows. `None` also for HEAD, 204 and 304.
     pub body: BodyLength,
-    /// The process that answered; 0 when the daemon answered itself.
+    /// The process that answered; 0 when the daemon itself answered.
     pub process_pid: u32,
     /// How long the request waited for a process, in microseconds.
     pub queue_us: u64,
-    /// How long the app took until its head was complete, in microseconds; 0 when it was not asked.
+    /// The time until the app's head was complete, in microseconds; 0 when the app was not involved.
     pub app_us: u64,
 }
 
-/// A received response head.
+/// A decoded response head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Response<'a> {
     /// The head.
     pub head: ResponseHead<'a>,
-    /// Its headers.
+    /// The headers.
     pub headers: Pairs<'a>,
 }
 
-/// Why a response could not be begun or completed.
+/// Why a response could not be started or completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AbortReason {
     /// The app closed its connection, or its process ended, before the response was complete.
     AppClosed,
-    /// What the app sent is no valid response.
+    /// The app's response is not valid.
     AppMalformed,
-    /// The daemon could not make sense of nginx's frames.
+    /// The daemon could not decode nginx's frames.
     BadRequest,
-    /// The daemon is about to end.
+    /// The daemon is shutting down.
     ShuttingDown,
-    /// A fault of the daemon.
+    /// An internal error of the daemon.
     Internal,
 }
 
-/// The end of a response that failed.
+/// The end of a failed response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abort<'a> {
-    /// Whose fault it is.
+    /// Which side caused the failure.
     pub reason: AbortReason,
     /// A sentence for nginx's error log.
     #[serde(borrow)]
@@ -66,7 +66,7 @@ impl ResponseHead<'_> {
     ///
     /// # Errors
     ///
-    /// [`PayloadError::TooLong`] when the frame exceeds [`crate::limits::MAX_RESPONSE_HEAD`]; `out` is then as before.
+    /// [`PayloadError::TooLong`] when the frame exceeds [`crate::limits::MAX_RESPONSE_HEAD`]; `out` is then unchanged.
     pub fn write_frame(
         &self,
         kind: FrameType,
@@ -90,11 +90,11 @@ impl ResponseHead<'_> {
 }
 
 impl<'a> Response<'a> {
-    /// Reads the payload of a `Response` or `Interim` frame.
+    /// Decodes the payload of a `Response` or `Interim` frame.
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] when it is damaged or its status is not a status.
+    /// [`PayloadError`] when it is damaged or its status is out of range.
     pub fn decode(payload: &'a [u8]) -> Result<Self, PayloadError> {
         const WHAT: &str = "response head";
         let (head, used) = payload::decode::<ResponseHead<'a>>(WHAT, payload)?;
@@ -118,14 +118,14 @@ impl<'a> Abort<'a> {
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_LEN]);
         if payload::encode("abort", &clipped, out).is_err() {
-            // It was cut to fit, so this cannot be; an empty frame would still end the response.
+            // It was cut to fit, so encoding cannot fail; an empty frame would still end the response.
             out.truncate(start + HEADER_LEN);
         }
         let header = FrameHeader::new(FrameType::Abort, 0, (out.len() - start - HEADER_LEN) as u32);
         out[start..start + HEADER_LEN].copy_from_slice(&header.encode());
     }
 
-    /// Reads the payload of an `Abort` frame.
+    /// Decodes the payload of an `Abort` frame.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! Which applications an nginx's configuration holds: sent by its first worker on a connection of its own, behind the
-//! globals.
+//! The roster: the applications in an nginx's configuration. Its first worker sends it on a separate connection, after
+//! the globals.
 //!
-//! A roster is one or more frames, the last with [`crate::frame::FLAG_END`]. What a later roster of the same nginx no
-//! longer names is no longer configured; what has to be there before its first request can be started.
+//! A roster is one or more frames, the last with [`crate::frame::FLAG_END`]. Applications that a later roster of the
+//! same nginx does not name are no longer configured; those that must run before their first request can be started.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,20 +13,21 @@ use crate::request::AppRef;
 
 const WHAT: &str = "roster";
 
-/// Where a frame that has grown so long is closed and another one begun, in bytes.
+/// Size in bytes at which a frame is closed and the next one begins.
 const FULL: usize = 128 * 1024;
 
 /// One frame of a roster.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roster<'a> {
-    /// Which nginx this is: its configuration file. The same before and after it was restarted.
+    /// Identifies the nginx: the path of its configuration file, which is the same after a restart.
     #[serde(borrow, with = "serde_bytes")]
     pub instance: &'a [u8],
-    /// The process ID of nginx's master: the same before and after its configuration was read anew.
+    /// The process ID of nginx's master, which is the same after a reload.
     pub master: u32,
-    /// Every application is named. Not so when only a request can tell, as where `root` holds variables.
+    /// Whether every application is named. False when some are known only when requested, as where `root` contains
+    /// variables.
     pub is_complete: bool,
-    /// Some of the applications.
+    /// Part of the applications.
     #[serde(borrow)]
     pub entries: Vec<Entry<'a>>,
 }
@@ -37,18 +38,18 @@ pub struct Entry<'a> {
     /// The name of its process group.
     #[serde(borrow, with = "serde_bytes")]
     pub group: &'a [u8],
-    /// What it is started with, when it is to be there before its first request.
+    /// How it is started, when it must run before its first request.
     #[serde(borrow)]
     pub start: Option<Start<'a>>,
 }
 
-/// What a request would say that leads to the application: see [`crate::request::RequestHead`].
+/// The fields of a request to the application that a start needs: see [`crate::request::RequestHead`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Start<'a> {
     /// The application.
     #[serde(borrow)]
     pub app: AppRef<'a>,
-    /// Where it is mounted; empty at the root.
+    /// The base URI under which it is mounted; empty at the root.
     #[serde(borrow, with = "serde_bytes")]
     pub base_uri: &'a [u8],
     /// nginx's name and release.
@@ -60,7 +61,7 @@ pub struct Start<'a> {
 }
 
 impl Entry<'_> {
-    /// About what it takes in a frame, in bytes.
+    /// Returns the approximate number of bytes that it occupies in a frame.
     fn weight(&self) -> usize {
         let start = self.start.as_ref();
         64 + self.group.len()
@@ -74,7 +75,7 @@ impl Entry<'_> {
 }
 
 impl<'a> Roster<'a> {
-    /// All of its frames, headers included.
+    /// Returns all of its frames, headers included.
     ///
     /// # Errors
     ///
@@ -110,11 +111,11 @@ impl<'a> Roster<'a> {
         Ok(())
     }
 
-    /// Reads the payload of a `Roster` frame.
+    /// Decodes the payload of a `Roster` frame.
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] when it is none.
+    /// [`PayloadError`] when it is not a roster.
     pub fn decode(payload: &'a [u8]) -> Result<Self, PayloadError> {
         payload::decode_all(WHAT, payload)
     }
@@ -134,7 +135,7 @@ mod tests {
         Roster { instance: b"/etc/nginx/nginx.conf", master: 4711, is_complete: true, entries }
     }
 
-    /// Headers and payloads.
+    /// Splits the bytes into headers and payloads.
     fn frames(mut bytes: &[u8]) -> Vec<(FrameHeader, &[u8])> {
         let mut frames = Vec::new();
         while let Some(header) = FrameHeader::decode(bytes).unwrap() {

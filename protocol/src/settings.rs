@@ -1,8 +1,8 @@
-//! Per-application settings: one canonical byte string and its digest, made at nginx's configuration time and
-//! sent in front of each request, so that nginx.conf is the only place where an app is configured.
+//! Per-application settings: one canonical byte string and its digest, encoded when nginx reads its configuration and
+//! sent before each request, so that apps are configured in nginx.conf only.
 //!
-//! The block is a sorted list of named values rather than a struct: a daemon that is older than the module meets a
-//! name it does not know, says so in its log, and works with the rest.
+//! The block is a sorted list of named values rather than a struct: a daemon that is older than the module logs a name
+//! that it does not know and uses the rest.
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_128;
@@ -15,7 +15,7 @@ use crate::payload::{self, PayloadError};
 pub enum Value {
     /// `on` or `off`.
     Flag(bool),
-    /// A number; its unit belongs to the setting.
+    /// A number, in the unit of the setting.
     Number(i64),
     /// Text, a path or a command.
     Text(String),
@@ -27,26 +27,26 @@ pub enum Value {
 
 /// Identifies a settings block: XXH3-128 of its bytes.
 ///
-/// It tells equal blocks from different ones; it does not protect against forgery. Whoever may connect to the
-/// daemon's socket may name any command to be run, so the socket's permissions are what protects.
+/// It distinguishes blocks; it does not protect against forgery. Any process that may connect to the daemon's
+/// socket may name any command to run, so the protection is the socket's permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 16]);
 
 impl Digest {
-    /// The digest of an encoded block.
+    /// Returns the digest of an encoded block.
     pub fn of(block: &[u8]) -> Self {
         Self(xxh3_128(block).to_le_bytes())
     }
 }
 
-/// An application's settings by name. Names are those of the directives without `passenger_`.
+/// An application's settings by the directives' names without `passenger_`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings {
     entries: Vec<(String, Value)>,
 }
 
 impl Settings {
-    /// No settings.
+    /// Returns empty settings.
     pub fn new() -> Self {
         Self::default()
     }
@@ -59,17 +59,17 @@ impl Settings {
         }
     }
 
-    /// The value of this name.
+    /// Returns the value of this name.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.position(name).ok().map(|at| &self.entries[at].1)
     }
 
-    /// All settings, sorted by name.
+    /// Returns all settings, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.entries.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// The canonical bytes: equal settings give equal bytes.
+    /// Returns the canonical bytes: equal settings have equal bytes.
     ///
     /// # Errors
     ///
@@ -83,11 +83,11 @@ impl Settings {
         Ok(out)
     }
 
-    /// Reads a settings block.
+    /// Decodes a settings block.
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] when the bytes are no settings, are longer than allowed, or are not in canonical order.
+    /// [`PayloadError`] when the bytes are not settings, are longer than allowed, or are not in canonical order.
     pub fn decode(bytes: &[u8]) -> Result<Self, PayloadError> {
         if bytes.len() > MAX_SETTINGS as usize {
             return Err(PayloadError::TooLong("settings"));
@@ -97,7 +97,7 @@ impl Settings {
             return Err(PayloadError::Malformed("settings", "the names are not sorted".into()));
         }
         let settings = Self { entries };
-        // A number can be written in more bytes than it needs; equal settings would then have different digests.
+        // A number can be encoded in more bytes than it needs; equal settings would then have different digests.
         if settings.encode()? != bytes {
             return Err(PayloadError::Malformed("settings", "the encoding is not canonical".into()));
         }

@@ -1,7 +1,7 @@
-//! A question for the daemon's status page: nginx asks it for a location with `passenger_status`. The answer comes in the
-//! frames of any response.
+//! A request for the daemon's status page, which nginx sends for a location with `passenger_status`. The response has
+//! the same frames as any other.
 //!
-//! A daemon that does not know this frame answers with an abort: pages are no reason to speak another version.
+//! A daemon that does not know this frame responds with an abort: status pages do not justify another protocol version.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,23 +10,23 @@ use crate::payload::{self, PayloadError};
 
 const WHAT: &str = "question for the status page";
 
-/// What somebody wants to see.
+/// A request for a part of the status page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusQuestion {
-    /// The page itself, or what it shows.
+    /// The part.
     pub part: StatusPart,
-    /// The head of the answer is enough.
+    /// Only the head of the response is wanted.
     pub to_head: bool,
 }
 
-/// One of the answers.
+/// The parts of the status page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StatusPart {
-    /// The HTML page, which is the same for everybody and at all times.
+    /// The HTML page, which is static and the same for every client.
     Page,
-    /// What it shows at this moment, as JSON.
+    /// The current data of the page, as JSON.
     Data,
-    /// Figures for Prometheus.
+    /// Metrics for Prometheus.
     Metrics,
 }
 
@@ -35,7 +35,7 @@ impl StatusQuestion {
     ///
     /// # Errors
     ///
-    /// [`PayloadError::TooLong`], which cannot be: its few bytes always fit.
+    /// [`PayloadError::TooLong`], which cannot happen: its few bytes always fit.
     pub fn write_frame(&self, out: &mut Vec<u8>) -> Result<(), PayloadError> {
         let start = out.len();
         out.extend_from_slice(&[0; HEADER_LEN]);
@@ -46,11 +46,11 @@ impl StatusQuestion {
         Ok(())
     }
 
-    /// Reads the payload of a `Status` frame.
+    /// Decodes the payload of a `Status` frame.
     ///
     /// # Errors
     ///
-    /// [`PayloadError`] when it is none.
+    /// [`PayloadError`] when it is not a status request.
     pub fn decode(payload: &[u8]) -> Result<Self, PayloadError> {
         payload::decode_all(WHAT, payload)
     }

@@ -1,7 +1,7 @@
-//! The bytes in `testdata/` are what is on the wire: written as they are, and read as what they mean.
+//! Tests that the messages are encoded as the bytes in `testdata/` and decoded from them.
 //!
-//! They change only together with the protocol's version, or by a field appended to the hello. `UPDATE_GOLDEN=1 cargo test -p flying-passenger-protocol`
-//! writes them anew.
+//! The bytes change only together with the protocol's version, or by a field appended to the hello.
+//! `UPDATE_GOLDEN=1 cargo test -p flying-passenger-protocol` writes them again.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping")]
 
@@ -82,7 +82,7 @@ fn hello() {
     assert_eq!(Hello::decode(payload(&kept, FrameType::Hello)), Ok(hello));
 }
 
-/// As the module wrote it before an nginx had a name.
+/// Encoded by a module older than the field `instance`.
 #[test]
 fn hello_before_the_instance() {
     let kept = include_bytes!("../testdata/hello-before-instance.bin");
@@ -91,7 +91,7 @@ fn hello_before_the_instance() {
     assert_eq!(hello.to_frame(), kept, "a module without a name writes the same");
 }
 
-/// As the module wrote it before it could hear a goodbye.
+/// Encoded by a module older than the frame `Goodbye`.
 #[test]
 fn hello_before_the_goodbye() {
     let kept = include_bytes!("../testdata/hello-before-goodbye.bin");

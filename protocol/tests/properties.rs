@@ -1,4 +1,5 @@
-//! Whatever is written comes back as it was; whatever comes is read or refused, and never more than that.
+//! Properties of the codec: encoded values decode to the same values; any bytes are decoded or refused, within their
+//! bounds.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests say what they expect by unwrapping")]
 
@@ -102,7 +103,7 @@ proptest! {
 
     #[test]
     fn strange_bytes_are_read_or_refused(bytes in vec(any::<u8>(), 0..400)) {
-        // Reading must end with a value or a refusal, and what was read fits into what was given.
+        // Decoding must end with a value or an error, and the value must fit into the input.
         if let Ok(Some(header)) = FrameHeader::decode(&bytes) {
             prop_assert_eq!(&header.encode()[..], &bytes[..HEADER_LEN]);
         }

@@ -1,14 +1,14 @@
-//! What was looked for in vain a moment ago: paths come in, whether to look again goes out.
+//! A cache of paths that were recently missing on disk.
 //!
-//! Most requests are for the app, and for each nginx would ask the disk whether there is a file of that name after all.
-//! A path that was missing several times within one second is not looked for again in that second: a busy URI costs a
-//! few system calls a second instead of two for each request, and a file that appears is seen a second later at most.
-//! A path that is asked for now and then is looked for each time.
+//! Most requests are for the app, but for each nginx would check the disk for a file of that name. A path that was
+//! missing several times within one second is not checked again in that second: a busy URI costs a few system calls per
+//! second instead of two per request, and a new file is found at most a second later. A path that is rarely requested
+//! is checked each time.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Paths that are missing, by the hash of their name. Two paths with one hash would be mistaken for each other, which
-/// the keyed 64-bit hash makes a matter of theory.
+/// Missing paths, by the hash of their name. Two paths with the same hash would be confused, which the keyed 64-bit
+/// hash makes practically impossible.
 #[derive(Debug)]
 pub struct Absences {
     hasher: RandomState,
@@ -22,14 +22,14 @@ struct Slot {
     times: u8,
 }
 
-/// A place for a verdict on one path.
+/// The key under which [`Absences::was_missing`] records a missing path.
 #[derive(Debug, Clone, Copy)]
 pub struct Ticket(u64);
 
-/// So many times within a second it is looked for.
+/// How many times per second a path is checked.
 const PATIENCE: u8 = 4;
 
-/// More than a worker's busy URIs; two that meet in a slot are looked for more often.
+/// More than a worker's busy URIs; two that share a slot are checked more often.
 const SLOTS: usize = 1024;
 
 impl Default for Absences {
@@ -39,9 +39,9 @@ impl Default for Absences {
 }
 
 impl Absences {
-    /// `None` when the path is known to be missing; otherwise it is to be looked for.
+    /// Returns `None` when the path is known to be missing; otherwise the caller checks it.
     ///
-    /// `kind` distinguishes what is looked for under one name. `second` is the current one.
+    /// `kind` distinguishes what is searched under the same name. `second` is the current time.
     pub fn look_for(&mut self, path: &[u8], kind: bool, second: i64) -> Option<Ticket> {
         let hash = self.hasher.hash_one((path, kind));
         let slot = self.slot(hash);
@@ -49,7 +49,7 @@ impl Absences {
         (!is_known).then_some(Ticket(hash))
     }
 
-    /// It was looked for and was missing.
+    /// Records that a path was checked and was missing.
     pub fn was_missing(&mut self, ticket: Ticket, second: i64) {
         let slot = self.slot(ticket.0);
         if slot.hash != ticket.0 || slot.second != second {

@@ -1,8 +1,7 @@
-//! What is announced to the daemon when nginx begins: what each location says about its application comes in, a roster
-//! goes out.
+//! The roster that nginx sends to the daemon at its start, built from the applications of all locations.
 //!
-//! Which application a location's requests lead to is known beforehand unless `root` holds variables, or an `alias`
-//! mounts it in an unusual way; then the roster is said to be incomplete.
+//! The application of a location is known beforehand unless `root` contains variables, or an `alias` mounts it in an
+//! unusual way; the roster is then marked as incomplete.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -18,21 +17,21 @@ use crate::base_uri;
 use crate::place::{self, AppConf, Found};
 use crate::settings::{Block, Written};
 
-/// Where nginx has a location's files.
+/// Where a location's files are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files<'a> {
-    /// In this directory, with the URI behind it.
+    /// In this directory, followed by the URI.
     Root(&'a [u8]),
-    /// In this directory, which stands for the location's name.
+    /// In this directory, which replaces the location's name.
     Alias(&'a [u8]),
-    /// That depends on the request.
+    /// It depends on the request.
     Varying,
 }
 
-/// A location, as the configuration describes it.
+/// A location as configured.
 #[derive(Debug, Clone, Copy)]
 pub struct Location<'a> {
-    /// Its name; empty for a server's own level.
+    /// Its name; empty for the level of a server.
     pub name: &'a [u8],
     /// Its files.
     pub files: Files<'a>,
@@ -51,17 +50,17 @@ struct Mount {
     public_dir: Option<Vec<u8>>,
 }
 
-/// What a location's requests may lead to.
+/// The applications that a location's requests may be for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
     app: AppConf,
     settings: Block,
     mounts: Vec<Mount>,
-    /// Processes are to be there before the first request.
+    /// Processes must run before the first request.
     keep: bool,
 }
 
-/// Who announces.
+/// The nginx that sends the roster.
 #[derive(Debug, Clone, Copy)]
 pub struct Announcer<'a> {
     /// nginx's configuration file.
@@ -73,15 +72,15 @@ pub struct Announcer<'a> {
 }
 
 impl Announced {
-    /// What a location leads to. Where `passenger_min_instances` is written down, so many processes are there before
-    /// the first request.
+    /// Returns the applications of a location. Where `passenger_min_instances` is configured, that many processes are
+    /// started before the first request.
     pub fn new(app: AppConf, written: &Written, settings: Block, location: Location<'_>) -> Self {
         let keep = matches!(written.values().get("min_instances"), Some(Value::Number(1..)));
         Self { app, settings, mounts: mounts(location), keep }
     }
 }
 
-/// The frames of the roster that names all of them.
+/// Returns the frames of the roster of all of them.
 ///
 /// # Errors
 ///
@@ -89,7 +88,7 @@ impl Announced {
 pub fn frames(all: &[Rc<Announced>], announcer: Announcer<'_>) -> Result<Vec<u8>, PayloadError> {
     let places: Vec<_> = all.iter().flat_map(|app| app.places()).collect();
     let mut entries: BTreeSet<_> = places.iter().flatten().map(Known::key).collect();
-    // The same group by name alone says nothing more.
+    // An entry with only the name of a group is redundant when the group is started.
     let started: BTreeSet<_> = entries.iter().filter(|key| key.1.is_some()).map(|key| key.0).collect();
     entries.retain(|key| key.1.is_some() || !started.contains(key.0));
     let is_complete = places.iter().all(Option::is_some) && entries.len() <= MAX_ROSTER_ENTRIES;
@@ -97,10 +96,10 @@ pub fn frames(all: &[Rc<Announced>], announcer: Announcer<'_>) -> Result<Vec<u8>
     Roster { instance: announcer.instance, master: announcer.master, is_complete, entries }.to_frames()
 }
 
-/// An application's group, and what it is started with if it is to be.
+/// An application's group, and how it is started if it must run before its first request.
 type Key<'a> = (&'a [u8], Option<(&'a [u8], u8, &'a str, &'a str, &'a [u8])>);
 
-/// An application that is known before any request.
+/// An application that is known before the first request.
 #[derive(Debug)]
 struct Known<'a> {
     root: Vec<u8>,
@@ -134,12 +133,12 @@ const KINDS: [AppKind; 5] =
     [AppKind::Ruby, AppKind::Python, AppKind::Node, AppKind::Meteor, AppKind::Generic];
 
 impl Announced {
-    /// What each mount leads to; `None` where only a request can tell.
+    /// Returns the application of each mount; `None` where it depends on the request.
     fn places(&self) -> impl Iterator<Item = Option<Known<'_>>> {
         self.mounts.iter().map(|mount| {
             let public_dir = match (&mount.public_dir, &self.app.root, &self.app.group) {
                 (Some(dir), ..) => Cow::Borrowed(dir.as_slice()),
-                // It is not asked for.
+                // The directory is not needed.
                 (None, Some(_), _) => Cow::default(),
                 (None, None, Some(group)) if !group.is_empty() => return Some(self.by_name(mount)),
                 (None, None, _) => return None,
@@ -171,7 +170,7 @@ fn mounts(location: Location<'_>) -> Vec<Mount> {
 }
 
 impl Files<'_> {
-    /// The public directory of the app that is mounted at a base URI, seen from the location of this name.
+    /// Returns the public directory of the app mounted at a base URI, for the location of this name.
     fn dir(self, base: Option<(&str, &[u8])>) -> Option<Vec<u8>> {
         match (self, base) {
             (Self::Varying, _) => None,
@@ -215,10 +214,10 @@ mod tests {
         Rc::new(Announced::new(app, &written, block, location))
     }
 
-    /// A group; with root and base URI if it is to be started.
+    /// A group; with root and base URI if it must be started.
     type App = (String, Option<(String, String)>);
 
-    /// The groups, and whether they are all.
+    /// Returns the groups, and whether they are complete.
     fn roster(all: &[Rc<Announced>]) -> (Vec<App>, bool) {
         let frames = frames(all, ANNOUNCER).unwrap();
         let roster = Roster::decode(&frames[HEADER_LEN..]).unwrap();

@@ -1,21 +1,21 @@
-//! The value of `passenger_app_type`: a word comes in, a type goes out when the word is one.
+//! The values of `passenger_app_type`.
 
 use protocol::request::AppKind;
 
-/// What `passenger_app_type` asks for.
+/// The type configured with `passenger_app_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppType {
     /// A known type.
     Known(AppKind),
-    /// A word that is none. The location is then nginx's own, as the predecessor had it.
+    /// Not a known type. nginx then serves the location, as with Passenger.
     Unknown,
 }
 
 impl AppType {
-    /// Every word for a known type.
+    /// Every name of a known type.
     pub const WORDS: [&str; 7] = ["ruby", "rack", "python", "wsgi", "nodejs", "node", "meteor"];
 
-    /// Reads the word. `generic` is none: such an app is named by its start command.
+    /// Parses a value. `generic` is not one: such an app is configured by its start command.
     pub fn parse(word: &str) -> Self {
         match word {
             "ruby" | "rack" => Self::Known(AppKind::Ruby),

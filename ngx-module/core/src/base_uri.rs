@@ -1,10 +1,10 @@
-//! Base URIs: the list of `passenger_base_uri` and a request's URI come in, the one it lies under goes out.
+//! Base URIs: values of `passenger_base_uri`, and which of them a request's URI is under.
 
-/// A base URI as it is kept: without its final slash. `None` for `/`, which is no base URI.
+/// Returns a base URI without its final slash. `None` for `/`, which is not a base URI.
 ///
 /// # Errors
 ///
-/// A sentence when it does not begin with a slash.
+/// A message when it does not begin with a slash.
 pub fn normalise(word: &str) -> Result<Option<String>, String> {
     if !word.starts_with('/') {
         return Err(format!("the base URI \"{word}\" must begin with \"/\""));
@@ -13,7 +13,7 @@ pub fn normalise(word: &str) -> Result<Option<String>, String> {
     Ok((!trimmed.is_empty()).then(|| trimmed.to_owned()))
 }
 
-/// The first base URI that `uri` is, or lies below.
+/// Returns the first base URI that equals `uri` or is a parent of it.
 pub fn matching<'a>(base_uris: &'a [String], uri: &[u8]) -> Option<&'a str> {
     base_uris.iter().map(String::as_str).find(|base| lies_under(base.as_bytes(), uri))
 }

@@ -1,4 +1,4 @@
-//! What kind of application a directory holds: a path comes in, a type or an advice for the operator goes out.
+//! Detection of the application in a directory: its type, or an error with advice for the operator.
 
 use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
@@ -13,23 +13,23 @@ use protocol::request::AppKind;
 pub struct Detected {
     /// Its type.
     pub kind: AppKind,
-    /// The command of a generic one; otherwise empty.
+    /// The start command of a generic one; otherwise empty.
     pub start_command: String,
 }
 
-/// Why it cannot be told what a directory holds.
+/// Why the application in a directory cannot be detected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DetectError {
-    /// A directory on the way may not be entered by nginx's worker.
+    /// nginx's worker may not enter a parent directory.
     Forbidden {
         /// The application's directory.
         root: PathBuf,
-        /// The directory that is closed.
+        /// The directory that cannot be entered.
         closed: PathBuf,
     },
-    /// A file cannot be looked at or read.
+    /// A file cannot be checked or read.
     Unreadable(PathBuf, String),
-    /// `Passengerfile.json` is no JSON object.
+    /// `Passengerfile.json` is not a JSON object.
     BadPassengerfile(PathBuf, String),
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for DetectError {
 
 impl std::error::Error for DetectError {}
 
-/// Startup files by type, in the order in which they are looked for.
+/// Startup files by type, in the order in which they are searched.
 const STARTUP_FILES: &[(&str, AppKind)] = &[
     ("config.ru", AppKind::Ruby),
     ("app.js", AppKind::Node),
@@ -59,19 +59,19 @@ const STARTUP_FILES: &[(&str, AppKind)] = &[
     (".meteor", AppKind::Meteor),
 ];
 
-/// The startup file of a type when none is named; a generic one has none.
+/// Returns the default startup file of a type; `None` for a generic one.
 pub fn startup_file(kind: AppKind) -> Option<&'static str> {
     STARTUP_FILES.iter().find(|(_, of)| *of == kind).map(|(file, _)| *file)
 }
 
-/// Longest `Passengerfile.json` that is read, in bytes.
+/// Longest `Passengerfile.json` accepted, in bytes.
 const MAX_PASSENGERFILE: u64 = 512 * 1024;
 
-/// Looks at a directory; `None` when there is no application in it.
+/// Detects the application in a directory; `None` when there is none.
 ///
 /// # Errors
 ///
-/// [`DetectError`] when the directory cannot be looked into.
+/// [`DetectError`] when the directory cannot be read.
 pub fn detect(root: &Path) -> Result<Option<Detected>, DetectError> {
     if let Some(start_command) = passengerfile_command(root)? {
         return Ok(Some(Detected { kind: AppKind::Generic, start_command }));
@@ -119,10 +119,10 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Opens a regular file without waiting: the file belongs to the application's owner, and a FIFO, a terminal or a lease
-/// would stop nginx's worker.
+/// Opens a regular file without blocking: the file belongs to the application's owner, and a FIFO, a terminal or a
+/// lease would block nginx's worker.
 fn open_regular(path: &Path) -> io::Result<File> {
-    // Opening a device may have an effect of its own, so the type is checked before as well.
+    // Opening a device may have a side effect, so the type is also checked before.
     check_regular(&path.metadata()?)?;
     let flags = libc::O_NONBLOCK | libc::O_CLOEXEC | libc::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -137,7 +137,7 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
     Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
-/// Errors after which there is no such file, as for nginx's own files.
+/// Whether the error means that there is no such file, as nginx decides for its own files.
 pub(crate) fn is_absence(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
 }
@@ -152,7 +152,7 @@ fn explain(root: &Path, path: PathBuf, err: &io::Error) -> DetectError {
     }
 }
 
-/// The outermost directory on the way to a file in `root` whose entries may not be looked at.
+/// Returns the outermost directory on the path to a file in `root` whose entries cannot be accessed.
 fn first_closed_directory(root: &Path) -> Option<PathBuf> {
     let mut way: Vec<&Path> = root.ancestors().collect();
     way.reverse();
@@ -236,7 +236,7 @@ mod tests {
         assert!(matches!(detect(&app.0), Err(DetectError::Unreadable(..))));
     }
 
-    /// What `detect` finds; fails when it does not return.
+    /// Returns the result of `detect`; fails when it does not return.
     fn detect_in_time(dir: PathBuf, what: &str) -> Result<Option<Detected>, DetectError> {
         let (done, found) = std::sync::mpsc::channel();
         std::thread::spawn(move || done.send(detect(&dir)));

@@ -1,20 +1,20 @@
-//! The value of `passenger_fly_with`: one word comes in, a socket or the name of an upstream block goes out.
+//! The value of `passenger_fly_with`: a socket or the name of an upstream block.
 
 /// Where requests are sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FlyWith {
     /// The daemon's unix socket.
     Socket(String),
-    /// An `upstream {}` block that the configuration spells out.
+    /// An `upstream {}` block from the configuration.
     Upstream(String),
 }
 
 impl FlyWith {
-    /// Reads the word: `unix:/path` and an absolute path are sockets, anything else is a name.
+    /// Parses the value: `unix:/path` and an absolute path are sockets, anything else is a name.
     ///
     /// # Errors
     ///
-    /// A sentence about a path that cannot be one, or one that nginx's own parser would take apart.
+    /// A message about a path that is invalid, or that nginx's own parser would split.
     pub fn parse(word: &str) -> Result<Self, String> {
         let path = match word.strip_prefix("unix:") {
             Some(path) => path,
@@ -24,7 +24,8 @@ impl FlyWith {
         if !path.starts_with('/') {
             return Err(format!("the socket \"{path}\" must be an absolute path"));
         }
-        // nginx ends a unix socket's name in a URL at a colon; the others would end a word of its configuration.
+        // In a URL nginx ends a unix socket's name at a colon; the other characters would end a word of its
+        // configuration.
         if let Some(bad) = path.chars().find(|c| c.is_whitespace() || ":;{}\"'\\$#".contains(*c)) {
             return Err(format!("the path of the socket \"{path}\" must not contain '{bad}'"));
         }
@@ -48,7 +49,7 @@ fn name(word: &str) -> Result<FlyWith, String> {
     Ok(FlyWith::Upstream(word.to_owned()))
 }
 
-/// `sun_path` without its final zero.
+/// Size of `sun_path` without its final zero.
 const MAX_SOCKET_PATH: usize = 107;
 
 #[cfg(test)]

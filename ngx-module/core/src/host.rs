@@ -1,15 +1,15 @@
-//! The name that a client calls a server by: whether a web page that rebinds DNS could have chosen it.
+//! The host names of requests: whether a web page that rebinds DNS could have chosen one.
 //!
-//! A page of `attacker.example` can have its own name answered with the address of this machine. A browser then sends
-//! requests here, with that name as their `Host`, and lets the page read the answers. It cannot choose an address, or a name
-//! that public DNS does not answer for.
+//! A page of `attacker.example` can have its own name resolve to the address of this machine. A browser then sends
+//! requests here, with that name as `Host`, and lets the page read the responses. The page cannot choose an address, or
+//! a name that public DNS does not resolve.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Ends of names that nobody can register: RFC 6761, RFC 6762, and ICANN for `internal`.
+/// Domains that cannot be registered: RFC 6761, RFC 6762, and ICANN for `internal`.
 const RESERVED: [&[u8]; 4] = [b"localhost", b"local", b"internal", b"test"];
 
-/// True when no page of an attacker can have this name: an address, a name without a dot, or one with a reserved end.
+/// Whether an attacker's page cannot have this name: an address, a name without a dot, or one in a reserved domain.
 /// Browsers always send a name.
 pub fn is_harmless(host: &[u8]) -> bool {
     let end = host.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
@@ -40,13 +40,13 @@ pub fn matches(server_name: &[u8], host: &[u8]) -> bool {
     }
 }
 
-/// Whether a `server_name` says how clients call the server: not `_`, the empty name, `localhost` and the like, which
-/// stand for any name where the server is the default one.
+/// Whether a `server_name` states how clients name the server: not `_`, the empty name, `localhost` and the like, which
+/// match any name where the server is the default one.
 pub fn is_telling(server_name: &[u8]) -> bool {
     server_name.contains(&b'.')
 }
 
-/// Whether a client with this address is on this machine.
+/// Whether this is a loopback address.
 pub fn is_of_this_machine(address: &[u8]) -> bool {
     let address = str::from_utf8(address).ok().and_then(|text| text.parse::<IpAddr>().ok());
     address.is_some_and(|address| address.to_canonical().is_loopback())

@@ -1,20 +1,20 @@
-//! Names of nginxes: 128 random bits in hexadecimal digits.
+//! Random names of nginx instances: 128 bits in hexadecimal digits.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::SystemTime;
 
-/// Digits of a name.
+/// Number of digits of a name.
 const LEN: usize = 32;
 
-/// A name that no other nginx has. It is not a secret.
+/// Returns a random name that no other nginx has. It is not a secret.
 pub fn draw() -> String {
     let seed = (std::process::id(), SystemTime::now());
-    // The keys of each are random.
+    // The keys of each `RandomState` are random.
     let half = || RandomState::new().hash_one(seed);
     format!("{:016x}{:016x}", half(), half())
 }
 
-/// Whether [`draw`] can have made it.
+/// Whether the text has the form of a name returned by [`draw`].
 pub fn is_name(text: &str) -> bool {
     text.len() == LEN && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -1,8 +1,8 @@
-//! What the nginx module decides without nginx: bytes and strings come in, decisions go out.
+//! The parts of the nginx module that do not depend on nginx: functions on bytes and strings, with their tests.
 //!
-//! A dynamic module refers to symbols that only nginx has, so its own crate cannot be linked into a test. Whatever
-//! needs no nginx therefore stands here, with its tests beside it. Nothing here knows nginx's structures, and the
-//! only system calls are those that look for an application on disk.
+//! A dynamic module refers to symbols that only nginx has, so its crate cannot be linked into a test. Code that does
+//! not need nginx is therefore in this crate. It does not use nginx's structures, and its only system calls are those
+//! that search for an application on disk.
 
 #![forbid(unsafe_code)]
 

@@ -1,18 +1,18 @@
-//! The configuration as one document: what each level of nginx.conf states comes in, JSON text goes out.
+//! The configuration manifest: the settings of each level of nginx.conf as one JSON document.
 
 use std::fmt;
 
 use protocol::settings::{Settings, Value};
 use serde_json::{Value as Json, json};
 
-/// A directive as it stands in a file.
+/// A directive in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The directive's name.
     pub directive: &'static str,
     /// Its arguments.
     pub arguments: Vec<String>,
-    /// Where it stands; `None` for what the command line says.
+    /// Its position; `None` for a directive from the command line.
     pub position: Option<Position>,
 }
 
@@ -31,7 +31,7 @@ impl fmt::Display for Position {
     }
 }
 
-/// Which block of nginx.conf a level is.
+/// The block of nginx.conf that a level belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Block {
     /// `http {}`.
@@ -44,18 +44,18 @@ pub enum Block {
     InsideLocation(String, String),
 }
 
-/// One level: what it states, and what is in effect on it.
+/// One level: its directives and its effective settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {
     /// The block.
     pub block: Block,
-    /// Its own directives, in order.
+    /// The directives of the level itself, in order.
     pub statements: Vec<Statement>,
-    /// The settings that requests of this level take along; `None` where the module is not enabled.
+    /// The settings sent with requests of this level; `None` where the module is not enabled.
     pub effective: Option<Settings>,
 }
 
-/// The document, for a file. Levels with nothing to say are left out.
+/// Returns the text of the manifest. Levels without content are left out.
 pub fn to_json(levels: &[Level]) -> String {
     let told = levels.iter().filter(|level| !level.statements.is_empty() || level.effective.is_some());
     let document = json!({ "levels": told.map(level).collect::<Vec<_>>() });

@@ -1,5 +1,5 @@
-//! Where an application lives: the directory that nginx maps a request to comes in, the app's root, group and type
-//! go out, remembered for a while so that the hot path asks the disk nothing.
+//! The location of an application: its root, group and type, derived from the directory that nginx maps a request to.
+//! Results are cached for some seconds, so that most requests need no disk access.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use protocol::request::AppKind;
 use crate::app_kind::AppType;
 use crate::detect::{self, DetectError};
 
-/// What the configuration says about a location's application.
+/// The configuration of a location's application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppConf {
     /// `passenger_app_root`.
@@ -25,27 +25,27 @@ pub struct AppConf {
     pub kind: Option<AppType>,
     /// `passenger_app_start_command`.
     pub start_command: Option<String>,
-    /// Which directory it is depends on the request, as with variables in `root`.
+    /// The directory depends on the request, as with variables in `root`.
     pub varies: bool,
 }
 
-/// What was found in an application's root.
+/// The result of a search in an application's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// An application.
     App {
         /// Its type.
         kind: AppKind,
-        /// The command of a generic one; otherwise empty.
+        /// The start command of a generic one; otherwise empty.
         start_command: String,
     },
-    /// None: the location is nginx's own.
+    /// No application: nginx serves the location.
     Nothing,
-    /// It cannot be told.
+    /// The search failed.
     Failed(DetectError),
 }
 
-/// An application's place.
+/// The location of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
     /// The application's public directory.
@@ -54,27 +54,27 @@ pub struct Place {
     pub root: Vec<u8>,
     /// Its process group; never empty.
     pub group: Vec<u8>,
-    /// What is there.
+    /// The application found there.
     pub found: Found,
     under_base: bool,
-    /// When it was looked up, in seconds.
+    /// When it was determined, in seconds.
     at: i64,
 }
 
-/// The places that a location's requests led to. As `root` may hold variables, there may be many.
+/// The cached places of a location's requests. As `root` may contain variables, there may be many.
 #[derive(Debug, Default)]
 pub struct Places {
     by_public_dir: HashMap<Vec<u8>, Rc<Place>>,
 }
 
-/// A place is looked up again after this many seconds, as an app may have been deployed meanwhile.
+/// Seconds after which a place is determined again, as an app may have been deployed meanwhile.
 const FRESH_FOR: i64 = 10;
 
-/// More than a worker's hot sites; beyond it all are forgotten, which costs each a few `stat`s.
+/// More than a worker's busy sites; beyond it the cache is cleared, which costs each a few `stat`s.
 const MAX_PLACES: usize = 1024;
 
 impl Places {
-    /// The place that belongs to a public directory. `now` is in seconds.
+    /// Returns the place that belongs to a public directory. `now` is in seconds.
     pub fn find(&mut self, conf: &AppConf, public_dir: &[u8], under_base: bool, now: i64) -> Rc<Place> {
         if let Some(place) = self.by_public_dir.get(public_dir)
             && place.under_base == under_base
@@ -99,7 +99,7 @@ impl Place {
     }
 }
 
-/// The application's directory and the name of its process group.
+/// Returns the application's directory and the name of its process group.
 pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Vec<u8>, Vec<u8>) {
     let root = match &conf.root {
         Some(root) => root.clone().into_bytes(),
@@ -113,7 +113,7 @@ pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Ve
     (root, group)
 }
 
-/// What is in an application's root.
+/// Searches for the application in a root.
 pub fn find_app(conf: &AppConf, root: &[u8]) -> Found {
     if conf.varies && conf.root.is_none() && is_absent(root) {
         return Found::Nothing;
@@ -134,8 +134,8 @@ pub fn find_app(conf: &AppConf, root: &[u8]) -> Found {
     }
 }
 
-/// Whether there is no such directory. A visitor names it where `root` holds a variable such as `$host`, and every name would
-/// be an application of its own for the daemon. One that nginx's worker may not look at may be there.
+/// Whether there is no such directory. Clients choose the name where `root` contains a variable such as `$host`, and
+/// each name would be a separate application for the daemon. A directory that nginx's worker may not access may exist.
 fn is_absent(root: &[u8]) -> bool {
     match Path::new(OsStr::from_bytes(root)).metadata() {
         Ok(metadata) => !metadata.is_dir(),
@@ -143,10 +143,10 @@ fn is_absent(root: &[u8]) -> bool {
     }
 }
 
-/// The public directory of the app that serves `uri` under `base`.
+/// Returns the public directory of the app that serves `uri` under `base`.
 ///
-/// nginx maps the URI to `path`, of which the first `root_len` bytes are its root. What follows the base URI is the
-/// end of that path, however `root` or `alias` made it; the directory is what stands before.
+/// nginx maps the URI to `path`, of which the first `root_len` bytes are its root. The path ends with the part of the
+/// URI after the base URI, whether `root` or `alias` was used; the rest of the path is the directory.
 pub fn public_dir<'a>(path: &'a [u8], root_len: usize, uri: &[u8], base: Option<&str>) -> &'a [u8] {
     let within = uri.get(base.map_or(0, str::len)..).unwrap_or_default();
     let dir = path.strip_suffix(within).or_else(|| path.get(..root_len)).unwrap_or(path);
@@ -167,7 +167,7 @@ fn parent(dir: &[u8]) -> &[u8] {
     path.parent().map_or(dir, |parent| parent.as_os_str().as_bytes())
 }
 
-/// The directory that a symbolic link such as `/srv/www/blog -> /srv/blog/public` stands for.
+/// Resolves a symbolic link to a directory, such as `/srv/www/blog -> /srv/blog/public`.
 fn resolved(dir: &[u8]) -> Vec<u8> {
     match Path::new(OsStr::from_bytes(dir)).canonicalize() {
         Ok(path) => path.into_os_string().into_vec(),
@@ -186,7 +186,7 @@ mod tests {
         AppConf { env: "production".into(), ..AppConf::default() }
     }
 
-    /// A directory of the test's own.
+    /// Creates a directory for the test.
     fn scratch(name: &str) -> PathBuf {
         let dir = std::env::temp_dir().join(format!("module-core-place-{name}-{}", std::process::id()));
         let _none_from_before = fs::remove_dir_all(&dir);

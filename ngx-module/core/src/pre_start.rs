@@ -1,37 +1,36 @@
-//! The value of `passenger_pre_start`: a URL comes in; where to connect, what to send, and what the answer's status is go
-//! out.
+//! The value of `passenger_pre_start`: a URL, its address and request, and the status of its response.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A URL that this nginx serves, in the parts that a request to it needs.
+/// A URL that this nginx serves, as the parts that a request needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
     is_https: bool,
     place: Place,
-    /// As it is written, without a port.
+    /// As written, without a port.
     host: String,
-    /// With the query.
+    /// Including the query.
     path: String,
-    /// Name and password, as `Authorization: Basic` has them.
+    /// Name and password, encoded for `Authorization: Basic`.
     credentials: Option<String>,
 }
 
-/// Where nginx listens.
+/// The address on which nginx listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    /// On this machine, or at the address that is the host.
+    /// On this machine, or at the host's address if it is one.
     Port(u16),
-    /// At a unix socket.
+    /// On a unix socket.
     Socket(String),
 }
 
 impl Url {
-    /// Reads `http://host…`, `https://host…`, or `http://unix:/socket:/path`, where the scheme may be left out.
+    /// Parses `http://host…`, `https://host…`, or `http://unix:/socket:/path`, where the scheme is optional.
     ///
     /// # Errors
     ///
-    /// A sentence that says what is wrong and what would be right.
+    /// A message with the error and the expected form.
     pub fn parse(word: &str) -> Result<Self, String> {
         if let Some(bad) = word.chars().find(|c| !c.is_ascii_graphic()) {
             return Err(format!("the URL must not contain {bad:?}: write it as %XX"));
@@ -44,17 +43,18 @@ impl Url {
         }
     }
 
-    /// Whether it is asked for by TLS.
+    /// Whether the request uses TLS.
     pub fn is_https(&self) -> bool {
         self.is_https
     }
 
-    /// The name that the server's certificate is chosen by; an address is none.
+    /// Returns the name by which the server selects its certificate; `None` for an address.
     pub fn server_name(&self) -> Option<&str> {
         (self.ip().is_none() && matches!(self.place, Place::Port(_))).then_some(&self.host)
     }
 
-    /// Where to connect, as nginx writes addresses. A name leads to this machine: it is this very nginx that is asked.
+    /// Returns the address to connect to, in nginx's notation. A name is replaced by this machine: the request is for
+    /// this nginx.
     pub fn address(&self) -> String {
         match (&self.place, self.ip()) {
             (Place::Socket(path), _) => format!("unix:{path}"),
@@ -64,7 +64,7 @@ impl Url {
         }
     }
 
-    /// The request, whole.
+    /// Returns the whole request.
     pub fn request(&self) -> Vec<u8> {
         let authorization =
             self.credentials.as_ref().map(|credentials| format!("Authorization: Basic {credentials}\r\n"));
@@ -93,7 +93,7 @@ impl Url {
     }
 }
 
-/// For log lines: without name and password.
+/// The form for log lines: without name and password.
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.is_https { "https" } else { "http" };
@@ -104,13 +104,13 @@ impl fmt::Display for Url {
     }
 }
 
-/// The status of an answer of which the first bytes are here; `None` when they are no answer, or too few.
+/// Returns the status of a response from its first bytes; `None` when they are too few or not a response.
 pub fn status(bytes: &[u8]) -> Option<u16> {
     let digits = bytes.strip_prefix(b"HTTP/1.")?.get(2..5)?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Bytes that [`status`] wants.
+/// Number of bytes that [`status`] needs.
 pub const STATUS_LINE: usize = 12;
 
 const EXAMPLE: &str = "it is written as in \"http://shop.example/path\"";
@@ -159,7 +159,7 @@ fn at_host(is_https: bool, rest: &str) -> Result<Url, String> {
 }
 
 fn host_and_port(text: &str, default: u16) -> Result<(&str, u16), String> {
-    // The colons of an IPv6 address are inside its brackets.
+    // The colons of an IPv6 address are inside brackets.
     let end = text.rfind(']').map_or(0, |at| at + 1);
     let (host, port) = match text.get(end..).unwrap_or_default().find(':') {
         Some(colon) => (&text[..end + colon], Some(&text[end + colon + 1..])),
@@ -188,7 +188,7 @@ fn default_port(is_https: bool) -> u16 {
     if is_https { 443 } else { 80 }
 }
 
-/// `user:password` of a URL, where some bytes are written as `%XX`, in Base64.
+/// Encodes `user:password` of a URL, which may contain `%XX`, in Base64.
 fn credentials(text: &str) -> Result<String, String> {
     let decoded = percent_decoded(text)
         .ok_or("name and password have a % that two hexadecimal digits do not follow")?;
@@ -226,7 +226,7 @@ fn base64(bytes: &[u8]) -> String {
     out
 }
 
-/// `sun_path` without its final zero.
+/// Size of `sun_path` without its final zero.
 const MAX_SOCKET_PATH: usize = 107;
 
 #[cfg(test)]

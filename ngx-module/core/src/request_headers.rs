@@ -1,6 +1,6 @@
-//! Which of the client's headers the app gets to see: a name comes in, yes or no goes out.
+//! Rules for the client's headers: which of them are passed to the app.
 
-/// Headers that are about the client's connection to nginx, or that nobody should believe.
+/// Headers about the client's connection to nginx, or that must not be trusted.
 const WITHHELD: &[&[u8]] = &[
     b"te",
     b"proxy", // becomes HTTP_PROXY, which HTTP libraries take for their configuration ("httpoxy")
@@ -14,25 +14,25 @@ const WITHHELD: &[&[u8]] = &[
     b"transfer-encoding",
 ];
 
-/// Whether a header of this name is handed on. `upgrade` is true when the request asks for another protocol.
+/// Whether a header of this name is passed on. `upgrade` is true when the request asks for another protocol.
 pub fn is_handed_on(name: &[u8], upgrade: bool) -> bool {
     let withheld = WITHHELD.iter().any(|known| known.eq_ignore_ascii_case(name));
     !withheld || (upgrade && name.eq_ignore_ascii_case(b"upgrade"))
 }
 
-/// What a header of this name means in the configuration.
+/// Whether the configuration can set a header of this name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settable {
-    /// The application gets it.
+    /// It can be set.
     Yes,
-    /// It frames the request or its connection to the application, which the daemon does. Configurations that were
-    /// written for Passenger or `proxy_pass` have such lines, so they load.
+    /// It frames the request or its connection to the application, which the daemon does. Configurations written for
+    /// Passenger or `proxy_pass` contain such lines, so they are accepted.
     WithoutEffect,
-    /// Not the name of a header.
+    /// Not a valid header name.
     Never,
 }
 
-/// Whether the configuration can set a header of this name. `Proxy` can be set: here it is not a client's.
+/// Returns whether the configuration can set a header of this name. `Proxy` can be set: here it is not the client's.
 pub fn settable(name: &str) -> Settable {
     if !is_token(name.as_bytes()) {
         return Settable::Never;
@@ -42,25 +42,25 @@ pub fn settable(name: &str) -> Settable {
     if framing { Settable::WithoutEffect } else { Settable::Yes }
 }
 
-/// The user that nginx has authenticated, for applications that speak HTTP. A client's own is never passed on, whatever the
-/// application's language; `passenger_set_header` can set it.
+/// The user that nginx authenticated, for applications that speak HTTP. A client's header of this name is never passed
+/// on, in any language; `passenger_set_header` can set it.
 const AUTHENTICATED_USER: &[u8] = b"x-forwarded-user";
 
-/// Whether a header from the client would tell the app who its user is. Some apps take `_` for `-`.
+/// Whether an app would take a header from the client as the name of its user. Some apps treat `_` as `-`.
 pub fn claims_user(name: &[u8]) -> bool {
     name.len() == AUTHENTICATED_USER.len()
         && name.iter().zip(AUTHENTICATED_USER).all(|(a, b)| folded(*a) == *b)
 }
 
-/// A header name as HTTP defines it.
+/// Whether the name is valid in HTTP.
 pub fn is_token(name: &[u8]) -> bool {
     !name.is_empty()
         && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// Whether an app that turns both `-` and `_` into `_` would take `name` for `other`.
+/// Whether an app that replaces both `-` and `_` by `_` would take `name` for `other`.
 ///
-/// nginx drops names with `_` by default. Where it is told not to, `X_User` must not pass for `X-User`.
+/// nginx drops names with `_` by default. Where it is configured not to, `X_User` must not pass for `X-User`.
 pub fn is_disguise_of(name: &[u8], other: &[u8]) -> bool {
     name.len() == other.len()
         && name.contains(&b'_')
@@ -73,7 +73,7 @@ fn asks_for_upgrade(connection: &[u8]) -> bool {
     connection.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
-/// Whether a request with these headers asks for a WebSocket, the only protocol that is passed on: a GET without a body.
+/// Whether a request with these headers asks for a WebSocket, the only supported upgrade: a GET without a body.
 pub fn asks_for_websocket<'h>(method: &[u8], headers: impl Iterator<Item = (&'h [u8], &'h [u8])>) -> bool {
     let (mut protocols, mut is_in_connection, mut has_body) = (Vec::new(), false, false);
     for (name, value) in headers {

@@ -1,5 +1,4 @@
-//! A request's name in the logs of everyone who handles it: what the client's side calls it comes in, and is taken if
-//! it can stand in a log line; otherwise one is made.
+//! Request IDs for logs: the ID that the client sent, if it is safe in a log line; otherwise a generated one.
 
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
@@ -8,23 +7,23 @@ use std::time::SystemTime;
 
 use protocol::settings::Digest;
 
-/// Longest name that is taken over, in bytes.
+/// Longest ID accepted, in bytes.
 const MAX_LEN: usize = 255;
 
-/// The header that carries it.
+/// The header that contains it.
 pub const HEADER: &str = "X-Request-Id";
 
-/// The client's name for the request, among the `values` of its header: the only one, and harmless in a log.
+/// Returns the client's request ID from the `values` of its header, if it is the only value and safe in a log.
 pub fn acceptable<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v [u8]> {
     let only = values.next().filter(|_| values.next().is_none())?;
     let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:@+/=~".contains(byte);
     (!only.is_empty() && only.len() <= MAX_LEN && only.iter().all(is_harmless)).then_some(only)
 }
 
-/// A name that is made: 32 hexadecimal digits.
+/// A generated ID: 32 hexadecimal digits.
 pub type Made = [u8; 32];
 
-/// Makes names that no other process makes. They are no secrets, so they need no system call each.
+/// Generates IDs that no other process generates. They are not secret, so no system call is needed for each.
 #[derive(Debug)]
 struct Maker {
     seed: u64,
@@ -33,12 +32,12 @@ struct Maker {
 }
 
 thread_local! {
-    // Made at the first request, which is after nginx has forked its worker.
+    // Created at the first request, which is after nginx has forked its worker.
     static MAKER: RefCell<Maker> = RefCell::new(Maker::new());
 }
 
 impl Maker {
-    /// The process ID is in it because all workers inherit what their master had drawn.
+    /// The hash includes the process ID because all workers inherit their master's random keys.
     fn new() -> Self {
         let mut hash = RandomState::new().build_hasher();
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -62,7 +61,7 @@ impl Maker {
     }
 }
 
-/// Another name.
+/// Returns a new ID.
 pub fn make() -> Made {
     MAKER.with_borrow_mut(Maker::next)
 }

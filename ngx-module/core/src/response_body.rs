@@ -1,5 +1,5 @@
-//! The frames of a response's body: received bytes come in, wherever they were cut; pieces of body go out as ranges
-//! of them, so that nothing is copied.
+//! Decoder of a response's body frames. It returns ranges of the received bytes, however they are split, so that
+//! nothing is copied.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,18 +14,18 @@ use crate::response_head::name;
 #[derive(Debug)]
 pub struct BodyDecoder {
     state: State,
-    /// Bytes that were announced and have not come; `None` when the length is not known beforehand.
+    /// Announced bytes not yet received; `None` when the length is unknown.
     due: Option<u64>,
 }
 
-/// What the next bytes are.
+/// The type of the next bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
     /// A part of the body: this range of the input.
     Data(Range<usize>),
-    /// All input is used.
+    /// All input is consumed.
     NeedMore,
-    /// The body is complete; input behind `used` does not belong to it.
+    /// The body is complete; input after `used` does not belong to it.
     End {
         /// Bytes of the input that belong to this response.
         used: usize,
@@ -35,11 +35,11 @@ pub enum Piece {
 /// Why the body cannot be completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyError {
-    /// The daemon gave up.
+    /// The daemon aborted the response.
     Aborted(String),
-    /// Bytes that are no frame.
+    /// The bytes are not a frame.
     Frame(FrameError),
-    /// A frame that cannot stand here.
+    /// A frame of this type is not allowed here.
     Unexpected(FrameType),
     /// More body than announced.
     TooMuch,
@@ -63,7 +63,7 @@ impl std::error::Error for BodyError {}
 
 #[derive(Debug)]
 enum State {
-    /// In front of or inside a frame header.
+    /// Before or inside a frame header.
     Header { bytes: [u8; HEADER_LEN], have: usize },
     /// Inside a body frame.
     Data { left: u32, last: bool },
@@ -76,7 +76,7 @@ enum State {
 const HEADER: State = State::Header { bytes: [0; HEADER_LEN], have: 0 };
 
 impl BodyDecoder {
-    /// A decoder for what follows a head. `ends`: the head's frame says that nothing does.
+    /// Returns a decoder of the body after a head. `ends`: the head's frame is marked as the last.
     pub fn new(length: BodyLength, ends: bool) -> Self {
         let due = match length {
             BodyLength::None => Some(0),
@@ -86,12 +86,12 @@ impl BodyDecoder {
         Self { state: if ends { State::Ended } else { HEADER }, due }
     }
 
-    /// Whether the last frame has been seen.
+    /// Whether the last frame has been received.
     pub fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended)
     }
 
-    /// Bytes that must still come before this can go on: at least 1 until the body has ended.
+    /// Returns how many more bytes are needed at least: 1 or more until the body has ended.
     pub fn needs(&self) -> usize {
         match &self.state {
             State::Header { have, .. } => HEADER_LEN - have,
@@ -101,7 +101,7 @@ impl BodyDecoder {
         }
     }
 
-    /// Bytes of body that are known to be still to come.
+    /// Returns how many bytes of body are known to follow.
     pub fn expects(&self) -> u64 {
         match (self.due, &self.state) {
             (Some(due), _) => due,
@@ -110,11 +110,11 @@ impl BodyDecoder {
         }
     }
 
-    /// Reads `input` from `*at` on, and moves `*at` behind what was used.
+    /// Reads `input` from `*at` on, and advances `*at` past the consumed bytes.
     ///
     /// # Errors
     ///
-    /// [`BodyError`]: the response cannot be completed and the connection is of no further use.
+    /// [`BodyError`]: the response cannot be completed and the connection cannot be reused.
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Piece, BodyError> {
         loop {
             let rest = input.get(*at..).unwrap_or_default();
@@ -174,7 +174,7 @@ enum Step {
 }
 
 impl State {
-    /// Takes what it can from `rest`; tells how much that was.
+    /// Consumes bytes of `rest`; also returns how many.
     fn advance(&mut self, rest: &[u8]) -> Result<(Step, usize), BodyError> {
         match self {
             Self::Ended => Ok((Step::Ended, 0)),
@@ -224,9 +224,9 @@ fn collect_abort(len: usize, payload: &mut Vec<u8>, rest: &[u8]) -> Result<(Step
     }))
 }
 
-/// The length of the whole body, when all its frames are in `bytes` and nothing follows them.
+/// Returns the length of the whole body, when all its frames are in `bytes` and nothing follows them.
 ///
-/// It is then sent with a `Content-Length` even if the app gave none, and the connection is free at once.
+/// The body is then sent with a `Content-Length` even if the app gave none, and the connection is free immediately.
 pub fn complete_length(bytes: &[u8], length: BodyLength, ends: bool) -> Option<u64> {
     let mut decoder = BodyDecoder::new(length, ends);
     let (mut at, mut total) = (0, 0u64);
@@ -256,7 +256,7 @@ mod tests {
         frame(FrameType::ResponseBody, flags, payload)
     }
 
-    /// Feeds the parts one after another; the body, and what was left behind its end.
+    /// Decodes the parts one after another; returns the body and the bytes after its end.
     fn decode(decoder: &mut BodyDecoder, parts: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>), BodyError> {
         let (mut data, mut behind) = (Vec::new(), Vec::new());
         for part in parts {

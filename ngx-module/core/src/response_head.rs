@@ -1,7 +1,6 @@
-//! The frames before a response's body: the bytes received so far come in, the head or a failure goes out.
-//!
-//! Called again with more bytes until the head is complete; nothing is remembered in between, as all bytes are still
-//! in nginx's buffer. What the daemon sends is bounded by that buffer.
+//! Decoder of the frames before a response's body.
+//! It is called again with more bytes until the head is complete; it keeps no state, as all bytes are still in nginx's
+//! buffer, whose size limits what the daemon can send.
 
 use std::fmt;
 
@@ -15,35 +14,35 @@ use protocol::{PayloadError, ReadError};
 pub struct Head<'a> {
     /// The head with its headers.
     pub response: Response<'a>,
-    /// The head's own frame says that no body follows.
+    /// The head's frame is marked as the last: no body follows.
     pub ends: bool,
-    /// Bytes that were used; the body's frames begin behind them.
+    /// Number of bytes consumed; the body's frames follow.
     pub used: usize,
-    /// The daemon has said goodbye: the connection is not to carry another request.
+    /// The daemon sent a goodbye: the connection must not carry another request.
     pub is_last: bool,
 }
 
-/// Why there will be no response.
+/// Why there is no response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeadError {
     /// The daemon refuses this module's protocol.
     Refused(Refusal),
-    /// The daemon gave up the request.
+    /// The daemon aborted the request.
     Aborted(AbortReason, String),
-    /// A frame that cannot stand here.
+    /// A frame of this type is not allowed here.
     Unexpected(FrameType),
     /// The head does not fit nginx's buffer.
     TooLong {
-        /// Bytes of the frame.
+        /// Size of the frame.
         needed: usize,
-        /// Bytes of the buffer.
+        /// Size of the buffer.
         room: usize,
     },
-    /// Bytes that are no frame.
+    /// The bytes are not a frame.
     Frame(FrameError),
-    /// A frame whose payload is damaged.
+    /// The payload of a frame is damaged.
     Payload(PayloadError),
-    /// A handshake frame whose payload is damaged.
+    /// The payload of a handshake frame is damaged.
     Handshake(ReadError),
 }
 
@@ -75,13 +74,13 @@ impl fmt::Display for HeadError {
 
 impl std::error::Error for HeadError {}
 
-/// Looks for the response head. `room` is the size of the buffer that `bytes` are in, less what stands before them.
+/// Searches for the response head. `room` is the size of the buffer of `bytes`, less the bytes before them.
 ///
-/// `Ok(None)` asks for more bytes.
+/// `Ok(None)` means that more bytes are needed.
 ///
 /// # Errors
 ///
-/// [`HeadError`]: the request has failed and the connection is of no further use.
+/// [`HeadError`]: the request has failed and the connection cannot be reused.
 pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadError> {
     let mut used = 0;
     let mut is_last = false;
@@ -106,24 +105,24 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
                 let response = Response::decode(payload).map_err(HeadError::Payload)?;
                 return Ok(Some(Head { response, ends: header.is_end(), used, is_last }));
             }
-            // Said in the moment in which the request was written.
+            // Sent at the moment when the request was written.
             FrameType::Goodbye => is_last = true,
-            // Not passed on where nginx cannot (see `find_interim`), but damaged bytes are refused everywhere.
+            // Not passed on where nginx does not support it (see `find_interim`), but damaged bytes are refused always.
             FrameType::Interim => {
                 Response::decode(payload).map_err(HeadError::Payload)?;
             }
-            // A welcome needs no answer.
+            // A welcome needs no response.
             _ => {}
         }
     }
 }
 
-/// The interim response (103) in front of the head, if one has been received whole. For an nginx that can send it. What
-/// stands behind a goodbye is not looked for: that is to be seen again with the head.
+/// Returns the interim response (103) before the head, if it has been received completely; for an nginx that can send
+/// it. Frames after a goodbye are not read: the goodbye must be found again with the head.
 ///
 /// # Errors
 ///
-/// As for [`find_head`], which finds them again.
+/// As for [`find_head`], which returns them again.
 pub fn find_interim(bytes: &[u8]) -> Result<Option<Head<'_>>, HeadError> {
     let mut used = 0;
     loop {
@@ -143,20 +142,20 @@ pub fn find_interim(bytes: &[u8]) -> Result<Option<Head<'_>>, HeadError> {
     }
 }
 
-/// What the daemon says on a connection that carries no request.
+/// A message of the daemon on a connection without a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Greeting {
-    /// It consents; so many bytes are used.
+    /// Accepts the hello; this many bytes are consumed.
     Welcome(usize),
-    /// The connection is to be closed.
+    /// The connection must be closed.
     Goodbye,
 }
 
-/// What stands at the front of what a connection received that carries no request. `Ok(None)` asks for more bytes.
+/// Decodes the first message on a connection without a request. `Ok(None)` means that more bytes are needed.
 ///
 /// # Errors
 ///
-/// [`HeadError`]: the daemon said something else.
+/// [`HeadError`]: the daemon sent something else.
 pub fn find_greeting(bytes: &[u8]) -> Result<Option<Greeting>, HeadError> {
     let Some(header) = FrameHeader::decode(bytes).map_err(HeadError::Frame)? else {
         return Ok(None);
@@ -198,7 +197,7 @@ fn abort(payload: &[u8]) -> HeadError {
     }
 }
 
-/// Whose fault it is, in words.
+/// Describes which side caused the failure.
 pub fn name(reason: AbortReason) -> &'static str {
     match reason {
         AbortReason::AppClosed => "the app closed its connection",

@@ -1,21 +1,21 @@
-//! Which of the app's headers nginx gets to see: a header comes in, what becomes of it goes out.
+//! Rules for the app's headers: which of them are passed to nginx.
 
 use protocol::request::BodyLength;
 
 use crate::request_headers::is_token;
 
-/// What becomes of a response header.
+/// What is done with a response header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It is handed to nginx.
+    /// It is passed to nginx.
     HandOn,
-    /// It is nginx's own business, or contradicts the body's framing.
+    /// nginx itself sets it, or it contradicts the body's framing.
     Drop,
-    /// It would break out of its line: the response is refused.
+    /// It contains a line break: the response is refused.
     Refuse,
 }
 
-/// What the framing of the response's body allows its headers to say.
+/// The facts about the response's body that its headers must agree with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Framing {
     /// The status code.
@@ -28,7 +28,7 @@ pub struct Framing {
     pub http1: bool,
 }
 
-/// Decides about one header.
+/// Decides what is done with a header.
 pub fn fate(name: &[u8], value: &[u8], framing: Framing) -> Fate {
     if !is_token(name) || value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
         return Fate::Refuse;
@@ -50,12 +50,12 @@ impl Framing {
         self.head_request || matches!(self.status, 100..=199 | 204 | 304)
     }
 
-    /// Whether nginx can announce the body's length, which it keeps as a signed number.
+    /// Whether nginx can announce the body's length, which it stores as a signed number.
     pub fn is_length_possible(self) -> bool {
         !matches!(self.body, BodyLength::Known(len) if i64::try_from(len).is_err())
     }
 
-    /// The length nginx is to announce, when it follows from the framing.
+    /// Returns the length that nginx announces, when the framing determines it.
     pub fn length(self) -> Option<u64> {
         match self.body {
             _ if self.has_no_body() => None,
@@ -65,13 +65,14 @@ impl Framing {
         }
     }
 
-    /// 101 names the new protocol, 426 the required ones. In other responses `Upgrade` is an offer of the app's server
-    /// that only nginx could accept.
+    /// Whether `Upgrade` is allowed. 101 names the new protocol, 426 the required ones. In other responses it is an
+    /// offer of the app's server that only nginx could accept.
     fn may_name_protocols(self) -> bool {
         self.http1 && matches!(self.status, 101 | 426)
     }
 
-    /// With a body, its framing tells the length. Without one, the header says what a GET would have got.
+    /// Whether the app's length is used. With a body, the framing determines it; without one, it is the length for a
+    /// GET.
     fn may_tell_length(self) -> bool {
         self.status == 304 || (self.head_request && !matches!(self.status, 100..=199 | 204))
     }

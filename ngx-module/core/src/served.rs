@@ -1,4 +1,4 @@
-//! How a request was served: it comes in as it becomes known, for the variables of log lines.
+//! How a request was served: recorded as it becomes known, for the variables of log lines.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -8,15 +8,15 @@ use crate::place::Place;
 /// How a request was served.
 #[derive(Debug)]
 pub struct Served {
-    /// Where it led.
+    /// The application that it was for.
     pub place: Rc<Place>,
     answered: Cell<Option<Answered>>,
 }
 
-/// Who answered it, and how long that took.
+/// Which process answered it, and the times that took.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered {
-    /// The process; 0 when the daemon answered itself.
+    /// The process; 0 when the daemon itself answered.
     pub pid: u32,
     /// Microseconds in the app's queue.
     pub queue_us: u64,
@@ -25,17 +25,17 @@ pub struct Answered {
 }
 
 impl Served {
-    /// For a request that goes to this place.
+    /// Returns the record of a request to this place.
     pub fn new(place: Rc<Place>) -> Self {
         Self { place, answered: Cell::new(None) }
     }
 
-    /// The head of an answer has come.
+    /// Records the head of a response.
     pub fn answered(&self, answered: Answered) {
         self.answered.set(Some(answered));
     }
 
-    /// Who answered it, of a process's answer only: the daemon's own pages have no such times.
+    /// Returns the answer of a process; `None` for the daemon's own pages, which have no such times.
     pub fn by_a_process(&self) -> Option<Answered> {
         self.answered.get().filter(|answered| answered.pid != 0)
     }

@@ -1,17 +1,17 @@
-//! One level's per-app settings: parsed values come in, are inherited between levels, and leave as one block.
+//! One level's per-app settings: parsed values, inherited between levels and encoded as one block.
 
 use protocol::PayloadError;
 use protocol::settings::{Digest, Settings, Value};
 
 use crate::value::Refusal;
 
-/// The per-app settings that one level of nginx.conf writes down, and after [`Written::inherit`] those in effect.
+/// The per-app settings configured on one level of nginx.conf, and after [`Written::inherit`] the effective ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Written {
     values: Settings,
 }
 
-/// Settings as they travel with each request.
+/// Settings as sent with each request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     /// The canonical bytes.
@@ -21,7 +21,7 @@ pub struct Block {
 }
 
 impl Written {
-    /// Adds a value that the configuration states. Maps and lists grow; anything else may be stated once.
+    /// Adds a configured value. Maps and lists are extended; any other setting may be configured once.
     ///
     /// # Errors
     ///
@@ -37,8 +37,8 @@ impl Written {
         Ok(())
     }
 
-    /// Takes over what the outer level states and this one does not. Maps are joined, the inner level winning;
-    /// lists are joined, the inner level first.
+    /// Inherits the settings of the outer level that this one does not have. Maps are joined, with precedence of the
+    /// inner level; lists are joined, the inner level first.
     pub fn inherit(&mut self, outer: &Self) {
         for (name, theirs) in outer.values.iter() {
             let value = match (self.values.get(name), theirs) {
@@ -53,12 +53,12 @@ impl Written {
         }
     }
 
-    /// The values.
+    /// Returns the values.
     pub fn values(&self) -> &Settings {
         &self.values
     }
 
-    /// A text setting's value.
+    /// Returns a text setting's value.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
             Some(Value::Text(text)) => Some(text),
@@ -71,7 +71,7 @@ impl Written {
         self.values.get(name) == Some(&Value::Flag(true))
     }
 
-    /// The block for the daemon, which knows the defaults of what is not in it.
+    /// Returns the block for the daemon, which applies the defaults of missing settings.
     ///
     /// # Errors
     ///
@@ -83,7 +83,7 @@ impl Written {
     }
 }
 
-/// A name that is repeated on one level keeps its place and takes the later value.
+/// Joins two maps. A repeated name keeps its position and takes the later value.
 fn later_wins(have: &[(String, String)], more: Vec<(String, String)>) -> Vec<(String, String)> {
     let mut all = have.to_vec();
     for (name, value) in more {

@@ -1,19 +1,19 @@
-//! A directive's arguments as typed values: words of nginx.conf come in, a [`Value`] or a refusal goes out.
+//! Parsing of a directive's arguments into typed values.
 
 use std::fmt;
 
 use protocol::settings::Value;
 
-/// What kind of value a directive takes.
+/// The type of a directive's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `on` or `off`.
     Flag,
-    /// A number that is not negative.
+    /// A number >= 0.
     Number,
-    /// A number that is not 0 either.
+    /// A number >= 1.
     Count,
-    /// A number, or -1 for the default that no other number can express.
+    /// A number >= 0, or -1 for the default, which no other number expresses.
     NumberOrMinusOne,
     /// A time: a number of seconds, or with nginx's units, such as `90`, `90s` or `1m 30s`.
     Seconds,
@@ -30,9 +30,9 @@ pub enum Kind {
 /// Why a directive was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// It stands twice on one level.
+    /// It is configured twice on one level.
     Duplicate,
-    /// A sentence of its own, which names the directive and what would be right.
+    /// A message that names the directive and the accepted values.
     Sentence(String),
 }
 
@@ -46,11 +46,11 @@ impl fmt::Display for Refusal {
 }
 
 impl Kind {
-    /// Reads the arguments of `directive`.
+    /// Parses the arguments of `directive`.
     ///
     /// # Errors
     ///
-    /// A [`Refusal`] in the form of nginx's own for flags.
+    /// A [`Refusal`] worded like nginx's own for flags.
     pub fn parse(self, directive: &str, args: &[&str]) -> Result<Value, Refusal> {
         let first = args.first().copied().unwrap_or_default();
         Ok(match self {
@@ -67,7 +67,7 @@ impl Kind {
         })
     }
 
-    /// How many arguments it takes.
+    /// Returns how many arguments the directive takes.
     pub const fn arity(self) -> u8 {
         match self {
             Self::Map => 2,
@@ -76,11 +76,11 @@ impl Kind {
     }
 }
 
-/// `on` or `off`, in any case.
+/// Parses `on` or `off`, in any case.
 ///
 /// # Errors
 ///
-/// nginx's own sentence for anything else.
+/// nginx's own message for anything else.
 pub fn flag(directive: &str, word: &str) -> Result<bool, Refusal> {
     if word.eq_ignore_ascii_case("on") {
         Ok(true)
@@ -100,7 +100,7 @@ fn number(word: &str) -> Option<i64> {
     word.parse().ok()
 }
 
-/// The predecessor took bare seconds; nginx's units are understood as well.
+/// Parses a time. Passenger accepted seconds without a unit; nginx's units are accepted as well.
 fn seconds(word: &str) -> Option<i64> {
     let mut rest = word;
     let mut total = 0_i64;

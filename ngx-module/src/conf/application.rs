@@ -1,4 +1,4 @@
-//! What a location's requests need, worked out once: a level's values come in, bytes and look-ups that are ready go out.
+//! The values of a location that its requests need, computed once.
 
 use std::cell::RefCell;
 
@@ -12,23 +12,23 @@ use super::Written;
 use crate::ffi::release::NGINX_VERSION;
 use crate::ffi::request::now_ms;
 
-/// An application, as its location describes it.
+/// An application as its location configures it.
 #[derive(Debug)]
 pub(crate) struct Application {
-    /// What is said first on each connection: the hello, and what this configuration says to the daemon as a whole.
+    /// The first bytes of each connection: the hello and the daemon-wide settings of this configuration.
     pub(crate) greeting: Vec<u8>,
-    /// The settings as they travel with each request.
+    /// The settings as sent with each request.
     pub(crate) settings: Block,
     pub(crate) app: AppConf,
     pub(crate) places: RefCell<Places>,
 }
 
 impl Application {
-    /// The one of this level, in the nginx of this name.
+    /// Returns the application of this level, in the nginx of this name.
     ///
     /// # Errors
     ///
-    /// A sentence when its settings are too much.
+    /// A message when its settings are too long.
     pub(crate) fn of(written: &Written, instance: String) -> Result<Self, String> {
         let settings = written
             .settings
@@ -51,11 +51,11 @@ impl Application {
     }
 }
 
-/// What is said first on a connection of the nginx of this name.
+/// Returns the first bytes of a connection of the nginx of this name.
 ///
 /// # Errors
 ///
-/// A sentence when what is set for the daemon as a whole is too much.
+/// A message when the daemon-wide settings are too long.
 pub(crate) fn greeting(globals: &settings::Written, instance: String) -> Result<Vec<u8>, String> {
     let hello = Hello {
         versions: SPOKEN_VERSIONS.to_vec(),

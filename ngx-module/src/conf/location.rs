@@ -11,22 +11,22 @@ use crate::ffi::upstream_conf::UpstreamConf;
 pub(crate) struct LocationConf {
     pub(crate) upstream: UpstreamConf,
     pub(crate) written: Written,
-    /// What this level states, until it is merged.
+    /// The directives of this level, until it is merged.
     pub(crate) statements: Vec<Statement>,
     pub(crate) application: Option<Application>,
-    /// What is said first on a connection for the status page; empty where there is none.
+    /// The first bytes of a connection for the status page; empty where there is none.
     pub(crate) status_greeting: Vec<u8>,
     /// Where it shows the status page: the names of its server.
     pub(crate) server_names: Vec<ServerName>,
 }
 
 impl LocationConf {
-    /// What requests need; `None` where the module is not enabled.
+    /// Returns the values that requests need; `None` where the module is not enabled.
     pub(crate) fn application(&self) -> Option<&Application> {
         self.application.as_ref()
     }
 
-    /// What is said first on a connection for the status page.
+    /// Returns the first bytes of a connection for the status page.
     pub(crate) fn status_greeting(&self) -> &[u8] {
         &self.status_greeting
     }

@@ -1,4 +1,4 @@
-//! `passenger_dump_config_manifest`: levels come in while they are merged, a file goes out when all is read.
+//! `passenger_dump_config_manifest`: collects the levels while they are merged and then writes the file.
 
 use std::cell::RefCell;
 use std::fs::{self, OpenOptions};
@@ -9,7 +9,7 @@ use std::rc::Rc;
 use module_core::instance;
 use module_core::manifest::{Level, to_json};
 
-/// Shared by all levels, which inherit it from `http`.
+/// The collected levels, shared by all levels, which inherit it from `http`.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     path: String,
@@ -17,29 +17,29 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// For a file that is not written yet.
+    /// Returns an empty manifest for this file.
     pub(crate) fn new(path: String) -> Self {
         Self { path, levels: Rc::default() }
     }
 
-    /// Takes in a level.
+    /// Adds a level.
     pub(crate) fn add(&self, level: Level) {
         self.levels.borrow_mut().push(level);
     }
 
-    /// Writes the file, for its owner's eyes only: an application's variables may be secrets.
+    /// Writes the file, readable by its owner only: an application's variables may be secrets.
     ///
     /// # Errors
     ///
-    /// A sentence for the operator.
+    /// A message for the operator.
     pub(crate) fn write(&self) -> Result<(), String> {
         let text = to_json(&self.levels.borrow());
         replace(&self.path, &text).map_err(|err| format!("\"{}\" cannot be written: {err}", self.path))
     }
 }
 
-/// Puts a new file in the place of the one that is there. nginx's master is root, so nothing is followed or written to that
-/// somebody else may have made: not a link, and not a file whose mode is another one.
+/// Replaces the file with a new one. nginx's master is root, so it neither follows a link nor writes to an existing
+/// file: another user may have created it, with another mode.
 fn replace(path: &str, text: &str) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Ok(there) if !there.is_file() => {
@@ -55,7 +55,7 @@ fn replace(path: &str, text: &str) -> io::Result<()> {
     let replaced =
         file.and_then(|mut file| file.write_all(text.as_bytes())).and_then(|()| fs::rename(&fresh, path));
     if replaced.is_err() {
-        // It may not have been made.
+        // It may not exist.
         let _absent = fs::remove_file(&fresh);
     }
     replaced

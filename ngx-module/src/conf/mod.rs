@@ -1,4 +1,4 @@
-//! A level of the configuration: as it is written, then as it is used.
+//! A level of the configuration: as written, and as used by requests.
 
 mod application;
 mod location;

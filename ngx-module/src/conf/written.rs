@@ -1,4 +1,4 @@
-//! One level as it is written: directives fill it, the outer level's values complete it.
+//! One level as written: set by its directives, completed by the outer level's values.
 
 use module_core::app_kind::AppType;
 use module_core::fly_with::FlyWith;
@@ -9,7 +9,7 @@ use protocol::settings::{Settings, Value};
 use super::Manifest;
 use crate::ffi::complex_value::ComplexValue;
 
-/// What one level of nginx.conf says; after [`Written::inherit`], what is in effect there.
+/// The values configured on one level of nginx.conf; after [`Written::inherit`], the effective ones.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
     pub(crate) fly_with: Option<FlyWith>,
@@ -24,13 +24,13 @@ pub(crate) struct Written {
     pub(crate) app_start_command: Option<String>,
     pub(crate) base_uris: Vec<String>,
     pub(crate) document_root: Option<String>,
-    /// No value where the header cannot be set. The line still hides those of outer levels.
+    /// No value where the header cannot be set. The line still overrides those of outer levels.
     pub(crate) set_headers: Vec<(String, Option<ComplexValue>)>,
     /// Settings of the app.
     pub(crate) settings: settings::Written,
-    /// Settings of the daemon as a whole.
+    /// Daemon-wide settings.
     pub(crate) globals: settings::Written,
-    /// Where the configuration is written down as a whole.
+    /// Where the configuration manifest is written.
     pub(crate) manifest: Option<Manifest>,
     #[cfg(feature = "panic-probe")]
     pub(crate) panic_in: Option<String>,
@@ -50,7 +50,7 @@ impl std::fmt::Display for StatusAt {
 }
 
 impl Written {
-    /// Takes over what the outer level says and this one does not. The status page is its location's alone.
+    /// Inherits the values of the outer level that this one does not have. The status page is not inherited.
     pub(crate) fn inherit(&mut self, outer: &Self) {
         inherit(&mut self.fly_with, &outer.fly_with);
         if self.enabled.is_none() {
@@ -63,7 +63,7 @@ impl Written {
         inherit(&mut self.app_start_command, &outer.app_start_command);
         inherit(&mut self.document_root, &outer.document_root);
         self.base_uris.extend_from_slice(&outer.base_uris);
-        // As for proxy_set_header: one of one's own, and none is inherited.
+        // As with proxy_set_header, a level with headers inherits none.
         if self.set_headers.is_empty() {
             self.set_headers.clone_from(&outer.set_headers);
         }
@@ -74,7 +74,7 @@ impl Written {
         inherit(&mut self.panic_in, &outer.panic_in);
     }
 
-    /// The settings of an enabled level, and with them what is kept in nginx.
+    /// Returns the settings of an enabled level, including those used in nginx only.
     pub(crate) fn effective(&self) -> Settings {
         let mut all = self.settings.values().clone();
         let texts = [

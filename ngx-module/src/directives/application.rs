@@ -1,10 +1,10 @@
-//! Settings of the application: name, what it is sent as, type. The daemon knows the defaults.
+//! Settings of the application: directive, setting name, type. The daemon has the defaults.
 
 use module_core::value::Kind::{Count, Flag, List, Map, Number, NumberOrMinusOne, OneOf, Seconds, Text};
 
 use super::line::{Line, setting};
 
-/// Smart is what a preloader does; the others are names that the predecessor took.
+/// `smart` uses a preloader; the others are names that Passenger accepted.
 const SPAWN_METHODS: &[&str] = &["smart", "direct", "smart-lv2", "conservative"];
 
 pub(super) const TABLE: &[Line] = &[

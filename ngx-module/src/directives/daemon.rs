@@ -1,5 +1,5 @@
-//! Settings of the daemon as a whole: name, what it is sent as, type. Its own flags and defaults are its own business;
-//! where both say something, the daemon tells in its log who won.
+//! Daemon-wide settings: directive, setting name, type. The daemon has the defaults; where its own flags set the same
+//! option, it logs which takes precedence.
 
 use module_core::pre_start::Url;
 use module_core::value::Kind::{Count, Flag, Map, Number, OneOf, Seconds, Text};
@@ -16,7 +16,7 @@ const STARTS_NOTHING: &str = "nginx starts no daemon";
 const NO_PHONING_HOME: &str = "the daemon connects to nobody";
 const NO_PANEL: &str = "there is no admin panel: use passenger-status";
 
-/// nginx itself visits the URL, as soon as the daemon is there.
+/// nginx itself requests the URL when the daemon is reachable.
 const PRE_START: Line = Directive {
     name: c"passenger_pre_start",
     contexts: HTTP,

@@ -1,4 +1,4 @@
-//! What stays in nginx: where requests go, which of them, and how they are buffered.
+//! Directives used in nginx only: where requests go, which of them, and how they are buffered.
 
 use module_core::app_kind::AppType;
 use module_core::base_uri;
@@ -40,7 +40,7 @@ pub(super) const TABLE: &[Line] = &[
     kept(c"passenger_panic_in", Arity::ONE, panic_in),
 ];
 
-/// The predecessor takes it in `http` only. A socket for each server lets several daemons stand behind one nginx.
+/// Passenger accepts it in `http` only. A socket for each server allows several daemons for one nginx.
 const FLY_WITH: Line = Directive {
     name: c"passenger_fly_with",
     contexts: Contexts::NOT_IF,
@@ -48,7 +48,7 @@ const FLY_WITH: Line = Directive {
     effect: Effect::Ours(Meaning::Kept(fly_with)),
 };
 
-/// The whole configuration is one document.
+/// In `http` only: the manifest covers the whole configuration.
 const DUMP_CONFIG_MANIFEST: Line = Directive {
     name: c"passenger_dump_config_manifest",
     contexts: Contexts::HTTP,
@@ -56,7 +56,7 @@ const DUMP_CONFIG_MANIFEST: Line = Directive {
     effect: Effect::Ours(Meaning::Kept(dump_config_manifest)),
 };
 
-/// A page of its own, not something that an app or a condition adds to.
+/// In `location` only: the page is independent of apps and conditions.
 const STATUS: Line = Directive {
     name: c"passenger_status",
     contexts: Contexts::LOCATION,
@@ -132,7 +132,7 @@ fn set_header(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) ->
     let value = ComplexValue::compile(cf, text).map_err(Refusal::Sentence)?;
     match settable(name) {
         Settable::Yes => {}
-        // The client's own is never passed on: nothing is to be removed.
+        // The client's header is never passed on: there is nothing to remove.
         Settable::WithoutEffect if text.is_empty() => {}
         Settable::WithoutEffect => cf.report(
             Level::Warn,

@@ -1,9 +1,10 @@
-//! The directive table: what nginx.conf may say comes in, values on a [`LocationConf`](crate::conf::LocationConf) go out.
+//! The directive table: which directives nginx.conf may contain, and how they set a
+//! [`LocationConf`](crate::conf::LocationConf).
 //!
-//! A directive is a line in one of the tables: a name, the contexts it may stand in, and what it means. Lines of
-//! [`application`] name a setting and travel to the daemon with each request, those of [`daemon`] once on each
-//! connection; lines of [`location`] stay in nginx. The obsolete ones are accepted, so that a predecessor's
-//! configuration loads, and say what to do instead.
+//! A directive is a line in one of the tables: a name, the contexts in which it is allowed, and its meaning. Directives
+//! of [`application`] are settings sent to the daemon with each request, those of [`daemon`] are sent once on each
+//! connection; those of [`location`] are used in nginx only. The obsolete ones are accepted, so that a configuration
+//! for Passenger loads, and log what to do instead.
 
 mod application;
 mod daemon;
@@ -22,7 +23,7 @@ pub(crate) static TABLE: [Line; COUNT] = joined();
 const COUNT: usize =
     application::TABLE.len() + location::TABLE.len() + daemon::TABLE.len() + obsolete::TABLE.len();
 
-/// The four tables one after another.
+/// Joins the four tables.
 const fn joined() -> [Line; COUNT] {
     let tables: [&[Line]; 4] = [application::TABLE, location::TABLE, daemon::TABLE, obsolete::TABLE];
     let mut all = [obsolete(c"", Contexts::HTTP, ""); COUNT];

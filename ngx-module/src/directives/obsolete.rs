@@ -1,4 +1,4 @@
-//! What has had no effect for years: accepted, so that an old configuration loads.
+//! Directives without effect, accepted so that an old configuration loads.
 
 use super::line::{Line, obsolete};
 use crate::ffi::conf::Contexts;

@@ -1,4 +1,4 @@
-//! A request's body as nginx has read it: its buffers come in, their number of bytes and links to them go out.
+//! A request's body as nginx has read it: its size, and links to its buffers.
 
 use core::ptr::null_mut;
 
@@ -9,22 +9,22 @@ use super::pool::OutOfMemory;
 use super::request::Request;
 use super::sys;
 
-/// A request's body, at the time its head is written.
+/// A request's body at the time its head is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Body {
     /// There is none.
     None,
     /// All of it has been read: this many bytes.
     Read(u64),
-    /// It is still being received; its length when the client told it.
+    /// It is still being received; with its length if the client sent one.
     Coming(Option<u64>),
 }
 
 impl Body {
-    /// What nginx knows of the request's body.
+    /// Returns what nginx knows of the request's body.
     pub(super) fn of(request: Request<'_>) -> Self {
         let raw = request.get();
-        // nginx clears the flag when there is no body, or when all of it came with the head.
+        // nginx clears the flag when there is no body, or when all of it arrived with the head.
         if raw.request_body_no_buffering() != 0 {
             return Self::Coming(request.content_length());
         }
@@ -47,17 +47,17 @@ fn size_of_link(link: core::ptr::NonNull<sys::ngx_chain_t>) -> u64 {
     unsafe { chain::size(&*link.as_ref().buf) }
 }
 
-/// Most bytes that one frame can carry; a multiple of every page size, for `sendfile`.
+/// Most bytes in one frame; a multiple of every page size, for `sendfile`.
 const MAX_FRAME: u64 = 1 << 31;
 
-/// The frame header in front of a body that fits one frame.
+/// Returns the frame header of a body that fits one frame.
 pub(super) fn only_header(len: u64) -> Option<[u8; 12]> {
     let len = u32::try_from(len).ok().filter(|len| u64::from(*len) <= MAX_FRAME)?;
     Some(FrameHeader::new(FrameType::RequestBody, FLAG_END, len).encode())
 }
 
-/// Appends the body's buffers, without copying their bytes. nginx moves a buffer's position while it sends, and moves
-/// it back to its start to send again; so each gets a structure of its own that starts where its bytes do.
+/// Appends the body's buffers without copying their bytes. nginx advances a buffer's position while it sends, and
+/// resets it to the buffer's start to send again; so each gets a separate structure that starts where its bytes do.
 pub(super) fn append(request: Request<'_>, to: &mut Builder) -> Result<(), OutOfMemory> {
     for link in links(request) {
         if size_of_link(link) > 0 {
@@ -68,7 +68,7 @@ pub(super) fn append(request: Request<'_>, to: &mut Builder) -> Result<(), OutOf
     Ok(())
 }
 
-/// Appends a body that is too long for one frame, as several.
+/// Appends a body that is too long for one frame, as several frames.
 pub(super) fn append_split(request: Request<'_>, total: u64, to: &mut Builder) -> Result<(), OutOfMemory> {
     let pool = request.pool()?;
     let mut left = total;
@@ -102,7 +102,7 @@ fn duplicate(
     request.pool()?.place(copy)
 }
 
-/// Makes a buffer stand for `len` of its bytes, `skip` behind its start.
+/// Limits a buffer to `len` of its bytes, `skip` after its start.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! nginx's buffers and chains: what C has as macros, as functions on raw buffers for the rest of this room.
+//! nginx's buffers and chains: C macros as functions on raw buffers, for the other modules of `ffi`.
 
 use core::ptr::{NonNull, null_mut};
 
@@ -10,7 +10,7 @@ pub(super) fn in_memory(buf: &sys::ngx_buf_t) -> bool {
     buf.temporary() != 0 || buf.memory() != 0 || buf.mmap() != 0
 }
 
-/// Bytes that a buffer holds. `ngx_buf_size`.
+/// Returns how many bytes a buffer contains. `ngx_buf_size`.
 pub(super) fn size(buf: &sys::ngx_buf_t) -> u64 {
     let bytes = if in_memory(buf) {
         (buf.last as usize).saturating_sub(buf.pos as usize) as u64
@@ -21,7 +21,7 @@ pub(super) fn size(buf: &sys::ngx_buf_t) -> u64 {
     bytes
 }
 
-/// A link to `buf`, at the end of its chain.
+/// Returns a link to `buf`, at the end of its chain.
 pub(super) fn link(
     pool: Pool<'_>,
     buf: NonNull<sys::ngx_buf_t>,
@@ -34,7 +34,7 @@ pub(super) fn link(
     Ok(link)
 }
 
-/// A buffer with its own copy of `bytes`.
+/// Returns a buffer with its own copy of `bytes`.
 pub(super) fn copied(pool: Pool<'_>, bytes: &[u8]) -> Result<NonNull<sys::ngx_buf_t>, OutOfMemory> {
     // SAFETY: the pool is valid by its type.
     let buf = unsafe { sys::ngx_create_temp_buf(pool.as_ptr(), bytes.len()) };
@@ -47,7 +47,7 @@ pub(super) fn copied(pool: Pool<'_>, bytes: &[u8]) -> Result<NonNull<sys::ngx_bu
     Ok(buf)
 }
 
-/// Builds a chain from its first link to its last.
+/// A chain that is built from its first link to its last.
 pub(super) struct Builder {
     first: *mut sys::ngx_chain_t,
     last: *mut sys::ngx_chain_t,

@@ -1,4 +1,4 @@
-//! What nginx's callbacks return.
+//! Return values of nginx's callbacks.
 
 use super::sys;
 

@@ -1,5 +1,5 @@
-//! nginx's table of commands and its callbacks while it reads the configuration: its calls come in, calls of a
-//! [`Location`]'s safe methods go out.
+//! nginx's command table and its callbacks while it reads the configuration, which call the safe methods of a
+//! [`Location`].
 
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr::{NonNull, null_mut};
@@ -14,10 +14,10 @@ use super::main_conf::MainConf;
 use super::slot::Set;
 use super::sys;
 
-/// Of type `char *`, what a configuration callback returns when it has reported its failure.
+/// The `char *` that a configuration callback returns when it has reported its failure.
 pub(super) const CONF_ERROR: *mut c_char = core::ptr::without_provenance_mut(usize::MAX);
 
-/// Makes nginx's command table from ours. `N` is one more than the number of lines, as nginx wants a final empty one.
+/// Creates nginx's command table from ours. `N` is one more than the number of lines, as nginx needs a final empty one.
 pub(super) const fn commands<L: Location, const N: usize>(
     table: &'static [Directive<L::Meaning>],
 ) -> [sys::ngx_command_t; N] {
@@ -45,7 +45,7 @@ const fn command<L: Location>(directive: &'static Directive<L::Meaning>) -> sys:
         Effect::Ours(_) => (set::<L>, 0, core::ptr::from_ref(directive).cast_mut().cast()),
     };
     sys::ngx_command_t {
-        // nginx compares it up to the zero behind it.
+        // nginx compares it up to the zero after it.
         name: super::text::over(directive.name.to_bytes()),
         type_: (directive.contexts.0 | directive.arity.0) as usize,
         set: Some(set),
@@ -90,7 +90,7 @@ unsafe extern "C" fn set<L: Location>(
     })
 }
 
-/// Lets nginx's own setter fill its field.
+/// Calls nginx's own setter for its field.
 ///
 /// # Safety
 ///

@@ -1,4 +1,4 @@
-//! Texts with nginx variables: `$host` and the like come in, their value for a request goes out.
+//! Texts with nginx variables such as `$host`, evaluated for a request.
 
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -17,7 +17,7 @@ impl ComplexValue {
     ///
     /// # Errors
     ///
-    /// A sentence; nginx has reported an unknown variable itself.
+    /// A message; nginx itself has reported an unknown variable.
     pub(crate) fn compile(cf: &mut ConfContext<'_>, text: &str) -> Result<Self, String> {
         let pool = cf.pool().map_err(|_| "out of memory")?;
         let mut value = pool.text(text.as_bytes()).map_err(|_| "out of memory")?;
@@ -36,7 +36,7 @@ impl ComplexValue {
         Ok(Self(at))
     }
 
-    /// The value for a request; `None` when nginx is out of memory.
+    /// Returns the value for a request; `None` when nginx is out of memory.
     pub(crate) fn evaluate<'r>(self, request: Request<'r>) -> Option<&'r [u8]> {
         let mut value = sys::ngx_str_t { len: 0, data: core::ptr::null_mut() };
         // SAFETY: compiled by `compile`; requests end before their configuration does. The value is in the

@@ -1,4 +1,4 @@
-//! Configuration: what a directive is, what a level of the configuration does, and nginx's state while it reads both.
+//! Configuration: directives, levels, and nginx's state while it reads them.
 
 use core::ffi::CStr;
 use std::borrow::Cow;
@@ -11,7 +11,7 @@ use super::pool::{OutOfMemory, Pool};
 use super::slot::Slot;
 use super::sys;
 
-/// Where a directive may stand.
+/// The contexts in which a directive is allowed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Contexts(pub(super) u32);
 
@@ -23,13 +23,13 @@ impl Contexts {
     /// In `http`, `server` and `location`.
     pub(crate) const NOT_IF: Self =
         Self(sys::NGX_HTTP_MAIN_CONF | sys::NGX_HTTP_SRV_CONF | sys::NGX_HTTP_LOC_CONF);
-    /// In `location`, and not in an `if` inside of it.
+    /// In `location`, but not in an `if` inside it.
     pub(crate) const LOCATION: Self = Self(sys::NGX_HTTP_LOC_CONF);
     /// In `http` only.
     pub(crate) const HTTP: Self = Self(sys::NGX_HTTP_MAIN_CONF);
 }
 
-/// How many words follow a directive's name.
+/// The number of arguments of a directive.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Arity(pub(super) u32);
 
@@ -52,16 +52,16 @@ impl Arity {
 pub(crate) struct Directive<M: 'static> {
     /// Its name.
     pub name: &'static CStr,
-    /// Where it may stand.
+    /// Where it is allowed.
     pub contexts: Contexts,
-    /// How many words follow.
+    /// The number of its arguments.
     pub arity: Arity,
     /// What it does.
     pub effect: Effect<M>,
 }
 
 impl<M> Directive<M> {
-    /// The name, for messages.
+    /// Returns the name, for messages.
     pub(crate) fn name(&self) -> &'static str {
         self.name.to_str().unwrap_or_default()
     }
@@ -78,19 +78,19 @@ pub(crate) enum Effect<M> {
 
 /// A level of the configuration, as nginx creates, fills and merges it.
 pub(crate) trait Location: Sized + 'static {
-    /// What distinguishes one directive from another.
+    /// The meaning of a directive.
     type Meaning: Sync + 'static;
 
-    /// Where its [`UpstreamConf`](super::upstream_conf::UpstreamConf) lies.
+    /// Offset of its [`UpstreamConf`](super::upstream_conf::UpstreamConf).
     const UPSTREAM_OFFSET: usize;
 
-    /// Every directive.
+    /// Returns every directive.
     fn table() -> &'static [Directive<Self::Meaning>];
 
-    /// A level on which nothing is written yet.
+    /// Returns a level without any directive.
     fn unset() -> Self;
 
-    /// Takes in a directive.
+    /// Applies a directive.
     ///
     /// # Errors
     ///
@@ -102,17 +102,17 @@ pub(crate) trait Location: Sized + 'static {
         args: &[&str],
     ) -> Result<(), Refusal>;
 
-    /// Is told of each directive that was taken in, by [`Location::apply`] or by nginx.
+    /// Records each accepted directive, whether [`Location::apply`] or nginx applied it.
     fn note(&mut self, statement: Statement);
 
-    /// Takes over what the outer level says, and makes the result usable.
+    /// Inherits the values of the outer level and prepares the result for requests.
     ///
     /// # Errors
     ///
-    /// A sentence for the operator.
+    /// A message for the operator.
     fn merge(&mut self, outer: &mut Self, cf: &mut ConfContext<'_>) -> Result<(), String>;
 
-    /// On the level of `http`, when everything is read and merged.
+    /// Called on the level of `http` when everything is read and merged.
     fn finish(&mut self, cf: &mut ConfContext<'_>);
 }
 
@@ -149,13 +149,13 @@ impl<'c> ConfContext<'c> {
         unsafe { Log::new(self.raw.log) }
     }
 
-    /// Writes a line; nginx adds file and line number.
+    /// Logs a line; nginx adds file and line number.
     pub(crate) fn report(&mut self, level: Level, line: core::fmt::Arguments<'_>) {
         // SAFETY: `raw` is valid by `new`.
         unsafe { log::configuration(level, self.raw, line) };
     }
 
-    /// File and line being read. While levels are merged, that is the end of `http`.
+    /// Returns the file and line being read. While levels are merged, that is the end of `http`.
     pub(crate) fn position(&self) -> Option<Position> {
         // SAFETY: nginx keeps `conf_file` valid while it parses; it is null for `-g` directives.
         let file = unsafe { self.raw.conf_file.as_ref() }?;
@@ -164,7 +164,7 @@ impl<'c> ConfContext<'c> {
         Some(Position { file: String::from_utf8_lossy(name).into_owned(), line: file.line })
     }
 
-    /// A path as nginx understands it: relative ones begin at its prefix.
+    /// Returns a path as nginx resolves it: relative paths start at its prefix.
     pub(crate) fn full_path(&mut self, path: &str) -> Result<String, Refusal> {
         let failed = || Refusal::Sentence("out of memory".to_owned());
         let mut text = self.pool().and_then(|pool| pool.text(path.as_bytes())).map_err(|_| failed())?;
@@ -176,7 +176,7 @@ impl<'c> ConfContext<'c> {
         Ok(String::from_utf8_lossy(unsafe { super::text::bytes(text) }).into_owned())
     }
 
-    /// The words behind the directive's name.
+    /// Returns the arguments of the directive.
     pub(super) fn args(&self, directive: &str) -> Result<Vec<&'c str>, Refusal> {
         let text = |word| {
             core::str::from_utf8(word)
@@ -185,7 +185,7 @@ impl<'c> ConfContext<'c> {
         self.words().skip(1).map(text).collect()
     }
 
-    /// The directive that was just taken in.
+    /// Returns the directive that was just applied.
     pub(super) fn statement(&self, directive: &'static str) -> Statement {
         let arguments = self.words().skip(1).map(String::from_utf8_lossy).map(Cow::into_owned);
         Statement { directive, arguments: arguments.collect(), position: self.position() }

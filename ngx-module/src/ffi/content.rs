@@ -1,4 +1,4 @@
-//! The content handler: nginx's call comes in, a [`ContentHandler`]'s answer is carried out.
+//! The content handler: nginx's callback, which carries out the decision of a [`ContentHandler`].
 
 use core::ptr::NonNull;
 
@@ -9,35 +9,35 @@ use super::guard::guard;
 use super::request::Request;
 use super::{core_conf, own_place, sys, upstream};
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Debug)]
 pub(crate) enum Answer<E> {
     /// nginx serves it: a file, or 404.
     Decline,
     /// It ends with this status.
     Status(u16),
-    /// Another URI is served in its place, as by nginx's index module.
+    /// Another URI is served instead, as by nginx's index module.
     Redirect(Vec<u8>),
     /// It goes to the daemon.
     Forward(E),
 }
 
-/// The one type of locations that nginx keeps in our place. [`super::module`] alone says which it is.
+/// The only type of locations that nginx keeps for this module. Only [`super::module`] implements it.
 pub(crate) trait Registered: Location {}
 
-/// Decides about requests.
+/// A content handler's decisions.
 pub(crate) trait ContentHandler {
     /// The configuration of a location.
     type Location: Registered;
 
-    /// What goes on between nginx and the daemon.
+    /// The exchange between nginx and the daemon.
     type Exchange: Exchange<Location = Self::Location>;
 
-    /// Decides about one.
+    /// Decides about a request.
     fn decide(request: Request<'_>, location: &Self::Location) -> Answer<Self::Exchange>;
 }
 
-/// Makes `H` the location's content handler, unless it has another one. Tells whether it did.
+/// Makes `H` the location's content handler, unless it has another one. Returns whether it did.
 pub(crate) fn install<H: ContentHandler>(cf: &ConfContext<'_>) -> bool {
     core_conf::set_handler(cf, handle::<H>)
 }
@@ -64,7 +64,7 @@ unsafe extern "C" fn handle<H: ContentHandler>(raw: *mut sys::ngx_http_request_t
     })
 }
 
-/// The configuration of a request's location.
+/// Returns the configuration of a request's location.
 fn location_of<'r, L: Registered>(request: Request<'r>) -> &'r L {
     // SAFETY: nginx keeps what `create_location::<L>` returned at our place, as `module` has registered no other type; it
     // outlives the request and no longer changes.

@@ -1,11 +1,11 @@
-//! An exchange as nginx keeps it: in the request's pool, behind the callbacks' `void *`, with what has been sent so far.
+//! An exchange as nginx keeps it: in the request's pool, passed to callbacks as `void *`, with the state of sending.
 
 use core::ptr::{NonNull, null_mut};
 
 use super::exchange::Exchange;
 use super::sys;
 
-/// An exchange with its request.
+/// An exchange and its request.
 pub(super) struct Context<E: Exchange> {
     pub(super) request: NonNull<sys::ngx_http_request_t>,
     pub(super) location: NonNull<E::Location>,
@@ -13,20 +13,20 @@ pub(super) struct Context<E: Exchange> {
     pub(super) outgoing: Outgoing,
 }
 
-/// What has been sent of a request.
+/// The state of sending a request.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    /// The connection's greeting was considered for this attempt.
+    /// Whether to send the greeting was decided for this attempt.
     pub(super) greeted: bool,
-    /// The head has passed; what follows is body that has no frame yet.
+    /// The head was passed on; what follows is body without a frame.
     pub(super) head_passed: bool,
     /// The body is framed while it is being received.
     pub(super) frames_body: bool,
-    /// The body was laid out as several frames. nginx rewinds files to their start, which would be wrong then.
+    /// The body is split into several frames. nginx rewinds files to their start, which would then be wrong.
     pub(super) is_split: bool,
-    /// The daemon reads no more of this request: what it has answered is still to be read.
+    /// The daemon reads no more of this request; its response must still be read.
     pub(super) is_cut: bool,
-    /// Buffers of our frame headers: not in use, and being sent.
+    /// Buffers of frame headers: unused ones, and those being sent.
     pub(super) free: *mut sys::ngx_chain_t,
     pub(super) busy: *mut sys::ngx_chain_t,
 }
@@ -46,7 +46,7 @@ impl Default for Outgoing {
 }
 
 impl Outgoing {
-    /// Prepares another attempt; `false` when there cannot be one.
+    /// Prepares another attempt; `false` when it is not possible.
     pub(super) fn start_again(&mut self) -> bool {
         self.greeted = false;
         self.head_passed = false;

@@ -1,4 +1,4 @@
-//! What nginx's core knows about a location: its handler, its paths.
+//! The configuration of a location in nginx's core: its handler and paths.
 
 use module_core::announced::Files;
 use module_core::manifest::Block;
@@ -10,7 +10,7 @@ use super::sys;
 /// A content handler, as nginx calls it.
 pub(super) type Handler = unsafe extern "C" fn(*mut sys::ngx_http_request_t) -> sys::ngx_int_t;
 
-/// The location's core configuration.
+/// Returns the location's core configuration.
 fn raw(cf: &ConfContext<'_>) -> Option<*mut sys::ngx_http_core_loc_conf_t> {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
     // SAFETY: while it merges or reads a location, nginx keeps that location's context here; the core's part of it
@@ -22,7 +22,7 @@ fn raw(cf: &ConfContext<'_>) -> Option<*mut sys::ngx_http_core_loc_conf_t> {
     }
 }
 
-/// Makes this the location's content handler, unless it has another one. Tells whether it did.
+/// Makes this the location's content handler, unless it has another one. Returns whether it did.
 pub(super) fn set_handler(cf: &ConfContext<'_>, handler: Handler) -> bool {
     let Some(conf) = raw(cf) else {
         return false;
@@ -36,7 +36,7 @@ pub(super) fn set_handler(cf: &ConfContext<'_>, handler: Handler) -> bool {
     true
 }
 
-/// For `location /name/ {}`: `/name` is redirected there, as for `proxy_pass`.
+/// For `location /name/ {}`: redirects `/name` there, as for `proxy_pass`.
 pub(crate) fn redirect_to_final_slash(cf: &mut ConfContext<'_>) {
     let Some(conf) = raw(cf) else {
         return;
@@ -50,7 +50,7 @@ pub(crate) fn redirect_to_final_slash(cf: &mut ConfContext<'_>) {
     }
 }
 
-/// The block that is being merged, which is never `http`.
+/// Returns the block that is being merged, which is never `http`.
 pub(crate) fn block(cf: &ConfContext<'_>) -> Option<Block> {
     let conf = raw(cf)?;
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
@@ -73,7 +73,7 @@ pub(crate) fn is_inside_location(cf: &ConfContext<'_>) -> bool {
     matches!(block(cf), Some(Block::InsideLocation(..)))
 }
 
-/// The location's name, empty for a server's own level, and where its files are.
+/// Returns the location's name, empty for a server's own level, and where its files are.
 pub(crate) fn files<'c>(cf: &'c ConfContext<'_>) -> (&'c [u8], Files<'c>) {
     let Some(conf) = raw(cf) else {
         return (&[], Files::Varying);
@@ -93,13 +93,13 @@ pub(crate) fn files<'c>(cf: &'c ConfContext<'_>) -> (&'c [u8], Files<'c>) {
     }
 }
 
-/// The core's configuration of a request's location.
+/// Returns the core's configuration of a request's location.
 pub(super) fn of(request: Request<'_>) -> *mut sys::ngx_http_core_loc_conf_t {
     // SAFETY: every request has it, at the core's place.
     unsafe { (*request.get().loc_conf.add(sys::ngx_http_core_module.ctx_index)).cast() }
 }
 
-/// Where nginx spools request bodies.
+/// Returns the directory in which nginx stores request bodies.
 pub(super) fn client_body_temp_path(cf: &ConfContext<'_>) -> *mut sys::ngx_path_t {
     // SAFETY: as in `set_handler`; nginx has merged its core's part of the location before ours.
     raw(cf).map_or(core::ptr::null_mut(), |conf| unsafe { (*conf).client_body_temp_path })

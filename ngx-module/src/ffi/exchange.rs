@@ -1,5 +1,5 @@
-//! What goes on between nginx and the daemon for one request, as whoever encodes and decodes it implements it. nginx's
-//! calls become calls of it in [`super::upstream`].
+//! The exchange between nginx and the daemon for one request: the trait that encodes requests and decodes responses.
+//! [`super::upstream`] calls it from nginx's callbacks.
 
 use core::ops::Range;
 
@@ -9,22 +9,22 @@ use super::reply::Reply;
 use super::request::Request;
 use super::upstream_conf::UpstreamConf;
 
-/// What goes on between nginx and the daemon for one request.
+/// The exchange between nginx and the daemon for one request.
 pub(crate) trait Exchange: Sized + 'static {
     /// The configuration of its location.
     type Location: AsRef<UpstreamConf> + 'static;
 
-    /// Whether the request's body goes along. nginx reads it in any case.
+    /// Whether the request's body is sent. nginx reads it in any case.
     const SENDS_BODY: bool;
 
-    /// What is said first on a fresh connection.
+    /// Returns the first bytes of a new connection.
     fn greeting(location: &Self::Location) -> &[u8];
 
     /// Appends the request's head to `out`.
     ///
     /// # Errors
     ///
-    /// A sentence for the log; the request ends with 500.
+    /// A message for the log; the request ends with 500.
     fn write_head(
         &mut self,
         request: Request<'_>,
@@ -33,10 +33,10 @@ pub(crate) trait Exchange: Sized + 'static {
         out: &mut Vec<u8>,
     ) -> Result<(), String>;
 
-    /// Another attempt is made: nothing has been received.
+    /// Prepares another attempt: nothing has been received.
     fn start_again(&mut self);
 
-    /// Looks for the response's head in what was received. `room` is how long it may be.
+    /// Searches the received bytes for the response's head. `room` is its maximum length.
     fn read_head(
         &mut self,
         request: Request<'_>,
@@ -46,7 +46,7 @@ pub(crate) trait Exchange: Sized + 'static {
         room: usize,
     ) -> HeadRead;
 
-    /// Takes body out of what was received: calls `take` with each range of `bytes` that is body.
+    /// Decodes received bytes: calls `take` with each range of `bytes` that is body.
     fn read_body(
         &mut self,
         request: Request<'_>,
@@ -55,17 +55,17 @@ pub(crate) trait Exchange: Sized + 'static {
         take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
     ) -> BodyRead;
 
-    /// Bytes that must still come before the body can go on; 0 when it is complete.
+    /// Returns how many more bytes the body needs at least; 0 when it is complete.
     fn needs(&self) -> usize;
 
-    /// Bytes of body that are known to be still to come.
+    /// Returns how many bytes of body are known to follow.
     fn expects(&self) -> u64;
 
-    /// The exchange is over.
+    /// Called when the exchange is over.
     fn over(&mut self, request: Request<'_>, location: &Self::Location, ending: Ending<'_>);
 }
 
-/// What came of looking for a head.
+/// The result of a search for a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeadRead {
     /// It is not complete.
@@ -80,17 +80,18 @@ pub(crate) enum HeadRead {
     Failed,
 }
 
-/// What came of looking for body.
+/// The result of a search for body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyRead {
-    /// All bytes are used.
+    /// All bytes are consumed.
     NeedMore,
-    /// The body is complete. `clean`: nothing follows it, so the connection can be used again.
+    /// The body is complete. `clean`: nothing follows it, so the connection can be reused.
     Complete {
         /// Nothing follows.
         clean: bool,
     },
-    /// It cannot be completed; the reason is in the log. The client gets what there is, and sees that it is cut.
+    /// It cannot be completed; the reason is in the log. The client gets the part received, and detects that it is
+    /// incomplete.
     Broken,
     /// nginx is out of memory.
     Failed,
@@ -99,9 +100,9 @@ pub(crate) enum BodyRead {
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ending<'r> {
-    /// The daemon could not be connected to, and the client gets 502.
+    /// The daemon cannot be connected to, and the client gets 502.
     pub unreachable: bool,
-    /// The address that was tried, as nginx writes it.
+    /// The address of the last attempt, in nginx's notation.
     pub peer: &'r [u8],
 }
 

@@ -1,4 +1,4 @@
-//! Files on disk, through nginx's cache of them: a request comes in, the path it maps to and what is there go out.
+//! Files on disk, through nginx's cache of them: the path of a request's URI and whether a file exists there.
 
 use core::mem::MaybeUninit;
 use std::ffi::CString;
@@ -12,20 +12,20 @@ use super::text;
 /// The file that nginx maps a request's URI to.
 pub(crate) struct Mapped<'r> {
     request: Request<'r>,
-    /// Zero-terminated, with [`ROOM`] spare bytes behind.
+    /// Zero-terminated, followed by [`ROOM`] spare bytes.
     path: sys::ngx_str_t,
     root_len: usize,
 }
 
-/// What a file's name may be prolonged by.
+/// Most bytes by which a file's name may be extended.
 const ROOM: usize = 32;
 
-/// Why a file cannot be looked at. nginx has logged it.
+/// A file cannot be checked. nginx has logged why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inaccessible;
 
 impl<'r> Mapped<'r> {
-    /// Maps the request's URI by `root` or `alias`.
+    /// Maps the request's URI with `root` or `alias`.
     pub(crate) fn new(request: Request<'r>) -> Option<Self> {
         let mut path = sys::ngx_str_t { len: 0, data: core::ptr::null_mut() };
         let mut root_len = 0;
@@ -36,18 +36,18 @@ impl<'r> Mapped<'r> {
         if end.is_null() {
             return None;
         }
-        // nginx counts the spare bytes into the length.
+        // nginx includes the spare bytes in the length.
         path.len = (end as usize).checked_sub(path.data as usize)?;
         Some(Self { request, path, root_len })
     }
 
-    /// The path, and how many of its bytes are nginx's root.
+    /// Returns the path, and how many of its bytes are nginx's root.
     pub(crate) fn path(&self) -> (&'r [u8], usize) {
         // SAFETY: the path is in the request's pool. It is only ever changed behind its end.
         (unsafe { text::bytes(self.path) }, self.root_len)
     }
 
-    /// Whether there is a regular file at the path, prolonged by `suffix`.
+    /// Whether there is a regular file at the path extended by `suffix`.
     ///
     /// # Errors
     ///
@@ -84,7 +84,7 @@ impl<'r> Mapped<'r> {
             info.set_events(u32::from(core.open_file_cache_events != 0));
             core.open_file_cache
         };
-        // Only looked at: one stat, or none when the cache knows.
+        // Only checked: one stat, or none when the file is in the cache.
         info.set_test_only(1);
         // SAFETY: nginx's call; the path is zero-terminated.
         unsafe {
@@ -93,7 +93,7 @@ impl<'r> Mapped<'r> {
             }
             let opened = sys::ngx_open_cached_file(cache, path, &raw mut info, (*request).pool);
             if opened != 0 {
-                // Absent, or closed to the worker: whatever it is, it is no file that nginx could serve.
+                // Missing, or inaccessible to the worker: in both cases nginx cannot serve it.
                 return if info.err == 0 { Err(Inaccessible) } else { Ok(false) };
             }
         }
@@ -101,18 +101,18 @@ impl<'r> Mapped<'r> {
     }
 }
 
-/// Whether a socket may be written to, and so connected to.
+/// Whether a socket can be written to, and therefore connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// It may.
+    /// It can.
     Granted,
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// It may not.
+    /// It cannot.
     Denied,
 }
 
-/// Asks the kernel without opening anything.
+/// Checks with the kernel without opening the socket.
 pub(crate) fn writable(path: &[u8]) -> Access {
     let Ok(path) = CString::new(path) else {
         return Access::Missing;

@@ -1,4 +1,4 @@
-//! nginx's configuration outside of `http`: the user of its workers, and the variables that it passes on.
+//! nginx's configuration outside of `http`: the user of its workers and the environment variables that it passes on.
 
 use core::ffi::CStr;
 use core::ptr::NonNull;
@@ -6,7 +6,7 @@ use core::ptr::NonNull;
 use super::conf::ConfContext;
 use super::sys;
 
-/// The name of the user that workers run as, as far as the configuration has been read.
+/// Returns the name of the user that workers run as, as far as the configuration has been read.
 pub(crate) fn worker_user(cf: &ConfContext<'_>) -> String {
     let default = || sys::NGX_USER.to_string_lossy().into_owned();
     // SAFETY: nginx sets the cycle whose configuration it reads.
@@ -18,7 +18,7 @@ pub(crate) fn worker_user(cf: &ConfContext<'_>) -> String {
     }
 }
 
-/// The variables that a configuration passes on; `None` where nginx does not have them where its headers say.
+/// Returns the variables that a configuration passes on; `None` where they are not at the offset in its headers.
 ///
 /// # Safety
 ///
@@ -28,7 +28,7 @@ pub(super) unsafe fn environment(cycle: *mut sys::ngx_cycle_t) -> Option<NonNull
     unsafe { core(cycle).and_then(|core| NonNull::new(&raw mut (*core.as_ptr()).env)) }
 }
 
-/// The configuration of nginx's core; `None` before there is one, and where its layout is not that of our headers.
+/// Returns the configuration of nginx's core; `None` before it exists, and where its layout differs from our headers.
 ///
 /// # Safety
 ///

@@ -1,7 +1,7 @@
-//! The border to C: whatever runs in a callback comes in, and a panic does not get out.
+//! A guard for callbacks from C: it catches panics.
 //!
-//! A panic that left an `extern "C"` function would abort the worker with all its requests. Here it becomes the
-//! value that the callback returns for failure, and one line in the log: the request is lost, the worker is not.
+//! A panic that left an `extern "C"` function would abort the worker with all its requests. Instead the callback
+//! returns its value for failure and one line is logged: the request is lost, the worker is not.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -11,13 +11,14 @@ use std::sync::Once;
 use super::log::{Level, Log};
 
 thread_local! {
-    /// What the last panic said, kept by the hook for the line in the log.
+    /// The message of the last panic, stored by the hook for the log.
     static LAST_WORDS: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Runs `body`; after a panic, logs one line and returns `failure`.
 pub(super) fn guard<T>(log: Log<'_>, failure: T, body: impl FnOnce() -> T) -> T {
-    // What the body was changing is the request's, which ends with this failure, so a broken invariant is not met again.
+    // The data that the body was changing belongs to the request, which ends with this failure, so it is not used
+    // again.
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         Err(payload) => {
@@ -32,7 +33,8 @@ pub(super) fn guard<T>(log: Log<'_>, failure: T, body: impl FnOnce() -> T) -> T 
     }
 }
 
-/// Dropping a payload may panic itself. What that leaves is leaked: a few bytes after two bugs are the lesser harm.
+/// Drops a payload, which may itself panic. The second payload is leaked: losing a few bytes after two bugs is
+/// acceptable.
 fn drop_payload(payload: Box<dyn Any + Send>) {
     if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
         core::mem::forget(second);
@@ -51,6 +53,6 @@ fn remember(info: &PanicHookInfo<'_>) {
     let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
     let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
     let words = format!("{what}{}", place.unwrap_or_default());
-    // A second panic while the first is being kept has nowhere to go.
+    // A second panic while the first is being stored cannot be recorded.
     let _kept = LAST_WORDS.try_with(|last| last.try_borrow_mut().map(|mut last| *last = words));
 }

@@ -1,5 +1,5 @@
-//! The name of this nginx: drawn once by its master, kept in the configuration over reloads, and passed to the next binary
-//! in the environment, as the directive `env` does.
+//! The random name of this nginx: generated once by its master, kept in the configuration over reloads, and passed to
+//! the next binary in the environment, as the directive `env` does.
 
 use core::ffi::CStr;
 use core::ptr::NonNull;
@@ -17,7 +17,7 @@ const VARIABLE: &str = "FLYING_PASSENGER_INSTANCE";
 /// The variable in which nginx passes its listening sockets to the next binary.
 const INHERITED_SOCKETS: &str = "NGINX";
 
-/// The name, which a binary upgrade of the configuration that is being read passes on.
+/// Returns the name, and adds it to the environment that a binary upgrade passes on.
 pub(super) fn name(cf: &ConfContext<'_>) -> String {
     let cycle = cf.get().cycle;
     // SAFETY: nginx sets the cycle whose configuration it reads, and in it the one before, which lives until that is done.
@@ -33,13 +33,13 @@ pub(super) fn name(cf: &ConfContext<'_>) -> String {
     name
 }
 
-/// Set for a binary that another nginx has started to take over from it.
+/// Returns the name in the environment of a binary that another nginx has started to replace it.
 fn inherited() -> Option<String> {
     std::env::var_os(INHERITED_SOCKETS)?;
     std::env::var(VARIABLE).ok().filter(|name| instance::is_name(name))
 }
 
-/// The name in the variables of a configuration.
+/// Returns the name in the variables of a configuration.
 ///
 /// # Safety
 ///
@@ -58,7 +58,8 @@ unsafe fn find(env: NonNull<sys::ngx_array_t>) -> Option<String> {
     })
 }
 
-/// Adds the name to the variables of a configuration, as `env NAME=value` does: without it, the next binary draws another.
+/// Adds the name to the variables of a configuration, as `env NAME=value` does: without it, the next binary generates
+/// another.
 ///
 /// # Safety
 ///
@@ -71,7 +72,7 @@ unsafe fn pass_on(env: NonNull<sys::ngx_array_t>, name: &str) {
     else {
         return;
     };
-    // nginx looks for the `=` behind the length, and passes on all up to the final zero.
+    // nginx expects the `=` after the length, and passes on all bytes up to the final zero.
     word.len = VARIABLE.len();
     // SAFETY: nginx's call; it returns room for one more string of this array, whose size `environment` has checked.
     if let Some(at) = NonNull::new(unsafe { sys::ngx_array_push(env.as_ptr()) }) {

@@ -1,20 +1,20 @@
-//! nginx's log: a level and a sentence come in, a line in the error log with nginx's context goes out.
+//! nginx's error log: lines with a level and nginx's context.
 
 use core::fmt;
 
 use super::sys;
 
-/// How grave a line is, in nginx's words.
+/// The severity of a line, with nginx's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Level {
     /// The configuration cannot be used.
     Emerg = sys::NGX_LOG_EMERG,
-    /// A fault of this module.
+    /// An internal error of this module.
     Alert = sys::NGX_LOG_ALERT,
     /// A request has failed.
     Error = sys::NGX_LOG_ERR,
-    /// Something an operator should know.
+    /// A condition an operator should know of.
     Warn = sys::NGX_LOG_WARN,
 }
 
@@ -41,14 +41,14 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// A request has failed.
+    /// Logs that a request has failed.
     pub(crate) fn error(self, line: fmt::Arguments<'_>) {
         self.write(Level::Error, line);
     }
 }
 
-/// The log of this process, for what belongs to no request. It may change with the next configuration, so it is asked for
-/// each time.
+/// Returns the log of this process, for lines that belong to no request. It may change with the next configuration, so
+/// it is not kept.
 pub(crate) fn of_process() -> Log<'static> {
     // SAFETY: nginx's running configuration always has a log; single thread, and the wrapper is not kept.
     let raw = unsafe { sys::ngx_cycle.as_ref() }.map_or(core::ptr::null_mut(), |cycle| cycle.log);
@@ -56,8 +56,8 @@ pub(crate) fn of_process() -> Log<'static> {
     unsafe { Log::new(raw) }
 }
 
-/// A log that takes nothing, for what nginx would say about a connection of which we speak ourselves. It is there for
-/// ever, so no connection or event outlives it.
+/// Returns a log that discards all lines, for what nginx would log about a connection that this module logs itself. It
+/// is static, so no connection or event outlives it.
 pub(super) fn silent() -> *mut sys::ngx_log_t {
     // SAFETY: zero is a valid value of this plain structure, with the level that lets nothing pass.
     static mut SILENT: sys::ngx_log_t = unsafe { core::mem::MaybeUninit::zeroed().assume_init() };
@@ -72,7 +72,7 @@ unsafe fn write_line(level: Level, raw: *mut sys::ngx_log_t, line: fmt::Argument
     ngx::ngx_log_error!(level as u32, raw.cast::<ngx::ffi::ngx_log_t>(), "{line}");
 }
 
-/// Writes a line about the configuration; nginx adds file and line.
+/// Logs a line about the configuration; nginx adds file and line.
 ///
 /// # Safety
 ///
@@ -81,7 +81,7 @@ pub(super) unsafe fn configuration(level: Level, cf: *mut sys::ngx_conf_t, line:
     ngx::ngx_conf_log_error!(level as u32, cf.cast::<ngx::ffi::ngx_conf_t>(), "{line}");
 }
 
-/// Text that cannot pass for several lines.
+/// Text without line breaks and other control characters.
 struct OneLine<'a>(fmt::Arguments<'a>);
 
 impl fmt::Display for OneLine<'_> {

@@ -1,4 +1,4 @@
-//! The module's configuration of `http` as a whole: nginx's arrays come in, our place in them goes out.
+//! The module's configuration of `http` as a whole, and its position in nginx's arrays.
 
 use core::ptr::NonNull;
 
@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::sys;
 use super::upstream_ref::SocketUpstreams;
 
-/// What is there once for a configuration.
+/// The values that exist once per configuration.
 #[derive(Debug, Default)]
 pub(super) struct MainConf {
     pub(super) sockets: SocketUpstreams,
@@ -17,11 +17,11 @@ pub(super) struct MainConf {
     pub(super) instance: String,
 }
 
-/// While the configuration is read.
+/// Returns the configuration that is being read.
 ///
 /// # Errors
 ///
-/// A sentence; it cannot happen inside `http`.
+/// A message; it cannot happen inside `http`.
 pub(super) fn of(cf: &ConfContext<'_>) -> Result<NonNull<MainConf>, String> {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
     // SAFETY: inside `http {}` nginx keeps its context here, with our main configuration in our place.
@@ -29,22 +29,22 @@ pub(super) fn of(cf: &ConfContext<'_>) -> Result<NonNull<MainConf>, String> {
     NonNull::new(conf.cast()).ok_or_else(|| "the module has no configuration".to_owned())
 }
 
-/// The name of this nginx.
+/// Returns the name of this nginx.
 ///
 /// # Errors
 ///
-/// A sentence; it cannot happen inside `http`.
+/// A message; it cannot happen inside `http`.
 pub(crate) fn instance(cf: &ConfContext<'_>) -> Result<String, String> {
     let conf = of(cf)?;
     // SAFETY: our main configuration, made by `create_main`; single thread.
     Ok(unsafe { (*conf.as_ptr()).instance.clone() })
 }
 
-/// Changes what the first worker is to do.
+/// Changes the tasks of the first worker.
 ///
 /// # Errors
 ///
-/// A sentence; it cannot happen inside `http`.
+/// A message; it cannot happen inside `http`.
 pub(crate) fn change_plan(cf: &ConfContext<'_>, change: impl FnOnce(&mut Plan)) -> Result<(), String> {
     let conf = of(cf)?;
     // SAFETY: our main configuration, made by `create_main`; single thread, and `change` calls nothing of nginx.
@@ -52,7 +52,7 @@ pub(crate) fn change_plan(cf: &ConfContext<'_>, change: impl FnOnce(&mut Plan)) 
     Ok(())
 }
 
-/// What the first worker is to do; `None` without an `http` block.
+/// Returns the tasks of the first worker; `None` without an `http` block.
 ///
 /// # Safety
 ///

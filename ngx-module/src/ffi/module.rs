@@ -1,4 +1,4 @@
-//! The module as nginx sees it: what the other rooms have is put into nginx's tables. Nobody imports it.
+//! The module as nginx sees it: nginx's tables, filled from the other modules. No module imports this one.
 
 use core::ffi::{c_char, c_void};
 
@@ -30,7 +30,7 @@ static CONTEXT: sys::ngx_http_module_t = sys::ngx_http_module_t {
 static mut COMMANDS: [sys::ngx_command_t; directives::TABLE.len() + 1] =
     commands::commands::<LocationConf, { directives::TABLE.len() + 1 }>(&directives::TABLE);
 
-/// nginx looks this up by name. It has no bit-fields, so the `ngx` crate's structure is as good as ours.
+/// The symbol that nginx loads. It has no bit-fields, so the `ngx` crate's structure is equivalent to ours.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals, reason = "nginx's name for it")]
 pub(crate) static mut ngx_http_passenger_module: ngx::ffi::ngx_module_t = ngx::ffi::ngx_module_t {

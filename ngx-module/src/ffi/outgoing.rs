@@ -1,7 +1,7 @@
-//! A connection of the worker's own: an address and a [`Conversation`] come in, nginx's event loop carries it out.
+//! Connections that the worker opens: nginx's event loop runs a [`Conversation`] with an address.
 //!
-//! It knows nothing of what is said. A worker that is to end closes such connections at once: they are marked as idle,
-//! their timers are cancelable, and [`close_all`] closes what is left.
+//! This module does not depend on the content. A worker that shuts down closes such connections immediately: they are
+//! marked as idle, their timers are cancelable, and [`close_all`] closes the others.
 
 use core::ptr::NonNull;
 use std::cell::RefCell;
@@ -14,59 +14,59 @@ use super::peer::Peer;
 use super::tls::{Handshake, Tls};
 use super::{log, sys, timer};
 
-/// What is said on a connection.
+/// The content of a connection.
 pub(crate) trait Conversation {
-    /// The connection is established: the bytes to be sent.
+    /// Called when the connection is established; returns the bytes to send.
     fn opening(&mut self) -> Vec<u8>;
 
-    /// Bytes came.
+    /// Called with received bytes.
     fn hear(&mut self, bytes: &[u8]) -> Listen;
 
-    /// The connection is closed. Not called when that is because the worker ends.
+    /// Called when the connection is closed, unless the worker shuts down.
     fn over(self: Box<Self>, why: Over);
 }
 
-/// Whether a conversation goes on.
+/// Whether a conversation continues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listen {
-    /// It does.
+    /// It continues.
     On,
-    /// All has been heard: the connection is closed.
+    /// Everything was received: the connection is closed.
     Enough,
 }
 
-/// Why a conversation is over.
+/// Why a conversation ended.
 #[derive(Debug)]
 pub(crate) enum Over {
-    /// There was no connection.
+    /// The connection could not be established.
     Unreachable(io::Error),
-    /// There was no TLS on it.
+    /// TLS could not be established.
     NoTls,
     /// The other side closed it, or it broke.
     Closed,
-    /// It took longer than it was given.
+    /// The time limit was exceeded.
     TooLate,
-    /// We closed it, as was wished.
+    /// The conversation returned [`Listen::Enough`].
     Enough,
 }
 
-/// How to connect.
+/// Options of a connection.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct How {
-    /// With TLS, and if so, for which name.
+    /// Whether to use TLS, and for which server name.
     pub tls: Option<Option<String>>,
-    /// After so many milliseconds it is closed.
+    /// Time limit in milliseconds, after which the connection is closed.
     pub within: Option<usize>,
 }
 
-/// A connection that is being made or stands. nginx's connection refers to it.
+/// A connection that is being or has been established. nginx's connection refers to it.
 struct Outgoing {
     connection: NonNull<sys::ngx_connection_t>,
     /// nginx may refer to the address.
     _peer: Rc<Peer>,
     how: How,
     tls: Option<Tls>,
-    /// The other side is known to be there.
+    /// Whether the other side is known to accept the connection.
     is_reached: bool,
     is_open: bool,
     to_send: Vec<u8>,
@@ -78,15 +78,15 @@ thread_local! {
     static OPEN: RefCell<Vec<NonNull<Outgoing>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a step came to.
+/// The result of a step.
 enum Step {
     /// nginx calls back.
     Wait,
-    /// It is over.
+    /// The conversation has ended.
     Over(Over),
 }
 
-/// Connects, and has the conversation.
+/// Connects and runs the conversation.
 pub(crate) fn open(peer: &Rc<Peer>, how: How, conversation: Box<dyn Conversation>) {
     let (connection, is_established) = match connect(peer) {
         Ok(connected) => connected,
@@ -122,7 +122,7 @@ pub(crate) fn open(peer: &Rc<Peer>, how: How, conversation: Box<dyn Conversation
     }
 }
 
-/// A connection, and whether it is established already.
+/// Returns a connection, and whether it is already established.
 fn connect(peer: &Peer) -> io::Result<(NonNull<sys::ngx_connection_t>, bool)> {
     let (address, len, mut name) = peer.raw();
     // SAFETY: nginx makes this plain structure by zeroing it.
@@ -153,7 +153,7 @@ unsafe fn listen_to_events(connection: *mut sys::ngx_connection_t) {
     }
 }
 
-/// Does a step, and ends the connection when that was the last.
+/// Runs a step, and closes the connection when that was the last one.
 ///
 /// # Safety
 ///
@@ -165,12 +165,12 @@ unsafe fn carry_on(outgoing: NonNull<Outgoing>, step: impl FnOnce(&mut Outgoing)
     match done {
         Some(Step::Wait) => {}
         Some(Step::Over(why)) => end(outgoing, Some(why)),
-        // A fault of ours, which is in the log.
+        // An internal error, which is in the log.
         None => end(outgoing, None),
     }
 }
 
-/// Closes the connection; the conversation is told why, unless the worker ends.
+/// Closes the connection and passes the reason to the conversation, unless the worker shuts down.
 fn end(outgoing: NonNull<Outgoing>, why: Option<Over>) {
     OPEN.with_borrow_mut(|open| open.retain(|other| *other != outgoing));
     guard(log::of_process(), (), || {
@@ -199,7 +199,7 @@ unsafe fn close(connection: *mut sys::ngx_connection_t) {
     }
 }
 
-/// Closes what is open, at the end of the worker.
+/// Closes all open connections when the worker exits.
 pub(super) fn close_all() {
     for outgoing in OPEN.with_borrow(Clone::clone) {
         end(outgoing, None);
@@ -207,7 +207,7 @@ pub(super) fn close_all() {
 }
 
 impl Outgoing {
-    /// The connection stands, or may: shakes hands if need be, and sends.
+    /// Called when the connection may be established: starts TLS if configured, and sends.
     fn speak(&mut self) -> Step {
         let raw = self.connection.as_ptr();
         if self.how.tls.is_some() && !self.is_open {
@@ -240,7 +240,7 @@ impl Outgoing {
         }
     }
 
-    /// Why a call has failed: until the first byte is sent, the connection may never have stood.
+    /// Returns why a call has failed: until the first byte is sent, the connection may never have been established.
     fn broken(&self) -> Over {
         if self.is_reached { Over::Closed } else { Over::Unreachable(io::Error::last_os_error()) }
     }
@@ -264,7 +264,7 @@ impl Outgoing {
         }
     }
 
-    /// The handshake is done, and was done well.
+    /// Continues after a successful handshake.
     fn shaken(&mut self) -> Step {
         // SAFETY: ours and open; during the handshake nginx had put handlers of its own there.
         unsafe { listen_to_events(self.connection.as_ptr()) };
@@ -272,13 +272,13 @@ impl Outgoing {
         self.is_open = true;
         self.to_send = self.conversation.opening();
         match self.speak() {
-            // What came with the handshake's end causes no event.
+            // Bytes received with the end of the handshake cause no event.
             Step::Wait => self.listen(),
             over @ Step::Over(_) => over,
         }
     }
 
-    /// nginx has gone on with the handshake until its end.
+    /// Continues after nginx has finished the handshake.
     fn after_handshake(&mut self) -> Step {
         let raw = self.connection.as_ptr();
         // SAFETY: ours and open.
@@ -292,7 +292,7 @@ impl Outgoing {
         }
     }
 
-    /// Bytes may have come, or the end, or it is too late.
+    /// Handles received bytes, the end of the connection, or its time limit.
     fn listen(&mut self) -> Step {
         let raw = self.connection.as_ptr();
         // SAFETY: ours and open.
@@ -326,7 +326,7 @@ impl Outgoing {
     }
 }
 
-/// The connection's outgoing half of ours.
+/// Returns the [`Outgoing`] of a connection.
 ///
 /// # Safety
 ///

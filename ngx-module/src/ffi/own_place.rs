@@ -1,5 +1,5 @@
-//! Our place in nginx's arrays, and an address that is ours alone: known to all who look something up there, while what is
-//! registered by it is known to [`super::module`] only.
+//! The module's index in nginx's arrays, and an address that is unique to it. Other modules use them without importing
+//! [`super::module`], which alone defines what is registered there.
 
 use core::ffi::c_void;
 
@@ -8,13 +8,13 @@ unsafe extern "C" {
     static mut ngx_http_passenger_module: ngx::ffi::ngx_module_t;
 }
 
-/// Our place in nginx's arrays of configurations.
+/// Returns the module's index in nginx's arrays of configurations.
 pub(super) fn context_index() -> usize {
     // SAFETY: nginx sets it once, before it reads the configuration.
     unsafe { ngx_http_passenger_module.ctx_index }
 }
 
-/// An address that is ours alone.
+/// Returns an address that is unique to this module.
 pub(super) fn address() -> *mut c_void {
     (&raw mut ngx_http_passenger_module).cast()
 }

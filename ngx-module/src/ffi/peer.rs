@@ -1,4 +1,4 @@
-//! Addresses to connect to: nginx's structures or text come in, copies that belong to us go out.
+//! Addresses to connect to, copied from nginx's structures or parsed from text.
 
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
@@ -27,7 +27,7 @@ impl PartialEq for Peer {
 }
 
 impl Peer {
-    /// The address that a text spells out, such as `127.0.0.1:80` or `unix:/run/x`. No name is looked up.
+    /// Parses an address such as `127.0.0.1:80` or `unix:/run/x`. Names are not resolved.
     pub(crate) fn parse(spelled: &str) -> Option<Self> {
         // SAFETY: nginx's call; the pool is destroyed below, once.
         let pool = NonNull::new(unsafe { sys::ngx_create_pool(1024, log::silent()) })?;
@@ -64,12 +64,12 @@ impl Peer {
         }
     }
 
-    /// As nginx writes it.
+    /// Returns the address in nginx's notation.
     pub(crate) fn name(&self) -> &[u8] {
         &self.name
     }
 
-    /// What nginx's structure of a connection to be made takes. nginx only reads it.
+    /// Returns the address for nginx's structure of a new connection. nginx only reads it.
     pub(super) fn raw(&self) -> (*mut sys::sockaddr, sys::socklen_t, sys::ngx_str_t) {
         let name = sys::ngx_str_t { len: self.name.len(), data: self.name.as_ptr().cast_mut() };
         ((&raw const self.address).cast_mut().cast(), self.len as sys::socklen_t, name)
@@ -81,7 +81,7 @@ impl Peer {
     }
 }
 
-/// The addresses of all servers of a block that are not marked as down.
+/// Returns the addresses of all servers of a block that are not marked as down.
 pub(crate) fn of_upstream(upstream: UpstreamRef) -> Vec<Peer> {
     // SAFETY: blocks live as long as the configuration, as whatever refers to them does; their lists no longer change.
     unsafe {

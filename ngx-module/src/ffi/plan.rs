@@ -1,4 +1,4 @@
-//! What a configuration as a whole has for its first worker: which daemons there are, and what they are to be told.
+//! The tasks of a configuration's first worker: the daemons to connect to, and what to send to them.
 
 use std::rc::Rc;
 
@@ -7,21 +7,21 @@ use module_core::pre_start::Url;
 
 use super::upstream_ref::UpstreamRef;
 
-/// What the first worker of a configuration does.
+/// The tasks of a configuration's first worker.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// What is said first on each connection.
+    /// The first bytes of each connection.
     pub(crate) greeting: Vec<u8>,
-    /// Where requests go, and which apps they are for.
+    /// The upstreams of requests, with their apps.
     pub(crate) upstreams: Vec<(UpstreamRef, Vec<Rc<Announced>>)>,
-    /// What is visited when a daemon is there.
+    /// The URLs to request when a daemon is reachable.
     pub(crate) pre_starts: Vec<Rc<Url>>,
 }
 
 impl Plan {
-    /// Requests for this go there.
+    /// Adds an app whose requests go to this upstream.
     pub(crate) fn add(&mut self, upstream: UpstreamRef, greeting: &[u8], app: Announced) {
-        // All levels say the same to the daemon, as only `http` can.
+        // All levels have the same globals, as only `http` can set them.
         self.greeting = greeting.to_vec();
         let app = Rc::new(app);
         match self.upstreams.iter_mut().find(|(known, _)| *known == upstream) {
@@ -31,7 +31,7 @@ impl Plan {
         }
     }
 
-    /// This is visited when a daemon is there.
+    /// Adds a URL to request when a daemon is reachable.
     pub(crate) fn add_pre_start(&mut self, url: Url) {
         self.pre_starts.push(Rc::new(url));
     }

@@ -1,4 +1,4 @@
-//! nginx's pools: values and bytes come in, references that live as long as the pool go out.
+//! nginx's memory pools: values and bytes that live as long as the pool.
 
 use core::mem::{MaybeUninit, needs_drop};
 use core::ptr::NonNull;
@@ -42,7 +42,7 @@ impl<'p> Pool<'p> {
         Ok(at)
     }
 
-    /// Moves a value into the pool. `end` gets it when the pool is destroyed, and has to drop it.
+    /// Moves a value into the pool. `end` gets it when the pool is destroyed, and must drop it.
     pub(super) fn place_until<T>(
         self,
         value: T,
@@ -61,7 +61,7 @@ impl<'p> Pool<'p> {
         Ok(at)
     }
 
-    /// Memory for a `T`. nginx aligns to a machine word only, so a stricter type gets room to spare.
+    /// Allocates memory for a `T`. nginx aligns to a machine word only, so a stricter type gets spare bytes.
     fn room_for<T>(self) -> Result<NonNull<T>, OutOfMemory> {
         let align = align_of::<T>();
         let size = size_of::<T>().max(1) + align;
@@ -76,7 +76,7 @@ impl<'p> Pool<'p> {
         Ok(unsafe { raw.add(skip) }.cast())
     }
 
-    /// Zeroed memory for a C structure for which zero is a valid value.
+    /// Allocates zeroed memory for a C structure for which zero is a valid value.
     ///
     /// # Safety
     ///
@@ -88,7 +88,7 @@ impl<'p> Pool<'p> {
         Ok(at)
     }
 
-    /// Whether memory begins there that nginx allocated from this pool.
+    /// Whether nginx allocated memory that starts at this address from this pool.
     pub(super) fn has(self, at: NonNull<u8>) -> bool {
         let mut block = self.raw.as_ptr();
         // SAFETY: a pool is a chain of blocks, each with its end in its header.
@@ -113,7 +113,7 @@ impl<'p> Pool<'p> {
         false
     }
 
-    /// Copies the parts one after another, and a zero behind the last.
+    /// Copies the parts one after another, followed by a zero.
     pub(super) fn copy(self, parts: &[&[u8]]) -> Result<NonNull<u8>, OutOfMemory> {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         // SAFETY: the pool is valid by `new`.
@@ -132,7 +132,7 @@ impl<'p> Pool<'p> {
         Ok(start)
     }
 
-    /// Reads one byte beyond a piece of memory, for the test that this is noticed.
+    /// Reads one byte after an allocation, to test that a sanitizer detects it.
     #[cfg(feature = "panic-probe")]
     pub(super) fn read_beyond(self) -> Result<u8, OutOfMemory> {
         let start = self.copy(&[b"1234567"])?;
@@ -140,7 +140,7 @@ impl<'p> Pool<'p> {
         Ok(unsafe { start.as_ptr().add(8).read_volatile() })
     }
 
-    /// A copied string.
+    /// Copies a string.
     pub(super) fn text(self, text: &[u8]) -> Result<sys::ngx_str_t, OutOfMemory> {
         let data = self.copy(&[text])?.as_ptr();
         Ok(sys::ngx_str_t { len: text.len(), data })

@@ -1,4 +1,4 @@
-//! The life of a worker: nginx's calls at its start and end come in, the first worker's own work is begun and ended.
+//! The start and exit of a worker: nginx's callbacks, which start and stop the tasks of the first worker.
 
 use core::ptr::NonNull;
 
@@ -8,9 +8,9 @@ use super::plan::Plan;
 use super::worker::{self, Nginx};
 use super::{log, main_conf, outgoing, sys, text, timer};
 
-/// What the first worker does besides serving requests.
+/// The tasks of the first worker besides serving requests.
 pub(crate) trait FirstWork {
-    /// Begins it.
+    /// Starts them.
     fn begin(plan: &Plan, nginx: &Nginx);
 }
 
@@ -34,7 +34,7 @@ pub(super) unsafe extern "C" fn init<W: FirstWork>(cycle: *mut ngx::ffi::ngx_cyc
     })
 }
 
-/// nginx's `exit_process`: nothing of ours is left when it counts what is open.
+/// nginx's `exit_process`: closes everything before nginx counts what is open.
 ///
 /// # Safety
 ///

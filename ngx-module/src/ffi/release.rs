@@ -1,4 +1,4 @@
-//! Which nginx this is built for.
+//! The release of nginx that the module is built for.
 
 use super::sys;
 

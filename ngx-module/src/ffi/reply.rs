@@ -1,4 +1,4 @@
-//! The response's head on its way to nginx: a status and headers come in, nginx's own handlers take them.
+//! The response's head as passed to nginx: a status and headers, handled by nginx's own handlers.
 
 use core::ptr::NonNull;
 
@@ -7,10 +7,10 @@ use super::pool::OutOfMemory;
 use super::request::Request;
 use super::sys;
 
-/// Why nginx did not take a header.
+/// Why nginx did not accept a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotTaken {
-    /// nginx finds it invalid.
+    /// nginx considers it invalid.
     Invalid,
     /// nginx is out of memory.
     Failed,
@@ -29,7 +29,7 @@ pub(crate) struct Reply<'r> {
 }
 
 impl<'r> Reply<'r> {
-    /// For a request whose upstream is reading a head.
+    /// For a request whose upstream reads a head.
     pub(super) fn new(request: Request<'r>) -> Self {
         Self { request }
     }
@@ -59,7 +59,7 @@ impl<'r> Reply<'r> {
         Ok(())
     }
 
-    /// Adds a header and lets nginx's handler for it act.
+    /// Adds a header and calls nginx's handler for it.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl<'r> Reply<'r> {
         }
     }
 
-    /// Copies a header into the upstream's list. Its name and value end with zeros, as nginx's own do.
+    /// Copies a header into the upstream's list. Its name and value end with zeros, like nginx's own.
     fn push(&mut self, name: &[u8], value: &[u8]) -> Result<NonNull<sys::ngx_table_elt_t>, NotTaken> {
         let copy = self.request.pool()?.copy(&[name, &[0], value, &[0], name])?.as_ptr();
         // SAFETY: nginx has initialised the list before it calls `process_header`.
@@ -112,12 +112,12 @@ impl<'r> Reply<'r> {
         self.upstream().headers_in.content_length_n = i64::try_from(len).unwrap_or(i64::MAX);
     }
 
-    /// From now on the connection is a tunnel.
+    /// Makes the connection a tunnel from now on.
     pub(crate) fn set_upgrade(&mut self) {
         self.upstream().set_upgrade(1);
     }
 
-    /// The response has been received to its end: the connection can be used again.
+    /// Marks the response as received completely: the connection can be reused.
     pub(crate) fn set_reusable(&mut self) {
         self.upstream().set_keepalive(1);
     }

@@ -1,4 +1,4 @@
-//! A client's request: nginx's structure comes in, its parts go out as slices and numbers.
+//! A client's request: nginx's structure with accessors for its parts.
 
 use core::marker::PhantomData;
 use core::ptr::NonNull;
@@ -27,7 +27,7 @@ impl<'r> Request<'r> {
         self.raw.as_ptr()
     }
 
-    /// Borrowed for one expression: see the room's facts.
+    /// Borrowed for one expression: see the facts in [`super`].
     pub(super) fn get(&self) -> &sys::ngx_http_request_t {
         // SAFETY: valid by `new`; single thread, and no reference is held across nginx.
         unsafe { self.raw.as_ref() }
@@ -38,7 +38,7 @@ impl<'r> Request<'r> {
         unsafe { &*self.get().connection }
     }
 
-    /// The request's log: lines name client, server and request.
+    /// Returns the request's log, whose lines contain client, server and request.
     pub(crate) fn log(self) -> Log<'r> {
         // SAFETY: a connection's log lives as long as it.
         unsafe { Log::new(self.connection().log) }
@@ -49,19 +49,19 @@ impl<'r> Request<'r> {
         unsafe { Pool::new(self.get().pool) }
     }
 
-    /// The bytes of one of the request's strings.
+    /// Returns the bytes of one of the request's strings.
     fn text(self, text: sys::ngx_str_t) -> &'r [u8] {
         // SAFETY: nginx never changes a request's strings in place after it has parsed them; it sets new ones.
         unsafe { text::bytes(text) }
     }
 
-    /// Commits a fault, for the test that a sanitizer finds it.
+    /// Reads invalid memory, to test that a sanitizer detects it.
     #[cfg(feature = "panic-probe")]
     pub(crate) fn read_beyond_its_memory(self) {
         let _byte = self.pool().and_then(Pool::read_beyond);
     }
 
-    /// The method as the client wrote it.
+    /// Returns the method as the client sent it.
     pub(crate) fn method(self) -> &'r [u8] {
         self.text(self.get().method_name)
     }
@@ -76,24 +76,24 @@ impl<'r> Request<'r> {
         self.get().method & sys::NGX_HTTP_HEAD as usize != 0
     }
 
-    /// The path, decoded and normalised.
+    /// Returns the path, decoded and normalised.
     pub(crate) fn uri(self) -> &'r [u8] {
         self.text(self.get().uri)
     }
 
-    /// The query, without its question mark.
+    /// Returns the query, without its question mark.
     pub(crate) fn args(self) -> &'r [u8] {
         self.text(self.get().args)
     }
 
-    /// The URI as the client wrote it, if that is still what the request is about: not after an internal redirect,
+    /// Returns the URI as the client sent it, if the request is still for it: not after an internal redirect,
     /// and not for a subrequest.
     pub(crate) fn unparsed_uri(self) -> Option<&'r [u8]> {
         let raw = self.get();
         (self.is_main() && raw.valid_unparsed_uri() != 0).then(|| self.text(raw.unparsed_uri))
     }
 
-    /// The escaped path, for when there is no [`Request::unparsed_uri`].
+    /// Returns the escaped path, for when there is no [`Request::unparsed_uri`].
     pub(crate) fn escaped_uri(self) -> Vec<u8> {
         let uri = self.uri();
         let from = uri.as_ptr().cast_mut();
@@ -115,12 +115,12 @@ impl<'r> Request<'r> {
         self.get().http_version == sys::NGX_HTTP_VERSION_11 as usize
     }
 
-    /// HTTP/1.0 or HTTP/1.1, or earlier. A subrequest has the version of its main request.
+    /// Whether the version is HTTP/1.0, HTTP/1.1 or earlier. A subrequest has the version of its main request.
     pub(crate) fn is_http_1(self) -> bool {
         self.get().http_version <= sys::NGX_HTTP_VERSION_11 as usize
     }
 
-    /// The version of HTTP that the client speaks, as in `SERVER_PROTOCOL`; `None` for 1.1 and for one that is not known.
+    /// Returns the client's HTTP version, as in `SERVER_PROTOCOL`; `None` for 1.1 and for an unknown one.
     pub(crate) fn other_protocol(self) -> Option<&'static [u8]> {
         // nginx's NGX_HTTP_VERSION_*; the release that the module is built for may lack the last.
         match self.get().http_version {
@@ -131,7 +131,7 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// The client's headers: name and value, in their order.
+    /// Iterates over the client's headers: name and value, in their order.
     pub(crate) fn headers(self) -> impl Iterator<Item = (&'r [u8], &'r [u8])> {
         // SAFETY: nginx fills the list while it parses the request, which is over.
         let headers =
@@ -143,12 +143,12 @@ impl<'r> Request<'r> {
         })
     }
 
-    /// The `Upgrade` header's presence.
+    /// Whether there is an `Upgrade` header.
     pub(crate) fn has_upgrade_header(self) -> bool {
         !self.get().headers_in.upgrade.is_null()
     }
 
-    /// The `Content-Length` that the client told. Without the header nginx counts in the same place what it receives.
+    /// Returns the client's `Content-Length`. Without the header nginx counts in the same field what it receives.
     pub(crate) fn content_length(self) -> Option<u64> {
         let headers = &self.get().headers_in;
         if headers.content_length.is_null() {
@@ -157,23 +157,24 @@ impl<'r> Request<'r> {
         u64::try_from(headers.content_length_n).ok()
     }
 
-    /// The host that the request is for, without its port, from its line or its `Host`; empty when neither names one.
+    /// Returns the host that the request is for, without its port, from its line or its `Host`; empty when neither has
+    /// one.
     pub(crate) fn host(self) -> &'r [u8] {
         self.text(self.get().headers_in.server)
     }
 
-    /// Whether nginx has read a body that has no bytes, with a `Content-Length` of 0 or in chunks. Without a body the
+    /// Whether nginx has read a body without bytes, with a `Content-Length` of 0 or in chunks. Without a body the
     /// number is -1.
     pub(crate) fn has_empty_body(self) -> bool {
         self.get().headers_in.content_length_n == 0
     }
 
-    /// The user that nginx authenticated; empty when none.
+    /// Returns the user that nginx authenticated; empty when there is none.
     pub(crate) fn remote_user(self) -> &'r [u8] {
         self.text(self.get().headers_in.user)
     }
 
-    /// The client's address and port as nginx sees them. Empty and 0 for a client on a unix socket.
+    /// Returns the client's address and port as nginx sees them. Empty and 0 for a client on a unix socket.
     pub(crate) fn remote_address(self) -> (&'r [u8], u16) {
         let connection = self.connection();
         // SAFETY: a connection has its peer's address as long as it lives.
@@ -190,7 +191,7 @@ impl<'r> Request<'r> {
         return false;
     }
 
-    /// When nginx began with the request, in milliseconds since 1970.
+    /// Returns when nginx started to process the request, in milliseconds since 1970.
     pub(crate) fn started_ms(self) -> u64 {
         let raw = self.get();
         u64::try_from(raw.start_sec).unwrap_or(0).saturating_mul(1000).saturating_add(raw.start_msec as u64)
@@ -199,20 +200,20 @@ impl<'r> Request<'r> {
 
 const ESCAPE_URI: usize = sys::NGX_ESCAPE_URI as usize;
 
-/// nginx's clock, in seconds since 1970: read without a system call.
+/// Returns nginx's cached time, in seconds since 1970, without a system call.
 pub(crate) fn now() -> i64 {
     // SAFETY: nginx points this to the current one of its cached times before it starts, and never to nothing.
     unsafe { (*sys::ngx_cached_time).sec }
 }
 
-/// nginx's clock, in milliseconds since 1970. While a configuration is read it stands still.
+/// Returns nginx's cached time, in milliseconds since 1970. It does not change while a configuration is read.
 pub(crate) fn now_ms() -> u64 {
     // SAFETY: as in `now`.
     let (seconds, milliseconds) = unsafe { ((*sys::ngx_cached_time).sec, (*sys::ngx_cached_time).msec) };
     u64::try_from(seconds).unwrap_or(0).saturating_mul(1000).saturating_add(milliseconds as u64)
 }
 
-/// The elements of one of nginx's lists.
+/// Iterates over the elements of one of nginx's lists.
 ///
 /// # Safety
 ///

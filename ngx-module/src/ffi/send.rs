@@ -1,4 +1,4 @@
-//! The way of a request to the daemon: head and body come in, frames on nginx's output chain go out.
+//! Sending a request to the daemon: its head and body as frames on nginx's output chain.
 
 use core::cell::RefCell;
 use core::ffi::c_void;
@@ -17,14 +17,15 @@ use super::request::Request;
 use super::sys;
 
 thread_local! {
-    /// Where heads are written before their length is known; kept, so that a request needs no allocation for it.
+    /// Buffer in which heads are written before their length is known; kept, so that a request needs no allocation for
+    /// it.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// More scratch than this is given back.
+/// A larger buffer is freed.
 const MAX_SCRATCH: usize = 64 * 1024;
 
-/// Lays out a request: its head, and the body if it has been read.
+/// Creates the frames of a request: its head, and the body if it has been read.
 pub(super) fn create<E: Exchange>(request: Request<'_>, context: &mut Context<E>) -> Result<(), String> {
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.clear();
@@ -71,7 +72,7 @@ fn lay_out<E: Exchange>(
     Ok(())
 }
 
-/// nginx's output filter: gets each part of the request when it can be sent.
+/// nginx's output filter: called with each part of the request when it can be sent.
 ///
 /// # Safety
 ///
@@ -140,9 +141,10 @@ unsafe fn send(
     }
 }
 
-/// An app that rejects an upload answers without having read it, and the daemon then closes the connection. nginx would
-/// see that writing fails, and give up; but the answer has arrived. Marked as readable, the connection is read next: there
-/// is the answer, or its end, which nginx takes for the failure that it is.
+/// Reads the response although sending failed. An app that rejects an upload responds without having read it, and the
+/// daemon then closes the connection. nginx would detect that writing fails, and give up, but the response has arrived.
+/// Marked as readable, the connection is read next, which yields the response, or an end that nginx treats as a
+/// failure.
 fn read_answer_instead(request: Request<'_>) -> bool {
     // SAFETY: nginx calls the output filter with a connection, which has both its events.
     unsafe {
@@ -155,14 +157,15 @@ fn read_answer_instead(request: Request<'_>) -> bool {
     }
 }
 
-/// Whether nothing has been sent on this attempt's connection before: nginx counts a connection's requests.
+/// Whether nothing was sent before on this attempt's connection: nginx counts a connection's requests.
 fn is_fresh(request: Request<'_>) -> bool {
     // SAFETY: nginx calls the output filter with a connection only.
     unsafe { (*request.get().upstream).peer.connection.as_ref() }
         .is_some_and(|connection| connection.requests == 1)
 }
 
-/// Puts a frame header in front of a part of the body. The first buffer of all is the head, which is a frame already.
+/// Adds a frame header before a part of the body. The first buffer of the request is the head, which is already a
+/// frame.
 ///
 /// # Safety
 ///
@@ -196,7 +199,7 @@ unsafe fn frame(
     }
     if len > 0 || is_last {
         let flags = if is_last { FLAG_END } else { 0 };
-        // A part is at most a buffer's size, far below 4 GiB.
+        // A part is at most the size of a buffer, far below 4 GiB.
         let header = FrameHeader::new(FrameType::RequestBody, flags, u32::try_from(len).unwrap_or(u32::MAX));
         out.push(header_link(pool, outgoing, &header.encode())?);
         // SAFETY: links that were just made.
@@ -205,7 +208,7 @@ unsafe fn frame(
     Ok(())
 }
 
-/// A link to a buffer of ours, used again when it was sent.
+/// Returns a link to a frame header's buffer, which is reused after it was sent.
 fn header_link(
     pool: Pool<'_>,
     outgoing: &mut Outgoing,
@@ -231,8 +234,8 @@ fn header_link(
     Ok(link)
 }
 
-/// Marks the buffers of our frame headers. Not the tag of nginx's own output chain, which holds copies of files under
-/// that one and takes them back itself.
+/// Returns the tag of the buffers of frame headers. It differs from that of nginx's own output chain, which contains
+/// copies of files under that tag and takes them back itself.
 fn tag() -> sys::ngx_buf_tag_t {
     static TAG: u8 = 0;
     (&raw const TAG).cast_mut().cast()

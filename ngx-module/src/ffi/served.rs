@@ -1,4 +1,4 @@
-//! How a request was served, kept beside it: nginx forgets a module's context at an internal redirect, and the access
+//! How a request was served, kept in its pool: nginx clears a module's context at an internal redirect, and the access
 //! log is written after that.
 
 use core::ffi::c_void;
@@ -14,20 +14,20 @@ use super::pool::OutOfMemory;
 use super::request::Request;
 use super::sys;
 
-/// What lies in the pool. Subrequests share their main request's pool, so it names whose it is.
+/// An entry in the pool. Subrequests share their main request's pool, so it contains the request that it belongs to.
 struct Kept {
     request: NonNull<sys::ngx_http_request_t>,
     served: Option<Rc<Served>>,
-    /// The name that was made for it.
+    /// The generated request ID.
     name: Option<Made>,
 }
 
 type Handler = unsafe extern "C" fn(*mut c_void);
 
-/// By this our entries are known among the pool's others. A static, as a function may have several addresses.
+/// Identifies our entries among the pool's others. A static, as a function may have several addresses.
 static FORGET: Handler = forget;
 
-/// Keeps it as long as the request. What was kept before gives way.
+/// Keeps the record as long as the request. It replaces an earlier one.
 ///
 /// # Errors
 ///
@@ -37,21 +37,21 @@ pub(crate) fn keep(request: Request<'_>, served: Rc<Served>) -> Result<(), OutOf
     request.pool()?.place_until(Kept { request: owner, served: Some(served), name: None }, FORGET).map(drop)
 }
 
-/// What was kept last for this request.
+/// Returns the latest record of this request.
 pub(crate) fn of<'r>(request: Request<'r>) -> Option<&'r Served> {
     find(request, |kept| kept.request.as_ptr() == request.as_ptr() && kept.served.is_some())?
         .served
         .as_deref()
 }
 
-/// The name that was made for this request and its subrequests, which share the pool; made now if there is none.
+/// Returns the generated ID of this request and its subrequests, which share the pool; generates it if there is none.
 pub(crate) fn name(request: Request<'_>) -> Made {
     if let Some(name) = find(request, |kept| kept.name.is_some()).and_then(|kept| kept.name) {
         return name;
     }
     let name = request_id::make();
     if let (Some(owner), Ok(pool)) = (NonNull::new(request.as_ptr()), request.pool()) {
-        // Without memory the next who asks gets another name.
+        // Without memory the next caller gets another ID.
         let _kept = pool.place_until(Kept { request: owner, served: None, name: Some(name) }, FORGET);
     }
     name

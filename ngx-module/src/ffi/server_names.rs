@@ -1,4 +1,4 @@
-//! The names of a server: what its `server_name` directives say, kept for requests.
+//! The names of a server: its `server_name` directives, kept for requests.
 
 #[cfg(nginx_has_regex)]
 use core::ptr::NonNull;
@@ -9,7 +9,7 @@ use super::conf::ConfContext;
 use super::request::Request;
 use super::{sys, text};
 
-/// One of them.
+/// A name of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerName {
     name: Vec<u8>,
@@ -17,7 +17,7 @@ pub(crate) struct ServerName {
     regex: Option<NonNull<sys::ngx_http_regex_t>>,
 }
 
-/// The names of the server whose location is being merged. nginx itself keeps them only until it has read the
+/// Returns the names of the server whose location is being merged. nginx itself keeps them only until it has read the
 /// configuration.
 pub(crate) fn of_block(cf: &ConfContext<'_>) -> Vec<ServerName> {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
@@ -44,7 +44,7 @@ impl ServerName {
         }
     }
 
-    /// Whether it says how clients call the server.
+    /// Whether it states how clients name the server.
     pub(crate) fn is_telling(&self) -> bool {
         host::is_telling(&self.name)
     }

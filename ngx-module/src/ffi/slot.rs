@@ -1,4 +1,4 @@
-//! Fields of nginx's own configuration of an upstream, each with the setter of nginx's that fills it.
+//! Fields of nginx's own configuration of an upstream, each with nginx's setter for it.
 
 use core::ffi::{c_char, c_void};
 use core::mem::offset_of;
@@ -10,7 +10,7 @@ use super::sys;
 pub(super) type Set =
     unsafe extern "C" fn(*mut sys::ngx_conf_t, *mut sys::ngx_command_t, *mut c_void) -> *mut c_char;
 
-/// A field that one of nginx's setters fills.
+/// A field that a setter of nginx fills.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Slot {
     pub(super) set: Set,
@@ -50,7 +50,7 @@ impl Slot {
         ..slot(sys::ngx_conf_set_bitmask_slot, offset_of!(Raw, ignore_headers))
     };
 
-    /// What the setter needs besides the field.
+    /// Returns what the setter needs in addition to the field.
     pub(super) const fn post(self) -> *mut c_void {
         if self.is_ignore_headers {
             (&raw mut sys::ngx_http_upstream_ignore_headers_masks).cast()

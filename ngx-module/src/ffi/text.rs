@@ -1,8 +1,8 @@
-//! nginx's strings: `ngx_str_t` comes in, a slice goes out, and the other way round.
+//! nginx's strings: conversions between `ngx_str_t` and slices.
 
 use super::sys;
 
-/// The bytes of a string.
+/// Returns the bytes of a string.
 ///
 /// # Safety
 ///
@@ -15,7 +15,7 @@ pub(super) unsafe fn bytes<'a>(text: sys::ngx_str_t) -> &'a [u8] {
     unsafe { core::slice::from_raw_parts(text.data, text.len) }
 }
 
-/// A string over bytes that nginx only reads.
+/// Returns a string over bytes that nginx only reads.
 pub(super) const fn over(text: &'static [u8]) -> sys::ngx_str_t {
     sys::ngx_str_t { len: text.len(), data: text.as_ptr().cast_mut() }
 }

@@ -1,6 +1,6 @@
-//! Something to be done later: a pause and a closure come in, the closure is called once by nginx's event loop.
+//! Timers: nginx's event loop calls a closure once after a pause.
 //!
-//! These timers are *cancelable*: a worker that has nothing else to do ends without waiting for them.
+//! These timers are *cancelable*: a worker that has no other work exits without waiting for them.
 
 use core::ptr::NonNull;
 use std::cell::RefCell;
@@ -14,11 +14,11 @@ struct Timer {
 }
 
 thread_local! {
-    /// Those that nginx has not called yet.
+    /// Timers that nginx has not called yet.
     static PENDING: RefCell<Vec<NonNull<Timer>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Does `job` after so many milliseconds, unless the worker ends before.
+/// Calls `job` after so many milliseconds, unless the worker exits before.
 pub(crate) fn after(milliseconds: usize, job: impl FnOnce() + 'static) {
     // SAFETY: nginx makes events by zeroing them.
     let mut event: sys::ngx_event_t = unsafe { core::mem::zeroed() };
@@ -34,10 +34,10 @@ pub(crate) fn after(milliseconds: usize, job: impl FnOnce() + 'static) {
     }
 }
 
-/// Takes all of them back.
+/// Cancels all timers.
 pub(super) fn stop_all() {
     for timer in PENDING.take() {
-        // SAFETY: a pending timer was leaked by `after` and is in nginx's tree; now nobody knows it any more.
+        // SAFETY: a pending timer was leaked by `after` and is in nginx's tree; no other reference to it is left.
         unsafe {
             clear(&raw mut (*timer.as_ptr()).event);
             drop(Box::from_raw(timer.as_ptr()));

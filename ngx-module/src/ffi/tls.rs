@@ -1,12 +1,12 @@
-//! TLS as a client, by nginx's own functions: a connection comes in, and can be spoken through when both sides have
-//! shaken hands. Certificates are not checked.
+//! TLS as a client, with nginx's own functions, on an established connection. Certificates are not
+//! checked.
 
 use super::sys;
 
-/// Whether this nginx can.
+/// Whether this nginx supports it.
 pub(crate) const IS_HERE: bool = cfg!(nginx_has_tls_client);
 
-/// How the handshake stands.
+/// The state of a handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(not(nginx_has_tls_client), allow(dead_code, reason = "without TLS every handshake fails"))]
 pub(super) enum Handshake {
@@ -33,7 +33,7 @@ mod with {
     const PROTOCOLS: u32 =
         sys::NGX_SSL_TLSv1 | sys::NGX_SSL_TLSv1_1 | sys::NGX_SSL_TLSv1_2 | sys::NGX_SSL_TLSv1_3;
 
-    /// What a connection needs for it.
+    /// The state that a connection needs for TLS.
     pub(in super::super) struct Tls {
         context: Box<sys::ngx_ssl_t>,
     }
@@ -88,7 +88,7 @@ mod with {
     }
 
     impl Tls {
-        /// Shakes hands, as far as it goes.
+        /// Continues the handshake as far as possible.
         ///
         /// # Safety
         ///
@@ -110,7 +110,7 @@ mod with {
             }
         }
 
-        /// Whether hands were shaken.
+        /// Whether the handshake is complete.
         ///
         /// # Safety
         ///
@@ -120,7 +120,7 @@ mod with {
             unsafe { (*connection).ssl.as_ref().is_some_and(|ssl| ssl.handshaked() != 0) }
         }
 
-        /// Ends it, if there is any, without a word to the other side, who has said all that was wanted.
+        /// Ends TLS, if it was started, without notifying the other side, which has sent everything that was needed.
         ///
         /// # Safety
         ///
@@ -149,7 +149,7 @@ mod with {
 mod without {
     use super::{Handshake, sys};
 
-    /// This nginx has none.
+    /// This nginx has no TLS.
     pub(in super::super) struct Tls;
 
     #[allow(

@@ -1,7 +1,7 @@
-//! One request's exchange with the daemon: nginx's upstream callbacks come in, calls of an [`Exchange`] go out.
+//! One request's exchange with the daemon: nginx's upstream callbacks, which call an [`Exchange`].
 //!
-//! The order is nginx's: `create_request`, then for each attempt `output`, `process_header`, `input_filter_init` and an
-//! input filter; `reinit_request` before another attempt; `finalize_request` at the end, whatever happened.
+//! nginx determines the order: `create_request`, then for each attempt `output`, `process_header`, `input_filter_init`
+//! and an input filter; `reinit_request` before another attempt; `finalize_request` at the end in every case.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
@@ -16,13 +16,13 @@ use super::request::Request;
 use super::upstream_conf::UpstreamConf;
 use super::{own_place, receive, send, sys, text};
 
-/// What `process_header` returns for an interim response, where nginx knows one.
+/// The return value of `process_header` for an interim response, where nginx supports them.
 #[cfg(nginx_has_early_hints)]
 const EARLY_HINTS: sys::ngx_int_t = sys::NGX_HTTP_UPSTREAM_EARLY_HINTS as sys::ngx_int_t;
 #[cfg(not(nginx_has_early_hints))]
 const EARLY_HINTS: sys::ngx_int_t = ERROR;
 
-/// Hands a request over to nginx's upstream machinery.
+/// Passes a request to nginx's upstream module.
 pub(super) fn begin<E: Exchange>(
     request: Request<'_>,
     location: &E::Location,
@@ -83,7 +83,7 @@ fn prepare<E: Exchange>(
     Ok(())
 }
 
-/// Runs `body` with a request's exchange, for a callback that gets the request.
+/// Runs `body` with a request's exchange, for a callback whose argument is the request.
 ///
 /// # Safety
 ///
@@ -172,7 +172,7 @@ unsafe extern "C" fn process_header<E: Exchange>(raw: *mut sys::ngx_http_request
     }
 }
 
-/// Part of nginx's interface, which no release calls.
+/// Part of nginx's interface, called by no release.
 extern "C" fn abort_request(_raw: *mut sys::ngx_http_request_t) {}
 
 /// # Safety

@@ -1,8 +1,7 @@
-//! The `upstream {}` block behind a socket: a path comes in, a block with nginx's own keep-alive goes out.
+//! The `upstream {}` block for a socket, with nginx's own keep-alive.
 //!
-//! nginx's keep-alive module works for blocks that stand in the configuration only. So the block is written out in
-//! nginx's own language and given to nginx's parser: the least that depends on nginx's insides, and it brings along
-//! every limit that nginx has.
+//! nginx's keep-alive module works only for blocks in the configuration. So the block is written in nginx's own
+//! language and passed to nginx's parser: this depends least on nginx's internals, and all of nginx's limits apply.
 
 use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null_mut};
@@ -13,11 +12,11 @@ use super::sys;
 use super::text;
 use super::upstream_ref::UpstreamRef;
 
-/// The block for a socket, made at its first use.
+/// Returns the block for a socket, created at its first use.
 ///
 /// # Errors
 ///
-/// A sentence; nginx's parser has reported details.
+/// A message; nginx's parser has reported details.
 pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<UpstreamRef, String> {
     let known = main_conf::of(cf)?;
     // SAFETY: our main configuration, made by `create_main`; single thread. It is looked up again after nginx has
@@ -29,7 +28,7 @@ pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<Upstrea
     if let Some(upstream) = found {
         return Ok(upstream);
     }
-    // nginx compares names of blocks without regard to case, so the path itself would not do as a name.
+    // nginx compares names of blocks case-insensitively, so the path itself cannot be the name.
     let name = format!("flying_passenger_{number}");
     parse(cf, &block_text(&name, path))?;
     let upstream = named(cf, &name).ok_or("the upstream block for the socket was not made")?;
@@ -38,7 +37,7 @@ pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<Upstrea
     Ok(upstream)
 }
 
-/// The upstream block of this name, if the configuration spells one out.
+/// Returns the upstream block of this name, if the configuration contains one.
 pub(crate) fn named(cf: &ConfContext<'_>, name: &str) -> Option<UpstreamRef> {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
     // SAFETY: inside `http {}` nginx keeps its context here; the upstream module is built into every nginx that can
@@ -61,8 +60,8 @@ pub(crate) fn named(cf: &ConfContext<'_>, name: &str) -> Option<UpstreamRef> {
     blocks.iter().find(is_named).map(|block| UpstreamRef::of(*block))
 }
 
-/// As many idle connections as a worker may need; the daemon is not to close one before nginx does, since a POST on a
-/// connection that was just closed cannot be repeated.
+/// Returns a block with as many idle connections as a worker may need. The daemon must not close one before nginx does,
+/// since a POST on a connection that was just closed cannot be repeated.
 fn block_text(name: &str, path: &str) -> String {
     format!(
         "upstream {name} {{ server unix:{path}; keepalive 256; keepalive_requests 1000000000; \
@@ -70,7 +69,7 @@ fn block_text(name: &str, path: &str) -> String {
     )
 }
 
-/// Has nginx's parser read `block`, which ends with one closing brace more than it opens.
+/// Runs nginx's parser on `block`, which ends with one closing brace more than it opens.
 fn parse(cf: &mut ConfContext<'_>, block: &str) -> Result<(), String> {
     let pool = cf.pool().map_err(|_| "out of memory")?;
     let start = pool.copy(&[block.as_bytes()]).map_err(|_| "out of memory")?.as_ptr();
@@ -83,7 +82,7 @@ fn parse(cf: &mut ConfContext<'_>, block: &str) -> Result<(), String> {
     buffer.last = unsafe { start.add(block.len()) };
     buffer.end = buffer.last;
     file.buffer = &raw mut buffer;
-    // Neither a file nor "no file", which would mean a parameter of the command line, where blocks are refused.
+    // Neither a file nor "no file", which would mean a command line parameter, where blocks are refused.
     file.file.fd = -2;
     // SAFETY: nginx keeps `conf_file` valid while it calls a directive's setter. Errors and the block itself then
     // name the line of the directive.

@@ -1,4 +1,4 @@
-//! nginx's own settings of an upstream location: directives fill them, merging completes them.
+//! nginx's own settings of an upstream location: set by directives, completed by merging.
 
 use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
@@ -22,19 +22,19 @@ impl core::fmt::Debug for UpstreamConf {
 
 type Raw = sys::ngx_http_upstream_conf_t;
 
-/// nginx's marks for a value that is not set.
+/// nginx's values for a setting that is not set.
 const UNSET_FLAG: sys::ngx_flag_t = -1;
 const UNSET_SIZE: usize = usize::MAX;
 const UNSET_POINTER: *mut sys::ngx_array_t = without_provenance_mut(usize::MAX);
 
-/// 200 minutes, in milliseconds: the predecessor's timeouts.
+/// 200 minutes, in milliseconds: Passenger's timeouts.
 const TIMEOUT: usize = 12_000_000;
 const BUFFER_SIZE: usize = 16 * 1024;
 const BUFFERS: sys::ngx_bufs_t = sys::ngx_bufs_t { num: 8, size: 16 * 1024 };
 const MAX_TEMP_FILE: usize = 1024 * 1024 * 1024;
 
 impl UpstreamConf {
-    /// A level on which nothing is written yet.
+    /// Returns a level without any setting.
     pub(crate) fn unset() -> Self {
         // SAFETY: nginx makes this structure with `ngx_pcalloc`: zero is a valid value of every field.
         let mut raw: Raw = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -48,7 +48,7 @@ impl UpstreamConf {
         raw.hide_headers = UNSET_POINTER;
         raw.pass_headers = UNSET_POINTER;
         raw.module = text::over(b"passenger");
-        // Lets an app switch buffering with X-Accel-Buffering.
+        // Allows an app to control buffering with X-Accel-Buffering.
         raw.set_change_buffering(1);
         #[cfg(nginx_has_early_hints)]
         {
@@ -57,7 +57,7 @@ impl UpstreamConf {
         Self(raw)
     }
 
-    /// Where requests are sent.
+    /// Returns where requests are sent.
     pub(crate) fn upstream(&self) -> Option<UpstreamRef> {
         UpstreamRef::new(self.0.upstream)
     }
@@ -67,12 +67,12 @@ impl UpstreamConf {
         self.0.upstream = upstream.as_ptr();
     }
 
-    /// Whether request bodies are read before the daemon gets to see them.
+    /// Whether nginx reads request bodies completely before it sends requests to the daemon.
     pub(crate) fn buffers_requests(&self) -> bool {
         self.0.request_buffering != 0
     }
 
-    /// Has request bodies read before the daemon gets to see them.
+    /// Makes nginx read request bodies completely before it sends requests to the daemon.
     pub(crate) fn buffer_requests(&mut self) {
         self.0.request_buffering = 1;
     }
@@ -86,16 +86,16 @@ impl UpstreamConf {
         self.0.buffering != 0
     }
 
-    /// Takes over what the outer level says, applies defaults, and checks sizes as the proxy module does.
+    /// Inherits settings of the outer level, applies defaults, and checks sizes as the proxy module does.
     ///
     /// # Errors
     ///
-    /// A sentence for the operator.
+    /// A message for the operator.
     pub(crate) fn merge(&mut self, outer: &mut Self, cf: &mut ConfContext<'_>) -> Result<(), String> {
         self.inherit(&outer.0);
         self.check_sizes()?;
         if self.0.temp_path.is_null() {
-            // A path of our own would be made at every start, below /usr/share/nginx on Debian.
+            // A separate path would be created at every start, below /usr/share/nginx on Debian.
             self.0.temp_path = core_conf::client_body_temp_path(cf);
         }
         self.hide_headers(outer, cf)
@@ -175,8 +175,8 @@ impl UpstreamConf {
     }
 }
 
-/// Headers by which an app speaks to nginx; clients do not get to see them. Ends with an empty name. nginx compares
-/// them with those of `passenger_pass_header` up to the zero behind each.
+/// Headers by which an app controls nginx; clients do not receive them. Ends with an empty name. nginx compares
+/// them with those of `passenger_pass_header` up to the zero after each.
 const HIDDEN_HEADERS: [&CStr; 6] = [
     c"X-Accel-Expires",
     c"X-Accel-Redirect",

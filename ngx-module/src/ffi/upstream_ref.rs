@@ -1,4 +1,4 @@
-//! Upstream blocks by reference, and which were made for which socket.
+//! References to upstream blocks, and the blocks created for sockets.
 
 use core::ptr::NonNull;
 
@@ -22,7 +22,7 @@ impl UpstreamRef {
     }
 }
 
-/// The blocks that were made, by path: two locations with one socket share its connections.
+/// The created blocks, by path: two locations with the same socket share its connections.
 #[derive(Debug, Default)]
 pub(super) struct SocketUpstreams {
     pub(super) made: Vec<(String, UpstreamRef)>,

@@ -1,4 +1,4 @@
-//! nginx's variables: ours are registered here, and their values asked for.
+//! nginx's variables: registers those of the module and computes their values.
 
 use core::ffi::CStr;
 use core::ptr::NonNull;
@@ -10,16 +10,16 @@ use super::request::Request;
 use super::sys;
 use super::text;
 
-/// A variable, and what works out its value; without one the log shows `-`.
+/// A variable, and the function that computes its value; without a value the log shows `-`.
 #[derive(Debug)]
 pub(crate) struct Variable {
     pub(crate) name: &'static CStr,
     pub(crate) value: fn(Request<'_>) -> Option<Vec<u8>>,
 }
 
-/// Those of a module.
+/// The variables of a module.
 pub(crate) trait Variables: 'static {
-    /// All of them.
+    /// Returns all of them.
     fn table() -> &'static [Variable];
 }
 
@@ -47,7 +47,7 @@ pub(super) unsafe extern "C" fn add<V: Variables>(cf: *mut sys::ngx_conf_t) -> s
     })
 }
 
-/// Works out one of our variables.
+/// Computes the value of a variable.
 ///
 /// # Safety
 ///

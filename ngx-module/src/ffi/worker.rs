@@ -1,8 +1,8 @@
-//! What this process is for its nginx.
+//! The role of this process in its nginx.
 
 use super::sys;
 
-/// Which nginx this worker belongs to.
+/// The nginx that this worker belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct Nginx {
     /// The path of its configuration file.
@@ -11,14 +11,14 @@ pub(crate) struct Nginx {
     pub master: u32,
 }
 
-/// The process ID of its master; without one, of nginx itself.
+/// Returns the process ID of its master; without one, of nginx itself.
 pub(super) fn master() -> u32 {
     // SAFETY: nginx sets it before it calls `init_process`.
     let has_master = unsafe { sys::ngx_process } == sys::NGX_PROCESS_WORKER as usize;
     if has_master { std::os::unix::process::parent_id() } else { std::process::id() }
 }
 
-/// Not the processes that look after caches, nor any worker but the first.
+/// Whether this is the first worker, and not a cache manager or cache loader.
 pub(super) fn is_first_worker() -> bool {
     // SAFETY: nginx sets both before it calls `init_process`.
     let (kind, number) = unsafe { (sys::ngx_process, sys::ngx_worker) };
@@ -26,7 +26,7 @@ pub(super) fn is_first_worker() -> bool {
         && number == 0
 }
 
-/// Whether this worker takes no new work.
+/// Whether this worker accepts no new work.
 pub(super) fn is_exiting() -> bool {
     // SAFETY: a number of nginx's; single thread.
     unsafe { sys::ngx_exiting != 0 || sys::ngx_terminate != 0 || sys::ngx_quit != 0 }

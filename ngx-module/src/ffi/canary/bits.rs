@@ -1,4 +1,4 @@
-//! Functions of nginx that change a field, which our accessors have to see, and no other field.
+//! Checks of bit-fields: functions of nginx change a field, and our accessors must see that field change and no other.
 
 use core::mem::offset_of;
 use core::ptr::NonNull;
@@ -8,7 +8,8 @@ use super::super::pool::{OutOfMemory, Pool};
 use super::super::{sys, text};
 use super::offsets;
 
-/// A zeroed structure with as much room behind it: this nginx's may be longer than ours, and nginx writes to its end.
+/// Returns a zeroed structure with as much space after it: this nginx's may be longer than ours, and nginx writes to
+/// its end.
 ///
 /// # Safety
 ///
@@ -18,7 +19,7 @@ unsafe fn roomy<T>(pool: Pool<'_>) -> Result<NonNull<T>, OutOfMemory> {
     Ok(unsafe { pool.zeroed::<[T; 2]>() }?.cast())
 }
 
-/// nginx marks a connection as reusable: the neighbouring bits must stay clear.
+/// Checks connections: nginx marks one as reusable, and the neighbouring bits must stay clear.
 pub(super) fn connection(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     let connection = connection_with_log(cf, pool)?;
     // SAFETY: the function touches the connection's log, queue and flags, and the queue of `ngx_cycle`. At nginx's
@@ -37,8 +38,8 @@ pub(super) fn connection(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, O
     Ok(set && idle && cleared)
 }
 
-/// A connection of which nginx finds the log wherever in the front part it looks for it: a pointer too many before it
-/// shall not crash the check.
+/// Returns a connection of which nginx finds the log at any position in the first part: an additional pointer before it
+/// must not crash the check.
 fn connection_with_log(
     cf: &ConfContext<'_>,
     pool: Pool<'_>,
@@ -53,7 +54,8 @@ fn connection_with_log(
     Ok(connection)
 }
 
-/// nginx declines to read the body of a subrequest: it clears one bit there, and counts in the main request.
+/// Checks requests: nginx declines to read the body of a subrequest, for which it clears one bit, and counts in the
+/// main request.
 pub(super) fn request(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     // SAFETY: nginx makes requests by zeroing them; here one is filled with ones instead, of which the function looks
     // at no pointer but `main`, which is set, and `request_body`, which it only compares with null.
@@ -84,7 +86,7 @@ unsafe fn all_bytes_are<T>(value: NonNull<T>, byte: u8) -> bool {
     bytes.iter().all(|found| *found == byte)
 }
 
-/// nginx sets the variable `$limit_rate`: it writes a number and one bit of the request.
+/// Checks requests: nginx sets the variable `$limit_rate`, for which it writes a number and one bit of the request.
 pub(super) fn limit_rate(cf: &mut ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     let Some(set) = offsets::variable(cf, b"limit_rate").and_then(|variable| variable.set_handler) else {
         return Ok(true);
@@ -106,7 +108,8 @@ pub(super) fn limit_rate(cf: &mut ConfContext<'_>, pool: Pool<'_>) -> Result<boo
     }
 }
 
-/// nginx makes an upstream: it marks two lengths as unknown, and the peer's errors as errors.
+/// Checks upstreams: nginx creates one, in which it marks two lengths as unknown and sets the log level of the peer's
+/// errors.
 pub(super) fn upstream(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     // SAFETY: the function looks at the request's pool, connection's log and upstream, which is null.
     unsafe {
@@ -130,7 +133,7 @@ pub(super) fn upstream(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, Out
     }
 }
 
-/// nginx asks whether a worker may end while there is a timer: that depends on one bit of the timer's event.
+/// Checks events: whether a worker may exit while there is a timer depends on one bit of the timer's event.
 pub(super) fn event(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     // SAFETY: nginx makes events by zeroing them. The functions touch the tree of timers, for which an empty one stands
     // in meanwhile, and of its events only the timer and this bit. Single thread.
@@ -147,7 +150,7 @@ pub(super) fn event(cf: &ConfContext<'_>, pool: Pool<'_>) -> Result<bool, OutOfM
     }
 }
 
-/// nginx makes a temporary buffer: it sets one bit.
+/// Checks buffers: nginx creates a temporary buffer, in which it sets one bit.
 pub(super) fn buffer(pool: Pool<'_>) -> Result<bool, OutOfMemory> {
     // SAFETY: nginx's call; the buffer is ours.
     unsafe {

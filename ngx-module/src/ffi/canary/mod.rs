@@ -1,7 +1,7 @@
-//! A check at load time that this nginx lays out its structures as the headers we were built with.
+//! A check at load time that this nginx lays out its structures as in the headers that the module was built with.
 //!
 //! nginx checks a version and a signature, but a distribution's patch can move a field without changing either. Such a
-//! module loads, and then sets wrong flags under load. The check runs where a failure costs nothing.
+//! module loads, and then sets wrong flags under load. At load time a failure is harmless.
 
 use super::conf::ConfContext;
 use super::pool::OutOfMemory;
@@ -9,10 +9,11 @@ use super::pool::OutOfMemory;
 mod bits;
 mod offsets;
 
-/// Compares layouts; the name of a structure that differs is the error.
+/// Compares layouts; the error is the name of a structure that differs.
 ///
-/// Offsets first: they are only read. `bits` calls functions of nginx, which go by pointers: those of a request lie
-/// between fields that were found in their places before. `$limit_rate` is such a field, and its setter needs no pointer.
+/// Offsets are checked first, as they are only read. `bits` calls functions of nginx that follow pointers: those of a
+/// request are located between fields that were checked before. `$limit_rate` is such a field, and its setter needs no
+/// pointer.
 pub(super) fn check(cf: &mut ConfContext<'_>) -> Result<(), &'static str> {
     expect("ngx_http_headers_in_t", Ok(offsets::headers_in()))?;
     expect("ngx_http_request_t", Ok(offsets::changeable_variables(cf)))?;

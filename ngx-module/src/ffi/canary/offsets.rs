@@ -1,4 +1,4 @@
-//! Where nginx keeps fields, as its own tables tell: known request headers, and variables that are a field each.
+//! Checks of field offsets against nginx's own tables: known request headers, and variables that are a single field.
 
 use core::mem::offset_of;
 use core::ptr::NonNull;
@@ -9,7 +9,7 @@ use super::super::{sys, text};
 
 type Request = sys::ngx_http_request_t;
 
-/// The fields of our `ngx_http_headers_in_t` that a header can have, with their offsets; `build.rs` lists them.
+/// The header fields of our `ngx_http_headers_in_t`, with their offsets; `build.rs` lists them.
 const HEADER_FIELDS: &[(&str, usize)] = include!(concat!(env!("OUT_DIR"), "/header_fields.rs"));
 
 /// Variables that are a field of the request.
@@ -28,13 +28,13 @@ const VARIABLES: [(&[u8], usize); 12] = [
     (b"limit_rate", offset_of!(Request, limit_rate)),
 ];
 
-/// Of [`VARIABLES`], those that nginx hands out.
+/// The members of [`VARIABLES`] that modules can look up and change.
 const CHANGEABLE: [&[u8]; 2] = [b"args", b"limit_rate"];
 
-/// No structure of nginx is as large. `map` and the like replace what a variable refers to by an address.
+/// Larger than every structure of nginx. `map` and similar directives replace a variable's offset by an address.
 const BEYOND_ANY_OFFSET: usize = 1 << 16;
 
-/// Whether the headers that nginx knows are where we expect them.
+/// Whether the headers that nginx knows are at the offsets that we expect.
 pub(super) fn headers_in() -> bool {
     let table = &raw const sys::ngx_http_headers_in;
     let mut entry = table.cast::<sys::ngx_http_header_t>();
@@ -62,12 +62,12 @@ fn holds(field: &str, header: &[u8]) -> bool {
     spelled.clone().eq(field.bytes()) || spelled.chain([b's']).eq(field.bytes())
 }
 
-/// Whether the variables that nginx hands out are where we expect them.
+/// Whether the variables in [`CHANGEABLE`] are at the offsets that we expect.
 pub(super) fn changeable_variables(cf: &mut ConfContext<'_>) -> bool {
     CHANGEABLE.iter().all(|name| variable(cf, name).is_some_and(|variable| is_in_place(name, variable.data)))
 }
 
-/// One of [`CHANGEABLE`].
+/// Returns one of [`CHANGEABLE`].
 pub(super) fn variable<'c>(
     cf: &mut ConfContext<'c>,
     name: &'static [u8],
@@ -78,7 +78,7 @@ pub(super) fn variable<'c>(
     unsafe { sys::ngx_http_add_variable(cf.as_ptr(), &raw mut name, flags).as_ref() }
 }
 
-/// Whether all [`VARIABLES`] are where we expect them. The list is that of [`listed_variables`].
+/// Whether all [`VARIABLES`] are at the offsets that we expect. `listed` comes from [`listed_variables`].
 pub(super) fn variables(listed: &[sys::ngx_hash_key_t]) -> bool {
     listed.iter().all(|key| {
         // SAFETY: nginx keeps names and variables as long as the configuration.
@@ -93,8 +93,8 @@ fn is_in_place(name: &[u8], data: usize) -> bool {
     expected.is_none_or(|(_, offset)| data == *offset || data >= BEYOND_ANY_OFFSET)
 }
 
-/// All variables, in the list that nginx makes of them while it reads the configuration; `None` if that is not where our
-/// headers say.
+/// Returns all variables, from the list that nginx builds while it reads the configuration; `None` if it is not at the
+/// offset in our headers.
 pub(super) fn listed_variables<'c>(cf: &ConfContext<'c>) -> Option<&'c [sys::ngx_hash_key_t]> {
     let core = core_configuration(cf)?;
     // SAFETY: this field is in the middle of the structure, so what is read is within what nginx allocated for it.
@@ -114,7 +114,7 @@ pub(super) fn listed_variables<'c>(cf: &ConfContext<'c>) -> Option<&'c [sys::ngx
     is_sound.then(|| unsafe { core::slice::from_raw_parts(start.as_ptr(), array.nelts) })
 }
 
-/// The configuration of nginx's own http module.
+/// Returns the configuration of nginx's own http module.
 fn core_configuration(cf: &ConfContext<'_>) -> Option<NonNull<sys::ngx_http_core_main_conf_t>> {
     // SAFETY: in nginx's postconfiguration, `ctx` is that of `http`; the core module has its place in `main_conf`.
     let core = unsafe {

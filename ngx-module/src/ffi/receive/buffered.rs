@@ -1,4 +1,4 @@
-//! Buffered responses: each of the pipe's buffers that nginx has received becomes buffers over its body bytes.
+//! Buffered responses: each of the pipe's received buffers is replaced by buffers over its body bytes.
 
 use core::ops::Range;
 use core::ptr::NonNull;
@@ -10,7 +10,7 @@ use super::super::request::Request;
 use super::super::sys;
 use super::{as_length, free_buf, with};
 
-/// nginx's input filter: takes over one of the pipe's buffers.
+/// nginx's input filter: processes one of the pipe's buffers.
 ///
 /// # Safety
 ///
@@ -49,8 +49,8 @@ pub(in crate::ffi) unsafe extern "C" fn buffered<E: Exchange>(
     }
 }
 
-/// The buffers that share the memory of one received buffer. nginx walks them through `shadow`, from the received one
-/// to the last, whose `shadow` leads back; when the last was sent, the memory is free.
+/// The buffers that share the memory of one received buffer. nginx follows `shadow` from the received one
+/// to the last, whose `shadow` points back; when the last was sent, the memory is free.
 struct Shadows<'r> {
     request: Request<'r>,
     pipe: *mut sys::ngx_event_pipe_t,
@@ -74,7 +74,7 @@ impl<'r> Shadows<'r> {
         Self { request, pipe, received, start, previous, last: None }
     }
 
-    /// Adds a buffer over a range of the received bytes to what the pipe sends.
+    /// Adds a buffer over a range of the received bytes to the pipe's output.
     fn add(&mut self, range: Range<usize>) -> Result<(), OutOfMemory> {
         let pipe = self.pipe;
         // SAFETY: by `of`; the decoder's ranges lie within the received bytes, and what nginx keeps as `free` are
@@ -107,7 +107,7 @@ impl<'r> Shadows<'r> {
         Ok(())
     }
 
-    /// Closes the circle; `false` when the received buffer held no body and is free at once.
+    /// Closes the ring; `false` when the received buffer contained no body and is free immediately.
     fn finish(self) -> bool {
         let Some(last) = self.last else {
             return false;

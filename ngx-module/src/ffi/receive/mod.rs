@@ -1,4 +1,4 @@
-//! The way of a response's body to the client: received buffers come in, buffers over their body bytes go out.
+//! Passing a response's body to the client: received buffers are replaced by buffers over their body bytes.
 //!
 //! Nothing is copied. nginx calls one of two filters: [`streamed`] by default, [`buffered`] with
 //! `passenger_buffer_response on`.
@@ -31,7 +31,7 @@ pub(super) unsafe extern "C" fn begin<E: Exchange>(data: *mut c_void) -> sys::ng
     unsafe {
         with::<E>(data, |Receiving { context, upstream, .. }| {
             let needs = as_length(context.exchange.needs());
-            // Not -1: that would let an early end of the connection pass for the end of the body.
+            // Not -1: nginx would then treat an early end of the connection as the end of the body.
             (*upstream).length = needs.min(1);
             (*(*upstream).pipe).length = needs;
             OK
@@ -39,7 +39,7 @@ pub(super) unsafe extern "C" fn begin<E: Exchange>(data: *mut c_void) -> sys::ng
     }
 }
 
-/// One call of a filter: a request's exchange with its upstream.
+/// One call of a filter: a request's exchange and its upstream.
 struct Receiving<'c, E: Exchange> {
     context: &'c mut Context<E>,
     request: Request<'c>,
@@ -47,7 +47,7 @@ struct Receiving<'c, E: Exchange> {
 }
 
 impl<E: Exchange> Receiving<'_, E> {
-    /// Decodes `len` bytes that nginx has received; `take` gets each range of them that is body.
+    /// Decodes `len` bytes that nginx has received; calls `take` with each range that is body.
     ///
     /// # Safety
     ///
@@ -65,7 +65,7 @@ impl<E: Exchange> Receiving<'_, E> {
     }
 }
 
-/// Runs `body` with the exchange behind `data`.
+/// Runs `body` with the exchange in `data`.
 ///
 /// # Safety
 ///
@@ -85,7 +85,7 @@ unsafe fn with<E: Exchange>(
     guard(request.log(), ERROR, || body(Receiving { context, request, upstream }))
 }
 
-/// A link with a buffer that nobody uses.
+/// Returns a link with an unused buffer.
 fn free_buf(
     request: Request<'_>,
     free: *mut *mut sys::ngx_chain_t,

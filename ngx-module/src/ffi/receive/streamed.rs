@@ -1,4 +1,4 @@
-//! Responses that are passed on at once: what nginx has received in the upstream's one buffer becomes buffers over it.
+//! Unbuffered responses: the bytes in the upstream's single buffer are passed on as buffers over it.
 
 use core::ffi::c_void;
 use core::ops::Range;
@@ -10,7 +10,7 @@ use super::super::request::Request;
 use super::super::sys;
 use super::{free_buf, with};
 
-/// nginx's input filter: `bytes` more are in the upstream's buffer.
+/// nginx's input filter: `bytes` more have been received in the upstream's buffer.
 ///
 /// # Safety
 ///
@@ -45,13 +45,13 @@ pub(in crate::ffi) unsafe extern "C" fn streamed<E: Exchange>(
     }
 }
 
-/// What nginx sends next.
+/// The output chain.
 struct Out<'r> {
     request: Request<'r>,
     upstream: *mut sys::ngx_http_upstream_t,
     /// The received bytes.
     start: *mut u8,
-    /// Where the next link belongs.
+    /// Where the next link is added.
     end: *mut *mut sys::ngx_chain_t,
 }
 
@@ -84,10 +84,10 @@ impl<'r> Out<'r> {
     }
 }
 
-/// Room for what is received at a time of a long body: few system calls, and all that a slow client makes us hold.
+/// Size of the buffer for a long body: few system calls, and the most that a slow client makes the worker keep.
 const LARGE: usize = 64 * 1024;
 
-/// Replaces the upstream's buffer, which was made for the head, when much is still to come.
+/// Replaces the upstream's buffer, which was allocated for the head, when much more is expected.
 ///
 /// # Safety
 ///
@@ -98,20 +98,20 @@ unsafe fn enlarge(request: Request<'_>, buffer: *mut sys::ngx_buf_t, expected: u
         if expected < LARGE as u64 || (*buffer).end.offset_from_unsigned((*buffer).start) >= LARGE {
             return;
         }
-        // Without it the old buffer does as well, only slower.
+        // If it fails, the old buffer is used, which is only slower.
         let large = sys::ngx_palloc((*request.as_ptr()).pool, LARGE).cast::<u8>();
         if large.is_null() {
             return;
         }
         (*buffer).start = large;
         (*buffer).end = large.add(LARGE);
-        // Full, so that nginx receives nothing before it has sent what there is and rewinds the buffer itself.
+        // Full, so that nginx receives nothing before it has sent the current bytes and rewinds the buffer itself.
         (*buffer).pos = (*buffer).end;
         (*buffer).last = (*buffer).end;
     }
 }
 
-/// Where the next link of a chain belongs.
+/// Returns where the next link of a chain is added.
 ///
 /// # Safety
 ///
