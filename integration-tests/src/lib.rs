@@ -56,7 +56,7 @@ pub use language::Language;
 pub use load::{Load, LoadReport};
 pub use neighbours::Neighbours;
 pub use nginx::Nginx;
-pub use places::{binary, module, nginx_binary, workspace};
+pub use places::{binary, interruptible, module, nginx_binary, workspace};
 pub use process::{Memory, descendants, is_alive, kill_9, open_descriptors, owner_uid, signal, zombies};
 pub use response::{Head, Response};
 pub use root::{is_root, skipped};

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The root of the checkout.
 pub fn workspace() -> &'static Path {
@@ -12,6 +13,13 @@ pub fn workspace() -> &'static Path {
 pub fn binary(name: &str) -> PathBuf {
     let dir = env::var_os("FLYING_PASSENGER_BIN_DIR").map_or_else(built, PathBuf::from);
     existing(dir.join(name))
+}
+
+/// A command that runs one of our programs with the default action of SIGINT, which the shell of a background job ignores.
+pub fn interruptible(program: &str) -> Command {
+    let mut command = Command::new("env");
+    command.arg("--default-signal=INT").arg(binary(program));
+    command
 }
 
 /// The nginx module: `$PASSENGER_MODULE`, or where `make build` puts it.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
-use stage::{binary, signal};
+use stage::{binary, interruptible, signal};
 
 fn metrics(arguments: &[&str]) -> String {
     let output =
@@ -57,7 +57,7 @@ print(metrics.get('version'), metrics.find('general/kernel_version').text)
 #[test]
 fn metrics_can_be_watched() {
     for flag in ["--watch=1", "-w1"] {
-        let mut child = Command::new(binary("passenger-config"))
+        let mut child = interruptible("passenger-config")
             .args(["system-metrics", "--no-cpu", "--no-memory", flag])
             .stdout(Stdio::piped())
             .spawn()

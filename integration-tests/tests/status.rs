@@ -248,7 +248,7 @@ fn verbose_tells_whom_requests_wait_for() {
 fn watch_shows_it_anew_until_it_is_interrupted() {
     let scene = Scene::of(Language::Python);
     for arguments in [&["--watch"][..], &["--watch", "1"]] {
-        let mut child = std::process::Command::new(stage::binary("passenger-status"))
+        let mut child = stage::interruptible("passenger-status")
             .args(arguments)
             .env("PASSENGER_INSTANCE_REGISTRY_DIR", scene.stage.path("registry"))
             .stdout(std::process::Stdio::piped())
