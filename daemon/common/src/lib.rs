@@ -1,4 +1,4 @@
-//! What the programs of the daemon share: configuration, the link between supervisor and router, instances, the log, system calls.
+//! Code shared by the programs: configuration, link between supervisor and router, instances, log and system calls.
 
 pub mod config;
 pub mod instance;

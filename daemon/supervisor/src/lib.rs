@@ -1,9 +1,10 @@
-//! The supervisor: owns the sockets and the app processes, and starts the router that owns the requests.
+//! The supervisor: owns the sockets and the app processes, and starts the router, which owns the requests.
 //!
-//! Signals, orders and the ends of processes come in; processes, notices and log lines go out. It parses no byte that
-//! a client wrote, looks at no file of an app's, has one thread, and waits in one place only ([`watch`]). The modules
-//! follow its life: what it opens ([`nginx_socket`], [`limits`]), whom it starts ([`router_process`], [`spawn`],
-//! [`forks`], [`stat_workers`]), what it carries out ([`orders`], [`looks`]), and how it ends ([`phase`], [`shutdown`]).
+//! Its input is signals, orders of the router and exits of processes; its output is processes, notices and log lines.
+//! It parses no data sent by clients, reads no files of apps, has one thread, and waits in one place only ([`poll`]).
+//! The modules in the order of the daemon's life: start, reload, upgrade and end ([`lifecycle`]), the files it opens
+//! ([`log_file`], [`nginx_socket`]), the programs of the operator ([`hooks`]), the router and its orders ([`router`]),
+//! and the app processes ([`stat_workers`], [`spawn`], [`cgroups`], [`processes`]).
 
 #![forbid(unsafe_code)]
 
@@ -66,10 +67,10 @@ use spawn::Launcher;
 use stat_workers::StatWorkers;
 use stat_workers::file_checks::PendingAction;
 
-/// How long the end of the daemon waits until its last lines are in the log.
+/// How long the daemon waits at its end until its last lines are in the log.
 const LAST_LINES: Duration = Duration::from_secs(5);
 
-/// Runs the daemon in the place of the one that has packed its state under this number.
+/// Runs the daemon in place of the program that packed its state under this descriptor number.
 pub fn take_over(options: Options, packed: RawFd) -> ExitCode {
     match Supervisor::take_over(options, packed) {
         Ok(mut supervisor) => {
@@ -85,7 +86,7 @@ pub fn take_over(options: Options, packed: RawFd) -> ExitCode {
     }
 }
 
-/// Runs the daemon until it is told to end, and tells `caller` when it is up.
+/// Runs the daemon until it is asked to end, and notifies `caller` when it is up.
 pub fn run(options: Options, caller: Option<Caller>) -> ExitCode {
     match Supervisor::open(options) {
         Ok(mut supervisor) => {
@@ -105,21 +106,21 @@ pub fn run(options: Options, caller: Option<Caller>) -> ExitCode {
     }
 }
 
-/// Everything the supervisor holds.
+/// The state of the supervisor.
 struct Supervisor {
     options: Options,
-    /// Most app processes at a time, as the router says.
+    /// Maximum number of app processes at a time, as sent by the router.
     max_pool_size: usize,
-    /// The limit of open files that was asked for; 0 for none.
+    /// The requested limit of open files; 0 for none.
     open_files_wanted: u64,
     log: LogFile,
-    /// What apps print has a frame in the log, as the router says.
+    /// Whether the output of apps gets a prefix in the log, as sent by the router.
     app_prefix: bool,
-    /// What nginx says to the daemon as a whole, kept for the next router.
+    /// The daemon-wide options from nginx, kept for the next router.
     globals: Vec<u8>,
-    /// What of it could not be followed.
+    /// Those of them that are not applied.
     overruled: Vec<Overruled>,
-    /// What administrators have said of apps.
+    /// App modes set by administrators.
     app_modes: AppModes,
     instance: Instance,
     nginx: NginxSocket,
@@ -127,16 +128,16 @@ struct Supervisor {
     pid_file: Option<PidFile>,
     manager: ServiceManager,
     troubles: Troubles,
-    /// Who waits for the daemon to be up.
+    /// The process that waits for the daemon to be up.
     caller: Option<Caller>,
     tools: OwnedFd,
     signals: SignalFd,
     launcher: Launcher,
-    /// What was logged once about apps.
+    /// Warnings about apps that have been logged, each once.
     warnings: BTreeSet<String>,
     log_limits: LogLimits,
     outstanding: Outstanding,
-    /// The router's orders are not read for now.
+    /// Whether reading of the router's orders is suspended.
     orders_wait: bool,
     app_logs: AppLogs,
     measurements: Measurements,
@@ -149,7 +150,7 @@ struct Supervisor {
     shutdown: Shutdown,
     upgrade: Upgrade,
     buffer: Buffer,
-    /// A child may have ended that is none of ours.
+    /// Whether a child that is in no table may have ended.
     strangers: bool,
 }
 
@@ -164,7 +165,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells everybody that the daemon is up.
+    /// Starts the router and notifies the service manager, the caller and the hooks that the daemon is up.
     fn begin_to_serve(&mut self) {
         self.shutdown.note_served();
         self.start_router();
@@ -176,7 +177,7 @@ impl Supervisor {
         self.tell_that_it_serves();
     }
 
-    /// Serves what the program before has served.
+    /// Continues to serve after an upgrade.
     fn go_on(&mut self) {
         self.shutdown.take_over();
         self.start_router();
@@ -184,7 +185,7 @@ impl Supervisor {
         self.manager.ready(&self.status());
     }
 
-    /// A program of the operator's does not want the daemon to start.
+    /// Ends the start-up, because a program of the operator has failed.
     fn refuse_to_start(&mut self, why: &str) {
         if !self.shutdown.is_preparing() {
             return;
@@ -204,7 +205,7 @@ impl Supervisor {
         self.hooks.kill_all();
     }
 
-    /// For the service manager.
+    /// Returns the status text for the service manager.
     fn status(&self) -> String {
         format!("listening on {}", self.options.socket.path.display())
     }
@@ -260,7 +261,7 @@ impl Supervisor {
         }
     }
 
-    /// The earliest of everything that has its time.
+    /// Returns the earliest time at which something is due.
     fn next_due(&self) -> Option<Instant> {
         let dues = [
             writer::due(Instant::now()),
@@ -334,15 +335,15 @@ impl Supervisor {
         }
     }
 
-    /// What apps leave behind becomes ours.
+    /// Reaps orphans of apps, which become children of the supervisor.
     fn reap_strangers(&mut self) {
         while self.strangers {
             match process::ended_child() {
                 Ok(Some(pid)) => {
-                    // It may be one that said hello and ended, both just now.
+                    // It may be a process that has just said hello and ended.
                     self.hear_forks();
                     if self.is_known(pid) {
-                        // Its own event is about to come; after that it does not hide others any more.
+                        // Its own event follows; after that it no longer hides others.
                         return;
                     }
                     self.reap_stranger(pid);
@@ -366,7 +367,7 @@ impl Supervisor {
         }
     }
 
-    /// The router's PID, that of a process in the table, that of a hook's program, a stat worker's, or that of a process that
+    /// Whether the PID is that of the router, a process in the table, a hook program, a stat worker or a process that
     /// opens a log file.
     fn is_known(&self, pid: Pid) -> bool {
         let routers = self.routers.running().is_some_and(|router| router.child().pid() == pid);

@@ -1,4 +1,4 @@
-//! What the supervisor waits for: one `poll` over everything that can happen. Tells it as events, does nothing.
+//! The event wait of the supervisor: one `poll` over all descriptors, which returns events and handles none.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,45 +17,45 @@ use super::stat_workers::{StatWorkers, WorkerId};
 use common::link::ProcessId;
 use common::log::writer;
 
-/// Something to be done.
+/// An event to be handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Happened {
     /// A signal arrived.
     Signal,
-    /// Something was done to the file of the socket for nginx.
+    /// The file of the socket for nginx was changed.
     SocketTouched,
-    /// The router said something, or closed its end.
+    /// The router sent a message or closed its end.
     RouterSpoke,
-    /// The link has room again.
+    /// The link to the router has room again.
     LinkHasRoom,
     /// The router has written to its log.
     RouterLogged,
-    /// The log's writer has written something, or has ended.
+    /// The log writer has written something or has ended.
     LogWriterSpoke,
-    /// The log's writer takes lines again.
+    /// The log writer accepts lines again.
     LogHasRoom,
     /// The router has ended.
     RouterEnded,
     /// An app process has ended.
     ProcessEnded(ProcessId),
-    /// A program that was run for a hook has ended.
+    /// A program run for a hook has ended.
     HookEnded(RunId),
-    /// A stat worker has an answer, or has closed its end.
+    /// A stat worker has sent an answer or closed its end.
     StatWorkerSpoke(WorkerId),
     /// A process that opens the log file of an app has ended.
     AppLogOpened,
     /// A stat worker has ended.
     StatWorkerEnded(WorkerId),
-    /// A process that was to be forked said hello, or never will.
+    /// A process to be forked has said hello, or never will.
     ForkSpoke(ProcessId),
 }
 
-/// Everything that tells when something happens to it.
+/// The sources of events.
 pub(super) struct Watched<'s, P> {
     pub(super) signals: &'s SignalFd,
     pub(super) socket: Option<BorrowedFd<'s>>,
     pub(super) router: Option<&'s RouterProcess>,
-    /// The router's orders are read.
+    /// Whether the router's orders are read.
     pub(super) takes_orders: bool,
     pub(super) processes: &'s Processes,
     pub(super) forks: &'s Forks,
@@ -64,8 +64,8 @@ pub(super) struct Watched<'s, P> {
     pub(super) app_logs: &'s AppLogs,
 }
 
-/// Waits until something happens or `until` has come. Ends of processes come before words of the router, so that an
-/// order is never carried out on a process that is gone.
+/// Waits for events until `until`. Exits of processes come before messages of the router, so that no order is carried
+/// out on a process that has ended.
 pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result<Vec<Happened>> {
     let Watched { signals, socket, router, takes_orders, processes, forks, stat_workers, hooks, app_logs } =
         all;
@@ -126,7 +126,7 @@ pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result
     Ok(watched.iter().zip(meanings).filter(|(fd, _)| happened(fd)).map(|(_, meaning)| meaning).collect())
 }
 
-/// Rounded up, so that what is due is due when poll returns.
+/// Rounds up, so that whatever is due at `until` is due when `poll` returns.
 fn timeout(until: Option<Instant>) -> PollTimeout {
     let Some(until) = until else {
         return PollTimeout::NONE;

@@ -1,6 +1,6 @@
-//! What holds for apps where nginx.conf says nothing: flags and keys come in, settings as nginx would send them go out.
+//! Defaults for apps where nginx.conf has no value: flags and keys of the file, as the settings that nginx would send.
 //!
-//! The environment is none of them: nginx puts it into the names of app groups.
+//! The environment is not among them: nginx makes it part of the names of app groups.
 
 use clap::Args;
 use protocol::settings::Value;
@@ -122,7 +122,7 @@ pub struct AppDefaults {
     pub no_abort_websockets_on_process_shutdown: bool,
 }
 
-/// What is known of one of them.
+/// The definition of one default.
 #[derive(Debug)]
 pub(super) struct Known {
     /// The directive without `passenger_`, which is the key in the file.
@@ -136,7 +136,7 @@ const METHODS: ValueType = ValueType::OneOf(&["smart", "direct", "smart-lv2", "c
 const MODELS: ValueType = ValueType::OneOf(&["process", "thread"]);
 const TEXT: ValueType = ValueType::Text("");
 
-/// All of them.
+/// All defaults.
 pub(super) const KNOWN: [Known; 25] = [
     known("ruby", "--ruby", TEXT, |a| a.ruby.as_deref()),
     known("python", "--python", TEXT, |a| a.python.as_deref()),
@@ -206,18 +206,18 @@ const fn number(default: i64, least: i64) -> ValueType {
     ValueType::Number { default, least }
 }
 
-/// One that was given.
+/// A configured default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppDefault {
     /// The directive without `passenger_`.
     pub name: String,
-    /// What holds where nginx says nothing.
+    /// The value where nginx.conf has none.
     pub value: Value,
-    /// Where it comes from.
+    /// The source of the value.
     pub given: Given,
 }
 
-/// Those that were given.
+/// Returns the configured defaults.
 pub(super) fn given(flags: &AppDefaults, file: &File, errors: &mut ConfigErrors) -> Vec<AppDefault> {
     let one = |known: &Known| {
         let by_flag = (known.written)(flags).map(|text| {

@@ -1,4 +1,4 @@
-//! The command line as it was written. Which values make sense is decided in `config`, for all of them together.
+//! The command line as parsed. The values are checked in `config`, all of them together.
 
 use std::path::PathBuf;
 

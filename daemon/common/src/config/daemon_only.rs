@@ -1,4 +1,4 @@
-//! The options that nginx has no word in: each with its key in the file, its flag, and its place on the command line.
+//! The options that nginx cannot set, each with its key in the file, its flag, and its field of the command line.
 
 use std::path::PathBuf;
 
@@ -7,18 +7,18 @@ use super::error::ConfigErrors;
 use super::file_values::File;
 use super::value_type::Type;
 
-/// One of them.
+/// The definition of one option.
 #[derive(Debug)]
 pub(super) struct DaemonOnly {
-    /// In the file.
+    /// The key in the file.
     pub(super) key: &'static str,
     pub(super) flag: &'static str,
     pub(super) of_type: Type,
-    /// Where its flag's value lies.
+    /// Returns the field with its flag's value.
     pub(super) place: fn(&mut Arguments) -> Field<'_>,
 }
 
-/// A flag's value on the command line, not checked yet.
+/// The unchecked value of a flag.
 #[derive(Debug)]
 pub(super) enum Field<'a> {
     Text(&'a mut Option<String>),
@@ -26,7 +26,7 @@ pub(super) enum Field<'a> {
     Flag(&'a mut bool),
 }
 
-/// All of them.
+/// All options.
 pub(super) const DAEMON_ONLY: [DaemonOnly; 18] = [
     own("socket_file", "--socket-file", Type::Path, |a| Field::Path(&mut a.socket_file)),
     own("socket_mode", "--socket-mode", Type::Text, |a| Field::Text(&mut a.socket_mode)),
@@ -59,7 +59,7 @@ const fn own(
     DaemonOnly { key, flag, of_type, place }
 }
 
-/// The command line with the file's word for those that it does not give.
+/// Returns the command line, with the file's values for flags that it does not contain.
 pub(super) fn fill(arguments: &Arguments, file: &File, errors: &mut ConfigErrors) -> Arguments {
     let mut filled = arguments.clone();
     for own in &DAEMON_ONLY {
@@ -82,7 +82,7 @@ impl Field<'_> {
         }
     }
 
-    /// What stands for the flag.
+    /// Sets the value of the flag.
     pub(super) fn put(self, value: String) {
         match self {
             Self::Text(text) => *text = Some(value),

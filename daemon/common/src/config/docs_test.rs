@@ -1,4 +1,4 @@
-//! docs/DAEMON.md against the code: the flags that are documented are those that are taken.
+//! Tests of docs/DAEMON.md against the code: the documented flags are those that the daemon accepts.
 
 use clap::CommandFactory;
 use protocol::settings::Value;
@@ -7,7 +7,7 @@ use super::app_defaults::KNOWN;
 use super::shared::SHARED;
 use super::{Arguments, Hook};
 
-/// A line of the page's table.
+/// A row of the page's table.
 struct Row {
     flag: String,
     value: Option<String>,

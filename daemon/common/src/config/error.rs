@@ -1,10 +1,10 @@
-//! What is wrong with the command line, an option at a time.
+//! Errors of the configuration, one per option.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// One option that cannot be used: its name, or its place in the file, and the rest of the sentence.
+/// An error of one option: its name, or its line in the file, and the rest of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     option: Cow<'static, str>,
@@ -12,12 +12,12 @@ pub struct ConfigError {
 }
 
 impl ConfigError {
-    /// `sentence` goes on after the option's name.
+    /// Creates an error whose `sentence` follows the option's name.
     pub fn new(option: &'static str, sentence: impl fmt::Display) -> Self {
         Self { option: option.into(), sentence: sentence.to_string() }
     }
 
-    /// `sentence` goes on after the place in the file.
+    /// Creates an error whose `sentence` follows the line in the file.
     pub(super) fn at(place: impl Into<String>, sentence: impl fmt::Display) -> Self {
         Self { option: place.into().into(), sentence: sentence.to_string() }
     }
@@ -29,16 +29,16 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Collects mistakes, so that all of them can be told at once.
+/// Collects errors, so that all of them can be reported at once.
 #[derive(Debug, Default)]
 pub(super) struct ConfigErrors {
     all: Vec<ConfigError>,
-    /// Where in the file the value of a flag stands.
+    /// The lines in the file of flags whose values come from there.
     places: BTreeMap<&'static str, String>,
 }
 
 impl ConfigErrors {
-    /// Keeps a mistake; that of a flag whose value came from the file is one of the file.
+    /// Adds an error; if the flag's value came from the file, the error names the line.
     pub(super) fn push(&mut self, mut error: ConfigError) {
         if let Some(place) = self.places.get(&*error.option) {
             error.option = place.clone().into();
@@ -46,17 +46,17 @@ impl ConfigErrors {
         self.all.push(error);
     }
 
-    /// Notes where in the file the value of this flag stands.
+    /// Records the line in the file of this flag's value.
     pub(super) fn place(&mut self, flag: &'static str, place: &str) {
         self.places.insert(flag, place.to_owned());
     }
 
-    /// The value, unless something is wrong.
+    /// Returns the value, unless there are errors.
     pub(super) fn unless_any<T>(self, value: T) -> Result<T, Vec<ConfigError>> {
         if self.all.is_empty() { Ok(value) } else { Err(self.all) }
     }
 
-    /// The value, or any other after noting why it is none.
+    /// Returns the value, or the default after adding the error.
     pub(super) fn keep<T: Default>(&mut self, checked: Result<T, ConfigError>) -> T {
         checked.unwrap_or_else(|error| {
             self.push(error);
@@ -64,7 +64,7 @@ impl ConfigErrors {
         })
     }
 
-    /// The value, or nothing after noting why there is none.
+    /// Returns the value, or `None` after adding the error.
     pub(super) fn note<T>(&mut self, checked: Result<T, ConfigError>) -> Option<T> {
         checked.map_err(|error| self.push(error)).ok()
     }

@@ -1,7 +1,7 @@
-//! The configuration file: TOML comes in, each key's value as the text of its flag goes out, every mistake with its line.
+//! The configuration file, in TOML: parsed into the text of each flag, with the line of every error.
 //!
-//! A key is the flag's name with `_` for `-`, or the directive's name without `passenger_` where there is one. It knows
-//! of what type a value is; whether it makes sense is decided where flags are checked.
+//! A key is the flag's name with `_` for `-`, or the directive's name without `passenger_` if there is a directive.
+//! Only the types of values are checked here; the values are checked together with those of flags.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,17 +18,17 @@ use super::shared::SHARED;
 use super::trusted::trusted;
 use super::value_type::Type;
 
-/// The table of programs.
+/// The table of hook programs.
 const HOOKS: &str = "hooks";
 
-/// Every key outside of `[hooks]`, with its flag and type.
+/// Returns every key outside of `[hooks]`, with its flag and type.
 pub(super) fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)> {
     let shared = SHARED.iter().map(|shared| (shared.name, shared.flag, Type::of(shared.kind)));
     let of_apps = KNOWN.iter().map(|known| (known.name, known.flag, Type::of(known.kind)));
     DAEMON_ONLY.iter().map(|own| (own.key, own.flag, own.of_type)).chain(shared).chain(of_apps)
 }
 
-/// The value as a flag's text.
+/// Returns the value as the text of a flag.
 fn flag_text(of_type: Type, value: &DeValue<'_>) -> Result<String, &'static str> {
     match (of_type, value) {
         (Type::Number, DeValue::Integer(number)) if number.radix() == 10 => Ok(number.as_str().to_owned()),

@@ -1,11 +1,10 @@
-//! What the configuration file says, by flag: each value as the flag's text, with the line where it stands. Whether it makes
-//! sense is not known here.
+//! The values of the configuration file, by flag: each as the text of a flag, with its line. They are not checked here.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// What the file says.
+/// The values of the file.
 #[derive(Debug, Default)]
 pub(super) struct File {
     /// By flag.
@@ -14,14 +13,14 @@ pub(super) struct File {
     pub(super) hooks: Vec<FileValue>,
 }
 
-/// A value as the flag's text, and where it stands.
+/// A value as the text of a flag, and its line.
 #[derive(Debug, Clone)]
 pub(super) struct FileValue {
     pub(super) text: String,
     pub(super) place: String,
 }
 
-/// What of the daemon's own configuration decides.
+/// The source of a value in the daemon's own configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Given {
     /// A flag.
@@ -31,7 +30,7 @@ pub enum Given {
 }
 
 impl File {
-    /// What the file says in this flag's place.
+    /// Returns the file's value for this flag.
     pub(super) fn value(&self, flag: &str) -> Option<&FileValue> {
         self.values.get(flag)
     }

@@ -1,6 +1,6 @@
-//! The programs that the operator wants to be run when something happens: flags come in, a table by hook goes out.
+//! Hooks: the programs that the operator has configured to run at events.
 //!
-//! nginx has no word in it: whoever may write to its configuration, or to the daemon's socket, must not be able to run
+//! nginx cannot set them: users who may write to its configuration, or to the daemon's socket, must not be able to run
 //! programs as the daemon's user.
 
 use std::collections::BTreeMap;
@@ -14,31 +14,31 @@ use super::error::{ConfigError, ConfigErrors};
 use super::file_values::{File, FileValue};
 use super::trusted::trusted;
 
-/// What a program can be run for, by Passenger's names.
+/// The event that a program is run at, with Passenger's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Hook {
-    /// A process has become ready and takes requests.
+    /// A process has become ready and accepts requests.
     AttachedProcess,
-    /// A process takes no further request: it is told to end, or has ended.
+    /// A process accepts no more requests: it was asked to end, or has ended.
     DetachedProcess,
     /// A process could not be started.
     SpawnFailed,
-    /// A request was turned away, as `passenger_max_request_queue_size` others wait.
+    /// A request was rejected because `passenger_max_request_queue_size` others wait.
     QueueFullError,
     /// A process took longer than `passenger_max_request_time`; it is killed when the program has ended.
     MaxRequestTimeReached,
-    /// The daemon is about to start a router; it does not, and ends, when a program fails.
+    /// The daemon is about to start a router; if a program fails, it ends instead.
     BeforeWatchdogInitialization,
-    /// It takes requests.
+    /// The daemon accepts requests.
     AfterWatchdogInitialization,
-    /// It was told to end, and still serves until the programs have ended.
+    /// The daemon was asked to end, and serves until the programs have ended.
     BeforeWatchdogShutdown,
-    /// Requests and processes have ended, and it is about to.
+    /// Requests and processes have ended, and the daemon is about to.
     AfterWatchdogShutdown,
 }
 
 impl Hook {
-    /// All of them.
+    /// All hooks.
     pub const ALL: [Self; 9] = [
         Self::AttachedProcess,
         Self::DetachedProcess,
@@ -51,7 +51,7 @@ impl Hook {
         Self::AfterWatchdogShutdown,
     ];
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::AttachedProcess => "attached_process",
@@ -66,7 +66,7 @@ impl Hook {
         }
     }
 
-    /// It is about the daemon, and not about an app: no router has a word in it.
+    /// Whether it concerns the daemon and not an app: the router cannot trigger it.
     pub fn is_of_the_daemon(self) -> bool {
         match self {
             Self::BeforeWatchdogInitialization
@@ -89,14 +89,14 @@ impl Hook {
 /// The programs of each hook, in the order in which they are run.
 pub type Hooks = BTreeMap<Hook, Vec<PathBuf>>;
 
-/// How an option of `--ctl` begins that names a hook.
+/// The beginning of an option of `--ctl` that names a hook.
 pub(super) const PREFIX: &str = "hook_";
 
-/// The flag that names them.
+/// The flag for hooks.
 pub(super) const HOOKS_FLAG: &str = "--hook";
 
-/// `--hook NAME=PROGRAM`, and `--ctl hook_NAME=PROGRAM`. Given twice, both are run; a hook of the file is not run when
-/// a flag gives another program for it.
+/// Reads `--hook NAME=PROGRAM` and `--ctl hook_NAME=PROGRAM`. Given twice, both programs are run. Flags for a hook take
+/// precedence over the file.
 pub(super) fn hooks(arguments: &Arguments, file: &File, errors: &mut ConfigErrors) -> Hooks {
     let by_flag = arguments.hook.iter().map(|word| (HOOKS_FLAG, word.as_str()));
     let by_ctl = arguments.ctl.iter().filter_map(|word| Some(("--ctl", word.strip_prefix(PREFIX)?)));
@@ -116,7 +116,7 @@ pub(super) fn hooks(arguments: &Arguments, file: &File, errors: &mut ConfigError
     hooks
 }
 
-/// `NAME=PROGRAM`, or several programs with `;` between them.
+/// Parses `NAME=PROGRAM`, or several programs separated by `;`.
 fn read(word: &str) -> Result<(Hook, Vec<PathBuf>), String> {
     let (name, programs) =
         word.split_once('=').ok_or_else(|| format!("\"{word}\" is not of the form NAME=PROGRAM"))?;

@@ -1,4 +1,4 @@
-//! The users and groups of the daemon: the router's, and those that the operator allows apps to have.
+//! The router's user, and the users and groups that the operator allows apps to have.
 
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
@@ -9,17 +9,17 @@ use super::socket::SocketOptions;
 use super::{group_must_exist, user_must_exist};
 use crate::sys::accounts::{self, Account};
 
-/// Runs the router unless a flag names another user. Made by our packages; it runs nothing else.
+/// The default user of the router. Created by the packages of this project; it runs nothing else.
 pub const ROUTER_USER: &str = "flying-passenger";
-/// How to make it.
+/// The command that creates it.
 pub const MAKE_ROUTER_USER: &str = "useradd --system --user-group --no-create-home --home-dir /nonexistent --shell \
      /usr/sbin/nologin flying-passenger";
-/// Users that run programs of others, or own their files.
+/// Users that run programs of others or own their files.
 const SHARED_USERS: [&str; 5] = ["daemon", "nobody", "www-data", "nginx", "http"];
-/// Every user, or every group.
+/// The wildcard for every user or group.
 const ALL: &str = "*";
 
-/// Users and groups that apps may have although the daemon would refuse them.
+/// Users and groups that apps may have although the daemon would otherwise refuse them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AllowedIdentities {
     /// Names of users.
@@ -29,18 +29,18 @@ pub struct AllowedIdentities {
 }
 
 impl AllowedIdentities {
-    /// The user is allowed.
+    /// Whether the user is allowed.
     pub fn has_user(&self, name: &str) -> bool {
         self.users.iter().any(|user| user == name || user == ALL)
     }
 
-    /// Every group is allowed.
+    /// Whether every group is allowed.
     pub fn has_all_groups(&self) -> bool {
         self.groups.iter().any(|group| group == ALL)
     }
 }
 
-/// The lists of the flags. The names are looked up again at each start of an app; here only to find typing errors.
+/// Returns the lists of the flags. Finds typing errors only: names are looked up again at each start of an app.
 pub(super) fn allowed(arguments: &Arguments, euid: Uid, errors: &mut ConfigErrors) -> AllowedIdentities {
     const USERS: &str = "--allow-app-users";
     const GROUPS: &str = "--allow-app-groups";
@@ -63,13 +63,13 @@ pub(super) fn allowed(arguments: &Arguments, euid: Uid, errors: &mut ConfigError
     AllowedIdentities { users, groups }
 }
 
-/// Names with commas between them.
+/// Returns the names of a comma-separated list.
 pub(super) fn list(text: Option<&str>) -> Vec<String> {
     let names = text.unwrap_or_default().split(',').map(str::trim);
     names.filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// The router never runs as root, nor as a user that runs anything else; without root there is no choice.
+/// Returns the router's user, which must not be root or run anything else; `None` without root, who alone can switch.
 pub(super) fn router_user(name: Option<&str>, euid: Uid) -> Result<Option<Account>, ConfigError> {
     const OPTION: &str = "--router-user";
     if !euid.is_root() {
@@ -95,7 +95,7 @@ pub(super) fn router_user(name: Option<&str>, euid: Uid) -> Result<Option<Accoun
     Ok(Some(account))
 }
 
-/// The router's user and group are not those that nginx has at the socket.
+/// Checks that the router's user and group are not those of the socket for nginx.
 pub(super) fn apart(router: Option<&Account>, socket: &SocketOptions) -> Result<(), ConfigError> {
     let Some(router) = router else { return Ok(()) };
     if socket.owner == Some(router.uid) || socket.group == Some(router.gid) {

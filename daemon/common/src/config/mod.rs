@@ -1,6 +1,6 @@
-//! Arguments as written become options as usable, with every mistake named at once.
+//! The daemon's configuration: checks command line and configuration file and reports all errors at once.
 //!
-//! It looks at users, groups and directories, and changes nothing.
+//! It checks users, groups and directories, and changes nothing.
 
 mod app_defaults;
 mod arguments;
@@ -47,70 +47,70 @@ pub use trusted::trusted;
 use crate::log::{LogFormat, LogLevel};
 use crate::sys::accounts::{self, Account};
 
-/// Most seconds for the shutdown, unless said otherwise.
+/// Default of `--shutdown-timeout`, in seconds.
 const SHUTDOWN: &str = "60";
-/// Lines that an app may print in 30 seconds.
+/// Default of `--app-output-limit`, in lines per 30 seconds.
 const APP_OUTPUT_LIMIT: &str = "10000";
-/// Least bytes a second of an upload that keeps other requests waiting.
+/// Default of `--min-upload-rate`, in bytes per second.
 const MIN_UPLOAD_RATE: &str = "500";
-/// Most seconds for a process that is replaced, unless said otherwise.
+/// Default of `--drain-timeout`, in seconds.
 const DRAIN: &str = "600";
 
-/// Every key of the configuration file outside of `[hooks]`.
+/// Returns every key of the configuration file outside of `[hooks]`.
 pub fn file_keys() -> impl Iterator<Item = &'static str> {
     file::keys().map(|(key, ..)| key)
 }
 
-/// The options of a daemon, checked.
+/// The checked options of a daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// The socket for nginx.
     pub socket: SocketOptions,
-    /// Where the daemon's PID is written.
+    /// The PID file.
     pub pid_file: Option<PathBuf>,
-    /// The daemon goes to the background.
+    /// Whether the daemon runs in the background.
     pub daemonize: bool,
-    /// How much is logged.
+    /// The log level.
     pub log_level: LogLevel,
-    /// What a line of the log looks like.
+    /// The log format.
     pub log_format: LogFormat,
-    /// Where what apps print goes.
+    /// The destination of apps' output.
     pub app_output: AppOutput,
-    /// Most lines that an app prints in 30 seconds to be logged; 0 for any number.
+    /// Maximum number of lines of an app's output that are logged in 30 seconds; 0 for no limit.
     pub app_output_limit: u64,
-    /// Least bytes a second of an upload that occupies what others wait for; 0 for none.
+    /// Minimum bytes per second of an upload that occupies a process other requests wait for; 0 for none.
     pub min_upload_rate: u64,
-    /// Everything that nginx may set too.
+    /// The options that nginx may also set.
     pub shared: Vec<DaemonOption>,
-    /// What holds for apps where nginx says nothing.
+    /// The defaults for apps where nginx.conf has no value.
     pub app_defaults: Vec<AppDefault>,
-    /// Where the instance directory is made.
+    /// The registry, in which the instance directory is created.
     pub registry: PathBuf,
-    /// Each process has a control group of its own.
+    /// Whether each process has a separate control group.
     pub cgroups: bool,
-    /// Whom apps run as.
+    /// The options for the users of apps.
     pub users: UserOptions,
-    /// Whom the router runs as; `None` when the daemon is not root and cannot choose.
+    /// The router's user; `None` if the daemon is not root and cannot switch users.
     pub router_user: Option<Account>,
-    /// Users and groups that apps may have although they would be refused.
+    /// Users and groups that apps may have although they would otherwise be refused.
     pub allowed: AllowedIdentities,
     /// The variables that apps inherit; `None` for all.
     pub pass_env: Option<Vec<String>>,
-    /// Its members see everything at the tools' socket.
+    /// The group whose members may see everything through the tools' socket.
     pub status_group: Option<Gid>,
-    /// Most time for the shutdown.
+    /// Time limit of the shutdown.
     pub shutdown_limit: Duration,
-    /// Most time for a process that is replaced to finish its requests.
+    /// Time limit for a process that is replaced to finish its requests.
     pub drain_limit: Duration,
-    /// What is run when something happens.
+    /// The programs to run at events.
     pub hooks: Hooks,
     /// The loaders' directory.
     pub loaders: PathBuf,
-    /// Where all of this comes from.
+    /// The source of the options, for a reload.
     source: Source,
 }
 
-/// What was given, and where paths in it begin.
+/// The command line, and the directory to which its paths are relative.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Source {
     arguments: Arguments,
@@ -118,29 +118,29 @@ struct Source {
     euid: Uid,
 }
 
-/// Where what apps print goes.
+/// The destination of apps' output.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AppOutput {
-    /// To the daemon's log.
+    /// The daemon's log.
     #[default]
     Log,
-    /// To systemd's journal, with the app's name.
+    /// Systemd's journal, with the app's name.
     Journald,
 }
 
-/// Whom apps run as.
+/// The options for the users of apps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserOptions {
-    /// Each app runs as its owner.
+    /// Whether each app runs as its owner.
     pub switching: bool,
-    /// Runs the apps that no other user can be found for.
+    /// The user of apps for which no other user is found.
     pub default_user: String,
-    /// Its group; `None` for its primary one.
+    /// Its group; `None` for its primary group.
     pub default_group: Option<String>,
 }
 
 impl Options {
-    /// Checks what is `given` and the file that it names, for a daemon that runs as `euid`.
+    /// Checks the command line and the configuration file that it names, for a daemon that runs as `euid`.
     pub fn new(given: &Arguments, euid: Uid) -> Result<Self, Vec<ConfigError>> {
         let mut errors = ConfigErrors::default();
         let file = given.config.as_deref().map(|path| file::read(path, euid, &mut errors));
@@ -152,8 +152,8 @@ impl Options {
         errors.unless_any(options)
     }
 
-    /// The same from the flags and the file as it is now. It changes the working directory to where the daemon was
-    /// started, as paths may begin there.
+    /// Reads the configuration again. Changes the working directory to that of the daemon's start, as paths may be
+    /// relative to it.
     pub fn read_again(&self) -> Result<Self, Vec<ConfigError>> {
         let Source { arguments, directory, euid } = &self.source;
         if let Err(why) = env::set_current_dir(directory) {
@@ -162,12 +162,12 @@ impl Options {
         Self::new(arguments, *euid)
     }
 
-    /// Where the daemon was started: paths on its command line may begin there.
+    /// Returns the working directory of the daemon's start: paths on its command line may be relative to it.
     pub fn directory(&self) -> &Path {
         &self.source.directory
     }
 
-    /// The keys of what differs and is decided once, when the daemon starts.
+    /// Returns the keys of the options that differ and apply only at a start.
     pub fn fixed_that_differ(&self, other: &Self) -> Vec<&'static str> {
         let pairs = [
             ("socket_file", self.socket.path == other.socket.path),
@@ -267,7 +267,7 @@ where
     number.ok_or_else(|| ConfigError::new(option, format!("\"{text}\" is no number of {least} or more")))
 }
 
-/// The names are looked up again at each start of an app, as accounts come and go; here only to tell a typing error.
+/// Checks the default user and group for typing errors only: they are looked up again at each start of an app.
 fn user_options(values: Values<'_>, euid: Uid, errors: &mut ConfigErrors) -> UserOptions {
     let default_user = values.text("default_user").to_owned();
     let default_group = Some(values.text("default_group").to_owned()).filter(|name| !name.is_empty());

@@ -1,4 +1,4 @@
-//! docs/DIFFERENCES.md against the code: each flag of the predecessor is taken, or the page says what there is instead.
+//! Tests of docs/DIFFERENCES.md against the code: each flag of Passenger is accepted, or explained on the page.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,7 @@ use clap::CommandFactory;
 
 use super::Arguments;
 
-/// Those of Passenger's Flying daemon, agent and watchdog.
+/// The flags of Passenger's Flying daemon, agent and watchdog.
 const THEIRS: &str = "socket-file daemonize log-file pid-file log-level instance-registry-dir max-pool-size pool-idle-time \
     data-buffer-dir file-descriptor-log-file max-preloader-idle-time passenger-root listen api-listen socket-backlog \
     multi-app-password-file authorize no-user-switching default-user default-group disable-security-update-check \

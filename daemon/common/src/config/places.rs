@@ -1,4 +1,4 @@
-//! Directories the daemon needs and where they are when nobody says.
+//! Default directories of the daemon.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,11 @@ use nix::unistd::Uid;
 
 use super::error::ConfigError;
 
-/// Names the registry to the daemon and to the tools.
+/// The variable that sets the registry for the daemon and the tools.
 pub const REGISTRY_VARIABLE: &str = "PASSENGER_INSTANCE_REGISTRY_DIR";
 
-/// The registry: given, from the environment, or the usual one (which is made when it is missing; the others must
-/// be there).
+/// Returns the registry: the given one, that of the environment, or the default. Only the default is created if it is
+/// missing.
 pub(super) fn registry(given: Option<&Path>, euid: Uid) -> Result<PathBuf, ConfigError> {
     let given = given.map(PathBuf::from).or_else(|| std::env::var_os(REGISTRY_VARIABLE).map(PathBuf::from));
     let Some(given) = given else {
@@ -19,7 +19,7 @@ pub(super) fn registry(given: Option<&Path>, euid: Uid) -> Result<PathBuf, Confi
     existing("--instance-registry-dir", &given)
 }
 
-/// Where an instance registers itself when nothing else was said; the tools look there too.
+/// Returns the default registry, in which the tools search, too.
 pub fn usual_registry(euid: Uid) -> PathBuf {
     if euid.is_root() {
         return PathBuf::from("/run/flying-passenger");
@@ -31,7 +31,7 @@ pub fn usual_registry(euid: Uid) -> PathBuf {
     }
 }
 
-/// The loaders: given, or those of the installation or source tree that this program belongs to.
+/// Returns the loaders' directory: the given one, or that of this program's installation or source tree.
 pub fn loaders(given: Option<&Path>) -> Result<PathBuf, ConfigError> {
     const OPTION: &str = "--loaders-dir";
     if let Some(given) = given {
@@ -46,15 +46,15 @@ pub fn loaders(given: Option<&Path>) -> Result<PathBuf, ConfigError> {
     })
 }
 
-/// `<prefix>/sbin/flying-passenger` has `<prefix>/share/…`; `<source>/target/release/flying-passenger` has
-/// `<source>/daemon/loaders`.
+/// Returns the candidates: `<prefix>/share/…` for `<prefix>/sbin/flying-passenger`, and `<source>/daemon/loaders` for
+/// `<source>/target/release/flying-passenger`.
 fn loader_candidates(program: &Path) -> Vec<PathBuf> {
     let installed = program.ancestors().nth(2).map(|prefix| prefix.join("share/flying-passenger/loaders"));
     let source = program.ancestors().nth(3).map(|source| source.join("daemon/loaders"));
     installed.into_iter().chain(source).collect()
 }
 
-/// A file that is to be made, in a directory that is there.
+/// Returns the absolute path of a file to be created, whose directory must exist.
 pub(super) fn file(option: &'static str, path: &Path) -> Result<PathBuf, ConfigError> {
     let absolute = std::path::absolute(path).map_err(|why| ConfigError::new(option, why))?;
     match absolute.parent() {

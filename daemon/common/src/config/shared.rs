@@ -1,7 +1,7 @@
-//! The options that nginx may set too: the command line comes in, this daemon's values with their names go out.
+//! The options that nginx may also set: this daemon's values, by the directives' names.
 //!
-//! A flag that was given counts, then the configuration file, then nginx's directive, and the default where none says
-//! anything. `--ctl` stands for the flag of the option that it names.
+//! A flag takes precedence over the configuration file, that over nginx's directive, and that over the default. `--ctl`
+//! is equivalent to the flag of the option that it names.
 
 use protocol::settings::Value;
 use serde::{Deserialize, Serialize};
@@ -12,34 +12,34 @@ use super::file_values::{File, FileValue, Given};
 use super::hooks;
 use super::value_type::ValueType;
 
-/// One of the daemon's options that nginx may set too.
+/// An option of the daemon that nginx may also set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonOption {
     /// The directive without `passenger_`.
     pub name: String,
     /// The value of the daemon's flag, or the default.
     pub value: Value,
-    /// Where the daemon's own configuration gives it, so that nginx's value does not count.
+    /// Where the daemon's own configuration sets it, which takes precedence over nginx's value.
     pub given: Option<Given>,
 }
 
-/// What is known of such an option before anybody sets it.
+/// The definition of such an option.
 #[derive(Debug)]
 pub struct Shared {
     /// The directive without `passenger_`.
     pub(crate) name: &'static str,
     /// The flag.
     pub(crate) flag: &'static str,
-    /// What its value may be.
+    /// The type of its value.
     pub kind: ValueType,
-    /// What the flag says, in the directive's words.
+    /// Returns the flag's value, as for the directive.
     written: fn(&Arguments) -> Option<&str>,
 }
 
-/// What is kept of one answer for a slow client, in bytes: as much as Passenger keeps.
+/// Default maximum of buffered bytes of one response to a slow client, as in Passenger.
 const WATERMARK: i64 = 128 * 1024 * 1024;
 
-/// All of them. Answers are kept where big files are at home: `/tmp` is memory on many systems.
+/// All options. Responses are buffered in a directory for large files: `/tmp` is in memory on many systems.
 pub(crate) const SHARED: [Shared; 15] = [
     shared("max_pool_size", "--max-pool-size", number(6, 1), |a| a.max_pool_size.as_deref()),
     shared("max_instances_per_app", "--max-instances-per-app", number(0, 0), |a| {
@@ -85,12 +85,12 @@ const fn number(default: i64, least: i64) -> ValueType {
     ValueType::Number { default, least }
 }
 
-/// What is known of the option of this name.
+/// Returns the definition of the option of this name.
 pub fn find(name: &str) -> Option<&'static Shared> {
     SHARED.iter().find(|shared| shared.name == name)
 }
 
-/// Reads a value for the option of this name, as `passenger_ctl` and `--ctl` give it.
+/// Parses a value for the option of this name, as given by `passenger_ctl` and `--ctl`.
 pub fn read(name: &str, text: &str) -> Result<Value, String> {
     let names = || SHARED.map(|shared| shared.name).join(", ");
     if name.starts_with(hooks::PREFIX) {
@@ -100,7 +100,7 @@ pub fn read(name: &str, text: &str) -> Result<Value, String> {
     shared.kind.read(text).map_err(|why| format!("{name}: \"{text}\" {why}; the options are {}", names()))
 }
 
-/// Every option, with what this command line and this file make of it.
+/// Returns every option, with its value from this command line and this file.
 pub(super) fn options(arguments: &Arguments, file: &File, errors: &mut ConfigErrors) -> Vec<DaemonOption> {
     let ctl: Vec<_> = arguments
         .ctl
@@ -141,7 +141,7 @@ fn ctl(word: &str) -> Result<(&str, Value), ConfigError> {
     Ok((name, value))
 }
 
-/// A path on the command line begins where the daemon is started.
+/// Makes a path of the command line absolute.
 fn absolute(kind: ValueType, text: &str) -> String {
     let path = matches!(kind, ValueType::Path | ValueType::Directory(_))
         .then(|| std::path::absolute(text).ok())
@@ -149,7 +149,7 @@ fn absolute(kind: ValueType, text: &str) -> String {
     path.and_then(|path| path.into_os_string().into_string().ok()).unwrap_or_else(|| text.to_owned())
 }
 
-/// The values in effect by name, of the type that the caller knows them to have.
+/// The effective values by name, of types known to the caller.
 #[derive(Debug, Clone, Copy)]
 pub struct Values<'a>(pub &'a [DaemonOption]);
 
@@ -158,7 +158,7 @@ impl<'a> Values<'a> {
         self.0.iter().find(|option| option.name == name)
     }
 
-    /// The number of this name; 0 when there is none.
+    /// Returns the number of this name; 0 if there is none.
     pub fn number(self, name: &str) -> u64 {
         match self.get(name).map(|option| &option.value) {
             Some(Value::Number(number)) => u64::try_from(*number).unwrap_or(0),
@@ -166,7 +166,7 @@ impl<'a> Values<'a> {
         }
     }
 
-    /// The text of this name; empty when there is none.
+    /// Returns the text of this name; empty if there is none.
     pub fn text(self, name: &str) -> &'a str {
         match self.get(name).map(|option| &option.value) {
             Some(Value::Text(text)) => text,
@@ -179,7 +179,7 @@ impl<'a> Values<'a> {
         self.get(name).is_some_and(|option| option.value == Value::Flag(true))
     }
 
-    /// Whether the daemon's own flag or file decides.
+    /// Whether the daemon's own flag or file sets the option.
     pub fn given(self, name: &str) -> bool {
         self.get(name).is_some_and(|option| option.given.is_some())
     }

@@ -1,4 +1,4 @@
-//! The options of the socket for nginx: where it is, and who may connect.
+//! The options of the socket for nginx: its path and who may connect.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use super::error::{ConfigError, ConfigErrors};
 use super::{Arguments, group_must_exist, user_must_exist};
 use crate::sys::accounts;
 
-/// Longest path of a unix socket: `sun_path` without its final NUL.
+/// Maximum length of the path of a unix socket: `sun_path` without its final NUL.
 pub const MAX_SOCKET_PATH: usize = 107;
 
-/// Groups that nginx's workers have on the usual systems.
+/// Groups of nginx's workers on common systems.
 const NGINX_GROUPS: [&str; 2] = ["www-data", "nginx"];
 
 /// The socket for nginx.
@@ -22,11 +22,11 @@ pub struct SocketOptions {
     pub path: PathBuf,
     /// Its access mode.
     pub mode: u32,
-    /// Its owner, when it is not to be the daemon's user.
+    /// Its owner, if not the daemon's user.
     pub owner: Option<Uid>,
-    /// Its group, when it is not to be the daemon's.
+    /// Its group, if not the daemon's.
     pub group: Option<Gid>,
-    /// Nothing was said and no group was found: only the daemon's own user, and root, can connect.
+    /// Whether only the daemon's user and root can connect: nothing was configured, and no group was found.
     pub closed_to_nginx: bool,
 }
 

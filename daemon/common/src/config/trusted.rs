@@ -1,4 +1,4 @@
-//! Files that root reads or executes: they must belong to root and be writable by nobody else.
+//! Checks of files that root reads or executes: they must belong to root and be writable by no other user.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -6,11 +6,11 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 
-/// Checks that nobody but root decides what is in the file, where the daemon runs as root.
+/// Checks that the file is regular and, if the daemon runs as root, that only root can change it.
 ///
 /// # Errors
 ///
-/// A sentence part about the file, which follows its path.
+/// The part of a message that follows the file's path.
 pub fn trusted(path: &Path, euid: Uid) -> Result<(), String> {
     let meta = fs::metadata(path).map_err(|why| why.to_string())?;
     if !meta.is_file() {

@@ -1,5 +1,4 @@
-//! What an option's value may be: text or nginx's value comes in, a value that can be used or the reason why not goes
-//! out. A reason follows the value in a sentence.
+//! The types of options, with the checks of their values. An error follows the value in a message.
 
 use std::path::Path;
 
@@ -12,27 +11,27 @@ use crate::log::LogLevel;
 pub enum ValueType {
     /// `on` or `off`.
     Flag(bool),
-    /// A number of `least` or more, or the default.
+    /// A number >= `least`, or the default.
     Number {
-        /// What counts when nobody says anything.
+        /// The default.
         default: i64,
-        /// The least number.
+        /// The minimum.
         least: i64,
     },
-    /// A text; empty only when the default is.
+    /// A text; empty only if the default is.
     Text(&'static str),
     /// One of these words; the first is the default.
     OneOf(&'static [&'static str]),
     /// An absolute path; empty for none, which is the default.
     Path,
-    /// A directory that is there; this one by default.
+    /// A directory that exists, with its default.
     Directory(&'static str),
-    /// How much is logged.
+    /// A log level.
     LogLevel,
 }
 
 impl ValueType {
-    /// What counts when nobody says anything.
+    /// Returns the default.
     pub(crate) fn default(self) -> Value {
         match self {
             Self::Flag(flag) => Value::Flag(flag),
@@ -44,7 +43,7 @@ impl ValueType {
         }
     }
 
-    /// The value that a flag's text stands for.
+    /// Parses the text of a flag.
     pub(crate) fn read(self, text: &str) -> Result<Value, String> {
         let value = match self {
             Self::Flag(_) => Value::Flag(on_or_off(text).ok_or("is neither on nor off")?),
@@ -56,7 +55,7 @@ impl ValueType {
         self.check(&value).map(|()| value)
     }
 
-    /// Whether a value can be used.
+    /// Checks that a value is valid.
     pub fn check(self, value: &Value) -> Result<(), String> {
         match (self, value) {
             (Self::Flag(_), Value::Flag(_)) => Ok(()),
@@ -80,7 +79,7 @@ impl ValueType {
         }
     }
 
-    /// Whether two values mean the same, however they are written.
+    /// Whether two values are equivalent, however they are written.
     pub fn same(self, one: &Value, other: &Value) -> bool {
         match (self, one, other) {
             (Self::LogLevel, Value::Text(one), Value::Text(other)) => {
@@ -99,7 +98,7 @@ fn is_path(text: &str) -> bool {
     Path::new(text).is_absolute() && !text.contains('\0')
 }
 
-/// Passenger's words for it, in any case.
+/// Parses Passenger's names for on and off, in any case.
 fn on_or_off(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "on" | "true" | "yes" => Some(true),
@@ -108,7 +107,7 @@ fn on_or_off(text: &str) -> Option<bool> {
     }
 }
 
-/// What TOML has for a value.
+/// The TOML type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
     Number,

@@ -1,4 +1,4 @@
-//! Directories by descriptor: made, opened and read without following a link that somebody puts in their place.
+//! Directories by descriptor: created, opened and read without following symbolic links that may replace them.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,7 @@ use nix::fcntl::{self, OFlag};
 use nix::sys::stat::{self, FileStat, Mode};
 use nix::unistd::Uid;
 
-/// Makes a directory that was not there and opens it, whatever the umask is.
+/// Creates a directory that must not exist, with `mode` whatever the umask is, and opens it.
 pub(super) fn make_directory(parent: &OwnedFd, name: &str, mode: u32) -> io::Result<OwnedFd> {
     stat::mkdirat(parent, name, Mode::S_IRWXU)?;
     let made = open_directory(parent.as_fd(), name)?;
@@ -27,9 +27,9 @@ pub(super) fn new_file(directory: &OwnedFd, name: &str, mode: Mode) -> io::Resul
     Ok(File::from(fcntl::openat(directory, name, flags, mode)?))
 }
 
-/// What is in it, but for itself and what it is in; a name that is no UTF-8 is left out.
+/// Returns the names in the directory, without `.` and `..` and names that are not UTF-8.
 pub(super) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
-    // A descriptor of its own, as reading a directory moves its position.
+    // A separate descriptor, as reading a directory moves its position.
     let mut reader = Dir::openat(directory, ".", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     let mut names = Vec::new();
     for entry in reader.iter() {
@@ -42,7 +42,7 @@ pub(super) fn names_in(directory: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// In a directory that others can write, they could put their own in the place of ours.
+/// Checks that no other user can replace directories in this one.
 pub(super) fn check_safe(directory: &FileStat, euid: Uid) -> Result<(), &'static str> {
     if directory.st_uid != euid.as_raw() && directory.st_uid != 0 {
         return Err("it belongs to another user");

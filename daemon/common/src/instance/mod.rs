@@ -1,19 +1,19 @@
-//! The instance directory: how the tools find a running daemon, and where app processes are connected to.
+//! The instance directory, by which the tools find a running daemon and the router connects to app processes.
 //!
 //! ```text
 //! <registry>/passenger.XXXXXXX/   0755, the daemon's user
 //!     lock              locked as long as the daemon lives
-//!     properties.json   what the tools show
-//!     admin.sock        0666: the router asks the kernel who is there and decides what they may do
-//!     apps/             0710 with the router's group, which connects to the sockets inside and can neither make nor
-//!                       remove one; 0700 where everything has one user
-//!     sockets/          0711: for what follows, where /tmp cannot be used
-//! /tmp/passenger.XXXXXXX.sockets/   0711: below it a directory for each process that opens its socket itself, its
-//!                       user's and the router's alone
+//!     properties.json   shown by the tools
+//!     admin.sock        0666: the router gets the peer's user from the kernel and checks its permissions
+//!     apps/             0710 with the router's group, which connects to the sockets inside and can neither create nor
+//!                       remove one; 0700 if all processes run as one user
+//!     sockets/          0711: used instead of the following directory if /tmp cannot be used
+//! /tmp/passenger.XXXXXXX.sockets/   0711: contains a directory for each process that opens its socket itself,
+//!                       accessible only to its user and the router
 //! ```
 //!
-//! Everything is reached through descriptors of directories that only the daemon's user can change, apart from what is
-//! below the two of sockets; nothing is changed by path afterwards, and no symlink is followed.
+//! All files are accessed through descriptors of directories that only the daemon's user can change, except those below
+//! the two directories of sockets. Nothing is changed by path afterwards, and no symbolic link is followed.
 
 mod directory;
 mod names;
@@ -47,16 +47,16 @@ const PROPERTIES: &str = "properties.json";
 const ADMIN_SOCKET: &str = "admin.sock";
 const APPS: &str = "apps";
 const SOCKETS: &str = "sockets";
-/// Pending connections to one app process. The router opens few; this is for a process that is slow to accept.
+/// Backlog for one app process. The router opens few connections; this is for a process that is slow to accept.
 const APP_BACKLOG: i32 = 1024;
 const ADMIN_BACKLOG: i32 = 64;
-/// A socket that an app opens itself, of the process with the longest ID.
+/// Length of the longest path inside: a socket that an app opens itself, of the process with the longest ID.
 const LONGEST_INSIDE: usize = "/passenger.XXXXXXX/sockets//socket".len() + 20;
 
-/// What the tools are told about an instance.
+/// The properties of an instance that the tools read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Properties {
-    /// The instance's name, made up at each start.
+    /// The instance's name, generated at each start.
     pub name: String,
     /// The supervisor's process ID.
     pub pid: u32,
@@ -68,7 +68,7 @@ pub struct Properties {
     pub started_ms: u64,
 }
 
-/// The instance directory of this daemon. Dropping it lets go of the lock; [`Instance::remove`] removes it.
+/// The instance directory of this daemon. Dropping it releases the lock; [`Instance::remove`] removes it.
 #[derive(Debug)]
 pub struct Instance {
     registry: OwnedFd,
@@ -81,8 +81,8 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes the directory in `registry` with its lock and properties, after clearing away what dead daemons left.
-    /// `router` is the router's group, when that is not the daemon's own.
+    /// Creates the directory in `registry` with its lock and properties, after removing those of dead daemons. `router`
+    /// is the router's group, if it is not the daemon's own.
     pub fn create(registry: &Path, socket_file: &Path, router: Option<Gid>) -> Result<Self, InstanceError> {
         if registry.as_os_str().len() + LONGEST_INSIDE > MAX_SOCKET_PATH {
             return Err(InstanceError::TooLong(registry.to_path_buf()));
@@ -106,17 +106,17 @@ impl Instance {
         Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, lock })
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &str {
         &self.properties.name
     }
 
-    /// Its directory.
+    /// Returns the path of its directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Makes the directory for the apps' sockets, through which the router's group can pass.
+    /// Creates the directory for the apps' sockets, which the router's group can search.
     pub fn make_apps(&self, router: Option<Gid>) -> io::Result<()> {
         let apps = make_directory(&self.directory, APPS, 0o700)?;
         share_apps(&apps, router)
@@ -127,8 +127,8 @@ impl Instance {
         unix_socket::listen(&self.path.join(ADMIN_SOCKET), 0o666, ADMIN_BACKLOG)
     }
 
-    /// Opens the listening socket of one app process. Its mode lets everybody connect who gets into the directory,
-    /// which is the router alone: so nothing has to be given to anybody by path.
+    /// Opens the listening socket of one app process. Its mode lets everyone connect who can search the directory,
+    /// which is the router only, so the owner of no file is changed by path.
     pub fn listen_for_app(&self, process: ProcessId) -> io::Result<(PathBuf, OwnedFd)> {
         let path = self.app_socket(process);
         let named = |why| io::Error::other(format!("{}: {why}", path.display()));
@@ -136,12 +136,12 @@ impl Instance {
         Ok((path, socket))
     }
 
-    /// Makes a place where an app process that runs as `user` can open a socket itself.
+    /// Creates a directory in which an app process that runs as `user` can open a socket itself.
     pub fn make_place_for_socket(&self, process: ProcessId, user: Uid) -> io::Result<PathBuf> {
         self.own_sockets.add(process, user)
     }
 
-    /// Lets the router connect to the socket that an app process has opened there as `user`.
+    /// Lets the router connect to the socket that an app process has opened itself as `user`.
     pub fn admit_router(&self, process: ProcessId, user: Uid) -> io::Result<()> {
         self.own_sockets.admit_router(process, user)
     }
@@ -167,8 +167,8 @@ impl Instance {
     }
 }
 
-/// Lets the router's group pass through the directory, which belongs to the daemon's user. By descriptor: whatever the
-/// name stands for by now, this is the directory that was made.
+/// Lets the router's group search the directory, which belongs to the daemon's user. A descriptor always refers to the
+/// directory that was created, whatever is at the path.
 fn share_apps(apps: &OwnedFd, router: Option<Gid>) -> io::Result<()> {
     if let Some(gid) = router {
         unistd::fchown(apps, Some(unistd::geteuid()), Some(gid))?;
@@ -180,7 +180,7 @@ fn share_apps(apps: &OwnedFd, router: Option<Gid>) -> io::Result<()> {
 fn lock(directory: &OwnedFd) -> io::Result<Flock<File>> {
     let file = new_file(directory, LOCK, Mode::S_IRUSR | Mode::S_IWUSR)?;
     let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| why)?;
-    // Every user's tools may look whether it is held; before that, nobody could have taken it first.
+    // The tools of every user may test the lock; before this, no other process could have taken it first.
     stat::fchmod(&*lock, Mode::from_bits_truncate(0o644))?;
     Ok(lock)
 }
@@ -190,7 +190,7 @@ fn write_properties(directory: &OwnedFd, name: &str, properties: &Properties) ->
     text.push(b'\n');
     let mut file = new_file(directory, name, Mode::S_IRUSR | Mode::S_IWUSR)?;
     file.write_all(&text)?;
-    // Readable for everybody, whatever the umask is; and only now that it is complete.
+    // Readable for everyone, whatever the umask is, and only when the file is complete.
     stat::fchmod(&file, Mode::from_bits_truncate(0o644))?;
     Ok(())
 }

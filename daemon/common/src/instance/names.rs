@@ -1,19 +1,19 @@
-//! Names that nobody can guess and that no two instances share.
+//! Random names that cannot be guessed and that no two instances share.
 
 use std::fs::File;
 use std::io::{self, Read};
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// What every instance directory's name begins with.
+/// The beginning of every instance directory's name.
 pub(super) const PREFIX: &str = "passenger.";
 
-/// The name of an instance directory.
+/// Returns a name for an instance directory.
 pub(super) fn entry() -> io::Result<String> {
     Ok(format!("{PREFIX}{}", random(7)?))
 }
 
-/// The name of an instance, as it is shown and typed.
+/// Returns a name for an instance, as it is displayed and typed.
 pub(super) fn name() -> io::Result<String> {
     random(8)
 }
@@ -24,7 +24,7 @@ fn random(len: usize) -> io::Result<String> {
     while name.len() < len {
         let mut byte = [0];
         source.read_exact(&mut byte)?;
-        // Bytes beyond the last letter are left out, so that all letters are equally likely.
+        // Bytes beyond the last letter are skipped, so that all letters are equally likely.
         if let Some(letter) = LETTERS.get(usize::from(byte[0] & 0x3f)) {
             name.push(char::from(*letter));
         }

@@ -1,10 +1,10 @@
-//! Directories in which app processes open their own sockets: made for one process, entered by it and the router alone.
+//! Directories in which app processes open their own sockets: each is accessible only to one process and the router.
 //!
-//! They lie below `/tmp`, where every user may write: an app that fills its directory fills nothing that it could not fill
-//! anyway, and not the file system of `/run`. Where `/tmp` cannot be used they lie in the instance directory.
+//! They are below `/tmp`, which every user can write to: an app that fills its directory fills only what it could fill
+//! anyway, and not the file system of `/run`. If `/tmp` cannot be used, they are in the instance directory.
 //!
-//! What lies in such a directory is the app's doing: it is reached by descriptor, never followed, looked at before it is
-//! touched, and removed by a process of its own.
+//! Apps control the contents of these directories: they are accessed by descriptor, without following links, checked
+//! before they are changed, and removed by a separate process.
 
 use std::cell::RefCell;
 use std::io;
@@ -22,14 +22,14 @@ use super::sweep;
 use crate::link::ProcessId;
 use crate::sys::process::Child;
 
-/// Where the directories lie if possible. Not `$TMPDIR`, which may be of a user's own.
+/// Where the directories are if possible. Not `$TMPDIR`, which may belong to another user.
 const TEMPORARY: &str = "/tmp";
 /// The name of the socket in its directory.
 const SOCKET: &str = "socket";
-/// How long the end of the daemon, or the start of the next one, may wait for removals.
+/// How long the shutdown, or the start of the next daemon, may wait for removals.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The directory of these directories.
+/// The parent directories of the processes' directories.
 #[derive(Debug)]
 pub(super) struct OwnSockets {
     /// Below [`TEMPORARY`]. It exists as long as the daemon, so that no other user can create it meanwhile.
@@ -37,24 +37,24 @@ pub(super) struct OwnSockets {
     /// In the instance directory.
     path: PathBuf,
     directory: OwnedFd,
-    /// The router's group; `None` when every process has the daemon's user.
+    /// The router's group; `None` if every process runs as the daemon's user.
     router: Option<Gid>,
-    /// Processes that remove what is not needed any more.
+    /// Processes that remove directories that are no longer needed.
     sweeps: RefCell<Vec<Child>>,
 }
 
 impl OwnSockets {
-    /// `parent` is the instance directory, which lies at `path`.
+    /// Creates the parent directories. `parent` is the instance directory, whose path is `path`.
     pub(super) fn make(parent: &OwnedFd, path: &Path, name: &str, router: Option<Gid>) -> io::Result<Self> {
-        // Everybody may pass through; what is inside has its own mode.
+        // Everyone may search it; the directories inside have their own modes.
         let directory = make_directory(parent, name, 0o711)?;
         let sockets = Self::at(path, name, directory, router);
-        // Tried again, and logged, for the first process that needs it.
+        // On failure, repeated and logged for the first process that needs it.
         let _ = make_temporary(&sockets.temporary);
         Ok(sockets)
     }
 
-    /// Those that were made before.
+    /// Opens parent directories that exist.
     pub(super) fn open(parent: &OwnedFd, path: &Path, name: &str, router: Option<Gid>) -> io::Result<Self> {
         Ok(Self::at(path, name, open_directory(parent, name)?, router))
     }
@@ -64,7 +64,7 @@ impl OwnSockets {
         Self { temporary, path: path.join(name), directory, router, sweeps: RefCell::default() }
     }
 
-    /// Makes the directory of a process that runs as `user`. Returns where it is to listen.
+    /// Creates the directory of a process that runs as `user`. Returns the path at which it has to listen.
     pub(super) fn add(&self, process: ProcessId, user: Uid) -> io::Result<PathBuf> {
         let name = process.0.to_string();
         let made = make_temporary(&self.temporary).and_then(|top| make_directory(&top, &name, 0o700));
@@ -81,14 +81,14 @@ impl OwnSockets {
         };
         if let Some(router) = self.router {
             unistd::fchown(&made, Some(user), Some(router))?;
-            // What is made in it has the router's group, which may pass through.
+            // Files created in it have the router's group, which may search it.
             stat::fchmod(&made, Mode::from_bits_truncate(0o2710))?;
         }
         Ok(path.join(name).join(SOCKET))
     }
 
-    /// Lets the router connect to the socket of a process, when `user` has opened one there: most programs open
-    /// theirs for their own user only.
+    /// Lets the router connect to the socket of a process if `user` has opened one there: most programs create a socket
+    /// that only their own user can connect to.
     pub(super) fn admit_router(&self, process: ProcessId, user: Uid) -> io::Result<()> {
         let (_, directory) = self.find(process)?;
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -98,13 +98,13 @@ impl OwnSockets {
         if !is_socket || found.st_uid != user.as_raw() {
             return Err(io::Error::other("what lies there is not the app's socket"));
         }
-        // By descriptor: whatever has that name by now, this is the socket that was looked at.
+        // By descriptor: this is the socket that was checked, whatever is at its path now.
         let itself = format!("/proc/self/fd/{}", socket.as_raw_fd());
         let mode = Mode::from_bits_truncate(0o660);
         Ok(stat::fchmodat(AT_FDCWD, itself.as_str(), mode, FchmodatFlags::FollowSymlink)?)
     }
 
-    /// Has the directory of a process that has ended removed, if it had one.
+    /// Starts to remove the directory of a process that has ended, if it had one.
     pub(super) fn remove(&self, process: ProcessId) -> io::Result<()> {
         self.sweeps.borrow_mut().retain(|sweep| matches!(sweep.try_reap(), Ok(None)));
         let parent = match self.find(process) {
@@ -116,10 +116,10 @@ impl OwnSockets {
         Ok(())
     }
 
-    /// The directory of a process, with the one that contains it.
+    /// Returns the parent directory and the directory of a process.
     fn find(&self, process: ProcessId) -> io::Result<(OwnedFd, OwnedFd)> {
         let name = process.0.to_string();
-        // One that another user has created contains nothing of this daemon's.
+        // A directory that another user has created contains nothing of this daemon.
         if let Ok(top) = open_temporary(&self.temporary) {
             match open_directory(&top, &name) {
                 Err(why) if why.kind() == io::ErrorKind::NotFound => {}
@@ -129,20 +129,20 @@ impl OwnSockets {
         Ok((self.directory.try_clone()?, open_directory(&self.directory, &name)?))
     }
 
-    /// Waits a while for what is being removed.
+    /// Waits a limited time for removals in progress.
     pub(super) fn settle(&self) {
         let until = Instant::now() + PATIENCE;
         self.sweeps.borrow_mut().drain(..).for_each(|sweep| sweep::wait(&sweep, until));
     }
 }
 
-/// Below [`TEMPORARY`], for the instance directory at `path`.
+/// Returns the parent directory below [`TEMPORARY`] for the instance directory at `path`.
 fn temporary(path: &Path) -> PathBuf {
     let entry = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
     Path::new(TEMPORARY).join(format!("{entry}.sockets"))
 }
 
-/// Opens it, or makes it first.
+/// Opens the directory, or creates it first.
 fn make_temporary(path: &Path) -> io::Result<OwnedFd> {
     match open_temporary(path) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => {}
@@ -151,11 +151,11 @@ fn make_temporary(path: &Path) -> io::Result<OwnedFd> {
     let parent = open_directory(AT_FDCWD, TEMPORARY)?;
     check_safe(&stat::fstat(&parent)?, unistd::geteuid()).map_err(io::Error::other)?;
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    // Everybody may pass through; what is inside has its own mode.
+    // Everyone may search it; the directories inside have their own modes.
     make_directory(&parent, name, 0o711)
 }
 
-/// Another user may have created one of that name, after a program that cleans up has removed the daemon's.
+/// Opens the directory unless another user has created it after a clean-up program had removed the daemon's.
 fn open_temporary(path: &Path) -> io::Result<OwnedFd> {
     let opened = open_directory(AT_FDCWD, path.to_str().unwrap_or_default())?;
     let status = stat::fstat(&opened)?;
@@ -163,7 +163,7 @@ fn open_temporary(path: &Path) -> io::Result<OwnedFd> {
     if ours { Ok(opened) } else { Err(io::Error::other("another user has created it")) }
 }
 
-/// Removes all of them. `parent` is the instance directory, which lies at `path`.
+/// Removes all directories. `parent` is the instance directory, whose path is `path`.
 pub(super) fn remove_all(parent: &OwnedFd, path: &Path, name: &str) -> io::Result<()> {
     let until = Instant::now() + PATIENCE;
     let temporary = temporary(path);
@@ -179,7 +179,7 @@ pub(super) fn remove_all(parent: &OwnedFd, path: &Path, name: &str) -> io::Resul
     Ok(unistd::unlinkat(parent, name, UnlinkatFlags::RemoveDir)?)
 }
 
-/// What takes longer goes on, and removes it then.
+/// Removes the directory, unless a removal still in progress does so at its end.
 fn remove_if_empty(temporary: &Path) {
     match std::fs::remove_dir(temporary) {
         Err(why) if why.kind() != io::ErrorKind::NotFound => {
@@ -189,7 +189,7 @@ fn remove_if_empty(temporary: &Path) {
     }
 }
 
-/// `top` is the directory that a process which takes longer removes at its end, if it is empty then.
+/// Removes the directories inside. A removal that takes longer also removes `top` at its end, if it is empty then.
 fn remove_inside(directory: &OwnedFd, until: Instant, top: Option<&Path>) -> io::Result<()> {
     let mut sweeps = Vec::new();
     for entry in names_in(directory)? {
@@ -199,9 +199,9 @@ fn remove_inside(directory: &OwnedFd, until: Instant, top: Option<&Path>) -> io:
     Ok(())
 }
 
-/// Removes one if nothing but its socket is in it, or starts a process that does.
+/// Removes a directory that contains only its socket, or starts a process that removes it.
 fn remove(parent: &OwnedFd, name: &str, top: Option<&Path>) -> io::Result<Option<Child>> {
-    // Most programs leave it. Whatever else has that name now, or if there is none, is for the process.
+    // Most programs leave it. If it is missing or another kind of file, the process handles that.
     let _ = unistd::unlinkat(&open_directory(parent, name)?, SOCKET, UnlinkatFlags::NoRemoveDir);
     match unistd::unlinkat(parent, name, UnlinkatFlags::RemoveDir) {
         Ok(()) | Err(Errno::ENOENT) => return Ok(None),

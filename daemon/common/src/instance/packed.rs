@@ -1,5 +1,4 @@
-//! The instance directory handed from one program to the next in the same process: what the tools know stays as it is, but
-//! for the release.
+//! The instance directory handed to the next program in the same process: for the tools only the release changes.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -14,10 +13,10 @@ use super::own_sockets::OwnSockets;
 use super::{APPS, Instance, PROPERTIES, Properties, SOCKETS, registry, share_apps, write_properties};
 use crate::sys::fd_handover::{HandoverReader, HandoverWriter};
 
-/// What properties are written to before they take the place of the old ones.
+/// New properties are written to this file, which then replaces the old one.
 const NEW_PROPERTIES: &str = "properties.new";
 
-/// What the next program needs to know of it.
+/// The state of the instance that is handed to the next program.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct PackedInstance {
     registry: PathBuf,
@@ -27,7 +26,7 @@ pub struct PackedInstance {
 }
 
 impl Instance {
-    /// For the next program.
+    /// Packs it for the next program.
     pub fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedInstance> {
         Ok(PackedInstance {
             registry: self.path.parent().unwrap_or(&self.path).to_path_buf(),
@@ -37,7 +36,7 @@ impl Instance {
         })
     }
 
-    /// That of the program before. `router` is the router's group, when that is not the daemon's own.
+    /// Unpacks that of the previous program. `router` is the router's group, if it is not the daemon's own.
     pub fn unpack(
         packed: PackedInstance,
         reader: &mut HandoverReader,

@@ -1,6 +1,6 @@
-//! The registry: the directory that holds every instance directory. Lists the live ones and clears away the dead.
+//! The registry, the directory of all instance directories: lists the live ones and removes the stale ones.
 //!
-//! A daemon is alive when its lock is held. Only directories of our own user are ever removed.
+//! A daemon is alive while its lock is held. Only directories of the daemon's own user are ever removed.
 
 use std::fmt;
 use std::io;
@@ -20,19 +20,19 @@ use super::{APPS, LOCK, PROPERTIES, Properties};
 
 /// A directory this young may belong to a daemon that has not locked it yet.
 const YOUNG: Duration = Duration::from_secs(60);
-/// Properties are shorter; whoever made the file bigger is not believed.
+/// Properties are shorter; a longer file is rejected.
 const MAX_PROPERTIES: u64 = 64 * 1024;
 
 /// Why there is no instance directory.
 #[derive(Debug)]
 pub enum InstanceError {
-    /// Sockets inside would have paths that the kernel refuses.
+    /// Sockets inside would have paths that are too long for the kernel.
     TooLong(PathBuf),
-    /// The registry cannot be made or opened.
+    /// The registry cannot be created or opened.
     Registry(PathBuf, io::Error),
-    /// Somebody else could change what is in the registry.
+    /// Another user could change the contents of the registry.
     Unsafe(PathBuf, &'static str),
-    /// The instance directory cannot be made.
+    /// The instance directory cannot be created.
     Make(PathBuf, io::Error),
 }
 
@@ -53,23 +53,23 @@ impl fmt::Display for InstanceError {
 
 impl std::error::Error for InstanceError {}
 
-/// An instance that is registered and alive.
+/// A registered instance that is alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// Its directory.
     pub path: PathBuf,
-    /// What it says of itself.
+    /// Its properties.
     pub properties: Properties,
 }
 
 impl Found {
-    /// Where the tools connect.
+    /// Returns the path of the socket for the tools.
     pub fn admin_socket(&self) -> PathBuf {
         self.path.join(super::ADMIN_SOCKET)
     }
 }
 
-/// The live instances in `registry`, by name. Nothing there is changed.
+/// Returns the live instances in `registry`, sorted by name. Changes nothing.
 pub fn list(registry: &Path) -> io::Result<Vec<Found>> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_RDONLY;
     let directory = match fcntl::open(registry, flags, Mode::empty()) {
@@ -82,7 +82,7 @@ pub fn list(registry: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
-/// `None` for what is no live instance, or is not for us to read.
+/// Reads an entry; `None` if it is not a live instance or not readable for this user.
 fn look_at(registry: &OwnedFd, path: &Path, entry: &str) -> Option<Found> {
     let directory = open_directory(registry.as_fd(), entry).ok()?;
     if !is_locked(&directory) {
@@ -95,7 +95,7 @@ fn look_at(registry: &OwnedFd, path: &Path, entry: &str) -> Option<Found> {
     Some(Found { path: path.join(entry), properties })
 }
 
-/// Opens the registry for a daemon; makes it when it is missing.
+/// Opens the registry for a daemon; creates it if it is missing.
 pub(super) fn open(registry: &Path) -> Result<OwnedFd, InstanceError> {
     let fail = |why: io::Error| InstanceError::Registry(registry.to_path_buf(), why);
     let mode = if unistd::geteuid().is_root() { 0o755 } else { 0o700 };
@@ -111,8 +111,8 @@ pub(super) fn open(registry: &Path) -> Result<OwnedFd, InstanceError> {
     Ok(directory)
 }
 
-/// Whether there is a registry, for somebody who starts no daemon: one that a daemon would refuse is an error. Nothing
-/// is changed.
+/// Whether there is a registry, for a program that starts no daemon. A registry that a daemon would refuse is an error.
+/// Changes nothing.
 pub fn check_registry(registry: &Path) -> Result<bool, InstanceError> {
     let fail = |why: Errno| InstanceError::Registry(registry.to_path_buf(), why.into());
     let status = match stat::lstat(registry) {
@@ -128,7 +128,7 @@ pub fn check_registry(registry: &Path) -> Result<bool, InstanceError> {
     Ok(true)
 }
 
-/// Removes the directories of daemons that ended without doing so. What cannot be removed is logged and left.
+/// Removes the directories of daemons that ended without doing so. Those that cannot be removed are logged and left.
 pub(super) fn remove_stale(registry: &OwnedFd, path: &Path) {
     for entry in entries(registry).unwrap_or_default() {
         if !is_stale(registry, &entry) {
@@ -153,23 +153,23 @@ fn is_stale(registry: &OwnedFd, entry: &str) -> bool {
         && open_directory(registry.as_fd(), entry).is_ok_and(|directory| !is_locked(&directory))
 }
 
-/// Whether a live daemon holds the lock. Unknown counts as held, so that nothing is removed by mistake.
+/// Whether a live daemon holds the lock. Errors are treated as held, so that nothing is removed by mistake.
 fn is_locked(directory: &OwnedFd) -> bool {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_RDONLY | OFlag::O_NONBLOCK;
     match fcntl::openat(directory, LOCK, flags, Mode::empty()) {
-        // Shared, so that two who look do not take each other for the daemon.
+        // A shared lock, so that two checking processes do not mistake each other for the daemon.
         Ok(file) => Flock::lock(file, FlockArg::LockSharedNonblock).is_err(),
         Err(why) => why != Errno::ENOENT,
     }
 }
 
-/// Names in the registry that look like instances.
+/// Returns the names in the registry that are those of instances.
 fn entries(registry: &OwnedFd) -> io::Result<Vec<String>> {
     Ok(names_in(registry)?.into_iter().filter(|name| name.starts_with(PREFIX)).collect())
 }
 
-/// Removes the instance directory at `path`: the files in it and in `apps`, and what apps have beside their sockets.
-/// Symlinks are not followed.
+/// Removes the instance directory at `path`: the files in it and in `apps`, and files of apps beside their sockets.
+/// Symbolic links are not followed.
 pub(super) fn remove_entry(registry: &OwnedFd, path: &Path, entry: &str) -> io::Result<()> {
     let directory = open_directory(registry.as_fd(), entry)?;
     match open_directory(directory.as_fd(), APPS) {

@@ -1,5 +1,5 @@
-//! Removal of a directory that belongs to an app: by a process of its own, which has the rights of the app's user and
-//! ends after a time. The daemon waits for none of it, and an app cannot have anything removed that it could not remove.
+//! Removal of a directory that belongs to an app, by a separate process that has the rights of the app's user and a
+//! time limit. The daemon does not wait for it, and an app can have nothing removed that it could not remove itself.
 
 use std::ffi::{CStr, CString};
 use std::io;
@@ -22,13 +22,13 @@ use crate::sys::{descriptors, signals};
 
 /// How long the removal of one directory may take.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Directories deeper than this are moved up first, so that few descriptors are open.
+/// Directories deeper than this are moved up first, to limit the number of open descriptors.
 const MAX_DEPTH: usize = 16;
-/// `nogroup` on Debian: a group without rights, as the owner's are enough.
+/// `nogroup` on Debian: a group without rights, as those of the owner suffice.
 const NO_GROUP: u32 = 65534;
 
-/// Starts a process that removes the directory `name` from `parent`, and then the directory `top`, which holds such
-/// directories, if nothing is left in it.
+/// Starts a process that removes the directory `name` from `parent`, and then the directory `top`, the parent of such
+/// directories, if it is empty.
 pub(super) fn start(parent: &OwnedFd, name: &str, top: Option<&Path>) -> io::Result<Child> {
     let ours = parent.try_clone()?;
     match process::fork()? {
@@ -37,7 +37,7 @@ pub(super) fn start(parent: &OwnedFd, name: &str, top: Option<&Path>) -> io::Res
     }
 }
 
-/// Waits until then for the end of one.
+/// Waits for the end of a removal, at most until `until`.
 pub(super) fn wait(child: &Child, until: Instant) {
     let left = PollTimeout::try_from(until.saturating_duration_since(Instant::now()));
     let mut fds = [PollFd::new(child.as_fd(), PollFlags::POLLIN)];
@@ -46,7 +46,7 @@ pub(super) fn wait(child: &Child, until: Instant) {
     let _ = child.try_reap();
 }
 
-/// The child's life.
+/// Runs the process.
 fn sweep(parent: OwnedFd, name: &str, top: Option<&Path>) -> io::Result<()> {
     prctl::set_name(c"flying-sweep")?;
     signals::reset()?;
@@ -64,7 +64,7 @@ fn sweep(parent: OwnedFd, name: &str, top: Option<&Path>) -> io::Result<()> {
         empty(&directory, until)?;
     }
     unistd::unlinkat(&parent, name, UnlinkatFlags::RemoveDir)?;
-    // Another process of an app may have one in there.
+    // Another process of an app may have a directory in there.
     top.map_or(Ok(()), |top| std::fs::remove_dir(top).or(Ok(())))
 }
 
@@ -75,16 +75,16 @@ fn empty_as(owner: Uid, directory: &OwnedFd, until: Instant) -> io::Result<()> {
     empty(directory, until)
 }
 
-/// Removes everything in a directory. Symlinks are not followed, apart from those that the app puts there while its
+/// Removes everything in a directory. Symbolic links are not followed, except those that the app puts there while its
 /// own rights are used.
 pub(super) fn empty(directory: &OwnedFd, until: Instant) -> io::Result<()> {
     let mut moved = 0;
-    // Entries that are moved up or made meanwhile may not be read the first time.
+    // Entries that are moved up or created meanwhile may be missed the first time.
     while remove_entries(directory, directory, 0, &mut moved, until)? {}
     Ok(())
 }
 
-/// Returns whether there was anything.
+/// Removes the entries; returns whether there were any.
 fn remove_entries(
     directory: &OwnedFd,
     top: &OwnedFd,
@@ -121,7 +121,7 @@ fn remove_inner(
     moved: &mut u64,
     until: Instant,
 ) -> io::Result<()> {
-    // Its owner may have closed it to itself.
+    // Its owner may have no access to it.
     stat::fchmodat(directory, name, Mode::S_IRWXU, FchmodatFlags::FollowSymlink)?;
     if depth == MAX_DEPTH {
         *moved += 1;

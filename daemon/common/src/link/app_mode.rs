@@ -1,33 +1,33 @@
-//! What an administrator has said of an app as a whole: that its requests wait, or that it is being worked on.
+//! The mode of an app, set by administrators: open, paused or under maintenance.
 
 use serde::{Deserialize, Serialize};
 
-/// Longest page shown during maintenance, in bytes.
+/// Maximum length in bytes of a page shown during maintenance.
 pub const MAX_PAGE: usize = 64 * 1024;
 
-/// How an app stands.
+/// The mode of an app.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AppMode {
     /// Requests are served.
     #[default]
     Open,
-    /// Requests wait.
+    /// Requests wait in the queue.
     Paused,
-    /// Requests are answered with a page at once.
+    /// Requests are answered at once with a page.
     Maintenance(Maintenance),
 }
 
-/// What visitors are told meanwhile.
+/// The response to visitors during maintenance.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Maintenance {
-    /// A page of the operator's own, HTML; empty for the daemon's. At most [`MAX_PAGE`] bytes.
+    /// The operator's page, HTML; empty for the default page. At most [`MAX_PAGE`] bytes.
     pub page: String,
-    /// For `Retry-After`, in seconds; 0 for none.
+    /// The value of `Retry-After` in seconds; 0 for none.
     pub retry_after: u32,
 }
 
 impl AppMode {
-    /// The name of [`AppMode::Open`] for administrators.
+    /// The name of [`AppMode::Open`] in the tools.
     pub const OPEN: &'static str = "open";
     /// The name of [`AppMode::Paused`].
     pub const PAUSED: &'static str = "paused";

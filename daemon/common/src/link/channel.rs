@@ -1,6 +1,6 @@
-//! The link's transport: messages in, packets out, and back. One message a packet, with its descriptors beside it.
+//! The transport of the link: sends and receives one message per packet, with its descriptors.
 //!
-//! It never blocks and keeps no queue; what a message means is not its business.
+//! It never blocks, keeps no queue and does not interpret messages.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +13,7 @@ use super::{MAX_DESCRIPTORS, MAX_MESSAGE};
 use crate::sys::descriptors;
 use crate::sys::packets::{self, Received};
 
-/// bincode counts lengths as well as bytes against its limit, so a message of the greatest size needs more.
+/// bincode counts lengths as well as bytes against its limit, so a message of the maximum size needs more.
 const DECODE_LIMIT: usize = 2 * MAX_MESSAGE;
 const CONFIG: Configuration<LittleEndian, Varint, Limit<DECODE_LIMIT>> =
     bincode::config::standard().with_limit::<DECODE_LIMIT>();
@@ -24,11 +24,11 @@ pub struct Channel {
     fd: OwnedFd,
 }
 
-/// A message ready to be sent.
+/// An encoded message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded(Vec<u8>);
 
-/// Where received packets are put: one for each receiver, used again and again.
+/// The buffer for received packets: one for each receiver, reused for all packets.
 #[derive(Debug)]
 pub struct Buffer(Box<[u8]>);
 
@@ -39,8 +39,8 @@ impl Default for Buffer {
 }
 
 impl Encoded {
-    /// Encodes `message`; fails with `InvalidInput` when it is longer than [`MAX_MESSAGE`] or holds a path that is
-    /// not UTF-8.
+    /// Encodes `message`; fails with `InvalidInput` if it is longer than [`MAX_MESSAGE`] or contains a path that is not
+    /// UTF-8.
     pub fn new<T: Serialize>(message: &T) -> io::Result<Self> {
         let bytes = bincode::serde::encode_to_vec(message, CONFIG)
             .map_err(|err| io::Error::new(io::ErrorKind::InvalidInput, err.to_string()))?;
@@ -57,7 +57,7 @@ impl Encoded {
 }
 
 impl Encoded {
-    /// Its length in bytes.
+    /// Returns its length in bytes.
     #[expect(clippy::len_without_is_empty, reason = "no message is empty")]
     pub fn len(&self) -> usize {
         self.0.len()
@@ -71,7 +71,7 @@ impl Channel {
         Ok(Self { fd })
     }
 
-    /// Two connected ends.
+    /// Creates two connected ends.
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = packets::pair()?;
         Ok((Self { fd: one }, Self { fd: other }))
@@ -87,11 +87,11 @@ impl Channel {
         packets::send(self.fd.as_fd(), &message.0, descriptors)
     }
 
-    /// Receives one message with its descriptors; `None` when the peer has closed its end. There are fewer descriptors
-    /// than were sent when this process may open no more.
+    /// Receives one message with its descriptors; `None` if the peer has closed its end. If this process may open no
+    /// more descriptors, there are fewer than were sent.
     ///
-    /// `WouldBlock`: nothing there yet. `InvalidData`: a packet came that is no message; it has been taken from the
-    /// link and its descriptors are closed, so the next call brings the next one.
+    /// `WouldBlock`: there is no message yet. `InvalidData`: a packet was not a message; it was removed and its
+    /// descriptors closed, so the next call receives the next message.
     pub fn recv<T: DeserializeOwned>(&self, buffer: &mut Buffer) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
         let got = self.receive(buffer)?;
         if got.len == 0 {
@@ -106,7 +106,7 @@ impl Channel {
         Ok(Some((decode(&buffer.0[..got.len])?, got.descriptors)))
     }
 
-    /// A peer that ended without reading everything is reported once as a reset connection, before what it had sent.
+    /// Receives a packet. If the peer ended with unread packets, one connection reset is reported before its packets.
     fn receive(&self, buffer: &mut Buffer) -> io::Result<Received> {
         match packets::receive(self.fd.as_fd(), &mut buffer.0) {
             Err(err) if err.kind() == io::ErrorKind::ConnectionReset => {
@@ -116,7 +116,7 @@ impl Channel {
         }
     }
 
-    /// Gives the descriptor back, to be inherited.
+    /// Returns the descriptor, to be inherited.
     pub fn into_fd(self) -> OwnedFd {
         self.fd
     }
@@ -134,7 +134,7 @@ impl std::os::fd::AsRawFd for Channel {
     }
 }
 
-/// Reads the bytes of one message.
+/// Decodes one message.
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     let (message, used) = bincode::serde::decode_from_slice(bytes, CONFIG)
         .map_err(|err| refused(&format!("it cannot be decoded: {err}")))?;

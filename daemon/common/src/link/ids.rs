@@ -1,11 +1,11 @@
-//! By what supervisor and router name to each other what they speak of.
+//! Identifiers in the messages between supervisor and router.
 
 use serde::{Deserialize, Serialize};
 
-/// Names an app process for the life of the daemon. Never used twice, unlike a PID.
+/// Identifies an app process for the life of the daemon. Never reused, unlike a PID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ProcessId(pub u64);
 
-/// Joins an answer to its order.
+/// Associates an answer with its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ticket(pub u64);

@@ -1,35 +1,35 @@
-//! What the router tells of an event that the operator may have named a program for.
+//! Events of apps that the router reports and that may trigger programs of the operator.
 
 use serde::{Deserialize, Serialize};
 
 use super::ProcessId;
 use crate::config::Hook;
 
-/// Something happened to an app.
+/// An event of an app.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Incident {
-    /// What happened.
+    /// The kind of event.
     pub hook: Hook,
-    /// The process that is killed once the programs have ended: only of [`Hook::MaxRequestTimeReached`].
+    /// The process that is killed once the programs have ended: only for [`Hook::MaxRequestTimeReached`].
     pub doomed: Option<ProcessId>,
-    /// What the programs find in their environment. Some of it may be a visitor's words.
+    /// Variables for the environment of the programs. Some contain data of a visitor.
     pub facts: Vec<(Fact, String)>,
 }
 
-/// A variable of a program's environment. A router that was taken over can choose values, not names.
+/// A variable of a program's environment. A compromised router can choose values, not names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fact {
     /// The app's root directory.
     AppRoot,
     /// The app group's name.
     AppGroupName,
-    /// The process, by its PID.
+    /// The PID of the process.
     ProcessPid,
-    /// What failed, in a sentence.
+    /// The error message.
     ErrorMessage,
-    /// The error ID of log and error page.
+    /// The error ID in log and error page.
     ErrorId,
-    /// The app's own account of the failure.
+    /// The app's own description of the failure.
     AppErrorMessage,
     /// The URI of the request.
     RequestPath,
@@ -38,7 +38,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// The names of its variables: a process has its name of every hook, and the one of the hook for slow requests.
+    /// Returns the names of its variables: a PID has the name for every hook and the one for slow requests.
     pub fn variables(self) -> &'static [&'static str] {
         match self {
             Self::AppRoot => &["PASSENGER_APP_ROOT"],

@@ -1,4 +1,4 @@
-//! The messages between supervisor and router, and their encoding.
+//! The messages between supervisor and router.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::{AppMode, Incident, ProcessId, Ticket, Trouble};
 use crate::config::{AppDefault, AppOutput, DaemonOption, Hook};
 
-/// Everything the supervisor needs to start one app process. All of it comes from nginx's configuration.
+/// The parameters of the start of an app process. All of them come from nginx's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpawnSpec {
-    /// The group's name: for logs and process titles.
+    /// The name of the app group, for logs and process titles.
     pub group: String,
     /// How the app is started.
     pub kind: AppKind,
-    /// The app's directory, absolute; symlinks are followed at each start.
+    /// The app's directory, absolute; symbolic links are resolved at each start.
     pub root: PathBuf,
     /// The startup file, relative to `root` or absolute. Empty for generic apps.
     pub startup_file: PathBuf,
@@ -28,39 +28,39 @@ pub struct SpawnSpec {
     pub app_env: String,
     /// The base URI, empty at the root.
     pub base_uri: String,
-    /// `passenger_user`, when set.
+    /// `passenger_user`, if set.
     pub user: Option<String>,
-    /// `passenger_group`, when set.
+    /// `passenger_group`, if set.
     pub user_group: Option<String>,
     /// nginx's release, for `SERVER_SOFTWARE`.
     pub server_software: String,
-    /// `passenger_env_var` pairs; they override everything else.
+    /// `passenger_env_var` pairs; they take precedence over everything else.
     pub env: Vec<(String, String)>,
     /// `passenger_preload_bundler`.
     pub preload_bundler: bool,
     /// `passenger_wsgi_encoded_path`: `PATH_INFO` of a WSGI app stays %-encoded.
     pub wsgi_encoded_path: bool,
-    /// Requests that a Ruby or WSGI process works on at a time: `passenger_thread_count`, 1 without threads.
+    /// Concurrent requests of a Ruby or WSGI process: `passenger_thread_count`, 1 without threads.
     pub threads: u32,
     /// `passenger_meteor_app_settings`: a file, relative to `root` or absolute; empty for none.
     pub meteor_settings: String,
     /// How a generic app listens.
     pub listen: Listen,
-    /// `passenger_load_shell_envvars`: it is started by way of its user's login shell.
+    /// `passenger_load_shell_envvars`: the process is started by its user's login shell.
     pub load_shell_envvars: bool,
-    /// The process is to be a preloader: it loads the app, serves no request, and others are forked from it.
+    /// Whether the process is a preloader: it loads the app, serves no requests, and is forked to start others.
     pub preloader: bool,
-    /// `passenger_app_file_descriptor_ulimit`: most open files; `None` for what the daemon was started with.
+    /// `passenger_app_file_descriptor_ulimit`: maximum of open files; `None` for the daemon's limit at its start.
     pub open_files: Option<u64>,
-    /// What its control group may have, where there are any.
+    /// The limits of its control group, if there are control groups.
     pub limits: CgroupLimits,
-    /// `passenger_no_new_privs`: nothing that it runs gains rights.
+    /// `passenger_no_new_privs`: no program that it executes gains privileges.
     pub no_new_privs: bool,
-    /// What the router wants back about this process when it is started anew: opaque to the supervisor.
+    /// Data that the router gets back when this process is handed to the next router: opaque to the supervisor.
     pub memo: Vec<u8>,
 }
 
-/// Limits of a process and everything that it starts.
+/// Limits of a process and its descendants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CgroupLimits {
     /// `passenger_cgroup_memory_max`, in bytes.
@@ -69,7 +69,7 @@ pub struct CgroupLimits {
     pub tasks: Option<u64>,
 }
 
-/// How a generic app comes to its listening socket: `passenger_app_listen`.
+/// How a generic app gets its listening socket: `passenger_app_listen`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Listen {
     /// It opens the port `$PORT`.
@@ -77,59 +77,59 @@ pub enum Listen {
     Port,
     /// It opens a unix socket at the path `$SOCKET`.
     Socket,
-    /// It is handed one as systemd does.
+    /// It inherits a listening socket, as from systemd.
     Descriptor,
 }
 
-/// Where a process takes connections.
+/// The address at which a process accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Address {
-    /// A unix socket that only the router can reach.
+    /// A unix socket that only the router can connect to.
     Unix(PathBuf),
-    /// A unix socket that the process opens itself, at a place made for it.
+    /// A unix socket that the process opens itself, in a directory created for it.
     Own(PathBuf),
-    /// A port at 127.0.0.1.
+    /// A port on 127.0.0.1.
     Tcp(u16),
-    /// Nowhere: it is a preloader.
+    /// None: it is a preloader.
     Nowhere,
 }
 
-/// Whom a process runs as.
+/// The user that a process runs as.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppUser {
     /// User ID.
     pub uid: u32,
     /// Group ID.
     pub gid: u32,
-    /// The user's name; the number in digits when it has none.
+    /// The user's name; its number if it has none.
     pub name: String,
 }
 
-/// A live process, as the supervisor knows it.
+/// A live process in the supervisor's table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessRecord {
-    /// Its name for the life of the daemon.
+    /// Its ID for the life of the daemon.
     pub process: ProcessId,
     /// Its process ID.
     pub pid: i32,
-    /// Where it takes connections.
+    /// The address at which it accepts connections.
     pub address: Address,
-    /// Whom it runs as.
+    /// The user that it runs as.
     pub user: AppUser,
-    /// When it was started, by [`clock::steady_ms`](crate::sys::clock::steady_ms).
+    /// Its start time by [`clock::steady_ms`](crate::sys::clock::steady_ms).
     pub started_ms: u64,
-    /// How many requests it said it takes at a time, 0 for any number; `None` when it did not say.
+    /// The number of concurrent requests that it reported, 0 for any number; `None` if it reported none.
     pub at_once: Option<u32>,
-    /// The revision of its code, when the app's directory tells one.
+    /// The revision of its code, if the app's directory contains one.
     pub revision: Option<String>,
-    /// What it was started with, as far as that may be shown: for the report of a start that fails. Empty for a forked
-    /// process, and once it was told to a router.
+    /// The parts of its environment at the start that may be shown, for the report of a failed start. Empty for a
+    /// forked process, and after the notice to the router.
     pub environment: BTreeMap<String, String>,
     /// [`SpawnSpec::memo`] as it was given.
     pub memo: Vec<u8>,
 }
 
-/// How a process is to be ended.
+/// How a process is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StopHow {
     /// Close its owner pipe; generic apps also get SIGTERM.
@@ -138,91 +138,91 @@ pub enum StopHow {
     Kill,
 }
 
-/// What is known of an app's restart files.
+/// The state of an app's restart files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestartFiles {
-    /// Modification time of `restart.txt` in nanoseconds since 1970; `None` when it is not there.
+    /// Modification time of `restart.txt` in nanoseconds since 1970; `None` if the file does not exist.
     pub restart_mtime: Option<i128>,
-    /// `always_restart.txt` is there.
+    /// Whether `always_restart.txt` exists.
     pub always: bool,
 }
 
-/// What is in effect of the options that concern the supervisor, after nginx has been heard.
+/// The effective values of the options that concern the supervisor, including nginx's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adjustment {
-    /// How much is logged.
+    /// The log level.
     pub log_level: String,
-    /// Most app processes at a time.
+    /// Maximum number of app processes at a time.
     pub max_pool_size: usize,
-    /// Each app runs as its owner.
+    /// Whether each app runs as its owner.
     pub user_switching: bool,
-    /// Runs the apps that no other user can be found for.
+    /// The user of apps for which no other user is found.
     pub default_user: String,
-    /// Its group; empty for its primary one.
+    /// Its group; empty for its primary group.
     pub default_group: String,
-    /// Where the log goes; empty for standard error as it was at the start.
+    /// The log file; empty for standard error as it was at the start.
     pub log_file: String,
-    /// Connections from nginx that may wait to be accepted.
+    /// The maximum number of connections from nginx that wait to be accepted.
     pub socket_backlog: u64,
-    /// Most open files of supervisor and router; 0 for what the daemon was started with.
+    /// Maximum number of open files of supervisor and router; 0 for the limit of the daemon at its start.
     pub open_files: u64,
-    /// What apps print has a frame in the log.
+    /// Whether output of apps gets a prefix in the log.
     pub app_prefix: bool,
-    /// What the next router is to know: see [`RouterConfig::globals`].
+    /// Data for the next router: see [`RouterConfig::globals`].
     pub globals: Vec<u8>,
 }
 
-/// An option for which nginx's word cannot be followed, with the value that is in effect instead.
+/// An option for which nginx's value is not applied, with the effective value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overruled {
     /// The directive without `passenger_`.
     pub name: String,
-    /// What is in effect.
+    /// The effective value.
     pub value: String,
 }
 
-/// What a router must know to work. First message on the link, with descriptors: the listening socket for nginx,
-/// then the listening socket for administration.
+/// The configuration of a router: the first message on the link. Its descriptors are the listening socket for nginx and
+/// the listening socket for administration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouterConfig {
     /// The socket nginx connects to, for messages.
     pub socket_file: PathBuf,
     /// The instance's name, shown by the tools.
     pub instance_name: String,
-    /// The options that nginx may set too, with this daemon's own values.
+    /// The options that nginx may also set, with this daemon's own values.
     pub options: Vec<DaemonOption>,
-    /// What holds for apps where nginx says nothing.
+    /// The defaults for apps where nginx.conf has no value.
     pub app_defaults: Vec<AppDefault>,
-    /// The payload of the newest `Globals` frame that an earlier router accepted; empty when there was none.
+    /// The payload of the last `Globals` frame that an earlier router accepted; empty if there was none.
     pub globals: Vec<u8>,
-    /// Where the supervisor could not follow them.
+    /// The options of it that the supervisor could not apply.
     pub overruled: Vec<Overruled>,
-    /// Most seconds that a shutdown takes, and so the end of one process.
+    /// Maximum seconds for a shutdown, and so for the end of one process.
     pub shutdown_limit: u64,
-    /// Most seconds for a process that is replaced to finish its requests.
+    /// Maximum seconds for a process that is replaced to finish its requests.
     pub drain_limit: u64,
-    /// The user who started the daemon: besides root, the administrator.
+    /// The user who started the daemon, an administrator besides root.
     pub admin_uid: u32,
-    /// The group whose members see everything.
+    /// The group whose members may see everything.
     pub status_gid: Option<u32>,
-    /// Where what apps print goes.
+    /// The destination of apps' output.
     pub app_output: AppOutput,
-    /// Most lines that an app prints in 30 seconds to be logged; 0 for any number.
+    /// Maximum number of lines of an app's output that are logged in 30 seconds; 0 for no limit.
     pub app_output_limit: u64,
-    /// Least bytes a second of an upload that occupies what others wait for; 0 for none.
+    /// Minimum bytes per second of an upload that occupies a process other requests wait for; 0 for none.
     pub min_upload_rate: u64,
-    /// What of an app's life the operator wants programs to be run for.
+    /// The app hooks for which the operator has configured programs.
     pub hooks: Vec<Hook>,
-    /// What the supervisor knows to be wrong.
+    /// The problems that the supervisor knows.
     pub troubles: Vec<(Trouble, String)>,
-    /// How many times a router was started before this one.
+    /// The number of routers started before this one.
     pub generation: u32,
 }
 
-/// What became of an app's log file.
+/// The result of opening an app's log file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AppLogOpened {
-    /// It comes with this, as a descriptor.
+    /// It was opened and is sent along as a descriptor.
     File,
     /// Why it cannot be opened.
     Refused(String),
@@ -233,78 +233,78 @@ pub enum AppLogOpened {
 pub enum Order {
     /// Start a process. Answered by [`Notice::Started`] or [`Notice::NotStarted`].
     Spawn {
-        /// For the answer.
+        /// The ticket of the answer.
         ticket: Ticket,
         /// What to start.
         spec: Box<SpawnSpec>,
     },
-    /// Fork a process from a preloader that was marked ready. It is and has what the preloader was started with.
+    /// Fork a process from a preloader that was marked ready. It has the user and environment of the preloader.
     /// Answered by [`Notice::Started`] or [`Notice::NotStarted`].
     Fork {
-        /// For the answer.
+        /// The ticket of the answer.
         ticket: Ticket,
         /// The preloader.
         preloader: ProcessId,
-        /// A preloader that has not forked after so many milliseconds is killed.
+        /// A preloader that has not forked after this many milliseconds is killed.
         within_ms: u64,
         /// As [`SpawnSpec::memo`], for the new process.
         memo: Vec<u8>,
     },
     /// The process serves requests: hand it to the next router if this one ends. Or the preloader can be forked.
     MarkReady {
-        /// Which one.
+        /// The process.
         process: ProcessId,
         /// [`ProcessRecord::at_once`], for the next router.
         at_once: Option<u32>,
-        /// [`ProcessRecord::revision`], too.
+        /// [`ProcessRecord::revision`], likewise.
         revision: Option<String>,
     },
-    /// Let the router connect to the socket that the process has opened itself, as far as there is one.
+    /// Let the router connect to the socket that the process has opened itself, if there is one.
     Admit(ProcessId),
     /// End a process. [`Notice::Exited`] follows when it has ended.
     Stop(ProcessId, StopHow),
-    /// Look at an app's restart files. Answered by [`Notice::RestartFiles`].
+    /// Check an app's restart files. Answered by [`Notice::RestartFiles`].
     LookAtRestartFiles {
-        /// For the answer.
+        /// The ticket of the answer.
         ticket: Ticket,
-        /// The directory that holds them, absolute.
+        /// The directory that contains them, absolute.
         dir: PathBuf,
     },
-    /// Tell how much memory these processes hold. Answered by [`Notice::Measured`].
+    /// Measure the memory of these processes. Answered by [`Notice::Measured`].
     Measure {
-        /// For the answer.
+        /// The ticket of the answer.
         ticket: Ticket,
-        /// Which ones.
+        /// The processes.
         processes: Vec<ProcessId>,
     },
-    /// nginx's configuration changes what the supervisor does.
+    /// Apply nginx's configuration to the supervisor.
     Adjust(Box<Adjustment>),
-    /// Run the programs that the operator named for this.
+    /// Run the programs that the operator has configured for this event.
     Happened(Incident),
-    /// What an administrator has said of an app, for the next router.
+    /// Keep an app mode set by an administrator, for the next router.
     SetAppMode {
         /// The group's name.
         app: String,
-        /// What was said.
+        /// The mode.
         mode: AppMode,
     },
-    /// Have an app's log file opened with the rights of a process of its. Answered by [`Notice::AppLog`].
+    /// Open an app's log file with the rights of one of its processes. Answered by [`Notice::AppLog`].
     OpenAppLog {
-        /// For the answer.
+        /// The ticket of the answer.
         ticket: Ticket,
-        /// Whose rights are used.
+        /// The process whose rights are used.
         process: ProcessId,
         /// The file.
         path: PathBuf,
     },
-    /// The administrator asks for the log file to be opened anew. Answered by [`Notice::LogReopened`].
+    /// Reopen the log file, as requested by an administrator. Answered by [`Notice::LogReopened`].
     ReopenLog {
-        /// For the answer.
+        /// The ticket of the answer.
         ticket: Ticket,
     },
     /// Answer to [`Notice::Ping`].
     Pong,
-    /// Every request has been answered and every process told to stop: the router is about to exit.
+    /// Every request has been answered and every process asked to stop: the router is about to exit.
     Finished,
 }
 
@@ -315,92 +315,92 @@ pub enum Notice {
     Config(RouterConfig),
     /// A process that an earlier router marked ready, with its output pipe as descriptor.
     Adopt(ProcessRecord),
-    /// What an administrator has said of an app to an earlier router. Comes before the processes.
+    /// An app mode that an administrator set while an earlier router ran. Comes before the processes.
     SetAppMode {
         /// The group's name.
         app: String,
-        /// What was said.
+        /// The mode.
         mode: AppMode,
     },
     /// A process was started; it is not ready yet. Descriptors: its output pipe, then its report pipe.
     Started {
-        /// From the order.
+        /// The ticket of the order.
         ticket: Ticket,
         /// The process.
         record: ProcessRecord,
     },
     /// No process was started.
     NotStarted {
-        /// From the order.
+        /// The ticket of the order.
         ticket: Ticket,
-        /// A sentence that names what is wrong.
+        /// The error message.
         reason: String,
     },
     /// A process has ended.
     Exited {
-        /// Which one.
+        /// The process.
         process: ProcessId,
         /// How, as a sentence part: `exited with status 1`, `was killed by signal 9 (SIGKILL)`.
         how: String,
     },
     /// Answer to [`Order::LookAtRestartFiles`].
     RestartFiles {
-        /// From the order.
+        /// The ticket of the order.
         ticket: Ticket,
-        /// What is there.
+        /// The state of the files.
         found: RestartFiles,
     },
     /// Answer to [`Order::Measure`].
     Measured {
-        /// From the order.
+        /// The ticket of the order.
         ticket: Ticket,
-        /// In bytes, for those that have not ended.
+        /// Memory in bytes of the processes that have not ended.
         held: Vec<(ProcessId, u64)>,
     },
-    /// The daemon's own configuration was read anew.
+    /// The daemon's own configuration was read again.
     Options(Vec<DaemonOption>),
-    /// [`RouterConfig::hooks`], after that.
+    /// The hooks of the configuration that was read again: see [`RouterConfig::hooks`].
     Hooks(Vec<Hook>),
-    /// Answer to [`Order::Adjust`], when some of it cannot be done.
+    /// Answer to [`Order::Adjust`] if some of it cannot be applied.
     Overruled(Vec<Overruled>),
-    /// The socket for nginx was made anew: it comes with this, and connections are accepted at both until the old one is
-    /// empty.
+    /// The socket for nginx was created again: it is sent along, and connections are accepted on both until the old one
+    /// is empty.
     Socket,
-    /// Answer to [`Order::OpenAppLog`]. Its descriptor is a connection on which one [`AppLogOpened`] comes.
+    /// Answer to [`Order::OpenAppLog`]. Its descriptor is a connection on which one [`AppLogOpened`] is sent.
     AppLog {
-        /// From the order.
+        /// The ticket of the order.
         ticket: Ticket,
     },
-    /// Logs are opened anew after a rotation: have those of apps opened, too.
+    /// The logs are reopened after a rotation: reopen those of apps, too.
     ReopenAppLogs,
     /// Answer to [`Order::ReopenLog`].
     LogReopened {
-        /// From the order.
+        /// The ticket of the order.
         ticket: Ticket,
-        /// Why the log goes on where it was; `None` when it does not.
+        /// Why the log continues in the old file; `None` if it was reopened.
         failure: Option<String>,
     },
-    /// What is wrong as far as the supervisor knows, for whoever looks; `None` when it is over.
+    /// A problem that the supervisor knows, for the status page; `None` when it is resolved.
     Trouble {
         /// The kind.
         trouble: Trouble,
-        /// A sentence.
+        /// The description.
         what: Option<String>,
     },
-    /// The router may have this many files open; it sets that itself, as the supervisor is not allowed to.
+    /// The router may have this many files open; it sets the limit itself, as the supervisor is not permitted to.
     OpenFiles(u64),
-    /// Say that you are there: answered by [`Order::Pong`] as soon as the router's loop turns.
+    /// Liveness check: answered by [`Order::Pong`] in the next iteration of the router's loop.
     Ping,
-    /// Everything has been handed over: requests may come.
+    /// Everything has been handed over: start to accept requests.
     Serve,
-    /// Another router takes over: finish the requests under way, leave the processes alone, send [`Order::Finished`].
+    /// Another router takes over: finish current requests, leave the processes running, send [`Order::Finished`].
     Retire {
-        /// Most seconds for it.
+        /// Maximum seconds for it.
         limit: u64,
     },
-    /// The daemon is to end: finish what is under way, stop every process, send [`Order::Finished`].
+    /// The daemon ends: finish current requests, stop every process, send [`Order::Finished`].
     ShutDown {
-        /// Most seconds for all of it.
+        /// Maximum seconds for all of it.
         limit: u64,
     },
 }

@@ -1,9 +1,8 @@
-//! What supervisor and router say to each other, over a `SOCK_SEQPACKET` pair: one message a packet, descriptors
-//! beside it.
+//! The link between supervisor and router, a `SOCK_SEQPACKET` pair: one message per packet, with descriptors.
 //!
-//! The router asks in [`Order`]s, the supervisor answers and reports in [`Notice`]s. Messages are bincode; both ends
-//! are the same binary, so there is no version in them. A message that does not decode is refused by the supervisor
-//! with a log line, never fatal to it.
+//! The router sends [`Order`]s; the supervisor answers and reports with [`Notice`]s. Messages are encoded with bincode;
+//! both ends are the same binary, so they carry no version. The supervisor refuses and logs a message that it cannot
+//! decode; it does not end because of it.
 
 pub(crate) mod app_mode;
 pub mod channel;
@@ -24,11 +23,11 @@ pub use message::{
 };
 pub use trouble::Trouble;
 
-/// Longest message, in bytes. A spawn order holds the app's environment, so this bounds that too.
+/// Maximum length of a message in bytes. It also limits the app's environment, which is part of a spawn order.
 pub const MAX_MESSAGE: usize = 160 * 1024;
 
-/// Longest name of a revision of an app's code, in bytes.
+/// Maximum length in bytes of the name of a revision of an app's code.
 pub const MOST_REVISION: usize = 64;
 
-/// Most descriptors beside one message.
+/// Maximum number of descriptors with one message.
 pub const MAX_DESCRIPTORS: usize = 4;

@@ -1,8 +1,8 @@
-//! What can be wrong with the daemon itself, beyond a single request or process.
+//! Problems of the daemon itself, as opposed to those of a single request or process.
 
 use serde::{Deserialize, Serialize};
 
-/// A kind of trouble: there is one of each at a time.
+/// A kind of problem, of which there is at most one at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Trouble {
     /// The log file cannot be opened.
@@ -11,14 +11,14 @@ pub enum Trouble {
     LogOutput,
     /// nginx cannot find the socket.
     Socket,
-    /// Files of apps cannot be looked at.
+    /// Files of apps cannot be checked.
     Files,
-    /// The router's descriptors are nearly used up.
+    /// The router's descriptors are nearly exhausted.
     Descriptors,
     /// No connection from nginx can be accepted.
     Accepting,
     /// No connection of a tool can be accepted.
     Tools,
-    /// What slow clients have not taken cannot be kept.
+    /// Response data for slow clients cannot be buffered.
     Buffers,
 }

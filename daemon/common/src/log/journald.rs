@@ -1,5 +1,5 @@
-//! A log line for a service manager's journal, which knows time and process: the priority in front, as `sd-daemon(3)`
-//! has it. The journal takes the router's lines for the supervisor's, which copies them, so that they say whose they are.
+//! The log format for a service manager's journal, which adds time and process: the priority comes first, as in
+//! `sd-daemon(3)`. The journal attributes the router's lines to the supervisor, so they name the router.
 
 use std::fmt::{self, Write};
 
@@ -7,10 +7,10 @@ use super::plain::{APP, escape, write_whose};
 use super::record::LogRecord;
 use super::{Part, app_prefix};
 
-/// The router's lines, behind the priority.
+/// Marks the router's lines, after the priority.
 const ROUTER: &str = "router ";
 
-/// The line is of this half of the daemon; without frames, whatever an app prints is one of the router's.
+/// Whether the line is from this part of the daemon. Without prefixes, output of apps is from the router.
 pub(super) fn is_of(line: &str, part: Part, framed: bool) -> bool {
     let Some((priority, text)) = line.split_at_checked(3) else { return false };
     let is_priority = matches!(priority.as_bytes(), [b'<', b'2'..=b'7', b'>']);

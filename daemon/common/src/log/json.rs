@@ -1,4 +1,4 @@
-//! A log line for machines: one JSON object, the time in UTC.
+//! The JSON log format: one object per line, the time in UTC.
 
 use std::fmt::{self, Write};
 
@@ -8,7 +8,7 @@ use super::Source;
 use super::record::LogRecord;
 use crate::sys::clock::LocalTime;
 
-/// The object, its keys in this order.
+/// The object; its keys have this order.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
     time: String,
@@ -23,8 +23,8 @@ struct Line<'a> {
     message: &'a str,
 }
 
-/// Writes a line; `at` is in UTC. JSON escapes every character that could end it, and here the rest of the control
-/// characters are written in digits too.
+/// Writes a line; `at` is in UTC. JSON escapes every character that could end the line; the other control characters
+/// are escaped here.
 pub(super) fn write(
     out: &mut impl Write,
     source: Source,
@@ -55,8 +55,8 @@ pub(super) fn write(
     out.write_char('\n')
 }
 
-/// The line is an object as [`write`] makes them, key by key, and `source` is in it. Nothing of it is decoded: a string ends
-/// where JSON ends it.
+/// Whether the line is an object as [`write`] produces it, key by key, and names `source`. Nothing is decoded: strings
+/// are only skipped.
 pub(super) fn is_of(line: &str, source: Source) -> bool {
     parts_of(line, source).is_some_and(str::is_empty)
 }
@@ -75,7 +75,7 @@ fn parts_of(line: &str, source: Source) -> Option<&str> {
     after_text(line.strip_prefix(",\"message\":")?)?.strip_prefix('}')
 }
 
-/// What follows a string.
+/// Returns what follows a string.
 fn after_text(line: &str) -> Option<&str> {
     let inside = line.strip_prefix('"')?;
     let mut escaped = false;

@@ -1,15 +1,15 @@
-//! How much is logged: a number or a name comes in, a filter for `tracing` goes out.
+//! The log level: parsed from a number or a name, converted to a filter of `tracing`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
 
-/// How much is logged: Passenger's levels, 0 to 7.
+/// A log level of Passenger, 0 to 7.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogLevel(u8);
 
-/// Names of the levels; the place is the number.
+/// Names of the levels; the index is the number.
 const NAMES: [&str; 8] = ["crit", "error", "warn", "notice", "info", "debug", "debug2", "debug3"];
 
 impl Default for LogLevel {
@@ -24,7 +24,7 @@ impl fmt::Display for LogLevel {
     }
 }
 
-/// The text is no log level.
+/// The text is not a log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownLevel;
 
@@ -47,7 +47,7 @@ impl FromStr for LogLevel {
 }
 
 impl LogLevel {
-    /// Level 0 lets through less than any filter of `tracing` can say.
+    /// Whether only critical messages are logged, which no filter of `tracing` can express.
     pub(super) fn is_critical_only(self) -> bool {
         self.0 == 0
     }

@@ -1,5 +1,5 @@
-//! The log as a place that may refuse a line, as on a full disk: what was lost is counted, and told with the first line
-//! that is taken again. Lines go to the log's [writer] or, without one, to standard error.
+//! The count of lines that could not be written, as on a full disk; it is logged with the next line that can be
+//! written. Lines go to the log [writer] or, without one, to standard error.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use super::queue::SILENCE;
 use super::writer;
 
-/// Lines since the last one that was taken.
+/// Lines lost since the last successful write.
 static LOST: AtomicU64 = AtomicU64::new(0);
-/// Why, as the kernel's number; 0 when the writer's queue was full.
+/// The error number of the last failed write; 0 if the writer's queue was full.
 static WHY: AtomicI32 = AtomicI32::new(0);
 
-/// How many lines could not be written, and why; `None` when the last one could.
+/// Returns how many lines could not be written, and why; `None` if the last one was written.
 pub(super) fn lost() -> Option<String> {
     match LOST.load(Ordering::Relaxed) {
         0 => None,
@@ -24,7 +24,7 @@ pub(super) fn lost() -> Option<String> {
     }
 }
 
-/// What is wrong with the log, in a sentence; `None` when lines can be written.
+/// Returns the problem of the log as a message; `None` if lines can be written.
 pub fn failure() -> Option<String> {
     if writer::hangs() {
         return Some(format!("the log hangs: {}", reason(0)));
@@ -44,12 +44,12 @@ fn reason(errno: i32) -> String {
     io::Error::from_raw_os_error(errno).to_string()
 }
 
-/// How this process's last write ended: 0, or the kernel's number.
+/// Returns the result of this process's last write: 0 or an error number.
 pub(super) fn errno() -> i32 {
     if LOST.load(Ordering::Relaxed) > 0 { WHY.load(Ordering::Relaxed) } else { 0 }
 }
 
-/// Writes `count` lines at once. They count as lost when any part of them cannot be written.
+/// Writes `count` lines at once. All are counted as lost if any part of them cannot be written.
 pub(super) fn write(lines: &[u8], count: usize) {
     note(&pass_on(lines), count as u64);
 }
@@ -68,7 +68,7 @@ fn note(written: &io::Result<()>, lines: u64) {
     }
 }
 
-/// Where lines go.
+/// The destination of lines.
 pub(super) struct Lines;
 
 impl Lines {
@@ -86,7 +86,7 @@ impl Write for Lines {
         Ok(())
     }
 
-    /// One line, with what is told before it.
+    /// Writes one line, together with the line about lost ones.
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = pass_on(bytes);
         note(&written, 1);

@@ -1,11 +1,11 @@
-//! The log: one line a message on standard error, which may be a log file, in the same form for supervisor and router.
+//! The log: one line per message on standard error, possibly a log file, in one format for supervisor and router.
 //!
 //! ```text
 //! [ N 2026-11-23 16:37:01.1234 4711/supervisor spawn ]: message
 //! ```
 //!
-//! `tracing`'s levels carry Passenger's: `error!` E, `warn!` W, `info!` N (notice), `debug!` I (info), `trace!` D.
-//! `error!(critical = true, …)` is C. Which form a line has, the operator says: [`plain`], [`json`] or [`journald`].
+//! `tracing`'s levels represent Passenger's: `error!` E, `warn!` W, `info!` N (notice), `debug!` I (info), `trace!` D.
+//! `error!(critical = true, …)` is C. The format of a line is configurable: [`plain`], [`json`] or [`journald`].
 
 mod journald;
 mod json;
@@ -36,7 +36,7 @@ pub use lost::failure;
 use lost::lost;
 use record::{AppLine, LogRecord, Severity};
 
-/// The daemon's half that writes, shown in each line.
+/// The part of the daemon that writes a line, shown in the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The supervisor.
@@ -54,10 +54,10 @@ impl Part {
     }
 }
 
-/// Whose line it is.
+/// The origin of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Source {
-    /// The half of the daemon.
+    /// The part of the daemon.
     pub part: Part,
     /// Its process ID.
     pub pid: u32,
@@ -70,10 +70,10 @@ impl Source {
     }
 }
 
-/// The form of a line.
+/// The format of a line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people, in Passenger's frame.
+    /// Text in Passenger's format.
     #[default]
     Plain,
     /// A JSON object.
@@ -83,10 +83,10 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// All of them.
+    /// All formats.
     pub const ALL: [Self; 3] = [Self::Plain, Self::Json, Self::Journald];
 
-    /// The operator's word for it.
+    /// The name of the format in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
@@ -96,7 +96,7 @@ impl LogFormat {
     }
 }
 
-/// The text is no form of a log.
+/// The text is not the name of a log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownFormat;
 
@@ -118,23 +118,23 @@ impl FromStr for LogFormat {
 
 type Filter = reload::Handle<LevelFilter, Registry>;
 
-/// The form of the log that was set up.
+/// The format and source of the log that was set up.
 static FORMAT: OnceLock<(LogFormat, Part)> = OnceLock::new();
-/// What changes the level of the log that was set up.
+/// Changes the level of the log that was set up.
 static FILTER: OnceLock<Filter> = OnceLock::new();
-/// Level 0 lets through less than any filter of `tracing` can say.
+/// Whether only critical messages are logged: level 0, which no filter of `tracing` can express.
 static ONLY_CRITICAL: AtomicBool = AtomicBool::new(false);
-/// Whether a line that an app prints tells whose it is.
+/// Whether a line printed by an app gets a prefix.
 static APP_PREFIX: AtomicBool = AtomicBool::new(true);
 
-/// Sends this process's log to standard error from here on. Later calls change nothing.
+/// Sends this process's log to standard error. Later calls change nothing.
 pub fn init(level: LogLevel, format: LogFormat, part: Part) {
     let (filter, handle) = reload::Layer::new(level.filter());
-    // A line that cannot be written, as on a full disk, is lost: complaining of it, to standard error again, would panic.
+    // A line that cannot be written, as on a full disk, is lost: reporting this to standard error would panic.
     let lines = tracing_subscriber::fmt::layer().with_writer(lost::Lines::new).log_internal_errors(false);
     let lines = lines.event_format(Form { format, source: Source::here(part) });
     let log = tracing_subscriber::registry().with(filter).with(lines);
-    // Fails when a log was set up before; that one stays.
+    // Fails if a log was set up before; that one remains.
     if tracing::subscriber::set_global_default(log).is_ok() {
         ONLY_CRITICAL.store(level.is_critical_only(), Ordering::Relaxed);
         let _ = FILTER.set(handle);
@@ -142,16 +142,16 @@ pub fn init(level: LogLevel, format: LogFormat, part: Part) {
     }
 }
 
-/// Changes how much is logged from here on.
+/// Changes the log level.
 pub fn set_level(level: LogLevel) {
     if let Some(filter) = FILTER.get() {
         ONLY_CRITICAL.store(level.is_critical_only(), Ordering::Relaxed);
-        // Fails only when the log is gone.
+        // Fails only if the log no longer exists.
         let _ = filter.reload(level.filter());
     }
 }
 
-/// Lines that apps print get a frame with their process from here on, or go as they are.
+/// Sets whether lines printed by apps get a prefix that names their process.
 pub fn set_app_prefix(wanted: bool) {
     APP_PREFIX.store(wanted, Ordering::Relaxed);
 }
@@ -160,16 +160,16 @@ fn app_prefix() -> bool {
     APP_PREFIX.load(Ordering::Relaxed)
 }
 
-/// Logs a line that a process of an app printed.
+/// Logs a line printed by a process of an app.
 pub fn app_line(app: &str, pid: i32, line: &str) {
     tracing::info!(target: "app", app_name = app, app_pid = pid, "{line}");
 }
 
-/// Starts a process that writes the log to what standard error is now; see [`writer`].
+/// Starts a process that writes the log to the current standard error; see [`writer`].
 ///
 /// # Errors
 ///
-/// When there is no process to be had. The log is written directly then, which may block.
+/// When no process can be created. The log is written directly then, which may block.
 pub fn start_writer() -> io::Result<()> {
     writer::start(|lines| {
         write_lines(lines);
@@ -177,7 +177,7 @@ pub fn start_writer() -> io::Result<()> {
     })
 }
 
-/// Writes complete lines as they are. When earlier lines were lost, a line that counts them comes first.
+/// Writes complete lines as they are. If earlier lines were lost, a line with their number comes first.
 fn write_lines(lines: &[u8]) {
     let count = lines.iter().filter(|byte| **byte == b'\n').count();
     match count_of_lost() {
@@ -189,7 +189,7 @@ fn write_lines(lines: &[u8]) {
     }
 }
 
-/// A line that counts those that were lost, if any were.
+/// Returns a line with the number of lost lines, if there are any.
 fn count_of_lost() -> Option<String> {
     let &(format, part) = FORMAT.get()?;
     let mut line = String::new();
@@ -199,9 +199,9 @@ fn count_of_lost() -> Option<String> {
     Some(line)
 }
 
-/// Writes complete lines of another process to this process's log: as they are where they have the form of its log and
-/// name it as their source, and otherwise as the text of a line that does. `framed` says whether what an app prints has a
-/// frame. When earlier lines were lost, a line that counts them comes first.
+/// Writes complete lines of another process to this process's log: unchanged if they have the format of the log and
+/// name that process as their source, otherwise as the text of a line that does. `framed` says whether output of apps
+/// has a prefix. If earlier lines were lost, a line with their number comes first.
 pub fn copy_lines(lines: &[u8], source: Source, framed: bool) {
     let Some(&(format, _)) = FORMAT.get() else { return };
     let mut text = count_of_lost().unwrap_or_default();
@@ -225,7 +225,7 @@ pub fn copy_lines(lines: &[u8], source: Source, framed: bool) {
     lost::write(text.as_bytes(), count);
 }
 
-/// The same as a line of a file of the app's own: in the form that the log has.
+/// Formats a line printed by an app for the app's own log file, in the format of the log.
 pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
     let app = Some(AppLine { name: app.to_owned(), pid: pid.into() });
     let record = LogRecord { text: line.to_owned(), severity: Severity::Notice, module: "app", app };
@@ -241,7 +241,7 @@ pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
     out
 }
 
-/// The same for where time and app are known otherwise, without its end.
+/// Formats a line printed by an app where time and app are known otherwise, without a line end.
 pub fn app_message(pid: i32, line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 32);
     // Writing to a String does not fail.
@@ -250,7 +250,7 @@ pub fn app_message(pid: i32, line: &str) -> String {
     out
 }
 
-/// Writes one event as one line.
+/// Formats one event as one line.
 struct Form {
     format: LogFormat,
     source: Source,
@@ -287,7 +287,7 @@ impl Form {
         }
     }
 
-    /// The line is one of this form and source, or what an app printed.
+    /// Whether the line has this format and source, or is output of an app.
     fn has_written(&self, line: &str, framed: bool) -> bool {
         let is_plain = !line.chars().any(|character| character.is_control() && character != '\t');
         is_plain

@@ -1,5 +1,5 @@
-//! A log line for people, in Passenger's frame. Control characters are escaped: what an app or a client wrote cannot
-//! forge another line.
+//! Passenger's log format. Control characters are escaped, so that output of an app or a client cannot forge another
+//! line.
 
 use std::fmt::{self, Write};
 
@@ -7,7 +7,7 @@ use super::record::LogRecord;
 use super::{Source, app_prefix};
 use crate::sys::clock::LocalTime;
 
-/// Writes a line. One that an app printed may go without the frame.
+/// Writes a line. One printed by an app may have no prefix.
 pub(super) fn write(
     out: &mut impl Write,
     source: Source,
@@ -24,17 +24,17 @@ pub(super) fn write(
     out.write_char('\n')
 }
 
-/// The beginning of a frame: `A` stands for a capital letter, `9` for a digit.
+/// The pattern of the beginning of a line: `A` is a capital letter, `9` a digit.
 const BEGIN: &str = "[ A 9999-99-99 ";
-/// What follows it.
+/// The pattern that follows it.
 const TIME: &str = "99:99:99.9999 ";
 
-/// The line has a frame, whoever it names.
+/// Whether the line has a prefix, from any source.
 pub(super) fn is_framed(line: &str) -> bool {
     after(BEGIN, line).is_some()
 }
 
-/// The line has a frame that names `source`.
+/// Whether the line has a prefix that names `source`.
 pub(super) fn is_of(line: &str, source: Source) -> bool {
     let named = format!("{}/{} ", source.pid, source.part.name());
     let module =
@@ -43,7 +43,7 @@ pub(super) fn is_of(line: &str, source: Source) -> bool {
     module.is_some_and(|(module, _)| !module.contains(' '))
 }
 
-/// What follows a part of the line that is as `pattern` says.
+/// Returns what follows a beginning of the line that matches `pattern`.
 fn after<'l>(pattern: &str, line: &'l str) -> Option<&'l str> {
     let (begin, rest) = line.split_at_checked(pattern.len())?;
     let fits = |(pattern, byte): (u8, u8)| match pattern {
@@ -67,15 +67,15 @@ fn write_head(out: &mut impl Write, source: Source, at: LocalTime, record: &LogR
     )
 }
 
-/// The first of Passenger's words for what an app printed.
+/// The beginning of Passenger's prefix of app output.
 pub(super) const APP: &str = "App ";
 
-/// Passenger's words for what an app printed.
+/// Writes Passenger's prefix of app output.
 pub(super) fn write_whose(out: &mut impl Write, pid: i64) -> fmt::Result {
     write!(out, "{APP}{pid} output: ")
 }
 
-/// Everything that could end the line, or reach into the terminal that shows it, is written in digits.
+/// Escapes every character that could end the line or affect a terminal that shows it.
 pub(super) fn escape(out: &mut impl Write, text: &str) -> fmt::Result {
     for character in text.chars() {
         match character {
@@ -90,8 +90,8 @@ pub(super) fn escape(out: &mut impl Write, text: &str) -> fmt::Result {
     Ok(())
 }
 
-/// Characters that make a terminal or an editor show a line as another one, or as several: separators of lines and
-/// paragraphs, and those that change the direction of what follows.
+/// Whether a terminal or an editor could show a line with this character as another line or as several: separators of
+/// lines and paragraphs, and characters that change the text direction.
 fn misleads(character: char) -> bool {
     matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

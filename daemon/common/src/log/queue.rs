@@ -1,31 +1,31 @@
-//! A bounded queue of log lines on their way to the log's writer. Pure: the caller passes the clock and the socket.
+//! A bounded queue of log lines for the log writer. It is pure: the caller passes the time and the socket.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-/// Most bytes that wait. Lines beyond it are lost.
+/// Maximum bytes in the queue. Further lines are lost.
 const MOST: usize = 4 * 1024 * 1024;
-/// Bytes from which the supervisor reads no more of the router's lines, as long as the log takes some.
+/// Bytes in the queue from which the supervisor does not read the router's lines, unless the log hangs.
 const ENOUGH: usize = 1024 * 1024;
-/// How long the log may take nothing before it counts as hanging.
+/// How long the log may accept nothing before it is considered hanging.
 pub(super) const SILENCE: Duration = Duration::from_secs(2);
 
-/// The queue, and what the writer has received and not acknowledged.
+/// The queue, and the bytes that the writer has received and not acknowledged.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     bytes: VecDeque<u8>,
     unacknowledged: usize,
-    /// The last byte that was sent is not the end of its line.
+    /// Whether the last byte sent is not the end of its line.
     amid_line: bool,
-    /// When the writer last acknowledged something, or got something while it had nothing; `None` when it has nothing.
+    /// When the writer last acknowledged bytes, or received some while it had none; `None` while it has none.
     since: Option<Instant>,
-    /// Lines were lost, and the queue has not become half empty since.
+    /// Whether lines were lost and the queue has not become half empty since.
     overflowed: bool,
 }
 
 impl Queue {
-    /// Appends complete lines. False when there is no room, and they are lost.
+    /// Appends complete lines. Returns false if there is no room and they are lost.
     pub(super) fn push(&mut self, lines: &[u8], now: Instant) -> bool {
         let most = if self.overflowed { MOST / 2 } else { MOST };
         self.overflowed = self.bytes.len() + lines.len() > most;
@@ -37,7 +37,7 @@ impl Queue {
         true
     }
 
-    /// Writes what `out` takes at once.
+    /// Writes as much as `out` accepts without blocking.
     pub(super) fn send(&mut self, out: &mut impl Write) -> io::Result<()> {
         while !self.bytes.is_empty() {
             match out.write(self.bytes.as_slices().0) {
@@ -53,13 +53,13 @@ impl Queue {
         Ok(())
     }
 
-    /// The writer is done with this many bytes.
+    /// Records that the writer has written this many bytes.
     pub(super) fn acknowledge(&mut self, count: usize, now: Instant) {
         self.unacknowledged = self.unacknowledged.saturating_sub(count);
         self.since = (!self.is_empty()).then_some(now);
     }
 
-    /// Prepares for another writer: what the last one got is its own. The rest of a line that it got in part is dropped.
+    /// Prepares for another writer. The last one keeps what it received; the rest of a partially sent line is dropped.
     pub(super) fn begin_again(&mut self, now: Instant) {
         if std::mem::take(&mut self.amid_line) {
             let rest =
@@ -69,12 +69,12 @@ impl Queue {
         self.acknowledge(self.unacknowledged, now);
     }
 
-    /// Whether lines were lost, and the next one has room again.
+    /// Whether lines were lost and there is room again.
     pub(super) fn has_recovered(&self) -> bool {
         self.overflowed && self.bytes.len() < MOST / 2
     }
 
-    /// Whether something waits to be sent.
+    /// Whether bytes wait to be sent.
     pub(super) fn waits(&self) -> bool {
         !self.bytes.is_empty()
     }
@@ -84,17 +84,17 @@ impl Queue {
         self.bytes.is_empty() && self.unacknowledged == 0
     }
 
-    /// When the log counts as hanging, unless it takes something.
+    /// When the log is considered hanging, unless it accepts something.
     pub(super) fn hangs_at(&self) -> Option<Instant> {
         self.since.map(|since| since + SILENCE)
     }
 
-    /// Whether the log has taken nothing for a while.
+    /// Whether the log has accepted nothing for that long.
     pub(super) fn hangs(&self, now: Instant) -> bool {
         self.hangs_at().is_some_and(|at| at <= now)
     }
 
-    /// Whether the router's lines are to be read: a slow log makes the router wait, one that hangs does not.
+    /// Whether the router's lines are read: a slow log makes the router wait, a hanging one does not.
     pub(super) fn wants_more(&self, now: Instant) -> bool {
         self.bytes.len() < ENOUGH || self.hangs(now)
     }
@@ -104,7 +104,7 @@ impl Queue {
 mod tests {
     use super::*;
 
-    /// Takes some bytes, then no more.
+    /// Accepts some bytes, then no more.
     struct Narrow(Vec<u8>, usize);
 
     impl Write for Narrow {

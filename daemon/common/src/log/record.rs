@@ -1,11 +1,11 @@
-//! What an event says: `tracing`'s fields come in; message, severity, and whose words they are go out.
+//! The content of a log line, collected from `tracing`'s fields: message, severity and origin.
 
 use std::fmt::{self, Write};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-/// How bad it is: Passenger's letters and syslog's numbers.
+/// The severity, with Passenger's letters and syslog's numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Severity {
     Critical,
@@ -28,7 +28,7 @@ impl Severity {
         }
     }
 
-    /// As Passenger writes it.
+    /// Returns Passenger's letter.
     pub(super) fn letter(self) -> char {
         match self {
             Self::Critical => 'C',
@@ -40,7 +40,7 @@ impl Severity {
         }
     }
 
-    /// As syslog(3) numbers it.
+    /// Returns the priority of syslog(3).
     pub(super) fn priority(self) -> u8 {
         match self {
             Self::Critical => 2,
@@ -52,7 +52,7 @@ impl Severity {
         }
     }
 
-    /// A name for machines.
+    /// Returns the name for JSON.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Critical => "crit",
@@ -65,19 +65,19 @@ impl Severity {
     }
 }
 
-/// An event in words.
+/// The content of an event.
 #[derive(Debug)]
 pub(super) struct LogRecord<'e> {
-    /// The message, its other fields behind it. It may hold control characters.
+    /// The message, followed by its other fields. It may contain control characters.
     pub(super) text: String,
     pub(super) severity: Severity,
-    /// The module it comes from, without what every line says anyway.
+    /// The module that logged it, without the crate's name.
     pub(super) module: &'e str,
-    /// The app that printed it, with the process; `None` for words of the daemon's own.
+    /// The app process that printed the line; `None` for the daemon's own messages.
     pub(super) app: Option<AppLine>,
 }
 
-/// Whose words a line is that an app printed.
+/// The app and process that printed a line.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct AppLine {
     pub(super) name: String,
@@ -96,13 +96,13 @@ impl<'e> LogRecord<'e> {
         }
     }
 
-    /// A warning of the log itself.
+    /// Creates a warning of the log itself.
     pub(super) fn warning(module: &'e str, text: String) -> Self {
         Self { severity: Severity::Warning, module, text, app: None }
     }
 }
 
-/// The module without its crate: `supervisor::spawn::child` is `spawn::child`, because the line names the process.
+/// Returns the module without its crate: `supervisor::spawn::child` is `spawn::child`, as the line names the process.
 fn short_module(target: &str) -> &str {
     target.split_once("::").map_or(target, |(_, module)| module)
 }

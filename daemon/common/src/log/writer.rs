@@ -1,9 +1,9 @@
-//! The log's writer: a process that writes the supervisor's lines to standard error, so that a disk that hangs or a pipe
-//! that nobody reads never blocks the supervisor.
+//! The log writer: a process that writes the supervisor's lines to standard error, so that a hanging disk or an unread
+//! pipe never blocks the supervisor.
 //!
-//! The supervisor sends lines through a socket that does not block and keeps what the socket does not take in a bounded
-//! [queue](super::queue). The writer acknowledges each write with its length and its error. It ends when the supervisor has
-//! closed the socket and all lines are written.
+//! The supervisor sends lines through a non-blocking socket and keeps what the socket does not accept in a bounded
+//! [queue](super::queue). The writer acknowledges each write with its length and its error. It ends when the supervisor
+//! has closed the socket and all lines are written.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -24,26 +24,26 @@ use crate::sys::process::{self, Child, Forked};
 
 /// Bytes that the writer reads at a time.
 const CHUNK: usize = 64 * 1024;
-/// The same where a write may block: a pipe that polls writable takes this many bytes at once.
+/// The same where a write may block: a pipe that polls writable accepts this many bytes at once.
 const SMALL_CHUNK: usize = 4096;
 /// Bytes of an acknowledgement: the length, then the error number.
 const ACKNOWLEDGEMENT: usize = 12;
 /// Milliseconds that a writer waits for room after the supervisor has ended.
 const LAST_WAIT: u16 = 5000;
 
-/// Writes lines to standard error; the result is 0, or the kernel's number for what is wrong.
+/// Writes lines to standard error; returns 0 or an error number.
 type Write = fn(&[u8]) -> i32;
 
-/// How the writer's last write ended: 0, or the kernel's number.
+/// The result of the writer's last write: 0 or an error number.
 static REFUSED: AtomicI32 = AtomicI32::new(0);
 
-/// The supervisor's side.
+/// The supervisor's side of the writer.
 struct Writer {
-    /// The supervisor. A forked copy of it writes to standard error directly.
+    /// The supervisor's PID. A forked copy of the supervisor writes to standard error directly.
     owner: u32,
     socket: Arc<UnixStream>,
     child: Child,
-    /// It has acknowledged something. One that never did is not replaced when it ends.
+    /// Whether it has acknowledged bytes. A writer that never did is not replaced when it ends.
     works: bool,
     queue: Queue,
     write: Write,
@@ -60,13 +60,13 @@ fn with<T>(act: impl FnOnce(&mut Writer) -> T) -> Option<T> {
     writer().as_mut().filter(|writer| writer.owner == std::process::id()).map(act)
 }
 
-/// Starts a writer on what standard error is now. It replaces the one that runs, which finishes what it has.
+/// Starts a writer on the current standard error. It replaces a running one, which finishes what it has received.
 ///
 /// # Errors
 ///
-/// When there is no socket or no process to be had. The log is written directly then.
+/// When no socket or process can be created. The log is written directly then.
 pub(super) fn start(write: Write) -> io::Result<()> {
-    // Without a writer from here on, should something fail.
+    // If a step fails, there is no writer from here on.
     let mut queue = writer().take().map_or_else(Queue::default, Writer::replaced);
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
@@ -84,53 +84,53 @@ pub(super) fn start(write: Write) -> io::Result<()> {
 }
 
 impl Writer {
-    /// What waits for the next one. One that hangs is killed, else it ends when it has written what it has.
+    /// Returns the queue for the next writer. A hanging writer is killed; others end when they have written everything.
     fn replaced(self) -> Queue {
         if self.queue.hangs(Instant::now()) {
-            // One that has ended already needs no end.
+            // Fails if it has already ended.
             let _ = self.child.signal(Signal::SIGKILL);
         }
         self.queue
     }
 }
 
-/// Passes complete lines on. `None`: there is no writer, and they are to be written directly.
+/// Queues complete lines. `None`: there is no writer, and they have to be written directly.
 pub(super) fn enqueue(lines: &[u8]) -> Option<io::Result<()>> {
     with(|writer| {
         let taken = writer.queue.push(lines, Instant::now());
-        // A socket that fails is reported by `hear`.
+        // [`hear`] reports errors of the socket.
         let _ = writer.queue.send(&mut &*writer.socket);
         if taken { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     })
 }
 
-/// Sends what waits, as far as the socket takes it.
+/// Sends queued lines, as far as the socket accepts them.
 pub fn flush() {
-    // A socket that fails is reported by `hear`.
+    // [`hear`] reports errors of the socket.
     let _ = with(|writer| writer.queue.send(&mut &*writer.socket));
 }
 
-/// Where the writer answers, and whether something waits to be sent to it.
+/// Returns the socket for the writer's answers, and whether lines wait to be sent to it.
 pub fn watched() -> Option<(Arc<UnixStream>, bool)> {
     with(|writer| (Arc::clone(&writer.socket), writer.queue.waits()))
 }
 
-/// When the log counts as hanging, unless it takes something until then.
+/// When the log is considered hanging, unless it accepts something until then.
 pub fn due(now: Instant) -> Option<Instant> {
     with(|writer| writer.queue.hangs_at()).flatten().filter(|due| *due > now)
 }
 
-/// Whether the log has taken nothing for a while.
+/// Whether the log has accepted nothing for a while.
 pub(super) fn hangs() -> bool {
     with(|writer| writer.queue.hangs(Instant::now())).unwrap_or(false)
 }
 
-/// How the last write of lines ended: 0, or the kernel's number.
+/// Returns the result of the last write of lines: 0 or an error number.
 pub(super) fn refused() -> i32 {
     REFUSED.load(Ordering::Relaxed)
 }
 
-/// Whether the router's lines are to be read.
+/// Whether the router's lines are read.
 pub fn wants_more() -> bool {
     with(|writer| writer.queue.wants_more(Instant::now())).unwrap_or(true)
 }
@@ -142,7 +142,7 @@ pub fn hear() {
         Ok(()) | Err(_) => Some((writer.works, writer.write)),
     });
     if with(|writer| writer.queue.has_recovered()).unwrap_or(false) {
-        // With the number of those that were lost in front.
+        // The line with the number of lost lines comes first.
         tracing::warn!("the log is written again");
     }
     let Some(Some((worked, write))) = ended else { return };
@@ -159,7 +159,7 @@ pub fn hear() {
     }
 }
 
-/// Ok at the end of the stream.
+/// Reads acknowledgements; Ok at the end of the stream.
 fn read_acknowledgements(writer: &mut Writer) -> io::Result<()> {
     let mut buffer = [0; ACKNOWLEDGEMENT * 64];
     loop {
@@ -180,7 +180,7 @@ fn decode(bytes: &[u8]) -> Option<(usize, i32)> {
     Some((usize::try_from(u64::from_le_bytes(*count)).ok()?, i32::from_le_bytes(errno.try_into().ok()?)))
 }
 
-/// Waits until all lines are in the log, for this long at most, and no longer than until it hangs.
+/// Waits until all lines are in the log, but not longer than `limit` or until the log hangs.
 pub fn drain(limit: Duration) {
     let until = Instant::now() + limit;
     loop {
@@ -195,7 +195,7 @@ pub fn drain(limit: Duration) {
         };
         let flags = if waits { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
         let wait = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
-        // A signal, or whatever else, leads to another look.
+        // After a signal or an error the loop checks again.
         let _ = poll::poll(&mut [PollFd::new(socket.as_fd(), flags)], wait);
         flush();
         hear();
@@ -209,7 +209,7 @@ pub fn finish(limit: Duration) {
     let Writer { socket, child, queue, .. } = last;
     drop(socket);
     if !queue.is_empty() {
-        // It hangs, or has a disk that is too slow. One that has ended already needs no end.
+        // It hangs, or its disk is too slow. The signal fails if it has already ended.
         let _ = child.signal(Signal::SIGKILL);
     }
     let soon = PollTimeout::from(200u16);
@@ -217,10 +217,10 @@ pub fn finish(limit: Duration) {
     let _ = child.try_reap();
 }
 
-/// The writer's life. It has nothing of the supervisor's but standard error.
+/// Runs the writer process, which keeps only standard error of the supervisor's descriptors.
 fn work(socket: OwnedFd, write: Write) -> io::Result<()> {
     prctl::set_name(c"flying-log")?;
-    // No directory is held back from being unmounted.
+    // The process keeps no directory from being unmounted.
     unistd::chdir("/")?;
     let mut socket = UnixStream::from(descriptors::keep_only(socket)?);
     let regular = File::from(io::stderr().as_fd().try_clone_to_owned()?).metadata()?.is_file();
@@ -242,7 +242,7 @@ fn work(socket: OwnedFd, write: Write) -> io::Result<()> {
         let errno = write(&partial[..=end]);
         partial.drain(..=end);
         let answer = [&(end as u64 + 1).to_le_bytes()[..], &errno.to_le_bytes()].concat();
-        // A supervisor that has ended needs no answer, and what it left is still to be written.
+        // A supervisor that has ended needs no answer; its remaining lines are still written.
         let _ = socket.write_all(&answer);
     }
     if !partial.is_empty() {
@@ -252,7 +252,7 @@ fn work(socket: OwnedFd, write: Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until standard error takes something. False when it does not, and the supervisor has ended.
+/// Waits until standard error accepts data. Returns false if it does not and the supervisor has ended.
 fn wait_for_room(socket: &UnixStream) -> io::Result<bool> {
     let log = io::stderr();
     let mut both =

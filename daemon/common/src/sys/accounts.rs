@@ -1,7 +1,6 @@
-//! The system's users and groups: names to numbers and back.
+//! Look-ups of the system's users and groups: names to numbers and back.
 //!
-//! The look-ups go through the C library, so they may ask LDAP or a file; what is done with the answer is decided
-//! elsewhere.
+//! They use the C library, which may ask LDAP or read a file. The results are interpreted elsewhere.
 
 use std::ffi::CString;
 use std::fmt;
@@ -10,7 +9,7 @@ use std::path::PathBuf;
 use nix::errno::Errno;
 use nix::unistd::{self, Gid, Uid};
 
-/// One user's entry.
+/// The entry of a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// The user's name.
@@ -25,7 +24,7 @@ pub struct Account {
     pub shell: PathBuf,
 }
 
-/// A look-up that could not be made; not the same as finding nobody.
+/// A failed look-up, as opposed to one that finds no entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LookupError {
     what: String,
@@ -46,38 +45,38 @@ impl From<unistd::User> for Account {
     }
 }
 
-/// The user of that name.
+/// Returns the user of that name.
 pub fn user_named(name: &str) -> Result<Option<Account>, LookupError> {
     let found = unistd::User::from_name(name);
     Ok(checked(found, || format!("user \"{name}\""))?.map(Account::from))
 }
 
-/// The user of that number.
+/// Returns the user of that number.
 pub fn user_numbered(uid: Uid) -> Result<Option<Account>, LookupError> {
     let found = unistd::User::from_uid(uid);
     Ok(checked(found, || format!("user {uid}"))?.map(Account::from))
 }
 
-/// The number of the group of that name.
+/// Returns the number of the group of that name.
 pub fn group_named(name: &str) -> Result<Option<Gid>, LookupError> {
     let found = unistd::Group::from_name(name);
     Ok(checked(found, || format!("group \"{name}\""))?.map(|group| group.gid))
 }
 
-/// The name of the group of that number.
+/// Returns the name of the group of that number.
 pub fn group_numbered(gid: Gid) -> Result<Option<String>, LookupError> {
     let found = unistd::Group::from_gid(gid);
     Ok(checked(found, || format!("group {gid}"))?.map(|group| group.name))
 }
 
-/// Every group of a user, `primary` among them.
+/// Returns every group of a user, including `primary`.
 pub fn groups_of(user: &str, primary: Gid) -> Result<Vec<Gid>, LookupError> {
     let fail = |why| LookupError { what: format!("the groups of \"{user}\""), why };
     let name = CString::new(user).map_err(|_| fail(Errno::EINVAL))?;
     unistd::getgrouplist(&name, primary).map_err(fail)
 }
 
-/// The C library reports "nobody of that name" as one of several errors, depending on where it looked.
+/// Distinguishes errors: the C library reports "no such entry" as one of several, depending on where it searched.
 fn checked<T>(found: Result<Option<T>, Errno>, what: impl Fn() -> String) -> Result<Option<T>, LookupError> {
     match found {
         Ok(found) => Ok(found),

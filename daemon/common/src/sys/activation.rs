@@ -1,5 +1,5 @@
-//! Sockets that a service manager opened before this program was started, by systemd's convention: they come in as
-//! numbers in the environment, and go out as descriptors that no child inherits.
+//! Sockets that a service manager opened before this program was started, by systemd's convention: read from the
+//! environment, returned as descriptors that no child inherits.
 
 use std::env;
 use std::io;
@@ -11,12 +11,12 @@ use nix::fcntl::{self, FcntlArg, FdFlag};
 use nix::libc;
 use nix::sys::socket::{self, UnixAddr, sockopt};
 
-/// Where they begin.
+/// The first descriptor.
 const FIRST: RawFd = 3;
-/// More than any unit has.
+/// Maximum number of sockets; more than any unit has.
 const MOST: RawFd = 64;
 
-/// Takes possession of the sockets, once in a process's life; none when they are not meant for this process.
+/// Takes ownership of the sockets, once in a process's life; returns none if they are not meant for this process.
 pub fn take_sockets() -> io::Result<Vec<OwnedFd>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<i64>().ok());
@@ -40,7 +40,7 @@ fn take(number: RawFd) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// The path of a unix socket that listens; `None` for anything else.
+/// Returns the path of a listening unix socket; `None` for anything else.
 pub fn listening_path(socket: &OwnedFd) -> Option<PathBuf> {
     if !socket::getsockopt(socket, sockopt::AcceptConn).ok()? {
         return None;

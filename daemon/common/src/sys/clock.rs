@@ -1,4 +1,4 @@
-//! The time of day, split into what a log line shows.
+//! Clocks, and the time of day in the fields of a log line.
 
 use std::mem;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 
-/// A moment, in the machine's time zone or in UTC.
+/// A point in time, in the machine's time zone or in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
     /// Year, as in 2026.
@@ -25,20 +25,20 @@ pub struct LocalTime {
     pub nanoseconds: u32,
 }
 
-/// Milliseconds of a clock that nobody sets: the same for all processes of this machine, from some moment on.
+/// Returns milliseconds of a clock that is never set, since an unspecified time; the same in all local processes.
 pub fn steady_ms() -> u64 {
-    // The call fails for clocks that do not exist, which this one does.
+    // The call fails only for clocks that do not exist.
     let since = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Milliseconds since 1970.
+/// Returns milliseconds since 1970.
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Now, in the machine's time zone.
+/// Returns the current time in the machine's time zone.
 pub fn local_now() -> LocalTime {
     split_now(|seconds, split| {
         // SAFETY: both pointers are to live values of the right types; localtime_r keeps neither.
@@ -46,7 +46,7 @@ pub fn local_now() -> LocalTime {
     })
 }
 
-/// Now, in UTC.
+/// Returns the current time in UTC.
 pub fn utc_now() -> LocalTime {
     split_now(|seconds, split| {
         // SAFETY: both pointers are to live values of the right types; gmtime_r keeps neither.

@@ -1,4 +1,4 @@
-//! Descriptors by number: what was inherited comes in as `OwnedFd`, what a child is to have goes out on fixed numbers.
+//! Descriptors by number: inherited ones are taken as `OwnedFd`, those for a child are placed on fixed numbers.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -9,8 +9,8 @@ use nix::fcntl::{self, FcntlArg, FdFlag, OFlag};
 use nix::libc;
 use nix::sys::resource::{self, Resource};
 
-/// Opens `/dev/null` on each of descriptors 0, 1 and 2 that is closed, so that no socket of ours ever becomes
-/// somebody's standard output.
+/// Opens `/dev/null` on each of descriptors 0, 1 and 2 that is closed, so that no socket of this process becomes
+/// standard output by accident.
 pub fn open_standard_ones() -> io::Result<()> {
     loop {
         let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
@@ -23,7 +23,7 @@ pub fn open_standard_ones() -> io::Result<()> {
     }
 }
 
-/// Puts `/dev/null` on descriptors 0, 1 and 2, whatever they were.
+/// Replaces descriptors 0, 1 and 2 by `/dev/null`.
 pub fn close_standard_ones() -> io::Result<()> {
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     for standard in 0..=2 {
@@ -36,10 +36,10 @@ pub fn close_standard_ones() -> io::Result<()> {
     Ok(())
 }
 
-/// The number on which a router finds its link.
+/// The number of a router's link.
 pub const LINK: RawFd = 3;
 
-/// Takes possession of the inherited link, once in a process's life.
+/// Takes ownership of the inherited link, once in a process's life.
 pub fn take_link() -> io::Result<OwnedFd> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     if TAKEN.swap(true, Ordering::SeqCst) {
@@ -56,13 +56,13 @@ pub fn take_link() -> io::Result<OwnedFd> {
     Ok(link)
 }
 
-/// Puts `wanted[i]` on number `i` for the program about to be executed, and everything else out of its reach.
+/// Places `wanted[i]` on number `i` for the program about to be executed, and closes everything else at the exec.
 ///
-/// To be called in a child only: it replaces whatever the numbers held. The caller must not own any other
+/// To be called in a child only: it replaces the descriptors with these numbers. The caller must not own any other
 /// descriptor with one of these numbers.
 pub fn place_for_exec(wanted: Vec<OwnedFd>) -> io::Result<()> {
     let count = RawFd::try_from(wanted.len()).map_err(|_| Errno::EMFILE)?;
-    // Away from the target numbers first: a source must not be overwritten before its turn.
+    // Copy above the target numbers first: a source must not be overwritten before its turn.
     let sources: Vec<OwnedFd> = wanted.iter().map(|fd| copy_above(fd, count)).collect::<io::Result<_>>()?;
     for (target, source) in (0..).zip(&sources) {
         // SAFETY: dup2 touches no memory. What it closes at `target` belongs to this child, which owns no Rust value
@@ -71,20 +71,20 @@ pub fn place_for_exec(wanted: Vec<OwnedFd>) -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
-    // The originals may have had the target numbers: closing them would undo the work.
+    // The originals may have had the target numbers: closing them would close the copies.
     wanted.into_iter().for_each(std::mem::forget);
     close_from_at_exec(count)
 }
 
-/// Closes every descriptor but the standard ones and `kept`, which gets the number that a router's link has.
+/// Closes every descriptor but the standard ones and `kept`, which gets the number of a router's link.
 ///
-/// To be called in a child only, which uses none of the values any more that it was forked with.
+/// To be called only in a child that no longer uses any of the values that it was forked with.
 pub fn keep_only(kept: OwnedFd) -> io::Result<OwnedFd> {
     // SAFETY: dup2 touches no memory. What it closes belongs to this child, which uses no Rust value of that number.
     if unsafe { libc::dup2(kept.as_raw_fd(), LINK) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // It is closed below, or it is the very one that stays.
+    // It is closed below, or it is the descriptor that is kept.
     std::mem::forget(kept);
     let above = libc::c_uint::try_from(LINK + 1).map_err(|_| Errno::EBADF)?;
     // SAFETY: close_range touches no memory, and by this function's contract nobody uses what it closes.
@@ -95,7 +95,7 @@ pub fn keep_only(kept: OwnedFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(LINK) })
 }
 
-/// Makes `file` this process's standard error, where its log goes.
+/// Makes `file` this process's standard error, to which it logs.
 pub fn log_to(file: impl AsFd) -> io::Result<()> {
     // SAFETY: dup2 touches no memory. Nothing in this process owns number 2: it is reached by its number only, as
     // standard error, and stays open from one call to the next.
@@ -103,14 +103,14 @@ pub fn log_to(file: impl AsFd) -> io::Result<()> {
     if put < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// A close-on-exec copy with the number `least` or more, out of the way of [`place_for_exec`].
+/// Returns a close-on-exec copy with the number `least` or more, above those of [`place_for_exec`].
 pub fn copy_above(fd: impl AsFd, least: RawFd) -> io::Result<OwnedFd> {
     let copy = fcntl::fcntl(fd.as_fd(), FcntlArg::F_DUPFD_CLOEXEC(least))?;
     // SAFETY: F_DUPFD_CLOEXEC has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
-/// Marks every descriptor from `first` up to be closed at exec, whoever opened it and how.
+/// Marks every descriptor from `first` up as close-on-exec, however it was opened.
 fn close_from_at_exec(first: RawFd) -> io::Result<()> {
     let first = libc::c_uint::try_from(first).map_err(|_| Errno::EBADF)?;
     // SAFETY: with CLOSE_RANGE_CLOEXEC the call only sets flags; it touches no memory and closes nothing now.
@@ -119,21 +119,21 @@ fn close_from_at_exec(first: RawFd) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// How many more files this process may open.
+/// Returns how many more files this process may open.
 pub fn left() -> io::Result<u64> {
     let (limit, _) = resource::getrlimit(Resource::RLIMIT_NOFILE)?;
-    // The one that reads the directory is among them.
+    // The count includes the descriptor that reads the directory.
     let open = std::fs::read_dir("/proc/self/fd")?.count() as u64;
     Ok(limit.saturating_add(1).saturating_sub(open))
 }
 
-/// Makes reads and writes on the open file description return at once.
+/// Makes reads and writes on the open file description non-blocking.
 pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     let flags = OFlag::from_bits_truncate(fcntl::fcntl(&fd, FcntlArg::F_GETFL)?);
     fcntl::fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
     Ok(())
 }
-/// Whether the process or the machine has no descriptor left.
+/// Whether the error means that the process or the machine has no descriptors left.
 pub fn are_used_up(why: &io::Error) -> bool {
     matches!(why.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

@@ -1,5 +1,5 @@
-//! Descriptors from one program to the next in the same process: packed before an `exec` they have a number that outlives
-//! it, and the next program takes them by these numbers.
+//! The handover of descriptors to the next program in the same process: packed before an `exec`, they get numbers that
+//! remain valid after it, by which the next program takes them.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -11,15 +11,15 @@ use nix::fcntl::{self, FcntlArg, FdFlag, Flock, FlockArg};
 use nix::libc;
 use nix::sys::memfd::{self, MFdFlags};
 
-/// Above standard input, output and error, which the next program has anyway.
+/// The first number above standard input, output and error, which the next program inherits anyway.
 const FIRST: RawFd = 3;
 
-/// Copies that stay open over an `exec`. Dropped, when there is none after all, they are closed.
+/// Copies that stay open over an `exec`. If there is none after all, they are closed when dropped.
 #[derive(Debug, Default)]
 pub struct HandoverWriter(Vec<OwnedFd>);
 
 impl HandoverWriter {
-    /// Packs a copy. The number is the next program's.
+    /// Packs a copy. Returns the number for the next program.
     pub fn pack(&mut self, fd: impl AsFd) -> io::Result<RawFd> {
         let number = fcntl::fcntl(fd.as_fd(), FcntlArg::F_DUPFD(FIRST))?;
         // SAFETY: F_DUPFD has just made this descriptor for us.
@@ -27,7 +27,7 @@ impl HandoverWriter {
         Ok(number)
     }
 
-    /// Packs bytes, as a file of memory.
+    /// Packs bytes, as a file in memory.
     pub fn pack_bytes(&mut self, bytes: &[u8]) -> io::Result<RawFd> {
         let mut file = File::from(memfd::memfd_create("flying-passenger", MFdFlags::MFD_CLOEXEC)?);
         file.write_all(bytes)?;
@@ -36,24 +36,24 @@ impl HandoverWriter {
     }
 }
 
-/// What the program before has packed.
+/// The descriptors packed by the previous program.
 #[derive(Debug)]
 pub struct HandoverReader {
     taken: BTreeSet<RawFd>,
 }
 
 impl HandoverReader {
-    /// Once in a process's life, before it opens anything; `None` the second time.
+    /// Returns the reader, once in a process's life, before it opens anything; `None` the second time.
     pub fn once() -> Option<Self> {
         static BEGUN: AtomicBool = AtomicBool::new(false);
         (!BEGUN.swap(true, Ordering::SeqCst)).then(|| Self { taken: BTreeSet::new() })
     }
 
-    /// Takes a descriptor by its number. It is no child's from here on.
+    /// Takes a descriptor by its number. Children no longer inherit it.
     ///
     /// # Errors
     ///
-    /// When there is none, when it was taken already, or when it was not packed: all else closes at an `exec`.
+    /// If it does not exist, was already taken, or was not packed: all others are closed by an `exec`.
     pub fn take(&mut self, number: RawFd) -> io::Result<OwnedFd> {
         // SAFETY: F_GETFD reads a flag and touches no memory.
         let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
@@ -70,13 +70,13 @@ impl HandoverReader {
         Ok(taken)
     }
 
-    /// Takes a file that was packed with its lock, which is this process's still: it belongs to the open file.
+    /// Takes a file that was packed with its lock. This process still holds the lock, which belongs to the open file.
     pub fn take_lock(&mut self, number: RawFd) -> io::Result<Flock<File>> {
         Flock::lock(File::from(self.take(number)?), FlockArg::LockExclusiveNonblock)
             .map_err(|(_, why)| why.into())
     }
 
-    /// Takes what was packed as bytes.
+    /// Takes packed bytes.
     pub fn take_bytes(&mut self, number: RawFd) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::from(self.take(number)?).read_to_end(&mut bytes)?;
@@ -97,7 +97,7 @@ mod tests {
         let lock = Flock::lock(open(), FlockArg::LockExclusiveNonblock).unwrap();
         let mut writer = HandoverWriter::default();
         writer.pack(&*lock).unwrap();
-        // As at an exec, the copy alone is left.
+        // As at an exec, only the copy is left.
         std::mem::forget(lock);
         assert!(Flock::lock(open(), FlockArg::LockExclusiveNonblock).is_err(), "it is held");
         std::fs::remove_file(path).unwrap();
@@ -109,7 +109,7 @@ mod tests {
         assert!(HandoverReader::once().is_none());
         let mut writer = HandoverWriter::default();
         let number = writer.pack_bytes(b"state").unwrap();
-        // What the next program finds: nothing owns the number any more.
+        // As in the next program, no value owns the number any more.
         std::mem::forget(writer);
         assert_eq!(reader.take_bytes(number).unwrap(), b"state");
         let own = File::open("/dev/null").unwrap();

@@ -1,6 +1,6 @@
-//! Becoming another user, for good, or looking at files with another user's rights for a moment.
+//! Switching to another user: permanently, or temporarily for checks of files with that user's rights.
 //!
-//! In comes a complete identity, out comes a process that has it and provably cannot go back. It looks up no names.
+//! The permanent switch takes a complete identity and verifies that it cannot be reverted. It looks up no names.
 
 use std::fmt;
 
@@ -9,25 +9,25 @@ use nix::unistd::{self, Gid, Uid};
 
 use super::process;
 
-/// What a process is to be.
+/// The identity of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Real, effective and saved user ID.
     pub uid: Uid,
     /// Real, effective and saved group ID.
     pub gid: Gid,
-    /// The supplementary groups, all of them.
+    /// All supplementary groups.
     pub groups: Vec<Gid>,
 }
 
-/// Why the identity was not taken. The process must not go on.
+/// Why the identity was not taken. The process must not continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IdentityError {
     /// A call failed.
     Call(&'static str, Errno),
     /// The kernel reports another identity than the one that was set.
     NotTaken(&'static str),
-    /// The old identity could be taken back.
+    /// The old identity could be restored.
     Reversible,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for IdentityError {
 
 impl std::error::Error for IdentityError {}
 
-/// Takes `identity`: groups, then group, then user, each checked; then asks the kernel what was taken; then proves
+/// Switches to `identity`: groups, then group, then user, each checked. Then verifies the result with the kernel, and
 /// that there is no way back.
 pub fn become_for_good(identity: &Identity) -> Result<(), IdentityError> {
     let Identity { uid, gid, groups } = identity;
@@ -54,12 +54,12 @@ pub fn become_for_good(identity: &Identity) -> Result<(), IdentityError> {
     check_irreversible(*uid)
 }
 
-/// Runs `look` with the rights that `identity` has to files, and nothing more, then takes root's back. For a process with
-/// one thread that root started and that has no supplementary groups to lose; it ends where it cannot be root again.
+/// Runs `look` with only the file access rights of `identity`, then restores those of root. For a process with one
+/// thread that root started and that has no supplementary groups to lose; it exits if it cannot be root again.
 ///
 /// # Errors
 ///
-/// When the rights cannot be taken; `look` has not run then.
+/// If the rights cannot be taken; `look` has not run then.
 pub fn looking_as<T>(identity: &Identity, look: impl FnOnce() -> T) -> Result<T, IdentityError> {
     let set_groups =
         |groups: &[Gid]| unistd::setgroups(groups).map_err(|why| IdentityError::Call("setgroups", why));
@@ -72,11 +72,11 @@ pub fn looking_as<T>(identity: &Identity, look: impl FnOnce() -> T) -> Result<T,
     seen
 }
 
-/// Needs no rights that a change to another user takes away.
+/// Sets the user and group IDs for file access, which needs no rights that a change to another user removes.
 fn take_file_ids(uid: Uid, gid: Gid) -> Result<(), IdentityError> {
     unistd::setfsgid(gid);
     unistd::setfsuid(uid);
-    // These calls report the number before, and so, the second time, what was taken.
+    // These calls return the previous number, so the second call returns what the first one set.
     if unistd::setfsgid(gid) != gid {
         return Err(IdentityError::NotTaken("group IDs for files"));
     }

@@ -1,4 +1,4 @@
-//! TCP ports, by number.
+//! Checks of TCP ports.
 
 use std::io;
 use std::mem;
@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use nix::libc;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType};
 
-/// Whether nobody has the port, at any address of this machine. It is bound to find out, and let go again; nothing
-/// listens, so nobody who connects meanwhile is taken in.
+/// Whether the port is free on every address of this machine. The check binds and releases it, without listening, so no
+/// connection is accepted meanwhile.
 pub fn is_port_free(port: u16) -> io::Result<bool> {
     let socket = socket::socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     // SAFETY: all zeros is a valid sockaddr_in, for all addresses of no family yet.

@@ -1,6 +1,6 @@
-//! The one room where raw system calls are made: descriptors, packets with descriptors, fork, identity, signals, time.
+//! The only module of this crate with raw system calls: accounts, descriptors, processes, signals, sockets, time.
 //!
-//! What comes in and goes out is owned and typed (`OwnedFd`, `Pid`, `Uid`); it knows nothing of apps or messages.
+//! Its interface is owned and typed (`OwnedFd`, `Pid`, `Uid`); it has no notion of apps or messages.
 
 #![allow(unsafe_code, reason = "this is the room for it; everything outside is ordinary Rust")]
 

@@ -1,6 +1,6 @@
-//! One packet with descriptors beside it, over a connected `SOCK_SEQPACKET` socket.
+//! Packets with descriptors over a connected `SOCK_SEQPACKET` socket.
 //!
-//! Every received descriptor is owned before anything else can go wrong, so none leaks.
+//! Every received descriptor is owned before anything else can fail, so none leaks.
 
 use std::io::{self, IoSlice};
 use std::mem;
@@ -12,28 +12,27 @@ use nix::sys::socket::{
 };
 use nix::unistd::{Pid, Uid};
 
-/// Room for the 253 descriptors that a message can hold at most (`SCM_MAX_FD`), the sender's credentials, and their
-/// headers.
+/// Room for the maximum of 253 descriptors in a message (`SCM_MAX_FD`), the sender's credentials, and their headers.
 const CONTROL_LEN: usize = 1120;
 
 /// Control data, aligned for its headers.
 #[repr(C, align(8))]
 struct ControlSpace([u8; CONTROL_LEN]);
 
-/// Two connected ends. Both are close-on-exec and do not block.
+/// Creates two connected ends. Both are close-on-exec and non-blocking.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     Ok(socket::socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?)
 }
 
-/// As [`pair`]; the kernel attests who sends to the first end, from the first packet on.
+/// As [`pair`]; the kernel attests the sender to the first end, from the first packet on.
 pub fn attested_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let (attested, other) = pair()?;
     socket::setsockopt(&attested, sockopt::PassCred, &true)?;
     Ok((attested, other))
 }
 
-/// Takes no packet at this end any more: the kernel refuses those of the other end.
+/// Stops receiving at this end: the kernel refuses further packets of the other end.
 pub fn close_for_receiving(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(socket::shutdown(fd.as_raw_fd(), Shutdown::Read)?)
 }
@@ -48,34 +47,34 @@ pub fn send(fd: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) ->
     if sent == bytes.len() { Ok(()) } else { Err(io::Error::from(io::ErrorKind::WriteZero)) }
 }
 
-/// Who sent a packet, as the kernel attests it.
+/// The sender of a packet, as attested by the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sender {
-    /// Its process ID; 0 for a process that this one cannot see.
+    /// Its process ID; 0 for a process that is not visible to this one.
     pub pid: Pid,
     /// Its user.
     pub uid: Uid,
 }
 
-/// What one receive brought.
+/// The result of a receive.
 #[derive(Debug)]
 pub struct Received {
     /// Bytes of `buffer` that were filled; 0 at end of file.
     pub len: usize,
-    /// The packet was longer than the buffer.
+    /// Whether the packet was longer than the buffer.
     pub cut: bool,
-    /// Descriptors were lost: this process may open no more.
+    /// Whether descriptors were lost because this process may open no more.
     pub lost: bool,
-    /// The descriptors beside it, close-on-exec.
+    /// The descriptors of the packet, close-on-exec.
     pub descriptors: Vec<OwnedFd>,
-    /// Who sent it, at an attested end.
+    /// The sender, at an attested end.
     pub sender: Option<Sender>,
 }
 
 /// Receives one packet.
 ///
-/// nix gives no access to the descriptors of a message whose control data was cut (which happens when this process
-/// may open no more), and would leak them: so the control data is read here.
+/// nix gives no access to the descriptors of a message whose control data was truncated, as when this process may open
+/// no more, and would leak them. So the control data is parsed here.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut control = ControlSpace([0; CONTROL_LEN]);
     let mut into = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
@@ -95,7 +94,7 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     Ok(Received { len, cut, lost, descriptors, sender })
 }
 
-/// Takes possession of every descriptor that the kernel installed for `message`, and reads who sent it.
+/// Takes ownership of every descriptor that the kernel installed for `message`, and reads the sender.
 fn take_control(message: &libc::msghdr) -> (Vec<OwnedFd>, Option<Sender>) {
     let mut owned = Vec::new();
     let mut sender = None;

@@ -1,4 +1,4 @@
-//! Child processes: forked by number, held and reaped by pidfd, so that no signal ever reaches a stranger.
+//! Child processes: forked, then held and reaped by pidfd, so that no signal reaches an unrelated process.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -12,17 +12,17 @@ use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{self, Id, WaitPidFlag, WaitStatus};
 use nix::unistd::{self, ForkResult, Pid};
 
-/// A child that this process has not reaped yet: as long as this value lives, its PID is nobody else's.
+/// A child that this process has not reaped yet: as long as this value lives, no other process has its PID.
 #[derive(Debug)]
 pub struct Child {
     pid: Pid,
     pidfd: OwnedFd,
 }
 
-/// Which side of a fork this is.
+/// The two sides of a fork.
 #[derive(Debug)]
 pub enum Forked {
-    /// The process that called, with its new child.
+    /// The calling process, with its new child.
     Parent(Child),
     /// The child.
     Child,
@@ -33,18 +33,18 @@ pub enum Forked {
 pub enum End {
     /// It exited by itself, with this status.
     Status(i32),
-    /// A signal ended it.
+    /// It was killed by a signal.
     Signal {
-        /// Which one.
+        /// The signal.
         signal: Signal,
-        /// A core dump was written.
+        /// Whether a core dump was written.
         core: bool,
     },
-    /// The kernel does not know any more.
+    /// The kernel no longer has the status.
     Unknown,
 }
 
-/// Forks this process, which must have one thread only: in a copy of a threaded one, locks stay locked for ever.
+/// Forks this process, which must have only one thread: in a copy of a threaded one, locks may stay locked forever.
 pub fn fork() -> io::Result<Forked> {
     if std::fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::Error::other("a process with several threads cannot be forked"));
@@ -57,7 +57,7 @@ pub fn fork() -> io::Result<Forked> {
     }
 }
 
-/// Opens the pidfd of a child that has just been forked; ends it when that fails, as it could not be watched.
+/// Opens the pidfd of a child that has just been forked; kills the child if that fails, as it could not be watched.
 fn hold(pid: Pid) -> io::Result<Child> {
     open_pidfd(pid).or_else(|why| {
         signal::kill(pid, Signal::SIGKILL)?;
@@ -80,33 +80,33 @@ fn open_pidfd(pid: Pid) -> io::Result<Child> {
     }
 }
 
-/// Orphans among this process's descendants become its children, rather than those of PID 1.
+/// Makes orphans among this process's descendants its children, instead of those of PID 1.
 pub fn adopt_orphans() -> io::Result<()> {
     Ok(prctl::set_child_subreaper(true)?)
 }
 
 impl Child {
-    /// Takes hold of an orphan that has become a child of this process; `NotFound` when it is none, whatever else has
-    /// that PID. It may have ended, as long as it was not reaped.
+    /// Takes an orphan that has become a child of this process; `NotFound` if it is not a child, even if another
+    /// process has that PID. It may have ended, as long as it was not reaped.
     pub fn adopt(pid: Pid) -> io::Result<Self> {
         if pid.as_raw() <= 0 {
             return Err(io::ErrorKind::NotFound.into());
         }
         let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         match wait::waitid(Id::Pid(pid), peek) {
-            // Nobody but this thread reaps it, so the PID stays its own.
+            // Only this thread reaps it, so no other process gets the PID.
             Ok(_) => open_pidfd(pid),
             Err(Errno::ECHILD) => Err(io::ErrorKind::NotFound.into()),
             Err(why) => Err(why.into()),
         }
     }
 
-    /// Its process ID.
+    /// Returns its process ID.
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Sends a signal to the process alone.
+    /// Sends a signal to the process only.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
         // SAFETY: a null siginfo is allowed (as for kill); the call touches no other memory.
         let sent = unsafe {
@@ -123,16 +123,16 @@ impl Child {
 
     /// Sends a signal to every process of its group. The child must lead one.
     ///
-    /// The group's number is the child's PID, which stays taken as long as the child is not reaped.
+    /// The group's ID is the child's PID, which stays in use until the child is reaped.
     pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
         match signal::killpg(self.pid, signal) {
-            // The child has not come to making its group yet.
+            // The child has not created its group yet.
             Err(Errno::ESRCH) => self.signal(signal),
             sent => Ok(sent?),
         }
     }
 
-    /// How it ended, once it has; after that it is gone.
+    /// Reaps the child if it has ended, and returns how.
     pub fn try_reap(&self) -> io::Result<Option<End>> {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
         match wait::waitid(Id::PIDFd(self.pidfd.as_fd()), flags) {
@@ -146,7 +146,7 @@ impl Child {
 }
 
 impl Child {
-    /// Sets how many files it may have open.
+    /// Sets its limits of open files.
     pub fn limit_open_files(&self, soft: u64, hard: u64) -> io::Result<()> {
         let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
         // SAFETY: `limit` outlives the call, which only reads it; a null pointer asks for no old limit. The child was
@@ -165,7 +165,7 @@ impl AsFd for Child {
     }
 }
 
-/// A child that has ended and was not reaped: the first, so that it hides others until it is.
+/// Returns a child that has ended and was not reaped: the first one, so others are hidden until it is reaped.
 pub fn ended_child() -> io::Result<Option<Pid>> {
     let peek = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     match wait::waitid(Id::All, peek) {
@@ -175,20 +175,20 @@ pub fn ended_child() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Reaps an ended child that no [`Child`] stands for.
+/// Reaps an ended child for which there is no [`Child`].
 pub fn reap(pid: Pid) -> io::Result<()> {
     wait::waitpid(pid, Some(WaitPidFlag::WNOHANG))?;
     Ok(())
 }
 
-/// What the command starts gets SIGTERM when the thread that starts it ends, however it ends.
+/// Makes the started process receive SIGTERM when the thread that starts it ends, however it ends.
 pub fn end_with_this_thread(command: &mut Command) {
     let told = || Ok(prctl::set_pdeathsig(Signal::SIGTERM)?);
     // SAFETY: between fork and exec, prctl is the only call; it takes two numbers, and neither allocates nor locks.
     unsafe { command.pre_exec(told) };
 }
 
-/// Ends this process at once, without running anything that was copied into it by fork.
+/// Exits at once, without running exit handlers that were copied into this process by fork.
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: _exit does not return and runs no handler.
     unsafe { libc::_exit(status) }

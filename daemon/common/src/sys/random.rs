@@ -1,4 +1,4 @@
-//! Bytes that nobody can guess, without a descriptor: they are to be had when all descriptors are in use, too.
+//! Unpredictable random bytes, read without a descriptor: available even if all descriptors are in use.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use nix::libc;
 ///
 /// # Errors
 ///
-/// When the kernel has none.
+/// If the kernel cannot provide them.
 pub fn fill(bytes: &mut [u8]) -> io::Result<()> {
     let mut filled = 0;
     while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {

@@ -1,4 +1,4 @@
-//! TCP sockets of this machine and their owners, as the kernel's `NETLINK_SOCK_DIAG` reports them to any user.
+//! TCP sockets of this machine and their owners, as reported by the kernel's `NETLINK_SOCK_DIAG` to any user.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,7 +14,7 @@ const BY_FAMILY: u16 = 20;
 const IPPROTO_TCP: u8 = 6;
 /// `TCP_ESTABLISHED` in `net/tcp_states.h`.
 pub const ESTABLISHED: u8 = 1;
-/// `TCP_LISTEN` there.
+/// `TCP_LISTEN` in `net/tcp_states.h`.
 pub const LISTEN: u8 = 10;
 /// `INET_DIAG_SKV6ONLY` in `linux/inet_diag.h`.
 const V6_ONLY: u16 = 11;
@@ -28,24 +28,24 @@ const ROOM: usize = 32 * 1024;
 /// One TCP socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpSocket {
-    /// Its state, as `net/tcp_states.h` numbers it.
+    /// Its state, as numbered in `net/tcp_states.h`.
     pub state: u8,
     /// Its own address.
     pub local: SocketAddr,
-    /// The user it belongs to. A kernel before 6.16 reports 0 for a connection that is not accepted yet.
+    /// The user who owns it. A kernel before 6.16 reports 0 for a connection that is not yet accepted.
     pub uid: u32,
-    /// 0 for a connection that is not accepted yet, or closed already.
+    /// Its inode; 0 for a connection that is not yet accepted or already closed.
     pub inode: u32,
-    /// It takes no IPv4 connections.
+    /// Whether it accepts no IPv4 connections.
     pub v6_only: bool,
 }
 
-/// The socket at the other end of a connection within this machine: `peer` is its own address, `own` is ours. Where
-/// there is none, a socket that listens at `peer` is returned.
+/// Returns the socket at the other end of a local connection: `peer` is that socket's address, `own` that of this end.
+/// If there is none, returns a socket that listens on `peer`.
 ///
 /// # Errors
 ///
-/// `NotFound` where there is neither.
+/// `NotFound` if there is neither.
 pub fn peer_of(own: SocketAddr, peer: SocketAddr) -> io::Result<TcpSocket> {
     let netlink = open()?;
     let states = u32::MAX;
@@ -56,7 +56,7 @@ pub fn peer_of(own: SocketAddr, peer: SocketAddr) -> io::Result<TcpSocket> {
     found.pop().ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// All sockets that listen on a port, at any address.
+/// Returns all sockets that listen on a port, on any address.
 pub fn listeners(port: u16) -> io::Result<Vec<TcpSocket>> {
     let mut found = Vec::new();
     for any in [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)] {
@@ -83,7 +83,7 @@ fn send(netlink: &OwnedFd, request: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// One datagram of the kernel's.
+/// Receives one datagram from the kernel.
 fn receive(netlink: &OwnedFd) -> io::Result<Vec<u8>> {
     let mut room = vec![0; ROOM];
     let (came, from) = recvfrom::<NetlinkAddr>(netlink.as_raw_fd(), &mut room)?;
@@ -99,7 +99,7 @@ fn family(address: SocketAddr) -> u8 {
     u8::try_from(family).unwrap_or_default()
 }
 
-/// `nlmsghdr`, then `inet_diag_req_v2`.
+/// Encodes `nlmsghdr`, then `inet_diag_req_v2`.
 fn request(
     flags: i32,
     family: u8,
@@ -136,7 +136,7 @@ fn words(address: Option<SocketAddr>) -> [u8; 16] {
     words
 }
 
-/// Appends the sockets of one datagram; true when it holds the end of a dump.
+/// Appends the sockets of one datagram; returns whether it contains the end of a dump.
 fn read(mut bytes: &[u8], found: &mut Vec<TcpSocket>) -> io::Result<bool> {
     while bytes.len() >= HEADER {
         let length = u32_at(bytes, 0)? as usize;
@@ -156,7 +156,7 @@ fn read(mut bytes: &[u8], found: &mut Vec<TcpSocket>) -> io::Result<bool> {
     Ok(false)
 }
 
-/// `inet_diag_msg` and its attributes.
+/// Decodes `inet_diag_msg` and its attributes.
 fn socket_in(message: &[u8]) -> io::Result<TcpSocket> {
     let (fixed, mut attributes) =
         message.split_at_checked(MESSAGE).ok_or_else(|| bad("a message that is cut"))?;

@@ -1,4 +1,4 @@
-//! Listening unix sockets, made with their access mode from the first moment on.
+//! Listening unix sockets, created with their access mode.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -11,12 +11,13 @@ use nix::sys::socket::{
 };
 use nix::sys::stat::{self, Mode};
 
-/// More groups than most users are in.
+/// Room for more groups than most users have.
 const FIRST_ROOM: usize = 32;
 
-/// Binds `path`, which must not exist, and listens. No symlink is followed at its end.
+/// Binds `path`, which must not exist, and listens. A symbolic link as the last component is not followed.
 ///
-/// The mode is there before anybody can connect: it comes from the umask, which this process alone (it has one
+/// The mode is in effect before any process can connect: it comes from the umask, which only this process (it has one
+/// thread) sets and restores.
 /// thread) sets and restores.
 pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
     let address = UnixAddr::new(path)?;
@@ -29,33 +30,33 @@ pub fn listen(path: &Path, mode: u32, backlog: i32) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Lets as many connections wait to be accepted; more than `somaxconn` is cut by the kernel. A socket that listens
-/// already goes on with the new number.
+/// Sets the maximum number of connections that wait to be accepted; the kernel reduces it to `somaxconn`. A socket that
+/// already listens continues with the new number.
 pub fn set_backlog(socket: impl AsFd, backlog: i32) -> io::Result<()> {
     // SAFETY: listen takes two numbers, one of a descriptor that is open here, and touches no memory.
     let done = unsafe { libc::listen(socket.as_fd().as_raw_fd(), backlog) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// What stands behind a socket file.
+/// The state of a socket file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listener {
-    /// Nothing is there.
+    /// It does not exist.
     Absent,
-    /// A socket file that nobody listens on.
+    /// No process listens on it.
     Dead,
-    /// Somebody listens. The PID, when the kernel tells it.
+    /// A process listens on it. With the PID, if the kernel reports it.
     Live(Option<i32>),
 }
 
-/// Finds out by connecting.
+/// Determines the state by connecting.
 pub fn probe(path: &Path) -> io::Result<Listener> {
     let address = UnixAddr::new(path)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
     match socket::connect(socket.as_raw_fd(), &address) {
         Ok(()) => Ok(Listener::Live(peer(&socket).ok().map(|peer| peer.pid()))),
-        // A full backlog: somebody is there, though busy.
+        // The backlog is full: a process listens but is busy.
         Err(Errno::EAGAIN) => Ok(Listener::Live(None)),
         Err(Errno::ENOENT) => Ok(Listener::Absent),
         Err(Errno::ECONNREFUSED) => Ok(Listener::Dead),
@@ -63,7 +64,7 @@ pub fn probe(path: &Path) -> io::Result<Listener> {
     }
 }
 
-/// The groups of the process at the other end, as they were when it connected, in the order of the kernel.
+/// Returns the groups of the process at the other end at the time it connected, in the kernel's order.
 pub fn peer_groups(socket: &impl AsFd) -> io::Result<Vec<u32>> {
     let mut groups = vec![0_u32; FIRST_ROOM];
     loop {
@@ -86,14 +87,14 @@ pub fn peer_groups(socket: &impl AsFd) -> io::Result<Vec<u32>> {
                 groups.truncate(count);
                 return Ok(groups);
             }
-            // There are more than there was room for.
+            // There are more groups than room.
             (_, Errno::ERANGE) if count > groups.len() => groups.resize(count, 0),
             (_, why) => return Err(why.into()),
         }
     }
 }
 
-/// Who is at the other end, as the kernel attests it.
+/// Returns the credentials of the process at the other end, as attested by the kernel.
 pub fn peer(socket: &OwnedFd) -> io::Result<UnixCredentials> {
     Ok(socket::getsockopt(socket, PeerCredentials)?)
 }

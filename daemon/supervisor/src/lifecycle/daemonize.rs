@@ -1,6 +1,6 @@
-//! `--daemonize`: the program that was called waits until the daemon takes connections, or tells why it does not.
+//! `--daemonize`: the started program waits until the daemon accepts connections, or reports why it does not.
 //!
-//! A pipe carries the outcome: one `+` when the daemon is up, else the sentence that the operator is to read.
+//! A pipe carries the outcome: one `+` when the daemon is up, otherwise the error message for the operator.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -14,27 +14,27 @@ use common::sys::descriptors;
 use common::sys::process;
 use common::sys::process::Forked;
 
-/// What the pipe says when all is well.
+/// Written to the pipe when the daemon is up.
 const UP: &[u8] = b"+";
 
-/// Which of the two processes this is.
+/// One of the two processes after the fork.
 #[derive(Debug)]
 pub enum Side {
-    /// The one that was called: it is to exit with this.
+    /// The started program, which has to exit with this code.
     Caller(ExitCode),
-    /// The one that becomes the daemon.
+    /// The process that becomes the daemon.
     Daemon(Caller),
 }
 
-/// Whoever waits for the daemon to be up.
+/// The process that waits for the daemon to be up.
 #[derive(Debug)]
 pub struct Caller(File);
 
-/// Goes on in a process of its own session, without the terminal.
+/// Forks and continues in a process with a separate session and without the terminal.
 ///
 /// # Errors
 ///
-/// What the kernel says when there is no pipe or no process to be had.
+/// Errors of the kernel when no pipe or process can be created.
 pub fn begin() -> io::Result<Side> {
     let (outcome, caller) = unistd::pipe2(OFlag::O_CLOEXEC)?;
     match process::fork()? {
@@ -66,13 +66,13 @@ fn wait_for(outcome: OwnedFd) -> io::Result<ExitCode> {
 }
 
 impl Caller {
-    /// The daemon is up.
+    /// Reports that the daemon is up.
     pub(crate) fn up(mut self) {
-        // Somebody who does not wait any more needs no answer.
+        // A process that no longer waits needs no answer.
         let _ = self.0.write_all(UP);
     }
 
-    /// It does not start.
+    /// Reports why the daemon does not start.
     pub(crate) fn failed(mut self, why: &str) {
         let _ = self.0.write_all(why.as_bytes());
     }

@@ -1,4 +1,4 @@
-//! The daemon's own life: start, reload, upgrade in place, end, and what the service manager and the kernel know of it.
+//! The daemon's life: start, reload, upgrade, shutdown, and its relations with the service manager and the kernel.
 
 pub mod daemonize;
 pub(crate) mod phase;

@@ -1,34 +1,34 @@
-//! The daemon's life as a table: phase and event give the next phase and what is to be done.
+//! The state machine of the daemon's life: maps a phase and an event to the next phase and an action.
 //!
-//! It is pure; times and processes are its caller's.
+//! It is pure; its caller handles times and processes.
 
-/// Where in its life the daemon is.
+/// A phase of the daemon's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// The operator's programs run before anything is served.
+    /// The operator's start-up programs run; nothing is served yet.
     Preparing,
     /// Requests are served.
     Serving,
-    /// They still are, while the operator's programs run before the end.
+    /// Requests are still served while the operator's programs run before the shutdown.
     Parting,
     /// The router finishes requests and stops its processes.
     Draining,
     /// There is no router any more; the processes were asked to end.
     Stopping,
-    /// What is left was killed.
+    /// The remaining processes were killed.
     Killing,
-    /// Nothing is left but the operator's programs for after the end.
+    /// Only the operator's programs for after the shutdown are left.
     Concluding,
     /// Nothing is left.
     Over,
 }
 
-/// What moves it on.
+/// An event that may change the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The operator's programs of this phase have ended, or there are none.
     ProgramsDone,
-    /// One of them failed that must not.
+    /// A program of the operator has failed whose failure prevents the start.
     Refused,
     /// SIGTERM, SIGINT or SIGQUIT.
     Asked,
@@ -40,32 +40,32 @@ pub(crate) enum Event {
     Alone,
 }
 
-/// What the step asks of the supervisor.
+/// What the supervisor has to do in this step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// Nothing.
     Nothing,
-    /// Start a router and tell that the daemon is up.
+    /// Start a router and report that the daemon is up.
     Serve,
-    /// End what has been begun: nothing was served.
+    /// End what was begun: nothing was served.
     Abandon,
-    /// Run the operator's programs for before the end.
+    /// Run the operator's programs for before the shutdown.
     Part,
     /// Tell the router to finish.
     Drain,
     /// Ask every process to end.
     Stop,
-    /// The same, and kill the router, which did not finish in time.
+    /// Ask every process to end, and kill the router, which did not finish in time.
     StopAndKillRouter,
-    /// Kill everything: the time is up.
+    /// Kill everything: the time limit has passed.
     Kill,
-    /// Kill everything: the operator asked twice, which is told by the exit status.
+    /// Kill everything: the operator asked twice, which the exit status reports.
     KillImpatiently,
-    /// Run the operator's programs for after the end.
+    /// Run the operator's programs for after the shutdown.
     Conclude,
 }
 
-/// One step. The events that a phase does not wait for change nothing.
+/// Takes one step. Events that a phase does not wait for change nothing.
 pub(super) fn step(phase: Phase, event: Event) -> (Phase, Action) {
     match (phase, event) {
         (Phase::Preparing, Event::ProgramsDone) => (Phase::Serving, Action::Serve),
@@ -90,7 +90,7 @@ pub(super) fn step(phase: Phase, event: Event) -> (Phase, Action) {
         (Phase::Stopping, Event::Alone) => (Phase::Concluding, Action::Conclude),
         (Phase::Stopping, Event::RouterGone) => (phase, Action::Nothing),
 
-        // SIGKILL is not refused, but a process may be stuck in the kernel: it is left to it.
+        // SIGKILL cannot be refused, but a process may be stuck in the kernel and is left behind.
         (Phase::Killing, Event::TimeUp | Event::Alone) => (Phase::Concluding, Action::Conclude),
         (Phase::Killing, Event::Asked | Event::RouterGone) => (phase, Action::Nothing),
 
@@ -98,7 +98,7 @@ pub(super) fn step(phase: Phase, event: Event) -> (Phase, Action) {
         (Phase::Concluding, Event::Asked) => (Phase::Killing, Action::KillImpatiently),
         (Phase::Concluding, Event::RouterGone | Event::TimeUp | Event::Alone) => (phase, Action::Nothing),
 
-        // Programs that nobody waits for, or that end late.
+        // Programs that the daemon does not wait for, or that end late.
         (_, Event::ProgramsDone | Event::Refused) => (phase, Action::Nothing),
         (Phase::Over, _) => (phase, Action::Nothing),
     }
@@ -108,7 +108,7 @@ pub(super) fn step(phase: Phase, event: Event) -> (Phase, Action) {
 mod tests {
     use super::*;
 
-    /// Those that may last for a while only.
+    /// The phases that have a time limit.
     const LIMITED: [Phase; 3] = [Phase::Draining, Phase::Stopping, Phase::Killing];
     const OTHERS: [Phase; 5] =
         [Phase::Preparing, Phase::Serving, Phase::Parting, Phase::Concluding, Phase::Over];

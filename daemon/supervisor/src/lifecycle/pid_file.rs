@@ -1,5 +1,5 @@
-//! The file with the daemon's PID: locked as long as the daemon lives, so that it is never believed when it is stale,
-//! and removed at the end.
+//! The daemon's PID file: locked as long as the daemon lives, so that a stale file is recognized, and removed at the
+//! end.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 
-/// The file, ours.
+/// The PID file of this daemon.
 #[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
     lock: Flock<File>,
 }
 
-/// What the next program in the same process needs to know of it.
+/// The state of the PID file that is handed to the next program in the same process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PackedPidFile {
     path: PathBuf,
@@ -30,9 +30,9 @@ pub(crate) struct PackedPidFile {
 /// Why there is no PID file.
 #[derive(Debug)]
 pub(crate) enum PidFileError {
-    /// A daemon that lives holds it; its PID as the file says.
+    /// A running daemon holds it; with the PID that the file contains.
     Held(PathBuf, String),
-    /// It cannot be made or written.
+    /// It cannot be created or written.
     Io(PathBuf, io::Error),
 }
 
@@ -52,7 +52,7 @@ impl fmt::Display for PidFileError {
 }
 
 impl PidFile {
-    /// Takes the file of a daemon that has ended, or makes one.
+    /// Takes the file of a daemon that has ended, or creates one.
     pub(super) fn take(path: &Path) -> Result<Self, PidFileError> {
         let failed = |why| PidFileError::Io(path.to_path_buf(), why);
         let lock = lock(path)?;
@@ -60,17 +60,17 @@ impl PidFile {
         Ok(Self { path: path.to_path_buf(), lock })
     }
 
-    /// For the next program.
+    /// Packs it for the next program.
     pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedPidFile> {
         Ok(PackedPidFile { path: self.path.clone(), lock: writer.pack(&*self.lock)? })
     }
 
-    /// That of the program before, which had this PID.
+    /// Unpacks that of the previous program, which had the same PID.
     pub(super) fn unpack(packed: PackedPidFile, reader: &mut HandoverReader) -> io::Result<Self> {
         Ok(Self { path: packed.path, lock: reader.take_lock(packed.lock)? })
     }
 
-    /// Removes it, when it is still the one that was made.
+    /// Removes the file if it is still the one that was created.
     pub(super) fn remove(self) {
         if is_at(&self.lock, &self.path)
             && let Err(why) = fs::remove_file(&self.path)
@@ -80,7 +80,7 @@ impl PidFile {
     }
 }
 
-/// Locks the file that lies at the path now: the daemon before removes it when it ends.
+/// Locks the file that is at the path after locking: the previous daemon removes its file when it ends.
 fn lock(path: &Path) -> Result<Flock<File>, PidFileError> {
     let failed = |why| PidFileError::Io(path.to_path_buf(), why);
     loop {
@@ -95,7 +95,7 @@ fn lock(path: &Path) -> Result<Flock<File>, PidFileError> {
                 if is_mine(&pid) {
                     return Err(PidFileError::Held(path.to_path_buf(), pid));
                 }
-                // Every user can read the file, and so lock it, once the daemon has ended without removing it.
+                // Every user can read the file, and therefore lock it, once the daemon has ended without removing it.
                 if is_at(&file, path) {
                     fs::remove_file(path).map_err(failed)?;
                     tracing::warn!(
@@ -114,7 +114,7 @@ fn pid_in(mut file: &File) -> io::Result<String> {
     Ok(pid.trim().to_owned())
 }
 
-/// Whether a process of this user has the PID. Without a PID, a daemon is about to write it.
+/// Whether a process of this user has the PID. An empty file is about to be written by a daemon.
 fn is_mine(pid: &str) -> bool {
     if pid.parse::<u32>().is_err() {
         return true;

@@ -1,5 +1,5 @@
-//! SIGHUP: the configuration is read anew; what can change does at once, what cannot is named, and with a mistake in it
-//! everything stays as it is.
+//! SIGHUP: reads the configuration again. Changes apply at once where they can, the others are logged; if there is an
+//! error, nothing changes.
 
 use nix::unistd;
 
@@ -8,7 +8,7 @@ use common::config::Options;
 use common::link::Notice;
 
 impl Supervisor {
-    /// Reads flags and file again.
+    /// Reads the command line and the configuration file again.
     pub(super) fn reload(&mut self) {
         tracing::info!("received SIGHUP: the configuration is read anew");
         let serving = self.shutdown.is_serving();
@@ -16,7 +16,7 @@ impl Supervisor {
             self.manager.reloading();
         }
         let read = self.options.read_again();
-        // No directory is held back from being unmounted.
+        // The daemon keeps no directory from being unmounted.
         if let Err(why) = unistd::chdir("/") {
             tracing::warn!("the working directory stays: {why}");
         }

@@ -1,4 +1,4 @@
-//! What the daemon changes of its own standing with the kernel, and gives back to its children.
+//! Kernel limits and the OOM score of the daemon: changed at the start, restored in its children.
 
 use std::fs;
 use std::io;
@@ -8,19 +8,19 @@ use nix::unistd;
 use serde::{Deserialize, Serialize};
 
 const OOM_SCORE: &str = "/proc/self/oom_score_adj";
-/// Never chosen: the kernel ends an app instead, which is started again.
+/// Never chosen: the kernel kills an app instead, which is then restarted.
 const LEAST_OOM_SCORE: &str = "-1000";
 /// The bit of the capability to raise a hard limit.
 const CAP_SYS_RESOURCE: u32 = 24;
 
-/// How the daemon was started.
+/// The values with which the daemon was started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Originals {
     open_files: OpenFiles,
     oom_score: Option<String>,
 }
 
-/// How many files a process may have open: what counts, and how far that may be raised.
+/// The soft and hard limit of open files of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OpenFiles {
     pub(crate) soft: rlim_t,
@@ -28,18 +28,18 @@ pub(crate) struct OpenFiles {
 }
 
 impl Originals {
-    /// Notes the values, then, as root, steps out of the way of the kernel's out-of-memory killer.
+    /// Records the values and then, as root, exempts the daemon from the kernel's out-of-memory killer.
     pub(crate) fn note() -> io::Result<Self> {
         let (soft, hard) = resource::getrlimit(Resource::RLIMIT_NOFILE)?;
         Ok(Self { open_files: OpenFiles { soft, hard }, oom_score: lower_oom_score() })
     }
 
-    /// Takes `wanted` descriptors, 0 for all that are allowed, or as many as can be had. Tells what holds now.
+    /// Sets the limit to `wanted`, or to the hard limit for 0, or to as many as possible. Returns the limit in effect.
     pub(crate) fn limit_open_files(&self, wanted: u64) -> io::Result<OpenFiles> {
         let modest = self.open_files.within(wanted);
         let set = |limit: OpenFiles| resource::setrlimit(Resource::RLIMIT_NOFILE, limit.soft, limit.hard);
         if wanted > 0 && may_raise_limits() {
-            // More than fs.nr_open is refused to everybody.
+            // The kernel refuses more than fs.nr_open to every user.
             set(OpenFiles { soft: wanted, hard: wanted }).or_else(|_| set(modest))?;
         } else {
             set(modest)?;
@@ -48,13 +48,13 @@ impl Originals {
         Ok(OpenFiles { soft, hard })
     }
 
-    /// Gives a child what the daemon was started with. To be called before it changes its user.
+    /// Restores the original values in a child. To be called before the child changes its user.
     pub(crate) fn restore(&self) -> io::Result<()> {
         resource::setrlimit(Resource::RLIMIT_NOFILE, self.open_files.soft, self.open_files.hard)?;
         self.restore_oom_score()
     }
 
-    /// As [`Originals::restore`], for the router, which needs its descriptors.
+    /// Restores the OOM score only, for the router, which needs its descriptors.
     pub(crate) fn restore_oom_score(&self) -> io::Result<()> {
         match &self.oom_score {
             Some(score) => fs::write(OOM_SCORE, score),
@@ -63,13 +63,13 @@ impl Originals {
     }
 }
 
-/// Lets this process have so many files open, for good. To be called before it changes its user.
+/// Sets the soft and hard limit of open files of this process. To be called before it changes its user.
 pub(crate) fn set_open_files(most: u64) -> io::Result<()> {
     resource::setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(Into::into)
 }
 
 impl OpenFiles {
-    /// The hard limit stays: who may not raise it could never give it back to an app.
+    /// Keeps the hard limit: a process that may not raise it could not restore it for an app.
     fn within(self, wanted: u64) -> Self {
         let soft = if wanted == 0 { self.hard } else { self.hard.min(wanted) };
         Self { soft, hard: self.hard }
@@ -83,7 +83,7 @@ fn may_raise_limits() -> bool {
     effective.is_some_and(|all| all & (1 << CAP_SYS_RESOURCE) != 0)
 }
 
-/// The score from before, when it was changed. A container may forbid it, which is no reason not to start.
+/// Returns the previous score if it was changed. The daemon starts even if a container forbids the change.
 fn lower_oom_score() -> Option<String> {
     if !unistd::geteuid().is_root() {
         return None;

@@ -1,6 +1,6 @@
-//! What a service manager is told, by systemd's `sd_notify(3)`: ready, reloading, stopping, still alive.
+//! Notifications to the service manager by systemd's `sd_notify(3)`: ready, reloading, stopping, alive.
 //!
-//! Without one (`NOTIFY_SOCKET` is not set) nothing happens. A message that cannot be sent is lost with a line in the log.
+//! Without `NOTIFY_SOCKET` nothing is sent. A message that cannot be sent is dropped and logged.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 
-/// The one that started this daemon, if it wants to hear of it.
+/// The service manager that started this daemon, if it accepts notifications.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceManager {
     socket: Option<(UnixDatagram, SocketAddr)>,
-    /// How long it lets the daemon be silent, and when it must hear next that it is alive.
+    /// The watchdog interval, and when the next keep-alive is due.
     watchdog: Option<(Duration, Instant)>,
 }
 
 impl ServiceManager {
-    /// From the variables that it sets.
+    /// Reads the variables set by the service manager.
     pub(super) fn from_environment(now: Instant) -> Self {
         let socket = env::var_os("NOTIFY_SOCKET").and_then(|path| match open(&path) {
             Ok(socket) => Some(socket),
@@ -34,17 +34,17 @@ impl ServiceManager {
         Self { socket, watchdog }
     }
 
-    /// How long it lets the daemon be silent, when it watches.
+    /// The watchdog interval, if the service manager watches.
     pub(super) fn watchdog(&self) -> Option<Duration> {
         self.watchdog.map(|(limit, _)| limit)
     }
 
-    /// The daemon takes requests.
+    /// Notifies that the daemon accepts requests.
     pub(crate) fn ready(&self, status: &str) {
         self.tell(&format!("READY=1\nSTATUS={status}"));
     }
 
-    /// It is not ready yet, which may take as long as this.
+    /// Notifies that the start may take as long as this.
     pub(crate) fn preparing(&self, limit: Duration) {
         self.tell(&format!(
             "STATUS=programs run before anything is served\nEXTEND_TIMEOUT_USEC={}",
@@ -52,13 +52,13 @@ impl ServiceManager {
         ));
     }
 
-    /// Its configuration is read anew; [`ready`](Self::ready) follows.
+    /// Notifies that the configuration is read again; [`ready`](Self::ready) follows.
     pub(super) fn reloading(&self) {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
         self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
     }
 
-    /// It ends, which may take as long as this.
+    /// Notifies that the daemon ends, which may take as long as this.
     pub(super) fn stopping(&self, limit: Duration) {
         self.tell(&format!(
             "STOPPING=1\nSTATUS=requests and processes end\nEXTEND_TIMEOUT_USEC={}",
@@ -66,15 +66,15 @@ impl ServiceManager {
         ));
     }
 
-    /// When it must hear the next time that the daemon is alive.
+    /// When the next keep-alive is due.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.watchdog.map(|(_, next)| next)
     }
 
-    /// Tells that the daemon is alive, when it is time and it `works`.
+    /// Sends a keep-alive when it is due and the daemon `works`.
     pub(crate) fn beat(&mut self, now: Instant, works: bool) {
         let Some((limit, _)) = self.watchdog.filter(|(_, next)| *next <= now) else { return };
-        // Half of the limit, as `sd_watchdog_enabled(3)` advises; sooner when the next one decides.
+        // Half the interval, as `sd_watchdog_enabled(3)` advises; sooner while the daemon does not work.
         let pause = if works { limit / 2 } else { limit / 16 };
         self.watchdog = Some((limit, now + pause));
         if works {
@@ -91,7 +91,7 @@ impl ServiceManager {
     }
 }
 
-/// A name that begins with `@` is an abstract one.
+/// Opens a socket to the address; a name that begins with `@` is an abstract one.
 fn open(path: &OsString) -> io::Result<(UnixDatagram, SocketAddr)> {
     let address = match path.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,

@@ -1,4 +1,4 @@
-//! The end of the daemon: what signals and time mean, carried out as [`phase`](super::phase) says.
+//! The shutdown of the daemon: handles signals and timeouts as the table in [`phase`](super::phase) defines.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -13,27 +13,27 @@ use common::config::Hook;
 use common::link::{Notice, StopHow};
 use common::log::writer;
 
-/// For the router to tell that it has finished, after its own limit.
+/// Time for the router to report that it has finished, after its own limit.
 const SLACK: Duration = Duration::from_secs(2);
-/// What processes have at least, however long the router took.
+/// Minimum time for processes to end, however long the router took.
 const LEAST_GRACE: Duration = Duration::from_secs(5);
-/// After SIGKILL only the kernel can keep a process.
+/// Time after SIGKILL; only the kernel can delay a process longer.
 const AFTER_KILL: Duration = Duration::from_secs(5);
 
-/// How far the end has come.
+/// Progress of the shutdown.
 #[derive(Debug)]
 pub(crate) struct Shutdown {
     phase: Phase,
     limit: Duration,
-    /// When all of it should be over.
+    /// When the whole shutdown should be complete.
     end: Option<Instant>,
-    /// When this phase is.
+    /// When the current phase ends.
     due: Option<Instant>,
-    /// Requests were served at some time.
+    /// Whether requests were served at any time.
     served: bool,
-    /// One of the operator's programs kept it from starting.
+    /// Whether a program of the operator prevented the start.
     refused: bool,
-    /// The operator asked twice.
+    /// Whether the operator asked twice.
     impatient: bool,
 }
 
@@ -50,48 +50,48 @@ impl Shutdown {
         }
     }
 
-    /// Another limit, when the end has not begun.
+    /// Sets the limit of a shutdown that has not begun.
     pub(super) fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
     }
 
-    /// Requests are served, and the end has not begun.
+    /// Whether requests are served and the router is not shutting down.
     pub(crate) fn is_serving(&self) -> bool {
         matches!(self.phase, Phase::Serving | Phase::Parting)
     }
 
-    /// Nothing is served yet.
+    /// Whether nothing is served yet.
     pub(crate) fn is_preparing(&self) -> bool {
         self.phase == Phase::Preparing
     }
 
-    /// Requests are served, and nobody wants the end.
+    /// Whether requests are served and no shutdown was requested.
     pub(super) fn is_settled(&self) -> bool {
         self.phase == Phase::Serving
     }
 
-    /// How long the end may take.
+    /// How long the shutdown may take.
     pub(super) fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// Another program has served before, and this one goes on.
+    /// Continues after a previous program that has served.
     pub(crate) fn take_over(&mut self) {
         self.phase = Phase::Serving;
         self.served = true;
     }
 
-    /// Requests are served from here on.
+    /// Records that requests are served.
     pub(crate) fn note_served(&mut self) {
         self.served = true;
     }
 
-    /// A program of the operator's keeps the daemon from starting.
+    /// Records that a program of the operator prevents the start.
     pub(crate) fn note_refused(&mut self) {
         self.refused = true;
     }
 
-    /// There is no orderly end: nothing was served, or the operator did not wait.
+    /// Whether there is no orderly shutdown: nothing was served, or the operator asked twice.
     pub(crate) fn is_cut_short(&self) -> bool {
         self.impatient || !self.served
     }
@@ -104,7 +104,7 @@ impl Shutdown {
         self.due
     }
 
-    /// Notes the time that the phase just begun may take.
+    /// Enters a phase and sets its time limit.
     fn enter(&mut self, phase: Phase, now: Instant) {
         self.phase = phase;
         self.due = match phase {
@@ -115,7 +115,7 @@ impl Shutdown {
         };
     }
 
-    /// When all of it should be over: one limit, counted from its beginning.
+    /// When the whole shutdown should be complete: one limit, from its beginning.
     fn end_from(&mut self, now: Instant) -> Instant {
         *self.end.get_or_insert(now + self.limit)
     }
@@ -131,7 +131,7 @@ impl Supervisor {
                 Ok(libc::SIGQUIT) => self.asked("SIGQUIT"),
                 Ok(libc::SIGHUP) => self.reload(),
                 Ok(libc::SIGUSR2) => self.begin_upgrade(),
-                // The log tells how that went.
+                // The result is logged.
                 Ok(libc::SIGUSR1) => drop(self.reopen_log()),
                 _ => {}
             }
@@ -144,7 +144,7 @@ impl Supervisor {
         self.step(Event::Asked);
     }
 
-    /// Takes one step of the table.
+    /// Takes one step of the phase table.
     pub(crate) fn step(&mut self, event: Event) {
         let (next, action) = phase::step(self.shutdown.phase, event);
         if next != self.shutdown.phase {
@@ -176,7 +176,7 @@ impl Supervisor {
         self.part();
     }
 
-    /// The longest that the end takes from when requests are not taken any more.
+    /// The maximum duration of the shutdown once no more requests are accepted.
     fn time_to_end(&self) -> Duration {
         let programs = self.hooks.time_for(Hook::AfterWatchdogShutdown);
         self.shutdown.limit + SLACK + LEAST_GRACE + AFTER_KILL + programs
@@ -221,13 +221,13 @@ impl Supervisor {
         }
     }
 
-    /// When not even waiting works any more.
+    /// Kills everything when waiting for events fails.
     pub(crate) fn shut_down_at_once(&mut self) {
         self.shutdown.impatient = true;
         self.kill_all();
     }
 
-    /// Leaves nothing behind but, perhaps, what the kernel keeps.
+    /// Removes everything except, possibly, processes stuck in the kernel.
     pub(crate) fn close(self) -> ExitCode {
         self.stat_workers.end();
         for process in self.processes.iter() {
@@ -240,7 +240,7 @@ impl Supervisor {
         }
         tracing::info!("the daemon has ended");
         writer::finish(LAST_LINES);
-        // The log's writer was in the daemon's own group.
+        // The log writer was in the daemon's own group.
         if let Some(cgroups) = self.launcher.cgroups {
             cgroups.dissolve();
         }

@@ -1,4 +1,4 @@
-//! Opening everything, in order, before the first request: what fails here ends the daemon with one sentence.
+//! Start-up: opens everything, in order, before the first request. A failure ends the daemon with one error message.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -45,7 +45,7 @@ use common::log;
 use common::sys::fd_handover::HandoverReader;
 use common::sys::{activation, process, signals};
 
-/// What is taken as an event.
+/// The signals that are handled as events.
 const SIGNALS: [Signal; 7] = [
     Signal::SIGTERM,
     Signal::SIGINT,
@@ -133,7 +133,7 @@ impl Supervisor {
                 Ok(Self::around(options, opened))
             }
             Err(why) => {
-                // The sentence about the sockets is the one that counts.
+                // The error of the sockets is the one to report.
                 let _ = instance.remove();
                 pid_file.into_iter().for_each(PidFile::remove);
                 Err(why)
@@ -141,7 +141,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes over what the program before in this process has packed under this number.
+    /// Takes over what the previous program in this process packed under this descriptor number.
     pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Self, StartError> {
         let failed = StartError::TakeOver;
         let mut reader =
@@ -240,7 +240,7 @@ fn start_log_writer() {
     }
 }
 
-/// A shell of root's may hold what no app is to have; a service manager passes on what its operator wrote down.
+/// Warns of variables that apps should not inherit: root's shell may have them, a service manager only configured ones.
 fn tell_of_secrets(options: &Options) {
     let by_service_manager = std::env::var_os("INVOCATION_ID").is_some();
     if options.pass_env.is_some() || by_service_manager || !unistd::geteuid().is_root() {
@@ -256,7 +256,7 @@ fn tell_of_secrets(options: &Options) {
     }
 }
 
-/// What no app may reach.
+/// Returns what no app may access.
 fn policy(options: &Options) -> Policy {
     let values = Values(&options.shared);
     let default_group = values.given("default_group").then(|| values.text("default_group").to_owned());
@@ -268,7 +268,7 @@ fn policy(options: &Options) -> Policy {
     }
 }
 
-/// What was opened, or taken over.
+/// What was opened or taken over.
 struct Opened {
     log: LogFile,
     signals: SignalFd,
@@ -285,7 +285,7 @@ struct Opened {
     routers: RouterSupervision,
 }
 
-/// Who is told of the daemon's life, and how its routers are started: to be known before anything is made.
+/// Reads the service manager's settings and plans the routers, before anything is created.
 fn plan_routers(options: &Options) -> Result<(ServiceManager, RouterPlan), StartError> {
     let manager = ServiceManager::from_environment(Instant::now());
     let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
@@ -294,13 +294,13 @@ fn plan_routers(options: &Options) -> Result<(ServiceManager, RouterPlan), Start
 }
 
 fn stand_alone() -> Result<(), StartError> {
-    // No directory is held back from being unmounted.
+    // The daemon keeps no directory from being unmounted.
     unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
-    // What a preloader forks is to be a child of ours.
+    // Processes forked by a preloader become children of the supervisor when orphaned.
     process::adopt_orphans().map_err(StartError::Limits)
 }
 
-/// Takes what the flag says, or all that is allowed.
+/// Sets the limit of open files to the flag's value, or to the maximum. Returns the value.
 fn limit_open_files(originals: &Originals, options: &Options) -> Result<u64, StartError> {
     let wanted = Values(&options.shared).number("core_file_descriptor_ulimit");
     let reached = originals.limit_open_files(wanted).map_err(StartError::Limits)?;

@@ -1,8 +1,8 @@
-//! Log files of apps: the router names a process and a path, the file goes to the router, opened with the rights that the
-//! process has.
+//! Log files of apps: the router names a process and a path, and receives the file, opened with the rights of the
+//! process.
 //!
-//! The path comes from nginx's configuration, and whoever can write to nginx's socket may name any: so it is opened by a
-//! process that has become the app's user, and by root only where root opens logs on nginx's word, too.
+//! The path is part of nginx's configuration, and every process that can write to nginx's socket can send any path. So
+//! a process that has become the app's user opens the file; root opens it only where it opens log files for nginx, too.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -27,14 +27,14 @@ use common::sys::process;
 use common::sys::process::{Child, Forked};
 use common::sys::signals;
 
-/// Most seconds for opening a file, which may lie at the end of a network.
+/// Maximum seconds for opening a file, which may be on a network file system.
 const PATIENCE: u32 = 10;
-/// Most files that are being opened; the others wait.
+/// Maximum number of files that are being opened; the others wait.
 const MOST_OPENERS: usize = 32;
-/// A longer path is no file's.
+/// No file has a longer path.
 const LONGEST_PATH: usize = 4096;
 
-/// Files that are being opened, and those that wait.
+/// Files that are being opened, and those that wait to be.
 #[derive(Debug, Default)]
 pub(crate) struct AppLogs {
     openers: Vec<Child>,
@@ -50,12 +50,12 @@ struct Wanted {
 }
 
 impl AppLogs {
-    /// The processes that open files.
+    /// Returns the processes that open files.
     pub(crate) fn openers(&self) -> impl Iterator<Item = &Child> {
         self.openers.iter()
     }
 
-    /// The router that asked is gone.
+    /// Drops the requests of a router that has ended.
     pub(crate) fn forget(&mut self) {
         self.waiting.clear();
     }
@@ -73,7 +73,7 @@ impl Supervisor {
         self.open_app_logs();
     }
 
-    /// One or more of those that open files have ended.
+    /// Handles the end of processes that open files.
     pub(crate) fn app_log_opened(&mut self) {
         self.app_logs.openers.retain(|opener| matches!(opener.try_reap(), Ok(None)));
         self.open_app_logs();
@@ -109,7 +109,7 @@ impl Supervisor {
     }
 }
 
-/// Has the file opened; the result is where it will come, and who opens it, if it is not open yet.
+/// Starts opening the file. Returns the channel for the result, and the process that opens the file, if needed.
 fn have_opened(user: &AppUser, path: &Path) -> io::Result<(OwnedFd, Option<Child>)> {
     let (ours, theirs) = Channel::pair()?;
     let user = if !unistd::geteuid().is_root() {
@@ -130,13 +130,13 @@ fn identity_of(user: &AppUser) -> Result<Identity, LookupError> {
     Ok(Identity { uid: Uid::from_raw(user.uid), gid, groups })
 }
 
-/// Opens it in a process of its own, so that a slow file holds nobody up, and no slow look-up of groups.
+/// Opens the file in a separate process, so that a slow file or group lookup delays nothing else.
 fn open_as(user: Option<&AppUser>, path: &Path, to: &Channel) -> io::Result<Child> {
     match process::fork()? {
         Forked::Parent(opener) => Ok(opener),
         Forked::Child => {
             let opened = become_and_open(user, path);
-            // Nobody is left to be told when even this fails: the router sees the end of the connection.
+            // If even this fails, the router sees the end of the connection.
             let _ = answer(to, opened);
             process::exit_now(0)
         }

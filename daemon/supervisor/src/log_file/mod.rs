@@ -1,6 +1,6 @@
-//! The log file, named by the operator or nginx: standard error of the supervisor, which copies the router's lines there.
+//! The log file, set by the operator or nginx: standard error of the supervisor, which copies the router's lines to it.
 //!
-//! A file that cannot be opened changes nothing: the log goes on where it was.
+//! If a file cannot be opened, nothing changes: the log continues in the current file.
 
 pub(crate) mod app_logs;
 mod open;
@@ -28,10 +28,10 @@ use common::sys::descriptors;
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 
 const NAME: &str = "log_file";
-/// Copies of standard error stay out of the way of the numbers that children get.
+/// Copies of standard error are above the descriptor numbers that children get.
 const ABOVE_ALL: i32 = 16;
 
-/// How long a change of the log waits for lines to be in the old one.
+/// How long a change of the log waits until earlier lines are in the old file.
 const OLD_FILE: Duration = Duration::from_secs(1);
 
 /// The log of this daemon.
@@ -42,14 +42,14 @@ pub(super) struct LogFile {
     place: Place,
 }
 
-/// Where a log can be.
+/// A destination of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     /// Standard error as it was at the start.
     Inherited,
-    /// The file of the daemon's own flag.
+    /// The file of the daemon's own option.
     Own(PathBuf),
-    /// The file that nginx names.
+    /// The file of nginx's configuration.
     OfNginx(PathBuf),
 }
 
@@ -62,14 +62,14 @@ impl fmt::Display for Place {
     }
 }
 
-/// What the next program in the same process needs to know of it. Its standard error is the log already.
+/// The state of the log handed to the next program in the same process, whose standard error is already the log.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct PackedLog {
     inherited: RawFd,
     place: Place,
 }
 
-/// Why the daemon cannot start.
+/// Why the log of the daemon cannot be opened.
 #[derive(Debug)]
 pub(crate) struct NoLog(Place, Refusal);
 
@@ -80,7 +80,7 @@ impl fmt::Display for NoLog {
 }
 
 impl LogFile {
-    /// Begins to log where the daemon's own flag says.
+    /// Starts logging to the file of the daemon's own option.
     pub(super) fn begin(options: &[DaemonOption]) -> Result<Self, NoLog> {
         let own = Place::Own(Values(options).text(NAME).into());
         let inherited = descriptors::copy_above(io::stderr(), ABOVE_ALL);
@@ -92,17 +92,17 @@ impl LogFile {
         Ok(log)
     }
 
-    /// For the next program.
+    /// Packs it for the next program.
     pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedLog> {
         Ok(PackedLog { inherited: writer.pack(&self.inherited)?, place: self.place.clone() })
     }
 
-    /// That of the program before.
+    /// Unpacks that of the previous program.
     pub(super) fn unpack(packed: PackedLog, reader: &mut HandoverReader) -> io::Result<Self> {
         Ok(Self { inherited: reader.take(packed.inherited)?, place: packed.place })
     }
 
-    /// Logs to `place` from here on, which another process opens: the disk may hang.
+    /// Switches the log to `place`, which another process opens, as the disk may hang.
     fn switch_aside(&mut self, place: Place) -> Result<(), Refusal> {
         let file = match &place {
             Place::Inherited => self.open(&place)?,
@@ -111,12 +111,12 @@ impl LogFile {
         self.switch(place, &file)
     }
 
-    /// Logs to `file`, which is opened at `place`, from here on.
+    /// Switches the log to `file`, which is open at `place`.
     fn switch(&mut self, place: Place, file: &OwnedFd) -> Result<(), Refusal> {
         if place != self.place {
             tracing::info!("the log goes on in {place}");
         }
-        // What was logged before belongs into the old file.
+        // Earlier lines belong in the old file.
         writer::drain(OLD_FILE);
         descriptors::log_to(file).map_err(Refusal::Call)?;
         if writer::watched().is_some()
@@ -129,7 +129,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// The file's path; empty without a file.
+    /// Returns the path of the file; empty without a file.
     fn path(&self) -> String {
         match &self.place {
             Place::Inherited => String::new(),
@@ -147,7 +147,7 @@ impl LogFile {
 }
 
 impl Supervisor {
-    /// Takes the daemon's own word for the log file or, when it has none, nginx's; empty for neither.
+    /// Applies the log file of the daemon's own option or, without one, of nginx; empty without either.
     pub(super) fn set_log_file(&mut self, path: &str) {
         let place = if Values(&self.options.shared).given(NAME) {
             Place::Own(path.into())
@@ -178,7 +178,7 @@ impl Supervisor {
         }
     }
 
-    /// Opens the file anew, after somebody has renamed it; the error says why the log goes on where it was.
+    /// Reopens the file after it was renamed; the error says why the log continues in the old file.
     pub(super) fn reopen_log(&mut self) -> Result<(), String> {
         self.tell_router(&Notice::ReopenAppLogs, &[]);
         let place = self.log.place.clone();

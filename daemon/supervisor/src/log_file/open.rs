@@ -1,4 +1,4 @@
-//! Opening a log file: a path comes in, a descriptor to append to goes out, or the reason why not.
+//! Opening of a log file for appending.
 
 use std::fmt;
 use std::io;
@@ -9,22 +9,22 @@ use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, OFlag};
 use nix::sys::stat::{self, Mode, SFlag};
 
-/// Why a file is not opened. Follows its name in a sentence.
+/// Why a file is not opened. The message follows the file's name.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// A call failed.
+    /// A system call failed.
     Call(io::Error),
-    /// Its last part is a symbolic link.
+    /// The last component is a symbolic link.
     Link,
-    /// It is not where root looks for logs.
+    /// It is not in the directory where root opens log files.
     Outside(PathBuf),
-    /// A directory on the way fails to open as one.
+    /// A directory of the path cannot be opened as one.
     Way(PathBuf, Errno),
-    /// A directory on the way is somebody else's, or somebody else can write to it.
+    /// A directory of the path belongs to another user or is writable for others.
     Shared(PathBuf),
-    /// The file is none that root alone can have made.
+    /// The file may have been created by others than root.
     Foreign(&'static str),
-    /// Another process was to open it, and this is what it said.
+    /// The process that was to open it reported this error.
     Aside(String),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Refusal {
 }
 
 pub(super) fn flags() -> OFlag {
-    // Without O_NONBLOCK the call would wait for ever for the reader of a pipe.
+    // Without O_NONBLOCK the call would wait for the reader of a pipe.
     let safe = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
     safe | OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT
 }
@@ -66,14 +66,14 @@ pub(super) fn mode() -> Mode {
     Mode::S_IRUSR | Mode::S_IWUSR | Mode::S_IRGRP
 }
 
-/// Opens whatever this process may open.
+/// Opens any file that this process may open.
 pub(super) fn as_it_is(path: &Path) -> Result<OwnedFd, Refusal> {
     let file = fcntl::open(path, flags(), mode()).map_err(failed)?;
     fcntl::fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND)).map_err(failed)?;
     Ok(file)
 }
 
-/// The same, of a regular file alone: nobody at its other end makes a writer wait.
+/// Opens a regular file only: with others, a reader at the other end can make a writer wait.
 pub(crate) fn regular(path: &Path) -> Result<OwnedFd, Refusal> {
     let file = as_it_is(path)?;
     let found = stat::fstat(&file).map_err(failed)?;

@@ -1,4 +1,4 @@
-//! Opening a log file in a process of its own, for which the supervisor waits for a bounded time: the disk may hang.
+//! Opening of a log file in a separate process, for which the supervisor waits a limited time, as the disk may hang.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,7 +17,7 @@ use common::sys::process::Forked;
 /// How long the supervisor waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What `open`, which must use no descriptor of this process, opens in a process that is reaped like an orphan.
+/// Runs `open` in a separate process, which is reaped like an orphan. `open` must use no descriptor of this process.
 pub(super) fn opened(open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> Result<OwnedFd, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(Refusal::Call)?;
     let child = match process::fork().map_err(Refusal::Call)? {
@@ -28,7 +28,7 @@ pub(super) fn opened(open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> Result<
     let wait = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
     let mut watched = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
     if poll::poll(&mut watched, wait).is_ok_and(|ready| ready == 0) {
-        // One that hangs in the kernel ends when the kernel lets it.
+        // A process that hangs in the kernel ends when the kernel permits.
         let _ = child.signal(Signal::SIGKILL);
         let seconds = PATIENCE.as_secs();
         return Err(Refusal::Aside(format!(
@@ -46,7 +46,7 @@ pub(super) fn opened(open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> Result<
     }
 }
 
-/// Holds no socket and no pipe of the daemon's, however long it hangs.
+/// Runs in the child, which keeps no socket or pipe of the daemon open, however long it hangs.
 fn answer(to: Channel, open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> io::Result<()> {
     let to = Channel::new(descriptors::keep_only(to.into_fd())?)?;
     match open() {

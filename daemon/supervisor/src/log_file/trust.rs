@@ -1,8 +1,8 @@
-//! What root opens on nginx's word: a path comes in, a descriptor goes out, or the reason why not.
+//! The check of log files that root opens for nginx.
 //!
-//! Whoever may connect to the daemon's socket can say what nginx says. So it is only what nobody but root could have
-//! put there: a file below `/var/log` whose name ends in `.log` and is none of the system's, on a way that root alone can change, without a symbolic link, and, when it
-//! exists, one that is empty or begins as a log of ours does.
+//! Every process that can connect to the daemon's socket can send what nginx sends. So root opens only files that only
+//! root can have created: below `/var/log`, with a name that ends in `.log` and is not a system log's, on a path that
+//! only root can change, without symbolic links, and either new, empty or beginning like a log of this daemon.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,7 +15,7 @@ use nix::unistd::Uid;
 
 use super::open::{Refusal, failed, flags, mode};
 
-/// Logs of the system, which are not ours where they are missing.
+/// System logs, which are not this daemon's even if they do not exist.
 const SYSTEM_LOGS: [&str; 14] = [
     "alternatives.log",
     "auth.log",
@@ -33,16 +33,16 @@ const SYSTEM_LOGS: [&str; 14] = [
     "user.log",
 ];
 
-/// Where files may be, and who alone may have made them.
+/// Where files may be, and who must have created them.
 struct Trust<'a> {
-    /// Where the way begins.
+    /// The directory in which the check of the path starts.
     top: &'a Path,
-    /// From there, what files are below of.
+    /// The path, relative to `top`, of the directory that contains the files.
     logs: &'a str,
     owner: Uid,
 }
 
-/// Opens what root may open on nginx's word.
+/// Opens a file that root may open for nginx.
 pub(crate) fn on_nginx_word(path: &Path) -> Result<OwnedFd, Refusal> {
     Trust { top: Path::new("/"), logs: "var/log", owner: Uid::from_raw(0) }.open(path)
 }
@@ -60,7 +60,7 @@ impl Trust<'_> {
         Ok(file)
     }
 
-    /// The directories on the way and the file's name, when the path is plain and below the logs.
+    /// Returns the directories of the path and the file's name if the path is plain and below the log directory.
     fn parts<'p>(&self, path: &'p Path) -> Option<(Vec<&'p str>, &'p str)> {
         let inside = path.to_str()?.strip_prefix(self.top.to_str()?)?.trim_start_matches('/');
         let below = inside.strip_prefix(self.logs)?.strip_prefix('/')?;
@@ -71,7 +71,7 @@ impl Trust<'_> {
         (is_log && below.split('/').all(is_plain)).then_some((way, name))
     }
 
-    /// Goes down by descriptors, so that no directory can be exchanged behind the look at it.
+    /// Opens one directory after another by descriptor, so that none can be replaced after it was checked.
     fn walk(&self, way: &[&str]) -> Result<OwnedFd, Refusal> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mut at = self.top.to_path_buf();
@@ -112,7 +112,7 @@ impl Trust<'_> {
     }
 }
 
-/// The descriptor that is kept, and given to the router, cannot read.
+/// Reads by a separate descriptor: the one that is kept, and given to the router, is write-only.
 fn read_beginning(directory: &OwnedFd, name: &str) -> Result<Vec<u8>, Refusal> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = fcntl::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
@@ -121,12 +121,12 @@ fn read_beginning(directory: &OwnedFd, name: &str) -> Result<Vec<u8>, Refusal> {
     Ok(beginning)
 }
 
-/// `A` stands for a capital letter, `9` for a digit.
+/// Pattern: `A` is a capital letter, `9` a digit.
 const LINE_BEGINS: &[u8] = b"[ A 9999-99-99 ";
-/// As far, in the form for machines.
+/// The same for JSON.
 const JSON_BEGINS: &[u8] = b"{\"time\":\"9999-";
 
-/// Passenger's own logs begin in the first of these ways.
+/// Whether a file begins like a log of this daemon. Passenger's own logs begin like `LINE_BEGINS`.
 fn is_log(beginning: &[u8]) -> bool {
     is_like(beginning, LINE_BEGINS) || is_like(beginning, JSON_BEGINS)
 }
@@ -149,7 +149,7 @@ mod tests {
     use super::super::open::as_it_is;
     use super::*;
 
-    /// `logs` below a directory of our own.
+    /// `logs` below a temporary directory.
     fn scene(name: &str) -> PathBuf {
         let top = std::env::temp_dir().join(format!("fp-log-{name}-{}", std::process::id()));
         drop(fs::remove_dir_all(&top));

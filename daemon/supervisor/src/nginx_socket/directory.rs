@@ -1,5 +1,5 @@
-//! The directories above the socket: whether nginx comes through, and whether somebody else could put a socket of his own
-//! in its place. Options come in, warnings go out; nothing is changed.
+//! Checks of the directories above the socket: whether nginx can access it and whether other users could replace it.
+//! They produce warnings and change nothing.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -9,7 +9,7 @@ use nix::unistd;
 
 use common::config::SocketOptions;
 
-/// What an operator should know, each a sentence.
+/// Returns warnings for the operator.
 pub(crate) fn warnings(options: &SocketOptions) -> Vec<String> {
     let above: Vec<_> = options.path.ancestors().skip(1).collect();
     let closed = above.iter().rev().find_map(|dir| closed_to_nginx(options, dir));
@@ -17,7 +17,7 @@ pub(crate) fn warnings(options: &SocketOptions) -> Vec<String> {
     closed.into_iter().chain(shared).collect()
 }
 
-/// A directory that does not let those in who may connect.
+/// Warns of a directory that denies access to users who may connect.
 fn closed_to_nginx(options: &SocketOptions, dir: &Path) -> Option<String> {
     let found = fs::metadata(dir).ok()?;
     let group = options.group?.as_raw();
@@ -33,7 +33,7 @@ fn closed_to_nginx(options: &SocketOptions, dir: &Path) -> Option<String> {
     ))
 }
 
-/// A directory in which somebody else can put another socket in the place of the one at `path`.
+/// Warns of a directory in which other users can replace the socket at `path`.
 fn shared(path: &Path, dir: &Path) -> Option<String> {
     let found = fs::metadata(dir).ok()?;
     let mine = [0, unistd::geteuid().as_raw()].contains(&found.uid());

@@ -1,4 +1,4 @@
-//! Why there is no socket for nginx, in sentences that say what to do.
+//! Errors of the socket for nginx, with messages that say what to do.
 
 use std::fmt;
 use std::io;
@@ -6,30 +6,30 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd;
 
-/// What keeps the socket from being made.
+/// Why the socket cannot be created.
 #[derive(Debug)]
 pub(crate) enum SocketError {
     /// Another daemon listens there.
     Live(PathBuf, Option<i32>),
     /// Another daemon holds the lock.
     Locked(PathBuf),
-    /// Something that is not a socket has the name.
+    /// A file that is not a socket is at the path.
     NotASocket(PathBuf),
-    /// Somebody put something else in its place while it was made.
+    /// Another file replaced it while it was created.
     Replaced(PathBuf),
-    /// The directory is not there.
+    /// The directory does not exist.
     NoDirectory(PathBuf),
-    /// This user may not make it.
+    /// This user may not create it.
     Forbidden(PathBuf),
     /// The service manager hands over other sockets.
     Other(PathBuf, Vec<PathBuf>),
-    /// It is the service manager's to make.
+    /// Only the service manager can create it.
     OfServiceManager(PathBuf),
     /// A step failed.
     Step(&'static str, PathBuf, io::Error),
 }
 
-/// The error of a step that makes the socket at `path`.
+/// Returns the error of a step that creates the socket at `path`.
 pub(super) fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SocketError {
     let path = path.to_path_buf();
     move |why| match why.kind() {

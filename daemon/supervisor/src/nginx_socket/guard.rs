@@ -1,7 +1,7 @@
-//! Looking after the socket for nginx while the daemon runs: one that somebody has removed is made anew, and what keeps it
-//! from being made is told until it is gone.
+//! The check of the socket for nginx while the daemon runs: a socket that was removed is created again, and a failure
+//! to do so is reported until it is resolved.
 //!
-//! The kernel tells at once; looks in between are for what it does not tell, as when a file system is mounted over.
+//! The kernel reports changes at once; periodic checks find what it does not, such as a mount over the directory.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -10,14 +10,14 @@ use super::Found;
 use crate::Supervisor;
 use common::link::{Notice, Trouble};
 
-/// How often to look at a socket that is there, in a wake-up that happens anyway.
+/// Interval of the checks while the socket is there, if the supervisor wakes up anyway.
 const USUAL: Duration = Duration::from_secs(30);
-/// How much later, when there is no other wake-up.
+/// Additional time if there is no other wake-up.
 const SLACK: Duration = Duration::from_secs(15);
-/// How often to try while it is missing.
+/// Interval of the attempts to create a missing socket.
 const MISSING: Duration = Duration::from_secs(1);
 
-/// When to look.
+/// The time of the last check, and its result.
 #[derive(Debug)]
 pub(crate) struct SocketCare {
     looked: Instant,
@@ -29,7 +29,7 @@ impl SocketCare {
         Self { looked: now, missing: false }
     }
 
-    /// When to wake up for it.
+    /// When the supervisor has to wake up for the check.
     pub(crate) fn due(&self) -> Instant {
         self.looked + if self.missing { MISSING } else { USUAL + SLACK }
     }
@@ -49,7 +49,7 @@ impl Supervisor {
     pub(crate) fn look_after_socket(&mut self) {
         self.socket_care.looked = Instant::now();
         let found = self.nginx.look();
-        // At the end it is about to be removed anyway.
+        // During shutdown it is about to be removed anyway.
         if found == Found::NotOurs && self.shutdown.is_serving() {
             self.restore_socket();
         }

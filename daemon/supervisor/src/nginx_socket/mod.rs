@@ -1,8 +1,8 @@
-//! The socket that nginx connects to: made without taking it from a live daemon, made anew when somebody removes it, and
-//! removed only while it is ours.
+//! The socket that nginx connects to: created without taking it from a running daemon, created again when it is
+//! removed, and removed only if it is still this daemon's.
 //!
-//! A lock beside it settles which of two daemons comes first. Owner and mode are changed on the very inode that was
-//! made, never by path.
+//! A lock file beside it arbitrates between two daemons. Owner and mode are changed on the inode that was created,
+//! never by path.
 
 mod directory;
 mod error;
@@ -31,17 +31,17 @@ use common::sys::activation;
 use common::sys::unix_socket;
 use common::sys::unix_socket::Listener;
 
-/// The kernel's own limit for a backlog.
+/// The kernel's limit of the backlog.
 const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";
 
-/// The listening socket. It stays open over any number of routers.
+/// The listening socket. It stays open across routers.
 #[derive(Debug)]
 pub(super) struct NginxSocket {
     listening: OwnedFd,
     path: PathBuf,
     inode: Inode,
     backlog: u64,
-    /// The lock, when a service manager has not made the socket; then it is removed at the end.
+    /// The lock, unless a service manager created the socket; with a lock the socket is removed at the end.
     made: Option<Made>,
     watch: Watch,
 }
@@ -52,12 +52,12 @@ struct Made {
     lock: Flock<File>,
 }
 
-/// What lies at the socket's path.
+/// What is at the socket's path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     /// The socket.
     Ours,
-    /// Nothing, or something else: nginx does not find the socket.
+    /// Nothing or another file: nginx does not find the socket.
     NotOurs,
 }
 
@@ -68,8 +68,7 @@ struct Inode {
 }
 
 impl NginxSocket {
-    /// Opens the socket, after removing one that nobody listens on any more.
-    /// `backlog` connections may wait to be accepted.
+    /// Opens the socket, after removing one without a listener. `backlog` connections may wait to be accepted.
     pub(super) fn open(options: &SocketOptions, backlog: u64) -> Result<Self, SocketError> {
         let path = &options.path;
         let lock_path = beside(path);
@@ -79,7 +78,7 @@ impl NginxSocket {
         Ok(Self { listening, path: path.clone(), inode, backlog, made, watch: Watch::on(path) })
     }
 
-    /// Takes the one of the service manager's sockets that listens at `path`; it outlives this daemon.
+    /// Takes the service manager's socket that listens at `path`; it outlives this daemon.
     pub(super) fn handed_over(sockets: Vec<OwnedFd>, path: &Path, backlog: u64) -> Result<Self, SocketError> {
         let mut others = Vec::new();
         for listening in sockets {
@@ -98,12 +97,12 @@ impl NginxSocket {
         Err(SocketError::Other(path.to_path_buf(), others))
     }
 
-    /// Whether a service manager made it.
+    /// Whether a service manager created it.
     pub(super) fn is_handed_over(&self) -> bool {
         self.made.is_none()
     }
 
-    /// Lets another number of connections wait from here on.
+    /// Changes the maximum number of waiting connections.
     pub(super) fn set_backlog(&mut self, wanted: u64) -> io::Result<()> {
         if wanted != self.backlog {
             unix_socket::set_backlog(&self.listening, capped(wanted))?;
@@ -112,12 +111,12 @@ impl NginxSocket {
         Ok(())
     }
 
-    /// Readable when something has happened to the socket's file; `None` where that cannot be watched.
+    /// The descriptor that becomes readable when the socket's file changes; `None` where it cannot be watched.
     pub(super) fn touched(&self) -> Option<BorrowedFd<'_>> {
         self.watch.fd()
     }
 
-    /// What lies at its path, after whatever has happened so far.
+    /// Returns what is at its path, and discards the events so far.
     pub(super) fn look(&self) -> Found {
         self.watch.forget();
         match fs::symlink_metadata(&self.path) {
@@ -126,7 +125,7 @@ impl NginxSocket {
         }
     }
 
-    /// Makes the socket again, at the same place. Connections that wait in the old one stay there.
+    /// Creates the socket again at the same path. Connections waiting in the old one stay there.
     pub(super) fn make_anew(&mut self, options: &SocketOptions) -> Result<(), SocketError> {
         let Some(made) = &mut self.made else {
             return Err(SocketError::OfServiceManager(self.path.clone()));
@@ -139,7 +138,7 @@ impl NginxSocket {
         Ok(())
     }
 
-    /// Removes the socket when it is still the one that was made, and then the lock.
+    /// Removes the socket if it is still the one that was created, and then the lock.
     pub(super) fn remove(self) {
         if self.made.is_some() && self.look() == Found::NotOurs {
             tracing::warn!("{} is not this daemon's any more and stays", self.path.display());
@@ -168,7 +167,7 @@ impl AsFd for NginxSocket {
     }
 }
 
-/// The number for the kernel, which cuts it to its own limit without a word.
+/// Returns the backlog for the kernel, and warns if the kernel reduces it to its own limit.
 fn capped(wanted: u64) -> i32 {
     let limit = fs::read_to_string(SOMAXCONN).ok().and_then(|text| text.trim().parse::<u64>().ok());
     if let Some(limit) = limit.filter(|limit| *limit < wanted) {
@@ -185,7 +184,7 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// The socket, where there is none, with its owner and mode.
+/// Creates the socket, with its owner and mode.
 fn make(options: &SocketOptions, backlog: u64) -> Result<(OwnedFd, Inode), SocketError> {
     let path = &options.path;
     make_room(path)?;
@@ -194,7 +193,7 @@ fn make(options: &SocketOptions, backlog: u64) -> Result<(OwnedFd, Inode), Socke
     Ok((listening, inode))
 }
 
-/// Takes the lock that lies at the path now: the daemon before removes it when it ends.
+/// Takes the lock file that is at the path after locking: the previous daemon removes its lock file when it ends.
 fn lock(lock_path: &Path, path: &Path) -> Result<Flock<File>, SocketError> {
     loop {
         let mut options = File::options();
@@ -219,7 +218,7 @@ fn held(lock_path: &Path, path: &Path) -> SocketError {
     }
 }
 
-/// Removes a socket that is not used any more, and nothing else.
+/// Removes a socket without a listener, and nothing else.
 fn make_room(path: &Path) -> Result<(), SocketError> {
     match fs::symlink_metadata(path) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -238,8 +237,8 @@ fn make_room(path: &Path) -> Result<(), SocketError> {
     }
 }
 
-/// Gives the socket its owner and mode, by a descriptor of the inode: a symlink put in its place meanwhile is seen
-/// and not followed.
+/// Sets owner and mode of the socket by a descriptor of the inode: a symbolic link that replaced it is detected and not
+/// followed.
 fn open_to_nginx(options: &SocketOptions) -> Result<Inode, SocketError> {
     let path = &options.path;
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;

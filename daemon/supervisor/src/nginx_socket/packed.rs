@@ -1,4 +1,4 @@
-//! The socket handed from one program to the next in the same process: whoever connects meanwhile waits in it.
+//! The socket handed to the next program in the same process: connections made meanwhile wait in it.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 use super::{Inode, Made, NginxSocket, Watch};
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 
-/// What the next program needs to know of it.
+/// The state of the socket that is handed to the next program.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct PackedSocket {
     listening: RawFd,
     path: PathBuf,
     inode: Inode,
     backlog: u64,
-    /// The lock and its path, when no service manager has made the socket.
+    /// The lock and its path, unless a service manager created the socket.
     made: Option<(RawFd, PathBuf)>,
 }
 
 impl NginxSocket {
-    /// For the next program.
+    /// Packs it for the next program.
     pub(crate) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedSocket> {
         let made = self.made.as_ref();
         let made = made.map(|made| Ok::<_, io::Error>((writer.pack(&*made.lock)?, made.lock_path.clone())));
@@ -34,7 +34,7 @@ impl NginxSocket {
         })
     }
 
-    /// That of the program before.
+    /// Unpacks that of the previous program.
     pub(crate) fn unpack(packed: PackedSocket, reader: &mut HandoverReader) -> io::Result<Self> {
         let PackedSocket { listening, path, inode, backlog, made } = packed;
         let made = made

@@ -1,4 +1,4 @@
-//! Reported by the kernel when the socket's file is removed or renamed, or its directory is. Costs nothing while neither
+//! The inotify watch for removal or renaming of the socket's file or its directory. It costs nothing while neither
 //! happens.
 
 use std::io;
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-/// What is watched.
+/// The watch, if there is one.
 #[derive(Debug)]
 pub(super) struct Watch(Option<Inotify>);
 
 impl Watch {
-    /// Watches the file at `path`; without the kernel's help, as when all of its watches are taken, nothing is told.
+    /// Watches the file at `path`. If the kernel refuses, as when all watches are in use, nothing is reported.
     pub(super) fn on(path: &Path) -> Self {
         Self(
             watch(path)
@@ -25,10 +25,10 @@ impl Watch {
         self.0.as_ref().map(AsFd::as_fd)
     }
 
-    /// What has been told so far is known.
+    /// Discards the events so far.
     pub(super) fn forget(&self) {
         if let Some(inotify) = &self.0 {
-            // An error says that there is no more.
+            // An error means that there are no more.
             while inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
         }
     }
@@ -37,7 +37,7 @@ impl Watch {
 fn watch(path: &Path) -> io::Result<Inotify> {
     let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
     let moved = AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_DELETE_SELF;
-    // A file that is open when it is removed changes its count of names, which is an attribute.
+    // Removing an open file changes its link count, which is an attribute.
     inotify.add_watch(path, moved | AddWatchFlags::IN_ATTRIB | AddWatchFlags::IN_DONT_FOLLOW)?;
     if let Some(directory) = path.parent() {
         inotify.add_watch(directory, moved)?;

@@ -1,20 +1,20 @@
-//! How long to wait before the next router is started.
+//! The pause before the next router is started.
 
 use std::time::Duration;
 
-/// A router that lived this long was in order.
+/// A router that ran this long is considered healthy.
 const LONG_LIFE: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(250);
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// Grows with each router that does not live long.
+/// The pause, which grows with each router that ends early.
 #[derive(Debug, Default)]
 pub(super) struct BackOff {
     pause: Duration,
 }
 
 impl BackOff {
-    /// The pause after a router that lived for `life`: none at first.
+    /// Returns the pause after a router that ran for `life`; none at first.
     pub(super) fn after(&mut self, life: Duration) -> Duration {
         if life >= LONG_LIFE {
             self.pause = Duration::ZERO;

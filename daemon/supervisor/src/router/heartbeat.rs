@@ -1,22 +1,20 @@
-//! Whether a router still turns its loop: it is asked when it has been silent for a while, and given up when it does not
-//! answer.
+//! The liveness check of the router: pings it after a period of silence and gives it up if it does not answer.
 //!
-//! Pure: moments come in, what is to be done goes out.
+//! It is pure: it takes the time and returns an action.
 
 use std::time::{Duration, Instant};
 
-/// How long a router may leave the question unanswered, unless a service manager wants to know sooner.
+/// Maximum ping interval and ping timeout.
 const LIMIT: Duration = Duration::from_secs(30);
-/// What a loaded machine may need to let it run.
+/// Minimum ping interval and ping timeout, for a loaded machine.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// How long a router may be silent before it is asked, and then again before it is given up: half of what the service
-/// manager lets the whole daemon be silent.
+/// Returns the ping interval, which is also the ping timeout: half the watchdog interval of the service manager.
 pub(crate) fn limit(watchdog: Option<Duration>) -> Duration {
     watchdog.map_or(LIMIT, |watchdog| (watchdog / 2).clamp(LEAST, LIMIT))
 }
 
-/// One router's.
+/// The heartbeat of one router.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     limit: Duration,
@@ -25,13 +23,13 @@ pub(super) struct Heartbeat {
 
 #[derive(Debug)]
 enum State {
-    /// It has said something; it is asked then.
+    /// A message was received; the router is pinged at `ask_at`.
     Heard { ask_at: Instant },
-    /// It was asked, and has to say something by then.
+    /// The router was pinged and has to send a message until then.
     Asked { until: Instant },
 }
 
-/// What is to be done now.
+/// The action that is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum HeartbeatAction {
     Nothing,
@@ -44,17 +42,17 @@ impl Heartbeat {
         Self { limit, state: State::Heard { ask_at: now + limit } }
     }
 
-    /// How long it may be silent.
+    /// Returns the ping interval and timeout.
     pub(super) fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// It has said something, whatever it was.
+    /// Records that a message was received.
     pub(super) fn heard(&mut self, now: Instant) {
         self.state = State::Heard { ask_at: now + self.limit };
     }
 
-    /// When to look again.
+    /// When [`Heartbeat::step`] has to run.
     pub(super) fn due(&self) -> Instant {
         match self.state {
             State::Heard { ask_at } => ask_at,
@@ -62,14 +60,14 @@ impl Heartbeat {
         }
     }
 
-    /// Goes on as the time has come to.
+    /// Returns the action that is due at `now`.
     pub(super) fn step(&mut self, now: Instant) -> HeartbeatAction {
         match self.state {
             State::Heard { ask_at } if ask_at <= now => {
                 self.state = State::Asked { until: now + self.limit };
                 HeartbeatAction::Ask
             }
-            // Whoever looks that late was stopped as well, as in a container that was frozen: the router gets its time.
+            // If the check is this late, the supervisor was stopped, too, as in a frozen container: extend the limit.
             State::Asked { until } if until + self.limit / 4 < now => {
                 self.state = State::Asked { until: now + self.limit };
                 HeartbeatAction::Nothing

@@ -1,7 +1,7 @@
 //! The router's log output: a pipe that the router writes to and the supervisor copies, line by line, into the log.
 //!
-//! A log that is slow makes the router wait; one that hangs loses the router's lines, and nobody waits
-//! ([`log::writer`](crate::log::writer)).
+//! A slow log makes the router wait; a log that hangs loses the router's lines, but blocks neither process
+//! ([`common::log::writer`]).
 //!
 //! The router holds no descriptor of the log file, so that it can neither truncate it nor write into its middle. The
 //! supervisor never waits for the pipe, copies a bounded amount at a time, breaks lines that are too long and replaces
@@ -24,10 +24,10 @@ use common::log::{Part, Source};
 const MAX_LINE: usize = 256 * 1024;
 /// Bytes that are read at a time.
 const CHUNK: usize = 64 * 1024;
-/// Reads before the supervisor looks at its other events again.
+/// Reads before the supervisor handles its other events again.
 const CHUNKS_AT_A_TIME: usize = 8;
-/// Capacity that is asked for, so that the router does not wait for every turn of the supervisor's loop. The kernel may
-/// grant less.
+/// Requested capacity of the pipe, so that the router does not wait for each iteration of the supervisor's loop. The
+/// kernel may grant less.
 const CAPACITY: i32 = 1024 * 1024;
 
 /// The supervisor's end of the pipe.
@@ -40,25 +40,25 @@ pub(crate) struct RouterLog {
 }
 
 impl RouterLog {
-    /// The supervisor's end, and the descriptor that becomes the router's standard error.
+    /// Creates the pipe; returns the supervisor's end and the descriptor that becomes the router's standard error.
     ///
     /// # Errors
     ///
-    /// When no pipe can be made.
+    /// When no pipe can be created.
     pub(super) fn pair() -> io::Result<(Self, OwnedFd)> {
         let (read, write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
         common::sys::descriptors::set_nonblocking(&read)?;
-        // Fails where the user has used up the pages that pipes may have; the usual 64 KiB suffice then.
+        // Fails if the user has used up the pages for pipes; the default of 64 KiB suffices then.
         let _ = fcntl::fcntl(&write, FcntlArg::F_SETPIPE_SZ(CAPACITY));
         Ok((Self { pipe: Some(read), partial: Vec::new() }, write))
     }
 
-    /// Readable when there is something to copy; `None` after the router has closed its end.
+    /// The descriptor that becomes readable when there is data to copy; `None` after the router has closed its end.
     pub(crate) fn readable(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
-    /// Passes complete lines to `write`, up to a limit. True when more may be left.
+    /// Passes complete lines to `write`, up to a limit. Returns whether more may be left.
     fn copy(&mut self, write: &mut impl FnMut(&[u8])) -> bool {
         let mut chunk = vec![0; CHUNK];
         for _ in 0..CHUNKS_AT_A_TIME {
@@ -123,7 +123,7 @@ fn mask(text: &mut [u8]) {
 }
 
 impl Supervisor {
-    /// Copies what the router has logged. True when more may be left.
+    /// Copies the router's log lines. Returns whether more may be left.
     pub(crate) fn copy_router_log(&mut self) -> bool {
         let framed = self.app_prefix;
         let Some(router) = self.routers.running_mut() else { return false };
@@ -131,7 +131,7 @@ impl Supervisor {
         router.log.copy(&mut |lines| log::copy_lines(lines, source, framed))
     }
 
-    /// Shows in the status, through the router, that the log cannot be written or hangs, as long as that lasts.
+    /// Reports in the status, through the router, that the log cannot be written or hangs, as long as it does.
     pub(crate) fn check_log(&mut self) {
         self.note_trouble(Trouble::LogOutput, log::failure().as_deref());
     }

@@ -1,27 +1,27 @@
-//! Limits of how often the supervisor logs what a router can cause as often as it likes. What was left out is counted, and
-//! the count is logged when the minute ends.
+//! Rate limits for log lines that a router can cause at will. Suppressed lines are counted, and the count is logged at
+//! the end of the minute.
 
 use std::time::{Duration, Instant};
 
 /// Length of an interval.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// Lines of one topic in an interval.
+/// Maximum number of lines of a topic in an interval.
 const MOST: u32 = 20;
 
-/// What lines are about.
+/// The subject of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Topic {
-    /// Messages that are refused, and orders that a router has no right to.
+    /// Refused messages, and orders that a router has no right to give.
     Refused,
-    /// Orders that wait because too many came before them.
+    /// Orders that wait because of too many earlier ones.
     Bounds,
-    /// Reasons that the router does not get to know.
+    /// Error details that are not sent to the router.
     Withheld,
     /// Log files of apps.
     AppLogs,
 }
 
-/// Of every topic.
+/// All topics, with their descriptions.
 const TOPICS: [(Topic, &str); 4] = [
     (Topic::Refused, "messages of the router that were refused"),
     (Topic::Bounds, "bounds of what the router may ask for at a time"),
@@ -29,7 +29,7 @@ const TOPICS: [(Topic, &str); 4] = [
     (Topic::AppLogs, "log files of applications"),
 ];
 
-/// One topic's interval.
+/// The current interval of one topic.
 #[derive(Debug, Default)]
 struct Interval {
     ends: Option<Instant>,
@@ -37,12 +37,12 @@ struct Interval {
     left_out: u64,
 }
 
-/// All topics.
+/// The intervals of all topics.
 #[derive(Debug, Default)]
 pub(crate) struct LogLimits([Interval; TOPICS.len()]);
 
 impl LogLimits {
-    /// True when a line about `topic` may be logged; otherwise it is counted.
+    /// Whether a line about `topic` may be logged; otherwise it is counted.
     pub(crate) fn admit(&mut self, topic: Topic, now: Instant) -> bool {
         self.settle(now);
         let at = TOPICS.iter().position(|(other, _)| *other == topic).unwrap_or_default();
@@ -57,12 +57,12 @@ impl LogLimits {
         admitted
     }
 
-    /// When a count is to be logged.
+    /// When a count has to be logged.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.0.iter().filter(|interval| interval.left_out > 0).filter_map(|interval| interval.ends).min()
     }
 
-    /// Ends the intervals whose time is over.
+    /// Ends the intervals that are over and logs their counts.
     pub(crate) fn settle(&mut self, now: Instant) {
         for (interval, (_, what)) in self.0.iter_mut().zip(TOPICS) {
             if interval.ends.is_some_and(|ends| ends <= now) {

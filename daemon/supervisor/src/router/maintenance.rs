@@ -1,4 +1,4 @@
-//! What administrators have said of apps, kept from one router to the next. What it means is the router's business.
+//! App modes set by administrators, kept from one router to the next. Only the router interprets them.
 
 use std::collections::BTreeMap;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use common::link::{AppMode, Notice};
 
-/// More apps than anybody works on at a time. Each may have a page.
+/// Maximum number of apps that are not open. Each may have a maintenance page.
 const MOST: usize = 1024;
-/// Bytes of all names and pages together.
+/// Maximum bytes of all names and pages.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
 
-/// By app group.
+/// App modes by app group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct AppModes(BTreeMap<String, AppMode>);
 
 impl AppModes {
-    /// Keeps it, or forgets an app that is open again.
+    /// Stores the mode, or removes the entry of an app that is open again.
     ///
     /// # Errors
     ///
-    /// A sentence when there is no room for it.
+    /// An error message when there is no room for it.
     pub(super) fn keep(&mut self, app: String, mode: AppMode) -> Result<(), String> {
         if mode == AppMode::Open {
             self.0.remove(&app);
@@ -38,7 +38,7 @@ impl AppModes {
         }
     }
 
-    /// For the next router.
+    /// Returns the notices for the next router.
     pub(super) fn notices(&self) -> impl Iterator<Item = Notice> {
         self.0.iter().map(|(app, mode)| Notice::SetAppMode { app: app.clone(), mode: mode.clone() })
     }

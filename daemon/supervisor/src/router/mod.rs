@@ -1,6 +1,9 @@
-//! One router after the other: started, handed everything that lives, replaced when it ends.
+//! Supervision of the router: starts it, hands everything over to it, and replaces it when it ends.
 //!
-//! No app process notices: the sockets, pipes and processes are the supervisor's.
+//! App processes are not affected: the sockets, pipes and processes belong to the supervisor. The modules: the process
+//! and its restarts ([`process`], [`backoff`], [`heartbeat`]), its log ([`log`], [`log_limits`]), its orders
+//! ([`orders`], [`outstanding`], [`options`]), and what the supervisor keeps for the next router ([`maintenance`],
+//! [`troubles`]).
 
 pub(crate) mod backoff;
 pub(crate) mod heartbeat;
@@ -29,14 +32,14 @@ use heartbeat::HeartbeatAction;
 use log_limits::Topic;
 use process::RouterProcess;
 
-/// Orders carried out before signals and ends are looked at again.
+/// Maximum number of orders carried out before signals and exits are handled again.
 const ORDERS_AT_A_TIME: usize = 64;
-/// Time for them.
+/// Maximum time for them.
 const TIME_AT_A_TIME: Duration = Duration::from_millis(10);
-/// Reads of the log pipe of a router that has ended: more than a pipe holds. Others may have the pipe, too.
+/// Reads of the log pipe of a router that has ended: more than a pipe holds. Other processes may have the pipe, too.
 const LAST_READS: usize = 8;
 
-/// The router of the moment.
+/// The current router and its restarts.
 #[derive(Debug, Default)]
 pub(super) struct RouterSupervision {
     state: State,
@@ -46,12 +49,12 @@ pub(super) struct RouterSupervision {
 
 #[derive(Debug, Default)]
 enum State {
-    /// None, and none is wanted.
+    /// There is no router, and none is to be started.
     #[default]
     None,
-    /// One works.
+    /// A router is running.
     Running(RouterProcess),
-    /// The next is started then.
+    /// The next router is started then.
     Pause(Instant),
 }
 
@@ -70,7 +73,7 @@ impl RouterSupervision {
         }
     }
 
-    /// When to look again: at the end of a pause, or of our patience.
+    /// When [`Supervisor::routers_due`] has to run: at the end of a pause or of the router's time limits.
     pub(super) fn due(&self) -> Option<Instant> {
         match &self.state {
             State::None => None,
@@ -79,22 +82,22 @@ impl RouterSupervision {
         }
     }
 
-    /// One answers, or is being replaced.
+    /// Whether the router answers or is being replaced.
     pub(super) fn is_in_hand(&self, now: Instant) -> bool {
         self.running().is_none_or(|router| !router.is_undead(now))
     }
 
-    /// How many there have been.
+    /// How many routers have been started.
     pub(super) fn count(&self) -> u32 {
         self.generation
     }
 
-    /// The next is the one after so many.
+    /// Starts counting after this many routers.
     pub(super) fn after(generation: u32) -> Self {
         Self { generation, ..Self::default() }
     }
 
-    /// No other is started after this one.
+    /// Cancels the start of the next router. Does not affect a running one.
     pub(super) fn start_no_more(&mut self) {
         if let State::Pause(_) = self.state {
             self.state = State::None;
@@ -103,7 +106,7 @@ impl RouterSupervision {
 }
 
 impl Supervisor {
-    /// Starts a router and hands it everything, or tries again after a pause.
+    /// Starts a router and hands everything over to it, or tries again after a pause.
     pub(super) fn start_router(&mut self) {
         match self.plan.start(&self.launcher.originals) {
             Ok(router) => {
@@ -122,7 +125,7 @@ impl Supervisor {
         self.routers.state = State::Pause(Instant::now() + pause);
     }
 
-    /// The sockets and the processes that serve.
+    /// Hands over the configuration, the sockets, the app modes and the processes that serve.
     fn hand_over(&mut self) {
         let config = Notice::Config(self.router_config());
         self.routers.generation += 1;
@@ -166,7 +169,7 @@ impl Supervisor {
         }
     }
 
-    /// Tells the router something. One that cannot be told is replaced; without one nobody needs to know.
+    /// Sends a notice to the router. A router that cannot receive it is replaced; without a router it is dropped.
     pub(super) fn tell_router(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) {
         let Some(router) = self.routers.running_mut() else {
             return;
@@ -188,7 +191,7 @@ impl Supervisor {
         }
     }
 
-    /// One that cannot be told anything is of no use. While the daemon ends, it may just have finished.
+    /// Kills a router that cannot receive notices. While the daemon ends, it may just have finished.
     fn deaf_router(&mut self, why: &io::Error) {
         if self.shutdown.is_serving() {
             tracing::error!("the router is replaced, as it cannot be told anything: {why}");
@@ -200,13 +203,13 @@ impl Supervisor {
         }
     }
 
-    /// The router's orders are read. Otherwise they wait in its socket until some of those before them are carried out, or
-    /// until it has read what it was sent.
+    /// Whether the router's orders are read. Otherwise they wait in its socket until some earlier ones are carried out,
+    /// or until it has read the notices sent to it.
     pub(super) fn takes_orders(&self) -> bool {
         self.outstanding.has_room() && self.routers.running().is_none_or(RouterProcess::reads)
     }
 
-    /// A router that is not listened to is not silent.
+    /// Updates whether orders wait. A router whose orders are not read does not count as silent.
     pub(super) fn note_whether_orders_wait(&mut self, now: Instant) {
         let wait = !self.takes_orders();
         let begin = wait && !std::mem::replace(&mut self.orders_wait, wait);
@@ -227,7 +230,7 @@ impl Supervisor {
         }
     }
 
-    /// Takes what the router says. Nothing that it says ends the supervisor.
+    /// Reads and carries out the router's orders. No order ends the supervisor.
     pub(super) fn hear_router(&mut self) {
         let until = Instant::now() + TIME_AT_A_TIME;
         for _ in 0..ORDERS_AT_A_TIME {
@@ -238,13 +241,13 @@ impl Supervisor {
                 return;
             };
             match router.channel().recv::<Order>(&mut self.buffer) {
-                // Descriptors are never taken from a router: they are closed here.
+                // Descriptors sent by a router are never used: they are closed here.
                 Ok(Some((order, _descriptors))) => {
                     router.heard(Instant::now());
                     self.carry_out(order);
                 }
                 Ok(None) => {
-                    // It ends, or has closed the link, which leaves it useless.
+                    // It ends, or has closed the link and is of no use.
                     router.kill();
                     return;
                 }
@@ -264,7 +267,7 @@ impl Supervisor {
     }
 
     pub(super) fn router_ended(&mut self) {
-        // Its last orders and log lines are complete: it cannot write any more.
+        // Its last orders and log lines are complete: it can no longer write.
         self.hear_router();
         let _ = (0..LAST_READS).all(|_| self.copy_router_log());
         let Some(router) = self.routers.running() else {
@@ -288,8 +291,8 @@ impl Supervisor {
         self.step(Event::RouterGone);
     }
 
-    /// What the ended router alone knew how to go on with is ended, preloaders too: the next router cannot tell
-    /// whether their code is still wanted. The rest waits for it.
+    /// Ends processes that only the ended router could continue to use, including preloaders: the next router cannot
+    /// know whether their code is still current. The rest waits for the next router.
     fn orphan_processes(&mut self) {
         self.forks.orphan();
         self.stat_workers.forget();

@@ -1,7 +1,7 @@
-//! What nginx's configuration changes in the supervisor: the router's word comes in, checked, and is put to work.
+//! Options of nginx's configuration that affect the supervisor, received from the router, checked and applied.
 //!
-//! The router cannot be trusted with root's rights: it may name a default user, which an app may ask for anyway, but
-//! never root.
+//! The router is not trusted with root's rights: it may set a default user, which an app may request anyway, but never
+//! root.
 
 use std::io;
 
@@ -14,11 +14,11 @@ use common::config::shared::Values;
 use common::link::{Adjustment, Notice, Overruled};
 use common::log;
 
-/// With fewer the daemon could not work.
+/// The minimum with which the daemon can work.
 const LEAST_OPEN_FILES: u64 = 64;
-/// More processes than any machine runs of apps, unless the daemon's own configuration says otherwise.
+/// Maximum pool size unless the daemon's own configuration sets another: more than the app processes of any machine.
 const LARGEST_POOL: usize = 1024;
-/// Warnings about apps that are remembered, so that each is logged once.
+/// Maximum number of remembered warnings about apps, each of which is logged once.
 const MOST_WARNINGS: usize = 1024;
 
 impl Supervisor {
@@ -48,12 +48,12 @@ impl Supervisor {
         }
     }
 
-    /// Keeps in mind that nginx's word for an option is not followed, but this is in effect.
+    /// Records that nginx's value of an option is not applied, and the value in effect.
     pub(crate) fn overrule(&mut self, name: &str, value: String) {
         self.overruled.push(Overruled { name: name.to_owned(), value });
     }
 
-    /// The router names the size, which bounds how many processes it can have started.
+    /// Limits the pool size sent by the router, which bounds how many processes the router can start.
     fn bounded_pool(&self, wanted: usize) -> usize {
         let own = Values(&self.options.shared);
         if own.given("max_pool_size") {
@@ -75,7 +75,7 @@ impl Supervisor {
         }
     }
 
-    /// For this process and its router; apps get what the daemon was started with.
+    /// Applies to this process and its router; apps get the limit with which the daemon was started.
     fn set_open_files(&mut self, wanted: u64) {
         if wanted == self.open_files_wanted || (1..LEAST_OPEN_FILES).contains(&wanted) {
             return;
@@ -97,8 +97,8 @@ impl Supervisor {
         }
     }
 
-    /// Only root can switch users, so that for anybody else the names mean nothing. Looking them up may take as long as a
-    /// network does; until then, each start of an app checks them itself.
+    /// Sets the default user and group. Only root can switch users, so otherwise the names have no effect. A lookup may
+    /// need the network; until it is complete, each start of an app checks the names itself.
     fn want_users(&mut self, users: UserOptions) {
         self.launcher.wanted_users = None;
         if !nix::unistd::geteuid().is_root() || users == self.launcher.users {
@@ -109,7 +109,7 @@ impl Supervisor {
         }
     }
 
-    /// Nginx's default user and group can be used, or not.
+    /// Handles the result of the check of nginx's default user and group.
     pub(crate) fn users_checked(&mut self, users: UserOptions, checked: Result<(), String>) {
         if self.launcher.wanted_users.as_ref() != Some(&users) {
             return;
@@ -127,14 +127,14 @@ impl Supervisor {
         }
     }
 
-    /// Logs, once each, what the operator should know about the users of apps.
+    /// Logs warnings about the users of apps, each once.
     pub(crate) fn warn_of_users(&mut self, app: &str, resolved: &ResolvedApp) {
         for warning in resolved.warnings() {
             self.warn_once(app, warning);
         }
     }
 
-    /// Logs what the operator should know about an app, once until the daemon ends.
+    /// Logs a warning about an app, once in the life of the daemon.
     pub(crate) fn warn_once(&mut self, app: &str, warning: String) {
         if self.warnings.len() < MOST_WARNINGS && self.warnings.insert(warning.clone()) {
             tracing::warn!("{app}: {warning}");
@@ -142,7 +142,7 @@ impl Supervisor {
     }
 }
 
-/// What became of a limit that somebody has set.
+/// Logs the result of setting the limit of open files.
 pub(crate) fn tell_open_files(wanted: u64, reached: io::Result<u64>) {
     match reached {
         Ok(reached) if reached < wanted => tracing::warn!(

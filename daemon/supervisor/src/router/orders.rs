@@ -1,4 +1,4 @@
-//! The router's orders, carried out or refused. It may ask for anything: whom an app runs as is not its choice alone.
+//! Execution or refusal of the router's orders. It may request anything, but does not alone decide an app's user.
 
 use std::collections::BTreeMap;
 use std::os::fd::AsFd;
@@ -15,7 +15,7 @@ use crate::stat_workers::file_checks::shortened;
 use common::link::{Address, AppMode, MOST_REVISION, Notice, Order, ProcessId, SpawnSpec, StopHow, Ticket};
 use common::sys::descriptors;
 
-/// Descriptors that no process is started with: the next router needs some, as do a log that is opened anew and hooks.
+/// Descriptors not available to processes: the next router, a log that is reopened, and hooks need some.
 const RESERVED: u64 = 24;
 
 impl Supervisor {
@@ -38,13 +38,13 @@ impl Supervisor {
                 let failure = self.reopen_log().err();
                 self.tell_router(&Notice::LogReopened { ticket, failure }, &[]);
             }
-            // That it came is what counts.
+            // Its arrival is enough; see [`Supervisor::hear_router`].
             Order::Pong => {}
             Order::Finished => self.router_finished(),
         }
     }
 
-    /// Starts a process of an app of which this was found out.
+    /// Starts a process of an app that has been resolved.
     pub(crate) fn spawn(&mut self, ticket: Ticket, spec: &SpawnSpec, resolved: ResolvedApp) {
         if let Err(reason) = self.try_spawn(ticket, spec, resolved) {
             self.not_spawned(ticket, &spec.group, reason);
@@ -52,7 +52,7 @@ impl Supervisor {
     }
 
     pub(crate) fn not_spawned(&mut self, ticket: Ticket, group: &str, reason: String) {
-        // The router logs it, as often as it sees fit.
+        // The router logs it as often as it considers appropriate.
         tracing::debug!("no process of {group} is started: {reason}");
         self.tell_router(&Notice::NotStarted { ticket, reason }, &[]);
     }
@@ -63,14 +63,14 @@ impl Supervisor {
         let processes = &self.processes;
         let taken = |port| processes.has_port(port);
         let launched = self.launcher.launch(spec, resolved, id, &self.instance, taken).map_err(|why| {
-            // Perhaps it was made before the step that failed; if not, there is nothing to remove.
+            // It may have been created before the step that failed; if not, there is nothing to remove.
             let _ = self.instance.remove_app_socket(id);
             why.to_string()
         })?;
         self.enter(Some(ticket), launched, spec.group.clone())
     }
 
-    /// One more process may be started.
+    /// Checks that one more process may be started.
     pub(crate) fn check_room(&self) -> Result<(), String> {
         if !self.shutdown.is_serving() {
             return Err("the daemon is shutting down".to_owned());
@@ -90,7 +90,7 @@ impl Supervisor {
         }
     }
 
-    /// Puts a process into the table and tells the router of it, if one waits for it.
+    /// Adds a process to the table and notifies the router if it has ordered the process.
     pub(crate) fn enter(
         &mut self,
         ticket: Option<Ticket>,
@@ -116,8 +116,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// The router keeps to the pool's size, with old processes ending beside new ones starting; this is a limit for
-    /// a router that does not.
+    /// Returns the maximum number of processes, for a router that does not respect the pool's size. During restarts,
+    /// old processes run beside new ones.
     fn most_processes(&self) -> usize {
         self.max_pool_size.saturating_mul(4).saturating_add(32)
     }
@@ -127,10 +127,10 @@ impl Supervisor {
             Some(process) if process.stage == Stage::Starting => {
                 process.stage = Stage::Ready;
                 process.record.at_once = at_once;
-                // It is shown to people, and a router may say anything.
+                // It is displayed, and a router may send anything.
                 process.record.revision = revision.filter(|revision| revision.len() <= MOST_REVISION);
             }
-            // It has ended meanwhile, or is being stopped.
+            // It has ended meanwhile or is being stopped.
             Some(_) | None => {}
         }
     }
@@ -146,7 +146,7 @@ impl Supervisor {
     }
 
     pub(crate) fn stop(&mut self, process: ProcessId, how: StopHow) {
-        // One that is not there has ended meanwhile, which the router is about to read.
+        // A process that is not in the table has ended; the notice to the router is on its way.
         if let Some(process) = self.processes.get_mut(process) {
             process.stop(how);
         }

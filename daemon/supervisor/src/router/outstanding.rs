@@ -1,17 +1,17 @@
-//! How much of what a router has ordered can be under way at a time.
+//! The limit on a router's orders in progress.
 //!
-//! Each order that is not carried out at once holds a [`Share`] until it is. Where all shares are taken no further order is
-//! read: the router's messages wait in its socket, and none is refused.
+//! Each order that is not carried out at once holds a [`Share`] until it is. When all shares are taken, no further
+//! order is read: the router's messages wait in its socket, and none is refused.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// More orders than a router that works ever leaves under way.
+/// Maximum number of orders; a working router never reaches it.
 const MOST: usize = 16 * 1024;
-/// Bytes of all of them together.
+/// Maximum bytes of all orders.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
-/// All shares.
+/// The orders in progress.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outstanding(Rc<Sum>);
 
@@ -21,7 +21,7 @@ struct Sum {
     bytes: Cell<usize>,
 }
 
-/// What one order holds; given back when it is dropped.
+/// The share of one order; returned when dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     of: Rc<Sum>,
@@ -29,14 +29,14 @@ pub(crate) struct Share {
 }
 
 impl Outstanding {
-    /// For one order of this size.
+    /// Takes the share of an order of this size.
     pub(crate) fn take(&self, bytes: usize) -> Share {
         self.0.orders.set(self.0.orders.get() + 1);
         self.0.bytes.set(self.0.bytes.get() + bytes);
         Share { of: Rc::clone(&self.0), bytes }
     }
 
-    /// Another order may be read.
+    /// Whether another order may be read.
     pub(super) fn has_room(&self) -> bool {
         self.0.orders.get() < MOST && self.0.bytes.get() < MOST_BYTES
     }

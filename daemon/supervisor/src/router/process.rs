@@ -1,6 +1,6 @@
-//! The router as a process: started without rights, spoken to without ever waiting for it.
+//! The router process: started without privileges; messages to it never block the supervisor.
 //!
-//! Messages it does not take yet wait here, up to a limit; then it is a router to be replaced.
+//! Messages that it does not accept yet are queued, up to a limit; beyond it the router is replaced.
 
 use std::collections::VecDeque;
 use std::ffi::{CString, NulError};
@@ -31,26 +31,26 @@ use common::sys::{descriptors, signals};
 /// The hidden first argument that makes this program the router.
 pub const ROUTER_ARGUMENT: &str = "router";
 
-/// A router that leaves a message waiting for longer is stuck.
+/// A router that leaves a message unread for longer is stuck.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What a router that has finished needs to exit.
+/// Time for a router that has finished to exit.
 const TIME_TO_LEAVE: Duration = Duration::from_secs(2);
-/// More waiting messages than a router that works ever leaves.
+/// Maximum number of queued messages; a working router never reaches it.
 const MOST_WAITING: usize = 16 * 1024;
 
-/// Waiting messages with which a router's orders wait as well.
+/// Number of queued messages from which the router's orders are not read either.
 const MANY_UNREAD: usize = 256;
-/// Bytes of such messages.
+/// Bytes of queued messages from which the router's orders are not read either.
 const MANY_UNREAD_BYTES: usize = 1024 * 1024;
 
-/// What each start of a router needs.
+/// The parameters of each start of a router.
 #[derive(Debug)]
 pub(crate) struct RouterPlan {
     program: [CString; 4],
     environment: Vec<CString>,
     identity: Option<Identity>,
     user: String,
-    /// How long a router may be silent.
+    /// Ping interval and ping timeout of the router.
     silence: Duration,
 }
 
@@ -71,7 +71,7 @@ impl fmt::Display for RouterError {
 }
 
 impl RouterPlan {
-    /// For a router that runs as `user`; without one, as the daemon itself.
+    /// Creates the plan of a router that runs as `user`, or as the daemon's user without one.
     pub(crate) fn new(
         user: Option<&Account>,
         log_level: LogLevel,
@@ -90,12 +90,12 @@ impl RouterPlan {
         })
     }
 
-    /// The same for routers that may be silent for as long as this.
+    /// Sets the ping interval and ping timeout.
     pub(crate) fn with_silence(self, silence: Duration) -> Self {
         Self { silence, ..self }
     }
 
-    /// The next router logs as much as this.
+    /// Sets the log level of the next router.
     pub(super) fn set_log_level(&mut self, level: LogLevel) {
         if let Ok(word) = CString::new(level_argument(level)) {
             self.program[2] = word;
@@ -124,7 +124,7 @@ impl RouterPlan {
                 })
             }
             Forked::Child => {
-                // Only a failure comes back.
+                // Returns only on failure.
                 let Err(why) = self.become_router(theirs, output, supervisor, originals);
                 tracing::error!("the router cannot be started: {why}");
                 process::exit_now(1)
@@ -139,30 +139,30 @@ impl RouterPlan {
         supervisor: Pid,
         originals: &Originals,
     ) -> io::Result<std::convert::Infallible> {
-        // A session of its own: Ctrl-C in a terminal is for the supervisor.
+        // A separate session: Ctrl-C in a terminal is for the supervisor.
         unistd::setsid()?;
         signals::reset()?;
-        // For the log, to the supervisor; whoever sends it to every process of this name must not end the router.
+        // The supervisor reopens the log at SIGUSR1; sent to every process of this name, it must not end the router.
         signals::ignore(Signal::SIGUSR1)?;
         originals.restore_oom_score()?;
         if let Some(identity) = &self.identity {
             identity::become_for_good(identity).map_err(io::Error::other)?;
         }
         prctl::set_no_new_privs()?;
-        // After the change of user, which would cancel it.
+        // After the change of user, which would clear it.
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         if unistd::getppid() != supervisor {
             return Err(io::Error::other("the supervisor has just ended"));
         }
         let null = OwnedFd::from(std::fs::File::options().read(true).write(true).open("/dev/null")?);
         descriptors::place_for_exec(vec![null.try_clone()?, null, log, link.into_fd()])?;
-        // The very program that runs here, even when its file has been replaced meanwhile.
+        // The program that runs here, even if its file has been replaced meanwhile.
         let Err(why) = unistd::execve(c"/proc/self/exe", &self.program, &self.environment);
         Err(why.into())
     }
 }
 
-/// To be called by a router as its first act: other processes of its user cannot look into it.
+/// To be called first in a router: denies other processes of its user access to it.
 pub fn close_to_others() -> io::Result<()> {
     prctl::set_dumpable(false)?;
     prctl::set_name(c"flying-router")?;
@@ -184,19 +184,19 @@ fn own_name() -> String {
     account.map_or_else(|| uid.to_string(), |account| account.name)
 }
 
-/// Nothing that the router does depends on the environment but the time zone of its log.
+/// The router depends on the environment only for the time zone of its log.
 fn environment() -> Result<Vec<CString>, NulError> {
     const KEPT: [&str; 2] = ["TZ", "RUST_BACKTRACE"];
     let kept = KEPT.iter().filter_map(|name| std::env::var(name).ok().map(|value| format!("{name}={value}")));
     kept.map(CString::new).collect()
 }
 
-/// A router that runs.
+/// A running router.
 #[derive(Debug)]
 pub(crate) struct RouterProcess {
     child: Child,
     channel: Channel,
-    /// What it logs.
+    /// The pipe with its log lines.
     pub(crate) log: RouterLog,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
@@ -206,7 +206,7 @@ pub(crate) struct RouterProcess {
     killed: Option<Instant>,
 }
 
-/// A message that the link had no room for.
+/// A message for which the link had no room.
 #[derive(Debug)]
 struct Waiting {
     message: Encoded,
@@ -227,17 +227,17 @@ impl RouterProcess {
         self.started.elapsed()
     }
 
-    /// Messages wait for room on the link.
+    /// Whether messages wait for room on the link.
     pub(crate) fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// It has read most of what it was sent, so that it may order more.
+    /// Whether it has read most of the messages sent to it, so that more of its orders may be read.
     pub(super) fn reads(&self) -> bool {
         self.waiting.len() < MANY_UNREAD && self.waiting_bytes < MANY_UNREAD_BYTES
     }
 
-    /// When to look after it again.
+    /// When [`RouterProcess::look_after`] has to run.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.killed {
             Some(_) => None,
@@ -245,12 +245,12 @@ impl RouterProcess {
         }
     }
 
-    /// It has said something.
+    /// Records that a message was received.
     pub(super) fn heard(&mut self, now: Instant) {
         self.heartbeat.heard(now);
     }
 
-    /// Sees whether it reads, exits and answers as it should; the error says what it does not.
+    /// Checks that it reads, exits and answers in time; the error says what it does not do.
     pub(super) fn look_after(&mut self, now: Instant) -> Result<HeartbeatAction, String> {
         if self.stuck_at().is_some_and(|due| due <= now) {
             return Err("neither reads its messages nor exits".to_owned());
@@ -263,23 +263,23 @@ impl RouterProcess {
         }
     }
 
-    /// Killed so long ago that it should have ended.
+    /// Whether it was killed so long ago that it should have ended.
     pub(super) fn is_undead(&self, now: Instant) -> bool {
         self.killed.is_some_and(|at| at + self.heartbeat.limit() <= now)
     }
 
-    /// When it is to be replaced, unless it reads or exits before.
+    /// When it has to be replaced, unless it reads or exits before.
     fn stuck_at(&self) -> Option<Instant> {
         let unread_until = self.waiting.front().map(|first| first.since + PATIENCE);
         [unread_until, self.leaves_by].into_iter().flatten().min()
     }
 
-    /// It said that it is about to exit.
+    /// Records that it is about to exit.
     pub(super) fn leaves(&mut self) {
         self.leaves_by.get_or_insert(Instant::now() + TIME_TO_LEAVE);
     }
 
-    /// Sends a message, or keeps it until there is room. The error is the router's end, not the message's.
+    /// Sends a message, or queues it until there is room. An error means that the router cannot be reached any more.
     pub(crate) fn tell(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let message = Encoded::new(notice)?;
         if self.waiting.is_empty() {
@@ -297,7 +297,7 @@ impl RouterProcess {
         Ok(())
     }
 
-    /// Sends what waits, as far as there is room.
+    /// Sends queued messages, as far as there is room.
     pub(super) fn send_waiting(&mut self) -> io::Result<()> {
         while let Some(first) = self.waiting.front() {
             let descriptors: Vec<_> = first.descriptors.iter().map(AsFd::as_fd).collect();
@@ -311,7 +311,7 @@ impl RouterProcess {
         Ok(())
     }
 
-    /// Ends it at once; it is reaped like one that ended by itself.
+    /// Kills it; it is reaped like a router that ends by itself.
     pub(crate) fn kill(&mut self) {
         if self.killed.is_some() {
             return;

@@ -1,16 +1,16 @@
-//! What is wrong with the daemon itself, as far as the supervisor knows: told to every router, for whoever looks at the
-//! status. The log has it from where it is found.
+//! Problems of the daemon itself that the supervisor knows, sent to every router for the status page. They are logged
+//! where they are found.
 
 use std::collections::BTreeMap;
 
 use crate::Supervisor;
 use common::link::{Notice, Trouble};
 
-/// A sentence for each.
+/// The description of each problem.
 pub(crate) type Troubles = BTreeMap<Trouble, String>;
 
 impl Supervisor {
-    /// It is as `what` says; `None` when it is over, or never was. True when that is news.
+    /// Sets the description of a problem; `None` when there is none. Returns whether this is a change.
     pub(crate) fn note_trouble(&mut self, trouble: Trouble, what: Option<&str>) -> bool {
         if self.troubles.get(&trouble).map(String::as_str) == what {
             return false;

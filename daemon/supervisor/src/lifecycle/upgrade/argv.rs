@@ -1,30 +1,30 @@
-//! How one program tells the next what it is started for: the first word of its command line, which no operator types.
+//! The start mode of a program in its command line: a first argument that the daemon adds and operators do not use.
 
 use std::ffi::OsString;
 use std::os::fd::RawFd;
 
 use super::state::FORMAT;
 
-/// Whether the program could take over from one that packs in this format.
+/// Asks whether the program could take over from one that packs in this format.
 const WOULD: &str = "would-take-over=";
-/// It is to take over; what was packed is in the file of this number.
+/// Makes the program take over; the packed state is in the descriptor of this number.
 const DO: &str = "take-over=";
 
-/// What a program is started for.
+/// How a program is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartMode {
     /// By an operator or a service manager.
     Normal,
-    /// By the daemon that runs, which wants to know whether this program could take over.
+    /// By the running daemon, which checks whether this program could take over.
     Preflight {
-        /// It could, as far as its release goes.
+        /// Whether its release can read the packed state.
         would: bool,
     },
-    /// In the place of the daemon that ran before in this process.
+    /// In place of the daemon that ran before in this process.
     TakeOver(RawFd),
 }
 
-/// The beginning that a command line means, and the command line without that.
+/// Returns the start mode of a command line, and the command line without it.
 pub fn start_mode(words: impl Iterator<Item = OsString>) -> (StartMode, Vec<OsString>) {
     let mut words: Vec<_> = words.collect();
     let start_mode = words.get(1).and_then(|word| read(word.to_str()?));
@@ -41,12 +41,12 @@ fn read(word: &str) -> Option<StartMode> {
     word.strip_prefix(DO)?.parse().ok().map(StartMode::TakeOver)
 }
 
-/// The same command line for the next program, as a question.
+/// Returns the command line for a preflight of the next program.
 pub(super) fn preflight() -> Vec<OsString> {
     with(format!("{WOULD}{FORMAT}"))
 }
 
-/// The same command line for the next program, which is to take over.
+/// Returns the command line for the next program, which takes over.
 pub(super) fn take_over(packed: RawFd) -> Vec<OsString> {
     with(format!("{DO}{packed}"))
 }

@@ -1,8 +1,8 @@
-//! SIGUSR2: the program of the daemon's file takes over in this very process. Requests under way finish, new ones wait in
-//! the socket, and the app processes, which stay this process's children, notice nothing.
+//! SIGUSR2, the upgrade: the program in the daemon's file takes over in this process. Current requests finish, new ones
+//! wait in the socket, and the app processes, which stay children of this process, are not affected.
 //!
-//! Asked before anything happens, a program that could not take over changes nothing; one that cannot be executed in the
-//! end leaves this one serving.
+//! A preflight comes first: a program that could not take over changes nothing. If the new program cannot be executed
+//! in the end, the current one goes on serving.
 
 pub(crate) mod argv;
 pub(crate) mod preflight;
@@ -25,44 +25,44 @@ use common::link::Notice;
 use common::log::writer;
 use common::sys::fd_handover::HandoverWriter;
 
-/// For the router to tell that it has finished, after its own limit.
+/// Time for the router to report that it has finished, after its own limit.
 const SLACK: Duration = Duration::from_secs(2);
-/// What the service manager says to one program only.
+/// Variables of the service manager that apply to one program only.
 const NOT_HANDED_ON: [&str; 3] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];
 
-/// Where the next program is, and how far it is from taking over.
+/// The path of the next program and the progress of the upgrade.
 #[derive(Debug)]
 pub(crate) struct Upgrade {
-    /// By what this program was started, whatever is there by now.
+    /// The path from which this program was started, whatever file is there now.
     program: io::Result<PathBuf>,
     stage: Stage,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// No upgrade is under way.
+    /// No upgrade is in progress.
     None,
-    /// The router is to finish by then.
+    /// The router has to finish by then.
     Finishing(Instant),
-    /// It has, or is killed; the operator's programs are to end by then.
+    /// The router has finished or is killed; the operator's programs have to end by then.
     Alone(Option<Instant>),
 }
 
 impl Upgrade {
-    /// To be called while the file is the one that this program was started from; `directory` is where that was. A path
-    /// counts as it was typed, as with nginx: a link on it may lead to another release later.
+    /// To be called while the file is the one this program was started from; `directory` is where that was. A path is
+    /// used as typed, as in nginx: a symbolic link in it may lead to another release later.
     pub(super) fn new(directory: &Path) -> Self {
         let typed = std::env::args_os().next().filter(|word| word.as_bytes().contains(&b'/'));
         let program = typed.map_or_else(std::env::current_exe, |word| Ok(directory.join(word)));
         Self { program, stage: Stage::None }
     }
 
-    /// No other router is wanted of this program.
+    /// Whether an upgrade is in progress, so that no other router of this program is started.
     pub(crate) fn is_under_way(&self) -> bool {
         self.stage != Stage::None
     }
 
-    /// When the router is to have finished.
+    /// When the current stage has to be complete.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self.stage {
             Stage::Finishing(until) | Stage::Alone(Some(until)) => Some(until),
@@ -70,21 +70,21 @@ impl Upgrade {
         }
     }
 
-    /// The router has gone: from here on requests wait for whatever is left.
+    /// Records that the router has ended: from now on requests wait for the rest.
     pub(crate) fn note_router_gone(&mut self, now: Instant) {
         if self.is_under_way() {
             self.stage = Stage::Alone(Some(now + SLACK));
         }
     }
 
-    /// There is none, for whatever reason.
+    /// Cancels the upgrade, if there is one.
     pub(super) fn call_off(&mut self) {
         self.stage = Stage::None;
     }
 }
 
 impl Supervisor {
-    /// Has the router finish, when there is a program that can take over.
+    /// Starts an upgrade: asks the router to finish, if there is a program that can take over.
     pub(super) fn begin_upgrade(&mut self) {
         tracing::info!("received SIGUSR2: another program is to take over");
         if self.upgrade.is_under_way() || !self.shutdown.is_settled() {
@@ -102,7 +102,7 @@ impl Supervisor {
         self.tell_router(&Notice::Retire { limit: limit.as_secs() }, &[]);
     }
 
-    /// The daemon is to end. Until the programs for before the end have ended, requests are served.
+    /// Cancels the upgrade for a shutdown. Requests are served until the programs for before the shutdown have ended.
     pub(super) fn call_upgrade_off(&mut self) {
         let wants_router = self.upgrade.is_under_way() && self.routers.running().is_none();
         self.upgrade.call_off();
@@ -111,7 +111,7 @@ impl Supervisor {
         }
     }
 
-    /// The router, or the programs of hooks, have had their time.
+    /// Handles the timeout of the router, or of the programs of hooks.
     pub(crate) fn upgrade_due(&mut self, now: Instant) {
         if self.upgrade.due().is_none_or(|due| due > now) {
             return;
@@ -129,7 +129,7 @@ impl Supervisor {
         }
     }
 
-    /// Hands everything over, once nothing is under way any more that the next program could not go on with.
+    /// Hands everything over when nothing is in progress that the next program could not continue.
     pub(crate) fn upgrade_when_quiet(&mut self) {
         let busy = self.forks.len() + self.hooks.len() > 0 || self.routers.running().is_some();
         if !self.upgrade.is_under_way() || busy {
@@ -142,7 +142,7 @@ impl Supervisor {
         self.manager.ready(&self.status());
     }
 
-    /// Only a failure comes back.
+    /// Returns only on failure.
     fn become_successor(&self) -> io::Result<Infallible> {
         let program = self.program()?;
         let mut writer = HandoverWriter::default();
@@ -158,7 +158,7 @@ impl Supervisor {
         let program = CString::new(program.into_os_string().into_vec())?;
         unistd::chdir(self.options.directory())?;
         let failed = unistd::execve(&program, &words, &environment);
-        // No directory is held back from being unmounted.
+        // The daemon keeps no directory from being unmounted.
         unistd::chdir("/")?;
         Ok(failed?)
     }
@@ -166,7 +166,7 @@ impl Supervisor {
     fn program(&self) -> io::Result<PathBuf> {
         let unknown = |why: &io::Error| io::Error::other(format!("the daemon's file is not known: {why}"));
         let program = self.upgrade.program.as_ref().map_err(unknown)?;
-        // One that is missing is told by whoever executes it.
+        // A missing file is reported when it is executed.
         if program.exists() {
             trusted(program, unistd::geteuid())
                 .map_err(|why| io::Error::other(format!("{} {why}", program.display())))?;

@@ -1,5 +1,5 @@
-//! Whether the program that would take over can: it is started with the daemon's own command line, reads the configuration,
-//! and answers. The configuration must say what it said, where only a restart can follow it.
+//! Preflight of an upgrade: starts the new program with the daemon's command line; it reads the configuration and
+//! answers. Options that only a restart can change must be unchanged.
 
 use std::io::{self, Read};
 use std::process::{Command, ExitStatus, Stdio};
@@ -11,14 +11,14 @@ use nix::unistd;
 use super::argv;
 use crate::Supervisor;
 
-/// How long it may take; it only reads the configuration.
+/// How long the new program may take; it only reads the configuration.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
 impl Supervisor {
     /// # Errors
     ///
-    /// A sentence that says why it cannot.
+    /// A message that says why the new program cannot take over.
     pub(super) fn check_successor(&self) -> Result<(), String> {
         let read = self.options.read_again();
         unistd::chdir("/").map_err(|why| format!("the working directory is gone: {why}"))?;
@@ -45,7 +45,7 @@ impl Supervisor {
     }
 }
 
-/// How it has ended, if it has in time, and what it has said.
+/// Runs the program; returns its exit status, `None` if it did not end in time, and its output.
 fn run(mut command: Command) -> io::Result<(Option<ExitStatus>, String)> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let until = Instant::now() + PATIENCE;
@@ -62,7 +62,7 @@ fn run(mut command: Command) -> io::Result<(Option<ExitStatus>, String)> {
     };
     let mut said = Vec::new();
     if let Some(pipe) = child.stderr.take() {
-        // It has ended; a child of its own may hold the other end.
+        // It has ended, but its children may hold the other end.
         const MOST: u64 = 4096;
         common::sys::descriptors::set_nonblocking(&pipe)?;
         match pipe.take(MOST).read_to_end(&mut said) {

@@ -1,5 +1,5 @@
-//! Everything that one program hands to the next in the same process, as JSON: descriptors by the numbers under which they
-//! were packed.
+//! The state that one program hands to the next in the same process, as JSON. Descriptors are the numbers under which
+//! they were packed.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -18,13 +18,13 @@ use common::instance::PackedInstance;
 use common::link::Overruled;
 use common::sys::fd_handover::HandoverWriter;
 
-/// Changes when an older program could not be understood any more. What is only added has a default instead.
+/// Changes when an older program could no longer read the state. New fields have defaults instead.
 pub(super) const FORMAT: u32 = 1;
 
 /// The state of a daemon without a router.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct State {
-    /// The release that has packed it.
+    /// The release that packed it.
     pub(crate) version: String,
     pub(crate) log: PackedLog,
     pub(crate) originals: Originals,
@@ -32,17 +32,17 @@ pub(crate) struct State {
     pub(crate) tools: RawFd,
     pub(crate) nginx: PackedSocket,
     pub(crate) pid_file: Option<PackedPidFile>,
-    /// The last name that was given to a process.
+    /// The last ID given to a process.
     pub(crate) last_process: u64,
     pub(crate) processes: Vec<PackedProcess>,
-    /// The group that control groups are below.
+    /// The parent of the control groups.
     pub(crate) cgroups: Option<PathBuf>,
     pub(crate) globals: Vec<u8>,
     #[serde(default)]
     pub(crate) app_prefix: Option<bool>,
     pub(crate) overruled: Vec<Overruled>,
     pub(crate) app_modes: AppModes,
-    /// How many routers there have been.
+    /// How many routers have been started.
     pub(crate) routers: u32,
 }
 
