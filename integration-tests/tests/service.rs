@@ -38,7 +38,7 @@ fn in_the_background_it_takes_connections_when_the_call_returns() {
     let nginx = stage.nginx(&ONE_APP.replace("%%APP%%", "")).start();
     nginx.get("/pid").expect(200);
     let pid: u32 = fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
-    assert!(fs::read_to_string(&log).unwrap().contains("up and listening"));
+    eventually("the log has it", || fs::read_to_string(&log).unwrap().contains("up and listening"));
     let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid.cast_signed()))).unwrap();
     assert_eq!(session.as_raw(), pid.cast_signed(), "it leads a session without a terminal");
 
@@ -82,7 +82,7 @@ fn in_the_background_it_tells_the_caller_why_it_does_not_start() {
     assert_eq!(output.status.code(), Some(1));
     let why = "the daemon cannot start: the directory for /nonexistent/directory/socket does not exist";
     assert!(told(&output).contains(why), "{}", told(&output));
-    assert!(fs::read_to_string(&log).unwrap().contains(why), "the log has it as well");
+    eventually("the log has it as well", || fs::read_to_string(&log).unwrap().contains(why));
 }
 
 #[test]
