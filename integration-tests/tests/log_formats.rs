@@ -44,7 +44,7 @@ fn for_the_journal_a_line_begins_with_its_priority() {
     let pid = scene.nginx.get("/?hello").expect(200).text();
     scene.daemon.logs_eventually(&format!("<5>App {pid} output: hello\n"));
     let log = scene.daemon.log();
-    assert!(log.contains("<5>startup: flying-passenger "), "{log}");
+    assert!(log.contains("<5>lifecycle::startup: flying-passenger "), "{log}");
     assert!(log.lines().all(|line| line.starts_with('<')), "{log}");
 }
 

@@ -169,8 +169,8 @@ fn the_log_tells_the_steps_of_starts_that_succeed_when_it_is_to_say_more() {
         let steps = |who: &str| {
             let line = log.lines().find(|line| line.contains(&format!("{who} is ready; steps: ")));
             let told = line.and_then(|line| line.split_once("steps: ")).map(|(_, told)| told.to_owned());
-            let legs = told.unwrap_or_default();
-            legs.split(", ").map(|leg| leg.split(" in ").next().unwrap()).collect::<Vec<_>>().join(", ")
+            let steps = told.unwrap_or_default();
+            steps.split(", ").map(|step| step.split(" in ").next().unwrap()).collect::<Vec<_>>().join(", ")
         };
         assert_eq!(steps(&format!("process {pid}")), process, "{language:?}");
         let of_preloader = log.lines().find_map(|line| line.split_once("preloader ")?.1.split(' ').next());

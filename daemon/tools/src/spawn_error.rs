@@ -55,7 +55,7 @@ pub(super) fn show(report: &Value) {
     if let Some(user) = report["user"]["name"].as_str() {
         println!("Ran as      : {user}");
     }
-    show_steps(&report["journey"]);
+    show_steps(&report["steps"]);
     for (title, key) in [("Details", "details"), ("Output of the application", "output")] {
         if !text(key).is_empty() {
             println!("\n{title}:\n{}", text(key));
@@ -69,14 +69,14 @@ pub(super) fn show(report: &Value) {
     }
 }
 
-fn show_steps(journey: &Value) {
-    for (at, leg) in journey.as_array().into_iter().flatten().enumerate() {
+fn show_steps(steps: &Value) {
+    for (at, step) in steps.as_array().into_iter().flatten().enumerate() {
         let title = if at == 0 { "Steps       :" } else { "             " };
-        let (step, ms) = (leg["step"].as_str().unwrap_or("?"), leg["ms"].as_u64().unwrap_or(0));
-        match leg["outcome"].as_str() {
-            Some("done") => println!("{title} {step} done in {ms} ms"),
-            Some("failed") => println!("{title} {step} failed after {ms} ms"),
-            _ => println!("{title} {step} not begun"),
+        let (name, ms) = (step["step"].as_str().unwrap_or("?"), step["ms"].as_u64().unwrap_or(0));
+        match step["outcome"].as_str() {
+            Some("done") => println!("{title} {name} done in {ms} ms"),
+            Some("failed") => println!("{title} {name} failed after {ms} ms"),
+            _ => println!("{title} {name} not begun"),
         }
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct SpawnFailure {
     /// What the process wrote to its output before it ended.
     pub(crate) output: String,
     /// How far the start came, step by step.
-    pub(crate) trace: Vec<StepResult>,
+    pub(crate) steps: Vec<StepResult>,
     /// Its process ID, when there was a process, and how it ended.
     pub(crate) process: Option<(i32, Option<String>)>,
     /// The user that it ran as.
@@ -58,7 +58,7 @@ impl SpawnFailure {
             summary: summary.to_owned(),
             details: details.to_owned(),
             output: output.to_owned(),
-            trace: Vec::new(),
+            steps: Vec::new(),
             process: None,
             user: None,
             environment: BTreeMap::new(),
@@ -76,7 +76,7 @@ impl SpawnFailure {
     }
 
     pub(crate) fn on(mut self, trace: &StartupTrace) -> Self {
-        self.trace = trace.failed();
+        self.steps = trace.failed();
         self
     }
 
@@ -88,9 +88,9 @@ impl SpawnFailure {
             let how = how.as_deref().unwrap_or("was killed");
             story.push_str(&format!("\nprocess {pid} {how}"));
         }
-        if !self.trace.is_empty() {
-            let steps_with_results: Vec<_> = self.trace.iter().map(StepResult::to_string).collect();
-            story.push_str(&format!("\nsteps: {}", steps_with_results.join(", ")));
+        if !self.steps.is_empty() {
+            let results: Vec<_> = self.steps.iter().map(StepResult::to_string).collect();
+            story.push_str(&format!("\nsteps: {}", results.join(", ")));
         }
         if !self.details.is_empty() {
             story.push_str(&format!("\ndetails:\n{}", self.details.trim_end()));

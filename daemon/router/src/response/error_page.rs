@@ -184,7 +184,7 @@ fn details(failure: &SpawnFailure) -> String {
     if let Some((pid, Some(how))) = &failure.process {
         html.push_str(&paragraph(&format!("Process {pid} {how}.")));
     }
-    let steps = failure.trace.iter().map(|leg| format!("{leg}\n"));
+    let steps = failure.steps.iter().map(|step| format!("{step}\n"));
     html.push_str(&section("Steps of the start", &steps.collect::<String>()));
     html.push_str(&section("Details", &failure.details));
     html.push_str(&section("Output of the application", &failure.output));
@@ -231,7 +231,7 @@ mod tests {
             summary: "cannot load <config.ru>".into(),
             details: "secret backtrace".into(),
             output: "secret output".into(),
-            trace: Vec::new(),
+            steps: Vec::new(),
             process: Some((7, Some("exited with status 1".into()))),
             user: None,
             environment: [("SECRET_PATH".into(), "secret path".into())].into(),
