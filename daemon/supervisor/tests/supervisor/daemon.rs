@@ -85,6 +85,12 @@ impl Daemon {
         fs::read_to_string(self.dir.join("log")).unwrap()
     }
 
+    /// Waits until the log contains this text: another process writes it.
+    #[track_caller]
+    pub(crate) fn logs(&self, text: &str) {
+        eventually(&format!("the log contains: {text}"), || self.log().contains(text).then_some(()));
+    }
+
     /// Connects to the current router, which may not be started yet.
     pub(crate) fn connect(&mut self) {
         let socket = self.dir.join("socket");

@@ -15,7 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     test("an_app_that_fails_says_so", an_app_that_fails_says_so),
 ];
 
-const LOADERS: &str = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"), "/loaders");
+const LOADERS: &str = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"), "/../loaders");
 
 fn app(daemon: &Daemon, kind: AppKind, file: &str, text: &str) -> SpawnSpec {
     let root = daemon.app("app");

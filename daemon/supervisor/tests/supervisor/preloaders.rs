@@ -28,7 +28,7 @@ pub(crate) const TESTS: &[Test] = &[
     as_root("a_forked_process_is_of_its_preloaders_user", a_forked_process_is_of_its_preloaders_user),
 ];
 
-const LOADERS: &str = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"), "/loaders");
+const LOADERS: &str = concat!("--loaders-dir=", env!("CARGO_MANIFEST_DIR"), "/../loaders");
 const RUBY: &str = "run ->(env) { [200, {}, ['here']] }";
 const PYTHON: &str = "def application(environ, start_response):\n    return []\n";
 /// Longer than a fork takes on a busy machine.
@@ -221,7 +221,7 @@ fn a_forked_process_is_of_its_preloaders_user() {
     // The loaders of this tree may not be accessible to that user.
     let loaders = daemon.dir().join("ruby");
     let copied = std::process::Command::new("cp")
-        .args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/loaders/ruby")])
+        .args(["-r", concat!(env!("CARGO_MANIFEST_DIR"), "/../loaders/ruby")])
         .arg(&loaders)
         .status();
     assert!(copied.unwrap().success());

@@ -84,6 +84,7 @@ fn assert_refused(act: &str, within_ms: u64, reason: &str) {
     let told = daemon.try_fork(preloader.process, within_ms).unwrap_err();
     assert!(told.ends_with(reason), "{told}");
     assert_eq!(daemon.exited(preloader.process), "was killed by signal 9 (SIGKILL)");
+    daemon.logs("is killed");
     let lines = daemon.log().lines().filter(|line| line.contains("is killed")).count();
     assert_eq!(lines, 1, "{}", daemon.log());
 }

@@ -114,7 +114,7 @@ fn a_message_that_is_none_is_refused() {
     daemon.ask(&Ask::Nonsense);
     settle(&mut daemon);
     assert!(is_alive(router));
-    assert!(daemon.log().contains("a message of the router is refused"), "{}", daemon.log());
+    daemon.logs("a message of the router is refused");
 }
 
 fn orders_for_nobody_change_nothing() {
@@ -161,7 +161,7 @@ fn a_router_that_exits_is_replaced_too() {
     until_gone(router);
     daemon.connect();
     assert_eq!(generation(&mut daemon), 1);
-    assert!(daemon.log().contains("exited with status 3; the next one takes over"), "{}", daemon.log());
+    daemon.logs("exited with status 3; the next one takes over");
 }
 
 fn restart_files_are_looked_at() {

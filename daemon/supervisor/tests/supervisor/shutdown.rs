@@ -81,7 +81,7 @@ fn what_does_not_end_is_killed_and_named() {
     daemon.ask(&Ask::Exit(0));
     assert_eq!(daemon.wait().code(), Some(0));
     let named = format!("process {} of test (production) has not ended in time and is killed", record.pid);
-    assert!(daemon.log().contains(&named), "{}", daemon.log());
+    daemon.logs(&named);
     assert_nothing_is_left(&daemon);
 }
 
