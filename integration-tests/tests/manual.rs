@@ -104,7 +104,7 @@ fn the_daemons_page_has_what_an_operator_looks_for() {
     let page = read("flying-passenger");
     for text in [
         "SIGNALS TERM, INT, QUIT requests finish",
-        "USR1 the log file is opened anew",
+        "USR1 the log file is reopened",
         "FILES /etc/flying-passenger/flying-passenger.toml",
         "ENVIRONMENT PASSENGER_INSTANCE_REGISTRY_DIR",
         "EXIT STATUS 0 it has ended as it was told to",
