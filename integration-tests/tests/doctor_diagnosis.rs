@@ -262,8 +262,8 @@ fn an_app_that_answers_badly_is_told_how() {
         patient(
             "config.ru",
             "run ->(_) { sleep }",
-            &["--timeout=1"],
-            "does not answer: there was no answer within 1 s",
+            &["--timeout=5"],
+            "does not answer: there was no answer within 5 s",
             "kill -QUIT PID",
         ),
         patient(
