@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app_settings;
+pub mod daemon_settings;
 pub mod frame;
 pub mod globals;
 pub mod hello;
@@ -13,6 +15,8 @@ pub mod pairs;
 pub mod request;
 pub mod response;
 pub mod roster;
+pub mod setting;
+pub mod setting_type;
 pub mod settings;
 pub mod status;
 
