@@ -38,8 +38,8 @@ pub enum Takes {
     Number {
         /// The least number.
         least: u8,
-        /// Whether -1 is a number too.
-        or_minus_one: bool,
+        /// A smaller number that is allowed as well.
+        or: Option<i8>,
     },
     /// A time in our own form.
     Seconds,
@@ -56,7 +56,7 @@ pub fn documented() -> Vec<Directive> {
     page.split("\n### ").skip(1).map(entry).collect()
 }
 
-/// The names in the module's table. The one for tests is no directive of a release.
+/// The names in the module's tables and in the definitions of settings. The one for tests is not a directive of a release.
 pub fn in_code() -> Vec<String> {
     let files = fs::read_dir(workspace().join("ngx-module/src/directives")).unwrap();
     let sources = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
@@ -65,7 +65,10 @@ pub fn in_code() -> Vec<String> {
         let names = rest.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()));
         names.filter(|name| name.contains('_') && name != "passenger_panic_in").collect()
     };
-    sources.flat_map(names).collect()
+    let settings = protocol::setting::all();
+    let settings = settings.flat_map(|setting| std::iter::once(&setting.directive).chain(setting.aliases));
+    let settings = settings.map(|name| name.to_str().expect("an ASCII name").to_owned());
+    sources.flat_map(names).chain(settings).collect()
 }
 
 impl Directive {
@@ -138,9 +141,10 @@ fn takes(syntax: &str) -> Takes {
         "" => Takes::Nothing,
         "on" => Takes::Flag,
         "<number>" if syntax.contains("<size>") => Takes::Nginx(words(syntax)),
+        "<descriptors>" => Takes::Number { least: 64, or: Some(0) },
         "<number>" | "<megabytes>" | "<bytes>" | "<status>" | "<count>" => Takes::Number {
             least: u8::from(first == "<count>"),
-            or_minus_one: alternatives.iter().any(|each| each == "-1"),
+            or: alternatives.iter().any(|each| each == "-1").then_some(-1),
         },
         "<seconds>" => Takes::Seconds,
         "<time>" | "<size>" | "<field>" => Takes::Nginx(words(syntax)),
@@ -160,7 +164,8 @@ fn invented(takes: &Takes) -> String {
         Takes::Nothing => String::new(),
         Takes::Flag => "on".to_owned(),
         Takes::OneOf(words) => words[0].clone(),
-        Takes::Number { .. } | Takes::Seconds => "7".to_owned(),
+        Takes::Number { least, .. } => (least + 7).to_string(),
+        Takes::Seconds => "7".to_owned(),
         Takes::Nginx(names) => panic!("{names:?} needs an example"),
         Takes::Texts(names) => vec!["text"; names.len()].join(" "),
     }

@@ -147,29 +147,27 @@ fn wrong_values(each: &Directive) -> Vec<(&'static str, String)> {
     match &each.takes {
         Takes::Nothing => Vec::new(),
         Takes::Flag => all(&["maybe", "1", "\"\""], &|value| {
-            format!("invalid value \"{value}\" in \"{name}\" directive, it must be \"on\" or \"off\"")
+            // nginx itself parses some of them: the rest of its message is its own.
+            format!("invalid value \"{value}\" in \"{name}\"")
         }),
         Takes::OneOf(words) => all(&["sideways", "\"\""], &|value| {
             let right = words.join("\", \"");
-            format!("invalid value \"{value}\" in \"{name}\" directive, it must be one of \"{right}\"")
+            format!("invalid value \"{value}\" in \"{name}\": must be one of \"{right}\"")
         }),
-        Takes::Number { least, or_minus_one } => {
-            let right = if *or_minus_one { ", or -1".to_owned() } else { String::new() };
-            let values: &[_] = match (least, or_minus_one) {
-                (0, false) => &["many", "-1", "1k", "1.5", "\"\"", "99999999999999999999"],
-                (0, true) => &["many", "-2", "1k"],
+        Takes::Number { least, or } => {
+            let right = or.map(|or| format!(", or {or}")).unwrap_or_default();
+            let values: &[_] = match (least, or) {
+                (0, None) => &["many", "-1", "1k", "1.5", "\"\"", "99999999999999999999"],
+                (0, Some(_)) => &["many", "-2", "1k"],
+                (64, _) => &["many", "63", "-1"],
                 _ => &["many", "0", "-1"],
             };
             all(values, &|value| {
-                format!(
-                    "invalid number \"{value}\" in \"{name}\" directive, it must be {least} or more{right}"
-                )
+                format!("invalid value \"{value}\" in \"{name}\": must be a number >= {least}{right}")
             })
         }
         Takes::Seconds => all(&["soon", "-1", "90ms", "1x", "\"\""], &|value| {
-            format!(
-                "invalid time \"{value}\" in \"{name}\" directive, it must be a number of seconds such as \"90\""
-            )
+            format!("invalid value \"{value}\" in \"{name}\": must be a number of seconds, such as \"90\"")
         }),
         Takes::Nginx(names) => nginx_refuses(name, names),
         Takes::Texts(_) => Vec::new(),

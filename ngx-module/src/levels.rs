@@ -7,7 +7,7 @@ use std::mem::offset_of;
 use module_core::announced::{self, Announced};
 use module_core::fly_with::FlyWith;
 use module_core::manifest::{self, Statement};
-use module_core::value::Refusal;
+use module_core::value::{Refusal, parse, parse_global};
 
 use crate::conf::{Application, LocationConf, StatusAt, Written, greeting};
 use crate::directives::{self, Meaning};
@@ -51,16 +51,16 @@ impl Location for LocationConf {
             return Ok(());
         };
         match meaning {
-            Meaning::Setting(sent_as, kind) => {
+            Meaning::Setting(sent_as, of_type) => {
                 warn_of_own_user(sent_as, directive, cf, args);
-                self.written.settings.state(sent_as, kind.parse(directive.name(), args)?)
+                self.written.settings.state(sent_as, parse(of_type, directive.name(), args)?)
             }
             Meaning::Kept(keep) => {
                 keep(&mut self.written, cf, args)?;
                 self.make_upstream_block(cf)
             }
-            Meaning::Global(sent_as, kind) => {
-                self.written.globals.state(sent_as, kind.parse(directive.name(), args)?)
+            Meaning::Global(sent_as, of_type) => {
+                self.written.globals.state(sent_as, parse_global(of_type, directive.name(), args)?)
             }
             Meaning::Obsolete(why) => {
                 cf.report(

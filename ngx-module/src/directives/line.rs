@@ -2,7 +2,8 @@
 
 use core::ffi::CStr;
 
-use module_core::value::{Kind, Refusal};
+use module_core::value::Refusal;
+use protocol::setting_type::SettingType;
 
 use crate::conf::Written;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
@@ -12,24 +13,17 @@ use crate::ffi::slot::Slot;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Meaning {
     /// It is sent to the daemon with each request, under this name.
-    Setting(&'static str, Kind),
+    Setting(&'static str, SettingType),
     /// It is used in nginx only.
     Kept(fn(&mut Written, &mut ConfContext<'_>, &[&str]) -> Result<(), Refusal>),
     /// It is a daemon-wide setting, sent under this name on each connection.
-    Global(&'static str, Kind),
+    Global(&'static str, SettingType),
     /// It no longer has an effect, for this reason.
     Obsolete(&'static str),
 }
 
 /// A line of a table.
 pub(super) type Line = Directive<Meaning>;
-
-/// Returns a line for a setting of the app.
-pub(super) const fn setting(name: &'static CStr, sent_as: &'static str, kind: Kind) -> Line {
-    let arity = if kind.arity() == 2 { Arity::TWO } else { Arity::ONE };
-    let effect = Effect::Ours(Meaning::Setting(sent_as, kind));
-    Line { name, contexts: Contexts::EVERYWHERE, arity, effect }
-}
 
 /// Returns a line for a directive used in nginx only.
 pub(super) const fn kept(
@@ -43,12 +37,6 @@ pub(super) const fn kept(
 /// Returns a line for a directive of nginx's upstream module.
 pub(super) const fn slot(name: &'static CStr, arity: Arity, slot: Slot) -> Line {
     Line { name, contexts: Contexts::EVERYWHERE, arity, effect: Effect::Nginx(slot) }
-}
-
-/// Returns a line for a daemon-wide setting.
-pub(super) const fn global(name: &'static CStr, sent_as: &'static str, kind: Kind) -> Line {
-    let arity = if kind.arity() == 2 { Arity::TWO } else { Arity::ONE };
-    Line { name, contexts: Contexts::HTTP, arity, effect: Effect::Ours(Meaning::Global(sent_as, kind)) }
 }
 
 /// Returns a line for a directive without effect.

@@ -2,15 +2,14 @@
 //! [`LocationConf`](crate::conf::LocationConf).
 //!
 //! A directive is a line in one of the tables: a name, the contexts in which it is allowed, and its meaning. Directives
-//! of [`application`] are settings sent to the daemon with each request, those of [`daemon`] are sent once on each
-//! connection; those of [`location`] are used in nginx only. The obsolete ones are accepted, so that a configuration
-//! for Passenger loads, and log what to do instead.
+//! of [`settings`] are sent to the daemon, those of [`location`] are used in nginx only. The obsolete ones are accepted,
+//! so that a configuration for Passenger loads, and log what to do instead.
 
-mod application;
 mod daemon;
 mod line;
 mod location;
 mod obsolete;
+mod settings;
 
 pub(crate) use line::Meaning;
 use line::{Line, obsolete};
@@ -21,11 +20,11 @@ use crate::ffi::conf::Contexts;
 pub(crate) static TABLE: [Line; COUNT] = joined();
 
 const COUNT: usize =
-    application::TABLE.len() + location::TABLE.len() + daemon::TABLE.len() + obsolete::TABLE.len();
+    settings::TABLE.len() + location::TABLE.len() + daemon::TABLE.len() + obsolete::TABLE.len();
 
 /// Joins the four tables.
 const fn joined() -> [Line; COUNT] {
-    let tables: [&[Line]; 4] = [application::TABLE, location::TABLE, daemon::TABLE, obsolete::TABLE];
+    let tables: [&[Line]; 4] = [settings::TABLE, location::TABLE, daemon::TABLE, obsolete::TABLE];
     let mut all = [obsolete(c"", Contexts::HTTP, ""); COUNT];
     let (mut table, mut to) = (0, 0);
     while table < tables.len() {
