@@ -71,5 +71,8 @@ fn a_destination_of_output_that_does_not_exist_is_refused() {
     let output = Stage::new().daemon().flag("--app-output=nowhere").output();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("--app-output: \"nowhere\" is neither log nor journald"), "{told}");
+    assert!(
+        told.contains("invalid value \"nowhere\" in \"--app-output\": must be one of \"log\", \"journald\""),
+        "{told}"
+    );
 }

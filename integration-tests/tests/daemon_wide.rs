@@ -143,15 +143,14 @@ fn a_level_as_a_name_is_no_other_level_than_as_a_number() {
 
 #[test]
 fn what_cannot_count_is_told() {
-    let lines = "passenger_default_user \"\"; passenger_core_file_descriptor_ulimit 63; \
+    let lines = "passenger_default_user \"\"; \
                  passenger_turbocaching on; passenger_instance_registry_dir /run/x; passenger_log_file relative;";
     let wide = Wide::new(lines, |daemon| daemon);
     assert_eq!(wide.option("default_user"), decided("nobody", "default"));
     for told in [
-        "passenger_default_user to \"\", which does not count: it is empty",
-        "passenger_core_file_descriptor_ulimit to 63, which does not count: it is no number of 64 or more",
-        "passenger_log_file to \"relative\", which does not count: it is no absolute path",
-        "nginx sets passenger_turbocaching, which has no effect: the daemon has no cache",
+        "passenger_default_user to \"\", which does not count: must not be empty",
+        "passenger_log_file to \"relative\", which does not count: must be an absolute path",
+        "nginx sets passenger_turbocaching, which has no effect: the daemon does not cache responses",
         "nginx sets passenger_instance_registry_dir, which is fixed when the daemon starts",
     ] {
         wide.daemon.logs_eventually(told);
@@ -174,10 +173,10 @@ fn ctl_stands_for_the_directive_that_it_names() {
     assert_eq!(wide.option("max_instances_per_app"), decided(0, "default"));
     for told in [
         "nginx sets passenger_pool_idle_time to 60; the daemon's own flag counts, which says 7",
-        "nginx's passenger_ctl does not count: there is no option \"no_such_option\"; there are max_pool_size, ",
-        "nginx's passenger_ctl does not count: hook_spawn_failed: programs are named to the daemon itself, with its flag \
-         --hook",
-        "nginx's passenger_ctl does not count: max_instances_per_app: \"many\" is no number of 0 or more",
+        "nginx's passenger_ctl does not count: unknown option \"no_such_option\"; the options are max_pool_size, ",
+        "nginx's passenger_ctl does not count: hook_spawn_failed: programs are configured with the daemon's flag \
+         --hook only",
+        "nginx's passenger_ctl does not count: invalid value \"many\" in \"max_instances_per_app\": must be a number >= 0",
     ] {
         wide.daemon.logs_eventually(told);
     }
@@ -188,7 +187,7 @@ fn ctl_on_the_command_line_must_make_sense() {
     for word in ["no_such_option=1", "max_pool_size=none", "max_pool_size"] {
         let output = Stage::new().daemon().flag("--ctl").flag(word).output();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && said.contains("flying-passenger: --ctl: "), "{said}");
+        assert!(!output.status.success() && said.contains("--ctl"), "{said}");
     }
 }
 

@@ -190,5 +190,5 @@ fn a_status_group_that_does_not_exist_is_a_mistake() {
     let output = stage::Stage::new().daemon().flag("--status-group=no-such-group").output();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("--status-group: there is no group \"no-such-group\""), "{told}");
+    assert!(told.contains("--status-group: unknown group \"no-such-group\""), "{told}");
 }

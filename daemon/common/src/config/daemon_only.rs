@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use super::arguments::Arguments;
 use super::error::ConfigErrors;
-use super::file_values::File;
-use super::value_type::Type;
+use super::file_values::{File, FileValue};
+use super::value_type::TomlType as Type;
 
 /// The definition of one option.
 #[derive(Debug)]
 pub(super) struct DaemonOnly {
     /// The key in the file.
     pub(super) key: &'static str,
+    /// The flag, with `--`.
     pub(super) flag: &'static str,
     pub(super) of_type: Type,
     /// Returns the field with its flag's value.
@@ -64,9 +65,11 @@ pub(super) fn fill(arguments: &Arguments, file: &File, errors: &mut ConfigErrors
     let mut filled = arguments.clone();
     for own in &DAEMON_ONLY {
         let place = (own.place)(&mut filled);
-        if let Some(written) = file.value(own.flag).filter(|_| place.is_empty()) {
-            errors.place(own.flag, &written.place);
-            place.put(written.text.clone());
+        if let Some(FileValue { text, line }) = file.value(own.flag.trim_start_matches('-'))
+            && place.is_empty()
+        {
+            errors.comes_from(own.flag, own.key, line);
+            place.put(text.clone());
         }
     }
     filled

@@ -1,10 +1,11 @@
 //! Tests of docs/DAEMON.md against the code: the documented flags are those that the daemon accepts.
 
 use clap::CommandFactory;
+use protocol::setting::{Flag, FlagValue, Setting, all};
+use protocol::setting_type::{LOG_LEVELS, SettingType};
 use protocol::settings::Value;
 
-use super::app_defaults::KNOWN;
-use super::shared::SHARED;
+use super::setting_flags::{of_apps, of_daemon};
 use super::{Arguments, Hook};
 
 /// A row of the page's table.
@@ -51,46 +52,109 @@ fn the_page_lists_every_flag_with_its_value() {
 }
 
 #[test]
-fn the_page_knows_directives_and_defaults() {
+fn the_page_has_the_directives_and_defaults_of_the_flags() {
     for row in rows() {
-        if let Some(known) = KNOWN.iter().find(|known| known.flag == row.flag) {
-            assert_eq!(row.directive, format!("`passenger_{}`", known.name), "{}", row.flag);
-            assert!(row.default.contains(&shown(&known.kind.default())), "{}: {}", row.flag, row.default);
-        }
-        let Some(shared) = SHARED.iter().find(|shared| shared.flag == row.flag) else {
+        let name = row.flag.trim_start_matches('-');
+        let of = |mut settings: Box<dyn Iterator<Item = (&'static Setting, Flag)>>| {
+            settings.find(|(_, flag)| flag.name == name).map(|(setting, _)| setting)
+        };
+        let (of_app, of_daemon) = (of(Box::new(of_apps())), of(Box::new(of_daemon())));
+        let Some(setting) = of_app.or(of_daemon) else {
             let is_fixed = row.effect == "at the start" || row.flag == "--ctl";
-            assert!(is_fixed, "{} takes effect at the start: nginx has no word in it", row.flag);
+            assert!(is_fixed, "{} has no directive, so it takes effect at the start", row.flag);
             continue;
         };
-        assert_eq!(row.directive, format!("`passenger_{}`", shared.name), "{}", row.flag);
-        assert!(!row.effect.contains("at the start"), "{}", row.flag);
-        let default = shown(&shared.kind.default());
-        let says = default.is_empty() || row.default.starts_with(&format!("`{default}`"));
-        assert!(says, "{}: the default is {default:?}, not {}", row.flag, row.default);
+        assert_eq!(row.directive, format!("`passenger_{}`", setting.name), "{}", row.flag);
+        assert_eq!(row.effect.contains("at the start"), of_app.is_some(), "{}", row.flag);
+        let default = setting.default().map(shown).unwrap_or_default();
+        assert!(
+            row.default.contains(&default),
+            "{}: the default is {default:?}, not {}",
+            row.flag,
+            row.default
+        );
     }
     let documented = rows();
-    assert!(SHARED.iter().all(|shared| documented.iter().any(|row| row.flag == shared.flag)));
+    let is_documented = |flag: Flag| documented.iter().any(|row| row.flag == format!("--{}", flag.name));
+    assert!(of_daemon().chain(of_apps()).all(|(_, flag)| is_documented(flag)));
 }
 
-fn shown(default: &Value) -> String {
+fn shown(default: Value) -> String {
     match default {
-        Value::Flag(flag) => if *flag { "on" } else { "off" }.to_owned(),
+        Value::Flag(flag) => if flag { "on" } else { "off" }.to_owned(),
         Value::Number(number) => number.to_string(),
-        Value::Text(text) => text.clone(),
-        other => panic!("no option is {other:?}"),
+        Value::Text(text) => text,
+        other => panic!("{other:?} is not the value of a flag"),
     }
 }
 
 #[test]
-fn the_help_tells_what_nginx_may_set() {
-    let command = Arguments::command();
-    for argument in command
-        .get_arguments()
-        .filter(|argument| !argument.is_positional() && argument.get_action().takes_values())
+fn the_help_has_the_default_of_each_setting() {
+    for (setting, flag) in
+        of_daemon().chain(of_apps()).filter(|(_, flag)| matches!(flag.value, FlagValue::Named(_)))
     {
-        let flag = format!("--{}", argument.get_long().unwrap());
-        let told = argument.get_help().is_some_and(|help| help.to_string().contains("[nginx or "));
-        assert_eq!(told, SHARED.iter().any(|shared| shared.flag == flag), "{flag}");
+        let kind = if setting.help.contains("[nginx or ") { "[nginx or " } else { "[default: " };
+        assert_eq!(
+            kind == "[nginx or ",
+            of_daemon().any(|(each, _)| each.name == setting.name),
+            "--{}",
+            flag.name
+        );
+        let (_, default) =
+            setting.help.rsplit_once(kind).unwrap_or_else(|| panic!("--{} has no default", flag.name));
+        let expected = match setting.default().map(shown) {
+            None => continue,
+            Some(text) if text.is_empty() => continue,
+            Some(text) => format!("{text}]"),
+        };
+        assert_eq!(default, expected, "--{}", flag.name);
+    }
+}
+
+/// Returns the fields of an entry of docs/DIRECTIVES.md: its syntax and its default.
+fn entry(page: &str, directive: &str) -> (String, String) {
+    let entry = page.split("\n### ").find(|entry| entry.lines().next() == Some(directive));
+    let entry = entry.unwrap_or_else(|| panic!("{directive} is not on the page"));
+    let field = |name: &str| {
+        let line = entry.lines().find_map(|line| line.strip_prefix(&format!("* {name}: ")));
+        line.unwrap_or_else(|| panic!("{directive} has no {name}")).to_owned()
+    };
+    (field("Syntax"), field("Default"))
+}
+
+#[test]
+fn the_page_of_directives_has_the_types_and_defaults() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/DIRECTIVES.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    for setting in all() {
+        let directive = setting.directive.to_str().unwrap();
+        let (syntax, default) = entry(&page, directive);
+        let values = syntax.trim_matches('`').trim_start_matches(directive).trim_end_matches(';').trim();
+        let is_right = match setting.of_type {
+            SettingType::Flag => values == "on | off",
+            SettingType::Number { min: 1, .. } => values == "<count>",
+            SettingType::Number { also: Some(-1), .. } => values == "<number> | -1",
+            SettingType::Number { min: 64, .. } => values == "<descriptors>",
+            SettingType::Number { .. } => {
+                ["<number>", "<megabytes>", "<bytes>", "<status>"].contains(&values)
+            }
+            SettingType::Seconds => values == "<seconds>",
+            SettingType::OneOf(words) => values == words.join(" | "),
+            SettingType::LogLevel => values == LOG_LEVELS.join(" | "),
+            SettingType::Map => values.starts_with('<') && values.matches('<').count() == 2,
+            _ => values.starts_with('<') && values.matches('<').count() >= 1,
+        };
+        assert!(is_right, "{directive}: {values:?} is not the syntax of {:?}", setting.of_type);
+        if let Some(typed) = default.strip_prefix(&format!("`{directive} ")) {
+            let typed = typed.trim_end_matches('`').trim_end_matches(';');
+            assert_eq!(setting.default().map(shown).as_deref(), Some(typed), "{directive}");
+        } else {
+            let depends = match setting.default().map(shown).as_deref() {
+                None | Some("" | "0") => true,
+                Some(text) => setting.ignored.is_some() || default.contains(text),
+            };
+            assert!(depends, "{directive}: the default is not {default:?}");
+        }
     }
 }
 

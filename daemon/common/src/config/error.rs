@@ -4,28 +4,54 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// An error of one option: its name, or its line in the file, and the rest of the message.
+/// An error of one option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
+    /// The line in the file, if the value comes from there.
+    line: Option<String>,
+    /// The flag, or the key in the file.
     option: Cow<'static, str>,
-    sentence: String,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Problem {
+    /// The value is not valid: what it must be.
+    Value(String, String),
+    /// Another problem.
+    Other(String),
 }
 
 impl ConfigError {
-    /// Creates an error whose `sentence` follows the option's name.
-    pub fn new(option: &'static str, sentence: impl fmt::Display) -> Self {
-        Self { option: option.into(), sentence: sentence.to_string() }
+    /// Creates an error with a message that follows the option's name.
+    pub fn new(option: impl Into<Cow<'static, str>>, message: impl fmt::Display) -> Self {
+        Self { line: None, option: option.into(), problem: Problem::Other(message.to_string()) }
     }
 
-    /// Creates an error whose `sentence` follows the line in the file.
-    pub(super) fn at(place: impl Into<String>, sentence: impl fmt::Display) -> Self {
-        Self { option: place.into().into(), sentence: sentence.to_string() }
+    /// Creates an error of a value, with what it must be: `must be a number >= 1`.
+    pub fn value(option: impl Into<Cow<'static, str>>, value: &str, must: impl fmt::Display) -> Self {
+        let problem = Problem::Value(value.to_owned(), must.to_string());
+        Self { line: None, option: option.into(), problem }
+    }
+
+    /// Returns the error with the line in the file that it is about.
+    pub(super) fn at(self, line: impl Into<String>) -> Self {
+        Self { line: Some(line.into()), ..self }
     }
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.option, self.sentence)
+        if let Some(line) = &self.line {
+            write!(f, "{line}: ")?;
+        }
+        match &self.problem {
+            Problem::Value(value, must) => {
+                write!(f, "invalid value \"{value}\" in \"{}\": {must}", self.option)
+            }
+            Problem::Other(message) if self.option.is_empty() => f.write_str(message),
+            Problem::Other(message) => write!(f, "{}: {message}", self.option),
+        }
     }
 }
 
@@ -33,22 +59,22 @@ impl fmt::Display for ConfigError {
 #[derive(Debug, Default)]
 pub(super) struct ConfigErrors {
     all: Vec<ConfigError>,
-    /// The lines in the file of flags whose values come from there.
-    places: BTreeMap<&'static str, String>,
+    /// The key and the line in the file of flags whose values come from there.
+    places: BTreeMap<&'static str, (&'static str, String)>,
 }
 
 impl ConfigErrors {
-    /// Adds an error; if the flag's value came from the file, the error names the line.
+    /// Adds an error; if the flag's value came from the file, the error names key and line.
     pub(super) fn push(&mut self, mut error: ConfigError) {
-        if let Some(place) = self.places.get(&*error.option) {
-            error.option = place.clone().into();
+        if let Some((key, line)) = self.places.get(&*error.option) {
+            error = ConfigError { line: Some(line.clone()), option: (*key).into(), ..error };
         }
         self.all.push(error);
     }
 
-    /// Records the line in the file of this flag's value.
-    pub(super) fn place(&mut self, flag: &'static str, place: &str) {
-        self.places.insert(flag, place.to_owned());
+    /// Records that this flag's value comes from this line of the file.
+    pub(super) fn comes_from(&mut self, flag: &'static str, key: &'static str, line: &str) {
+        self.places.insert(flag, (key, line.to_owned()));
     }
 
     /// Returns the value, unless there are errors.

@@ -9,23 +9,21 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 use toml::de::{DeTable, DeValue};
 
-use super::app_defaults::KNOWN;
 use super::daemon_only::DAEMON_ONLY;
 use super::error::{ConfigError, ConfigErrors};
 use super::file_values::{File, FileValue};
-use super::hooks::HOOKS_FLAG;
-use super::shared::SHARED;
+use super::setting_flags::{of_apps, of_daemon};
 use super::trusted::trusted;
-use super::value_type::Type;
+use super::value_type::TomlType as Type;
 
 /// The table of hook programs.
 const HOOKS: &str = "hooks";
 
-/// Returns every key outside of `[hooks]`, with its flag and type.
+/// Returns every key outside of `[hooks]`, with its flag, without `--`, and type.
 pub(super) fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)> {
-    let shared = SHARED.iter().map(|shared| (shared.name, shared.flag, Type::of(shared.kind)));
-    let of_apps = KNOWN.iter().map(|known| (known.name, known.flag, Type::of(known.kind)));
-    DAEMON_ONLY.iter().map(|own| (own.key, own.flag, own.of_type)).chain(shared).chain(of_apps)
+    let own = DAEMON_ONLY.iter().map(|own| (own.key, own.flag.trim_start_matches('-'), own.of_type));
+    let settings = of_daemon().chain(of_apps());
+    own.chain(settings.map(|(setting, flag)| (setting.name, flag.name, Type::of(setting.of_type))))
 }
 
 /// Returns the value as the text of a flag.
@@ -34,10 +32,10 @@ fn flag_text(of_type: Type, value: &DeValue<'_>) -> Result<String, &'static str>
         (Type::Number, DeValue::Integer(number)) if number.radix() == 10 => Ok(number.as_str().to_owned()),
         (Type::Flag, DeValue::Boolean(flag)) => Ok(if *flag { "on" } else { "off" }.to_owned()),
         (Type::Text | Type::Path, DeValue::String(text)) => Ok(text.to_string()),
-        (Type::Number, _) => Err("takes a number without quotes, such as 300"),
-        (Type::Flag, _) => Err("takes true or false, without quotes"),
-        (Type::Text, _) => Err("takes a text in quotes"),
-        (Type::Path, _) => Err("takes a path in quotes"),
+        (Type::Number, _) => Err("must be a number without quotes, such as 300"),
+        (Type::Flag, _) => Err("must be true or false, without quotes"),
+        (Type::Text, _) => Err("must be text in quotes"),
+        (Type::Path, _) => Err("must be a path in quotes"),
     }
 }
 
@@ -60,7 +58,7 @@ fn parse(path: &str, text: &str, errors: &mut ConfigErrors) -> File {
         Ok(table) => table,
         Err(why) => {
             let place = why.span().map_or_else(|| path.to_owned(), |span| line(span.start));
-            errors.push(ConfigError::at(place, why.message()));
+            errors.push(ConfigError::new("", why.message()).at(place));
             return file;
         }
     };
@@ -68,20 +66,20 @@ fn parse(path: &str, text: &str, errors: &mut ConfigErrors) -> File {
         let (name, place) = (key.get_ref().as_ref(), line(key.span().start));
         if name == HOOKS {
             read_hooks(&mut file, value.get_ref(), &place, line, errors);
-        } else if let Some((_, flag, of_type)) = keys().find(|(key, ..)| *key == name) {
+        } else if let Some((key, flag, of_type)) = keys().find(|(key, ..)| *key == name) {
             match flag_text(of_type, value.get_ref()) {
                 Ok(text) if of_type == Type::Path && !text.starts_with('/') && !text.is_empty() => {
-                    errors.push(ConfigError::at(place, format!("{name}: \"{text}\" is no absolute path")));
+                    errors.push(ConfigError::value(key, &text, "must be an absolute path").at(place));
                 }
                 Ok(text) => {
-                    file.values.insert(flag, FileValue { text, place: format!("{place}: {name}") });
+                    file.values.insert(flag, FileValue { text, line: place });
                 }
-                Err(why) => errors.push(ConfigError::at(place, format!("{name} {why}"))),
+                Err(must) => errors.push(ConfigError::new(key, must).at(place)),
             }
         } else {
             let known: Vec<_> = keys().map(|(key, ..)| key).chain([HOOKS]).collect();
-            let sentence = format!("there is no option \"{name}\"; there are {}", known.join(", "));
-            errors.push(ConfigError::at(place, sentence));
+            let message = format!("unknown option \"{name}\"; the options are {}", known.join(", "));
+            errors.push(ConfigError::new("", message).at(place));
         }
     }
     file
@@ -94,16 +92,14 @@ fn read_hooks(
     line: impl Fn(usize) -> String,
     errors: &mut ConfigErrors,
 ) {
-    const WANTED: &str = "takes the path of a program in quotes, or several: [\"/one\", \"/two\"]";
+    const MUST: &str = "must be the path of a program in quotes, or several: [\"/one\", \"/two\"]";
     let DeValue::Table(table) = value else {
-        errors.push(ConfigError::at(
-            place,
-            format!("{HOOKS_FLAG} is a table: write [{HOOKS}] on a line of its own"),
-        ));
+        let message = format!("must be a table: write [{HOOKS}] on a line of its own");
+        errors.push(ConfigError::new(HOOKS, message).at(place));
         return;
     };
     for (name, value) in table {
-        let (name, place) = (name.get_ref(), line(name.span().start));
+        let (name, line) = (name.get_ref(), line(name.span().start));
         let programs: Option<Vec<_>> = match value.get_ref() {
             DeValue::String(program) => Some(vec![program.to_string()]),
             DeValue::Array(programs) => {
@@ -115,9 +111,9 @@ fn read_hooks(
             Some(programs) => file.hooks.extend(
                 programs
                     .iter()
-                    .map(|program| FileValue { text: format!("{name}={program}"), place: place.clone() }),
+                    .map(|program| FileValue { text: format!("{name}={program}"), line: line.clone() }),
             ),
-            None => errors.push(ConfigError::at(place, format!("{name} {WANTED}"))),
+            None => errors.push(ConfigError::new(name.to_string(), MUST).at(line)),
         }
     }
 }
@@ -129,11 +125,11 @@ mod tests {
     use super::super::arguments::Arguments;
     use super::*;
 
-    fn mistakes_of(text: &str) -> Vec<String> {
+    fn errors_in(text: &str) -> Vec<String> {
         let mut errors = ConfigErrors::default();
         parse("/etc/x.toml", text, &mut errors);
-        let told = errors.unless_any(()).unwrap_err();
-        told.iter().map(ConfigError::to_string).collect()
+        let errors = errors.unless_any(()).unwrap_err();
+        errors.iter().map(ConfigError::to_string).collect()
     }
 
     #[test]
@@ -142,7 +138,7 @@ mod tests {
         let flags = command.get_arguments().filter_map(clap::Arg::get_long).map(|flag| format!("--{flag}"));
         let no_key = ["--config", "--ctl", "--daemonize", "--hook", "--help", "--version"];
         let mut flags: Vec<_> = flags.filter(|flag| !no_key.contains(&&**flag)).collect();
-        let mut with_key: Vec<_> = keys().map(|(_, flag, _)| flag.to_owned()).collect();
+        let mut with_key: Vec<_> = keys().map(|(_, flag, _)| format!("--{flag}")).collect();
         flags.sort();
         with_key.sort();
         assert_eq!(with_key, flags);
@@ -152,36 +148,36 @@ mod tests {
     fn a_value_is_the_flags_text() {
         let text = "max_pool_size = 1_2\nuser_switching = false\nsocket_mode = '0660'\n[hooks]\nspawn_failed = ['/a', '/b']\n";
         let file = parse("x", text, &mut ConfigErrors::default());
-        let value = |flag| file.value(flag).map(|written| written.text.as_str());
-        assert_eq!(value("--max-pool-size"), Some("12"));
-        assert_eq!(value("--no-user-switching"), Some("off"));
-        assert_eq!(value("--socket-mode"), Some("0660"));
+        let value = |flag| file.value(flag).map(|value| value.text.as_str());
+        assert_eq!(value("max-pool-size"), Some("12"));
+        assert_eq!(value("no-user-switching"), Some("off"));
+        assert_eq!(value("socket-mode"), Some("0660"));
         let hooks: Vec<_> = file.hooks.iter().map(|hook| hook.text.as_str()).collect();
         assert_eq!(hooks, ["spawn_failed=/a", "spawn_failed=/b"]);
     }
 
     #[test]
-    fn each_mistake_has_its_line() {
+    fn each_error_names_its_line() {
         let text = "# mine\nmax_pool_size = \"6\"\nsocket_mode = 0o660\nuser_switching = 1\npool_size = 3\nlog_file = \"log/x\"\nhooks = 1\n";
-        let told = mistakes_of(text);
+        let errors = errors_in(text);
         let begins = [
-            "/etc/x.toml, line 7: --hook is a table",
-            "/etc/x.toml, line 6: log_file: \"log/x\" is no absolute path",
-            "/etc/x.toml, line 2: max_pool_size takes a number",
-            "/etc/x.toml, line 5: there is no option \"pool_size\"; there are socket_file, ",
-            "/etc/x.toml, line 3: socket_mode takes a text in quotes",
-            "/etc/x.toml, line 4: user_switching takes true or false",
+            "/etc/x.toml, line 7: hooks: must be a table",
+            "/etc/x.toml, line 6: invalid value \"log/x\" in \"log_file\": must be an absolute path",
+            "/etc/x.toml, line 2: max_pool_size: must be a number",
+            "/etc/x.toml, line 5: unknown option \"pool_size\"; the options are socket_file, ",
+            "/etc/x.toml, line 3: socket_mode: must be text in quotes",
+            "/etc/x.toml, line 4: user_switching: must be true or false",
         ];
         for begin in begins {
-            assert!(told.iter().any(|line| line.starts_with(begin)), "{begin} is not in {told:#?}");
+            assert!(errors.iter().any(|line| line.starts_with(begin)), "{begin} is not in {errors:#?}");
         }
-        assert_eq!(told.len(), begins.len());
+        assert_eq!(errors.len(), begins.len());
     }
 
     #[test]
-    fn what_is_no_toml_is_told_with_its_line() {
-        let told = mistakes_of("max_pool_size = 6\nmax_pool_size: 7\n");
-        assert!(told[0].starts_with("/etc/x.toml, line 2: "), "{told:?}");
-        assert_eq!(told.len(), 1);
+    fn text_that_is_not_toml_is_reported_with_its_line() {
+        let errors = errors_in("max_pool_size = 6\nmax_pool_size: 7\n");
+        assert!(errors[0].starts_with("/etc/x.toml, line 2: "), "{errors:?}");
+        assert_eq!(errors.len(), 1);
     }
 }

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 /// The values of the file.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    /// By flag.
+    /// By flag, without `--`.
     pub(super) values: BTreeMap<&'static str, FileValue>,
     /// `NAME=PROGRAM`, as `--hook` takes it.
     pub(super) hooks: Vec<FileValue>,
 }
 
-/// A value as the text of a flag, and its line.
+/// A value as the text of a flag, and its line, with the path of the file.
 #[derive(Debug, Clone)]
 pub(super) struct FileValue {
     pub(super) text: String,
-    pub(super) place: String,
+    pub(super) line: String,
 }
 
 /// The source of a value in the daemon's own configuration.

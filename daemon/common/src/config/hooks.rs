@@ -107,8 +107,8 @@ pub(super) fn hooks(arguments: &Arguments, file: &File, errors: &mut ConfigError
         }
     }
     let given: Vec<_> = hooks.keys().copied().collect();
-    for FileValue { text, place } in &file.hooks {
-        let read = errors.note(read(text).map_err(|why| ConfigError::at(place, why)));
+    for FileValue { text, line } in &file.hooks {
+        let read = errors.note(read(text).map_err(|why| ConfigError::new("", why).at(line)));
         if let Some((hook, programs)) = read.filter(|(hook, _)| !given.contains(hook)) {
             hooks.entry(hook).or_default().extend(programs);
         }
@@ -118,11 +118,10 @@ pub(super) fn hooks(arguments: &Arguments, file: &File, errors: &mut ConfigError
 
 /// Parses `NAME=PROGRAM`, or several programs separated by `;`.
 fn read(word: &str) -> Result<(Hook, Vec<PathBuf>), String> {
-    let (name, programs) =
-        word.split_once('=').ok_or_else(|| format!("\"{word}\" is not of the form NAME=PROGRAM"))?;
+    let (name, programs) = word.split_once('=').ok_or_else(|| format!("\"{word}\" must be NAME=PROGRAM"))?;
     let names = || Hook::ALL.map(Hook::name).join(", ");
     let hook =
-        Hook::of_name(name).ok_or_else(|| format!("there is no hook \"{name}\"; there are {}", names()))?;
+        Hook::of_name(name).ok_or_else(|| format!("unknown hook \"{name}\"; the hooks are {}", names()))?;
     let programs = programs.split(';').map(str::trim).filter(|program| !program.is_empty());
     let programs: Vec<_> = programs.map(program).collect::<Result<_, _>>()?;
     if programs.is_empty() {

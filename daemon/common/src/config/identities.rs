@@ -50,13 +50,13 @@ pub(super) fn allowed(arguments: &Arguments, euid: Uid, errors: &mut ConfigError
         for user in users.iter().filter(|user| *user != ALL) {
             let account = errors.note(user_must_exist(USERS, user));
             if account.is_some_and(|account| account.uid.is_root()) {
-                errors.push(ConfigError::new(USERS, "no app runs as root"));
+                errors.push(ConfigError::new(USERS, "must not contain root"));
             }
         }
         for group in groups.iter().filter(|group| *group != ALL) {
             let gid = errors.note(group_must_exist(GROUPS, group));
             if gid.is_some_and(|gid| gid.as_raw() == 0) {
-                errors.push(ConfigError::new(GROUPS, "no app has group 0, which is for root alone"));
+                errors.push(ConfigError::new(GROUPS, "must not contain group 0"));
             }
         }
     }
@@ -77,19 +77,18 @@ pub(super) fn router_user(name: Option<&str>, euid: Uid) -> Result<Option<Accoun
     }
     let found =
         accounts::user_named(name.unwrap_or(ROUTER_USER)).map_err(|why| ConfigError::new(OPTION, why))?;
-    let make = format!("make one with: {MAKE_ROUTER_USER}");
+    let make = format!("create one with: {MAKE_ROUTER_USER}");
     let Some(account) = found else {
         let name = name.unwrap_or(ROUTER_USER);
-        let why = format!("there is no user \"{name}\", and the router needs a user of its own: {make}");
+        let why = format!("unknown user \"{name}\"; the router needs a separate user: {make}");
         return Err(ConfigError::new(OPTION, why));
     };
     if account.uid.is_root() || account.gid.as_raw() == 0 {
-        return Err(ConfigError::new(OPTION, "the router must not run as root, nor with group 0"));
+        return Err(ConfigError::new(OPTION, "the router must not run as root or with group 0"));
     }
     if SHARED_USERS.contains(&account.name.as_str()) {
         let name = &account.name;
-        let why =
-            format!("\"{name}\" runs other programs as well, and the router needs a user of its own: {make}");
+        let why = format!("\"{name}\" also runs other programs; the router needs a separate user: {make}");
         return Err(ConfigError::new(OPTION, why));
     }
     Ok(Some(account))
@@ -100,7 +99,7 @@ pub(super) fn apart(router: Option<&Account>, socket: &SocketOptions) -> Result<
     let Some(router) = router else { return Ok(()) };
     if socket.owner == Some(router.uid) || socket.group == Some(router.gid) {
         let why = format!(
-            "the socket for nginx is open to \"{}\": the router needs a user and a group that nginx does not have",
+            "\"{}\" can connect to the socket for nginx; the router needs another user and group",
             router.name
         );
         return Err(ConfigError::new("--router-user", why));

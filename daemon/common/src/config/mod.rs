@@ -15,6 +15,7 @@ mod identities;
 #[cfg(test)]
 pub(crate) mod passenger_flags_test;
 pub mod places;
+mod setting_flags;
 pub mod shared;
 mod socket;
 mod trusted;
@@ -29,7 +30,7 @@ use std::time::Duration;
 use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
-pub use app_defaults::{AppDefault, AppDefaults};
+pub use app_defaults::AppDefault;
 pub use arguments::{Action, Arguments};
 pub use error::ConfigError;
 use error::ConfigErrors;
@@ -183,7 +184,7 @@ impl Options {
             ("allow_app_users", self.allowed.users == other.allowed.users),
             ("allow_app_groups", self.allowed.groups == other.allowed.groups),
             ("log_format", self.log_format == other.log_format),
-            ("what holds for apps where nginx says nothing", self.app_defaults == other.app_defaults),
+            ("the defaults for apps", self.app_defaults == other.app_defaults),
             ("cgroups", self.cgroups == other.cgroups),
             ("app_output", self.app_output == other.app_output),
             ("app_output_limit", self.app_output_limit == other.app_output_limit),
@@ -210,7 +211,7 @@ impl Options {
         let router_user = errors.keep(identities::router_user(arguments.router_user.as_deref(), euid));
         errors.note(identities::apart(router_user.as_ref(), &socket));
         if arguments.daemonize && !values.given("log_file") {
-            let why = "name a --log-file as well: in the background there is no terminal to log to";
+            let why = "requires --log-file, because a daemon in the background has no terminal";
             errors.push(ConfigError::new("--daemonize", why));
         }
         Self {
@@ -222,7 +223,7 @@ impl Options {
             app_output_limit,
             min_upload_rate,
             log_format: errors.keep(log_format(arguments.log_format.as_deref())),
-            app_defaults: app_defaults::given(&arguments.app_defaults, file, errors),
+            app_defaults: app_defaults::given(&arguments.settings, file, errors),
             registry: errors.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
             cgroups: arguments.cgroups,
             users: user_options(values, euid, errors),
@@ -246,16 +247,14 @@ impl Options {
 
 fn log_format(text: Option<&str>) -> Result<LogFormat, ConfigError> {
     let format = text.map(str::parse).unwrap_or(Ok(LogFormat::default()));
-    format.map_err(|why| ConfigError::new("--log-format", format!("\"{}\" {why}", text.unwrap_or_default())))
+    format.map_err(|must| ConfigError::value("--log-format", text.unwrap_or_default(), must))
 }
 
 fn app_output(text: Option<&str>) -> Result<AppOutput, ConfigError> {
     match text {
         None | Some("log") => Ok(AppOutput::Log),
         Some("journald") => Ok(AppOutput::Journald),
-        Some(other) => {
-            Err(ConfigError::new("--app-output", format!("\"{other}\" is neither log nor journald")))
-        }
+        Some(other) => Err(ConfigError::value("--app-output", other, "must be one of \"log\", \"journald\"")),
     }
 }
 
@@ -264,7 +263,7 @@ where
     T: FromStr + PartialOrd + Display,
 {
     let number = text.parse().ok().filter(|number| *number >= least);
-    number.ok_or_else(|| ConfigError::new(option, format!("\"{text}\" is no number of {least} or more")))
+    number.ok_or_else(|| ConfigError::value(option, text, format!("must be a number >= {least}")))
 }
 
 /// Checks the default user and group for typing errors only: they are looked up again at each start of an app.
@@ -276,12 +275,12 @@ fn user_options(values: Values<'_>, euid: Uid, errors: &mut ConfigErrors) -> Use
             .note(user_must_exist("--default-user", &default_user))
             .is_some_and(|user| user.uid.is_root())
         {
-            errors.push(ConfigError::new("--default-user", "root does not run apps"));
+            errors.push(ConfigError::new("--default-user", "must not be root"));
         }
         let group =
             default_group.as_ref().and_then(|name| errors.note(group_must_exist("--default-group", name)));
         if group.is_some_and(|gid| gid.as_raw() == 0) {
-            errors.push(ConfigError::new("--default-group", "no app has group 0, which is for root alone"));
+            errors.push(ConfigError::new("--default-group", "must not be group 0"));
         }
     }
     UserOptions { switching: values.flag("user_switching"), default_user, default_group }
@@ -290,7 +289,7 @@ fn user_options(values: Values<'_>, euid: Uid, errors: &mut ConfigErrors) -> Use
 fn user_must_exist(option: &'static str, name: &str) -> Result<Account, ConfigError> {
     match accounts::user_named(name) {
         Ok(Some(account)) => Ok(account),
-        Ok(None) => Err(ConfigError::new(option, format!("there is no user \"{name}\""))),
+        Ok(None) => Err(ConfigError::new(option, format!("unknown user \"{name}\""))),
         Err(why) => Err(ConfigError::new(option, why)),
     }
 }
@@ -298,7 +297,7 @@ fn user_must_exist(option: &'static str, name: &str) -> Result<Account, ConfigEr
 fn group_must_exist(option: &'static str, name: &str) -> Result<Gid, ConfigError> {
     match accounts::group_named(name) {
         Ok(Some(gid)) => Ok(gid),
-        Ok(None) => Err(ConfigError::new(option, format!("there is no group \"{name}\""))),
+        Ok(None) => Err(ConfigError::new(option, format!("unknown group \"{name}\""))),
         Err(why) => Err(ConfigError::new(option, why)),
     }
 }
@@ -346,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_told_at_once() {
+    fn all_errors_are_reported_at_once() {
         let line = "--socket-file=/run/x --socket-mode=0999 --log-level=loud --max-pool-size=0 \
                     --pool-idle-time=-1 --core-file-descriptor-ulimit=63 \
                     --shutdown-timeout=0 --instance-registry-dir=/nonexistent/registry";
@@ -360,12 +359,12 @@ mod tests {
             "--shutdown-timeout",
             "--instance-registry-dir",
         ] {
-            assert!(told.contains(&format!("{option}: ")), "{option} is missing in:\n{told}");
+            assert!(told.contains(option), "{option} is missing in:\n{told}");
         }
     }
 
     #[test]
-    fn ctl_stands_for_the_flag_that_it_names_unless_that_is_given() {
+    fn ctl_sets_an_option_unless_its_flag_is_given() {
         let line = "--socket-file=/run/x --ctl max_pool_size=9 --ctl=user_switching=on --ctl log_level=4 \
                     --log-level=warn --ctl=log_file=here";
         let options = options(line).unwrap();
@@ -377,14 +376,11 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_ctl_that_names_nothing_and_lists_what_there_is() {
+    fn rejects_an_unknown_ctl_and_lists_the_options() {
         for (word, told) in [
-            ("pool_size=9", "--ctl: there is no option \"pool_size\"; there are max_pool_size, "),
-            (
-                "max_pool_size=0",
-                "--ctl: max_pool_size: \"0\" is no number of 1 or more; the options are max_",
-            ),
-            ("max_pool_size", "--ctl: \"max_pool_size\" is not of the form NAME=VALUE"),
+            ("pool_size=9", "--ctl: unknown option \"pool_size\"; the options are max_pool_size, "),
+            ("max_pool_size=0", "--ctl: invalid value \"0\" in \"max_pool_size\": must be a number >= 1"),
+            ("max_pool_size", "invalid value \"max_pool_size\" in \"--ctl\": must be NAME=VALUE"),
         ] {
             let refused = options(&format!("--socket-file=/run/x --ctl {word}")).unwrap_err();
             assert!(refused[0].starts_with(told), "{refused:?}");
@@ -405,14 +401,14 @@ mod tests {
         for (word, told) in [
             (
                 "--hook spawned=/bin/true",
-                "--hook: there is no hook \"spawned\"; there are attached_process, ",
+                "--hook: unknown hook \"spawned\"; the hooks are attached_process, ",
             ),
-            ("--hook spawn_failed", "--hook: \"spawn_failed\" is not of the form NAME=PROGRAM"),
+            ("--hook spawn_failed", "--hook: \"spawn_failed\" must be NAME=PROGRAM"),
             ("--hook spawn_failed=;", "--hook: spawn_failed: no program is named"),
             ("--hook spawn_failed=/nonexistent", "--hook: /nonexistent cannot be run: No such file"),
             ("--hook spawn_failed=/etc/passwd", "--hook: /etc/passwd cannot be run: Permission denied"),
             ("--hook spawn_failed=/", "--hook: / is a directory, not a program"),
-            ("--ctl hook_spawned=/bin/true", "--ctl: there is no hook \"spawned\""),
+            ("--ctl hook_spawned=/bin/true", "--ctl: unknown hook \"spawned\""),
         ] {
             let refused = options(&format!("--socket-file=/run/x {word}")).unwrap_err();
             assert!(refused[0].starts_with(told), "{refused:?}");
@@ -424,12 +420,12 @@ mod tests {
         let longest = format!("/{}", "x".repeat(MAX_SOCKET_PATH - 1));
         assert!(options(&format!("--socket-file={longest}")).is_ok());
         let told = options(&format!("--socket-file={longest}y")).unwrap_err();
-        assert!(told[0].contains("108 bytes long; at most 107"), "{told:?}");
+        assert!(told[0].contains("108 bytes long; the maximum for a unix socket is 107"), "{told:?}");
     }
 
     #[test]
     fn rejects_root_as_the_routers_user() {
         let refused = identities::router_user(Some("root"), Uid::from_raw(0)).unwrap_err();
-        assert_eq!(refused.to_string(), "--router-user: the router must not run as root, nor with group 0");
+        assert_eq!(refused.to_string(), "--router-user: the router must not run as root or with group 0");
     }
 }

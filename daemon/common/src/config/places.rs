@@ -42,7 +42,10 @@ pub fn loaders(given: Option<&Path>) -> Result<PathBuf, ConfigError> {
     let found = candidates.iter().find(|dir| dir.is_dir()).cloned();
     found.ok_or_else(|| {
         let tried: Vec<_> = candidates.iter().map(|dir| dir.display().to_string()).collect();
-        ConfigError::new(OPTION, format!("give it, as there is neither {}", tried.join(" nor ")))
+        ConfigError::new(
+            OPTION,
+            format!("is required, because none of these directories exists: {}", tried.join(", ")),
+        )
     })
 }
 
@@ -59,9 +62,7 @@ pub(super) fn file(option: &'static str, path: &Path) -> Result<PathBuf, ConfigE
     let absolute = std::path::absolute(path).map_err(|why| ConfigError::new(option, why))?;
     match absolute.parent() {
         Some(dir) if dir.is_dir() => Ok(absolute),
-        _ => {
-            Err(ConfigError::new(option, format!("the directory for {} does not exist", absolute.display())))
-        }
+        _ => Err(ConfigError::new(option, format!("the directory of {} does not exist", absolute.display()))),
     }
 }
 
@@ -70,7 +71,7 @@ fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, ConfigError> {
     if absolute.is_dir() {
         Ok(absolute)
     } else {
-        Err(ConfigError::new(option, format!("there is no directory {}", absolute.display())))
+        Err(ConfigError::new(option, format!("directory {} does not exist", absolute.display())))
     }
 }
 

@@ -51,7 +51,7 @@ fn socket_path(path: Option<&Path>) -> Result<PathBuf, ConfigError> {
     let path = path.ok_or_else(|| {
         ConfigError::new(
             OPTION,
-            "give it, or socket_file in the file of --config: the PATH of nginx's passenger_fly_with",
+            "is required, or socket_file in the file of --config: the PATH of nginx's passenger_fly_with",
         )
     })?;
     let absolute = std::path::absolute(path).map_err(|why| ConfigError::new(OPTION, why))?;
@@ -63,7 +63,7 @@ fn socket_path(path: Option<&Path>) -> Result<PathBuf, ConfigError> {
         let path = absolute.display();
         return Err(ConfigError::new(
             OPTION,
-            format!("{path} is {len} bytes long; at most {MAX_SOCKET_PATH} are possible for a unix socket"),
+            format!("{path} is {len} bytes long; the maximum for a unix socket is {MAX_SOCKET_PATH}"),
         ));
     }
     Ok(absolute)
@@ -71,7 +71,7 @@ fn socket_path(path: Option<&Path>) -> Result<PathBuf, ConfigError> {
 
 fn parse_mode(text: &str) -> Result<u32, ConfigError> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| ConfigError::new("--socket-mode", format!("\"{text}\" is no octal mode such as 0660")))
+    mode.ok_or_else(|| ConfigError::value("--socket-mode", text, "must be an octal mode such as 0660"))
 }
 
 fn parse_owner(text: &str) -> Result<(Option<Uid>, Option<Gid>), ConfigError> {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn without_root_only_the_daemons_user_connects_unless_told_otherwise() {
+    fn without_root_only_the_daemons_user_connects_by_default() {
         let mut arguments = Arguments { socket_file: Some("/run/x".into()), ..Arguments::default() };
         let ordinary = Uid::from_raw(1000);
         let closed = options(&arguments, ordinary, &mut ConfigErrors::default());

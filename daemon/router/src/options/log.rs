@@ -1,11 +1,11 @@
 //! Log messages about nginx's options: each change, and each value that has no effect.
 
+use protocol::setting;
 use protocol::settings::Value;
 use tracing::{info, warn};
 
 use super::Globals;
 use super::precedence::{CTL, EffectiveOption, ctl, refusal, same};
-use crate::app::settings::ignored;
 use common::config::{DaemonOption, Given};
 
 /// Options that are set when the daemon starts, each with its flag.
@@ -36,7 +36,7 @@ impl Globals {
             tell_whose_word_counts(option, value);
         } else if let Some((_, flag)) = fixed {
             warn!("nginx sets passenger_{name}, which is fixed when the daemon starts: use {flag}");
-        } else if let Some(why) = ignored::why(name) {
+        } else if let Some(why) = setting::find(name).and_then(|setting| setting.ignored) {
             info!("nginx sets passenger_{name}, which has no effect: {why}");
         } else if name != CTL {
             info!("nginx sets passenger_{name}, which has no effect in this release");
@@ -62,7 +62,7 @@ fn tell_whose_word_counts(option: &DaemonOption, value: &Value) {
         let own = if given == Given::Flag { "flag" } else { "file" };
         warn!("nginx sets passenger_{name} to {theirs}; the daemon's own {own} counts, which says {ours}");
     } else if let Some(why) = refusal(option, value) {
-        warn!("nginx sets passenger_{name} to {theirs}, which does not count: it {why}");
+        warn!("nginx sets passenger_{name} to {theirs}, which does not count: {why}");
     }
 }
 

@@ -107,12 +107,12 @@ pub(super) fn ctl(received: &ReceivedGlobals) -> impl Iterator<Item = (&str, Res
 
 /// Returns why nginx's value cannot be used.
 pub(super) fn refusal(option: &DaemonOption, value: &Value) -> Option<String> {
-    shared::find(&option.name)?.kind.check(value).err()
+    shared::check(shared::find(&option.name)?, value).err()
 }
 
 /// Whether two values of an option are equivalent, however they are written.
 pub(super) fn same(name: &str, one: &Value, other: &Value) -> bool {
-    shared::find(name).map_or_else(|| one == other, |shared| shared.kind.same(one, other))
+    shared::find(name).map_or_else(|| one == other, |setting| shared::same(setting.of_type, one, other))
 }
 
 #[cfg(test)]
@@ -176,9 +176,12 @@ mod tests {
         let heard =
             received(1, &[(CTL, ctl_value(&[("max_pool_size", "0"), ("hook_spawn_failed", "/bin/x")]))]);
         let wrong: Vec<_> = ctl(&heard).filter_map(|(_, read)| read.err()).collect();
-        assert!(wrong[0].starts_with("max_pool_size: \"0\" is no number of 1 or more"), "{wrong:?}");
         assert!(
-            wrong[1].starts_with("hook_spawn_failed: programs are named to the daemon itself"),
+            wrong[0].starts_with("invalid value \"0\" in \"max_pool_size\": must be a number >= 1"),
+            "{wrong:?}"
+        );
+        assert!(
+            wrong[1].starts_with("hook_spawn_failed: programs are configured with the daemon"),
             "{wrong:?}"
         );
         assert_eq!(pool_size(heard), (Value::Number(6), Source::Default));
