@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use protocol::app_settings::Listen;
+use protocol::app_settings::ProcessSettings;
 use protocol::request::AppKind;
+use protocol::setting::Mebibytes;
 use serde::{Deserialize, Serialize};
 
 use super::{AppMode, Incident, ProcessId, Ticket, Trouble};
@@ -24,38 +27,16 @@ pub struct SpawnSpec {
     pub start_command: String,
     /// The interpreter: a path, or a name looked up in `PATH`. Empty for generic apps.
     pub interpreter: String,
-    /// `passenger_app_env`.
-    pub app_env: String,
     /// The base URI, empty at the root.
     pub base_uri: String,
-    /// `passenger_user`, if set.
-    pub user: Option<String>,
-    /// `passenger_group`, if set.
-    pub user_group: Option<String>,
     /// nginx's release, for `SERVER_SOFTWARE`.
     pub server_software: String,
-    /// `passenger_env_var` pairs; they take precedence over everything else.
-    pub env: Vec<(String, String)>,
-    /// `passenger_preload_bundler`.
-    pub preload_bundler: bool,
-    /// `passenger_wsgi_encoded_path`: `PATH_INFO` of a WSGI app stays %-encoded.
-    pub wsgi_encoded_path: bool,
     /// Concurrent requests of a Ruby or WSGI process: `passenger_thread_count`, 1 without threads.
     pub threads: u32,
-    /// `passenger_meteor_app_settings`: a file, relative to `root` or absolute; empty for none.
-    pub meteor_settings: String,
-    /// How a generic app listens.
-    pub listen: Listen,
-    /// `passenger_load_shell_envvars`: the process is started by its user's login shell.
-    pub load_shell_envvars: bool,
     /// Whether the process is a preloader: it loads the app, serves no requests, and is forked to start others.
     pub preloader: bool,
-    /// `passenger_app_file_descriptor_ulimit`: maximum of open files; `None` for the daemon's limit at its start.
-    pub open_files: Option<u64>,
-    /// The limits of its control group, if there are control groups.
-    pub limits: CgroupLimits,
-    /// `passenger_no_new_privs`: no program that it executes gains privileges.
-    pub no_new_privs: bool,
+    /// The settings with which the process is started.
+    pub settings: ProcessSettings,
     /// Data that the router gets back when this process is handed to the next router: opaque to the supervisor.
     pub memo: Vec<u8>,
 }
@@ -69,16 +50,10 @@ pub struct CgroupLimits {
     pub tasks: Option<u64>,
 }
 
-/// How a generic app gets its listening socket: `passenger_app_listen`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub enum Listen {
-    /// It opens the port `$PORT`.
-    #[default]
-    Port,
-    /// It opens a unix socket at the path `$SOCKET`.
-    Socket,
-    /// It inherits a listening socket, as from systemd.
-    Descriptor,
+impl From<&ProcessSettings> for CgroupLimits {
+    fn from(settings: &ProcessSettings) -> Self {
+        Self { memory: settings.cgroup_memory_max.map(Mebibytes::bytes), tasks: settings.cgroup_tasks_max }
+    }
 }
 
 /// The address at which a process accepts connections.

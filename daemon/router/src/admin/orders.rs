@@ -39,7 +39,7 @@ pub(super) fn restart(router: &RouterState, caller: Caller, body: &[u8]) -> Answ
         Ok(group) => group,
         Err(refusal) => return refusal,
     };
-    let configured = router.dispatcher.route(group).map(|route| route.settings.restart_how);
+    let configured = router.dispatcher.route(group).map(|route| route.settings.restart_how());
     let how = how.or(configured).unwrap_or(RestartHow::Blocking);
     tracing::info!("app {}: restarting, as an administrator says", order.name);
     router.dispatcher.restart(group, how);

@@ -148,7 +148,7 @@ impl Snapshot {
                     app_root: route.root.to_string_lossy().into_owned(),
                     app_type: route.kind.as_str(),
                     start_command: route.start_command.clone(),
-                    environment: route.settings.app_env.clone(),
+                    environment: route.settings.process.app_env.clone(),
                     queue: group.waiting(),
                     spawning: group.starting(),
                     min_instances: group.options.min_instances,

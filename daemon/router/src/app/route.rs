@@ -6,6 +6,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+#[cfg(test)]
+use protocol::app_settings::RouterSettings;
 use protocol::request::{AppKind, AppRef};
 use protocol::settings::{Digest, Settings};
 use serde::{Deserialize, Serialize};
@@ -110,22 +112,11 @@ impl Route {
             startup_file: self.settings.startup_file(self.kind).into(),
             start_command: self.start_command.clone(),
             interpreter: self.settings.interpreter(self.kind).to_owned(),
-            app_env: self.settings.app_env.clone(),
             base_uri: self.base_uri.clone(),
-            user: self.settings.user.clone(),
-            user_group: self.settings.user_group.clone(),
             server_software: self.server_software.clone(),
-            env: self.settings.env.clone(),
-            open_files: self.settings.open_files,
-            no_new_privs: self.settings.no_new_privs,
-            limits: self.settings.limits,
-            preload_bundler: self.settings.preload_bundler,
-            wsgi_encoded_path: self.settings.wsgi_encoded_path,
-            load_shell_envvars: self.settings.load_shell_envvars,
             threads: self.settings.threads(self.kind),
-            listen: self.settings.listen,
-            meteor_settings: self.settings.meteor_settings.clone(),
             preloader: false,
+            settings: self.settings.process.clone(),
             memo: self.memo(),
         }
     }
@@ -148,7 +139,7 @@ impl Route {
 
     /// Returns the directory of restart.txt.
     pub(crate) fn restart_dir(&self) -> PathBuf {
-        self.root.join(&self.settings.restart_dir)
+        self.root.join(&self.settings.router.restart_dir)
     }
 
     fn memo(&self) -> Vec<u8> {
@@ -217,7 +208,10 @@ impl Route {
             base_uri: String::new(),
             start_command: String::new(),
             server_software: String::new(),
-            settings: AppSettings { ruby: ruby.into(), ..AppSettings::default() },
+            settings: AppSettings {
+                router: RouterSettings { ruby: ruby.into(), ..RouterSettings::default() },
+                ..AppSettings::default()
+            },
             seen_ms: Cell::new(0),
             used: Cell::new(0),
             open_port_logged: Cell::new(false),

@@ -10,12 +10,12 @@ use protocol::settings::Digest;
 use common::link::ProcessRecord;
 
 /// `passenger_sticky_sessions` with its cookie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sticky {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sticky<'a> {
     /// The cookie's name.
-    pub(crate) name: String,
+    pub(crate) name: &'a str,
     /// The attributes after the cookie's path; `None` for `SameSite=Lax`, and `Secure` if the client uses TLS.
-    pub(crate) attributes: Option<String>,
+    pub(crate) attributes: Option<&'a str>,
 }
 
 /// Returns the number that identifies a process in cookies.
@@ -25,7 +25,7 @@ pub(crate) fn number_of(record: &ProcessRecord) -> u32 {
     u32::from_le_bytes([a, b, c, d])
 }
 
-impl Sticky {
+impl Sticky<'_> {
     /// Returns the number in the client's cookie.
     pub(crate) fn asked(&self, request: &Request<'_>) -> Option<u32> {
         let cookies = request.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(b"cookie"));
@@ -42,7 +42,7 @@ impl Sticky {
     pub(crate) fn cookie(&self, number: u32, base_uri: &str, https: bool) -> String {
         let path = if base_uri.is_empty() { "/" } else { base_uri };
         let usual = if https { "SameSite=Lax; Secure" } else { "SameSite=Lax" };
-        let attributes = self.attributes.as_deref().unwrap_or(usual).trim_matches([' ', ';']);
+        let attributes = self.attributes.unwrap_or(usual).trim_matches([' ', ';']);
         let separator = if attributes.is_empty() { "" } else { "; " };
         format!("{}={number}; Path={path}; HttpOnly{separator}{attributes}", self.name)
     }
@@ -56,8 +56,8 @@ mod tests {
 
     use super::*;
 
-    fn sticky(attributes: Option<&str>) -> Sticky {
-        Sticky { name: "_route".into(), attributes: attributes.map(str::to_owned) }
+    fn sticky(attributes: Option<&str>) -> Sticky<'_> {
+        Sticky { name: "_route", attributes }
     }
 
     fn asked(cookies: &[&str]) -> Option<u32> {

@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use protocol::PayloadError;
 use protocol::request::{AppKind, Request};
+use protocol::setting;
 use protocol::settings::{Digest, Settings};
 use tracing::{debug, info};
 
@@ -24,7 +25,6 @@ use self::rosters::Rosters;
 pub(crate) use self::rosters::{Roster, RosterId};
 use super::app::route::{Described, Memo, Route};
 use super::app::settings::AppSettings;
-use super::app::settings::ignored;
 use super::dispatch::Dispatcher;
 use super::pool::{GroupId, GroupOptions, RestartHow};
 use common::config::AppDefault;
@@ -136,7 +136,7 @@ impl Routes {
         let route = self.learn(&described, dispatcher)?;
         // The processes of an earlier router are kept: none is replaced yet.
         self.observe(&route, memo.configured_ms());
-        dispatcher.set_group_options(route.group, route.settings.pool);
+        dispatcher.set_group_options(route.group, route.settings.group_options());
         if self
             .active_routes
             .borrow()
@@ -151,7 +151,7 @@ impl Routes {
     /// Updates the route's group if the configuration is newer than the one that it follows.
     fn follow(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
         let news = self.observe(route, configured_ms);
-        dispatcher.set_group_options(route.group, route.settings.pool);
+        dispatcher.set_group_options(route.group, route.settings.group_options());
         match news {
             Change::None => dispatcher.set_route(route.group, route.clone()),
             Change::Alternate => debug!("app {}: locations describe it in different ways", route.name),
@@ -213,7 +213,7 @@ impl Routes {
         let (settings, unknown) = AppSettings::from_block(&said);
         let name = String::from_utf8_lossy(described.app.group);
         tell_what_has_no_effect(&name, unknown);
-        let group = self.group(&name, settings.pool, dispatcher);
+        let group = self.group(&name, settings.group_options(), dispatcher);
         let route = Rc::new(Route::new(group, described, settings));
         let mut routes = self.by_digest.borrow_mut();
         let by_root = routes.entry(Digest::of(described.block)).or_default();
@@ -235,11 +235,15 @@ impl Drop for OpenConfiguration {
     }
 }
 
+/// Returns why a setting has no effect.
+fn ignored(name: &str) -> Option<&'static str> {
+    setting::find(name)?.ignored
+}
+
 fn tell_what_has_no_effect(app: &str, unknown: Vec<String>) {
-    let (for_good, yet): (Vec<_>, Vec<_>) =
-        unknown.into_iter().partition(|name| ignored::why(name).is_some());
+    let (for_good, yet): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|name| ignored(name).is_some());
     for name in for_good {
-        info!("app {app}: passenger_{name} has no effect: {}", ignored::why(&name).unwrap_or_default());
+        info!("app {app}: passenger_{name} has no effect: {}", ignored(&name).unwrap_or_default());
     }
     if !yet.is_empty() {
         info!("app {app}: settings without effect in this release: {}", yet.join(", "));

@@ -180,7 +180,7 @@ impl Dispatcher {
     pub(crate) fn watched(&self) -> Vec<Rc<Route>> {
         let pool = self.pool.borrow();
         let routes = self.routes.borrow();
-        let watched = routes.values().filter(|route| route.settings.watches_restart_files);
+        let watched = routes.values().filter(|route| route.settings.router.watch_restart_files);
         watched.filter(|route| pool.group(route.group).capacity_used() > 0).cloned().collect()
     }
 

@@ -39,7 +39,7 @@ pub(crate) async fn work(worker: &Worker) {
 async fn tell(worker: &Worker) -> io::Result<Stream> {
     let (stream, _) = worker.connection().await?;
     let mut order = Vec::new();
-    session::write_out_of_band(&worker.route.settings.env, &mut order);
+    session::write_out_of_band(&worker.route.settings.process.env_var, &mut order);
     tokio::io::AsyncWriteExt::write_all(&mut &stream, &order).await?;
     let (mut decoder, mut input, mut head) =
         (session::Decoder::new(false), Input::default(), Head::default());

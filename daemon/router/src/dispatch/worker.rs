@@ -122,7 +122,7 @@ impl Worker {
 
     /// Resolves when tunnels to the process are to end; never when the app's settings keep tunnels.
     pub(crate) async fn tunnels_end(&self) {
-        if !self.route.settings.aborts_tunnels {
+        if !self.route.settings.router.abort_websockets_on_process_shutdown {
             std::future::pending::<()>().await;
         }
         while !self.draining.get() {

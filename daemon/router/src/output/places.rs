@@ -70,7 +70,7 @@ impl Places {
             identifier: identifier(&route.name, &route.root),
             pid: record.pid,
         };
-        let file = route.settings.log_file.as_deref().map(|file| {
+        let file = route.settings.router.app_log_file.as_deref().map(|file| {
             // A relative path is relative to the app's root.
             self.files.of(&route.root.join(file), record)
         });

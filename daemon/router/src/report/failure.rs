@@ -54,7 +54,7 @@ impl SpawnFailure {
             id: format!("{:08x}", RandomState::new().hash_one(&route.name) as u32),
             app: route.name.clone(),
             app_root: route.root.display().to_string(),
-            app_env: route.settings.app_env.clone(),
+            app_env: route.settings.process.app_env.clone(),
             summary: summary.to_owned(),
             details: details.to_owned(),
             output: output.to_owned(),
@@ -62,9 +62,9 @@ impl SpawnFailure {
             process: None,
             user: None,
             environment: BTreeMap::new(),
-            status: route.settings.spawn_failed_status,
-            page: route.settings.error_page.clone(),
-            friendly: route.settings.friendly_error_pages,
+            status: route.settings.router.spawn_exception_status_code.0,
+            page: route.settings.router.custom_error_page.clone(),
+            friendly: route.settings.has_friendly_error_pages(),
         }
     }
 

@@ -84,7 +84,9 @@ impl StartupTrace {
         if is_loaded {
             steps.push(Step::Load);
         }
-        if !is_loaded || (!preloader && route.kind == AppKind::Node && route.settings.ready_path.is_some()) {
+        if !is_loaded
+            || (!preloader && route.kind == AppKind::Node && route.settings.router.app_ready_path.is_some())
+        {
             steps.push(Step::Answer);
         }
         Self::of(steps)

@@ -185,7 +185,7 @@ async fn checkout(
     let others_wait = || router.dispatcher.inspect(|pool, _| pool.has_a_queue(route.group));
     tokio::select! {
         biased;
-        lease = router.dispatcher.checkout(route.group, facts.sticky, route.settings.max_queue_time) => Some(lease),
+        lease = router.dispatcher.checkout(route.group, facts.sticky, route.settings.router.max_request_queue_time) => Some(lease),
         left = leaves(nginx.stream, &mut nginx.input, body, others_wait) => match left {
             Left::Gone => None,
             Left::SlowUpload(slow) => Some(Err(Refused::SlowUpload(slow))),
@@ -237,7 +237,7 @@ async fn attempt(
         router.dispatcher.metrics(facts.route.group),
     );
     relay.session = Some(lease.session());
-    let limit = facts.route.settings.max_request_time;
+    let limit = facts.route.settings.router.max_request_time;
     let options = router.backlog_options();
     let others_wait = || {
         lease.occupies_a_slot() && router.dispatcher.inspect(|pool, _| pool.is_waited_for(lease.worker.slot))
@@ -285,7 +285,7 @@ fn speak_as(worker: &Worker, nginx: &mut NginxConn<'_>, facts: &Facts, body: &mu
 /// Adds the cookie that sends the client's next requests to this process, unless its cookie already does so.
 fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
     added.clear();
-    if let Some(sticky) = &facts.route.settings.sticky
+    if let Some(sticky) = facts.route.settings.sticky()
         && facts.sticky != Some(number)
     {
         let cookie = sticky.cookie(number, &facts.route.base_uri, facts.https);
@@ -296,9 +296,9 @@ fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
 /// Encodes the request for an app of this kind, without a body.
 pub(crate) fn write_head(request: &Request<'_>, kind: AppKind, settings: &AppSettings, out: &mut Vec<u8>) {
     match kind {
-        AppKind::Ruby | AppKind::Python => session::write_request(request, &settings.env, out),
+        AppKind::Ruby | AppKind::Python => session::write_request(request, &settings.process.env_var, out),
         AppKind::Node | AppKind::Meteor | AppKind::Generic => {
-            http::write_request(request, settings.strips_base_uri, out);
+            http::write_request(request, settings.router.strip_base_uri, out);
         }
     }
 }
@@ -326,8 +326,8 @@ fn unsized_framing(kind: AppKind) -> Framing {
 impl Facts {
     fn of(request: &Request<'_>, route: Rc<Route>) -> Self {
         let head = &request.head;
-        let sticky = route.settings.sticky.as_ref().and_then(|sticky| sticky.asked(request));
-        let host = route.settings.max_request_time.and_then(|_| request.headers.get(b"host"));
+        let sticky = route.settings.sticky().and_then(|sticky| sticky.asked(request));
+        let host = route.settings.router.max_request_time.and_then(|_| request.headers.get(b"host"));
         let host = host.map(|host| String::from_utf8_lossy(host).into_owned()).unwrap_or_default();
         let json = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/json"));
         Self {

@@ -35,12 +35,12 @@ impl Page {
     pub(crate) fn refused(refused: &Refused, settings: &AppSettings) -> Self {
         match refused {
             Refused::QueueFull => Self::plain(
-                settings.queue_full_status,
+                settings.router.request_queue_overflow_status_code.0,
                 "This website is under heavy load",
                 "Too many people are accessing this website at the same time. Please try again in a few minutes.",
             ),
             Refused::QueuedTooLong(_) => Self::plain(
-                settings.queue_timeout_status,
+                settings.router.request_queue_timeout_status_code.0,
                 "This website is under heavy load",
                 "It took too long until somebody had time for your request. Please try again in a few minutes.",
             ),

@@ -11,8 +11,8 @@ pub(super) fn of(route: &Route) -> String {
     if route.kind != AppKind::Generic {
         return String::new();
     }
-    let is_set = |name: &str| settings.env.iter().any(|(set, _)| set == name);
-    hint(&route.start_command, settings.listen, is_set)
+    let is_set = |name: &str| settings.process.env_var.iter().any(|(set, _)| set == name);
+    hint(&route.start_command, settings.process.app_listen, is_set)
 }
 
 fn hint(command: &str, listen: Listen, is_set: impl Fn(&str) -> bool) -> String {

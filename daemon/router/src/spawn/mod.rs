@@ -346,7 +346,7 @@ impl Launch for Spawner {
         if self.may_tell_of(&route.name, &self.starts) {
             info!("app {}: starting a process", route.name);
         }
-        let until = Instant::now() + route.settings.start_timeout;
+        let until = Instant::now() + route.settings.router.start_timeout;
         if route.settings.is_smart(route.kind) {
             self.launch_smartly(slot, route, until);
         } else {

@@ -275,7 +275,8 @@ impl Preloaders {
 
     /// Ends the group's preloader if it was not used again within `max_preloader_idle`.
     fn end_when_idle(&self, route: &Route, uses: u64) {
-        let (Some(me), Some(limit)) = (self.me.upgrade(), route.settings.max_preloader_idle) else {
+        let (Some(me), Some(limit)) = (self.me.upgrade(), route.settings.router.max_preloader_idle_time)
+        else {
             return;
         };
         let (group, app) = (route.group, route.name.clone());

@@ -43,7 +43,8 @@ pub(super) struct ReadinessProbe<'a> {
 impl<'a> ReadinessProbe<'a> {
     pub(super) fn new(record: &'a ProcessRecord, route: &Route, admit: &'a dyn Fn()) -> Self {
         let settings = &route.settings;
-        let request = request(route.kind, settings.listen, settings.ready_path.as_deref());
+        let request =
+            request(route.kind, settings.process.app_listen, settings.router.app_ready_path.as_deref());
         Self { record, request, admit, last: RefCell::default() }
     }
 

@@ -89,7 +89,7 @@ pub(super) async fn await_ready(
     admit: &dyn Fn(),
     trace: &StartupTrace,
 ) -> Outcome {
-    let limit = route.settings.start_timeout;
+    let limit = route.settings.router.start_timeout;
     let probe = ReadinessProbe::new(record, route, admit);
     let telling = told_ready(&probe, trace, record, route, report, ended);
     tokio::pin!(telling);

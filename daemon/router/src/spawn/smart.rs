@@ -90,7 +90,7 @@ impl Spawner {
     pub(super) fn launch_after_all(&self, slot: Slot, route: Rc<Route>, reason: &str) {
         self.preloaders.not_forked(&route, self.code_of(slot, &route));
         warn!("app {}: a process is started without its preloader: {reason}", route.name);
-        let until = Instant::now() + route.settings.start_timeout;
+        let until = Instant::now() + route.settings.router.start_timeout;
         self.launch_directly(slot, route, until);
     }
 }

@@ -77,7 +77,7 @@ fn limited(dispatcher: &Dispatcher) -> Vec<(Rc<Worker>, MemoryLimits)> {
     });
     let limits = |worker: &Rc<Worker>| {
         let route = dispatcher.route(worker.route.group)?;
-        Some(route.settings.memory).filter(|limits| limits.is_any())
+        Some(route.settings.memory_limits()).filter(|limits| limits.is_any())
     };
     serving.into_iter().filter_map(|worker| limits(&worker).map(|limits| (worker, limits))).collect()
 }

@@ -70,7 +70,7 @@ impl Restarts {
         self.seen.borrow_mut().insert(route.group, Seen { at: now, mtime, always: found.always });
         if is_wanted(before.map(|b| b.mtime), &found) {
             info!("app {}: restarting, as its restart files say", route.name);
-            dispatcher.restart(route.group, route.settings.restart_how);
+            dispatcher.restart(route.group, route.settings.restart_how());
         }
     }
 

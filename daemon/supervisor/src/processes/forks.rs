@@ -198,7 +198,9 @@ impl Supervisor {
 
     /// Moves it from its preloader's control group into its own, with the same limits.
     fn cgroup_of_fork(&mut self, id: ProcessId, fork: &Fork, child: &Child) -> Option<Cgroup> {
-        let limits = self.processes.get_mut(fork.preloader)?.control()?.spec.limits;
+        let limits = common::link::CgroupLimits::from(
+            &self.processes.get_mut(fork.preloader)?.control()?.spec.settings,
+        );
         let made = self.launcher.cgroup(&fork.group, id, limits).map_err(|why| why.to_string());
         let cgroup = made.inspect_err(|why| tracing::error!("process {}: {why}", child.pid())).ok()??;
         if let Err(why) = cgroup.admit(child.pid()) {

@@ -66,10 +66,10 @@ exec meteor run -p "$PORT" "$@""#;
 /// Returns the command for an unbundled Meteor project, run by Meteor's own tool as in Passenger. The shell has PORT.
 fn meteor(spec: &SpawnSpec) -> (Command, Term) {
     let mut arguments: Vec<OsString> = vec!["-c".into(), METEOR.into(), "flying-passenger".into()];
-    if !spec.meteor_settings.is_empty() {
-        arguments.extend(["--settings".into(), spec.meteor_settings.as_str().into()]);
+    if let Some(file) = &spec.settings.meteor_app_settings {
+        arguments.extend(["--settings".into(), file.into()]);
     }
-    if spec.app_env == "production" {
+    if spec.settings.app_env == "production" {
         arguments.push("--production".into());
     }
     (Command { programs: vec!["/bin/sh".into()], arguments }, Term::Interrupt)
@@ -172,16 +172,17 @@ mod tests {
 
     #[test]
     fn a_meteor_project_is_run_with_its_settings() {
-        let arguments = |app_env: &str, meteor_settings: &str| {
-            let (app_env, meteor_settings) = (app_env.into(), meteor_settings.into());
-            let spec = SpawnSpec { app_env, meteor_settings, ..spec(AppKind::Meteor, "/app") };
+        let arguments = |app_env: &str, meteor_settings: Option<&str>| {
+            let mut spec = spec(AppKind::Meteor, "/app");
+            spec.settings.app_env = app_env.into();
+            spec.settings.meteor_app_settings = meteor_settings.map(str::to_owned);
             let (command, term) = of(&spec, Path::new("/l")).unwrap();
             assert_eq!((&*command.programs[0], term), ("/bin/sh", Term::Interrupt));
             command.arguments[3..].to_vec()
         };
-        assert_eq!(arguments("development", ""), [""; 0]);
+        assert_eq!(arguments("development", None), [""; 0]);
         assert_eq!(
-            arguments("production", "my settings.json"),
+            arguments("production", Some("my settings.json")),
             ["--settings", "my settings.json", "--production"]
         );
     }

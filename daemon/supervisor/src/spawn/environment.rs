@@ -104,7 +104,7 @@ pub(super) fn changes(spec: &SpawnSpec, told: Reported<'_>) -> Changes {
     let mut changes = Changes::new();
     set_passengers(&mut changes, spec);
     set_account(&mut changes, told.account);
-    for (name, value) in &spec.env {
+    for (name, value) in &spec.settings.env_var {
         changes.insert(name.into(), Some(value.into()));
     }
     // These override the app's own settings: without them the app could not be reached.
@@ -121,7 +121,7 @@ fn set_passengers(changes: &mut Changes, spec: &SpawnSpec) {
     set("SERVER_SOFTWARE", spec.server_software.as_ref());
     set("PWD", spec.root.as_ref());
     for name in ENVIRONMENT_NAMES {
-        set(name, spec.app_env.as_ref());
+        set(name, spec.settings.app_env.as_ref());
     }
     for name in BASE_URI_NAMES {
         let base_uri = (!spec.base_uri.is_empty()).then(|| spec.base_uri.as_str().into());
@@ -166,10 +166,10 @@ fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Reported<'_>) {
     if matches!(spec.kind, AppKind::Ruby | AppKind::Python) && spec.threads > 1 {
         set("FLYING_PASSENGER_THREADS", spec.threads.to_string().into());
     }
-    if spec.kind == AppKind::Ruby && spec.preload_bundler {
+    if spec.kind == AppKind::Ruby && spec.settings.preload_bundler {
         set("FLYING_PASSENGER_PRELOAD_BUNDLER", "1".into());
     }
-    if spec.kind == AppKind::Python && spec.wsgi_encoded_path {
+    if spec.kind == AppKind::Python && spec.settings.wsgi_encoded_path {
         set("FLYING_PASSENGER_ENCODED_PATH", "1".into());
     }
 }
@@ -200,8 +200,8 @@ mod tests {
     fn later_sources_override_earlier_ones() {
         let daemon = of(&[("LANG", "C"), ("RAILS_ENV", "daemon"), ("WSGI_ENV", "daemon"), ("TZ", "UTC")]);
         let mut spec = spec(AppKind::Ruby, "/app");
-        spec.app_env = "staging".into();
-        spec.env = vec![("RAILS_ENV".into(), "mine".into()), ("TZ".into(), "CET".into())];
+        spec.settings.app_env = "staging".into();
+        spec.settings.env_var = vec![("RAILS_ENV".into(), "mine".into()), ("TZ".into(), "CET".into())];
         let environment = build(&daemon, &spec, NOTHING);
         for (name, value) in
             [("LANG", "C"), ("RAILS_ENV", "mine"), ("WSGI_ENV", "staging"), ("TZ", "CET"), ("PWD", "/app")]
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn an_app_cannot_be_told_away_from_its_port() {
         let mut spec = spec(AppKind::Generic, "/app");
-        spec.env = vec![("PORT".into(), "1".into())];
+        spec.settings.env_var = vec![("PORT".into(), "1".into())];
         let environment = build(&of(&[]), &spec, Reported { port: Some(5000), ..NOTHING });
         assert_eq!(get(&environment, "PORT"), Some("5000"));
         assert_eq!(get(&environment, "FLYING_PASSENGER_GROUP"), None);
@@ -272,7 +272,7 @@ mod tests {
             [(AppKind::Python, true, Some("1")), (AppKind::Python, false, None), (AppKind::Ruby, true, None)]
         {
             let mut spec = spec(kind, "/app");
-            spec.wsgi_encoded_path = wanted;
+            spec.settings.wsgi_encoded_path = wanted;
             let environment = build(&of(&[]), &spec, NOTHING);
             assert_eq!(get(&environment, "FLYING_PASSENGER_ENCODED_PATH"), value);
         }

@@ -26,6 +26,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{self, Uid};
+use protocol::app_settings::ProcessSettings;
 use protocol::request::AppKind;
 
 pub(super) use command::Term;
@@ -140,7 +141,7 @@ impl Launcher {
         let (command, variables) = by_shell(command, spec, &run_as, &changes, listener.numbers())?;
         let address = listener.address();
         let what = What { command: &command, spec, run_as: &run_as, environment: &environment };
-        let cgroup = self.cgroup(&spec.group, process, spec.limits)?;
+        let cgroup = self.cgroup(&spec.group, process, CgroupLimits::from(&spec.settings))?;
         let (child, pipes) = match self.fork(&what, listener, variables, cgroup.as_ref()) {
             Ok(forked) => forked,
             Err(why) => {
@@ -160,7 +161,10 @@ impl Launcher {
             memo: spec.memo.clone(),
         };
         // Its forks inherit its environment and have their own memos.
-        let kept = || SpawnSpec { env: Vec::new(), memo: Vec::new(), ..spec.clone() };
+        let kept = || {
+            let settings = ProcessSettings { env_var: Vec::new(), ..spec.settings.clone() };
+            SpawnSpec { settings, memo: Vec::new(), ..spec.clone() }
+        };
         let control = control.map(|socket| Control { socket, spec: kept() });
         Ok(Launched { child, record, pipes, term, control, cgroup })
     }
@@ -200,11 +204,11 @@ impl Launcher {
             let (ours, theirs) = handover::control().map_err(SpawnError::Pipes)?;
             return Ok((AppListener::Control(theirs), Some(ours)));
         }
-        if spec.kind == AppKind::Generic && spec.listen == Listen::Socket {
+        if spec.kind == AppKind::Generic && spec.settings.app_listen == Listen::Socket {
             let path = instance.make_place_for_socket(process, user).map_err(SpawnError::Listen)?;
             return Ok((AppListener::Own(path), None));
         }
-        let opens_a_port = spec.kind == AppKind::Meteor || spec.listen == Listen::Port;
+        let opens_a_port = spec.kind == AppKind::Meteor || spec.settings.app_listen == Listen::Port;
         if matches!(spec.kind, AppKind::Generic | AppKind::Meteor) && opens_a_port {
             let port = self.ports.take(taken).map_err(SpawnError::Port)?;
             return Ok((AppListener::Port(port), None));
@@ -240,8 +244,8 @@ impl Launcher {
                     run_as: what.run_as,
                     environment: what.environment,
                     originals: &self.originals,
-                    open_files: what.spec.open_files,
-                    no_new_privs: what.spec.no_new_privs,
+                    open_files: what.spec.settings.app_file_descriptor_ulimit,
+                    no_new_privs: what.spec.settings.no_new_privs,
                     cgroup: door,
                     descriptors,
                     supervisor,
@@ -288,7 +292,7 @@ fn by_shell(
     numbers: Numbers,
 ) -> Result<(Command, Option<OwnedFd>), SpawnError> {
     let shell = run_as.account.as_ref().map(|account| account.shell.as_path()).unwrap_or(Path::new(""));
-    if !spec.load_shell_envvars {
+    if !spec.settings.load_shell_envvars {
         return Ok((command, None));
     }
     if !login_shell::is_known(shell) {
@@ -313,7 +317,7 @@ fn check_variables(spec: &SpawnSpec) -> Result<(), SpawnError> {
     let possible = |(name, value): &(String, String)| {
         !name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0')
     };
-    match spec.env.iter().find(|variable| !possible(variable)) {
+    match spec.settings.env_var.iter().find(|variable| !possible(variable)) {
         Some((name, _)) => Err(SpawnError::Variable(name.clone())),
         None => Ok(()),
     }
@@ -332,22 +336,11 @@ mod tests {
             startup_file: "config.ru".into(),
             start_command: String::new(),
             interpreter: String::new(),
-            app_env: "production".into(),
             base_uri: String::new(),
-            user: None,
-            user_group: None,
             server_software: "nginx/1.22.1".into(),
-            env: Vec::new(),
-            open_files: None,
-            no_new_privs: false,
-            limits: CgroupLimits::default(),
-            preload_bundler: false,
-            wsgi_encoded_path: false,
             threads: 1,
-            meteor_settings: String::new(),
-            listen: Listen::default(),
-            load_shell_envvars: false,
             preloader: false,
+            settings: ProcessSettings { load_shell_envvars: false, ..ProcessSettings::default() },
             memo: Vec::new(),
         }
     }
@@ -356,7 +349,7 @@ mod tests {
     fn rejects_variables_that_would_set_others() {
         let mut spec = spec(AppKind::Ruby, "/app");
         for (name, value) in [("", "x"), ("A=B", "x"), ("A\0", "x"), ("A", "x\0y")] {
-            spec.env = vec![("GOOD".into(), "x".into()), (name.into(), value.into())];
+            spec.settings.env_var = vec![("GOOD".into(), "x".into()), (name.into(), value.into())];
             assert!(matches!(check_variables(&spec), Err(SpawnError::Variable(_))), "{name:?}");
         }
     }

@@ -59,8 +59,8 @@ impl Precheck {
             users: launcher.users.clone(),
             wanted_users: launcher.wanted_users.clone(),
             policy: launcher.policy.clone(),
-            user: spec.user.clone(),
-            group: spec.user_group.clone(),
+            user: spec.settings.user.clone(),
+            group: spec.settings.group.clone(),
         })
     }
 

@@ -44,14 +44,15 @@ fn bytes_of(spec: &SpawnSpec) -> usize {
         &spec.group,
         &spec.start_command,
         &spec.interpreter,
-        &spec.app_env,
+        &spec.settings.app_env,
         &spec.base_uri,
         &spec.server_software,
-        &spec.meteor_settings,
     ];
     let paths = [&spec.root, &spec.startup_file];
-    let names = [&spec.user, &spec.user_group].map(|name| name.as_ref().map_or(0, String::len));
-    let variables = spec.env.iter().map(|(name, value)| name.len() + value.len() + VARIABLE);
+    let settings = &spec.settings;
+    let names = [&settings.user, &settings.group, &settings.meteor_app_settings];
+    let names = names.map(|name| name.as_ref().map_or(0, String::len));
+    let variables = settings.env_var.iter().map(|(name, value)| name.len() + value.len() + VARIABLE);
     // The question contains the paths and names again.
     texts.map(String::len).iter().sum::<usize>()
         + 3 * paths.map(|path| path.as_os_str().len()).iter().sum::<usize>()

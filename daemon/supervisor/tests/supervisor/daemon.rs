@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use common::link::{Notice, Order, ProcessId, ProcessRecord, SpawnSpec, StopHow, Ticket};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use protocol::app_settings::ProcessSettings;
 use protocol::request::AppKind;
 
 use crate::scripted_router::{Ask, Reported};
@@ -262,6 +263,12 @@ pub(crate) fn with_loader(daemon: &Daemon, root: &Path, script: &str) -> SpawnSp
     SpawnSpec { interpreter: "/bin/sh".into(), ..spec(AppKind::Ruby, root) }
 }
 
+/// Returns the app with `passenger_user`.
+pub(crate) fn as_user<'a>(user: impl Into<Option<&'a str>>, mut spec: SpawnSpec) -> SpawnSpec {
+    spec.settings.user = user.into().map(str::to_owned);
+    spec
+}
+
 pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
     SpawnSpec {
         group: "test (production)".into(),
@@ -270,22 +277,11 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
         startup_file: "config.ru".into(),
         start_command: String::new(),
         interpreter: String::new(),
-        app_env: "production".into(),
         base_uri: String::new(),
-        user: None,
-        user_group: None,
         server_software: "nginx/1.22.1".into(),
-        env: Vec::new(),
-        open_files: None,
-        preload_bundler: false,
-        wsgi_encoded_path: false,
         threads: 1,
-        listen: Default::default(),
-        limits: Default::default(),
-        no_new_privs: false,
-        meteor_settings: String::new(),
-        load_shell_envvars: false,
         preloader: false,
+        settings: ProcessSettings { load_shell_envvars: false, ..ProcessSettings::default() },
         memo: b"memo".to_vec(),
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fs;
 
-use common::link::SpawnSpec;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::daemon::{Daemon, generic, until_runs, with_loader};
@@ -24,11 +23,9 @@ fn variables(pid: i32) -> HashMap<String, String> {
 fn an_app_sees_passengers_variables() {
     let mut daemon = Daemon::start();
     let root = daemon.app("app");
-    let spec = SpawnSpec {
-        app_env: "staging".into(),
-        env: vec![("NODE_ENV".into(), "mine".into()), ("EMPTY".into(), String::new())],
-        ..generic(&root, "sleep 1000")
-    };
+    let mut spec = generic(&root, "sleep 1000");
+    spec.settings.app_env = "staging".into();
+    spec.settings.env_var = vec![("NODE_ENV".into(), "mine".into()), ("EMPTY".into(), String::new())];
     let record = daemon.spawn(spec);
     until_runs(record.pid, "sleep");
     let seen = variables(record.pid);

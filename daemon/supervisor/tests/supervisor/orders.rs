@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::link::{Notice, Order, ProcessRecord, SpawnSpec, StopHow, Ticket};
+use common::link::{Notice, Order, ProcessRecord, StopHow, Ticket};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::daemon::{Daemon, generic, process_name, status, until_gone};
+use crate::daemon::{Daemon, as_user, generic, process_name, status, until_gone};
 use crate::scripted_router::Ask;
 use crate::{Test, as_root, test};
 
@@ -129,10 +129,10 @@ fn starts_that_wait_take_little_memory() {
     let mut daemon = Daemon::start_preloading(&slow.library);
     let record = sleeping(&mut daemon, "other");
     let root = daemon.app("app");
-    let mut spec = SpawnSpec { user: Some("games".into()), ..generic(&root, "sleep 1000") };
+    let mut spec = as_user("games", generic(&root, "sleep 1000"));
     spec.memo = vec![b'x'; 150_000];
     // After the check, the start fails because of this.
-    spec.env = vec![("A=B".into(), String::new())];
+    spec.settings.env_var = vec![("A=B".into(), String::new())];
     slow.wait();
     const STARTS: u32 = 2000;
     daemon.ask(&Ask::Flood(Box::new(Order::Spawn { ticket: Ticket(7777), spec: Box::new(spec) }), STARTS));

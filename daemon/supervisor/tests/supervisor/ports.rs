@@ -21,7 +21,7 @@ fn a_generic_app_listens_on_the_port_it_is_told() {
 s = socket.create_server((\"127.0.0.1\", int(os.environ[\"PORT\"])))
 s.accept()[0].sendall(b\"here\")'";
     let mut spec = generic(&root, server);
-    spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+    spec.settings.env_var = vec![("PATH".into(), "/usr/bin:/bin".into())];
     let record = daemon.spawn(spec);
     let Address::Tcp(port) = record.address else { panic!("{:?}", record.address) };
     let mut stream = eventually("an open port", || TcpStream::connect(("127.0.0.1", port)).ok());

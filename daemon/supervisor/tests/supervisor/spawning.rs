@@ -204,7 +204,7 @@ fn failures_before_exec_are_reported() {
     program.write_all(b"no program").unwrap();
     let mut wanted = spec(AppKind::Ruby, &root);
     wanted.interpreter = "no-such-ruby".into();
-    wanted.env = vec![("PATH".into(), "/bin:/usr/bin".into())];
+    wanted.settings.env_var = vec![("PATH".into(), "/bin:/usr/bin".into())];
     let (record, report) = daemon.spawn_reported(wanted.clone());
     assert_eq!(
         report,

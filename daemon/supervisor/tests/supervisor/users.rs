@@ -7,7 +7,7 @@ use std::path::Path;
 use common::link::{ProcessRecord, SpawnSpec};
 use nix::unistd::User;
 
-use crate::daemon::{Daemon, generic, give, spec, status, with_loader};
+use crate::daemon::{Daemon, as_user, generic, give, spec, status, with_loader};
 use crate::{Test, as_root};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -67,11 +67,12 @@ fn passenger_user_decides_but_never_for_root() {
     let mut daemon = Daemon::start_with(&["--default-user=games", "--allow-app-groups=www-data"]);
     let spec = owned_app(&daemon, "daemon");
     for (directive, expected) in [("nobody", "nobody"), ("root", "games"), ("no-such-user", "games")] {
-        let record = daemon.spawn(SpawnSpec { user: Some(directive.into()), ..spec.clone() });
+        let record = daemon.spawn(as_user(directive, spec.clone()));
         daemon.output(record.process);
         assert_is(&record, expected);
     }
-    let group = SpawnSpec { user_group: Some("www-data".into()), ..spec };
+    let mut group = spec;
+    group.settings.group = Some("www-data".into());
     let record = daemon.spawn(group);
     daemon.output(record.process);
     assert_eq!(status(record.pid, "Gid")[1], user("www-data").gid.to_string());
@@ -102,7 +103,7 @@ for step in (os.setuid, os.seteuid, os.setgid, os.setegid):
 print(\"done\", flush=True)
 os.read(0, 1)'";
     let mut spec = with_loader(&daemon, &root, script);
-    spec.env = vec![("PATH".into(), "/usr/bin:/bin".into())];
+    spec.settings.env_var = vec![("PATH".into(), "/usr/bin:/bin".into())];
     let record = daemon.spawn(spec);
     assert_eq!(daemon.output(record.process), "done");
 }
@@ -114,7 +115,7 @@ fn the_first_closed_directory_is_named() {
     let root = closed.join("app");
     fs::create_dir_all(&root).unwrap();
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
-    let named = SpawnSpec { user: Some("games".into()), ..generic(&root, "sleep 1000") };
+    let named = as_user("games", generic(&root, "sleep 1000"));
     let refusals = [generic(&root, "sleep 1000"), named].map(|spec| daemon.try_spawn(spec).unwrap_err());
     let closed = closed.display();
     assert_eq!(
@@ -132,7 +133,7 @@ fn the_first_closed_directory_is_named() {
 fn without_switching() {
     let mut daemon = Daemon::start_with(&["--no-user-switching", "--default-user=games"]);
     let spec = owned_app(&daemon, "daemon");
-    let record = daemon.spawn(SpawnSpec { user: Some("nobody".into()), ..spec });
+    let record = daemon.spawn(as_user("nobody", spec));
     daemon.output(record.process);
     assert_is(&record, "games");
 }
@@ -163,7 +164,7 @@ fn an_interpreter_is_found_as_the_apps_user() {
     fs::copy("/bin/echo", open.join("mytool")).unwrap();
     let mut wanted = spec(protocol::request::AppKind::Ruby, &root);
     wanted.interpreter = "mytool".into();
-    wanted.env = vec![("PATH".into(), format!("{}:{}", closed.display(), open.display()))];
+    wanted.settings.env_var = vec![("PATH".into(), format!("{}:{}", closed.display(), open.display()))];
     let record = daemon.spawn(wanted);
     let loader = Path::new(daemon.dir()).join("ruby/rack-loader.rb");
     assert_eq!(daemon.output(record.process), loader.display().to_string());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use common::link::{Notice, Order, RestartFiles, SpawnSpec, Ticket};
 use protocol::request::AppKind;
 
-use crate::daemon::{Daemon, eventually, generic, give, spec};
+use crate::daemon::{Daemon, as_user, eventually, generic, give, spec};
 use crate::{Test, as_root};
 
 pub(crate) const TESTS: &[Test] = &[
@@ -55,13 +55,11 @@ fn what_only_root_sees_is_as_if_absent() {
     file(closed.join("of_games"), 5);
     directory(closed.join("directory"), 0o755, (5, 5));
     for user in [None, Some("games"), Some("no-such-user"), Some("root")] {
-        let user = user.map(str::to_owned);
         let mut apps: Vec<_> = ["of_root", "of_games", "directory", "absent", "of_games/absent"]
-            .map(|name| SpawnSpec { user: user.clone(), ..app(&closed, name) })
+            .map(|name| as_user(user, app(&closed, name)))
             .to_vec();
         apps.extend(
-            ["directory", "absent", "of_root"]
-                .map(|name| SpawnSpec { user: user.clone(), ..generic(&closed.join(name), "true") }),
+            ["directory", "absent", "of_root"].map(|name| as_user(user, generic(&closed.join(name), "true"))),
         );
         let refusals = refusals(&mut daemon, &apps);
         assert_alike(&refusals);
@@ -81,9 +79,8 @@ fn what_another_user_alone_sees() {
     give(&daemon.dir().join("socket"), 33, 33);
     let closed = directory(daemon.dir().join("closed"), 0o700, (33, 33));
     file(closed.join("of_www_data"), 33);
-    for user in [None, Some("www-data".to_owned())] {
-        let apps =
-            ["of_www_data", "absent"].map(|name| SpawnSpec { user: user.clone(), ..app(&closed, name) });
+    for user in [None, Some("www-data")] {
+        let apps = ["of_www_data", "absent"].map(|name| as_user(user, app(&closed, name)));
         assert_alike(&refusals(&mut daemon, &apps));
     }
     daemon.logs("can connect to nginx's socket");
