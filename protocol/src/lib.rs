@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod app_kind;
 pub mod app_settings;
 pub mod daemon_settings;
 pub mod frame;

@@ -8,6 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::app_kind::AppKind;
 use crate::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use crate::pairs::Pairs;
 use crate::payload::{self, PayloadError};
@@ -16,34 +17,6 @@ use crate::settings::Digest;
 /// The name under which the client's HTTP version is sent before the headers, unless it is `HTTP/1.1`. It is not a
 /// valid header name; a daemon that does not know it skips it.
 pub const PROTOCOL: &[u8] = b":protocol";
-
-/// How an application is started and which protocol it speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum AppKind {
-    /// Rack, from `config.ru`.
-    Ruby,
-    /// WSGI, from `passenger_wsgi.py`.
-    Python,
-    /// Node.js, from `app.js`.
-    Node,
-    /// A Meteor application.
-    Meteor,
-    /// Anything that listens on `$PORT`.
-    Generic,
-}
-
-impl AppKind {
-    /// Returns the name used in directives and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ruby => "ruby",
-            Self::Python => "python",
-            Self::Node => "nodejs",
-            Self::Meteor => "meteor",
-            Self::Generic => "generic",
-        }
-    }
-}
 
 /// The length of a body, as far as it is known when the head is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use module_core::base_uri;
 use module_core::fly_with::FlyWith;
 use module_core::request_headers::{Settable, settable};
 use module_core::value::{Refusal, flag};
+use protocol::request::AppKind;
 
 use super::line::{Line, Meaning, kept, slot};
 use crate::conf::{Manifest, StatusAt, Written};
@@ -104,7 +105,7 @@ fn app_type(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> D
             format_args!(
                 "unknown type \"{}\" in \"passenger_app_type\" directive: requests are left to nginx; known are {}",
                 first(args),
-                AppType::WORDS.join(", ")
+                AppKind::types().collect::<Vec<_>>().join(", ")
             ),
         );
     }

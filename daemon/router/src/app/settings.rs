@@ -57,42 +57,27 @@ impl AppSettings {
 
     /// Returns the interpreter for this kind of app; empty for the default one.
     pub(crate) fn interpreter(&self, kind: AppKind) -> &str {
-        match kind {
-            AppKind::Ruby => &self.router.ruby,
-            AppKind::Python => &self.router.python,
-            AppKind::Node | AppKind::Meteor => &self.router.nodejs,
-            AppKind::Generic => "",
-        }
+        kind.loader().map_or("", |loader| (loader.interpreter)(&self.router))
     }
 
-    /// Returns the startup file for this kind of app.
+    /// Returns the startup file for this kind of app; empty if it has none.
     pub(crate) fn startup_file(&self, kind: AppKind) -> &str {
-        let default = match kind {
-            AppKind::Ruby => "config.ru",
-            AppKind::Python => "passenger_wsgi.py",
-            AppKind::Node => "app.js",
-            AppKind::Meteor => ".meteor",
-            AppKind::Generic => return "",
-        };
-        self.router.startup_file.as_deref().unwrap_or(default)
+        let default = kind.definition().startup_file;
+        default.map_or("", |default| self.router.startup_file.as_deref().unwrap_or(default))
     }
 
-    /// Whether processes of this kind of app are forked from a preloader, which only Ruby and Python have.
+    /// Whether processes of this kind of app are forked from a preloader.
     pub(crate) fn is_smart(&self, kind: AppKind) -> bool {
-        let default = match kind {
-            AppKind::Ruby => SpawnMethod::Smart,
-            AppKind::Python => SpawnMethod::Direct,
-            AppKind::Node | AppKind::Meteor | AppKind::Generic => return false,
-        };
-        self.router.spawn_method.unwrap_or(default) == SpawnMethod::Smart
+        let preloading = kind.loader().filter(|loader| loader.preloader.is_some());
+        preloading.is_some_and(|loader| {
+            self.router.spawn_method.map_or(loader.is_smart, |method| method == SpawnMethod::Smart)
+        })
     }
 
-    /// Returns how many requests a Ruby or WSGI process handles at a time.
+    /// Returns how many requests a process with sessions handles at a time.
     pub(crate) fn threads(&self, kind: AppKind) -> u32 {
-        match (kind, self.router.concurrency_model) {
-            (AppKind::Ruby | AppKind::Python, ConcurrencyModel::Thread) => {
-                self.router.thread_count.min(MAX_THREADS)
-            }
+        match self.router.concurrency_model {
+            ConcurrencyModel::Thread if kind.has_sessions() => self.router.thread_count.min(MAX_THREADS),
             _ => 1,
         }
     }
@@ -101,12 +86,9 @@ impl AppSettings {
     pub(crate) fn concurrency(&self, kind: AppKind, reported: Option<u32>) -> Concurrency {
         let forced = self.router.force_max_concurrent_requests_per_process;
         let limit = usize::try_from(forced).ok().or(reported.map(|limit| limit as usize));
-        match (limit, kind) {
-            (Some(0), _) | (None, AppKind::Node | AppKind::Meteor | AppKind::Generic) => {
-                Concurrency::Unlimited
-            }
-            (None, AppKind::Ruby | AppKind::Python) => Concurrency::At(1),
-            (Some(limit), _) => Concurrency::At(limit),
+        match limit.unwrap_or(usize::from(kind.has_sessions())) {
+            0 => Concurrency::Unlimited,
+            limit => Concurrency::At(limit),
         }
     }
 
