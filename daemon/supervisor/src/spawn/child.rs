@@ -16,6 +16,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{self, AccessFlags, Pid};
+use protocol::app_settings::ProcessSettings;
 
 use super::command::{self, Command};
 use super::environment::Environment;
@@ -35,10 +36,7 @@ pub(super) struct Plan<'a> {
     pub(super) run_as: &'a RunAs,
     pub(super) environment: &'a Environment,
     pub(super) originals: &'a Originals,
-    /// The limit of open files, if it is not the one that the daemon was started with.
-    pub(super) open_files: Option<u64>,
-    /// Whether the app and what it runs gain no rights from set-user-ID bits or file capabilities.
-    pub(super) no_new_privs: bool,
+    pub(super) settings: &'a ProcessSettings,
     /// The file by which it enters its control group.
     pub(super) cgroup: Option<OwnedFd>,
     /// The program's descriptors 0, 1, 2 and so on.
@@ -133,14 +131,14 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
         // Before it can start any process.
         File::from(door).write_all(b"0").map_err(step("enter its control group"))?;
     }
-    if let Some(most) = plan.open_files {
-        rlimits::set_open_files(most).map_err(step("set passenger_app_file_descriptor_ulimit"))?;
+    if let Some(limit) = plan.settings.app_file_descriptor_ulimit {
+        rlimits::set_open_files(limit).map_err(step("set passenger_app_file_descriptor_ulimit"))?;
     }
     if let Some(identity) = &plan.run_as.identity {
         identity::become_for_good(identity)
             .map_err(|why| Failure::Identity(plan.run_as.user.name.clone(), why))?;
     }
-    if plan.no_new_privs {
+    if plan.settings.no_new_privs {
         prctl::set_no_new_privs().map_err(|why| Failure::Step("set passenger_no_new_privs", why.into()))?;
     }
     enter(plan.root, &plan.run_as.user.name)?;
