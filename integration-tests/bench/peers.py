@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from processes import descendants, is_router
-from stage import MODULE, RELEASE, ROOT, free_port
+from stage import ROOT, free_port
 
 RELAY = ROOT / "target/bench-relay"
 VENV = ROOT / "target/bench-venv"
@@ -131,7 +131,7 @@ def relay(stage):
 def ours(stage, language):
     """flying-passenger: one daemon, an app in each language."""
     interpreter = {"ruby": "/usr/bin/ruby", "python": "/usr/bin/python3", "node": shutil.which("node") or "/no node"}[language]
-    _need("make build", MODULE, RELEASE / "flying-passenger", RELEASE / "passenger-status")
+    _need("make build", stage.module, stage.release / "flying-passenger", stage.release / "passenger-status")
     _need({"python": "apt: python3", "ruby": "apt: ruby ruby-rack", "node": "apt: nodejs"}[language], interpreter)
     directive = {"ruby": "passenger_ruby", "python": "passenger_python", "node": "passenger_nodejs"}[language]
     root = stage.dir / "apps" / language
@@ -150,10 +150,10 @@ def daemon_of(stage):
     if stage.daemon is None:
         # A copy of the loaders, as the checkout may lie where the apps' user cannot read.
         loaders = stage.dir / "loaders"
-        shutil.copytree(ROOT / "daemon/loaders", loaders, ignore=shutil.ignore_patterns("conformance", "__pycache__"))
+        shutil.copytree(stage.loaders, loaders, ignore=shutil.ignore_patterns("conformance", "__pycache__"))
         stage.registry.mkdir()
         stage.daemon = stage.start([
-            RELEASE / "flying-passenger", f"--socket-file={listen}", f"--instance-registry-dir={stage.registry}",
+            stage.release / "flying-passenger", f"--socket-file={listen}", f"--instance-registry-dir={stage.registry}",
             f"--loaders-dir={loaders}", *_router_user(),
         ], log="ours.log")
         stage.wait_for_socket(listen)

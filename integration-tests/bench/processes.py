@@ -36,6 +36,12 @@ def cpu_seconds(pids):
     return sum(int(ticks) for pid in pids for ticks in _stat(pid)[11:13]) / TICK
 
 
+def cpu_nanoseconds(pids):
+    """Processor time of these processes, all threads, from the scheduler: precise enough for short runs."""
+    tasks = [task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+
 def pss_mib(pids):
     """Proportional memory: what is shared counts in parts."""
     total = 0

@@ -38,7 +38,12 @@ http {{
 
 
 class Stage:
-    """Use it in a `with` statement."""
+    """Use it in a `with` statement. The binaries and loaders are those of a checkout, by default of this one."""
+
+    def __init__(self, checkout=None):
+        self.release = checkout / "target/release" if checkout else RELEASE
+        self.module = checkout / "target/release/libngx_http_passenger_module.so" if checkout else MODULE
+        self.loaders = (checkout or ROOT) / "daemon/loaders"
 
     def __enter__(self):
         self.dir = Path(tempfile.mkdtemp(prefix="fp-bench.", dir="/tmp"))
@@ -79,7 +84,7 @@ class Stage:
         here.mkdir()
         # The worker reaches the sockets of peers, whoever they run as.
         user = "user root;" if os.getuid() == 0 else ""
-        load_module = f"load_module {MODULE};" if module and MODULE.exists() else ""
+        load_module = f"load_module {self.module};" if module and self.module.exists() else ""
         (here / "nginx.conf").write_text(CONF.format(user=user, load_module=load_module, dir=here, servers=servers))
         return self.start([NGINX, "-p", here, "-e", here / "nginx.log", "-c", here / "nginx.conf"])
 
@@ -101,7 +106,7 @@ class Stage:
     def processes_in_status(self, root):
         """How many processes of an app serve, as passenger-status says."""
         done = subprocess.run(
-            [RELEASE / "passenger-status", "--show", "json"], capture_output=True, text=True, check=False,
+            [self.release / "passenger-status", "--show", "json"], capture_output=True, text=True, check=False,
             env={**os.environ, "PASSENGER_INSTANCE_REGISTRY_DIR": str(self.registry)},
         )
         groups = json.loads(done.stdout)["groups"] if done.returncode == 0 else []
