@@ -88,73 +88,68 @@ const fn setting(of_type: SettingType, default: DefaultValue) -> Setting {
 }
 
 /// A setting that is `on` or `off`.
-pub(crate) const fn flag(default: bool) -> Setting {
+pub const fn flag(default: bool) -> Setting {
     setting(SettingType::Flag, DefaultValue::Flag(default))
 }
 
 /// A number >= 0.
-pub(crate) const fn number(default: i64) -> Setting {
+pub const fn number(default: i64) -> Setting {
     setting(SettingType::Number { min: 0, also: None }, DefaultValue::Number(default))
 }
 
 /// A number >= 1.
-pub(crate) const fn count(default: i64) -> Setting {
+pub const fn count(default: i64) -> Setting {
     setting(SettingType::Number { min: 1, also: None }, DefaultValue::Number(default))
 }
 
 /// A number >= `min`, or the default.
-pub(crate) const fn number_or(default: i64, min: i64) -> Setting {
+pub const fn number_or(default: i64, min: i64) -> Setting {
     setting(SettingType::Number { min, also: Some(default) }, DefaultValue::Number(default))
 }
 
 /// A time, in seconds.
-pub(crate) const fn seconds(default: i64) -> Setting {
+pub const fn seconds(default: i64) -> Setting {
     setting(SettingType::Seconds, DefaultValue::Number(default))
 }
 
 /// A text.
-pub(crate) const fn text(default: &'static str) -> Setting {
+pub const fn text(default: &'static str) -> Setting {
     setting(SettingType::Text, DefaultValue::Text(default))
 }
 
 /// A word.
-pub(crate) const fn one_of(words: &'static [&'static str], default: &'static str) -> Setting {
+pub const fn one_of(words: &'static [&'static str], default: &'static str) -> Setting {
     setting(SettingType::OneOf(words), DefaultValue::Text(default))
 }
 
 /// A value without a default.
-pub(crate) const fn optional(of_type: SettingType) -> Setting {
+pub const fn optional(of_type: SettingType) -> Setting {
     setting(of_type, DefaultValue::None)
 }
 
 /// A text of a type with further conditions.
-pub(crate) const fn text_of(of_type: SettingType, default: &'static str) -> Setting {
+pub const fn text_of(of_type: SettingType, default: &'static str) -> Setting {
     setting(of_type, DefaultValue::Text(default))
 }
 
 impl Setting {
-    /// Names a setting of applications.
-    pub(crate) const fn named(
-        self,
-        directive: &'static CStr,
-        name: &'static str,
-        help: &'static str,
-    ) -> Self {
+    /// Names the setting, with its help.
+    pub const fn named(self, directive: &'static CStr, name: &'static str, help: &'static str) -> Self {
         Self { directive, name, help, ..self }
     }
 
     /// Adds the daemon's flag, whose value has this name in the help.
-    pub(crate) const fn flag(self, name: &'static str, value: &'static str) -> Self {
+    pub const fn flag(self, name: &'static str, value: &'static str) -> Self {
         Self { flag: Some(Flag { name, alias: None, value: FlagValue::Named(value) }), ..self }
     }
 
     /// Adds a flag with the value `on` or `off`.
-    pub(crate) const fn state_flag(self, name: &'static str, alias: Option<&'static str>) -> Self {
+    pub const fn state_flag(self, name: &'static str, alias: Option<&'static str>) -> Self {
         Self { flag: Some(Flag { name, alias, value: FlagValue::State }), ..self }
     }
 
     /// Adds a flag that sets this value.
-    pub(crate) const fn flag_that_sets(self, value: &'static str, name: &'static str) -> Self {
+    pub const fn flag_that_sets(self, value: &'static str, name: &'static str) -> Self {
         Self { flag: Some(Flag { name, alias: None, value: FlagValue::Sets(value) }), ..self }
     }
 

@@ -1,12 +1,11 @@
 //! The daemon's program: the supervisor, and the router that it starts from the same file.
 
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use clap::Parser;
 use common::config::{Action, Arguments, Options};
 use common::log;
-use common::log::Part;
+use common::log::{LogFormat, Part};
 use common::sys::descriptors;
 use supervisor::StartMode;
 use supervisor::daemonize;
@@ -74,7 +73,9 @@ fn leave_the_terminal(options: &Options) -> Result<Option<Caller>, ExitCode> {
 
 /// Runs the router. The supervisor executes this with the link as an open descriptor.
 fn router_part() -> ExitCode {
-    log::init(argument("--log-level="), argument("--log-format="), Part::Router);
+    let level = argument("--log-level=").and_then(|level| level.parse().ok()).unwrap_or_default();
+    let format = argument("--log-format=").and_then(|format| LogFormat::of_name(&format)).unwrap_or_default();
+    log::init(level, format, Part::Router);
     let link = descriptors::take_link().and_then(|link| supervisor::close_to_others().map(|()| link));
     match link {
         Ok(link) => router::run(link),
@@ -85,8 +86,7 @@ fn router_part() -> ExitCode {
     }
 }
 
-/// Returns the value of one of the router's arguments, or its default.
-fn argument<T: FromStr + Default>(name: &str) -> T {
-    let given = std::env::args().find_map(|word| word.strip_prefix(name).map(str::to_owned));
-    given.and_then(|text| text.parse().ok()).unwrap_or_default()
+/// Returns the value of one of the router's arguments.
+fn argument(name: &str) -> Option<String> {
+    std::env::args().find_map(|word| word.strip_prefix(name).map(str::to_owned))
 }

@@ -5,7 +5,8 @@ use protocol::setting::{Flag, FlagValue, Setting, all};
 use protocol::setting_type::{LOG_LEVELS, SettingType};
 use protocol::settings::Value;
 
-use super::setting_flags::{of_apps, of_daemon};
+use super::own_settings::OWN_SETTINGS;
+use super::setting_flags::{of_apps, of_daemon, with_flag};
 use super::{Arguments, Hook};
 
 /// A row of the page's table.
@@ -59,13 +60,12 @@ fn the_page_has_the_directives_and_defaults_of_the_flags() {
             settings.find(|(_, flag)| flag.name == name).map(|(setting, _)| setting)
         };
         let (of_app, of_daemon) = (of(Box::new(of_apps())), of(Box::new(of_daemon())));
-        let Some(setting) = of_app.or(of_daemon) else {
-            let is_fixed = row.effect == "at the start" || row.flag == "--ctl";
-            assert!(is_fixed, "{} has no directive, so it takes effect at the start", row.flag);
-            continue;
-        };
-        assert_eq!(row.directive, format!("`passenger_{}`", setting.name), "{}", row.flag);
-        assert_eq!(row.effect.contains("at the start"), of_app.is_some(), "{}", row.flag);
+        let own = of(Box::new(with_flag(OWN_SETTINGS)));
+        let Some(setting) = of_app.or(of_daemon).or(own) else { continue };
+        if own.is_none() {
+            assert_eq!(row.directive, format!("`passenger_{}`", setting.name), "{}", row.flag);
+        }
+        assert_eq!(row.effect.contains("at the start"), of_daemon.is_none(), "{}", row.flag);
         let default = setting.default().map(shown).unwrap_or_default();
         assert!(
             row.default.contains(&default),
@@ -76,7 +76,7 @@ fn the_page_has_the_directives_and_defaults_of_the_flags() {
     }
     let documented = rows();
     let is_documented = |flag: Flag| documented.iter().any(|row| row.flag == format!("--{}", flag.name));
-    assert!(of_daemon().chain(of_apps()).all(|(_, flag)| is_documented(flag)));
+    assert!(super::setting_flags::all().all(|(_, flag)| is_documented(flag)));
 }
 
 fn shown(default: Value) -> String {
@@ -90,9 +90,9 @@ fn shown(default: Value) -> String {
 
 #[test]
 fn the_help_has_the_default_of_each_setting() {
-    for (setting, flag) in
-        of_daemon().chain(of_apps()).filter(|(_, flag)| matches!(flag.value, FlagValue::Named(_)))
-    {
+    let without = ["socket_file", "pid_file"];
+    let flags = super::setting_flags::all().filter(|(setting, _)| !without.contains(&setting.name));
+    for (setting, flag) in flags.filter(|(_, flag)| matches!(flag.value, FlagValue::Named(_))) {
         let kind = if setting.help.contains("[nginx or ") { "[nginx or " } else { "[default: " };
         assert_eq!(
             kind == "[nginx or ",

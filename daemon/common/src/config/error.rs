@@ -59,14 +59,14 @@ impl fmt::Display for ConfigError {
 #[derive(Debug, Default)]
 pub(super) struct ConfigErrors {
     all: Vec<ConfigError>,
-    /// The key and the line in the file of flags whose values come from there.
+    /// The key and the line in the file of flags, without `--`, whose values come from there.
     places: BTreeMap<&'static str, (&'static str, String)>,
 }
 
 impl ConfigErrors {
     /// Adds an error; if the flag's value came from the file, the error names key and line.
     pub(super) fn push(&mut self, mut error: ConfigError) {
-        if let Some((key, line)) = self.places.get(&*error.option) {
+        if let Some((key, line)) = self.places.get(error.option.trim_start_matches('-')) {
             error = ConfigError { line: Some(line.clone()), option: (*key).into(), ..error };
         }
         self.all.push(error);

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use nix::unistd::Uid;
 use toml::de::{DeTable, DeValue};
 
-use super::daemon_only::DAEMON_ONLY;
 use super::error::{ConfigError, ConfigErrors};
 use super::file_values::{File, FileValue};
-use super::setting_flags::{of_apps, of_daemon};
+use super::setting_flags::all;
 use super::trusted::trusted;
 use super::value_type::TomlType as Type;
 
@@ -21,9 +20,7 @@ const HOOKS: &str = "hooks";
 
 /// Returns every key outside of `[hooks]`, with its flag, without `--`, and type.
 pub(super) fn keys() -> impl Iterator<Item = (&'static str, &'static str, Type)> {
-    let own = DAEMON_ONLY.iter().map(|own| (own.key, own.flag.trim_start_matches('-'), own.of_type));
-    let settings = of_daemon().chain(of_apps());
-    own.chain(settings.map(|(setting, flag)| (setting.name, flag.name, Type::of(setting.of_type))))
+    all().map(|(setting, flag)| (setting.name, flag.name, Type::of(setting.of_type)))
 }
 
 /// Returns the value as the text of a flag.

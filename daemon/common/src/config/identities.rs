@@ -3,8 +3,8 @@
 use nix::unistd::Uid;
 use serde::{Deserialize, Serialize};
 
-use super::arguments::Arguments;
 use super::error::{ConfigError, ConfigErrors};
+use super::own_settings::OwnValues;
 use super::socket::SocketOptions;
 use super::{group_must_exist, user_must_exist};
 use crate::sys::accounts::{self, Account};
@@ -41,11 +41,11 @@ impl AllowedIdentities {
 }
 
 /// Returns the lists of the flags. Finds typing errors only: names are looked up again at each start of an app.
-pub(super) fn allowed(arguments: &Arguments, euid: Uid, errors: &mut ConfigErrors) -> AllowedIdentities {
+pub(super) fn allowed(values: &OwnValues, euid: Uid, errors: &mut ConfigErrors) -> AllowedIdentities {
     const USERS: &str = "--allow-app-users";
     const GROUPS: &str = "--allow-app-groups";
-    let users = list(arguments.allow_app_users.as_deref());
-    let groups = list(arguments.allow_app_groups.as_deref());
+    let users = list(values.text("allow_app_users"));
+    let groups = list(values.text("allow_app_groups"));
     if euid.is_root() {
         for user in users.iter().filter(|user| *user != ALL) {
             let account = errors.note(user_must_exist(USERS, user));

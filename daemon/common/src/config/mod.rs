@@ -4,7 +4,6 @@
 
 mod app_defaults;
 mod arguments;
-pub(crate) mod daemon_only;
 #[cfg(test)]
 pub(crate) mod docs_test;
 pub(crate) mod error;
@@ -12,6 +11,7 @@ mod file;
 pub(crate) mod file_values;
 mod hooks;
 mod identities;
+mod own_settings;
 #[cfg(test)]
 pub(crate) mod passenger_flags_test;
 pub mod places;
@@ -22,9 +22,7 @@ mod trusted;
 pub(crate) mod value_type;
 
 use std::env;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use nix::unistd::{Gid, Uid};
@@ -38,6 +36,7 @@ use file_values::File;
 pub use file_values::Given;
 pub use hooks::{Hook, Hooks};
 pub use identities::{AllowedIdentities, MAKE_ROUTER_USER, ROUTER_USER};
+use own_settings::OwnValues;
 pub use places::loaders;
 pub use places::{REGISTRY_VARIABLE, usual_registry};
 pub use shared::DaemonOption;
@@ -47,15 +46,6 @@ pub use trusted::trusted;
 
 use crate::log::{LogFormat, LogLevel};
 use crate::sys::accounts::{self, Account};
-
-/// Default of `--shutdown-timeout`, in seconds.
-const SHUTDOWN: &str = "60";
-/// Default of `--app-output-limit`, in lines per 30 seconds.
-const APP_OUTPUT_LIMIT: &str = "10000";
-/// Default of `--min-upload-rate`, in bytes per second.
-const MIN_UPLOAD_RATE: &str = "500";
-/// Default of `--drain-timeout`, in seconds.
-const DRAIN: &str = "600";
 
 /// Returns every key of the configuration file outside of `[hooks]`.
 pub fn file_keys() -> impl Iterator<Item = &'static str> {
@@ -146,10 +136,9 @@ impl Options {
         let mut errors = ConfigErrors::default();
         let file = given.config.as_deref().map(|path| file::read(path, euid, &mut errors));
         let file = file.unwrap_or_default();
-        let arguments = daemon_only::fill(given, &file, &mut errors);
         let source =
             Source { arguments: given.clone(), directory: env::current_dir().unwrap_or_default(), euid };
-        let options = Self::gather(&arguments, &file, source, &mut errors);
+        let options = Self::gather(given, &file, source, &mut errors);
         errors.unless_any(options)
     }
 
@@ -198,72 +187,46 @@ impl Options {
 
     fn gather(arguments: &Arguments, file: &File, source: Source, errors: &mut ConfigErrors) -> Self {
         let euid = source.euid;
-        let limit =
-            number("--shutdown-timeout", arguments.shutdown_timeout.as_deref().unwrap_or(SHUTDOWN), 1);
-        let drain = number("--drain-timeout", arguments.drain_timeout.as_deref().unwrap_or(DRAIN), 1);
-        let lines = arguments.app_output_limit.as_deref().unwrap_or(APP_OUTPUT_LIMIT);
-        let app_output_limit = errors.keep(number("--app-output-limit", lines, 0));
-        let rate = arguments.min_upload_rate.as_deref().unwrap_or(MIN_UPLOAD_RATE);
-        let min_upload_rate = errors.keep(number("--min-upload-rate", rate, 0));
+        let own = OwnValues::new(arguments, file, errors);
+        let seconds = |name| Duration::from_secs(own.number(name));
         let shared = shared::options(arguments, file, errors);
         let values = Values(&shared);
-        let socket = socket::options(arguments, euid, errors);
-        let router_user = errors.keep(identities::router_user(arguments.router_user.as_deref(), euid));
+        let socket = socket::options(&own, euid, errors);
+        let router_user = errors.keep(identities::router_user(own.text("router_user"), euid));
         errors.note(identities::apart(router_user.as_ref(), &socket));
         if arguments.daemonize && !values.given("log_file") {
             let why = "requires --log-file, because a daemon in the background has no terminal";
             errors.push(ConfigError::new("--daemonize", why));
         }
+        let status_group = own.text("status_group");
         Self {
             socket,
-            pid_file: arguments.pid_file.as_deref().map(|path| errors.keep(places::file("--pid-file", path))),
+            pid_file: own.path("pid_file").map(|path| errors.keep(places::file("--pid-file", path))),
             daemonize: arguments.daemonize,
             log_level: values.text("log_level").parse().unwrap_or_default(),
-            app_output: errors.keep(app_output(arguments.app_output.as_deref())),
-            app_output_limit,
-            min_upload_rate,
-            log_format: errors.keep(log_format(arguments.log_format.as_deref())),
+            app_output: match own.text("app_output") {
+                Some("journald") => AppOutput::Journald,
+                _ => AppOutput::Log,
+            },
+            app_output_limit: own.number("app_output_limit"),
+            min_upload_rate: own.number("min_upload_rate"),
+            log_format: own.text("log_format").and_then(LogFormat::of_name).unwrap_or_default(),
             app_defaults: app_defaults::given(&arguments.settings, file, errors),
-            registry: errors.keep(places::registry(arguments.instance_registry_dir.as_deref(), euid)),
-            cgroups: arguments.cgroups,
+            registry: errors.keep(places::registry(own.path("instance_registry_dir"), euid)),
+            cgroups: own.flag("cgroups"),
             users: user_options(values, euid, errors),
-            status_group: arguments
-                .status_group
-                .as_deref()
-                .map(|name| errors.keep(group_must_exist("--status-group", name).map(Some)))
-                .unwrap_or_default(),
+            status_group: status_group.and_then(|name| errors.note(group_must_exist("--status-group", name))),
             router_user,
-            pass_env: arguments.pass_env.as_deref().map(|text| identities::list(Some(text))),
-            allowed: identities::allowed(arguments, euid, errors),
-            shutdown_limit: Duration::from_secs(errors.keep(limit)),
-            drain_limit: Duration::from_secs(errors.keep(drain)),
+            pass_env: own.text("pass_env").map(|text| identities::list(Some(text))),
+            allowed: identities::allowed(&own, euid, errors),
+            shutdown_limit: seconds("shutdown_timeout"),
+            drain_limit: seconds("drain_timeout"),
             hooks: hooks::hooks(arguments, file, errors),
-            loaders: errors.keep(places::loaders(arguments.loaders_dir.as_deref())),
+            loaders: errors.keep(places::loaders(own.path("loaders_dir"))),
             shared,
             source,
         }
     }
-}
-
-fn log_format(text: Option<&str>) -> Result<LogFormat, ConfigError> {
-    let format = text.map(str::parse).unwrap_or(Ok(LogFormat::default()));
-    format.map_err(|must| ConfigError::value("--log-format", text.unwrap_or_default(), must))
-}
-
-fn app_output(text: Option<&str>) -> Result<AppOutput, ConfigError> {
-    match text {
-        None | Some("log") => Ok(AppOutput::Log),
-        Some("journald") => Ok(AppOutput::Journald),
-        Some(other) => Err(ConfigError::value("--app-output", other, "must be one of \"log\", \"journald\"")),
-    }
-}
-
-fn number<T>(option: &'static str, text: &str, least: T) -> Result<T, ConfigError>
-where
-    T: FromStr + PartialOrd + Display,
-{
-    let number = text.parse().ok().filter(|number| *number >= least);
-    number.ok_or_else(|| ConfigError::value(option, text, format!("must be a number >= {least}")))
 }
 
 /// Checks the default user and group for typing errors only: they are looked up again at each start of an app.

@@ -12,11 +12,19 @@ pub const REGISTRY_VARIABLE: &str = "PASSENGER_INSTANCE_REGISTRY_DIR";
 /// Returns the registry: the given one, that of the environment, or the default. Only the default is created if it is
 /// missing.
 pub(super) fn registry(given: Option<&Path>, euid: Uid) -> Result<PathBuf, ConfigError> {
-    let given = given.map(PathBuf::from).or_else(|| std::env::var_os(REGISTRY_VARIABLE).map(PathBuf::from));
-    let Some(given) = given else {
-        return Ok(usual_registry(euid));
-    };
-    existing("--instance-registry-dir", &given)
+    if let Some(given) = given {
+        return Ok(given.to_path_buf());
+    }
+    match std::env::var_os(REGISTRY_VARIABLE).map(PathBuf::from) {
+        None => Ok(usual_registry(euid)),
+        Some(dir) if dir.is_dir() => {
+            std::path::absolute(dir).map_err(|why| ConfigError::new(REGISTRY_VARIABLE, why))
+        }
+        Some(dir) => {
+            let dir = dir.display().to_string();
+            Err(ConfigError::value(REGISTRY_VARIABLE, &dir, "must be a directory that exists"))
+        }
+    }
 }
 
 /// Returns the default registry, in which the tools search, too.
@@ -35,7 +43,7 @@ pub fn usual_registry(euid: Uid) -> PathBuf {
 pub fn loaders(given: Option<&Path>) -> Result<PathBuf, ConfigError> {
     const OPTION: &str = "--loaders-dir";
     if let Some(given) = given {
-        return existing(OPTION, given);
+        return Ok(given.to_path_buf());
     }
     let program = std::env::current_exe().map_err(|why| ConfigError::new(OPTION, why))?;
     let candidates = loader_candidates(&program);
@@ -63,15 +71,6 @@ pub(super) fn file(option: &'static str, path: &Path) -> Result<PathBuf, ConfigE
     match absolute.parent() {
         Some(dir) if dir.is_dir() => Ok(absolute),
         _ => Err(ConfigError::new(option, format!("the directory of {} does not exist", absolute.display()))),
-    }
-}
-
-fn existing(option: &'static str, dir: &Path) -> Result<PathBuf, ConfigError> {
-    let absolute = std::path::absolute(dir).map_err(|why| ConfigError::new(option, why))?;
-    if absolute.is_dir() {
-        Ok(absolute)
-    } else {
-        Err(ConfigError::new(option, format!("directory {} does not exist", absolute.display())))
     }
 }
 

@@ -7,6 +7,8 @@ use protocol::app_settings::{PROCESS_SETTINGS, ROUTER_SETTINGS};
 use protocol::daemon_settings::DAEMON_SETTINGS;
 use protocol::setting::{Flag, FlagValue, Setting};
 
+use super::own_settings::OWN_SETTINGS;
+
 /// The heading of the flags for defaults of apps.
 const APPS: &str = "Defaults for apps, where nginx.conf has no value";
 
@@ -15,13 +17,20 @@ const APPS: &str = "Defaults for apps, where nginx.conf has no value";
 pub struct SettingFlags(BTreeMap<&'static str, String>);
 
 impl SettingFlags {
+    /// Returns the flags with another value for one of them.
+    #[cfg(test)]
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.0.insert(name, value.to_owned());
+        self
+    }
+
     /// Returns the value of the flag of a setting, unless it is not given.
     pub(super) fn value(&self, setting: &Setting) -> Option<&str> {
         self.0.get(setting.name).map(String::as_str)
     }
 }
 
-/// Returns the settings of the daemon that have a flag.
+/// Returns the settings of the daemon that nginx may also set, as far as they have a flag.
 pub(super) fn of_daemon() -> impl Iterator<Item = (&'static Setting, Flag)> {
     with_flag(DAEMON_SETTINGS)
 }
@@ -31,7 +40,13 @@ pub(super) fn of_apps() -> impl Iterator<Item = (&'static Setting, Flag)> {
     with_flag(PROCESS_SETTINGS).chain(with_flag(ROUTER_SETTINGS))
 }
 
-fn with_flag(settings: &'static [Setting]) -> impl Iterator<Item = (&'static Setting, Flag)> {
+/// Returns all settings that have a flag.
+pub(super) fn all() -> impl Iterator<Item = (&'static Setting, Flag)> {
+    with_flag(OWN_SETTINGS).chain(of_daemon()).chain(of_apps())
+}
+
+/// Returns the settings that have a flag.
+pub(super) fn with_flag(settings: &'static [Setting]) -> impl Iterator<Item = (&'static Setting, Flag)> {
     settings.iter().filter_map(|setting| Some((setting, setting.flag?)))
 }
 
@@ -52,7 +67,8 @@ fn argument(setting: &'static Setting, flag: Flag) -> Arg {
 
 impl Args for SettingFlags {
     fn augment_args(command: Command) -> Command {
-        let command = command.args(of_daemon().map(|(setting, flag)| argument(setting, flag)));
+        let of_daemon = with_flag(OWN_SETTINGS).chain(of_daemon());
+        let command = command.args(of_daemon.map(|(setting, flag)| argument(setting, flag)));
         command.args(of_apps().map(|(setting, flag)| argument(setting, flag).help_heading(APPS)))
     }
 
@@ -69,7 +85,7 @@ impl FromArgMatches for SettingFlags {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        for (setting, flag) in of_daemon().chain(of_apps()) {
+        for (setting, flag) in all() {
             let given = match flag.value {
                 FlagValue::Sets(value) => matches.get_flag(setting.name).then(|| value.to_owned()),
                 FlagValue::Named(_) | FlagValue::State => matches.get_one::<String>(setting.name).cloned(),

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{Gid, Uid};
 
 use super::error::{ConfigError, ConfigErrors};
-use super::{Arguments, group_must_exist, user_must_exist};
+use super::own_settings::OwnValues;
+use super::{group_must_exist, user_must_exist};
 use crate::sys::accounts;
 
 /// Maximum length of the path of a unix socket: `sun_path` without its final NUL.
@@ -30,15 +31,15 @@ pub struct SocketOptions {
     pub closed_to_nginx: bool,
 }
 
-pub(super) fn options(arguments: &Arguments, euid: Uid, errors: &mut ConfigErrors) -> SocketOptions {
-    let mode = arguments.socket_mode.as_deref().map(|text| errors.keep(parse_mode(text)));
-    let (owner, group) = match arguments.socket_owner.as_deref() {
+pub(super) fn options(values: &OwnValues, euid: Uid, errors: &mut ConfigErrors) -> SocketOptions {
+    let mode = values.text("socket_mode").map(|text| errors.keep(parse_mode(text)));
+    let (owner, group) = match values.text("socket_owner") {
         Some(text) => errors.keep(parse_owner(text)),
         None if euid.is_root() && mode.is_none() => (None, nginx_group()),
         None => (None, None),
     };
     SocketOptions {
-        path: errors.keep(socket_path(arguments.socket_file.as_deref())),
+        path: errors.keep(socket_path(values.path("socket_file"))),
         mode: mode.unwrap_or(if group.is_some() { 0o660 } else { 0o600 }),
         closed_to_nginx: mode.is_none() && owner.is_none() && group.is_none(),
         owner,
@@ -95,6 +96,9 @@ fn nginx_group() -> Option<Gid> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arguments::Arguments;
+    use super::super::file_values::File;
+    use super::super::setting_flags::SettingFlags;
     use super::*;
 
     #[test]
@@ -119,12 +123,16 @@ mod tests {
 
     #[test]
     fn without_root_only_the_daemons_user_connects_by_default() {
-        let mut arguments = Arguments { socket_file: Some("/run/x".into()), ..Arguments::default() };
-        let ordinary = Uid::from_raw(1000);
-        let closed = options(&arguments, ordinary, &mut ConfigErrors::default());
+        let flags = SettingFlags::default().with("socket_file", "/run/x");
+        let of = |flags: SettingFlags| {
+            let arguments = Arguments { settings: flags, ..Arguments::default() };
+            let mut errors = ConfigErrors::default();
+            let values = OwnValues::new(&arguments, &File::default(), &mut errors);
+            options(&values, Uid::from_raw(1000), &mut errors)
+        };
+        let closed = of(flags.clone());
         assert_eq!((closed.mode, closed.closed_to_nginx), (0o600, true));
-        arguments.socket_mode = Some("0666".into());
-        let open = options(&arguments, ordinary, &mut ConfigErrors::default());
+        let open = of(flags.with("socket_mode", "0666"));
         assert_eq!((open.mode, open.closed_to_nginx), (0o666, false));
     }
 }

@@ -18,7 +18,6 @@ pub mod writer;
 
 use std::fmt;
 use std::io;
-use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -83,36 +82,21 @@ pub enum LogFormat {
 }
 
 impl LogFormat {
-    /// All formats.
-    pub const ALL: [Self; 3] = [Self::Plain, Self::Json, Self::Journald];
+    /// The names of the formats in the configuration.
+    pub const NAMES: &[&str] = &["plain", "json", "journald"];
 
-    /// The name of the format in the configuration.
+    /// Returns the format of this name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Plain, Self::Json, Self::Journald].into_iter().find(|format| format.name() == name)
+    }
+
+    /// Returns the name of the format in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Json => "json",
             Self::Journald => "journald",
         }
-    }
-}
-
-/// The text is not the name of a log format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownFormat;
-
-impl fmt::Display for UnknownFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "is no form of a log: there are {}", LogFormat::ALL.map(LogFormat::name).join(", "))
-    }
-}
-
-impl std::error::Error for UnknownFormat {}
-
-impl FromStr for LogFormat {
-    type Err = UnknownFormat;
-
-    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
-        Self::ALL.into_iter().find(|format| format.name() == text).ok_or(UnknownFormat)
     }
 }
 

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use module_core::app_kind::AppType;
+use clap::builder::PossibleValuesParser;
+use protocol::request::AppKind;
 
 /// Tells why an app does not start or answer.
 #[derive(Debug, Args)]
@@ -11,7 +12,7 @@ pub struct Doctor {
     /// The app's directory: the one that holds public
     pub(super) app: PathBuf,
     /// Its type, as with passenger_app_type [default: found out as nginx does]
-    #[arg(long = "type", value_name = "TYPE", value_parser = AppType::WORDS)]
+    #[arg(long = "type", value_name = "TYPE", value_parser = PossibleValuesParser::new(AppKind::types()))]
     pub(super) app_type: Option<String>,
     /// Runs it as this user, as with passenger_user; for root
     #[arg(long, value_name = "USER")]
