@@ -1,6 +1,6 @@
 //! The frame of a request's head, encoded from nginx's request and its destination.
 
-use module_core::place::Found;
+use module_core::app_location::Lookup;
 use module_core::request_headers::{asks_for_websocket, claims_user, is_disguise_of, is_handed_on};
 use module_core::request_id::HEADER as REQUEST_ID;
 use protocol::pairs;
@@ -35,7 +35,7 @@ pub(crate) fn write_head(
         method: request.method(),
         uri: &uri,
         base_uri: destination.base_uri.as_bytes(),
-        document_root: &destination.place.public_dir,
+        document_root: &destination.location.public_dir,
         remote_addr,
         remote_port,
         remote_user: request.remote_user(),
@@ -76,12 +76,12 @@ fn uri<'r>(request: Request<'r>) -> std::borrow::Cow<'r, [u8]> {
 }
 
 fn app(destination: &Destination) -> AppRef<'_> {
-    let place = &destination.place;
-    let (kind, start_command) = match &place.found {
-        Found::App { kind, start_command } => (*kind, start_command.as_bytes()),
-        Found::Nothing | Found::Failed(_) => (AppKind::Generic, &[][..]),
+    let location = &destination.location;
+    let (kind, start_command) = match &location.lookup {
+        Lookup::App { kind, start_command } => (*kind, start_command.as_bytes()),
+        Lookup::NotFound | Lookup::Failed(_) => (AppKind::Generic, &[][..]),
     };
-    AppRef { group: &place.group, root: &place.root, kind, start_command }
+    AppRef { group: &location.group, root: &location.root, kind, start_command }
 }
 
 /// Returns the body's length. An announced or chunked empty body differs from none: some servers require a length of a
@@ -133,7 +133,7 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
         {
             continue;
         }
-        // The length that the client sent, if it did; otherwise the length that nginx found by reading.
+        // The length that the client sent, if it did; otherwise the length that nginx lookup by reading.
         if is_length && (has_length || !matches!(body, Body::Read(_) | Body::Coming(Some(_)))) {
             continue;
         }

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use module_core::app_location::{Lookup, public_dir};
 use module_core::base_uri;
-use module_core::place::{Found, public_dir};
 use module_core::served::Served;
 
 use crate::conf::{Application, LocationConf};
@@ -61,19 +61,19 @@ fn forward(
         (Some(dir), Some(_)) => dir.as_bytes(),
         _ => public_dir(path, root_len, request.uri(), base),
     };
-    let place = application.places.borrow_mut().find(&application.app, public, base.is_some(), now());
-    match &place.found {
-        Found::App { .. } => {}
-        Found::Nothing => return Answer::Decline,
-        Found::Failed(err) => {
+    let location = application.locations.borrow_mut().get(&application.app, public, base.is_some(), now());
+    match &location.lookup {
+        Lookup::App { .. } => {}
+        Lookup::NotFound => return Answer::Decline,
+        Lookup::Failed(err) => {
             request.log().error(format_args!("{err}"));
             return Answer::Status(INTERNAL_ERROR);
         }
     }
-    let served = Rc::new(Served::new(place.clone()));
+    let served = Rc::new(Served::new(location.clone()));
     if served::keep(request, served.clone()).is_err() {
         return Answer::Status(INTERNAL_ERROR);
     }
-    let destination = Destination { place, base_uri: base.unwrap_or_default().to_owned() };
+    let destination = Destination { location, base_uri: base.unwrap_or_default().to_owned() };
     Answer::Forward(Forwarding::new(destination, served))
 }

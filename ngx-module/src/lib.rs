@@ -1,7 +1,7 @@
 //! The nginx dynamic module of flying-passenger: it passes clients' requests to the daemon and responses back.
 //!
 //! ```text
-//! directives ─► levels ─►  handler ─► encode ─► upstream ─► decode
+//! directives ─► merge  ─►  handler ─► encode ─► upstream ─► decode
 //! what may be   what       which      request   nginx calls  response
 //! written       applies    requests   frames    these two    frames
 //! ```
@@ -11,18 +11,18 @@
 
 mod answer_body;
 mod conf;
+pub(crate) mod connect_advice;
 mod decode;
 mod destination;
 mod directives;
 mod encode;
 mod ffi;
 mod handler;
-mod herald;
-mod levels;
+pub(crate) mod merge;
 mod panic_probe;
 mod pre_start;
 mod public_files;
+pub(crate) mod roster_connection;
 mod status;
-mod unreachable;
 mod upstream;
 mod variables;

@@ -3,16 +3,17 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use module_core::pre_start::{STATUS_LINE, Url, status};
 
+use crate::ffi::client_connection::{self, CloseReason, ConnectionHandler, Options};
 use crate::ffi::log::{self, Level};
-use crate::ffi::outgoing::{self, Conversation, How, Listen, Over};
 use crate::ffi::peer::Peer;
 use crate::ffi::timer;
 
-/// How many URLs are requested at a time.
+/// Options many URLs are requested at a time.
 const AT_ONCE: usize = 4;
 
 /// Delay before the first request, in milliseconds. While nginx reloads, its old workers accept connections for another
@@ -88,22 +89,22 @@ fn visit(visits: Visits, url: Rc<Url>) {
         return;
     };
     let tls = url.is_https().then(|| url.server_name().map(str::to_owned));
-    let how = How { tls, within: Some(PATIENCE) };
-    outgoing::open(&Rc::new(peer), how, Box::new(Visit { url, visits, answer: Vec::new() }));
+    let how = Options { tls, within: Some(PATIENCE) };
+    client_connection::open(&Rc::new(peer), how, Box::new(Visit { url, visits, answer: Vec::new() }));
 }
 
-impl Conversation for Visit {
-    fn opening(&mut self) -> Vec<u8> {
+impl ConnectionHandler for Visit {
+    fn on_connect(&mut self) -> Vec<u8> {
         self.url.request()
     }
 
-    fn hear(&mut self, bytes: &[u8]) -> Listen {
+    fn on_data(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         let missing = STATUS_LINE.saturating_sub(self.answer.len());
         self.answer.extend(bytes.iter().take(missing));
-        Listen::On
+        ControlFlow::Continue(())
     }
 
-    fn over(self: Box<Self>, why: Over) {
+    fn on_close(self: Box<Self>, why: CloseReason) {
         if let Some(complaint) = self.complaint(&why) {
             complain(&self.url, &complaint);
         }
@@ -113,7 +114,7 @@ impl Conversation for Visit {
 }
 
 impl Visit {
-    fn complaint(&self, why: &Over) -> Option<String> {
+    fn complaint(&self, why: &CloseReason) -> Option<String> {
         let address = self.url.address();
         match (why, status(&self.answer)) {
             (_, Some(status)) if status >= 400 => Some(format!(
@@ -121,16 +122,16 @@ impl Visit {
                  the application's own lines in flying-passenger's log say?"
             )),
             (_, Some(_)) => None,
-            (Over::Unreachable(err), None) => Some(format!(
+            (CloseReason::Unreachable(err), None) => Some(format!(
                 "there is no connection to {address} ({err}); does a server of this nginx listen there?"
             )),
-            (Over::NoTls, None) => Some(format!(
+            (CloseReason::NoTls, None) => Some(format!(
                 "there is no TLS on the connection to {address}; does the server listen there with ssl?"
             )),
-            (Over::TooLate, None) => {
+            (CloseReason::TooLate, None) => {
                 Some("there was no answer within ten minutes; does the application answer?".into())
             }
-            (Over::Closed | Over::Enough, None) => Some(format!(
+            (CloseReason::Closed | CloseReason::Finished, None) => Some(format!(
                 "{address} closed the connection without an answer; what does this log say of the request?"
             )),
         }

@@ -3,13 +3,13 @@
 
 use std::cell::RefCell;
 
-use module_core::absence::Absences;
+use module_core::negative_cache::NegativeCache;
 
 use crate::ffi::files::{Inaccessible, Mapped};
 use crate::ffi::request::{Request, now};
 
 thread_local! {
-    static ABSENT: RefCell<Absences> = RefCell::default();
+    static MISSING: RefCell<NegativeCache> = RefCell::default();
 }
 
 /// The file in the public directory for a request.
@@ -35,12 +35,12 @@ pub(crate) fn find(
 ) -> Result<Public, Inaccessible> {
     let (path, second) = (mapped.path().0, now());
     let wants_page = request.is_get_or_head();
-    let Some(ticket) = ABSENT.with_borrow_mut(|absent| absent.look_for(path, wants_page, second)) else {
+    let Some(key) = MISSING.with_borrow_mut(|absent| absent.check(path, wants_page, second)) else {
         return Ok(Public::Nothing);
     };
     let found = look(request, mapped, base)?;
     if found == Public::Nothing {
-        ABSENT.with_borrow_mut(|absent| absent.was_missing(ticket, second));
+        MISSING.with_borrow_mut(|absent| absent.insert(key, second));
     }
     Ok(found)
 }

@@ -10,6 +10,7 @@ use protocol::status::{StatusPart, StatusQuestion};
 
 use crate::answer_body::AnswerBody;
 use crate::conf::LocationConf;
+use crate::connect_advice;
 use crate::decode::{self, Asked, Unusable};
 use crate::ffi::body::Body;
 use crate::ffi::content::{Answer, ContentHandler};
@@ -18,7 +19,6 @@ use crate::ffi::pool::OutOfMemory;
 use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
 use crate::ffi::server_names::ServerName;
-use crate::unreachable;
 use crate::upstream::unusable;
 
 /// The content handler of locations with `passenger_status`.
@@ -125,7 +125,7 @@ impl Exchange for Question {
 
     fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
         if ending.unreachable {
-            unreachable::advise(request, ending.peer);
+            connect_advice::log_advice(request, ending.peer);
         }
     }
 }

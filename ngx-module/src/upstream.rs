@@ -7,6 +7,7 @@ use module_core::served::Served;
 
 use crate::answer_body::AnswerBody;
 use crate::conf::LocationConf;
+use crate::connect_advice;
 use crate::decode::{self, Asked, Unusable};
 use crate::destination::Destination;
 use crate::encode;
@@ -16,7 +17,6 @@ use crate::ffi::pool::OutOfMemory;
 use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
 use crate::panic_probe::probe_panic;
-use crate::unreachable;
 
 /// A request passed to the daemon.
 #[derive(Debug)]
@@ -109,7 +109,7 @@ impl Exchange for Forwarding {
 
     fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
         if ending.unreachable {
-            unreachable::advise(request, ending.peer);
+            connect_advice::log_advice(request, ending.peer);
         }
     }
 }

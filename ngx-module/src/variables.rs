@@ -28,7 +28,7 @@ static TABLE: [Variable; 5] = [
 ];
 
 fn app_group(request: Request<'_>) -> Option<Vec<u8>> {
-    served::of(request).map(|served| served.place.group.clone())
+    served::of(request).map(|served| served.location.group.clone())
 }
 
 fn process_pid(request: Request<'_>) -> Option<Vec<u8>> {

@@ -88,7 +88,7 @@ fn exists(root: &Path, file: &str) -> Result<bool, DetectError> {
     let path = root.join(file);
     match path.metadata() {
         Ok(_) => Ok(true),
-        Err(err) if is_absence(&err) => Ok(false),
+        Err(err) if is_not_found(&err) => Ok(false),
         Err(err) => Err(explain(root, path, &err)),
     }
 }
@@ -97,7 +97,7 @@ fn passengerfile_command(root: &Path) -> Result<Option<String>, DetectError> {
     let path = root.join("Passengerfile.json");
     let text = match read_bounded(&path) {
         Ok(text) => text,
-        Err(err) if is_absence(&err) => return Ok(None),
+        Err(err) if is_not_found(&err) => return Ok(None),
         Err(err) => return Err(explain(root, path, &err)),
     };
     let bad = |why: String| DetectError::BadPassengerfile(path.clone(), why);
@@ -138,7 +138,7 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
 }
 
 /// Whether the error means that there is no such file, as nginx decides for its own files.
-pub(crate) fn is_absence(err: &io::Error) -> bool {
+pub(crate) fn is_not_found(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
 }
 

@@ -14,7 +14,7 @@ use crate::response_head::name;
 #[derive(Debug)]
 pub struct BodyDecoder {
     state: State,
-    /// Announced bytes not yet received; `None` when the length is unknown.
+    /// ConfiguredApps bytes not yet received; `None` when the length is unknown.
     due: Option<u64>,
 }
 

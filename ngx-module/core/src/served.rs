@@ -3,13 +3,13 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::place::Place;
+use crate::app_location::AppLocation;
 
 /// How a request was served.
 #[derive(Debug)]
 pub struct Served {
     /// The application that it was for.
-    pub place: Rc<Place>,
+    pub location: Rc<AppLocation>,
     answered: Cell<Option<Answered>>,
 }
 
@@ -25,9 +25,9 @@ pub struct Answered {
 }
 
 impl Served {
-    /// Returns the record of a request to this place.
-    pub fn new(place: Rc<Place>) -> Self {
-        Self { place, answered: Cell::new(None) }
+    /// Returns the record of a request to this location.
+    pub fn new(location: Rc<AppLocation>) -> Self {
+        Self { location, answered: Cell::new(None) }
     }
 
     /// Records the head of a response.

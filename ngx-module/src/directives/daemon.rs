@@ -34,7 +34,7 @@ fn pre_start(_: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Result
         );
         return Ok(());
     }
-    main_conf::change_plan(cf, |plan| plan.add_pre_start(url)).map_err(Refusal::Sentence)
+    main_conf::change_worker_tasks(cf, |tasks| tasks.add_pre_start(url)).map_err(Refusal::Sentence)
 }
 
 const LOG_LEVELS: &[&str] = &[

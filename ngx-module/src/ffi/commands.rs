@@ -185,5 +185,5 @@ pub(super) fn finish<L: Location>(cf: &mut ConfContext<'_>) {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
     // SAFETY: inside `http {}` nginx keeps its context here, with what `create_location::<L>` returned at our place;
     // single thread, so nothing else refers to it.
-    unsafe { (*(*(*ctx).loc_conf.add(super::own_place::context_index())).cast::<L>()).finish(cf) };
+    unsafe { (*(*(*ctx).loc_conf.add(super::module_index::context_index())).cast::<L>()).finish(cf) };
 }

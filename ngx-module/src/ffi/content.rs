@@ -7,7 +7,7 @@ use super::conf::{ConfContext, Location};
 use super::exchange::Exchange;
 use super::guard::guard;
 use super::request::Request;
-use super::{core_conf, own_place, sys, upstream};
+use super::{core_conf, module_index, sys, upstream};
 
 /// The decision about a request.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ unsafe extern "C" fn handle<H: ContentHandler>(raw: *mut sys::ngx_http_request_t
 fn location_of<'r, L: Registered>(request: Request<'r>) -> &'r L {
     // SAFETY: nginx keeps what `create_location::<L>` returned at our place, as `module` has registered no other type; it
     // outlives the request and no longer changes.
-    unsafe { &*(*request.get().loc_conf.add(own_place::context_index())).cast() }
+    unsafe { &*(*request.get().loc_conf.add(module_index::context_index())).cast() }
 }
 
 fn redirect(request: Request<'_>, uri: &[u8]) -> sys::ngx_int_t {

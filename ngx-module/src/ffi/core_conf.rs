@@ -1,7 +1,7 @@
 //! The configuration of a location in nginx's core: its handler and paths.
 
-use module_core::announced::Files;
 use module_core::manifest::Block;
+use module_core::roster::Files;
 
 use super::conf::ConfContext;
 use super::request::Request;
@@ -76,7 +76,7 @@ pub(crate) fn is_inside_location(cf: &ConfContext<'_>) -> bool {
 /// Returns the location's name, empty for a server's own level, and where its files are.
 pub(crate) fn files<'c>(cf: &'c ConfContext<'_>) -> (&'c [u8], Files<'c>) {
     let Some(conf) = raw(cf) else {
-        return (&[], Files::Varying);
+        return (&[], Files::PerRequest);
     };
     // SAFETY: as in `set_handler`; nginx has merged its core's part of the location before ours, and its texts live
     // as long as the configuration.
@@ -85,7 +85,7 @@ pub(crate) fn files<'c>(cf: &'c ConfContext<'_>) -> (&'c [u8], Files<'c>) {
         let name = super::text::bytes(conf.name);
         let dir = super::text::bytes(conf.root);
         let files = match conf.alias {
-            _ if !conf.root_lengths.is_null() => Files::Varying,
+            _ if !conf.root_lengths.is_null() => Files::PerRequest,
             0 => Files::Root(dir),
             _ => Files::Alias(dir),
         };

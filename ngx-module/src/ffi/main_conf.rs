@@ -3,16 +3,16 @@
 use core::ptr::NonNull;
 
 use super::conf::ConfContext;
-use super::own_place;
-use super::plan::Plan;
+use super::module_index;
 use super::sys;
 use super::upstream_ref::SocketUpstreams;
+use super::worker_tasks::WorkerTasks;
 
 /// The values that exist once per configuration.
 #[derive(Debug, Default)]
 pub(super) struct MainConf {
     pub(super) sockets: SocketUpstreams,
-    pub(super) plan: Plan,
+    pub(super) worker_tasks: WorkerTasks,
     /// The name of this nginx.
     pub(super) instance: String,
 }
@@ -25,7 +25,7 @@ pub(super) struct MainConf {
 pub(super) fn of(cf: &ConfContext<'_>) -> Result<NonNull<MainConf>, String> {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
     // SAFETY: inside `http {}` nginx keeps its context here, with our main configuration in our place.
-    let conf = unsafe { *(*ctx).main_conf.add(own_place::context_index()) };
+    let conf = unsafe { *(*ctx).main_conf.add(module_index::context_index()) };
     NonNull::new(conf.cast()).ok_or_else(|| "the module has no configuration".to_owned())
 }
 
@@ -45,10 +45,13 @@ pub(crate) fn instance(cf: &ConfContext<'_>) -> Result<String, String> {
 /// # Errors
 ///
 /// A message; it cannot happen inside `http`.
-pub(crate) fn change_plan(cf: &ConfContext<'_>, change: impl FnOnce(&mut Plan)) -> Result<(), String> {
+pub(crate) fn change_worker_tasks(
+    cf: &ConfContext<'_>,
+    change: impl FnOnce(&mut WorkerTasks),
+) -> Result<(), String> {
     let conf = of(cf)?;
     // SAFETY: our main configuration, made by `create_main`; single thread, and `change` calls nothing of nginx.
-    change(unsafe { &mut (*conf.as_ptr()).plan });
+    change(unsafe { &mut (*conf.as_ptr()).worker_tasks });
     Ok(())
 }
 
@@ -57,13 +60,13 @@ pub(crate) fn change_plan(cf: &ConfContext<'_>, change: impl FnOnce(&mut Plan)) 
 /// # Safety
 ///
 /// `cycle` is the configuration that this process runs with.
-pub(super) unsafe fn plan_of<'c>(cycle: NonNull<sys::ngx_cycle_t>) -> Option<&'c Plan> {
+pub(super) unsafe fn worker_tasks_of<'c>(cycle: NonNull<sys::ngx_cycle_t>) -> Option<&'c WorkerTasks> {
     // SAFETY: by this function's contract: nginx keeps the context of `http` in the place of its module, and there our
     // main configuration in our place. It lives as long as the configuration and no longer changes.
     unsafe {
         let http = *cycle.as_ref().conf_ctx.add(sys::ngx_http_module.index);
         let ctx = http.cast::<sys::ngx_http_conf_ctx_t>().as_ref()?;
-        let conf = (*ctx.main_conf.add(own_place::context_index())).cast::<MainConf>();
-        conf.as_ref().map(|conf| &conf.plan)
+        let conf = (*ctx.main_conf.add(module_index::context_index())).cast::<MainConf>();
+        conf.as_ref().map(|conf| &conf.worker_tasks)
     }
 }

@@ -4,7 +4,7 @@
 //! that lays out bit-fields as the C compiler does; the `nginx-sys` of the `ngx` crate does not, from nginx 1.29.3 on.
 //! So every structure and function used here is [`sys`]'s. The `ngx` crate is used only where no fields of structures
 //! are accessed: to format log lines without allocating ([`log`]) and for the module table ([`module`], and
-//! [`own_place`], which declares it). Its pointers are cast at these places.
+//! [`module_index`], which declares it). Its pointers are cast at these places.
 //!
 //! Facts that the `SAFETY` comments rely on, by name:
 //!
@@ -19,6 +19,7 @@
 pub(crate) mod body;
 pub(crate) mod canary;
 pub(crate) mod chain;
+pub(crate) mod client_connection;
 pub(crate) mod codes;
 pub(crate) mod commands;
 pub(crate) mod complex_value;
@@ -34,10 +35,8 @@ pub(crate) mod instance;
 pub(crate) mod log;
 pub(crate) mod main_conf;
 pub(crate) mod module;
-pub(crate) mod outgoing;
-pub(crate) mod own_place;
+pub(crate) mod module_index;
 pub(crate) mod peer;
-pub(crate) mod plan;
 pub(crate) mod pool;
 pub(crate) mod process;
 pub(crate) mod receive;
@@ -58,3 +57,4 @@ pub(crate) mod upstream_conf;
 pub(crate) mod upstream_ref;
 pub(crate) mod variables;
 pub(crate) mod worker;
+pub(crate) mod worker_tasks;

@@ -11,7 +11,7 @@ use super::log::Level;
 use super::{canary, process, sys, variables};
 use crate::conf::LocationConf;
 use crate::directives;
-use crate::herald::Herald;
+use crate::roster_connection::RosterConnection;
 use crate::variables::Ours;
 
 impl Registered for LocationConf {}
@@ -39,7 +39,7 @@ pub(crate) static mut ngx_http_passenger_module: ngx::ffi::ngx_module_t = ngx::f
     ctx: (&raw const CONTEXT).cast_mut().cast::<c_void>(),
     commands: (&raw mut COMMANDS).cast::<ngx::ffi::ngx_command_t>(),
     type_: sys::NGX_HTTP_MODULE as usize,
-    init_process: Some(process::init::<Herald>),
+    init_process: Some(process::init::<RosterConnection>),
     exit_process: Some(process::exit),
     ..ngx::ffi::ngx_module_t::default()
 };

@@ -4,14 +4,14 @@ use core::ptr::NonNull;
 
 use super::codes::OK;
 use super::guard::guard;
-use super::plan::Plan;
 use super::worker::{self, Nginx};
-use super::{log, main_conf, outgoing, sys, text, timer};
+use super::worker_tasks::WorkerTasks;
+use super::{client_connection, log, main_conf, sys, text, timer};
 
 /// The tasks of the first worker besides serving requests.
-pub(crate) trait FirstWork {
+pub(crate) trait WorkerStart {
     /// Starts them.
-    fn begin(plan: &Plan, nginx: &Nginx);
+    fn begin(tasks: &WorkerTasks, nginx: &Nginx);
 }
 
 /// nginx's `init_process`.
@@ -19,16 +19,18 @@ pub(crate) trait FirstWork {
 /// # Safety
 ///
 /// nginx's call.
-pub(super) unsafe extern "C" fn init<W: FirstWork>(cycle: *mut ngx::ffi::ngx_cycle_t) -> ngx::ffi::ngx_int_t {
+pub(super) unsafe extern "C" fn init<W: WorkerStart>(
+    cycle: *mut ngx::ffi::ngx_cycle_t,
+) -> ngx::ffi::ngx_int_t {
     guard(log::of_process(), OK, || {
         if let Some(cycle) = NonNull::new(cycle.cast::<sys::ngx_cycle_t>())
             && worker::is_first_worker()
             // SAFETY: nginx's call.
-            && let Some(plan) = unsafe { main_conf::plan_of(cycle) }
+            && let Some(tasks) = unsafe { main_conf::worker_tasks_of(cycle) }
         {
             // SAFETY: the cycle's texts live as long as it does.
             let conf_file = unsafe { text::bytes(cycle.as_ref().conf_file) }.to_vec();
-            W::begin(plan, &Nginx { conf_file, master: worker::master() });
+            W::begin(tasks, &Nginx { conf_file, master: worker::master() });
         }
         OK
     })
@@ -41,7 +43,7 @@ pub(super) unsafe extern "C" fn init<W: FirstWork>(cycle: *mut ngx::ffi::ngx_cyc
 /// nginx's call.
 pub(super) unsafe extern "C" fn exit(_cycle: *mut ngx::ffi::ngx_cycle_t) {
     guard(log::of_process(), (), || {
-        outgoing::close_all();
+        client_connection::close_all();
         timer::stop_all();
     });
 }

@@ -14,7 +14,7 @@ use super::pool::OutOfMemory;
 use super::reply::Reply;
 use super::request::Request;
 use super::upstream_conf::UpstreamConf;
-use super::{own_place, receive, send, sys, text};
+use super::{module_index, receive, send, sys, text};
 
 /// The return value of `process_header` for an interim response, where nginx supports them.
 #[cfg(nginx_has_early_hints)]
@@ -66,7 +66,7 @@ fn prepare<E: Exchange>(
 
         let upstream = &mut *(*request.as_ptr()).upstream;
         upstream.schema = text::over(b"passenger://");
-        upstream.output.tag = own_place::address();
+        upstream.output.tag = module_index::address();
         upstream.conf = conf.as_ptr();
         upstream.create_request = Some(create_request::<E>);
         upstream.reinit_request = Some(reinit_request::<E>);

@@ -2,25 +2,25 @@
 
 use std::rc::Rc;
 
-use module_core::announced::Announced;
 use module_core::pre_start::Url;
+use module_core::roster::ConfiguredApps;
 
 use super::upstream_ref::UpstreamRef;
 
 /// The tasks of a configuration's first worker.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
+pub(crate) struct WorkerTasks {
     /// The first bytes of each connection.
     pub(crate) greeting: Vec<u8>,
     /// The upstreams of requests, with their apps.
-    pub(crate) upstreams: Vec<(UpstreamRef, Vec<Rc<Announced>>)>,
+    pub(crate) upstreams: Vec<(UpstreamRef, Vec<Rc<ConfiguredApps>>)>,
     /// The URLs to request when a daemon is reachable.
     pub(crate) pre_starts: Vec<Rc<Url>>,
 }
 
-impl Plan {
+impl WorkerTasks {
     /// Adds an app whose requests go to this upstream.
-    pub(crate) fn add(&mut self, upstream: UpstreamRef, greeting: &[u8], app: Announced) {
+    pub(crate) fn add(&mut self, upstream: UpstreamRef, greeting: &[u8], app: ConfiguredApps) {
         // All levels have the same globals, as only `http` can set them.
         self.greeting = greeting.to_vec();
         let app = Rc::new(app);

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 /// Missing paths, by the hash of their name. Two paths with the same hash would be confused, which the keyed 64-bit
 /// hash makes practically impossible.
 #[derive(Debug)]
-pub struct Absences {
+pub struct NegativeCache {
     hasher: RandomState,
     slots: Box<[Slot]>,
 }
@@ -22,44 +22,44 @@ struct Slot {
     times: u8,
 }
 
-/// The key under which [`Absences::was_missing`] records a missing path.
+/// The key under which [`NegativeCache::insert`] records a missing path.
 #[derive(Debug, Clone, Copy)]
-pub struct Ticket(u64);
+pub struct MissKey(u64);
 
 /// How many times per second a path is checked.
-const PATIENCE: u8 = 4;
+const CHECKS_PER_SECOND: u8 = 4;
 
 /// More than a worker's busy URIs; two that share a slot are checked more often.
-const SLOTS: usize = 1024;
+const CAPACITY: usize = 1024;
 
-impl Default for Absences {
+impl Default for NegativeCache {
     fn default() -> Self {
-        Self { hasher: RandomState::new(), slots: vec![Slot::default(); SLOTS].into() }
+        Self { hasher: RandomState::new(), slots: vec![Slot::default(); CAPACITY].into() }
     }
 }
 
-impl Absences {
+impl NegativeCache {
     /// Returns `None` when the path is known to be missing; otherwise the caller checks it.
     ///
     /// `kind` distinguishes what is searched under the same name. `second` is the current time.
-    pub fn look_for(&mut self, path: &[u8], kind: bool, second: i64) -> Option<Ticket> {
+    pub fn check(&mut self, path: &[u8], kind: bool, second: i64) -> Option<MissKey> {
         let hash = self.hasher.hash_one((path, kind));
         let slot = self.slot(hash);
-        let is_known = slot.hash == hash && slot.second == second && slot.times >= PATIENCE;
-        (!is_known).then_some(Ticket(hash))
+        let is_known = slot.hash == hash && slot.second == second && slot.times >= CHECKS_PER_SECOND;
+        (!is_known).then_some(MissKey(hash))
     }
 
     /// Records that a path was checked and was missing.
-    pub fn was_missing(&mut self, ticket: Ticket, second: i64) {
-        let slot = self.slot(ticket.0);
-        if slot.hash != ticket.0 || slot.second != second {
-            *slot = Slot { hash: ticket.0, second, times: 0 };
+    pub fn insert(&mut self, key: MissKey, second: i64) {
+        let slot = self.slot(key.0);
+        if slot.hash != key.0 || slot.second != second {
+            *slot = Slot { hash: key.0, second, times: 0 };
         }
         slot.times = slot.times.saturating_add(1);
     }
 
     fn slot(&mut self, hash: u64) -> &mut Slot {
-        &mut self.slots[hash as usize % SLOTS]
+        &mut self.slots[hash as usize % CAPACITY]
     }
 }
 
@@ -67,10 +67,10 @@ impl Absences {
 mod tests {
     use super::*;
 
-    fn miss(absences: &mut Absences, path: &[u8], second: i64) -> bool {
-        match absences.look_for(path, true, second) {
-            Some(ticket) => {
-                absences.was_missing(ticket, second);
+    fn miss(cache: &mut NegativeCache, path: &[u8], second: i64) -> bool {
+        match cache.check(path, true, second) {
+            Some(key) => {
+                cache.insert(key, second);
                 true
             }
             None => false,
@@ -79,23 +79,23 @@ mod tests {
 
     #[test]
     fn a_path_is_looked_for_a_few_times_a_second() {
-        let mut absences = Absences::default();
-        let looked = (0..100).filter(|_| miss(&mut absences, b"/srv/app/public/posts", 7)).count();
-        assert_eq!(looked, usize::from(PATIENCE));
-        assert!(miss(&mut absences, b"/srv/app/public/posts", 8));
+        let mut cache = NegativeCache::default();
+        let looked = (0..100).filter(|_| miss(&mut cache, b"/srv/app/public/posts", 7)).count();
+        assert_eq!(looked, usize::from(CHECKS_PER_SECOND));
+        assert!(miss(&mut cache, b"/srv/app/public/posts", 8));
     }
 
     #[test]
     fn other_paths_are_looked_for() {
-        let mut absences = Absences::default();
-        while miss(&mut absences, b"/a", 7) {}
-        assert!(absences.look_for(b"/b", true, 7).is_some());
-        assert!(absences.look_for(b"/a", false, 7).is_some());
+        let mut cache = NegativeCache::default();
+        while miss(&mut cache, b"/a", 7) {}
+        assert!(cache.check(b"/b", true, 7).is_some());
+        assert!(cache.check(b"/a", false, 7).is_some());
     }
 
     #[test]
     fn a_path_that_is_there_is_looked_for_each_time() {
-        let mut absences = Absences::default();
-        assert!((0..100).all(|_| absences.look_for(b"/a", true, 7).is_some()));
+        let mut cache = NegativeCache::default();
+        assert!((0..100).all(|_| cache.check(b"/a", true, 7).is_some()));
     }
 }

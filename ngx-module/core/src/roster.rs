@@ -13,8 +13,8 @@ use protocol::request::{AppKind, AppRef};
 use protocol::roster::{Entry, Roster, Start};
 use protocol::settings::Value;
 
+use crate::app_location::{self, AppConf, Lookup};
 use crate::base_uri;
-use crate::place::{self, AppConf, Found};
 use crate::settings::{Block, Written};
 
 /// Where a location's files are.
@@ -25,7 +25,7 @@ pub enum Files<'a> {
     /// In this directory, which replaces the location's name.
     Alias(&'a [u8]),
     /// It depends on the request.
-    Varying,
+    PerRequest,
 }
 
 /// A location as configured.
@@ -52,7 +52,7 @@ struct Mount {
 
 /// The applications that a location's requests may be for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Announced {
+pub struct ConfiguredApps {
     app: AppConf,
     settings: Block,
     mounts: Vec<Mount>,
@@ -62,7 +62,7 @@ pub struct Announced {
 
 /// The nginx that sends the roster.
 #[derive(Debug, Clone, Copy)]
-pub struct Announcer<'a> {
+pub struct RosterSource<'a> {
     /// nginx's configuration file.
     pub instance: &'a [u8],
     /// The process ID of its master.
@@ -71,7 +71,7 @@ pub struct Announcer<'a> {
     pub server_software: &'a [u8],
 }
 
-impl Announced {
+impl ConfiguredApps {
     /// Returns the applications of a location. Where `passenger_min_instances` is configured, that many processes are
     /// started before the first request.
     pub fn new(app: AppConf, written: &Written, settings: Block, location: Location<'_>) -> Self {
@@ -85,15 +85,15 @@ impl Announced {
 /// # Errors
 ///
 /// [`PayloadError`] when one of them does not fit a frame.
-pub fn frames(all: &[Rc<Announced>], announcer: Announcer<'_>) -> Result<Vec<u8>, PayloadError> {
-    let places: Vec<_> = all.iter().flat_map(|app| app.places()).collect();
-    let mut entries: BTreeSet<_> = places.iter().flatten().map(Known::key).collect();
+pub fn frames(all: &[Rc<ConfiguredApps>], source: RosterSource<'_>) -> Result<Vec<u8>, PayloadError> {
+    let apps: Vec<_> = all.iter().flat_map(|app| app.apps()).collect();
+    let mut entries: BTreeSet<_> = apps.iter().flatten().map(RosterApp::key).collect();
     // An entry with only the name of a group is redundant when the group is started.
     let started: BTreeSet<_> = entries.iter().filter(|key| key.1.is_some()).map(|key| key.0).collect();
     entries.retain(|key| key.1.is_some() || !started.contains(key.0));
-    let is_complete = places.iter().all(Option::is_some) && entries.len() <= MAX_ROSTER_ENTRIES;
-    let entries = entries.into_iter().take(MAX_ROSTER_ENTRIES).map(|key| entry(&key, announcer)).collect();
-    Roster { instance: announcer.instance, master: announcer.master, is_complete, entries }.to_frames()
+    let is_complete = apps.iter().all(Option::is_some) && entries.len() <= MAX_ROSTER_ENTRIES;
+    let entries = entries.into_iter().take(MAX_ROSTER_ENTRIES).map(|key| entry(&key, source)).collect();
+    Roster { instance: source.instance, master: source.master, is_complete, entries }.to_frames()
 }
 
 /// An application's group, and how it is started if it must run before its first request.
@@ -101,7 +101,7 @@ type Key<'a> = (&'a [u8], Option<(&'a [u8], u8, &'a str, &'a str, &'a [u8])>);
 
 /// An application that is known before the first request.
 #[derive(Debug)]
-struct Known<'a> {
+struct RosterApp<'a> {
     root: Vec<u8>,
     group: Vec<u8>,
     start: Option<(AppKind, String)>,
@@ -109,7 +109,7 @@ struct Known<'a> {
     settings: &'a Block,
 }
 
-impl Known<'_> {
+impl RosterApp<'_> {
     fn key(&self) -> Key<'_> {
         let start = self.start.as_ref().map(|(kind, command)| {
             (self.root.as_slice(), *kind as u8, command.as_str(), self.base, self.settings.bytes.as_slice())
@@ -118,12 +118,12 @@ impl Known<'_> {
     }
 }
 
-fn entry<'a>(key: &Key<'a>, announcer: Announcer<'a>) -> Entry<'a> {
+fn entry<'a>(key: &Key<'a>, source: RosterSource<'a>) -> Entry<'a> {
     let (group, start) = *key;
     let start = start.and_then(|(root, kind, start_command, base, settings)| {
         let kind = KINDS.into_iter().find(|known| *known as u8 == kind)?;
         let app = AppRef { group, root, kind, start_command: start_command.as_bytes() };
-        let server_software = announcer.server_software;
+        let server_software = source.server_software;
         Some(Start { app, base_uri: base.as_bytes(), server_software, settings })
     });
     Entry { group, start }
@@ -132,9 +132,9 @@ fn entry<'a>(key: &Key<'a>, announcer: Announcer<'a>) -> Entry<'a> {
 const KINDS: [AppKind; 5] =
     [AppKind::Ruby, AppKind::Python, AppKind::Node, AppKind::Meteor, AppKind::Generic];
 
-impl Announced {
+impl ConfiguredApps {
     /// Returns the application of each mount; `None` where it depends on the request.
-    fn places(&self) -> impl Iterator<Item = Option<Known<'_>>> {
+    fn apps(&self) -> impl Iterator<Item = Option<RosterApp<'_>>> {
         self.mounts.iter().map(|mount| {
             let public_dir = match (&mount.public_dir, &self.app.root, &self.app.group) {
                 (Some(dir), ..) => Cow::Borrowed(dir.as_slice()),
@@ -143,18 +143,19 @@ impl Announced {
                 (None, None, Some(group)) if !group.is_empty() => return Some(self.by_name(mount)),
                 (None, None, _) => return None,
             };
-            let (root, group) = place::locate(&self.app, &public_dir, !mount.base.is_empty());
-            let start = self.keep.then(|| place::find_app(&self.app, &root)).and_then(|found| match found {
-                Found::App { kind, start_command } => Some((kind, start_command)),
-                Found::Nothing | Found::Failed(_) => None,
-            });
-            Some(Known { root, group, start, base: &mount.base, settings: &self.settings })
+            let (root, group) = app_location::locate(&self.app, &public_dir, !mount.base.is_empty());
+            let start =
+                self.keep.then(|| app_location::find_app(&self.app, &root)).and_then(|found| match found {
+                    Lookup::App { kind, start_command } => Some((kind, start_command)),
+                    Lookup::NotFound | Lookup::Failed(_) => None,
+                });
+            Some(RosterApp { root, group, start, base: &mount.base, settings: &self.settings })
         })
     }
 
-    fn by_name<'a>(&'a self, mount: &'a Mount) -> Known<'a> {
+    fn by_name<'a>(&'a self, mount: &'a Mount) -> RosterApp<'a> {
         let group = self.app.group.clone().unwrap_or_default().into_bytes();
-        Known { root: Vec::new(), group, start: None, base: &mount.base, settings: &self.settings }
+        RosterApp { root: Vec::new(), group, start: None, base: &mount.base, settings: &self.settings }
     }
 }
 
@@ -173,14 +174,16 @@ impl Files<'_> {
     /// Returns the public directory of the app mounted at a base URI, for the location of this name.
     fn dir(self, base: Option<(&str, &[u8])>) -> Option<Vec<u8>> {
         match (self, base) {
-            (Self::Varying, _) => None,
-            (Self::Root(dir) | Self::Alias(dir), None) => Some(place::without_final_slash(dir).to_vec()),
+            (Self::PerRequest, _) => None,
+            (Self::Root(dir) | Self::Alias(dir), None) => {
+                Some(app_location::without_final_slash(dir).to_vec())
+            }
             (Self::Root(dir), Some((base, _))) => {
-                Some([place::without_final_slash(dir), base.as_bytes()].concat())
+                Some([app_location::without_final_slash(dir), base.as_bytes()].concat())
             }
             (Self::Alias(dir), Some((base, name))) => {
-                let stands_for_base = place::without_final_slash(name) == base.as_bytes();
-                stands_for_base.then(|| place::without_final_slash(dir).to_vec())
+                let stands_for_base = app_location::without_final_slash(name) == base.as_bytes();
+                stands_for_base.then(|| app_location::without_final_slash(dir).to_vec())
             }
         }
     }
@@ -192,8 +195,8 @@ mod tests {
 
     use super::*;
 
-    const ANNOUNCER: Announcer<'_> =
-        Announcer { instance: b"/etc/nginx/nginx.conf", master: 7, server_software: b"nginx/1.22.1" };
+    const SOURCE: RosterSource<'_> =
+        RosterSource { instance: b"/etc/nginx/nginx.conf", master: 7, server_software: b"nginx/1.22.1" };
 
     fn at<'a>(name: &'a str, files: Files<'a>, base_uris: &'a [String]) -> Location<'a> {
         Location { name: name.as_bytes(), files, base_uris, document_root: None }
@@ -205,21 +208,21 @@ mod tests {
         AppConf { root, group, env: "production".into(), kind, ..AppConf::default() }
     }
 
-    fn announced(app: AppConf, location: Location<'_>, min_instances: i64) -> Rc<Announced> {
+    fn configured_apps(app: AppConf, location: Location<'_>, min_instances: i64) -> Rc<ConfiguredApps> {
         let mut written = Written::default();
         if min_instances > 0 {
             written.state("min_instances", Value::Number(min_instances)).unwrap();
         }
         let block = written.encode().unwrap();
-        Rc::new(Announced::new(app, &written, block, location))
+        Rc::new(ConfiguredApps::new(app, &written, block, location))
     }
 
     /// A group; with root and base URI if it must be started.
     type App = (String, Option<(String, String)>);
 
     /// Returns the groups, and whether they are complete.
-    fn roster(all: &[Rc<Announced>]) -> (Vec<App>, bool) {
-        let frames = frames(all, ANNOUNCER).unwrap();
+    fn roster(all: &[Rc<ConfiguredApps>]) -> (Vec<App>, bool) {
+        let frames = frames(all, SOURCE).unwrap();
         let roster = Roster::decode(&frames[HEADER_LEN..]).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let entries = roster.entries.iter().map(|entry| {
@@ -236,30 +239,30 @@ mod tests {
     #[test]
     fn a_server_and_its_locations_are_one_app() {
         let files = Files::Root(b"/srv/blog/public");
-        let server = announced(conf(None, None), at("", files, &[]), 0);
-        let assets = announced(conf(None, None), at("/assets/", files, &[]), 0);
+        let server = configured_apps(conf(None, None), at("", files, &[]), 0);
+        let assets = configured_apps(conf(None, None), at("/assets/", files, &[]), 0);
         assert_eq!(roster(&[server, assets]), (vec![named("/srv/blog (production)")], true));
     }
 
     #[test]
     fn what_only_a_request_can_tell_is_not_told() {
-        let varying = announced(conf(None, None), at("", Files::Varying, &[]), 1);
+        let varying = configured_apps(conf(None, None), at("", Files::PerRequest, &[]), 1);
         assert_eq!(roster(&[varying]), (vec![], false));
-        let by_group = announced(conf(None, Some("blue")), at("", Files::Varying, &[]), 1);
+        let by_group = configured_apps(conf(None, Some("blue")), at("", Files::PerRequest, &[]), 1);
         assert_eq!(roster(&[by_group]), (vec![named("blue")], true));
     }
 
     #[test]
     fn an_app_with_processes_to_keep_says_how_it_is_started() {
-        let app = announced(conf(Some("/srv/shop"), None), at("", Files::Varying, &[]), 2);
+        let app = configured_apps(conf(Some("/srv/shop"), None), at("", Files::PerRequest, &[]), 2);
         let start = ("/srv/shop".to_owned(), String::new());
         assert_eq!(roster(&[app]), (vec![("/srv/shop (production)".into(), Some(start))], true));
     }
 
     #[test]
     fn the_same_app_by_name_alone_says_nothing_more() {
-        let [kept, plain] =
-            [2, 0].map(|min| announced(conf(Some("/srv/shop"), None), at("", Files::Varying, &[]), min));
+        let [kept, plain] = [2, 0]
+            .map(|min| configured_apps(conf(Some("/srv/shop"), None), at("", Files::PerRequest, &[]), min));
         assert_eq!(roster(&[kept, plain]).0.len(), 1);
     }
 
@@ -270,7 +273,7 @@ mod tests {
             document_root: Some("/srv/blog/public"),
             ..at("", Files::Root(b"/srv/www/public"), &bases)
         };
-        let app = announced(conf(None, None), location, 1);
+        let app = configured_apps(conf(None, None), location, 1);
         let start = |root: &str, base: &str| Some((root.to_owned(), base.to_owned()));
         let expected = vec![
             ("/srv/blog (production)".to_owned(), start("/srv/blog", "/blog")),
@@ -285,10 +288,10 @@ mod tests {
         for (name, files) in
             [("/blog", Files::Root(&b"/srv/www"[..])), ("/blog/", Files::Alias(b"/srv/www/blog/"))]
         {
-            let app = announced(conf(None, None), at(name, files, &bases), 0);
+            let app = configured_apps(conf(None, None), at(name, files, &bases), 0);
             assert_eq!(roster(&[app]), (vec![named("/srv/www (production)")], true), "{name}");
         }
-        let odd = announced(conf(None, None), at("/", Files::Alias(b"/srv/x/"), &bases), 0);
+        let odd = configured_apps(conf(None, None), at("/", Files::Alias(b"/srv/x/"), &bases), 0);
         assert!(!roster(&[odd]).1);
     }
 }

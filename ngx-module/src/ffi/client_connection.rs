@@ -1,4 +1,4 @@
-//! Connections that the worker opens: nginx's event loop runs a [`Conversation`] with an address.
+//! Connections that the worker opens: nginx's event loop runs a [`ConnectionHandler`] with an address.
 //!
 //! This module does not depend on the content. A worker that shuts down closes such connections immediately: they are
 //! marked as idle, their timers are cancelable, and [`close_all`] closes the others.
@@ -6,6 +6,7 @@
 use core::ptr::NonNull;
 use std::cell::RefCell;
 use std::io;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::codes::{AGAIN, OK};
@@ -15,29 +16,20 @@ use super::tls::{Handshake, Tls};
 use super::{log, sys, timer};
 
 /// The content of a connection.
-pub(crate) trait Conversation {
+pub(crate) trait ConnectionHandler {
     /// Called when the connection is established; returns the bytes to send.
-    fn opening(&mut self) -> Vec<u8>;
+    fn on_connect(&mut self) -> Vec<u8>;
 
-    /// Called with received bytes.
-    fn hear(&mut self, bytes: &[u8]) -> Listen;
+    /// Called with received bytes. A break closes the connection.
+    fn on_data(&mut self, bytes: &[u8]) -> ControlFlow<()>;
 
     /// Called when the connection is closed, unless the worker shuts down.
-    fn over(self: Box<Self>, why: Over);
+    fn on_close(self: Box<Self>, why: CloseReason);
 }
 
-/// Whether a conversation continues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Listen {
-    /// It continues.
-    On,
-    /// Everything was received: the connection is closed.
-    Enough,
-}
-
-/// Why a conversation ended.
+/// Why a handler ended.
 #[derive(Debug)]
-pub(crate) enum Over {
+pub(crate) enum CloseReason {
     /// The connection could not be established.
     Unreachable(io::Error),
     /// TLS could not be established.
@@ -46,13 +38,13 @@ pub(crate) enum Over {
     Closed,
     /// The time limit was exceeded.
     TooLate,
-    /// The conversation returned [`Listen::Enough`].
-    Enough,
+    /// The handler returned [`ControlFlow::Break`].
+    Finished,
 }
 
 /// Options of a connection.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct How {
+pub(crate) struct Options {
     /// Whether to use TLS, and for which server name.
     pub tls: Option<Option<String>>,
     /// Time limit in milliseconds, after which the connection is closed.
@@ -60,40 +52,40 @@ pub(crate) struct How {
 }
 
 /// A connection that is being or has been established. nginx's connection refers to it.
-struct Outgoing {
+struct ClientConnection {
     connection: NonNull<sys::ngx_connection_t>,
     /// nginx may refer to the address.
     _peer: Rc<Peer>,
-    how: How,
+    how: Options,
     tls: Option<Tls>,
     /// Whether the other side is known to accept the connection.
     is_reached: bool,
     is_open: bool,
     to_send: Vec<u8>,
     sent: usize,
-    conversation: Box<dyn Conversation>,
+    handler: Box<dyn ConnectionHandler>,
 }
 
 thread_local! {
-    static OPEN: RefCell<Vec<NonNull<Outgoing>>> = const { RefCell::new(Vec::new()) };
+    static OPEN: RefCell<Vec<NonNull<ClientConnection>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The result of a step.
 enum Step {
     /// nginx calls back.
     Wait,
-    /// The conversation has ended.
-    Over(Over),
+    /// The handler has ended.
+    Close(CloseReason),
 }
 
-/// Connects and runs the conversation.
-pub(crate) fn open(peer: &Rc<Peer>, how: How, conversation: Box<dyn Conversation>) {
+/// Connects and runs the handler.
+pub(crate) fn open(peer: &Rc<Peer>, how: Options, handler: Box<dyn ConnectionHandler>) {
     let (connection, is_established) = match connect(peer) {
         Ok(connected) => connected,
-        Err(err) => return conversation.over(Over::Unreachable(err)),
+        Err(err) => return handler.on_close(CloseReason::Unreachable(err)),
     };
     let within = how.within;
-    let outgoing = Outgoing {
+    let client = ClientConnection {
         connection,
         _peer: Rc::clone(peer),
         how,
@@ -102,14 +94,14 @@ pub(crate) fn open(peer: &Rc<Peer>, how: How, conversation: Box<dyn Conversation
         is_open: false,
         to_send: Vec::new(),
         sent: 0,
-        conversation,
+        handler,
     };
-    let outgoing = NonNull::from(Box::leak(Box::new(outgoing)));
-    OPEN.with_borrow_mut(|open| open.push(outgoing));
+    let client = NonNull::from(Box::leak(Box::new(client)));
+    OPEN.with_borrow_mut(|open| open.push(client));
     // SAFETY: nginx has just given us this connection; it lives until `end` closes it.
     unsafe {
         let raw = connection.as_ptr();
-        (*raw).data = outgoing.as_ptr().cast();
+        (*raw).data = client.as_ptr().cast();
         (*raw).set_idle(1);
         (*(*raw).read).set_cancelable(1);
         if let Some(milliseconds) = within {
@@ -117,7 +109,7 @@ pub(crate) fn open(peer: &Rc<Peer>, how: How, conversation: Box<dyn Conversation
         }
         listen_to_events(raw);
         if is_established {
-            carry_on(outgoing, Outgoing::speak);
+            run_step(client, ClientConnection::write);
         }
     }
 }
@@ -157,29 +149,29 @@ unsafe fn listen_to_events(connection: *mut sys::ngx_connection_t) {
 ///
 /// # Safety
 ///
-/// `outgoing` is in [`OPEN`], and no other step with it is being done: nginx calls no handler from within the functions
+/// `client` is in [`OPEN`], and no other step with it is being done: nginx calls no handler from within the functions
 /// that steps call.
-unsafe fn carry_on(outgoing: NonNull<Outgoing>, step: impl FnOnce(&mut Outgoing) -> Step) {
+unsafe fn run_step(client: NonNull<ClientConnection>, step: impl FnOnce(&mut ClientConnection) -> Step) {
     // SAFETY: by this function's contract.
-    let done = guard(log::of_process(), None, || Some(step(unsafe { &mut *outgoing.as_ptr() })));
+    let done = guard(log::of_process(), None, || Some(step(unsafe { &mut *client.as_ptr() })));
     match done {
         Some(Step::Wait) => {}
-        Some(Step::Over(why)) => end(outgoing, Some(why)),
+        Some(Step::Close(why)) => end(client, Some(why)),
         // An internal error, which is in the log.
-        None => end(outgoing, None),
+        None => end(client, None),
     }
 }
 
-/// Closes the connection and passes the reason to the conversation, unless the worker shuts down.
-fn end(outgoing: NonNull<Outgoing>, why: Option<Over>) {
-    OPEN.with_borrow_mut(|open| open.retain(|other| *other != outgoing));
+/// Closes the connection and passes the reason to the handler, unless the worker shuts down.
+fn end(client: NonNull<ClientConnection>, why: Option<CloseReason>) {
+    OPEN.with_borrow_mut(|open| open.retain(|other| *other != client));
     guard(log::of_process(), (), || {
         // SAFETY: leaked by `open`; with the connection goes the last that refers to it. `end` is called once for each.
-        let outgoing = unsafe { Box::from_raw(outgoing.as_ptr()) };
+        let client = unsafe { Box::from_raw(client.as_ptr()) };
         // SAFETY: ours, and open.
-        unsafe { close(outgoing.connection.as_ptr()) };
+        unsafe { close(client.connection.as_ptr()) };
         if let Some(why) = why {
-            outgoing.conversation.over(why);
+            client.handler.on_close(why);
         }
     });
 }
@@ -201,26 +193,26 @@ unsafe fn close(connection: *mut sys::ngx_connection_t) {
 
 /// Closes all open connections when the worker exits.
 pub(super) fn close_all() {
-    for outgoing in OPEN.with_borrow(Clone::clone) {
-        end(outgoing, None);
+    for client in OPEN.with_borrow(Clone::clone) {
+        end(client, None);
     }
 }
 
-impl Outgoing {
+impl ClientConnection {
     /// Called when the connection may be established: starts TLS if configured, and sends.
-    fn speak(&mut self) -> Step {
+    fn write(&mut self) -> Step {
         let raw = self.connection.as_ptr();
         if self.how.tls.is_some() && !self.is_open {
             return self.shake_hands();
         }
         if !self.is_open {
             self.is_open = true;
-            self.to_send = self.conversation.opening();
+            self.to_send = self.handler.on_connect();
         }
         while let Some(rest) = self.to_send.get(self.sent..).filter(|rest| !rest.is_empty()) {
             // SAFETY: nginx's call on a connection that is ours and open; it only reads the bytes.
             let sent = unsafe {
-                let Some(send) = (*raw).send else { return Step::Over(Over::Closed) };
+                let Some(send) = (*raw).send else { return Step::Close(CloseReason::Closed) };
                 send(raw, rest.as_ptr().cast_mut(), rest.len())
             };
             match usize::try_from(sent) {
@@ -230,19 +222,23 @@ impl Outgoing {
                     self.is_reached = true;
                 }
                 Err(_) if sent == AGAIN => break,
-                Err(_) => return Step::Over(self.broken()),
+                Err(_) => return Step::Close(self.broken()),
             }
         }
         // SAFETY: nginx's call, as above.
         match unsafe { sys::ngx_handle_write_event((*raw).write, 0) } {
             OK => Step::Wait,
-            _ => Step::Over(Over::Closed),
+            _ => Step::Close(CloseReason::Closed),
         }
     }
 
     /// Returns why a call has failed: until the first byte is sent, the connection may never have been established.
-    fn broken(&self) -> Over {
-        if self.is_reached { Over::Closed } else { Over::Unreachable(io::Error::last_os_error()) }
+    fn broken(&self) -> CloseReason {
+        if self.is_reached {
+            CloseReason::Closed
+        } else {
+            CloseReason::Unreachable(io::Error::last_os_error())
+        }
     }
 
     fn shake_hands(&mut self) -> Step {
@@ -255,11 +251,11 @@ impl Outgoing {
                 if (*raw).pool.is_null() { None } else { Tls::new(raw, name.as_deref()) }
             };
         }
-        let Some(tls) = &self.tls else { return Step::Over(Over::NoTls) };
+        let Some(tls) = &self.tls else { return Step::Close(CloseReason::NoTls) };
         // SAFETY: the connection that was prepared.
         match unsafe { tls.shake_hands(raw, on_handshake) } {
             Handshake::GoesOn => Step::Wait,
-            Handshake::Failed => Step::Over(Over::NoTls),
+            Handshake::Failed => Step::Close(CloseReason::NoTls),
             Handshake::Done => self.shaken(),
         }
     }
@@ -270,11 +266,11 @@ impl Outgoing {
         unsafe { listen_to_events(self.connection.as_ptr()) };
         self.is_reached = true;
         self.is_open = true;
-        self.to_send = self.conversation.opening();
-        match self.speak() {
+        self.to_send = self.handler.on_connect();
+        match self.write() {
             // Bytes received with the end of the handshake cause no event.
-            Step::Wait => self.listen(),
-            over @ Step::Over(_) => over,
+            Step::Wait => self.read(),
+            over @ Step::Close(_) => over,
         }
     }
 
@@ -286,52 +282,52 @@ impl Outgoing {
             ((*(*raw).read).timedout() != 0, self.tls.as_ref().is_some_and(|tls| tls.is_done(raw)))
         };
         match (too_late, is_done) {
-            (true, _) => Step::Over(Over::TooLate),
+            (true, _) => Step::Close(CloseReason::TooLate),
             (false, true) => self.shaken(),
-            (false, false) => Step::Over(Over::NoTls),
+            (false, false) => Step::Close(CloseReason::NoTls),
         }
     }
 
     /// Handles received bytes, the end of the connection, or its time limit.
-    fn listen(&mut self) -> Step {
+    fn read(&mut self) -> Step {
         let raw = self.connection.as_ptr();
         // SAFETY: ours and open.
         if unsafe { (*(*raw).read).timedout() } != 0 {
-            return Step::Over(Over::TooLate);
+            return Step::Close(CloseReason::TooLate);
         }
         let mut bytes = [0_u8; 4096];
         loop {
             // SAFETY: nginx's call on a connection that is ours and open, with room for so many bytes.
             let came = unsafe {
-                let Some(receive) = (*raw).recv else { return Step::Over(Over::Closed) };
+                let Some(receive) = (*raw).recv else { return Step::Close(CloseReason::Closed) };
                 receive(raw, bytes.as_mut_ptr(), bytes.len())
             };
             match usize::try_from(came) {
-                Ok(0) => return Step::Over(Over::Closed),
+                Ok(0) => return Step::Close(CloseReason::Closed),
                 Ok(came) => {
                     let came = bytes.get(..came).unwrap_or_default();
-                    if self.conversation.hear(came) == Listen::Enough {
-                        return Step::Over(Over::Enough);
+                    if self.handler.on_data(came).is_break() {
+                        return Step::Close(CloseReason::Finished);
                     }
                 }
                 Err(_) if came == AGAIN => break,
-                Err(_) => return Step::Over(self.broken()),
+                Err(_) => return Step::Close(self.broken()),
             }
         }
         // SAFETY: nginx's call, as above.
         match unsafe { sys::ngx_handle_read_event((*raw).read, 0) } {
             OK => Step::Wait,
-            _ => Step::Over(Over::Closed),
+            _ => Step::Close(CloseReason::Closed),
         }
     }
 }
 
-/// Returns the [`Outgoing`] of a connection.
+/// Returns the [`ClientConnection`] of a connection.
 ///
 /// # Safety
 ///
 /// `connection` is one of ours.
-unsafe fn of(connection: *mut sys::ngx_connection_t) -> Option<NonNull<Outgoing>> {
+unsafe fn of(connection: *mut sys::ngx_connection_t) -> Option<NonNull<ClientConnection>> {
     // SAFETY: by this function's contract; `open` put it there.
     NonNull::new(unsafe { (*connection).data }.cast())
 }
@@ -343,11 +339,11 @@ unsafe extern "C" fn on_read(event: *mut sys::ngx_event_t) {
     // SAFETY: by this function's contract. nginx calls this too to have an idle connection closed.
     unsafe {
         let connection = (*event).data.cast::<sys::ngx_connection_t>();
-        let Some(outgoing) = of(connection) else { return };
+        let Some(client) = of(connection) else { return };
         if (*connection).close() != 0 {
-            end(outgoing, None);
+            end(client, None);
         } else {
-            carry_on(outgoing, Outgoing::listen);
+            run_step(client, ClientConnection::read);
         }
     }
 }
@@ -358,8 +354,8 @@ unsafe extern "C" fn on_read(event: *mut sys::ngx_event_t) {
 unsafe extern "C" fn on_write(event: *mut sys::ngx_event_t) {
     // SAFETY: by this function's contract.
     unsafe {
-        if let Some(outgoing) = of((*event).data.cast()) {
-            carry_on(outgoing, Outgoing::speak);
+        if let Some(client) = of((*event).data.cast()) {
+            run_step(client, ClientConnection::write);
         }
     }
 }
@@ -370,8 +366,8 @@ unsafe extern "C" fn on_write(event: *mut sys::ngx_event_t) {
 unsafe extern "C" fn on_handshake(connection: *mut sys::ngx_connection_t) {
     // SAFETY: by this function's contract.
     unsafe {
-        if let Some(outgoing) = of(connection) {
-            carry_on(outgoing, Outgoing::after_handshake);
+        if let Some(client) = of(connection) {
+            run_step(client, ClientConnection::after_handshake);
         }
     }
 }

@@ -1,33 +1,34 @@
 //! The roster connection: the first worker's own connection to each daemon. It sends the daemon-wide settings and the
 //! apps of the configuration before any request, stays open, and is opened again when the daemon restarts.
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use module_core::announced::{self, Announced, Announcer};
 use module_core::pre_start::Url;
 use module_core::response_head::{Greeting, HeadError, find_greeting};
+use module_core::roster::{self, ConfiguredApps, RosterSource};
 
+use crate::connect_advice;
+use crate::ffi::client_connection::{self, CloseReason, ConnectionHandler, Options};
 use crate::ffi::log::{self, Level};
-use crate::ffi::outgoing::{self, Conversation, How, Listen, Over};
 use crate::ffi::peer::{self, Peer};
-use crate::ffi::plan::Plan;
-use crate::ffi::process::FirstWork;
+use crate::ffi::process::WorkerStart;
 use crate::ffi::release::SERVER_SOFTWARE;
 use crate::ffi::timer;
 use crate::ffi::worker::Nginx;
+use crate::ffi::worker_tasks::WorkerTasks;
 use crate::pre_start::Visits;
-use crate::unreachable;
 
 /// Shortest and longest pause between two attempts, in milliseconds.
 const FIRST_PAUSE: usize = 1000;
 const LONGEST_PAUSE: usize = 30_000;
 
 /// The connection to one daemon.
-pub(crate) struct Herald {
+pub(crate) struct RosterConnection {
     peer: Rc<Peer>,
     nginx: Nginx,
     greeting: Rc<[u8]>,
-    apps: Vec<Rc<Announced>>,
+    apps: Vec<Rc<ConfiguredApps>>,
     pre_starts: Rc<[Rc<Url>]>,
     visits: Visits,
     pause: usize,
@@ -38,14 +39,14 @@ pub(crate) struct Herald {
     was_welcome: bool,
 }
 
-impl FirstWork for Herald {
+impl WorkerStart for RosterConnection {
     /// Connects when the worker has started.
-    fn begin(plan: &Plan, nginx: &Nginx) {
-        let greeting: Rc<[u8]> = plan.greeting.as_slice().into();
-        let pre_starts: Rc<[Rc<Url>]> = plan.pre_starts.as_slice().into();
+    fn begin(tasks: &WorkerTasks, nginx: &Nginx) {
+        let greeting: Rc<[u8]> = tasks.greeting.as_slice().into();
+        let pre_starts: Rc<[Rc<Url>]> = tasks.pre_starts.as_slice().into();
         let visits = Visits::default();
-        for (peer, apps) in peers(plan) {
-            let herald = Box::new(Herald {
+        for (peer, apps) in peers(tasks) {
+            let connection = Box::new(RosterConnection {
                 peer: Rc::new(peer),
                 nginx: nginx.clone(),
                 greeting: Rc::clone(&greeting),
@@ -57,15 +58,15 @@ impl FirstWork for Herald {
                 heard: Vec::new(),
                 was_welcome: false,
             });
-            timer::after(1, move || herald.set_out());
+            timer::after(1, move || connection.set_out());
         }
     }
 }
 
 /// Returns each daemon with its apps.
-fn peers(plan: &Plan) -> Vec<(Peer, Vec<Rc<Announced>>)> {
-    let mut peers: Vec<(Peer, Vec<Rc<Announced>>)> = Vec::new();
-    for (upstream, apps) in &plan.upstreams {
+fn peers(tasks: &WorkerTasks) -> Vec<(Peer, Vec<Rc<ConfiguredApps>>)> {
+    let mut peers: Vec<(Peer, Vec<Rc<ConfiguredApps>>)> = Vec::new();
+    for (upstream, apps) in &tasks.upstreams {
         for peer in peer::of_upstream(*upstream) {
             match peers.iter_mut().find(|(known, _)| *known == peer) {
                 Some((_, known)) => known.extend_from_slice(apps),
@@ -76,12 +77,12 @@ fn peers(plan: &Plan) -> Vec<(Peer, Vec<Rc<Announced>>)> {
     peers
 }
 
-impl Herald {
+impl RosterConnection {
     fn set_out(mut self: Box<Self>) {
         self.heard.clear();
         self.was_welcome = false;
         let peer = Rc::clone(&self.peer);
-        outgoing::open(&peer, How::default(), self);
+        client_connection::open(&peer, Options::default(), self);
     }
 
     fn complain(&mut self, level: Level, complaint: String) {
@@ -93,12 +94,12 @@ impl Herald {
 
     /// Returns the frames of the roster, including apps deployed since the last connection, which may be started now.
     fn roster(&mut self) -> Vec<u8> {
-        let announcer = Announcer {
+        let source = RosterSource {
             instance: &self.nginx.conf_file,
             master: self.nginx.master,
             server_software: SERVER_SOFTWARE,
         };
-        announced::frames(&self.apps, announcer).unwrap_or_else(|err| {
+        roster::frames(&self.apps, source).unwrap_or_else(|err| {
             self.complain(
                 Level::Error,
                 format!("flying-passenger cannot be told which applications there are: {err}"),
@@ -114,10 +115,10 @@ impl Herald {
         self.visits.begin(&self.pre_starts);
     }
 
-    fn understand(&mut self) -> Result<Listen, HeadError> {
+    fn understand(&mut self) -> Result<ControlFlow<()>, HeadError> {
         while let Some(greeting) = find_greeting(&self.heard)? {
             let used = match greeting {
-                Greeting::Goodbye => return Ok(Listen::Enough),
+                Greeting::Goodbye => return Ok(ControlFlow::Break(())),
                 Greeting::Welcome(used) => used,
             };
             if self.was_welcome {
@@ -126,26 +127,26 @@ impl Herald {
             self.heard.drain(..used);
             self.is_welcome();
         }
-        Ok(Listen::On)
+        Ok(ControlFlow::Continue(()))
     }
 }
 
-impl Conversation for Herald {
-    fn opening(&mut self) -> Vec<u8> {
+impl ConnectionHandler for RosterConnection {
+    fn on_connect(&mut self) -> Vec<u8> {
         [self.greeting.to_vec(), self.roster()].concat()
     }
 
-    fn hear(&mut self, bytes: &[u8]) -> Listen {
+    fn on_data(&mut self, bytes: &[u8]) -> ControlFlow<()> {
         self.heard.extend_from_slice(bytes);
         self.understand().unwrap_or_else(|err| {
             self.complain(Level::Error, err.to_string());
-            Listen::Enough
+            ControlFlow::Break(())
         })
     }
 
-    fn over(mut self: Box<Self>, why: Over) {
-        if let Over::Unreachable(_) = why {
-            let (name, advice) = (self.peer.name().escape_ascii(), unreachable::advice(self.peer.name()));
+    fn on_close(mut self: Box<Self>, why: CloseReason) {
+        if let CloseReason::Unreachable(_) = why {
+            let (name, advice) = (self.peer.name().escape_ascii(), connect_advice::advice(self.peer.name()));
             let complaint = format!(
                 "flying-passenger cannot be told nginx's configuration yet: passenger_fly_with leads to {name}, {advice}"
             );

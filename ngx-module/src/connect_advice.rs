@@ -9,19 +9,19 @@ use crate::ffi::files::{Access, writable};
 use crate::ffi::request::{Request, now};
 
 /// Seconds between two lines of a worker.
-const EVERY: i64 = 5;
+const INTERVAL: i64 = 5;
 
 thread_local! {
     static NEXT: Cell<i64> = const { Cell::new(0) };
 }
 
-/// Logs advice, unless it was logged less than [`EVERY`] seconds ago.
-pub(crate) fn advise(request: Request<'_>, peer: &[u8]) {
+/// Logs advice, unless it was logged less than [`INTERVAL`] seconds ago.
+pub(crate) fn log_advice(request: Request<'_>, peer: &[u8]) {
     let now = now();
-    if now < NEXT.get() && NEXT.get() <= now.saturating_add(EVERY) {
+    if now < NEXT.get() && NEXT.get() <= now.saturating_add(INTERVAL) {
         return;
     }
-    NEXT.set(now.saturating_add(EVERY));
+    NEXT.set(now.saturating_add(INTERVAL));
     let name = peer.escape_ascii();
     let advice = advice(peer);
     request.log().error(format_args!(

@@ -31,7 +31,7 @@ pub struct AppConf {
 
 /// The result of a search in an application's root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum Lookup {
     /// An application.
     App {
         /// Its type.
@@ -40,62 +40,62 @@ pub enum Found {
         start_command: String,
     },
     /// No application: nginx serves the location.
-    Nothing,
+    NotFound,
     /// The search failed.
     Failed(DetectError),
 }
 
 /// The location of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct AppLocation {
     /// The application's public directory.
     pub public_dir: Vec<u8>,
     /// The application's directory.
     pub root: Vec<u8>,
     /// Its process group; never empty.
     pub group: Vec<u8>,
-    /// The application found there.
-    pub found: Found,
+    /// The application lookup there.
+    pub lookup: Lookup,
     under_base: bool,
     /// When it was determined, in seconds.
     at: i64,
 }
 
-/// The cached places of a location's requests. As `root` may contain variables, there may be many.
+/// The cached locations of a location's requests. As `root` may contain variables, there may be many.
 #[derive(Debug, Default)]
-pub struct Places {
-    by_public_dir: HashMap<Vec<u8>, Rc<Place>>,
+pub struct AppLocations {
+    by_public_dir: HashMap<Vec<u8>, Rc<AppLocation>>,
 }
 
-/// Seconds after which a place is determined again, as an app may have been deployed meanwhile.
-const FRESH_FOR: i64 = 10;
+/// Seconds after which a location is determined again, as an app may have been deployed meanwhile.
+const CACHE_SECONDS: i64 = 10;
 
 /// More than a worker's busy sites; beyond it the cache is cleared, which costs each a few `stat`s.
-const MAX_PLACES: usize = 1024;
+const MAX_CACHED: usize = 1024;
 
-impl Places {
-    /// Returns the place that belongs to a public directory. `now` is in seconds.
-    pub fn find(&mut self, conf: &AppConf, public_dir: &[u8], under_base: bool, now: i64) -> Rc<Place> {
-        if let Some(place) = self.by_public_dir.get(public_dir)
-            && place.under_base == under_base
-            && (place.at..place.at.saturating_add(FRESH_FOR)).contains(&now)
+impl AppLocations {
+    /// Returns the location that belongs to a public directory. `now` is in seconds.
+    pub fn get(&mut self, conf: &AppConf, public_dir: &[u8], under_base: bool, now: i64) -> Rc<AppLocation> {
+        if let Some(location) = self.by_public_dir.get(public_dir)
+            && location.under_base == under_base
+            && (location.at..location.at.saturating_add(CACHE_SECONDS)).contains(&now)
         {
-            return Rc::clone(place);
+            return Rc::clone(location);
         }
-        if self.by_public_dir.len() >= MAX_PLACES {
+        if self.by_public_dir.len() >= MAX_CACHED {
             self.by_public_dir.clear();
         }
-        let place = Rc::new(Place::look_up(conf, public_dir, under_base, now));
-        self.by_public_dir.insert(public_dir.to_vec(), Rc::clone(&place));
-        place
+        let location = Rc::new(AppLocation::resolve(conf, public_dir, under_base, now));
+        self.by_public_dir.insert(public_dir.to_vec(), Rc::clone(&location));
+        location
     }
 }
 
-impl Place {
-    fn look_up(conf: &AppConf, public_dir: &[u8], under_base: bool, at: i64) -> Self {
+impl AppLocation {
+    fn resolve(conf: &AppConf, public_dir: &[u8], under_base: bool, at: i64) -> Self {
         let (root, group) = locate(conf, public_dir, under_base);
-        let found = find_app(conf, &root);
-        Self { public_dir: public_dir.to_vec(), root, group, found, under_base, at }
+        let lookup = find_app(conf, &root);
+        Self { public_dir: public_dir.to_vec(), root, group, lookup, under_base, at }
     }
 }
 
@@ -114,32 +114,32 @@ pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Ve
 }
 
 /// Searches for the application in a root.
-pub fn find_app(conf: &AppConf, root: &[u8]) -> Found {
-    if conf.varies && conf.root.is_none() && is_absent(root) {
-        return Found::Nothing;
+pub fn find_app(conf: &AppConf, root: &[u8]) -> Lookup {
+    if conf.varies && conf.root.is_none() && is_missing(root) {
+        return Lookup::NotFound;
     }
-    let app = |kind, start_command: &str| Found::App { kind, start_command: start_command.to_owned() };
+    let app = |kind, start_command: &str| Lookup::App { kind, start_command: start_command.to_owned() };
     if let Some(command) = &conf.start_command {
         return app(AppKind::Generic, command);
     }
     match conf.kind {
         Some(AppType::Known(kind)) => return app(kind, ""),
-        Some(AppType::Unknown) => return Found::Nothing,
+        Some(AppType::Unknown) => return Lookup::NotFound,
         None => {}
     }
     match detect::detect(Path::new(OsStr::from_bytes(root))) {
         Ok(Some(detected)) => app(detected.kind, &detected.start_command),
-        Ok(None) => Found::Nothing,
-        Err(err) => Found::Failed(err),
+        Ok(None) => Lookup::NotFound,
+        Err(err) => Lookup::Failed(err),
     }
 }
 
 /// Whether there is no such directory. Clients choose the name where `root` contains a variable such as `$host`, and
 /// each name would be a separate application for the daemon. A directory that nginx's worker may not access may exist.
-fn is_absent(root: &[u8]) -> bool {
+fn is_missing(root: &[u8]) -> bool {
     match Path::new(OsStr::from_bytes(root)).metadata() {
         Ok(metadata) => !metadata.is_dir(),
-        Err(err) => detect::is_absence(&err) || err.raw_os_error() == Some(libc::ELOOP),
+        Err(err) => detect::is_not_found(&err) || err.raw_os_error() == Some(libc::ELOOP),
     }
 }
 
@@ -188,7 +188,7 @@ mod tests {
 
     /// Creates a directory for the test.
     fn scratch(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("module-core-place-{name}-{}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("module-core-location-{name}-{}", std::process::id()));
         let _none_from_before = fs::remove_dir_all(&dir);
         fs::create_dir_all(&dir).unwrap();
         dir
@@ -218,23 +218,23 @@ mod tests {
 
     #[test]
     fn the_app_root_is_the_parent_and_names_the_group() {
-        let place = Place::look_up(&conf(), b"/srv/app/public", false, 0);
-        assert_eq!(place.root, b"/srv/app");
-        assert_eq!(place.group, b"/srv/app (production)");
+        let location = AppLocation::resolve(&conf(), b"/srv/app/public", false, 0);
+        assert_eq!(location.root, b"/srv/app");
+        assert_eq!(location.group, b"/srv/app (production)");
     }
 
     #[test]
     fn the_root_directory_is_its_own_parent() {
-        assert_eq!(Place::look_up(&conf(), b"/", false, 0).root, b"/");
+        assert_eq!(AppLocation::resolve(&conf(), b"/", false, 0).root, b"/");
     }
 
     #[test]
     fn a_configured_root_and_group_are_taken_as_they_are() {
         let conf =
             AppConf { root: Some("/opt/x".into()), group: Some("blue".into()), env: "test".into(), ..conf() };
-        let place = Place::look_up(&conf, b"/srv/app/public", false, 0);
+        let location = AppLocation::resolve(&conf, b"/srv/app/public", false, 0);
         assert_eq!(
-            (place.root.as_slice(), place.group.as_slice()),
+            (location.root.as_slice(), location.group.as_slice()),
             (b"/opt/x".as_slice(), b"blue".as_slice())
         );
     }
@@ -246,14 +246,14 @@ mod tests {
             start_command: Some("./serve".into()),
             ..conf()
         };
-        let found = Place::look_up(&conf, b"/nowhere/public", false, 0).found;
-        assert_eq!(found, Found::App { kind: AppKind::Generic, start_command: "./serve".into() });
+        let lookup = AppLocation::resolve(&conf, b"/nowhere/public", false, 0).lookup;
+        assert_eq!(lookup, Lookup::App { kind: AppKind::Generic, start_command: "./serve".into() });
     }
 
     #[test]
     fn an_unknown_type_leaves_the_location_to_nginx() {
         let conf = AppConf { kind: Some(AppType::Unknown), ..conf() };
-        assert_eq!(Place::look_up(&conf, b"/nowhere/public", false, 0).found, Found::Nothing);
+        assert_eq!(AppLocation::resolve(&conf, b"/nowhere/public", false, 0).lookup, Lookup::NotFound);
     }
 
     #[test]
@@ -263,9 +263,9 @@ mod tests {
         fs::write(dir.join("app/config.ru"), "").unwrap();
         std::os::unix::fs::symlink(dir.join("app/public"), dir.join("blog")).unwrap();
         let public = dir.join("blog").into_os_string().into_vec();
-        let place = Place::look_up(&conf(), &public, true, 0);
-        assert!(place.root.ends_with(b"/app"));
-        assert_eq!(place.found, Found::App { kind: AppKind::Ruby, start_command: String::new() });
+        let location = AppLocation::resolve(&conf(), &public, true, 0);
+        assert!(location.root.ends_with(b"/app"));
+        assert_eq!(location.lookup, Lookup::App { kind: AppKind::Ruby, start_command: String::new() });
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -273,20 +273,20 @@ mod tests {
     fn a_place_is_remembered_for_ten_seconds() {
         let dir = scratch("remember");
         let public = dir.join("public").into_os_string().into_vec();
-        let mut places = Places::default();
-        assert_eq!(places.find(&conf(), &public, false, 100).found, Found::Nothing);
+        let mut locations = AppLocations::default();
+        assert_eq!(locations.get(&conf(), &public, false, 100).lookup, Lookup::NotFound);
         fs::write(dir.join("app.js"), "").unwrap();
-        assert_eq!(places.find(&conf(), &public, false, 109).found, Found::Nothing);
-        let app = Found::App { kind: AppKind::Node, start_command: String::new() };
-        assert_eq!(places.find(&conf(), &public, false, 110).found, app);
+        assert_eq!(locations.get(&conf(), &public, false, 109).lookup, Lookup::NotFound);
+        let app = Lookup::App { kind: AppKind::Node, start_command: String::new() };
+        assert_eq!(locations.get(&conf(), &public, false, 110).lookup, app);
         fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
     fn a_clock_that_goes_back_forgets() {
-        let mut places = Places::default();
-        let first = places.find(&conf(), b"/nowhere/public", false, 100);
+        let mut locations = AppLocations::default();
+        let first = locations.get(&conf(), b"/nowhere/public", false, 100);
         assert_eq!(first.at, 100);
-        assert_eq!(places.find(&conf(), b"/nowhere/public", false, 50).at, 50);
+        assert_eq!(locations.get(&conf(), b"/nowhere/public", false, 50).at, 50);
     }
 }

@@ -4,9 +4,9 @@
 use std::fmt::Display;
 use std::mem::offset_of;
 
-use module_core::announced::{self, Announced};
 use module_core::fly_with::FlyWith;
 use module_core::manifest::{self, Statement};
+use module_core::roster::{self, ConfiguredApps};
 use module_core::value::Refusal;
 
 use crate::conf::{Application, LocationConf, StatusAt, Written, greeting};
@@ -147,10 +147,12 @@ impl LocationConf {
         let at = self.written.enabled_at.as_ref().map(|at| format!(" in {at}")).unwrap_or_default();
         self.find_upstream_block(cf, &format_args!("passenger_enabled is on{at}"))?;
         let mut application = Application::of(&self.written, main_conf::instance(cf)?)?;
-        application.app.varies = matches!(core_conf::files(cf).1, announced::Files::Varying);
+        application.app.varies = matches!(core_conf::files(cf).1, roster::Files::PerRequest);
         if let Some(upstream) = self.upstream.upstream() {
-            let announced = self.announced(&application, cf);
-            main_conf::change_plan(cf, |plan| plan.add(upstream, &application.greeting, announced))?;
+            let configured_apps = self.configured_apps(&application, cf);
+            main_conf::change_worker_tasks(cf, |tasks| {
+                tasks.add(upstream, &application.greeting, configured_apps)
+            })?;
         }
         self.application = Some(application);
         if content::install::<Passenger>(cf) {
@@ -159,15 +161,15 @@ impl LocationConf {
         Ok(())
     }
 
-    fn announced(&self, application: &Application, cf: &ConfContext<'_>) -> Announced {
+    fn configured_apps(&self, application: &Application, cf: &ConfContext<'_>) -> ConfiguredApps {
         let (name, files) = core_conf::files(cf);
-        let location = announced::Location {
+        let location = roster::Location {
             name,
             files,
             base_uris: &self.written.base_uris,
             document_root: self.written.document_root.as_deref(),
         };
-        Announced::new(
+        ConfiguredApps::new(
             application.app.clone(),
             &self.written.settings,
             application.settings.clone(),
