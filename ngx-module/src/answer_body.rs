@@ -5,9 +5,9 @@ use std::ops::Range;
 use module_core::response_body::{BodyDecoder, BodyError, Piece};
 use protocol::request::BodyLength;
 
-use crate::ffi::exchange::BodyRead;
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::request::Request;
+use crate::ffi::upstream::exchange::BodyRead;
 
 /// Decoder of the body, once the response's head is found.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use crate::ffi::files::{Access, writable};
+use crate::ffi::request::files::{Access, writable};
 use crate::ffi::request::{Request, now};
 
 /// Seconds between two lines of a worker.

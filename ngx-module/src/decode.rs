@@ -8,7 +8,7 @@ use module_core::response_headers::{Fate, Framing, fate};
 use module_core::served::Answered;
 use protocol::request::BodyLength;
 
-use crate::ffi::reply::{NotTaken, Reply};
+use crate::ffi::upstream::reply::{NotTaken, Reply};
 
 /// The facts about a response whose head was found.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use protocol::request::{AppKind, AppRef, BodyLength, PROTOCOL, RequestHead};
 
 use crate::conf::{Application, LocationConf};
 use crate::destination::Destination;
-use crate::ffi::body::Body;
 use crate::ffi::release::SERVER_SOFTWARE;
 use crate::ffi::request::Request;
+use crate::ffi::upstream::body::Body;
 use crate::variables::request_id;
 
 /// Appends the frame of a request's head.

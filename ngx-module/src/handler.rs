@@ -8,10 +8,10 @@ use module_core::served::Served;
 
 use crate::conf::{Application, LocationConf};
 use crate::destination::Destination;
-use crate::ffi::content::{Answer, ContentHandler};
-use crate::ffi::files::Mapped;
+use crate::ffi::request::content::{Answer, ContentHandler};
+use crate::ffi::request::files::Mapped;
+use crate::ffi::request::served;
 use crate::ffi::request::{Request, now};
-use crate::ffi::served;
 use crate::panic_probe::probe_panic;
 use crate::public_files::{self, Public};
 use crate::upstream::Forwarding;

@@ -11,13 +11,14 @@ use module_core::value::Refusal;
 
 use crate::conf::{Application, LocationConf, StatusAt, Written, greeting};
 use crate::directives::{self, Meaning};
+use crate::ffi::conf::global_conf;
+use crate::ffi::conf::main_conf;
+use crate::ffi::conf::upstream_block;
+use crate::ffi::conf::upstream_conf::UpstreamConf;
 use crate::ffi::conf::{ConfContext, Directive, Effect, Location};
-use crate::ffi::global_conf;
+use crate::ffi::conf::{core_conf, server_names};
 use crate::ffi::log::Level;
-use crate::ffi::main_conf;
-use crate::ffi::upstream_block;
-use crate::ffi::upstream_conf::UpstreamConf;
-use crate::ffi::{content, core_conf, server_names};
+use crate::ffi::request::content;
 use crate::handler::Passenger;
 use crate::status::StatusPage;
 

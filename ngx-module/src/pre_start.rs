@@ -8,10 +8,11 @@ use std::rc::Rc;
 
 use module_core::pre_start::{STATUS_LINE, Url, status};
 
-use crate::ffi::client_connection::{self, CloseReason, ConnectionHandler, Options};
 use crate::ffi::log::{self, Level};
-use crate::ffi::peer::Peer;
-use crate::ffi::timer;
+use crate::ffi::process::client_connection;
+use crate::ffi::process::client_connection::{CloseReason, ConnectionHandler, Options};
+use crate::ffi::process::peer::Peer;
+use crate::ffi::process::timer;
 
 /// Options many URLs are requested at a time.
 const AT_ONCE: usize = 4;

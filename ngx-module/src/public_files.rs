@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use module_core::negative_cache::NegativeCache;
 
-use crate::ffi::files::{Inaccessible, Mapped};
+use crate::ffi::request::files::{Inaccessible, Mapped};
 use crate::ffi::request::{Request, now};
 
 thread_local! {

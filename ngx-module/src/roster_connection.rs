@@ -9,14 +9,16 @@ use module_core::response_head::{Greeting, HeadError, find_greeting};
 use module_core::roster::{self, ConfiguredApps, RosterSource};
 
 use crate::connect_advice;
-use crate::ffi::client_connection::{self, CloseReason, ConnectionHandler, Options};
+use crate::ffi::conf::worker_tasks::WorkerTasks;
 use crate::ffi::log::{self, Level};
-use crate::ffi::peer::{self, Peer};
 use crate::ffi::process::WorkerStart;
+use crate::ffi::process::client_connection;
+use crate::ffi::process::client_connection::{CloseReason, ConnectionHandler, Options};
+use crate::ffi::process::peer;
+use crate::ffi::process::peer::Peer;
+use crate::ffi::process::timer;
+use crate::ffi::process::worker::Nginx;
 use crate::ffi::release::SERVER_SOFTWARE;
-use crate::ffi::timer;
-use crate::ffi::worker::Nginx;
-use crate::ffi::worker_tasks::WorkerTasks;
 use crate::pre_start::Visits;
 
 /// Shortest and longest pause between two attempts, in milliseconds.

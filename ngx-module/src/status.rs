@@ -12,13 +12,13 @@ use crate::answer_body::AnswerBody;
 use crate::conf::LocationConf;
 use crate::connect_advice;
 use crate::decode::{self, Asked, Unusable};
-use crate::ffi::body::Body;
-use crate::ffi::content::{Answer, ContentHandler};
-use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead};
+use crate::ffi::conf::server_names::ServerName;
 use crate::ffi::pool::OutOfMemory;
-use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
-use crate::ffi::server_names::ServerName;
+use crate::ffi::request::content::{Answer, ContentHandler};
+use crate::ffi::upstream::body::Body;
+use crate::ffi::upstream::exchange::{BodyRead, Ending, Exchange, HeadRead};
+use crate::ffi::upstream::reply::Reply;
 use crate::upstream::unusable;
 
 /// The content handler of locations with `passenger_status`.

@@ -11,11 +11,11 @@ use crate::connect_advice;
 use crate::decode::{self, Asked, Unusable};
 use crate::destination::Destination;
 use crate::encode;
-use crate::ffi::body::Body;
-use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead, SENDS_EARLY_HINTS};
 use crate::ffi::pool::OutOfMemory;
-use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
+use crate::ffi::upstream::body::Body;
+use crate::ffi::upstream::exchange::{BodyRead, Ending, Exchange, HeadRead, SENDS_EARLY_HINTS};
+use crate::ffi::upstream::reply::Reply;
 use crate::panic_probe::probe_panic;
 
 /// A request passed to the daemon.

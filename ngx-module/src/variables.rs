@@ -6,8 +6,8 @@ use module_core::request_id::{HEADER, acceptable};
 use module_core::served::Answered;
 
 use crate::ffi::request::Request;
-use crate::ffi::served;
-use crate::ffi::variables::{Variable, Variables};
+use crate::ffi::request::served;
+use crate::ffi::request::variables::{Variable, Variables};
 
 /// The module's variables.
 #[derive(Debug)]

@@ -7,9 +7,10 @@ use module_core::value::Refusal;
 
 use super::line::{Line, Meaning, global, obsolete};
 use crate::conf::Written;
+use crate::ffi::conf::main_conf;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
 use crate::ffi::log::Level;
-use crate::ffi::{main_conf, tls};
+use crate::ffi::tls;
 
 const HTTP: Contexts = Contexts::HTTP;
 const STARTS_NOTHING: &str = "nginx starts no daemon";

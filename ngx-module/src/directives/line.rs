@@ -5,8 +5,8 @@ use core::ffi::CStr;
 use module_core::value::{Kind, Refusal};
 
 use crate::conf::Written;
+use crate::ffi::conf::slot::Slot;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
-use crate::ffi::slot::Slot;
 
 /// The meaning of a directive of this module.
 #[derive(Debug, Clone, Copy)]

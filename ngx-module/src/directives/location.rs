@@ -8,10 +8,10 @@ use module_core::value::{Refusal, flag};
 
 use super::line::{Line, Meaning, kept, slot};
 use crate::conf::{Manifest, StatusAt, Written};
-use crate::ffi::complex_value::ComplexValue;
+use crate::ffi::conf::complex_value::ComplexValue;
+use crate::ffi::conf::slot::Slot;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
 use crate::ffi::log::Level;
-use crate::ffi::slot::Slot;
 
 pub(super) const TABLE: &[Line] = &[
     FLY_WITH,

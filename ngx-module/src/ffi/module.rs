@@ -3,12 +3,14 @@
 use core::ffi::{c_char, c_void};
 
 use super::codes::{ERROR, OK};
-use super::commands;
 use super::conf::ConfContext;
-use super::content::Registered;
+use super::conf::canary;
+use super::conf::commands;
 use super::guard::guard;
 use super::log::Level;
-use super::{canary, process, sys, variables};
+use super::request::content::Registered;
+use super::request::variables;
+use super::{process, sys};
 use crate::conf::LocationConf;
 use crate::directives;
 use crate::roster_connection::RosterConnection;
