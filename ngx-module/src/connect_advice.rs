@@ -16,34 +16,29 @@ thread_local! {
 }
 
 /// Logs advice, unless it was logged less than [`INTERVAL`] seconds ago.
-pub(crate) fn log_advice(request: Request<'_>, peer: &[u8]) {
+pub(crate) fn log_problem(request: Request<'_>, peer: &[u8]) {
     let now = now();
     if now < NEXT.get() && NEXT.get() <= now.saturating_add(INTERVAL) {
         return;
     }
     NEXT.set(now.saturating_add(INTERVAL));
-    let name = peer.escape_ascii();
-    let advice = advice(peer);
-    request.log().error(format_args!(
-        "flying-passenger cannot be reached: passenger_fly_with leads to {name}, {advice}"
-    ));
+    request.log().error(format_args!("flying-passenger cannot be reached: {}", problem(peer)));
 }
 
-/// Returns what is wrong with an address that cannot be connected to, and what to do.
-pub(crate) fn advice(peer: &[u8]) -> &'static str {
-    let Some(path) = peer.strip_prefix(b"unix:") else {
-        return "where nobody answers";
+/// Returns why an address cannot be connected to, and what to do.
+pub(crate) fn problem(peer: &[u8]) -> String {
+    let reason = match peer.strip_prefix(b"unix:").map(writable) {
+        None => "refuses connections; check that flying-passenger listens there",
+        Some(Access::Granted) => {
+            "refuses connections; check that flying-passenger is running (systemctl status flying-passenger)"
+        }
+        Some(Access::Missing) => {
+            "does not exist; check that flying-passenger is running (systemctl status flying-passenger), with this \
+             path as --socket-file"
+        }
+        Some(Access::Denied) => {
+            "is not writable for nginx's user; check its permissions and those of the directories above it"
+        }
     };
-    match writable(path) {
-        Access::Granted => {
-            "where nobody answers; is flying-passenger running? (systemctl status flying-passenger)"
-        }
-        Access::Missing => {
-            "which does not exist; is flying-passenger running, and with the same --socket-file? \
-             (systemctl status flying-passenger)"
-        }
-        Access::Denied => {
-            "which nginx's user may not write to; see its permissions and those of the directories above it"
-        }
-    }
+    format!("the address in passenger_fly_with, {}, {reason}", peer.escape_ascii())
 }

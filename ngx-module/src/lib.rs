@@ -20,7 +20,6 @@ mod ffi;
 mod handler;
 pub(crate) mod merge;
 mod panic_probe;
-mod pre_start;
 mod public_files;
 pub(crate) mod roster_connection;
 mod status;

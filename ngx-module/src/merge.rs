@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 use std::mem::offset_of;
+use std::rc::Rc;
 
 use module_core::fly_with::FlyWith;
 use module_core::manifest::{self, Statement};
@@ -86,16 +87,21 @@ impl Location for LocationConf {
             self.upstream.buffer_requests();
         }
         let is_on = self.written.enabled == Some(true);
+        let mut apps = None;
         match self.status(outer, cf) {
             Some(status) => self.show_status(cf, &status)?,
-            None if is_on => self.enable(cf)?,
+            None if is_on => apps = self.enable(cf)?,
             None => {}
         }
+        main_conf::with(cf, |conf| conf.pre_starts.add_location(cf, apps))?;
         self.tell_manifest(|| core_conf::block(cf));
         Ok(())
     }
 
     fn finish(&mut self, cf: &mut ConfContext<'_>) {
+        if let Ok(pre_starts) = main_conf::with(cf, |conf| std::mem::take(&mut conf.pre_starts)) {
+            pre_starts.mark_apps(cf);
+        }
         self.tell_manifest(|| Some(manifest::Block::Http));
         if let Some(manifest) = &self.written.manifest
             && let Err(why) = manifest.write()
@@ -132,7 +138,8 @@ impl LocationConf {
     /// Installs the status page, which takes precedence over an application that is enabled here.
     fn show_status(&mut self, cf: &mut ConfContext<'_>, status: &StatusAt) -> Result<(), String> {
         self.find_upstream_block(cf, status)?;
-        self.status_greeting = greeting(&self.written.globals, main_conf::instance(cf)?)?;
+        self.status_greeting =
+            greeting(&self.written.globals, main_conf::with(cf, |conf| conf.instance.clone())?)?;
         self.server_names = server_names::of_block(cf);
         if content::install::<StatusPage>(cf) {
             core_conf::redirect_to_final_slash(cf);
@@ -144,22 +151,25 @@ impl LocationConf {
         Ok(())
     }
 
-    fn enable(&mut self, cf: &mut ConfContext<'_>) -> Result<(), String> {
+    /// Prepares the location for requests. Returns its applications, unless another handler serves it.
+    fn enable(&mut self, cf: &mut ConfContext<'_>) -> Result<Option<Rc<ConfiguredApps>>, String> {
         let at = self.written.enabled_at.as_ref().map(|at| format!(" in {at}")).unwrap_or_default();
         self.find_upstream_block(cf, &format_args!("passenger_enabled is on{at}"))?;
-        let mut application = Application::of(&self.written, main_conf::instance(cf)?)?;
+        let mut application =
+            Application::of(&self.written, main_conf::with(cf, |conf| conf.instance.clone())?)?;
         application.app.varies = matches!(core_conf::files(cf).1, roster::Files::PerRequest);
+        let mut apps = None;
         if let Some(upstream) = self.upstream.upstream() {
-            let configured_apps = self.configured_apps(&application, cf);
-            main_conf::change_worker_tasks(cf, |tasks| {
-                tasks.add(upstream, &application.greeting, configured_apps)
-            })?;
+            let configured = self.configured_apps(&application, cf);
+            let greeting = &application.greeting;
+            apps = Some(main_conf::with(cf, |conf| conf.worker_tasks.add(upstream, greeting, configured))?);
         }
         self.application = Some(application);
-        if content::install::<Passenger>(cf) {
-            core_conf::redirect_to_final_slash(cf);
+        if !content::install::<Passenger>(cf) {
+            return Ok(None);
         }
-        Ok(())
+        core_conf::redirect_to_final_slash(cf);
+        Ok(apps)
     }
 
     fn configured_apps(&self, application: &Application, cf: &ConfContext<'_>) -> ConfiguredApps {

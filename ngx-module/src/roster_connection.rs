@@ -4,26 +4,23 @@
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use module_core::pre_start::Url;
 use module_core::response_head::{Greeting, HeadError, find_greeting};
 use module_core::roster::{self, ConfiguredApps, RosterSource};
+use protocol::frame::FrameType;
 
 use crate::connect_advice;
 use crate::ffi::conf::worker_tasks::WorkerTasks;
 use crate::ffi::log::{self, Level};
 use crate::ffi::process::WorkerStart;
-use crate::ffi::process::client_connection;
-use crate::ffi::process::client_connection::{CloseReason, ConnectionHandler, Options};
-use crate::ffi::process::peer;
-use crate::ffi::process::peer::Peer;
+use crate::ffi::process::client_connection::{self, ConnectionHandler};
+use crate::ffi::process::peer::{self, Peer};
 use crate::ffi::process::timer;
 use crate::ffi::process::worker::Nginx;
 use crate::ffi::release::SERVER_SOFTWARE;
-use crate::pre_start::Visits;
 
 /// Shortest and longest pause between two attempts, in milliseconds.
-const FIRST_PAUSE: usize = 1000;
-const LONGEST_PAUSE: usize = 30_000;
+const MIN_PAUSE: usize = 1000;
+const MAX_PAUSE: usize = 30_000;
 
 /// The connection to one daemon.
 pub(crate) struct RosterConnection {
@@ -31,13 +28,11 @@ pub(crate) struct RosterConnection {
     nginx: Nginx,
     greeting: Rc<[u8]>,
     apps: Vec<Rc<ConfiguredApps>>,
-    pre_starts: Rc<[Rc<Url>]>,
-    visits: Visits,
     pause: usize,
     /// The last logged problem; it is not logged again.
-    complaint: String,
+    logged: String,
     /// Bytes received from the daemon and not decoded yet.
-    heard: Vec<u8>,
+    received: Vec<u8>,
     was_welcome: bool,
 }
 
@@ -45,22 +40,18 @@ impl WorkerStart for RosterConnection {
     /// Connects when the worker has started.
     fn begin(tasks: &WorkerTasks, nginx: &Nginx) {
         let greeting: Rc<[u8]> = tasks.greeting.as_slice().into();
-        let pre_starts: Rc<[Rc<Url>]> = tasks.pre_starts.as_slice().into();
-        let visits = Visits::default();
         for (peer, apps) in peers(tasks) {
             let connection = Box::new(RosterConnection {
                 peer: Rc::new(peer),
                 nginx: nginx.clone(),
                 greeting: Rc::clone(&greeting),
                 apps,
-                pre_starts: Rc::clone(&pre_starts),
-                visits: visits.clone(),
-                pause: FIRST_PAUSE,
-                complaint: String::new(),
-                heard: Vec::new(),
+                pause: MIN_PAUSE,
+                logged: String::new(),
+                received: Vec::new(),
                 was_welcome: false,
             });
-            timer::after(1, move || connection.set_out());
+            timer::after(1, move || connection.connect());
         }
     }
 }
@@ -80,17 +71,17 @@ fn peers(tasks: &WorkerTasks) -> Vec<(Peer, Vec<Rc<ConfiguredApps>>)> {
 }
 
 impl RosterConnection {
-    fn set_out(mut self: Box<Self>) {
-        self.heard.clear();
+    fn connect(mut self: Box<Self>) {
+        self.received.clear();
         self.was_welcome = false;
         let peer = Rc::clone(&self.peer);
-        client_connection::open(&peer, Options::default(), self);
+        client_connection::open(&peer, self);
     }
 
-    fn complain(&mut self, level: Level, complaint: String) {
-        if self.complaint != complaint {
-            log::of_process().write(level, format_args!("{complaint}"));
-            self.complaint = complaint;
+    fn log_once(&mut self, level: Level, problem: String) {
+        if self.logged != problem {
+            log::of_process().write(level, format_args!("{problem}"));
+            self.logged = problem;
         }
     }
 
@@ -102,32 +93,27 @@ impl RosterConnection {
             server_software: SERVER_SOFTWARE,
         };
         roster::frames(&self.apps, source).unwrap_or_else(|err| {
-            self.complain(
+            self.log_once(
                 Level::Error,
-                format!("flying-passenger cannot be told which applications there are: {err}"),
+                format!("cannot send the list of applications to flying-passenger: {err}"),
             );
             Vec::new()
         })
     }
 
-    fn is_welcome(&mut self) {
-        self.was_welcome = true;
-        self.pause = FIRST_PAUSE;
-        self.complaint.clear();
-        self.visits.begin(&self.pre_starts);
-    }
-
-    fn understand(&mut self) -> Result<ControlFlow<()>, HeadError> {
-        while let Some(greeting) = find_greeting(&self.heard)? {
+    fn read_greetings(&mut self) -> Result<ControlFlow<()>, HeadError> {
+        while let Some(greeting) = find_greeting(&self.received)? {
             let used = match greeting {
                 Greeting::Goodbye => return Ok(ControlFlow::Break(())),
+                Greeting::Welcome(_) if self.was_welcome => {
+                    return Err(HeadError::Unexpected(FrameType::Welcome));
+                }
                 Greeting::Welcome(used) => used,
             };
-            if self.was_welcome {
-                return Err(HeadError::Unexpected(protocol::frame::FrameType::Welcome));
-            }
-            self.heard.drain(..used);
-            self.is_welcome();
+            self.received.drain(..used);
+            self.was_welcome = true;
+            self.pause = MIN_PAUSE;
+            self.logged.clear();
         }
         Ok(ControlFlow::Continue(()))
     }
@@ -139,23 +125,23 @@ impl ConnectionHandler for RosterConnection {
     }
 
     fn on_data(&mut self, bytes: &[u8]) -> ControlFlow<()> {
-        self.heard.extend_from_slice(bytes);
-        self.understand().unwrap_or_else(|err| {
-            self.complain(Level::Error, err.to_string());
+        self.received.extend_from_slice(bytes);
+        self.read_greetings().unwrap_or_else(|err| {
+            self.log_once(Level::Error, err.to_string());
             ControlFlow::Break(())
         })
     }
 
-    fn on_close(mut self: Box<Self>, why: CloseReason) {
-        if let CloseReason::Unreachable(_) = why {
-            let (name, advice) = (self.peer.name().escape_ascii(), connect_advice::advice(self.peer.name()));
-            let complaint = format!(
-                "flying-passenger cannot be told nginx's configuration yet: passenger_fly_with leads to {name}, {advice}"
+    fn on_close(mut self: Box<Self>, was_established: bool) {
+        if !was_established {
+            let problem = format!(
+                "cannot send nginx's configuration to flying-passenger yet: {}",
+                connect_advice::problem(self.peer.name())
             );
-            self.complain(Level::Warn, complaint);
+            self.log_once(Level::Warn, problem);
         }
         let pause = self.pause;
-        self.pause = (pause * 2).min(LONGEST_PAUSE);
-        timer::after(pause, move || self.set_out());
+        self.pause = (pause * 2).min(MAX_PAUSE);
+        timer::after(pause, move || self.connect());
     }
 }

@@ -125,7 +125,7 @@ impl Exchange for Question {
 
     fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
         if ending.unreachable {
-            connect_advice::log_advice(request, ending.peer);
+            connect_advice::log_problem(request, ending.peer);
         }
     }
 }
@@ -136,7 +136,7 @@ impl Exchange for Question {
 fn may_be_rebound(request: Request<'_>, names: &[ServerName]) -> bool {
     !request.is_https()
         && !host::is_harmless(request.host())
-        && !names.iter().any(|name| name.matches(request))
+        && !names.iter().any(|name| name.matches(request.host()).is_some())
         && (names.iter().any(ServerName::is_telling) || host::is_of_this_machine(request.remote_address().0))
 }
 

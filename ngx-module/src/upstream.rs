@@ -109,7 +109,7 @@ impl Exchange for Forwarding {
 
     fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
         if ending.unreachable {
-            connect_advice::log_advice(request, ending.peer);
+            connect_advice::log_problem(request, ending.peer);
         }
     }
 }

@@ -29,9 +29,10 @@ CONFIGURATION = [
     ("passenger_max_pool_size 3; passenger_max_pool_size 3;", "is duplicate"),
     ("passenger_turbocaching maybe;", 'it must be "on" or "off"'),
     ("passenger_log_level 8;", "must be one of"),
-    ("passenger_pre_start shop.example;", 'is no URL: it is written as in "http://shop.example/path"'),
-    ("passenger_pre_start ftp://shop.example/;", "use http or https"),
-    ("passenger_pre_start http://shop.example:0/;", "is no port"),
+    ("passenger_pre_start shop.example;",
+     'invalid value "shop.example" in "passenger_pre_start": must be a URL such as "http://shop.example/path"'),
+    ("passenger_pre_start ftp://shop.example/;", 'must begin with "http://", "https://" or "unix:"'),
+    ("passenger_pre_start http://shop.example:0/;", "must contain a port between 1 and 65535"),
     ("server { passenger_pre_start http://shop.example/; }", "not allowed here"),
 ]
 
@@ -61,3 +62,51 @@ def test_an_application_with_the_user_of_nginx_is_a_warning():
         assert passed and f'"{directive}" is the user of nginx\'s workers' in said, said
         passed, said = world.nginx.test(conf(f"{directive} games; passenger_fly_with {SOCKET};"))
         assert passed and "warn" not in said, said
+
+
+# Servers and locations in which each application is recognised by its URL.
+PRE_START = f"""
+    passenger_fly_with {SOCKET};
+    server {{ listen 127.0.0.1:{PORT} default_server; location /off {{ }} location = /on {{ passenger_enabled on; }}
+              location /proxied {{ passenger_enabled on; proxy_pass http://127.0.0.1:1; }} }}
+    server {{ listen 127.0.0.1:{PORT}; server_name shop.example; passenger_enabled on; root /srv/shop/public;
+              location /static {{ passenger_enabled off; }} location ~ \\.cgi$ {{ passenger_enabled off; }}
+              location ^~ /static/app {{ }} }}
+    server {{ listen 127.0.0.1:{PORT}; server_name *.example; location / {{ passenger_enabled on; }} }}
+    server {{ listen unix:{SOCKET}.nginx; server_name ~^(www|blog)\\.; passenger_enabled on; root /srv/$host/public;
+              location /known {{ passenger_app_root /srv/known; }} }}
+"""
+
+
+def test_a_url_for_no_application_is_a_warning():
+    for url, why in [
+        (f"http://shop.example:{PORT}/x", None),
+        (f"https://shop.example:{PORT}", None),
+        (f"http://shop.example:{PORT}/static/app/x.cgi", None),
+        (f"http://other.example:{PORT}/x", None),
+        (f"http://127.0.0.1:{PORT}/on", None),
+        (f"http://unix:{SOCKET}.nginx:/known/x", None),
+        ("http://shop.example/", "no server listens on port 80"),
+        ("unix:/nowhere", "no server listens on unix:/nowhere"),
+        (f"http://me:secret@elsewhere:{PORT}/x", "passenger_enabled is not on in the location that serves it"),
+        (f"http://127.0.0.1:{PORT}/off", "passenger_enabled is not on"),
+        (f"http://127.0.0.1:{PORT}/on/x", "passenger_enabled is not on"),
+        (f"http://127.0.0.1:{PORT}/proxied", "passenger_enabled is not on"),
+        (f"http://shop.example:{PORT}/static/x", "passenger_enabled is not on"),
+        (f"http://shop.example:{PORT}/x.cgi", "passenger_enabled is not on"),
+        (f"http://unix:{SOCKET}.nginx:/", "configure passenger_app_root"),
+    ]:
+        passed, said = world.nginx.test(conf(f"passenger_pre_start {url}; {PRE_START}"))
+        assert passed and "secret" not in said, (url, said)
+        assert (f"has no effect: {why}" in said or why in said) if why else "warn" not in said, (url, said)
+
+
+def test_a_server_is_chosen_by_its_name():
+    servers = f"""
+        passenger_fly_with {SOCKET};
+        server {{ listen 127.0.0.1:{PORT} default_server; }}
+        server {{ listen 127.0.0.1:{PORT}; server_name ~^www\\d+\\.; passenger_enabled on; }}
+        server {{ listen 127.0.0.1:{PORT}; server_name www1.*; }}"""
+    for host, is_app in (("WWW2.example", True), ("www1.example", False), ("www.example", False)):
+        passed, said = world.nginx.test(conf(f"passenger_pre_start http://{host}:{PORT}/; {servers}"))
+        assert passed and ("warn" not in said) == is_app, (host, said)

@@ -15,10 +15,11 @@ pub fn normalise(word: &str) -> Result<Option<String>, String> {
 
 /// Returns the first base URI that equals `uri` or is a parent of it.
 pub fn matching<'a>(base_uris: &'a [String], uri: &[u8]) -> Option<&'a str> {
-    base_uris.iter().map(String::as_str).find(|base| lies_under(base.as_bytes(), uri))
+    base_uris.iter().map(String::as_str).find(|base| is_below(base.as_bytes(), uri))
 }
 
-fn lies_under(base: &[u8], uri: &[u8]) -> bool {
+/// Whether `uri` equals the base URI or is below it.
+pub(crate) fn is_below(base: &[u8], uri: &[u8]) -> bool {
     uri.strip_prefix(base).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
 }
 

@@ -26,17 +26,33 @@ fn is_address(host: &[u8]) -> bool {
     }
 }
 
-/// Whether a `server_name` without a regular expression matches the host.
-pub fn matches(server_name: &[u8], host: &[u8]) -> bool {
+/// How exactly a `server_name` matches a host. nginx prefers the greatest, and the first of several regular expressions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum NameMatch {
+    /// A regular expression.
+    Regex,
+    /// `www.example.*`, of this length.
+    WildcardEnd(usize),
+    /// `*.example.org` or `.example.org`, of this length.
+    WildcardStart(usize),
+    /// The same name.
+    Exact,
+}
+
+/// Returns how a `server_name` without a regular expression matches the host.
+pub fn match_name(server_name: &[u8], host: &[u8]) -> Option<NameMatch> {
     let ends_with =
         |end: &[u8]| host.len() > end.len() && host[host.len() - end.len()..].eq_ignore_ascii_case(end);
+    let at_start = |end: &[u8]| ends_with(end).then_some(NameMatch::WildcardStart(end.len()));
+    let exact = |name: &[u8]| host.eq_ignore_ascii_case(name).then_some(NameMatch::Exact);
     match server_name {
-        [b'*', end @ ..] => ends_with(end),
-        [b'.', name @ ..] => host.eq_ignore_ascii_case(name) || ends_with(server_name),
+        [b'*', end @ ..] => at_start(end),
+        [b'.', name @ ..] => exact(name).or_else(|| at_start(server_name)),
         [begin @ .., b'*'] if begin.ends_with(b".") => {
-            host.len() > begin.len() && host[..begin.len()].eq_ignore_ascii_case(begin)
+            let matches = host.len() > begin.len() && host[..begin.len()].eq_ignore_ascii_case(begin);
+            matches.then_some(NameMatch::WildcardEnd(begin.len()))
         }
-        name => host.eq_ignore_ascii_case(name),
+        name => exact(name),
     }
 }
 
@@ -108,8 +124,15 @@ mod tests {
             ("", "evil.example", false),
             ("*", "evil.example", true),
         ] {
-            assert_eq!(matches(name.as_bytes(), host.as_bytes()), expected, "{name} {host}");
+            assert_eq!(match_name(name.as_bytes(), host.as_bytes()).is_some(), expected, "{name} {host}");
         }
+    }
+
+    #[test]
+    fn the_more_exact_name_is_preferred() {
+        let names = ["shop.*", ".org", "*.example.org", "shop.example.org"];
+        let matches = names.map(|name| match_name(name.as_bytes(), b"shop.example.org").unwrap());
+        assert!(NameMatch::Regex < matches[0] && matches.is_sorted(), "{matches:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! unusual way; the roster is then marked as incomplete.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -48,6 +49,8 @@ struct Mount {
     base: String,
     /// The application's public directory, where it is known.
     public_dir: Option<Vec<u8>>,
+    /// Its processes are started before the first request.
+    keep: Cell<bool>,
 }
 
 /// The applications that a location's requests may be for.
@@ -56,8 +59,6 @@ pub struct ConfiguredApps {
     app: AppConf,
     settings: Block,
     mounts: Vec<Mount>,
-    /// Processes must run before the first request.
-    keep: bool,
 }
 
 /// The nginx that sends the roster.
@@ -76,7 +77,22 @@ impl ConfiguredApps {
     /// started before the first request.
     pub fn new(app: AppConf, written: &Written, settings: Block, location: Location<'_>) -> Self {
         let keep = matches!(written.values().get("min_instances"), Some(Value::Number(1..)));
-        Self { app, settings, mounts: mounts(location), keep }
+        Self { app, settings, mounts: mounts(location, keep) }
+    }
+
+    /// Has the application that serves a path started before its first request. Returns false where its directory
+    /// depends on the request.
+    pub fn pre_start(&self, path: &str) -> bool {
+        let below = |mount: &&Mount| {
+            !mount.base.is_empty() && base_uri::is_below(mount.base.as_bytes(), path.as_bytes())
+        };
+        let at_root = || self.mounts.iter().find(|mount| mount.base.is_empty());
+        let mount = self.mounts.iter().find(below).or_else(at_root);
+        let known = mount.filter(|mount| mount.public_dir.is_some() || self.app.root.is_some());
+        known.is_some_and(|mount| {
+            mount.keep.set(true);
+            true
+        })
     }
 }
 
@@ -145,9 +161,11 @@ impl ConfiguredApps {
             };
             let (root, group) = app_location::locate(&self.app, &public_dir, !mount.base.is_empty());
             let start =
-                self.keep.then(|| app_location::find_app(&self.app, &root)).and_then(|found| match found {
-                    Lookup::App { kind, start_command } => Some((kind, start_command)),
-                    Lookup::NotFound | Lookup::Failed(_) => None,
+                mount.keep.get().then(|| app_location::find_app(&self.app, &root)).and_then(|found| {
+                    match found {
+                        Lookup::App { kind, start_command } => Some((kind, start_command)),
+                        Lookup::NotFound | Lookup::Failed(_) => None,
+                    }
                 });
             Some(RosterApp { root, group, start, base: &mount.base, settings: &self.settings })
         })
@@ -159,13 +177,14 @@ impl ConfiguredApps {
     }
 }
 
-fn mounts(location: Location<'_>) -> Vec<Mount> {
+fn mounts(location: Location<'_>, keep: bool) -> Vec<Mount> {
+    let mount = |base: &str, public_dir| Mount { base: base.to_owned(), public_dir, keep: Cell::new(keep) };
     let below_base = base_uri::matching(location.base_uris, location.name).is_some();
-    let at_root = (!below_base).then(|| Mount { base: String::new(), public_dir: location.files.dir(None) });
+    let at_root = (!below_base).then(|| mount("", location.files.dir(None)));
     let below = location.base_uris.iter().map(|base| {
         let own = location.document_root.map(|dir| dir.as_bytes().to_vec());
         let public_dir = own.or_else(|| location.files.dir(Some((base, location.name))));
-        Mount { base: base.clone(), public_dir }
+        mount(base, public_dir)
     });
     at_root.into_iter().chain(below).collect()
 }
@@ -293,5 +312,32 @@ mod tests {
         }
         let odd = configured_apps(conf(None, None), at("/", Files::Alias(b"/srv/x/"), &bases), 0);
         assert!(!roster(&[odd]).1);
+    }
+
+    #[test]
+    fn a_pre_started_app_is_started_and_its_neighbours_are_not() {
+        let bases = ["/blog".to_owned()];
+        let location = Location {
+            document_root: Some("/srv/blog/public"),
+            ..at("", Files::Root(b"/srv/www/public"), &bases)
+        };
+        let start = |root: &str, base: &str| Some((root.to_owned(), base.to_owned()));
+        for (path, blog, www) in
+            [("/blog/new", start("/srv/blog", "/blog"), None), ("/blogger", None, start("/srv/www", ""))]
+        {
+            let app = configured_apps(conf(None, None), location, 0);
+            assert!(app.pre_start(path));
+            let expected =
+                vec![("/srv/blog (production)".to_owned(), blog), ("/srv/www (production)".to_owned(), www)];
+            assert_eq!(roster(&[app]), (expected, true), "{path}");
+        }
+    }
+
+    #[test]
+    fn an_app_that_only_requests_determine_cannot_be_pre_started() {
+        let varying = configured_apps(conf(None, Some("blue")), at("", Files::PerRequest, &[]), 0);
+        assert!(!varying.pre_start("/"));
+        let known = configured_apps(conf(Some("/srv/shop"), None), at("", Files::PerRequest, &[]), 0);
+        assert!(known.pre_start("/"));
     }
 }

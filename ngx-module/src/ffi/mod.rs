@@ -20,6 +20,7 @@
 //! - *guarded*: every `extern "C"` function runs its body in [`guard`], as a panic must not unwind into C.
 #![allow(unsafe_code, reason = "nginx is C: its structures are reached through raw pointers")]
 
+pub(crate) mod array;
 pub(crate) mod codes;
 pub(crate) mod conf;
 pub(crate) mod guard;
@@ -32,5 +33,4 @@ pub(crate) mod release;
 pub(crate) mod request;
 pub(crate) mod sys;
 pub(crate) mod text;
-pub(crate) mod tls;
 pub(crate) mod upstream;

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use module_core::app_kind::AppType;
-use module_core::detect::startup_file;
 use module_core::app_location::{AppConf, Lookup, find_app};
+use module_core::detect::startup_file;
 use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 

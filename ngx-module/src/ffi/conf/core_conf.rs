@@ -1,4 +1,6 @@
-//! The configuration of a location in nginx's core: its handler and paths.
+//! The configuration in nginx's core, and of a location its handler and paths.
+
+use core::ptr::NonNull;
 
 use module_core::manifest::Block;
 use module_core::roster::Files;
@@ -10,8 +12,22 @@ use crate::ffi::sys;
 /// A content handler, as nginx calls it.
 pub(in crate::ffi) type Handler = unsafe extern "C" fn(*mut sys::ngx_http_request_t) -> sys::ngx_int_t;
 
+/// Returns nginx's own configuration of `http`.
+pub(super) fn main(cf: &ConfContext<'_>) -> Option<NonNull<sys::ngx_http_core_main_conf_t>> {
+    let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+    // SAFETY: inside `http {}` nginx keeps its context here, with its own part at its index.
+    NonNull::new(unsafe { *(*ctx).main_conf.add(sys::ngx_http_core_module.ctx_index) }.cast())
+}
+
+/// Returns the core's configuration of the server that is being merged.
+pub(super) fn server(cf: &ConfContext<'_>) -> *const sys::ngx_http_core_srv_conf_t {
+    let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
+    // SAFETY: during a merge nginx keeps the server's contexts here; the core's part is merged before ours.
+    unsafe { (*(*ctx).srv_conf.add(sys::ngx_http_core_module.ctx_index)).cast() }
+}
+
 /// Returns the location's core configuration.
-fn raw(cf: &ConfContext<'_>) -> Option<*mut sys::ngx_http_core_loc_conf_t> {
+pub(super) fn raw(cf: &ConfContext<'_>) -> Option<*mut sys::ngx_http_core_loc_conf_t> {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
     // SAFETY: while it merges or reads a location, nginx keeps that location's context here; the core's part of it
     // always exists.
@@ -53,11 +69,9 @@ pub(crate) fn redirect_to_final_slash(cf: &mut ConfContext<'_>) {
 /// Returns the block that is being merged, which is never `http`.
 pub(crate) fn block(cf: &ConfContext<'_>) -> Option<Block> {
     let conf = raw(cf)?;
-    let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
-    // SAFETY: as in `raw`. The server's part is there too, and nginx has merged its core's part before ours.
+    // SAFETY: as in `raw` and `server`.
     let (server, location, has_no_name) = unsafe {
-        let server = *(*ctx).srv_conf.add(sys::ngx_http_core_module.ctx_index);
-        let server = (*server.cast::<sys::ngx_http_core_srv_conf_t>()).server_name;
+        let server = (*server(cf)).server_name;
         (crate::ffi::text::bytes(server), crate::ffi::text::bytes((*conf).name), (*conf).noname() != 0)
     };
     let [server, location] = [server, location].map(|name| String::from_utf8_lossy(name).into_owned());

@@ -7,6 +7,8 @@ pub(crate) mod core_conf;
 pub(crate) mod global_conf;
 pub(crate) mod instance;
 pub(crate) mod main_conf;
+pub(crate) mod pre_start;
+pub(crate) mod regex;
 pub(crate) mod server_names;
 pub(crate) mod slot;
 pub(crate) mod upstream_block;
@@ -22,7 +24,7 @@ use module_core::value::Refusal;
 
 use super::log::{self, Level, Log};
 use super::pool::{OutOfMemory, Pool};
-use super::sys;
+use super::{array, sys};
 use slot::Slot;
 
 /// The contexts in which a directive is allowed.
@@ -208,10 +210,7 @@ impl<'c> ConfContext<'c> {
     fn words(&self) -> impl Iterator<Item = &'c [u8]> {
         // SAFETY: nginx keeps the words in an array of strings while it calls a directive's setter; the strings
         // themselves live in the configuration's pool.
-        let words = unsafe {
-            let args = &*self.raw.args;
-            core::slice::from_raw_parts(args.elts.cast::<sys::ngx_str_t>(), args.nelts)
-        };
+        let words = unsafe { array::elements::<sys::ngx_str_t>(&*self.raw.args) };
         // SAFETY: see above.
         words.iter().map(|word| unsafe { super::text::bytes::<'c>(*word) })
     }

@@ -9,8 +9,7 @@ use core::ptr::{NonNull, null_mut};
 use super::ConfContext;
 use super::main_conf;
 use super::upstream_ref::UpstreamRef;
-use crate::ffi::sys;
-use crate::ffi::text;
+use crate::ffi::{array, sys, text};
 
 /// Returns the block for a socket, created at its first use.
 ///
@@ -18,13 +17,10 @@ use crate::ffi::text;
 ///
 /// A message; nginx's parser has reported details.
 pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<UpstreamRef, String> {
-    let known = main_conf::of(cf)?;
-    // SAFETY: our main configuration, made by `create_main`; single thread. It is looked up again after nginx has
-    // parsed the block, so that no reference is held across nginx.
-    let (found, number) = unsafe {
-        let made = &(*known.as_ptr()).sockets.made;
+    let (found, number) = main_conf::with(cf, |conf| {
+        let made = &conf.sockets.made;
         (made.iter().find(|(made, _)| made == path).map(|(_, upstream)| *upstream), made.len())
-    };
+    })?;
     if let Some(upstream) = found {
         return Ok(upstream);
     }
@@ -32,8 +28,7 @@ pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<Upstrea
     let name = format!("flying_passenger_{number}");
     parse(cf, &block_text(&name, path))?;
     let upstream = named(cf, &name).ok_or("the upstream block for the socket was not made")?;
-    // SAFETY: as above.
-    unsafe { (*known.as_ptr()).sockets.made.push((path.to_owned(), upstream)) };
+    main_conf::with(cf, |conf| conf.sockets.made.push((path.to_owned(), upstream)))?;
     Ok(upstream)
 }
 
@@ -45,10 +40,7 @@ pub(crate) fn named(cf: &ConfContext<'_>, name: &str) -> Option<UpstreamRef> {
     let blocks = unsafe {
         let main = *(*ctx).main_conf.add(sys::ngx_http_upstream_module.ctx_index);
         let blocks = &(*main.cast::<sys::ngx_http_upstream_main_conf_t>()).upstreams;
-        core::slice::from_raw_parts(
-            blocks.elts.cast::<NonNull<sys::ngx_http_upstream_srv_conf_t>>(),
-            blocks.nelts,
-        )
+        array::elements::<NonNull<sys::ngx_http_upstream_srv_conf_t>>(blocks)
     };
     let is_named = |block: &&NonNull<sys::ngx_http_upstream_srv_conf_t>| {
         // SAFETY: blocks live as long as the configuration. Those without `srv_conf` are no blocks but addresses.

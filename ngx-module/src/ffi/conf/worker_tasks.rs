@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use module_core::pre_start::Url;
 use module_core::roster::ConfiguredApps;
 
 use super::upstream_ref::UpstreamRef;
@@ -14,25 +13,27 @@ pub(crate) struct WorkerTasks {
     pub(crate) greeting: Vec<u8>,
     /// The upstreams of requests, with their apps.
     pub(crate) upstreams: Vec<(UpstreamRef, Vec<Rc<ConfiguredApps>>)>,
-    /// The URLs to request when a daemon is reachable.
-    pub(crate) pre_starts: Vec<Rc<Url>>,
 }
 
 impl WorkerTasks {
-    /// Adds an app whose requests go to this upstream.
-    pub(crate) fn add(&mut self, upstream: UpstreamRef, greeting: &[u8], app: ConfiguredApps) {
+    /// Adds the apps of a location whose requests go to this upstream. Equal apps are added once.
+    pub(crate) fn add(
+        &mut self,
+        upstream: UpstreamRef,
+        greeting: &[u8],
+        apps: ConfiguredApps,
+    ) -> Rc<ConfiguredApps> {
         // All levels have the same globals, as only `http` can set them.
         self.greeting = greeting.to_vec();
-        let app = Rc::new(app);
-        match self.upstreams.iter_mut().find(|(known, _)| *known == upstream) {
-            Some((_, apps)) if apps.contains(&app) => {}
-            Some((_, apps)) => apps.push(app),
-            None => self.upstreams.push((upstream, vec![app])),
-        }
-    }
-
-    /// Adds a URL to request when a daemon is reachable.
-    pub(crate) fn add_pre_start(&mut self, url: Url) {
-        self.pre_starts.push(Rc::new(url));
+        let at = self.upstreams.iter().position(|(known, _)| *known == upstream).unwrap_or_else(|| {
+            self.upstreams.push((upstream, Vec::new()));
+            self.upstreams.len() - 1
+        });
+        let all = &mut self.upstreams[at].1;
+        let known = all.iter().find(|known| ***known == apps).cloned();
+        known.unwrap_or_else(|| {
+            all.push(Rc::new(apps));
+            Rc::clone(&all[all.len() - 1])
+        })
     }
 }

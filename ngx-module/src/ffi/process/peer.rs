@@ -1,10 +1,9 @@
-//! Addresses to connect to, copied from nginx's structures or parsed from text.
+//! Addresses to connect to, copied from nginx's structures.
 
 use core::mem::MaybeUninit;
-use core::ptr::NonNull;
 
 use crate::ffi::conf::upstream_ref::UpstreamRef;
-use crate::ffi::{log, sys, text};
+use crate::ffi::{array, sys, text};
 
 /// An address.
 #[derive(Clone)]
@@ -27,30 +26,6 @@ impl PartialEq for Peer {
 }
 
 impl Peer {
-    /// Parses an address such as `127.0.0.1:80` or `unix:/run/x`. Names are not resolved.
-    pub(crate) fn parse(spelled: &str) -> Option<Self> {
-        // SAFETY: nginx's call; the pool is destroyed below, once.
-        let pool = NonNull::new(unsafe { sys::ngx_create_pool(1024, log::silent()) })?;
-        let peer = Self::parsed(pool, spelled);
-        // SAFETY: see above; the address has been copied.
-        unsafe { sys::ngx_destroy_pool(pool.as_ptr()) };
-        peer
-    }
-
-    fn parsed(pool: NonNull<sys::ngx_pool_t>, spelled: &str) -> Option<Self> {
-        // SAFETY: zero is a valid value of this plain structure.
-        let mut url: sys::ngx_url_t = unsafe { MaybeUninit::zeroed().assume_init() };
-        let bytes = spelled.as_bytes();
-        url.url = sys::ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() };
-        url.set_no_resolve(1);
-        // SAFETY: nginx's call; it only reads the text, which outlives the call.
-        if unsafe { sys::ngx_parse_url(pool.as_ptr(), &raw mut url) } != 0 || url.naddrs == 0 {
-            return None;
-        }
-        // SAFETY: nginx has just put so many addresses there, in the pool.
-        Self::copied(unsafe { &*url.addrs })
-    }
-
     fn copied(from: &sys::ngx_addr_t) -> Option<Self> {
         let len = from.socklen as usize;
         if from.sockaddr.is_null() || len == 0 || len > size_of::<sys::ngx_sockaddr_t>() {
@@ -88,19 +63,8 @@ pub(crate) fn of_upstream(upstream: UpstreamRef) -> Vec<Peer> {
         let Some(servers) = upstream.as_ptr().as_ref().and_then(|block| block.servers.as_ref()) else {
             return Vec::new();
         };
-        let servers = slice(servers.elts.cast::<sys::ngx_http_upstream_server_t>(), servers.nelts);
+        let servers: &[sys::ngx_http_upstream_server_t] = array::elements(servers);
         let up = servers.iter().filter(|server| server.down == 0);
-        up.flat_map(|server| slice(server.addrs, server.naddrs)).filter_map(Peer::copied).collect()
+        up.flat_map(|server| array::slice(server.addrs, server.naddrs)).filter_map(Peer::copied).collect()
     }
-}
-
-/// # Safety
-///
-/// There are `len` elements, unless the pointer is null.
-unsafe fn slice<'a, T>(start: *const T, len: usize) -> &'a [T] {
-    if start.is_null() || len == 0 {
-        return &[];
-    }
-    // SAFETY: by this function's contract.
-    unsafe { core::slice::from_raw_parts(start, len) }
 }

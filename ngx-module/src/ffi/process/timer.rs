@@ -67,7 +67,7 @@ unsafe extern "C" fn fire(event: *mut sys::ngx_event_t) {
 /// # Safety
 ///
 /// The event is valid until its handler was called or [`clear`] was.
-pub(in crate::ffi) unsafe fn set(event: *mut sys::ngx_event_t, milliseconds: usize) {
+unsafe fn set(event: *mut sys::ngx_event_t, milliseconds: usize) {
     // SAFETY: by this function's contract; nginx has made its tree before it calls anything of ours in a worker.
     unsafe {
         clear(event);
@@ -82,7 +82,7 @@ pub(in crate::ffi) unsafe fn set(event: *mut sys::ngx_event_t, milliseconds: usi
 /// # Safety
 ///
 /// The event is valid, and in nginx's tree if it says so.
-pub(in crate::ffi) unsafe fn clear(event: *mut sys::ngx_event_t) {
+unsafe fn clear(event: *mut sys::ngx_event_t) {
     // SAFETY: by this function's contract.
     unsafe {
         if (*event).timer_set() != 0 {

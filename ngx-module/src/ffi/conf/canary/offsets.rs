@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
-use crate::ffi::conf::ConfContext;
+use crate::ffi::conf::{ConfContext, core_conf};
 use crate::ffi::pool::Pool;
 use crate::ffi::{sys, text};
 
@@ -96,7 +96,7 @@ fn is_in_place(name: &[u8], data: usize) -> bool {
 /// Returns all variables, from the list that nginx builds while it reads the configuration; `None` if it is not at the
 /// offset in our headers.
 pub(super) fn listed_variables<'c>(cf: &ConfContext<'c>) -> Option<&'c [sys::ngx_hash_key_t]> {
-    let core = core_configuration(cf)?;
+    let core = core_conf::main(cf)?;
     // SAFETY: this field is in the middle of the structure, so what is read is within what nginx allocated for it.
     let keys = NonNull::new(unsafe { core.as_ref().variables_keys })?;
     // SAFETY: the pool outlives the callback.
@@ -112,14 +112,4 @@ pub(super) fn listed_variables<'c>(cf: &ConfContext<'c>) -> Option<&'c [sys::ngx
         && array.pool == cf.get().pool;
     // SAFETY: an array of the configuration's pool with elements of this size; it stays as it is during the callback.
     is_sound.then(|| unsafe { core::slice::from_raw_parts(start.as_ptr(), array.nelts) })
-}
-
-/// Returns the configuration of nginx's own http module.
-fn core_configuration(cf: &ConfContext<'_>) -> Option<NonNull<sys::ngx_http_core_main_conf_t>> {
-    // SAFETY: in nginx's postconfiguration, `ctx` is that of `http`; the core module has its place in `main_conf`.
-    let core = unsafe {
-        let http = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
-        (*http).main_conf.add(sys::ngx_http_core_module.ctx_index).read()
-    };
-    NonNull::new(core.cast())
 }
