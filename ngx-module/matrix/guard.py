@@ -20,7 +20,7 @@ import place
 
 # It is built with --with-debug: then nginx reads more fields, so it could crash in more ways.
 PATCHED = "1.28"
-SENTENCE = "the passenger module was built for another nginx than this one ({} has another layout)"
+SENTENCE = "the passenger module was built for a different nginx: the layout of {} differs"
 
 
 @dataclasses.dataclass

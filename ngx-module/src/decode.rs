@@ -1,7 +1,5 @@
 //! A response's head: the daemon's frames decoded into nginx's status and headers.
 
-use std::fmt;
-
 use module_core::response_body::{BodyDecoder, complete_length};
 use module_core::response_head::{Head, HeadError, find_head, find_interim};
 use module_core::response_headers::{Fate, Framing, fate};
@@ -32,40 +30,27 @@ pub(crate) struct Asked {
 }
 
 /// Why a head cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
     /// The daemon's frames are invalid.
-    Frames(HeadError),
-    /// A header contains a line break.
+    #[error("{0}")]
+    Frames(#[from] HeadError),
+    /// A header is not allowed in HTTP, such as one that contains a line break.
+    #[error("invalid header in the app's response: {0}")]
     BadHeader(String),
     /// The status does not complete a request.
+    #[error("unexpected status {0} in the app's response")]
     BadStatus(u16),
     /// The body is longer than nginx can announce.
+    #[error("Content-Length of 2^63 or more in the app's response")]
     BadLength,
     /// nginx refuses a header and has logged which.
+    #[error("nginx rejected a header of the app's response")]
     RefusedByNginx,
     /// nginx is out of memory.
+    #[error("out of memory")]
     OutOfMemory,
 }
-
-impl fmt::Display for Unusable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Frames(err) => err.fmt(f),
-            Self::BadHeader(name) => {
-                write!(f, "the app's response has a header that is not allowed in HTTP: {name}")
-            }
-            Self::BadStatus(status) => {
-                write!(f, "the app answered with status {status}, which the request had not asked for")
-            }
-            Self::BadLength => f.write_str("the app's response has a Content-Length of 2^63 or more"),
-            Self::RefusedByNginx => f.write_str("nginx refuses a header of the app's response"),
-            Self::OutOfMemory => f.write_str("out of memory"),
-        }
-    }
-}
-
-impl std::error::Error for Unusable {}
 
 impl From<NotTaken> for Unusable {
     fn from(err: NotTaken) -> Self {
@@ -82,7 +67,7 @@ impl From<NotTaken> for Unusable {
 ///
 /// [`Unusable`]: the client gets 502.
 pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option<usize>, Unusable> {
-    let Some(head) = find_interim(bytes).map_err(Unusable::Frames)? else {
+    let Some(head) = find_interim(bytes)? else {
         return Ok(None);
     };
     let status = head.response.head.status;
@@ -105,7 +90,7 @@ pub(crate) fn read_head(
     bytes: &[u8],
     room: usize,
 ) -> Result<Option<Begun>, Unusable> {
-    let Some(head) = find_head(bytes, room).map_err(Unusable::Frames)? else {
+    let Some(head) = find_head(bytes, room)? else {
         return Ok(None);
     };
     let rest = bytes.get(head.used..).unwrap_or_default();

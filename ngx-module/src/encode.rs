@@ -1,13 +1,12 @@
 //! The frame of a request's head, encoded from nginx's request and its destination.
 
-use module_core::app_location::Lookup;
+use module_core::app_location::{AppLocation, Lookup};
 use module_core::request_headers::{asks_for_websocket, claims_user, is_disguise_of, is_handed_on};
 use module_core::request_id::HEADER as REQUEST_ID;
 use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, PROTOCOL, RequestHead};
 
 use crate::conf::{Application, LocationConf};
-use crate::destination::Destination;
 use crate::ffi::release::SERVER_SOFTWARE;
 use crate::ffi::request::Request;
 use crate::ffi::upstream::body::Body;
@@ -22,7 +21,8 @@ pub(crate) fn write_head(
     request: Request<'_>,
     location: &LocationConf,
     application: &Application,
-    destination: &Destination,
+    app_location: &AppLocation,
+    base_uri: &str,
     body: Body,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
@@ -31,11 +31,11 @@ pub(crate) fn write_head(
     let head = RequestHead {
         settings_digest: application.settings.digest,
         settings_len: application.settings.bytes.len() as u32,
-        app: app(destination),
+        app: app(app_location),
         method: request.method(),
         uri: &uri,
-        base_uri: destination.base_uri.as_bytes(),
-        document_root: &destination.location.public_dir,
+        base_uri: base_uri.as_bytes(),
+        document_root: &app_location.public_dir,
         remote_addr,
         remote_port,
         remote_user: request.remote_user(),
@@ -75,8 +75,7 @@ fn uri<'r>(request: Request<'r>) -> std::borrow::Cow<'r, [u8]> {
     uri.into()
 }
 
-fn app(destination: &Destination) -> AppRef<'_> {
-    let location = &destination.location;
+fn app(location: &AppLocation) -> AppRef<'_> {
     let (kind, start_command) = match &location.lookup {
         Lookup::App { kind, start_command } => (*kind, start_command.as_bytes()),
         Lookup::NotFound | Lookup::Failed(_) => (AppKind::Generic, &[][..]),
@@ -107,7 +106,7 @@ fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<S
     values
         .map(|(name, value)| match value.evaluate(request) {
             Some(value) => Ok((name.as_str(), value)),
-            None => Err(format!("the value of passenger_set_header {name} cannot be worked out")),
+            None => Err(format!("cannot evaluate the value of passenger_set_header {name}")),
         })
         .collect()
 }
@@ -133,7 +132,7 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
         {
             continue;
         }
-        // The length that the client sent, if it did; otherwise the length that nginx lookup by reading.
+        // The length that the client sent, if it did; otherwise the length that nginx determined by reading.
         if is_length && (has_length || !matches!(body, Body::Read(_) | Body::Coming(Some(_)))) {
             continue;
         }

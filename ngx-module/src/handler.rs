@@ -7,7 +7,6 @@ use module_core::base_uri;
 use module_core::served::Served;
 
 use crate::conf::{Application, LocationConf};
-use crate::destination::Destination;
 use crate::ffi::request::content::{Answer, ContentHandler};
 use crate::ffi::request::files::Mapped;
 use crate::ffi::request::served;
@@ -70,10 +69,9 @@ fn forward(
             return Answer::Status(INTERNAL_ERROR);
         }
     }
-    let served = Rc::new(Served::new(location.clone()));
+    let served = Rc::new(Served::new(location));
     if served::keep(request, served.clone()).is_err() {
         return Answer::Status(INTERNAL_ERROR);
     }
-    let destination = Destination { location, base_uri: base.unwrap_or_default().to_owned() };
-    Answer::Forward(Forwarding::new(destination, served))
+    Answer::Forward(Forwarding::new(served, base.unwrap_or_default().to_owned()))
 }

@@ -13,7 +13,6 @@ mod answer_body;
 mod conf;
 pub(crate) mod connect_advice;
 mod decode;
-mod destination;
 mod directives;
 mod encode;
 mod ffi;

@@ -117,8 +117,8 @@ fn warn_of_own_user(sent_as: &str, directive: &Directive<Meaning>, cf: &mut Conf
         cf.report(
             Level::Warn,
             format_args!(
-                "\"{}\" is the user of nginx's workers: an application that runs as this user could command the \
-                 daemon, so the daemon refuses to start it unless its own configuration allows that",
+                "\"{}\" is the user of nginx's workers: an application that runs as this user could control the \
+                 daemon, so the daemon refuses to start it unless --allow-app-users permits it",
                 directive.name()
             ),
         );
@@ -145,7 +145,7 @@ impl LocationConf {
             core_conf::redirect_to_final_slash(cf);
         } else if !core_conf::is_inside_location(cf) {
             return Err(format!(
-                "{status}, in a location that another directive serves: give it a location of its own"
+                "{status}, but another directive serves this location; use a separate location"
             ));
         }
         Ok(())
@@ -222,15 +222,15 @@ impl LocationConf {
             Some(FlyWith::Upstream(name)) => {
                 let upstream = upstream_block::named(cf, name).ok_or_else(|| {
                     format!(
-                        "passenger_fly_with names the upstream \"{name}\", but there is no such block; a socket is \
-                         written as an absolute path"
+                        "invalid value \"{name}\" in \"passenger_fly_with\": must be the name of an upstream block or \
+                         the absolute path of a socket"
                     )
                 })?;
                 self.upstream.set_upstream(upstream);
                 Ok(())
             }
             None => Err(format!(
-                "{wanted_by}, but no passenger_fly_with says where the daemon is: add \
+                "{wanted_by}, but passenger_fly_with is not configured; add \
                  \"passenger_fly_with unix:/run/flying-passenger/socket;\" to the http block"
             )),
         }

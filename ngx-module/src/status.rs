@@ -96,9 +96,9 @@ impl Exchange for Question {
                 HeadRead::Found(begun.used)
             }
             Err(Unusable::Frames(err @ HeadError::Aborted(AbortReason::BadRequest, _))) => {
-                request
-                    .log()
-                    .error(format_args!("{err}: it has no status page yet, upgrade it for passenger_status"));
+                request.log().error(format_args!(
+                    "{err}; upgrade flying-passenger to a release that supports passenger_status"
+                ));
                 HeadRead::Invalid
             }
             Err(err) => unusable(request, &err),

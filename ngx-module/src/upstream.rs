@@ -9,7 +9,6 @@ use crate::answer_body::AnswerBody;
 use crate::conf::LocationConf;
 use crate::connect_advice;
 use crate::decode::{self, Asked, Unusable};
-use crate::destination::Destination;
 use crate::encode;
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::request::Request;
@@ -21,16 +20,16 @@ use crate::panic_probe::probe_panic;
 /// A request passed to the daemon.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
-    destination: Destination,
-    /// For the variables of log lines.
+    /// The app, and for the variables of log lines how it is served.
     served: Rc<Served>,
+    base_uri: String,
     body: AnswerBody,
 }
 
 impl Forwarding {
-    /// Returns the exchange for a request to this destination.
-    pub(crate) fn new(destination: Destination, served: Rc<Served>) -> Self {
-        Self { destination, served, body: AnswerBody::unknown() }
+    /// Returns the exchange for a request to this app, mounted at this base URI.
+    pub(crate) fn new(served: Rc<Served>, base_uri: String) -> Self {
+        Self { served, base_uri, body: AnswerBody::unknown() }
     }
 }
 
@@ -52,7 +51,7 @@ impl Exchange for Forwarding {
     ) -> Result<(), String> {
         probe_panic(location, "request");
         let application = location.application().ok_or("the location is not enabled")?;
-        encode::write_head(request, location, application, &self.destination, body, out)
+        encode::write_head(request, location, application, &self.served.location, &self.base_uri, body, out)
     }
 
     fn start_again(&mut self) {

@@ -4,15 +4,15 @@ import world
 from stage import PORT, SOCKET, conf
 
 CONFIGURATION = [
-    ("passenger_enabled on;", "no passenger_fly_with"),
-    ("server { location / { passenger_status; } }", "no passenger_fly_with"),
+    ("passenger_enabled on;", "passenger_fly_with is not configured"),
+    ("server { location / { passenger_status; } }", "passenger_fly_with is not configured"),
     ("server { passenger_status; }", "not allowed here"),
     ("server { location / { passenger_status on; } }", "invalid number of arguments"),
     ("passenger_fly_with /s; server { location / { passenger_status; passenger_status; } }", "is duplicate"),
     ("passenger_fly_with /s; server { location / { passenger_status; proxy_pass http://127.0.0.1:1; } }", "another directive serves"),
     ("passenger_fly_with /s; passenger_fly_with /s;", "duplicate"),
-    ("passenger_fly_with nosuch; passenger_enabled on;", 'no such block'),
-    ("passenger_fly_with run/x;", "neither the path of a socket"),
+    ("passenger_fly_with nosuch; passenger_enabled on;", 'must be the name of an upstream block'),
+    ("passenger_fly_with run/x;", "must be the path of a socket"),
     ("passenger_enabled maybe;", 'it must be "on" or "off"'),
     ("passenger_min_instances many;", "invalid number"),
     ("passenger_max_requests -1;", "invalid number"),

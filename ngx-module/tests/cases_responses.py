@@ -98,7 +98,7 @@ def test_truncated_responses_are_seen_as_such():
 
 def test_bad_heads_are_502():
     sentences = {
-        "garbage": "no frame", "closed": "prematurely closed", "injection": "not allowed in HTTP",
+        "garbage": "invalid frame", "closed": "prematurely closed", "injection": "invalid header in the app's response",
         "hugehead": "passenger_buffer_size", "abort": "process 4711 ended before it answered",
         "websocket": "status 101",
     }

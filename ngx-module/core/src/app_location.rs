@@ -54,7 +54,7 @@ pub struct AppLocation {
     pub root: Vec<u8>,
     /// Its process group; never empty.
     pub group: Vec<u8>,
-    /// The application lookup there.
+    /// The application found there.
     pub lookup: Lookup,
     under_base: bool,
     /// When it was determined, in seconds.

@@ -4,12 +4,12 @@
 ///
 /// # Errors
 ///
-/// A message when it does not begin with a slash.
-pub fn normalise(word: &str) -> Result<Option<String>, String> {
-    if !word.starts_with('/') {
-        return Err(format!("the base URI \"{word}\" must begin with \"/\""));
+/// The requirement that the value does not meet.
+pub fn normalise(value: &str) -> Result<Option<String>, &'static str> {
+    if !value.starts_with('/') {
+        return Err("must begin with \"/\"");
     }
-    let trimmed = word.trim_end_matches('/');
+    let trimmed = value.trim_end_matches('/');
     Ok((!trimmed.is_empty()).then(|| trimmed.to_owned()))
 }
 

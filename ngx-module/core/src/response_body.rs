@@ -1,7 +1,6 @@
 //! Decoder of a response's body frames. It returns ranges of the received bytes, however they are split, so that
 //! nothing is copied.
 
-use std::fmt;
 use std::ops::Range;
 
 use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
@@ -14,7 +13,7 @@ use crate::response_head::name;
 #[derive(Debug)]
 pub struct BodyDecoder {
     state: State,
-    /// ConfiguredApps bytes not yet received; `None` when the length is unknown.
+    /// Announced bytes not yet received; `None` when the length is unknown.
     due: Option<u64>,
 }
 
@@ -33,33 +32,24 @@ pub enum Piece {
 }
 
 /// Why the body cannot be completed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// The daemon aborted the response.
+    #[error("flying-passenger aborted the response: {0}")]
     Aborted(String),
     /// The bytes are not a frame.
-    Frame(FrameError),
+    #[error("flying-passenger sent an invalid frame: {0}")]
+    Frame(#[from] FrameError),
     /// A frame of this type is not allowed here.
+    #[error("flying-passenger sent a {0:?} frame inside a response body")]
     Unexpected(FrameType),
-    /// More body than announced.
+    /// The body is longer than announced.
+    #[error("flying-passenger sent a longer response body than announced")]
     TooMuch,
     /// The body ended this many bytes early.
+    #[error("flying-passenger ended the response body {0} bytes early")]
     TooShort(u64),
 }
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Aborted(why) => write!(f, "flying-passenger gave up the response: {why}"),
-            Self::Frame(err) => write!(f, "flying-passenger sent bytes that are no frame: {err}"),
-            Self::Unexpected(kind) => write!(f, "flying-passenger sent a {kind:?} frame amid a body"),
-            Self::TooMuch => f.write_str("flying-passenger sent more body than it had announced"),
-            Self::TooShort(missing) => write!(f, "flying-passenger ended the body {missing} bytes early"),
-        }
-    }
-}
-
-impl std::error::Error for BodyError {}
 
 #[derive(Debug)]
 enum State {
@@ -204,7 +194,7 @@ fn collect_header(
     }
     *have += taken;
     let known = bytes.get(..*have).unwrap_or_default();
-    let step = match FrameHeader::decode(known).map_err(BodyError::Frame)? {
+    let step = match FrameHeader::decode(known)? {
         Some(header) => Step::Frame(header),
         None => Step::NeedMore,
     };

@@ -2,8 +2,6 @@
 //! It is called again with more bytes until the head is complete; it keeps no state, as all bytes are still in nginx's
 //! buffer, whose size limits what the daemon can send.
 
-use std::fmt;
-
 use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
 use protocol::hello::{Refusal, Welcome};
 use protocol::response::{Abort, AbortReason, Response};
@@ -23,15 +21,27 @@ pub struct Head<'a> {
 }
 
 /// Why there is no response.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// The daemon refuses this module's protocol.
+    #[error(
+        "flying-passenger {} refuses the nginx module {}: {}",
+        .0.daemon_version,
+        env!("CARGO_PKG_VERSION"),
+        .0.advice
+    )]
     Refused(Refusal),
     /// The daemon aborted the request.
+    #[error("flying-passenger aborted the request ({}): {message}", name(*.0), message = .1)]
     Aborted(AbortReason, String),
     /// A frame of this type is not allowed here.
+    #[error("flying-passenger sent a {0:?} frame instead of a response")]
     Unexpected(FrameType),
     /// The head does not fit nginx's buffer.
+    #[error(
+        "response headers of {needed} bytes exceed the {room} bytes left in nginx's buffer; increase \
+         passenger_buffer_size"
+    )]
     TooLong {
         /// Size of the frame.
         needed: usize,
@@ -39,40 +49,15 @@ pub enum HeadError {
         room: usize,
     },
     /// The bytes are not a frame.
-    Frame(FrameError),
-    /// The payload of a frame is damaged.
-    Payload(PayloadError),
-    /// The payload of a handshake frame is damaged.
-    Handshake(ReadError),
+    #[error("flying-passenger sent an invalid frame: {0}")]
+    Frame(#[from] FrameError),
+    /// The payload of a frame is invalid.
+    #[error("flying-passenger sent an invalid frame payload: {0}")]
+    Payload(#[from] PayloadError),
+    /// The payload of a handshake frame is invalid.
+    #[error("flying-passenger sent an invalid handshake: {0}")]
+    Handshake(#[from] ReadError),
 }
-
-impl fmt::Display for HeadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(refusal) => write!(
-                f,
-                "flying-passenger {} refuses the nginx module {}: {}",
-                refusal.daemon_version,
-                env!("CARGO_PKG_VERSION"),
-                refusal.advice
-            ),
-            Self::Aborted(reason, message) => {
-                write!(f, "flying-passenger gave up the request ({}): {message}", name(*reason))
-            }
-            Self::Unexpected(kind) => {
-                write!(f, "flying-passenger sent a {kind:?} frame instead of a response")
-            }
-            Self::TooLong { needed, room } => {
-                write!(f, "the response's head takes {needed} bytes, but passenger_buffer_size leaves {room}")
-            }
-            Self::Frame(err) => write!(f, "flying-passenger sent bytes that are no frame: {err}"),
-            Self::Payload(err) => write!(f, "flying-passenger sent a damaged frame: {err}"),
-            Self::Handshake(err) => write!(f, "flying-passenger sent a damaged handshake: {err}"),
-        }
-    }
-}
-
-impl std::error::Error for HeadError {}
 
 /// Searches for the response head. `room` is the size of the buffer of `bytes`, less the bytes before them.
 ///
@@ -86,7 +71,7 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
     let mut is_last = false;
     loop {
         let rest = bytes.get(used..).unwrap_or_default();
-        let Some(header) = FrameHeader::decode(rest).map_err(HeadError::Frame)? else {
+        let Some(header) = FrameHeader::decode(rest)? else {
             return Ok(None);
         };
         check_kind(header.kind)?;
@@ -102,14 +87,14 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
             FrameType::Refused => return Err(refusal(payload)),
             FrameType::Abort => return Err(abort(payload)),
             FrameType::Response => {
-                let response = Response::decode(payload).map_err(HeadError::Payload)?;
+                let response = Response::decode(payload)?;
                 return Ok(Some(Head { response, ends: header.is_end(), used, is_last }));
             }
             // Sent at the moment when the request was written.
             FrameType::Goodbye => is_last = true,
-            // Not passed on where nginx does not support it (see `find_interim`), but damaged bytes are refused always.
+            // Not passed on where nginx does not support it (see `find_interim`), but invalid bytes are always refused.
             FrameType::Interim => {
-                Response::decode(payload).map_err(HeadError::Payload)?;
+                Response::decode(payload)?;
             }
             // A welcome needs no response.
             _ => {}
@@ -127,14 +112,14 @@ pub fn find_interim(bytes: &[u8]) -> Result<Option<Head<'_>>, HeadError> {
     let mut used = 0;
     loop {
         let rest = bytes.get(used..).unwrap_or_default();
-        let Some(header) = FrameHeader::decode(rest).map_err(HeadError::Frame)? else {
+        let Some(header) = FrameHeader::decode(rest)? else {
             return Ok(None);
         };
         let end = used + HEADER_LEN + header.len as usize;
         match (header.kind, bytes.get(used + HEADER_LEN..end)) {
             (FrameType::Welcome, Some(_)) => used = end,
             (FrameType::Interim, Some(payload)) => {
-                let response = Response::decode(payload).map_err(HeadError::Payload)?;
+                let response = Response::decode(payload)?;
                 return Ok(Some(Head { response, ends: false, used: end, is_last: false }));
             }
             _ => return Ok(None),
@@ -157,7 +142,7 @@ pub enum Greeting {
 ///
 /// [`HeadError`]: the daemon sent something else.
 pub fn find_greeting(bytes: &[u8]) -> Result<Option<Greeting>, HeadError> {
-    let Some(header) = FrameHeader::decode(bytes).map_err(HeadError::Frame)? else {
+    let Some(header) = FrameHeader::decode(bytes)? else {
         return Ok(None);
     };
     let end = HEADER_LEN + header.len as usize;
@@ -168,7 +153,8 @@ pub fn find_greeting(bytes: &[u8]) -> Result<Option<Greeting>, HeadError> {
         (FrameType::Refused, Some(payload)) => Err(refusal(payload)),
         (FrameType::Abort, Some(payload)) => Err(abort(payload)),
         (FrameType::Welcome, Some(payload)) => {
-            Welcome::decode(payload).map(|_| Some(Greeting::Welcome(end))).map_err(HeadError::Handshake)
+            Welcome::decode(payload)?;
+            Ok(Some(Greeting::Welcome(end)))
         }
         (other, _) => Err(HeadError::Unexpected(other)),
     }
@@ -191,10 +177,8 @@ fn refusal(payload: &[u8]) -> HeadError {
 }
 
 fn abort(payload: &[u8]) -> HeadError {
-    match Abort::decode(payload) {
-        Ok(abort) => HeadError::Aborted(abort.reason, abort.message.to_owned()),
-        Err(err) => HeadError::Payload(err),
-    }
+    Abort::decode(payload)
+        .map_or_else(HeadError::Payload, |abort| HeadError::Aborted(abort.reason, abort.message.to_owned()))
 }
 
 /// Describes which side caused the failure.
@@ -202,8 +186,8 @@ pub fn name(reason: AbortReason) -> &'static str {
     match reason {
         AbortReason::AppClosed => "the app closed its connection",
         AbortReason::AppMalformed => "the app's response is malformed",
-        AbortReason::BadRequest => "it did not understand the request",
-        AbortReason::ShuttingDown => "it is shutting down",
+        AbortReason::BadRequest => "invalid request",
+        AbortReason::ShuttingDown => "shutting down",
         AbortReason::Internal => "internal error",
     }
 }

@@ -65,8 +65,8 @@ unsafe extern "C" fn postconfiguration(cf: *mut sys::ngx_conf_t) -> sys::ngx_int
             cf.report(
                 Level::Emerg,
                 format_args!(
-                    "the passenger module was built for another nginx than this one ({what} has another layout): \
-                     build it against the headers of this very nginx"
+                    "the passenger module was built for a different nginx: the layout of {what} differs; build the \
+                     module with the headers of this nginx"
                 ),
             );
             ERROR

@@ -123,7 +123,7 @@ unsafe extern "C" fn create_request<E: Exchange>(raw: *mut sys::ngx_http_request
         with::<E, _>(raw, ERROR, |request, context| match send::create(request, context) {
             Ok(()) => OK,
             Err(why) => {
-                request.log().error(format_args!("the request cannot be handed on: {why}"));
+                request.log().error(format_args!("cannot forward the request to flying-passenger: {why}"));
                 ERROR
             }
         })
@@ -140,7 +140,7 @@ unsafe extern "C" fn reinit_request<E: Exchange>(raw: *mut sys::ngx_http_request
             if !context.outgoing.start_again() {
                 request
                     .log()
-                    .error(format_args!("a request body of several frames cannot be sent a second time"));
+                    .error(format_args!("cannot retry the request: its body was sent in several frames"));
                 return ERROR;
             }
             context.exchange.start_again();
