@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use crate::ffi::request::files::{Access, writable};
+use crate::ffi::request::files::{Access, socket_access};
 use crate::ffi::request::{Request, now};
 
 /// Seconds between two lines of a worker.
@@ -27,7 +27,7 @@ pub(crate) fn log_problem(request: Request<'_>, peer: &[u8]) {
 
 /// Returns why an address cannot be connected to, and what to do.
 pub(crate) fn problem(peer: &[u8]) -> String {
-    let reason = match peer.strip_prefix(b"unix:").map(writable) {
+    let reason = match peer.strip_prefix(b"unix:").map(socket_access) {
         None => "refuses connections; check that flying-passenger listens there",
         Some(Access::Granted) => {
             "refuses connections; check that flying-passenger is running (systemctl status flying-passenger)"
@@ -37,7 +37,7 @@ pub(crate) fn problem(peer: &[u8]) -> String {
              path as --socket-file"
         }
         Some(Access::Denied) => {
-            "is not writable for nginx's user; check its permissions and those of the directories above it"
+            "is not socket_access for nginx's user; check its permissions and those of the directories above it"
         }
     };
     format!("the address in passenger_fly_with, {}, {reason}", peer.escape_ascii())

@@ -2,19 +2,19 @@
 
 use module_core::response_body::{BodyDecoder, complete_length};
 use module_core::response_head::{Head, HeadError, find_head, find_interim};
-use module_core::response_headers::{Fate, Framing, fate};
-use module_core::served::Answered;
+use module_core::response_headers::{Framing, HeaderAction, header_action};
+use module_core::served::ServedBy;
 use protocol::request::BodyLength;
 
-use crate::ffi::upstream::reply::{NotTaken, Reply};
+use crate::ffi::upstream::reply::{HeaderError, Reply};
 
 /// The facts about a response whose head was found.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct DecodedHead {
     /// Length of the head, in bytes.
     pub(crate) used: usize,
     /// Which process answered.
-    pub(crate) answered: Answered,
+    pub(crate) answered: ServedBy,
     /// Decoder of what follows.
     pub(crate) body: BodyDecoder,
     /// The daemon accepts no other request on this connection.
@@ -23,7 +23,7 @@ pub(crate) struct Begun {
 
 /// The request whose response is read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct RequestInfo {
     pub(crate) is_head: bool,
     pub(crate) is_http1: bool,
     pub(crate) is_upgrade: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Asked {
 
 /// Why a head cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Unusable {
+pub(crate) enum ResponseError {
     /// The daemon's frames are invalid.
     #[error("{0}")]
     Frames(#[from] HeadError),
@@ -52,11 +52,11 @@ pub(crate) enum Unusable {
     OutOfMemory,
 }
 
-impl From<NotTaken> for Unusable {
-    fn from(err: NotTaken) -> Self {
+impl From<HeaderError> for ResponseError {
+    fn from(err: HeaderError) -> Self {
         match err {
-            NotTaken::Invalid => Self::RefusedByNginx,
-            NotTaken::Failed => Self::OutOfMemory,
+            HeaderError::Invalid => Self::RefusedByNginx,
+            HeaderError::Failed => Self::OutOfMemory,
         }
     }
 }
@@ -65,17 +65,17 @@ impl From<NotTaken> for Unusable {
 ///
 /// # Errors
 ///
-/// [`Unusable`]: the client gets 502.
-pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option<usize>, Unusable> {
+/// [`ResponseError`]: the client gets 502.
+pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option<usize>, ResponseError> {
     let Some(head) = find_interim(bytes)? else {
         return Ok(None);
     };
     let status = head.response.head.status;
     if status != 103 {
-        return Err(Unusable::BadStatus(status));
+        return Err(ResponseError::BadStatus(status));
     }
     let framing = Framing { status, body: BodyLength::None, head_request: false, http1: true };
-    hand_on(&head, framing, reply)?;
+    pass_head(&head, framing, reply)?;
     Ok(Some(head.used))
 }
 
@@ -83,56 +83,56 @@ pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option
 ///
 /// # Errors
 ///
-/// [`Unusable`]: the client gets 502.
+/// [`ResponseError`]: the client gets 502.
 pub(crate) fn read_head(
-    asked: Asked,
+    info: RequestInfo,
     reply: &mut Reply<'_>,
     bytes: &[u8],
     room: usize,
-) -> Result<Option<Begun>, Unusable> {
+) -> Result<Option<DecodedHead>, ResponseError> {
     let Some(head) = find_head(bytes, room)? else {
         return Ok(None);
     };
     let rest = bytes.get(head.used..).unwrap_or_default();
     let protocol::response::ResponseHead { status, process_pid: pid, queue_us, app_us, .. } =
         head.response.head;
-    let answered = Answered { pid, queue_us, app_us };
+    let answered = ServedBy { pid, queue_us, app_us };
     let framing =
-        Framing { status, body: head.response.head.body, head_request: asked.is_head, http1: asked.is_http1 };
+        Framing { status, body: head.response.head.body, head_request: info.is_head, http1: info.is_http1 };
     if !framing.is_length_possible() {
-        return Err(Unusable::BadLength);
+        return Err(ResponseError::BadLength);
     }
-    hand_on(&head, framing, reply)?;
+    pass_head(&head, framing, reply)?;
     if status == 101 {
-        begin_tunnel(asked, reply)?;
+        begin_tunnel(info, reply)?;
         let body = BodyDecoder::new(BodyLength::None, true);
-        return Ok(Some(Begun { used: head.used, answered, body, is_last: true }));
+        return Ok(Some(DecodedHead { used: head.used, answered, body, is_last: true }));
     }
     if status < 200 {
-        return Err(Unusable::BadStatus(status));
+        return Err(ResponseError::BadStatus(status));
     }
     begin_body(&head, framing, rest, reply);
     let body = BodyDecoder::new(framing.body, head.ends);
-    Ok(Some(Begun { used: head.used, answered, body, is_last: head.is_last }))
+    Ok(Some(DecodedHead { used: head.used, answered, body, is_last: head.is_last }))
 }
 
-fn hand_on(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), Unusable> {
+fn pass_head(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), ResponseError> {
     reply.set_status(framing.status, &status_line(head)?)?;
     for (name, value) in head.response.headers {
-        match fate(name, value, framing) {
-            Fate::HandOn => reply.add_header(name, value)?,
-            Fate::Drop => {}
-            Fate::Refuse => return Err(Unusable::BadHeader(name.escape_ascii().to_string())),
+        match header_action(name, value, framing) {
+            HeaderAction::Forward => reply.add_header(name, value)?,
+            HeaderAction::Drop => {}
+            HeaderAction::Reject => return Err(ResponseError::BadHeader(name.escape_ascii().to_string())),
         }
     }
     Ok(())
 }
 
 /// Returns code and phrase; empty for nginx's own line, which it has for all but informational ones.
-fn status_line(head: &Head<'_>) -> Result<Vec<u8>, Unusable> {
+fn status_line(head: &Head<'_>) -> Result<Vec<u8>, ResponseError> {
     let (status, reason) = (head.response.head.status, head.response.head.reason);
     if reason.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-        return Err(Unusable::BadHeader(format!("status {status} {}", reason.escape_ascii())));
+        return Err(ResponseError::BadHeader(format!("status {status} {}", reason.escape_ascii())));
     }
     Ok(match (status, reason.is_empty()) {
         (101, true) => b"101 Switching Protocols".to_vec(),
@@ -143,9 +143,9 @@ fn status_line(head: &Head<'_>) -> Result<Vec<u8>, Unusable> {
 
 /// Starts a tunnel: after 101 the connection belongs to the client and the app; nginx first sends the bytes after the
 /// head.
-fn begin_tunnel(asked: Asked, reply: &mut Reply<'_>) -> Result<(), Unusable> {
-    if !asked.is_upgrade {
-        return Err(Unusable::BadStatus(101));
+fn begin_tunnel(info: RequestInfo, reply: &mut Reply<'_>) -> Result<(), ResponseError> {
+    if !info.is_upgrade {
+        return Err(ResponseError::BadStatus(101));
     }
     reply.set_upgrade();
     Ok(())

@@ -1,7 +1,7 @@
 //! The frame of a request's head, encoded from nginx's request and its destination.
 
 use module_core::app_location::{AppLocation, Lookup};
-use module_core::request_headers::{asks_for_websocket, claims_user, is_disguise_of, is_handed_on};
+use module_core::request_headers::{asks_for_websocket, is_forwarded, is_lookalike, names_user};
 use module_core::request_id::HEADER as REQUEST_ID;
 use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, PROTOCOL, RequestHead};
@@ -89,8 +89,8 @@ fn length(request: Request<'_>, body: Body) -> BodyLength {
     match body {
         Body::None if request.has_empty_body() => BodyLength::Known(0),
         Body::None => BodyLength::None,
-        Body::Read(len) | Body::Coming(Some(len)) => BodyLength::Known(len),
-        Body::Coming(None) => BodyLength::Unknown,
+        Body::Read(len) | Body::Streaming(Some(len)) => BodyLength::Known(len),
+        Body::Streaming(None) => BodyLength::Unknown,
     }
 }
 
@@ -126,14 +126,14 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
         let is_set = set.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
         if is_set
             || name.eq_ignore_ascii_case(REQUEST_ID.as_bytes())
-            || claims_user(name)
-            || !is_handed_on(name, upgrade)
-            || is_disguised(request, set, name)
+            || names_user(name)
+            || !is_forwarded(name, upgrade)
+            || is_lookalike_of_other(request, set, name)
         {
             continue;
         }
         // The length that the client sent, if it did; otherwise the length that nginx determined by reading.
-        if is_length && (has_length || !matches!(body, Body::Read(_) | Body::Coming(Some(_)))) {
+        if is_length && (has_length || !matches!(body, Body::Read(_) | Body::Streaming(Some(_)))) {
             continue;
         }
         has_length |= is_length;
@@ -155,16 +155,16 @@ fn put_own_headers(request: Request<'_>, set: &SetHeaders<'_>, out: &mut Vec<u8>
     if !is_set(REQUEST_ID) {
         pairs::put(out, REQUEST_ID.as_bytes(), &request_id(request));
     }
-    let came = request.headers().any(|(name, _)| name.eq_ignore_ascii_case(REQUEST_START.as_bytes()));
-    if !came && !is_set(REQUEST_START) {
+    let is_sent = request.headers().any(|(name, _)| name.eq_ignore_ascii_case(REQUEST_START.as_bytes()));
+    if !is_sent && !is_set(REQUEST_START) {
         let microseconds = request.started_ms().saturating_mul(1000);
         pairs::put(out, REQUEST_START.as_bytes(), format!("t={microseconds}").as_bytes());
     }
 }
 
 /// Whether an app would take the name, which contains an underscore, for that of another header.
-fn is_disguised(request: Request<'_>, set: &SetHeaders<'_>, name: &[u8]) -> bool {
+fn is_lookalike_of_other(request: Request<'_>, set: &SetHeaders<'_>, name: &[u8]) -> bool {
     name.contains(&b'_')
-        && (request.headers().any(|(other, _)| is_disguise_of(name, other))
-            || set.iter().any(|(other, _)| is_disguise_of(name, other.as_bytes())))
+        && (request.headers().any(|(other, _)| is_lookalike(name, other))
+            || set.iter().any(|(other, _)| is_lookalike(name, other.as_bytes())))
 }

@@ -7,12 +7,12 @@ use module_core::base_uri;
 use module_core::served::Served;
 
 use crate::conf::{Application, LocationConf};
-use crate::ffi::request::content::{Answer, ContentHandler};
-use crate::ffi::request::files::Mapped;
+use crate::ffi::request::content::{ContentHandler, Decision};
+use crate::ffi::request::files::MappedFile;
 use crate::ffi::request::served;
 use crate::ffi::request::{Request, now};
 use crate::panic_probe::probe_panic;
-use crate::public_files::{self, Public};
+use crate::public_files::{self, PublicFile};
 use crate::upstream::Forwarding;
 
 /// The content handler of enabled locations.
@@ -25,24 +25,24 @@ impl ContentHandler for Passenger {
     type Location = LocationConf;
     type Exchange = Forwarding;
 
-    fn decide(request: Request<'_>, location: &LocationConf) -> Answer<Forwarding> {
+    fn decide(request: Request<'_>, location: &LocationConf) -> Decision<Forwarding> {
         let Some(application) = location.application() else {
-            return Answer::Decline;
+            return Decision::Decline;
         };
         probe_panic(location, "content");
         #[cfg(feature = "panic-probe")]
         if location.written.panic_in.as_deref() == Some("overrun") {
             request.read_beyond_its_memory();
         }
-        let Some(mut mapped) = Mapped::new(request) else {
-            return Answer::Status(INTERNAL_ERROR);
+        let Some(mut mapped) = MappedFile::new(request) else {
+            return Decision::Status(INTERNAL_ERROR);
         };
         let base = base_uri::matching(&location.written.base_uris, request.uri());
         match public_files::find(request, &mut mapped, base) {
-            Ok(Public::File) => return Answer::Decline,
-            Ok(Public::Page(uri)) => return Answer::Redirect(uri),
-            Ok(Public::Nothing) => {}
-            Err(_) => return Answer::Status(INTERNAL_ERROR),
+            Ok(PublicFile::File) => return Decision::Decline,
+            Ok(PublicFile::CachedPage(uri)) => return Decision::Redirect(uri),
+            Ok(PublicFile::None) => {}
+            Err(_) => return Decision::Status(INTERNAL_ERROR),
         }
         forward(request, location, application, &mapped, base)
     }
@@ -52,9 +52,9 @@ fn forward(
     request: Request<'_>,
     location: &LocationConf,
     application: &Application,
-    mapped: &Mapped<'_>,
+    mapped: &MappedFile<'_>,
     base: Option<&str>,
-) -> Answer<Forwarding> {
+) -> Decision<Forwarding> {
     let (path, root_len) = mapped.path();
     let public = match (&location.written.document_root, base) {
         (Some(dir), Some(_)) => dir.as_bytes(),
@@ -63,15 +63,15 @@ fn forward(
     let location = application.locations.borrow_mut().get(&application.app, public, base.is_some(), now());
     match &location.lookup {
         Lookup::App { .. } => {}
-        Lookup::NotFound => return Answer::Decline,
+        Lookup::NotFound => return Decision::Decline,
         Lookup::Failed(err) => {
             request.log().error(format_args!("{err}"));
-            return Answer::Status(INTERNAL_ERROR);
+            return Decision::Status(INTERNAL_ERROR);
         }
     }
     let served = Rc::new(Served::new(location));
-    if served::keep(request, served.clone()).is_err() {
-        return Answer::Status(INTERNAL_ERROR);
+    if served::store(request, served.clone()).is_err() {
+        return Decision::Status(INTERNAL_ERROR);
     }
-    Answer::Forward(Forwarding::new(served, base.unwrap_or_default().to_owned()))
+    Decision::Forward(Forwarding::new(served, base.unwrap_or_default().to_owned()))
 }

@@ -9,7 +9,6 @@
 //! It runs inside nginx's worker: one thread that never blocks. All access to nginx's memory is in [`ffi`]; all code
 //! that does not need nginx is in the crate `module-core`, which has its own tests. This crate connects the two.
 
-mod answer_body;
 mod conf;
 pub(crate) mod connect_advice;
 mod decode;
@@ -20,6 +19,7 @@ mod handler;
 pub(crate) mod merge;
 mod panic_probe;
 mod public_files;
+mod response_body;
 pub(crate) mod roster_connection;
 mod status;
 mod upstream;

@@ -94,7 +94,7 @@ impl Location for LocationConf {
             None => {}
         }
         main_conf::with(cf, |conf| conf.pre_starts.add_location(cf, apps))?;
-        self.tell_manifest(|| core_conf::block(cf));
+        self.add_to_manifest(|| core_conf::block(cf));
         Ok(())
     }
 
@@ -102,7 +102,7 @@ impl Location for LocationConf {
         if let Ok(pre_starts) = main_conf::with(cf, |conf| std::mem::take(&mut conf.pre_starts)) {
             pre_starts.mark_apps(cf);
         }
-        self.tell_manifest(|| Some(manifest::Block::Http));
+        self.add_to_manifest(|| Some(manifest::Block::Http));
         if let Some(manifest) = &self.written.manifest
             && let Err(why) = manifest.write()
         {
@@ -190,7 +190,7 @@ impl LocationConf {
 
     /// Adds this level to the manifest, after which its directives are not needed. nginx is asked for the block's name
     /// only if it is needed, as the layout of its structures has not been checked yet.
-    fn tell_manifest(&mut self, block: impl FnOnce() -> Option<manifest::Block>) {
+    fn add_to_manifest(&mut self, block: impl FnOnce() -> Option<manifest::Block>) {
         let statements = std::mem::take(&mut self.statements);
         if let Some(manifest) = &self.written.manifest
             && let Some(block) = block()

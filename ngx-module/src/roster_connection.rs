@@ -38,7 +38,7 @@ pub(crate) struct RosterConnection {
 
 impl WorkerStart for RosterConnection {
     /// Connects when the worker has started.
-    fn begin(tasks: &WorkerTasks, nginx: &Nginx) {
+    fn start(tasks: &WorkerTasks, nginx: &Nginx) {
         let greeting: Rc<[u8]> = tasks.greeting.as_slice().into();
         for (peer, apps) in peers(tasks) {
             let connection = Box::new(RosterConnection {

@@ -5,17 +5,17 @@ use std::rc::Rc;
 
 use module_core::served::Served;
 
-use crate::answer_body::AnswerBody;
 use crate::conf::LocationConf;
 use crate::connect_advice;
-use crate::decode::{self, Asked, Unusable};
+use crate::decode::{self, RequestInfo, ResponseError};
 use crate::encode;
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::request::Request;
 use crate::ffi::upstream::body::Body;
-use crate::ffi::upstream::exchange::{BodyRead, Ending, Exchange, HeadRead, SENDS_EARLY_HINTS};
+use crate::ffi::upstream::exchange::{BodyRead, Exchange, ExchangeEnd, HeadRead, SENDS_EARLY_HINTS};
 use crate::ffi::upstream::reply::Reply;
 use crate::panic_probe::probe_panic;
+use crate::response_body::ResponseBody;
 
 /// A request passed to the daemon.
 #[derive(Debug)]
@@ -23,13 +23,13 @@ pub(crate) struct Forwarding {
     /// The app, and for the variables of log lines how it is served.
     served: Rc<Served>,
     base_uri: String,
-    body: AnswerBody,
+    body: ResponseBody,
 }
 
 impl Forwarding {
     /// Returns the exchange for a request to this app, mounted at this base URI.
     pub(crate) fn new(served: Rc<Served>, base_uri: String) -> Self {
-        Self { served, base_uri, body: AnswerBody::unknown() }
+        Self { served, base_uri, body: ResponseBody::unknown() }
     }
 }
 
@@ -54,8 +54,8 @@ impl Exchange for Forwarding {
         encode::write_head(request, location, application, &self.served.location, &self.base_uri, body, out)
     }
 
-    fn start_again(&mut self) {
-        self.body = AnswerBody::unknown();
+    fn reset(&mut self) {
+        self.body = ResponseBody::unknown();
     }
 
     fn read_head(
@@ -71,19 +71,19 @@ impl Exchange for Forwarding {
             match decode::read_interim(reply, bytes) {
                 Ok(None) => {}
                 Ok(Some(used)) => return HeadRead::Interim(used),
-                Err(err) => return unusable(request, &err),
+                Err(err) => return reject(request, &err),
             }
         }
         let is_upgrade = encode::is_upgrade(request);
-        let asked = Asked { is_head: request.is_head(), is_http1: request.is_http_1(), is_upgrade };
-        match decode::read_head(asked, reply, bytes, room) {
+        let info = RequestInfo { is_head: request.is_head(), is_http1: request.is_http_1(), is_upgrade };
+        match decode::read_head(info, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
-            Ok(Some(begun)) => {
-                self.body.begins(begun.body, begun.is_last);
-                self.served.answered(begun.answered);
-                HeadRead::Found(begun.used)
+            Ok(Some(head)) => {
+                self.body.begins(head.body, head.is_last);
+                self.served.answered(head.answered);
+                HeadRead::Found(head.used)
             }
-            Err(err) => unusable(request, &err),
+            Err(err) => reject(request, &err),
         }
     }
 
@@ -106,16 +106,16 @@ impl Exchange for Forwarding {
         self.body.expects()
     }
 
-    fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
-        if ending.unreachable {
-            connect_advice::log_problem(request, ending.peer);
+    fn on_end(&mut self, request: Request<'_>, _location: &LocationConf, end: ExchangeEnd<'_>) {
+        if end.unreachable {
+            connect_advice::log_problem(request, end.peer);
         }
     }
 }
 
 /// Decides what happens to a request whose response has no usable head.
-pub(crate) fn unusable(request: Request<'_>, err: &Unusable) -> HeadRead {
-    if matches!(err, Unusable::OutOfMemory) {
+pub(crate) fn reject(request: Request<'_>, err: &ResponseError) -> HeadRead {
+    if matches!(err, ResponseError::OutOfMemory) {
         return HeadRead::Failed;
     }
     request.log().error(format_args!("{err}"));

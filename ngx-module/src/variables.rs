@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use module_core::request_id::{HEADER, acceptable};
-use module_core::served::Answered;
+use module_core::request_id::{HEADER, client_id};
+use module_core::served::ServedBy;
 
 use crate::ffi::request::Request;
 use crate::ffi::request::served;
@@ -11,9 +11,9 @@ use crate::ffi::request::variables::{Variable, Variables};
 
 /// The module's variables.
 #[derive(Debug)]
-pub(crate) struct Ours;
+pub(crate) struct PassengerVariables;
 
-impl Variables for Ours {
+impl Variables for PassengerVariables {
     fn table() -> &'static [Variable] {
         &TABLE
     }
@@ -43,8 +43,8 @@ fn app_time(request: Request<'_>) -> Option<Vec<u8>> {
     answered(request).map(|answered| seconds(answered.app_us))
 }
 
-fn answered(request: Request<'_>) -> Option<Answered> {
-    served::of(request)?.by_a_process()
+fn answered(request: Request<'_>) -> Option<ServedBy> {
+    served::of(request)?.process()
 }
 
 /// Formats seconds with milliseconds, as nginx writes `$upstream_response_time`.
@@ -56,8 +56,8 @@ fn seconds(microseconds: u64) -> Vec<u8> {
 /// Returns the request ID: the client's, if it is acceptable, or a generated one.
 pub(crate) fn request_id(request: Request<'_>) -> Cow<'_, [u8]> {
     let theirs = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER.as_bytes()));
-    match acceptable(theirs.map(|(_, value)| value)) {
+    match client_id(theirs.map(|(_, value)| value)) {
         Some(name) => name.into(),
-        None => served::name(request).to_vec().into(),
+        None => served::request_id(request).to_vec().into(),
     }
 }

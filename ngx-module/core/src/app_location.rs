@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_public_dir_is_what_stands_before_the_uri() {
+    fn the_public_dir_is_the_path_without_the_uri() {
         assert_eq!(public_dir(b"/srv/app/public/posts/1", 15, b"/posts/1", None), b"/srv/app/public");
         assert_eq!(public_dir(b"/srv/app/public/", 15, b"/", None), b"/srv/app/public");
     }
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_root_and_group_are_taken_as_they_are() {
+    fn a_configured_root_and_group_are_used_unchanged() {
         let conf =
             AppConf { root: Some("/opt/x".into()), group: Some("blue".into()), env: "test".into(), ..conf() };
         let location = AppLocation::resolve(&conf, b"/srv/app/public", false, 0);
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_start_command_wins_over_the_type() {
+    fn a_start_command_takes_precedence_over_the_type() {
         let conf = AppConf {
             kind: Some(AppType::Known(AppKind::Ruby)),
             start_command: Some("./serve".into()),
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_remembered_for_ten_seconds() {
+    fn a_location_is_cached_for_ten_seconds() {
         let dir = scratch("remember");
         let public = dir.join("public").into_os_string().into_vec();
         let mut locations = AppLocations::default();
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_back_forgets() {
+    fn a_clock_set_back_invalidates_the_cache() {
         let mut locations = AppLocations::default();
         let first = locations.get(&conf(), b"/nowhere/public", false, 100);
         assert_eq!(first.at, 100);

@@ -38,13 +38,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_match_wins() {
+    fn the_first_match_takes_precedence() {
         let bases = ["/a".to_owned(), "/a/b".to_owned()];
         assert_eq!(matching(&bases, b"/a/b/c"), Some("/a"));
     }
 
     #[test]
-    fn the_root_is_no_base_uri() {
+    fn the_root_is_not_a_base_uri() {
         assert_eq!(normalise("/"), Ok(None));
         assert_eq!(normalise("/blog/"), Ok(Some("/blog".into())));
     }

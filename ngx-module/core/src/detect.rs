@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn each_startup_file_tells_its_type() {
+    fn each_startup_file_determines_the_type() {
         for (at, (file, kind)) in STARTUP_FILES.iter().enumerate() {
             assert_eq!(App::with(&format!("kind{at}"), &[(file, "")]).kind(), Some(*kind));
         }
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passengerfile_without_a_command_is_passed_over() {
+    fn a_passengerfile_without_a_command_is_ignored() {
         let app = App::with("pf2", &[("Passengerfile.json", "{\"port\": 80}"), ("app.js", "")]);
         assert_eq!(app.kind(), Some(AppKind::Node));
     }
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_directory_holds_nothing() {
+    fn a_missing_directory_contains_no_app() {
         assert_eq!(detect(Path::new("/nonexistent/app")), Ok(None));
         assert_eq!(detect(Path::new("/dev/null")), Ok(None));
         assert_eq!(detect(&Path::new("/srv").join("a".repeat(256))), Ok(None), "as nginx answers 404");

@@ -63,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_neither() {
+    fn rejects_neither_path_nor_name() {
         for word in ["", "http://x", "run/socket", "unix:socket", "/a b", "/a;b", "/a:b", "/a$b"] {
             assert!(FlyWith::parse(word).is_err(), "{word}");
         }
     }
 
     #[test]
-    fn rejects_a_path_that_the_kernel_would_cut() {
+    fn rejects_a_path_too_long_for_the_kernel() {
         assert!(FlyWith::parse(&format!("/{}", "x".repeat(106))).is_ok());
         assert!(FlyWith::parse(&format!("/{}", "x".repeat(107))).is_err());
     }

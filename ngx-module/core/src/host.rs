@@ -11,7 +11,7 @@ const RESERVED: [&[u8]; 4] = [b"localhost", b"local", b"internal", b"test"];
 
 /// Whether an attacker's page cannot have this name: an address, a name without a dot, or one in a reserved domain.
 /// Browsers always send a name.
-pub fn is_harmless(host: &[u8]) -> bool {
+pub fn is_safe_from_rebinding(host: &[u8]) -> bool {
     let end = host.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
     !host.contains(&b'.')
         || is_address(host)
@@ -58,12 +58,12 @@ pub fn match_name(server_name: &[u8], host: &[u8]) -> Option<NameMatch> {
 
 /// Whether a `server_name` states how clients name the server: not `_`, the empty name, `localhost` and the like, which
 /// match any name where the server is the default one.
-pub fn is_telling(server_name: &[u8]) -> bool {
+pub fn is_specific(server_name: &[u8]) -> bool {
     server_name.contains(&b'.')
 }
 
 /// Whether this is a loopback address.
-pub fn is_of_this_machine(address: &[u8]) -> bool {
+pub fn is_loopback(address: &[u8]) -> bool {
     let address = str::from_utf8(address).ok().and_then(|text| text.parse::<IpAddr>().ok());
     address.is_some_and(|address| address.to_canonical().is_loopback())
 }
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_names_that_nobody_can_register_are_harmless() {
+    fn addresses_and_reserved_names_are_safe_from_rebinding() {
         for host in [
             "",
             "localhost",
@@ -85,7 +85,7 @@ mod tests {
             "a.LOCAL",
             "x.internal",
         ] {
-            assert!(is_harmless(host.as_bytes()), "{host}");
+            assert!(is_safe_from_rebinding(host.as_bytes()), "{host}");
         }
         for host in [
             "evil.example",
@@ -99,13 +99,13 @@ mod tests {
             ".",
             "evil.",
         ] {
-            assert!(!is_harmless(host.as_bytes()), "{host}");
+            assert!(!is_safe_from_rebinding(host.as_bytes()), "{host}");
         }
-        assert!(!is_harmless(b"\xff.example"));
+        assert!(!is_safe_from_rebinding(b"\xff.example"));
     }
 
     #[test]
-    fn a_server_name_matches_as_nginx_says() {
+    fn a_server_name_matches_by_the_rules_of_nginx() {
         for (name, host, expected) in [
             ("example.org", "EXAMPLE.org", true),
             ("example.org", "www.example.org", false),
@@ -136,15 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn only_a_name_with_a_dot_is_telling() {
+    fn only_a_name_with_a_dot_is_specific() {
         assert!(
-            ["example.org", "*.example.org", ".org", "www.*"].iter().all(|name| is_telling(name.as_bytes()))
+            ["example.org", "*.example.org", ".org", "www.*"].iter().all(|name| is_specific(name.as_bytes()))
         );
-        assert!(!["", "_", "localhost", "web1"].iter().any(|name| is_telling(name.as_bytes())));
+        assert!(!["", "_", "localhost", "web1"].iter().any(|name| is_specific(name.as_bytes())));
     }
 
     #[test]
-    fn loopback_addresses_are_of_this_machine() {
+    fn loopback_addresses_are_recognised() {
         for (address, expected) in [
             ("127.0.0.1", true),
             ("127.9.9.9", true),
@@ -154,7 +154,7 @@ mod tests {
             ("2001:db8::1", false),
             ("", false),
         ] {
-            assert_eq!(is_of_this_machine(address.as_bytes()), expected, "{address}");
+            assert_eq!(is_loopback(address.as_bytes()), expected, "{address}");
         }
     }
 }

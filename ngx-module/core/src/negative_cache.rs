@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_looked_for_a_few_times_a_second() {
+    fn a_missing_path_is_checked_a_few_times_per_second() {
         let mut cache = NegativeCache::default();
         let looked = (0..100).filter(|_| miss(&mut cache, b"/srv/app/public/posts", 7)).count();
         assert_eq!(looked, usize::from(CHECKS_PER_SECOND));
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn other_paths_are_looked_for() {
+    fn other_paths_are_checked() {
         let mut cache = NegativeCache::default();
         while miss(&mut cache, b"/a", 7) {}
         assert!(cache.check(b"/b", true, 7).is_some());
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_is_there_is_looked_for_each_time() {
+    fn an_existing_path_is_checked_each_time() {
         let mut cache = NegativeCache::default();
         assert!((0..100).all(|_| cache.check(b"/a", true, 7).is_some()));
     }

@@ -14,7 +14,7 @@ use crate::response_head::name;
 pub struct BodyDecoder {
     state: State,
     /// Announced bytes not yet received; `None` when the length is unknown.
-    due: Option<u64>,
+    remaining: Option<u64>,
 }
 
 /// The type of the next bytes.
@@ -68,12 +68,12 @@ const HEADER: State = State::Header { bytes: [0; HEADER_LEN], have: 0 };
 impl BodyDecoder {
     /// Returns a decoder of the body after a head. `ends`: the head's frame is marked as the last.
     pub fn new(length: BodyLength, ends: bool) -> Self {
-        let due = match length {
+        let remaining = match length {
             BodyLength::None => Some(0),
             BodyLength::Known(len) => Some(len),
             BodyLength::Unknown => None,
         };
-        Self { state: if ends { State::Ended } else { HEADER }, due }
+        Self { state: if ends { State::Ended } else { HEADER }, remaining }
     }
 
     /// Whether the last frame has been received.
@@ -93,8 +93,8 @@ impl BodyDecoder {
 
     /// Returns how many bytes of body are known to follow.
     pub fn expects(&self) -> u64 {
-        match (self.due, &self.state) {
-            (Some(due), _) => due,
+        match (self.remaining, &self.state) {
+            (Some(remaining), _) => remaining,
             (None, State::Data { left, .. }) => u64::from(*left),
             (None, _) => 0,
         }
@@ -116,7 +116,7 @@ impl BodyDecoder {
                 Step::NeedMore => return Ok(Piece::NeedMore),
                 Step::Frame(header) => self.begin(header)?,
                 Step::Data => {
-                    self.account(used)?;
+                    self.count_body(used)?;
                     return Ok(Piece::Data(start..*at));
                 }
                 Step::Ended => {
@@ -140,16 +140,16 @@ impl BodyDecoder {
         self.check_end()
     }
 
-    fn account(&mut self, len: usize) -> Result<(), BodyError> {
-        if let Some(due) = &mut self.due {
-            *due = due.checked_sub(len as u64).ok_or(BodyError::TooMuch)?;
+    fn count_body(&mut self, len: usize) -> Result<(), BodyError> {
+        if let Some(remaining) = &mut self.remaining {
+            *remaining = remaining.checked_sub(len as u64).ok_or(BodyError::TooMuch)?;
         }
         self.check_end()
     }
 
     fn check_end(&self) -> Result<(), BodyError> {
-        match self.due {
-            Some(due) if due > 0 && self.has_ended() => Err(BodyError::TooShort(due)),
+        match self.remaining {
+            Some(remaining) if remaining > 0 && self.has_ended() => Err(BodyError::TooShort(remaining)),
             _ => Ok(()),
         }
     }
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_several_frames_comes_out_whole() {
+    fn a_body_of_several_frames_is_joined() {
         let bytes = [body(0, b"he"), body(0, b""), body(0, b"ll"), body(FLAG_END, b"o")].concat();
         let mut decoder = BodyDecoder::new(BodyLength::Known(5), false);
         assert_eq!(decode(&mut decoder, &[&bytes]), Ok((b"hello".to_vec(), Vec::new())));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_end_is_left_alone() {
+    fn bytes_after_the_end_are_not_consumed() {
         let bytes = [body(FLAG_END, b"x"), b"more".to_vec()].concat();
         let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
         assert_eq!(decode(&mut decoder, &[&bytes]), Ok((b"x".to_vec(), b"more".to_vec())));
@@ -288,14 +288,14 @@ mod tests {
     }
 
     #[test]
-    fn rejects_more_than_was_announced() {
+    fn rejects_a_body_longer_than_announced() {
         let bytes = body(FLAG_END, b"toolong");
         let mut decoder = BodyDecoder::new(BodyLength::Known(3), false);
         assert_eq!(decode(&mut decoder, &[&bytes]), Err(BodyError::TooMuch));
     }
 
     #[test]
-    fn rejects_an_end_that_comes_early() {
+    fn rejects_an_early_end() {
         for bytes in [body(FLAG_END, b"abc"), [body(0, b"abc"), body(FLAG_END, b"")].concat()] {
             let mut decoder = BodyDecoder::new(BodyLength::Known(5), false);
             assert_eq!(decode(&mut decoder, &[&bytes]), Err(BodyError::TooShort(2)));
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_frame_that_is_no_body() {
+    fn rejects_a_frame_other_than_body() {
         let bytes = frame(FrameType::Response, 0, b"");
         let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
         let refused = decode(&mut decoder, &[&bytes]);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_tells_why_however_it_is_cut() {
+    fn an_abort_contains_its_reason_however_it_is_split() {
         let mut bytes = body(0, b"ab");
         Abort { reason: AbortReason::AppClosed, message: "pid 7 ended" }.write_frame(&mut bytes);
         for cut in 0..bytes.len() {
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn needs_are_told_until_the_end() {
+    fn needs_are_positive_until_the_end() {
         let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
         assert_eq!(decoder.needs(), HEADER_LEN);
         let bytes = body(FLAG_END, b"hello");
@@ -357,7 +357,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_the_bytes_are_cut_the_body_is_the_same(
+        fn the_body_does_not_depend_on_how_bytes_are_split(
             chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
         ) {
@@ -374,7 +374,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
             let _any_outcome = decode(&mut decoder, &[&bytes]);
         }

@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_goodbye_is_the_last_response() {
+    fn the_response_after_a_goodbye_is_the_last() {
         let response = response(FrameType::Response, 200);
         let bytes = [goodbye(), welcome(), response].concat();
         let found = find_head(&bytes, ROOM).unwrap().unwrap();
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_asks_for_more() {
+    fn an_incomplete_head_needs_more_bytes() {
         let bytes = [welcome(), response(FrameType::Response, 200)].concat();
         for end in 0..bytes.len() {
             assert_eq!(find_head(&bytes[..end], ROOM), Ok(None), "cut at {end}");
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_head_that_the_buffer_cannot_hold() {
+    fn rejects_a_head_larger_than_the_buffer() {
         let bytes = response(FrameType::Response, 200);
         assert!(find_head(&bytes, bytes.len()).is_ok());
         let refused = find_head(&bytes[..HEADER_LEN], bytes.len() - 1);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_tells_its_reason() {
+    fn an_abort_contains_its_reason() {
         let mut bytes = Vec::new();
         Abort { reason: AbortReason::AppClosed, message: "pid 7 ended" }.write_frame(&mut bytes);
         let aborted = HeadError::Aborted(AbortReason::AppClosed, "pid 7 ended".into());
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_no_greeting() {
+    fn rejects_frames_other_than_greetings() {
         let bytes = response(FrameType::Response, 200);
         assert_eq!(find_greeting(&bytes), Err(HeadError::Unexpected(FrameType::Response)));
         let damaged = FrameHeader::new(FrameType::Welcome, 0, 0).encode();
@@ -324,18 +324,18 @@ mod tests {
     }
 
     #[test]
-    fn rejects_bytes_that_are_no_frame() {
+    fn rejects_bytes_that_are_not_a_frame() {
         assert!(matches!(find_head(b"HTTP/1.1 200 OK\r\n", ROOM), Err(HeadError::Frame(_))));
     }
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _any_outcome = find_head(&bytes, ROOM);
         }
 
         #[test]
-        fn arbitrary_payloads_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..100), kind in 0x80u8..0x89) {
+        fn arbitrary_payloads_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), kind in 0x80u8..0x89) {
             let mut frame = FrameHeader::new(FrameType::Response, 0, bytes.len() as u32).encode().to_vec();
             frame[4] = kind;
             frame.extend(bytes);

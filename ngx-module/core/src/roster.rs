@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_request_can_tell_is_not_told() {
+    fn an_app_that_depends_on_the_request_is_left_out() {
         let varying = configured_apps(conf(None, None), at("", Files::PerRequest, &[]), 1);
         assert_eq!(roster(&[varying]), (vec![], false));
         let by_group = configured_apps(conf(None, Some("blue")), at("", Files::PerRequest, &[]), 1);
@@ -272,21 +272,21 @@ mod tests {
     }
 
     #[test]
-    fn an_app_with_processes_to_keep_says_how_it_is_started() {
+    fn an_app_with_a_minimum_is_sent_with_its_start() {
         let app = configured_apps(conf(Some("/srv/shop"), None), at("", Files::PerRequest, &[]), 2);
         let start = ("/srv/shop".to_owned(), String::new());
         assert_eq!(roster(&[app]), (vec![("/srv/shop (production)".into(), Some(start))], true));
     }
 
     #[test]
-    fn the_same_app_by_name_alone_says_nothing_more() {
+    fn an_app_with_its_start_is_not_repeated_by_name() {
         let [kept, plain] = [2, 0]
             .map(|min| configured_apps(conf(Some("/srv/shop"), None), at("", Files::PerRequest, &[]), min));
         assert_eq!(roster(&[kept, plain]).0.len(), 1);
     }
 
     #[test]
-    fn what_is_mounted_below_a_server_is_another_app() {
+    fn an_app_at_a_base_uri_is_a_separate_app() {
         let bases = ["/blog".to_owned()];
         let location = Location {
             document_root: Some("/srv/blog/public"),
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_below_a_base_uri_leads_to_the_app_there_only() {
+    fn a_location_below_a_base_uri_contains_that_app_only() {
         let bases = ["/blog".to_owned()];
         for (name, files) in
             [("/blog", Files::Root(&b"/srv/www"[..])), ("/blog/", Files::Alias(b"/srv/www/blog/"))]

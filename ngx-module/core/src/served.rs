@@ -10,12 +10,12 @@ use crate::app_location::AppLocation;
 pub struct Served {
     /// The application that it was for.
     pub location: Rc<AppLocation>,
-    answered: Cell<Option<Answered>>,
+    answered: Cell<Option<ServedBy>>,
 }
 
 /// Which process answered it, and the times that took.
 #[derive(Debug, Clone, Copy)]
-pub struct Answered {
+pub struct ServedBy {
     /// The process; 0 when the daemon itself answered.
     pub pid: u32,
     /// Microseconds in the app's queue.
@@ -31,12 +31,12 @@ impl Served {
     }
 
     /// Records the head of a response.
-    pub fn answered(&self, answered: Answered) {
+    pub fn answered(&self, answered: ServedBy) {
         self.answered.set(Some(answered));
     }
 
     /// Returns the answer of a process; `None` for the daemon's own pages, which have no such times.
-    pub fn by_a_process(&self) -> Option<Answered> {
+    pub fn process(&self) -> Option<ServedBy> {
         self.answered.get().filter(|answered| answered.pid != 0)
     }
 }

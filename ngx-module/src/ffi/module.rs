@@ -14,12 +14,12 @@ use super::{process, sys};
 use crate::conf::LocationConf;
 use crate::directives;
 use crate::roster_connection::RosterConnection;
-use crate::variables::Ours;
+use crate::variables::PassengerVariables;
 
 impl Registered for LocationConf {}
 
 static CONTEXT: sys::ngx_http_module_t = sys::ngx_http_module_t {
-    preconfiguration: Some(variables::add::<Ours>),
+    preconfiguration: Some(variables::add::<PassengerVariables>),
     postconfiguration: Some(postconfiguration),
     create_main_conf: Some(commands::create_main),
     init_main_conf: None,

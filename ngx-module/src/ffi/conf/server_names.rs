@@ -34,8 +34,8 @@ pub(in crate::ffi) fn of_server(server: &sys::ngx_http_core_srv_conf_t) -> Vec<S
 
 impl ServerName {
     /// Whether it states how clients name the server.
-    pub(crate) fn is_telling(&self) -> bool {
-        host::is_telling(&self.name)
+    pub(crate) fn is_specific(&self) -> bool {
+        host::is_specific(&self.name)
     }
 
     /// Returns how exactly it matches a host, which is in lower case.

@@ -25,5 +25,5 @@ impl UpstreamRef {
 /// The created blocks, by path: two locations with the same socket share its connections.
 #[derive(Debug, Default)]
 pub(in crate::ffi) struct SocketUpstreams {
-    pub(in crate::ffi) made: Vec<(String, UpstreamRef)>,
+    pub(in crate::ffi) blocks: Vec<(String, UpstreamRef)>,
 }

@@ -17,7 +17,7 @@ use worker::Nginx;
 /// The tasks of the first worker besides serving requests.
 pub(crate) trait WorkerStart {
     /// Starts them.
-    fn begin(tasks: &WorkerTasks, nginx: &Nginx);
+    fn start(tasks: &WorkerTasks, nginx: &Nginx);
 }
 
 /// nginx's `init_process`.
@@ -36,7 +36,7 @@ pub(super) unsafe extern "C" fn init<W: WorkerStart>(
         {
             // SAFETY: the cycle's texts live as long as it does.
             let conf_file = unsafe { text::bytes(cycle.as_ref().conf_file) }.to_vec();
-            W::begin(tasks, &Nginx { conf_file, master: worker::master() });
+            W::start(tasks, &Nginx { conf_file, master: worker::master() });
         }
         OK
     })

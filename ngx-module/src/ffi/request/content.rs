@@ -12,7 +12,7 @@ use crate::ffi::{module_index, sys, upstream};
 
 /// The decision about a request.
 #[derive(Debug)]
-pub(crate) enum Answer<E> {
+pub(crate) enum Decision<E> {
     /// nginx serves it: a file, or 404.
     Decline,
     /// It ends with this status.
@@ -35,7 +35,7 @@ pub(crate) trait ContentHandler {
     type Exchange: Exchange<Location = Self::Location>;
 
     /// Decides about a request.
-    fn decide(request: Request<'_>, location: &Self::Location) -> Answer<Self::Exchange>;
+    fn decide(request: Request<'_>, location: &Self::Location) -> Decision<Self::Exchange>;
 }
 
 /// Makes `H` the location's content handler, unless it has another one. Returns whether it did.
@@ -57,10 +57,10 @@ unsafe extern "C" fn handle<H: ContentHandler>(raw: *mut sys::ngx_http_request_t
     guard(request.log(), INTERNAL_ERROR, || {
         let location = location_of::<H::Location>(request);
         match H::decide(request, location) {
-            Answer::Decline => DECLINED,
-            Answer::Status(status) => status as sys::ngx_int_t,
-            Answer::Redirect(uri) => redirect(request, &uri),
-            Answer::Forward(exchange) => upstream::begin(request, location, exchange),
+            Decision::Decline => DECLINED,
+            Decision::Status(status) => status as sys::ngx_int_t,
+            Decision::Redirect(uri) => redirect(request, &uri),
+            Decision::Forward(exchange) => upstream::begin(request, location, exchange),
         }
     })
 }

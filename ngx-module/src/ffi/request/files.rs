@@ -10,28 +10,28 @@ use crate::ffi::sys;
 use crate::ffi::text;
 
 /// The file that nginx maps a request's URI to.
-pub(crate) struct Mapped<'r> {
+pub(crate) struct MappedFile<'r> {
     request: Request<'r>,
-    /// Zero-terminated, followed by [`ROOM`] spare bytes.
+    /// Zero-terminated, followed by [`SPARE_BYTES`] spare bytes.
     path: sys::ngx_str_t,
     root_len: usize,
 }
 
 /// Most bytes by which a file's name may be extended.
-const ROOM: usize = 32;
+const SPARE_BYTES: usize = 32;
 
 /// A file cannot be checked. nginx has logged why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Inaccessible;
 
-impl<'r> Mapped<'r> {
+impl<'r> MappedFile<'r> {
     /// Maps the request's URI with `root` or `alias`.
     pub(crate) fn new(request: Request<'r>) -> Option<Self> {
         let mut path = sys::ngx_str_t { len: 0, data: core::ptr::null_mut() };
         let mut root_len = 0;
-        // SAFETY: nginx writes the path into the request's pool, with `ROOM` bytes to spare, and returns its end.
+        // SAFETY: nginx writes the path into the request's pool, with `SPARE_BYTES` bytes to spare, and returns its end.
         let end = unsafe {
-            sys::ngx_http_map_uri_to_path(request.as_ptr(), &raw mut path, &raw mut root_len, ROOM)
+            sys::ngx_http_map_uri_to_path(request.as_ptr(), &raw mut path, &raw mut root_len, SPARE_BYTES)
         };
         if end.is_null() {
             return None;
@@ -53,24 +53,24 @@ impl<'r> Mapped<'r> {
     ///
     /// [`Inaccessible`] when nginx ran out of memory or its `disable_symlinks` cannot be evaluated.
     pub(crate) fn is_file(&mut self, suffix: &str) -> Result<bool, Inaccessible> {
-        if suffix.len() >= ROOM {
+        if suffix.len() >= SPARE_BYTES {
             return Err(Inaccessible);
         }
         let mut path = self.path;
         path.len += suffix.len();
-        // SAFETY: the path has `ROOM` spare bytes behind its end, more than the suffix and its final zero.
+        // SAFETY: the path has `SPARE_BYTES` spare bytes behind its end, more than the suffix and its final zero.
         unsafe {
             let end = self.path.data.add(self.path.len);
             end.copy_from_nonoverlapping(suffix.as_ptr(), suffix.len());
             end.add(suffix.len()).write(0);
         }
-        let found = self.look_at(&mut path);
+        let found = self.stat(&mut path);
         // SAFETY: as above; the path is what it was.
         unsafe { self.path.data.add(self.path.len).write(0) };
         found
     }
 
-    fn look_at(&self, path: &mut sys::ngx_str_t) -> Result<bool, Inaccessible> {
+    fn stat(&self, path: &mut sys::ngx_str_t) -> Result<bool, Inaccessible> {
         let request = self.request.as_ptr();
         let core = core_conf::of(self.request);
         // SAFETY: zero is a valid value of this plain structure.
@@ -113,7 +113,7 @@ pub(crate) enum Access {
 }
 
 /// Checks with the kernel without opening the socket.
-pub(crate) fn writable(path: &[u8]) -> Access {
+pub(crate) fn socket_access(path: &[u8]) -> Access {
     let Ok(path) = CString::new(path) else {
         return Access::Missing;
     };

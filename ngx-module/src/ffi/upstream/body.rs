@@ -17,7 +17,7 @@ pub(crate) enum Body {
     /// All of it has been read: this many bytes.
     Read(u64),
     /// It is still being received; with its length if the client sent one.
-    Coming(Option<u64>),
+    Streaming(Option<u64>),
 }
 
 impl Body {
@@ -26,7 +26,7 @@ impl Body {
         let raw = request.get();
         // nginx clears the flag when there is no body, or when all of it arrived with the head.
         if raw.request_body_no_buffering() != 0 {
-            return Self::Coming(request.content_length());
+            return Self::Streaming(request.content_length());
         }
         match links(request).map(size_of_link).sum() {
             0 => Self::None,
@@ -51,7 +51,7 @@ fn size_of_link(link: core::ptr::NonNull<sys::ngx_chain_t>) -> u64 {
 const MAX_FRAME: u64 = 1 << 31;
 
 /// Returns the frame header of a body that fits one frame.
-pub(in crate::ffi) fn only_header(len: u64) -> Option<[u8; 12]> {
+pub(in crate::ffi) fn single_frame_header(len: u64) -> Option<[u8; 12]> {
     let len = u32::try_from(len).ok().filter(|len| u64::from(*len) <= MAX_FRAME)?;
     Some(FrameHeader::new(FrameType::RequestBody, FLAG_END, len).encode())
 }

@@ -34,7 +34,7 @@ pub(crate) trait Exchange: Sized + 'static {
     ) -> Result<(), String>;
 
     /// Prepares another attempt: nothing has been received.
-    fn start_again(&mut self);
+    fn reset(&mut self);
 
     /// Searches the received bytes for the response's head. `room` is its maximum length.
     fn read_head(
@@ -62,7 +62,7 @@ pub(crate) trait Exchange: Sized + 'static {
     fn expects(&self) -> u64;
 
     /// Called when the exchange is over.
-    fn over(&mut self, request: Request<'_>, location: &Self::Location, ending: Ending<'_>);
+    fn on_end(&mut self, request: Request<'_>, location: &Self::Location, end: ExchangeEnd<'_>);
 }
 
 /// The result of a search for a head.
@@ -99,7 +99,7 @@ pub(crate) enum BodyRead {
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ending<'r> {
+pub(crate) struct ExchangeEnd<'r> {
     /// The daemon cannot be connected to, and the client gets 502.
     pub unreachable: bool,
     /// The address of the last attempt, in nginx's notation.

@@ -20,8 +20,8 @@ use super::guard::guard;
 use super::pool::OutOfMemory;
 use super::request::Request;
 use super::{module_index, sys, text};
-use context::{Context, Outgoing};
-use exchange::{Ending, Exchange, HeadRead};
+use context::{Context, SendState};
+use exchange::{Exchange, ExchangeEnd, HeadRead};
 use reply::Reply;
 
 /// The return value of `process_header` for an interim response, where nginx supports them.
@@ -58,7 +58,7 @@ fn prepare<E: Exchange>(
     let pool = request.pool()?;
     let raw = NonNull::new(request.as_ptr()).ok_or(OutOfMemory)?;
     let context =
-        Context { request: raw, location: NonNull::from(location), exchange, outgoing: Outgoing::default() };
+        Context { request: raw, location: NonNull::from(location), exchange, sending: SendState::default() };
     let context: NonNull<Context<E>> = pool.place(context)?;
     // SAFETY: zero is a valid value; nginx makes it with `ngx_pcalloc`.
     let pipe: NonNull<sys::ngx_event_pipe_t> = unsafe { pool.zeroed() }?;
@@ -137,13 +137,13 @@ unsafe extern "C" fn reinit_request<E: Exchange>(raw: *mut sys::ngx_http_request
     // SAFETY: by this function's contract.
     unsafe {
         with::<E, _>(raw, ERROR, |request, context| {
-            if !context.outgoing.start_again() {
+            if !context.sending.reset() {
                 request
                     .log()
                     .error(format_args!("cannot retry the request: its body was sent in several frames"));
                 return ERROR;
             }
-            context.exchange.start_again();
+            context.exchange.reset();
             OK
         })
     }
@@ -195,7 +195,7 @@ unsafe extern "C" fn finalize_request<E: Exchange>(raw: *mut sys::ngx_http_reque
             let peer = upstream.peer.name.as_ref().map_or(&[][..], |name| text::bytes(*name));
             let unreachable =
                 rc == sys::NGX_HTTP_BAD_GATEWAY as sys::ngx_int_t && upstream.request_sent() == 0;
-            context.exchange.over(request, context.location.as_ref(), Ending { unreachable, peer });
+            context.exchange.on_end(request, context.location.as_ref(), ExchangeEnd { unreachable, peer });
         });
     }
 }

@@ -9,14 +9,14 @@ use crate::ffi::sys;
 
 /// Why nginx did not accept a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotTaken {
+pub(crate) enum HeaderError {
     /// nginx considers it invalid.
     Invalid,
     /// nginx is out of memory.
     Failed,
 }
 
-impl From<OutOfMemory> for NotTaken {
+impl From<OutOfMemory> for HeaderError {
     fn from(_: OutOfMemory) -> Self {
         Self::Failed
     }
@@ -44,8 +44,8 @@ impl<'r> Reply<'r> {
     ///
     /// # Errors
     ///
-    /// [`NotTaken::Failed`].
-    pub(crate) fn set_status(&mut self, status: u16, line: &[u8]) -> Result<(), NotTaken> {
+    /// [`HeaderError::Failed`].
+    pub(crate) fn set_status(&mut self, status: u16, line: &[u8]) -> Result<(), HeaderError> {
         if !line.is_empty() {
             let line = self.request.pool()?.text(line)?;
             self.upstream().headers_in.status_line = line;
@@ -63,8 +63,8 @@ impl<'r> Reply<'r> {
     ///
     /// # Errors
     ///
-    /// [`NotTaken`].
-    pub(crate) fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), NotTaken> {
+    /// [`HeaderError`].
+    pub(crate) fn add_header(&mut self, name: &[u8], value: &[u8]) -> Result<(), HeaderError> {
         let header = self.push(name, value)?;
         let raw = self.request.as_ptr();
         // SAFETY: the upstream module's main configuration always exists; the header is complete.
@@ -83,17 +83,17 @@ impl<'r> Reply<'r> {
         };
         match rc {
             OK => Ok(()),
-            INVALID_HEADER => Err(NotTaken::Invalid),
-            _ => Err(NotTaken::Failed),
+            INVALID_HEADER => Err(HeaderError::Invalid),
+            _ => Err(HeaderError::Failed),
         }
     }
 
     /// Copies a header into the upstream's list. Its name and value end with zeros, like nginx's own.
-    fn push(&mut self, name: &[u8], value: &[u8]) -> Result<NonNull<sys::ngx_table_elt_t>, NotTaken> {
+    fn push(&mut self, name: &[u8], value: &[u8]) -> Result<NonNull<sys::ngx_table_elt_t>, HeaderError> {
         let copy = self.request.pool()?.copy(&[name, &[0], value, &[0], name])?.as_ptr();
         // SAFETY: nginx has initialised the list before it calls `process_header`.
         let header = unsafe { sys::ngx_list_push(&raw mut self.upstream().headers_in.headers) };
-        let header = NonNull::new(header.cast::<sys::ngx_table_elt_t>()).ok_or(NotTaken::Failed)?;
+        let header = NonNull::new(header.cast::<sys::ngx_table_elt_t>()).ok_or(HeaderError::Failed)?;
         // SAFETY: a fresh element of the list. All its bytes are set, as nginx 1.23 added a field. The copy holds
         // name, zero, value, zero, name, zero.
         unsafe {

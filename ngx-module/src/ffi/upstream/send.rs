@@ -8,7 +8,7 @@ use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 
 use super::body::{self, Body};
 use super::chain::{self, Builder};
-use super::context::{Context, Outgoing};
+use super::context::{Context, SendState};
 use super::exchange::Exchange;
 use crate::ffi::codes::{AGAIN, ERROR};
 use crate::ffi::guard::guard;
@@ -37,11 +37,11 @@ pub(in crate::ffi) fn create<E: Exchange>(
         // SAFETY: the location's configuration outlives the request.
         let location = unsafe { context.location.as_ref() };
         context.exchange.write_head(request, location, body, scratch)?;
-        lay_out(request, context, body, scratch).map_err(|OutOfMemory| "out of memory".to_owned())
+        build_chain(request, context, body, scratch).map_err(|OutOfMemory| "out of memory".to_owned())
     })
 }
 
-fn lay_out<E: Exchange>(
+fn build_chain<E: Exchange>(
     request: Request<'_>,
     context: &mut Context<E>,
     body: Body,
@@ -50,7 +50,7 @@ fn lay_out<E: Exchange>(
     let pool = request.pool()?;
     let mut chain = Builder::new();
     match body {
-        Body::Read(len) => match body::only_header(len) {
+        Body::Read(len) => match body::single_frame_header(len) {
             Some(header) => {
                 head.extend_from_slice(&header);
                 chain.push(chain::link(pool, chain::copied(pool, head)?)?);
@@ -59,12 +59,12 @@ fn lay_out<E: Exchange>(
             None => {
                 chain.push(chain::link(pool, chain::copied(pool, head)?)?);
                 body::append_split(request, len, &mut chain)?;
-                context.outgoing.is_split = true;
+                context.sending.is_split = true;
             }
         },
-        Body::None | Body::Coming(_) => chain.push(chain::link(pool, chain::copied(pool, head)?)?),
+        Body::None | Body::Streaming(_) => chain.push(chain::link(pool, chain::copied(pool, head)?)?),
     }
-    context.outgoing.frames_body = matches!(body, Body::Coming(_));
+    context.sending.frames_body = matches!(body, Body::Streaming(_));
     // SAFETY: the request's upstream was made by `begin`, which put the context there.
     unsafe {
         let upstream = &mut *request.get().upstream;
@@ -92,7 +92,7 @@ unsafe extern "C" fn output<E: Exchange>(data: *mut c_void, chain: *mut sys::ngx
         // SAFETY: the location's configuration outlives the request.
         let greeting = E::greeting(unsafe { context.location.as_ref() });
         // SAFETY: by this function's contract.
-        unsafe { send(request, &mut context.outgoing, greeting, chain) }.unwrap_or(ERROR)
+        unsafe { send(request, &mut context.sending, greeting, chain) }.unwrap_or(ERROR)
     })
 }
 
@@ -101,25 +101,25 @@ unsafe extern "C" fn output<E: Exchange>(data: *mut c_void, chain: *mut sys::ngx
 /// `chain` is null or a valid chain.
 unsafe fn send(
     request: Request<'_>,
-    outgoing: &mut Outgoing,
+    sending: &mut SendState,
     greeting: &[u8],
     chain: *mut sys::ngx_chain_t,
 ) -> Result<sys::ngx_int_t, OutOfMemory> {
-    if outgoing.is_cut {
+    if sending.is_aborted {
         return Ok(AGAIN);
     }
     let pool = request.pool()?;
     let mut out = Builder::new();
-    if !outgoing.greeted {
-        outgoing.greeted = true;
+    if !sending.greeted {
+        sending.greeted = true;
         if is_fresh(request) {
             out.push(chain::link(pool, chain::copied(pool, greeting)?)?);
         }
     }
     // SAFETY: by this function's contract.
     unsafe {
-        if outgoing.frames_body {
-            frame(pool, outgoing, chain, &mut out)?;
+        if sending.frames_body {
+            frame(pool, sending, chain, &mut out)?;
         } else {
             for link in chain::links(chain) {
                 out.push(chain::link(pool, NonNull::new(link.as_ref().buf).ok_or(OutOfMemory)?)?);
@@ -134,13 +134,13 @@ unsafe fn send(
         let rc = sys::ngx_chain_writer(writer.cast(), first);
         sys::ngx_chain_update_chains(
             pool.as_ptr(),
-            &raw mut outgoing.free,
-            &raw mut outgoing.busy,
+            &raw mut sending.free,
+            &raw mut sending.busy,
             &raw mut first,
             tag(),
         );
-        outgoing.is_cut = rc == ERROR && read_answer_instead(request);
-        Ok(if outgoing.is_cut { AGAIN } else { rc })
+        sending.is_aborted = rc == ERROR && read_response_instead(request);
+        Ok(if sending.is_aborted { AGAIN } else { rc })
     }
 }
 
@@ -148,7 +148,7 @@ unsafe fn send(
 /// daemon then closes the connection. nginx would detect that writing fails, and give up, but the response has arrived.
 /// Marked as readable, the connection is read next, which yields the response, or an end that nginx treats as a
 /// failure.
-fn read_answer_instead(request: Request<'_>) -> bool {
+fn read_response_instead(request: Request<'_>) -> bool {
     // SAFETY: nginx calls the output filter with a connection, which has both its events.
     unsafe {
         let connection = &*(*request.get().upstream).peer.connection;
@@ -175,7 +175,7 @@ fn is_fresh(request: Request<'_>) -> bool {
 /// `chain` is null or a valid chain.
 unsafe fn frame(
     pool: Pool<'_>,
-    outgoing: &mut Outgoing,
+    sending: &mut SendState,
     chain: *mut sys::ngx_chain_t,
     out: &mut Builder,
 ) -> Result<(), OutOfMemory> {
@@ -185,8 +185,8 @@ unsafe fn frame(
     for link in unsafe { chain::links(chain) } {
         // SAFETY: as above.
         let raw = NonNull::new(unsafe { link.as_ref().buf }).ok_or(OutOfMemory)?;
-        if !outgoing.head_passed {
-            outgoing.head_passed = true;
+        if !sending.head_passed {
+            sending.head_passed = true;
             out.push(chain::link(pool, raw)?);
             continue;
         }
@@ -204,7 +204,7 @@ unsafe fn frame(
         let flags = if is_last { FLAG_END } else { 0 };
         // A part is at most the size of a buffer, far below 4 GiB.
         let header = FrameHeader::new(FrameType::RequestBody, flags, u32::try_from(len).unwrap_or(u32::MAX));
-        out.push(header_link(pool, outgoing, &header.encode())?);
+        out.push(header_link(pool, sending, &header.encode())?);
         // SAFETY: links that were just made.
         unsafe { chain::links(body.first()) }.for_each(|link| out.push(link));
     }
@@ -214,11 +214,11 @@ unsafe fn frame(
 /// Returns a link to a frame header's buffer, which is reused after it was sent.
 fn header_link(
     pool: Pool<'_>,
-    outgoing: &mut Outgoing,
+    sending: &mut SendState,
     bytes: &[u8; HEADER_LEN],
 ) -> Result<NonNull<sys::ngx_chain_t>, OutOfMemory> {
     // SAFETY: nginx's call: takes a link from `free`, or makes one with a zeroed buffer.
-    let link = unsafe { sys::ngx_chain_get_free_buf(pool.as_ptr(), &raw mut outgoing.free) };
+    let link = unsafe { sys::ngx_chain_get_free_buf(pool.as_ptr(), &raw mut sending.free) };
     let link = NonNull::new(link).ok_or(OutOfMemory)?;
     // SAFETY: the link and its buffer are ours; a buffer with memory has `HEADER_LEN` bytes of it.
     unsafe {

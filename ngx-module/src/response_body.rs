@@ -11,13 +11,13 @@ use crate::ffi::upstream::exchange::BodyRead;
 
 /// Decoder of the body, once the response's head is found.
 #[derive(Debug)]
-pub(crate) struct AnswerBody {
+pub(crate) struct ResponseBody {
     decoder: BodyDecoder,
     /// The connection cannot be reused, even if the body is complete.
     is_last: bool,
 }
 
-impl AnswerBody {
+impl ResponseBody {
     /// Returns a decoder for a response of which nothing is known.
     pub(crate) fn unknown() -> Self {
         Self { decoder: BodyDecoder::new(BodyLength::Unknown, false), is_last: false }
