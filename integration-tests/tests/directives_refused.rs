@@ -105,7 +105,7 @@ fn a_value_that_is_no_text_is_refused() {
     text[at + 5] = 0xff;
     fs::write(&path, text).unwrap();
     let said = String::from_utf8_lossy(&nginx.test_config().stderr).into_owned();
-    assert!(said.contains("a value in \"passenger_ruby\" directive is not UTF-8 in "), "{said}");
+    assert!(said.contains("invalid value in \"passenger_ruby\": must be UTF-8 in "), "{said}");
 }
 
 #[test]

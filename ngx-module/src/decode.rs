@@ -6,27 +6,19 @@ use module_core::response_headers::{Framing, HeaderAction, header_action};
 use module_core::served::ServedBy;
 use protocol::request::BodyLength;
 
+use crate::ffi::request::Request;
 use crate::ffi::upstream::reply::{HeaderError, Reply};
+use crate::ffi::upstream::response_body::ResponseBody;
 
 /// The facts about a response whose head was found.
 #[derive(Debug)]
 pub(crate) struct DecodedHead {
     /// Length of the head, in bytes.
     pub(crate) used: usize,
-    /// Which process answered.
-    pub(crate) answered: ServedBy,
-    /// Decoder of what follows.
-    pub(crate) body: BodyDecoder,
-    /// The daemon accepts no other request on this connection.
-    pub(crate) is_last: bool,
-}
-
-/// The request whose response is read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct RequestInfo {
-    pub(crate) is_head: bool,
-    pub(crate) is_http1: bool,
-    pub(crate) is_upgrade: bool,
+    /// Which process sent the response.
+    pub(crate) served_by: ServedBy,
+    /// Decoder of the bytes that follow.
+    pub(crate) body: ResponseBody,
 }
 
 /// Why a head cannot be used.
@@ -85,7 +77,8 @@ pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option
 ///
 /// [`ResponseError`]: the client gets 502.
 pub(crate) fn read_head(
-    info: RequestInfo,
+    request: Request<'_>,
+    is_upgrade: bool,
     reply: &mut Reply<'_>,
     bytes: &[u8],
     room: usize,
@@ -96,24 +89,33 @@ pub(crate) fn read_head(
     let rest = bytes.get(head.used..).unwrap_or_default();
     let protocol::response::ResponseHead { status, process_pid: pid, queue_us, app_us, .. } =
         head.response.head;
-    let answered = ServedBy { pid, queue_us, app_us };
-    let framing =
-        Framing { status, body: head.response.head.body, head_request: info.is_head, http1: info.is_http1 };
+    let served_by = ServedBy { pid, queue_us, app_us };
+    let framing = Framing {
+        status,
+        body: head.response.head.body,
+        head_request: request.is_head(),
+        http1: request.is_http_1(),
+    };
     if !framing.is_length_possible() {
         return Err(ResponseError::BadLength);
     }
     pass_head(&head, framing, reply)?;
     if status == 101 {
-        begin_tunnel(info, reply)?;
-        let body = BodyDecoder::new(BodyLength::None, true);
-        return Ok(Some(DecodedHead { used: head.used, answered, body, is_last: true }));
+        if !is_upgrade {
+            return Err(ResponseError::BadStatus(101));
+        }
+        // A tunnel: the connection belongs to the client and the app; nginx first sends the bytes after the head.
+        reply.set_upgrade();
+        let body = ResponseBody::new(BodyDecoder::new(BodyLength::None, true), true);
+        return Ok(Some(DecodedHead { used: head.used, served_by, body }));
     }
     if status < 200 {
         return Err(ResponseError::BadStatus(status));
     }
     begin_body(&head, framing, rest, reply);
-    let body = BodyDecoder::new(framing.body, head.ends);
-    Ok(Some(DecodedHead { used: head.used, answered, body, is_last: head.is_last }))
+    // After a goodbye the daemon accepts no other request on this connection.
+    let body = ResponseBody::new(BodyDecoder::new(framing.body, head.ends), head.is_last);
+    Ok(Some(DecodedHead { used: head.used, served_by, body }))
 }
 
 fn pass_head(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), ResponseError> {
@@ -139,16 +141,6 @@ fn status_line(head: &Head<'_>) -> Result<Vec<u8>, ResponseError> {
         (_, true) => Vec::new(),
         (_, false) => [status.to_string().as_bytes(), b" ", reason].concat(),
     })
-}
-
-/// Starts a tunnel: after 101 the connection belongs to the client and the app; nginx first sends the bytes after the
-/// head.
-fn begin_tunnel(info: RequestInfo, reply: &mut Reply<'_>) -> Result<(), ResponseError> {
-    if !info.is_upgrade {
-        return Err(ResponseError::BadStatus(101));
-    }
-    reply.set_upgrade();
-    Ok(())
 }
 
 fn begin_body(head: &Head<'_>, framing: Framing, rest: &[u8], reply: &mut Reply<'_>) {

@@ -1,6 +1,6 @@
 //! The frame of a request's head, encoded from nginx's request and its destination.
 
-use module_core::app_location::{AppLocation, Lookup};
+use module_core::app_location::AppLocation;
 use module_core::request_headers::{asks_for_websocket, is_forwarded, is_lookalike, names_user};
 use module_core::request_id::HEADER as REQUEST_ID;
 use protocol::pairs;
@@ -77,8 +77,8 @@ fn uri<'r>(request: Request<'r>) -> std::borrow::Cow<'r, [u8]> {
 
 fn app(location: &AppLocation) -> AppRef<'_> {
     let (kind, start_command) = match &location.lookup {
-        Lookup::App { kind, start_command } => (*kind, start_command.as_bytes()),
-        Lookup::NotFound | Lookup::Failed(_) => (AppKind::Generic, &[][..]),
+        Ok(Some(app)) => (app.kind, app.start_command.as_bytes()),
+        Ok(None) | Err(_) => (AppKind::Generic, &[][..]),
     };
     AppRef { group: &location.group, root: &location.root, kind, start_command }
 }

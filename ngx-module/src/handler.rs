@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use module_core::app_location::{Lookup, public_dir};
+use module_core::app_location::public_dir;
 use module_core::base_uri;
 use module_core::served::Served;
 
@@ -62,9 +62,9 @@ fn forward(
     };
     let location = application.locations.borrow_mut().get(&application.app, public, base.is_some(), now());
     match &location.lookup {
-        Lookup::App { .. } => {}
-        Lookup::NotFound => return Decision::Decline,
-        Lookup::Failed(err) => {
+        Ok(Some(_)) => {}
+        Ok(None) => return Decision::Decline,
+        Err(err) => {
             request.log().error(format_args!("{err}"));
             return Decision::Status(INTERNAL_ERROR);
         }

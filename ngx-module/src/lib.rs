@@ -10,8 +10,7 @@
 //! that does not need nginx is in the crate `module-core`, which has its own tests. This crate connects the two.
 
 mod conf;
-pub(crate) mod connect_advice;
-mod decode;
+pub(crate) mod decode;
 mod directives;
 mod encode;
 mod ffi;
@@ -19,7 +18,6 @@ mod handler;
 pub(crate) mod merge;
 mod panic_probe;
 mod public_files;
-mod response_body;
 pub(crate) mod roster_connection;
 mod status;
 mod upstream;

@@ -8,7 +8,6 @@ use module_core::response_head::{Greeting, HeadError, find_greeting};
 use module_core::roster::{self, ConfiguredApps, RosterSource};
 use protocol::frame::FrameType;
 
-use crate::connect_advice;
 use crate::ffi::conf::worker_tasks::WorkerTasks;
 use crate::ffi::log::{self, Level};
 use crate::ffi::process::WorkerStart;
@@ -17,6 +16,7 @@ use crate::ffi::process::peer::{self, Peer};
 use crate::ffi::process::timer;
 use crate::ffi::process::worker::Nginx;
 use crate::ffi::release::SERVER_SOFTWARE;
+use crate::ffi::upstream::connect_advice;
 
 /// Shortest and longest pause between two attempts, in milliseconds.
 const MIN_PAUSE: usize = 1000;

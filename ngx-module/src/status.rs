@@ -1,24 +1,20 @@
 //! `passenger_status`: sends a client's request for the status page to the daemon and passes on the response. It does
 //! not depend on an application.
 
-use std::ops::Range;
-
 use module_core::host;
 use module_core::response_head::HeadError;
 use protocol::response::AbortReason;
 use protocol::status::{StatusPart, StatusQuestion};
 
 use crate::conf::LocationConf;
-use crate::connect_advice;
-use crate::decode::{self, RequestInfo, ResponseError};
+use crate::decode::{self, ResponseError};
 use crate::ffi::conf::server_names::ServerName;
-use crate::ffi::pool::OutOfMemory;
 use crate::ffi::request::Request;
 use crate::ffi::request::content::{ContentHandler, Decision};
 use crate::ffi::upstream::body::Body;
-use crate::ffi::upstream::exchange::{BodyRead, Exchange, ExchangeEnd, HeadRead};
+use crate::ffi::upstream::exchange::{Exchange, HeadRead};
 use crate::ffi::upstream::reply::Reply;
-use crate::response_body::ResponseBody;
+use crate::ffi::upstream::response_body::ResponseBody;
 use crate::upstream::reject;
 
 /// The content handler of locations with `passenger_status`.
@@ -48,7 +44,7 @@ impl ContentHandler for StatusPage {
             return Decision::Status(FORBIDDEN);
         }
         if request.is_get_or_head() {
-            Decision::Forward(StatusRequest { body: ResponseBody::unknown() })
+            Decision::Forward(StatusRequest { body: ResponseBody::default() })
         } else {
             Decision::Status(NOT_ALLOWED)
         }
@@ -76,10 +72,6 @@ impl Exchange for StatusRequest {
         question.write_frame(out).map_err(|err| err.to_string())
     }
 
-    fn reset(&mut self) {
-        self.body = ResponseBody::unknown();
-    }
-
     fn read_head(
         &mut self,
         request: Request<'_>,
@@ -88,12 +80,10 @@ impl Exchange for StatusRequest {
         bytes: &[u8],
         room: usize,
     ) -> HeadRead {
-        let info =
-            RequestInfo { is_head: request.is_head(), is_http1: request.is_http_1(), is_upgrade: false };
-        match decode::read_head(info, reply, bytes, room) {
+        match decode::read_head(request, false, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(head)) => {
-                self.body.begins(head.body, head.is_last);
+                self.body = head.body;
                 HeadRead::Found(head.used)
             }
             Err(ResponseError::Frames(err @ HeadError::Aborted(AbortReason::BadRequest, _))) => {
@@ -106,28 +96,8 @@ impl Exchange for StatusRequest {
         }
     }
 
-    fn read_body(
-        &mut self,
-        request: Request<'_>,
-        _location: &LocationConf,
-        bytes: &[u8],
-        take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
-    ) -> BodyRead {
-        self.body.read(request, bytes, take)
-    }
-
-    fn needs(&self) -> usize {
-        self.body.needs()
-    }
-
-    fn expects(&self) -> u64 {
-        self.body.expects()
-    }
-
-    fn on_end(&mut self, request: Request<'_>, _location: &LocationConf, end: ExchangeEnd<'_>) {
-        if end.unreachable {
-            connect_advice::log_problem(request, end.peer);
-        }
+    fn body(&mut self) -> &mut ResponseBody {
+        &mut self.body
     }
 }
 

@@ -6,16 +6,15 @@ use std::rc::Rc;
 use module_core::served::Served;
 
 use crate::conf::LocationConf;
-use crate::connect_advice;
-use crate::decode::{self, RequestInfo, ResponseError};
+use crate::decode::{self, ResponseError};
 use crate::encode;
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::request::Request;
 use crate::ffi::upstream::body::Body;
-use crate::ffi::upstream::exchange::{BodyRead, Exchange, ExchangeEnd, HeadRead, SENDS_EARLY_HINTS};
+use crate::ffi::upstream::exchange::{Exchange, HeadRead, SENDS_EARLY_HINTS};
 use crate::ffi::upstream::reply::Reply;
+use crate::ffi::upstream::response_body::{BodyRead, ResponseBody};
 use crate::panic_probe::probe_panic;
-use crate::response_body::ResponseBody;
 
 /// A request passed to the daemon.
 #[derive(Debug)]
@@ -29,7 +28,7 @@ pub(crate) struct Forwarding {
 impl Forwarding {
     /// Returns the exchange for a request to this app, mounted at this base URI.
     pub(crate) fn new(served: Rc<Served>, base_uri: String) -> Self {
-        Self { served, base_uri, body: ResponseBody::unknown() }
+        Self { served, base_uri, body: ResponseBody::default() }
     }
 }
 
@@ -54,10 +53,6 @@ impl Exchange for Forwarding {
         encode::write_head(request, location, application, &self.served.location, &self.base_uri, body, out)
     }
 
-    fn reset(&mut self) {
-        self.body = ResponseBody::unknown();
-    }
-
     fn read_head(
         &mut self,
         request: Request<'_>,
@@ -74,13 +69,11 @@ impl Exchange for Forwarding {
                 Err(err) => return reject(request, &err),
             }
         }
-        let is_upgrade = encode::is_upgrade(request);
-        let info = RequestInfo { is_head: request.is_head(), is_http1: request.is_http_1(), is_upgrade };
-        match decode::read_head(info, reply, bytes, room) {
+        match decode::read_head(request, encode::is_upgrade(request), reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
             Ok(Some(head)) => {
-                self.body.begins(head.body, head.is_last);
-                self.served.answered(head.answered);
+                self.body = head.body;
+                self.served.set_served_by(head.served_by);
                 HeadRead::Found(head.used)
             }
             Err(err) => reject(request, &err),
@@ -98,18 +91,8 @@ impl Exchange for Forwarding {
         self.body.read(request, bytes, take)
     }
 
-    fn needs(&self) -> usize {
-        self.body.needs()
-    }
-
-    fn expects(&self) -> u64 {
-        self.body.expects()
-    }
-
-    fn on_end(&mut self, request: Request<'_>, _location: &LocationConf, end: ExchangeEnd<'_>) {
-        if end.unreachable {
-            connect_advice::log_problem(request, end.peer);
-        }
+    fn body(&mut self) -> &mut ResponseBody {
+        &mut self.body
     }
 }
 

@@ -20,30 +20,26 @@ impl Variables for PassengerVariables {
 }
 
 static TABLE: [Variable; 5] = [
-    Variable { name: c"passenger_app_group", value: app_group },
-    Variable { name: c"passenger_process_pid", value: process_pid },
-    Variable { name: c"passenger_queue_time", value: queue_time },
-    Variable { name: c"passenger_app_time", value: app_time },
+    Variable {
+        name: c"passenger_app_group",
+        value: |request| served::of(request).map(|served| served.location.group.clone()),
+    },
+    Variable {
+        name: c"passenger_process_pid",
+        value: |request| served_by(request).map(|process| process.pid.to_string().into_bytes()),
+    },
+    Variable {
+        name: c"passenger_queue_time",
+        value: |request| served_by(request).map(|process| seconds(process.queue_us)),
+    },
+    Variable {
+        name: c"passenger_app_time",
+        value: |request| served_by(request).map(|process| seconds(process.app_us)),
+    },
     Variable { name: c"passenger_request_id", value: |request| Some(request_id(request).into_owned()) },
 ];
 
-fn app_group(request: Request<'_>) -> Option<Vec<u8>> {
-    served::of(request).map(|served| served.location.group.clone())
-}
-
-fn process_pid(request: Request<'_>) -> Option<Vec<u8>> {
-    answered(request).map(|answered| answered.pid.to_string().into_bytes())
-}
-
-fn queue_time(request: Request<'_>) -> Option<Vec<u8>> {
-    answered(request).map(|answered| seconds(answered.queue_us))
-}
-
-fn app_time(request: Request<'_>) -> Option<Vec<u8>> {
-    answered(request).map(|answered| seconds(answered.app_us))
-}
-
-fn answered(request: Request<'_>) -> Option<ServedBy> {
+fn served_by(request: Request<'_>) -> Option<ServedBy> {
     served::of(request)?.process()
 }
 

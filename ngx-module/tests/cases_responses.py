@@ -151,7 +151,7 @@ def test_a_daemon_without_a_status_page_is_to_be_upgraded():
     try:
         world.log.mark()
         assert send("/status").status == 502
-        world.log.has("frame type 0x07 is unknown: it has no status page yet, upgrade it for passenger_status")
+        world.log.has("frame type 0x07 is unknown; upgrade flying-passenger to a release that supports passenger_status")
         assert world.log.count("[error]") == 1 and send("/x/echo").body == b"hello"
     finally:
         world.daemon.has_page = True

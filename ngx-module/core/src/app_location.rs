@@ -10,7 +10,7 @@ use std::rc::Rc;
 use protocol::request::AppKind;
 
 use crate::app_kind::AppType;
-use crate::detect::{self, DetectError};
+use crate::detect::{self, DetectError, Detected};
 
 /// The configuration of a location's application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,21 +29,8 @@ pub struct AppConf {
     pub varies: bool,
 }
 
-/// The result of a search in an application's root.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Lookup {
-    /// An application.
-    App {
-        /// Its type.
-        kind: AppKind,
-        /// The start command of a generic one; otherwise empty.
-        start_command: String,
-    },
-    /// No application: nginx serves the location.
-    NotFound,
-    /// The search failed.
-    Failed(DetectError),
-}
+/// The result of a search in an application's root; `None` for no application: nginx serves the location.
+pub type Lookup = Result<Option<Detected>, DetectError>;
 
 /// The location of an application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,23 +101,21 @@ pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Ve
 }
 
 /// Searches for the application in a root.
+///
+/// # Errors
+///
+/// [`DetectError`] when the directory cannot be read.
 pub fn find_app(conf: &AppConf, root: &[u8]) -> Lookup {
     if conf.varies && conf.root.is_none() && is_missing(root) {
-        return Lookup::NotFound;
+        return Ok(None);
     }
-    let app = |kind, start_command: &str| Lookup::App { kind, start_command: start_command.to_owned() };
-    if let Some(command) = &conf.start_command {
-        return app(AppKind::Generic, command);
-    }
-    match conf.kind {
-        Some(AppType::Known(kind)) => return app(kind, ""),
-        Some(AppType::Unknown) => return Lookup::NotFound,
-        None => {}
-    }
-    match detect::detect(Path::new(OsStr::from_bytes(root))) {
-        Ok(Some(detected)) => app(detected.kind, &detected.start_command),
-        Ok(None) => Lookup::NotFound,
-        Err(err) => Lookup::Failed(err),
+    let app =
+        |kind, start_command: &str| Ok(Some(Detected { kind, start_command: start_command.to_owned() }));
+    match (&conf.start_command, conf.kind) {
+        (Some(command), _) => app(AppKind::Generic, command),
+        (None, Some(AppType::Known(kind))) => app(kind, ""),
+        (None, Some(AppType::Unknown)) => Ok(None),
+        (None, None) => detect::detect(Path::new(OsStr::from_bytes(root))),
     }
 }
 
@@ -247,13 +232,13 @@ mod tests {
             ..conf()
         };
         let lookup = AppLocation::resolve(&conf, b"/nowhere/public", false, 0).lookup;
-        assert_eq!(lookup, Lookup::App { kind: AppKind::Generic, start_command: "./serve".into() });
+        assert_eq!(lookup, Ok(Some(Detected { kind: AppKind::Generic, start_command: "./serve".into() })));
     }
 
     #[test]
     fn an_unknown_type_leaves_the_location_to_nginx() {
         let conf = AppConf { kind: Some(AppType::Unknown), ..conf() };
-        assert_eq!(AppLocation::resolve(&conf, b"/nowhere/public", false, 0).lookup, Lookup::NotFound);
+        assert_eq!(AppLocation::resolve(&conf, b"/nowhere/public", false, 0).lookup, Ok(None));
     }
 
     #[test]
@@ -265,7 +250,7 @@ mod tests {
         let public = dir.join("blog").into_os_string().into_vec();
         let location = AppLocation::resolve(&conf(), &public, true, 0);
         assert!(location.root.ends_with(b"/app"));
-        assert_eq!(location.lookup, Lookup::App { kind: AppKind::Ruby, start_command: String::new() });
+        assert_eq!(location.lookup, Ok(Some(Detected { kind: AppKind::Ruby, start_command: String::new() })));
         fs::remove_dir_all(dir).unwrap();
     }
 
@@ -274,10 +259,10 @@ mod tests {
         let dir = scratch("remember");
         let public = dir.join("public").into_os_string().into_vec();
         let mut locations = AppLocations::default();
-        assert_eq!(locations.get(&conf(), &public, false, 100).lookup, Lookup::NotFound);
+        assert_eq!(locations.get(&conf(), &public, false, 100).lookup, Ok(None));
         fs::write(dir.join("app.js"), "").unwrap();
-        assert_eq!(locations.get(&conf(), &public, false, 109).lookup, Lookup::NotFound);
-        let app = Lookup::App { kind: AppKind::Node, start_command: String::new() };
+        assert_eq!(locations.get(&conf(), &public, false, 109).lookup, Ok(None));
+        let app = Ok(Some(Detected { kind: AppKind::Node, start_command: String::new() }));
         assert_eq!(locations.get(&conf(), &public, false, 110).lookup, app);
         fs::remove_dir_all(dir).unwrap();
     }

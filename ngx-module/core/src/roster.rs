@@ -3,19 +3,19 @@
 //! The application of a location is known beforehand unless `root` contains variables, or an `alias` mounts it in an
 //! unusual way; the roster is then marked as incomplete.
 
-use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use protocol::PayloadError;
 use protocol::limits::MAX_ROSTER_ENTRIES;
-use protocol::request::{AppKind, AppRef};
+use protocol::request::AppRef;
 use protocol::roster::{Entry, Roster, Start};
 use protocol::settings::Value;
 
-use crate::app_location::{self, AppConf, Lookup};
+use crate::app_location::{self, AppConf};
 use crate::base_uri;
+use crate::detect::Detected;
 use crate::settings::{Block, Written};
 
 /// Where a location's files are.
@@ -102,78 +102,74 @@ impl ConfiguredApps {
 ///
 /// [`PayloadError`] when one of them does not fit a frame.
 pub fn frames(all: &[Rc<ConfiguredApps>], source: RosterSource<'_>) -> Result<Vec<u8>, PayloadError> {
-    let apps: Vec<_> = all.iter().flat_map(|app| app.apps()).collect();
-    let mut entries: BTreeSet<_> = apps.iter().flatten().map(RosterApp::key).collect();
+    let apps: Vec<_> = all.iter().flat_map(|apps| apps.known()).collect();
+    let mut entries: Vec<_> = apps.iter().flatten().map(|app| app.entry(source)).collect();
+    entries.sort_by(|one, other| order(one).cmp(&order(other)));
+    entries.dedup();
     // An entry with only the name of a group is redundant when the group is started.
-    let started: BTreeSet<_> = entries.iter().filter(|key| key.1.is_some()).map(|key| key.0).collect();
-    entries.retain(|key| key.1.is_some() || !started.contains(key.0));
+    let started: BTreeSet<_> =
+        entries.iter().filter(|entry| entry.start.is_some()).map(|e| e.group).collect();
+    entries.retain(|entry| entry.start.is_some() || !started.contains(entry.group));
     let is_complete = apps.iter().all(Option::is_some) && entries.len() <= MAX_ROSTER_ENTRIES;
-    let entries = entries.into_iter().take(MAX_ROSTER_ENTRIES).map(|key| entry(&key, source)).collect();
+    entries.truncate(MAX_ROSTER_ENTRIES);
     Roster { instance: source.instance, master: source.master, is_complete, entries }.to_frames()
 }
 
-/// An application's group, and how it is started if it must run before its first request.
-type Key<'a> = (&'a [u8], Option<(&'a [u8], u8, &'a str, &'a str, &'a [u8])>);
+/// The order of entries.
+fn order<'e>(entry: &'e Entry<'_>) -> impl Ord + use<'e> {
+    let start = entry.start.as_ref().map(|start| {
+        (start.app.root, start.app.kind as u8, start.app.start_command, start.base_uri, start.settings)
+    });
+    (entry.group, start)
+}
 
 /// An application that is known before the first request.
 #[derive(Debug)]
 struct RosterApp<'a> {
     root: Vec<u8>,
     group: Vec<u8>,
-    start: Option<(AppKind, String)>,
+    /// Present if it must run before its first request.
+    start: Option<Detected>,
     base: &'a str,
     settings: &'a Block,
 }
 
 impl RosterApp<'_> {
-    fn key(&self) -> Key<'_> {
-        let start = self.start.as_ref().map(|(kind, command)| {
-            (self.root.as_slice(), *kind as u8, command.as_str(), self.base, self.settings.bytes.as_slice())
+    fn entry<'a>(&'a self, source: RosterSource<'a>) -> Entry<'a> {
+        let start = self.start.as_ref().map(|app| Start {
+            app: AppRef {
+                group: &self.group,
+                root: &self.root,
+                kind: app.kind,
+                start_command: app.start_command.as_bytes(),
+            },
+            base_uri: self.base.as_bytes(),
+            server_software: source.server_software,
+            settings: &self.settings.bytes,
         });
-        (&self.group, start)
+        Entry { group: &self.group, start }
     }
 }
-
-fn entry<'a>(key: &Key<'a>, source: RosterSource<'a>) -> Entry<'a> {
-    let (group, start) = *key;
-    let start = start.and_then(|(root, kind, start_command, base, settings)| {
-        let kind = KINDS.into_iter().find(|known| *known as u8 == kind)?;
-        let app = AppRef { group, root, kind, start_command: start_command.as_bytes() };
-        let server_software = source.server_software;
-        Some(Start { app, base_uri: base.as_bytes(), server_software, settings })
-    });
-    Entry { group, start }
-}
-
-const KINDS: [AppKind; 5] =
-    [AppKind::Ruby, AppKind::Python, AppKind::Node, AppKind::Meteor, AppKind::Generic];
 
 impl ConfiguredApps {
     /// Returns the application of each mount; `None` where it depends on the request.
-    fn apps(&self) -> impl Iterator<Item = Option<RosterApp<'_>>> {
+    fn known(&self) -> impl Iterator<Item = Option<RosterApp<'_>>> {
         self.mounts.iter().map(|mount| {
-            let public_dir = match (&mount.public_dir, &self.app.root, &self.app.group) {
-                (Some(dir), ..) => Cow::Borrowed(dir.as_slice()),
-                // The directory is not needed.
-                (None, Some(_), _) => Cow::default(),
-                (None, None, Some(group)) if !group.is_empty() => return Some(self.by_name(mount)),
+            let (root, group, start) = match (&mount.public_dir, &self.app.root, &self.app.group) {
+                (None, None, Some(group)) if !group.is_empty() => {
+                    (Vec::new(), group.clone().into_bytes(), None)
+                }
                 (None, None, _) => return None,
+                (public_dir, ..) => {
+                    // Without a public directory the root is configured.
+                    let public_dir = public_dir.as_deref().unwrap_or_default();
+                    let (root, group) = app_location::locate(&self.app, public_dir, !mount.base.is_empty());
+                    let app = mount.keep.get().then(|| app_location::find_app(&self.app, &root));
+                    (root, group, app.and_then(Result::ok).flatten())
+                }
             };
-            let (root, group) = app_location::locate(&self.app, &public_dir, !mount.base.is_empty());
-            let start =
-                mount.keep.get().then(|| app_location::find_app(&self.app, &root)).and_then(|found| {
-                    match found {
-                        Lookup::App { kind, start_command } => Some((kind, start_command)),
-                        Lookup::NotFound | Lookup::Failed(_) => None,
-                    }
-                });
             Some(RosterApp { root, group, start, base: &mount.base, settings: &self.settings })
         })
-    }
-
-    fn by_name<'a>(&'a self, mount: &'a Mount) -> RosterApp<'a> {
-        let group = self.app.group.clone().unwrap_or_default().into_bytes();
-        RosterApp { root: Vec::new(), group, start: None, base: &mount.base, settings: &self.settings }
     }
 }
 
@@ -211,6 +207,7 @@ impl Files<'_> {
 #[cfg(test)]
 mod tests {
     use protocol::frame::HEADER_LEN;
+    use protocol::request::AppKind;
 
     use super::*;
 

@@ -10,13 +10,13 @@ use crate::app_location::AppLocation;
 pub struct Served {
     /// The application that it was for.
     pub location: Rc<AppLocation>,
-    answered: Cell<Option<ServedBy>>,
+    served_by: Cell<Option<ServedBy>>,
 }
 
-/// Which process answered it, and the times that took.
+/// Which process sent the response, and the times that took.
 #[derive(Debug, Clone, Copy)]
 pub struct ServedBy {
-    /// The process; 0 when the daemon itself answered.
+    /// The process; 0 for a page of the daemon itself.
     pub pid: u32,
     /// Microseconds in the app's queue.
     pub queue_us: u64,
@@ -27,16 +27,16 @@ pub struct ServedBy {
 impl Served {
     /// Returns the record of a request to this location.
     pub fn new(location: Rc<AppLocation>) -> Self {
-        Self { location, answered: Cell::new(None) }
+        Self { location, served_by: Cell::new(None) }
     }
 
     /// Records the head of a response.
-    pub fn answered(&self, answered: ServedBy) {
-        self.answered.set(Some(answered));
+    pub fn set_served_by(&self, served_by: ServedBy) {
+        self.served_by.set(Some(served_by));
     }
 
-    /// Returns the answer of a process; `None` for the daemon's own pages, which have no such times.
+    /// Returns the process that sent the response; `None` for the daemon's own pages, which have no such times.
     pub fn process(&self) -> Option<ServedBy> {
-        self.answered.get().filter(|answered| answered.pid != 0)
+        self.served_by.get().filter(|served_by| served_by.pid != 0)
     }
 }

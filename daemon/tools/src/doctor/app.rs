@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use module_core::app_kind::AppType;
-use module_core::app_location::{AppConf, Lookup, find_app};
+use module_core::app_location::{AppConf, find_app};
 use module_core::detect::startup_file;
 use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
@@ -134,9 +134,9 @@ fn kind(doctor: &Doctor, root: &Path, known: Option<&KnownApp>) -> Result<(AppKi
         }
     };
     match find_app(&conf, root.as_os_str().as_encoded_bytes()) {
-        Lookup::App { kind, start_command } => Ok((kind, start_command, because(kind))),
-        Lookup::NotFound => Err(NoApp::in_directory(root)),
-        Lookup::Failed(why) => {
+        Ok(Some(app)) => Ok((app.kind, app.start_command, because(app.kind))),
+        Ok(None) => Err(NoApp::in_directory(root)),
+        Err(why) => {
             let advice = "Run this as a user who may read the app, or name its type with --type.";
             Err(NoApp::new(root, why.to_string(), advice))
         }

@@ -113,12 +113,12 @@ unsafe extern "C" fn set_slot<L: Location>(
         };
         let statement = cf.statement(directive.name());
         // SAFETY: nginx's call, handed on; `command` and `conf` are such that its setter finds its field.
-        let said = unsafe { (slot.set)(cf.as_ptr(), command, conf) };
-        if said.is_null() {
+        let refusal = unsafe { (slot.set)(cf.as_ptr(), command, conf) };
+        if refusal.is_null() {
             // SAFETY: `conf` is an `L` by this function's contract; single thread, and nginx's setter has returned.
             unsafe { (*conf.cast::<L>()).note(statement) };
         }
-        said
+        refusal
     })
 }
 

@@ -31,7 +31,7 @@ impl ComplexValue {
         job.complex_value = at.as_ptr();
         // SAFETY: nginx's call; everything that nginx keeps is in the configuration's pool.
         if unsafe { sys::ngx_http_compile_complex_value(&raw mut job) } != 0 {
-            return Err(format!("the value \"{text}\" cannot be used"));
+            return Err(format!("cannot compile the value \"{text}\""));
         }
         Ok(Self(at))
     }

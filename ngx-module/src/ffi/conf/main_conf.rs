@@ -4,14 +4,15 @@ use core::ptr::NonNull;
 
 use super::ConfContext;
 use super::pre_start::PreStarts;
-use super::upstream_ref::SocketUpstreams;
+use super::upstream_ref::UpstreamRef;
 use super::worker_tasks::WorkerTasks;
 use crate::ffi::{module_index, sys};
 
 /// The values that exist once per configuration.
 #[derive(Debug, Default)]
 pub(crate) struct MainConf {
-    pub(super) sockets: SocketUpstreams,
+    /// The blocks created for sockets, by path: two locations with the same socket share its connections.
+    pub(super) sockets: Vec<(String, UpstreamRef)>,
     pub(crate) worker_tasks: WorkerTasks,
     /// Until the configuration is read.
     pub(crate) pre_starts: PreStarts,

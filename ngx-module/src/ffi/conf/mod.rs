@@ -196,7 +196,7 @@ impl<'c> ConfContext<'c> {
     pub(super) fn args(&self, directive: &str) -> Result<Vec<&'c str>, Refusal> {
         let text = |word| {
             core::str::from_utf8(word)
-                .map_err(|_| Refusal::Sentence(format!("a value in \"{directive}\" directive is not UTF-8")))
+                .map_err(|_| Refusal::Sentence(format!("invalid value in \"{directive}\": must be UTF-8")))
         };
         self.words().skip(1).map(text).collect()
     }

@@ -18,8 +18,8 @@ use crate::ffi::{array, sys, text};
 /// A message; nginx's parser has reported details.
 pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<UpstreamRef, String> {
     let (found, number) = main_conf::with(cf, |conf| {
-        let blocks = &conf.sockets.blocks;
-        (blocks.iter().find(|(blocks, _)| blocks == path).map(|(_, upstream)| *upstream), blocks.len())
+        let found = conf.sockets.iter().find(|(known, _)| known == path).map(|(_, upstream)| *upstream);
+        (found, conf.sockets.len())
     })?;
     if let Some(upstream) = found {
         return Ok(upstream);
@@ -27,8 +27,8 @@ pub(crate) fn for_socket(cf: &mut ConfContext<'_>, path: &str) -> Result<Upstrea
     // nginx compares names of blocks case-insensitively, so the path itself cannot be the name.
     let name = format!("flying_passenger_{number}");
     parse(cf, &block_text(&name, path))?;
-    let upstream = named(cf, &name).ok_or("the upstream block for the socket was not blocks")?;
-    main_conf::with(cf, |conf| conf.sockets.blocks.push((path.to_owned(), upstream)))?;
+    let upstream = named(cf, &name).ok_or("the upstream block for the socket was not created")?;
+    main_conf::with(cf, |conf| conf.sockets.push((path.to_owned(), upstream)))?;
     Ok(upstream)
 }
 
@@ -95,7 +95,7 @@ fn parse(cf: &mut ConfContext<'_>, block: &str) -> Result<(), String> {
         nested.module_type = sys::NGX_HTTP_MODULE as usize;
         nested.handler = None;
         if !sys::ngx_conf_parse(&raw mut nested, null_mut()).is_null() {
-            return Err("the upstream block for the socket was refused".to_owned());
+            return Err("nginx rejected the upstream block for the socket".to_owned());
         }
     }
     Ok(())

@@ -171,7 +171,7 @@ impl UpstreamConf {
                 &raw mut hash,
             )
         };
-        if made == 0 { Ok(()) } else { Err("the table of hidden headers cannot be made".to_owned()) }
+        if made == 0 { Ok(()) } else { Err("cannot create the table of hidden headers".to_owned()) }
     }
 }
 

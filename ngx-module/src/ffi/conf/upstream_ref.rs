@@ -1,4 +1,4 @@
-//! References to upstream blocks, and the blocks created for sockets.
+//! References to upstream blocks.
 
 use core::ptr::NonNull;
 
@@ -20,10 +20,4 @@ impl UpstreamRef {
     pub(in crate::ffi) fn as_ptr(self) -> *mut sys::ngx_http_upstream_srv_conf_t {
         self.0.as_ptr()
     }
-}
-
-/// The created blocks, by path: two locations with the same socket share its connections.
-#[derive(Debug, Default)]
-pub(in crate::ffi) struct SocketUpstreams {
-    pub(in crate::ffi) blocks: Vec<(String, UpstreamRef)>,
 }

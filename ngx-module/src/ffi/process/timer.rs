@@ -30,8 +30,12 @@ pub(crate) fn after(milliseconds: usize, job: impl FnOnce() + 'static) {
     PENDING.with_borrow_mut(|pending| pending.push(timer));
     // SAFETY: the event stays where it is until it has fired or `stop_all` has taken it out of nginx's tree.
     unsafe {
-        (*timer.as_ptr()).event.data = timer.as_ptr().cast();
-        set(&raw mut (*timer.as_ptr()).event, milliseconds);
+        let event = &raw mut (*timer.as_ptr()).event;
+        (*event).data = timer.as_ptr().cast();
+        // `ngx_add_timer`, which C has inline.
+        (*event).timer.key = sys::ngx_current_msec.wrapping_add(milliseconds);
+        sys::ngx_rbtree_insert(&raw mut sys::ngx_event_timer_rbtree, &raw mut (*event).timer);
+        (*event).set_timer_set(1);
     }
 }
 
@@ -40,7 +44,9 @@ pub(in crate::ffi) fn stop_all() {
     for timer in PENDING.take() {
         // SAFETY: a pending timer was leaked by `after` and is in nginx's tree; no other reference to it is left.
         unsafe {
-            clear(&raw mut (*timer.as_ptr()).event);
+            // `ngx_del_timer`, which C has inline.
+            let node = &raw mut (*timer.as_ptr()).event.timer;
+            sys::ngx_rbtree_delete(&raw mut sys::ngx_event_timer_rbtree, node);
             drop(Box::from_raw(timer.as_ptr()));
         }
     }
@@ -60,34 +66,4 @@ unsafe extern "C" fn fire(event: *mut sys::ngx_event_t) {
             (timer.job)();
         }
     });
-}
-
-/// `ngx_add_timer`, which C has inline, for an event without one.
-///
-/// # Safety
-///
-/// The event is valid until its handler was called or [`clear`] was.
-unsafe fn set(event: *mut sys::ngx_event_t, milliseconds: usize) {
-    // SAFETY: by this function's contract; nginx has made its tree before it calls anything of ours in a worker.
-    unsafe {
-        clear(event);
-        (*event).timer.key = sys::ngx_current_msec.wrapping_add(milliseconds);
-        sys::ngx_rbtree_insert(&raw mut sys::ngx_event_timer_rbtree, &raw mut (*event).timer);
-        (*event).set_timer_set(1);
-    }
-}
-
-/// `ngx_del_timer`, which C has inline.
-///
-/// # Safety
-///
-/// The event is valid, and in nginx's tree if it says so.
-unsafe fn clear(event: *mut sys::ngx_event_t) {
-    // SAFETY: by this function's contract.
-    unsafe {
-        if (*event).timer_set() != 0 {
-            sys::ngx_rbtree_delete(&raw mut sys::ngx_event_timer_rbtree, &raw mut (*event).timer);
-            (*event).set_timer_set(0);
-        }
-    }
 }

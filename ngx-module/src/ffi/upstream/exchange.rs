@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use super::body::Body;
 use super::reply::Reply;
+use super::response_body::{BodyRead, ResponseBody};
 use crate::ffi::conf::upstream_conf::UpstreamConf;
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::request::Request;
@@ -33,9 +34,6 @@ pub(crate) trait Exchange: Sized + 'static {
         out: &mut Vec<u8>,
     ) -> Result<(), String>;
 
-    /// Prepares another attempt: nothing has been received.
-    fn reset(&mut self);
-
     /// Searches the received bytes for the response's head. `room` is its maximum length.
     fn read_head(
         &mut self,
@@ -46,23 +44,19 @@ pub(crate) trait Exchange: Sized + 'static {
         room: usize,
     ) -> HeadRead;
 
+    /// Returns the decoder of the response's body.
+    fn body(&mut self) -> &mut ResponseBody;
+
     /// Decodes received bytes: calls `take` with each range of `bytes` that is body.
     fn read_body(
         &mut self,
         request: Request<'_>,
-        location: &Self::Location,
+        _location: &Self::Location,
         bytes: &[u8],
         take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
-    ) -> BodyRead;
-
-    /// Returns how many more bytes the body needs at least; 0 when it is complete.
-    fn needs(&self) -> usize;
-
-    /// Returns how many bytes of body are known to follow.
-    fn expects(&self) -> u64;
-
-    /// Called when the exchange is over.
-    fn on_end(&mut self, request: Request<'_>, location: &Self::Location, end: ExchangeEnd<'_>);
+    ) -> BodyRead {
+        self.body().read(request, bytes, take)
+    }
 }
 
 /// The result of a search for a head.
@@ -78,32 +72,6 @@ pub(crate) enum HeadRead {
     Invalid,
     /// nginx is out of memory. The client gets 500.
     Failed,
-}
-
-/// The result of a search for body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BodyRead {
-    /// All bytes are consumed.
-    NeedMore,
-    /// The body is complete. `clean`: nothing follows it, so the connection can be reused.
-    Complete {
-        /// Nothing follows.
-        clean: bool,
-    },
-    /// It cannot be completed; the reason is in the log. The client gets the part received, and detects that it is
-    /// incomplete.
-    Broken,
-    /// nginx is out of memory.
-    Failed,
-}
-
-/// How an exchange ended.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ExchangeEnd<'r> {
-    /// The daemon cannot be connected to, and the client gets 502.
-    pub unreachable: bool,
-    /// The address of the last attempt, in nginx's notation.
-    pub peer: &'r [u8],
 }
 
 /// Whether this nginx can send interim responses. It asks for the head again after each.

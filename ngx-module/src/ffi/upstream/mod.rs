@@ -5,10 +5,12 @@
 
 pub(crate) mod body;
 pub(crate) mod chain;
+pub(crate) mod connect_advice;
 pub(crate) mod context;
 pub(crate) mod exchange;
 pub(crate) mod receive;
 pub(crate) mod reply;
+pub(crate) mod response_body;
 pub(crate) mod send;
 
 use core::ffi::c_void;
@@ -21,8 +23,9 @@ use super::pool::OutOfMemory;
 use super::request::Request;
 use super::{module_index, sys, text};
 use context::{Context, SendState};
-use exchange::{Exchange, ExchangeEnd, HeadRead};
+use exchange::{Exchange, HeadRead};
 use reply::Reply;
+use response_body::ResponseBody;
 
 /// The return value of `process_header` for an interim response, where nginx supports them.
 #[cfg(nginx_has_early_hints)]
@@ -143,7 +146,7 @@ unsafe extern "C" fn reinit_request<E: Exchange>(raw: *mut sys::ngx_http_request
                     .error(format_args!("cannot retry the request: its body was sent in several frames"));
                 return ERROR;
             }
-            context.exchange.reset();
+            *context.exchange.body() = ResponseBody::default();
             OK
         })
     }
@@ -187,15 +190,14 @@ extern "C" fn abort_request(_raw: *mut sys::ngx_http_request_t) {}
 ///
 /// As for [`with`].
 unsafe extern "C" fn finalize_request<E: Exchange>(raw: *mut sys::ngx_http_request_t, rc: sys::ngx_int_t) {
-    // SAFETY: by this function's contract; the peer's name is null or lives as long as the request, and so does the
-    // location's configuration.
+    // SAFETY: by this function's contract; the peer's name is null or lives as long as the request.
     unsafe {
-        with::<E, _>(raw, (), |request, context| {
+        with::<E, _>(raw, (), |request, _| {
             let upstream = &*(*raw).upstream;
-            let peer = upstream.peer.name.as_ref().map_or(&[][..], |name| text::bytes(*name));
-            let unreachable =
-                rc == sys::NGX_HTTP_BAD_GATEWAY as sys::ngx_int_t && upstream.request_sent() == 0;
-            context.exchange.on_end(request, context.location.as_ref(), ExchangeEnd { unreachable, peer });
+            if rc == sys::NGX_HTTP_BAD_GATEWAY as sys::ngx_int_t && upstream.request_sent() == 0 {
+                let peer = upstream.peer.name.as_ref().map_or(&[][..], |name| text::bytes(*name));
+                connect_advice::log_problem(request, peer);
+            }
         });
     }
 }

@@ -3,7 +3,8 @@
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use super::super::exchange::{BodyRead, Exchange};
+use super::super::exchange::Exchange;
+use super::super::response_body::BodyRead;
 use super::{as_length, free_buf, with};
 use crate::ffi::codes::{ERROR, OK};
 use crate::ffi::pool::OutOfMemory;
@@ -33,7 +34,7 @@ pub(in crate::ffi) unsafe extern "C" fn buffered<E: Exchange>(
             let (start, len) = ((*raw).pos, (*raw).last.offset_from_unsigned((*raw).pos));
             let mut shadows = Shadows::of(receiving.request, pipe, raw);
             match receiving.decode(start, len, &mut |range| shadows.add(range)) {
-                BodyRead::NeedMore => (*pipe).length = as_length(receiving.context.exchange.needs()),
+                BodyRead::NeedMore => (*pipe).length = as_length(receiving.context.exchange.body().needs()),
                 BodyRead::Complete { clean } => {
                     (*pipe).set_upstream_done(1);
                     (*upstream).set_keepalive(u32::from(clean));

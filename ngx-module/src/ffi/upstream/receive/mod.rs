@@ -14,7 +14,8 @@ pub(in crate::ffi) use buffered::buffered;
 pub(in crate::ffi) use streamed::streamed;
 
 use super::context::Context;
-use super::exchange::{BodyRead, Exchange};
+use super::exchange::Exchange;
+use super::response_body::BodyRead;
 use crate::ffi::codes::{ERROR, OK};
 use crate::ffi::guard::guard;
 use crate::ffi::pool::OutOfMemory;
@@ -30,7 +31,7 @@ pub(in crate::ffi) unsafe extern "C" fn begin<E: Exchange>(data: *mut c_void) ->
     // SAFETY: by this function's contract.
     unsafe {
         with::<E>(data, |Receiving { context, upstream, .. }| {
-            let needs = as_length(context.exchange.needs());
+            let needs = as_length(context.exchange.body().needs());
             // Not -1: nginx would then treat an early end of the connection as the end of the body.
             (*upstream).length = needs.min(1);
             (*(*upstream).pipe).length = needs;

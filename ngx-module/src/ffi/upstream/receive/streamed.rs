@@ -3,7 +3,8 @@
 use core::ffi::c_void;
 use core::ops::Range;
 
-use super::super::exchange::{BodyRead, Exchange};
+use super::super::exchange::Exchange;
+use super::super::response_body::BodyRead;
 use super::{free_buf, with};
 use crate::ffi::codes::{ERROR, OK};
 use crate::ffi::pool::OutOfMemory;
@@ -31,7 +32,7 @@ pub(in crate::ffi) unsafe extern "C" fn streamed<E: Exchange>(
             let mut out = Out::new(receiving.request, upstream, start);
             match receiving.decode(start, bytes.unsigned_abs(), &mut |range| out.add(range)) {
                 BodyRead::NeedMore => {
-                    enlarge(receiving.request, buffer, receiving.context.exchange.expects())
+                    enlarge(receiving.request, buffer, receiving.context.exchange.body().expects())
                 }
                 BodyRead::Complete { clean } => {
                     (*upstream).length = 0;

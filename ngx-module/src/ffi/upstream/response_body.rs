@@ -7,7 +7,23 @@ use protocol::request::BodyLength;
 
 use crate::ffi::pool::OutOfMemory;
 use crate::ffi::request::Request;
-use crate::ffi::upstream::exchange::BodyRead;
+
+/// The result of a search for body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyRead {
+    /// All bytes are consumed.
+    NeedMore,
+    /// The body is complete. `clean`: nothing follows it, so the connection can be reused.
+    Complete {
+        /// Nothing follows.
+        clean: bool,
+    },
+    /// It cannot be completed; the reason is in the log. The client gets the part received, and detects that it is
+    /// incomplete.
+    Broken,
+    /// nginx is out of memory.
+    Failed,
+}
 
 /// Decoder of the body, once the response's head is found.
 #[derive(Debug)]
@@ -17,15 +33,17 @@ pub(crate) struct ResponseBody {
     is_last: bool,
 }
 
-impl ResponseBody {
-    /// Returns a decoder for a response of which nothing is known.
-    pub(crate) fn unknown() -> Self {
-        Self { decoder: BodyDecoder::new(BodyLength::Unknown, false), is_last: false }
+/// For a response of which nothing is known.
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::new(BodyDecoder::new(BodyLength::Unknown, false), false)
     }
+}
 
-    /// Starts to decode the body, as described by the head.
-    pub(crate) fn begins(&mut self, decoder: BodyDecoder, is_last: bool) {
-        *self = Self { decoder, is_last };
+impl ResponseBody {
+    /// Returns a decoder of the body that the head describes.
+    pub(crate) fn new(decoder: BodyDecoder, is_last: bool) -> Self {
+        Self { decoder, is_last }
     }
 
     /// Calls `take` with each range of `bytes` that is body.
@@ -35,22 +53,19 @@ impl ResponseBody {
         bytes: &[u8],
         take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
     ) -> BodyRead {
-        match self.pieces(bytes, take) {
-            Ok(read) => read,
-            Err(err) => {
-                request.log().error(format_args!("{err}"));
-                BodyRead::Broken
-            }
-        }
+        self.pieces(bytes, take).unwrap_or_else(|err| {
+            request.log().error(format_args!("{err}"));
+            BodyRead::Broken
+        })
     }
 
     /// Returns how many more bytes are needed at least; 0 when the body is complete.
-    pub(crate) fn needs(&self) -> usize {
+    pub(super) fn needs(&self) -> usize {
         self.decoder.needs()
     }
 
     /// Returns how many bytes of body are known to follow.
-    pub(crate) fn expects(&self) -> u64 {
+    pub(super) fn expects(&self) -> u64 {
         self.decoder.expects()
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn problem(peer: &[u8]) -> String {
              path as --socket-file"
         }
         Some(Access::Denied) => {
-            "is not socket_access for nginx's user; check its permissions and those of the directories above it"
+            "is not writable for nginx's user; check its permissions and those of the directories above it"
         }
     };
     format!("the address in passenger_fly_with, {}, {reason}", peer.escape_ascii())
