@@ -10,18 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Structures and constants are generated with the functions that use them.
-const FUNCTIONS: &[&str] = &["access", "ngx_.*", "SSL_ctrl"];
+const FUNCTIONS: &[&str] = &["access", "ngx_.*"];
 const TYPES: &[&str] = &["ngx_.*"];
-const CONSTANTS: &[&str] = &[
-    "NGX_.*",
-    "ngx_.*",
-    "NGINX_VER.*",
-    "nginx_version",
-    "W_OK",
-    "PASSENGER_.*",
-    "SSL_CTRL_SET_TLSEXT_HOSTNAME",
-    "TLSEXT_NAMETYPE_host_name",
-];
+const CONSTANTS: &[&str] = &["NGX_.*", "ngx_.*", "NGINX_VER.*", "nginx_version", "W_OK", "PASSENGER_.*"];
 
 /// Macros that bindgen does not see, because they are not literals.
 const WRAPPER: &str = r#"
@@ -44,15 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(&wrapper, WRAPPER)?;
 
     let bindings = generate(&wrapper, &include_dirs(&source, &build))?;
-    let optional = bindings.contains("pub ssl: *mut ngx_ssl_connection_t");
     println!("cargo::rustc-check-cfg=cfg(nginx_has_ssl)");
-    if optional {
+    if bindings.contains("pub ssl: *mut ngx_ssl_connection_t") {
         println!("cargo::rustc-cfg=nginx_has_ssl");
-    }
-    // BoringSSL has nginx's functions, but another way to set the server name.
-    println!("cargo::rustc-check-cfg=cfg(nginx_has_tls_client)");
-    if optional && bindings.contains("pub fn SSL_ctrl(") {
-        println!("cargo::rustc-cfg=nginx_has_tls_client");
     }
     println!("cargo::rustc-check-cfg=cfg(nginx_has_early_hints)");
     if bindings.contains("pub const NGX_HTTP_UPSTREAM_EARLY_HINTS:") {

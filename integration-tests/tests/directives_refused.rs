@@ -51,14 +51,20 @@ fn what_only_one_directive_demands_is_told() {
     let cases = [
         (
             "passenger_fly_with run/socket;",
-            "passenger_fly_with: \"run/socket\" is neither the path of a socket",
+            "invalid value \"run/socket\" in \"passenger_fly_with\": must be the path of a socket",
         ),
         (
             "passenger_fly_with unix:run/s;",
-            "passenger_fly_with: the socket \"run/s\" must be an absolute path",
+            "invalid value \"unix:run/s\" in \"passenger_fly_with\": must be an absolute path",
         ),
-        ("passenger_base_uri blog;", "passenger_base_uri: the base URI \"blog\" must begin with \"/\""),
-        ("passenger_set_header 'a b' x;", "passenger_set_header: \"a b\" is no name of a header"),
+        (
+            "passenger_base_uri blog;",
+            "invalid value \"blog\" in \"passenger_base_uri\": must begin with \"/\"",
+        ),
+        (
+            "passenger_set_header 'a b' x;",
+            "invalid value \"a b\" in \"passenger_set_header\": must be a header name",
+        ),
         ("passenger_temp_path t 1 0;", "\"passenger_temp_path\" directive invalid value"),
     ];
     let stage = refusing();
@@ -78,10 +84,10 @@ fn what_only_one_directive_demands_is_told() {
             "passenger_busy_buffers_size 1m;",
             "\"passenger_busy_buffers_size\" must be less than the size of all",
         ),
-        ("passenger_enabled on;", "but no passenger_fly_with says where the daemon is"),
+        ("passenger_enabled on;", "but passenger_fly_with is not configured"),
         (
             "passenger_enabled on; passenger_fly_with nowhere;",
-            "passenger_fly_with names the upstream \"nowhere\"",
+            "invalid value \"nowhere\" in \"passenger_fly_with\": must be the name of an upstream block",
         ),
     ] {
         let said = test(&nginx, lines);
@@ -99,7 +105,7 @@ fn a_value_that_is_no_text_is_refused() {
     text[at + 5] = 0xff;
     fs::write(&path, text).unwrap();
     let said = String::from_utf8_lossy(&nginx.test_config().stderr).into_owned();
-    assert!(said.contains("a value in \"passenger_ruby\" directive is not UTF-8 in "), "{said}");
+    assert!(said.contains("invalid value in \"passenger_ruby\": must be UTF-8 in "), "{said}");
 }
 
 #[test]

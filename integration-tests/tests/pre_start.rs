@@ -1,12 +1,10 @@
-//! nginx speaks to the daemon before any visitor comes: the daemon's settings are there, and apps run that are named by
-//! `passenger_pre_start`.
-
-use std::process::Command;
+//! nginx sends its configuration to the daemon before the first request: the daemon's settings are known, and the apps
+//! of `passenger_pre_start` run.
 
 use serde_json::Value;
 use stage::{Daemon, Language, Nginx, Stage, eventually};
 
-/// The app is served under one name only, so that the name counts.
+/// The app is served under one name only, so that the name matters.
 const SHOP: &str = r#"
     %%GLOBALS%%
     events { }
@@ -26,7 +24,7 @@ const SHOP: &str = r#"
     }
 "#;
 
-const VISIT: &str = "passenger_pre_start http://shop.example:%%PORT%%/;";
+const PRE_START: &str = "passenger_pre_start http://shop.example:%%PORT%%/;";
 
 fn stage() -> Stage {
     let stage = Stage::new();
@@ -40,10 +38,10 @@ fn shop(stage: &Stage, lines: &str) -> Nginx {
 
 #[track_caller]
 fn starts_an_app(daemon: &Daemon) {
-    eventually("an app runs that nobody has asked for", || daemon.app_pids().len() == 1);
+    eventually("an app runs before its first request", || daemon.app_pids().len() == 1);
 }
 
-/// Whether nginx's word on the pool's size counts.
+/// Whether the pool's size is the one in nginx's configuration.
 fn knows_the_configuration(daemon: &Daemon) -> bool {
     let output = daemon.tool("passenger-config", &["settings", "--json"]);
     let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
@@ -54,10 +52,10 @@ fn knows_the_configuration(daemon: &Daemon) -> bool {
 }
 
 #[test]
-fn an_app_runs_before_anybody_asks_for_it() {
+fn an_app_runs_before_its_first_request() {
     let stage = stage();
     let daemon = stage.daemon().start();
-    let nginx = shop(&stage, VISIT);
+    let nginx = shop(&stage, PRE_START);
     starts_an_app(&daemon);
     assert!(knows_the_configuration(&daemon));
     assert!(!nginx.error_log().contains("passenger_pre_start"), "{}", nginx.error_log());
@@ -68,45 +66,40 @@ fn the_daemon_knows_the_configuration_before_any_request() {
     let stage = stage();
     let daemon = stage.daemon().start();
     let _nginx = shop(&stage, "");
-    eventually("the daemon has heard", || knows_the_configuration(&daemon));
+    eventually("the daemon knows the configuration", || knows_the_configuration(&daemon));
     assert!(daemon.app_pids().is_empty());
 }
 
 #[test]
-fn an_app_is_asked_for_by_tls_under_its_name() {
+fn several_urls_and_repeated_ones_start_each_app_once() {
     let stage = stage();
-    make_certificate(&stage);
+    stage.app("blog").standard(Language::Ruby);
     let daemon = stage.daemon().start();
-    let port = stage.port();
-    let tls = format!(
-        "passenger_pre_start https://shop.example:{port}/;
-         ssl_certificate %%STAGE%%/cert.pem; ssl_certificate_key %%STAGE%%/key.pem;
-         server {{ listen 127.0.0.1:{port} ssl default_server; ssl_reject_handshake on; }}
-         server {{ listen 127.0.0.1:{port} ssl; server_name shop.example;
-                   root %%STAGE%%/app/public; passenger_enabled on; }}"
+    let lines = format!(
+        "{PRE_START} {PRE_START} passenger_pre_start https://me:secret@www.blog.example:%%PORT%%/posts?page=1;
+         server {{ listen 127.0.0.1:%%PORT%%; server_name *.blog.example;
+                   root %%STAGE%%/blog/public; passenger_enabled on; }}"
     );
-    let nginx = shop(&stage, &tls);
-    starts_an_app(&daemon);
-    assert!(!nginx.error_log().contains("passenger_pre_start"), "{}", nginx.error_log());
-}
-
-fn make_certificate(stage: &Stage) {
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=elsewhere", "-days", "2"])
-        .arg("-keyout")
-        .arg(stage.path("key.pem"))
-        .arg("-out")
-        .arg(stage.path("cert.pem"))
-        .output()
-        .expect("openssl is installed");
-    assert!(made.status.success(), "{made:?}");
+    let _nginx = shop(&stage, &lines);
+    eventually("both apps run", || daemon.app_pids().len() == 2);
 }
 
 #[test]
-fn a_restarted_daemon_hears_it_again_and_starts_the_app_again() {
+fn an_app_without_a_minimum_starts_again_with_each_reload() {
+    let stage = stage();
+    let daemon = stage.daemon().start();
+    let nginx = shop(&stage, &format!("{PRE_START} passenger_min_instances 0; passenger_pool_idle_time 1;"));
+    starts_an_app(&daemon);
+    eventually("it is idle and ends", || daemon.app_pids().is_empty());
+    nginx.reload();
+    starts_an_app(&daemon);
+}
+
+#[test]
+fn a_restarted_daemon_starts_the_app_again() {
     let stage = stage();
     let mut daemon = stage.daemon().start();
-    let _nginx = shop(&stage, VISIT);
+    let _nginx = shop(&stage, PRE_START);
     starts_an_app(&daemon);
     daemon.stop();
     daemon.start_again();
@@ -115,60 +108,43 @@ fn a_restarted_daemon_hears_it_again_and_starts_the_app_again() {
 }
 
 #[test]
-fn a_daemon_that_comes_after_nginx_is_told() {
+fn a_daemon_that_starts_after_nginx_starts_the_app() {
     let stage = stage();
-    let nginx = shop(&stage, VISIT);
-    let advice = "cannot be told nginx's configuration yet";
-    eventually("nginx has looked for the daemon", || nginx.error_log().contains(advice));
+    let nginx = shop(&stage, PRE_START);
+    let problem = "cannot send nginx's configuration to flying-passenger yet";
+    eventually("nginx has tried to connect", || nginx.error_log().contains(problem));
     let daemon = stage.daemon().start();
     starts_an_app(&daemon);
     assert!(knows_the_configuration(&daemon));
-    assert_eq!(nginx.error_log().matches(advice).count(), 1, "{}", nginx.error_log());
+    assert_eq!(nginx.error_log().matches(problem).count(), 1, "{}", nginx.error_log());
 }
 
 #[test]
-fn a_visit_under_way_delays_neither_reload_nor_stop() {
+fn a_url_for_no_app_is_reported_at_each_start_and_reload() {
     let stage = stage();
     let _daemon = stage.daemon().start();
-    let mut nginx = shop(&stage, "passenger_pre_start http://shop.example:%%PORT%%/wait?name=visit;");
-    eventually("the app is visited", || stage.scratch("visit.arrived").exists());
-    nginx.reload();
-    nginx.stop();
-    stage.open_gate("visit");
-}
-
-#[test]
-fn what_goes_wrong_is_told_once_for_each_configuration() {
-    let stage = stage();
-    let _daemon = stage.daemon().start();
-    let nobody = stage.port();
+    let unused = stage.port();
     let lines = format!(
         "passenger_pre_start http://me:secret@shop.example:%%PORT%%/broken;
-         passenger_pre_start http://shop.example:{nobody}/;
-         passenger_pre_start http://[::1]:{nobody}/;
-         passenger_pre_start https://shop.example:%%PORT%%/;
+         passenger_pre_start http://shop.example:{unused}/;
          passenger_pre_start http://other.example:%%PORT%%/x;"
     );
     let nginx = shop(&stage, &lines);
-    let here = nginx.port();
-    let told = [
+    let port = nginx.port();
+    let not_enabled = "passenger_enabled is not on in the location that serves it";
+    let expected = [
+        format!("passenger_pre_start http://shop.example:{port}/broken has no effect: {not_enabled}"),
         format!(
-            "passenger_pre_start http://shop.example:{here}/broken: the answer's status is 503; is this "
+            "passenger_pre_start http://shop.example:{unused}/ has no effect: no server listens on port {unused}"
         ),
-        format!(
-            "passenger_pre_start http://shop.example:{nobody}/: there is no connection to 127.0.0.1:{nobody} ("
-        ),
-        format!("passenger_pre_start http://[::1]:{nobody}/: there is no connection to [::1]:{nobody} ("),
-        format!("passenger_pre_start https://shop.example:{here}/: there is no TLS on the connection to "),
-        format!("passenger_pre_start http://other.example:{here}/x: the answer's status is 404; is this "),
+        format!("passenger_pre_start http://other.example:{port}/x has no effect: {not_enabled}"),
     ];
-    let count = |line: &str| nginx.error_log().matches(line).count();
-    for line in &told {
-        eventually(line, || count(line) == 1);
-    }
-    assert!(!nginx.error_log().contains("secret"), "{}", nginx.error_log());
-    nginx.reload();
-    for line in &told {
-        eventually(line, || count(line) == 2);
+    for count in 1..=2 {
+        let log = nginx.error_log();
+        for line in &expected {
+            assert_eq!(log.matches(line).count(), count, "{line}: {log}");
+        }
+        assert!(!log.contains("secret"), "{log}");
+        nginx.reload();
     }
 }

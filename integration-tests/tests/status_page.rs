@@ -152,12 +152,9 @@ fn a_location_that_cannot_show_it_is_refused_with_file_and_line() {
         String::from_utf8_lossy(&stage.nginx(&conf).test_config().stderr).into_owned()
     };
     let without = said("passenger_status;", "");
-    assert!(
-        without.contains("nginx.conf:8, but no passenger_fly_with says where the daemon is: add"),
-        "{without}"
-    );
+    assert!(without.contains("nginx.conf:8, but passenger_fly_with is not configured; add"), "{without}");
     let other = said("passenger_status; proxy_pass http://127.0.0.1:1;", "passenger_fly_with %%SOCKET%%;");
-    assert!(other.contains("nginx.conf:8, in a location that another directive serves"), "{other}");
+    assert!(other.contains("nginx.conf:8, but another directive serves this location"), "{other}");
     let within_if = said("if ($arg_x) { passenger_status; }", "passenger_fly_with %%SOCKET%%;");
     assert!(within_if.contains("\"passenger_status\" directive is not allowed here"), "{within_if}");
 }
@@ -169,7 +166,11 @@ fn without_a_daemon_nginx_answers_as_for_apps_and_its_log_says_what_to_do() {
     scene.nginx.get("/status").expect(200);
     scene.daemon.stop();
     assert_eq!(scene.nginx.get("/status").status(), 502);
-    assert!(scene.nginx.error_log().contains("is flying-passenger running"), "{}", scene.nginx.error_log());
+    assert!(
+        scene.nginx.error_log().contains("check that flying-passenger is running"),
+        "{}",
+        scene.nginx.error_log()
+    );
     scene.daemon.start_again();
     scene.nginx.get("/status").expect(200);
 }
@@ -183,9 +184,10 @@ fn a_daemon_from_before_the_page_is_to_be_upgraded_says_the_log() {
     assert_eq!(nginx.get("/status").status(), 502);
     let log = nginx.error_log();
     let told: Vec<_> =
-        log.lines().filter(|line| line.contains("flying-passenger gave up the request")).collect();
+        log.lines().filter(|line| line.contains("flying-passenger aborted the request")).collect();
     assert_eq!(told.len(), 1, "one clear line: {log}");
-    let advice = "frame type 0x07 is unknown: it has no status page yet, upgrade it for passenger_status";
+    let advice =
+        "frame type 0x07 is unknown; upgrade flying-passenger to a release that supports passenger_status";
     assert!(told[0].contains(advice) && told[0].contains("request: \"GET /status HTTP/1.1\""), "{}", told[0]);
     assert_eq!(nginx.get("/status?data").status(), 502);
 }

@@ -1,77 +1,54 @@
 //! A response's head: the daemon's frames decoded into nginx's status and headers.
 
-use std::fmt;
-
 use module_core::response_body::{BodyDecoder, complete_length};
 use module_core::response_head::{Head, HeadError, find_head, find_interim};
-use module_core::response_headers::{Fate, Framing, fate};
-use module_core::served::Answered;
+use module_core::response_headers::{Framing, HeaderAction, header_action};
+use module_core::served::ServedBy;
 use protocol::request::BodyLength;
 
-use crate::ffi::reply::{NotTaken, Reply};
+use crate::ffi::request::Request;
+use crate::ffi::upstream::reply::{HeaderError, Reply};
+use crate::ffi::upstream::response_body::ResponseBody;
 
 /// The facts about a response whose head was found.
 #[derive(Debug)]
-pub(crate) struct Begun {
+pub(crate) struct DecodedHead {
     /// Length of the head, in bytes.
     pub(crate) used: usize,
-    /// Which process answered.
-    pub(crate) answered: Answered,
-    /// Decoder of what follows.
-    pub(crate) body: BodyDecoder,
-    /// The daemon accepts no other request on this connection.
-    pub(crate) is_last: bool,
-}
-
-/// The request whose response is read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
-    pub(crate) is_head: bool,
-    pub(crate) is_http1: bool,
-    pub(crate) is_upgrade: bool,
+    /// Which process sent the response.
+    pub(crate) served_by: ServedBy,
+    /// Decoder of the bytes that follow.
+    pub(crate) body: ResponseBody,
 }
 
 /// Why a head cannot be used.
-#[derive(Debug)]
-pub(crate) enum Unusable {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ResponseError {
     /// The daemon's frames are invalid.
-    Frames(HeadError),
-    /// A header contains a line break.
+    #[error("{0}")]
+    Frames(#[from] HeadError),
+    /// A header is not allowed in HTTP, such as one that contains a line break.
+    #[error("invalid header in the app's response: {0}")]
     BadHeader(String),
     /// The status does not complete a request.
+    #[error("unexpected status {0} in the app's response")]
     BadStatus(u16),
     /// The body is longer than nginx can announce.
+    #[error("Content-Length of 2^63 or more in the app's response")]
     BadLength,
     /// nginx refuses a header and has logged which.
+    #[error("nginx rejected a header of the app's response")]
     RefusedByNginx,
     /// nginx is out of memory.
+    #[error("out of memory")]
     OutOfMemory,
 }
 
-impl fmt::Display for Unusable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Frames(err) => err.fmt(f),
-            Self::BadHeader(name) => {
-                write!(f, "the app's response has a header that is not allowed in HTTP: {name}")
-            }
-            Self::BadStatus(status) => {
-                write!(f, "the app answered with status {status}, which the request had not asked for")
-            }
-            Self::BadLength => f.write_str("the app's response has a Content-Length of 2^63 or more"),
-            Self::RefusedByNginx => f.write_str("nginx refuses a header of the app's response"),
-            Self::OutOfMemory => f.write_str("out of memory"),
-        }
-    }
-}
-
-impl std::error::Error for Unusable {}
-
-impl From<NotTaken> for Unusable {
-    fn from(err: NotTaken) -> Self {
+impl From<HeaderError> for ResponseError {
+    fn from(err: HeaderError) -> Self {
         match err {
-            NotTaken::Invalid => Self::RefusedByNginx,
-            NotTaken::Failed => Self::OutOfMemory,
+            HeaderError::Invalid => Self::RefusedByNginx,
+            HeaderError::Failed => Self::OutOfMemory,
         }
     }
 }
@@ -80,17 +57,17 @@ impl From<NotTaken> for Unusable {
 ///
 /// # Errors
 ///
-/// [`Unusable`]: the client gets 502.
-pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option<usize>, Unusable> {
-    let Some(head) = find_interim(bytes).map_err(Unusable::Frames)? else {
+/// [`ResponseError`]: the client gets 502.
+pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option<usize>, ResponseError> {
+    let Some(head) = find_interim(bytes)? else {
         return Ok(None);
     };
     let status = head.response.head.status;
     if status != 103 {
-        return Err(Unusable::BadStatus(status));
+        return Err(ResponseError::BadStatus(status));
     }
     let framing = Framing { status, body: BodyLength::None, head_request: false, http1: true };
-    hand_on(&head, framing, reply)?;
+    pass_head(&head, framing, reply)?;
     Ok(Some(head.used))
 }
 
@@ -98,72 +75,72 @@ pub(crate) fn read_interim(reply: &mut Reply<'_>, bytes: &[u8]) -> Result<Option
 ///
 /// # Errors
 ///
-/// [`Unusable`]: the client gets 502.
+/// [`ResponseError`]: the client gets 502.
 pub(crate) fn read_head(
-    asked: Asked,
+    request: Request<'_>,
+    is_upgrade: bool,
     reply: &mut Reply<'_>,
     bytes: &[u8],
     room: usize,
-) -> Result<Option<Begun>, Unusable> {
-    let Some(head) = find_head(bytes, room).map_err(Unusable::Frames)? else {
+) -> Result<Option<DecodedHead>, ResponseError> {
+    let Some(head) = find_head(bytes, room)? else {
         return Ok(None);
     };
     let rest = bytes.get(head.used..).unwrap_or_default();
     let protocol::response::ResponseHead { status, process_pid: pid, queue_us, app_us, .. } =
         head.response.head;
-    let answered = Answered { pid, queue_us, app_us };
-    let framing =
-        Framing { status, body: head.response.head.body, head_request: asked.is_head, http1: asked.is_http1 };
+    let served_by = ServedBy { pid, queue_us, app_us };
+    let framing = Framing {
+        status,
+        body: head.response.head.body,
+        head_request: request.is_head(),
+        http1: request.is_http_1(),
+    };
     if !framing.is_length_possible() {
-        return Err(Unusable::BadLength);
+        return Err(ResponseError::BadLength);
     }
-    hand_on(&head, framing, reply)?;
+    pass_head(&head, framing, reply)?;
     if status == 101 {
-        begin_tunnel(asked, reply)?;
-        let body = BodyDecoder::new(BodyLength::None, true);
-        return Ok(Some(Begun { used: head.used, answered, body, is_last: true }));
+        if !is_upgrade {
+            return Err(ResponseError::BadStatus(101));
+        }
+        // A tunnel: the connection belongs to the client and the app; nginx first sends the bytes after the head.
+        reply.set_upgrade();
+        let body = ResponseBody::new(BodyDecoder::new(BodyLength::None, true), true);
+        return Ok(Some(DecodedHead { used: head.used, served_by, body }));
     }
     if status < 200 {
-        return Err(Unusable::BadStatus(status));
+        return Err(ResponseError::BadStatus(status));
     }
     begin_body(&head, framing, rest, reply);
-    let body = BodyDecoder::new(framing.body, head.ends);
-    Ok(Some(Begun { used: head.used, answered, body, is_last: head.is_last }))
+    // After a goodbye the daemon accepts no other request on this connection.
+    let body = ResponseBody::new(BodyDecoder::new(framing.body, head.ends), head.is_last);
+    Ok(Some(DecodedHead { used: head.used, served_by, body }))
 }
 
-fn hand_on(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), Unusable> {
+fn pass_head(head: &Head<'_>, framing: Framing, reply: &mut Reply<'_>) -> Result<(), ResponseError> {
     reply.set_status(framing.status, &status_line(head)?)?;
     for (name, value) in head.response.headers {
-        match fate(name, value, framing) {
-            Fate::HandOn => reply.add_header(name, value)?,
-            Fate::Drop => {}
-            Fate::Refuse => return Err(Unusable::BadHeader(name.escape_ascii().to_string())),
+        match header_action(name, value, framing) {
+            HeaderAction::Forward => reply.add_header(name, value)?,
+            HeaderAction::Drop => {}
+            HeaderAction::Reject => return Err(ResponseError::BadHeader(name.escape_ascii().to_string())),
         }
     }
     Ok(())
 }
 
 /// Returns code and phrase; empty for nginx's own line, which it has for all but informational ones.
-fn status_line(head: &Head<'_>) -> Result<Vec<u8>, Unusable> {
+fn status_line(head: &Head<'_>) -> Result<Vec<u8>, ResponseError> {
     let (status, reason) = (head.response.head.status, head.response.head.reason);
     if reason.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
-        return Err(Unusable::BadHeader(format!("status {status} {}", reason.escape_ascii())));
+        return Err(ResponseError::BadHeader(format!("status {status} {}", reason.escape_ascii())));
     }
     Ok(match (status, reason.is_empty()) {
         (101, true) => b"101 Switching Protocols".to_vec(),
         (_, true) => Vec::new(),
         (_, false) => [status.to_string().as_bytes(), b" ", reason].concat(),
     })
-}
-
-/// Starts a tunnel: after 101 the connection belongs to the client and the app; nginx first sends the bytes after the
-/// head.
-fn begin_tunnel(asked: Asked, reply: &mut Reply<'_>) -> Result<(), Unusable> {
-    if !asked.is_upgrade {
-        return Err(Unusable::BadStatus(101));
-    }
-    reply.set_upgrade();
-    Ok(())
 }
 
 fn begin_body(head: &Head<'_>, framing: Framing, rest: &[u8], reply: &mut Reply<'_>) {

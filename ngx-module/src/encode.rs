@@ -1,16 +1,15 @@
 //! The frame of a request's head, encoded from nginx's request and its destination.
 
-use module_core::place::Found;
-use module_core::request_headers::{asks_for_websocket, claims_user, is_disguise_of, is_handed_on};
+use module_core::app_location::AppLocation;
+use module_core::request_headers::{asks_for_websocket, is_forwarded, is_lookalike, names_user};
 use module_core::request_id::HEADER as REQUEST_ID;
 use protocol::pairs;
 use protocol::request::{AppKind, AppRef, BodyLength, PROTOCOL, RequestHead};
 
 use crate::conf::{Application, LocationConf};
-use crate::destination::Destination;
-use crate::ffi::body::Body;
 use crate::ffi::release::SERVER_SOFTWARE;
 use crate::ffi::request::Request;
+use crate::ffi::upstream::body::Body;
 use crate::variables::request_id;
 
 /// Appends the frame of a request's head.
@@ -22,7 +21,8 @@ pub(crate) fn write_head(
     request: Request<'_>,
     location: &LocationConf,
     application: &Application,
-    destination: &Destination,
+    app_location: &AppLocation,
+    base_uri: &str,
     body: Body,
     out: &mut Vec<u8>,
 ) -> Result<(), String> {
@@ -31,11 +31,11 @@ pub(crate) fn write_head(
     let head = RequestHead {
         settings_digest: application.settings.digest,
         settings_len: application.settings.bytes.len() as u32,
-        app: app(destination),
+        app: app(app_location),
         method: request.method(),
         uri: &uri,
-        base_uri: destination.base_uri.as_bytes(),
-        document_root: &destination.place.public_dir,
+        base_uri: base_uri.as_bytes(),
+        document_root: &app_location.public_dir,
         remote_addr,
         remote_port,
         remote_user: request.remote_user(),
@@ -75,13 +75,12 @@ fn uri<'r>(request: Request<'r>) -> std::borrow::Cow<'r, [u8]> {
     uri.into()
 }
 
-fn app(destination: &Destination) -> AppRef<'_> {
-    let place = &destination.place;
-    let (kind, start_command) = match &place.found {
-        Found::App { kind, start_command } => (*kind, start_command.as_bytes()),
-        Found::Nothing | Found::Failed(_) => (AppKind::Generic, &[][..]),
+fn app(location: &AppLocation) -> AppRef<'_> {
+    let (kind, start_command) = match &location.lookup {
+        Ok(Some(app)) => (app.kind, app.start_command.as_bytes()),
+        Ok(None) | Err(_) => (AppKind::Generic, &[][..]),
     };
-    AppRef { group: &place.group, root: &place.root, kind, start_command }
+    AppRef { group: &location.group, root: &location.root, kind, start_command }
 }
 
 /// Returns the body's length. An announced or chunked empty body differs from none: some servers require a length of a
@@ -90,8 +89,8 @@ fn length(request: Request<'_>, body: Body) -> BodyLength {
     match body {
         Body::None if request.has_empty_body() => BodyLength::Known(0),
         Body::None => BodyLength::None,
-        Body::Read(len) | Body::Coming(Some(len)) => BodyLength::Known(len),
-        Body::Coming(None) => BodyLength::Unknown,
+        Body::Read(len) | Body::Streaming(Some(len)) => BodyLength::Known(len),
+        Body::Streaming(None) => BodyLength::Unknown,
     }
 }
 
@@ -107,7 +106,7 @@ fn set_headers<'r>(request: Request<'r>, location: &'r LocationConf) -> Result<S
     values
         .map(|(name, value)| match value.evaluate(request) {
             Some(value) => Ok((name.as_str(), value)),
-            None => Err(format!("the value of passenger_set_header {name} cannot be worked out")),
+            None => Err(format!("cannot evaluate the value of passenger_set_header {name}")),
         })
         .collect()
 }
@@ -127,14 +126,14 @@ fn put_headers(request: Request<'_>, set: &SetHeaders<'_>, upgrade: bool, body: 
         let is_set = set.iter().any(|(other, _)| other.as_bytes().eq_ignore_ascii_case(name));
         if is_set
             || name.eq_ignore_ascii_case(REQUEST_ID.as_bytes())
-            || claims_user(name)
-            || !is_handed_on(name, upgrade)
-            || is_disguised(request, set, name)
+            || names_user(name)
+            || !is_forwarded(name, upgrade)
+            || is_lookalike_of_other(request, set, name)
         {
             continue;
         }
-        // The length that the client sent, if it did; otherwise the length that nginx found by reading.
-        if is_length && (has_length || !matches!(body, Body::Read(_) | Body::Coming(Some(_)))) {
+        // The length that the client sent, if it did; otherwise the length that nginx determined by reading.
+        if is_length && (has_length || !matches!(body, Body::Read(_) | Body::Streaming(Some(_)))) {
             continue;
         }
         has_length |= is_length;
@@ -156,16 +155,16 @@ fn put_own_headers(request: Request<'_>, set: &SetHeaders<'_>, out: &mut Vec<u8>
     if !is_set(REQUEST_ID) {
         pairs::put(out, REQUEST_ID.as_bytes(), &request_id(request));
     }
-    let came = request.headers().any(|(name, _)| name.eq_ignore_ascii_case(REQUEST_START.as_bytes()));
-    if !came && !is_set(REQUEST_START) {
+    let is_sent = request.headers().any(|(name, _)| name.eq_ignore_ascii_case(REQUEST_START.as_bytes()));
+    if !is_sent && !is_set(REQUEST_START) {
         let microseconds = request.started_ms().saturating_mul(1000);
         pairs::put(out, REQUEST_START.as_bytes(), format!("t={microseconds}").as_bytes());
     }
 }
 
 /// Whether an app would take the name, which contains an underscore, for that of another header.
-fn is_disguised(request: Request<'_>, set: &SetHeaders<'_>, name: &[u8]) -> bool {
+fn is_lookalike_of_other(request: Request<'_>, set: &SetHeaders<'_>, name: &[u8]) -> bool {
     name.contains(&b'_')
-        && (request.headers().any(|(other, _)| is_disguise_of(name, other))
-            || set.iter().any(|(other, _)| is_disguise_of(name, other.as_bytes())))
+        && (request.headers().any(|(other, _)| is_lookalike(name, other))
+            || set.iter().any(|(other, _)| is_lookalike(name, other.as_bytes())))
 }

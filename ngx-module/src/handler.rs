@@ -2,18 +2,16 @@
 
 use std::rc::Rc;
 
+use module_core::app_location::public_dir;
 use module_core::base_uri;
-use module_core::place::{Found, public_dir};
 use module_core::served::Served;
 
 use crate::conf::{Application, LocationConf};
-use crate::destination::Destination;
-use crate::ffi::content::{Answer, ContentHandler};
-use crate::ffi::files::Mapped;
-use crate::ffi::request::{Request, now};
-use crate::ffi::served;
+use crate::ffi::request::content::{ContentHandler, Decision};
+use crate::ffi::request::files::MappedFile;
+use crate::ffi::request::{Request, now, served};
 use crate::panic_probe::probe_panic;
-use crate::public_files::{self, Public};
+use crate::public_files::{self, PublicFile};
 use crate::upstream::Forwarding;
 
 /// The content handler of enabled locations.
@@ -26,24 +24,24 @@ impl ContentHandler for Passenger {
     type Location = LocationConf;
     type Exchange = Forwarding;
 
-    fn decide(request: Request<'_>, location: &LocationConf) -> Answer<Forwarding> {
+    fn decide(request: Request<'_>, location: &LocationConf) -> Decision<Forwarding> {
         let Some(application) = location.application() else {
-            return Answer::Decline;
+            return Decision::Decline;
         };
         probe_panic(location, "content");
         #[cfg(feature = "panic-probe")]
         if location.written.panic_in.as_deref() == Some("overrun") {
             request.read_beyond_its_memory();
         }
-        let Some(mut mapped) = Mapped::new(request) else {
-            return Answer::Status(INTERNAL_ERROR);
+        let Some(mut mapped) = MappedFile::new(request) else {
+            return Decision::Status(INTERNAL_ERROR);
         };
         let base = base_uri::matching(&location.written.base_uris, request.uri());
         match public_files::find(request, &mut mapped, base) {
-            Ok(Public::File) => return Answer::Decline,
-            Ok(Public::Page(uri)) => return Answer::Redirect(uri),
-            Ok(Public::Nothing) => {}
-            Err(_) => return Answer::Status(INTERNAL_ERROR),
+            Ok(PublicFile::File) => return Decision::Decline,
+            Ok(PublicFile::CachedPage(uri)) => return Decision::Redirect(uri),
+            Ok(PublicFile::None) => {}
+            Err(_) => return Decision::Status(INTERNAL_ERROR),
         }
         forward(request, location, application, &mapped, base)
     }
@@ -53,27 +51,26 @@ fn forward(
     request: Request<'_>,
     location: &LocationConf,
     application: &Application,
-    mapped: &Mapped<'_>,
+    mapped: &MappedFile<'_>,
     base: Option<&str>,
-) -> Answer<Forwarding> {
+) -> Decision<Forwarding> {
     let (path, root_len) = mapped.path();
     let public = match (&location.written.document_root, base) {
         (Some(dir), Some(_)) => dir.as_bytes(),
         _ => public_dir(path, root_len, request.uri(), base),
     };
-    let place = application.places.borrow_mut().find(&application.app, public, base.is_some(), now());
-    match &place.found {
-        Found::App { .. } => {}
-        Found::Nothing => return Answer::Decline,
-        Found::Failed(err) => {
+    let location = application.locations.borrow_mut().get(&application.app, public, base.is_some(), now());
+    match &location.lookup {
+        Ok(Some(_)) => {}
+        Ok(None) => return Decision::Decline,
+        Err(err) => {
             request.log().error(format_args!("{err}"));
-            return Answer::Status(INTERNAL_ERROR);
+            return Decision::Status(INTERNAL_ERROR);
         }
     }
-    let served = Rc::new(Served::new(place.clone()));
-    if served::keep(request, served.clone()).is_err() {
-        return Answer::Status(INTERNAL_ERROR);
+    let served = Rc::new(Served::new(location));
+    if served::store(request, served.clone()).is_err() {
+        return Decision::Status(INTERNAL_ERROR);
     }
-    let destination = Destination { place, base_uri: base.unwrap_or_default().to_owned() };
-    Answer::Forward(Forwarding::new(destination, served))
+    Decision::Forward(Forwarding::new(served, base.unwrap_or_default().to_owned()))
 }

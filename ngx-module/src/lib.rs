@@ -1,7 +1,7 @@
 //! The nginx dynamic module of flying-passenger: it passes clients' requests to the daemon and responses back.
 //!
 //! ```text
-//! directives ─► levels ─►  handler ─► encode ─► upstream ─► decode
+//! directives ─► merge  ─►  handler ─► encode ─► upstream ─► decode
 //! what may be   what       which      request   nginx calls  response
 //! written       applies    requests   frames    these two    frames
 //! ```
@@ -9,20 +9,16 @@
 //! It runs inside nginx's worker: one thread that never blocks. All access to nginx's memory is in [`ffi`]; all code
 //! that does not need nginx is in the crate `module-core`, which has its own tests. This crate connects the two.
 
-mod answer_body;
 mod conf;
 mod decode;
-mod destination;
 mod directives;
 mod encode;
 mod ffi;
 mod handler;
-mod herald;
-mod levels;
+mod merge;
 mod panic_probe;
-mod pre_start;
 mod public_files;
+mod roster_connection;
 mod status;
-mod unreachable;
 mod upstream;
 mod variables;

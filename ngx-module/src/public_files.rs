@@ -3,24 +3,24 @@
 
 use std::cell::RefCell;
 
-use module_core::absence::Absences;
+use module_core::negative_cache::NegativeCache;
 
-use crate::ffi::files::{Inaccessible, Mapped};
+use crate::ffi::request::files::{Inaccessible, MappedFile};
 use crate::ffi::request::{Request, now};
 
 thread_local! {
-    static ABSENT: RefCell<Absences> = RefCell::default();
+    static MISSING: RefCell<NegativeCache> = RefCell::default();
 }
 
 /// The file in the public directory for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Public {
+pub(crate) enum PublicFile {
     /// A file at the URI, which nginx serves for every method.
     File,
     /// A page cached by the app, at this URI.
-    Page(Vec<u8>),
+    CachedPage(Vec<u8>),
     /// None: the request is for the app.
-    Nothing,
+    None,
 }
 
 /// Searches for a file, and for GET and HEAD also for a cached page: `index.html` for `/`, `about.html` for `/about`.
@@ -30,32 +30,36 @@ pub(crate) enum Public {
 /// [`Inaccessible`] when nginx cannot check.
 pub(crate) fn find(
     request: Request<'_>,
-    mapped: &mut Mapped<'_>,
+    mapped: &mut MappedFile<'_>,
     base: Option<&str>,
-) -> Result<Public, Inaccessible> {
+) -> Result<PublicFile, Inaccessible> {
     let (path, second) = (mapped.path().0, now());
     let wants_page = request.is_get_or_head();
-    let Some(ticket) = ABSENT.with_borrow_mut(|absent| absent.look_for(path, wants_page, second)) else {
-        return Ok(Public::Nothing);
+    let Some(key) = MISSING.with_borrow_mut(|absent| absent.check(path, wants_page, second)) else {
+        return Ok(PublicFile::None);
     };
-    let found = look(request, mapped, base)?;
-    if found == Public::Nothing {
-        ABSENT.with_borrow_mut(|absent| absent.was_missing(ticket, second));
+    let found = find_on_disk(request, mapped, base)?;
+    if found == PublicFile::None {
+        MISSING.with_borrow_mut(|absent| absent.insert(key, second));
     }
     Ok(found)
 }
 
-fn look(request: Request<'_>, mapped: &mut Mapped<'_>, base: Option<&str>) -> Result<Public, Inaccessible> {
+fn find_on_disk(
+    request: Request<'_>,
+    mapped: &mut MappedFile<'_>,
+    base: Option<&str>,
+) -> Result<PublicFile, Inaccessible> {
     let uri = request.uri();
     // A name that ends with a slash is that of a directory.
     if !uri.ends_with(b"/") && mapped.is_file("")? {
-        return Ok(Public::File);
+        return Ok(PublicFile::File);
     }
     let suffix = page_suffix(uri, base);
     if request.is_get_or_head() && mapped.is_file(suffix)? {
-        return Ok(Public::Page([uri, suffix.as_bytes()].concat()));
+        return Ok(PublicFile::CachedPage([uri, suffix.as_bytes()].concat()));
     }
-    Ok(Public::Nothing)
+    Ok(PublicFile::None)
 }
 
 fn page_suffix(uri: &[u8], base: Option<&str>) -> &'static str {

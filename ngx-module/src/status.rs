@@ -1,25 +1,21 @@
 //! `passenger_status`: sends a client's request for the status page to the daemon and passes on the response. It does
 //! not depend on an application.
 
-use std::ops::Range;
-
 use module_core::host;
 use module_core::response_head::HeadError;
 use protocol::response::AbortReason;
 use protocol::status::{StatusPart, StatusQuestion};
 
-use crate::answer_body::AnswerBody;
 use crate::conf::LocationConf;
-use crate::decode::{self, Asked, Unusable};
-use crate::ffi::body::Body;
-use crate::ffi::content::{Answer, ContentHandler};
-use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead};
-use crate::ffi::pool::OutOfMemory;
-use crate::ffi::reply::Reply;
+use crate::decode::{self, ResponseError};
+use crate::ffi::conf::server_names::ServerName;
 use crate::ffi::request::Request;
-use crate::ffi::server_names::ServerName;
-use crate::unreachable;
-use crate::upstream::unusable;
+use crate::ffi::request::content::{ContentHandler, Decision};
+use crate::ffi::upstream::body::Body;
+use crate::ffi::upstream::exchange::{Exchange, HeadRead};
+use crate::ffi::upstream::reply::Reply;
+use crate::ffi::upstream::response_body::ResponseBody;
+use crate::upstream::reject;
 
 /// The content handler of locations with `passenger_status`.
 #[derive(Debug)]
@@ -27,8 +23,8 @@ pub(crate) struct StatusPage;
 
 /// A request to the daemon's status page.
 #[derive(Debug)]
-pub(crate) struct Question {
-    body: AnswerBody,
+pub(crate) struct StatusRequest {
+    body: ResponseBody,
 }
 
 const FORBIDDEN: u16 = 403;
@@ -36,26 +32,26 @@ const NOT_ALLOWED: u16 = 405;
 
 impl ContentHandler for StatusPage {
     type Location = LocationConf;
-    type Exchange = Question;
+    type Exchange = StatusRequest;
 
-    fn decide(request: Request<'_>, location: &LocationConf) -> Answer<Question> {
+    fn decide(request: Request<'_>, location: &LocationConf) -> Decision<StatusRequest> {
         if may_be_rebound(request, &location.server_names) {
             let host = String::from_utf8_lossy(request.host());
             request.log().error(format_args!(
                 "passenger_status is refused: \"{host}\" is not a server_name of this server, and a web page can make a \
                  browser send it (DNS rebinding); if the name is yours, add it to \"server_name\""
             ));
-            return Answer::Status(FORBIDDEN);
+            return Decision::Status(FORBIDDEN);
         }
         if request.is_get_or_head() {
-            Answer::Forward(Question { body: AnswerBody::unknown() })
+            Decision::Forward(StatusRequest { body: ResponseBody::default() })
         } else {
-            Answer::Status(NOT_ALLOWED)
+            Decision::Status(NOT_ALLOWED)
         }
     }
 }
 
-impl Exchange for Question {
+impl Exchange for StatusRequest {
     type Location = LocationConf;
 
     /// The body of a GET is ignored.
@@ -76,10 +72,6 @@ impl Exchange for Question {
         question.write_frame(out).map_err(|err| err.to_string())
     }
 
-    fn start_again(&mut self) {
-        self.body = AnswerBody::unknown();
-    }
-
     fn read_head(
         &mut self,
         request: Request<'_>,
@@ -88,45 +80,24 @@ impl Exchange for Question {
         bytes: &[u8],
         room: usize,
     ) -> HeadRead {
-        let asked = Asked { is_head: request.is_head(), is_http1: request.is_http_1(), is_upgrade: false };
-        match decode::read_head(asked, reply, bytes, room) {
+        match decode::read_head(request, false, reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
-            Ok(Some(begun)) => {
-                self.body.begins(begun.body, begun.is_last);
-                HeadRead::Found(begun.used)
+            Ok(Some(head)) => {
+                self.body = head.body;
+                HeadRead::Found(head.used)
             }
-            Err(Unusable::Frames(err @ HeadError::Aborted(AbortReason::BadRequest, _))) => {
-                request
-                    .log()
-                    .error(format_args!("{err}: it has no status page yet, upgrade it for passenger_status"));
+            Err(ResponseError::Frames(err @ HeadError::Aborted(AbortReason::BadRequest, _))) => {
+                request.log().error(format_args!(
+                    "{err}; upgrade flying-passenger to a release that supports passenger_status"
+                ));
                 HeadRead::Invalid
             }
-            Err(err) => unusable(request, &err),
+            Err(err) => reject(request, &err),
         }
     }
 
-    fn read_body(
-        &mut self,
-        request: Request<'_>,
-        _location: &LocationConf,
-        bytes: &[u8],
-        take: &mut dyn FnMut(Range<usize>) -> Result<(), OutOfMemory>,
-    ) -> BodyRead {
-        self.body.read(request, bytes, take)
-    }
-
-    fn needs(&self) -> usize {
-        self.body.needs()
-    }
-
-    fn expects(&self) -> u64 {
-        self.body.expects()
-    }
-
-    fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
-        if ending.unreachable {
-            unreachable::advise(request, ending.peer);
-        }
+    fn body(&mut self) -> &mut ResponseBody {
+        &mut self.body
     }
 }
 
@@ -135,9 +106,9 @@ impl Exchange for Question {
 /// any name, so there only clients on this machine, which `allow 127.0.0.1` lets in, are refused.
 fn may_be_rebound(request: Request<'_>, names: &[ServerName]) -> bool {
     !request.is_https()
-        && !host::is_harmless(request.host())
-        && !names.iter().any(|name| name.matches(request))
-        && (names.iter().any(ServerName::is_telling) || host::is_of_this_machine(request.remote_address().0))
+        && !host::is_safe_from_rebinding(request.host())
+        && !names.iter().any(|name| name.matches(request.host()).is_some())
+        && (names.iter().any(ServerName::is_specific) || host::is_loopback(request.remote_address().0))
 }
 
 /// Returns the part that the query selects. The page requests its data at its own address with a query, Prometheus its

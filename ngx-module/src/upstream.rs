@@ -5,32 +5,30 @@ use std::rc::Rc;
 
 use module_core::served::Served;
 
-use crate::answer_body::AnswerBody;
 use crate::conf::LocationConf;
-use crate::decode::{self, Asked, Unusable};
-use crate::destination::Destination;
+use crate::decode::{self, ResponseError};
 use crate::encode;
-use crate::ffi::body::Body;
-use crate::ffi::exchange::{BodyRead, Ending, Exchange, HeadRead, SENDS_EARLY_HINTS};
 use crate::ffi::pool::OutOfMemory;
-use crate::ffi::reply::Reply;
 use crate::ffi::request::Request;
+use crate::ffi::upstream::body::Body;
+use crate::ffi::upstream::exchange::{Exchange, HeadRead, SENDS_EARLY_HINTS};
+use crate::ffi::upstream::reply::Reply;
+use crate::ffi::upstream::response_body::{BodyRead, ResponseBody};
 use crate::panic_probe::probe_panic;
-use crate::unreachable;
 
 /// A request passed to the daemon.
 #[derive(Debug)]
 pub(crate) struct Forwarding {
-    destination: Destination,
-    /// For the variables of log lines.
+    /// The app, and for the variables of log lines how it is served.
     served: Rc<Served>,
-    body: AnswerBody,
+    base_uri: String,
+    body: ResponseBody,
 }
 
 impl Forwarding {
-    /// Returns the exchange for a request to this destination.
-    pub(crate) fn new(destination: Destination, served: Rc<Served>) -> Self {
-        Self { destination, served, body: AnswerBody::unknown() }
+    /// Returns the exchange for a request to this app, mounted at this base URI.
+    pub(crate) fn new(served: Rc<Served>, base_uri: String) -> Self {
+        Self { served, base_uri, body: ResponseBody::default() }
     }
 }
 
@@ -52,11 +50,7 @@ impl Exchange for Forwarding {
     ) -> Result<(), String> {
         probe_panic(location, "request");
         let application = location.application().ok_or("the location is not enabled")?;
-        encode::write_head(request, location, application, &self.destination, body, out)
-    }
-
-    fn start_again(&mut self) {
-        self.body = AnswerBody::unknown();
+        encode::write_head(request, location, application, &self.served.location, &self.base_uri, body, out)
     }
 
     fn read_head(
@@ -72,19 +66,17 @@ impl Exchange for Forwarding {
             match decode::read_interim(reply, bytes) {
                 Ok(None) => {}
                 Ok(Some(used)) => return HeadRead::Interim(used),
-                Err(err) => return unusable(request, &err),
+                Err(err) => return reject(request, &err),
             }
         }
-        let is_upgrade = encode::is_upgrade(request);
-        let asked = Asked { is_head: request.is_head(), is_http1: request.is_http_1(), is_upgrade };
-        match decode::read_head(asked, reply, bytes, room) {
+        match decode::read_head(request, encode::is_upgrade(request), reply, bytes, room) {
             Ok(None) => HeadRead::NeedMore,
-            Ok(Some(begun)) => {
-                self.body.begins(begun.body, begun.is_last);
-                self.served.answered(begun.answered);
-                HeadRead::Found(begun.used)
+            Ok(Some(head)) => {
+                self.body = head.body;
+                self.served.set_served_by(head.served_by);
+                HeadRead::Found(head.used)
             }
-            Err(err) => unusable(request, &err),
+            Err(err) => reject(request, &err),
         }
     }
 
@@ -99,24 +91,14 @@ impl Exchange for Forwarding {
         self.body.read(request, bytes, take)
     }
 
-    fn needs(&self) -> usize {
-        self.body.needs()
-    }
-
-    fn expects(&self) -> u64 {
-        self.body.expects()
-    }
-
-    fn over(&mut self, request: Request<'_>, _location: &LocationConf, ending: Ending<'_>) {
-        if ending.unreachable {
-            unreachable::advise(request, ending.peer);
-        }
+    fn body(&mut self) -> &mut ResponseBody {
+        &mut self.body
     }
 }
 
 /// Decides what happens to a request whose response has no usable head.
-pub(crate) fn unusable(request: Request<'_>, err: &Unusable) -> HeadRead {
-    if matches!(err, Unusable::OutOfMemory) {
+pub(crate) fn reject(request: Request<'_>, err: &ResponseError) -> HeadRead {
+    if matches!(err, ResponseError::OutOfMemory) {
         return HeadRead::Failed;
     }
     request.log().error(format_args!("{err}"));

@@ -2,49 +2,44 @@
 
 use std::borrow::Cow;
 
-use module_core::request_id::{HEADER, acceptable};
-use module_core::served::Answered;
+use module_core::request_id::{HEADER, client_id};
+use module_core::served::ServedBy;
 
-use crate::ffi::request::Request;
-use crate::ffi::served;
-use crate::ffi::variables::{Variable, Variables};
+use crate::ffi::request::variables::{Variable, Variables};
+use crate::ffi::request::{Request, served};
 
 /// The module's variables.
 #[derive(Debug)]
-pub(crate) struct Ours;
+pub(crate) struct PassengerVariables;
 
-impl Variables for Ours {
+impl Variables for PassengerVariables {
     fn table() -> &'static [Variable] {
         &TABLE
     }
 }
 
 static TABLE: [Variable; 5] = [
-    Variable { name: c"passenger_app_group", value: app_group },
-    Variable { name: c"passenger_process_pid", value: process_pid },
-    Variable { name: c"passenger_queue_time", value: queue_time },
-    Variable { name: c"passenger_app_time", value: app_time },
+    Variable {
+        name: c"passenger_app_group",
+        value: |request| served::of(request).map(|served| served.location.group.clone()),
+    },
+    Variable {
+        name: c"passenger_process_pid",
+        value: |request| served_by(request).map(|process| process.pid.to_string().into_bytes()),
+    },
+    Variable {
+        name: c"passenger_queue_time",
+        value: |request| served_by(request).map(|process| seconds(process.queue_us)),
+    },
+    Variable {
+        name: c"passenger_app_time",
+        value: |request| served_by(request).map(|process| seconds(process.app_us)),
+    },
     Variable { name: c"passenger_request_id", value: |request| Some(request_id(request).into_owned()) },
 ];
 
-fn app_group(request: Request<'_>) -> Option<Vec<u8>> {
-    served::of(request).map(|served| served.place.group.clone())
-}
-
-fn process_pid(request: Request<'_>) -> Option<Vec<u8>> {
-    answered(request).map(|answered| answered.pid.to_string().into_bytes())
-}
-
-fn queue_time(request: Request<'_>) -> Option<Vec<u8>> {
-    answered(request).map(|answered| seconds(answered.queue_us))
-}
-
-fn app_time(request: Request<'_>) -> Option<Vec<u8>> {
-    answered(request).map(|answered| seconds(answered.app_us))
-}
-
-fn answered(request: Request<'_>) -> Option<Answered> {
-    served::of(request)?.by_a_process()
+fn served_by(request: Request<'_>) -> Option<ServedBy> {
+    served::of(request)?.process()
 }
 
 /// Formats seconds with milliseconds, as nginx writes `$upstream_response_time`.
@@ -56,8 +51,8 @@ fn seconds(microseconds: u64) -> Vec<u8> {
 /// Returns the request ID: the client's, if it is acceptable, or a generated one.
 pub(crate) fn request_id(request: Request<'_>) -> Cow<'_, [u8]> {
     let theirs = request.headers().filter(|(name, _)| name.eq_ignore_ascii_case(HEADER.as_bytes()));
-    match acceptable(theirs.map(|(_, value)| value)) {
+    match client_id(theirs.map(|(_, value)| value)) {
         Some(name) => name.into(),
-        None => served::name(request).to_vec().into(),
+        None => served::request_id(request).to_vec().into(),
     }
 }

@@ -9,7 +9,7 @@ import time
 import fake_daemon
 import world
 from cases_responses import cut
-from stage import HAS_PROBE, PORT, SOCKET, app, eventually, listening, raw, send
+from stage import DIR, HAS_PROBE, PORT, SOCKET, app, eventually, listening, raw, send
 from world import site, usual_site
 
 
@@ -29,103 +29,95 @@ def test_keepalive_is_used():
     assert (world.daemon.connections, len(world.daemon.hellos)) == (1, 1), (world.daemon.connections, len(world.daemon.hellos))
 
 
-def test_what_concerns_the_whole_daemon_is_said_behind_the_hello():
+def test_globals_follow_the_hello():
     world.daemon.drop_connections()
     eventually(lambda: not world.daemon.open, "connections are gone")
     world.daemon.reset_counts()
     before = time.time()
     for _ in range(3):
         assert send("/x/echo").body == b"hello"
-    (said,) = world.daemon.globals
-    assert said.settings == {"max_pool_size": 3, "user_switching": False, "ctl": {"a": "1", "b": "2"}}, said.settings
-    assert before - 600 < said.configured_ms / 1000 < before + 1, said.configured_ms
+    (received,) = world.daemon.globals
+    assert received.settings == {"max_pool_size": 3, "user_switching": False, "ctl": {"a": "1", "b": "2"}}, received.settings
+    assert before - 600 < received.configured_ms / 1000 < before + 1, received.configured_ms
 
 
-def heralds():
-    """What the connections say that carry no request."""
-    return [connection.globals for connection in list(world.daemon.heralds)]
+def globals_of_rosters():
+    """The globals sent on the connections that carry no request."""
+    return [connection.globals for connection in list(world.daemon.roster_connections)]
 
 
-def told():
-    """One herald for each address of the daemon: its socket, and a link to it."""
-    return len(heralds()) == 2
+def connected():
+    """There is a roster connection for each address of the daemon: its socket, and a link to it."""
+    return len(globals_of_rosters()) == 2
 
 
-def test_the_configuration_is_told_before_any_request():
+def test_the_configuration_is_sent_before_any_request():
     before = time.time()
     world.nginx.reload(usual_site().replace("passenger_max_pool_size 3", "passenger_max_pool_size 4"))
-    eventually(lambda: [each.settings["max_pool_size"] for each in heralds()] == [4, 4], "the daemon knows")
-    assert all(each.configured_ms / 1000 > before - 1 for each in heralds())
+    eventually(lambda: [each.settings["max_pool_size"] for each in globals_of_rosters()] == [4, 4], "the daemon knows")
+    assert all(each.configured_ms / 1000 > before - 1 for each in globals_of_rosters())
     assert not world.daemon.requests
     world.nginx.reload(usual_site())
-    eventually(lambda: [each.settings["max_pool_size"] for each in heralds()] == [3, 3], "the daemon knows")
+    eventually(lambda: [each.settings["max_pool_size"] for each in globals_of_rosters()] == [3, 3], "the daemon knows")
 
 
-def test_only_the_first_of_many_workers_is_a_herald():
+def test_only_the_first_of_many_workers_sends_a_roster():
     world.nginx.reload(usual_site().replace("worker_processes 1;", "worker_processes 4;"))
-    eventually(told, "the daemon knows")
+    eventually(connected, "the daemon knows")
     for _ in range(20):
         assert send("/x/echo").body == b"hello"
-    assert told()
+    assert connected()
     world.nginx.reload(usual_site())
 
 
-def test_a_herald_returns_to_a_daemon_that_does():
-    eventually(told, "the daemon knows")
+def test_a_roster_connection_is_opened_again():
+    eventually(connected, "the daemon knows")
     world.daemon.drop_connections()
-    eventually(lambda: not world.daemon.heralds, "they are gone")
-    eventually(told, "they are back")
+    eventually(lambda: not world.daemon.roster_connections, "they are gone")
+    eventually(connected, "they are back")
 
 
-def test_a_herald_leaves_when_it_hears_what_it_should_not():
-    eventually(told, "the daemon knows")
-    for connection in list(world.daemon.heralds):
+def test_a_roster_connection_ends_at_an_unexpected_frame():
+    eventually(connected, "the daemon knows")
+    for connection in list(world.daemon.roster_connections):
         connection.send(fake_daemon.frame(fake_daemon.RESPONSE, b"for whom?"))
-    eventually(lambda: not world.daemon.heralds, "they are gone")
+    eventually(lambda: not world.daemon.roster_connections, "they are gone")
     world.log.has("sent a Response frame instead of a response")
-    eventually(told, "they are back")
+    eventually(connected, "they are back")
 
 
-def test_a_herald_delays_no_end():
-    eventually(told, "the daemon knows")
+def test_a_roster_connection_does_not_delay_the_exit():
+    eventually(connected, "the daemon knows")
     for sign in (signal.SIGQUIT, signal.SIGTERM):
         world.nginx.running.send_signal(sign)
         assert world.nginx.running.wait(20) == 0
         world.nginx.start(usual_site())
 
 
-def test_urls_are_visited_when_the_daemon_is_there():
-    if not world.TLS:
-        return "there is no openssl to make a certificate"
-    lines = f"""passenger_pre_start http://me:a%20b@shop.example:{PORT}/x/echo?plain;
-        passenger_pre_start https://shop.example:{world.TLS_PORT}/x/echo?tls;
-        passenger_pre_start https://127.0.0.1:{world.TLS_PORT}/x/closed;
-        passenger_pre_start https://127.0.0.1:{PORT}/x/echo;
-        passenger_pre_start http://127.0.0.1:{PORT}/x/slow;"""
-    text = usual_site().replace("passenger_max_pool_size 3;", lines)
-    for _ in range(2):
-        world.daemon.reset_counts()
+def test_pre_started_apps_are_marked_in_the_roster():
+    urls = (f"http://me:secret@shop.example:{PORT}/node/x?y", f"http://127.0.0.1:{PORT}/blog/x",
+            f"http://127.0.0.1:{PORT}/aliased/x")
+    lines = "".join(f"passenger_pre_start {url};" for url in urls)
+    site_without_minimum = usual_site().replace("passenger_min_instances 2;", "")
+    for text, started in ((site_without_minimum, 0), (site_without_minimum.replace("map ", lines + "map "), 3)):
+        world.log.mark()
         world.nginx.reload(text)
-        eventually(lambda: {b"/x/echo?plain", b"/x/echo?tls", b"/x/slow"} <= {each.uri for each in world.daemon.requests},
-                   "the daemon has the requests")
-        plain, tls = (next(each for each in world.daemon.requests if each.uri == uri)
-                      for uri in (b"/x/echo?plain", b"/x/echo?tls"))
-        assert (plain.method, plain.https, tls.method, tls.https) == ("HEAD", False, "HEAD", True)
-        assert plain.header("Host") == [f"shop.example:{PORT}"] and plain.header("User-Agent") == ["Flying Passenger pre-start"]
-        assert plain.header("Authorization") == ["Basic bWU6YSBi"] and not tls.header("Authorization")
-        world.log.has("/x/closed: the answer's status is 502")
-        world.log.has(f"https://127.0.0.1:{PORT}/x/echo: there is no TLS on the connection to 127.0.0.1:{PORT}")
+        eventually(lambda started=started: len(world.daemon.roster_connections) == 2 and
+                   max(each.roster.count(b"nginx/") for each in world.daemon.roster_connections) == started,
+                   f"{started} apps are started")
+        assert "passenger_pre_start" not in world.log.text(), world.log.text()
+    rosters = [each.roster for each in world.daemon.roster_connections]
+    assert any(f"{DIR}/nodeapp".encode() in each for each in rosters), rosters
     world.nginx.reload(usual_site())
-    return None
 
 
-def test_sockets_share_a_block_and_a_block_can_be_spelled_out():
+def test_sockets_share_an_upstream_block_and_a_named_block_works():
     assert send("/spelled/echo").body == b"hello"
     assert send("/own/echo").body == b"hello"
     assert send("/x/echo").body == b"hello"
 
 
-def test_connections_with_leftovers_are_not_used_again():
+def test_connections_with_leftover_bytes_are_not_reused():
     before = world.daemon.connections
     assert send("/x/trailing").body == b"hello"
     assert send("/x/trailing").body == b"hello"
@@ -133,7 +125,7 @@ def test_connections_with_leftovers_are_not_used_again():
     assert world.daemon.connections >= before + 2
 
 
-def test_closed_apps_and_sockets_come_with_advice():
+def test_inaccessible_apps_and_sockets_are_logged_with_advice():
     # Root may enter everything, so the worker's user has to be another.
     secret = app("secret", "config.ru")
     os.chmod(secret, 0o700)
@@ -146,13 +138,13 @@ def test_closed_apps_and_sockets_come_with_advice():
         assert "chmod" in world.log.text()
         os.chmod(SOCKET, 0o600)
         assert send("/x/echo").status == 502
-        world.log.has("nginx's user may not write to")
+        world.log.has("is not writable for nginx's user")
     finally:
         os.chmod(SOCKET, 0o666)
         world.nginx.reload(usual_site())
 
 
-def test_a_client_that_leaves():
+def test_a_client_abort_is_passed_to_the_daemon():
     world.daemon.gone = 0
     raw(b"GET /x/slow HTTP/1.1\r\nHost: x\r\n\r\n", wait=0.1)
     eventually(lambda: world.daemon.gone > 0, "the daemon sees that the client has left")
@@ -167,22 +159,22 @@ def test_a_connection_that_the_daemon_closed_is_replaced():
     assert send("/x/body", "PUT", b"x" * 100).body == b"x" * 100
 
 
-def test_a_goodbye_ends_a_connection_that_waits():
+def test_a_goodbye_closes_an_idle_connection():
     goodbye = fake_daemon.frame(fake_daemon.GOODBYE)
     assert send("/x/echo").body == b"hello"
     for sock in list(world.daemon.open):
         sock.sendall(goodbye)
     eventually(lambda: not world.daemon.open, "nginx has closed it")
-    eventually(told, "the daemon knows")
+    eventually(connected, "the daemon knows")
     world.log.mark()
-    for connection in list(world.daemon.heralds):
+    for connection in list(world.daemon.roster_connections):
         connection.send(goodbye)
-    eventually(lambda: not world.daemon.heralds, "the heralds leave")
-    eventually(told, "they are back")
+    eventually(lambda: not world.daemon.roster_connections, "they are closed")
+    eventually(connected, "they are back")
     assert "[error]" not in world.log.text(), world.log.text()
 
 
-def test_what_crosses_a_goodbye_is_answered_and_the_last():
+def test_a_request_that_crosses_a_goodbye_is_served_and_is_the_last():
     for prefix in ("/x/", "/buffered/", "/intercept/"):
         for path, body in (("goodbye", b"hello"), ("goodbye_interim", b"after"), ("goodbye_empty", b"")):
             for method, sent in (("GET", None), ("POST", b"once")):
@@ -215,7 +207,7 @@ def test_one_process_or_many():
     world.nginx.start(usual_site())
 
 
-def test_a_tunnel_outlives_a_graceful_end():
+def test_a_tunnel_survives_a_graceful_shutdown():
     with socket.create_connection(("127.0.0.1", PORT), 10) as tunnel:
         tunnel.sendall(b"GET /x/websocket HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
         assert until(tunnel, b"welcome\n").startswith(b"HTTP/1.1 101 ")
@@ -255,7 +247,7 @@ def test_a_refusal_is_explained():
     assert send("/x/echo").status == 200
 
 
-def test_an_absent_daemon():
+def test_a_missing_daemon_is_logged_once():
     world.daemon.close()
     time.sleep(0.1)
     world.log.mark()
@@ -263,12 +255,12 @@ def test_an_absent_daemon():
         assert send("/x/echo").status == 502
     world.log.has("systemctl status flying-passenger")
     assert world.log.count("cannot be reached") == 1 and world.log.count("connect() to unix:") == 5
-    # Each herald says so once, however often it tries.
-    eventually(lambda: world.log.count("cannot be told nginx's configuration yet") == 2, "the heralds have tried")
+    # Each roster connection logs it once, however often it tries.
+    eventually(lambda: world.log.count("cannot send nginx's configuration to flying-passenger yet") == 2, "both have tried")
     world.log.mark()
     world.daemon = fake_daemon.Daemon(SOCKET)
     assert send("/x/echo").status == 200
-    eventually(lambda: world.daemon.heralds, "a herald has found it")
+    eventually(lambda: world.daemon.roster_connections, "it is connected again")
     # nginx's own line for a missing socket is [crit]; it is not this module's to say.
     assert "[crit]" not in world.log.text()
 
@@ -290,7 +282,7 @@ def test_panics_cost_one_request():
     return None
 
 
-def test_a_client_that_leaves_may_be_ignored():
+def test_a_client_abort_can_be_ignored():
     world.daemon.gone = 0
     raw(b"GET /lingering/slow HTTP/1.1\r\nHost: x\r\n\r\n", wait=0.1)
     time.sleep(0.3)

@@ -165,7 +165,7 @@ class Connection:
 class Daemon:
     """Listens on `path` until `close`.
 
-    Connections count, and are `open`, when they carry a request; those that carry none are among the `heralds` meanwhile.
+    Connections count, and are `open`, when they carry a request; those that carry none are among the `roster_connections` meanwhile.
     """
 
     def __init__(self, path, mode=0o666):
@@ -178,7 +178,7 @@ class Daemon:
         self.listener.bind(path)
         os.chmod(path, mode)
         self.listener.listen(64)
-        self.sockets, self.open, self.heralds = set(), set(), set()
+        self.sockets, self.open, self.roster_connections = set(), set(), set()
         threading.Thread(target=self.accept, daemon=True).start()
 
     def close(self):
@@ -218,13 +218,13 @@ class Daemon:
         finally:
             self.sockets.discard(sock)
             self.open.discard(sock)
-            self.heralds.discard(connection)
+            self.roster_connections.discard(connection)
             sock.close()
 
     def greet(self, connection):
         kind, _, payload = connection.frame()
         assert kind == HELLO and payload.startswith(b"FLYPSNGR"), (kind, payload)
-        connection.hello = payload
+        connection.hello, connection.roster = payload, b""
         kind, _, payload = connection.frame()
         assert kind == GLOBALS, kind
         connection.globals = Globals(payload)
@@ -233,11 +233,11 @@ class Daemon:
             connection.send(frame(REFUSED, b"\x02\x03\0\x02\0" + b"\x039.9" + struct.pack("<H", len(advice)) + advice))
             raise EOFError
         connection.send(frame(WELCOME, struct.pack("<H", 1) + b"\x051.2.3"))
-        self.heralds.add(connection)
+        self.roster_connections.add(connection)
 
     def count(self, connection):
         """The first request shows what the connection is for."""
-        self.heralds.discard(connection)
+        self.roster_connections.discard(connection)
         self.open.add(connection.sock)
         self.connections += 1
         self.hellos.append(connection.hello)
@@ -246,9 +246,10 @@ class Daemon:
     def exchange(self, connection):
         kind, flags, payload = connection.frame()
         if kind == ROSTER:
+            connection.roster += payload
             return True
         assert kind in (REQUEST, STATUS), kind
-        if connection in self.heralds:
+        if connection in self.roster_connections:
             self.count(connection)
         if kind == STATUS:
             return self.show(connection, flags, payload)

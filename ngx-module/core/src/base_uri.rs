@@ -4,21 +4,22 @@
 ///
 /// # Errors
 ///
-/// A message when it does not begin with a slash.
-pub fn normalise(word: &str) -> Result<Option<String>, String> {
-    if !word.starts_with('/') {
-        return Err(format!("the base URI \"{word}\" must begin with \"/\""));
+/// The requirement that the value does not meet.
+pub fn normalise(value: &str) -> Result<Option<String>, &'static str> {
+    if !value.starts_with('/') {
+        return Err("must begin with \"/\"");
     }
-    let trimmed = word.trim_end_matches('/');
+    let trimmed = value.trim_end_matches('/');
     Ok((!trimmed.is_empty()).then(|| trimmed.to_owned()))
 }
 
 /// Returns the first base URI that equals `uri` or is a parent of it.
 pub fn matching<'a>(base_uris: &'a [String], uri: &[u8]) -> Option<&'a str> {
-    base_uris.iter().map(String::as_str).find(|base| lies_under(base.as_bytes(), uri))
+    base_uris.iter().map(String::as_str).find(|base| is_below(base.as_bytes(), uri))
 }
 
-fn lies_under(base: &[u8], uri: &[u8]) -> bool {
+/// Whether `uri` equals the base URI or is below it.
+pub(crate) fn is_below(base: &[u8], uri: &[u8]) -> bool {
     uri.strip_prefix(base).is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'/'))
 }
 
@@ -37,13 +38,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_match_wins() {
+    fn the_first_match_takes_precedence() {
         let bases = ["/a".to_owned(), "/a/b".to_owned()];
         assert_eq!(matching(&bases, b"/a/b/c"), Some("/a"));
     }
 
     #[test]
-    fn the_root_is_no_base_uri() {
+    fn the_root_is_not_a_base_uri() {
         assert_eq!(normalise("/"), Ok(None));
         assert_eq!(normalise("/blog/"), Ok(Some("/blog".into())));
     }

@@ -1,6 +1,5 @@
 //! Detection of the application in a directory: its type, or an error with advice for the operator.
 
-use std::fmt;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,9 +17,15 @@ pub struct Detected {
 }
 
 /// Why the application in a directory cannot be detected.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DetectError {
     /// nginx's worker may not enter a parent directory.
+    #[error(
+        "cannot detect the application in {}: nginx's worker may not enter {closed}; give its user access (chmod o+x \
+         {closed}), or configure passenger_app_type",
+        .root.display(),
+        closed = .closed.display()
+    )]
     Forbidden {
         /// The application's directory.
         root: PathBuf,
@@ -28,28 +33,12 @@ pub enum DetectError {
         closed: PathBuf,
     },
     /// A file cannot be checked or read.
+    #[error("cannot read {}: {why}", .0.display(), why = .1)]
     Unreadable(PathBuf, String),
     /// `Passengerfile.json` is not a JSON object.
+    #[error("invalid {}: {why}", .0.display(), why = .1)]
     BadPassengerfile(PathBuf, String),
 }
-
-impl fmt::Display for DetectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Forbidden { root, closed } => write!(
-                f,
-                "cannot look for an application in {}: nginx's worker may not enter {}; let its user pass \
-                 (chmod o+x), or name the type with passenger_app_type",
-                root.display(),
-                closed.display()
-            ),
-            Self::Unreadable(path, why) => write!(f, "cannot read {}: {why}", path.display()),
-            Self::BadPassengerfile(path, why) => write!(f, "{} is of no use: {why}", path.display()),
-        }
-    }
-}
-
-impl std::error::Error for DetectError {}
 
 /// Startup files by type, in the order in which they are searched.
 const STARTUP_FILES: &[(&str, AppKind)] = &[
@@ -88,7 +77,7 @@ fn exists(root: &Path, file: &str) -> Result<bool, DetectError> {
     let path = root.join(file);
     match path.metadata() {
         Ok(_) => Ok(true),
-        Err(err) if is_absence(&err) => Ok(false),
+        Err(err) if is_not_found(&err) => Ok(false),
         Err(err) => Err(explain(root, path, &err)),
     }
 }
@@ -97,16 +86,16 @@ fn passengerfile_command(root: &Path) -> Result<Option<String>, DetectError> {
     let path = root.join("Passengerfile.json");
     let text = match read_bounded(&path) {
         Ok(text) => text,
-        Err(err) if is_absence(&err) => return Ok(None),
+        Err(err) if is_not_found(&err) => return Ok(None),
         Err(err) => return Err(explain(root, path, &err)),
     };
     let bad = |why: String| DetectError::BadPassengerfile(path.clone(), why);
     let json: serde_json::Value = serde_json::from_slice(&text).map_err(|err| bad(err.to_string()))?;
-    let object = json.as_object().ok_or_else(|| bad("it holds no object".into()))?;
+    let object = json.as_object().ok_or_else(|| bad("must be a JSON object".into()))?;
     match object.get("app_start_command") {
         None => Ok(None),
         Some(serde_json::Value::String(command)) => Ok(Some(command.clone())),
-        Some(_) => Err(bad("app_start_command is no string".into())),
+        Some(_) => Err(bad("\"app_start_command\" must be a string".into())),
     }
 }
 
@@ -114,7 +103,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     open_regular(path)?.take(MAX_PASSENGERFILE + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_PASSENGERFILE {
-        return Err(io::Error::new(ErrorKind::InvalidData, "it is longer than 512 KiB"));
+        return Err(io::Error::new(ErrorKind::InvalidData, "longer than 512 KiB"));
     }
     Ok(text)
 }
@@ -134,11 +123,11 @@ fn check_regular(metadata: &Metadata) -> io::Result<()> {
     if metadata.is_file() {
         return Ok(());
     }
-    Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
+    Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"))
 }
 
 /// Whether the error means that there is no such file, as nginx decides for its own files.
-pub(crate) fn is_absence(err: &io::Error) -> bool {
+pub(crate) fn is_not_found(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename)
 }
 
@@ -193,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn each_startup_file_tells_its_type() {
+    fn each_startup_file_determines_the_type() {
         for (at, (file, kind)) in STARTUP_FILES.iter().enumerate() {
             assert_eq!(App::with(&format!("kind{at}"), &[(file, "")]).kind(), Some(*kind));
         }
@@ -217,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_passengerfile_without_a_command_is_passed_over() {
+    fn a_passengerfile_without_a_command_is_ignored() {
         let app = App::with("pf2", &[("Passengerfile.json", "{\"port\": 80}"), ("app.js", "")]);
         assert_eq!(app.kind(), Some(AppKind::Node));
     }
@@ -267,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_directory_holds_nothing() {
+    fn a_missing_directory_contains_no_app() {
         assert_eq!(detect(Path::new("/nonexistent/app")), Ok(None));
         assert_eq!(detect(Path::new("/dev/null")), Ok(None));
         assert_eq!(detect(&Path::new("/srv").join("a".repeat(256))), Ok(None), "as nginx answers 404");

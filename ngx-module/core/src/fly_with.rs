@@ -14,39 +14,33 @@ impl FlyWith {
     ///
     /// # Errors
     ///
-    /// A message about a path that is invalid, or that nginx's own parser would split.
-    pub fn parse(word: &str) -> Result<Self, String> {
-        let path = match word.strip_prefix("unix:") {
+    /// The requirement that the value does not meet.
+    pub fn parse(value: &str) -> Result<Self, String> {
+        let path = match value.strip_prefix("unix:") {
             Some(path) => path,
-            None if word.starts_with('/') => word,
-            None => return name(word),
+            None if value.starts_with('/') => value,
+            None if value.is_empty() || value.contains('/') => {
+                return Err(
+                    "must be the path of a socket, such as unix:/run/flying-passenger/socket, or the name \
+                            of an upstream block"
+                        .to_owned(),
+                );
+            }
+            None => return Ok(Self::Upstream(value.to_owned())),
         };
         if !path.starts_with('/') {
-            return Err(format!("the socket \"{path}\" must be an absolute path"));
+            return Err("must be an absolute path".to_owned());
         }
         // In a URL nginx ends a unix socket's name at a colon; the other characters would end a word of its
         // configuration.
         if let Some(bad) = path.chars().find(|c| c.is_whitespace() || ":;{}\"'\\$#".contains(*c)) {
-            return Err(format!("the path of the socket \"{path}\" must not contain '{bad}'"));
+            return Err(format!("must not contain '{bad}'"));
         }
         if path.len() > MAX_SOCKET_PATH {
-            return Err(format!(
-                "the path of the socket is {} bytes long, but the kernel takes at most {MAX_SOCKET_PATH}",
-                path.len()
-            ));
+            return Err(format!("must be a path of at most {MAX_SOCKET_PATH} bytes"));
         }
         Ok(Self::Socket(path.to_owned()))
     }
-}
-
-fn name(word: &str) -> Result<FlyWith, String> {
-    if word.is_empty() || word.contains("://") || word.contains('/') {
-        return Err(format!(
-            "\"{word}\" is neither the path of a socket, such as unix:/run/flying-passenger/socket, nor the name \
-             of an upstream block"
-        ));
-    }
-    Ok(FlyWith::Upstream(word.to_owned()))
 }
 
 /// Size of `sun_path` without its final zero.
@@ -69,14 +63,14 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_neither() {
+    fn rejects_neither_path_nor_name() {
         for word in ["", "http://x", "run/socket", "unix:socket", "/a b", "/a;b", "/a:b", "/a$b"] {
             assert!(FlyWith::parse(word).is_err(), "{word}");
         }
     }
 
     #[test]
-    fn rejects_a_path_that_the_kernel_would_cut() {
+    fn rejects_a_path_too_long_for_the_kernel() {
         assert!(FlyWith::parse(&format!("/{}", "x".repeat(106))).is_ok());
         assert!(FlyWith::parse(&format!("/{}", "x".repeat(107))).is_err());
     }

@@ -33,7 +33,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_not_a_name() {
+    fn rejects_text_of_another_form() {
         for text in ["", "0", &"g".repeat(32), &"A".repeat(32), &"0".repeat(33)] {
             assert!(!is_name(text), "{text}");
         }

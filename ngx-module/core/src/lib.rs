@@ -6,22 +6,22 @@
 
 #![forbid(unsafe_code)]
 
-pub mod absence;
-pub mod announced;
 pub mod app_kind;
+pub mod app_location;
 pub mod base_uri;
 pub mod detect;
 pub mod fly_with;
 pub mod host;
 pub mod instance;
 pub mod manifest;
-pub mod place;
+pub mod negative_cache;
 pub mod pre_start;
 pub mod request_headers;
 pub mod request_id;
 pub mod response_body;
 pub mod response_head;
 pub mod response_headers;
+pub mod roster;
 pub mod served;
 pub mod settings;
 pub mod value;

@@ -57,8 +57,8 @@ pub struct Level {
 
 /// Returns the text of the manifest. Levels without content are left out.
 pub fn to_json(levels: &[Level]) -> String {
-    let told = levels.iter().filter(|level| !level.statements.is_empty() || level.effective.is_some());
-    let document = json!({ "levels": told.map(level).collect::<Vec<_>>() });
+    let shown = levels.iter().filter(|level| !level.statements.is_empty() || level.effective.is_some());
+    let document = json!({ "levels": shown.map(level).collect::<Vec<_>>() });
     format!("{document:#}\n")
 }
 
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_who_says_what_where() {
+    fn contains_each_directive_with_its_position() {
         let statements = vec![stated("passenger_env_var", &["QUOTE", "a \"b\"\n\\"], 7)];
         let block = Block::Location("shop.example".into(), "/a".into());
         let document = parsed(&[Level { block, statements, effective: None }]);
@@ -139,13 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn leaves_out_levels_with_nothing_to_say() {
+    fn omits_levels_without_content() {
         let silent = Level { block: Block::Http, statements: Vec::new(), effective: None };
         assert_eq!(parsed(&[silent])["levels"], json!([]));
     }
 
     #[test]
-    fn tells_effective_values_with_their_types() {
+    fn contains_effective_values_with_their_types() {
         let mut effective = Settings::new();
         effective.set("min_instances", Value::Number(2));
         effective.set("preload_bundler", Value::Flag(true));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_of_the_command_line_has_no_line() {
+    fn a_command_line_parameter_has_no_line() {
         let statement = Statement { position: None, ..stated("passenger_ruby", &["ruby"], 0) };
         let level = Level { block: Block::Http, statements: vec![statement], effective: None };
         assert_eq!(parsed(&[level])["levels"][0]["directives"][0]["line"], Json::Null);

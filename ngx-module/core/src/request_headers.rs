@@ -15,7 +15,7 @@ const WITHHELD: &[&[u8]] = &[
 ];
 
 /// Whether a header of this name is passed on. `upgrade` is true when the request asks for another protocol.
-pub fn is_handed_on(name: &[u8], upgrade: bool) -> bool {
+pub fn is_forwarded(name: &[u8], upgrade: bool) -> bool {
     let withheld = WITHHELD.iter().any(|known| known.eq_ignore_ascii_case(name));
     !withheld || (upgrade && name.eq_ignore_ascii_case(b"upgrade"))
 }
@@ -38,7 +38,7 @@ pub fn settable(name: &str) -> Settable {
         return Settable::Never;
     }
     let is = |other: &str| name.eq_ignore_ascii_case(other);
-    let framing = is("content-length") || (!is_handed_on(name.as_bytes(), false) && !is("proxy"));
+    let framing = is("content-length") || (!is_forwarded(name.as_bytes(), false) && !is("proxy"));
     if framing { Settable::WithoutEffect } else { Settable::Yes }
 }
 
@@ -47,9 +47,9 @@ pub fn settable(name: &str) -> Settable {
 const AUTHENTICATED_USER: &[u8] = b"x-forwarded-user";
 
 /// Whether an app would take a header from the client as the name of its user. Some apps treat `_` as `-`.
-pub fn claims_user(name: &[u8]) -> bool {
+pub fn names_user(name: &[u8]) -> bool {
     name.len() == AUTHENTICATED_USER.len()
-        && name.iter().zip(AUTHENTICATED_USER).all(|(a, b)| folded(*a) == *b)
+        && name.iter().zip(AUTHENTICATED_USER).all(|(a, b)| normalized(*a) == *b)
 }
 
 /// Whether the name is valid in HTTP.
@@ -61,11 +61,11 @@ pub fn is_token(name: &[u8]) -> bool {
 /// Whether an app that replaces both `-` and `_` by `_` would take `name` for `other`.
 ///
 /// nginx drops names with `_` by default. Where it is configured not to, `X_User` must not pass for `X-User`.
-pub fn is_disguise_of(name: &[u8], other: &[u8]) -> bool {
+pub fn is_lookalike(name: &[u8], other: &[u8]) -> bool {
     name.len() == other.len()
         && name.contains(&b'_')
         && !name.eq_ignore_ascii_case(other)
-        && name.iter().zip(other).all(|(a, b)| folded(*a) == folded(*b))
+        && name.iter().zip(other).all(|(a, b)| normalized(*a) == normalized(*b))
 }
 
 /// Whether the `Connection` header lists `upgrade`.
@@ -89,7 +89,7 @@ pub fn asks_for_websocket<'h>(method: &[u8], headers: impl Iterator<Item = (&'h 
     method == b"GET" && is_websocket && is_in_connection && !has_body
 }
 
-fn folded(byte: u8) -> u8 {
+fn normalized(byte: u8) -> u8 {
     match byte {
         b'_' => b'-',
         other => other.to_ascii_lowercase(),
@@ -101,21 +101,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connection_headers_stay_with_nginx() {
+    fn connection_headers_are_not_forwarded() {
         for name in
             ["Connection", "keep-alive", "TE", "Transfer-Encoding", "Expect", "Proxy", "HTTP2-Settings"]
         {
-            assert!(!is_handed_on(name.as_bytes(), true), "{name}");
+            assert!(!is_forwarded(name.as_bytes(), true), "{name}");
         }
         for name in ["Host", "Content-Length", "X-Proxy", "Cookie"] {
-            assert!(is_handed_on(name.as_bytes(), false), "{name}");
+            assert!(is_forwarded(name.as_bytes(), false), "{name}");
         }
     }
 
     #[test]
-    fn upgrade_is_handed_on_when_it_is_meant() {
-        assert!(is_handed_on(b"Upgrade", true));
-        assert!(!is_handed_on(b"Upgrade", false));
+    fn upgrade_is_forwarded_for_an_upgrade_only() {
+        assert!(is_forwarded(b"Upgrade", true));
+        assert!(!is_forwarded(b"Upgrade", false));
     }
 
     #[test]
@@ -132,20 +132,20 @@ mod tests {
     }
 
     #[test]
-    fn an_underscore_may_not_pose_as_a_dash() {
-        assert!(is_disguise_of(b"X_User", b"x-user"));
-        assert!(is_disguise_of(b"X_Real-IP", b"X-Real-IP"));
-        assert!(!is_disguise_of(b"X-User", b"X-User"));
-        assert!(!is_disguise_of(b"X_User", b"x_user"));
-        assert!(!is_disguise_of(b"X_User", b"X-Users"));
+    fn a_name_with_an_underscore_is_a_lookalike_of_one_with_a_dash() {
+        assert!(is_lookalike(b"X_User", b"x-user"));
+        assert!(is_lookalike(b"X_Real-IP", b"X-Real-IP"));
+        assert!(!is_lookalike(b"X-User", b"X-User"));
+        assert!(!is_lookalike(b"X_User", b"x_user"));
+        assert!(!is_lookalike(b"X_User", b"X-Users"));
     }
 
     #[test]
-    fn a_client_does_not_say_who_its_user_is() {
+    fn a_client_cannot_name_its_user() {
         for name in ["X-Forwarded-User", "x-forwarded-user", "X_Forwarded-User"] {
-            assert!(claims_user(name.as_bytes()), "{name}");
+            assert!(names_user(name.as_bytes()), "{name}");
         }
-        assert!(!claims_user(b"X-Forwarded-Users") && !claims_user(b"X-Forwarded-Host"));
+        assert!(!names_user(b"X-Forwarded-Users") && !names_user(b"X-Forwarded-Host"));
         assert_eq!(settable("X-Forwarded-User"), Settable::Yes);
     }
 

@@ -14,18 +14,18 @@ const MAX_LEN: usize = 255;
 pub const HEADER: &str = "X-Request-Id";
 
 /// Returns the client's request ID from the `values` of its header, if it is the only value and safe in a log.
-pub fn acceptable<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v [u8]> {
+pub fn client_id<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> Option<&'v [u8]> {
     let only = values.next().filter(|_| values.next().is_none())?;
     let is_harmless = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:@+/=~".contains(byte);
     (!only.is_empty() && only.len() <= MAX_LEN && only.iter().all(is_harmless)).then_some(only)
 }
 
 /// A generated ID: 32 hexadecimal digits.
-pub type Made = [u8; 32];
+pub type GeneratedId = [u8; 32];
 
 /// Generates IDs that no other process generates. They are not secret, so no system call is needed for each.
 #[derive(Debug)]
-struct Maker {
+struct Generator {
     seed: u64,
     pid: u32,
     count: u64,
@@ -33,10 +33,10 @@ struct Maker {
 
 thread_local! {
     // Created at the first request, which is after nginx has forked its worker.
-    static MAKER: RefCell<Maker> = RefCell::new(Maker::new());
+    static GENERATOR: RefCell<Generator> = RefCell::new(Generator::new());
 }
 
-impl Maker {
+impl Generator {
     /// The hash includes the process ID because all workers inherit their master's random keys.
     fn new() -> Self {
         let mut hash = RandomState::new().build_hasher();
@@ -45,13 +45,13 @@ impl Maker {
         Self { seed: hash.finish(), pid: std::process::id(), count: 0 }
     }
 
-    fn next(&mut self) -> Made {
+    fn next(&mut self) -> GeneratedId {
         self.count += 1;
-        let mut known = [0; 20];
-        known[..8].copy_from_slice(&self.seed.to_le_bytes());
-        known[8..12].copy_from_slice(&self.pid.to_le_bytes());
-        known[12..].copy_from_slice(&self.count.to_le_bytes());
-        let Digest(bytes) = Digest::of(&known);
+        let mut input = [0; 20];
+        input[..8].copy_from_slice(&self.seed.to_le_bytes());
+        input[8..12].copy_from_slice(&self.pid.to_le_bytes());
+        input[12..].copy_from_slice(&self.count.to_le_bytes());
+        let Digest(bytes) = Digest::of(&input);
         let mut text = [0; 32];
         for (to, byte) in text.chunks_exact_mut(2).zip(bytes) {
             to[0] = hexadecimal(byte >> 4);
@@ -62,8 +62,8 @@ impl Maker {
 }
 
 /// Returns a new ID.
-pub fn make() -> Made {
-    MAKER.with_borrow_mut(Maker::next)
+pub fn generate() -> GeneratedId {
+    GENERATOR.with_borrow_mut(Generator::next)
 }
 
 const fn hexadecimal(digit: u8) -> u8 {
@@ -75,11 +75,11 @@ mod tests {
     use super::*;
 
     fn accepted(values: &[&'static str]) -> Option<&'static [u8]> {
-        acceptable(values.iter().map(|value| value.as_bytes()))
+        client_id(values.iter().map(|value| value.as_bytes()))
     }
 
     #[test]
-    fn takes_what_others_make() {
+    fn accepts_the_usual_forms() {
         for id in [
             "8f14e45fceea167a5a36dedd4bea2543",
             "6ba7b810-9dad-11d1-80b4-00c04fd430c8",
@@ -90,21 +90,21 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_made_differ_and_can_be_taken_over() {
-        let names: std::collections::HashSet<Made> = (0..10_000).map(|_| make()).collect();
+    fn generated_ids_differ_and_are_accepted() {
+        let names: std::collections::HashSet<GeneratedId> = (0..10_000).map(|_| generate()).collect();
         assert_eq!(names.len(), 10_000);
-        assert!(names.iter().all(|name| acceptable([name.as_slice()].into_iter()).is_some()));
-        let mut elsewhere = Maker { pid: 1, ..Maker::new() };
+        assert!(names.iter().all(|name| client_id([name.as_slice()].into_iter()).is_some()));
+        let mut elsewhere = Generator { pid: 1, ..Generator::new() };
         assert!(!names.contains(&elsewhere.next()));
     }
 
     #[test]
-    fn rejects_what_could_forge_a_log_line() {
+    fn rejects_ids_that_could_forge_a_log_line() {
         for id in ["", "a b", "a\nb", "a\"b", "ü", "a;b"] {
             assert_eq!(accepted(&[id]), None, "{id:?}");
         }
         assert_eq!(accepted(&[]), None);
         assert_eq!(accepted(&["a", "b"]), None, "which of the two?");
-        assert_eq!(acceptable([[b'x'; MAX_LEN + 1].as_slice()].into_iter()), None);
+        assert_eq!(client_id([[b'x'; MAX_LEN + 1].as_slice()].into_iter()), None);
     }
 }

@@ -1,7 +1,6 @@
 //! Decoder of a response's body frames. It returns ranges of the received bytes, however they are split, so that
 //! nothing is copied.
 
-use std::fmt;
 use std::ops::Range;
 
 use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
@@ -15,7 +14,7 @@ use crate::response_head::name;
 pub struct BodyDecoder {
     state: State,
     /// Announced bytes not yet received; `None` when the length is unknown.
-    due: Option<u64>,
+    remaining: Option<u64>,
 }
 
 /// The type of the next bytes.
@@ -33,33 +32,24 @@ pub enum Piece {
 }
 
 /// Why the body cannot be completed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BodyError {
     /// The daemon aborted the response.
+    #[error("flying-passenger aborted the response: {0}")]
     Aborted(String),
     /// The bytes are not a frame.
-    Frame(FrameError),
+    #[error("flying-passenger sent an invalid frame: {0}")]
+    Frame(#[from] FrameError),
     /// A frame of this type is not allowed here.
+    #[error("flying-passenger sent a {0:?} frame inside a response body")]
     Unexpected(FrameType),
-    /// More body than announced.
+    /// The body is longer than announced.
+    #[error("flying-passenger sent a longer response body than announced")]
     TooMuch,
     /// The body ended this many bytes early.
+    #[error("flying-passenger ended the response body {0} bytes early")]
     TooShort(u64),
 }
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Aborted(why) => write!(f, "flying-passenger gave up the response: {why}"),
-            Self::Frame(err) => write!(f, "flying-passenger sent bytes that are no frame: {err}"),
-            Self::Unexpected(kind) => write!(f, "flying-passenger sent a {kind:?} frame amid a body"),
-            Self::TooMuch => f.write_str("flying-passenger sent more body than it had announced"),
-            Self::TooShort(missing) => write!(f, "flying-passenger ended the body {missing} bytes early"),
-        }
-    }
-}
-
-impl std::error::Error for BodyError {}
 
 #[derive(Debug)]
 enum State {
@@ -78,12 +68,12 @@ const HEADER: State = State::Header { bytes: [0; HEADER_LEN], have: 0 };
 impl BodyDecoder {
     /// Returns a decoder of the body after a head. `ends`: the head's frame is marked as the last.
     pub fn new(length: BodyLength, ends: bool) -> Self {
-        let due = match length {
+        let remaining = match length {
             BodyLength::None => Some(0),
             BodyLength::Known(len) => Some(len),
             BodyLength::Unknown => None,
         };
-        Self { state: if ends { State::Ended } else { HEADER }, due }
+        Self { state: if ends { State::Ended } else { HEADER }, remaining }
     }
 
     /// Whether the last frame has been received.
@@ -103,8 +93,8 @@ impl BodyDecoder {
 
     /// Returns how many bytes of body are known to follow.
     pub fn expects(&self) -> u64 {
-        match (self.due, &self.state) {
-            (Some(due), _) => due,
+        match (self.remaining, &self.state) {
+            (Some(remaining), _) => remaining,
             (None, State::Data { left, .. }) => u64::from(*left),
             (None, _) => 0,
         }
@@ -117,21 +107,48 @@ impl BodyDecoder {
     /// [`BodyError`]: the response cannot be completed and the connection cannot be reused.
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Piece, BodyError> {
         loop {
-            let rest = input.get(*at..).unwrap_or_default();
-            let (step, used) = self.state.advance(rest)?;
             let start = *at;
-            *at += used;
-            match step {
-                Step::Again => {}
-                Step::NeedMore => return Ok(Piece::NeedMore),
-                Step::Frame(header) => self.begin(header)?,
-                Step::Data => {
-                    self.account(used)?;
-                    return Ok(Piece::Data(start..*at));
-                }
-                Step::Ended => {
+            let mut take = |most: usize| {
+                let taken = input.get(start..).unwrap_or_default();
+                let taken = taken.get(..most).unwrap_or(taken);
+                *at += taken.len();
+                taken
+            };
+            match &mut self.state {
+                State::Ended => {
                     self.check_end()?;
                     return Ok(Piece::End { used: *at });
+                }
+                State::Header { bytes, have } => {
+                    let taken = take(HEADER_LEN - *have);
+                    bytes[*have..*have + taken.len()].copy_from_slice(taken);
+                    *have += taken.len();
+                    let Some(header) = FrameHeader::decode(&bytes[..*have])? else {
+                        return Ok(Piece::NeedMore);
+                    };
+                    self.begin(header)?;
+                }
+                State::Data { left, last } => {
+                    let taken = take(*left as usize).len();
+                    if taken == 0 {
+                        return Ok(Piece::NeedMore);
+                    }
+                    *left -= taken as u32;
+                    if *left == 0 {
+                        self.state = if *last { State::Ended } else { HEADER };
+                    }
+                    self.count_body(taken)?;
+                    return Ok(Piece::Data(start..*at));
+                }
+                State::Abort { len, payload } => {
+                    payload.extend_from_slice(take(*len - payload.len()));
+                    if payload.len() < *len {
+                        return Ok(Piece::NeedMore);
+                    }
+                    return Err(BodyError::Aborted(match Abort::decode(payload) {
+                        Ok(abort) => format!("{}: {}", name(abort.reason), abort.message),
+                        Err(err) => err.to_string(),
+                    }));
                 }
             }
         }
@@ -150,78 +167,19 @@ impl BodyDecoder {
         self.check_end()
     }
 
-    fn account(&mut self, len: usize) -> Result<(), BodyError> {
-        if let Some(due) = &mut self.due {
-            *due = due.checked_sub(len as u64).ok_or(BodyError::TooMuch)?;
+    fn count_body(&mut self, len: usize) -> Result<(), BodyError> {
+        if let Some(remaining) = &mut self.remaining {
+            *remaining = remaining.checked_sub(len as u64).ok_or(BodyError::TooMuch)?;
         }
         self.check_end()
     }
 
     fn check_end(&self) -> Result<(), BodyError> {
-        match self.due {
-            Some(due) if due > 0 && self.has_ended() => Err(BodyError::TooShort(due)),
+        match self.remaining {
+            Some(remaining) if remaining > 0 && self.has_ended() => Err(BodyError::TooShort(remaining)),
             _ => Ok(()),
         }
     }
-}
-
-enum Step {
-    Again,
-    NeedMore,
-    Frame(FrameHeader),
-    Data,
-    Ended,
-}
-
-impl State {
-    /// Consumes bytes of `rest`; also returns how many.
-    fn advance(&mut self, rest: &[u8]) -> Result<(Step, usize), BodyError> {
-        match self {
-            Self::Ended => Ok((Step::Ended, 0)),
-            Self::Header { bytes, have } => collect_header(bytes, have, rest),
-            Self::Abort { len, payload } => collect_abort(*len, payload, rest),
-            Self::Data { .. } if rest.is_empty() => Ok((Step::NeedMore, 0)),
-            Self::Data { left, last } => {
-                let taken = rest.len().min(*left as usize);
-                *left -= taken as u32;
-                if *left == 0 {
-                    *self = if *last { Self::Ended } else { HEADER };
-                }
-                Ok((Step::Data, taken))
-            }
-        }
-    }
-}
-
-fn collect_header(
-    bytes: &mut [u8; HEADER_LEN],
-    have: &mut usize,
-    rest: &[u8],
-) -> Result<(Step, usize), BodyError> {
-    let taken = rest.len().min(HEADER_LEN - *have);
-    for (to, from) in bytes.iter_mut().skip(*have).zip(rest) {
-        *to = *from;
-    }
-    *have += taken;
-    let known = bytes.get(..*have).unwrap_or_default();
-    let step = match FrameHeader::decode(known).map_err(BodyError::Frame)? {
-        Some(header) => Step::Frame(header),
-        None => Step::NeedMore,
-    };
-    Ok((step, taken))
-}
-
-fn collect_abort(len: usize, payload: &mut Vec<u8>, rest: &[u8]) -> Result<(Step, usize), BodyError> {
-    let taken = rest.len().min(len - payload.len());
-    payload.extend(rest.iter().take(taken));
-    if payload.len() < len {
-        let step = if taken == 0 { Step::NeedMore } else { Step::Again };
-        return Ok((step, taken));
-    }
-    Err(BodyError::Aborted(match Abort::decode(payload) {
-        Ok(abort) => format!("{}: {}", name(abort.reason), abort.message),
-        Err(err) => err.to_string(),
-    }))
 }
 
 /// Returns the length of the whole body, when all its frames are in `bytes` and nothing follows them.
@@ -276,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_of_several_frames_comes_out_whole() {
+    fn a_body_of_several_frames_is_joined() {
         let bytes = [body(0, b"he"), body(0, b""), body(0, b"ll"), body(FLAG_END, b"o")].concat();
         let mut decoder = BodyDecoder::new(BodyLength::Known(5), false);
         assert_eq!(decode(&mut decoder, &[&bytes]), Ok((b"hello".to_vec(), Vec::new())));
@@ -284,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_the_end_is_left_alone() {
+    fn bytes_after_the_end_are_not_consumed() {
         let bytes = [body(FLAG_END, b"x"), b"more".to_vec()].concat();
         let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
         assert_eq!(decode(&mut decoder, &[&bytes]), Ok((b"x".to_vec(), b"more".to_vec())));
@@ -298,14 +256,14 @@ mod tests {
     }
 
     #[test]
-    fn rejects_more_than_was_announced() {
+    fn rejects_a_body_longer_than_announced() {
         let bytes = body(FLAG_END, b"toolong");
         let mut decoder = BodyDecoder::new(BodyLength::Known(3), false);
         assert_eq!(decode(&mut decoder, &[&bytes]), Err(BodyError::TooMuch));
     }
 
     #[test]
-    fn rejects_an_end_that_comes_early() {
+    fn rejects_an_early_end() {
         for bytes in [body(FLAG_END, b"abc"), [body(0, b"abc"), body(FLAG_END, b"")].concat()] {
             let mut decoder = BodyDecoder::new(BodyLength::Known(5), false);
             assert_eq!(decode(&mut decoder, &[&bytes]), Err(BodyError::TooShort(2)));
@@ -319,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_frame_that_is_no_body() {
+    fn rejects_a_frame_other_than_body() {
         let bytes = frame(FrameType::Response, 0, b"");
         let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
         let refused = decode(&mut decoder, &[&bytes]);
@@ -327,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_tells_why_however_it_is_cut() {
+    fn an_abort_contains_its_reason_however_it_is_split() {
         let mut bytes = body(0, b"ab");
         Abort { reason: AbortReason::AppClosed, message: "pid 7 ended" }.write_frame(&mut bytes);
         for cut in 0..bytes.len() {
@@ -346,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn needs_are_told_until_the_end() {
+    fn needs_are_positive_until_the_end() {
         let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
         assert_eq!(decoder.needs(), HEADER_LEN);
         let bytes = body(FLAG_END, b"hello");
@@ -367,7 +325,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn however_the_bytes_are_cut_the_body_is_the_same(
+        fn the_body_does_not_depend_on_how_bytes_are_split(
             chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
         ) {
@@ -384,7 +342,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut decoder = BodyDecoder::new(BodyLength::Unknown, false);
             let _any_outcome = decode(&mut decoder, &[&bytes]);
         }

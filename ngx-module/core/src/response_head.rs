@@ -2,8 +2,6 @@
 //! It is called again with more bytes until the head is complete; it keeps no state, as all bytes are still in nginx's
 //! buffer, whose size limits what the daemon can send.
 
-use std::fmt;
-
 use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
 use protocol::hello::{Refusal, Welcome};
 use protocol::response::{Abort, AbortReason, Response};
@@ -23,15 +21,27 @@ pub struct Head<'a> {
 }
 
 /// Why there is no response.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HeadError {
     /// The daemon refuses this module's protocol.
+    #[error(
+        "flying-passenger {} refuses the nginx module {}: {}",
+        .0.daemon_version,
+        env!("CARGO_PKG_VERSION"),
+        .0.advice
+    )]
     Refused(Refusal),
     /// The daemon aborted the request.
+    #[error("flying-passenger aborted the request ({}): {message}", name(*.0), message = .1)]
     Aborted(AbortReason, String),
     /// A frame of this type is not allowed here.
+    #[error("flying-passenger sent a {0:?} frame instead of a response")]
     Unexpected(FrameType),
     /// The head does not fit nginx's buffer.
+    #[error(
+        "response headers of {needed} bytes exceed the {room} bytes left in nginx's buffer; increase \
+         passenger_buffer_size"
+    )]
     TooLong {
         /// Size of the frame.
         needed: usize,
@@ -39,40 +49,15 @@ pub enum HeadError {
         room: usize,
     },
     /// The bytes are not a frame.
-    Frame(FrameError),
-    /// The payload of a frame is damaged.
-    Payload(PayloadError),
-    /// The payload of a handshake frame is damaged.
-    Handshake(ReadError),
+    #[error("flying-passenger sent an invalid frame: {0}")]
+    Frame(#[from] FrameError),
+    /// The payload of a frame is invalid.
+    #[error("flying-passenger sent an invalid frame payload: {0}")]
+    Payload(#[from] PayloadError),
+    /// The payload of a handshake frame is invalid.
+    #[error("flying-passenger sent an invalid handshake: {0}")]
+    Handshake(#[from] ReadError),
 }
-
-impl fmt::Display for HeadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(refusal) => write!(
-                f,
-                "flying-passenger {} refuses the nginx module {}: {}",
-                refusal.daemon_version,
-                env!("CARGO_PKG_VERSION"),
-                refusal.advice
-            ),
-            Self::Aborted(reason, message) => {
-                write!(f, "flying-passenger gave up the request ({}): {message}", name(*reason))
-            }
-            Self::Unexpected(kind) => {
-                write!(f, "flying-passenger sent a {kind:?} frame instead of a response")
-            }
-            Self::TooLong { needed, room } => {
-                write!(f, "the response's head takes {needed} bytes, but passenger_buffer_size leaves {room}")
-            }
-            Self::Frame(err) => write!(f, "flying-passenger sent bytes that are no frame: {err}"),
-            Self::Payload(err) => write!(f, "flying-passenger sent a damaged frame: {err}"),
-            Self::Handshake(err) => write!(f, "flying-passenger sent a damaged handshake: {err}"),
-        }
-    }
-}
-
-impl std::error::Error for HeadError {}
 
 /// Searches for the response head. `room` is the size of the buffer of `bytes`, less the bytes before them.
 ///
@@ -86,7 +71,7 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
     let mut is_last = false;
     loop {
         let rest = bytes.get(used..).unwrap_or_default();
-        let Some(header) = FrameHeader::decode(rest).map_err(HeadError::Frame)? else {
+        let Some(header) = FrameHeader::decode(rest)? else {
             return Ok(None);
         };
         check_kind(header.kind)?;
@@ -102,14 +87,14 @@ pub fn find_head(bytes: &[u8], room: usize) -> Result<Option<Head<'_>>, HeadErro
             FrameType::Refused => return Err(refusal(payload)),
             FrameType::Abort => return Err(abort(payload)),
             FrameType::Response => {
-                let response = Response::decode(payload).map_err(HeadError::Payload)?;
+                let response = Response::decode(payload)?;
                 return Ok(Some(Head { response, ends: header.is_end(), used, is_last }));
             }
             // Sent at the moment when the request was written.
             FrameType::Goodbye => is_last = true,
-            // Not passed on where nginx does not support it (see `find_interim`), but damaged bytes are refused always.
+            // Not passed on where nginx does not support it (see `find_interim`), but invalid bytes are always refused.
             FrameType::Interim => {
-                Response::decode(payload).map_err(HeadError::Payload)?;
+                Response::decode(payload)?;
             }
             // A welcome needs no response.
             _ => {}
@@ -127,14 +112,14 @@ pub fn find_interim(bytes: &[u8]) -> Result<Option<Head<'_>>, HeadError> {
     let mut used = 0;
     loop {
         let rest = bytes.get(used..).unwrap_or_default();
-        let Some(header) = FrameHeader::decode(rest).map_err(HeadError::Frame)? else {
+        let Some(header) = FrameHeader::decode(rest)? else {
             return Ok(None);
         };
         let end = used + HEADER_LEN + header.len as usize;
         match (header.kind, bytes.get(used + HEADER_LEN..end)) {
             (FrameType::Welcome, Some(_)) => used = end,
             (FrameType::Interim, Some(payload)) => {
-                let response = Response::decode(payload).map_err(HeadError::Payload)?;
+                let response = Response::decode(payload)?;
                 return Ok(Some(Head { response, ends: false, used: end, is_last: false }));
             }
             _ => return Ok(None),
@@ -157,7 +142,7 @@ pub enum Greeting {
 ///
 /// [`HeadError`]: the daemon sent something else.
 pub fn find_greeting(bytes: &[u8]) -> Result<Option<Greeting>, HeadError> {
-    let Some(header) = FrameHeader::decode(bytes).map_err(HeadError::Frame)? else {
+    let Some(header) = FrameHeader::decode(bytes)? else {
         return Ok(None);
     };
     let end = HEADER_LEN + header.len as usize;
@@ -168,7 +153,8 @@ pub fn find_greeting(bytes: &[u8]) -> Result<Option<Greeting>, HeadError> {
         (FrameType::Refused, Some(payload)) => Err(refusal(payload)),
         (FrameType::Abort, Some(payload)) => Err(abort(payload)),
         (FrameType::Welcome, Some(payload)) => {
-            Welcome::decode(payload).map(|_| Some(Greeting::Welcome(end))).map_err(HeadError::Handshake)
+            Welcome::decode(payload)?;
+            Ok(Some(Greeting::Welcome(end)))
         }
         (other, _) => Err(HeadError::Unexpected(other)),
     }
@@ -191,10 +177,8 @@ fn refusal(payload: &[u8]) -> HeadError {
 }
 
 fn abort(payload: &[u8]) -> HeadError {
-    match Abort::decode(payload) {
-        Ok(abort) => HeadError::Aborted(abort.reason, abort.message.to_owned()),
-        Err(err) => HeadError::Payload(err),
-    }
+    Abort::decode(payload)
+        .map_or_else(HeadError::Payload, |abort| HeadError::Aborted(abort.reason, abort.message.to_owned()))
 }
 
 /// Describes which side caused the failure.
@@ -202,8 +186,8 @@ pub fn name(reason: AbortReason) -> &'static str {
     match reason {
         AbortReason::AppClosed => "the app closed its connection",
         AbortReason::AppMalformed => "the app's response is malformed",
-        AbortReason::BadRequest => "it did not understand the request",
-        AbortReason::ShuttingDown => "it is shutting down",
+        AbortReason::BadRequest => "invalid request",
+        AbortReason::ShuttingDown => "shutting down",
         AbortReason::Internal => "internal error",
     }
 }
@@ -256,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_goodbye_is_the_last_response() {
+    fn the_response_after_a_goodbye_is_the_last() {
         let response = response(FrameType::Response, 200);
         let bytes = [goodbye(), welcome(), response].concat();
         let found = find_head(&bytes, ROOM).unwrap().unwrap();
@@ -273,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_asks_for_more() {
+    fn an_incomplete_head_needs_more_bytes() {
         let bytes = [welcome(), response(FrameType::Response, 200)].concat();
         for end in 0..bytes.len() {
             assert_eq!(find_head(&bytes[..end], ROOM), Ok(None), "cut at {end}");
@@ -281,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_head_that_the_buffer_cannot_hold() {
+    fn rejects_a_head_larger_than_the_buffer() {
         let bytes = response(FrameType::Response, 200);
         assert!(find_head(&bytes, bytes.len()).is_ok());
         let refused = find_head(&bytes[..HEADER_LEN], bytes.len() - 1);
@@ -304,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abort_tells_its_reason() {
+    fn an_abort_contains_its_reason() {
         let mut bytes = Vec::new();
         Abort { reason: AbortReason::AppClosed, message: "pid 7 ended" }.write_frame(&mut bytes);
         let aborted = HeadError::Aborted(AbortReason::AppClosed, "pid 7 ended".into());
@@ -323,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_no_greeting() {
+    fn rejects_frames_other_than_greetings() {
         let bytes = response(FrameType::Response, 200);
         assert_eq!(find_greeting(&bytes), Err(HeadError::Unexpected(FrameType::Response)));
         let damaged = FrameHeader::new(FrameType::Welcome, 0, 0).encode();
@@ -340,18 +324,18 @@ mod tests {
     }
 
     #[test]
-    fn rejects_bytes_that_are_no_frame() {
+    fn rejects_bytes_that_are_not_a_frame() {
         assert!(matches!(find_head(b"HTTP/1.1 200 OK\r\n", ROOM), Err(HeadError::Frame(_))));
     }
 
     proptest! {
         #[test]
-        fn arbitrary_bytes_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _any_outcome = find_head(&bytes, ROOM);
         }
 
         #[test]
-        fn arbitrary_payloads_do_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..100), kind in 0x80u8..0x89) {
+        fn arbitrary_payloads_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..100), kind in 0x80u8..0x89) {
             let mut frame = FrameHeader::new(FrameType::Response, 0, bytes.len() as u32).encode().to_vec();
             frame[4] = kind;
             frame.extend(bytes);

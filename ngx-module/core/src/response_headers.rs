@@ -6,13 +6,13 @@ use crate::request_headers::is_token;
 
 /// What is done with a response header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum HeaderAction {
     /// It is passed to nginx.
-    HandOn,
+    Forward,
     /// nginx itself sets it, or it contradicts the body's framing.
     Drop,
     /// It contains a line break: the response is refused.
-    Refuse,
+    Reject,
 }
 
 /// The facts about the response's body that its headers must agree with.
@@ -29,19 +29,19 @@ pub struct Framing {
 }
 
 /// Decides what is done with a header.
-pub fn fate(name: &[u8], value: &[u8], framing: Framing) -> Fate {
+pub fn header_action(name: &[u8], value: &[u8], framing: Framing) -> HeaderAction {
     if !is_token(name) || value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        return Fate::Refuse;
+        return HeaderAction::Reject;
     }
     if is(name, b"content-length") {
-        return if framing.may_tell_length() { Fate::HandOn } else { Fate::Drop };
+        return if framing.allows_content_length() { HeaderAction::Forward } else { HeaderAction::Drop };
     }
     if is(name, b"upgrade") {
-        return if framing.may_name_protocols() { Fate::HandOn } else { Fate::Drop };
+        return if framing.allows_upgrade() { HeaderAction::Forward } else { HeaderAction::Drop };
     }
     let connections_own =
         is(name, b"connection") || is(name, b"keep-alive") || is(name, b"transfer-encoding");
-    if connections_own { Fate::Drop } else { Fate::HandOn }
+    if connections_own { HeaderAction::Drop } else { HeaderAction::Forward }
 }
 
 impl Framing {
@@ -67,13 +67,13 @@ impl Framing {
 
     /// Whether `Upgrade` is allowed. 101 names the new protocol, 426 the required ones. In other responses it is an
     /// offer of the app's server that only nginx could accept.
-    fn may_name_protocols(self) -> bool {
+    fn allows_upgrade(self) -> bool {
         self.http1 && matches!(self.status, 101 | 426)
     }
 
     /// Whether the app's length is used. With a body, the framing determines it; without one, it is the length for a
     /// GET.
-    fn may_tell_length(self) -> bool {
+    fn allows_content_length(self) -> bool {
         self.status == 304 || (self.head_request && !matches!(self.status, 100..=199 | 204))
     }
 }
@@ -91,24 +91,24 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_header_that_breaks_out_of_its_line() {
+    fn rejects_a_header_with_a_line_break() {
         let usual = framing(200, BodyLength::None);
         for value in [b"a\rb".as_slice(), b"a\nb", b"a\0b"] {
-            assert_eq!(fate(b"X", value, usual), Fate::Refuse);
+            assert_eq!(header_action(b"X", value, usual), HeaderAction::Reject);
         }
         for name in [b"X\r\nY".as_slice(), b"X:", b"X Y", b""] {
-            assert_eq!(fate(name, b"", usual), Fate::Refuse);
+            assert_eq!(header_action(name, b"", usual), HeaderAction::Reject);
         }
-        assert_eq!(fate(b"X", "ü\t".as_bytes(), usual), Fate::HandOn);
+        assert_eq!(header_action(b"X", "ü\t".as_bytes(), usual), HeaderAction::Forward);
     }
 
     #[test]
-    fn the_framing_tells_the_length_of_a_body() {
+    fn the_framing_determines_the_length() {
         let known = framing(200, BodyLength::Known(5));
-        assert_eq!(fate(b"Content-Length", b"7", known), Fate::Drop);
+        assert_eq!(header_action(b"Content-Length", b"7", known), HeaderAction::Drop);
         assert_eq!(known.length(), Some(5));
         let unknown = framing(200, BodyLength::Unknown);
-        assert_eq!(fate(b"Content-Length", b"7", unknown), Fate::Drop);
+        assert_eq!(header_action(b"Content-Length", b"7", unknown), HeaderAction::Drop);
         assert_eq!(unknown.length(), None);
         assert_eq!(framing(200, BodyLength::None).length(), Some(0));
     }
@@ -121,26 +121,32 @@ mod tests {
     }
 
     #[test]
-    fn a_head_request_is_told_what_a_get_would_be() {
+    fn a_head_response_has_the_length_of_a_get() {
         let head = Framing { head_request: true, ..framing(200, BodyLength::None) };
-        assert_eq!(fate(b"content-length", b"7", head), Fate::HandOn);
+        assert_eq!(header_action(b"content-length", b"7", head), HeaderAction::Forward);
         assert_eq!(head.length(), None);
-        assert_eq!(fate(b"content-length", b"7", framing(304, BodyLength::None)), Fate::HandOn);
-        assert_eq!(fate(b"content-length", b"7", framing(204, BodyLength::None)), Fate::Drop);
+        assert_eq!(
+            header_action(b"content-length", b"7", framing(304, BodyLength::None)),
+            HeaderAction::Forward
+        );
+        assert_eq!(
+            header_action(b"content-length", b"7", framing(204, BodyLength::None)),
+            HeaderAction::Drop
+        );
     }
 
     #[test]
-    fn the_connections_own_headers_are_dropped() {
+    fn headers_of_the_connection_are_dropped() {
         let usual = framing(200, BodyLength::None);
         for name in ["Connection", "Keep-Alive", "Transfer-Encoding", "Upgrade"] {
-            assert_eq!(fate(name.as_bytes(), b"x", usual), Fate::Drop, "{name}");
+            assert_eq!(header_action(name.as_bytes(), b"x", usual), HeaderAction::Drop, "{name}");
         }
         for status in [101, 426] {
             let http1 = framing(status, BodyLength::None);
-            assert_eq!(fate(b"Upgrade", b"websocket", http1), Fate::HandOn, "{status}");
+            assert_eq!(header_action(b"Upgrade", b"websocket", http1), HeaderAction::Forward, "{status}");
             let http2 = Framing { http1: false, ..http1 };
-            assert_eq!(fate(b"Upgrade", b"websocket", http2), Fate::Drop, "{status}");
+            assert_eq!(header_action(b"Upgrade", b"websocket", http2), HeaderAction::Drop, "{status}");
         }
-        assert_eq!(fate(b"Date", b"x", usual), Fate::HandOn);
+        assert_eq!(header_action(b"Date", b"x", usual), HeaderAction::Forward);
     }
 }

@@ -3,20 +3,20 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::place::Place;
+use crate::app_location::AppLocation;
 
 /// How a request was served.
 #[derive(Debug)]
 pub struct Served {
     /// The application that it was for.
-    pub place: Rc<Place>,
-    answered: Cell<Option<Answered>>,
+    pub location: Rc<AppLocation>,
+    served_by: Cell<Option<ServedBy>>,
 }
 
-/// Which process answered it, and the times that took.
+/// Which process sent the response, and the times that took.
 #[derive(Debug, Clone, Copy)]
-pub struct Answered {
-    /// The process; 0 when the daemon itself answered.
+pub struct ServedBy {
+    /// The process; 0 for a page of the daemon itself.
     pub pid: u32,
     /// Microseconds in the app's queue.
     pub queue_us: u64,
@@ -25,18 +25,18 @@ pub struct Answered {
 }
 
 impl Served {
-    /// Returns the record of a request to this place.
-    pub fn new(place: Rc<Place>) -> Self {
-        Self { place, answered: Cell::new(None) }
+    /// Returns the record of a request to this location.
+    pub fn new(location: Rc<AppLocation>) -> Self {
+        Self { location, served_by: Cell::new(None) }
     }
 
     /// Records the head of a response.
-    pub fn answered(&self, answered: Answered) {
-        self.answered.set(Some(answered));
+    pub fn set_served_by(&self, served_by: ServedBy) {
+        self.served_by.set(Some(served_by));
     }
 
-    /// Returns the answer of a process; `None` for the daemon's own pages, which have no such times.
-    pub fn by_a_process(&self) -> Option<Answered> {
-        self.answered.get().filter(|answered| answered.pid != 0)
+    /// Returns the process that sent the response; `None` for the daemon's own pages, which have no such times.
+    pub fn process(&self) -> Option<ServedBy> {
+        self.served_by.get().filter(|served_by| served_by.pid != 0)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use module_core::place::{AppConf, Places};
+use module_core::app_location::{AppConf, AppLocations};
 use module_core::settings::{self, Block};
 use protocol::globals::Globals;
 use protocol::hello::Hello;
@@ -20,7 +20,7 @@ pub(crate) struct Application {
     /// The settings as sent with each request.
     pub(crate) settings: Block,
     pub(crate) app: AppConf,
-    pub(crate) places: RefCell<Places>,
+    pub(crate) locations: RefCell<AppLocations>,
 }
 
 impl Application {
@@ -46,7 +46,7 @@ impl Application {
             greeting: greeting(&written.globals, instance)?,
             settings,
             app,
-            places: RefCell::default(),
+            locations: RefCell::default(),
         })
     }
 }

@@ -3,8 +3,8 @@
 use module_core::manifest::Statement;
 
 use super::{Application, Written};
-use crate::ffi::server_names::ServerName;
-use crate::ffi::upstream_conf::UpstreamConf;
+use crate::ffi::conf::server_names::ServerName;
+use crate::ffi::conf::upstream_conf::UpstreamConf;
 
 /// The module's configuration of a location, server or `http` block.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use module_core::settings;
 use protocol::settings::{Settings, Value};
 
 use super::Manifest;
-use crate::ffi::complex_value::ComplexValue;
+use crate::ffi::conf::complex_value::ComplexValue;
 
 /// The values configured on one level of nginx.conf; after [`Written::inherit`], the effective ones.
 #[derive(Debug, Default)]

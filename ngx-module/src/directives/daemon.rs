@@ -5,16 +5,15 @@ use module_core::value::Refusal;
 
 use super::line::{Line, Meaning, obsolete};
 use crate::conf::Written;
+use crate::ffi::conf::main_conf;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
-use crate::ffi::log::Level;
-use crate::ffi::{main_conf, tls};
 
 const HTTP: Contexts = Contexts::HTTP;
 const STARTS_NOTHING: &str = "nginx starts no daemon";
 const NO_PHONING_HOME: &str = "the daemon connects to nobody";
 const NO_PANEL: &str = "there is no admin panel: use passenger-status";
 
-/// nginx itself requests the URL when the daemon is reachable.
+/// The daemon starts the application that serves the URL as soon as it receives the roster.
 const PRE_START: Line = Directive {
     name: c"passenger_pre_start",
     contexts: HTTP,
@@ -23,16 +22,11 @@ const PRE_START: Line = Directive {
 };
 
 fn pre_start(_: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) -> Result<(), Refusal> {
-    let word = args.first().copied().unwrap_or_default();
-    let url = Url::parse(word).map_err(|why| Refusal::Sentence(format!("passenger_pre_start: {why}")))?;
-    if url.is_https() && !tls::IS_HERE {
-        cf.report(
-            Level::Warn,
-            format_args!("passenger_pre_start {url}: this nginx was built without SSL and will not visit it"),
-        );
-        return Ok(());
-    }
-    main_conf::change_plan(cf, |plan| plan.add_pre_start(url)).map_err(Refusal::Sentence)
+    let value = args.first().copied().unwrap_or_default();
+    let url = Url::parse(value).map_err(|why| {
+        Refusal::Sentence(format!("invalid value \"{value}\" in \"passenger_pre_start\": {why}"))
+    })?;
+    main_conf::with(cf, |conf| conf.pre_starts.add_url(url)).map_err(Refusal::Sentence)
 }
 
 pub(super) const TABLE: &[Line] = &[

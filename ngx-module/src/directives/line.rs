@@ -6,8 +6,8 @@ use module_core::value::Refusal;
 use protocol::setting_type::SettingType;
 
 use crate::conf::Written;
+use crate::ffi::conf::slot::Slot;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
-use crate::ffi::slot::Slot;
 
 /// The meaning of a directive of this module.
 #[derive(Debug, Clone, Copy)]

@@ -9,10 +9,10 @@ use protocol::request::AppKind;
 
 use super::line::{Line, Meaning, kept, slot};
 use crate::conf::{Manifest, StatusAt, Written};
-use crate::ffi::complex_value::ComplexValue;
+use crate::ffi::conf::complex_value::ComplexValue;
+use crate::ffi::conf::slot::Slot;
 use crate::ffi::conf::{Arity, ConfContext, Contexts, Directive, Effect};
 use crate::ffi::log::Level;
-use crate::ffi::slot::Slot;
 
 pub(super) const TABLE: &[Line] = &[
     FLY_WITH,
@@ -69,7 +69,7 @@ type Done = Result<(), Refusal>;
 
 fn fly_with(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
     let target =
-        FlyWith::parse(first(args)).map_err(|why| Refusal::Sentence(format!("passenger_fly_with: {why}")))?;
+        FlyWith::parse(first(args)).map_err(|must| invalid(first(args), "passenger_fly_with", &must))?;
     once(&mut written.fly_with, target)
 }
 
@@ -117,8 +117,8 @@ fn app_start_command(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&
 }
 
 fn add_base_uri(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
-    let base = base_uri::normalise(first(args))
-        .map_err(|why| Refusal::Sentence(format!("passenger_base_uri: {why}")))?;
+    let base =
+        base_uri::normalise(first(args)).map_err(|must| invalid(first(args), "passenger_base_uri", must))?;
     written.base_uris.extend(base);
     Ok(())
 }
@@ -143,8 +143,7 @@ fn set_header(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) ->
             ),
         ),
         Settable::Never => {
-            let why = format!("passenger_set_header: \"{name}\" is no name of a header");
-            return Err(Refusal::Sentence(why));
+            return Err(invalid(name, "passenger_set_header", "must be a header name"));
         }
     }
     let value = (settable(name) == Settable::Yes).then_some(value);
@@ -155,6 +154,10 @@ fn set_header(written: &mut Written, cf: &mut ConfContext<'_>, args: &[&str]) ->
 #[cfg(feature = "panic-probe")]
 fn panic_in(written: &mut Written, _cf: &mut ConfContext<'_>, args: &[&str]) -> Done {
     once(&mut written.panic_in, first(args).to_owned())
+}
+
+fn invalid(value: &str, directive: &str, must: &str) -> Refusal {
+    Refusal::Sentence(format!("invalid value \"{value}\" in \"{directive}\": {must}"))
 }
 
 fn first<'a>(args: &[&'a str]) -> &'a str {

@@ -12,7 +12,7 @@ use super::log::{Level, Log};
 
 thread_local! {
     /// The message of the last panic, stored by the hook for the log.
-    static LAST_WORDS: RefCell<String> = const { RefCell::new(String::new()) };
+    static LAST_MESSAGE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Runs `body`; after a panic, logs one line and returns `failure`.
@@ -22,11 +22,11 @@ pub(super) fn guard<T>(log: Log<'_>, failure: T, body: impl FnOnce() -> T) -> T 
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         Err(payload) => {
-            let words = LAST_WORDS.try_with(|words| words.take()).unwrap_or_default();
+            let message = LAST_MESSAGE.try_with(|message| message.take()).unwrap_or_default();
             drop_payload(payload);
             log.write(
                 Level::Alert,
-                format_args!("a fault of the passenger module, which gives up what it was doing: {words}"),
+                format_args!("internal error in the passenger module, operation aborted: {message}"),
             );
             failure
         }
@@ -52,7 +52,7 @@ fn remember(info: &PanicHookInfo<'_>) {
     let text = payload.downcast_ref::<&str>().copied();
     let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
     let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
-    let words = format!("{what}{}", place.unwrap_or_default());
+    let message = format!("{what}{}", place.unwrap_or_default());
     // A second panic while the first is being stored cannot be recorded.
-    let _kept = LAST_WORDS.try_with(|last| last.try_borrow_mut().map(|mut last| *last = words));
+    let _kept = LAST_MESSAGE.try_with(|last| last.try_borrow_mut().map(|mut last| *last = message));
 }

@@ -4,7 +4,11 @@
 //! that lays out bit-fields as the C compiler does; the `nginx-sys` of the `ngx` crate does not, from nginx 1.29.3 on.
 //! So every structure and function used here is [`sys`]'s. The `ngx` crate is used only where no fields of structures
 //! are accessed: to format log lines without allocating ([`log`]) and for the module table ([`module`], and
-//! [`own_place`], which declares it). Its pointers are cast at these places.
+//! [`module_index`], which declares it). Its pointers are cast at these places.
+//!
+//! The directories follow the life of a worker: [`conf`] reads the configuration, [`process`] starts and ends a worker,
+//! [`request`] receives a client's request, and [`upstream`] passes it to the daemon. The files beside them are used by
+//! all four.
 //!
 //! Facts that the `SAFETY` comments rely on, by name:
 //!
@@ -16,45 +20,17 @@
 //! - *guarded*: every `extern "C"` function runs its body in [`guard`], as a panic must not unwind into C.
 #![allow(unsafe_code, reason = "nginx is C: its structures are reached through raw pointers")]
 
-pub(crate) mod body;
-pub(crate) mod canary;
-pub(crate) mod chain;
+pub(crate) mod array;
 pub(crate) mod codes;
-pub(crate) mod commands;
-pub(crate) mod complex_value;
 pub(crate) mod conf;
-pub(crate) mod content;
-pub(crate) mod context;
-pub(crate) mod core_conf;
-pub(crate) mod exchange;
-pub(crate) mod files;
-pub(crate) mod global_conf;
 pub(crate) mod guard;
-pub(crate) mod instance;
 pub(crate) mod log;
-pub(crate) mod main_conf;
 pub(crate) mod module;
-pub(crate) mod outgoing;
-pub(crate) mod own_place;
-pub(crate) mod peer;
-pub(crate) mod plan;
+pub(crate) mod module_index;
 pub(crate) mod pool;
 pub(crate) mod process;
-pub(crate) mod receive;
 pub(crate) mod release;
-pub(crate) mod reply;
 pub(crate) mod request;
-pub(crate) mod send;
-pub(crate) mod served;
-pub(crate) mod server_names;
-pub(crate) mod slot;
 pub(crate) mod sys;
 pub(crate) mod text;
-pub(crate) mod timer;
-pub(crate) mod tls;
 pub(crate) mod upstream;
-pub(crate) mod upstream_block;
-pub(crate) mod upstream_conf;
-pub(crate) mod upstream_ref;
-pub(crate) mod variables;
-pub(crate) mod worker;

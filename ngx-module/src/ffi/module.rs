@@ -3,21 +3,21 @@
 use core::ffi::{c_char, c_void};
 
 use super::codes::{ERROR, OK};
-use super::commands;
-use super::conf::ConfContext;
-use super::content::Registered;
+use super::conf::{ConfContext, canary, commands};
 use super::guard::guard;
 use super::log::Level;
-use super::{canary, process, sys, variables};
+use super::request::content::Registered;
+use super::request::variables;
+use super::{process, sys};
 use crate::conf::LocationConf;
 use crate::directives;
-use crate::herald::Herald;
-use crate::variables::Ours;
+use crate::roster_connection::RosterConnection;
+use crate::variables::PassengerVariables;
 
 impl Registered for LocationConf {}
 
 static CONTEXT: sys::ngx_http_module_t = sys::ngx_http_module_t {
-    preconfiguration: Some(variables::add::<Ours>),
+    preconfiguration: Some(variables::add::<PassengerVariables>),
     postconfiguration: Some(postconfiguration),
     create_main_conf: Some(commands::create_main),
     init_main_conf: None,
@@ -39,7 +39,7 @@ pub(crate) static mut ngx_http_passenger_module: ngx::ffi::ngx_module_t = ngx::f
     ctx: (&raw const CONTEXT).cast_mut().cast::<c_void>(),
     commands: (&raw mut COMMANDS).cast::<ngx::ffi::ngx_command_t>(),
     type_: sys::NGX_HTTP_MODULE as usize,
-    init_process: Some(process::init::<Herald>),
+    init_process: Some(process::init::<RosterConnection>),
     exit_process: Some(process::exit),
     ..ngx::ffi::ngx_module_t::default()
 };
@@ -63,8 +63,8 @@ unsafe extern "C" fn postconfiguration(cf: *mut sys::ngx_conf_t) -> sys::ngx_int
             cf.report(
                 Level::Emerg,
                 format_args!(
-                    "the passenger module was built for another nginx than this one ({what} has another layout): \
-                     build it against the headers of this very nginx"
+                    "the passenger module was built for a different nginx: the layout of {what} differs; build the \
+                     module with the headers of this nginx"
                 ),
             );
             ERROR

@@ -6,9 +6,12 @@ use std::time::Instant;
 use super::{Deployment, GroupId, Pool, State};
 
 impl Pool {
-    /// Keeps the group's minimum number of processes running from now on, even without a request.
+    /// Keeps the group's minimum number of processes running from now on, even without a request. One process is
+    /// started if the minimum is 0.
     pub(crate) fn keep(&mut self, id: GroupId, now: Instant) {
-        self.groups[id.0].kept = true;
+        let group = &mut self.groups[id.0];
+        group.kept = true;
+        group.used &= group.capacity_used() > 0;
         self.balance(id, now);
     }
 

@@ -262,6 +262,20 @@ fn an_app_can_be_kept_before_anybody_asks_for_it() {
 }
 
 #[test]
+fn an_app_that_is_kept_without_a_minimum_is_started_once() {
+    let mut story = Story::new(3, GroupOptions { min_instances: 0, ..OPTIONS });
+    for slot in 1..=2 {
+        story.pool.keep(story.group, story.now);
+        assert_eq!(story.actions(), [Action::Spawn(Slot(slot), story.group)]);
+        assert_eq!(story.ready(slot), []);
+        story.pool.keep(story.group, story.now);
+        assert_eq!(story.actions(), [], "its process runs");
+        story.now += Duration::from_secs(3600);
+        assert_eq!(story.exited(slot), [], "it is not replaced before the next roster");
+    }
+}
+
+#[test]
 fn equally_busy_processes_take_turns_where_that_is_wanted() {
     for (takes_turns, expected) in [(false, [1, 1, 1, 1]), (true, [1, 2, 3, 1])] {
         let mut story = Story::serving(3, GroupOptions { takes_turns, ..OPTIONS });

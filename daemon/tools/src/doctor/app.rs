@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 use module_core::app_kind::AppType;
+use module_core::app_location::{AppConf, find_app};
 use module_core::detect::startup_file;
-use module_core::place::{AppConf, Found, find_app};
 use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
@@ -134,9 +134,9 @@ fn kind(doctor: &Doctor, root: &Path, known: Option<&KnownApp>) -> Result<(AppKi
         }
     };
     match find_app(&conf, root.as_os_str().as_encoded_bytes()) {
-        Found::App { kind, start_command } => Ok((kind, start_command, because(kind))),
-        Found::Nothing => Err(NoApp::in_directory(root)),
-        Found::Failed(why) => {
+        Ok(Some(app)) => Ok((app.kind, app.start_command, because(app.kind))),
+        Ok(None) => Err(NoApp::in_directory(root)),
+        Err(why) => {
             let advice = "Run this as a user who may read the app, or name its type with --type.";
             Err(NoApp::new(root, why.to_string(), advice))
         }

@@ -1,0 +1,277 @@
+//! The location of an application: its root, group and type, derived from the directory that nginx maps a request to.
+//! Results are cached for some seconds, so that most requests need no disk access.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::rc::Rc;
+
+use protocol::request::AppKind;
+
+use crate::app_kind::AppType;
+use crate::detect::{self, DetectError, Detected};
+
+/// The configuration of a location's application.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppConf {
+    /// `passenger_app_root`.
+    pub root: Option<String>,
+    /// `passenger_app_group_name`.
+    pub group: Option<String>,
+    /// `passenger_app_env`, or its default.
+    pub env: String,
+    /// `passenger_app_type`.
+    pub kind: Option<AppType>,
+    /// `passenger_app_start_command`.
+    pub start_command: Option<String>,
+    /// The directory depends on the request, as with variables in `root`.
+    pub varies: bool,
+}
+
+/// The result of a search in an application's root; `None` for no application: nginx serves the location.
+pub type Lookup = Result<Option<Detected>, DetectError>;
+
+/// The location of an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppLocation {
+    /// The application's public directory.
+    pub public_dir: Vec<u8>,
+    /// The application's directory.
+    pub root: Vec<u8>,
+    /// Its process group; never empty.
+    pub group: Vec<u8>,
+    /// The application found there.
+    pub lookup: Lookup,
+    under_base: bool,
+    /// When it was determined, in seconds.
+    at: i64,
+}
+
+/// The cached locations of a location's requests. As `root` may contain variables, there may be many.
+#[derive(Debug, Default)]
+pub struct AppLocations {
+    by_public_dir: HashMap<Vec<u8>, Rc<AppLocation>>,
+}
+
+/// Seconds after which a location is determined again, as an app may have been deployed meanwhile.
+const CACHE_SECONDS: i64 = 10;
+
+/// More than a worker's busy sites; beyond it the cache is cleared, which costs each a few `stat`s.
+const MAX_CACHED: usize = 1024;
+
+impl AppLocations {
+    /// Returns the location that belongs to a public directory. `now` is in seconds.
+    pub fn get(&mut self, conf: &AppConf, public_dir: &[u8], under_base: bool, now: i64) -> Rc<AppLocation> {
+        if let Some(location) = self.by_public_dir.get(public_dir)
+            && location.under_base == under_base
+            && (location.at..location.at.saturating_add(CACHE_SECONDS)).contains(&now)
+        {
+            return Rc::clone(location);
+        }
+        if self.by_public_dir.len() >= MAX_CACHED {
+            self.by_public_dir.clear();
+        }
+        let location = Rc::new(AppLocation::resolve(conf, public_dir, under_base, now));
+        self.by_public_dir.insert(public_dir.to_vec(), Rc::clone(&location));
+        location
+    }
+}
+
+impl AppLocation {
+    fn resolve(conf: &AppConf, public_dir: &[u8], under_base: bool, at: i64) -> Self {
+        let (root, group) = locate(conf, public_dir, under_base);
+        let lookup = find_app(conf, &root);
+        Self { public_dir: public_dir.to_vec(), root, group, lookup, under_base, at }
+    }
+}
+
+/// Returns the application's directory and the name of its process group.
+pub(crate) fn locate(conf: &AppConf, public_dir: &[u8], under_base: bool) -> (Vec<u8>, Vec<u8>) {
+    let root = match &conf.root {
+        Some(root) => root.clone().into_bytes(),
+        None if under_base => parent(&resolved(public_dir)).to_vec(),
+        None => parent(public_dir).to_vec(),
+    };
+    let group = match &conf.group {
+        Some(group) if !group.is_empty() => group.clone().into_bytes(),
+        _ => [root.as_slice(), b" (", conf.env.as_bytes(), b")"].concat(),
+    };
+    (root, group)
+}
+
+/// Searches for the application in a root.
+///
+/// # Errors
+///
+/// [`DetectError`] when the directory cannot be read.
+pub fn find_app(conf: &AppConf, root: &[u8]) -> Lookup {
+    if conf.varies && conf.root.is_none() && is_missing(root) {
+        return Ok(None);
+    }
+    let app =
+        |kind, start_command: &str| Ok(Some(Detected { kind, start_command: start_command.to_owned() }));
+    match (&conf.start_command, conf.kind) {
+        (Some(command), _) => app(AppKind::Generic, command),
+        (None, Some(AppType::Known(kind))) => app(kind, ""),
+        (None, Some(AppType::Unknown)) => Ok(None),
+        (None, None) => detect::detect(Path::new(OsStr::from_bytes(root))),
+    }
+}
+
+/// Whether there is no such directory. Clients choose the name where `root` contains a variable such as `$host`, and
+/// each name would be a separate application for the daemon. A directory that nginx's worker may not access may exist.
+fn is_missing(root: &[u8]) -> bool {
+    match Path::new(OsStr::from_bytes(root)).metadata() {
+        Ok(metadata) => !metadata.is_dir(),
+        Err(err) => detect::is_not_found(&err) || err.raw_os_error() == Some(libc::ELOOP),
+    }
+}
+
+/// Returns the public directory of the app that serves `uri` under `base`.
+///
+/// nginx maps the URI to `path`, of which the first `root_len` bytes are its root. The path ends with the part of the
+/// URI after the base URI, whether `root` or `alias` was used; the rest of the path is the directory.
+pub fn public_dir<'a>(path: &'a [u8], root_len: usize, uri: &[u8], base: Option<&str>) -> &'a [u8] {
+    let within = uri.get(base.map_or(0, str::len)..).unwrap_or_default();
+    let dir = path.strip_suffix(within).or_else(|| path.get(..root_len)).unwrap_or(path);
+    without_final_slash(dir)
+}
+
+pub(crate) fn without_final_slash(mut dir: &[u8]) -> &[u8] {
+    while let [front @ .., b'/'] = dir
+        && !front.is_empty()
+    {
+        dir = front;
+    }
+    dir
+}
+
+fn parent(dir: &[u8]) -> &[u8] {
+    let path = Path::new(OsStr::from_bytes(dir));
+    path.parent().map_or(dir, |parent| parent.as_os_str().as_bytes())
+}
+
+/// Resolves a symbolic link to a directory, such as `/srv/www/blog -> /srv/blog/public`.
+fn resolved(dir: &[u8]) -> Vec<u8> {
+    match Path::new(OsStr::from_bytes(dir)).canonicalize() {
+        Ok(path) => path.into_os_string().into_vec(),
+        Err(_) => dir.to_vec(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn conf() -> AppConf {
+        AppConf { env: "production".into(), ..AppConf::default() }
+    }
+
+    /// Creates a directory for the test.
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("module-core-location-{name}-{}", std::process::id()));
+        let _none_from_before = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn the_public_dir_is_the_path_without_the_uri() {
+        assert_eq!(public_dir(b"/srv/app/public/posts/1", 15, b"/posts/1", None), b"/srv/app/public");
+        assert_eq!(public_dir(b"/srv/app/public/", 15, b"/", None), b"/srv/app/public");
+    }
+
+    #[test]
+    fn under_a_base_uri_the_public_dir_is_below_the_root() {
+        let path = b"/srv/www/blog/posts/1";
+        assert_eq!(public_dir(path, 8, b"/blog/posts/1", Some("/blog")), b"/srv/www/blog");
+        assert_eq!(public_dir(b"/srv/www/blog", 8, b"/blog", Some("/blog")), b"/srv/www/blog");
+    }
+
+    #[test]
+    fn an_alias_is_the_public_dir() {
+        // location ~ ^/blog(/.*|$) { alias /srv/blog/public$1; passenger_base_uri /blog; }
+        let path = b"/srv/blog/public/posts/1";
+        assert_eq!(public_dir(path, path.len(), b"/blog/posts/1", Some("/blog")), b"/srv/blog/public");
+        // location /x/ { alias /srv/y/; }
+        assert_eq!(public_dir(b"/srv/y/posts/1", 7, b"/x/posts/1", None), b"/srv/y");
+    }
+
+    #[test]
+    fn the_app_root_is_the_parent_and_names_the_group() {
+        let location = AppLocation::resolve(&conf(), b"/srv/app/public", false, 0);
+        assert_eq!(location.root, b"/srv/app");
+        assert_eq!(location.group, b"/srv/app (production)");
+    }
+
+    #[test]
+    fn the_root_directory_is_its_own_parent() {
+        assert_eq!(AppLocation::resolve(&conf(), b"/", false, 0).root, b"/");
+    }
+
+    #[test]
+    fn a_configured_root_and_group_are_used_unchanged() {
+        let conf =
+            AppConf { root: Some("/opt/x".into()), group: Some("blue".into()), env: "test".into(), ..conf() };
+        let location = AppLocation::resolve(&conf, b"/srv/app/public", false, 0);
+        assert_eq!(
+            (location.root.as_slice(), location.group.as_slice()),
+            (b"/opt/x".as_slice(), b"blue".as_slice())
+        );
+    }
+
+    #[test]
+    fn a_start_command_takes_precedence_over_the_type() {
+        let conf = AppConf {
+            kind: Some(AppType::Known(AppKind::Ruby)),
+            start_command: Some("./serve".into()),
+            ..conf()
+        };
+        let lookup = AppLocation::resolve(&conf, b"/nowhere/public", false, 0).lookup;
+        assert_eq!(lookup, Ok(Some(Detected { kind: AppKind::Generic, start_command: "./serve".into() })));
+    }
+
+    #[test]
+    fn an_unknown_type_leaves_the_location_to_nginx() {
+        let conf = AppConf { kind: Some(AppType::Unknown), ..conf() };
+        assert_eq!(AppLocation::resolve(&conf, b"/nowhere/public", false, 0).lookup, Ok(None));
+    }
+
+    #[test]
+    fn a_link_under_a_base_uri_leads_to_the_app() {
+        let dir = scratch("link");
+        fs::create_dir_all(dir.join("app/public")).unwrap();
+        fs::write(dir.join("app/config.ru"), "").unwrap();
+        std::os::unix::fs::symlink(dir.join("app/public"), dir.join("blog")).unwrap();
+        let public = dir.join("blog").into_os_string().into_vec();
+        let location = AppLocation::resolve(&conf(), &public, true, 0);
+        assert!(location.root.ends_with(b"/app"));
+        assert_eq!(location.lookup, Ok(Some(Detected { kind: AppKind::Ruby, start_command: String::new() })));
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_location_is_cached_for_ten_seconds() {
+        let dir = scratch("remember");
+        let public = dir.join("public").into_os_string().into_vec();
+        let mut locations = AppLocations::default();
+        assert_eq!(locations.get(&conf(), &public, false, 100).lookup, Ok(None));
+        fs::write(dir.join("app.js"), "").unwrap();
+        assert_eq!(locations.get(&conf(), &public, false, 109).lookup, Ok(None));
+        let app = Ok(Some(Detected { kind: AppKind::Node, start_command: String::new() }));
+        assert_eq!(locations.get(&conf(), &public, false, 110).lookup, app);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_clock_set_back_invalidates_the_cache() {
+        let mut locations = AppLocations::default();
+        let first = locations.get(&conf(), b"/nowhere/public", false, 100);
+        assert_eq!(first.at, 100);
+        assert_eq!(locations.get(&conf(), b"/nowhere/public", false, 50).at, 50);
+    }
+}
