@@ -26,8 +26,6 @@ mod restart_app;
 mod scratch;
 mod settings;
 mod spawn_error;
-mod system_metrics;
-mod system_properties;
 mod validate_install;
 
 use std::fmt;
@@ -35,7 +33,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use nix::unistd::Uid;
 use serde_json::Value;
 
@@ -60,8 +58,6 @@ pub use reopen_logs::ReopenLogs;
 pub use restart_app::RestartApp;
 pub use settings::Settings;
 pub use spawn_error::SpawnError;
-pub use system_metrics::SystemMetrics;
-pub use system_properties::SystemProperties;
 pub use validate_install::ValidateInstall;
 
 /// The registry of daemons started by root.
@@ -82,6 +78,12 @@ pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
         if err.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             let _ = write!(std::io::stdout(), "{}", err.render());
             return ExitCode::SUCCESS;
+        }
+        if let Some(ContextValue::String(name)) = err.get(ContextKind::InvalidSubcommand)
+            && ["system-metrics", "system-properties"].contains(&name.as_str())
+        {
+            eprintln!("passenger-config: \"{name}\" was removed; use top(1), uname(1) or node_exporter");
+            return ExitCode::FAILURE;
         }
         let _ = err.print();
         if err.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }

@@ -7,8 +7,7 @@ use clap::{Parser, Subcommand};
 use super::about::Fact;
 use super::{
     About, ApiCall, AskProcess, DetachProcess, Doctor, ForgetApp, ListInstances, MaintenanceApp, Outcome,
-    PauseApp, ReopenLogs, RestartApp, ResumeApp, Settings, SpawnError, SystemMetrics, SystemProperties,
-    ValidateInstall,
+    PauseApp, ReopenLogs, RestartApp, ResumeApp, Settings, SpawnError, ValidateInstall,
 };
 
 /// Administers a running flying-passenger, and tells about the installation.
@@ -59,10 +58,6 @@ enum Command {
     Doctor(Box<Doctor>),
     /// Checks whether everything that was installed fits together, and says what to do where it does not
     ValidateInstall(ValidateInstall),
-    /// Shows what the machine is doing: load, processors, memory
-    SystemMetrics(SystemMetrics),
-    /// Shows facts of the machine as JSON
-    SystemProperties(SystemProperties),
 }
 
 impl PassengerConfig {
@@ -85,8 +80,6 @@ impl Command {
             Self::About(about) => return about.run(),
             Self::Doctor(doctor) => return doctor.run(),
             Self::ValidateInstall(validate) => return validate.run(),
-            Self::SystemMetrics(metrics) => return metrics.run(),
-            Self::SystemProperties(properties) => return properties.run(),
             Self::RestartApp(restart) => restart.run(),
             Self::PauseApp(pause) => pause.run(),
             Self::MaintenanceApp(maintenance) => maintenance.run(),

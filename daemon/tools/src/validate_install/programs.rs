@@ -3,11 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::Verdict;
 use crate::command_lines;
 use crate::installation::Installation;
-use crate::system_properties::version;
 
 const RELEASE: &str = env!("CARGO_PKG_VERSION");
 
@@ -59,6 +59,13 @@ pub(super) fn loaders_are_readable(installation: &Installation) -> Verdict {
     };
     // Without root everything runs as one user, so no other user needs access.
     if nix::unistd::geteuid().is_root() { Verdict::Failed(advice) } else { Verdict::Warned(advice) }
+}
+
+/// Returns the first line that the program prints about its version, on either output.
+fn version(program: &str, flag: &str) -> Option<String> {
+    let output = Command::new(program).arg(flag).output().ok().filter(|output| output.status.success())?;
+    let printed = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    String::from_utf8_lossy(&printed).lines().next().map(str::to_owned)
 }
 
 fn is_open(path: &Path, wanted: u32) -> bool {

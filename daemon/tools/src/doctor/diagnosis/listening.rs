@@ -84,8 +84,7 @@ pub(super) fn killed(seen: &Seen) -> Option<Diagnosis> {
     let (_, signal) = seen.summary.split_once("was killed by signal ")?;
     let signal = signal.split(" before").next().unwrap_or(signal);
     let advice = if signal.starts_with("9 ") {
-        "Somebody has killed it; as a rule the kernel, when memory was used up: dmesg tells. passenger-config \
-         system-metrics shows what there is."
+        "Another process or the kernel killed it. The kernel does so when memory is exhausted: check dmesg and free."
     } else {
         "A program in C has crashed: the interpreter, or a library with code in C. Was that built for another \
          release? Install it anew."
