@@ -112,10 +112,29 @@ fn the_daemons_page_has_what_an_operator_looks_for() {
     ] {
         assert!(page.contains(text), "{text} is not in {page}");
     }
+    for (document, head) in [
+        ("SIGNALS", "signal"),
+        ("DAEMON", "status"),
+        ("DAEMON", "file"),
+        ("DAEMON", "variable"),
+        ("DAEMON", "hook"),
+    ] {
+        let rows = documented(document, head);
+        let missing: Vec<_> = rows.iter().filter(|row| !page.contains(*row)).collect();
+        assert!(rows.len() > 2 && missing.is_empty(), "docs/{document}.md: {rows:?}, missing: {missing:?}");
+    }
     for unit in ["flying-passenger.service", "flying-passenger.socket"] {
         let unit = std::fs::read_to_string(workspace().join("daemon/systemd").join(unit)).unwrap();
         assert!(unit.contains("Documentation=man:flying-passenger(8)"));
     }
+}
+
+/// The first cells of the table with this head on a page of `docs`, without markup.
+fn documented(document: &str, head: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(workspace().join(format!("docs/{document}.md"))).unwrap();
+    let table = page.split(&format!("\n| {head} |")).nth(1).unwrap().split("\n\n").next().unwrap();
+    let cells = table.lines().skip(2).map(|row| row.trim_start_matches("| ").split(" | ").next().unwrap());
+    cells.map(|cell| cell.replace('`', "")).collect()
 }
 
 #[test]
