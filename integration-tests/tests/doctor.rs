@@ -62,18 +62,18 @@ for_each_language! {
         let told = text(&output);
         assert_eq!(output.status.code(), Some(0), "{told}");
         let kind = match language {
-            Language::Ruby => "ruby, as config.ru is there",
-            Language::Python => "python, as passenger_wsgi.py is there",
-            Language::Node => "nodejs, as app.js is there",
-            Language::Generic => "generic, as --start-command is given",
+            Language::Ruby => "ruby, because config.ru exists",
+            Language::Python => "python, because passenger_wsgi.py exists",
+            Language::Node => "nodejs, because app.js exists",
+            Language::Generic => "generic, because of --start-command",
         };
         for line in [
             &format!("App         : {}\n", app.dir().display()),
             &format!("Type        : {kind}\n"),
-            "Settings    : defaults, as no running daemon knows this app\n",
+            "Settings    : defaults, because no running daemon serves the app\n",
             "execute done in ",
-            "Answer      : status 200 for GET /, after ",
-            "The app starts and answers.\n",
+            "Response    : status 200 for GET /, after ",
+            "The app starts and responds.\n",
         ] {
             assert!(told.contains(line), "{line} is not in {told}");
         }
@@ -124,14 +124,14 @@ fn flags_say_what_directives_say() {
     let summary = report["report"]["summary"].as_str().unwrap();
     assert!(summary.contains("staging green "), "{report:#}");
     assert_eq!(
-        (report["type_because"].as_str(), report["environment"].as_str()),
-        (Some("as --type says"), Some("staging"))
+        (report["type_reason"].as_str(), report["environment"].as_str()),
+        (Some("because of --type"), Some("staging"))
     );
     if is_root() {
         let games = User::from_name("games").unwrap().unwrap().uid;
         let adm = nix::unistd::Group::from_name("adm").unwrap().unwrap().gid;
         assert!(summary.contains(&format!("staging green {games} {adm} ")), "{summary}");
-        assert_eq!(report["user_because"], "as passenger_user, or --user, says");
+        assert_eq!(report["user_reason"], "because of passenger_user or --user");
     }
     assert!(report["report"]["environment"]["COLOUR"] == "green", "{report:#}");
     let shown =
@@ -145,7 +145,11 @@ fn flags_say_what_directives_say() {
 
     let refused = doctor(&stage, app.dir()).args(arguments).arg("--env=COLOUR").output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused).contains("\"COLOUR\" is not of the form NAME=VALUE"), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("invalid value \"COLOUR\" in \"--env\": must be NAME=VALUE"),
+        "{}",
+        text(&refused)
+    );
 }
 
 #[test]
@@ -162,15 +166,15 @@ run ->(env) { [200, {}, [Process.pid.to_s]] }";
     assert_eq!(report["settings_of_daemon"], scene.daemon.pid());
     assert_eq!(report["variables_of_daemon"], scene.daemon.pid());
     assert_eq!(
-        (&report["environment"], &report["type_because"]),
-        (&"staging".into(), &"as it is configured".into())
+        (&report["environment"], &report["type_reason"]),
+        (&"staging".into(), &"as configured".into())
     );
     let steps = report["steps"].to_string();
     assert!(
         steps.contains("load done in ") && !steps.contains("fork"),
         "the flag holds for it, too: {steps}"
     );
-    assert_ne!(report["answer"]["pid"], pid);
+    assert_ne!(report["response"]["pid"], pid);
     assert_eq!(scene.daemon.app_pids(), [pid]);
     assert!(
         scene.daemon.status().contains("Processed: 1 "),
@@ -178,7 +182,7 @@ run ->(env) { [200, {}, [Process.pid.to_s]] }";
         scene.daemon.status()
     );
     let shown = text(&doctor(&scene.stage, scene.app.dir()).output().unwrap());
-    let line = format!("Settings    : those that the daemon with PID {} serves it with", scene.daemon.pid());
+    let line = format!("Settings    : from the daemon with PID {}, which serves the app", scene.daemon.pid());
     assert!(shown.contains(&line), "{shown}");
 
     scene.app.write("rack.ru", "raise 'a bad deployment'");
@@ -194,7 +198,7 @@ fn a_generic_app_is_started_by_the_command_that_serves_it() {
     let pid = scene.app_pid();
     let (status, report) = report(&scene.stage, scene.app.dir(), &["--path=/pid"]);
     assert_eq!((status, report["type"].as_str()), (0, Some("generic")), "{report:#}");
-    assert_ne!(report["answer"]["pid"], pid);
+    assert_ne!(report["response"]["pid"], pid);
 }
 
 #[test]
@@ -206,7 +210,7 @@ fn the_user_and_who_is_kept_out_are_told() {
     let app = stage.app("app").ruby("run ->(_) { [200, {}, []] }").owned_by("games");
     let (_, report) = report(&stage, app.dir(), &[]);
     assert_eq!(report["user"], "games");
-    assert_eq!(report["user_because"], format!("the owner of {}", app.path("config.ru").display()));
+    assert_eq!(report["user_reason"], format!("the owner of {}", app.path("config.ru").display()));
     assert_eq!(report["warning"], Value::Null);
 
     // Its owner comes in; nginx does not.
@@ -222,7 +226,7 @@ fn the_user_and_who_is_kept_out_are_told() {
     }
 
     let (status, report) = self::report(&stage, app.dir(), &["--user=nobody"]);
-    let problem = format!("the app is to run as the user nobody, who may not enter {}", app.dir().display());
+    let problem = format!("the app runs as the user nobody, who may not enter {}", app.dir().display());
     assert_eq!((status, report["diagnosis"]["problem"].as_str()), (1, Some(&*problem)));
 
     std::fs::set_permissions(app.dir(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -247,7 +251,7 @@ fn an_ordinary_user_may_ask_about_an_app_of_its_own() {
     let output = command.uid(games.uid.as_raw()).gid(games.gid.as_raw()).output().unwrap();
     let told = text(&output);
     assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("Would run as: games, as without root everything runs as you\n"), "{told}");
+    assert!(told.contains("User        : games, because without root all apps run as you\n"), "{told}");
     assert!(!private_directory(&told).exists());
 }
 

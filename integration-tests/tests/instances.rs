@@ -62,7 +62,7 @@ fn where_none_runs_a_tool_says_where_it_looked() {
     ] {
         let output = alone(&stage, tool, arguments);
         assert_eq!(output.status.code(), Some(1));
-        let looked = format!("looked in {}", stage.path("registry").display());
+        let looked = format!("not registered in {}", stage.path("registry").display());
         assert!(told(&output).contains(&looked), "{}", told(&output));
     }
     let content = ["restart-app", &root, "--ignore-passenger-not-running"];
@@ -89,12 +89,12 @@ fn each_command_takes_the_name_of_one_or_how_it_begins() {
         (&["api-call", "GET", "/ping.json"], "ok"),
         (&["ask-process", &pid, "/pid"], &pid),
         (&["spawn-error", "0badcafe"], "no failed start of this daemon's router has this ID"),
-        (&["reopen-logs"], "The log file is opened anew"),
+        (&["reopen-logs"], "The log file was reopened"),
         (&["pause-app", &root], "Paused "),
         (&["maintenance-app", &root], "Under maintenance: "),
         (&["resume-app", "--name", &group], "Resumed "),
-        (&["resume-app", "/nowhere", "--ignore-app-not-running"], "no app matches"),
-        (&["forget-app", "/nowhere", "--ignore-app-not-running"], "no app matches"),
+        (&["resume-app", "/nowhere", "--ignore-app-not-running"], "no running app matches"),
+        (&["forget-app", "/nowhere", "--ignore-app-not-running"], "no running app matches"),
         (&["restart-app", &root], "Restarting "),
     ] {
         let ambiguous = scene.daemon.tool("passenger-config", arguments);

@@ -151,7 +151,7 @@ fn shows_each_request_under_way_with_its_phase() {
     second.read_response().expect(200);
     eventually("nothing is under way", || requests().is_empty());
     let text = scene.daemon.tool("passenger-status", &["--show=requests", "--no-header"]).stdout;
-    assert_eq!(text, b"No request is under way.\n");
+    assert_eq!(text, b"There are no active requests.\n");
 }
 
 #[test]

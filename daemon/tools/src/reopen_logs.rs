@@ -3,27 +3,19 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{choose, expect_success};
+use super::instance_arg::InstanceArg;
 
-/// Has the log file opened anew.
+/// Makes the daemon reopen its log file.
 #[derive(Debug, Args)]
-pub struct ReopenLogs {
-    /// Name of the instance, or how it begins
-    #[arg(long, value_name = "NAME")]
-    instance: Option<String>,
+pub(crate) struct ReopenLogs {
+    #[command(flatten)]
+    instance: InstanceArg,
 }
 
 impl ReopenLogs {
-    /// Runs the command.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
-    pub fn run(&self) -> Result<(), String> {
-        let client = choose(self.instance.as_deref()).map_err(|err| err.to_string())?;
-        let reply = client.post("/reopen_logs.json", &json!({})).map_err(|err| err.to_string())?;
-        expect_success(&reply)?;
-        println!("The log file is opened anew.");
+    pub(super) fn run(&self) -> Result<(), String> {
+        self.instance.client()?.post("/reopen_logs.json", &json!({}))?;
+        println!("The log file was reopened.");
         Ok(())
     }
 }
