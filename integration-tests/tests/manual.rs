@@ -78,7 +78,7 @@ fn every_program_and_command_has_a_page_with_all_that_its_help_lists() {
         for (name, help) in names.chain([(program.to_owned(), own.clone())]) {
             let page = read(&name);
             for flag in flags(&help) {
-                assert!(page.contains(&format!(" {flag}")), "{name}(8) does not tell of {flag}");
+                assert!(page.contains(&format!(" {flag}")), "{name}(8) does not document {flag}");
                 checked += 1;
             }
             for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "SEE ALSO"] {
@@ -89,7 +89,7 @@ fn every_program_and_command_has_a_page_with_all_that_its_help_lists() {
         for command in commands {
             assert!(
                 page.contains(&format!("{program}-{command}(8)")),
-                "{program}(8) does not tell of {command}"
+                "{program}(8) does not document {command}"
             );
         }
     }
@@ -107,7 +107,7 @@ fn the_daemons_page_has_what_an_operator_looks_for() {
         "USR1 the log file is reopened",
         "FILES /etc/flying-passenger/flying-passenger.toml",
         "ENVIRONMENT PASSENGER_INSTANCE_REGISTRY_DIR",
-        "EXIT STATUS 0 it has ended as it was told to",
+        "EXIT STATUS 0 it was stopped by a signal",
         "HOOKS",
     ] {
         assert!(page.contains(text), "{text} is not in {page}");
