@@ -1,4 +1,4 @@
-//! `passenger-config doctor`: what it takes and tells, whom it runs apps as, and nothing left behind.
+//! `passenger-config doctor`: flags, settings, output, users, and nothing left behind.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -14,9 +14,9 @@ use stage::{
     workspace,
 };
 
-/// The command, for an app on a stage.
+/// The command, for an app of a test.
 pub(crate) fn doctor(stage: &Stage, app: &Path) -> Command {
-    // A copy, as the checkout may lie where the apps' users cannot read.
+    // A copy, because the users of the apps may be unable to read the checkout.
     let loaders = stage.path("doctors-loaders");
     if !loaders.exists() {
         let mut copy = Command::new("cp");
@@ -29,7 +29,7 @@ pub(crate) fn doctor(stage: &Stage, app: &Path) -> Command {
     command.arg("doctor").arg(app).arg("--loaders-dir").arg(loaders);
     command
         .env("PASSENGER_INSTANCE_REGISTRY_DIR", stage.path("registry"))
-        // What is left behind is known by it.
+        // Processes that remain are found by this variable.
         .env("FLYING_PASSENGER_STAGE", stage.dir());
     command
 }
@@ -38,9 +38,9 @@ pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The directory of the private daemon, as its log tells it.
-fn private_directory(told: &str) -> PathBuf {
-    let (_, rest) = told.split_once("up and listening on ").expect("the private daemon has come up");
+/// The directory of the private daemon, from its log.
+fn private_directory(shown: &str) -> PathBuf {
+    let (_, rest) = shown.split_once("up and listening on ").expect("the private daemon has started");
     Path::new(rest.split('\n').next().unwrap()).parent().unwrap().to_owned()
 }
 
@@ -52,15 +52,15 @@ pub(crate) fn report(stage: &Stage, app: &Path, arguments: &[&str]) -> (i32, Val
 }
 
 for_each_language! {
-    fn an_app_that_is_well_answers_and_nothing_is_left(language) {
+    fn a_working_app_responds_and_nothing_is_left(language) {
         let stage = Stage::new();
         let app = stage.app("app").standard(language);
         let mut command = doctor(&stage, app.dir());
         let generic = language == Language::Generic;
         command.args(if generic { &["--start-command", "node server.js"][..] } else { &[] });
         let output = command.output().unwrap();
-        let told = text(&output);
-        assert_eq!(output.status.code(), Some(0), "{told}");
+        let shown = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{shown}");
         let kind = match language {
             Language::Ruby => "ruby, because config.ru exists",
             Language::Python => "python, because passenger_wsgi.py exists",
@@ -75,15 +75,15 @@ for_each_language! {
             "Response    : status 200 for GET /, after ",
             "The app starts and responds.\n",
         ] {
-            assert!(told.contains(line), "{line} is not in {told}");
+            assert!(shown.contains(line), "{line} is not in {shown}");
         }
-        assert!(!private_directory(&told).exists(), "its directory is gone");
-        assert_eq!(stage.processes(), [0; 0], "its processes are gone");
+        assert!(!private_directory(&shown).exists(), "its directory is removed");
+        assert_eq!(stage.processes(), [0; 0], "its processes have exited");
     }
 }
 
 #[test]
-fn each_word_for_a_type_is_understood() {
+fn every_name_of_a_type_is_accepted() {
     let stage = Stage::new();
     let app = stage.app("app");
     for (word, kind) in [
@@ -105,7 +105,7 @@ fn each_word_for_a_type_is_understood() {
 }
 
 #[test]
-fn flags_say_what_directives_say() {
+fn flags_have_the_effect_of_directives() {
     let stage = Stage::new();
     let source = "raise [ENV['RACK_ENV'], ENV['COLOUR'], Process.uid, Process.gid, Gem.ruby].join(' ')";
     let app = stage.app("app").file("other.ru", source);
@@ -153,7 +153,7 @@ fn flags_say_what_directives_say() {
 }
 
 #[test]
-fn a_serving_daemons_settings_are_used_and_its_processes_are_not() {
+fn settings_of_a_running_daemon_are_used_but_not_its_processes() {
     let lines = "passenger_app_env staging; passenger_env_var COLOUR green; passenger_startup_file rack.ru; \
                  passenger_app_type ruby;";
     let source = "raise 'no colour' unless ENV['COLOUR'] == 'green'
@@ -172,13 +172,13 @@ run ->(env) { [200, {}, [Process.pid.to_s]] }";
     let steps = report["steps"].to_string();
     assert!(
         steps.contains("load done in ") && !steps.contains("fork"),
-        "the flag holds for it, too: {steps}"
+        "the flag of the running daemon applies: {steps}"
     );
     assert_ne!(report["response"]["pid"], pid);
     assert_eq!(scene.daemon.app_pids(), [pid]);
     assert!(
         scene.daemon.status().contains("Processed: 1 "),
-        "it was asked nothing: {}",
+        "it received no request: {}",
         scene.daemon.status()
     );
     let shown = text(&doctor(&scene.stage, scene.app.dir()).output().unwrap());
@@ -193,7 +193,7 @@ run ->(env) { [200, {}, [Process.pid.to_s]] }";
 }
 
 #[test]
-fn a_generic_app_is_started_by_the_command_that_serves_it() {
+fn a_generic_app_is_started_by_its_configured_command() {
     let scene = Scene::of(Language::Generic);
     let pid = scene.app_pid();
     let (status, report) = report(&scene.stage, scene.app.dir(), &["--path=/pid"]);
@@ -202,9 +202,9 @@ fn a_generic_app_is_started_by_the_command_that_serves_it() {
 }
 
 #[test]
-fn the_user_and_who_is_kept_out_are_told() {
+fn the_user_and_missing_permissions_are_reported() {
     if !is_root() {
-        return skipped("the_user_and_who_is_kept_out_are_told", "users are switched by root only");
+        return skipped("the_user_and_missing_permissions_are_reported", "users are switched by root only");
     }
     let stage = Stage::new();
     let app = stage.app("app").ruby("run ->(_) { [200, {}, []] }").owned_by("games");
@@ -213,7 +213,7 @@ fn the_user_and_who_is_kept_out_are_told() {
     assert_eq!(report["user_reason"], format!("the owner of {}", app.path("config.ru").display()));
     assert_eq!(report["warning"], Value::Null);
 
-    // Its owner comes in; nginx does not.
+    // Its owner can enter it; nginx cannot.
     std::fs::set_permissions(app.dir(), PermissionsExt::from_mode(0o700)).unwrap();
     let (status, report) = self::report(&stage, app.dir(), &[]);
     assert_eq!(status, 0, "{report:#}");
@@ -240,32 +240,32 @@ fn the_user_and_who_is_kept_out_are_told() {
 }
 
 #[test]
-fn an_ordinary_user_may_ask_about_an_app_of_its_own() {
+fn an_ordinary_user_may_test_an_own_app() {
     if !is_root() {
-        return skipped("an_ordinary_user_may_ask_about_an_app_of_its_own", "every other test does it");
+        return skipped("an_ordinary_user_may_test_an_own_app", "every other test does it");
     }
     let stage = Stage::new();
     let app = stage.app("app").standard(Language::Python).owned_by("games");
     let games = User::from_name("games").unwrap().unwrap();
     let mut command = doctor(&stage, app.dir());
     let output = command.uid(games.uid.as_raw()).gid(games.gid.as_raw()).output().unwrap();
-    let told = text(&output);
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("User        : games, because without root all apps run as you\n"), "{told}");
-    assert!(!private_directory(&told).exists());
+    let shown = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.contains("User        : games, because without root all apps run as you\n"), "{shown}");
+    assert!(!private_directory(&shown).exists());
 }
 
-/// Starts it for an app that does not answer, and waits until that is asked.
+/// Starts it for an app that does not respond, and waits until the app is ready.
 fn interruptible(stage: &Stage, app: &Path) -> (std::process::Child, String) {
     let mut child = doctor(stage, app).stdout(Stdio::piped()).spawn().unwrap();
-    let mut told = String::new();
+    let mut shown = String::new();
     let mut out = BufReader::new(child.stdout.take().unwrap());
-    while !(told.contains(": process ") && told.ends_with(" is ready\n")) {
-        assert_ne!(out.read_line(&mut told).unwrap(), 0, "it has ended: {told}");
+    while !(shown.contains(": process ") && shown.ends_with(" is ready\n")) {
+        assert_ne!(out.read_line(&mut shown).unwrap(), 0, "it has exited: {shown}");
     }
-    // Whoever reads is gone now, as when its output goes to `head`.
+    // The reader is closed, as when the output goes to `head`.
     drop(out);
-    (child, told)
+    (child, shown)
 }
 
 #[test]
@@ -273,11 +273,11 @@ fn ctrl_c_leaves_nothing_behind() {
     for which in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let stage = Stage::new();
         let app = stage.app("app").ruby("run ->(_) { sleep }");
-        let (mut child, told) = interruptible(&stage, app.dir());
+        let (mut child, shown) = interruptible(&stage, app.dir());
         signal(child.id(), which);
         assert_eq!(child.wait().unwrap().code(), Some(130));
-        assert!(!private_directory(&told).exists(), "its directory is gone");
-        assert_eq!(stage.processes(), [0; 0], "its processes are gone");
+        assert!(!private_directory(&shown).exists(), "its directory is removed");
+        assert_eq!(stage.processes(), [0; 0], "its processes have exited");
     }
 }
 
@@ -285,10 +285,10 @@ fn ctrl_c_leaves_nothing_behind() {
 fn a_killed_doctor_leaves_no_process_behind() {
     let stage = Stage::new();
     let app = stage.app("app").ruby("run ->(_) { sleep }");
-    let (mut child, told) = interruptible(&stage, app.dir());
+    let (mut child, shown) = interruptible(&stage, app.dir());
     stage::kill_9(child.id());
     child.wait().unwrap();
-    eventually("its daemon and the app's processes have ended", || stage.processes().is_empty());
-    // Nobody was left to remove it.
-    std::fs::remove_dir_all(private_directory(&told)).unwrap();
+    eventually("the daemon and the app's processes have exited", || stage.processes().is_empty());
+    // No process was left to remove it.
+    std::fs::remove_dir_all(private_directory(&shown)).unwrap();
 }

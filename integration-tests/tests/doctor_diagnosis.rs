@@ -1,4 +1,4 @@
-//! `passenger-config doctor`: apps that are broken in each of the ways that it knows.
+//! `passenger-config doctor`: the diagnosis of each kind of broken app.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -31,16 +31,16 @@ fn diagnose(apps: &[BrokenApp]) {
         let app = stage.app(&format!("app{at}")).file(file, source);
         std::fs::set_permissions(app.path(file), PermissionsExt::from_mode(0o644)).unwrap();
         let (status, report) = report(&stage, app.dir(), arguments);
-        let told = report["diagnosis"]["problem"].as_str().unwrap_or_default();
-        assert!(told.contains(problem), "{problem} is not the diagnosis of {source}: {report:#}");
-        let told = report["diagnosis"]["advice"].as_str().unwrap();
-        assert!(told.contains(advice), "{advice} is not the advice for {source}: {told}");
+        let found = report["diagnosis"]["problem"].as_str().unwrap_or_default();
+        assert!(found.contains(problem), "{problem} is not the diagnosis of {source}: {report:#}");
+        let found = report["diagnosis"]["advice"].as_str().unwrap();
+        assert!(found.contains(advice), "{advice} is not the advice for {source}: {found}");
         assert_eq!((status, report["ok"].as_bool()), (1, Some(false)));
     }
 }
 
 #[test]
-fn what_the_code_lacks_is_named() {
+fn errors_in_the_code_are_diagnosed() {
     diagnose(&[
         broken("config.ru", "require 'no_such_gem'", &[], "a gem is missing: no_such_gem", "bundle install"),
         broken(
@@ -119,7 +119,7 @@ fn what_the_code_lacks_is_named() {
 }
 
 #[test]
-fn what_the_program_lacks_is_named() {
+fn a_program_that_cannot_run_is_diagnosed() {
     diagnose(&[
         broken(
             "config.ru",
@@ -166,9 +166,9 @@ fn what_the_program_lacks_is_named() {
     ]);
 }
 
-/// The limits leave a busy machine the time to start an interpreter: the diagnosis depends on how far the app came.
+/// The limits leave a busy machine enough time to start an interpreter: the diagnosis depends on the progress of the start.
 #[test]
-fn an_app_that_does_not_take_requests_is_told_why() {
+fn an_app_that_is_not_ready_is_diagnosed() {
     diagnose(&[
         broken(
             "serve.py",
@@ -230,7 +230,7 @@ fn an_app_that_does_not_take_requests_is_told_why() {
 }
 
 #[test]
-fn an_app_that_answers_badly_is_told_how() {
+fn a_failed_response_is_diagnosed() {
     diagnose(&[
         broken(
             "config.ru",
@@ -271,7 +271,7 @@ fn an_app_that_answers_badly_is_told_how() {
 }
 
 #[test]
-fn where_there_is_no_app_it_says_what_is_missing() {
+fn a_directory_without_an_app_is_reported() {
     let stage = Stage::new();
     let app = stage.app("app").ruby("run 1").file("django/manage.py", "");
     for (dir, problem, advice) in [
@@ -280,9 +280,9 @@ fn where_there_is_no_app_it_says_what_is_missing() {
         ("gone", " is not a directory", "Specify the directory of the app"),
     ] {
         let (status, report) = report(&stage, &app.path(dir), &[]);
-        let told = |what: &str| report["diagnosis"][what].as_str().unwrap().to_owned();
+        let found = |what: &str| report["diagnosis"][what].as_str().unwrap().to_owned();
         assert_eq!(status, 1);
-        assert!(told("problem").contains(problem) && told("advice").contains(advice), "{report}");
+        assert!(found("problem").contains(problem) && found("advice").contains(advice), "{report}");
     }
     let shown = text(&doctor(&stage, &app.path("gone")).output().unwrap());
     assert!(

@@ -97,8 +97,8 @@ fn every_program_and_command_has_a_page_with_all_that_its_help_lists() {
 }
 
 #[test]
-fn the_daemons_page_has_what_an_operator_looks_for() {
-    if !is_installed("man", "the_daemons_page_has_what_an_operator_looks_for") {
+fn the_daemons_page_contains_the_documented_tables() {
+    if !is_installed("man", "the_daemons_page_contains_the_documented_tables") {
         return;
     }
     let page = read("flying-passenger");
@@ -138,9 +138,9 @@ fn documented(document: &str, head: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_page_is_sound() {
-    let has_man = is_installed("man", "every_page_is_sound (man)");
-    let has_mandoc = is_installed("mandoc", "every_page_is_sound (mandoc)");
+fn every_page_passes_the_linters() {
+    let has_man = is_installed("man", "every_page_passes_the_linters (man)");
+    let has_mandoc = is_installed("mandoc", "every_page_passes_the_linters (mandoc)");
     for page in pages() {
         if has_man {
             let mut man = Command::new("man");
@@ -199,8 +199,8 @@ fn fish_completes_commands_and_flags() {
 }
 
 #[test]
-fn zsh_takes_its_completions() {
-    if !is_installed("zsh", "zsh_takes_its_completions") {
+fn zsh_accepts_its_completions() {
+    if !is_installed("zsh", "zsh_accepts_its_completions") {
         return;
     }
     for program in PROGRAMS {
@@ -212,7 +212,7 @@ fn zsh_takes_its_completions() {
 }
 
 #[test]
-fn make_install_puts_them_where_they_are_looked_for() {
+fn make_install_uses_the_standard_directories() {
     let stage = Stage::new();
     let (root, prefix) = (stage.path("root"), "/usr");
     let mut make = Command::new("make");

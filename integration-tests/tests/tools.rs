@@ -80,7 +80,7 @@ fn a_method_that_a_path_does_not_take_is_refused_by_the_daemon() {
 }
 
 #[test]
-fn a_process_that_is_not_there_cannot_be_detached() {
+fn a_missing_process_cannot_be_detached() {
     let scene = Scene::of(Language::Ruby);
     let detach = |more: &[&str]| {
         let output = scene.daemon.tool("passenger-config", &[&["detach-process", "4194305"], more].concat());

@@ -88,7 +88,7 @@ fn a_program_that_is_missing_or_of_another_release_is_named() {
 }
 
 #[test]
-fn loaders_that_others_may_not_read_are_named() {
+fn unreadable_loaders_are_named() {
     let installed = Installed::new();
     let line = if is_root() {
         "whether apps can read the loaders... ✗"
@@ -107,7 +107,7 @@ fn loaders_that_others_may_not_read_are_named() {
 }
 
 #[test]
-fn a_module_that_nginx_does_not_load_is_told_with_nginxs_words() {
+fn errors_of_nginx_about_the_module_are_reported() {
     let installed = Installed::new();
     let module = installed.usr.join("lib/nginx/modules/ngx_http_passenger_module.so");
     fs::write(&module, "no module at all, but some bytes that are long enough to be read as a head of one")
@@ -118,14 +118,14 @@ fn a_module_that_nginx_does_not_load_is_told_with_nginxs_words() {
 }
 
 #[test]
-fn a_registry_that_others_may_write_to_is_refused() {
+fn a_registry_that_others_can_write_is_an_error() {
     let installed = Installed::new();
     fs::set_permissions(installed.stage.path("registry"), Permissions::from_mode(0o777)).unwrap();
     installed.finds("the directory where daemons register... ✗", "others than its owner can write to it");
 }
 
 #[test]
-fn a_daemon_that_does_not_answer_is_named_and_one_of_another_release() {
+fn unresponsive_and_outdated_daemons_are_named() {
     let installed = Installed::new();
     let _fake = FakeInstance::answering(&installed.stage.path("registry"), 503, "{\"message\": \"not now\"}");
     let (status, told) = installed.validate(&[]);
@@ -154,7 +154,7 @@ fn without_any_interpreter_it_warns() {
 }
 
 #[test]
-fn a_terminal_has_colours_unless_they_are_not_wanted() {
+fn a_terminal_has_colours_unless_disabled() {
     let installed = Installed::new();
     let on_terminal = |flag: &str| {
         let program = installed.usr.join("bin/passenger-config").display().to_string();

@@ -246,7 +246,7 @@ impl Spawner {
             let revision = revision.or_else(|| self.preloaders.revision_of(route.group));
             let steps = trace.done();
             debug!(
-                event = "start_steps",
+                event = "process_steps",
                 detail = steps,
                 "app {}: process {} is ready; steps: {steps}",
                 route.name,

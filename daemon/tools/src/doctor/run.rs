@@ -18,7 +18,7 @@ use super::test_request::{TestRequest, TestResponse};
 /// Interval of checks on which ports the app listens.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Maximum wait for lines that were logged before the response but are read after it.
-const LOG_DRAIN_TIME: Duration = Duration::from_secs(1);
+const LOG_DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Maximum time until the daemon accepts connections.
 const DAEMON_START_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -105,8 +105,9 @@ impl AppRun {
     /// Reads lines that were logged before the response but arrive after it.
     fn drain_log(&mut self, events: &Events, show: &mut impl FnMut(&LogLine)) {
         let deadline = Instant::now() + LOG_DRAIN_TIME;
-        let left = || deadline.saturating_duration_since(Instant::now()).min(POLL_INTERVAL);
-        while let Ok(event) = events.receiver.recv_timeout(left()) {
+        let pause = |run: &Self| if run.lacks_reason() { LOG_DRAIN_TIME } else { POLL_INTERVAL };
+        let left = || deadline.saturating_duration_since(Instant::now());
+        while let Ok(event) = events.receiver.recv_timeout(left().min(pause(self))) {
             match event {
                 Event::Line(line) => {
                     show(&line);
@@ -118,10 +119,16 @@ impl AppRun {
         }
     }
 
+    /// Whether the daemon has responded in place of the app, and the reason has not been read yet.
+    fn lacks_reason(&self) -> bool {
+        let is_daemons = matches!(&self.response, Some(Ok(response)) if response.pid == 0);
+        is_daemons && self.last("start_failed").or(self.last("request_failed")).is_none()
+    }
+
     /// Returns the steps of successful starts.
     pub(super) fn steps(&self) -> Vec<String> {
         let steps = self.log.iter().filter_map(|line| match line.event.as_str() {
-            "start_steps" => Some(("", &line.detail)),
+            "process_steps" => Some(("", &line.detail)),
             "preloader_steps" => Some(("preloader: ", &line.detail)),
             _ => None,
         });
