@@ -8,13 +8,6 @@ use serde_json::{Value, json};
 use super::chosen_apps::ChosenApps;
 use super::client::RequestError;
 
-/// Makes the requests of apps wait.
-#[derive(Debug, Args)]
-pub(crate) struct PauseApp {
-    #[command(flatten)]
-    apps: ChosenApps,
-}
-
 /// Shows the visitors of apps a maintenance page.
 #[derive(Debug, Args)]
 pub(crate) struct MaintenanceApp {
@@ -28,26 +21,6 @@ pub(crate) struct MaintenanceApp {
     retry_after: u32,
 }
 
-/// Serves the requests of apps again.
-#[derive(Debug, Args)]
-pub(crate) struct ResumeApp {
-    #[command(flatten)]
-    apps: ChosenApps,
-}
-
-/// Ends apps and removes all data about them.
-#[derive(Debug, Args)]
-pub(crate) struct ForgetApp {
-    #[command(flatten)]
-    apps: ChosenApps,
-}
-
-impl PauseApp {
-    pub(super) fn run(&self) -> Result<(), String> {
-        set_mode(&self.apps, json!({ "mode": "paused" }), "Paused")
-    }
-}
-
 impl MaintenanceApp {
     pub(super) fn run(&self) -> Result<(), String> {
         let page = self.page.as_ref().map(|page| {
@@ -55,24 +28,20 @@ impl MaintenanceApp {
         });
         let page = page.transpose()?.unwrap_or_default();
         let order = json!({ "mode": "maintenance", "page": page, "retry_after": self.retry_after });
-        set_mode(&self.apps, order, "Under maintenance:")
+        order_each(&self.apps, "/pool/set_mode.json", order, "Under maintenance:")
     }
 }
 
-impl ResumeApp {
-    pub(super) fn run(&self) -> Result<(), String> {
-        set_mode(&self.apps, json!({ "mode": "open" }), "Resumed")
-    }
+pub(super) fn pause(apps: &ChosenApps) -> Result<(), String> {
+    order_each(apps, "/pool/set_mode.json", json!({ "mode": "paused" }), "Paused")
 }
 
-impl ForgetApp {
-    pub(super) fn run(&self) -> Result<(), String> {
-        order_each(&self.apps, "/pool/forget_app.json", json!({}), "Forgotten")
-    }
+pub(super) fn resume(apps: &ChosenApps) -> Result<(), String> {
+    order_each(apps, "/pool/set_mode.json", json!({ "mode": "open" }), "Resumed")
 }
 
-fn set_mode(apps: &ChosenApps, order: Value, done: &str) -> Result<(), String> {
-    order_each(apps, "/pool/set_mode.json", order, done)
+pub(super) fn forget(apps: &ChosenApps) -> Result<(), String> {
+    order_each(apps, "/pool/forget_app.json", json!({}), "Forgotten")
 }
 
 /// Sends the order for each app, and reports each that was carried out.

@@ -3,16 +3,18 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::json;
 
 use super::Outcome;
 use super::about::{About, Fact};
 use super::api_call::ApiCall;
-use super::app_mode::{ForgetApp, MaintenanceApp, PauseApp, ResumeApp};
+use super::app_mode::{self, MaintenanceApp};
 use super::ask_process::AskProcess;
+use super::chosen_apps::ChosenApps;
 use super::detach_process::DetachProcess;
 use super::doctor::Doctor;
+use super::instance_arg::InstanceArg;
 use super::list_instances::ListInstances;
-use super::reopen_logs::ReopenLogs;
 use super::restart_app::RestartApp;
 use super::settings::Settings;
 use super::spawn_error::SpawnError;
@@ -38,13 +40,13 @@ enum Command {
     /// Restarts apps as configured, without losing a request
     RestartApp(RestartApp),
     /// Makes the requests of apps wait, until resume-app
-    PauseApp(PauseApp),
+    PauseApp(ChosenApps),
     /// Shows the visitors of apps a maintenance page, until resume-app
     MaintenanceApp(MaintenanceApp),
     /// Serves the requests of apps again
-    ResumeApp(ResumeApp),
+    ResumeApp(ChosenApps),
     /// Ends apps after their current requests and removes all data about them; a new request starts them again
-    ForgetApp(ForgetApp),
+    ForgetApp(ChosenApps),
     /// Shows the report of a failed start, by the error ID in the log or on the error page
     SpawnError(SpawnError),
     /// Sends a request to one process, bypassing nginx, and shows the response
@@ -57,7 +59,7 @@ enum Command {
     /// Sends a request to the daemon's administration API and shows the response
     ApiCall(ApiCall),
     /// Makes the daemon reopen its log file, after it was renamed
-    ReopenLogs(ReopenLogs),
+    ReopenLogs(InstanceArg),
     /// Lists the running instances
     ListInstances(ListInstances),
     /// Prints a path or another fact of the installation, for scripts
@@ -90,16 +92,19 @@ impl Command {
             Self::ValidateInstall(validate) => return validate.run(),
             Self::ListInstances(list) => list.run(),
             Self::RestartApp(restart) => restart.run()?,
-            Self::PauseApp(pause) => pause.run()?,
+            Self::PauseApp(apps) => app_mode::pause(apps)?,
             Self::MaintenanceApp(maintenance) => maintenance.run()?,
-            Self::ResumeApp(resume) => resume.run()?,
-            Self::ForgetApp(forget) => forget.run()?,
+            Self::ResumeApp(apps) => app_mode::resume(apps)?,
+            Self::ForgetApp(apps) => app_mode::forget(apps)?,
             Self::SpawnError(error) => error.run()?,
             Self::DetachProcess(detach) => detach.run()?,
             Self::Settings(settings) => settings.run()?,
             Self::AskProcess(ask) => ask.run()?,
             Self::ApiCall(call) => call.run()?,
-            Self::ReopenLogs(reopen) => reopen.run()?,
+            Self::ReopenLogs(instance) => {
+                instance.client()?.post("/reopen_logs.json", &json!({}))?;
+                println!("The log file was reopened.");
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
