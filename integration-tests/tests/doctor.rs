@@ -1,4 +1,4 @@
-//! `passenger-config doctor`: flags, settings, output, users, and nothing left behind.
+//! `passenger-config doctor`: its arguments and output, the user of the app, and no processes left behind.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use stage::{
     workspace,
 };
 
-/// The command, for an app of a test.
+/// The command, for an app in a test directory.
 pub(crate) fn doctor(stage: &Stage, app: &Path) -> Command {
     // A copy, because the users of the apps may be unable to read the checkout.
     let loaders = stage.path("doctors-loaders");

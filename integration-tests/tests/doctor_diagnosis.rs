@@ -1,4 +1,4 @@
-//! `passenger-config doctor`: the diagnosis of each kind of broken app.
+//! `passenger-config doctor`: its diagnoses, each with a broken app.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -6,7 +6,7 @@ use stage::Stage;
 
 use crate::doctor::{doctor, report, text};
 
-/// An app with one file, and its expected diagnosis.
+/// An app with one file, and the expected diagnosis.
 struct BrokenApp {
     file: &'static str,
     source: &'static str,
