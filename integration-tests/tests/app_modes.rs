@@ -141,9 +141,9 @@ fn what_makes_no_sense_is_refused() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.contains(told), "{arguments:?}: {text}");
     };
-    refuse(&["pause-app", "/no/such/app"], "no app matches");
+    refuse(&["pause-app", "/no/such/app"], "no running app matches");
     refuse(&["pause-app", "--name", "nobody"], "nobody: no app group has this name");
-    refuse(&["maintenance-app", &root(&scene), "--page", "/no/such/page"], "/no/such/page cannot be read");
+    refuse(&["maintenance-app", &root(&scene), "--page", "/no/such/page"], "cannot read /no/such/page");
     let long = scene.stage.path("long.html");
     std::fs::write(&long, "x".repeat(65 * 1024)).unwrap();
     let long = long.display().to_string();

@@ -166,7 +166,7 @@ fn check_config_is_content_with_a_configuration_that_can_be_used() {
     let stage = Stage::new();
     let output = stage.daemon().configured("max_pool_size = 2\n").flag("check-config").output();
     assert_eq!(output.status.code(), Some(0), "{}", told(&output));
-    assert_eq!(output.stdout, b"flying-passenger: the configuration can be used\n");
+    assert_eq!(output.stdout, b"flying-passenger: the configuration is valid\n");
     assert!(!stage.socket().exists());
 }
 

@@ -132,7 +132,7 @@ fn waiting_for_a_restart_tells_the_truth() {
     eventually("one is busy", || scene.stage.scratch("busy.arrived").exists());
     let output = restart(&scene, &["--wait", "--timeout=1"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("it is not restarted yet"), "{}", said(&output));
+    assert!(said(&output).contains("the restart has not finished yet"), "{}", said(&output));
     scene.stage.open_gate("busy");
     busy.read_response().expect(200);
 

@@ -1,4 +1,4 @@
-//! `passenger-config doctor`: what it takes and tells, whom it runs apps as, and nothing left behind.
+//! `passenger-config doctor`: its arguments and output, the user of the app, and no processes left behind.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -14,9 +14,9 @@ use stage::{
     workspace,
 };
 
-/// The command, for an app on a stage.
+/// The command, for an app in a test directory.
 pub(crate) fn doctor(stage: &Stage, app: &Path) -> Command {
-    // A copy, as the checkout may lie where the apps' users cannot read.
+    // A copy, because the users of the apps may be unable to read the checkout.
     let loaders = stage.path("doctors-loaders");
     if !loaders.exists() {
         let mut copy = Command::new("cp");
@@ -29,7 +29,7 @@ pub(crate) fn doctor(stage: &Stage, app: &Path) -> Command {
     command.arg("doctor").arg(app).arg("--loaders-dir").arg(loaders);
     command
         .env("PASSENGER_INSTANCE_REGISTRY_DIR", stage.path("registry"))
-        // What is left behind is known by it.
+        // Processes that remain are found by this variable.
         .env("FLYING_PASSENGER_STAGE", stage.dir());
     command
 }
@@ -38,9 +38,9 @@ pub(crate) fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// The directory of the private daemon, as its log tells it.
-fn private_directory(told: &str) -> PathBuf {
-    let (_, rest) = told.split_once("up and listening on ").expect("the private daemon has come up");
+/// The directory of the private daemon, from its log.
+fn private_directory(shown: &str) -> PathBuf {
+    let (_, rest) = shown.split_once("up and listening on ").expect("the private daemon has started");
     Path::new(rest.split('\n').next().unwrap()).parent().unwrap().to_owned()
 }
 
@@ -52,38 +52,38 @@ pub(crate) fn report(stage: &Stage, app: &Path, arguments: &[&str]) -> (i32, Val
 }
 
 for_each_language! {
-    fn an_app_that_is_well_answers_and_nothing_is_left(language) {
+    fn a_working_app_responds_and_nothing_is_left(language) {
         let stage = Stage::new();
         let app = stage.app("app").standard(language);
         let mut command = doctor(&stage, app.dir());
         let generic = language == Language::Generic;
         command.args(if generic { &["--start-command", "node server.js"][..] } else { &[] });
         let output = command.output().unwrap();
-        let told = text(&output);
-        assert_eq!(output.status.code(), Some(0), "{told}");
+        let shown = text(&output);
+        assert_eq!(output.status.code(), Some(0), "{shown}");
         let kind = match language {
-            Language::Ruby => "ruby, as config.ru is there",
-            Language::Python => "python, as passenger_wsgi.py is there",
-            Language::Node => "nodejs, as app.js is there",
-            Language::Generic => "generic, as --start-command is given",
+            Language::Ruby => "ruby, because config.ru exists",
+            Language::Python => "python, because passenger_wsgi.py exists",
+            Language::Node => "nodejs, because app.js exists",
+            Language::Generic => "generic, because of --start-command",
         };
         for line in [
             &format!("App         : {}\n", app.dir().display()),
             &format!("Type        : {kind}\n"),
-            "Settings    : defaults, as no running daemon knows this app\n",
+            "Settings    : defaults, because no running daemon serves the app\n",
             "execute done in ",
-            "Answer      : status 200 for GET /, after ",
-            "The app starts and answers.\n",
+            "Response    : status 200 for GET /, after ",
+            "The app starts and responds.\n",
         ] {
-            assert!(told.contains(line), "{line} is not in {told}");
+            assert!(shown.contains(line), "{line} is not in {shown}");
         }
-        assert!(!private_directory(&told).exists(), "its directory is gone");
-        assert_eq!(stage.processes(), [0; 0], "its processes are gone");
+        assert!(!private_directory(&shown).exists(), "its directory is removed");
+        assert_eq!(stage.processes(), [0; 0], "its processes have exited");
     }
 }
 
 #[test]
-fn each_word_for_a_type_is_understood() {
+fn every_name_of_a_type_is_accepted() {
     let stage = Stage::new();
     let app = stage.app("app");
     for (word, kind) in [
@@ -105,7 +105,7 @@ fn each_word_for_a_type_is_understood() {
 }
 
 #[test]
-fn flags_say_what_directives_say() {
+fn flags_have_the_effect_of_directives() {
     let stage = Stage::new();
     let source = "raise [ENV['RACK_ENV'], ENV['COLOUR'], Process.uid, Process.gid, Gem.ruby].join(' ')";
     let app = stage.app("app").file("other.ru", source);
@@ -124,14 +124,14 @@ fn flags_say_what_directives_say() {
     let summary = report["report"]["summary"].as_str().unwrap();
     assert!(summary.contains("staging green "), "{report:#}");
     assert_eq!(
-        (report["type_because"].as_str(), report["environment"].as_str()),
-        (Some("as --type says"), Some("staging"))
+        (report["type_reason"].as_str(), report["environment"].as_str()),
+        (Some("because of --type"), Some("staging"))
     );
     if is_root() {
         let games = User::from_name("games").unwrap().unwrap().uid;
         let adm = nix::unistd::Group::from_name("adm").unwrap().unwrap().gid;
         assert!(summary.contains(&format!("staging green {games} {adm} ")), "{summary}");
-        assert_eq!(report["user_because"], "as passenger_user, or --user, says");
+        assert_eq!(report["user_reason"], "because of passenger_user or --user");
     }
     assert!(report["report"]["environment"]["COLOUR"] == "green", "{report:#}");
     let shown =
@@ -145,11 +145,15 @@ fn flags_say_what_directives_say() {
 
     let refused = doctor(&stage, app.dir()).args(arguments).arg("--env=COLOUR").output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused).contains("\"COLOUR\" is not of the form NAME=VALUE"), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("invalid value \"COLOUR\" in \"--env\": must be NAME=VALUE"),
+        "{}",
+        text(&refused)
+    );
 }
 
 #[test]
-fn a_serving_daemons_settings_are_used_and_its_processes_are_not() {
+fn settings_of_a_running_daemon_are_used_but_not_its_processes() {
     let lines = "passenger_app_env staging; passenger_env_var COLOUR green; passenger_startup_file rack.ru; \
                  passenger_app_type ruby;";
     let source = "raise 'no colour' unless ENV['COLOUR'] == 'green'
@@ -162,23 +166,23 @@ run ->(env) { [200, {}, [Process.pid.to_s]] }";
     assert_eq!(report["settings_of_daemon"], scene.daemon.pid());
     assert_eq!(report["variables_of_daemon"], scene.daemon.pid());
     assert_eq!(
-        (&report["environment"], &report["type_because"]),
-        (&"staging".into(), &"as it is configured".into())
+        (&report["environment"], &report["type_reason"]),
+        (&"staging".into(), &"as configured".into())
     );
     let steps = report["steps"].to_string();
     assert!(
         steps.contains("load done in ") && !steps.contains("fork"),
-        "the flag holds for it, too: {steps}"
+        "the flag of the running daemon applies: {steps}"
     );
-    assert_ne!(report["answer"]["pid"], pid);
+    assert_ne!(report["response"]["pid"], pid);
     assert_eq!(scene.daemon.app_pids(), [pid]);
     assert!(
         scene.daemon.status().contains("Processed: 1 "),
-        "it was asked nothing: {}",
+        "it received no request: {}",
         scene.daemon.status()
     );
     let shown = text(&doctor(&scene.stage, scene.app.dir()).output().unwrap());
-    let line = format!("Settings    : those that the daemon with PID {} serves it with", scene.daemon.pid());
+    let line = format!("Settings    : from the daemon with PID {}, which serves the app", scene.daemon.pid());
     assert!(shown.contains(&line), "{shown}");
 
     scene.app.write("rack.ru", "raise 'a bad deployment'");
@@ -189,27 +193,27 @@ run ->(env) { [200, {}, [Process.pid.to_s]] }";
 }
 
 #[test]
-fn a_generic_app_is_started_by_the_command_that_serves_it() {
+fn a_generic_app_is_started_by_its_configured_command() {
     let scene = Scene::of(Language::Generic);
     let pid = scene.app_pid();
     let (status, report) = report(&scene.stage, scene.app.dir(), &["--path=/pid"]);
     assert_eq!((status, report["type"].as_str()), (0, Some("generic")), "{report:#}");
-    assert_ne!(report["answer"]["pid"], pid);
+    assert_ne!(report["response"]["pid"], pid);
 }
 
 #[test]
-fn the_user_and_who_is_kept_out_are_told() {
+fn the_user_and_missing_permissions_are_reported() {
     if !is_root() {
-        return skipped("the_user_and_who_is_kept_out_are_told", "users are switched by root only");
+        return skipped("the_user_and_missing_permissions_are_reported", "users are switched by root only");
     }
     let stage = Stage::new();
     let app = stage.app("app").ruby("run ->(_) { [200, {}, []] }").owned_by("games");
     let (_, report) = report(&stage, app.dir(), &[]);
     assert_eq!(report["user"], "games");
-    assert_eq!(report["user_because"], format!("the owner of {}", app.path("config.ru").display()));
+    assert_eq!(report["user_reason"], format!("the owner of {}", app.path("config.ru").display()));
     assert_eq!(report["warning"], Value::Null);
 
-    // Its owner comes in; nginx does not.
+    // Its owner can enter it; nginx cannot.
     std::fs::set_permissions(app.dir(), PermissionsExt::from_mode(0o700)).unwrap();
     let (status, report) = self::report(&stage, app.dir(), &[]);
     assert_eq!(status, 0, "{report:#}");
@@ -222,7 +226,7 @@ fn the_user_and_who_is_kept_out_are_told() {
     }
 
     let (status, report) = self::report(&stage, app.dir(), &["--user=nobody"]);
-    let problem = format!("the app is to run as the user nobody, who may not enter {}", app.dir().display());
+    let problem = format!("the app runs as the user nobody, who may not enter {}", app.dir().display());
     assert_eq!((status, report["diagnosis"]["problem"].as_str()), (1, Some(&*problem)));
 
     std::fs::set_permissions(app.dir(), PermissionsExt::from_mode(0o755)).unwrap();
@@ -236,32 +240,32 @@ fn the_user_and_who_is_kept_out_are_told() {
 }
 
 #[test]
-fn an_ordinary_user_may_ask_about_an_app_of_its_own() {
+fn an_ordinary_user_may_test_an_own_app() {
     if !is_root() {
-        return skipped("an_ordinary_user_may_ask_about_an_app_of_its_own", "every other test does it");
+        return skipped("an_ordinary_user_may_test_an_own_app", "every other test does it");
     }
     let stage = Stage::new();
     let app = stage.app("app").standard(Language::Python).owned_by("games");
     let games = User::from_name("games").unwrap().unwrap();
     let mut command = doctor(&stage, app.dir());
     let output = command.uid(games.uid.as_raw()).gid(games.gid.as_raw()).output().unwrap();
-    let told = text(&output);
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    assert!(told.contains("Would run as: games, as without root everything runs as you\n"), "{told}");
-    assert!(!private_directory(&told).exists());
+    let shown = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.contains("User        : games, because without root all apps run as you\n"), "{shown}");
+    assert!(!private_directory(&shown).exists());
 }
 
-/// Starts it for an app that does not answer, and waits until that is asked.
+/// Starts it for an app that does not respond, and waits until the app is ready.
 fn interruptible(stage: &Stage, app: &Path) -> (std::process::Child, String) {
     let mut child = doctor(stage, app).stdout(Stdio::piped()).spawn().unwrap();
-    let mut told = String::new();
+    let mut shown = String::new();
     let mut out = BufReader::new(child.stdout.take().unwrap());
-    while !(told.contains(": process ") && told.ends_with(" is ready\n")) {
-        assert_ne!(out.read_line(&mut told).unwrap(), 0, "it has ended: {told}");
+    while !(shown.contains(": process ") && shown.ends_with(" is ready\n")) {
+        assert_ne!(out.read_line(&mut shown).unwrap(), 0, "it has exited: {shown}");
     }
-    // Whoever reads is gone now, as when its output goes to `head`.
+    // The reader is closed, as when the output goes to `head`.
     drop(out);
-    (child, told)
+    (child, shown)
 }
 
 #[test]
@@ -269,11 +273,11 @@ fn ctrl_c_leaves_nothing_behind() {
     for which in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let stage = Stage::new();
         let app = stage.app("app").ruby("run ->(_) { sleep }");
-        let (mut child, told) = interruptible(&stage, app.dir());
+        let (mut child, shown) = interruptible(&stage, app.dir());
         signal(child.id(), which);
         assert_eq!(child.wait().unwrap().code(), Some(130));
-        assert!(!private_directory(&told).exists(), "its directory is gone");
-        assert_eq!(stage.processes(), [0; 0], "its processes are gone");
+        assert!(!private_directory(&shown).exists(), "its directory is removed");
+        assert_eq!(stage.processes(), [0; 0], "its processes have exited");
     }
 }
 
@@ -281,10 +285,10 @@ fn ctrl_c_leaves_nothing_behind() {
 fn a_killed_doctor_leaves_no_process_behind() {
     let stage = Stage::new();
     let app = stage.app("app").ruby("run ->(_) { sleep }");
-    let (mut child, told) = interruptible(&stage, app.dir());
+    let (mut child, shown) = interruptible(&stage, app.dir());
     stage::kill_9(child.id());
     child.wait().unwrap();
-    eventually("its daemon and the app's processes have ended", || stage.processes().is_empty());
-    // Nobody was left to remove it.
-    std::fs::remove_dir_all(private_directory(&told)).unwrap();
+    eventually("the daemon and the app's processes have exited", || stage.processes().is_empty());
+    // No process was left to remove it.
+    std::fs::remove_dir_all(private_directory(&shown)).unwrap();
 }

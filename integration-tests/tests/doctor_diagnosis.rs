@@ -1,4 +1,4 @@
-//! `passenger-config doctor`: apps that are broken in each of the ways that it knows.
+//! `passenger-config doctor`: its diagnoses, each with a broken app.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -6,8 +6,8 @@ use stage::Stage;
 
 use crate::doctor::{doctor, report, text};
 
-/// An app with one file, and what has to be said of it.
-struct Patient {
+/// An app with one file, and the expected diagnosis.
+struct BrokenApp {
     file: &'static str,
     source: &'static str,
     arguments: &'static [&'static str],
@@ -15,154 +15,148 @@ struct Patient {
     advice: &'static str,
 }
 
-const fn patient(
+const fn broken(
     file: &'static str,
     source: &'static str,
     arguments: &'static [&'static str],
     problem: &'static str,
     advice: &'static str,
-) -> Patient {
-    Patient { file, source, arguments, problem, advice }
+) -> BrokenApp {
+    BrokenApp { file, source, arguments, problem, advice }
 }
 
-fn diagnose(patients: &[Patient]) {
-    for (at, Patient { file, source, arguments, problem, advice }) in patients.iter().enumerate() {
+fn diagnose(apps: &[BrokenApp]) {
+    for (at, BrokenApp { file, source, arguments, problem, advice }) in apps.iter().enumerate() {
         let stage = Stage::new();
         let app = stage.app(&format!("app{at}")).file(file, source);
         std::fs::set_permissions(app.path(file), PermissionsExt::from_mode(0o644)).unwrap();
         let (status, report) = report(&stage, app.dir(), arguments);
-        let told = report["diagnosis"]["problem"].as_str().unwrap_or_default();
-        assert!(told.contains(problem), "{problem} is not the diagnosis of {source}: {report:#}");
-        let told = report["diagnosis"]["advice"].as_str().unwrap();
-        assert!(told.contains(advice), "{advice} is not the advice for {source}: {told}");
+        let found = report["diagnosis"]["problem"].as_str().unwrap_or_default();
+        assert!(found.contains(problem), "{problem} is not the diagnosis of {source}: {report:#}");
+        let found = report["diagnosis"]["advice"].as_str().unwrap();
+        assert!(found.contains(advice), "{advice} is not the advice for {source}: {found}");
         assert_eq!((status, report["ok"].as_bool()), (1, Some(false)));
     }
 }
 
 #[test]
-fn what_the_code_lacks_is_named() {
+fn errors_in_the_code_are_diagnosed() {
     diagnose(&[
-        patient("config.ru", "require 'no_such_gem'", &[], "a gem is missing: no_such_gem", "bundle install"),
-        patient(
+        broken("config.ru", "require 'no_such_gem'", &[], "a gem is missing: no_such_gem", "bundle install"),
+        broken(
             "passenger_wsgi.py",
             "import no_such_module",
             &[],
             "Python module is missing: no_such_module",
             "pip install no_such_module",
         ),
-        patient(
+        broken(
             "app.js",
             "require('no-such-package')",
             &[],
             "a package is missing: no-such-package",
             "npm ci",
         ),
-        patient(
+        broken(
             "app.js",
             "require('./lib/no-such-file')",
             &[],
             "a file of the app is missing: ./lib/no-such-file",
-            "in capitals",
+            "upper and lower case",
         ),
-        patient(
+        broken(
             "config.ru",
             "run ->(env) { [",
             &[],
             "a file of the app has a syntax error",
-            "Mend config.ru:1",
+            "Fix config.ru:1",
         ),
-        patient(
+        broken(
             "passenger_wsgi.py",
             "def application(:",
             &[],
             "a file of the app has a syntax error",
-            "Mend passenger_wsgi.py:1",
+            "Fix passenger_wsgi.py:1",
         ),
-        patient("app.js", "function ( {", &[], "a file of the app has a syntax error", "Mend app.js:1"),
-        patient(
-            "passenger_wsgi.py",
-            "x = 1",
-            &[],
-            "there is no application in the startup file",
-            "define `application`",
-        ),
-        patient(
+        broken("app.js", "function ( {", &[], "a file of the app has a syntax error", "Fix app.js:1"),
+        broken("passenger_wsgi.py", "x = 1", &[], "contains no application", "define `application`"),
+        broken(
             "config.ru",
             "ENV.fetch('API_TOKEN')",
             &[],
             "the app needs the variable API_TOKEN",
             "--env API_TOKEN=VALUE",
         ),
-        patient(
+        broken(
             "passenger_wsgi.py",
             "import os; os.environ['API_TOKEN']",
             &[],
             "the app needs the variable API_TOKEN",
             "passenger_env_var API_TOKEN",
         ),
-        patient(
+        broken(
             "app.js",
             "throw new Error('API_TOKEN is not set')",
             &[],
             "the app needs the variable API_TOKEN",
             "--env API_TOKEN=VALUE",
         ),
-        patient(
+        broken(
             "config.ru",
             "nil.upcase",
             &[],
             "the app raises an error while it is loaded: NoMethodError",
             "config.ru:1",
         ),
-        patient(
+        broken(
             "app.js",
             "throw new Error('connect ECONNREFUSED 127.0.0.1:5432')",
             &[],
-            "does not take its connections",
-            "Does that service",
+            "refuses connections",
+            "Check that the service",
         ),
     ]);
 }
 
 #[test]
-fn what_the_program_lacks_is_named() {
+fn a_program_that_cannot_run_is_diagnosed() {
     diagnose(&[
-        patient(
+        broken(
             "config.ru",
             "",
             &["--ruby=/nonexistent/ruby"],
             "\"/nonexistent/ruby\": No such file or directory",
             "passenger_ruby (here --ruby)",
         ),
-        patient(
+        broken(
             "app.js",
             "",
             &["--nodejs=no-such-node"],
             "the interpreter is missing: \"no-such-node\" is in none of the directories of PATH",
             "passenger_nodejs (here --nodejs)",
         ),
-        patient(
+        broken(
             "passenger_wsgi.py",
             "",
             &["--python=/etc/passwd"],
             "the interpreter cannot be run",
             "chmod a+rx",
         ),
-        patient(
+        broken(
             "x.txt",
             "",
             &["--type=rack"],
             "the startup file is missing: ",
             "passenger_startup_file (here --startup-file)",
         ),
-        patient(
+        broken(
             "app.js",
             "",
             &["--startup-file=gone.js", "--type=node"],
             "gone.js",
-            "was the last deployment not complete",
+            "the last deployment is complete",
         ),
-        patient(
+        broken(
             "x.txt",
             "",
             &["--start-command=./x.txt $PORT"],
@@ -172,127 +166,127 @@ fn what_the_program_lacks_is_named() {
     ]);
 }
 
-/// The limits leave a busy machine the time to start an interpreter: the diagnosis depends on how far the app came.
+/// The limits leave a busy machine enough time to start an interpreter: the diagnosis depends on the progress of the start.
 #[test]
-fn an_app_that_does_not_take_requests_is_told_why() {
+fn an_app_that_is_not_ready_is_diagnosed() {
     diagnose(&[
-        patient(
+        broken(
             "serve.py",
             "import http.server as h; h.HTTPServer(('127.0.0.1', 0), h.SimpleHTTPRequestHandler).serve_forever()",
             &["--start-command=python3 serve.py", "--timeout=10"],
             "the app listens on port ",
             "on the port in the variable PORT",
         ),
-        patient(
+        broken(
             "x.txt",
             "",
             &["--start-command=exec sleep 1000", "--timeout=1"],
             "not ready within 1 s: it listens on no port",
             "in the foreground",
         ),
-        patient(
+        broken(
             "app.js",
             "setInterval(() => {}, 1000)",
             &["--timeout=5"],
             "it has not called listen",
             "passenger_start_timeout",
         ),
-        patient(
+        broken(
             "config.ru",
             "sleep",
             &["--timeout=5"],
             "the app runs, and was not ready within 5 s",
             "while it is loaded",
         ),
-        patient(
+        broken(
             "x.txt",
             "",
             &["--start-command=sleep 1000 & exit 0"],
-            "has ended at once, with status 0",
+            "exited immediately, with status 0",
             "stay in the foreground",
         ),
-        patient(
+        broken(
             "x.txt",
             "",
             &["--start-command=echo last words; exit 3"],
-            "with status 3; its last words: last words",
-            "has printed",
+            "with status 3; its last output: last words",
+            "Check its output",
         ),
-        patient(
+        broken(
             "config.ru",
             "Process.kill(:KILL, $$); sleep",
             &[],
             "was killed by signal 9 (SIGKILL)",
             "dmesg",
         ),
-        patient(
+        broken(
             "app.js",
             "throw new Error('listen EADDRINUSE: address already in use :::80')",
             &[],
-            "a port that is taken",
+            "port is already in use",
             "variable PORT",
         ),
     ]);
 }
 
 #[test]
-fn an_app_that_answers_badly_is_told_how() {
+fn a_failed_response_is_diagnosed() {
     diagnose(&[
-        patient(
+        broken(
             "config.ru",
             "run ->(_) { [500, {}, ['bad things']] }",
             &[],
-            "answers with status 500: bad things",
+            "responds with status 500: bad things",
             "--environment development",
         ),
-        patient(
+        broken(
             "config.ru",
             "run ->(_) { raise 'oops' }",
             &[],
-            "does not answer: it failed: RuntimeError: oops",
-            "An error in the app's code",
+            "does not respond: it failed: RuntimeError: oops",
+            "The app's code failed",
         ),
-        patient(
+        broken(
             "config.ru",
             "run ->(_) { exit! 3 }",
             &[],
             "its process exited with status 3; visitors get status 502",
-            "the end of its process",
+            "its process exited",
         ),
-        patient(
+        broken(
             "config.ru",
             "run ->(_) { sleep }",
             &["--timeout=5"],
-            "does not answer: there was no answer within 5 s",
+            "does not respond: no response within 5 s",
             "kill -QUIT PID",
         ),
-        patient(
+        broken(
             "config.ru",
             "run ->(env) { [env['PATH_INFO'] == '/health' ? 503 : 200, {}, [env['QUERY_STRING']]] }",
             &["--path=/health?x=1"],
-            "answers with status 503: x=1",
+            "responds with status 503: x=1",
             "its own log",
         ),
     ]);
 }
 
 #[test]
-fn where_there_is_no_app_it_says_what_is_missing() {
+fn a_directory_without_an_app_is_reported() {
     let stage = Stage::new();
     let app = stage.app("app").ruby("run 1").file("django/manage.py", "");
     for (dir, problem, advice) in [
-        ("public", "there is no app in ", "one directory up"),
-        ("django", "neither config.ru nor app.js nor passenger_wsgi.py", "This looks like Django"),
-        ("gone", " is no directory", "Name the app's directory"),
+        ("public", "there is no app in ", "in the parent directory"),
+        ("django", "none of config.ru, app.js, passenger_wsgi.py", "This looks like Django"),
+        ("gone", " is not a directory", "Specify the directory of the app"),
     ] {
         let (status, report) = report(&stage, &app.path(dir), &[]);
-        let told = |what: &str| report["diagnosis"][what].as_str().unwrap().to_owned();
+        let found = |what: &str| report["diagnosis"][what].as_str().unwrap().to_owned();
         assert_eq!(status, 1);
-        assert!(told("problem").contains(problem) && told("advice").contains(advice), "{report}");
+        assert!(found("problem").contains(problem) && found("advice").contains(advice), "{report}");
     }
     let shown = text(&doctor(&stage, &app.path("gone")).output().unwrap());
     assert!(
-        shown.contains("\nDiagnosis   : ") && shown.contains("\nWhat to do  : Name the app's"),
+        shown.contains("\nDiagnosis   : ") && shown.contains("\nWhat to do  : Specify the directory"),
         "{shown}"
     );
 }

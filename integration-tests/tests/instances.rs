@@ -23,7 +23,7 @@ fn list(daemon: &Daemon) -> Vec<Value> {
 }
 
 #[test]
-fn they_are_listed_with_name_pid_and_socket() {
+fn instances_are_listed_with_name_pid_and_socket() {
     let stage = Stage::new();
     let daemon = stage.daemon().start();
     let listed = list(&daemon);
@@ -36,7 +36,7 @@ fn they_are_listed_with_name_pid_and_socket() {
 }
 
 #[test]
-fn where_none_runs_that_is_said_unless_it_is_to_be_quiet() {
+fn quiet_suppresses_the_message_that_no_daemon_runs() {
     let stage = Stage::new();
     let list =
         |arguments: &[&str]| alone(&stage, "passenger-config", &[&["list-instances"], arguments].concat());
@@ -52,7 +52,7 @@ fn where_none_runs_that_is_said_unless_it_is_to_be_quiet() {
 }
 
 #[test]
-fn where_none_runs_a_tool_says_where_it_looked() {
+fn a_tool_names_the_registries_without_a_daemon() {
     let stage = Stage::new();
     let root = stage.dir().display().to_string();
     for (tool, arguments) in [
@@ -62,7 +62,7 @@ fn where_none_runs_a_tool_says_where_it_looked() {
     ] {
         let output = alone(&stage, tool, arguments);
         assert_eq!(output.status.code(), Some(1));
-        let looked = format!("looked in {}", stage.path("registry").display());
+        let looked = format!("not registered in {}", stage.path("registry").display());
         assert!(told(&output).contains(&looked), "{}", told(&output));
     }
     let content = ["restart-app", &root, "--ignore-passenger-not-running"];
@@ -71,7 +71,7 @@ fn where_none_runs_a_tool_says_where_it_looked() {
 }
 
 #[test]
-fn each_command_takes_the_name_of_one_or_how_it_begins() {
+fn each_command_accepts_the_beginning_of_a_name() {
     let scene = Scene::of(Language::Ruby);
     let pid = scene.app_pid().to_string();
     let second = format!("--socket-file={}", scene.stage.path("second.sock").display());
@@ -89,12 +89,12 @@ fn each_command_takes_the_name_of_one_or_how_it_begins() {
         (&["api-call", "GET", "/ping.json"], "ok"),
         (&["ask-process", &pid, "/pid"], &pid),
         (&["spawn-error", "0badcafe"], "no failed start of this daemon's router has this ID"),
-        (&["reopen-logs"], "The log file is opened anew"),
+        (&["reopen-logs"], "The log file was reopened"),
         (&["pause-app", &root], "Paused "),
         (&["maintenance-app", &root], "Under maintenance: "),
         (&["resume-app", "--name", &group], "Resumed "),
-        (&["resume-app", "/nowhere", "--ignore-app-not-running"], "no app matches"),
-        (&["forget-app", "/nowhere", "--ignore-app-not-running"], "no app matches"),
+        (&["resume-app", "/nowhere", "--ignore-app-not-running"], "no running app matches"),
+        (&["forget-app", "/nowhere", "--ignore-app-not-running"], "no running app matches"),
         (&["restart-app", &root], "Restarting "),
     ] {
         let ambiguous = scene.daemon.tool("passenger-config", arguments);

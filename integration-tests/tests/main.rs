@@ -62,7 +62,6 @@ mod instances;
 mod journal;
 mod listening;
 mod log_formats;
-mod machine;
 mod manual;
 mod memory_limits;
 mod meteor;

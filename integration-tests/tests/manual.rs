@@ -78,7 +78,7 @@ fn every_program_and_command_has_a_page_with_all_that_its_help_lists() {
         for (name, help) in names.chain([(program.to_owned(), own.clone())]) {
             let page = read(&name);
             for flag in flags(&help) {
-                assert!(page.contains(&format!(" {flag}")), "{name}(8) does not tell of {flag}");
+                assert!(page.contains(&format!(" {flag}")), "{name}(8) does not document {flag}");
                 checked += 1;
             }
             for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXIT STATUS", "SEE ALSO"] {
@@ -89,7 +89,7 @@ fn every_program_and_command_has_a_page_with_all_that_its_help_lists() {
         for command in commands {
             assert!(
                 page.contains(&format!("{program}-{command}(8)")),
-                "{program}(8) does not tell of {command}"
+                "{program}(8) does not document {command}"
             );
         }
     }
@@ -97,8 +97,8 @@ fn every_program_and_command_has_a_page_with_all_that_its_help_lists() {
 }
 
 #[test]
-fn the_daemons_page_has_what_an_operator_looks_for() {
-    if !is_installed("man", "the_daemons_page_has_what_an_operator_looks_for") {
+fn the_daemons_page_contains_the_documented_tables() {
+    if !is_installed("man", "the_daemons_page_contains_the_documented_tables") {
         return;
     }
     let page = read("flying-passenger");
@@ -107,10 +107,21 @@ fn the_daemons_page_has_what_an_operator_looks_for() {
         "USR1 the log file is reopened",
         "FILES /etc/flying-passenger/flying-passenger.toml",
         "ENVIRONMENT PASSENGER_INSTANCE_REGISTRY_DIR",
-        "EXIT STATUS 0 it has ended as it was told to",
+        "EXIT STATUS 0 it was stopped by a signal",
         "HOOKS",
     ] {
         assert!(page.contains(text), "{text} is not in {page}");
+    }
+    for (document, head) in [
+        ("SIGNALS", "signal"),
+        ("DAEMON", "status"),
+        ("DAEMON", "file"),
+        ("DAEMON", "variable"),
+        ("DAEMON", "hook"),
+    ] {
+        let rows = documented(document, head);
+        let missing: Vec<_> = rows.iter().filter(|row| !page.contains(*row)).collect();
+        assert!(rows.len() > 2 && missing.is_empty(), "docs/{document}.md: {rows:?}, missing: {missing:?}");
     }
     for unit in ["flying-passenger.service", "flying-passenger.socket"] {
         let unit = std::fs::read_to_string(workspace().join("daemon/systemd").join(unit)).unwrap();
@@ -118,10 +129,18 @@ fn the_daemons_page_has_what_an_operator_looks_for() {
     }
 }
 
+/// The first cells of the table with this head on a page of `docs`, without markup.
+fn documented(document: &str, head: &str) -> Vec<String> {
+    let page = std::fs::read_to_string(workspace().join(format!("docs/{document}.md"))).unwrap();
+    let table = page.split(&format!("\n| {head} |")).nth(1).unwrap().split("\n\n").next().unwrap();
+    let cells = table.lines().skip(2).map(|row| row.trim_start_matches("| ").split(" | ").next().unwrap());
+    cells.map(|cell| cell.replace('`', "")).collect()
+}
+
 #[test]
-fn every_page_is_sound() {
-    let has_man = is_installed("man", "every_page_is_sound (man)");
-    let has_mandoc = is_installed("mandoc", "every_page_is_sound (mandoc)");
+fn every_page_passes_the_linters() {
+    let has_man = is_installed("man", "every_page_passes_the_linters (man)");
+    let has_mandoc = is_installed("mandoc", "every_page_passes_the_linters (mandoc)");
     for page in pages() {
         if has_man {
             let mut man = Command::new("man");
@@ -180,8 +199,8 @@ fn fish_completes_commands_and_flags() {
 }
 
 #[test]
-fn zsh_takes_its_completions() {
-    if !is_installed("zsh", "zsh_takes_its_completions") {
+fn zsh_accepts_its_completions() {
+    if !is_installed("zsh", "zsh_accepts_its_completions") {
         return;
     }
     for program in PROGRAMS {
@@ -193,7 +212,7 @@ fn zsh_takes_its_completions() {
 }
 
 #[test]
-fn make_install_puts_them_where_they_are_looked_for() {
+fn make_install_uses_the_standard_directories() {
     let stage = Stage::new();
     let (root, prefix) = (stage.path("root"), "/usr");
     let mut make = Command::new("make");

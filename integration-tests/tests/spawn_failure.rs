@@ -85,7 +85,7 @@ fn the_report_has_the_environment_without_its_secrets() {
             }
             assert!(!told.contains("s3cret"), "{told}");
         }
-        assert!(report.contains("Ran as      : "), "{report}");
+        assert!(report.contains("User        : "), "{report}");
         assert!(!scene.daemon.log().contains("s3cret"), "{}", scene.daemon.log());
     }
 }

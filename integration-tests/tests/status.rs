@@ -151,7 +151,7 @@ fn shows_each_request_under_way_with_its_phase() {
     second.read_response().expect(200);
     eventually("nothing is under way", || requests().is_empty());
     let text = scene.daemon.tool("passenger-status", &["--show=requests", "--no-header"]).stdout;
-    assert_eq!(text, b"No request is under way.\n");
+    assert_eq!(text, b"There are no active requests.\n");
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn watch_shows_it_anew_until_it_is_interrupted() {
 }
 
 #[test]
-fn instead_of_backtraces_it_says_what_to_use() {
+fn backtraces_name_their_alternatives() {
     let scene = Scene::of(Language::Python);
     let output = scene.daemon.tool("passenger-status", &["--show=backtraces"]);
     assert_eq!(output.status.code(), Some(1));
@@ -280,7 +280,7 @@ fn instead_of_backtraces_it_says_what_to_use() {
 }
 
 #[test]
-fn a_daemon_that_refuses_is_told_by_the_status() {
+fn a_refusal_by_the_daemon_sets_the_exit_status() {
     let stage = Stage::new();
     let refusing = FakeInstance::answering(&stage.path("registry"), 503, "{\"message\": \"not now\"}");
     let output = std::process::Command::new(stage::binary("passenger-status"))

@@ -139,7 +139,7 @@ fn an_administrator_walks_through_installation_restarts_and_removal() {
     machine.sh("passenger-config validate-install");
     let doctor = machine.sh("passenger-config doctor /srv/shop");
     assert!(
-        doctor.contains("Would run as: games, ") && doctor.contains("The app starts and answers."),
+        doctor.contains("User        : games, ") && doctor.contains("The app starts and responds."),
         "{doctor}"
     );
     assert_eq!(machine.answer().0, app, "nobody has touched the app that serves");

@@ -60,6 +60,17 @@ fn the_body_of_a_call_may_come_from_standard_input_or_a_file() {
 }
 
 #[test]
+fn removed_commands_name_their_replacement() {
+    for arguments in [&["system-metrics", "--watch=1"][..], &["system-properties"]] {
+        let output = std::process::Command::new(stage::binary("passenger-config")).args(arguments).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let expected = format!("\"{}\" was removed; use top(1), uname(1) or node_exporter\n", arguments[0]);
+        assert!(String::from_utf8(output.stderr).unwrap().ends_with(&expected));
+    }
+}
+
+#[test]
 fn a_method_that_a_path_does_not_take_is_refused_by_the_daemon() {
     let scene = Scene::of(Language::Ruby);
     for method in ["PUT", "DELETE", "POST"] {
@@ -69,7 +80,7 @@ fn a_method_that_a_path_does_not_take_is_refused_by_the_daemon() {
 }
 
 #[test]
-fn a_process_that_is_not_there_cannot_be_detached() {
+fn a_missing_process_cannot_be_detached() {
     let scene = Scene::of(Language::Ruby);
     let detach = |more: &[&str]| {
         let output = scene.daemon.tool("passenger-config", &[&["detach-process", "4194305"], more].concat());

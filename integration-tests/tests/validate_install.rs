@@ -55,12 +55,12 @@ fn a_whole_installation_with_a_daemon_has_no_errors() {
     let (status, told) = installed.validate(&["--auto"]);
     assert!([0, 2].contains(&status) && !told.contains('✗'), "{told}");
     for line in [
-        "whether the programs are there and of one release... ✓",
+        "whether all programs exist and are of one release... ✓",
         "whether apps can read the loaders... ✓",
         "for interpreters... ✓",
         "for the nginx module... ✓",
-        "whether nginx loads it... ✓",
-        "whether running daemons answer... ✓",
+        "whether nginx loads the module... ✓",
+        "whether running daemons respond... ✓",
         "whether running daemons are of this release... ✓",
     ] {
         assert!(told.contains(line), "{line} is not in {told}");
@@ -72,23 +72,23 @@ fn a_whole_installation_with_a_daemon_has_no_errors() {
 
 #[test]
 fn without_a_daemon_it_warns() {
-    Installed::new().finds("whether running daemons answer... !", "systemctl start flying-passenger");
+    Installed::new().finds("whether running daemons respond... !", "systemctl start flying-passenger");
 }
 
 #[test]
 fn a_program_that_is_missing_or_of_another_release_is_named() {
-    const LINE: &str = "whether the programs are there and of one release... ✗";
+    const LINE: &str = "whether all programs exist and are of one release... ✗";
     let installed = Installed::new();
     let daemon = installed.usr.join("sbin/flying-passenger");
     fs::remove_file(&daemon).unwrap();
-    installed.finds(LINE, "flying-passenger is not there");
+    installed.finds(LINE, "cannot find flying-passenger");
     fs::write(&daemon, "#!/bin/sh\necho flying-passenger 0.0.9\n").unwrap();
     fs::set_permissions(&daemon, Permissions::from_mode(0o755)).unwrap();
-    installed.finds(LINE, "says that it is \"flying-passenger 0.0.9\"");
+    installed.finds(LINE, "is \"flying-passenger 0.0.9\" instead of ");
 }
 
 #[test]
-fn loaders_that_others_may_not_read_are_named() {
+fn unreadable_loaders_are_named() {
     let installed = Installed::new();
     let line = if is_root() {
         "whether apps can read the loaders... ✗"
@@ -103,36 +103,36 @@ fn loaders_that_others_may_not_read_are_named() {
     fs::set_permissions(&share, Permissions::from_mode(0o700)).unwrap();
     installed.finds(line, &format!("Run: chmod o+x {}\n", share.display()));
     fs::remove_dir_all(&loaders).unwrap();
-    installed.finds("whether apps can read the loaders... ✗", "run make install, again");
+    installed.finds("whether apps can read the loaders... ✗", "run make install again");
 }
 
 #[test]
-fn a_module_that_nginx_does_not_load_is_told_with_nginxs_words() {
+fn errors_of_nginx_about_the_module_are_reported() {
     let installed = Installed::new();
     let module = installed.usr.join("lib/nginx/modules/ngx_http_passenger_module.so");
     fs::write(&module, "no module at all, but some bytes that are long enough to be read as a head of one")
         .unwrap();
-    installed.finds("whether nginx loads it... ✗", "invalid ELF header");
+    installed.finds("whether nginx loads the module... ✗", "invalid ELF header");
     fs::remove_file(&module).unwrap();
     installed.finds("for the nginx module... ✗", "Install the package libnginx-mod-http-passenger");
 }
 
 #[test]
-fn a_registry_that_others_may_write_to_is_refused() {
+fn a_registry_that_others_can_write_is_an_error() {
     let installed = Installed::new();
     fs::set_permissions(installed.stage.path("registry"), Permissions::from_mode(0o777)).unwrap();
     installed.finds("the directory where daemons register... ✗", "others than its owner can write to it");
 }
 
 #[test]
-fn a_daemon_that_does_not_answer_is_named_and_one_of_another_release() {
+fn unresponsive_and_outdated_daemons_are_named() {
     let installed = Installed::new();
     let _fake = FakeInstance::answering(&installed.stage.path("registry"), 503, "{\"message\": \"not now\"}");
     let (status, told) = installed.validate(&[]);
     assert_eq!(status, 1);
-    assert!(told.contains("answer... ✗\n   FakeFake (PID ") && told.contains("): not now\n"), "{told}");
+    assert!(told.contains("respond... ✗\n   FakeFake (PID ") && told.contains("): not now\n"), "{told}");
     assert!(
-        told.contains("are of this release... !\n") && told.contains("is of release 0.0.0, and "),
+        told.contains("are of this release... !\n") && told.contains("is of release 0.0.0, but "),
         "{told}"
     );
 }
@@ -142,16 +142,19 @@ fn without_any_interpreter_it_warns() {
     let installed = Installed::new();
     let output = installed.command().env("PATH", "/nonexistent").output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
-    assert!(told.contains("for interpreters... !\n   neither ruby nor python3 nor node"), "{told}");
+    assert!(
+        told.contains("for interpreters... !\n   PATH contains none of ruby, python3 and node"),
+        "{told}"
+    );
     // nginx is looked for in other places as well.
     assert!(
-        told.contains("whether nginx loads it... ✓") || stage::nginx_binary().starts_with("/opt"),
+        told.contains("whether nginx loads the module... ✓") || stage::nginx_binary().starts_with("/opt"),
         "{told}"
     );
 }
 
 #[test]
-fn a_terminal_has_colours_unless_they_are_not_wanted() {
+fn a_terminal_has_colours_unless_disabled() {
     let installed = Installed::new();
     let on_terminal = |flag: &str| {
         let program = installed.usr.join("bin/passenger-config").display().to_string();

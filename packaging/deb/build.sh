@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the Debian packages of what `make build` has built, for the nginx that is installed, in the directory that is named.
+# Creates Debian packages from the output of `make build`, for the installed nginx, in the given directory.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -12,12 +12,12 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work"
 
-# The newest symbol version that a program wants of the C library.
+# Prints the newest symbol version of the C library that the programs require.
 libc() {
     objdump -T "$@" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -n 1 | sed 's/GLIBC_/libc6 (>= /; s/$/)/'
 }
 
-# Debian's name for nginx's ABI; empty when nginx is not Debian's.
+# Prints Debian's name for nginx's ABI; nothing if nginx is not a Debian package.
 abi() {
     for package in $(dpkg-query -S "$nginx" 2>/dev/null | cut -d: -f1); do
         # shellcheck disable=SC2016 # dpkg's variable
@@ -25,7 +25,7 @@ abi() {
     done
 }
 
-# control NAME DEPENDS SECTION < description: the package's control files
+# control NAME DEPENDS < DESCRIPTION: writes the control files of a package.
 control() {
     mkdir -p "$work/$1/DEBIAN"
     {
@@ -62,7 +62,7 @@ control flying-passenger "$(libc "$work"/flying-passenger/usr/*bin/*), libgcc-s1
 Recommends: libnginx-mod-http-passenger
 Description: application server behind nginx that outlives nginx's restarts
  The daemon owns the processes of Ruby, Python, Node.js and other applications.
- nginx may be reloaded, restarted, upgraded or killed: they stay.
+ They keep running when nginx is reloaded, restarted, upgraded or killed.
 END
 mkdir -p "$work/flying-passenger/etc/flying-passenger"
 install -m 644 packaging/flying-passenger.toml "$work/flying-passenger/etc/flying-passenger/"
@@ -70,13 +70,13 @@ echo /etc/flying-passenger/flying-passenger.toml > "$work/flying-passenger/DEBIA
 package flying-passenger
 
 module=libnginx-mod-http-passenger
-needs=$(abi)
-[ -n "$needs" ] || { echo "build.sh: $nginx is not Debian's: there is no package for its module" >&2; exit 1; }
-control "$module" "$(libc "$work/$module/usr/lib/nginx/modules/"*), libgcc-s1, $needs" <<'END'
+nginx_abi=$(abi)
+[ -n "$nginx_abi" ] || { echo "build.sh: $nginx is not from a Debian package: cannot package its module" >&2; exit 1; }
+control "$module" "$(libc "$work/$module/usr/lib/nginx/modules/"*), libgcc-s1, $nginx_abi" <<'END'
 Recommends: flying-passenger
 Description: nginx module for the flying-passenger application server
  It forwards requests to the daemon of the package flying-passenger, as
- passenger_fly_with and the other directives in nginx's configuration say.
+ configured by passenger_fly_with and other directives of nginx.
 END
 mkdir -p "$work/$module/usr/share/nginx/modules-available"
 echo "load_module modules/ngx_http_passenger_module.so;" > "$work/$module/usr/share/nginx/modules-available/mod-http-passenger.conf"

@@ -15,41 +15,41 @@ use nix::unistd;
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(supervisor::ROUTER_ARGUMENT) {
-        return router_part();
+        return run_router();
     }
-    if let Err(why) = descriptors::open_standard_ones() {
-        eprintln!("flying-passenger: /dev/null cannot be opened: {why}");
+    if let Err(err) = descriptors::open_standard_ones() {
+        eprintln!("flying-passenger: cannot open /dev/null: {err}");
         return ExitCode::FAILURE;
     }
-    let (mode, words) = supervisor::start_mode(std::env::args_os());
+    let (mode, arguments) = supervisor::start_mode(std::env::args_os());
     if mode == (StartMode::Preflight { would: false }) {
         eprintln!(
-            "flying-passenger: this release understands nothing of what the daemon that runs would hand over"
+            "flying-passenger: this release cannot take over from the running daemon: its state has an unknown format"
         );
         return ExitCode::FAILURE;
     }
-    let arguments = Arguments::parse_from(words);
+    let arguments = Arguments::parse_from(arguments);
     match Options::new(&arguments, unistd::geteuid()) {
         Ok(_) if mode == (StartMode::Preflight { would: true }) => ExitCode::SUCCESS,
         Ok(_) if arguments.action == Some(Action::CheckConfig) => {
-            println!("flying-passenger: the configuration can be used");
+            println!("flying-passenger: the configuration is valid");
             ExitCode::SUCCESS
         }
         Ok(options) => {
-            if let StartMode::TakeOver(packed) = mode {
+            if let StartMode::TakeOver(state) = mode {
                 log::init(options.log_level, options.log_format, Part::Supervisor);
-                return supervisor::take_over(options, packed);
+                return supervisor::take_over(options, state);
             }
-            let caller = match leave_the_terminal(&options) {
+            let caller = match enter_background(&options) {
                 Ok(caller) => caller,
                 Err(status) => return status,
             };
             log::init(options.log_level, options.log_format, Part::Supervisor);
             supervisor::run(options, caller)
         }
-        Err(mistakes) => {
-            for mistake in mistakes {
-                eprintln!("flying-passenger: {mistake}");
+        Err(errors) => {
+            for err in errors {
+                eprintln!("flying-passenger: {err}");
             }
             ExitCode::FAILURE
         }
@@ -57,30 +57,30 @@ fn main() -> ExitCode {
 }
 
 /// Moves the daemon to the background if requested; returns the waiting caller, and in the caller its exit status.
-fn leave_the_terminal(options: &Options) -> Result<Option<Caller>, ExitCode> {
+fn enter_background(options: &Options) -> Result<Option<Caller>, ExitCode> {
     if !options.daemonize {
         return Ok(None);
     }
     match daemonize::begin() {
         Ok(Side::Daemon(caller)) => Ok(Some(caller)),
         Ok(Side::Caller(status)) => Err(status),
-        Err(why) => {
-            eprintln!("flying-passenger: it cannot go to the background: {why}");
+        Err(err) => {
+            eprintln!("flying-passenger: cannot move to the background: {err}");
             Err(ExitCode::FAILURE)
         }
     }
 }
 
 /// Runs the router. The supervisor executes this with the link as an open descriptor.
-fn router_part() -> ExitCode {
+fn run_router() -> ExitCode {
     let level = argument("--log-level=").and_then(|level| level.parse().ok()).unwrap_or_default();
     let format = argument("--log-format=").and_then(|format| LogFormat::of_name(&format)).unwrap_or_default();
     log::init(level, format, Part::Router);
     let link = descriptors::take_link().and_then(|link| supervisor::close_to_others().map(|()| link));
     match link {
         Ok(link) => router::run(link),
-        Err(why) => {
-            eprintln!("flying-passenger: this is started by the daemon itself, not by hand ({why})");
+        Err(err) => {
+            eprintln!("flying-passenger: the router can be started only by the daemon: {err}");
             ExitCode::FAILURE
         }
     }

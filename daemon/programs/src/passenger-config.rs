@@ -2,11 +2,8 @@
 
 use std::process::ExitCode;
 
-use tools::{self, PassengerConfig};
+use tools::PassengerConfig;
 
 fn main() -> ExitCode {
-    match tools::arguments::<PassengerConfig>() {
-        Ok(arguments) => arguments.run(),
-        Err(status) => status,
-    }
+    tools::arguments::<PassengerConfig>().map_or_else(|status| status, |arguments| arguments.run())
 }

@@ -2,11 +2,8 @@
 
 use std::process::ExitCode;
 
-use tools::{self, PassengerMemoryStats};
+use tools::PassengerMemoryStats;
 
 fn main() -> ExitCode {
-    match tools::arguments::<PassengerMemoryStats>() {
-        Ok(arguments) => arguments.run(),
-        Err(status) => status,
-    }
+    tools::arguments::<PassengerMemoryStats>().map_or_else(|status| status, |arguments| arguments.run())
 }

@@ -2,11 +2,8 @@
 
 use std::process::ExitCode;
 
-use tools::{self, PassengerStatus};
+use tools::PassengerStatus;
 
 fn main() -> ExitCode {
-    match tools::arguments::<PassengerStatus>() {
-        Ok(arguments) => arguments.run(),
-        Err(status) => status,
-    }
+    tools::arguments::<PassengerStatus>().map_or_else(|status| status, |arguments| arguments.run())
 }

@@ -169,7 +169,8 @@ impl Supervisor {
     fn begin_to_serve(&mut self) {
         self.shutdown.note_served();
         self.start_router();
-        tracing::info!("up and listening on {}", self.options.socket.path.display());
+        let socket = self.options.socket.path.display();
+        tracing::info!(event = "listening", detail = %socket, "up and listening on {socket}");
         self.manager.ready(&self.status());
         if let Some(caller) = self.caller.take() {
             caller.up();
@@ -181,7 +182,8 @@ impl Supervisor {
     fn go_on(&mut self) {
         self.shutdown.take_over();
         self.start_router();
-        tracing::info!("up and listening on {}", self.options.socket.path.display());
+        let socket = self.options.socket.path.display();
+        tracing::info!(event = "listening", detail = %socket, "up and listening on {socket}");
         self.manager.ready(&self.status());
     }
 

@@ -5,68 +5,65 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// A request to the daemon's administration API.
+use super::instance_arg::InstanceArg;
+
+/// Sends a request to the daemon's administration API.
 #[derive(Debug, Args)]
-pub struct ApiCall {
+pub(crate) struct ApiCall {
     /// GET, POST, PUT or DELETE
     #[arg(value_parser = ["GET", "POST", "PUT", "DELETE"], ignore_case = true)]
     method: String,
-    /// Such as /pool.json
+    /// Path, such as /pool.json
     path: String,
-    /// The body
+    /// Request body
     #[arg(short, long, value_name = "TEXT", conflicts_with_all = ["stdin", "data_file"])]
     data: Option<String>,
-    /// Read the body from standard input
+    /// Read the request body from standard input
     #[arg(short = 'i', long, conflicts_with = "data_file")]
     stdin: bool,
-    /// Read the body from a file
+    /// Read the request body from a file
     #[arg(short = 'f', long, value_name = "PATH")]
     data_file: Option<PathBuf>,
-    /// Show the status as well
+    /// Print the status before the body
     #[arg(long)]
     show_headers: bool,
-    /// Exit successfully whatever the status is
+    /// Exit with status 0 for any status of the response
     #[arg(long)]
     ignore_response_code: bool,
-    /// Name of the instance, or how it begins
-    #[arg(long, value_name = "NAME")]
-    instance: Option<String>,
+    #[command(flatten)]
+    instance: InstanceArg,
 }
 
 impl ApiCall {
-    /// Sends the request and prints the response.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator, also when the daemon rejects the request.
-    pub fn run(&self) -> Result<(), String> {
+    /// Sends the request and prints the response. Fails also when the daemon rejects the request.
+    pub(super) fn run(&self) -> Result<(), String> {
         if !self.path.starts_with('/') {
-            return Err(format!("the path must begin with a slash: {}", self.path));
+            return Err(format!("invalid path \"{}\": must begin with a slash", self.path));
         }
-        let client = super::choose(self.instance.as_deref()).map_err(|err| err.to_string())?;
-        let body = self.body()?;
-        let method = self.method.to_ascii_uppercase();
-        let reply = client.ask(&method, &self.path, &body).map_err(|err| err.to_string())?;
+        let client = self.instance.client()?;
+        let response = client.request(&self.method.to_ascii_uppercase(), &self.path, &self.body()?)?;
         let mut out = std::io::stdout();
         if self.show_headers {
             // A closed pipe is not an error.
-            let _ = writeln!(out, "HTTP/1.1 {}\n", reply.status);
+            let _ = writeln!(out, "HTTP/1.1 {}\n", response.status);
         }
-        let _ = out.write_all(reply.body.as_bytes());
-        if self.ignore_response_code || (200..300).contains(&reply.status) {
+        let _ = out.write_all(response.body.as_bytes());
+        if self.ignore_response_code || response.is_success() {
             Ok(())
         } else {
-            Err(format!("the daemon refuses with status {}", reply.status))
+            Err(format!("the daemon responded with status {}", response.status))
         }
     }
 
     fn body(&self) -> Result<String, String> {
         if let Some(path) = &self.data_file {
-            return std::fs::read_to_string(path).map_err(|err| format!("{}: {err}", path.display()));
+            return std::fs::read_to_string(path)
+                .map_err(|err| format!("cannot read {}: {err}", path.display()));
         }
         let mut body = self.data.clone().unwrap_or_default();
         if self.stdin {
-            std::io::stdin().read_to_string(&mut body).map_err(|err| format!("standard input: {err}"))?;
+            let read = std::io::stdin().read_to_string(&mut body);
+            read.map_err(|err| format!("cannot read standard input: {err}"))?;
         }
         Ok(body)
     }

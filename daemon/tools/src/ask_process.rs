@@ -3,12 +3,13 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{choose, expect_success, list};
+use super::instance_arg::InstanceArg;
+use super::{list, text};
 
-/// Asks one process.
+/// Sends a request to one process.
 #[derive(Debug, Args)]
-pub struct AskProcess {
-    /// Process ID, as passenger-status shows it
+pub(crate) struct AskProcess {
+    /// Process ID, as shown by passenger-status
     pid: i32,
     /// Path and query
     #[arg(default_value = "/")]
@@ -16,53 +17,45 @@ pub struct AskProcess {
     /// Method
     #[arg(long, value_name = "METHOD", default_value = "GET")]
     method: String,
-    /// A header; repeatable
+    /// Header; repeatable
     #[arg(long, value_name = "NAME: VALUE")]
     header: Vec<String>,
-    /// The answer as JSON
+    /// Print the response as JSON
     #[arg(long)]
     json: bool,
-    /// Name of the instance, or how it begins
-    #[arg(long, value_name = "NAME")]
-    instance: Option<String>,
+    #[command(flatten)]
+    instance: InstanceArg,
 }
 
 impl AskProcess {
-    /// Runs the command.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
-    pub fn run(&self) -> Result<(), String> {
+    pub(super) fn run(&self) -> Result<(), String> {
         let headers = self.header.iter().map(|header| split(header)).collect::<Result<Vec<_>, _>>()?;
-        let client = choose(self.instance.as_deref()).map_err(|err| err.to_string())?;
-        let question = json!({ "pid": self.pid, "method": self.method, "uri": self.uri, "headers": headers });
-        let reply = client.post("/pool/ask_process.json", &question).map_err(|err| err.to_string())?;
-        expect_success(&reply)?;
-        let answer: Value = serde_json::from_str(&reply.body).map_err(|err| err.to_string())?;
+        let request = json!({ "pid": self.pid, "method": self.method, "uri": self.uri, "headers": headers });
+        let response = self.instance.client()?.post("/pool/ask_process.json", &request)?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&answer).map_err(|err| err.to_string())?);
+            println!("{response:#}");
         } else {
-            show(&answer);
+            show(&response);
         }
         Ok(())
     }
 }
 
 fn split(header: &str) -> Result<(&str, &str), String> {
-    let (name, value) =
-        header.split_once(':').ok_or_else(|| format!("{header:?} is not of the form NAME: VALUE"))?;
+    let (name, value) = header
+        .split_once(':')
+        .ok_or_else(|| format!("invalid value \"{header}\" in \"--header\": must be NAME: VALUE"))?;
     Ok((name.trim(), value.trim()))
 }
 
-fn show(answer: &Value) {
-    println!("{}", answer["status"]);
-    for header in list(answer, "headers") {
+fn show(response: &Value) {
+    println!("{}", response["status"]);
+    for header in list(response, "headers") {
         let text = |at: usize| header[at].as_str().unwrap_or_default();
         println!("{}: {}", text(0), text(1));
     }
-    println!("\n{}", answer["body"].as_str().unwrap_or_default());
-    if answer["cut"] == true {
-        eprintln!("The body is longer; this is its first MiB.");
+    println!("\n{}", text(response, "body"));
+    if response["cut"] == true {
+        eprintln!("The body was truncated after 1 MiB.");
     }
 }

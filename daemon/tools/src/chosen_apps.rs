@@ -3,42 +3,42 @@
 use std::path::{Component, Path, PathBuf};
 
 use clap::Args;
-use serde_json::Value;
 
-use super::{ChooseError, Client, choose, list, matches_prefix, pool};
+use super::client::Client;
+use super::instance_arg::{ChooseError, InstanceArg};
+use super::{list, text};
 
 /// The arguments by which commands name apps.
 #[derive(Debug, Args)]
-pub struct ChosenApps {
-    /// Every app whose root is this directory or lies below it
+pub(crate) struct ChosenApps {
+    /// Select every app whose root is this directory or a directory below it
     #[arg(value_name = "PATH-PREFIX", required_unless_present = "name", conflicts_with = "name")]
     path_prefix: Option<PathBuf>,
-    /// The app group of exactly this name
+    /// Select the app group with exactly this name
     #[arg(long, value_name = "GROUP")]
     name: Option<String>,
-    /// Exit successfully although no app matches
+    /// Exit with status 0 even if no app matches
     #[arg(long)]
     ignore_app_not_running: bool,
-    /// Exit successfully although no daemon is running
+    /// Exit with status 0 even if no daemon is running
     #[arg(long)]
     ignore_passenger_not_running: bool,
-    /// Name of the instance, or how it begins
-    #[arg(long, value_name = "NAME")]
-    instance: Option<String>,
+    #[command(flatten)]
+    instance: InstanceArg,
 }
 
 /// A client of a daemon, and names of its app groups.
-pub(super) type Chosen = (Client, Vec<String>);
+type Chosen = (Client, Vec<String>);
 
 impl ChosenApps {
-    /// Returns the daemon and the running groups' names; `None` when there are none and that is not an error.
+    /// Returns the daemon and the names of the running groups; `None` when there are none and that is not an error.
     pub(super) fn find(&self) -> Result<Option<Chosen>, String> {
         let Some(client) = self.client()? else { return Ok(None) };
         let names = self.matching(&client)?;
         if !names.is_empty() {
             return Ok(Some((client, names)));
         }
-        let message = "no app matches; passenger-status lists those that are running";
+        let message = "no running app matches; passenger-status lists the running apps";
         if self.ignore_app_not_running {
             eprintln!("{message}");
             return Ok(None);
@@ -60,7 +60,7 @@ impl ChosenApps {
     }
 
     fn client(&self) -> Result<Option<Client>, String> {
-        match choose(self.instance.as_deref()) {
+        match self.instance.client() {
             Ok(client) => Ok(Some(client)),
             Err(ChooseError::NotRunning(_)) if self.ignore_passenger_not_running => {
                 eprintln!("flying-passenger is not running.");
@@ -71,22 +71,40 @@ impl ChosenApps {
     }
 
     fn matching(&self, client: &Client) -> Result<Vec<String>, String> {
-        let pool = pool(client)?;
+        let pool = client.get_json("/pool.json")?;
         let prefix = self.path_prefix.as_deref().map(absolute).transpose()?;
-        let text = |group: &Value, key: &str| group[key].as_str().unwrap_or_default().to_owned();
-        let meant = list(&pool, "groups").iter().filter(|group| match (&self.name, &prefix) {
+        let groups = list(&pool, "groups").iter().filter(|group| match (&self.name, &prefix) {
             (Some(name), _) => text(group, "name") == *name,
-            (None, Some(prefix)) => matches_prefix(Path::new(&text(group, "app_root")), prefix),
+            (None, Some(prefix)) => matches_prefix(text(group, "app_root"), prefix),
             (None, None) => false,
         });
-        Ok(meant.map(|group| text(group, "name")).collect())
+        Ok(groups.map(|group| text(group, "name").to_owned()).collect())
     }
 }
 
+/// Whether `root` is `prefix` or below it. Passenger compares characters, so that `/webapps` also matches `/webapps2`;
+/// here a prefix ends at a `/`.
+fn matches_prefix(root: &str, prefix: &Path) -> bool {
+    Path::new(root).starts_with(prefix)
+}
+
 /// Returns the absolute path; symlinks are kept, as in app roots.
-fn absolute(path: &Path) -> Result<PathBuf, String> {
-    let here =
-        std::env::current_dir().map_err(|err| format!("the current directory cannot be found: {err}"))?;
-    let joined = here.join(path);
-    Ok(joined.components().filter(|part| *part != Component::CurDir).collect())
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, String> {
+    let current =
+        std::env::current_dir().map_err(|err| format!("cannot find the current directory: {err}"))?;
+    Ok(current.join(path).components().filter(|part| *part != Component::CurDir).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_slash() {
+        let matches = |root: &str, prefix: &str| matches_prefix(root, Path::new(prefix));
+        assert!(matches("/webapps/foo", "/webapps"));
+        assert!(matches("/webapps/foo", "/webapps/foo/"));
+        assert!(matches("/webapps/foo", "/"));
+        assert!(!matches("/webapps2/foo", "/webapps"));
+    }
 }

@@ -3,37 +3,30 @@
 use clap::Args;
 use serde_json::json;
 
-use super::{choose, expect_success};
+use super::client::RequestError;
+use super::instance_arg::InstanceArg;
 
 /// Takes one process out of service.
 #[derive(Debug, Args)]
-pub struct DetachProcess {
-    /// Process ID, as passenger-status shows it
+pub(crate) struct DetachProcess {
+    /// Process ID, as shown by passenger-status
     pid: i32,
-    /// Exit successfully although no app process has this PID
+    /// Exit with status 0 even if no app process has this PID
     #[arg(long)]
     ignore_nonexistant_pid: bool,
-    /// Name of the instance, or how it begins
-    #[arg(long, value_name = "NAME")]
-    instance: Option<String>,
+    #[command(flatten)]
+    instance: InstanceArg,
 }
 
 impl DetachProcess {
-    /// Runs the command.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
-    pub fn run(&self) -> Result<(), String> {
-        let client = choose(self.instance.as_deref()).map_err(|err| err.to_string())?;
-        let order = json!({ "pid": self.pid });
-        let reply = client.post("/pool/detach_process.json", &order).map_err(|err| err.to_string())?;
-        if reply.status == 404 && self.ignore_nonexistant_pid {
-            eprintln!("No app process has the PID {}.", self.pid);
-            return Ok(());
+    pub(super) fn run(&self) -> Result<(), String> {
+        match self.instance.client()?.post("/pool/detach_process.json", &json!({ "pid": self.pid })) {
+            Ok(_) => println!("Process {} detached.", self.pid),
+            Err(RequestError::Rejected(404, _)) if self.ignore_nonexistant_pid => {
+                eprintln!("No app process has the PID {}.", self.pid);
+            }
+            Err(err) => return Err(err.to_string()),
         }
-        expect_success(&reply)?;
-        println!("Process {} detached.", self.pid);
         Ok(())
     }
 }

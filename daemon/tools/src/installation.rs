@@ -18,13 +18,9 @@ pub(super) struct Installation {
 
 impl Installation {
     /// Returns the installation that this program belongs to.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
     pub(super) fn of_this_program() -> Result<Self, String> {
         let program =
-            std::env::current_exe().map_err(|why| format!("this program cannot be found: {why}"))?;
+            std::env::current_exe().map_err(|err| format!("cannot find the path of this program: {err}"))?;
         Ok(Self { programs: parent(&program) })
     }
 
@@ -35,15 +31,18 @@ impl Installation {
         places.find_map(|dir| Some(dir.join(name)).filter(|program| program.is_file()))
     }
 
+    /// Finds the daemon's program.
+    pub(super) fn daemon(&self) -> Result<PathBuf, String> {
+        self.program("flying-passenger").ok_or_else(|| {
+            format!("cannot find flying-passenger in {} or beside it", self.programs.display())
+        })
+    }
+
     /// Returns the directory of the loaders, which run inside the processes of apps.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
     pub(super) fn loaders(&self) -> Result<PathBuf, String> {
         config::loaders(None).map_err(|_| {
             format!(
-                "the loaders are not where they belong, in share/flying-passenger/loaders below {}",
+                "cannot find the loaders in {}/share/flying-passenger/loaders",
                 parent(&self.programs).display()
             )
         })

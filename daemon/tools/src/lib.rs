@@ -4,7 +4,7 @@
 
 mod about;
 mod api_call;
-pub(crate) mod app_mode;
+mod app_mode;
 mod ask_process;
 mod chosen_apps;
 mod client;
@@ -12,6 +12,7 @@ pub mod command_lines;
 mod detach_process;
 mod doctor;
 mod installation;
+mod instance_arg;
 mod list_instances;
 mod memory_stats;
 #[cfg(test)]
@@ -19,23 +20,18 @@ mod page;
 mod passenger_config;
 mod passenger_memory_stats;
 mod passenger_status;
-mod paths;
-mod reopen_logs;
 mod requests;
 mod restart_app;
-mod scratch;
 mod settings;
 mod spawn_error;
-mod system_metrics;
-mod system_properties;
+mod temp_dir;
 mod validate_install;
 
-use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use nix::unistd::Uid;
 use serde_json::Value;
 
@@ -43,32 +39,15 @@ use common::config::{REGISTRY_VARIABLE, usual_registry};
 use common::instance;
 use common::instance::Found;
 
-pub use about::About;
-pub use api_call::ApiCall;
-pub use app_mode::{ForgetApp, MaintenanceApp, PauseApp, ResumeApp};
-pub use ask_process::AskProcess;
-pub use chosen_apps::ChosenApps;
-pub use client::{AskError, Client, Reply};
-pub use detach_process::DetachProcess;
-pub use doctor::Doctor;
-pub use list_instances::ListInstances;
 pub use passenger_config::PassengerConfig;
 pub use passenger_memory_stats::PassengerMemoryStats;
 pub use passenger_status::PassengerStatus;
-use paths::matches_prefix;
-pub use reopen_logs::ReopenLogs;
-pub use restart_app::RestartApp;
-pub use settings::Settings;
-pub use spawn_error::SpawnError;
-pub use system_metrics::SystemMetrics;
-pub use system_properties::SystemProperties;
-pub use validate_install::ValidateInstall;
 
 /// The registry of daemons started by root.
 const ROOT_REGISTRY: &str = "/run/flying-passenger";
 
 /// The result of a command: an exit status, or a message for the administrator and exit status 1.
-pub type Outcome = Result<ExitCode, String>;
+type Outcome = Result<ExitCode, String>;
 
 /// Returns the parsed command line, or the exit status: 0 after printing the version or the help (also without
 /// arguments), 1 after an invalid command line.
@@ -83,66 +62,19 @@ pub fn arguments<T: clap::Parser>() -> Result<T, ExitCode> {
             let _ = write!(std::io::stdout(), "{}", err.render());
             return ExitCode::SUCCESS;
         }
+        if let Some(ContextValue::String(name)) = err.get(ContextKind::InvalidSubcommand)
+            && ["system-metrics", "system-properties"].contains(&name.as_str())
+        {
+            eprintln!("passenger-config: \"{name}\" was removed; use top(1), uname(1) or node_exporter");
+            return ExitCode::FAILURE;
+        }
         let _ = err.print();
         if err.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
     })
 }
 
-/// Why no daemon could be chosen.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ChooseError {
-    /// No daemon is running.
-    NotRunning(Vec<PathBuf>),
-    /// No daemon's name begins with this.
-    NoSuchName(String, Vec<Candidate>),
-    /// Several daemons match.
-    Ambiguous(Vec<Candidate>),
-}
-
-/// A running daemon in a list of choices.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Candidate {
-    /// Its name.
-    pub name: String,
-    /// Its process ID.
-    pub pid: u32,
-    /// The socket that nginx connects to.
-    pub socket_file: PathBuf,
-}
-
-impl fmt::Display for ChooseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, candidates: &[Candidate]| {
-            candidates.iter().try_for_each(|c| {
-                write!(f, "\n  {:<10} PID {:<8} {}", c.name, c.pid, c.socket_file.display())
-            })
-        };
-        match self {
-            Self::NotRunning(registries) => {
-                let places: Vec<_> = registries.iter().map(|dir| dir.display().to_string()).collect();
-                write!(
-                    f,
-                    "flying-passenger does not seem to be running: looked in {}. ",
-                    places.join(" and ")
-                )?;
-                write!(f, "If it was started with --instance-registry-dir, set {REGISTRY_VARIABLE}")
-            }
-            Self::NoSuchName(name, candidates) => {
-                write!(f, "no running instance has a name that begins with {name:?}; there are:")?;
-                list(f, candidates)
-            }
-            Self::Ambiguous(candidates) => {
-                f.write_str("several instances are running; choose one by its name:")?;
-                list(f, candidates)
-            }
-        }
-    }
-}
-
-impl std::error::Error for ChooseError {}
-
 /// Returns the registries to search: only the one in the environment if set, otherwise the caller's and root's.
-pub fn registries() -> Vec<PathBuf> {
+fn registries() -> Vec<PathBuf> {
     if let Some(given) = std::env::var_os(REGISTRY_VARIABLE) {
         return vec![given.into()];
     }
@@ -154,61 +86,23 @@ pub fn registries() -> Vec<PathBuf> {
 }
 
 /// Returns all running daemons. Registries that are missing or cannot be read contain none.
-pub fn instances() -> Vec<Found> {
+fn instances() -> Vec<Found> {
     registries().iter().flat_map(|registry| instance::list(registry).unwrap_or_default()).collect()
 }
 
-/// Returns the only daemon, or the only one whose name begins with `name`.
-pub fn choose(name: Option<&str>) -> Result<Client, ChooseError> {
-    let all = instances();
-    let candidates: Vec<Candidate> = all.iter().map(Candidate::of).collect();
-    let meant = |c: &Candidate| name.is_none_or(|name| c.name.starts_with(name));
-    let mut chosen = all.iter().zip(&candidates).filter(|(_, c)| meant(c)).map(|(found, _)| found);
-    match (chosen.next(), chosen.next()) {
-        (Some(found), None) => Ok(Client::new(found)),
-        (None, _) if candidates.is_empty() => Err(ChooseError::NotRunning(registries())),
-        (None, _) => Err(ChooseError::NoSuchName(name.unwrap_or_default().to_owned(), candidates)),
-        (Some(_), Some(_)) => Err(ChooseError::Ambiguous(candidates)),
-    }
-}
-
 /// Returns the array of this name in a response; empty when there is none.
-pub fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
+fn list<'v>(value: &'v Value, key: &str) -> &'v [Value] {
     value[key].as_array().map_or(&[], Vec::as_slice)
 }
 
-/// Returns the pool, as far as the caller may see it.
-///
-/// # Errors
-///
-/// Returns a message for the administrator.
-pub fn pool(client: &Client) -> Result<Value, String> {
-    let reply = client.get("/pool.json").map_err(|err| err.to_string())?;
-    expect_success(&reply)?;
-    serde_json::from_str(&reply.body).map_err(|err| err.to_string())
+/// Returns the string of this name in a response; empty when there is none.
+fn text<'v>(value: &'v Value, key: &str) -> &'v str {
+    value[key].as_str().unwrap_or_default()
 }
 
-/// Checks that the daemon accepted the request.
-///
-/// # Errors
-///
-/// Returns the daemon's own message.
-pub fn expect_success(reply: &Reply) -> Result<(), String> {
-    if (200..300).contains(&reply.status) {
-        return Ok(());
-    }
-    let message = serde_json::from_str::<Value>(&reply.body).ok();
-    let message = message.and_then(|value| value["message"].as_str().map(str::to_owned));
-    Err(message.unwrap_or_else(|| format!("the daemon refuses with status {}", reply.status)))
-}
-
-impl Candidate {
-    fn of(found: &Found) -> Self {
-        let properties = &found.properties;
-        Self {
-            name: properties.name.clone(),
-            pid: properties.pid,
-            socket_file: properties.socket_file.clone(),
-        }
-    }
+/// Replaces line ends and characters that a terminal would interpret, in text from apps and clients.
+fn printable(text: &str) -> String {
+    let is_harmful =
+        |c: char| c.is_control() || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if is_harmful(c) { '?' } else { c }).collect()
 }

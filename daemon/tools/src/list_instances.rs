@@ -1,44 +1,35 @@
 //! `passenger-config list-instances`: lists the running daemons in the registries.
 
 use clap::Args;
+use serde_json::json;
 
 use super::instances;
 
-/// Lists the daemons that run.
+/// Lists the running daemons.
 #[derive(Debug, Args)]
-pub struct ListInstances {
-    /// As JSON
+pub(crate) struct ListInstances {
+    /// Print the list as JSON
     #[arg(long)]
     json: bool,
-    /// Say nothing when none is running
+    /// Print nothing if no daemon is running
     #[arg(short, long)]
     quiet: bool,
 }
 
 impl ListInstances {
-    /// Runs the command.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
-    pub fn run(&self) -> Result<(), String> {
+    pub(super) fn run(&self) {
         let instances = instances();
         if self.json {
             let all: Vec<_> = instances.iter().map(|found| &found.properties).collect();
-            println!("{}", serde_json::to_string_pretty(&all).map_err(|err| err.to_string())?);
-            return Ok(());
-        }
-        if instances.is_empty() {
-            if !self.quiet {
-                println!("There are no flying-passenger instances running.");
+            println!("{:#}", json!(all));
+        } else if !instances.is_empty() {
+            println!("{:<25}  {:<7}  Description", "Name", "PID");
+            for properties in instances.iter().map(|found| &found.properties) {
+                let socket = properties.socket_file.display();
+                println!("{:<25}  {:<7}  {socket}", properties.name, properties.pid);
             }
-            return Ok(());
+        } else if !self.quiet {
+            println!("There are no flying-passenger instances running.");
         }
-        println!("{:<25}  {:<7}  Description", "Name", "PID");
-        for found in instances {
-            let properties = &found.properties;
-            println!("{:<25}  {:<7}  {}", properties.name, properties.pid, properties.socket_file.display());
-        }
-        Ok(())
     }
 }

@@ -3,14 +3,17 @@
 //! Private memory is freed when a process ends; reading it from `smaps_rollup` requires the process's user or root.
 
 use std::fmt::Write;
-use std::fs;
 use std::thread;
+
+use procfs::process::{MemoryMap, Process, SmapsRollup, all_processes};
+
+use super::printable;
 
 /// A process in a table.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
-    pid: u32,
-    parent: u32,
+    pid: i32,
+    parent: i32,
     /// Address space, in KiB; `None` when it cannot be read.
     virtual_kib: Option<u64>,
     /// Private memory, in KiB; `None` when it cannot be read.
@@ -45,14 +48,13 @@ impl Kind {
 
 /// Returns the processes of one kind, by PID. Reading `smaps_rollup` is slow, so there is one thread per CPU.
 pub(super) fn rows(kind: Kind) -> Vec<Row> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let named = pids.filter_map(|pid| Some((pid, name(pid)?)));
-    let mut named: Vec<_> = named.filter(|(_, name)| Kind::of(name) == Some(kind)).collect();
-    named.sort_by_key(|(pid, _)| *pid);
+    let processes = all_processes().into_iter().flatten().flatten();
+    let named = processes.filter_map(|process| Some((name(&process)?, process)));
+    let mut named: Vec<_> = named.filter(|(name, _)| Kind::of(name) == Some(kind)).collect();
+    named.sort_by_key(|(_, process)| process.pid);
     let share = named.len().div_ceil(thread::available_parallelism().map_or(1, usize::from)).max(1);
     thread::scope(|scope| {
-        let read = |some: &[(u32, String)]| some.iter().filter_map(|(pid, name)| row(*pid, name)).collect();
+        let read = |some: &[(String, Process)]| some.iter().filter_map(|(name, it)| row(name, it)).collect();
         let shares = named.chunks(share).map(|some| scope.spawn(move || read(some)));
         // Start all threads before waiting for the first.
         let shares: Vec<_> = shares.collect();
@@ -65,32 +67,28 @@ pub(super) fn rows(kind: Kind) -> Vec<Row> {
 const HELPERS: [&str; 3] = ["flying-stat", "flying-log", "flying-sweep"];
 
 /// Returns the command line or title of a process; `None` for a kernel thread.
-fn name(pid: u32) -> Option<String> {
-    let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    if !words.is_empty() && HELPERS.contains(&comm.trim_end()) {
-        return Some(comm.trim_end().to_owned());
-    }
-    let name = words.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+fn name(process: &Process) -> Option<String> {
+    let arguments = process.cmdline().ok().filter(|arguments| !arguments.is_empty())?;
+    let comm = process.stat().ok()?.comm;
+    let name = if HELPERS.contains(&comm.as_str()) { comm } else { arguments.join(" ") };
     Some(name.trim_end().to_owned()).filter(|name| !name.is_empty())
 }
 
-fn row(pid: u32, name: &str) -> Option<Row> {
-    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}"));
-    let status = String::from_utf8_lossy(&read("status").ok()?).into_owned();
-    let rollup = read("smaps_rollup").ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    let private = rollup.filter(|text| !text.is_empty());
+fn row(name: &str, process: &Process) -> Option<Row> {
+    let status = process.status().ok()?;
+    let private = |rollup: SmapsRollup| rollup.memory_map_rollup.iter().find_map(private_dirty);
     Some(Row {
-        pid,
-        parent: u32::try_from(field(&status, "PPid:")?).ok()?,
-        virtual_kib: field(&status, "VmSize:"),
-        private_kib: private.as_deref().and_then(|text| field(text, "Private_Dirty:")),
+        pid: process.pid,
+        parent: status.ppid,
+        virtual_kib: status.vmsize,
+        private_kib: process.smaps_rollup().ok().and_then(private),
         name: name.to_owned(),
     })
 }
 
-fn field(text: &str, name: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+/// Returns the private memory of a mapping, in KiB.
+fn private_dirty(map: &MemoryMap) -> Option<u64> {
+    Some(map.extension.map.get("Private_Dirty")? / 1024)
 }
 
 /// Renders one table with its totals; the parent column is optional.
@@ -98,7 +96,7 @@ pub(super) fn render(title: &str, rows: &[Row], with_parents: bool) -> String {
     let mut header = vec!["PID", "PPID", "VMSize", "Private", "Name"];
     let cells = |row: &Row| {
         let mut cells = vec![row.pid.to_string(), row.parent.to_string()];
-        cells.extend([megabytes(row.virtual_kib), megabytes(row.private_kib), plain(&row.name)]);
+        cells.extend([megabytes(row.virtual_kib), megabytes(row.private_kib), printable(&row.name)]);
         cells
     };
     let mut table: Vec<_> = rows.iter().map(cells).collect();
@@ -139,17 +137,12 @@ fn megabytes(kib: Option<u64>) -> String {
     kib.map_or_else(|| "?".to_owned(), |kib| format!("{:.1} MB", kib as f64 / 1024.0))
 }
 
-/// Replaces control characters, which process names may contain and a terminal would interpret.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_layout_is_the_one_that_scripts_read() {
+    fn the_layout_is_stable_for_scripts() {
         let row = |pid, name: &str, private_kib| Row {
             pid,
             parent: 1,
@@ -174,7 +167,7 @@ PID    PPID  VMSize   Private  Name
     }
 
     #[test]
-    fn processes_are_told_by_their_names() {
+    fn processes_are_classified_by_their_names() {
         for (name, kind) in [
             ("nginx: worker process", Some(Kind::Nginx)),
             ("/usr/sbin/flying-passenger --socket-file=/run/x", Some(Kind::Passenger)),

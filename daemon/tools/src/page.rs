@@ -24,8 +24,8 @@ fn first_cells<'p>(page: &'p str, heading: &str, head: &str) -> Vec<&'p str> {
 
 /// Returns an argument in the page's notation; `None` for those that the page documents once for all tools.
 fn written(argument: &Arg) -> Option<String> {
-    let of_clap = matches!(argument.get_action(), ArgAction::Help | ArgAction::Version);
-    if of_clap || argument.get_long() == Some("instance") {
+    let is_of_clap = matches!(argument.get_action(), ArgAction::Help | ArgAction::Version);
+    if is_of_clap || argument.get_long() == Some("instance") {
         return None;
     }
     let names = argument.get_value_names().map(|names| names[0].to_string()).unwrap_or_default();
@@ -47,39 +47,39 @@ fn tools() -> Vec<Command> {
 }
 
 #[test]
-fn the_page_tells_of_every_flag_of_every_command() {
+fn the_page_documents_every_flag_of_every_command() {
     let page = page();
     for tool in tools() {
         let own = [(format!("## {}", tool.get_name()), tool.clone())];
         let commands = tool.get_subcommands().filter(|command| command.get_name() != "help");
         let commands = commands.map(|command| (format!("### {}", command.get_name()), command.clone()));
         for (heading, command) in own.into_iter().chain(commands) {
-            let mut taken: Vec<_> = command.get_arguments().filter_map(written).collect();
-            let mut told = first_cells(&page, &heading, "flag");
+            let mut accepted: Vec<_> = command.get_arguments().filter_map(written).collect();
+            let mut documented = first_cells(&page, &heading, "flag");
             if command.get_positionals().any(|argument| argument.get_id() == "path_prefix") {
-                told.extend(first_cells(&page, "### Which apps", "flag"));
+                documented.extend(first_cells(&page, "### Which apps", "flag"));
             }
-            taken.sort();
-            told.sort();
-            assert_eq!(told, taken, "{heading}");
+            accepted.sort();
+            documented.sort();
+            assert_eq!(documented, accepted, "{heading}");
         }
     }
 }
 
 #[test]
-fn the_page_tells_of_every_command() {
+fn the_page_documents_every_command() {
     let page = page();
     let config = tools().into_iter().find(|tool| tool.get_name() == "passenger-config").unwrap();
     let commands = config.get_subcommands().map(Command::get_name).filter(|name| *name != "help");
-    let mut taken: Vec<_> = commands.map(|name| format!("`{name}`")).collect();
-    let mut told = first_cells(&page, "## passenger-config", "command");
-    taken.sort();
-    told.sort();
-    assert_eq!(told, taken);
+    let mut accepted: Vec<_> = commands.map(|name| format!("`{name}`")).collect();
+    let mut documented = first_cells(&page, "## passenger-config", "command");
+    accepted.sort();
+    documented.sort();
+    assert_eq!(documented, accepted);
 }
 
 #[test]
-fn the_page_tells_of_everything_that_can_be_shown() {
+fn the_page_documents_every_value_of_show_and_about() {
     let page = page();
     let tools = tools();
     let tool = |name: &str| tools.iter().find(|tool| tool.get_name() == name).unwrap();
@@ -90,10 +90,10 @@ fn the_page_tells_of_everything_that_can_be_shown() {
     ] {
         let argument = command.get_arguments().find(|each| each.get_id() == argument).unwrap();
         let values = argument.get_possible_values();
-        let mut taken: Vec<_> = values.iter().map(|value| format!("`{}`", value.get_name())).collect();
-        let mut told = first_cells(&page, heading, head);
-        taken.sort();
-        told.sort();
-        assert_eq!(told, taken);
+        let mut accepted: Vec<_> = values.iter().map(|value| format!("`{}`", value.get_name())).collect();
+        let mut documented = first_cells(&page, heading, head);
+        accepted.sort();
+        documented.sort();
+        assert_eq!(documented, accepted);
     }
 }

@@ -3,23 +3,32 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use serde_json::json;
 
-use super::about::Fact;
-use super::{
-    About, ApiCall, AskProcess, DetachProcess, Doctor, ForgetApp, ListInstances, MaintenanceApp, Outcome,
-    PauseApp, ReopenLogs, RestartApp, ResumeApp, Settings, SpawnError, SystemMetrics, SystemProperties,
-    ValidateInstall,
-};
+use super::Outcome;
+use super::about::{About, Fact};
+use super::api_call::ApiCall;
+use super::app_mode::{self, MaintenanceApp};
+use super::ask_process::AskProcess;
+use super::chosen_apps::ChosenApps;
+use super::detach_process::DetachProcess;
+use super::doctor::Doctor;
+use super::instance_arg::InstanceArg;
+use super::list_instances::ListInstances;
+use super::restart_app::RestartApp;
+use super::settings::Settings;
+use super::spawn_error::SpawnError;
+use super::validate_install::ValidateInstall;
 
-/// Administers a running flying-passenger, and tells about the installation.
+/// Administers a running flying-passenger, and shows facts about the installation.
 #[derive(Debug, Parser)]
 #[command(name = "passenger-config", disable_version_flag = true, arg_required_else_help = true)]
 #[command(subcommand_required = false, args_conflicts_with_subcommands = true)]
 pub struct PassengerConfig {
-    /// The same as about version
+    /// The same as "about version"
     #[arg(short = 'V', long)]
     version: bool,
-    /// The same as about root
+    /// The same as "about root"
     #[arg(long, conflicts_with = "version")]
     root: bool,
     #[command(subcommand)]
@@ -28,51 +37,47 @@ pub struct PassengerConfig {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Restarts apps, in the way that their configuration says; no request is lost
+    /// Restarts apps as configured, without losing a request
     RestartApp(RestartApp),
-    /// Lets the requests of apps wait, until resume-app
-    PauseApp(PauseApp),
-    /// Shows visitors of apps a page that says so, until resume-app
+    /// Makes the requests of apps wait, until resume-app
+    PauseApp(ChosenApps),
+    /// Shows the visitors of apps a maintenance page, until resume-app
     MaintenanceApp(MaintenanceApp),
     /// Serves the requests of apps again
-    ResumeApp(ResumeApp),
-    /// Ends apps once their requests are done, and all that is known of them; a request brings them back
-    ForgetApp(ForgetApp),
-    /// Shows the report of a start that failed, by the error ID in the log or on the error page
+    ResumeApp(ChosenApps),
+    /// Ends apps after their current requests and removes all data about them; a new request starts them again
+    ForgetApp(ChosenApps),
+    /// Shows the report of a failed start, by the error ID in the log or on the error page
     SpawnError(SpawnError),
-    /// Sends a request to one process, past nginx, and shows the answer
+    /// Sends a request to one process, bypassing nginx, and shows the response
     AskProcess(AskProcess),
-    /// Takes one process out of service once its requests are done
+    /// Takes one process out of service after its current requests
     DetachProcess(DetachProcess),
     #[command(visible_alias = "config")]
-    /// Shows what is in effect: the daemon's options and who decided them, and each app's settings
+    /// Shows the effective options of the daemon with their sources, and the settings of each app
     Settings(Settings),
-    /// Sends a request to the daemon's administration API and shows the answer
+    /// Sends a request to the daemon's administration API and shows the response
     ApiCall(ApiCall),
-    /// Has the daemon open its log file anew, after it was renamed
-    ReopenLogs(ReopenLogs),
+    /// Makes the daemon reopen its log file, after it was renamed
+    ReopenLogs(InstanceArg),
     /// Lists the running instances
     ListInstances(ListInstances),
-    /// Tells where the parts of the installation are, and what it is, for scripts
+    /// Prints a path or another fact of the installation, for scripts
     About(About),
-    /// Tells why an app does not start or answer: starts it with a daemon of its own, and asks it
+    /// Diagnoses why an app does not start or respond, by starting it with a private daemon
     Doctor(Box<Doctor>),
-    /// Checks whether everything that was installed fits together, and says what to do where it does not
+    /// Checks whether all installed parts fit together, and describes how to fix problems
     ValidateInstall(ValidateInstall),
-    /// Shows what the machine is doing: load, processors, memory
-    SystemMetrics(SystemMetrics),
-    /// Shows facts of the machine as JSON
-    SystemProperties(SystemProperties),
 }
 
 impl PassengerConfig {
     /// Runs the command and returns the exit status.
     pub fn run(&self) -> ExitCode {
-        let done = match &self.command {
+        let outcome = match &self.command {
             Some(command) => command.run(),
-            None => About::fact(if self.root { Fact::Root } else { Fact::Version }).run(),
+            None => About { fact: if self.root { Fact::Root } else { Fact::Version } }.run(),
         };
-        done.unwrap_or_else(|message| {
+        outcome.unwrap_or_else(|message| {
             eprintln!("passenger-config: {message}");
             ExitCode::FAILURE
         })
@@ -85,21 +90,22 @@ impl Command {
             Self::About(about) => return about.run(),
             Self::Doctor(doctor) => return doctor.run(),
             Self::ValidateInstall(validate) => return validate.run(),
-            Self::SystemMetrics(metrics) => return metrics.run(),
-            Self::SystemProperties(properties) => return properties.run(),
-            Self::RestartApp(restart) => restart.run(),
-            Self::PauseApp(pause) => pause.run(),
-            Self::MaintenanceApp(maintenance) => maintenance.run(),
-            Self::ResumeApp(resume) => resume.run(),
-            Self::ForgetApp(forget) => forget.run(),
-            Self::SpawnError(error) => error.run(),
-            Self::DetachProcess(detach) => detach.run(),
-            Self::Settings(settings) => settings.run(),
-            Self::AskProcess(ask) => ask.run(),
-            Self::ApiCall(call) => call.run(),
-            Self::ReopenLogs(reopen) => reopen.run(),
             Self::ListInstances(list) => list.run(),
+            Self::RestartApp(restart) => restart.run()?,
+            Self::PauseApp(apps) => app_mode::pause(apps)?,
+            Self::MaintenanceApp(maintenance) => maintenance.run()?,
+            Self::ResumeApp(apps) => app_mode::resume(apps)?,
+            Self::ForgetApp(apps) => app_mode::forget(apps)?,
+            Self::SpawnError(error) => error.run()?,
+            Self::DetachProcess(detach) => detach.run()?,
+            Self::Settings(settings) => settings.run()?,
+            Self::AskProcess(ask) => ask.run()?,
+            Self::ApiCall(call) => call.run()?,
+            Self::ReopenLogs(instance) => {
+                instance.client()?.post("/reopen_logs.json", &json!({}))?;
+                println!("The log file was reopened.");
+            }
         }
-        .map(|()| ExitCode::SUCCESS)
+        Ok(ExitCode::SUCCESS)
     }
 }

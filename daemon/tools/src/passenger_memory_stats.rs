@@ -8,14 +8,14 @@ use clap::Parser;
 use super::memory_stats::{Kind, render, rows};
 use common::sys::clock;
 
-/// Shows how much memory nginx, flying-passenger and the apps hold.
+/// Shows the memory usage of nginx, flying-passenger and the apps.
 #[derive(Debug, Parser)]
 #[command(name = "passenger-memory-stats", version)]
 pub struct PassengerMemoryStats {
-    /// Leave nginx out
+    /// Omit nginx
     #[arg(long)]
     no_nginx: bool,
-    /// Accepted for compatibility: Apache is never shown
+    /// Accepted for compatibility, without effect
     #[arg(long)]
     no_apache: bool,
 }
@@ -34,7 +34,7 @@ impl PassengerMemoryStats {
         out += &render("Passenger processes", &rows(Kind::Passenger), false);
         if out.contains(" (?)") {
             eprintln!(
-                "passenger-memory-stats: some processes are other users': run this as root to see their memory"
+                "passenger-memory-stats: cannot read the memory of other users' processes; run this command as root"
             );
         }
         // A closed pipe, as with `head`, is not an error.

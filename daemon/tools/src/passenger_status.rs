@@ -6,28 +6,30 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::{choose, expect_success, requests};
+use super::client::{RequestError, Response};
+use super::instance_arg::choose;
+use super::requests;
 use common::sys::clock;
 
-/// Shows what a running flying-passenger is doing.
+/// Shows the state of a running flying-passenger.
 #[derive(Debug, Parser)]
 #[command(name = "passenger-status", version)]
 pub struct PassengerStatus {
-    /// Name of the instance, or how it begins; needed when several are running
+    /// Name of the instance, or the beginning of it; required if several instances run
     instance: Option<String>,
-    /// What to show
+    /// Information to show
     #[arg(long, value_enum, default_value_t = Show::Pool, value_name = "WHAT")]
     show: Show,
-    /// Leave the header out
+    /// Omit the header
     #[arg(long)]
     no_header: bool,
-    /// Use colours although the output is no terminal
+    /// Use colours even if the output is not a terminal
     #[arg(long)]
     force_colors: bool,
-    /// Show it anew every SECONDS, until it is interrupted
+    /// Repeat the output every SECONDS, until interrupted
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1")]
     watch: Option<u64>,
-    /// Where each process takes connections, too, and whom requests wait for that have no process yet
+    /// Also show the address of each process, and the app of each request that waits while its app has no process
     #[arg(short, long)]
     verbose: bool,
 }
@@ -36,35 +38,24 @@ pub struct PassengerStatus {
 enum Show {
     /// Apps and their processes, as text
     Pool,
-    /// The requests under way: who asks what, how far it has come, and since when
+    /// Active requests: client, request line, phase and its duration
     Requests,
-    /// The same as JSON
+    /// Active requests as JSON
     Server,
     /// Apps and their processes as JSON
     Json,
-    /// The same as XML
+    /// Apps and their processes as XML
     Xml,
-    /// Nothing, as there is none: says what to use instead
+    /// Not available: names the alternatives
     Backtraces,
 }
 
-/// Why nothing is shown.
-enum Failure {
-    /// The daemon rejected the request.
-    Refused(String),
-    /// Anything else.
-    Failed(String),
-}
-
-impl From<String> for Failure {
-    fn from(why: String) -> Self {
-        Self::Failed(why)
-    }
-}
+/// A message for the administrator and an exit status.
+type Failure = (String, u8);
 
 /// The message for `--show=backtraces`.
-const NO_BACKTRACES: &str = "there are no backtraces of the daemon. --show=requests tells what each request \
-waits for, and kill -QUIT PID has a Ruby or Python process print where each of its threads is; the daemon's log has it then";
+const NO_BACKTRACES: &str = "backtraces of the daemon are not available; --show=requests shows what each request \
+waits for, and \"kill -QUIT PID\" makes a Ruby or Python process write the backtraces of its threads to the log";
 /// The exit status when the daemon rejects the request, as in Passenger.
 const REFUSED: u8 = 2;
 
@@ -75,13 +66,13 @@ impl PassengerStatus {
             None => show(self).map(|text| print(&text)),
             Some(seconds) => watch(self, Duration::from_secs(seconds.max(1))),
         };
-        let (message, status) = match shown {
-            Ok(()) => return ExitCode::SUCCESS,
-            Err(Failure::Refused(message)) => (message, ExitCode::from(REFUSED)),
-            Err(Failure::Failed(message)) => (message, ExitCode::FAILURE),
-        };
-        eprintln!("passenger-status: {message}");
-        status
+        match shown {
+            Ok(()) => ExitCode::SUCCESS,
+            Err((message, status)) => {
+                eprintln!("passenger-status: {message}");
+                ExitCode::from(status)
+            }
+        }
     }
 }
 
@@ -100,24 +91,24 @@ fn watch(arguments: &PassengerStatus, pause: Duration) -> Result<(), Failure> {
 }
 
 fn show(arguments: &PassengerStatus) -> Result<String, Failure> {
-    let client = choose(arguments.instance.as_deref()).map_err(|err| err.to_string())?;
+    let client = choose(arguments.instance.as_deref()).map_err(|err| (err.to_string(), 1))?;
     let color = arguments.force_colors || std::io::stdout().is_terminal();
     let path = match arguments.show {
         Show::Pool => format!("/pool.txt?colorize={color}&verbose={}", arguments.verbose),
         Show::Requests | Show::Server => "/requests.json".to_owned(),
         Show::Json => "/pool.json".to_owned(),
         Show::Xml => "/pool.xml".to_owned(),
-        Show::Backtraces => return Err(Failure::Failed(NO_BACKTRACES.to_owned())),
+        Show::Backtraces => return Err((NO_BACKTRACES.to_owned(), 1)),
     };
-    let reply = client.get(&path).map_err(|err| err.to_string())?;
-    expect_success(&reply).map_err(Failure::Refused)?;
+    let response = client.request("GET", &path, "").and_then(Response::text);
+    let mut body = response.map_err(|err| {
+        let status = if matches!(err, RequestError::Rejected(..)) { REFUSED } else { 1 };
+        (err.to_string(), status)
+    })?;
     let machine_readable = matches!(arguments.show, Show::Json | Show::Server | Show::Xml);
-    let body = match arguments.show {
-        Show::Requests => {
-            requests::render(&serde_json::from_str(&reply.body).map_err(|err| err.to_string())?)
-        }
-        _ => reply.body,
-    };
+    if arguments.show == Show::Requests {
+        body = requests::render(&serde_json::from_str(&body).map_err(|err| (err.to_string(), 1))?);
+    }
     if machine_readable || arguments.no_header {
         return Ok(body);
     }

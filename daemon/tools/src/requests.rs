@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::list;
+use super::{list, printable, text};
 
 /// Renders the requests of `/requests.json` by app, oldest first.
 pub(super) fn render(requests: &Value) -> String {
@@ -15,11 +15,11 @@ pub(super) fn render(requests: &Value) -> String {
     }
     let mut out = String::new();
     if by_app.is_empty() {
-        out.push_str("No request is under way.\n");
+        out.push_str("There are no active requests.\n");
     }
     for (app, of_app) in by_app {
         // Writing to a string cannot fail.
-        let _ = writeln!(out, "{}:", plain(app));
+        let _ = writeln!(out, "{}:", printable(app));
         write_times(&mut out, requests, app);
         for request in of_app {
             write_request(&mut out, request);
@@ -42,7 +42,7 @@ fn spans(spans: &Value) -> String {
     let number = |key: &str| spans[key].as_u64();
     match (number("count"), number("mean_ms"), number("p95_ms")) {
         (None | Some(0), ..) => "-".to_owned(),
-        (_, mean, Some(most)) => format!("{} ms (95 % within {most} ms)", mean.unwrap_or_default()),
+        (_, mean, Some(p95)) => format!("{} ms (95 % within {p95} ms)", mean.unwrap_or_default()),
         (_, mean, None) => format!("{} ms", mean.unwrap_or_default()),
     }
 }
@@ -51,24 +51,15 @@ fn write_request(out: &mut String, request: &Value) {
     let pid = request["pid"].as_i64().map_or_else(|| "-".to_owned(), |pid| pid.to_string());
     let (phase, age) = (text(request, "phase"), seconds(&request["age_ms"]));
     let since = seconds(&request["phase_ms"]);
-    let client = plain(text(request, "client"));
+    let client = printable(text(request, "client"));
     let line = format!("{} {}", text(request, "method"), text(request, "path"));
     let _ = writeln!(out, "  * PID: {pid:<7} Age: {age:<9} Phase: {phase} for {since}   Client: {client}");
-    let _ = writeln!(out, "    {}", plain(&line));
-}
-
-fn text<'v>(value: &'v Value, key: &str) -> &'v str {
-    value[key].as_str().unwrap_or_default()
+    let _ = writeln!(out, "    {}", printable(&line));
 }
 
 fn seconds(milliseconds: &Value) -> String {
     let milliseconds = milliseconds.as_u64().unwrap_or_default();
     format!("{}.{}s", milliseconds / 1000, milliseconds % 1000 / 100)
-}
-
-/// Replaces control characters: a visitor chose this text, and a terminal would interpret them.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -101,10 +92,10 @@ mod tests {
         let long = json!({ "count": 1, "mean_ms": 90_000, "p95_ms": null });
         let times = json!({ "queue": spans, "answer": none, "spawn": long });
         let apps = json!([{ "name": "/webapps/foo (production)", "times": times }]);
-        let told = render(&json!({ "requests": [request], "apps": apps }));
+        let text = render(&json!({ "requests": [request], "apps": apps }));
         let line =
             "(production):\n  Queue: 3 ms (95 % within 10 ms)   Answer: -   Start: 90000 ms\n  * PID: 4711 ";
-        assert!(told.contains(line), "{told}");
-        assert_eq!(render(&json!({ "requests": [] })), "No request is under way.\n");
+        assert!(text.contains(line), "{text}");
+        assert_eq!(render(&json!({ "requests": [] })), "There are no active requests.\n");
     }
 }

@@ -5,34 +5,31 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{ChosenApps, Client, expect_success};
+use super::chosen_apps::ChosenApps;
+use super::client::Client;
 
-/// Restarts apps and, when asked, waits for the end of it.
+/// Restarts apps and optionally waits for the result.
 #[derive(Debug, Args)]
-pub struct RestartApp {
+pub(crate) struct RestartApp {
     #[command(flatten)]
     apps: ChosenApps,
-    /// Replaces processes one after another, whatever the configuration says
+    /// Replace processes one after another, regardless of the configuration
     #[arg(long, conflicts_with = "blocking_restart")]
     rolling_restart: bool,
-    /// Replaces all processes at once, whatever the configuration says; requests wait for the new ones
+    /// Replace all processes at once, regardless of the configuration; requests wait for the new processes
     #[arg(long)]
     blocking_restart: bool,
-    /// Waits until every process is replaced; fails when the new version does not start
+    /// Wait until all processes are replaced; fail if the new version does not start
     #[arg(long)]
     wait: bool,
-    /// Most seconds to wait, for each app
+    /// Maximum seconds to wait, for each app
     #[arg(long, value_name = "SECONDS", requires = "wait")]
     timeout: Option<u64>,
 }
 
 impl RestartApp {
-    /// Runs the command.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator; with `--wait` also when a new version does not start.
-    pub fn run(&self) -> Result<(), String> {
+    /// Runs the command. With `--wait` a new version that does not start is a failure.
+    pub(super) fn run(&self) -> Result<(), String> {
         let Some((client, names)) = self.apps.find()? else { return Ok(()) };
         let mut ordered = Vec::new();
         for name in names {
@@ -51,8 +48,8 @@ impl RestartApp {
         } else if self.blocking_restart {
             order["restart_method"] = json!("blocking");
         }
-        let reply = ask(client, "/pool/restart_app_group.json", &order)?;
-        Ok(reply["version"].as_u64().unwrap_or_default())
+        let response = client.post("/pool/restart_app_group.json", &order)?;
+        Ok(response["version"].as_u64().unwrap_or_default())
     }
 
     /// Waits for each restart; reports every failure, and fails if there was one.
@@ -61,42 +58,36 @@ impl RestartApp {
         for (name, version) in ordered {
             match self.await_one(client, name, *version) {
                 Ok(()) => println!("Restarted {name}"),
-                Err(why) => failed.push(format!("{name}: {why}")),
+                Err(err) => failed.push(format!("{name}: {err}")),
             }
         }
         if failed.is_empty() { Ok(()) } else { Err(failed.join("\npassenger-config: ")) }
     }
 
     fn await_one(&self, client: &Client, name: &str, version: u64) -> Result<(), String> {
-        let until = self.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        let deadline = self.timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
         loop {
             let mut order = json!({ "name": name, "version": version });
-            if let Some(until) = until {
-                order["seconds"] = json!(until.saturating_duration_since(Instant::now()).as_secs() + 1);
+            if let Some(deadline) = deadline {
+                order["seconds"] = json!(deadline.saturating_duration_since(Instant::now()).as_secs() + 1);
             }
-            let reply = ask(client, "/pool/await_restart.json", &order)?;
-            match reply["outcome"].as_str() {
+            let response = client.post("/pool/await_restart.json", &order)?;
+            match response["outcome"].as_str() {
                 Some("done") => return Ok(()),
                 Some("pending") => {}
-                _ => return Err(failure(&reply)),
+                _ => return Err(failure(&response)),
             }
-            if until.is_some_and(|until| until <= Instant::now()) {
-                return Err("it is not restarted yet; passenger-status shows what it is doing".into());
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err("the restart has not finished yet; passenger-status shows its progress".into());
             }
         }
     }
 }
 
-fn failure(reply: &Value) -> String {
-    let message = reply["message"].as_str().unwrap_or("the daemon does not say what became of it");
-    match reply["error_id"].as_str() {
-        Some(id) => format!("{message} (passenger-config spawn-error {id} tells more)"),
+fn failure(response: &Value) -> String {
+    let message = response["message"].as_str().unwrap_or("the daemon reported no reason");
+    match response["error_id"].as_str() {
+        Some(id) => format!("{message} (run \"passenger-config spawn-error {id}\" for details)"),
         None => message.to_owned(),
     }
-}
-
-fn ask(client: &Client, path: &str, order: &Value) -> Result<Value, String> {
-    let reply = client.post(path, order).map_err(|err| err.to_string())?;
-    expect_success(&reply)?;
-    serde_json::from_str(&reply.body).map_err(|err| err.to_string())
 }

@@ -3,30 +3,24 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{choose, list, pool};
+use super::instance_arg::InstanceArg;
+use super::{list, text};
 
-/// Shows what is in effect.
+/// Shows the effective options and settings.
 #[derive(Debug, Args)]
-pub struct Settings {
-    /// As JSON
+pub(crate) struct Settings {
+    /// Print the settings as JSON
     #[arg(long)]
     json: bool,
-    /// Name of the instance, or how it begins
-    #[arg(long, value_name = "NAME")]
-    instance: Option<String>,
+    #[command(flatten)]
+    instance: InstanceArg,
 }
 
 impl Settings {
-    /// Runs the command.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
-    pub fn run(&self) -> Result<(), String> {
-        let client = choose(self.instance.as_deref()).map_err(|err| err.to_string())?;
-        let pool = pool(&client)?;
+    pub(super) fn run(&self) -> Result<(), String> {
+        let pool = self.instance.client()?.get_json("/pool.json")?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&as_json(&pool)).map_err(|err| err.to_string())?);
+            println!("{:#}", to_json(&pool));
         } else {
             show(&pool);
         }
@@ -34,7 +28,7 @@ impl Settings {
     }
 }
 
-fn as_json(pool: &Value) -> Value {
+fn to_json(pool: &Value) -> Value {
     json!({
         "options": pool["options"], "app_defaults": pool["app_defaults"], "ignored_directives": pool["ignored_directives"],
         "groups": list(pool, "groups").iter().map(|group| json!({
@@ -46,19 +40,19 @@ fn as_json(pool: &Value) -> Value {
 fn show(pool: &Value) {
     println!("Daemon:");
     for option in list(pool, "options") {
-        show_setting(option, option["source"].as_str().unwrap_or_default());
+        show_setting(option, text(option, "source"));
     }
     for setting in list(pool, "ignored_directives") {
-        show_setting(setting, "nginx, without effect");
+        show_setting(setting, "nginx, ignored");
     }
     if !list(pool, "app_defaults").is_empty() {
-        println!("\nApps, where nginx says nothing:");
+        println!("\nDefaults of apps:");
     }
     for default in list(pool, "app_defaults") {
-        show_setting(default, default["source"].as_str().unwrap_or_default());
+        show_setting(default, text(default, "source"));
     }
     for group in list(pool, "groups") {
-        println!("\n{}:", group["name"].as_str().unwrap_or_default());
+        println!("\n{}:", text(group, "name"));
         for setting in list(group, "settings") {
             show_setting(setting, "nginx");
         }
@@ -72,5 +66,5 @@ fn show_setting(setting: &Value, source: &str) {
         Value::String(text) if !text.is_empty() => text.clone(),
         other => other.to_string(),
     };
-    println!("  {:<32}  {value:<20}  ({source})", setting["name"].as_str().unwrap_or_default());
+    println!("  {:<32}  {value:<20}  ({source})", text(setting, "name"));
 }

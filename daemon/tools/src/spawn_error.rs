@@ -3,38 +3,30 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::{choose, expect_success};
+use super::instance_arg::InstanceArg;
+use super::{list, text};
 
-/// Shows why an app did not start.
+/// Shows the report of a failed start.
 #[derive(Debug, Args)]
-pub struct SpawnError {
-    /// Eight hexadecimal digits
+pub(crate) struct SpawnError {
+    /// Error ID: eight hexadecimal digits
     id: String,
-    /// As JSON
+    /// Print the report as JSON
     #[arg(long)]
     json: bool,
-    /// Name of the instance, or how it begins
-    #[arg(long, value_name = "NAME")]
-    instance: Option<String>,
+    #[command(flatten)]
+    instance: InstanceArg,
 }
 
 impl SpawnError {
-    /// Runs the command.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
-    pub fn run(&self) -> Result<(), String> {
+    pub(super) fn run(&self) -> Result<(), String> {
         if !self.id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(format!("{:?} is no error ID: it has eight hexadecimal digits", self.id));
+            return Err(format!("invalid error ID \"{}\": must be eight hexadecimal digits", self.id));
         }
-        let client = choose(self.instance.as_deref()).map_err(|err| err.to_string())?;
         let path = format!("/spawn_errors/{}.json", self.id.to_ascii_lowercase());
-        let reply = client.get(&path).map_err(|err| err.to_string())?;
-        expect_success(&reply)?;
-        let report: Value = serde_json::from_str(&reply.body).map_err(|err| err.to_string())?;
+        let report = self.instance.client()?.get_json(&path)?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&report).map_err(|err| err.to_string())?);
+            println!("{report:#}");
         } else {
             show(&report);
         }
@@ -44,7 +36,7 @@ impl SpawnError {
 
 /// Prints the report as text.
 pub(super) fn show(report: &Value) {
-    let text = |key: &str| report[key].as_str().unwrap_or_default().trim_end().to_owned();
+    let text = |key: &str| text(report, key).trim_end();
     println!("Error ID    : {}", text("id"));
     println!("App         : {}", text("app"));
     println!("Environment : {}", text("app_env"));
@@ -53,24 +45,24 @@ pub(super) fn show(report: &Value) {
         println!("Process     : {pid} {}", how.as_str().unwrap_or("was killed"));
     }
     if let Some(user) = report["user"]["name"].as_str() {
-        println!("Ran as      : {user}");
+        println!("User        : {user}");
     }
-    show_steps(&report["steps"]);
+    show_steps(report);
     for (title, key) in [("Details", "details"), ("Output of the application", "output")] {
         if !text(key).is_empty() {
             println!("\n{title}:\n{}", text(key));
         }
     }
     if let Some(variables) = report["environment"].as_object().filter(|variables| !variables.is_empty()) {
-        println!("\nWhat the process was started with:");
+        println!("\nEnvironment variables:");
         for (name, value) in variables {
             println!("{name}={}", value.as_str().unwrap_or_default());
         }
     }
 }
 
-fn show_steps(steps: &Value) {
-    for (at, step) in steps.as_array().into_iter().flatten().enumerate() {
+fn show_steps(report: &Value) {
+    for (at, step) in list(report, "steps").iter().enumerate() {
         let title = if at == 0 { "Steps       :" } else { "             " };
         let (name, ms) = (step["step"].as_str().unwrap_or("?"), step["ms"].as_u64().unwrap_or(0));
         match step["outcome"].as_str() {

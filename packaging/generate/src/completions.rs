@@ -19,7 +19,7 @@ pub(crate) fn write_all(out: &Path) -> io::Result<()> {
             let file = generate_to(shell, &mut program, &name, &dir)?;
             if shell == Shell::Bash {
                 // bash-completion expects the program's name without an extension.
-                fs::write(dir.join(&name), mended(&fs::read_to_string(&file)?, &name))?;
+                fs::write(dir.join(&name), with_subcommands(&fs::read_to_string(&file)?, &name))?;
                 fs::remove_file(file)?;
             }
         }
@@ -29,6 +29,6 @@ pub(crate) fn write_all(out: &Path) -> io::Result<()> {
 
 /// Fixes scripts of clap_complete 4.6, which encodes a program's dash differently where it sets the current command and
 /// where it matches it, so that `passenger-config` would have no completions after a command.
-fn mended(script: &str, name: &str) -> String {
+fn with_subcommands(script: &str, name: &str) -> String {
     script.replace(&name.replace('-', "__subcmd__"), &name.replace('-', "__"))
 }

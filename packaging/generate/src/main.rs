@@ -1,12 +1,10 @@
 //! Generator of the man pages and shell completions of every installed program, in `man/` and `completions/` below a
 //! given directory.
 //!
-//! Its sources are the programs' command lines, the texts in `packaging/man` and tables in `docs`.
+//! Its sources are the command lines of the programs and the texts in `packaging/man`.
 
 mod completions;
 mod man;
-mod markdown;
-mod pages;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,21 +1,20 @@
-//! Man pages: one per program, and one per command of a program with several commands, as in git.
+//! Man pages: one per program, and one per command of a program with several commands, as in git. `packaging/man` has the
+//! sections that are not part of the command lines.
 
 use std::error::Error;
 use std::fs;
-use std::io::Write;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command};
 use clap_mangen::Man;
-use clap_mangen::roff::Roff;
 use tools::command_lines;
-
-use crate::markdown;
-use crate::pages::{self, Section};
 
 /// The section of programs for administrators.
 const SECTION: &str = "8";
 const DAEMON: &str = "flying-passenger";
+/// The text that ends the page of each tool. Its first section is the exit status.
+const COMMON: &str = "tools";
 
 /// Writes every page as `man8/NAME.8`, in the layout that `man -M` reads.
 pub(crate) fn write_all(out: &Path) -> Result<(), Box<dyn Error>> {
@@ -23,37 +22,40 @@ pub(crate) fn write_all(out: &Path) -> Result<(), Box<dyn Error>> {
     let _none_from_before = fs::remove_dir_all(out);
     let out = &out.join(format!("man{SECTION}"));
     fs::create_dir_all(out)?;
-    let mut written = Vec::new();
     for program in command_lines::all() {
         let mut program = program.disable_help_subcommand(true);
         program.build();
-        write(&program, out, &mut written)?;
+        write(&program, out)?;
     }
-    match pages::names()?.into_iter().find(|name| !written.contains(name)) {
-        Some(name) => Err(format!("packaging/man/{name}.md belongs to no program").into()),
-        None => Ok(()),
+    for entry in fs::read_dir(texts())? {
+        let name = entry?.path().with_extension(SECTION);
+        let page = out.join(name.file_name().unwrap_or_default());
+        if name.file_stem().is_none_or(|name| name != COMMON) && !page.exists() {
+            return Err(
+                format!("packaging/man has a text for {}, which does not exist", page.display()).into()
+            );
+        }
     }
-}
-
-fn write(command: &Command, out: &Path, written: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
-    let name = page_name(command);
-    let page = page(command, &name)?;
-    let aliases = command.get_visible_aliases().map(|alias| name.replace(command.get_name(), alias));
-    for each in aliases.chain([name.clone()]) {
-        fs::write(out.join(format!("{each}.{SECTION}")), &page)?;
-    }
-    for each in command.get_subcommands() {
-        write(each, out, written)?;
-    }
-    written.push(name);
     Ok(())
 }
 
+fn write(command: &Command, out: &Path) -> Result<(), Box<dyn Error>> {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let page = page(command, name)?;
+    let aliases = command.get_visible_aliases().map(|alias| name.replace(command.get_name(), alias));
+    for each in aliases.chain([name.to_owned()]) {
+        fs::write(out.join(format!("{each}.{SECTION}")), &page)?;
+    }
+    command.get_subcommands().try_for_each(|each| write(each, out))
+}
+
 /// Returns the text of a page.
-fn page(command: &Command, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-    let sections = pages::sections(name, name != DAEMON)?;
-    let (description, others): (Vec<_>, Vec<_>) =
-        sections.into_iter().partition(|section| section.title == "DESCRIPTION");
+fn page(command: &Command, name: &str) -> Result<String, Box<dyn Error>> {
+    let own = text(name)?;
+    let common = if name == DAEMON { String::new() } else { text(COMMON)? };
+    let (description, others) = split_first_section(&own);
+    let common =
+        if others.contains(".SH \"EXIT STATUS\"") { split_first_section(&common).1 } else { &common };
     let man = Man::new(plain(command))
         .title(name.to_uppercase())
         .section(SECTION)
@@ -61,41 +63,42 @@ fn page(command: &Command, name: &str) -> Result<Vec<u8>, Box<dyn Error>> {
         .date(" ")
         .source(format!("flying-passenger {}", env!("CARGO_PKG_VERSION")))
         .manual("flying-passenger");
-    let mut text = Vec::new();
-    man.render_title(&mut text)?;
-    man.render_name_section(&mut text)?;
-    man.render_synopsis_section(&mut text)?;
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
     if description.is_empty() {
-        man.render_description_section(&mut text)?;
+        man.render_description_section(&mut page)?;
     }
-    put_sections(&mut text, &description)?;
-    man.render_options_section(&mut text)?;
+    page.extend(description.bytes());
+    man.render_options_section(&mut page)?;
     if command.has_subcommands() {
-        man.render_subcommands_section(&mut text)?;
+        man.render_subcommands_section(&mut page)?;
     }
-    put_sections(&mut text, &others)?;
+    page.extend([others, common].concat().bytes());
     // clap_mangen writes a blank line between two breaks before possible values.
-    Ok(ascii(&String::from_utf8(text)?.replace(".br\n\n.br\n", ".sp\n")))
+    Ok(ascii(&String::from_utf8(page)?.replace(".br\n\n.br\n", ".sp\n")))
 }
 
 /// Escapes characters outside ASCII by number, because not every formatter reads UTF-8.
-fn ascii(text: &str) -> Vec<u8> {
+fn ascii(text: &str) -> String {
     let escape = |c: char| if c.is_ascii() { c.to_string() } else { format!("\\[u{:04X}]", c as u32) };
-    text.chars().map(escape).collect::<String>().into_bytes()
+    text.chars().map(escape).collect()
 }
 
-fn put_sections(text: &mut impl Write, sections: &[Section]) -> Result<(), Box<dyn Error>> {
-    for section in sections {
-        let mut roff = Roff::new();
-        roff.control("SH", [section.title.as_str()]);
-        markdown::put(&mut roff, &section.blocks);
-        roff.to_writer(text)?;
-    }
-    Ok(())
+fn texts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../man")
 }
 
-fn page_name(command: &Command) -> String {
-    command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned()
+/// Returns the sections in `packaging/man` for a page; most pages of commands have none.
+fn text(name: &str) -> io::Result<String> {
+    let path = texts().join(format!("{name}.roff"));
+    if path.exists() { fs::read_to_string(path) } else { Ok(String::new()) }
+}
+
+/// Splits a text after its first section, which is the description in the text of a page.
+fn split_first_section(text: &str) -> (&str, &str) {
+    text.split_at(text.find("\n.SH ").map_or(text.len(), |at| at + 1))
 }
 
 /// Returns the command as shown on a page: with a short usage, and help without Markdown.

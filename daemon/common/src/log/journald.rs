@@ -43,7 +43,7 @@ mod tests {
             write(
                 &mut line,
                 Part::Supervisor,
-                &LogRecord { text: "a\n<0>b".into(), severity, module: "spawn", app: None },
+                &LogRecord { text: "a\n<0>b".into(), severity, module: "spawn", app: None, event: None },
             )
             .unwrap();
             assert_eq!(line, format!("{begin}spawn: a\\n<0>b\n"));
@@ -53,7 +53,13 @@ mod tests {
     #[test]
     fn the_routers_lines_name_it() {
         let mut line = String::new();
-        let record = LogRecord { text: "text".into(), severity: Severity::Notice, module: "pool", app: None };
+        let record = LogRecord {
+            text: "text".into(),
+            severity: Severity::Notice,
+            module: "pool",
+            app: None,
+            event: None,
+        };
         write(&mut line, Part::Router, &record).unwrap();
         assert_eq!(line, "<5>router pool: text\n");
         assert!(is_of(line.trim_end(), Part::Router, true));

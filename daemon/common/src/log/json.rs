@@ -20,6 +20,10 @@ struct Line<'a> {
     app: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     app_pid: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
     message: &'a str,
 }
 
@@ -41,6 +45,8 @@ pub(super) fn write(
         module: record.module,
         app: record.app.as_ref().map(|app| app.name.as_str()),
         app_pid: record.app.as_ref().map(|app| app.pid),
+        event: record.event.as_ref().map(|(event, _)| event.as_str()),
+        detail: record.event.as_ref().map(|(_, detail)| detail.as_str()),
         message: &record.text,
     };
     let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
@@ -71,6 +77,11 @@ fn parts_of(line: &str, source: Source) -> Option<&str> {
     }
     if let Some(pid) = line.strip_prefix(",\"app_pid\":") {
         line = pid.trim_start_matches(|character: char| character == '-' || character.is_ascii_digit());
+    }
+    for key in [",\"event\":", ",\"detail\":"] {
+        if let Some(value) = line.strip_prefix(key) {
+            line = after_text(value)?;
+        }
     }
     after_text(line.strip_prefix(",\"message\":")?)?.strip_prefix('}')
 }
@@ -104,7 +115,8 @@ mod tests {
     fn a_line_is_an_object_whatever_an_app_prints() {
         let text = "\"quoted\"\n\u{1b}[31m \u{85}\u{7f} ü \\";
         let app = Some(AppLine { name: "/srv/shop".into(), pid: 7 });
-        let record = LogRecord { text: text.into(), severity: Severity::Notice, module: "app", app };
+        let event = Some(("listening".into(), "\"/run/x\"".into()));
+        let record = LogRecord { text: text.into(), severity: Severity::Notice, module: "app", app, event };
         let mut line = String::new();
         write(&mut line, SOURCE, AT, &record).unwrap();
         assert!(is_of(line.trim_end(), SOURCE), "{line}");
@@ -112,14 +124,21 @@ mod tests {
         let value: Value = serde_json::from_str(&line).unwrap();
         let expected = json!({
             "time": "2026-11-03T06:07:01.123456Z", "level": "notice", "pid": 4711, "part": "router",
-            "module": "app", "app": "/srv/shop", "app_pid": 7, "message": text,
+            "module": "app", "app": "/srv/shop", "app_pid": 7, "event": "listening", "detail": "\"/run/x\"",
+            "message": text,
         });
         assert_eq!(value, expected);
     }
 
     #[test]
     fn the_daemons_own_words_are_no_apps() {
-        let record = LogRecord { text: "up".into(), severity: Severity::Critical, module: "main", app: None };
+        let record = LogRecord {
+            text: "up".into(),
+            severity: Severity::Critical,
+            module: "main",
+            app: None,
+            event: None,
+        };
         let mut line = String::new();
         write(&mut line, Source { part: Part::Supervisor, ..SOURCE }, AT, &record).unwrap();
         assert!(!is_of(line.trim_end(), SOURCE), "{line}");

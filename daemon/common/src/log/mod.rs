@@ -5,7 +5,7 @@
 //! ```
 //!
 //! `tracing`'s levels represent Passenger's: `error!` E, `warn!` W, `info!` N (notice), `debug!` I (info), `trace!` D.
-//! `error!(critical = true, …)` is C. The format of a line is configurable: [`plain`], [`json`] or [`journald`].
+//! `error!(critical = true, …)` is C; the fields `event` and `detail` are for programs. The format of a line is configurable: [`plain`], [`json`] or [`journald`].
 
 mod journald;
 mod json;
@@ -212,7 +212,8 @@ pub fn copy_lines(lines: &[u8], source: Source, framed: bool) {
 /// Formats a line printed by an app for the app's own log file, in the format of the log.
 pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
     let app = Some(AppLine { name: app.to_owned(), pid: pid.into() });
-    let record = LogRecord { text: line.to_owned(), severity: Severity::Notice, module: "app", app };
+    let record =
+        LogRecord { text: line.to_owned(), severity: Severity::Notice, module: "app", app, event: None };
     let mut out = String::with_capacity(line.len() + 64);
     // Writing to a String does not fail.
     let _ = match FORMAT.get() {

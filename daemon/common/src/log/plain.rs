@@ -109,7 +109,8 @@ mod tests {
 
     fn line(text: &str, app: Option<AppLine>) -> String {
         let mut line = String::new();
-        let record = LogRecord { text: text.into(), severity: Severity::Notice, module: "spawn", app };
+        let record =
+            LogRecord { text: text.into(), severity: Severity::Notice, module: "spawn", app, event: None };
         write(&mut line, SOURCE, AT, &record).unwrap();
         line
     }

@@ -75,6 +75,8 @@ pub(super) struct LogRecord<'e> {
     pub(super) module: &'e str,
     /// The app process that printed the line; `None` for the daemon's own messages.
     pub(super) app: Option<AppLine>,
+    /// The kind of event and its value, such as an error ID, for programs; only the JSON format contains them.
+    pub(super) event: Option<(String, String)>,
 }
 
 /// The app and process that printed a line.
@@ -93,12 +95,13 @@ impl<'e> LogRecord<'e> {
             module: short_module(event.metadata().target()),
             text: fields.text,
             app: fields.app,
+            event: fields.event,
         }
     }
 
     /// Creates a warning of the log itself.
     pub(super) fn warning(module: &'e str, text: String) -> Self {
-        Self { severity: Severity::Warning, module, text, app: None }
+        Self { severity: Severity::Warning, module, text, app: None, event: None }
     }
 }
 
@@ -112,6 +115,7 @@ struct Fields {
     text: String,
     critical: bool,
     app: Option<AppLine>,
+    event: Option<(String, String)>,
 }
 
 impl Visit for Fields {
@@ -137,12 +141,13 @@ impl Visit for Fields {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a String does not fail.
-        let _ = if field.name() == "message" {
-            write!(self.text, "{value:?}")
-        } else {
-            write!(self.text, " {}={value:?}", field.name())
-        };
+        match field.name() {
+            "event" => self.event.get_or_insert_default().0 = format!("{value:?}"),
+            "detail" => self.event.get_or_insert_default().1 = format!("{value:?}"),
+            // Writing to a String does not fail.
+            "message" => drop(write!(self.text, "{value:?}")),
+            name => drop(write!(self.text, " {name}={value:?}")),
+        }
     }
 }
 

@@ -98,6 +98,6 @@ impl SpawnFailure {
         if !self.output.is_empty() {
             story.push_str(&format!("\nits output:\n{}", self.output.trim_end()));
         }
-        error!("{story}");
+        error!(event = "start_failed", detail = self.id, "{story}");
     }
 }

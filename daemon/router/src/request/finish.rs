@@ -197,5 +197,10 @@ async fn show(nginx: &mut NginxConn<'_>, facts: &Facts, body: &mut Body, page: &
 
 fn log_failure(nginx: &NginxConn<'_>, facts: &Facts, pid: i32, why: &str) {
     let line = String::from_utf8_lossy(&nginx.line);
-    warn!("app {}: process {pid} did not answer {line}: {why}", facts.route.name);
+    warn!(
+        event = "request_failed",
+        detail = why,
+        "app {}: process {pid} did not answer {line}: {why}",
+        facts.route.name
+    );
 }

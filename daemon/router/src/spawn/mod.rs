@@ -192,7 +192,7 @@ impl Spawner {
             // The task that waits for its readiness notifies the pool.
             Some(Life::Starting { ended, .. }) => ended.tell(how),
             Some(Life::Serving { name, pid }) => {
-                warn!("app {name}: process {pid} {how}");
+                warn!(event = "process_exited", detail = how, "app {name}: process {pid} {how}");
                 self.dispatcher.exited(slot);
             }
             Some(Life::Leaving { .. } | Life::Ordered { .. } | Life::Preloading { .. }) | None => {
@@ -244,7 +244,14 @@ impl Spawner {
             output.forget();
             // A forked process has the code of its preloader.
             let revision = revision.or_else(|| self.preloaders.revision_of(route.group));
-            debug!("app {}: process {} is ready; steps: {}", route.name, record.pid, trace.done());
+            let steps = trace.done();
+            debug!(
+                event = "process_steps",
+                detail = steps,
+                "app {}: process {} is ready; steps: {steps}",
+                route.name,
+                record.pid
+            );
             self.serve(
                 slot,
                 ProcessRecord { at_once, revision, environment: BTreeMap::new(), ..record },
@@ -267,7 +274,13 @@ impl Spawner {
     }
 
     fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>) {
-        info!("app {}: process {} is ready", route.name, record.pid);
+        info!(
+            event = "process_ready",
+            detail = record.pid,
+            "app {}: process {} is ready",
+            route.name,
+            record.pid
+        );
         if let Address::Tcp(port) = record.address {
             route.log_open_port(port);
         }

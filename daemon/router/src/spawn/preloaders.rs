@@ -151,7 +151,13 @@ impl Preloaders {
         if let Outcome::Ready { revision, .. } = outcome {
             output.forget();
             self.order(&Order::MarkReady { process, at_once: None, revision: None });
-            debug!("app {}: preloader {pid} is ready; steps: {}", route.name, trace.done());
+            let steps = trace.done();
+            debug!(
+                event = "preloader_steps",
+                detail = steps,
+                "app {}: preloader {pid} is ready; steps: {steps}",
+                route.name
+            );
             info!("app {}: preloader {pid} is ready", route.name);
             let preloader = Preloader { process, pid, app: route.name.clone(), code, revision, uses: 0 };
             self.end_of(route.group);

@@ -6,51 +6,51 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use protocol::request::AppKind;
 
-/// Tells why an app does not start or answer.
+/// Diagnoses why an app does not start or respond.
 #[derive(Debug, Args)]
-pub struct Doctor {
-    /// The app's directory: the one that holds public
+pub(crate) struct Doctor {
+    /// Directory of the app, which contains "public"
     pub(super) app: PathBuf,
-    /// Its type, as with passenger_app_type [default: found out as nginx does]
+    /// Type of the app, as in passenger_app_type [default: detected as nginx does]
     #[arg(long = "type", value_name = "TYPE", value_parser = PossibleValuesParser::new(AppKind::types()))]
     pub(super) app_type: Option<String>,
-    /// Runs it as this user, as with passenger_user; for root
+    /// Run the app as this user, as with passenger_user; requires root
     #[arg(long, value_name = "USER")]
     pub(super) user: Option<String>,
-    /// Runs it with this group, as with passenger_group; for root
+    /// Run the app with this group, as with passenger_group; requires root
     #[arg(long, value_name = "GROUP")]
     pub(super) group: Option<String>,
-    /// As with passenger_app_env, such as development
+    /// Environment of the app, as in passenger_app_env, such as "development"
     #[arg(long, value_name = "NAME")]
     pub(super) environment: Option<String>,
-    /// As with passenger_ruby
+    /// Ruby interpreter, as in passenger_ruby
     #[arg(long, value_name = "PATH")]
     pub(super) ruby: Option<String>,
-    /// As with passenger_python
+    /// Python interpreter, as in passenger_python
     #[arg(long, value_name = "PATH")]
     pub(super) python: Option<String>,
-    /// As with passenger_nodejs
+    /// Node.js program, as in passenger_nodejs
     #[arg(long, value_name = "PATH")]
     pub(super) nodejs: Option<String>,
-    /// As with passenger_startup_file
+    /// Startup file, as in passenger_startup_file
     #[arg(long, value_name = "FILE")]
     pub(super) startup_file: Option<String>,
-    /// Runs it by this command, as with passenger_app_start_command
+    /// Start the app with this command, as with passenger_app_start_command
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["app_type", "startup_file"])]
     pub(super) start_command: Option<String>,
-    /// A variable for it, as with passenger_env_var; repeatable
+    /// Environment variable for the app, as in passenger_env_var; repeatable
     #[arg(long, value_name = "NAME=VALUE")]
     pub(super) env: Vec<String>,
-    /// Asks for this path, with its query
+    /// Path and query of the request
     #[arg(long, value_name = "PATH", default_value = "/")]
     pub(super) path: String,
-    /// Most seconds to start, and as many to answer [default: passenger_start_timeout or 90, and 60]
+    /// Maximum seconds for the start, and for the response [default: passenger_start_timeout or 90, and 60]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub(super) timeout: Option<u64>,
-    /// Where the loaders are [default: found from where this program is]
+    /// Directory of the loaders [default: located relative to this program]
     #[arg(long, value_name = "DIR")]
     pub(super) loaders_dir: Option<PathBuf>,
-    /// As JSON, when it is over
+    /// Print the report as JSON at the end
     #[arg(long)]
     pub(super) json: bool,
 }

@@ -7,17 +7,18 @@ use std::thread;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 
-use super::conversation::Answer;
+use super::log_line::LogLine;
+use super::test_request::TestResponse;
 use common::sys::signals;
 
 /// An event.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(super) enum Event {
     /// The daemon logged a line.
-    Line(String),
-    /// The daemon ended, or closed its log.
+    Line(LogLine),
+    /// The daemon exited, or closed its log.
     LogEnded,
-    Answered(Result<Answer, String>),
+    Response(Result<TestResponse, String>),
     /// The user interrupted the run.
     Interrupted,
 }
@@ -30,17 +31,13 @@ pub(super) struct Events {
 
 impl Events {
     /// Turns signals into events. Must be called before any thread is started.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
     pub(super) fn new() -> Result<Self, String> {
         let (sender, receiver) = mpsc::channel();
-        let told = signals::as_events(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
-            .map_err(|why| format!("signals cannot be set up: {why}"))?;
+        let signals = signals::as_events(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+            .map_err(|err| format!("cannot set up signals: {err}"))?;
         let interrupted = sender.clone();
         thread::spawn(move || {
-            let mut watched = [PollFd::new(told.as_fd(), PollFlags::POLLIN)];
+            let mut watched = [PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
             while poll(&mut watched, PollTimeout::NONE).is_err() {}
             let _ = interrupted.send(Event::Interrupted);
         });

@@ -23,17 +23,14 @@ pub(super) fn closed_to_nginx(root: &Path) -> Option<String> {
     }
     let public = root.join("public");
     let end = if public.is_dir() { public.as_path() } else { root };
-    let mut way: Vec<&Path> = end.ancestors().collect();
-    way.reverse();
-    let closed = way
-        .into_iter()
-        .find(|dir| fs::metadata(dir).is_ok_and(|meta| !may_enter(&meta, &worker, &groups)))?;
+    let closed_to_worker =
+        |dir: &&Path| fs::metadata(dir).is_ok_and(|meta| !may_enter(&meta, &worker, &groups));
+    // The outermost directory first.
+    let closed = end.ancestors().filter(closed_to_worker).last()?.display();
     Some(format!(
-        "nginx's user \"{}\" may not enter {}: visitors get an error page of nginx's, whatever the app does. \
-         Let it pass: chmod o+x {}",
-        worker.name,
-        closed.display(),
-        closed.display()
+        "nginx's user \"{}\" may not enter {closed}: visitors get an error page of nginx, whatever the app does; \
+         run: chmod o+x {closed}",
+        worker.name
     ))
 }
 

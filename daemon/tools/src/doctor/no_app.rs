@@ -17,38 +17,39 @@ impl NoApp {
 
     /// Creates the error for a directory in which no app was found.
     pub(super) fn in_directory(root: &Path) -> Self {
-        let sign = SIGNS.iter().find(|(file, _)| root.join(file).exists());
+        let hint = HINTS.iter().find(|(file, _)| root.join(file).exists());
         let problem = format!(
-            "there is no app in {}: neither config.ru nor app.js nor passenger_wsgi.py nor .meteor nor \
+            "there is no app in {}: it contains none of config.ru, app.js, passenger_wsgi.py, .meteor and \
              Passengerfile.json",
             root.display()
         );
-        Self::new(root, problem, sign.map_or(NO_SIGN, |(_, advice)| advice))
+        Self::new(root, problem, hint.map_or(NO_HINT, |(_, advice)| advice))
     }
 }
 
 /// Files of frameworks that are not detected automatically, each with what is missing.
-const SIGNS: [(&str, &str); 9] = [
+const HINTS: [(&str, &str); 9] = [
     (
         "manage.py",
-        "This looks like Django: make a passenger_wsgi.py that has `application`, or name the project's wsgi.py with \
+        "This looks like Django. Create a passenger_wsgi.py that defines `application`, or name the project's wsgi.py with \
          --type wsgi --startup-file (passenger_app_type and passenger_startup_file in nginx.conf).",
     ),
-    ("wsgi.py", NAME_IT),
-    ("app.py", NAME_IT),
-    ("main.py", NAME_IT),
+    ("wsgi.py", NAME_PYTHON_FILE),
+    ("app.py", NAME_PYTHON_FILE),
+    ("main.py", NAME_PYTHON_FILE),
     (
         "package.json",
-        "Name its main file: --type node --startup-file FILE (passenger_app_type and passenger_startup_file in \
-         nginx.conf), or rename that to app.js.",
+        "Name its main file with --type node --startup-file FILE (passenger_app_type and passenger_startup_file in \
+         nginx.conf), or rename the file to app.js.",
     ),
     ("Gemfile", "A Ruby app needs a config.ru, for Rack."),
-    ("../config.ru", ONE_UP),
-    ("../app.js", ONE_UP),
-    ("../passenger_wsgi.py", ONE_UP),
+    ("../config.ru", PARENT_DIRECTORY),
+    ("../app.js", PARENT_DIRECTORY),
+    ("../passenger_wsgi.py", PARENT_DIRECTORY),
 ];
 
-const NAME_IT: &str = "Name the Python file that has `application`: --type wsgi --startup-file FILE \
-                       (passenger_app_type and passenger_startup_file in nginx.conf), or call it passenger_wsgi.py.";
-const ONE_UP: &str = "The app is one directory up: name that one; nginx's root is its public directory.";
-const NO_SIGN: &str = "Is it another directory? Or name a --start-command, or a --type and a --startup-file.";
+const NAME_PYTHON_FILE: &str = "Name the Python file that defines `application` with --type wsgi --startup-file FILE \
+     (passenger_app_type and passenger_startup_file in nginx.conf), or rename it to passenger_wsgi.py.";
+const PARENT_DIRECTORY: &str = "The app is in the parent directory. Specify that directory; the root in nginx.conf is its public directory.";
+const NO_HINT: &str =
+    "Specify the app's directory, or its --start-command, or its --type and --startup-file.";

@@ -7,145 +7,151 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::app::TestedApp;
-use super::conversation::Answer;
 use super::diagnosis::Diagnosis;
+use super::log_line::LogLine;
 use super::nginx_access::closed_to_nginx;
 use super::no_app::NoApp;
 use super::run::AppRun;
+use super::test_request::TestResponse;
 use crate::spawn_error;
 
 /// A report on one app.
 #[derive(Debug)]
-pub(super) struct Report<'p> {
-    app: &'p TestedApp,
+pub(super) struct Report<'a> {
+    app: &'a TestedApp,
     /// The path of the request.
-    path: &'p str,
+    path: &'a str,
     json: bool,
     /// A problem outside of the app.
     warning: Option<String>,
 }
 
 /// Reports that there is no app to start.
-pub(super) fn no_app(none: &NoApp, json: bool) -> ExitCode {
-    let NoApp { root, problem, advice } = none;
+pub(super) fn print_no_app(no_app: &NoApp, json: bool) -> ExitCode {
+    let NoApp { root, problem, advice } = no_app;
     if json {
         let diagnosis = json!({ "problem": problem, "advice": advice });
-        print_json(&json!({ "app": root, "ok": false, "diagnosis": diagnosis }));
+        print(format_args!("{:#}", json!({ "app": root, "ok": false, "diagnosis": diagnosis })));
     } else {
-        say(format_args!("App         : {}", root.display()));
-        say_diagnosis(problem, advice);
+        print(format_args!("App         : {}", root.display()));
+        print_diagnosis(problem, advice);
     }
     ExitCode::FAILURE
 }
 
-impl<'p> Report<'p> {
-    pub(super) fn new(app: &'p TestedApp, path: &'p str, json: bool) -> Self {
+impl<'a> Report<'a> {
+    pub(super) fn new(app: &'a TestedApp, path: &'a str, json: bool) -> Self {
         Self { app, path, json, warning: app.refusal.clone().or_else(|| closed_to_nginx(&app.root)) }
     }
 
     /// Prints what is known before the start.
-    pub(super) fn introduce(&self) {
+    pub(super) fn print_header(&self) {
         if self.json {
             return;
         }
-        let TestedApp { root, kind, because, .. } = self.app;
-        say(format_args!("App         : {}", root.display()));
-        say(format_args!("Type        : {}, {because}", kind.as_str()));
-        say(format_args!("Starts with : {}", self.app.entrance()));
+        let TestedApp { root, kind, kind_reason, .. } = self.app;
+        print(format_args!("App         : {}", root.display()));
+        print(format_args!("Type        : {}, {kind_reason}", kind.as_str()));
+        print(format_args!("Starts with : {}", self.app.entry_point()));
         match &self.app.user {
-            Ok((user, because)) => say(format_args!("Would run as: {}, {because}", user.name)),
-            Err(why) => say(format_args!("Would run as: nobody: {why}")),
+            Ok((user, reason)) => print(format_args!("User        : {}, {reason}", user.name)),
+            Err(err) => print(format_args!("User        : none: {err}")),
         }
-        say(format_args!("Environment : {}", self.app.app_env()));
-        match self.app.known_to {
+        print(format_args!("Environment : {}", self.app.app_env()));
+        match self.app.settings_of {
             Some(pid) => {
-                say(format_args!("Settings    : those that the daemon with PID {pid} serves it with"))
+                print(format_args!("Settings    : from the daemon with PID {pid}, which serves the app"))
             }
-            None => say(format_args!("Settings    : defaults, as no running daemon knows this app")),
+            None => print(format_args!("Settings    : defaults, because no running daemon serves the app")),
         }
         match self.app.variables_of {
-            Some(pid) => say(format_args!("Variables   : those of the daemon with PID {pid}")),
-            None => say(format_args!("Variables   : yours, as no daemon's can be read")),
+            Some(pid) => print(format_args!("Variables   : from the daemon with PID {pid}")),
+            None => print(format_args!("Variables   : yours, because those of no daemon can be read")),
         }
         if let Some(warning) = &self.warning {
-            say(format_args!("Warning     : {warning}"));
+            print(format_args!("Warning     : {warning}"));
         }
-        say(format_args!("\nA daemon of its own starts it and asks for {}. What they say:", self.path));
+        print(format_args!("\nA private daemon starts the app and requests {}. Output:", self.path));
     }
 
     /// Prints a line of the private daemon's log.
-    pub(super) fn show(&self, line: &str) {
-        // The report contains the failure in readable form, and lines of this level are used by the report only.
-        let is_detail = line.starts_with("[ I ") || line.contains(": could not be started: ");
-        if !self.json && !is_detail {
-            say(format_args!("  {line}"));
+    pub(super) fn print_log_line(&self, line: &LogLine) {
+        // The report contains the failure in readable form, and lines of the level "info" are used by the report only.
+        if self.json || line.level == "info" || line.event == "start_failed" {
+            return;
         }
+        line.to_string().lines().for_each(|line| print(format_args!("  {line}")));
     }
 
     /// Prints the result and the diagnosis.
-    pub(super) fn conclude(&self, run: &AppRun, diagnosis: Option<&Diagnosis>) -> ExitCode {
-        let answer = run.answer.as_ref().and_then(|answer| answer.as_ref().ok());
-        let ok = answer.is_some_and(Answer::is_good);
+    pub(super) fn print_result(&self, run: &AppRun, diagnosis: Option<&Diagnosis>) -> ExitCode {
+        let response = run.response.as_ref().and_then(|response| response.as_ref().ok());
+        let ok = response.is_some_and(TestResponse::is_success);
+        let response = response.filter(|response| response.pid != 0);
         if self.json {
-            print_json(&self.as_json(run, diagnosis, ok));
+            print(format_args!("{:#}", self.to_json(run, diagnosis, response, ok)));
         } else {
-            self.conclude_in_words(run, diagnosis, answer, ok);
+            self.print_text(run, diagnosis, response, ok);
         }
         if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
-    fn conclude_in_words(
+    fn print_text(
         &self,
         run: &AppRun,
         diagnosis: Option<&Diagnosis>,
-        answer: Option<&Answer>,
+        response: Option<&TestResponse>,
         ok: bool,
     ) {
-        say(format_args!(""));
-        for (at, step) in run.steps.iter().enumerate() {
-            say(format_args!("{} {step}", if at == 0 { "Steps       :" } else { "             " }));
+        print(format_args!(""));
+        for (at, step) in run.steps().iter().enumerate() {
+            print(format_args!("{} {step}", if at == 0 { "Steps       :" } else { "             " }));
         }
         if let Some(report) = &run.report {
             spawn_error::show(&without_repetition(report));
         }
-        if let Some(answer) = answer.filter(|answer| answer.pid != 0) {
-            let (status, took, pid) = (answer.status, answer.took.as_millis(), answer.pid);
-            let path = self.path;
-            say(format_args!(
-                "Answer      : status {status} for GET {path}, after {took} ms, from process {pid}"
+        if let Some(TestResponse { status, took, pid, .. }) = response {
+            let (path, took) = (self.path, took.as_millis());
+            print(format_args!(
+                "Response    : status {status} for GET {path}, after {took} ms, from process {pid}"
             ));
         }
         match diagnosis {
-            Some(Diagnosis { problem, advice }) => say_diagnosis(problem, advice),
-            None if ok => say(format_args!("\nThe app starts and answers.")),
-            None => say(format_args!("\nThe app does not answer, and nothing tells why.")),
+            Some(Diagnosis { problem, advice }) => print_diagnosis(problem, advice),
+            None if ok => print(format_args!("\nThe app starts and responds.")),
+            None => print(format_args!("\nThe app does not respond, for an unknown reason.")),
         }
     }
 
-    fn as_json(&self, run: &AppRun, diagnosis: Option<&Diagnosis>, ok: bool) -> Value {
-        let TestedApp { root, kind, because, known_to, .. } = self.app;
+    fn to_json(
+        &self,
+        run: &AppRun,
+        diagnosis: Option<&Diagnosis>,
+        response: Option<&TestResponse>,
+        ok: bool,
+    ) -> Value {
+        let TestedApp { root, kind, kind_reason, .. } = self.app;
         let user = self.app.user.as_ref().ok();
-        let answer = run.answer.as_ref().and_then(|answer| answer.as_ref().ok());
         json!({
             "app": root,
             "ok": ok,
             "type": kind.as_str(),
-            "type_because": because,
+            "type_reason": kind_reason,
             "user": user.map(|(user, _)| &user.name),
-            "user_because": user.map(|(_, because)| because),
+            "user_reason": user.map(|(_, reason)| reason),
             "environment": self.app.app_env(),
-            "settings_of_daemon": known_to,
+            "settings_of_daemon": self.app.settings_of,
             "variables_of_daemon": self.app.variables_of,
             "warning": self.warning,
-            "steps": run.steps,
+            "steps": run.steps(),
             "report": run.report,
-            "answer": answer.filter(|answer| answer.pid != 0).map(|answer| json!({
-                "status": answer.status, "ms": answer.took.as_millis() as u64, "pid": answer.pid,
+            "response": response.map(|response| json!({
+                "status": response.status, "ms": response.took.as_millis() as u64, "pid": response.pid,
             })),
             "diagnosis": diagnosis.map(|diagnosis| json!({
                 "problem": diagnosis.problem, "advice": diagnosis.advice,
             })),
-            "log": run.log,
+            "log": run.log.iter().map(LogLine::to_string).collect::<Vec<_>>(),
         })
     }
 }
@@ -161,16 +167,12 @@ fn without_repetition(report: &Value) -> Value {
     report
 }
 
-fn say_diagnosis(problem: &str, advice: &str) {
-    say(format_args!("\nDiagnosis   : {problem}"));
-    say(format_args!("What to do  : {advice}"));
-}
-
-fn print_json(value: &Value) {
-    say(format_args!("{value:#}"));
+fn print_diagnosis(problem: &str, advice: &str) {
+    print(format_args!("\nDiagnosis   : {problem}"));
+    print(format_args!("What to do  : {advice}"));
 }
 
 /// A closed pipe is not an error: the processes that were started must be shut down.
-fn say(text: Arguments<'_>) {
+fn print(text: Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -9,28 +9,27 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::app::TestedApp;
-use super::conversation::{Answer, Question};
 use super::events::{Event, Events};
-use super::listening::ports_below;
+use super::log_line::LogLine;
 use super::private_daemon::PrivateDaemon;
+use super::process_tree::listening_ports_below;
+use super::test_request::{TestRequest, TestResponse};
 
 /// Interval of checks on which ports the app listens.
-const LOOK: Duration = Duration::from_millis(200);
-/// Maximum wait for lines logged before the response but read after it.
-const SETTLE: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// Maximum wait for lines that were logged before the response but are read after it.
+const LOG_DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Maximum time until the daemon accepts connections.
-const UP: Duration = Duration::from_secs(20);
+const DAEMON_START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The result of a run.
 #[derive(Debug, Default)]
 pub(super) struct AppRun {
     /// The output of the daemon and the app.
-    pub(super) log: Vec<String>,
-    /// Steps of successful starts.
-    pub(super) steps: Vec<String>,
+    pub(super) log: Vec<LogLine>,
     /// The ports on which the app's processes listened.
     pub(super) ports: BTreeSet<u16>,
-    pub(super) answer: Option<Result<Answer, String>>,
+    pub(super) response: Option<Result<TestResponse, String>>,
     /// The report of the failed start.
     pub(super) report: Option<Value>,
     /// Whether the daemon itself did not start.
@@ -40,113 +39,118 @@ pub(super) struct AppRun {
 
 /// The time limits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     /// For the app to become ready or to fail.
-    pub(super) start: Duration,
+    start: Duration,
     /// For its response.
-    pub(super) answer: Duration,
+    response: Duration,
 }
 
-impl Patience {
+impl Timeouts {
     /// Returns the limits from the app's configuration and `timeout`.
     pub(super) fn of(app: &TestedApp, timeout: Option<u64>) -> Self {
-        const ANSWER: u64 = 60;
+        const RESPONSE_SECONDS: u64 = 60;
         // The daemon times out first, and reports why.
-        const MARGIN: u64 = 10;
-        let start = Duration::from_secs(app.start_timeout().saturating_add(MARGIN));
-        Self { start, answer: Duration::from_secs(timeout.unwrap_or(ANSWER)) }
+        const MARGIN_SECONDS: u64 = 10;
+        let start = Duration::from_secs(app.start_timeout().saturating_add(MARGIN_SECONDS));
+        Self { start, response: Duration::from_secs(timeout.unwrap_or(RESPONSE_SECONDS)) }
     }
 
-    /// Returns the sum of both.
-    pub(super) fn in_all(self) -> Duration {
-        self.start.saturating_add(self.answer)
+    pub(super) fn total(self) -> Duration {
+        self.start.saturating_add(self.response)
     }
 }
 
 impl AppRun {
-    /// Follows the daemon until the app has answered or has certainly failed. `show` is called with each line.
+    /// Follows the daemon until the app has responded or has certainly failed. `show` is called with each line.
     pub(super) fn follow(
         events: &Events,
         daemon: &mut PrivateDaemon,
-        question: Question,
-        patience: &Patience,
-        mut show: impl FnMut(&str),
+        request: TestRequest,
+        timeouts: &Timeouts,
+        mut show: impl FnMut(&LogLine),
     ) -> Self {
         let mut run = Self::default();
-        let mut question = Some(question);
-        let mut until = Instant::now() + UP;
-        while !run.is_over() {
-            match events.receiver.recv_timeout(LOOK) {
+        let mut request = Some(request);
+        let mut deadline = Instant::now() + DAEMON_START_TIMEOUT;
+        while run.response.is_none() && !run.no_daemon && !run.interrupted {
+            match events.receiver.recv_timeout(POLL_INTERVAL) {
                 Ok(Event::Line(line)) => {
-                    if line.contains("up and listening") {
-                        until = Instant::now() + patience.start;
-                        question.take().into_iter().for_each(|question| ask(question, daemon, events));
-                    } else if line.contains(": process ") && line.ends_with(" is ready") {
-                        until = Instant::now() + patience.answer;
+                    if line.event == "listening" {
+                        deadline = Instant::now() + timeouts.start;
+                        request.take().into_iter().for_each(|request| send(request, daemon, events));
+                    } else if line.event == "process_ready" {
+                        deadline = Instant::now() + timeouts.response;
                     }
                     show(&line);
-                    run.note(line);
+                    run.log.push(line);
                 }
-                Ok(Event::Answered(answer)) => run.answer = Some(answer),
+                Ok(Event::Response(response)) => run.response = Some(response),
                 Ok(Event::Interrupted) => run.interrupted = true,
-                Err(RecvTimeoutError::Timeout) => run.ports.append(&mut ports_below(daemon.pid())),
+                Err(RecvTimeoutError::Timeout) => run.ports.append(&mut listening_ports_below(daemon.pid())),
                 Ok(Event::LogEnded) | Err(RecvTimeoutError::Disconnected) => run.no_daemon = true,
             }
-            let too_late = Instant::now() > until;
-            run.no_daemon |= daemon.ended().is_some() || (too_late && question.is_some());
-            if too_late && question.is_none() {
-                let seconds = patience.answer.as_secs();
-                run.answer.get_or_insert_with(|| Err(format!("there was no answer within {seconds} s")));
+            let timed_out = Instant::now() > deadline;
+            run.no_daemon |= daemon.has_exited() || (timed_out && request.is_some());
+            if timed_out && request.is_none() {
+                let seconds = timeouts.response.as_secs();
+                run.response.get_or_insert_with(|| Err(format!("no response within {seconds} s")));
             }
         }
-        run.hear_the_rest(events, &mut show);
+        run.drain_log(events, &mut show);
         run.report = run.read_report(daemon);
         run
     }
 
-    fn is_over(&self) -> bool {
-        self.answer.is_some() || self.no_daemon || self.interrupted
-    }
-
-    /// Reads lines logged before the response that may arrive after it.
-    fn hear_the_rest(&mut self, events: &Events, show: &mut impl FnMut(&str)) {
-        let until = Instant::now() + SETTLE;
-        while let Ok(event) =
-            events.receiver.recv_timeout(until.saturating_duration_since(Instant::now()).min(LOOK))
-        {
+    /// Reads lines that were logged before the response but arrive after it.
+    fn drain_log(&mut self, events: &Events, show: &mut impl FnMut(&LogLine)) {
+        let deadline = Instant::now() + LOG_DRAIN_TIME;
+        let pause = |run: &Self| if run.lacks_reason() { LOG_DRAIN_TIME } else { POLL_INTERVAL };
+        let left = || deadline.saturating_duration_since(Instant::now());
+        while let Ok(event) = events.receiver.recv_timeout(left().min(pause(self))) {
             match event {
                 Event::Line(line) => {
                     show(&line);
-                    self.note(line);
+                    self.log.push(line);
                 }
                 Event::Interrupted => self.interrupted = true,
-                Event::LogEnded | Event::Answered(_) => {}
+                Event::LogEnded | Event::Response(_) => {}
             }
         }
     }
 
-    fn note(&mut self, line: String) {
-        if let Some((_, steps)) = line.split_once(" is ready; steps: ") {
-            let of_preloader = line.contains(": preloader ");
-            let of = if of_preloader { "preloader: " } else { "" };
-            self.steps.extend(steps.split(", ").map(|step| format!("{of}{step}")));
-        }
-        self.log.push(line);
+    /// Whether the daemon has responded in place of the app, and the reason has not been read yet.
+    fn lacks_reason(&self) -> bool {
+        let is_daemons = matches!(&self.response, Some(Ok(response)) if response.pid == 0);
+        is_daemons && self.last("start_failed").or(self.last("request_failed")).is_none()
+    }
+
+    /// Returns the steps of successful starts.
+    pub(super) fn steps(&self) -> Vec<String> {
+        let steps = self.log.iter().filter_map(|line| match line.event.as_str() {
+            "process_steps" => Some(("", &line.detail)),
+            "preloader_steps" => Some(("preloader: ", &line.detail)),
+            _ => None,
+        });
+        steps.flat_map(|(of, steps)| steps.split(", ").map(move |step| format!("{of}{step}"))).collect()
+    }
+
+    /// Returns the value of the last event of this kind in the log.
+    pub(super) fn last(&self, event: &str) -> Option<&str> {
+        self.log.iter().rev().find_map(|line| line.detail_of(event))
     }
 
     /// Fetches the report whose ID is in the log.
     fn read_report(&self, daemon: &PrivateDaemon) -> Option<Value> {
-        let ids = self.log.iter().rev().filter_map(|line| line.split_once("[error ID "));
-        let id = ids.filter_map(|(_, rest)| rest.split_once(']')).map(|(id, _)| id).next()?;
-        let reply = daemon.client()?.get(&format!("/spawn_errors/{id}.json")).ok()?;
-        serde_json::from_str(&reply.body).ok().filter(|_| reply.status == 200)
+        let id = self.last("start_failed")?;
+        daemon.client()?.get_json(&format!("/spawn_errors/{id}.json")).ok()
     }
 }
 
-fn ask(question: Question, daemon: &PrivateDaemon, events: &Events) {
+fn send(request: TestRequest, daemon: &PrivateDaemon, events: &Events) {
     let (socket, events) = (daemon.socket(), events.sender.clone());
     thread::spawn(move || {
-        let answer = question.ask(&socket);
-        let _ = events.send(Event::Answered(answer));
+        let response = request.send(&socket);
+        let _ = events.send(Event::Response(response));
     });
 }

@@ -1,9 +1,7 @@
 //! State of running daemons about an app: its settings, user options and environment variables. The daemons are queried
 //! only, not changed.
 
-use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
 use std::path::Path;
 
 use module_core::app_kind::AppType;
@@ -11,17 +9,18 @@ use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 use serde_json::Value as Json;
 
-use crate::{Client, instances, list, pool};
+use crate::client::Client;
+use crate::{instances, list};
 use common::config::UserOptions;
 
 /// A running daemon.
 #[derive(Debug)]
-pub(super) struct Serving {
+pub(super) struct RunningDaemon {
     pub(super) pid: u32,
     pub(super) users: UserOptions,
     /// Its environment variables, if the caller may read them.
     pub(super) variables: Option<Vec<(OsString, OsString)>>,
-    /// The defaults of apps where nginx sets nothing.
+    /// The defaults of settings that nginx.conf does not contain.
     pub(super) defaults: Settings,
     /// The app as this daemon serves it, if it does.
     pub(super) app: Option<KnownApp>,
@@ -37,7 +36,7 @@ pub(super) struct KnownApp {
 }
 
 /// Variables that concern one daemon only. With them, another daemon would notify its service manager.
-const OWN: [&str; 6] = [
+const NOT_INHERITED: [&str; 6] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",
@@ -46,17 +45,17 @@ const OWN: [&str; 6] = [
     "PASSENGER_INSTANCE_REGISTRY_DIR",
 ];
 
-impl Serving {
+impl RunningDaemon {
     /// Returns the daemon that serves the app in `root`, in this environment if given; otherwise any running one.
     pub(super) fn find(root: &Path, app_env: Option<&str>) -> Option<Self> {
-        let mut all: Vec<_> =
-            instances().iter().filter_map(|found| Self::ask(&Client::new(found), root, app_env)).collect();
-        let at = all.iter().position(|serving| serving.app.is_some()).unwrap_or(0);
+        let query = |found: &_| Self::query(&Client::new(found), root, app_env);
+        let mut all: Vec<_> = instances().iter().filter_map(query).collect();
+        let at = all.iter().position(|daemon| daemon.app.is_some()).unwrap_or(0);
         (at < all.len()).then(|| all.swap_remove(at))
     }
 
-    fn ask(client: &Client, root: &Path, app_env: Option<&str>) -> Option<Self> {
-        let pool = pool(client).ok()?;
+    fn query(client: &Client, root: &Path, app_env: Option<&str>) -> Option<Self> {
+        let pool = client.get_json("/pool.json").ok()?;
         let pid = client.properties.pid;
         Some(Self {
             pid,
@@ -74,14 +73,19 @@ fn users(pool: &Json) -> UserOptions {
         |name: &str| option(name)?["value"].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     UserOptions {
         switching: option("user_switching").is_none_or(|option| option["value"] != Json::Bool(false)),
-        default_user: text("default_user").unwrap_or_else(|| "nobody".to_owned()),
+        default_user: text("default_user").unwrap_or(default_users().default_user),
         default_group: text("default_group"),
     }
 }
 
+/// Returns the user options of a daemon without configuration.
+pub(super) fn default_users() -> UserOptions {
+    UserOptions { switching: true, default_user: "nobody".to_owned(), default_group: None }
+}
+
 fn known_app(pool: &Json, root: &Path, app_env: Option<&str>) -> Option<KnownApp> {
     let group = list(pool, "groups").iter().find(|group| {
-        let here = group["app_root"].as_str().is_some_and(|known| same_place(Path::new(known), root));
+        let here = group["app_root"].as_str().is_some_and(|known| is_same_directory(Path::new(known), root));
         here && app_env.is_none_or(|wanted| group["environment"] == wanted)
     })?;
     let text = |name: &str| group[name].as_str().unwrap_or_default().to_owned();
@@ -102,12 +106,12 @@ fn settings(json: &Json, key: &str) -> Settings {
 }
 
 /// Compares paths; a deployment's `current` may be a link that nginx follows or not.
-fn same_place(one: &Path, other: &Path) -> bool {
+fn is_same_directory(one: &Path, other: &Path) -> bool {
     one == other || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// Returns the type of this name, as tools show it.
-pub(super) fn kind(name: &str) -> Option<AppKind> {
+fn kind(name: &str) -> Option<AppKind> {
     match AppType::parse(name) {
         AppType::Known(kind) => Some(kind),
         AppType::Unknown => (name == "generic").then_some(AppKind::Generic),
@@ -132,17 +136,15 @@ fn value(json: &Json) -> Option<Value> {
 }
 
 fn variables(pid: u32) -> Option<Vec<(OsString, OsString)>> {
-    let bytes = fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let pairs = bytes.split(|byte| *byte == 0).filter_map(|pair| {
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        Some((OsStr::from_bytes(&pair[..at]).to_owned(), OsStr::from_bytes(&pair[at + 1..]).to_owned()))
-    });
-    Some(without_own(pairs))
+    let process = procfs::process::Process::new(i32::try_from(pid).ok()?).ok()?;
+    Some(inheritable(process.environ().ok()?))
 }
 
 /// Removes the variables that concern one daemon only.
-pub(super) fn without_own(pairs: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
-    pairs.filter(|(name, _)| !OWN.iter().any(|own| name == own)).collect()
+pub(super) fn inheritable(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> Vec<(OsString, OsString)> {
+    variables.into_iter().filter(|(name, _)| !NOT_INHERITED.iter().any(|own| name == own)).collect()
 }
 
 #[cfg(test)]
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_come_back_as_nginx_had_sent_them() {
+    fn settings_are_decoded_as_nginx_sent_them() {
         let pool = json!({ "groups": [{
             "name": "shop", "app_root": "/srv/shop", "app_type": "nodejs", "environment": "staging",
             "start_command": "", "settings": [
@@ -176,13 +178,15 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_tells_nothing_has_the_usual_users() {
-        let usual = UserOptions { switching: true, default_user: "nobody".into(), default_group: None };
-        assert_eq!(users(&json!({ "options": [] })), usual);
+    fn a_daemon_without_options_has_the_default_users() {
+        assert_eq!(users(&json!({ "options": [] })), default_users());
         let options = json!({ "options": [
             { "name": "user_switching", "value": false }, { "name": "default_user", "value": "www" },
             { "name": "default_group", "value": "" },
         ] });
-        assert_eq!(users(&options), UserOptions { switching: false, default_user: "www".into(), ..usual });
+        assert_eq!(
+            users(&options),
+            UserOptions { switching: false, default_user: "www".into(), ..default_users() }
+        );
     }
 }

@@ -4,11 +4,7 @@ use protocol::settings::{Settings, Value};
 
 use super::arguments::Doctor;
 
-/// Returns all settings, as nginx would send them.
-///
-/// # Errors
-///
-/// Returns a message about an invalid flag.
+/// Returns all settings, as nginx would send them, or a message about an invalid flag.
 pub(super) fn settings<'s>(
     doctor: &Doctor,
     configured: impl Iterator<Item = &'s Settings>,
@@ -38,9 +34,10 @@ pub(super) fn settings<'s>(
         Some(Value::Map(pairs)) => pairs.clone(),
         _ => Vec::new(),
     };
-    for word in &doctor.env {
-        let (name, value) =
-            word.split_once('=').ok_or_else(|| format!("{word:?} is not of the form NAME=VALUE"))?;
+    for given in &doctor.env {
+        let (name, value) = given
+            .split_once('=')
+            .ok_or_else(|| format!("invalid value \"{given}\" in \"--env\": must be NAME=VALUE"))?;
         variables.retain(|(known, _)| known != name);
         variables.push((name.to_owned(), value.to_owned()));
     }
@@ -50,10 +47,10 @@ pub(super) fn settings<'s>(
     Ok(settings)
 }
 
-/// Returns a text setting, or `or` when it is not set.
-pub(super) fn text<'s>(settings: &'s Settings, name: &str, or: &'s str) -> &'s str {
+/// Returns a text setting, or `default` when it is not set.
+pub(super) fn text<'s>(settings: &'s Settings, name: &str, default: &'s str) -> &'s str {
     match settings.get(name) {
         Some(Value::Text(text)) => text,
-        _ => or,
+        _ => default,
     }
 }

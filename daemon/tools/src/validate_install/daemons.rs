@@ -6,27 +6,29 @@ use std::process::Command;
 use nix::unistd;
 
 use super::Verdict;
+use crate::client::Client;
 use crate::installation::Installation;
-use crate::{Client, expect_success, instances, registries};
+use crate::{instances, registries};
 use common::config::{MAKE_ROUTER_USER, ROUTER_USER};
 use common::instance;
+use common::instance::Found;
 use common::sys::accounts;
 
 const UNITS: [&str; 2] = ["flying-passenger.socket", "flying-passenger.service"];
 const UNIT_PLACES: [&str; 3] = ["/etc/systemd/system", "/lib/systemd/system", "/usr/lib/systemd/system"];
 
-/// Checks the user of the router, the part that reads untrusted input.
+/// Checks the user of the router, the part of the daemon that reads untrusted input.
 pub(super) fn router_user(_: &Installation) -> Verdict {
     if !unistd::geteuid().is_root() {
-        return Verdict::Skipped("without root, everything runs as you".to_owned());
+        return Verdict::Skipped("without root, all processes run as you".to_owned());
     }
     match accounts::user_named(ROUTER_USER) {
-        Ok(Some(_)) => Verdict::Fine(ROUTER_USER.to_owned()),
+        Ok(Some(_)) => Verdict::Ok(ROUTER_USER.to_owned()),
         Ok(None) => Verdict::Failed(format!(
-            "there is no user \"{ROUTER_USER}\", and a daemon of root does not start without one, unless --router-user \
-             names another that runs nothing else.\nRun: {MAKE_ROUTER_USER}"
+            "the user \"{ROUTER_USER}\" does not exist. A daemon that is started as root requires it, unless \
+             --router-user specifies another dedicated user.\nRun: {MAKE_ROUTER_USER}"
         )),
-        Err(why) => Verdict::Failed(why.to_string()),
+        Err(err) => Verdict::Failed(err.to_string()),
     }
 }
 
@@ -34,12 +36,12 @@ pub(super) fn router_user(_: &Installation) -> Verdict {
 pub(super) fn registry(_: &Installation) -> Verdict {
     let all = registries();
     let Some(registry) = all.first() else { return Verdict::Skipped("there is none".to_owned()) };
-    let shown = registry.display();
+    let path = registry.display();
     match instance::check_registry(registry) {
-        Ok(true) => Verdict::Fine(shown.to_string()),
-        Ok(false) => Verdict::Fine(format!("{shown} is made when a daemon starts")),
-        Err(why) => Verdict::Failed(format!(
-            "{why}\nRemove it while no daemon runs: the next one that starts makes it anew."
+        Ok(true) => Verdict::Ok(path.to_string()),
+        Ok(false) => Verdict::Ok(format!("{path} will be created when a daemon starts")),
+        Err(err) => Verdict::Failed(format!(
+            "{err}\nRemove it while no daemon runs; it is created again when a daemon starts."
         )),
     }
 }
@@ -48,47 +50,44 @@ pub(super) fn registry(_: &Installation) -> Verdict {
 pub(super) fn units(_: &Installation) -> Verdict {
     let is_unit = |name: &str| UNIT_PLACES.iter().any(|place| Path::new(place).join(name).exists());
     if !Path::new("/run/systemd/system").exists() {
-        return Verdict::Skipped("systemd does not run here".to_owned());
+        return Verdict::Skipped("systemd is not running".to_owned());
     }
     if !UNITS.into_iter().all(is_unit) {
         return Verdict::Skipped("the units are not installed".to_owned());
     }
     let is_active = |unit: &&str| {
-        let asked = Command::new("systemctl").args(["--quiet", "is-active", unit]).status();
-        asked.is_ok_and(|status| status.success())
+        let status = Command::new("systemctl").args(["--quiet", "is-active", unit]).status();
+        status.is_ok_and(|status| status.success())
     };
-    let resting: Vec<_> = UNITS.into_iter().filter(|unit| !is_active(unit)).collect();
-    if resting.is_empty() {
-        return Verdict::Fine(format!("{} run", UNITS.join(" and ")));
+    let inactive: Vec<_> = UNITS.into_iter().filter(|unit| !is_active(unit)).collect();
+    if inactive.is_empty() {
+        return Verdict::Ok(format!("{} are active", UNITS.join(" and ")));
     }
-    let units = resting.join(" ");
+    let units = inactive.join(" ");
     Verdict::Failed(format!(
-        "not active: {units}\nRun: systemctl start {units}, and see why it ended: journalctl -u flying-passenger"
+        "not active: {units}\nRun: systemctl start {units}; for the reason: journalctl -u flying-passenger"
     ))
 }
 
 /// Checks that each registered daemon responds to its tools.
-pub(super) fn answer(_: &Installation) -> Verdict {
+pub(super) fn respond(_: &Installation) -> Verdict {
     let all = instances();
     if all.is_empty() {
         return Verdict::Warned(
-            "no daemon runs, or none where this user looks.\nStart it: systemctl start flying-passenger, or \
+            "no daemon is running, or this user cannot find it.\nRun: systemctl start flying-passenger, or \
              flying-passenger --socket-file=/run/flying-passenger.sock"
                 .to_owned(),
         );
     }
-    let mut silent = Vec::new();
-    for found in &all {
-        let asked = Client::new(found).get("/ping.json").map_err(|why| why.to_string());
-        if let Err(why) = asked.and_then(|reply| expect_success(&reply)) {
-            let properties = &found.properties;
-            silent.push(format!("{} (PID {}): {why}", properties.name, properties.pid));
-        }
+    let failure = |found: &Found| {
+        let err = Client::new(found).get_json("/ping.json").err()?;
+        Some(format!("{} (PID {}): {err}", found.properties.name, found.properties.pid))
+    };
+    let failures: Vec<_> = all.iter().filter_map(failure).collect();
+    if failures.is_empty() {
+        return Verdict::Ok(format!("{} daemon(s)", all.len()));
     }
-    if silent.is_empty() {
-        return Verdict::Fine(format!("{} daemon(s)", all.len()));
-    }
-    Verdict::Failed(format!("{}\nThe daemon's log says why.", silent.join("\n")))
+    Verdict::Failed(format!("{}\nCheck the daemon's log.", failures.join("\n")))
 }
 
 /// Checks for daemons that still run another release after an upgrade.
@@ -97,10 +96,10 @@ pub(super) fn are_of_this_release(_: &Installation) -> Verdict {
     let all = instances();
     let other = all.iter().find(|found| found.properties.version != RELEASE);
     match other.map(|found| &found.properties) {
-        None if all.is_empty() => Verdict::Skipped("no daemon runs".to_owned()),
-        None => Verdict::Fine(RELEASE.to_owned()),
+        None if all.is_empty() => Verdict::Skipped("no daemon is running".to_owned()),
+        None => Verdict::Ok(RELEASE.to_owned()),
         Some(daemon) => Verdict::Warned(format!(
-            "the daemon with PID {} is of release {}, and {RELEASE} is installed.\nRestart it when that suits you: \
+            "the daemon with PID {} is of release {}, but {RELEASE} is installed.\nRestart it at a convenient time: \
              systemctl restart flying-passenger",
             daemon.pid, daemon.version
         )),

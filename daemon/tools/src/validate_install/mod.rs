@@ -15,14 +15,14 @@ use super::installation::Installation;
 
 /// Checks whether everything that was installed fits together.
 #[derive(Debug, Args)]
-pub struct ValidateInstall {
-    /// Accepted for compatibility: nothing is asked
+pub(crate) struct ValidateInstall {
+    /// Accepted for compatibility: there are no prompts
     #[arg(long)]
     auto: bool,
-    /// Use no colours on a terminal
+    /// Do not use colours on a terminal
     #[arg(long)]
     no_colors: bool,
-    /// Leave the summary out
+    /// Omit the summary
     #[arg(long)]
     no_summary: bool,
 }
@@ -30,13 +30,13 @@ pub struct ValidateInstall {
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The check succeeded; with what was found.
-    Fine(String),
+    /// The check succeeded; with the result.
+    Ok(String),
     /// The check does not apply here; with the reason.
     Skipped(String),
-    /// It works but could be better; with what to do.
+    /// There is a problem that does not prevent operation; with what to do.
     Warned(String),
-    /// It does not work; with what to do.
+    /// There is a problem; with what to do.
     Failed(String),
 }
 
@@ -44,15 +44,15 @@ type Check = (&'static str, fn(&Installation) -> Verdict);
 
 /// All checks.
 const CHECKS: [Check; 10] = [
-    ("whether the programs are there and of one release", programs::are_of_one_release),
+    ("whether all programs exist and are of one release", programs::are_of_one_release),
     ("whether apps can read the loaders", programs::loaders_are_readable),
     ("for interpreters", programs::interpreters),
-    ("for the nginx module", module::is_there),
-    ("whether nginx loads it", module::loads),
+    ("for the nginx module", module::exists),
+    ("whether nginx loads the module", module::loads),
     ("for a user that the router can run as", daemons::router_user),
     ("the directory where daemons register", daemons::registry),
     ("systemd's units", daemons::units),
-    ("whether running daemons answer", daemons::answer),
+    ("whether running daemons respond", daemons::respond),
     ("whether running daemons are of this release", daemons::are_of_this_release),
 ];
 
@@ -61,11 +61,7 @@ const WARNED: u8 = 2;
 
 impl ValidateInstall {
     /// Runs the checks and prints the results.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator when the checks cannot begin.
-    pub fn run(&self) -> Outcome {
+    pub(super) fn run(&self) -> Outcome {
         let installation = Installation::of_this_program()?;
         let color = std::io::stdout().is_terminal() && !self.no_colors;
         let (mut failures, mut warnings) = (0, 0);
@@ -76,7 +72,10 @@ impl ValidateInstall {
             warnings += u32::from(matches!(verdict, Verdict::Warned(_)));
         }
         if !self.no_summary {
-            println!("\n{}", summary(failures, warnings));
+            match (failures, warnings) {
+                (0, 0) => println!("\nEverything looks good."),
+                _ => println!("\nDetected {failures} error(s), {warnings} warning(s)."),
+            }
         }
         Ok(match (failures, warnings) {
             (0, 0) => ExitCode::SUCCESS,
@@ -88,25 +87,17 @@ impl ValidateInstall {
 
 fn show(what: &str, verdict: &Verdict, color: bool) {
     let (mark, paint, more) = match verdict {
-        Verdict::Fine(found) => ("✓", "32", found),
-        Verdict::Skipped(why) => ("-", "0", why),
+        Verdict::Ok(result) => ("✓", "32", result),
+        Verdict::Skipped(reason) => ("-", "0", reason),
         Verdict::Warned(advice) => ("!", "33", advice),
         Verdict::Failed(advice) => ("✗", "31", advice),
     };
     let mark = if color { format!("\x1b[{paint}m{mark}\x1b[0m") } else { mark.to_owned() };
     println!(" * Checking {what}... {mark}");
-    let advises = matches!(verdict, Verdict::Warned(_) | Verdict::Failed(_));
     for line in more.lines() {
         println!("   {line}");
     }
-    if advises {
+    if matches!(verdict, Verdict::Warned(_) | Verdict::Failed(_)) {
         println!();
-    }
-}
-
-fn summary(failures: u32, warnings: u32) -> String {
-    match (failures, warnings) {
-        (0, 0) => "Everything looks good.".to_owned(),
-        _ => format!("Detected {failures} error(s), {warnings} warning(s)."),
     }
 }

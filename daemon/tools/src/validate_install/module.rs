@@ -7,19 +7,19 @@ use std::process::Command;
 
 use super::Verdict;
 use crate::installation::Installation;
-use crate::scratch::Scratch;
+use crate::temp_dir::TempDir;
 
 /// Directories of nginx that may be missing in an ordinary user's PATH.
-const USUAL_PLACES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin"];
+const USUAL_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/usr/local/sbin", "/usr/local/nginx/sbin"];
 
 /// Checks that the file exists.
-pub(super) fn is_there(installation: &Installation) -> Verdict {
+pub(super) fn exists(installation: &Installation) -> Verdict {
     let module = installation.module();
     if module.exists() {
-        return Verdict::Fine(module.display().to_string());
+        return Verdict::Ok(module.display().to_string());
     }
     Verdict::Failed(format!(
-        "there is no {}.\nInstall the package libnginx-mod-http-passenger, or run make build and make install.",
+        "{} does not exist.\nInstall the package libnginx-mod-http-passenger, or run make build and make install.",
         module.display()
     ))
 }
@@ -29,38 +29,38 @@ pub(super) fn loads(installation: &Installation) -> Verdict {
     let module = installation.module();
     let Some(nginx) = nginx() else {
         return Verdict::Warned(
-            "nginx is found neither in PATH nor in the usual places.\nInstall it.".to_owned(),
+            "cannot find nginx in PATH or in the usual directories.\nInstall nginx.".to_owned(),
         );
     };
     if !module.exists() {
-        return Verdict::Skipped("there is no module".to_owned());
+        return Verdict::Skipped("the module does not exist".to_owned());
     }
-    match try_out(&nginx, &module) {
-        Ok(true) => Verdict::Fine(format!("{} takes it", nginx.display())),
-        Ok(false) => Verdict::Failed("nginx does not load it, and does not say why.".to_owned()),
-        Err(said) => Verdict::Failed(format!(
-            "{} does not load it:\n{said}\nA module fits exactly the nginx that it was built for: build it anew \
-             for this one (docs/NGINX-VERSIONS.md).",
+    match test(&nginx, &module) {
+        Ok(true) => Verdict::Ok(format!("{} loads it", nginx.display())),
+        Ok(false) => Verdict::Failed("nginx does not load it, and reports no reason.".to_owned()),
+        Err(err) => Verdict::Failed(format!(
+            "{} does not load it:\n{err}\nA module works only with the nginx for which it was built: rebuild it for \
+             this nginx (docs/NGINX-VERSIONS.md).",
             nginx.display()
         )),
     }
 }
 
 /// Returns whether nginx starts with the module; an error contains nginx's messages.
-fn try_out(nginx: &Path, module: &Path) -> Result<bool, String> {
-    let scratch = Scratch::new("fp-validate")?;
-    let (conf, pid) = (scratch.join("nginx.conf"), scratch.join("nginx.pid"));
+fn test(nginx: &Path, module: &Path) -> Result<bool, String> {
+    let dir = TempDir::new("fp-validate")?;
+    let (conf, pid) = (dir.join("nginx.conf"), dir.join("nginx.pid"));
     let text = format!(
         "load_module \"{}\";\npid \"{}\";\nerror_log stderr;\nevents {{}}\n",
         module.display(),
         pid.display()
     );
-    fs::write(&conf, text).map_err(|why| format!("{}: {why}", conf.display()))?;
+    fs::write(&conf, text).map_err(|err| format!("cannot write {}: {err}", conf.display()))?;
     let mut command = Command::new(nginx);
-    command.args(["-t", "-q", "-e", "stderr", "-p"]).arg(scratch.join("")).arg("-c").arg(&conf);
-    let output = command.output().map_err(|why| why.to_string())?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let errors: Vec<_> = said.lines().filter(|line| line.contains("[emerg]")).collect();
+    command.args(["-t", "-q", "-e", "stderr", "-p"]).arg(dir.join("")).arg("-c").arg(&conf);
+    let output = command.output().map_err(|err| err.to_string())?;
+    let messages = String::from_utf8_lossy(&output.stderr);
+    let errors: Vec<_> = messages.lines().filter(|line| line.contains("[emerg]")).collect();
     if output.status.success() || errors.is_empty() {
         Ok(output.status.success())
     } else {
@@ -70,6 +70,6 @@ fn try_out(nginx: &Path, module: &Path) -> Result<bool, String> {
 
 fn nginx() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain(USUAL_PLACES.map(PathBuf::from));
-    places.map(|dir| dir.join("nginx")).find(|nginx| nginx.is_file())
+    let directories = std::env::split_paths(&path).chain(USUAL_DIRECTORIES.map(PathBuf::from));
+    directories.map(|dir| dir.join("nginx")).find(|nginx| nginx.is_file())
 }

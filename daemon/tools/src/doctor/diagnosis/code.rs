@@ -2,61 +2,62 @@
 
 use protocol::request::AppKind;
 
-use super::{Diagnosis, Seen, between, directive, from_root};
+use super::{Diagnosis, FailedStart, between, directive, from_root};
 
 /// Diagnoses a gem, module or package that is not installed, or a missing file.
-pub(super) fn missing_library(seen: &Seen) -> Option<Diagnosis> {
-    let line = seen.line_with(&["cannot load such file -- ", "No module named ", "Cannot find module "])?;
+pub(super) fn missing_library(start: &FailedStart) -> Option<Diagnosis> {
+    let line = start.line_with(&["cannot load such file -- ", "No module named ", "Cannot find module "])?;
     let rest =
         line.split_once(" -- ").map(|(_, name)| name).or_else(|| Some(line.split_once(['\'', '"'])?.1))?;
     let name = rest.split(['\'', '"', ' ']).next().unwrap_or(rest);
     if name.starts_with(['/', '.']) {
         return Some(Diagnosis::new(
             format!("a file of the app is missing: {name}"),
-            "Was the last deployment not complete, or does the name differ in capitals?",
+            "Check whether the last deployment is complete, and whether upper and lower case of the name match.",
         ));
     }
-    let (what, how) = match seen.kind {
-        AppKind::Ruby => ("gem", seen.as_user("bundle install")),
-        AppKind::Python => ("Python module", seen.as_user(&format!("python3 -m pip install {name}"))),
-        _ => ("package", seen.as_user("npm ci")),
+    let (what, how) = match start.kind {
+        AppKind::Ruby => ("gem", start.as_user("bundle install")),
+        AppKind::Python => ("Python module", start.as_user(&format!("python3 -m pip install {name}"))),
+        _ => ("package", start.as_user("npm ci")),
     };
-    let same = directive(seen.kind).map_or_else(String::new, |(directive, flag)| {
+    let same = directive(start.kind).map_or_else(String::new, |(directive, flag)| {
         format!(
-            " Use the interpreter that {directive} names (here {flag}): each has libraries of its own, as \
-                 each virtual environment has."
+            " Use the interpreter of {directive} (here {flag}): each interpreter and each virtual environment has its \
+             own libraries."
         )
     });
     Some(Diagnosis::new(format!("a {what} is missing: {name}"), format!("Install it: {how}.{same}")))
 }
 
 /// Diagnoses a Gemfile entry that Bundler does not find.
-pub(super) fn missing_bundle(seen: &Seen) -> Option<Diagnosis> {
-    let line = seen.line_with(&["Bundler::GemNotFound", "Bundler::GemfileNotFound", "Could not find gem"])?;
+pub(super) fn missing_bundle(start: &FailedStart) -> Option<Diagnosis> {
+    let line =
+        start.line_with(&["Bundler::GemNotFound", "Bundler::GemfileNotFound", "Could not find gem"])?;
     let what = line.split_once("GemNotFound: ").map_or(line, |(_, what)| what).trim();
     Some(Diagnosis::new(
         format!("gems of the Gemfile are missing: {what}"),
         format!(
             "Install them with the app's own Ruby (passenger_ruby, here --ruby): {}.",
-            seen.as_user("bundle install")
+            start.as_user("bundle install")
         ),
     ))
 }
 
 /// Diagnoses a syntax error.
-pub(super) fn syntax_error(seen: &Seen) -> Option<Diagnosis> {
-    let line = seen.line_with(&["the app has a syntax error: ", "SyntaxError"])?;
+pub(super) fn syntax_error(start: &FailedStart) -> Option<Diagnosis> {
+    let line = start.line_with(&["the app has a syntax error: ", "SyntaxError"])?;
     let what = line.split_once("syntax error: ").map_or(line, |(_, what)| what);
-    let place = seen.place().unwrap_or_else(|| "the place that is named".to_owned());
+    let location = start.code_location().unwrap_or_else(|| "the location in the message".to_owned());
     Some(Diagnosis::new(
         format!("a file of the app has a syntax error: {what}"),
-        format!("Mend {place}. Is it for another release of the language than this one?"),
+        format!("Fix {location}, or use the release of the language for which the code is written."),
     ))
 }
 
 /// Diagnoses a missing environment variable.
-pub(super) fn missing_variable(seen: &Seen) -> Option<Diagnosis> {
-    let line = seen.line_with(&[
+pub(super) fn missing_variable(start: &FailedStart) -> Option<Diagnosis> {
+    let line = start.line_with(&[
         "key not found: ",
         "KeyError: ",
         "environment variable",
@@ -68,8 +69,8 @@ pub(super) fn missing_variable(seen: &Seen) -> Option<Diagnosis> {
     Some(Diagnosis::new(
         format!("the app needs the variable {name}, which is not in its environment"),
         format!(
-            "Set it in nginx.conf with passenger_env_var {name} VALUE, or in the environment of the daemon: \
-             nginx's own does not reach apps. To try: --env {name}=VALUE."
+            "Set it in nginx.conf with passenger_env_var {name} VALUE, or in the environment of the daemon; apps do not \
+             inherit nginx's environment. To test it here: --env {name}=VALUE."
         ),
     ))
 }
@@ -82,68 +83,68 @@ fn is_variable(word: &str) -> bool {
 }
 
 /// Diagnoses a file or directory that the app's user may not access.
-pub(super) fn forbidden_file(seen: &Seen) -> Option<Diagnosis> {
-    let line = seen.line_with(&["EACCES", "PermissionError", "Errno::EACCES", "Permission denied"])?;
+pub(super) fn forbidden_file(start: &FailedStart) -> Option<Diagnosis> {
+    let line = start.line_with(&["EACCES", "PermissionError", "Errno::EACCES", "Permission denied"])?;
     let ruby = line.rsplit_once(" - ").map(|(_, path)| path.split(" (").next().unwrap_or(path));
     let quoted =
         line.rsplit_once('\'').and_then(|(before, _)| before.rsplit_once('\'')).map(|(_, path)| path);
     let path = if line.contains("@ rb_") { ruby } else { quoted }?;
-    let (path, user) = (from_root(&seen.root, path), &seen.user);
+    let (path, user) = (from_root(&start.root, path), &start.user);
     Some(Diagnosis::new(
         format!("the app runs as the user {user}, who may not read or write {path}"),
         format!(
-            "See who may: ls -ld {path}. Give it to that user (chown), or have the app run as its owner: an app \
-             runs as the owner of its startup file, or as passenger_user says (here --user)."
+            "Check its permissions: ls -ld {path}. Change its owner (chown), or run the app as its owner: an app runs as \
+             the owner of its startup file, or as passenger_user (here --user)."
         ),
     ))
 }
 
 /// Diagnoses a database or another service that cannot be reached.
-pub(super) fn unreachable_service(seen: &Seen) -> Option<Diagnosis> {
-    if seen.summary.contains("nothing listens") {
+pub(super) fn unreachable_service(start: &FailedStart) -> Option<Diagnosis> {
+    if start.summary.contains("nothing listens") {
         return None;
     }
-    let line = seen.line_with(&[
+    let line = start.line_with(&[
         "ECONNREFUSED",
         "Connection refused",
         "could not connect to server",
         "Can't connect to",
     ])?;
     Some(Diagnosis::new(
-        format!("something that the app needs does not take its connections: {}", line.trim()),
-        "Does that service (a database, a cache) run, and where the app looks for it? Its address is in the app's \
-         configuration, or in a variable.",
+        format!("a service that the app needs refuses connections: {}", line.trim()),
+        "Check that the service, such as a database or a cache, runs at the address in the app's configuration or \
+         environment.",
     ))
 }
 
 /// Diagnoses a startup file that defines no application.
-pub(super) fn no_application(seen: &Seen) -> Option<Diagnosis> {
-    let file = between(&seen.summary, "the startup file ", " does not define ")?;
-    let example = match seen.kind {
+pub(super) fn no_application(start: &FailedStart) -> Option<Diagnosis> {
+    let file = between(&start.summary, "the startup file ", " does not define ")?;
+    let example = match start.kind {
         AppKind::Python => {
             "For Django: from PROJECT.wsgi import application. For Flask: from MODULE import app as application."
         }
-        _ => "Name another file with passenger_startup_file (here --startup-file).",
+        _ => "Specify another file with passenger_startup_file (here --startup-file).",
     };
     Some(Diagnosis::new(
-        format!("there is no application in the startup file {file}"),
-        format!("It has to define `application`, which is called for each request. {example}"),
+        format!("the startup file {file} contains no application"),
+        format!("It must define `application`, which is called for each request. {example}"),
     ))
 }
 
 /// Diagnoses any other failure while the app was loaded.
-pub(super) fn failed_load(seen: &Seen) -> Option<Diagnosis> {
-    let what = seen.summary.strip_prefix("the app failed while it was loaded: ")?;
-    let place = seen.place().map_or_else(
-        || "The backtrace above says where.".to_owned(),
-        |place| format!("Its own code failed at {place}; the backtrace above tells the rest."),
+pub(super) fn failed_load(start: &FailedStart) -> Option<Diagnosis> {
+    let what = start.summary.strip_prefix("the app failed while it was loaded: ")?;
+    let advice = start.code_location().map_or_else(
+        || "The backtrace above shows the location.".to_owned(),
+        |location| format!("The app's code failed at {location}; see the backtrace above."),
     );
-    Some(Diagnosis::new(format!("the app raises an error while it is loaded: {what}"), place))
+    Some(Diagnosis::new(format!("the app raises an error while it is loaded: {what}"), advice))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::seen;
+    use super::super::tests::failed_start;
     use super::*;
 
     #[test]
@@ -175,34 +176,31 @@ mod tests {
                 "a file of the app is missing: /srv/shop/x",
             ),
         ] {
-            let seen = Seen { kind, ..seen(summary, "") };
-            assert_eq!(missing_library(&seen).unwrap().problem, problem);
+            let start = FailedStart { kind, ..failed_start(summary, "") };
+            assert_eq!(missing_library(&start).unwrap().problem, problem);
         }
         // A program without our loader reports the failure in its output.
         let text = "Traceback (most recent call last):\nModuleNotFoundError: No module named 'tornado'\n";
-        let seen = Seen {
+        let start = FailedStart {
             kind: AppKind::Python,
-            ..seen("its process exited with status 1 before it was ready", text)
+            ..failed_start("its process exited with status 1 before it was ready", text)
         };
-        assert_eq!(missing_library(&seen).unwrap().problem, "a Python module is missing: tornado");
+        assert_eq!(missing_library(&start).unwrap().problem, "a Python module is missing: tornado");
     }
 
     #[test]
     fn a_startup_file_without_an_application_is_named() {
         let summary = "the startup file /srv/shop/passenger_wsgi.py does not define `application`";
-        let seen = Seen { kind: AppKind::Python, ..seen(summary, "") };
-        let diagnosis = no_application(&seen).unwrap();
-        assert_eq!(
-            diagnosis.problem,
-            "there is no application in the startup file /srv/shop/passenger_wsgi.py"
-        );
+        let start = FailedStart { kind: AppKind::Python, ..failed_start(summary, "") };
+        let diagnosis = no_application(&start).unwrap();
+        assert_eq!(diagnosis.problem, "the startup file /srv/shop/passenger_wsgi.py contains no application");
     }
 
     #[test]
-    fn bundler_says_what_it_misses() {
+    fn gems_that_bundler_does_not_find_are_named() {
         let summary = "the app failed while it was loaded: Bundler::GemNotFound: Could not find gem 'x' in \
                        locally installed gems.";
-        let diagnosis = missing_bundle(&seen(summary, "")).unwrap();
+        let diagnosis = missing_bundle(&failed_start(summary, "")).unwrap();
         assert_eq!(
             diagnosis.problem,
             "gems of the Gemfile are missing: Could not find gem 'x' in locally installed gems."
@@ -219,23 +217,23 @@ mod tests {
                 "SECRET_KEY",
             ),
         ] {
-            let problem = missing_variable(&seen(text, "")).unwrap().problem;
+            let problem = missing_variable(&failed_start(text, "")).unwrap().problem;
             assert_eq!(
                 problem,
                 format!("the app needs the variable {name}, which is not in its environment")
             );
         }
-        assert_eq!(missing_variable(&seen("KeyError: 'name'", "")), None, "a key of some dictionary");
+        assert_eq!(missing_variable(&failed_start("KeyError: 'name'", "")), None, "a key of a dictionary");
     }
 
     #[test]
-    fn a_file_that_is_closed_is_named() {
+    fn an_inaccessible_file_is_named() {
         for line in [
             "the app failed while it was loaded: Errno::EACCES: Permission denied @ rb_sysopen - log/x.log",
             "the app failed while it was loaded: PermissionError: [Errno 13] Permission denied: 'log/x.log'",
             "the app failed while it was loaded: Error: EACCES: permission denied, open 'log/x.log'",
         ] {
-            let problem = forbidden_file(&seen(line, "")).unwrap().problem;
+            let problem = forbidden_file(&failed_start(line, "")).unwrap().problem;
             assert_eq!(
                 problem,
                 "the app runs as the user alice, who may not read or write /srv/shop/log/x.log"
@@ -244,19 +242,20 @@ mod tests {
     }
 
     #[test]
-    fn other_errors_are_told_with_their_place() {
+    fn other_errors_are_reported_with_their_location() {
         let text = "/srv/shop/config.ru:3:in `block': undefined (NoMethodError)";
         let diagnosis =
-            failed_load(&seen("the app failed while it was loaded: NoMethodError: undefined", text)).unwrap();
+            failed_load(&failed_start("the app failed while it was loaded: NoMethodError: undefined", text))
+                .unwrap();
         assert!(diagnosis.advice.contains("config.ru:3;"), "{}", diagnosis.advice);
-        let syntax = syntax_error(&seen("the app has a syntax error: unexpected end", text)).unwrap();
-        assert!(syntax.advice.starts_with("Mend config.ru:3."), "{}", syntax.advice);
+        let syntax = syntax_error(&failed_start("the app has a syntax error: unexpected end", text)).unwrap();
+        assert!(syntax.advice.starts_with("Fix config.ru:3,"), "{}", syntax.advice);
     }
 
     #[test]
-    fn a_service_that_is_away_is_no_fault_of_the_app() {
+    fn an_unreachable_service_is_distinguished_from_the_app() {
         let line = "the app failed while it was loaded: Error: connect ECONNREFUSED 127.0.0.1:5432";
-        assert!(unreachable_service(&seen(line, "")).unwrap().problem.ends_with("127.0.0.1:5432"));
-        assert_eq!(unreachable_service(&seen("nothing listens: Connection refused", "")), None);
+        assert!(unreachable_service(&failed_start(line, "")).unwrap().problem.ends_with("127.0.0.1:5432"));
+        assert_eq!(unreachable_service(&failed_start("nothing listens: Connection refused", "")), None);
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Diagnosis {
 
 /// A failed start, with the data that may show its cause.
 #[derive(Debug, Clone)]
-struct Seen {
+struct FailedStart {
     kind: AppKind,
     root: PathBuf,
     user: String,
@@ -38,7 +38,7 @@ struct Seen {
     ports: BTreeSet<u16>,
 }
 
-type Cause = fn(&Seen) -> Option<Diagnosis>;
+type Cause = fn(&FailedStart) -> Option<Diagnosis>;
 
 /// All causes of failed starts.
 const CAUSES: [Cause; 19] = [
@@ -57,8 +57,8 @@ const CAUSES: [Cause; 19] = [
     code::no_application,
     code::failed_load,
     listening::wrong_port,
-    listening::not_well,
-    listening::silence,
+    listening::failed_ready_check,
+    listening::not_ready,
     listening::killed,
     listening::early_exit,
 ];
@@ -75,38 +75,35 @@ pub(super) fn of(app: &TestedApp, run: &AppRun) -> Option<Diagnosis> {
         return Some(no_daemon(run));
     }
     match &run.report {
-        Some(report) => Some(of_start(&Seen::of(app, run, report))),
+        Some(report) => Some(of_start(&FailedStart::of(app, run, report))),
         None => answering::of(run),
     }
 }
 
-fn of_start(seen: &Seen) -> Diagnosis {
-    CAUSES.iter().find_map(|cause| cause(seen)).unwrap_or_else(|| {
-        Diagnosis::new(&seen.summary, "What the app printed, above, tells more; so may its own log.")
-    })
+fn of_start(start: &FailedStart) -> Diagnosis {
+    CAUSES
+        .iter()
+        .find_map(|cause| cause(start))
+        .unwrap_or_else(|| Diagnosis::new(&start.summary, "Check the app's output above, and its own log."))
 }
 
 fn no_daemon(run: &AppRun) -> Diagnosis {
-    let why = run
-        .log
-        .iter()
-        .rev()
-        .find_map(|line| line.split_once("flying-passenger: ").or(line.split_once("cannot start: ")));
-    let why = why.map_or("it does not say why", |(_, why)| why);
+    let error = run.log.iter().rfind(|line| line.is_error()).map(|line| line.message.as_str());
+    let error = error.unwrap_or("no error was logged");
     Diagnosis::new(
-        format!("the daemon that is to start the app does not come up: {why}"),
-        "passenger-config validate-install checks the installation.",
+        format!("the private daemon does not start: {}", error.trim_start_matches("flying-passenger: ")),
+        "Run passenger-config validate-install to check the installation.",
     )
 }
 
-impl Seen {
+impl FailedStart {
     fn of(app: &TestedApp, run: &AppRun, report: &Value) -> Self {
         let text = |key: &str| report[key].as_str().unwrap_or_default();
-        let planned = app.user.as_ref().map(|(user, _)| user.name.as_str()).unwrap_or_default();
+        let expected_user = app.user.as_ref().map(|(user, _)| user.name.as_str()).unwrap_or_default();
         Self {
             kind: app.kind,
             root: app.root.clone(),
-            user: report["user"]["name"].as_str().unwrap_or(planned).to_owned(),
+            user: report["user"]["name"].as_str().unwrap_or(expected_user).to_owned(),
             summary: text("summary").to_owned(),
             text: format!("{}\n{}", text("details"), text("output")),
             port: report["environment"]["PORT"].as_str().and_then(|port| port.parse().ok()),
@@ -124,14 +121,15 @@ impl Seen {
     fn as_user(&self, command: &str) -> String {
         let root = self.root.display();
         // Files without a particular owner are not installed as the user `nobody`.
-        match nix::unistd::geteuid().is_root() && self.user != "nobody" {
-            true => format!("cd {root} && sudo -u {} -H {command}", self.user),
-            false => format!("cd {root} && {command}"),
+        if nix::unistd::geteuid().is_root() && self.user != "nobody" {
+            format!("cd {root} && sudo -u {} -H {command}", self.user)
+        } else {
+            format!("cd {root} && {command}")
         }
     }
 
     /// Returns the first location `FILE:LINE` in the app's own files that the text contains.
-    fn place(&self) -> Option<String> {
+    fn code_location(&self) -> Option<String> {
         let root = format!("{}/", self.root.display());
         self.text.lines().find_map(|line| {
             let (_, rest) = line.split_once(&root)?;
@@ -171,8 +169,8 @@ mod tests {
     use super::*;
 
     /// Returns a failed start of a Ruby app in `/srv/shop` that runs as alice.
-    pub(super) fn seen(summary: &str, text: &str) -> Seen {
-        Seen {
+    pub(super) fn failed_start(summary: &str, text: &str) -> FailedStart {
+        FailedStart {
             kind: AppKind::Ruby,
             root: "/srv/shop".into(),
             user: "alice".into(),
@@ -184,20 +182,20 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_knows_is_told_as_it_is() {
-        let diagnosis = of_start(&seen("the moon is full", ""));
+    fn an_unknown_failure_is_reported_unchanged() {
+        let diagnosis = of_start(&failed_start("the moon is full", ""));
         assert_eq!(diagnosis.problem, "the moon is full");
     }
 
     #[test]
-    fn a_place_in_the_apps_own_files_is_found() {
-        let place = |text: &str| seen("", text).place();
+    fn a_location_in_the_apps_own_files_is_found() {
+        let location = |text: &str| failed_start("", text).code_location();
         assert_eq!(
-            place("\tfrom /gems/x.rb:1:in `y'\n\tfrom /srv/shop/lib/a.rb:7:in `z'"),
+            location("\tfrom /gems/x.rb:1:in `y'\n\tfrom /srv/shop/lib/a.rb:7:in `z'"),
             Some("lib/a.rb:7".into())
         );
-        assert_eq!(place("  File \"/srv/shop/wsgi.py\", line 12, in <module>"), Some("wsgi.py:12".into()));
-        assert_eq!(place("    at Object.<anonymous> (/srv/shop/app.js:1:35)"), Some("app.js:1:35".into()));
-        assert_eq!(place("/srv/other/app.js:1"), None);
+        assert_eq!(location("  File \"/srv/shop/wsgi.py\", line 12, in <module>"), Some("wsgi.py:12".into()));
+        assert_eq!(location("    at Object.<anonymous> (/srv/shop/app.js:1:35)"), Some("app.js:1:35".into()));
+        assert_eq!(location("/srv/other/app.js:1"), None);
     }
 }

@@ -8,31 +8,23 @@ use nix::unistd;
 
 /// The directory; it is removed with its contents when this is dropped.
 #[derive(Debug)]
-pub(super) struct Scratch {
+pub(super) struct TempDir {
     path: PathBuf,
 }
 
-impl Scratch {
+impl TempDir {
     /// Creates a directory in `/tmp` with this prefix, accessible to its owner only.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
     pub(super) fn new(name: &str) -> Result<Self, String> {
         let template = Path::new("/tmp").join(format!("{name}.XXXXXX"));
-        let made = unistd::mkdtemp(&template);
-        let path = made.map_err(|why| format!("no directory can be made in /tmp: {}", why.desc()))?;
+        let created = unistd::mkdtemp(&template);
+        let path = created.map_err(|err| format!("cannot create a directory in /tmp: {}", err.desc()))?;
         Ok(Self { path })
     }
 
     /// Lets other users traverse the directory, but not list it.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message for the administrator.
-    pub(super) fn let_others_pass(&self) -> Result<(), String> {
+    pub(super) fn allow_traversal(&self) -> Result<(), String> {
         fs::set_permissions(&self.path, fs::Permissions::from_mode(0o711))
-            .map_err(|why| format!("{} cannot be opened to others: {why}", self.path.display()))
+            .map_err(|err| format!("cannot change the mode of {}: {err}", self.path.display()))
     }
 
     /// Returns the path of a file in the directory.
@@ -41,10 +33,10 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for TempDir {
     fn drop(&mut self) {
-        if let Err(why) = fs::remove_dir_all(&self.path) {
-            eprintln!("passenger-config: {} stays: {why}", self.path.display());
+        if let Err(err) = fs::remove_dir_all(&self.path) {
+            eprintln!("passenger-config: cannot remove {}: {err}", self.path.display());
         }
     }
 }
@@ -54,14 +46,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_gone_with_its_value() {
-        let scratch = Scratch::new("fp-scratch").unwrap();
-        fs::write(scratch.join("file"), "").unwrap();
-        let path = scratch.path.clone();
+    fn the_directory_is_removed_on_drop() {
+        let dir = TempDir::new("fp-temp").unwrap();
+        fs::write(dir.join("file"), "").unwrap();
+        let path = dir.path.clone();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
-        scratch.let_others_pass().unwrap();
+        dir.allow_traversal().unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o711);
-        drop(scratch);
+        drop(dir);
         assert!(!path.exists());
     }
 }

@@ -15,46 +15,42 @@ use protocol::settings::Digest;
 use super::app::TestedApp;
 
 /// Maximum number of bytes kept of a body.
-const MAX_KEPT: usize = 2048;
+const MAX_BODY: usize = 2048;
 
 /// Maximum time to read a body.
-const BODY: Duration = Duration::from_secs(5);
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The response.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Answer {
+pub(super) struct TestResponse {
     pub(super) status: u16,
-    /// The PID of the process that answered; 0 when the daemon did.
+    /// The PID of the process that responded; 0 for the daemon.
     pub(super) pid: u32,
     /// Time until the response head was complete.
     pub(super) took: Duration,
     /// The beginning of the body.
     pub(super) body: String,
     /// Why the response is incomplete, if it is.
-    pub(super) broken: Option<String>,
+    pub(super) abort_reason: Option<String>,
 }
 
 /// The encoded request, created before the daemon is started.
 #[derive(Debug)]
-pub(super) struct Question {
+pub(super) struct TestRequest {
     frames: Vec<u8>,
     /// Maximum time for the response.
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl Question {
-    /// Creates a GET request for `path`.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message when the request is too long to be sent.
-    pub(super) fn new(app: &TestedApp, path: &str, patience: Duration) -> Result<Self, String> {
-        let block = app.settings.encode().map_err(|why| why.to_string())?;
+impl TestRequest {
+    /// Creates a GET request for `path`. Fails when the request is too long to be sent.
+    pub(super) fn new(app: &TestedApp, path: &str, timeout: Duration) -> Result<Self, String> {
+        let block = app.settings.encode().map_err(|err| err.to_string())?;
         let root = app.root.as_os_str().as_encoded_bytes();
         let public = app.root.join("public");
         let head = RequestHead {
             settings_digest: Digest::of(&block),
-            settings_len: u32::try_from(block.len()).map_err(|why| why.to_string())?,
+            settings_len: u32::try_from(block.len()).map_err(|err| err.to_string())?,
             app: AppRef {
                 group: app.group.as_bytes(),
                 root,
@@ -87,80 +83,69 @@ impl Question {
             pairs::put(out, b"Host", b"localhost");
             pairs::put(out, b"User-Agent", b"passenger-config doctor");
         };
-        head.write_frame(&block, headers, &mut frames).map_err(|why| why.to_string())?;
-        Ok(Self { frames, patience })
+        head.write_frame(&block, headers, &mut frames).map_err(|err| err.to_string())?;
+        Ok(Self { frames, timeout })
     }
 
-    /// Sends the request.
-    ///
-    /// # Errors
-    ///
-    /// Returns a message when there is no response.
-    pub(super) fn ask(&self, socket: &Path) -> Result<Answer, String> {
-        self.converse(socket).map_err(|why| {
-            if is_late(&why) {
-                format!("there was no answer within {} s", self.patience.as_secs())
+    /// Sends the request and reads the response.
+    pub(super) fn send(&self, socket: &Path) -> Result<TestResponse, String> {
+        self.exchange(socket).map_err(|err| {
+            if is_timeout(&err) {
+                format!("no response within {} s", self.timeout.as_secs())
             } else {
-                format!("the conversation with the daemon broke off: {why}")
+                format!("the connection to the daemon failed: {err}")
             }
         })
     }
 
-    fn converse(&self, socket: &Path) -> io::Result<Answer> {
-        let mut until = Instant::now() + self.patience;
+    fn exchange(&self, socket: &Path) -> io::Result<TestResponse> {
+        let mut deadline = Instant::now() + self.timeout;
         let mut stream = UnixStream::connect(socket)?;
         stream.write_all(&self.frames)?;
-        let mut answer = Answer::default();
+        let mut response = TestResponse::default();
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
             let (header, payload) = match read_frame(&mut stream) {
                 // An endless response is also a response.
-                Err(why) if answer.status != 0 && is_late(&why) => return Ok(answer),
+                Err(err) if response.status != 0 && is_timeout(&err) => return Ok(response),
                 read => read?,
             };
             match header.kind {
                 FrameType::Response => {
-                    answer.begin(&payload)?;
-                    until = until.min(Instant::now() + BODY);
+                    let head = Response::decode(&payload).map_err(io::Error::other)?.head;
+                    response.status = head.status;
+                    response.pid = head.process_pid;
+                    response.took = Duration::from_micros(head.app_us);
+                    deadline = deadline.min(Instant::now() + BODY_TIMEOUT);
                 }
-                FrameType::ResponseBody => answer.add(&payload),
+                FrameType::ResponseBody => {
+                    let room = MAX_BODY.saturating_sub(response.body.len()).min(payload.len());
+                    response.body.push_str(&String::from_utf8_lossy(&payload[..room]));
+                }
                 FrameType::Abort => {
-                    answer.broken =
-                        Some(Abort::decode(&payload).map_err(io::Error::other)?.message.to_owned());
-                    return Ok(answer);
+                    let abort = Abort::decode(&payload).map_err(io::Error::other)?;
+                    response.abort_reason = Some(abort.message.to_owned());
+                    return Ok(response);
                 }
                 _ => continue,
             }
             if header.is_end() {
-                return Ok(answer);
+                return Ok(response);
             }
         }
     }
 }
 
-impl Answer {
-    fn begin(&mut self, payload: &[u8]) -> io::Result<()> {
-        let head = Response::decode(payload).map_err(io::Error::other)?.head;
-        self.status = head.status;
-        self.pid = head.process_pid;
-        self.took = Duration::from_micros(head.app_us);
-        Ok(())
-    }
-
-    fn add(&mut self, payload: &[u8]) {
-        let room = MAX_KEPT.saturating_sub(self.body.len());
-        self.body.push_str(&String::from_utf8_lossy(&payload[..payload.len().min(room)]));
-    }
-
-    /// Whether the app itself answered, and without an error.
-    pub(super) fn is_good(&self) -> bool {
-        self.pid != 0 && (100..500).contains(&self.status) && self.broken.is_none()
+impl TestResponse {
+    /// Whether the app itself responded, and without an error.
+    pub(super) fn is_success(&self) -> bool {
+        self.pid != 0 && (100..500).contains(&self.status) && self.abort_reason.is_none()
     }
 }
 
-fn is_late(why: &io::Error) -> bool {
-    matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+fn is_timeout(err: &io::Error) -> bool {
+    matches!(err.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 fn read_frame(stream: &mut UnixStream) -> io::Result<(FrameHeader, Vec<u8>)> {

@@ -1,0 +1,52 @@
+//! A line of the private daemon's log, which is in the JSON format.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::printable;
+
+/// The parts of a log record that the doctor uses.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct LogLine {
+    pub(super) level: String,
+    pub(super) message: String,
+    /// The kind of event, if programs may rely on it.
+    pub(super) event: String,
+    /// The value that belongs to the event.
+    pub(super) detail: String,
+    /// The app process that printed the message.
+    pub(super) app_pid: Option<i32>,
+}
+
+impl LogLine {
+    /// Parses a line. Anything but a log record is an error that occurred before the daemon had set up its log.
+    pub(super) fn parse(line: &[u8]) -> Self {
+        serde_json::from_slice(line).unwrap_or_else(|_| Self {
+            level: "error".to_owned(),
+            message: String::from_utf8_lossy(line).into_owned(),
+            ..Self::default()
+        })
+    }
+
+    /// Returns the value of an event; `None` if the line is about something else.
+    pub(super) fn detail_of(&self, event: &str) -> Option<&str> {
+        (self.event == event).then_some(self.detail.as_str())
+    }
+
+    /// Whether the daemon reports an error.
+    pub(super) fn is_error(&self) -> bool {
+        matches!(self.level.as_str(), "error" | "crit")
+    }
+}
+
+impl fmt::Display for LogLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = self.message.lines().map(printable).collect::<Vec<_>>().join("\n");
+        match self.app_pid {
+            Some(pid) => write!(f, "App {pid} output: {message}"),
+            None => f.write_str(&message),
+        }
+    }
+}
