@@ -29,14 +29,14 @@ pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
     spawn_local(admin::run(router.clone(), tools));
     spawn_local(async move { supervisor.flush().await });
     tokio::select! {
-        () = obey(&router, nginx, buffer) => {}
+        () = handle_notices(&router, nginx, buffer) => {}
         () = router.finished.notified() => {}
     }
     Ok(())
 }
 
 /// Handles the supervisor's notices until the supervisor closes the link.
-async fn obey(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer) {
+async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer) {
     let mut nginx = Some(nginx);
     while let Some((notice, mut descriptors)) = router.supervisor.notice(&mut buffer).await {
         match notice {
@@ -49,11 +49,11 @@ async fn obey(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer)
             Notice::Exited { process, how } => router.spawner.exited(process, &how),
             Notice::RestartFiles { ticket, found } => router.restarts.found(ticket, found),
             Notice::Measured { ticket, held } => router.memory_monitor.measured(ticket, held),
-            Notice::OpenFiles(most) => limit_open_files(most),
+            Notice::OpenFiles(limit) => limit_open_files(limit),
             Notice::Options(options) => router.reconfigure(options),
             Notice::Hooks(named) => router.spawner.set_hooks(named),
             Notice::Overruled(overruled) => router.globals.overrule(overruled),
-            Notice::Socket => move_to(router, descriptors.pop()),
+            Notice::Socket => replace_socket(router, descriptors.pop()),
             Notice::AppLog { ticket } => router.app_logs.answered(ticket, descriptors.pop()),
             Notice::ReopenAppLogs => router.app_logs.reopen(),
             Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
@@ -76,9 +76,9 @@ fn serve(router: &Rc<RouterState>, nginx: UnixListener) {
 }
 
 /// Accepts connections on the new listening socket, which replaces the old one.
-fn move_to(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
+fn replace_socket(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
     match socket.ok_or_else(|| io::Error::other("it did not come")).and_then(listener) {
-        Ok(socket) => accept::move_to(router, socket),
+        Ok(socket) => accept::replace_socket(router, socket),
         Err(why) => error!("the socket for nginx that was made anew cannot be used: {why}"),
     }
 }
@@ -90,9 +90,9 @@ fn answer_ping(router: &RouterState) {
     }
 }
 
-fn limit_open_files(most: u64) {
+fn limit_open_files(limit: u64) {
     let limited = resource::getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| resource::setrlimit(Resource::RLIMIT_NOFILE, most.min(hard), hard));
+        .and_then(|(_, hard)| resource::setrlimit(Resource::RLIMIT_NOFILE, limit.min(hard), hard));
     if let Err(why) = limited {
         warn!("the router's limit of open files stays: {why}");
     }

@@ -14,10 +14,10 @@ use common::link::Order;
 /// Finishes the active requests within `limit` seconds; another router takes over the processes.
 pub(super) async fn retire(router: Rc<RouterState>, limit: u64) {
     if router.connections.close() {
-        let under_way = router.dispatcher.requests();
-        info!("another router goes on: {under_way} requests under way are finished first");
+        let active = router.dispatcher.requests();
+        info!("another router goes on: {active} requests under way are finished first");
         finish_requests(&router, Instant::now() + Duration::from_secs(limit), limit).await;
-        leave(&router);
+        report_finished(&router);
     }
 }
 
@@ -34,7 +34,7 @@ pub(super) async fn run(router: Rc<RouterState>, limit: u64) {
     if timeout_at(end, router.dispatcher.until(Dispatcher::is_empty)).await.is_err() {
         warn!("some processes did not end within {limit} s");
     }
-    leave(&router);
+    report_finished(&router);
 }
 
 async fn finish_requests(router: &RouterState, end: Instant, limit: u64) {
@@ -50,7 +50,7 @@ async fn finish_requests(router: &RouterState, end: Instant, limit: u64) {
     }
 }
 
-fn leave(router: &RouterState) {
+fn report_finished(router: &RouterState) {
     if router.supervisor.order(&Order::Finished).is_err() {
         warn!("the supervisor cannot be told that everything is finished");
     }

@@ -130,7 +130,7 @@ impl RouterState {
             return;
         }
         self.globals.log_changes(&before, "nginx's");
-        self.put_to_work();
+        self.apply_options();
     }
 
     /// Applies the daemon's changed configuration.
@@ -138,10 +138,10 @@ impl RouterState {
         let before = self.globals.effective();
         self.globals.reconfigure(options);
         self.globals.log_changes(&before, "the daemon's own");
-        self.put_to_work();
+        self.apply_options();
     }
 
-    fn put_to_work(&self) {
+    fn apply_options(&self) {
         log::set_level(self.globals.log_level());
         log::set_app_prefix(self.globals.log_prefix());
         self.dispatcher.set_limits(self.globals.limits());

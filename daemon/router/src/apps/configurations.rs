@@ -26,8 +26,8 @@ pub(super) struct Configurations {
 impl Configurations {
     /// Adds a connection, and returns the time that applies to it.
     pub(super) fn open(&mut self, received: u64, now: u64) -> u64 {
-        let known = self.future.iter().find(|(known, _)| *known == received).map(|(_, first)| *first);
-        let time = match known {
+        let lookup = self.future.iter().find(|(lookup, _)| *lookup == received).map(|(_, first)| *first);
+        let time = match lookup {
             Some(first) => first,
             None if received > now => self.clamp(received, now),
             None => received,

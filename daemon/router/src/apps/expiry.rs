@@ -12,9 +12,9 @@ use super::Routes;
 use crate::app::route::Route;
 
 /// Number of routes at which some are forgotten.
-const MOST: usize = 4096;
+const MAX_ROUTES: usize = 4096;
 /// Number of routes that remain, if enough can be forgotten.
-const LEFT: usize = MOST * 3 / 4;
+const REMAINING: usize = MAX_ROUTES * 3 / 4;
 
 /// The routes of one group.
 #[derive(Default)]
@@ -26,7 +26,7 @@ struct Used {
 impl Routes {
     /// Forgets routes if there are too many.
     pub(super) fn expire(&self, dispatcher: &Dispatcher) {
-        if self.count.get() < self.most.get().max(MOST) {
+        if self.count.get() < self.most.get().max(MAX_ROUTES) {
             return;
         }
         let mut by_group: HashMap<GroupId, Used> = HashMap::new();
@@ -42,13 +42,13 @@ impl Routes {
         let mut groups: HashMap<GroupId, String> = HashMap::new();
         for (group, used) in all {
             let name = used.routes.first().map(|route| route.name.clone()).unwrap_or_default();
-            if left > LEFT && self.can_go(group, &name, &used.routes, dispatcher) {
+            if left > REMAINING && self.can_expire(group, &name, &used.routes, dispatcher) {
                 left -= used.routes.len();
                 groups.insert(group, name);
             }
         }
         let mut routes = self.unused(&groups, dispatcher);
-        routes.truncate(left.saturating_sub(LEFT));
+        routes.truncate(left.saturating_sub(REMAINING));
         let routes: HashSet<*const Route> = routes.into_iter().map(|(_, route)| route).collect();
         self.by_digest.borrow_mut().retain(|_, by_root| {
             by_root.retain(|_, r| !groups.contains_key(&r.group) && !routes.contains(&Rc::as_ptr(r)));
@@ -56,13 +56,13 @@ impl Routes {
         });
         for (group, name) in &groups {
             self.groups.borrow_mut().remove(name);
-            self.leaving.borrow_mut().remove(name);
+            self.unconfigured.borrow_mut().remove(name);
             self.active_routes.borrow_mut().remove(group);
             dispatcher.forget(*group);
         }
         self.recount();
         // If many cannot be forgotten, this is not retried for each new route.
-        self.most.set(MOST.max(self.count.get() + MOST - LEFT));
+        self.most.set(MAX_ROUTES.max(self.count.get() + MAX_ROUTES - REMAINING));
         if self.count.get() < before {
             let (gone, apps) = (before - self.count.get(), groups.len());
             info!(
@@ -76,9 +76,9 @@ impl Routes {
     }
 
     /// Whether nothing is left of the group, nginx does not announce it, and no request is on its way to it.
-    fn can_go(&self, group: GroupId, name: &str, routes: &[Rc<Route>], dispatcher: &Dispatcher) -> bool {
+    fn can_expire(&self, group: GroupId, name: &str, routes: &[Rc<Route>], dispatcher: &Dispatcher) -> bool {
         let free = |route: &Rc<Route>| Rc::strong_count(route) == self.holders(route, dispatcher) + 1;
-        dispatcher.is_deserted(group) && !self.is_configured_now(name) && routes.iter().all(free)
+        dispatcher.is_unused(group) && !self.is_in_roster(name) && routes.iter().all(free)
     }
 
     /// Returns the number of references to a route that no request uses.

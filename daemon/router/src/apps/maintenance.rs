@@ -45,7 +45,7 @@ impl AppModes {
 
     /// Sets the app's mode for an administrator.
     pub(crate) fn set(&self, app: &str, mode: AppMode) {
-        info!("app {app}: {}", news(&mode));
+        info!("app {app}: {}", describe(&mode));
         let order = Order::SetAppMode { app: app.to_owned(), mode: mode.clone() };
         if let Err(why) = self.supervisor.order(&order) {
             error!("app {app}: what an administrator has said will not outlive the router: {why}");
@@ -84,7 +84,7 @@ impl AppModes {
         match self.of(app) {
             Some(Restriction::Paused) => dispatcher.set_paused(group, true),
             Some(Restriction::Maintenance(maintenance)) => {
-                dispatcher.turn_away(group, &Refused::Maintenance(maintenance));
+                dispatcher.reject_waiting(group, &Refused::Maintenance(maintenance));
                 dispatcher.set_paused(group, false);
             }
             None => dispatcher.set_paused(group, false),
@@ -98,7 +98,7 @@ impl AppModes {
     }
 }
 
-fn news(mode: &AppMode) -> &'static str {
+fn describe(mode: &AppMode) -> &'static str {
     match mode {
         AppMode::Open => "an administrator has opened it: its requests are served",
         AppMode::Paused => "an administrator has paused it: its requests wait",

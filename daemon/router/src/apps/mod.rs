@@ -52,7 +52,7 @@ pub(crate) struct Routes {
     rosters: RefCell<Rosters>,
     configurations: RefCell<Configurations>,
     /// Apps that are no longer configured and not forgotten yet.
-    leaving: RefCell<HashSet<String>>,
+    unconfigured: RefCell<HashSet<String>>,
     /// Number of routes, the number at which some are forgotten, and number of requests so far.
     count: Cell<usize>,
     most: Cell<usize>,
@@ -81,10 +81,10 @@ impl Routes {
         let mut active_routes = self.active_routes.borrow_mut();
         let doubtful =
             active_routes.iter_mut().filter_map(|(id, group)| group.forget_newer_than(left).then_some(*id));
-        self.forget_times_of(&doubtful.collect());
+        self.reset_times_of(&doubtful.collect());
     }
 
-    fn forget_times_of(&self, groups: &HashSet<GroupId>) {
+    fn reset_times_of(&self, groups: &HashSet<GroupId>) {
         if !groups.is_empty() {
             let by_digest = self.by_digest.borrow();
             let routes = by_digest.values().flat_map(HashMap::values);
@@ -107,33 +107,37 @@ impl Routes {
             digest: head.settings_digest,
             block: request.settings,
         };
-        let known = self.known(&described);
+        let lookup = self.lookup(&described);
         self.requests.set(self.requests.get() + 1);
-        if let Some(route) = &known {
+        if let Some(route) = &lookup {
             route.used.set(self.requests.get());
         }
-        if let Some(route) = known.as_ref().filter(|route| route.seen_ms.get() >= configured_ms) {
+        if let Some(route) = lookup.as_ref().filter(|route| route.seen_ms.get() >= configured_ms) {
             return Ok(route.clone());
         }
-        let route = match known {
+        let route = match lookup {
             Some(route) => route,
             None => {
                 self.expire(dispatcher);
-                self.learn(&described, dispatcher)?
+                self.create_route(&described, dispatcher)?
             }
         };
-        self.follow(&route, configured_ms, dispatcher);
-        self.note_request(&route.name, configured_ms, dispatcher);
+        self.apply_route(&route, configured_ms, dispatcher);
+        self.record_request(&route.name, configured_ms, dispatcher);
         Ok(route)
     }
 
     /// Restores the route of a process that an earlier router started.
-    pub(crate) fn recall(&self, memo: &Memo, dispatcher: &Dispatcher) -> Result<Rc<Route>, PayloadError> {
+    pub(crate) fn restore_route(
+        &self,
+        memo: &Memo,
+        dispatcher: &Dispatcher,
+    ) -> Result<Rc<Route>, PayloadError> {
         let described = memo.describes();
-        if let Some(route) = self.known(&described) {
+        if let Some(route) = self.lookup(&described) {
             return Ok(route);
         }
-        let route = self.learn(&described, dispatcher)?;
+        let route = self.create_route(&described, dispatcher)?;
         // The processes of an earlier router are kept: none is replaced yet.
         self.observe(&route, memo.configured_ms());
         dispatcher.set_group_options(route.group, route.settings.pool);
@@ -149,7 +153,7 @@ impl Routes {
     }
 
     /// Updates the route's group if the configuration is newer than the one that it follows.
-    fn follow(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
+    fn apply_route(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
         let news = self.observe(route, configured_ms);
         dispatcher.set_group_options(route.group, route.settings.pool);
         match news {
@@ -176,7 +180,7 @@ impl Routes {
                 // An earlier router may have followed a configuration that no connection follows.
                 let newest = self.configurations.borrow().newest();
                 if configured_ms > 0 && newest.is_some_and(|newest| active_routes.forget_newer_than(newest)) {
-                    self.forget_times_of(&HashSet::from([route.group]));
+                    self.reset_times_of(&HashSet::from([route.group]));
                 }
                 active_routes.observe(route, configured_ms)
             }
@@ -199,20 +203,24 @@ impl Routes {
         self.groups.borrow().get(name).copied()
     }
 
-    fn known(&self, described: &Described<'_>) -> Option<Rc<Route>> {
+    fn lookup(&self, described: &Described<'_>) -> Option<Rc<Route>> {
         let routes = self.by_digest.borrow();
         let route = routes.get(&described.digest)?.get(described.app.root)?;
         route.is(described).then(|| route.clone())
     }
 
-    fn learn(&self, described: &Described<'_>, dispatcher: &Dispatcher) -> Result<Rc<Route>, PayloadError> {
+    fn create_route(
+        &self,
+        described: &Described<'_>,
+        dispatcher: &Dispatcher,
+    ) -> Result<Rc<Route>, PayloadError> {
         let mut said = self.defaults.clone();
         for (name, value) in Settings::decode(described.block)?.iter() {
             said.set(name, value.clone());
         }
         let (settings, unknown) = AppSettings::from_block(&said);
         let name = String::from_utf8_lossy(described.app.group);
-        tell_what_has_no_effect(&name, unknown);
+        log_ignored(&name, unknown);
         let group = self.group(&name, settings.pool, dispatcher);
         let route = Rc::new(Route::new(group, described, settings));
         let mut routes = self.by_digest.borrow_mut();
@@ -235,7 +243,7 @@ impl Drop for OpenConfiguration {
     }
 }
 
-fn tell_what_has_no_effect(app: &str, unknown: Vec<String>) {
+fn log_ignored(app: &str, unknown: Vec<String>) {
     let (for_good, yet): (Vec<_>, Vec<_>) =
         unknown.into_iter().partition(|name| ignored::why(name).is_some());
     for name in for_good {

@@ -19,7 +19,7 @@ pub(crate) struct ActiveRoute {
     /// The same for the previous configuration.
     before: u64,
     /// Whether the configuration that determined `current` is gone: the next request determines it.
-    is_open: bool,
+    undetermined: bool,
 }
 
 /// The effect of a request's route on the group.
@@ -36,7 +36,7 @@ pub(crate) enum Change {
 impl ActiveRoute {
     pub(crate) fn new(route: Rc<Route>, configured_ms: u64) -> Self {
         route.seen_ms.set(configured_ms);
-        Self { current: route, newest: configured_ms, before: 0, is_open: false }
+        Self { current: route, newest: configured_ms, before: 0, undetermined: false }
     }
 
     /// Whether the group's processes are started with this route.
@@ -56,14 +56,14 @@ impl ActiveRoute {
     /// forgets all times, as its routes must, and the next request determines what its processes are started with.
     pub(crate) fn forget_newer_than(&mut self, configured_ms: u64) -> bool {
         let follows_it = self.newest > configured_ms;
-        self.is_open |= follows_it;
+        self.undetermined |= follows_it;
         follows_it
     }
 
     /// Records a request that used this route, under a configuration that nginx read at `configured_ms`.
     pub(crate) fn observe(&mut self, route: &Rc<Route>, configured_ms: u64) -> Change {
-        if self.is_open {
-            (self.newest, self.before, self.is_open) = (configured_ms, 0, false);
+        if self.undetermined {
+            (self.newest, self.before, self.undetermined) = (configured_ms, 0, false);
             route.seen_ms.set(configured_ms);
             return self.replace(route);
         }

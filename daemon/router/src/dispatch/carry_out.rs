@@ -7,25 +7,25 @@ use super::{Dispatcher, Lease, Refused};
 
 impl Dispatcher {
     /// Carries out the pool's actions. A nested call only adds to the list.
-    pub(super) fn carry_out(&self) {
-        self.todo.borrow_mut().extend(self.pool.borrow_mut().take_actions());
+    pub(super) fn execute_actions(&self) {
+        self.pending.borrow_mut().extend(self.pool.borrow_mut().take_actions());
         if self.pool.borrow_mut().take_sweep_sooner() {
             self.sweep_sooner.notify_one();
         }
-        if self.at_work.replace(true) {
+        if self.is_busy.replace(true) {
             return;
         }
         loop {
-            let next = self.todo.borrow_mut().pop_front();
+            let next = self.pending.borrow_mut().pop_front();
             let Some(action) = next else { break };
             debug!("pool: {action:?}");
-            self.carry_out_one(action);
+            self.execute(action);
         }
-        self.at_work.set(false);
+        self.is_busy.set(false);
         self.deployments.look_again();
     }
 
-    fn carry_out_one(&self, action: Action) {
+    fn execute(&self, action: Action) {
         let launch = self.launch.borrow().clone();
         match action {
             Action::Grant(waiter, slot) => {
@@ -39,7 +39,7 @@ impl Dispatcher {
             }
             Action::Spawn(slot, group) => {
                 match (launch, self.route(group)) {
-                    (Some(launch), Some(route)) => launch.launch(slot, route),
+                    (Some(launch), Some(route)) => launch.start(slot, route),
                     // The group was forgotten just as a request arrived.
                     _ => self.with_pool(|pool, now| pool.failed(slot, now)),
                 }
@@ -64,9 +64,9 @@ impl Dispatcher {
                     launch.drain(&worker);
                 }
             }
-            Action::Deployed(group) => self.tell_of(group, "every process is replaced"),
+            Action::Deployed(group) => self.log_for(group, "every process is replaced"),
             Action::Undeployed(group) => {
-                self.tell_of(group, "its new version does not start: what is left of the old one serves on");
+                self.log_for(group, "its new version does not start: what is left of the old one serves on");
             }
             Action::Abandon(slot) => {
                 if let Some(launch) = launch {
@@ -76,7 +76,7 @@ impl Dispatcher {
         }
     }
 
-    fn tell_of(&self, group: GroupId, news: &str) {
+    fn log_for(&self, group: GroupId, news: &str) {
         let route = self.route(group);
         let name = route.as_ref().map_or("?", |route| route.name.as_str());
         info!("app {name}: {news}");

@@ -10,7 +10,7 @@ use crate::pool::GroupId;
 use crate::report::SpawnFailure;
 
 /// Maximum number of reports that are kept for look-ups by ID.
-const MOST_REPORTS: usize = 100;
+const MAX_REPORTS: usize = 100;
 
 /// The last version of each group that did not start, and the number of waiting callers.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Deployments {
     /// Records that a process of this version did not start.
     pub(crate) fn failed(&self, group: GroupId, generation: u64, failure: Rc<SpawnFailure>) {
         let mut reports = self.reports.borrow_mut();
-        reports.truncate(MOST_REPORTS - 1);
+        reports.truncate(MAX_REPORTS - 1);
         reports.push_front(failure.clone());
         self.failures.borrow_mut().insert(group, (generation, failure));
     }

@@ -10,9 +10,9 @@ use crate::pool::{GroupId, Slot};
 use crate::spawn::hooks::SlowRequest;
 
 /// Starts and ends processes for the pool.
-pub(crate) trait Launch: Debug {
+pub(crate) trait ProcessControl: Debug {
     /// Starts a process; `Dispatcher::ready` or `Dispatcher::failed` follows.
-    fn launch(&self, slot: Slot, route: Rc<Route>);
+    fn start(&self, slot: Slot, route: Rc<Route>);
     /// Ensures that a process that gets no further request finishes those it has.
     fn drain(&self, worker: &Rc<Worker>);
     /// Has a process do its out-of-band work; `Dispatcher::end_out_of_band` follows.
@@ -22,11 +22,11 @@ pub(crate) trait Launch: Debug {
     /// Kills a process, even if it serves requests; `Dispatcher::exited` follows.
     fn kill(&self, worker: &Worker);
     /// Like `kill`, but first runs the operator's hooks on the process that takes too long for `request`.
-    fn kill_too_slow(&self, worker: &Worker, request: SlowRequest);
+    fn kill_slow(&self, worker: &Worker, request: SlowRequest);
     /// Reports that a process gets no further request.
     fn detached(&self, worker: &Worker);
     /// Reports that a request was refused, as the queue is full.
-    fn turned_away(&self, route: &Route);
+    fn queue_full(&self, route: &Route);
     /// Ends a process that is still starting; `Dispatcher::exited` follows.
     fn abandon(&self, slot: Slot);
     /// Removes what is stored about the starts of a group that was forgotten.

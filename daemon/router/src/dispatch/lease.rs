@@ -20,8 +20,8 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Records that the process asks for out-of-band work, between requests.
-    pub(crate) fn ask_out_of_band(&self) {
-        self.dispatcher.ask_out_of_band(self.worker.slot);
+    pub(crate) fn request_out_of_band(&self) {
+        self.dispatcher.request_out_of_band(self.worker.slot);
     }
 
     /// Returns the session, for the code that detects that the app hijacks the connection.
@@ -76,13 +76,13 @@ impl Drop for Lease {
 }
 
 /// A request's place in a queue. Dropping it gives the place up.
-pub(super) struct Place<'a> {
+pub(super) struct QueueEntry<'a> {
     pub(super) dispatcher: &'a Dispatcher,
     pub(super) group: GroupId,
     pub(super) waiter: Waiter,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         // If the answer was already sent, this finds nothing; dropping the answer gives back the lease in it.
         self.dispatcher.waiting.borrow_mut().remove(&self.waiter);

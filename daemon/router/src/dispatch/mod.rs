@@ -30,9 +30,9 @@ use super::report::SpawnFailure;
 use super::spawn::hooks::SlowRequest;
 use common::sys::clock;
 use deployments::Deployments;
-pub(crate) use launch::Launch;
+pub(crate) use launch::ProcessControl;
 pub(crate) use lease::Lease;
-use lease::Place;
+use lease::QueueEntry;
 pub(crate) use refused::Refused;
 pub(crate) use session::Session;
 use worker::Worker;
@@ -49,12 +49,12 @@ pub(crate) struct Dispatcher {
     workers: RefCell<HashMap<Slot, Rc<Worker>>>,
     waiting: RefCell<HashMap<Waiter, oneshot::Sender<Result<Lease, Refused>>>>,
     failures: RefCell<HashMap<Slot, Rc<SpawnFailure>>>,
-    todo: RefCell<VecDeque<Action>>,
-    at_work: Cell<bool>,
+    pending: RefCell<VecDeque<Action>>,
+    is_busy: Cell<bool>,
     closing: Cell<bool>,
     /// A group was forgotten since the last `take_forgot`.
     forgot: Cell<bool>,
-    launch: RefCell<Option<Rc<dyn Launch>>>,
+    launch: RefCell<Option<Rc<dyn ProcessControl>>>,
     /// Notified when the number of processes, sessions or requests decreases.
     fewer: Notify,
     /// Notified when the next sweep may be due earlier than the last one returned.
@@ -77,8 +77,8 @@ impl Dispatcher {
             workers: RefCell::default(),
             waiting: RefCell::default(),
             failures: RefCell::default(),
-            todo: RefCell::default(),
-            at_work: Cell::new(false),
+            pending: RefCell::default(),
+            is_busy: Cell::new(false),
             closing: Cell::new(false),
             forgot: Cell::new(false),
             launch: RefCell::default(),
@@ -92,7 +92,7 @@ impl Dispatcher {
     }
 
     /// Sets what starts and stops processes.
-    pub(crate) fn set_launch(&self, launch: Rc<dyn Launch>) {
+    pub(crate) fn set_process_control(&self, launch: Rc<dyn ProcessControl>) {
         *self.launch.borrow_mut() = Some(launch);
     }
 
@@ -123,7 +123,7 @@ impl Dispatcher {
 
     /// Keeps the group's processes running without a request.
     pub(crate) fn keep(&self, group: GroupId) {
-        self.with_pool(|pool, now| pool.keep(group, now));
+        self.with_pool(|pool, now| pool.keep_running(group, now));
         self.sweep_sooner.notify_one();
     }
 
@@ -135,16 +135,16 @@ impl Dispatcher {
     }
 
     /// Answers every request that waits for the group with `refused`.
-    pub(crate) fn turn_away(&self, group: GroupId, refused: &Refused) {
-        let waiters = self.with_pool(|pool, now| pool.turn_away(group, now));
+    pub(crate) fn reject_waiting(&self, group: GroupId, refused: &Refused) {
+        let waiters = self.with_pool(|pool, now| pool.reject_waiting(group, now));
         for waiter in waiters {
             self.answer(waiter, Err(refused.clone()));
         }
     }
 
     /// Whether the group has no process and no waiting request.
-    pub(crate) fn is_deserted(&self, group: GroupId) -> bool {
-        self.pool.borrow().is_deserted(group)
+    pub(crate) fn is_unused(&self, group: GroupId) -> bool {
+        self.pool.borrow().is_unused(group)
     }
 
     /// Removes the group's route, and the group itself once it is deserted.
@@ -166,8 +166,8 @@ impl Dispatcher {
     }
 
     /// Whether the group exists: true until it is forgotten.
-    pub(crate) fn knows(&self, group: GroupId) -> bool {
-        self.pool.borrow().knows(group)
+    pub(crate) fn contains(&self, group: GroupId) -> bool {
+        self.pool.borrow().contains(group)
     }
 
     pub(crate) fn set_route(&self, group: GroupId, route: Rc<Route>) {
@@ -212,15 +212,15 @@ impl Dispatcher {
         let waiter = match checkout {
             Checkout::Granted(slot) => return self.lease(slot).ok_or(Refused::ShuttingDown),
             Checkout::Full => {
-                self.turned_away(group);
+                self.queue_full(group);
                 return Err(Refused::QueueFull);
             }
             Checkout::Queued(waiter) => waiter,
         };
         let (answer, asked) = oneshot::channel();
         self.waiting.borrow_mut().insert(waiter, answer);
-        let _place = Place { dispatcher: self, group, waiter };
-        self.carry_out();
+        let _entry = QueueEntry { dispatcher: self, group, waiter };
+        self.execute_actions();
         let asked = async { asked.await.unwrap_or(Err(Refused::ShuttingDown)) };
         match longest {
             None => asked.await,
@@ -237,10 +237,10 @@ impl Dispatcher {
         taken.then(|| self.lease(slot)).flatten()
     }
 
-    fn turned_away(&self, group: GroupId) {
+    fn queue_full(&self, group: GroupId) {
         let launch = self.launch.borrow().clone();
         if let (Some(launch), Some(route)) = (launch, self.route(group)) {
-            launch.turned_away(&route);
+            launch.queue_full(&route);
         }
     }
 
@@ -260,7 +260,7 @@ impl Dispatcher {
     pub(crate) fn adopt(&self, group: GroupId, concurrency: Concurrency, make: impl FnOnce(Slot) -> Worker) {
         let slot = self.pool.borrow_mut().adopt(group, concurrency, Instant::now());
         self.workers.borrow_mut().insert(slot, Rc::new(make(slot)));
-        self.carry_out();
+        self.execute_actions();
         self.sweep_sooner.notify_one();
         self.limits_appear.notify_one();
         self.watched_appear.notify_one();
@@ -313,8 +313,8 @@ impl Dispatcher {
         slot.is_some_and(|slot| self.with_pool(|pool, now| pool.detach(slot, now)))
     }
 
-    fn ask_out_of_band(&self, slot: Slot) {
-        self.with_pool(|pool, now| pool.ask_out_of_band(slot, now));
+    fn request_out_of_band(&self, slot: Slot) {
+        self.with_pool(|pool, now| pool.request_out_of_band(slot, now));
         self.sweep_sooner.notify_one();
     }
 
@@ -337,10 +337,10 @@ impl Dispatcher {
     }
 
     /// Kills a process that takes too long for `request`, and aborts all other requests it serves.
-    pub(crate) fn kill_too_slow(&self, worker: &Worker, request: SlowRequest) {
+    pub(crate) fn kill_slow(&self, worker: &Worker, request: SlowRequest) {
         self.detach_slot(worker.slot);
         if let Some(launch) = self.launch.borrow().clone() {
-            launch.kill_too_slow(worker, request);
+            launch.kill_slow(worker, request);
         }
     }
 
@@ -403,7 +403,7 @@ impl Dispatcher {
 
     fn with_pool<T>(&self, change: impl FnOnce(&mut Pool, Instant) -> T) -> T {
         let result = change(&mut self.pool.borrow_mut(), Instant::now());
-        self.carry_out();
+        self.execute_actions();
         result
     }
 

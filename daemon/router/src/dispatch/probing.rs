@@ -10,7 +10,7 @@ use super::worker::Worker;
 use common::sys::descriptors::are_used_up;
 
 /// Pause before a connection is retried after a temporary error.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Frees the session's slot when its thread is free.
 pub(super) fn add_hijacked(worker: &Rc<Worker>, session: Weak<dyn Hijacked>) {
@@ -46,13 +46,13 @@ async fn run(worker: Rc<Worker>) {
         match worker.connect().await {
             Ok(stream) => {
                 let kept = worker.keep(stream);
-                probe.take_greeting();
+                probe.connection_greeted();
                 if !kept {
                     probe.give_up();
                     break;
                 }
             }
-            Err(err) if is_passing(&err) => tokio::time::sleep(PAUSE).await,
+            Err(err) if is_temporary(&err) => tokio::time::sleep(RETRY_PAUSE).await,
             Err(_) => {
                 probe.give_up();
                 break;
@@ -63,7 +63,7 @@ async fn run(worker: Rc<Worker>) {
 }
 
 /// Whether the error is temporary: no descriptor is free, or the process has not accepted earlier connections.
-fn is_passing(err: &io::Error) -> bool {
+fn is_temporary(err: &io::Error) -> bool {
     are_used_up(err) || err.kind() == io::ErrorKind::WouldBlock
 }
 

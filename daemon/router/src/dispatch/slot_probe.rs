@@ -34,13 +34,13 @@ pub(crate) struct Probe {
     hijacked: RefCell<Vec<Weak<dyn Hijacked>>>,
     /// Sessions whose client has disconnected while the process may still serve them.
     abandoned: RefCell<Vec<Box<dyn Abandoned>>>,
-    at_work: Cell<bool>,
+    is_busy: Cell<bool>,
 }
 
 impl Probe {
     /// Whether it may have a connection that the process has not greeted.
     pub(crate) fn is_at_work(&self) -> bool {
-        self.at_work.get()
+        self.is_busy.get()
     }
 
     pub(crate) fn connected(&self) {
@@ -72,11 +72,11 @@ impl Probe {
 
     /// Marks the probe as running; false when it already was.
     pub(crate) fn begin_work(&self) -> bool {
-        !self.at_work.replace(true)
+        !self.is_busy.replace(true)
     }
 
     pub(crate) fn end_work(&self) {
-        self.at_work.set(false);
+        self.is_busy.set(false);
     }
 
     /// Whether a session waits for a free thread; removes sessions that have ended.
@@ -87,7 +87,7 @@ impl Probe {
     }
 
     /// Drops the first abandoned session, as one more connection was greeted.
-    pub(crate) fn take_greeting(&self) {
+    pub(crate) fn connection_greeted(&self) {
         let first = {
             let mut abandoned = self.abandoned.borrow_mut();
             if abandoned.is_empty() { None } else { Some(abandoned.remove(0)) }

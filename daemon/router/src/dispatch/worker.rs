@@ -33,7 +33,7 @@ pub(crate) struct Worker {
     leaving: Cell<bool>,
     /// The process is being replaced, and finishes the requests it has.
     draining: Cell<bool>,
-    told_to_drain: Notify,
+    drain_started: Notify,
     /// Notified when a connection was kept.
     kept: Notify,
     pub(crate) probe: Probe,
@@ -52,7 +52,7 @@ impl Worker {
             idle: RefCell::default(),
             leaving: Cell::default(),
             draining: Cell::default(),
-            told_to_drain: Notify::new(),
+            drain_started: Notify::new(),
             kept: Notify::new(),
             probe: Probe::default(),
             detached: Cell::default(),
@@ -117,7 +117,7 @@ impl Worker {
     /// Marks the process as being replaced: requests whose connection has no natural end may close it.
     pub(crate) fn drain(&self) {
         self.draining.set(true);
-        self.told_to_drain.notify_waiters();
+        self.drain_started.notify_waiters();
     }
 
     /// Resolves when tunnels to the process are to end; never when the app's settings keep tunnels.
@@ -126,7 +126,7 @@ impl Worker {
             std::future::pending::<()>().await;
         }
         while !self.draining.get() {
-            self.told_to_drain.notified().await;
+            self.drain_started.notified().await;
         }
     }
 

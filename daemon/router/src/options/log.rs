@@ -4,7 +4,7 @@ use protocol::settings::Value;
 use tracing::{info, warn};
 
 use super::Globals;
-use super::precedence::{CTL, EffectiveOption, ctl, refusal, same};
+use super::precedence::{CTL, EffectiveOption, ctl, invalid_reason, same};
 use crate::app::settings::ignored;
 use common::config::{DaemonOption, Given};
 
@@ -23,17 +23,17 @@ impl Globals {
         }
         let received = self.received.borrow();
         for (name, value) in received.iter().flat_map(|received| received.settings.iter()) {
-            self.tell_what_has_no_effect(name, value);
+            self.log_ignored(name, value);
         }
         for (name, read) in received.iter().flat_map(ctl) {
-            self.tell_of_ctl(name, read);
+            self.log_ctl(name, read);
         }
     }
 
-    fn tell_what_has_no_effect(&self, name: &str, value: &Value) {
+    fn log_ignored(&self, name: &str, value: &Value) {
         let fixed = FIXED.iter().find(|(each, _)| *each == name);
         if let Some(option) = self.options.borrow().iter().find(|option| option.name == name) {
-            tell_whose_word_counts(option, value);
+            log_precedence(option, value);
         } else if let Some((_, flag)) = fixed {
             warn!("nginx sets passenger_{name}, which is fixed when the daemon starts: use {flag}");
         } else if let Some(why) = ignored::why(name) {
@@ -43,26 +43,26 @@ impl Globals {
         }
     }
 
-    fn tell_of_ctl(&self, name: &str, read: Result<Value, String>) {
+    fn log_ctl(&self, name: &str, read: Result<Value, String>) {
         match read {
             Ok(value) => {
                 let options = self.options.borrow();
                 let option = options.iter().find(|option| option.name == name);
-                option.into_iter().for_each(|option| tell_whose_word_counts(option, &value));
+                option.into_iter().for_each(|option| log_precedence(option, &value));
             }
             Err(why) => warn!("nginx's passenger_ctl does not count: {why}"),
         }
     }
 }
 
-fn tell_whose_word_counts(option: &DaemonOption, value: &Value) {
-    let (name, theirs) = (&option.name, show(value));
+fn log_precedence(option: &DaemonOption, value: &Value) {
+    let (name, from_nginx) = (&option.name, show(value));
     if let Some(given) = option.given.filter(|_| !same(name, &option.value, value)) {
-        let ours = show(&option.value);
+        let daemon_value = show(&option.value);
         let own = if given == Given::Flag { "flag" } else { "file" };
-        warn!("nginx sets passenger_{name} to {theirs}; the daemon's own {own} counts, which says {ours}");
-    } else if let Some(why) = refusal(option, value) {
-        warn!("nginx sets passenger_{name} to {theirs}, which does not count: it {why}");
+        warn!("nginx sets passenger_{name} to {from_nginx}; the daemon's own {own} counts, which says {own}");
+    } else if let Some(why) = invalid_reason(option, value) {
+        warn!("nginx sets passenger_{name} to {from_nginx}, which does not count: it {why}");
     }
 }
 

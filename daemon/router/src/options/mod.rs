@@ -84,7 +84,7 @@ impl Globals {
             .borrow()
             .iter()
             .find(|option| option.name == name)
-            .map(|option| self.decide(option).value)
+            .map(|option| self.effective_option(option).value)
     }
 
     fn number(&self, name: &str) -> u64 {

@@ -54,17 +54,19 @@ pub(crate) struct EffectiveOption {
 impl Globals {
     /// Returns all options with their values in effect.
     pub(crate) fn effective(&self) -> Vec<EffectiveOption> {
-        self.options.borrow().iter().map(|option| self.decide(option)).collect()
+        self.options.borrow().iter().map(|option| self.effective_option(option)).collect()
     }
 
-    pub(super) fn decide(&self, option: &DaemonOption) -> EffectiveOption {
-        let theirs = self.received.borrow().as_ref().and_then(|received| value_of(received, &option.name));
-        let theirs = theirs.filter(|value| option.given.is_none() && refusal(option, value).is_none());
-        let theirs = match self.overruled(&option.name) {
-            Some(kept) => theirs.map(|_| kept).filter(|kept| *kept != option.value),
-            None => theirs,
+    pub(super) fn effective_option(&self, option: &DaemonOption) -> EffectiveOption {
+        let from_nginx =
+            self.received.borrow().as_ref().and_then(|received| value_of(received, &option.name));
+        let from_nginx =
+            from_nginx.filter(|value| option.given.is_none() && invalid_reason(option, value).is_none());
+        let from_nginx = match self.overruled(&option.name) {
+            Some(kept) => from_nginx.map(|_| kept).filter(|kept| *kept != option.value),
+            None => from_nginx,
         };
-        let (value, source) = match theirs {
+        let (value, source) = match from_nginx {
             Some(value) => (value, Source::Nginx),
             None => (option.value.clone(), Source::own(option)),
         };
@@ -106,7 +108,7 @@ pub(super) fn ctl(received: &ReceivedGlobals) -> impl Iterator<Item = (&str, Res
 }
 
 /// Returns why nginx's value cannot be used.
-pub(super) fn refusal(option: &DaemonOption, value: &Value) -> Option<String> {
+pub(super) fn invalid_reason(option: &DaemonOption, value: &Value) -> Option<String> {
     shared::find(&option.name)?.kind.check(value).err()
 }
 
@@ -135,8 +137,8 @@ mod tests {
     #[test]
     fn a_value_that_makes_no_sense_does_not_count() {
         for value in [Value::Number(0), Value::Text("many".into())] {
-            let heard = received(1, &[("max_pool_size", value)]);
-            assert_eq!(pool_size(heard), (Value::Number(6), Source::Default));
+            let settings = received(1, &[("max_pool_size", value)]);
+            assert_eq!(pool_size(settings), (Value::Number(6), Source::Default));
         }
     }
 
@@ -161,10 +163,10 @@ mod tests {
     #[test]
     fn ctl_sets_an_option_unless_its_own_directive_or_flag_does() {
         let ctl = ctl_value(&[("max_pool_size", "8"), ("pool_idle_time", "1"), ("max_pool_size", "9")]);
-        let heard = received(1, &[(CTL, ctl.clone())]);
-        assert_eq!(pool_size(heard), (Value::Number(9), Source::Nginx));
-        let heard = received(1, &[(CTL, ctl.clone()), ("max_pool_size", Value::Number(3))]);
-        assert_eq!(pool_size(heard), (Value::Number(3), Source::Nginx));
+        let settings = received(1, &[(CTL, ctl.clone())]);
+        assert_eq!(pool_size(settings), (Value::Number(9), Source::Nginx));
+        let settings = received(1, &[(CTL, ctl.clone()), ("max_pool_size", Value::Number(3))]);
+        assert_eq!(pool_size(settings), (Value::Number(3), Source::Nginx));
         let globals = globals();
         globals.update(received(1, &[(CTL, ctl)]));
         assert_eq!(globals.effective()[1].source, Source::Flag);
@@ -173,14 +175,14 @@ mod tests {
 
     #[test]
     fn ctl_that_makes_no_sense_sets_nothing() {
-        let heard =
+        let settings =
             received(1, &[(CTL, ctl_value(&[("max_pool_size", "0"), ("hook_spawn_failed", "/bin/x")]))]);
-        let wrong: Vec<_> = ctl(&heard).filter_map(|(_, read)| read.err()).collect();
+        let wrong: Vec<_> = ctl(&settings).filter_map(|(_, read)| read.err()).collect();
         assert!(wrong[0].starts_with("max_pool_size: \"0\" is no number of 1 or more"), "{wrong:?}");
         assert!(
             wrong[1].starts_with("hook_spawn_failed: programs are named to the daemon itself"),
             "{wrong:?}"
         );
-        assert_eq!(pool_size(heard), (Value::Number(6), Source::Default));
+        assert_eq!(pool_size(settings), (Value::Number(6), Source::Default));
     }
 }

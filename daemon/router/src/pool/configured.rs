@@ -7,8 +7,8 @@ use super::{Deployment, GroupId, Pool, State};
 
 impl Pool {
     /// Keeps the group's minimum number of processes running from now on, even without a request.
-    pub(crate) fn keep(&mut self, id: GroupId, now: Instant) {
-        self.groups[id.0].kept = true;
+    pub(crate) fn keep_running(&mut self, id: GroupId, now: Instant) {
+        self.groups[id.0].kept_running = true;
         self.balance(id, now);
     }
 
@@ -22,16 +22,16 @@ impl Pool {
         if !configured {
             self.groups[id.0].deployment = Deployment::Settled;
             self.in_state(id, State::Serving).into_iter().for_each(|slot| self.retire(slot));
-            if self.groups[id.0].is_superfluous() {
+            if self.groups[id.0].is_obsolete() {
                 self.in_state(id, State::Starting).into_iter().for_each(|slot| self.abandon(slot));
             }
         }
         self.balance(id, now);
-        self.feed_the_starving(now);
+        self.start_starving_groups(now);
     }
 
     /// Whether the group has no process and no waiting request.
-    pub(crate) fn is_deserted(&self, id: GroupId) -> bool {
+    pub(crate) fn is_unused(&self, id: GroupId) -> bool {
         let group = &self.groups[id.0];
         group.members.is_empty() && group.waiting() == 0
     }

@@ -14,36 +14,36 @@ use super::{Action, Deployment, Group, GroupId, Pool, Slot, State};
 
 /// How long a group may take until one of its processes is free. After that the marked one finishes its requests
 /// without counting towards the pool's limit, or continues to serve until that is allowed.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RECLAIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// When to try again after that time, while too many processes already finish above the limit.
-const RETRY: Duration = Duration::from_secs(1);
+const RECLAIM_RETRY: Duration = Duration::from_secs(1);
 /// A group's only process serves at least this long before it is given up for a waiting group, and at least as long as
 /// its start took, up to the longest turn.
-const SHORTEST_TURN: Duration = Duration::from_secs(1);
-const LONGEST_TURN: Duration = Duration::from_secs(10);
+const MIN_TURN: Duration = Duration::from_secs(1);
+const MAX_TURN: Duration = Duration::from_secs(10);
 
 /// The processes that a group can give up.
 #[derive(Debug, Default)]
-struct Holding {
+struct GroupLoad {
     /// Processes the group relies on: serving ones, and starting ones unless a new version is being rolled out.
     processes: usize,
     /// Processes that are marked.
-    owed: usize,
+    reclaiming: usize,
     /// Serving processes that are not marked, by their number of requests.
     serving: Vec<(usize, Slot)>,
     starting: Vec<Slot>,
 }
 
-impl Holding {
-    fn left(&self) -> usize {
-        self.processes.saturating_sub(self.owed)
+impl GroupLoad {
+    fn remaining(&self) -> usize {
+        self.processes.saturating_sub(self.reclaiming)
     }
 }
 
 impl Pool {
     /// Records whether the group's requests wait although it has no process; called whenever its queue or the number of
     /// its processes changes.
-    pub(super) fn note(&mut self, id: GroupId) {
+    pub(super) fn update_starving(&mut self, id: GroupId) {
         if !self.groups[id.0].is_starving() {
             self.counts.starving.remove(&id);
         } else if self.counts.starving.insert(id) {
@@ -61,8 +61,8 @@ impl Pool {
 
     /// Starts processes for groups that wait without any, as far as there is or can be made room; other groups owe the
     /// rest.
-    pub(super) fn feed_the_starving(&mut self, now: Instant) {
-        if self.closing || (self.counts.starving.is_empty() && self.counts.owed == 0) {
+    pub(super) fn start_starving_groups(&mut self, now: Instant) {
+        if self.closing || (self.counts.starving.is_empty() && self.counts.reclaiming == 0) {
             return;
         }
         for id in self.starving() {
@@ -71,71 +71,71 @@ impl Pool {
                 group.not_before = None;
             }
             let fails = group.not_before.is_some();
-            if self.make_room_for(id) || (!fails && self.abandon_a_start()) {
+            if self.make_room_for(id) || (!fails && self.abandon_newest_start()) {
                 let slot = self.new_slot(id, now);
                 self.actions.push(Action::Spawn(slot, id));
             }
         }
-        self.mark_debts(now);
+        self.mark_for_reclaim(now);
     }
 
     /// Settles a debt with a process that has no request left; true when it must end for a group that has no process.
-    pub(super) fn pays_a_debt(&mut self, slot: Slot, now: Instant) -> bool {
-        self.mark_debts(now);
+    pub(super) fn settle_reclaim(&mut self, slot: Slot, now: Instant) -> bool {
+        self.mark_for_reclaim(now);
         let Some(process) = self.processes.get(&slot).filter(|p| p.is_idle()) else { return false };
         let members = self.groups[process.group.0].members.iter().copied();
         // A marked process pays its own debt, any other process that of the one marked last.
-        let marked = members.filter_map(|other| Some((self.processes.get(&other)?.owed_until?, other)));
+        let marked = members.filter_map(|other| Some((self.processes.get(&other)?.reclaim_at?, other)));
         let debt = marked.max_by_key(|(until, other)| (*other == slot, *until));
         if let Some((_, marked)) = debt {
-            self.unmark(marked);
+            self.cancel_reclaim(marked);
         }
         debt.is_some()
     }
 
     /// Marks as many processes as groups wait, less the free room. A group whose last start failed is ignored until its
     /// pause is over: failing starts cost no other group a process.
-    fn mark_debts(&mut self, now: Instant) {
+    fn mark_for_reclaim(&mut self, now: Instant) {
         let groups = self.counts.starving.iter().map(|id| &self.groups[id.0]);
         let waiting = groups.filter(|group| group.not_before.is_none_or(|at| at <= now)).count();
         let room = self.limits.max_processes.saturating_sub(self.capacity_used());
         let wanted = waiting.saturating_sub(room);
-        while self.counts.owed < wanted {
-            let Some(slot) = self.next_debtor(now) else { break };
+        while self.counts.reclaiming < wanted {
+            let Some(slot) = self.next_to_reclaim(now) else { break };
             if let Some(process) = self.processes.get_mut(&slot) {
-                process.owed_until = Some(now + PATIENCE);
-                self.counts.owed += 1;
+                process.reclaim_at = Some(now + RECLAIM_TIMEOUT);
+                self.counts.reclaiming += 1;
                 self.sweep_sooner = true;
             }
         }
-        while self.counts.owed > wanted {
-            let marked = self.processes.iter().filter_map(|(slot, p)| Some((p.owed_until?, *slot, p.group)));
+        while self.counts.reclaiming > wanted {
+            let marked = self.processes.iter().filter_map(|(slot, p)| Some((p.reclaim_at?, *slot, p.group)));
             // The process marked last is likely to be free last.
             let Some((_, slot, id)) = marked.max() else { break };
-            self.unmark(slot);
+            self.cancel_reclaim(slot);
             self.serve_queue(id, now);
         }
     }
 
     /// Unmarks a process, which continues to serve or ends.
-    pub(super) fn unmark(&mut self, slot: Slot) {
+    pub(super) fn cancel_reclaim(&mut self, slot: Slot) {
         if let Some(process) = self.processes.get_mut(&slot)
-            && process.owed_until.take().is_some()
+            && process.reclaim_at.take().is_some()
         {
-            process.serves_on = false;
-            self.counts.owed -= 1;
+            process.reclaim_delayed = false;
+            self.counts.reclaiming -= 1;
         }
     }
 
     /// Returns a busy process to mark: the one with the fewest requests of the group with the most processes. Of groups
     /// with one process each, the one whose turn ended first, if any has.
-    fn next_debtor(&self, now: Instant) -> Option<Slot> {
-        let holdings = self.holdings();
-        let rich = holdings.values().filter(|held| held.left() > 1 && !held.serving.is_empty());
-        if let Some(most) = rich.max_by_key(|held| held.left()) {
+    fn next_to_reclaim(&self, now: Instant) -> Option<Slot> {
+        let loads = self.loads();
+        let candidates = loads.values().filter(|held| held.remaining() > 1 && !held.serving.is_empty());
+        if let Some(most) = candidates.max_by_key(|held| held.remaining()) {
             return most.serving.iter().min().map(|(_, slot)| *slot);
         }
-        let alone = holdings.iter().filter(|(_, held)| held.left() == 1);
+        let alone = loads.iter().filter(|(_, held)| held.remaining() == 1);
         let over = alone.filter_map(|(id, held)| {
             let (_, slot) = *held.serving.first()?;
             let until = self.turn_ends(slot)?;
@@ -149,18 +149,18 @@ impl Pool {
     fn turn_ends(&self, slot: Slot) -> Option<Instant> {
         let process = self.processes.get(&slot)?;
         let took = process.ready.saturating_duration_since(process.ordered);
-        Some(process.ready + took.clamp(SHORTEST_TURN, LONGEST_TURN))
+        Some(process.ready + took.clamp(MIN_TURN, MAX_TURN))
     }
 
-    fn holdings(&self) -> BTreeMap<GroupId, Holding> {
-        let mut holdings: BTreeMap<GroupId, Holding> = BTreeMap::new();
+    fn loads(&self) -> BTreeMap<GroupId, GroupLoad> {
+        let mut loads: BTreeMap<GroupId, GroupLoad> = BTreeMap::new();
         for (slot, process) in &self.processes {
-            let held = holdings.entry(process.group).or_default();
+            let held = loads.entry(process.group).or_default();
             match process.state {
                 State::Serving => {
                     held.processes += 1;
-                    if process.owed_until.is_some() {
-                        held.owed += 1;
+                    if process.reclaim_at.is_some() {
+                        held.reclaiming += 1;
                     } else {
                         held.serving.push((process.sessions, *slot));
                     }
@@ -174,17 +174,17 @@ impl Pool {
                 State::Draining | State::Stopping => {}
             }
         }
-        holdings
+        loads
     }
 
     /// Abandons the newest starting process of the group with the most processes, if the group has others.
-    fn abandon_a_start(&mut self) -> bool {
+    fn abandon_newest_start(&mut self) -> bool {
         if self.capacity_used() > self.limits.max_processes {
             return false;
         }
-        let holdings = self.holdings();
-        let rich = holdings.values().filter(|held| held.left() > 1);
-        let most = rich.max_by_key(|held| held.left());
+        let loads = self.loads();
+        let candidates = loads.values().filter(|held| held.remaining() > 1);
+        let most = candidates.max_by_key(|held| held.remaining());
         let newest = most.and_then(|held| held.starting.iter().max().copied());
         if let Some(slot) = newest {
             self.abandon(slot);
@@ -194,10 +194,10 @@ impl Pool {
 
     /// Takes marked processes out of service that are not free in time; returns when the next one is due, or when the
     /// next turn ends.
-    pub(super) fn sweep_debts(&mut self, now: Instant) -> Option<Instant> {
+    pub(super) fn sweep_reclaims(&mut self, now: Instant) -> Option<Instant> {
         let overdue = |pool: &Self| {
             let mut marked: Vec<(Instant, Slot)> =
-                pool.processes.iter().filter_map(|(slot, p)| Some((p.owed_until?, *slot))).collect();
+                pool.processes.iter().filter_map(|(slot, p)| Some((p.reclaim_at?, *slot))).collect();
             marked.sort();
             marked
         };
@@ -209,15 +209,15 @@ impl Pool {
                 // Requests that were bound to it now wait for any process of the group.
                 group.into_iter().for_each(|id| self.serve_queue(id, now));
             } else if let Some(process) = self.processes.get_mut(&slot) {
-                process.owed_until = Some(now + RETRY);
-                process.serves_on = true;
+                process.reclaim_at = Some(now + RECLAIM_RETRY);
+                process.reclaim_delayed = true;
                 let id = process.group;
                 self.serve_queue(id, now);
             }
         }
-        self.feed_the_starving(now);
+        self.start_starving_groups(now);
         let next = overdue(self).first().map(|(until, _)| *until);
-        if self.counts.starving.len() <= self.counts.owed {
+        if self.counts.starving.len() <= self.counts.reclaiming {
             return next;
         }
         let alone = self.groups.iter().filter(|group| group.capacity_used() == 1);

@@ -148,7 +148,10 @@ impl Simulation {
             actions = self.pool.take_actions();
         }
         assert!(self.pool.capacity_used() <= self.pool.limits.max_processes);
-        assert!(self.pool.counts.owed <= self.pool.counts.starving.len(), "more is given up than asked for");
+        assert!(
+            self.pool.counts.reclaiming <= self.pool.counts.starving.len(),
+            "more is given up than asked for"
+        );
     }
 
     fn watch(&mut self) {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use super::{Slot, Waiter};
 
 /// First pause after a failed start; it doubles with each further failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const MIN_BACKOFF: Duration = Duration::from_millis(250);
 /// Longest pause between two starts that no request needs.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// The settings of an app that the pool uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) enum Deployment {
     /// Processes are replaced one after another.
     Rolling {
         /// Until when the next replacement waits for the last replaced process to end.
-        patience: Option<Instant>,
+        wait_until: Option<Instant>,
     },
     /// The new version did not start: old processes continue, and none is started before the next restart.
     Resisting,
@@ -43,9 +43,9 @@ pub(crate) enum Deployment {
 
 impl Deployment {
     /// Returns when a rolling restart continues at the latest.
-    pub(super) fn patience(self) -> Option<Instant> {
+    pub(super) fn wait_until(self) -> Option<Instant> {
         match self {
-            Self::Rolling { patience } => patience,
+            Self::Rolling { wait_until } => wait_until,
             Self::Settled | Self::Resisting => None,
         }
     }
@@ -74,7 +74,7 @@ pub(crate) struct Group {
     /// An administrator has paused the app: its requests wait, even if processes are free.
     pub(crate) paused: bool,
     /// Processes are kept running without a request.
-    pub(super) kept: bool,
+    pub(super) kept_running: bool,
     /// A process has been ready: from then on `min_instances` is kept. An app that never started is started again only
     /// for a request.
     pub(super) used: bool,
@@ -100,7 +100,7 @@ impl Group {
             deployment: Deployment::Settled,
             configured: true,
             paused: false,
-            kept: false,
+            kept_running: false,
             used: false,
             out_of_band: Vec::new(),
             failures: 0,
@@ -154,17 +154,19 @@ impl Group {
     pub(super) fn wants_more(&self, max_starting: usize) -> bool {
         let most = if self.used && self.failures == 0 { max_starting } else { 1 };
         let asked = !self.paused && self.queue.len() > self.starting;
-        let more = asked || self.is_short();
+        let more = asked || self.is_below_minimum();
         more && self.starting < most && self.not_before.is_none()
     }
 
     /// Whether the group is in use and has fewer processes than the configured minimum.
-    pub(crate) fn is_short(&self) -> bool {
-        (self.used || self.kept) && self.configured && self.capacity_used() < self.options.min_instances
+    pub(crate) fn is_below_minimum(&self) -> bool {
+        (self.used || self.kept_running)
+            && self.configured
+            && self.capacity_used() < self.options.min_instances
     }
 
     /// Whether the app is no longer configured and no request waits for it.
-    pub(super) fn is_superfluous(&self) -> bool {
+    pub(super) fn is_obsolete(&self) -> bool {
         !self.configured && self.waiting() == 0
     }
 
@@ -184,8 +186,8 @@ impl Group {
     }
 
     /// Delays the next start, longer with each consecutive failure.
-    pub(super) fn note_failure(&mut self, now: Instant) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
+    pub(super) fn record_failure(&mut self, now: Instant) {
+        let pause = MIN_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(MAX_BACKOFF);
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(now + pause);
     }

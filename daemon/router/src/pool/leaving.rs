@@ -11,16 +11,16 @@ impl Pool {
         for id in self.groups.numbers().into_iter().map(GroupId) {
             self.balance(id, now);
             let finishing = self.out_of_band_due(id, now);
-            let patience = self.groups[id.0].deployment.patience().filter(|until| *until > now);
+            let wait_until = self.groups[id.0].deployment.wait_until().filter(|until| *until > now);
             let due = self
                 .sweep_group(id, now)
                 .into_iter()
                 .chain(self.groups[id.0].not_before)
-                .chain(patience)
+                .chain(wait_until)
                 .chain(finishing);
             next = due.chain(next).min();
         }
-        next.into_iter().chain(self.sweep_debts(now)).min()
+        next.into_iter().chain(self.sweep_reclaims(now)).min()
     }
 
     /// Ends idle processes of the group that are due; returns when the next may be due. A busy one is due after the
@@ -63,18 +63,18 @@ impl Pool {
 
     /// Gives the process no further session; it ends after its last one.
     pub(super) fn retire(&mut self, slot: Slot) {
-        self.unmark(slot);
+        self.cancel_reclaim(slot);
         let Some(process) = self.processes.get_mut(&slot).filter(|p| p.state == State::Serving) else {
             return;
         };
         process.state = State::Draining;
         let (id, sessions) = (process.group, process.sessions);
         self.groups[id.0].leaving += 1;
-        self.forget_out_of_band(id, slot);
+        self.remove_out_of_band(id, slot);
         self.groups[id.0].unbind(slot);
         self.counts.capacity_used -= 1;
-        self.note(id);
-        self.settle(id);
+        self.update_starving(id);
+        self.finish_rolling(id);
         if sessions == 0 {
             self.stop(slot);
         } else {
@@ -84,7 +84,7 @@ impl Pool {
 
     /// Ends idle processes of the group that exceed a limit, the longest idle first.
     pub(super) fn shrink(&mut self, id: GroupId) {
-        while self.has_too_many(id) {
+        while self.exceeds_limit(id) {
             let members = self.groups[id.0].members.iter();
             let idle = members.filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
             let first = idle.filter(|(_, p)| p.is_idle()).min_by_key(|(slot, p)| (p.last_used, *slot));
@@ -95,18 +95,18 @@ impl Pool {
 
     /// Whether the group exceeds a limit that was lowered, or the app is no longer configured. A rolling restart may
     /// exceed the limits by one.
-    pub(super) fn has_too_many(&self, id: GroupId) -> bool {
+    pub(super) fn exceeds_limit(&self, id: GroupId) -> bool {
         let group = &self.groups[id.0];
-        if group.is_superfluous() {
+        if group.is_obsolete() {
             return group.capacity_used() > 0;
         }
         let above = usize::from(group.is_rolling());
         let bounds = [group.options.max_instances, self.limits.max_per_group];
         bounds.into_iter().any(|most| most != 0 && group.capacity_used() > most + above)
-            || self.capacity_used() > self.limits.max_processes && !self.is_just_rolling()
+            || self.capacity_used() > self.limits.max_processes && !self.exceeds_by_rolling()
     }
 
-    fn is_just_rolling(&self) -> bool {
+    fn exceeds_by_rolling(&self) -> bool {
         self.capacity_used() == self.limits.max_processes + 1 && self.groups.iter().any(Group::is_rolling)
     }
 
@@ -126,13 +126,13 @@ impl Pool {
             group.leaving += 1;
             self.counts.starting -= 1;
             self.counts.capacity_used -= 1;
-            self.note(id);
+            self.update_starving(id);
             self.actions.push(Action::Abandon(slot));
         }
     }
 
     pub(super) fn remove(&mut self, slot: Slot) -> Option<Process> {
-        self.unmark(slot);
+        self.cancel_reclaim(slot);
         let process = self.processes.remove(&slot)?;
         let group = &mut self.groups[process.group.0];
         group.members.retain(|other| *other != slot);
@@ -147,8 +147,8 @@ impl Pool {
             State::Serving => self.counts.capacity_used -= 1,
             State::Draining | State::Stopping => group.leaving -= 1,
         }
-        self.note(process.group);
-        self.settle(process.group);
+        self.update_starving(process.group);
+        self.finish_rolling(process.group);
         Some(process)
     }
 

@@ -119,7 +119,7 @@ struct Counts {
     /// Groups whose requests wait although they have no process.
     starving: BTreeSet<GroupId>,
     /// Number of processes that are to be given up for them.
-    owed: usize,
+    reclaiming: usize,
 }
 
 impl Pool {
@@ -185,7 +185,7 @@ impl Pool {
 
     /// Removes a group that has no process and no waiting request; false when it has.
     pub(crate) fn forget(&mut self, id: GroupId) -> bool {
-        let deserted = self.is_deserted(id);
+        let deserted = self.is_unused(id);
         if deserted {
             self.groups.remove(id.0);
         }
@@ -193,7 +193,7 @@ impl Pool {
     }
 
     /// Whether the group exists: true until it is forgotten.
-    pub(crate) fn knows(&self, id: GroupId) -> bool {
+    pub(crate) fn contains(&self, id: GroupId) -> bool {
         self.groups.contains(id.0)
     }
 
@@ -227,7 +227,7 @@ impl Pool {
             Some(slot) => group.bound.entry(slot).or_default().insert(waiter),
             None => group.queue.insert(waiter),
         };
-        self.note(id);
+        self.update_starving(id);
         self.balance(id, now);
         Checkout::Queued(waiter)
     }
@@ -235,9 +235,9 @@ impl Pool {
     /// Removes a queued request that was cancelled.
     pub(crate) fn cancel(&mut self, id: GroupId, waiter: Waiter, now: Instant) {
         self.groups[id.0].forget(waiter);
-        self.note(id);
+        self.update_starving(id);
         self.shrink(id);
-        self.feed_the_starving(now);
+        self.start_starving_groups(now);
     }
 
     /// Ends a session of a process.
@@ -247,47 +247,47 @@ impl Pool {
         };
         process.end_session(now);
         let (id, state, sessions) = (process.group, process.state, process.sessions);
-        let used_up = process.used_up(self.groups[id.0].options.max_requests);
-        let superfluous = sessions == 0 && (self.has_too_many(id) || self.pays_a_debt(slot, now));
+        let reached_max_requests = process.reached_max_requests(self.groups[id.0].options.max_requests);
+        let superfluous = sessions == 0 && (self.exceeds_limit(id) || self.settle_reclaim(slot, now));
         match state {
-            State::Serving if used_up || superfluous => {
+            State::Serving if reached_max_requests || superfluous => {
                 self.retire(slot);
                 self.serve_queue(id, now);
                 self.balance(id, now);
             }
             State::Serving => {
                 self.serve_queue(id, now);
-                self.turn_to_out_of_band(id, now);
+                self.advance_out_of_band(id, now);
             }
             State::Draining if sessions == 0 => self.stop(slot),
             State::Draining | State::Starting | State::Stopping => {}
         }
-        self.feed_the_starving(now);
+        self.start_starving_groups(now);
     }
 
     /// Records that a started process can take requests.
     pub(crate) fn ready(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) {
-        let Some(id) = self.put_to_work(slot, concurrency, now) else {
+        let Some(id) = self.make_serving(slot, concurrency, now) else {
             return;
         };
         self.replace_one(id, now);
         self.serve_queue(id, now);
         self.balance(id, now);
-        self.turn_to_out_of_band(id, now);
-        self.feed_the_starving(now);
+        self.advance_out_of_band(id, now);
+        self.start_starving_groups(now);
     }
 
     /// Takes over a serving process from an earlier router. As others may follow, the next sweep starts what the group
     /// lacks.
     pub(crate) fn adopt(&mut self, id: GroupId, concurrency: Concurrency, now: Instant) -> Slot {
         let slot = self.new_slot(id, now);
-        self.put_to_work(slot, concurrency, now);
+        self.make_serving(slot, concurrency, now);
         self.serve_queue(id, now);
         slot
     }
 
     /// Lets a starting process serve; returns its group.
-    fn put_to_work(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) -> Option<GroupId> {
+    fn make_serving(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) -> Option<GroupId> {
         let process = self.processes.get_mut(&slot).filter(|process| process.state == State::Starting)?;
         process.state = State::Serving;
         process.concurrency = concurrency;
@@ -307,8 +307,8 @@ impl Pool {
         let id = process.group;
         let current = process.generation == self.groups[id.0].generation;
         if current {
-            self.groups[id.0].note_failure(now);
-            self.give_up_rolling(id);
+            self.groups[id.0].record_failure(now);
+            self.abort_rolling(id);
         }
         // Requests of a paused app continue to wait, as an administrator may be repairing it.
         let hopeless = current && !self.groups[id.0].paused && !self.has_serving_or_starting(id);
@@ -316,27 +316,27 @@ impl Pool {
             for waiter in std::mem::take(&mut self.groups[id.0].queue) {
                 self.actions.push(Action::Fail(waiter, slot));
             }
-            self.note(id);
+            self.update_starving(id);
         }
         self.balance(id, now);
-        self.turn_to_out_of_band(id, now);
-        self.feed_the_starving(now);
+        self.advance_out_of_band(id, now);
+        self.start_starving_groups(now);
     }
 
     /// Removes a process that has ended. Its group gets another if it needs one.
     pub(crate) fn exited(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.remove(slot) else { return };
         let id = process.group;
-        if process.state == State::Serving && process.died_young(now) {
-            self.groups[id.0].note_failure(now);
+        if process.state == State::Serving && process.failed_early(now) {
+            self.groups[id.0].record_failure(now);
             if process.generation == self.groups[id.0].generation {
-                self.give_up_rolling(id);
+                self.abort_rolling(id);
             }
         }
         self.serve_queue(id, now);
         self.balance(id, now);
-        self.turn_to_out_of_band(id, now);
-        self.feed_the_starving(now);
+        self.advance_out_of_band(id, now);
+        self.start_starving_groups(now);
     }
 
     /// Takes one process out of service; its group gets another if it needs one. False when the process does not serve.

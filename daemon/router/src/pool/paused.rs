@@ -11,12 +11,12 @@ impl Pool {
             return;
         }
         self.groups[id.0].paused = paused;
-        self.note(id);
+        self.update_starving(id);
         if !paused {
             self.serve_queue(id, now);
             self.balance(id, now);
         }
-        self.feed_the_starving(now);
+        self.start_starving_groups(now);
     }
 
     /// Begins a session of this process for an administrator, even if its app is paused; false when none is free.
@@ -29,14 +29,14 @@ impl Pool {
     }
 
     /// Removes all requests that wait for the group and returns them; the caller must answer them.
-    pub(crate) fn turn_away(&mut self, id: GroupId, now: Instant) -> Vec<Waiter> {
+    pub(crate) fn reject_waiting(&mut self, id: GroupId, now: Instant) -> Vec<Waiter> {
         let waiters = self.groups[id.0].waiters();
         for waiter in &waiters {
             self.groups[id.0].forget(*waiter);
         }
-        self.note(id);
+        self.update_starving(id);
         self.shrink(id);
-        self.feed_the_starving(now);
+        self.start_starving_groups(now);
         waiters
     }
 }

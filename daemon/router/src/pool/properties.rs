@@ -170,7 +170,7 @@ impl World {
             Event::Configure(group, is) => self.pool.set_configured(GroupId(group), is, self.now),
             Event::Pause(group, is) => self.pool.set_paused(GroupId(group), is, self.now),
             Event::TurnAway(group) => {
-                for waiter in self.pool.turn_away(GroupId(group), self.now) {
+                for waiter in self.pool.reject_waiting(GroupId(group), self.now) {
                     assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} does not wait");
                 }
                 assert_eq!(self.pool.group(GroupId(group)).waiting(), 0);
@@ -180,10 +180,10 @@ impl World {
                     self.sessions.push(Slot(n as u64));
                 }
             }
-            Event::Keep(group) => self.pool.keep(GroupId(group), self.now),
+            Event::Keep(group) => self.pool.keep_running(GroupId(group), self.now),
             Event::AskOutOfBand(n) => {
                 if let Some(slot) = pick(self.sessions.iter(), n).copied() {
-                    self.pool.ask_out_of_band(slot, self.now);
+                    self.pool.request_out_of_band(slot, self.now);
                 }
             }
             Event::EndOutOfBand(n) => {
@@ -268,7 +268,7 @@ impl World {
             if !group.queue.is_empty() && !group.paused {
                 assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
             }
-            if group.is_superfluous() {
+            if group.is_obsolete() {
                 let idle =
                     group.members.iter().find(|slot| pool.process(**slot).is_some_and(Process::is_idle));
                 assert_eq!(idle, None, "a process idles that nobody has configured");
@@ -307,7 +307,7 @@ impl World {
             capacity_used: pool.groups.iter().map(Group::capacity_used).sum(),
             starting: pool.groups.iter().map(Group::starting).sum(),
             starving,
-            owed: pool.processes.values().filter(|process| process.owed_until.is_some()).count(),
+            reclaiming: pool.processes.values().filter(|process| process.reclaim_at.is_some()).count(),
         };
         assert_eq!(pool.counts, counted);
     }

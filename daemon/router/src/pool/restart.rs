@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Action, Deployment, GroupId, Pool, Slot, State};
 
 /// How long a rolling restart waits for a replaced process to end, so that a stuck one does not block it for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const REPLACE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How processes are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,11 +34,11 @@ impl Pool {
         // A group that resists deployment errors keeps the old version until a process of the new one has started.
         let rolls = how == RestartHow::Rolling || self.groups[id.0].options.resists_errors;
         if rolls && !serving.is_empty() {
-            self.groups[id.0].deployment = Deployment::Rolling { patience: None };
+            self.groups[id.0].deployment = Deployment::Rolling { wait_until: None };
         } else {
             serving.into_iter().for_each(|slot| self.retire(slot));
         }
-        self.turn_to_out_of_band(id, now);
+        self.advance_out_of_band(id, now);
         self.balance(id, now);
     }
 
@@ -49,9 +49,9 @@ impl Pool {
         members.filter(|process| process.generation < group.generation).count()
     }
 
-    pub(super) fn may_replace_another(&self, id: GroupId, patience: Option<Instant>, now: Instant) -> bool {
+    pub(super) fn may_replace_another(&self, id: GroupId, wait_until: Option<Instant>, now: Instant) -> bool {
         let group = &self.groups[id.0];
-        let last_has_gone = group.leaving == 0 || patience.is_none_or(|until| until <= now);
+        let last_has_gone = group.leaving == 0 || wait_until.is_none_or(|until| until <= now);
         group.starting == 0
             && group.not_before.is_none()
             && last_has_gone
@@ -64,13 +64,13 @@ impl Pool {
             return;
         }
         if let Some(old) = self.next_to_replace(id) {
-            self.groups[id.0].deployment = Deployment::Rolling { patience: Some(now + PATIENCE) };
+            self.groups[id.0].deployment = Deployment::Rolling { wait_until: Some(now + REPLACE_TIMEOUT) };
             self.retire(old);
         }
     }
 
     /// Stops a rolling restart, as a process of the newest version did not start or ended early.
-    pub(super) fn give_up_rolling(&mut self, id: GroupId) {
+    pub(super) fn abort_rolling(&mut self, id: GroupId) {
         let group = &mut self.groups[id.0];
         if group.is_rolling() {
             let resists = group.options.resists_errors;
@@ -80,7 +80,7 @@ impl Pool {
     }
 
     /// Completes a rolling restart when no process is left to replace.
-    pub(super) fn settle(&mut self, id: GroupId) {
+    pub(super) fn finish_rolling(&mut self, id: GroupId) {
         if self.groups[id.0].is_rolling() && self.next_to_replace(id).is_none() {
             self.groups[id.0].deployment = Deployment::Settled;
             self.actions.push(Action::Deployed(id));

@@ -7,9 +7,9 @@ use super::{Action, Deployment, GroupId, Pool, Process, Slot, State, Waiter};
 
 /// The reason why a group gets one more process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum StartReason {
     /// The group needs more processes than it has.
-    More,
+    Demand,
     /// A rolling restart replaces a process, which ends afterwards: every limit may be exceeded by one.
     Replacement,
 }
@@ -23,7 +23,7 @@ impl Pool {
             .filter(|(_, p)| p.has_room())
             .min_by_key(|(_, p)| {
                 let rests_since = group.options.takes_turns.then_some(p.last_used);
-                (Reverse(p.generation), p.busyness(), rests_since)
+                (Reverse(p.generation), p.load(), rests_since)
             })
             .map(|(slot, _)| slot)
     }
@@ -37,7 +37,7 @@ impl Pool {
     pub(super) fn serve_queue(&mut self, id: GroupId, now: Instant) {
         while let Some((waiter, slot)) = self.next_to_serve(id) {
             self.groups[id.0].forget(waiter);
-            self.note(id);
+            self.update_starving(id);
             self.begin_session(slot, now);
             self.actions.push(Action::Grant(waiter, slot));
         }
@@ -68,9 +68,9 @@ impl Pool {
         if group.not_before.is_some_and(|at| at <= now) {
             group.not_before = None;
         }
-        self.feed_the_starving(now);
-        while let Some(wish) = self.wish(id, now) {
-            if !self.has_room_for(wish, id) {
+        self.start_starving_groups(now);
+        while let Some(start_reason) = self.start_reason(id, now) {
+            if !self.has_room_for(start_reason, id) {
                 return;
             }
             let slot = self.new_slot(id, now);
@@ -78,34 +78,34 @@ impl Pool {
         }
     }
 
-    fn wish(&self, id: GroupId, now: Instant) -> Option<Wish> {
+    fn start_reason(&self, id: GroupId, now: Instant) -> Option<StartReason> {
         let group = &self.groups[id.0];
         if self.closing {
             return None;
         }
-        if group.is_starving() || group.is_superfluous() {
+        if group.is_starving() || group.is_obsolete() {
             return None;
         }
         match group.deployment {
-            Deployment::Settled => group.wants_more(self.limits.max_starting).then_some(Wish::More),
-            Deployment::Rolling { patience } => {
-                self.may_replace_another(id, patience, now).then_some(Wish::Replacement)
+            Deployment::Settled => group.wants_more(self.limits.max_starting).then_some(StartReason::Demand),
+            Deployment::Rolling { wait_until } => {
+                self.may_replace_another(id, wait_until, now).then_some(StartReason::Replacement)
             }
             Deployment::Resisting => None,
         }
     }
 
-    pub(super) fn has_room_for(&self, wish: Wish, id: GroupId) -> bool {
-        let above = usize::from(wish == Wish::Replacement);
+    pub(super) fn has_room_for(&self, start_reason: StartReason, id: GroupId) -> bool {
+        let above = usize::from(start_reason == StartReason::Replacement);
         let group = &self.groups[id.0];
         let bounds = [group.options.max_instances, self.limits.max_per_group];
         if bounds.into_iter().any(|most| most != 0 && group.capacity_used() >= most + above) {
             return false;
         }
         let has_room = self.capacity_used() < self.limits.max_processes + above;
-        match wish {
-            Wish::More => has_room && self.counts.starting < self.limits.max_starting,
-            Wish::Replacement => has_room,
+        match start_reason {
+            StartReason::Demand => has_room && self.counts.starting < self.limits.max_starting,
+            StartReason::Replacement => has_room,
         }
     }
 
@@ -135,7 +135,7 @@ impl Pool {
         self.processes.insert(slot, Process::starting(id, group.generation, now));
         self.counts.starting += 1;
         self.counts.capacity_used += 1;
-        self.note(id);
+        self.update_starving(id);
         slot
     }
 }

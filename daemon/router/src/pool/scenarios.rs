@@ -219,9 +219,9 @@ fn an_app_that_is_no_longer_configured_ends_after_its_requests() {
     assert_eq!(story.exited(2), [], "none is started for it");
     story.pool.release(Slot(1), story.now);
     assert_eq!(story.actions(), [Action::Stop(Slot(1))]);
-    assert!(!story.pool.is_deserted(story.group));
+    assert!(!story.pool.is_unused(story.group));
     assert_eq!(story.exited(1), []);
-    assert!(story.pool.is_deserted(story.group));
+    assert!(story.pool.is_unused(story.group));
 }
 
 #[test]
@@ -240,7 +240,7 @@ fn a_late_request_for_such_an_app_is_served_by_a_process_that_ends_with_it() {
 #[test]
 fn an_app_that_starts_although_nobody_has_configured_it_any_more_is_abandoned() {
     let mut story = Story::new(2, GroupOptions { min_instances: 1, ..OPTIONS });
-    story.pool.keep(story.group, story.now);
+    story.pool.keep_running(story.group, story.now);
     assert_eq!(story.actions(), [Action::Spawn(Slot(1), story.group)]);
     story.pool.set_configured(story.group, false, story.now);
     assert_eq!(story.actions(), [Action::Abandon(Slot(1))]);
@@ -252,7 +252,7 @@ fn an_app_that_starts_although_nobody_has_configured_it_any_more_is_abandoned() 
 #[test]
 fn an_app_can_be_kept_before_anybody_asks_for_it() {
     let mut story = Story::new(3, GroupOptions { min_instances: 2, ..OPTIONS });
-    story.pool.keep(story.group, story.now);
+    story.pool.keep_running(story.group, story.now);
     assert_eq!(story.actions(), [Action::Spawn(Slot(1), story.group)], "one shows whether it starts at all");
     assert_eq!(story.failed(1), [], "it is not hurried after a failure");
     story.now += Duration::from_secs(1);
@@ -378,7 +378,7 @@ fn a_process_that_cannot_leave_yet_serves_on() {
     story.pool.checkout(waiting, None, story.now);
     story.now += Duration::from_secs(2);
     story.pool.sweep(story.now);
-    let marked = slots.iter().position(|slot| story.pool.processes[slot].owed_until.is_some()).unwrap();
+    let marked = slots.iter().position(|slot| story.pool.processes[slot].reclaim_at.is_some()).unwrap();
     let Checkout::Queued(waiter) = story.pool.checkout(busy[marked], None, story.now) else {
         panic!("it gets no request at first");
     };

@@ -4,7 +4,7 @@ use super::{Concurrency, GroupId, Pool, Slot, State};
 
 impl Pool {
     /// Whether another request or group waits for what a request of this process occupies.
-    pub(crate) fn is_waited_for(&self, slot: Slot) -> bool {
+    pub(crate) fn delays_others(&self, slot: Slot) -> bool {
         let Some(process) = self.processes.get(&slot).filter(|p| p.state == State::Serving) else {
             return false;
         };
@@ -14,11 +14,11 @@ impl Pool {
             Concurrency::At(most) => process.slots_taken() >= most,
         };
         let waits = !group.queue.is_empty() || group.bound.contains_key(&slot);
-        process.owed_until.is_some() || (is_full && waits && !group.paused)
+        process.reclaim_at.is_some() || (is_full && waits && !group.paused)
     }
 
     /// Whether more than one request waits for the group, and the group is not paused.
-    pub(crate) fn has_a_queue(&self, id: GroupId) -> bool {
+    pub(crate) fn has_queue(&self, id: GroupId) -> bool {
         let group = &self.groups[id.0];
         !group.paused && group.waiting() > 1
     }
@@ -56,15 +56,15 @@ mod tests {
     #[test]
     fn a_full_process_is_waited_for_once_a_request_waits() {
         let (mut pool, group, slot, now) = full(Concurrency::At(2));
-        assert!(!pool.is_waited_for(slot), "nobody waits");
+        assert!(!pool.delays_others(slot), "nobody waits");
         let Checkout::Queued(waiter) = pool.checkout(group, None, now) else { panic!("it is full") };
-        assert!(pool.is_waited_for(slot));
-        assert!(!pool.has_a_queue(group), "it waits alone");
+        assert!(pool.delays_others(slot));
+        assert!(!pool.has_queue(group), "it waits alone");
         pool.set_paused(group, true, now);
-        assert!(!pool.is_waited_for(slot), "the administrator keeps it waiting");
+        assert!(!pool.delays_others(slot), "the administrator keeps it waiting");
         pool.set_paused(group, false, now);
         pool.cancel(group, waiter, now);
-        assert!(!pool.is_waited_for(slot), "it has gone");
+        assert!(!pool.delays_others(slot), "it has gone");
     }
 
     #[test]
@@ -74,9 +74,9 @@ mod tests {
         let other = pool.adopt(group, Concurrency::At(1), now);
         assert_eq!(pool.checkout(group, Some(other), now), Checkout::Granted(other));
         assert!(matches!(pool.checkout(group, Some(other), now), Checkout::Queued(_)));
-        assert_eq!((pool.is_waited_for(slot), pool.is_waited_for(other)), (false, true));
+        assert_eq!((pool.delays_others(slot), pool.delays_others(other)), (false, true));
         assert!(matches!(pool.checkout(group, Some(other), now), Checkout::Queued(_)));
-        assert!(pool.has_a_queue(group));
+        assert!(pool.has_queue(group));
     }
 
     #[test]
@@ -84,18 +84,18 @@ mod tests {
         let (mut pool, group, slot, now) = full(Concurrency::At(2));
         assert!(matches!(pool.checkout(group, None, now), Checkout::Queued(_)));
         pool.detach(slot, now);
-        assert!(!pool.is_waited_for(slot));
-        assert!(!pool.is_waited_for(Slot(77)));
+        assert!(!pool.delays_others(slot));
+        assert!(!pool.delays_others(Slot(77)));
     }
 
     #[test]
     fn a_process_that_takes_any_number_is_waited_for_by_another_group_only() {
         let (mut pool, _, slot, now) = full(Concurrency::Unlimited);
-        assert!(!pool.is_waited_for(slot));
+        assert!(!pool.delays_others(slot));
         let other = pool.add_group(OPTIONS);
         let later = now + std::time::Duration::from_secs(60);
         assert!(matches!(pool.checkout(other, None, later), Checkout::Queued(_)));
         pool.sweep(later);
-        assert!(pool.is_waited_for(slot), "its group owes it");
+        assert!(pool.delays_others(slot), "its group owes it");
     }
 }

@@ -1,7 +1,7 @@
 //! Start and end of processes: carries out the pool's decisions with orders to the supervisor, and reports the results
 //! to the pool.
 //!
-//! Each process is in exactly one [`Life`] from its order to its end, and is removed from the table when the supervisor
+//! Each process is in exactly one [`Lifecycle`] from its order to its end, and is removed from the table when the supervisor
 //! reports its end. Requests are not handled here.
 //!
 //! `smart` starts processes from `preloaders`, `readiness` waits until they are ready, with a `probe` for apps that
@@ -24,12 +24,12 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use self::preloaders::Preloaders;
-use self::readiness::{Ended, Outcome};
+use self::readiness::{Outcome, ProcessEnd};
 use super::app::route::{Memo, Route};
 use super::apps::Routes;
 use super::dispatch::out_of_band;
 use super::dispatch::worker::Worker;
-use super::dispatch::{Dispatcher, Launch};
+use super::dispatch::{Dispatcher, ProcessControl};
 use super::output::log_limit::LogLimit;
 use super::output::{Output, Places};
 use super::pool::{GroupId, Slot};
@@ -40,21 +40,21 @@ use common::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
 use hooks::{Hooks, SlowRequest};
 
 /// Most messages per minute about starts of apps that are not in nginx's roster.
-const A_MINUTE: u32 = 120;
+const MAX_LOGS_PER_MINUTE: u32 = 120;
 
 /// State of a process, according to the supervisor's messages.
 #[derive(Debug)]
-enum Life {
+enum Lifecycle {
     /// Its app is being loaded in the process that it will be forked from.
-    Preloading { ended: Rc<Ended> },
+    Preloading { ended: Rc<ProcessEnd> },
     /// The order was sent. The process must be ready at `until`.
     Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool, trace: StartupTrace },
     /// The process runs and has not reported that it is ready.
-    Starting { process: ProcessId, ended: Rc<Ended> },
+    Starting { process: ProcessId, ended: Rc<ProcessEnd> },
     /// The process takes requests.
     Serving { name: String, pid: i32 },
     /// The process was ordered to end.
-    Leaving { process: ProcessId },
+    Stopping { process: ProcessId },
 }
 
 /// A process that is being started.
@@ -80,7 +80,7 @@ pub(crate) struct Spawner {
     stop_limit: Duration,
     /// How long a process that is replaced may take to finish its requests.
     drain_limit: Duration,
-    lives: RefCell<HashMap<Slot, Life>>,
+    processes: RefCell<HashMap<Slot, Lifecycle>>,
     /// Limits of log messages about starts and failed starts of apps that are not in nginx's roster.
     starts: Rc<LogLimit>,
     failures: Rc<LogLimit>,
@@ -108,19 +108,22 @@ impl Spawner {
             routes,
             stop_limit,
             drain_limit,
-            lives: RefCell::default(),
-            starts: LogLimit::new("starts of apps that nginx does not announce", A_MINUTE),
-            failures: LogLimit::new("failed starts of apps that nginx does not announce", A_MINUTE),
+            processes: RefCell::default(),
+            starts: LogLimit::new("starts of apps that nginx does not announce", MAX_LOGS_PER_MINUTE),
+            failures: LogLimit::new(
+                "failed starts of apps that nginx does not announce",
+                MAX_LOGS_PER_MINUTE,
+            ),
             ordered: RefCell::default(),
             slots: RefCell::default(),
         });
-        dispatcher.set_launch(spawner.clone());
+        dispatcher.set_process_control(spawner.clone());
         spawner
     }
 
     /// Handles a process that the supervisor has started; its output and report pipes come with it.
     pub(crate) fn started(&self, ticket: Ticket, record: ProcessRecord, descriptors: Vec<OwnedFd>) {
-        if self.preloaders.is_mine(ticket) {
+        if self.preloaders.is_ordered(ticket) {
             return self.preloaders.answered(ticket, Ok((record, descriptors)));
         }
         let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
@@ -128,9 +131,9 @@ impl Spawner {
         };
         let process = record.process;
         self.slots.borrow_mut().insert(process, slot);
-        let life = self.lives.borrow_mut().remove(&slot);
-        let Some(Life::Ordered { route, wanted: true, until, forked, trace }) = life else {
-            self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+        let lifecycle = self.processes.borrow_mut().remove(&slot);
+        let Some(Lifecycle::Ordered { route, wanted: true, until, forked, trace }) = lifecycle else {
+            self.processes.borrow_mut().insert(slot, Lifecycle::Stopping { process });
             self.order(&Order::Stop(process, StopHow::Kill));
             return;
         };
@@ -138,7 +141,7 @@ impl Spawner {
         let mut descriptors = descriptors.into_iter();
         let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
             // The kernel has dropped them, as it does when the descriptor limit is reached.
-            self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+            self.processes.borrow_mut().insert(slot, Lifecycle::Stopping { process });
             self.order(&Order::Stop(process, StopHow::Kill));
             self.report(slot, SpawnFailure::new(&route, NO_PIPES, "", "").on(&trace));
             return;
@@ -146,8 +149,8 @@ impl Spawner {
         if forked {
             self.preloaders.forked(route.group);
         }
-        let ended = Rc::new(Ended::default());
-        self.lives.borrow_mut().insert(slot, Life::Starting { process, ended: ended.clone() });
+        let ended = Rc::new(ProcessEnd::default());
+        self.processes.borrow_mut().insert(slot, Lifecycle::Starting { process, ended: ended.clone() });
         let output = Output::follow(output, &self.places, &route, &record);
         if let Some(me) = self.me.upgrade() {
             tokio::task::spawn_local(async move {
@@ -155,25 +158,25 @@ impl Spawner {
                 let outcome =
                     readiness::await_ready(&record, &route, report, &ended, until, &admit, &trace).await;
                 let start = Start { slot, record, route, output, trace };
-                me.brought_up(start, &ended, outcome).await;
+                me.finish_start(start, &ended, outcome).await;
             });
         }
     }
 
     /// Handles an order that the supervisor could not carry out.
     pub(crate) fn not_started(&self, ticket: Ticket, reason: &str) {
-        if self.preloaders.is_mine(ticket) {
+        if self.preloaders.is_ordered(ticket) {
             return self.preloaders.answered(ticket, Err(reason.to_owned()));
         }
         let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
             return;
         };
-        let life = self.lives.borrow_mut().remove(&slot);
-        match life {
-            Some(Life::Ordered { route, wanted: true, forked: true, .. }) => {
-                self.launch_after_all(slot, route, reason);
+        let lifecycle = self.processes.borrow_mut().remove(&slot);
+        match lifecycle {
+            Some(Lifecycle::Ordered { route, wanted: true, forked: true, .. }) => {
+                self.start_without_preloader(slot, route, reason);
             }
-            Some(Life::Ordered { route, wanted: true, trace, .. }) => {
+            Some(Lifecycle::Ordered { route, wanted: true, trace, .. }) => {
                 let failure = SpawnFailure::new(&route, reason, "", "").on(&trace);
                 self.report(slot, failure);
             }
@@ -187,15 +190,16 @@ impl Spawner {
         let Some(slot) = self.slots.borrow_mut().remove(&process) else {
             return self.preloaders.exited(process, how);
         };
-        let life = self.lives.borrow_mut().remove(&slot);
-        match life {
+        let lifecycle = self.processes.borrow_mut().remove(&slot);
+        match lifecycle {
             // The task that waits for its readiness notifies the pool.
-            Some(Life::Starting { ended, .. }) => ended.tell(how),
-            Some(Life::Serving { name, pid }) => {
+            Some(Lifecycle::Starting { ended, .. }) => ended.tell(how),
+            Some(Lifecycle::Serving { name, pid }) => {
                 warn!("app {name}: process {pid} {how}");
                 self.dispatcher.exited(slot);
             }
-            Some(Life::Leaving { .. } | Life::Ordered { .. } | Life::Preloading { .. }) | None => {
+            Some(Lifecycle::Stopping { .. } | Lifecycle::Ordered { .. } | Lifecycle::Preloading { .. })
+            | None => {
                 self.dispatcher.exited(slot);
             }
         }
@@ -204,8 +208,8 @@ impl Spawner {
     /// Takes over a process that an earlier router started.
     pub(crate) fn adopt(&self, record: ProcessRecord, output: Option<OwnedFd>) {
         let (process, pid) = (record.process, record.pid);
-        let route =
-            Memo::decode(&record.memo).and_then(|memo| self.routes.recall(&memo, &self.dispatcher).ok());
+        let route = Memo::decode(&record.memo)
+            .and_then(|memo| self.routes.restore_route(&memo, &self.dispatcher).ok());
         let (Some(route), Some(output)) = (route, output) else {
             error!("process {pid} of an earlier router cannot be taken over: it is ended");
             self.order(&Order::Stop(process, StopHow::Kill));
@@ -216,8 +220,8 @@ impl Spawner {
         let concurrency = route.settings.concurrency(route.kind, record.at_once);
         self.dispatcher.adopt(route.group, concurrency, |slot| {
             self.slots.borrow_mut().insert(process, slot);
-            let life = Life::Serving { name: route.name.clone(), pid };
-            self.lives.borrow_mut().insert(slot, life);
+            let lifecycle = Lifecycle::Serving { name: route.name.clone(), pid };
+            self.processes.borrow_mut().insert(slot, lifecycle);
             Worker::new(slot, record, route.clone())
         });
     }
@@ -237,7 +241,7 @@ impl Spawner {
         self.preloaders.end_all();
     }
 
-    async fn brought_up(self: Rc<Self>, start: Start, ended: &Ended, outcome: Outcome) {
+    async fn finish_start(self: Rc<Self>, start: Start, ended: &ProcessEnd, outcome: Outcome) {
         let Start { slot, record, route, output, trace } = start;
         let process = record.process;
         if let Outcome::Ready { at_once, revision } = outcome {
@@ -252,9 +256,9 @@ impl Spawner {
             );
             return;
         }
-        if !ended.is_told() {
+        if !ended.has_ended() {
             self.order(&Order::Stop(process, StopHow::Kill));
-            self.make_leaving(slot, process);
+            self.set_stopping(slot, process);
         }
         if let Outcome::Failed { summary, details } = outcome {
             output.settle().await;
@@ -271,8 +275,8 @@ impl Spawner {
         if let Address::Tcp(port) = record.address {
             route.log_open_port(port);
         }
-        let life = Life::Serving { name: route.name.clone(), pid: record.pid };
-        self.lives.borrow_mut().insert(slot, life);
+        let lifecycle = Lifecycle::Serving { name: route.name.clone(), pid: record.pid };
+        self.processes.borrow_mut().insert(slot, lifecycle);
         let (process, revision) = (record.process, record.revision.clone());
         self.order(&Order::MarkReady { process, at_once: record.at_once, revision });
         let concurrency = route.settings.concurrency(route.kind, record.at_once);
@@ -283,7 +287,7 @@ impl Spawner {
 
     /// Reports a failed start. The pool removes the slot now; its process, if it still runs, ends separately.
     fn report(&self, slot: Slot, failure: SpawnFailure) {
-        if self.may_tell_of(&failure.app, &self.failures) {
+        if self.may_log(&failure.app, &self.failures) {
             failure.log();
         }
         self.hooks.spawn_failed(&failure);
@@ -292,29 +296,33 @@ impl Spawner {
 
     /// Whether the log may mention the app. Apps in nginx's roster are few; clients can create any number of others
     /// where `root` contains a variable.
-    fn may_tell_of(&self, app: &str, limit: &Rc<LogLimit>) -> bool {
-        self.routes.is_configured_now(app) || limit.admits()
+    fn may_log(&self, app: &str, limit: &Rc<LogLimit>) -> bool {
+        self.routes.is_in_roster(app) || limit.admits()
     }
 
-    fn make_leaving(&self, slot: Slot, process: ProcessId) {
-        self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+    fn set_stopping(&self, slot: Slot, process: ProcessId) {
+        self.processes.borrow_mut().insert(slot, Lifecycle::Stopping { process });
     }
 
-    fn launch_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
+    fn start_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
         let ticket = self.supervisor.ticket();
         let spec = Box::new(route.spawn_spec());
         let trace = StartupTrace::from_program(&route, false);
-        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: false, trace });
-        self.carry(ticket, &Order::Spawn { ticket, spec });
+        self.await_start(
+            ticket,
+            slot,
+            Lifecycle::Ordered { route, wanted: true, until, forked: false, trace },
+        );
+        self.order_start(ticket, &Order::Spawn { ticket, spec });
     }
 
-    fn await_start(&self, ticket: Ticket, slot: Slot, ordered: Life) {
+    fn await_start(&self, ticket: Ticket, slot: Slot, ordered: Lifecycle) {
         self.ordered.borrow_mut().insert(ticket, slot);
-        self.lives.borrow_mut().insert(slot, ordered);
+        self.processes.borrow_mut().insert(slot, ordered);
     }
 
     /// Sends an order that the supervisor answers.
-    fn carry(&self, ticket: Ticket, order: &Order) {
+    fn order_start(&self, ticket: Ticket, order: &Order) {
         if let Err(err) = self.supervisor.order(order) {
             self.not_started(ticket, &format!("its settings cannot be handed to the supervisor: {err}"));
         }
@@ -331,8 +339,7 @@ impl Spawner {
         let Some(me) = self.me.upgrade() else { return };
         tokio::task::spawn_local(async move {
             tokio::time::sleep(me.stop_limit).await;
-            let still =
-                matches!(me.lives.borrow().get(&slot), Some(Life::Leaving { process: p }) if *p == process);
+            let still = matches!(me.processes.borrow().get(&slot), Some(Lifecycle::Stopping { process: p }) if *p == process);
             if still {
                 warn!("app {name}: process {pid} did not end within {} s: killed", me.stop_limit.as_secs());
                 me.order(&Order::Stop(process, StopHow::Kill));
@@ -341,18 +348,18 @@ impl Spawner {
     }
 }
 
-impl Launch for Spawner {
-    fn launch(&self, slot: Slot, route: Rc<Route>) {
-        if self.may_tell_of(&route.name, &self.starts) {
+impl ProcessControl for Spawner {
+    fn start(&self, slot: Slot, route: Rc<Route>) {
+        if self.may_log(&route.name, &self.starts) {
             info!("app {}: starting a process", route.name);
         }
         let until = Instant::now() + route.settings.start_timeout;
         if route.settings.is_smart(route.kind) {
-            self.launch_smartly(slot, route, until);
+            self.start_smart(slot, route, until);
         } else {
             // There may be a preloader from before the configuration changed.
             self.preloaders.end_of(route.group);
-            self.launch_directly(slot, route, until);
+            self.start_directly(slot, route, until);
         }
     }
 
@@ -362,7 +369,7 @@ impl Launch for Spawner {
         let worker = worker.clone();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(me.drain_limit).await;
-            if matches!(me.lives.borrow().get(&worker.slot), Some(Life::Serving { .. })) {
+            if matches!(me.processes.borrow().get(&worker.slot), Some(Lifecycle::Serving { .. })) {
                 let (name, pid, limit) = (&worker.route.name, worker.record.pid, me.drain_limit.as_secs());
                 warn!(
                     "app {name}: process {pid} has not finished its requests within {limit} s and is ended"
@@ -383,11 +390,11 @@ impl Launch for Spawner {
 
     fn stop(&self, worker: &Worker) {
         self.hooks.detached(worker);
-        if matches!(self.lives.borrow().get(&worker.slot), Some(Life::Leaving { .. })) {
+        if matches!(self.processes.borrow().get(&worker.slot), Some(Lifecycle::Stopping { .. })) {
             return;
         }
         let (process, pid) = (worker.record.process, worker.record.pid);
-        self.make_leaving(worker.slot, process);
+        self.set_stopping(worker.slot, process);
         self.order(&Order::Stop(process, StopHow::Gracefully));
         self.kill_when_overdue(worker.slot, process, worker.route.name.clone(), pid);
     }
@@ -395,33 +402,33 @@ impl Launch for Spawner {
     fn kill(&self, worker: &Worker) {
         self.hooks.detached(worker);
         worker.leave();
-        self.make_leaving(worker.slot, worker.record.process);
+        self.set_stopping(worker.slot, worker.record.process);
         self.order(&Order::Stop(worker.record.process, StopHow::Kill));
     }
 
-    fn kill_too_slow(&self, worker: &Worker, request: SlowRequest) {
+    fn kill_slow(&self, worker: &Worker, request: SlowRequest) {
         if !self.hooks.too_slow(worker, request) {
             return self.kill(worker);
         }
         self.hooks.detached(worker);
         worker.leave();
-        self.make_leaving(worker.slot, worker.record.process);
+        self.set_stopping(worker.slot, worker.record.process);
     }
 
     fn detached(&self, worker: &Worker) {
         self.hooks.detached(worker);
     }
 
-    fn turned_away(&self, route: &Route) {
+    fn queue_full(&self, route: &Route) {
         self.hooks.queue_full(route);
     }
 
     fn abandon(&self, slot: Slot) {
-        let mut lives = self.lives.borrow_mut();
-        match lives.get_mut(&slot) {
-            Some(Life::Ordered { wanted, .. }) => *wanted = false,
-            Some(Life::Preloading { ended }) => ended.abandon(),
-            Some(Life::Starting { process, ended }) => {
+        let mut processes = self.processes.borrow_mut();
+        match processes.get_mut(&slot) {
+            Some(Lifecycle::Ordered { wanted, .. }) => *wanted = false,
+            Some(Lifecycle::Preloading { ended }) => ended.abandon(),
+            Some(Lifecycle::Starting { process, ended }) => {
                 let process = *process;
                 ended.abandon();
                 self.order(&Order::Stop(process, StopHow::Kill));

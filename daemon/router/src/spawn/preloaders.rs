@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::super::output::{Output, Places};
-use super::readiness::{self, Ended, Outcome};
+use super::readiness::{self, Outcome, ProcessEnd};
 use crate::app::route::Route;
 use crate::pool::GroupId;
 use crate::report::{NO_PIPES, SpawnFailure, StartupTrace};
@@ -34,13 +34,13 @@ pub(super) enum Loaded {
 
 /// What must match for a process to be forked from a preloader.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Code {
+pub(super) struct PreloaderKey {
     spec: SpawnSpec,
     /// Number of restarts of its group so far.
     generation: u64,
 }
 
-impl Code {
+impl PreloaderKey {
     pub(super) fn of(route: &Route, generation: u64) -> Self {
         let spec = SpawnSpec { preloader: true, memo: Vec::new(), ..route.spawn_spec() };
         Self { spec, generation }
@@ -53,7 +53,7 @@ struct Preloader {
     process: ProcessId,
     pid: i32,
     app: String,
-    code: Code,
+    code: PreloaderKey,
     /// The revision of the code that it has loaded.
     revision: Option<String>,
     /// Number of forks, compared by the task that waits for it to become idle.
@@ -67,12 +67,12 @@ type Answer = Result<(ProcessRecord, Vec<OwnedFd>), String>;
 #[derive(Debug)]
 struct Ordered {
     answer: oneshot::Sender<Answer>,
-    ended: Rc<Ended>,
+    ended: Rc<ProcessEnd>,
 }
 
 /// Number of failed forks in a row after which an app is started directly until its next restart: its preloaders would
 /// load it in vain.
-const MOST_FAILURES: u32 = 3;
+const MAX_FAILURES: u32 = 3;
 
 /// All preloaders.
 #[derive(Debug)]
@@ -83,12 +83,12 @@ pub(super) struct Preloaders {
     /// How long a preloader may take to end after the order.
     stop_limit: Duration,
     ordered: RefCell<HashMap<Ticket, Ordered>>,
-    loading: RefCell<HashMap<ProcessId, Rc<Ended>>>,
+    loading: RefCell<HashMap<ProcessId, Rc<ProcessEnd>>>,
     ready: RefCell<HashMap<GroupId, Preloader>>,
     /// Locked while a group's preloader is being loaded: one preloader serves all waiting forks.
-    turns: RefCell<HashMap<GroupId, Arc<Mutex<()>>>>,
+    load_locks: RefCell<HashMap<GroupId, Arc<Mutex<()>>>>,
     /// Number of failed forks in a row of this code.
-    failures: RefCell<HashMap<GroupId, (Code, u32)>>,
+    failures: RefCell<HashMap<GroupId, (PreloaderKey, u32)>>,
 }
 
 impl Preloaders {
@@ -101,13 +101,13 @@ impl Preloaders {
             ordered: RefCell::default(),
             loading: RefCell::default(),
             ready: RefCell::default(),
-            turns: RefCell::default(),
+            load_locks: RefCell::default(),
             failures: RefCell::default(),
         })
     }
 
     /// Returns the group's preloader for a fork if it has this code; ends a preloader with other code.
-    pub(super) fn take(&self, route: &Route, code: &Code) -> Option<ProcessId> {
+    pub(super) fn take(&self, route: &Route, code: &PreloaderKey) -> Option<ProcessId> {
         let other = self.ready.borrow().get(&route.group).is_some_and(|preloader| preloader.code != *code);
         if other {
             self.end_of(route.group);
@@ -120,13 +120,19 @@ impl Preloaders {
     }
 
     /// Waits until no other task loads the group's preloader, and returns the lock.
-    pub(super) async fn turn(&self, group: GroupId) -> OwnedMutexGuard<()> {
-        let turn = self.turns.borrow_mut().entry(group).or_default().clone();
+    pub(super) async fn lock(&self, group: GroupId) -> OwnedMutexGuard<()> {
+        let turn = self.load_locks.borrow_mut().entry(group).or_default().clone();
         turn.lock_owned().await
     }
 
     /// Starts a preloader and waits until it has loaded the app.
-    pub(super) async fn load(&self, route: &Route, code: Code, ended: &Rc<Ended>, until: Instant) -> Loaded {
+    pub(super) async fn load(
+        &self,
+        route: &Route,
+        code: PreloaderKey,
+        ended: &Rc<ProcessEnd>,
+        until: Instant,
+    ) -> Loaded {
         info!("app {}: starting a preloader", route.name);
         let trace = StartupTrace::from_program(route, true);
         let (record, descriptors) = match self.start(&code, ended).await {
@@ -158,7 +164,7 @@ impl Preloaders {
             self.ready.borrow_mut().insert(route.group, preloader);
             return Loaded::Ready(process);
         }
-        if !ended.is_told() {
+        if !ended.has_ended() {
             self.order(&Order::Stop(process, StopHow::Kill));
         }
         let Outcome::Failed { summary, details } = outcome else {
@@ -170,7 +176,7 @@ impl Preloaders {
     }
 
     /// Orders a preloader and waits for the supervisor, which answers at once.
-    async fn start(&self, code: &Code, ended: &Rc<Ended>) -> Answer {
+    async fn start(&self, code: &PreloaderKey, ended: &Rc<ProcessEnd>) -> Answer {
         let ticket = self.supervisor.ticket();
         let (answer, answered) = oneshot::channel();
         self.ordered.borrow_mut().insert(ticket, Ordered { answer, ended: ended.clone() });
@@ -182,7 +188,7 @@ impl Preloaders {
     }
 
     /// Whether the ticket belongs to an order of this module.
-    pub(super) fn is_mine(&self, ticket: Ticket) -> bool {
+    pub(super) fn is_ordered(&self, ticket: Ticket) -> bool {
         self.ordered.borrow().contains_key(&ticket)
     }
 
@@ -213,8 +219,8 @@ impl Preloaders {
     }
 
     /// Whether forks of this code have failed too often.
-    pub(super) fn is_hopeless(&self, group: GroupId, code: &Code) -> bool {
-        self.failures.borrow().get(&group).is_some_and(|(of, times)| of == code && *times >= MOST_FAILURES)
+    pub(super) fn forks_fail(&self, group: GroupId, code: &PreloaderKey) -> bool {
+        self.failures.borrow().get(&group).is_some_and(|(of, times)| of == code && *times >= MAX_FAILURES)
     }
 
     /// Records that a process was forked.
@@ -223,11 +229,11 @@ impl Preloaders {
     }
 
     /// Records that a process could not be forked.
-    pub(super) fn not_forked(&self, route: &Route, code: Code) {
+    pub(super) fn fork_failed(&self, route: &Route, code: PreloaderKey) {
         let mut failures = self.failures.borrow_mut();
         let before =
             failures.remove(&route.group).filter(|(of, _)| *of == code).map_or(0, |(_, times)| times);
-        if before + 1 == MOST_FAILURES {
+        if before + 1 == MAX_FAILURES {
             warn!("app {}: is started directly until its next restart, as it cannot be forked", route.name);
         }
         failures.insert(route.group, (code, before + 1));
@@ -246,7 +252,7 @@ impl Preloaders {
     /// Ends the group's preloader and discards the group's state.
     pub(super) fn forget(&self, group: GroupId) {
         self.end_of(group);
-        self.turns.borrow_mut().remove(&group);
+        self.load_locks.borrow_mut().remove(&group);
         self.failures.borrow_mut().remove(&group);
     }
 

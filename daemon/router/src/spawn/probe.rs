@@ -16,8 +16,8 @@ use crate::sys::stream::Stream;
 use common::link::{Listen, ProcessRecord};
 
 /// Pauses between two attempts.
-const FIRST: Duration = Duration::from_millis(5);
-const SLOWEST: Duration = Duration::from_millis(100);
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_millis(100);
 /// Most bytes of a status line.
 const MAX_LINE: u64 = 1024;
 
@@ -48,20 +48,20 @@ impl<'a> ReadinessProbe<'a> {
     }
 
     /// Whether the app must respond to a request, whatever it reports about itself.
-    pub(super) fn asks(&self) -> bool {
+    pub(super) fn is_required(&self) -> bool {
         self.request.is_some()
     }
 
     /// Resolves when the app responds as required.
-    pub(super) async fn until_it_answers(&self) {
-        let mut pause = FIRST;
+    pub(super) async fn wait_until_ready(&self) {
+        let mut pause = MIN_PAUSE;
         loop {
             match self.attempt().await {
                 Ok(()) => return,
                 Err(why) => *self.last.borrow_mut() = why,
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(SLOWEST);
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 

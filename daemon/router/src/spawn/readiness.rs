@@ -24,7 +24,7 @@ const REVISION: &[u8] = b"revision ";
 const LOADING: &[u8] = b"loading\n";
 
 /// How long reading the report of a process that has ended may take; a child of it may hold the pipe open.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Result of a start.
 #[derive(Debug)]
@@ -45,13 +45,13 @@ pub(super) enum Outcome {
 
 /// Notifies the task that waits for a process's readiness that the process has ended.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct ProcessEnd {
     how: RefCell<Option<String>>,
     abandoned: Cell<bool>,
     told: Notify,
 }
 
-impl Ended {
+impl ProcessEnd {
     pub(super) fn tell(&self, how: &str) {
         *self.how.borrow_mut() = Some(how.to_owned());
         self.told.notify_waiters();
@@ -62,7 +62,7 @@ impl Ended {
         self.told.notify_waiters();
     }
 
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.how.borrow().is_some()
     }
 
@@ -72,7 +72,7 @@ impl Ended {
 
     /// Resolves when the process has ended, or is no longer wanted.
     pub(super) async fn wait(&self) {
-        while !self.is_told() && !self.abandoned.get() {
+        while !self.has_ended() && !self.abandoned.get() {
             self.told.notified().await;
         }
     }
@@ -84,7 +84,7 @@ pub(super) async fn await_ready(
     record: &ProcessRecord,
     route: &Route,
     report: OwnedFd,
-    ended: &Ended,
+    ended: &ProcessEnd,
     until: Instant,
     admit: &dyn Fn(),
     trace: &StartupTrace,
@@ -100,12 +100,12 @@ pub(super) async fn await_ready(
     };
     let told = match told {
         // Its last report may not have been read yet.
-        None if ended.is_told() => tokio::time::timeout(LAST_WORDS, telling).await.ok(),
+        None if ended.has_ended() => tokio::time::timeout(LAST_REPORT_TIMEOUT, telling).await.ok(),
         told => told,
     };
     match told {
         _ if ended.abandoned.get() => Outcome::Abandoned,
-        Some(Outcome::Ready { .. }) if ended.is_told() => {
+        Some(Outcome::Ready { .. }) if ended.has_ended() => {
             failed(&ended_with("as soon as it was ready", ended))
         }
         Some(Outcome::Failed { summary, details }) => {
@@ -124,7 +124,7 @@ async fn told_ready(
     record: &ProcessRecord,
     route: &Route,
     report: OwnedFd,
-    ended: &Ended,
+    ended: &ProcessEnd,
 ) -> Outcome {
     let mut revision = None;
     match hear(probe, trace, record, route, report, ended, &mut revision).await {
@@ -139,7 +139,7 @@ async fn hear(
     record: &ProcessRecord,
     route: &Route,
     report: OwnedFd,
-    ended: &Ended,
+    ended: &ProcessEnd,
     revision: &mut Option<String>,
 ) -> Outcome {
     let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
@@ -154,7 +154,7 @@ async fn hear(
             trace.reaches(Step::Load);
         }
         match read_ready(&text) {
-            Some(Outcome::Ready { at_once, .. }) if probe.asks() => {
+            Some(Outcome::Ready { at_once, .. }) if probe.is_required() => {
                 trace.reaches(Step::Answer);
                 return answered(probe, ended, at_once).await;
             }
@@ -206,9 +206,9 @@ fn read_error(text: &[u8]) -> Option<Outcome> {
     Some(Outcome::Failed { summary: summary.to_owned(), details: details.to_owned() })
 }
 
-async fn answered(probe: &ReadinessProbe<'_>, ended: &Ended, at_once: Option<u32>) -> Outcome {
+async fn answered(probe: &ReadinessProbe<'_>, ended: &ProcessEnd, at_once: Option<u32>) -> Outcome {
     tokio::select! {
-        () = probe.until_it_answers() => Outcome::Ready { at_once, revision: None },
+        () = probe.wait_until_ready() => Outcome::Ready { at_once, revision: None },
         () = ended.wait() => failed(""),
     }
 }
@@ -233,7 +233,7 @@ fn name_cause(summary: String, how: Option<String>) -> String {
     }
 }
 
-fn ended_with(when: &str, ended: &Ended) -> String {
+fn ended_with(when: &str, ended: &ProcessEnd) -> String {
     format!("its process {} {when}", ended.how().unwrap_or_default())
 }
 

@@ -8,21 +8,21 @@ use crate::apps::Routes;
 use crate::dispatch::Dispatcher;
 
 /// How long to wait when nothing is due.
-const LONG: Duration = Duration::from_secs(3600);
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
 /// Least pause between two checks.
-const SHORT: Duration = Duration::from_millis(10);
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Checks until the router ends.
 pub(crate) async fn run(dispatcher: Rc<Dispatcher>, routes: Rc<Routes>, restarts: Rc<Restarts>) {
     loop {
         let due = dispatcher.sweep();
-        routes.forget_deserted(&dispatcher);
+        routes.remove_unused_apps(&dispatcher);
         if dispatcher.take_forgot() {
-            restarts.forget(|group| dispatcher.knows(group));
+            restarts.forget(|group| dispatcher.contains(group));
         }
-        let pause = due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
+        let pause = due.map_or(MAX_PAUSE, |due| due.saturating_duration_since(Instant::now()));
         tokio::select! {
-            () = tokio::time::sleep(pause.max(SHORT)) => {}
+            () = tokio::time::sleep(pause.max(MIN_PAUSE)) => {}
             () = dispatcher.sweep_sooner.notified() => {}
         }
     }

@@ -16,34 +16,34 @@ use crate::supervisor_link::Supervisor;
 use common::link::{Order, ProcessId, Ticket};
 
 /// Receives the number of bytes that each process uses.
-type Asker = oneshot::Sender<Vec<(ProcessId, u64)>>;
+type Sender = oneshot::Sender<Vec<(ProcessId, u64)>>;
 
 /// Measures memory through the supervisor, which has the permission.
 #[derive(Debug)]
 pub(crate) struct MemoryMonitor {
     supervisor: Rc<Supervisor>,
-    asked: RefCell<HashMap<Ticket, Asker>>,
+    waiting: RefCell<HashMap<Ticket, Sender>>,
 }
 
 impl MemoryMonitor {
     pub(crate) fn new(supervisor: Rc<Supervisor>) -> Self {
-        Self { supervisor, asked: RefCell::default() }
+        Self { supervisor, waiting: RefCell::default() }
     }
 
     /// Handles the supervisor's result.
-    pub(crate) fn measured(&self, ticket: Ticket, held: Vec<(ProcessId, u64)>) {
-        if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
+    pub(crate) fn measured(&self, ticket: Ticket, used: Vec<(ProcessId, u64)>) {
+        if let Some(sender) = self.waiting.borrow_mut().remove(&ticket) {
             // The task that asked lives until the router ends.
-            let _ = asker.send(held);
+            let _ = sender.send(used);
         }
     }
 
     async fn measure(&self, processes: Vec<ProcessId>) -> Option<Vec<(ProcessId, u64)>> {
         let ticket = self.supervisor.ticket();
-        let (asker, answer) = oneshot::channel();
-        self.asked.borrow_mut().insert(ticket, asker);
+        let (sender, answer) = oneshot::channel();
+        self.waiting.borrow_mut().insert(ticket, sender);
         if self.supervisor.order(&Order::Measure { ticket, processes }).is_err() {
-            self.asked.borrow_mut().remove(&ticket);
+            self.waiting.borrow_mut().remove(&ticket);
             return None;
         }
         answer.await.ok()
@@ -60,10 +60,10 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, memory_monitor: Rc<MemoryM
         };
         tokio::time::sleep(every).await;
         let processes = limited.iter().map(|(worker, _)| worker.record.process).collect();
-        for (process, held) in memory_monitor.measure(processes).await.into_iter().flatten() {
+        for (process, used) in memory_monitor.measure(processes).await.into_iter().flatten() {
             let measured = limited.iter().find(|(worker, _)| worker.record.process == process);
             if let Some((worker, limits)) = measured {
-                judge(&dispatcher, worker, *limits, held);
+                enforce(&dispatcher, worker, *limits, used);
             }
         }
     }
@@ -82,9 +82,9 @@ fn limited(dispatcher: &Dispatcher) -> Vec<(Rc<Worker>, MemoryLimits)> {
     serving.into_iter().filter_map(|worker| limits(&worker).map(|limits| (worker, limits))).collect()
 }
 
-fn judge(dispatcher: &Dispatcher, worker: &Worker, limits: MemoryLimits, held: u64) {
-    let (name, pid, mib) = (&worker.route.name, worker.record.pid, held >> 20);
-    let is_over = |limit: Option<u64>| limit.filter(|limit| held > *limit).map(|limit| limit >> 20);
+fn enforce(dispatcher: &Dispatcher, worker: &Worker, limits: MemoryLimits, used: u64) {
+    let (name, pid, mib) = (&worker.route.name, worker.record.pid, used >> 20);
+    let is_over = |limit: Option<u64>| limit.filter(|limit| used > *limit).map(|limit| limit >> 20);
     if let Some(limit) = is_over(limits.hard) {
         warn!(
             "app {name}: process {pid} holds {mib} MiB, more than {limit} (passenger_hard_memory_limit): killed"

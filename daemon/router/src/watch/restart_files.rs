@@ -23,7 +23,7 @@ pub(crate) struct Restarts {
     supervisor: Rc<Supervisor>,
     throttle: Cell<Duration>,
     seen: RefCell<HashMap<GroupId, Seen>>,
-    asked: RefCell<HashMap<Ticket, oneshot::Sender<RestartFiles>>>,
+    waiting: RefCell<HashMap<Ticket, oneshot::Sender<RestartFiles>>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +40,7 @@ impl Restarts {
             supervisor,
             throttle: Cell::new(throttle),
             seen: RefCell::default(),
-            asked: RefCell::default(),
+            waiting: RefCell::default(),
         }
     }
 
@@ -50,7 +50,7 @@ impl Restarts {
     }
 
     /// Restarts the app if its files require it. Costs nothing between two checks.
-    pub(crate) async fn look(&self, route: &Route, dispatcher: &Dispatcher) {
+    pub(crate) async fn check(&self, route: &Route, dispatcher: &Dispatcher) {
         let now = Instant::now();
         let before = self.seen.borrow().get(&route.group).copied();
         if let Some(seen) =
@@ -85,19 +85,19 @@ impl Restarts {
 
     /// Handles the supervisor's result of a check.
     pub(crate) fn found(&self, ticket: Ticket, found: RestartFiles) {
-        if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
+        if let Some(sender) = self.waiting.borrow_mut().remove(&ticket) {
             // The request that asked may have ended.
-            let _ = asker.send(found);
+            let _ = sender.send(found);
         }
     }
 
     async fn ask(&self, route: &Route) -> Option<RestartFiles> {
         let ticket = self.supervisor.ticket();
-        let (asker, answer) = oneshot::channel();
-        self.asked.borrow_mut().insert(ticket, asker);
+        let (sender, answer) = oneshot::channel();
+        self.waiting.borrow_mut().insert(ticket, sender);
         let order = Order::LookAtRestartFiles { ticket, dir: route.restart_dir() };
         if self.supervisor.order(&order).is_err() {
-            self.asked.borrow_mut().remove(&ticket);
+            self.waiting.borrow_mut().remove(&ticket);
             return None;
         }
         answer.await.ok()
@@ -105,7 +105,7 @@ impl Restarts {
 }
 
 /// Least time between two checks without a request.
-const LEAST_PAUSE: Duration = Duration::from_secs(1);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Checks, until the router ends, the restart files of apps whose restart must not wait for a request.
 pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
@@ -117,9 +117,9 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
         }
         // An app that is restarted for each request is not restarted without one.
         for route in watched.into_iter().filter(|route| !restarts.is_always(route)) {
-            restarts.look(&route, &dispatcher).await;
+            restarts.check(&route, &dispatcher).await;
         }
-        tokio::time::sleep(restarts.throttle.get().max(LEAST_PAUSE)).await;
+        tokio::time::sleep(restarts.throttle.get().max(MIN_PAUSE)).await;
     }
 }
 

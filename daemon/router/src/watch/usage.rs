@@ -17,7 +17,7 @@ use crate::dispatch::Dispatcher;
 /// How old a displayed value may be.
 const FRESH: Duration = Duration::from_millis(400);
 /// Processes read before other tasks get their turn: each takes the kernel about 50 µs.
-const AT_A_TIME: usize = 16;
+const BATCH: usize = 16;
 
 /// Resource usage of a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,12 +55,12 @@ impl Usage {
 
 impl Usages {
     /// Reads the usage of all processes, except values that are still fresh.
-    pub(crate) async fn look(&self, dispatcher: &Dispatcher) {
+    pub(crate) async fn refresh(&self, dispatcher: &Dispatcher) {
         let _turn = self.turn.lock().await;
         let pids: HashSet<i32> =
             dispatcher.inspect(|_, workers| workers.values().map(|worker| worker.record.pid).collect());
         let old: Vec<i32> = pids.iter().copied().filter(|pid| self.fresh(*pid).is_none()).collect();
-        for some in old.chunks(AT_A_TIME) {
+        for some in old.chunks(BATCH) {
             for pid in some {
                 self.read(*pid);
             }
