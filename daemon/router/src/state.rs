@@ -129,7 +129,7 @@ impl RouterState {
         if !self.globals.update(received) {
             return;
         }
-        self.globals.log_changes(&before, "nginx's");
+        self.globals.log_changes(&before, "nginx's configuration");
         self.apply_options();
     }
 
@@ -137,7 +137,7 @@ impl RouterState {
     pub(super) fn reconfigure(&self, options: Vec<DaemonOption>) {
         let before = self.globals.effective();
         self.globals.reconfigure(options);
-        self.globals.log_changes(&before, "the daemon's own");
+        self.globals.log_changes(&before, "the daemon's configuration");
         self.apply_options();
     }
 

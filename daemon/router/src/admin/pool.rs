@@ -150,7 +150,7 @@ impl Snapshot {
                     start_command: route.start_command.clone(),
                     environment: route.settings.app_env.clone(),
                     queue: group.waiting(),
-                    spawning: group.starting(),
+                    spawning: group.starting,
                     min_instances: group.options.min_instances,
                     max_request_queue_size: group.options.max_queue,
                     restarts: group.generation,

@@ -56,7 +56,6 @@ fn seen(dispatcher: &Dispatcher, id: GroupId, generation: u64) -> Option<Outcome
         if group.deployment == Deployment::Resisting {
             return Some(Outcome::Unstable);
         }
-        (pool.outdated(id) == 0 && group.starting() == 0 && !group.is_below_minimum())
-            .then_some(Outcome::Done)
+        (pool.outdated(id) == 0 && group.starting == 0 && !group.is_below_minimum()).then_some(Outcome::Done)
     })
 }

@@ -250,6 +250,6 @@ fn log_ignored(app: &str, unknown: Vec<String>) {
         info!("app {app}: passenger_{name} has no effect: {}", ignored::why(&name).unwrap_or_default());
     }
     if !yet.is_empty() {
-        info!("app {app}: settings without effect in this release: {}", yet.join(", "));
+        info!("app {app}: settings that have no effect in this release: {}", yet.join(", "));
     }
 }

@@ -150,7 +150,7 @@ impl Dispatcher {
     /// Removes the group's route, and the group itself once it is deserted.
     pub(crate) fn forget(&self, group: GroupId) {
         self.routes.borrow_mut().remove(&group);
-        if self.pool.borrow_mut().forget(group) {
+        if self.pool.borrow_mut().remove_group(group) {
             self.metrics.borrow_mut().remove(&group);
             self.deployments.forget(group);
             self.forgot.set(true);

@@ -27,13 +27,6 @@ pub(crate) enum Source {
     Nginx,
 }
 
-impl Source {
-    /// Returns the source when nginx does not set the option.
-    fn own(option: &DaemonOption) -> Self {
-        option.given.map_or(Self::Default, Self::from)
-    }
-}
-
 impl From<Given> for Source {
     fn from(given: Given) -> Self {
         match given {
@@ -68,7 +61,7 @@ impl Globals {
         };
         let (value, source) = match from_nginx {
             Some(value) => (value, Source::Nginx),
-            None => (option.value.clone(), Source::own(option)),
+            None => (option.value.clone(), option.given.map_or(Source::Default, Source::from)),
         };
         EffectiveOption { name: option.name.clone(), value, source }
     }
@@ -112,7 +105,7 @@ pub(super) fn invalid_reason(option: &DaemonOption, value: &Value) -> Option<Str
     shared::find(&option.name)?.kind.check(value).err()
 }
 
-/// Whether two values of an option are equivalent, however they are written.
+/// Whether two notations of an option's value are equivalent.
 pub(super) fn same(name: &str, one: &Value, other: &Value) -> bool {
     shared::find(name).map_or_else(|| one == other, |shared| shared.kind.same(one, other))
 }
@@ -135,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_makes_no_sense_does_not_count() {
+    fn an_invalid_value_is_ignored() {
         for value in [Value::Number(0), Value::Text("many".into())] {
             let settings = received(1, &[("max_pool_size", value)]);
             assert_eq!(pool_size(settings), (Value::Number(6), Source::Default));
@@ -143,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_supervisor_cannot_follow_is_not_in_effect() {
+    fn a_value_that_the_supervisor_rejects_is_not_in_effect() {
         let option = |name: &str, value| DaemonOption { name: name.into(), value, given: None };
         let text = |text: &str| Value::Text(text.to_owned());
         let globals = Globals::new(vec![option("log_file", text(""))]);
@@ -174,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn ctl_that_makes_no_sense_sets_nothing() {
+    fn invalid_ctl_values_set_nothing() {
         let settings =
             received(1, &[(CTL, ctl_value(&[("max_pool_size", "0"), ("hook_spawn_failed", "/bin/x")]))]);
         let wrong: Vec<_> = ctl(&settings).filter_map(|(_, read)| read.err()).collect();

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Action, Deployment, Group, GroupId, Pool, Slot, State};
+use super::{Deployment, GroupId, Pool, Slot, State};
 
 /// How long a group may take until one of its processes is free. After that the marked one finishes its requests
 /// without counting towards the pool's limit, or continues to serve until that is allowed.
@@ -44,10 +44,10 @@ impl Pool {
     /// Records whether the group's requests wait although it has no process; called whenever its queue or the number of
     /// its processes changes.
     pub(super) fn update_starving(&mut self, id: GroupId) {
-        if !self.groups[id.0].is_starving() {
+        if !self.groups[id].is_starving() {
             self.counts.starving.remove(&id);
         } else if self.counts.starving.insert(id) {
-            self.groups[id.0].starving_since = self.next_turn;
+            self.groups[id].starving_since = self.next_turn;
             self.next_turn += 1;
         }
     }
@@ -55,7 +55,7 @@ impl Pool {
     /// Returns the groups that wait without any process, the longest wait first.
     fn starving(&self) -> Vec<GroupId> {
         let mut all: Vec<GroupId> = self.counts.starving.iter().copied().collect();
-        all.sort_by_key(|id| self.groups[id.0].starving_since);
+        all.sort_by_key(|id| self.groups[*id].starving_since);
         all
     }
 
@@ -66,14 +66,10 @@ impl Pool {
             return;
         }
         for id in self.starving() {
-            let group = &mut self.groups[id.0];
-            if group.not_before.is_some_and(|at| at <= now) {
-                group.not_before = None;
-            }
-            let fails = group.not_before.is_some();
-            if self.make_room_for(id) || (!fails && self.abandon_newest_start()) {
-                let slot = self.new_slot(id, now);
-                self.actions.push(Action::Spawn(slot, id));
+            self.groups[id].expire_backoff(now);
+            let backs_off = self.groups[id].not_before.is_some();
+            if self.make_room_for(id) || (!backs_off && self.abandon_newest_start()) {
+                self.start_process(id, now);
             }
         }
         self.mark_for_reclaim(now);
@@ -83,7 +79,7 @@ impl Pool {
     pub(super) fn settle_reclaim(&mut self, slot: Slot, now: Instant) -> bool {
         self.mark_for_reclaim(now);
         let Some(process) = self.processes.get(&slot).filter(|p| p.is_idle()) else { return false };
-        let members = self.groups[process.group.0].members.iter().copied();
+        let members = self.groups[process.group].members.iter().copied();
         // A marked process pays its own debt, any other process that of the one marked last.
         let marked = members.filter_map(|other| Some((self.processes.get(&other)?.reclaim_at?, other)));
         let debt = marked.max_by_key(|(until, other)| (*other == slot, *until));
@@ -96,7 +92,7 @@ impl Pool {
     /// Marks as many processes as groups wait, less the free room. A group whose last start failed is ignored until its
     /// pause is over: failing starts cost no other group a process.
     fn mark_for_reclaim(&mut self, now: Instant) {
-        let groups = self.counts.starving.iter().map(|id| &self.groups[id.0]);
+        let groups = self.counts.starving.iter().map(|id| &self.groups[*id]);
         let waiting = groups.filter(|group| group.not_before.is_none_or(|at| at <= now)).count();
         let room = self.limits.max_processes.saturating_sub(self.capacity_used());
         let wanted = waiting.saturating_sub(room);
@@ -139,7 +135,7 @@ impl Pool {
         let over = alone.filter_map(|(id, held)| {
             let (_, slot) = *held.serving.first()?;
             let until = self.turn_ends(slot)?;
-            let risky = self.groups[id.0].deployment != Deployment::Settled;
+            let risky = self.groups[*id].deployment != Deployment::Settled;
             (until <= now).then_some((risky, until, slot))
         });
         over.min().map(|(.., slot)| slot)
@@ -166,7 +162,7 @@ impl Pool {
                     }
                 }
                 // It is unknown whether the new version starts.
-                State::Starting if self.groups[process.group.0].is_rolling() => {}
+                State::Starting if self.groups[process.group].is_rolling() => {}
                 State::Starting => {
                     held.processes += 1;
                     held.starting.push(*slot);
@@ -221,7 +217,7 @@ impl Pool {
             return next;
         }
         let alone = self.groups.iter().filter(|group| group.capacity_used() == 1);
-        let turns = alone.filter_map(Group::only_member).filter_map(|slot| self.turn_ends(slot));
+        let turns = alone.filter_map(|group| self.turn_ends(*group.members.first()?));
         next.into_iter().chain(turns.filter(|until| *until > now)).min()
     }
 }

@@ -41,16 +41,6 @@ pub(crate) enum Deployment {
     Resisting,
 }
 
-impl Deployment {
-    /// Returns when a rolling restart continues at the latest.
-    pub(super) fn wait_until(self) -> Option<Instant> {
-        match self {
-            Self::Rolling { wait_until } => wait_until,
-            Self::Settled | Self::Resisting => None,
-        }
-    }
-}
-
 /// One application.
 #[derive(Debug)]
 pub(crate) struct Group {
@@ -62,7 +52,7 @@ pub(crate) struct Group {
     /// Its processes in the order they were started.
     pub(crate) members: Vec<Slot>,
     /// How many members are starting.
-    pub(super) starting: usize,
+    pub(crate) starting: usize,
     /// How many members are draining or stopping.
     pub(super) leaving: usize,
     /// Number of restarts of the group.
@@ -115,14 +105,10 @@ impl Group {
         self.members.len() - self.leaving
     }
 
-    /// Returns the number of starting processes.
-    pub(crate) fn starting(&self) -> usize {
-        self.starting
-    }
-
-    /// Returns every waiting request.
-    pub(super) fn waiters(&self) -> Vec<Waiter> {
-        self.queue.iter().chain(self.bound.values().flatten()).copied().collect()
+    /// Removes and returns every waiting request.
+    pub(super) fn take_waiters(&mut self) -> Vec<Waiter> {
+        let bound = std::mem::take(&mut self.bound).into_values().flatten();
+        std::mem::take(&mut self.queue).into_iter().chain(bound).collect()
     }
 
     /// Returns the number of waiting requests.
@@ -131,7 +117,7 @@ impl Group {
     }
 
     /// Removes a waiting request.
-    pub(super) fn forget(&mut self, waiter: Waiter) {
+    pub(super) fn remove_waiter(&mut self, waiter: Waiter) {
         if !self.queue.remove(&waiter) {
             self.bound.retain(|_, waiters| {
                 waiters.remove(&waiter);
@@ -175,11 +161,6 @@ impl Group {
         matches!(self.deployment, Deployment::Rolling { .. })
     }
 
-    /// Returns the group's first process.
-    pub(super) fn only_member(&self) -> Option<Slot> {
-        self.members.first().copied()
-    }
-
     /// Whether requests wait although the group has no process.
     pub(super) fn is_starving(&self) -> bool {
         !self.paused && !self.queue.is_empty() && self.capacity_used() == 0
@@ -190,5 +171,10 @@ impl Group {
         let pause = MIN_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(MAX_BACKOFF);
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(now + pause);
+    }
+
+    /// Allows starts again once the delay after a failure has passed.
+    pub(super) fn expire_backoff(&mut self, now: Instant) {
+        self.not_before = self.not_before.filter(|at| *at > now);
     }
 }

@@ -19,7 +19,8 @@ impl Pool {
         if process.state == State::Serving && process.out_of_band == OutOfBand::None {
             process.out_of_band = OutOfBand::Requested;
             let id = process.group;
-            self.groups[id.0].out_of_band.push(slot);
+            self.groups[id].out_of_band.push(slot);
+            self.sweep_sooner = true;
             self.advance_out_of_band(id, now);
         }
     }
@@ -37,34 +38,29 @@ impl Pool {
         self.remove_out_of_band(id, slot);
         match state {
             State::Draining if sessions == 0 => self.stop(slot),
-            State::Serving => {
-                if self.settle_reclaim(slot, now) {
-                    self.retire(slot);
-                }
-                self.serve_queue(id, now);
-                self.advance_out_of_band(id, now);
-            }
+            State::Serving if self.settle_reclaim(slot, now) => self.retire(slot),
             _ => {}
         }
-        self.start_starving_groups(now);
+        self.update(id, now);
     }
 
     /// Takes the next step of the group's out-of-band work, if there is one.
     pub(super) fn advance_out_of_band(&mut self, id: GroupId, now: Instant) {
-        let group = &self.groups[id.0];
+        let group = &self.groups[id];
         let Some(&first) = group.out_of_band.first() else { return };
+        let has_begun = |slot: &Slot| self.processes.get(slot).is_some_and(|p| p.out_of_band.is_begun());
         if self.closing || group.deployment != Deployment::Settled {
             // The processes that asked are about to be replaced.
             self.drop_out_of_band_requests(id);
             self.serve_queue(id, now);
-        } else if let Some(slot) = group.out_of_band.iter().copied().find(|slot| self.has_begun(*slot)) {
+        } else if let Some(slot) = group.out_of_band.iter().copied().find(has_begun) {
             self.start_out_of_band(slot, now);
-        } else if self.another_serves(id, first) {
+        } else if self.in_state(id, State::Serving).iter().any(|other| *other != first) {
             if let Some(process) = self.processes.get_mut(&first) {
                 process.out_of_band = OutOfBand::Draining(now + DRAIN_TIMEOUT);
             }
             self.start_out_of_band(first, now);
-        } else if group.starting() == 0 {
+        } else if group.starting == 0 {
             self.start_substitute(id, now);
         }
     }
@@ -75,7 +71,7 @@ impl Pool {
             OutOfBand::Draining(until) => Some((*slot, until)),
             _ => None,
         };
-        let (slot, until) = self.groups[id.0].out_of_band.iter().find_map(waiting)?;
+        let (slot, until) = self.groups[id].out_of_band.iter().find_map(waiting)?;
         if until > now {
             return Some(until);
         }
@@ -90,16 +86,7 @@ impl Pool {
 
     /// Removes a process that ends or has done its work from the list.
     pub(super) fn remove_out_of_band(&mut self, id: GroupId, slot: Slot) {
-        self.groups[id.0].out_of_band.retain(|other| *other != slot);
-    }
-
-    fn has_begun(&self, slot: Slot) -> bool {
-        self.processes.get(&slot).is_some_and(|process| process.out_of_band.is_begun())
-    }
-
-    fn another_serves(&self, id: GroupId, slot: Slot) -> bool {
-        let others = self.groups[id.0].members.iter().filter(|other| **other != slot);
-        others.filter_map(|other| self.processes.get(other)).any(|p| p.state == State::Serving)
+        self.groups[id].out_of_band.retain(|other| *other != slot);
     }
 
     /// Starts the work if the process has no request left.
@@ -114,20 +101,19 @@ impl Pool {
 
     /// Starts a process that serves meanwhile; if none may be started, drops the requests for out-of-band work.
     fn start_substitute(&mut self, id: GroupId, now: Instant) {
-        let group = &self.groups[id.0];
+        let group = &self.groups[id];
         let may_start = group.not_before.is_none() && !group.is_obsolete();
         if may_start && self.has_room_for(StartReason::Demand, id) {
-            let slot = self.new_slot(id, now);
-            self.actions.push(Action::Spawn(slot, id));
-            return;
+            self.start_process(id, now);
+        } else {
+            self.drop_out_of_band_requests(id);
         }
-        self.drop_out_of_band_requests(id);
     }
 
     /// Lets processes that do not work yet continue to serve.
     fn drop_out_of_band_requests(&mut self, id: GroupId) {
         let processes = &mut self.processes;
-        self.groups[id.0].out_of_band.retain(|slot| match processes.get_mut(slot) {
+        self.groups[id].out_of_band.retain(|slot| match processes.get_mut(slot) {
             Some(process) if process.out_of_band != OutOfBand::Working => {
                 process.out_of_band = OutOfBand::None;
                 false

@@ -305,7 +305,7 @@ impl World {
         let starving = (0..GROUPS).map(GroupId).filter(|id| pool.group(*id).is_starving()).collect();
         let counted = Counts {
             capacity_used: pool.groups.iter().map(Group::capacity_used).sum(),
-            starting: pool.groups.iter().map(Group::starting).sum(),
+            starting: pool.groups.iter().map(|group| group.starting).sum(),
             starving,
             reclaiming: pool.processes.values().filter(|process| process.reclaim_at.is_some()).count(),
         };

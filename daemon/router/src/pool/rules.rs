@@ -17,7 +17,7 @@ pub(super) enum StartReason {
 impl Pool {
     /// Returns the least busy process of the newest version that has a free slot, if any.
     pub(super) fn least_busy(&self, id: GroupId) -> Option<Slot> {
-        let group = &self.groups[id.0];
+        let group = &self.groups[id];
         let serving = group.members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
         serving
             .filter(|(_, p)| p.has_room())
@@ -36,7 +36,7 @@ impl Pool {
 
     pub(super) fn serve_queue(&mut self, id: GroupId, now: Instant) {
         while let Some((waiter, slot)) = self.next_to_serve(id) {
-            self.groups[id.0].forget(waiter);
+            self.groups[id].remove_waiter(waiter);
             self.update_starving(id);
             self.begin_session(slot, now);
             self.actions.push(Action::Grant(waiter, slot));
@@ -46,7 +46,7 @@ impl Pool {
 
     /// Returns the request that has waited longest of those that can be served now.
     pub(super) fn next_to_serve(&self, id: GroupId) -> Option<(Waiter, Slot)> {
-        let group = &self.groups[id.0];
+        let group = &self.groups[id];
         if group.paused {
             return None;
         }
@@ -64,26 +64,16 @@ impl Pool {
 
     /// Starts processes for the group as long as it needs more and may have them. Groups that have none come first.
     pub(super) fn balance(&mut self, id: GroupId, now: Instant) {
-        let group = &mut self.groups[id.0];
-        if group.not_before.is_some_and(|at| at <= now) {
-            group.not_before = None;
-        }
+        self.groups[id].expire_backoff(now);
         self.start_starving_groups(now);
-        while let Some(start_reason) = self.start_reason(id, now) {
-            if !self.has_room_for(start_reason, id) {
-                return;
-            }
-            let slot = self.new_slot(id, now);
-            self.actions.push(Action::Spawn(slot, id));
+        while self.start_reason(id, now).is_some_and(|reason| self.has_room_for(reason, id)) {
+            self.start_process(id, now);
         }
     }
 
     fn start_reason(&self, id: GroupId, now: Instant) -> Option<StartReason> {
-        let group = &self.groups[id.0];
-        if self.closing {
-            return None;
-        }
-        if group.is_starving() || group.is_obsolete() {
+        let group = &self.groups[id];
+        if self.closing || group.is_starving() || group.is_obsolete() {
             return None;
         }
         match group.deployment {
@@ -95,47 +85,20 @@ impl Pool {
         }
     }
 
-    pub(super) fn has_room_for(&self, start_reason: StartReason, id: GroupId) -> bool {
-        let above = usize::from(start_reason == StartReason::Replacement);
-        let group = &self.groups[id.0];
+    pub(super) fn has_room_for(&self, reason: StartReason, id: GroupId) -> bool {
+        let above = usize::from(reason == StartReason::Replacement);
+        let group = &self.groups[id];
         let bounds = [group.options.max_instances, self.limits.max_per_group];
         if bounds.into_iter().any(|most| most != 0 && group.capacity_used() >= most + above) {
             return false;
         }
-        let has_room = self.capacity_used() < self.limits.max_processes + above;
-        match start_reason {
-            StartReason::Demand => has_room && self.counts.starting < self.limits.max_starting,
-            StartReason::Replacement => has_room,
-        }
+        let may_start = above > 0 || self.counts.starting < self.limits.max_starting;
+        may_start && self.capacity_used() < self.limits.max_processes + above
     }
 
-    /// Ends idle processes of other groups, the longest idle first, until there is room for a group that has none.
-    /// Returns false when too few are idle.
-    pub(super) fn make_room_for(&mut self, id: GroupId) -> bool {
-        while self.capacity_used() >= self.limits.max_processes {
-            let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
-            let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else {
-                return false;
-            };
-            self.retire(slot);
-        }
-        true
-    }
-
-    pub(super) fn has_serving_or_starting(&self, id: GroupId) -> bool {
-        self.groups[id.0].capacity_used() > 0
-    }
-
-    pub(super) fn new_slot(&mut self, id: GroupId, now: Instant) -> Slot {
-        let slot = Slot(self.next_slot);
-        self.next_slot += 1;
-        let group = &mut self.groups[id.0];
-        group.members.push(slot);
-        group.starting += 1;
-        self.processes.insert(slot, Process::starting(id, group.generation, now));
-        self.counts.starting += 1;
-        self.counts.capacity_used += 1;
-        self.update_starving(id);
-        slot
+    /// Has a process started for the group.
+    pub(super) fn start_process(&mut self, id: GroupId, now: Instant) {
+        let slot = self.new_slot(id, now);
+        self.actions.push(Action::Spawn(slot, id));
     }
 }

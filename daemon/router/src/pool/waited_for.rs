@@ -8,7 +8,7 @@ impl Pool {
         let Some(process) = self.processes.get(&slot).filter(|p| p.state == State::Serving) else {
             return false;
         };
-        let group = &self.groups[process.group.0];
+        let group = &self.groups[process.group];
         let is_full = match process.concurrency {
             Concurrency::Unlimited => false,
             Concurrency::At(most) => process.slots_taken() >= most,
@@ -19,7 +19,7 @@ impl Pool {
 
     /// Whether more than one request waits for the group, and the group is not paused.
     pub(crate) fn has_queue(&self, id: GroupId) -> bool {
-        let group = &self.groups[id.0];
+        let group = &self.groups[id];
         !group.paused && group.waiting() > 1
     }
 }
