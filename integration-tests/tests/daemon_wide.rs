@@ -128,7 +128,7 @@ fn the_log_says_more_from_then_on() {
     let wide = Wide::new("passenger_log_level debug;", |daemon| daemon);
     wide.nginx.get("/pid").expect(200);
     wide.daemon.logs_eventually("to \"debug\" by nginx's configuration");
-    wide.daemon.logs_eventually("carry_out ]: pool: ");
+    wide.daemon.logs_eventually("execute ]: pool: ");
 }
 
 #[test]

@@ -51,7 +51,7 @@ pub fn run(link: OwnedFd) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            error!("the router cannot work: {err}");
+            error!("the router failed: {err}");
             ExitCode::FAILURE
         }
     }

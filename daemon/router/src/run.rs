@@ -10,6 +10,7 @@ use tokio::task::spawn_local;
 use tracing::{error, warn};
 
 use super::nginx::accept;
+use super::shutdown::Processes;
 use super::state::RouterState;
 use super::supervisor_link::Supervisor;
 use super::watch::{idle, memory, restart_files};
@@ -22,7 +23,7 @@ pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
     let supervisor = Rc::new(Supervisor::new(link)?);
     let mut buffer = Buffer::default();
     let Some((Notice::Config(config), sockets)) = supervisor.notice(&mut buffer).await else {
-        return Err(io::Error::other("the supervisor did not say how to work"));
+        return Err(io::Error::other("the supervisor's first message is not the configuration"));
     };
     let (nginx, tools) = listeners(sockets)?;
     let router = RouterState::new(config, supervisor.clone());
@@ -40,15 +41,15 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
     let mut nginx = Some(nginx);
     while let Some((notice, mut descriptors)) = router.supervisor.notice(&mut buffer).await {
         match notice {
-            Notice::Config(_) => warn!("the supervisor said twice how to work"),
+            Notice::Config(_) => warn!("ignoring a duplicate configuration message from the supervisor"),
             Notice::Adopt(record) => router.spawner.adopt(record, descriptors.pop()),
             Notice::Serve => nginx.take().into_iter().for_each(|nginx| serve(router, nginx)),
             Notice::SetAppMode { app, mode } => router.app_modes.restore(app, mode),
             Notice::Started { ticket, record } => router.spawner.started(ticket, record, descriptors),
             Notice::NotStarted { ticket, reason } => router.spawner.not_started(ticket, &reason),
             Notice::Exited { process, how } => router.spawner.exited(process, &how),
-            Notice::RestartFiles { ticket, found } => router.restarts.found(ticket, found),
-            Notice::Measured { ticket, held } => router.memory_monitor.measured(ticket, held),
+            Notice::RestartFiles { ticket, found } => router.restarts.pending.complete(ticket, found),
+            Notice::Measured { ticket, held } => router.memory_monitor.complete(ticket, held),
             Notice::OpenFiles(limit) => limit_open_files(limit),
             Notice::Options(options) => router.reconfigure(options),
             Notice::Hooks(named) => router.spawner.set_hooks(named),
@@ -59,8 +60,8 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
             Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
             Notice::Trouble { trouble, what } => router.troubles.relay(trouble, what),
             Notice::Ping => answer_ping(router),
-            Notice::Retire { limit } => drop(spawn_local(shutdown::retire(router.clone(), limit))),
-            Notice::ShutDown { limit } => drop(spawn_local(shutdown::run(router.clone(), limit))),
+            Notice::Retire { limit } => shut_down(router, limit, Processes::HandOver),
+            Notice::ShutDown { limit } => shut_down(router, limit, Processes::End),
         }
     }
 }
@@ -77,24 +78,26 @@ fn serve(router: &Rc<RouterState>, nginx: UnixListener) {
 
 /// Accepts connections on the new listening socket, which replaces the old one.
 fn replace_socket(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
-    match socket.ok_or_else(|| io::Error::other("it did not come")).and_then(listener) {
+    match socket.ok_or_else(|| io::Error::other("it was not passed")).and_then(listener) {
         Ok(socket) => accept::replace_socket(router, socket),
-        Err(why) => error!("the socket for nginx that was made anew cannot be used: {why}"),
+        Err(why) => error!("cannot accept connections on the new socket for nginx: {why}"),
     }
 }
 
 fn answer_ping(router: &RouterState) {
     router.troubles.tidy();
-    if router.supervisor.order(&Order::Pong).is_err() {
-        warn!("the supervisor cannot be told that the router works");
-    }
+    router.supervisor.send(&Order::Pong);
+}
+
+fn shut_down(router: &Rc<RouterState>, limit: u64, processes: Processes) {
+    spawn_local(shutdown::run(router.clone(), limit, processes));
 }
 
 fn limit_open_files(limit: u64) {
     let limited = resource::getrlimit(Resource::RLIMIT_NOFILE)
         .and_then(|(_, hard)| resource::setrlimit(Resource::RLIMIT_NOFILE, limit.min(hard), hard));
     if let Err(why) = limited {
-        warn!("the router's limit of open files stays: {why}");
+        warn!("cannot change the router's limit of open files: {why}");
     }
 }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use protocol::globals::Globals as ReceivedGlobals;
 use tokio::sync::Notify;
-use tracing::warn;
 
 use super::apps::Routes;
 use super::apps::maintenance::AppModes;
@@ -144,12 +143,10 @@ impl RouterState {
     fn apply_options(&self) {
         log::set_level(self.globals.log_level());
         log::set_app_prefix(self.globals.log_prefix());
-        self.dispatcher.set_limits(self.globals.limits());
+        self.dispatcher.update(|pool, now| pool.set_limits(self.globals.limits(), now));
         self.restarts.set_throttle(self.globals.stat_throttle());
         *self.backlog.borrow_mut() = Rc::new(self.globals.backlog(self.troubles.clone()));
-        if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
-            warn!("the supervisor cannot be told of the changed options");
-        }
+        self.supervisor.send(&Order::Adjust(Box::new(self.globals.adjustment())));
     }
 
     /// Returns how much of a response is buffered for a slow client, and where.

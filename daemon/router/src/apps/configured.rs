@@ -32,7 +32,7 @@ impl Routes {
             None => self.create_route(&described, dispatcher)?,
         };
         self.apply_route(&route, configured_ms, dispatcher);
-        dispatcher.keep(route.group);
+        dispatcher.update(|pool, now| pool.keep_running(route.group, now));
         Ok(())
     }
 
@@ -70,7 +70,9 @@ impl Routes {
 
     /// Forgets apps that are no longer configured, once nothing of them is left.
     pub(crate) fn remove_unused_apps(&self, dispatcher: &Dispatcher) {
-        let deserted = |name: &String| self.id_of(name).is_none_or(|group| dispatcher.is_unused(group));
+        let deserted = |name: &String| {
+            self.id_of(name).is_none_or(|group| dispatcher.inspect(|pool, _| pool.is_unused(group)))
+        };
         let names: Vec<_> =
             self.unconfigured.borrow().iter().filter(|name| deserted(name)).cloned().collect();
         for name in names {
@@ -79,7 +81,7 @@ impl Routes {
             info!("app {name}: forgotten");
             self.active_routes.borrow_mut().remove(&group);
             self.remove_routes(group);
-            dispatcher.forget(group);
+            dispatcher.remove_group(group);
             self.recount();
         }
     }

@@ -58,7 +58,7 @@ impl Routes {
             self.groups.borrow_mut().remove(name);
             self.unconfigured.borrow_mut().remove(name);
             self.active_routes.borrow_mut().remove(group);
-            dispatcher.forget(*group);
+            dispatcher.remove_group(*group);
         }
         self.recount();
         // If many cannot be forgotten, this is not retried for each new route.
@@ -78,7 +78,9 @@ impl Routes {
     /// Whether nothing is left of the group, nginx does not announce it, and no request is on its way to it.
     fn can_expire(&self, group: GroupId, name: &str, routes: &[Rc<Route>], dispatcher: &Dispatcher) -> bool {
         let free = |route: &Rc<Route>| Rc::strong_count(route) == self.holders(route, dispatcher) + 1;
-        dispatcher.is_unused(group) && !self.is_in_roster(name) && routes.iter().all(free)
+        dispatcher.inspect(|pool, _| pool.is_unused(group))
+            && !self.is_in_roster(name)
+            && routes.iter().all(free)
     }
 
     /// Returns the number of references to a route that no request uses.

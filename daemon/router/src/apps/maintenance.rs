@@ -71,7 +71,7 @@ impl AppModes {
     pub(crate) fn check(&self, route: &Route, dispatcher: &Dispatcher) -> Option<Refused> {
         match self.of(&route.name)? {
             Restriction::Paused => {
-                dispatcher.set_paused(route.group, true);
+                dispatcher.update(|pool, now| pool.set_paused(route.group, true, now));
                 None
             }
             Restriction::Maintenance(maintenance) => Some(Refused::Maintenance(maintenance)),
@@ -81,13 +81,14 @@ impl AppModes {
     /// Applies the app's mode to the requests that wait for it.
     pub(crate) fn apply_to_waiting(&self, app: &str, routes: &Routes, dispatcher: &Dispatcher) {
         let Some(group) = routes.id_of(app) else { return };
+        let set_paused = |paused| dispatcher.update(|pool, now| pool.set_paused(group, paused, now));
         match self.of(app) {
-            Some(Restriction::Paused) => dispatcher.set_paused(group, true),
+            Some(Restriction::Paused) => set_paused(true),
             Some(Restriction::Maintenance(maintenance)) => {
                 dispatcher.reject_waiting(group, &Refused::Maintenance(maintenance));
-                dispatcher.set_paused(group, false);
+                set_paused(false);
             }
-            None => dispatcher.set_paused(group, false),
+            None => set_paused(false),
         }
     }
 

@@ -140,7 +140,7 @@ impl Routes {
         let route = self.create_route(&described, dispatcher)?;
         // The processes of an earlier router are kept: none is replaced yet.
         self.observe(&route, memo.configured_ms());
-        dispatcher.set_group_options(route.group, route.settings.pool);
+        dispatcher.update(|pool, now| pool.set_options(route.group, route.settings.pool, now));
         if self
             .active_routes
             .borrow()
@@ -155,7 +155,7 @@ impl Routes {
     /// Updates the route's group if the configuration is newer than the one that it follows.
     fn apply_route(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
         let news = self.observe(route, configured_ms);
-        dispatcher.set_group_options(route.group, route.settings.pool);
+        dispatcher.update(|pool, now| pool.set_options(route.group, route.settings.pool, now));
         match news {
             Change::None => dispatcher.set_route(route.group, route.clone()),
             Change::Alternate => debug!("app {}: locations describe it in different ways", route.name),

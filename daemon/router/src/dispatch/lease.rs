@@ -21,7 +21,7 @@ pub(crate) struct Lease {
 impl Lease {
     /// Records that the process asks for out-of-band work, between requests.
     pub(crate) fn request_out_of_band(&self) {
-        self.dispatcher.request_out_of_band(self.worker.slot);
+        self.dispatcher.update(|pool, now| pool.request_out_of_band(self.worker.slot, now));
     }
 
     /// Returns the session, for the code that detects that the app hijacks the connection.
@@ -52,8 +52,7 @@ impl Lease {
     pub(crate) fn release_when_free(self) {
         self.session.disconnected();
         if self.worker.speaks_session() && self.has_slot() {
-            let worker = self.worker.clone();
-            probing::add_abandoned(&worker, Box::new(self));
+            probing::add_abandoned(&self.worker.clone(), Box::new(self));
         }
     }
 }
@@ -68,10 +67,9 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let slot = self.worker.slot;
         let has_slot = self.session.end();
-        self.dispatcher.with_pool(|pool, now| {
+        self.dispatcher.update(|pool, now| {
             if has_slot { pool.release(slot, now) } else { pool.release_hijacked(slot, now) }
         });
-        self.dispatcher.fewer.notify_waiters();
     }
 }
 
@@ -86,6 +84,6 @@ impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         // If the answer was already sent, this finds nothing; dropping the answer gives back the lease in it.
         self.dispatcher.waiting.borrow_mut().remove(&self.waiter);
-        self.dispatcher.with_pool(|pool, now| pool.cancel(self.group, self.waiter, now));
+        self.dispatcher.update(|pool, now| pool.cancel(self.group, self.waiter, now));
     }
 }

@@ -96,7 +96,7 @@ impl Hijacked for Session {
         };
         if self.awaits_proof() {
             self.state.set(State::Freed);
-            dispatcher.with_pool(|pool, now| pool.free_slot(worker.slot, now));
+            dispatcher.update(|pool, now| pool.free_slot(worker.slot, now));
         }
     }
 }

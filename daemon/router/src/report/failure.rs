@@ -49,16 +49,17 @@ pub(crate) struct SpawnFailure {
 }
 
 impl SpawnFailure {
-    pub(crate) fn new(route: &Route, summary: &str, details: &str, output: &str) -> Self {
+    /// Returns the report of a start that ended with the trace's current step.
+    pub(crate) fn new(route: &Route, summary: &str, trace: &StartupTrace) -> Self {
         Self {
             id: format!("{:08x}", RandomState::new().hash_one(&route.name) as u32),
             app: route.name.clone(),
             app_root: route.root.display().to_string(),
             app_env: route.settings.app_env.clone(),
             summary: summary.to_owned(),
-            details: details.to_owned(),
-            output: output.to_owned(),
-            steps: Vec::new(),
+            details: String::new(),
+            output: String::new(),
+            steps: trace.failed(),
             process: None,
             user: None,
             environment: BTreeMap::new(),
@@ -68,15 +69,11 @@ impl SpawnFailure {
         }
     }
 
-    pub(crate) fn of_process(mut self, record: ProcessRecord, how: Option<String>) -> Self {
+    /// Adds the process, and how it ended if it has.
+    pub(crate) fn of_process(mut self, record: &ProcessRecord, how: Option<String>) -> Self {
         self.process = Some((record.pid, how));
-        self.user = Some(record.user);
-        self.environment = record.environment;
-        self
-    }
-
-    pub(crate) fn on(mut self, trace: &StartupTrace) -> Self {
-        self.steps = trace.failed();
+        self.user = Some(record.user.clone());
+        self.environment = record.environment.clone();
         self
     }
 

@@ -214,7 +214,7 @@ async fn attempt(
             return Attempt::Over(refuse(router, nginx, facts, body, &Refused::NoDescriptors).await);
         }
         Err(err) => {
-            router.dispatcher.detach_slot(lease.worker.slot);
+            router.dispatcher.update(|pool, now| pool.detach(lease.worker.slot, now));
             let why = format!("it takes no connection: {err}");
             return if may_repeat {
                 Attempt::Again(why)
@@ -255,7 +255,7 @@ async fn attempt(
         Ok(complete) => Attempt::Over(finish(nginx, body, &relay, app, lease, complete).await),
         Err(broken) => {
             if matches!(broken, Broken::TooLong(_)) {
-                router.dispatcher.kill_slow(&lease.worker, slow_request(nginx, facts));
+                router.dispatcher.kill(&lease.worker, Some(slow_request(nginx, facts)));
             }
             drop(app);
             Attempt::Over(give_up(router, nginx, facts, body, &relay, lease, broken).await)

@@ -4,9 +4,11 @@
 //! Each process is in exactly one [`Lifecycle`] from its order to its end, and is removed from the table when the supervisor
 //! reports its end. Requests are not handled here.
 //!
-//! `smart` starts processes from `preloaders`, `readiness` waits until they are ready, with a `probe` for apps that
-//! speak HTTP, `listen_hint` explains a failure, and `hooks` reports events to the operator's programs.
+//! `control` carries out what the dispatcher orders. `smart` starts processes from `preloaders`, `readiness` waits until
+//! they are ready, with a `probe` for apps that speak HTTP, `listen_hint` explains a failure, and `hooks` reports events
+//! to the operator's programs.
 
+mod control;
 pub(crate) mod hooks;
 mod listen_hint;
 mod preloaders;
@@ -21,25 +23,24 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use self::preloaders::Preloaders;
-use self::readiness::{Outcome, ProcessEnd};
+use self::preloaders::{Preloaders, not_sent};
+use self::readiness::{NotStarted, Pipes, ProcessEnd, Ready, Start};
 use super::app::route::{Memo, Route};
 use super::apps::Routes;
-use super::dispatch::out_of_band;
+use super::dispatch::Dispatcher;
 use super::dispatch::worker::Worker;
-use super::dispatch::{Dispatcher, ProcessControl};
 use super::output::log_limit::LogLimit;
 use super::output::{Output, Places};
 use super::pool::{GroupId, Slot};
-use super::report::{NO_PIPES, SpawnFailure, StartupTrace};
+use super::report::{SpawnFailure, StartupTrace};
 use super::supervisor_link::Supervisor;
 use common::config::Hook;
 use common::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
-use hooks::{Hooks, SlowRequest};
+use hooks::Hooks;
 
-/// Most messages per minute about starts of apps that are not in nginx's roster.
+/// Maximum number of log messages a minute about starts of apps that are not in nginx's roster.
 const MAX_LOGS_PER_MINUTE: u32 = 120;
 
 /// State of a process, according to the supervisor's messages.
@@ -55,15 +56,6 @@ enum Lifecycle {
     Serving { name: String, pid: i32 },
     /// The process was ordered to end.
     Stopping { process: ProcessId },
-}
-
-/// A process that is being started.
-struct Start {
-    slot: Slot,
-    record: ProcessRecord,
-    route: Rc<Route>,
-    output: Output,
-    trace: StartupTrace,
 }
 
 /// Starts and ends processes through the supervisor.
@@ -109,9 +101,9 @@ impl Spawner {
             stop_limit,
             drain_limit,
             processes: RefCell::default(),
-            starts: LogLimit::new("starts of apps that nginx does not announce", MAX_LOGS_PER_MINUTE),
+            starts: LogLimit::new("starts of apps that are not in nginx's roster", MAX_LOGS_PER_MINUTE),
             failures: LogLimit::new(
-                "failed starts of apps that nginx does not announce",
+                "failed starts of apps that are not in nginx's roster",
                 MAX_LOGS_PER_MINUTE,
             ),
             ordered: RefCell::default(),
@@ -133,34 +125,33 @@ impl Spawner {
         self.slots.borrow_mut().insert(process, slot);
         let lifecycle = self.processes.borrow_mut().remove(&slot);
         let Some(Lifecycle::Ordered { route, wanted: true, until, forked, trace }) = lifecycle else {
-            self.processes.borrow_mut().insert(slot, Lifecycle::Stopping { process });
-            self.order(&Order::Stop(process, StopHow::Kill));
+            self.set_stopping(slot, process);
+            self.supervisor.send(&Order::Stop(process, StopHow::Kill));
             return;
         };
         trace.has_process();
-        let mut descriptors = descriptors.into_iter();
-        let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
-            // The kernel has dropped them, as it does when the descriptor limit is reached.
-            self.processes.borrow_mut().insert(slot, Lifecycle::Stopping { process });
-            self.order(&Order::Stop(process, StopHow::Kill));
-            self.report(slot, SpawnFailure::new(&route, NO_PIPES, "", "").on(&trace));
-            return;
-        };
         if forked {
             self.preloaders.forked(route.group);
         }
         let ended = Rc::new(ProcessEnd::default());
         self.processes.borrow_mut().insert(slot, Lifecycle::Starting { process, ended: ended.clone() });
-        let output = Output::follow(output, &self.places, &route, &record);
-        if let Some(me) = self.me.upgrade() {
-            tokio::task::spawn_local(async move {
-                let admit = || me.order(&Order::Admit(record.process));
-                let outcome =
-                    readiness::await_ready(&record, &route, report, &ended, until, &admit, &trace).await;
-                let start = Start { slot, record, route, output, trace };
-                me.finish_start(start, &ended, outcome).await;
-            });
-        }
+        let pipes = Pipes::new(descriptors, &self.places, &route, &record);
+        let Some(me) = self.me.upgrade() else { return };
+        tokio::task::spawn_local(async move {
+            let supervisor = &me.supervisor;
+            let (record, route) = (&record, &route);
+            let start =
+                Start { supervisor, role: "process", record, route, ended: &ended, until, trace: &trace };
+            match start.finish(pipes).await {
+                Ok(ready) => me.serve(slot, record.clone(), route.clone(), ready),
+                Err(not_started) => {
+                    if !ended.has_ended() {
+                        me.set_stopping(slot, process);
+                    }
+                    me.end_start(slot, not_started);
+                }
+            }
+        });
     }
 
     /// Handles an order that the supervisor could not carry out.
@@ -177,8 +168,7 @@ impl Spawner {
                 self.start_without_preloader(slot, route, reason);
             }
             Some(Lifecycle::Ordered { route, wanted: true, trace, .. }) => {
-                let failure = SpawnFailure::new(&route, reason, "", "").on(&trace);
-                self.report(slot, failure);
+                self.report(slot, SpawnFailure::new(&route, reason, &trace));
             }
             _ => self.dispatcher.exited(slot),
         }
@@ -193,7 +183,7 @@ impl Spawner {
         let lifecycle = self.processes.borrow_mut().remove(&slot);
         match lifecycle {
             // The task that waits for its readiness notifies the pool.
-            Some(Lifecycle::Starting { ended, .. }) => ended.tell(how),
+            Some(Lifecycle::Starting { ended, .. }) => ended.report(how),
             Some(Lifecycle::Serving { name, pid }) => {
                 warn!("app {name}: process {pid} {how}");
                 self.dispatcher.exited(slot);
@@ -211,8 +201,8 @@ impl Spawner {
         let route = Memo::decode(&record.memo)
             .and_then(|memo| self.routes.restore_route(&memo, &self.dispatcher).ok());
         let (Some(route), Some(output)) = (route, output) else {
-            error!("process {pid} of an earlier router cannot be taken over: it is ended");
-            self.order(&Order::Stop(process, StopHow::Kill));
+            error!("process {pid} of an earlier router cannot be taken over: ending it");
+            self.supervisor.send(&Order::Stop(process, StopHow::Kill));
             return;
         };
         drop(Output::follow(output, &self.places, &route, &record));
@@ -241,48 +231,30 @@ impl Spawner {
         self.preloaders.end_all();
     }
 
-    async fn finish_start(self: Rc<Self>, start: Start, ended: &ProcessEnd, outcome: Outcome) {
-        let Start { slot, record, route, output, trace } = start;
-        let process = record.process;
-        if let Outcome::Ready { at_once, revision } = outcome {
-            output.forget();
-            // A forked process has the code of its preloader.
-            let revision = revision.or_else(|| self.preloaders.revision_of(route.group));
-            debug!("app {}: process {} is ready; steps: {}", route.name, record.pid, trace.done());
-            self.serve(
-                slot,
-                ProcessRecord { at_once, revision, environment: BTreeMap::new(), ..record },
-                route,
-            );
-            return;
-        }
-        if !ended.has_ended() {
-            self.order(&Order::Stop(process, StopHow::Kill));
-            self.set_stopping(slot, process);
-        }
-        if let Outcome::Failed { summary, details } = outcome {
-            output.settle().await;
-            let summary = summary + &listen_hint::of(&route);
-            let failure = SpawnFailure::new(&route, &summary, &details, &output.text()).on(&trace);
-            self.report(slot, failure.of_process(record, ended.how()));
-        } else {
-            self.dispatcher.exited(slot);
-        }
-    }
-
-    fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>) {
-        info!("app {}: process {} is ready", route.name, record.pid);
+    /// Passes requests to a process that is ready.
+    fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>, ready: Ready) {
+        let (process, pid, at_once) = (record.process, record.pid, ready.at_once);
+        // A forked process has the code of its preloader.
+        let revision = ready.revision.or_else(|| self.preloaders.revision_of(route.group));
         if let Address::Tcp(port) = record.address {
             route.log_open_port(port);
         }
-        let lifecycle = Lifecycle::Serving { name: route.name.clone(), pid: record.pid };
-        self.processes.borrow_mut().insert(slot, lifecycle);
-        let (process, revision) = (record.process, record.revision.clone());
-        self.order(&Order::MarkReady { process, at_once: record.at_once, revision });
-        let concurrency = route.settings.concurrency(route.kind, record.at_once);
+        let name = route.name.clone();
+        self.processes.borrow_mut().insert(slot, Lifecycle::Serving { name, pid });
+        self.supervisor.send(&Order::MarkReady { process, at_once, revision: revision.clone() });
+        let concurrency = route.settings.concurrency(route.kind, at_once);
+        let record = ProcessRecord { at_once, revision, environment: BTreeMap::new(), ..record };
         let worker = Rc::new(Worker::new(slot, record, route));
         self.hooks.attached(&worker);
         self.dispatcher.ready(worker, concurrency);
+    }
+
+    /// Ends the start of a process that is not ready.
+    fn end_start(&self, slot: Slot, not_started: NotStarted) {
+        match not_started {
+            Some(failure) => self.report(slot, *failure),
+            None => self.dispatcher.exited(slot),
+        }
     }
 
     /// Reports a failed start. The pool removes the slot now; its process, if it still runs, ends separately.
@@ -305,32 +277,19 @@ impl Spawner {
     }
 
     fn start_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
-        let ticket = self.supervisor.ticket();
         let spec = Box::new(route.spawn_spec());
         let trace = StartupTrace::from_program(&route, false);
-        self.await_start(
-            ticket,
-            slot,
-            Lifecycle::Ordered { route, wanted: true, until, forked: false, trace },
-        );
-        self.order_start(ticket, &Order::Spawn { ticket, spec });
+        let ordered = Lifecycle::Ordered { route, wanted: true, until, forked: false, trace };
+        self.order_start(slot, ordered, |ticket| Order::Spawn { ticket, spec });
     }
 
-    fn await_start(&self, ticket: Ticket, slot: Slot, ordered: Lifecycle) {
+    /// Orders the start of a process, which the supervisor answers.
+    fn order_start(&self, slot: Slot, ordered: Lifecycle, order: impl FnOnce(Ticket) -> Order) {
+        let ticket = self.supervisor.ticket();
         self.ordered.borrow_mut().insert(ticket, slot);
         self.processes.borrow_mut().insert(slot, ordered);
-    }
-
-    /// Sends an order that the supervisor answers.
-    fn order_start(&self, ticket: Ticket, order: &Order) {
-        if let Err(err) = self.supervisor.order(order) {
-            self.not_started(ticket, &format!("its settings cannot be handed to the supervisor: {err}"));
-        }
-    }
-
-    fn order(&self, order: &Order) {
-        if let Err(err) = self.supervisor.order(order) {
-            error!("an order cannot be sent to the supervisor: {err}");
+        if let Err(why) = self.supervisor.order(&order(ticket)) {
+            self.not_started(ticket, &not_sent(&why));
         }
     }
 
@@ -342,106 +301,8 @@ impl Spawner {
             let still = matches!(me.processes.borrow().get(&slot), Some(Lifecycle::Stopping { process: p }) if *p == process);
             if still {
                 warn!("app {name}: process {pid} did not end within {} s: killed", me.stop_limit.as_secs());
-                me.order(&Order::Stop(process, StopHow::Kill));
+                me.supervisor.send(&Order::Stop(process, StopHow::Kill));
             }
         });
-    }
-}
-
-impl ProcessControl for Spawner {
-    fn start(&self, slot: Slot, route: Rc<Route>) {
-        if self.may_log(&route.name, &self.starts) {
-            info!("app {}: starting a process", route.name);
-        }
-        let until = Instant::now() + route.settings.start_timeout;
-        if route.settings.is_smart(route.kind) {
-            self.start_smart(slot, route, until);
-        } else {
-            // There may be a preloader from before the configuration changed.
-            self.preloaders.end_of(route.group);
-            self.start_directly(slot, route, until);
-        }
-    }
-
-    fn drain(&self, worker: &Rc<Worker>) {
-        self.hooks.detached(worker);
-        let Some(me) = self.me.upgrade() else { return };
-        let worker = worker.clone();
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(me.drain_limit).await;
-            if matches!(me.processes.borrow().get(&worker.slot), Some(Lifecycle::Serving { .. })) {
-                let (name, pid, limit) = (&worker.route.name, worker.record.pid, me.drain_limit.as_secs());
-                warn!(
-                    "app {name}: process {pid} has not finished its requests within {limit} s and is ended"
-                );
-                worker.leave();
-                me.stop(&worker);
-            }
-        });
-    }
-
-    fn work_out_of_band(&self, worker: Rc<Worker>) {
-        let dispatcher = self.dispatcher.clone();
-        tokio::task::spawn_local(async move {
-            out_of_band::work(&worker).await;
-            dispatcher.end_out_of_band(worker.slot);
-        });
-    }
-
-    fn stop(&self, worker: &Worker) {
-        self.hooks.detached(worker);
-        if matches!(self.processes.borrow().get(&worker.slot), Some(Lifecycle::Stopping { .. })) {
-            return;
-        }
-        let (process, pid) = (worker.record.process, worker.record.pid);
-        self.set_stopping(worker.slot, process);
-        self.order(&Order::Stop(process, StopHow::Gracefully));
-        self.kill_when_overdue(worker.slot, process, worker.route.name.clone(), pid);
-    }
-
-    fn kill(&self, worker: &Worker) {
-        self.hooks.detached(worker);
-        worker.leave();
-        self.set_stopping(worker.slot, worker.record.process);
-        self.order(&Order::Stop(worker.record.process, StopHow::Kill));
-    }
-
-    fn kill_slow(&self, worker: &Worker, request: SlowRequest) {
-        if !self.hooks.too_slow(worker, request) {
-            return self.kill(worker);
-        }
-        self.hooks.detached(worker);
-        worker.leave();
-        self.set_stopping(worker.slot, worker.record.process);
-    }
-
-    fn detached(&self, worker: &Worker) {
-        self.hooks.detached(worker);
-    }
-
-    fn queue_full(&self, route: &Route) {
-        self.hooks.queue_full(route);
-    }
-
-    fn abandon(&self, slot: Slot) {
-        let mut processes = self.processes.borrow_mut();
-        match processes.get_mut(&slot) {
-            Some(Lifecycle::Ordered { wanted, .. }) => *wanted = false,
-            Some(Lifecycle::Preloading { ended }) => ended.abandon(),
-            Some(Lifecycle::Starting { process, ended }) => {
-                let process = *process;
-                ended.abandon();
-                self.order(&Order::Stop(process, StopHow::Kill));
-            }
-            _ => {}
-        }
-    }
-
-    fn forgotten(&self, group: GroupId) {
-        self.preloaders.forget(group);
-    }
-
-    fn restarted(&self, group: GroupId) {
-        self.preloaders.end_of(group);
     }
 }

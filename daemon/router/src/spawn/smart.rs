@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::preloaders::{Loaded, PreloaderKey};
+use super::preloaders::PreloaderKey;
 use super::readiness::ProcessEnd;
 use super::{Lifecycle, Spawner};
 use crate::app::route::Route;
@@ -20,17 +20,17 @@ const MIN_FORK_TIME: Duration = Duration::from_secs(5);
 
 impl Spawner {
     pub(super) fn start_smart(&self, slot: Slot, route: Rc<Route>, until: Instant) {
-        let code = self.key_of(slot, &route);
-        if self.preloaders.forks_fail(route.group, &code) {
+        let key = self.key_of(slot, &route);
+        if self.preloaders.forks_fail(route.group, &key) {
             return self.start_directly(slot, route, until);
         }
-        match (self.preloaders.take(&route, &code), self.me.upgrade()) {
+        match (self.preloaders.take(&route, &key), self.me.upgrade()) {
             (Some(preloader), _) => self.fork(slot, route, preloader, until),
             (None, Some(me)) => {
                 let ended = Rc::new(ProcessEnd::default());
                 self.processes.borrow_mut().insert(slot, Lifecycle::Preloading { ended: ended.clone() });
                 tokio::task::spawn_local(
-                    async move { me.load_and_fork(slot, route, code, &ended, until).await },
+                    async move { me.load_and_fork(slot, route, key, &ended, until).await },
                 );
             }
             (None, None) => {}
@@ -46,33 +46,30 @@ impl Spawner {
         self: Rc<Self>,
         slot: Slot,
         route: Rc<Route>,
-        code: PreloaderKey,
+        key: PreloaderKey,
         ended: &Rc<ProcessEnd>,
         until: Instant,
     ) {
-        let _turn = tokio::select! {
-            turn = self.preloaders.lock(route.group) => turn,
-            () = ended.wait() => return self.abandoned(slot),
+        let _lock = tokio::select! {
+            lock = self.preloaders.lock(route.group) => lock,
+            () = ended.wait() => {
+                self.processes.borrow_mut().remove(&slot);
+                return self.end_start(slot, None);
+            }
         };
-        if let Some(preloader) = self.preloaders.take(&route, &code) {
+        if let Some(preloader) = self.preloaders.take(&route, &key) {
             return self.fork(slot, route, preloader, until);
         }
-        match self.preloaders.load(&route, code.clone(), ended, until).await {
-            Loaded::Ready(loaded) => {
-                let preloader = self.preloaders.take(&route, &code).unwrap_or(loaded);
+        match self.preloaders.load(&route, key.clone(), ended, until).await {
+            Ok(loaded) => {
+                let preloader = self.preloaders.take(&route, &key).unwrap_or(loaded);
                 self.fork(slot, route, preloader, until);
             }
-            Loaded::Failed(failure) => {
+            Err(not_started) => {
                 self.processes.borrow_mut().remove(&slot);
-                self.report(slot, *failure);
+                self.end_start(slot, not_started);
             }
-            Loaded::Abandoned => self.abandoned(slot),
         }
-    }
-
-    fn abandoned(&self, slot: Slot) {
-        self.processes.borrow_mut().remove(&slot);
-        self.dispatcher.exited(slot);
     }
 
     fn fork(&self, slot: Slot, route: Rc<Route>, preloader: ProcessId, until: Instant) {
@@ -80,20 +77,15 @@ impl Spawner {
         let left = until.saturating_duration_since(Instant::now()).as_millis();
         let within_ms = u64::try_from(left).unwrap_or(u64::MAX);
         let memo = route.spawn_spec().memo;
-        let ticket = self.supervisor.ticket();
         let trace = StartupTrace::from_preloader();
-        self.await_start(
-            ticket,
-            slot,
-            Lifecycle::Ordered { route, wanted: true, until, forked: true, trace },
-        );
-        self.order_start(ticket, &Order::Fork { ticket, preloader, within_ms, memo });
+        let ordered = Lifecycle::Ordered { route, wanted: true, until, forked: true, trace };
+        self.order_start(slot, ordered, |ticket| Order::Fork { ticket, preloader, within_ms, memo });
     }
 
-    /// Starts this one process directly, without the preloader that failed.
+    /// Starts this one process directly, as it could not be forked.
     pub(super) fn start_without_preloader(&self, slot: Slot, route: Rc<Route>, reason: &str) {
         self.preloaders.fork_failed(&route, self.key_of(slot, &route));
-        warn!("app {}: a process is started without its preloader: {reason}", route.name);
+        warn!("app {}: starting a process without the preloader: {reason}", route.name);
         let until = Instant::now() + route.settings.start_timeout;
         self.start_directly(slot, route, until);
     }

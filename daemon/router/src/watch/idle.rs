@@ -15,11 +15,9 @@ const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// Checks until the router ends.
 pub(crate) async fn run(dispatcher: Rc<Dispatcher>, routes: Rc<Routes>, restarts: Rc<Restarts>) {
     loop {
-        let due = dispatcher.sweep();
+        let due = dispatcher.update(|pool, now| pool.sweep(now));
         routes.remove_unused_apps(&dispatcher);
-        if dispatcher.take_forgot() {
-            restarts.forget(|group| dispatcher.contains(group));
-        }
+        restarts.retain(|group| dispatcher.inspect(|pool, _| pool.contains(group)));
         let pause = due.map_or(MAX_PAUSE, |due| due.saturating_duration_since(Instant::now()));
         tokio::select! {
             () = tokio::time::sleep(pause.max(MIN_PAUSE)) => {}

@@ -2,65 +2,31 @@
 //!
 //! Nothing is measured while no app has a limit.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::app::settings::MemoryLimits;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::worker::Worker;
-use crate::supervisor_link::Supervisor;
-use common::link::{Order, ProcessId, Ticket};
+use crate::supervisor_link::PendingOrders;
+use common::link::{Order, ProcessId};
 
-/// Receives the number of bytes that each process uses.
-type Sender = oneshot::Sender<Vec<(ProcessId, u64)>>;
-
-/// Measures memory through the supervisor, which has the permission.
-#[derive(Debug)]
-pub(crate) struct MemoryMonitor {
-    supervisor: Rc<Supervisor>,
-    waiting: RefCell<HashMap<Ticket, Sender>>,
-}
-
-impl MemoryMonitor {
-    pub(crate) fn new(supervisor: Rc<Supervisor>) -> Self {
-        Self { supervisor, waiting: RefCell::default() }
-    }
-
-    /// Handles the supervisor's result.
-    pub(crate) fn measured(&self, ticket: Ticket, used: Vec<(ProcessId, u64)>) {
-        if let Some(sender) = self.waiting.borrow_mut().remove(&ticket) {
-            // The task that asked lives until the router ends.
-            let _ = sender.send(used);
-        }
-    }
-
-    async fn measure(&self, processes: Vec<ProcessId>) -> Option<Vec<(ProcessId, u64)>> {
-        let ticket = self.supervisor.ticket();
-        let (sender, answer) = oneshot::channel();
-        self.waiting.borrow_mut().insert(ticket, sender);
-        if self.supervisor.order(&Order::Measure { ticket, processes }).is_err() {
-            self.waiting.borrow_mut().remove(&ticket);
-            return None;
-        }
-        answer.await.ok()
-    }
-}
+/// Measures, through the supervisor, which has the permission, the number of bytes that each process uses.
+pub(crate) type MemoryMonitor = PendingOrders<Vec<(ProcessId, u64)>>;
 
 /// Checks all processes whose apps have a limit, until the router ends.
-pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, memory_monitor: Rc<MemoryMonitor>) {
+pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, monitor: Rc<MemoryMonitor>) {
     loop {
         let limited = limited(&dispatcher);
         let Some(every) = limited.iter().map(|(_, limits)| limits.every).min() else {
-            dispatcher.limits_appear.notified().await;
+            dispatcher.check_sooner.notified().await;
             continue;
         };
         tokio::time::sleep(every).await;
         let processes = limited.iter().map(|(worker, _)| worker.record.process).collect();
-        for (process, used) in memory_monitor.measure(processes).await.into_iter().flatten() {
+        let measured = monitor.result_of(|ticket| Order::Measure { ticket, processes }).await;
+        for (process, used) in measured.into_iter().flatten() {
             let measured = limited.iter().find(|(worker, _)| worker.record.process == process);
             if let Some((worker, limits)) = measured {
                 enforce(&dispatcher, worker, *limits, used);
@@ -87,13 +53,13 @@ fn enforce(dispatcher: &Dispatcher, worker: &Worker, limits: MemoryLimits, used:
     let is_over = |limit: Option<u64>| limit.filter(|limit| used > *limit).map(|limit| limit >> 20);
     if let Some(limit) = is_over(limits.hard) {
         warn!(
-            "app {name}: process {pid} holds {mib} MiB, more than {limit} (passenger_hard_memory_limit): killed"
+            "app {name}: process {pid} uses {mib} MiB of memory, more than {limit} (passenger_hard_memory_limit): killing it"
         );
-        dispatcher.kill(worker);
+        dispatcher.kill(worker, None);
     } else if let Some(limit) = is_over(limits.soft) {
         info!(
-            "app {name}: process {pid} holds {mib} MiB, more than {limit} (passenger_memory_limit): it is replaced"
+            "app {name}: process {pid} uses {mib} MiB of memory, more than {limit} (passenger_memory_limit): replacing it"
         );
-        dispatcher.detach_slot(worker.slot);
+        dispatcher.update(|pool, now| pool.detach(worker.slot, now));
     }
 }

@@ -8,22 +8,20 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use tracing::info;
 
 use crate::app::route::Route;
 use crate::dispatch::Dispatcher;
 use crate::pool::GroupId;
-use crate::supervisor_link::Supervisor;
-use common::link::{Order, RestartFiles, Ticket};
+use crate::supervisor_link::{PendingOrders, Supervisor};
+use common::link::{Order, RestartFiles};
 
 /// The recorded state of each app's files.
 #[derive(Debug)]
 pub(crate) struct Restarts {
-    supervisor: Rc<Supervisor>,
     throttle: Cell<Duration>,
     seen: RefCell<HashMap<GroupId, Seen>>,
-    waiting: RefCell<HashMap<Ticket, oneshot::Sender<RestartFiles>>>,
+    pub(crate) pending: PendingOrders<RestartFiles>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +35,9 @@ struct Seen {
 impl Restarts {
     pub(crate) fn new(supervisor: Rc<Supervisor>, throttle: Duration) -> Self {
         Self {
-            supervisor,
             throttle: Cell::new(throttle),
             seen: RefCell::default(),
-            waiting: RefCell::default(),
+            pending: PendingOrders::new(supervisor),
         }
     }
 
@@ -63,44 +60,23 @@ impl Restarts {
         let mark =
             Seen { at: now, mtime: before.and_then(|b| b.mtime), always: before.is_some_and(|b| b.always) };
         self.seen.borrow_mut().insert(route.group, mark);
-        let Some(found) = self.ask(route).await else {
-            return;
-        };
+        let order = |ticket| Order::LookAtRestartFiles { ticket, dir: route.restart_dir() };
+        let Some(found) = self.pending.result_of(order).await else { return };
         let mtime = found.restart_mtime.or(mark.mtime);
         self.seen.borrow_mut().insert(route.group, Seen { at: now, mtime, always: found.always });
         if is_wanted(before.map(|b| b.mtime), &found) {
-            info!("app {}: restarting, as its restart files say", route.name);
+            info!("app {}: restarting: its restart files have changed", route.name);
             dispatcher.restart(route.group, route.settings.restart_how);
         }
     }
 
     /// Removes the state of groups that no longer exist.
-    pub(crate) fn forget(&self, is_there: impl Fn(GroupId) -> bool) {
-        self.seen.borrow_mut().retain(|group, _| is_there(*group));
+    pub(crate) fn retain(&self, exists: impl Fn(GroupId) -> bool) {
+        self.seen.borrow_mut().retain(|group, _| exists(*group));
     }
 
     fn is_always(&self, route: &Route) -> bool {
         self.seen.borrow().get(&route.group).is_some_and(|seen| seen.always)
-    }
-
-    /// Handles the supervisor's result of a check.
-    pub(crate) fn found(&self, ticket: Ticket, found: RestartFiles) {
-        if let Some(sender) = self.waiting.borrow_mut().remove(&ticket) {
-            // The request that asked may have ended.
-            let _ = sender.send(found);
-        }
-    }
-
-    async fn ask(&self, route: &Route) -> Option<RestartFiles> {
-        let ticket = self.supervisor.ticket();
-        let (sender, answer) = oneshot::channel();
-        self.waiting.borrow_mut().insert(ticket, sender);
-        let order = Order::LookAtRestartFiles { ticket, dir: route.restart_dir() };
-        if self.supervisor.order(&order).is_err() {
-            self.waiting.borrow_mut().remove(&ticket);
-            return None;
-        }
-        answer.await.ok()
     }
 }
 
@@ -112,7 +88,7 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
     loop {
         let watched = dispatcher.watched();
         if watched.is_empty() {
-            dispatcher.watched_appear.notified().await;
+            dispatcher.check_sooner.notified().await;
             continue;
         }
         // An app that is restarted for each request is not restarted without one.
@@ -125,8 +101,8 @@ pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
 
 /// Whether a restart is required; `before` is what the last check recorded, `None` at the first check.
 fn is_wanted(before: Option<Option<i128>>, found: &RestartFiles) -> bool {
-    let Some(remembered) = before else { return false };
-    found.always || (found.restart_mtime.is_some() && found.restart_mtime != remembered)
+    let Some(recorded) = before else { return false };
+    found.always || (found.restart_mtime.is_some() && found.restart_mtime != recorded)
 }
 
 #[cfg(test)]
@@ -138,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_only_remembers() {
+    fn the_first_check_only_records() {
         assert!(!wanted(None, Some(5), false));
         assert!(!wanted(None, Some(5), true));
     }
 
     #[test]
-    fn a_new_time_is_a_restart_and_a_missing_file_is_none() {
+    fn a_new_time_restarts_the_app_and_a_missing_file_does_not() {
         assert!(wanted(Some(None), Some(5), false));
         assert!(wanted(Some(Some(5)), Some(6), false));
         assert!(wanted(Some(Some(5)), Some(4), false));

@@ -15,22 +15,21 @@ pub(crate) trait ProcessControl: Debug {
     fn start(&self, slot: Slot, route: Rc<Route>);
     /// Ensures that a process that gets no further request finishes those it has.
     fn drain(&self, worker: &Rc<Worker>);
-    /// Has a process do its out-of-band work; `Dispatcher::end_out_of_band` follows.
-    fn work_out_of_band(&self, worker: Rc<Worker>);
+    /// Has a process do its out-of-band work; `Pool::end_out_of_band` follows.
+    fn work_out_of_band(&self, worker: &Rc<Worker>);
     /// Ends a process that serves no request; `Dispatcher::exited` follows.
     fn stop(&self, worker: &Worker);
-    /// Kills a process, even if it serves requests; `Dispatcher::exited` follows.
-    fn kill(&self, worker: &Worker);
-    /// Like `kill`, but first runs the operator's hooks on the process that takes too long for `request`.
-    fn kill_slow(&self, worker: &Worker, request: SlowRequest);
+    /// Kills a process, even if it serves requests; `Dispatcher::exited` follows. If it takes too long for a request,
+    /// the operator's hooks run first.
+    fn kill(&self, worker: &Worker, slow: Option<SlowRequest>);
+    /// Ends a process that is still starting; `Dispatcher::exited` follows.
+    fn abandon(&self, slot: Slot);
     /// Reports that a process gets no further request.
     fn detached(&self, worker: &Worker);
     /// Reports that a request was refused, as the queue is full.
     fn queue_full(&self, route: &Route);
-    /// Ends a process that is still starting; `Dispatcher::exited` follows.
-    fn abandon(&self, slot: Slot);
-    /// Removes what is stored about the starts of a group that was forgotten.
-    fn forgotten(&self, group: GroupId);
-    /// Reports that the group is restarted: its preloader holds outdated code.
+    /// Removes what is stored about the starts of a group that was removed.
+    fn removed(&self, group: GroupId);
+    /// Reports that the group is restarted: its preloader has loaded outdated code.
     fn restarted(&self, group: GroupId);
 }
