@@ -1,5 +1,7 @@
 //! Effects of nginx's configurations on apps: apps that are needed without a request are started, apps that are no
-//! longer configured end and are forgotten.
+//! longer configured end and are removed.
+
+use std::rc::Rc;
 
 use protocol::PayloadError;
 use protocol::roster::Start;
@@ -7,10 +9,9 @@ use protocol::settings::Digest;
 use tracing::info;
 
 use super::super::dispatch::Dispatcher;
-use super::super::pool::GroupId;
 use super::Routes;
 use super::rosters::{Changes, Roster, RosterId};
-use crate::app::route::Described;
+use crate::app::route::{Described, Route};
 
 impl Routes {
     /// Starts the app before its first request, under a configuration that nginx read at `configured_ms`.
@@ -56,8 +57,8 @@ impl Routes {
     /// current requests. The next request creates it again.
     pub(crate) fn remove_app(&self, name: &str, dispatcher: &Dispatcher) {
         let Some(group) = self.id_of(name) else { return };
-        info!("app {name}: it is to be forgotten, as an administrator says: its processes end");
-        self.remove_routes(group);
+        info!("app {name}: removed by an administrator; its processes end after their requests");
+        self.retain_routes(|route| route.group != group);
         dispatcher.set_configured(group, false);
         self.unconfigured.borrow_mut().insert(name.to_owned());
         self.remove_unused_apps(dispatcher);
@@ -68,35 +69,30 @@ impl Routes {
         self.rosters.borrow().contains_app(name)
     }
 
-    /// Forgets apps that are no longer configured, once nothing of them is left.
+    /// Removes apps that are no longer configured, once they have no process and no request.
     pub(crate) fn remove_unused_apps(&self, dispatcher: &Dispatcher) {
-        let deserted = |name: &String| {
+        let is_unused = |name: &String| {
             self.id_of(name).is_none_or(|group| dispatcher.inspect(|pool, _| pool.is_unused(group)))
         };
         let names: Vec<_> =
-            self.unconfigured.borrow().iter().filter(|name| deserted(name)).cloned().collect();
+            self.unconfigured.borrow().iter().filter(|name| is_unused(name)).cloned().collect();
         for name in names {
-            self.unconfigured.borrow_mut().remove(&name);
-            let Some(group) = self.groups.borrow_mut().remove(&name) else { continue };
-            info!("app {name}: forgotten");
-            self.active_routes.borrow_mut().remove(&group);
-            self.remove_routes(group);
-            dispatcher.remove_group(group);
-            self.recount();
+            let Some(group) = self.id_of(&name) else {
+                self.unconfigured.borrow_mut().remove(&name);
+                continue;
+            };
+            info!("app {name}: removed");
+            self.retain_routes(|route| route.group != group);
+            self.remove_group(&name, group, dispatcher);
         }
-    }
-
-    fn remove_routes(&self, group: GroupId) {
-        self.by_digest.borrow_mut().retain(|_, by_root| {
-            by_root.retain(|_, route| route.group != group);
-            !by_root.is_empty()
-        });
     }
 
     fn apply_changes(&self, changes: Changes, dispatcher: &Dispatcher) {
         for name in changes.removed {
             if let Some(group) = self.id_of(&name) {
-                info!("app {name}: no configuration of nginx holds it any more: its processes end");
+                info!(
+                    "app {name}: no longer in nginx's configuration; its processes end after their requests"
+                );
                 dispatcher.set_configured(group, false);
                 self.unconfigured.borrow_mut().insert(name);
             }
@@ -107,7 +103,7 @@ impl Routes {
         self.remove_unused_apps(dispatcher);
     }
 
-    /// Restores an app that is configured again before it is forgotten.
+    /// Restores an app that is configured again before it is removed.
     pub(super) fn restore_app(&self, name: &str, dispatcher: &Dispatcher) {
         if self.unconfigured.borrow_mut().remove(name)
             && let Some(group) = self.id_of(name)
@@ -128,18 +124,13 @@ impl Routes {
         }
     }
 
-    /// Forgets routes that only configurations no longer in effect have used.
+    /// Removes routes that only configurations no longer in effect have used.
     fn remove_outdated_routes(&self) {
         let Some(oldest) = self.rosters.borrow().oldest() else { return };
         let active_routes = self.active_routes.borrow();
-        self.by_digest.borrow_mut().retain(|_, by_root| {
-            by_root.retain(|_, route| {
-                route.seen_ms.get() >= oldest
-                    || active_routes.get(&route.group).is_some_and(|f| f.is_current(route))
-            });
-            !by_root.is_empty()
-        });
-        drop(active_routes);
-        self.recount();
+        let is_active = |route: &Rc<Route>| {
+            active_routes.get(&route.group).is_some_and(|active| active.is_current(route))
+        };
+        self.retain_routes(|route| route.seen_ms.get() >= oldest || is_active(route));
     }
 }

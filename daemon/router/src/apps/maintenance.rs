@@ -48,7 +48,7 @@ impl AppModes {
         info!("app {app}: {}", describe(&mode));
         let order = Order::SetAppMode { app: app.to_owned(), mode: mode.clone() };
         if let Err(why) = self.supervisor.order(&order) {
-            error!("app {app}: what an administrator has said will not outlive the router: {why}");
+            error!("app {app}: its mode will be lost when the router restarts: {why}");
         }
         self.restore(app.to_owned(), mode);
     }
@@ -101,8 +101,10 @@ impl AppModes {
 
 fn describe(mode: &AppMode) -> &'static str {
     match mode {
-        AppMode::Open => "an administrator has opened it: its requests are served",
-        AppMode::Paused => "an administrator has paused it: its requests wait",
-        AppMode::Maintenance(_) => "an administrator works on it: its visitors are shown a page that says so",
+        AppMode::Open => "opened by an administrator; its requests are served",
+        AppMode::Paused => "paused by an administrator; its requests wait",
+        AppMode::Maintenance(_) => {
+            "put under maintenance by an administrator; visitors get the maintenance page"
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Rosters, which name the apps that each nginx has configured, and detection of apps that are no longer configured.
 //!
-//! An app is gone when the nginx that named it last has a current roster, and no current roster names it. While an
+//! An app is removed when the nginx that named it last has a current roster, and no current roster names it. While an
 //! nginx is not connected, its apps are kept: it may be restarting. This module does not use the pool.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -53,9 +53,9 @@ impl Owner {
 pub(crate) struct Rosters {
     last: u64,
     live: BTreeMap<RosterId, Roster>,
-    /// The nginx that named an app last.
+    /// The nginx whose roster named an app last.
     owners: HashMap<String, Owner>,
-    /// Apps that are gone, with the time of the configuration that lacked them.
+    /// Apps that were removed, with the time of the configuration that lacked them.
     removed: HashMap<String, u64>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Rosters {
 pub(crate) struct Changes {
     /// Apps that are no longer configured, in order.
     pub(crate) removed: Vec<String>,
-    /// Apps that were gone and are configured again, in order.
+    /// Apps that were removed and are configured again, in order.
     pub(crate) restored: Vec<String>,
 }
 
@@ -112,7 +112,7 @@ impl Rosters {
         }
     }
 
-    /// Whether any roster names this app.
+    /// Whether any roster contains this app.
     pub(crate) fn contains_app(&self, app: &str) -> bool {
         self.live.values().any(|roster| roster.apps.contains(app))
     }
@@ -122,7 +122,7 @@ impl Rosters {
         self.live.values().map(|roster| roster.configured_ms).min()
     }
 
-    /// Forgets which nginx named apps that no roster names, unless the app is in use: nothing ends when it is removed.
+    /// Removes the owners of apps that no roster contains, unless the app is in use: nothing ends when it is removed.
     pub(crate) fn retain_owners(&mut self, is_used: impl Fn(&str) -> bool) {
         let live = &self.live;
         let named: HashSet<&String> = live.values().flat_map(|roster| &roster.apps).collect();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reload_leaves_out_is_gone() {
+    fn an_app_missing_after_a_reload_is_removed() {
         let mut rosters = Rosters::default();
         let (old, _) = rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
         // Before the old worker has closed its connection.
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_is_told() {
+    fn an_app_that_is_configured_again_is_restored() {
         let mut rosters = Rosters::default();
         rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
         rosters.add(roster(MAIN, 7, 2, &["shop"]));
@@ -229,29 +229,29 @@ mod tests {
     }
 
     #[test]
-    fn nothing_goes_with_nginx_itself() {
+    fn no_app_is_removed_when_nginx_disconnects() {
         let mut rosters = Rosters::default();
         let (only, _) = rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
         assert_eq!(rosters.remove(only), removed(&[]));
         let (_, changes) = rosters.add(roster(MAIN, 8, 2, &["shop"]));
-        assert_eq!(changes, removed(&["blog"]), "but when it is back without the app");
+        assert_eq!(changes, removed(&["blog"]), "but when it connects again without the app");
     }
 
     #[test]
-    fn another_nginx_has_apps_of_its_own() {
+    fn each_nginx_has_its_own_apps() {
         let mut rosters = Rosters::default();
         let (main, _) = rosters.add(roster(MAIN, 7, 1, &["blog"]));
         assert_eq!(rosters.add(roster("/other.conf", 9, 2, &["shop"])).1, removed(&[]));
         assert_eq!(
             rosters.remove(main),
             removed(&[]),
-            "one that is stopped keeps its apps, whoever else is there"
+            "a stopped nginx keeps its apps, whichever others are connected"
         );
         assert_eq!(rosters.add(roster("/other.conf", 9, 3, &["news"])).1, removed(&["shop"]));
     }
 
     #[test]
-    fn what_another_nginx_has_as_well_stays() {
+    fn an_app_that_another_nginx_has_too_stays() {
         let mut rosters = Rosters::default();
         rosters.add(roster(MAIN, 7, 1, &["blog"]));
         rosters.add(roster("/other.conf", 9, 2, &["blog"]));
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn two_containers_with_the_same_configuration_file_do_not_hurt_each_other() {
+    fn containers_with_the_same_configuration_file_are_independent() {
         let mut rosters = Rosters::default();
         rosters.add(roster(MAIN, 7, 1, &["blog"]));
         assert_eq!(rosters.add(roster(MAIN, 9, 2, &["shop"])).1, removed(&[]));
@@ -271,12 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn two_containers_with_the_same_configuration_file_and_process_id_stay_apart() {
+    fn containers_with_the_same_file_and_process_id_are_independent() {
         let mut rosters = Rosters::default();
         let (blog, _) = rosters.add(contained("a", 1, &["blog"]));
         let (shop, changes) = rosters.add(contained("b", 2, &["shop"]));
         assert_eq!(changes, removed(&[]));
-        assert_eq!(rosters.remove(blog), removed(&[]), "it may come back, whoever else is there");
+        assert_eq!(rosters.remove(blog), removed(&[]), "it may connect again");
         let (blog, _) = rosters.add(contained("a", 1, &["blog"]));
         assert_eq!(rosters.add(contained("a", 3, &["news"])).1, removed(&["blog"]), "a reload");
         assert_eq!(rosters.remove(blog), removed(&[]));
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_to_a_module_with_a_name_keeps_the_rules() {
+    fn an_upgrade_to_a_module_that_sends_a_name_keeps_the_rules() {
         let mut rosters = Rosters::default();
         let (old, _) = rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
         let upgraded = Roster { name: "a".into(), ..roster(MAIN, 8, 2, &["shop"]) };
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn during_an_upgrade_the_old_nginx_still_counts() {
+    fn during_an_upgrade_the_old_nginx_keeps_its_apps() {
         let mut rosters = Rosters::default();
         let (old, _) = rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
         assert_eq!(rosters.add(roster(MAIN, 8, 2, &["shop"])).1, removed(&[]));
@@ -302,18 +302,18 @@ mod tests {
     }
 
     #[test]
-    fn what_a_false_roster_took_away_is_back_when_its_connection_ends() {
+    fn apps_removed_by_a_forged_roster_return_when_it_disconnects() {
         let mut rosters = Rosters::default();
         rosters.add(roster(MAIN, 7, 1, &["blog"]));
         let (forged, changes) = rosters.add(roster(MAIN, 7, 5, &[]));
         assert_eq!(changes, removed(&["blog"]));
         assert_eq!(rosters.remove(forged), Changes { removed: vec![], restored: vec!["blog".into()] });
         assert!(rosters.observe_request("blog", 1));
-        assert_eq!(rosters.add(roster(MAIN, 7, 6, &[])).1, removed(&["blog"]), "and it can go again");
+        assert_eq!(rosters.add(roster(MAIN, 7, 6, &[])).1, removed(&["blog"]), "and it can be removed again");
     }
 
     #[test]
-    fn an_incomplete_roster_takes_nothing_away() {
+    fn an_incomplete_roster_removes_nothing() {
         let mut rosters = Rosters::default();
         rosters.add(roster(MAIN, 7, 1, &["blog"]));
         let incomplete = Roster { is_complete: false, ..roster(MAIN, 7, 2, &[]) };
@@ -322,19 +322,19 @@ mod tests {
     }
 
     #[test]
-    fn a_late_request_does_not_bring_an_app_back_and_a_newer_configuration_does() {
+    fn a_removed_app_returns_with_a_newer_configuration_only() {
         let mut rosters = Rosters::default();
-        assert!(rosters.observe_request("blog", 0), "nobody has said anything");
+        assert!(rosters.observe_request("blog", 0), "there is no roster");
         rosters.add(roster(MAIN, 7, 1, &["blog"]));
         rosters.add(roster(MAIN, 7, 5, &[]));
         assert!(!rosters.observe_request("blog", 1));
-        assert!(rosters.observe_request("blog", 6), "of an nginx that says nothing");
-        assert!(rosters.observe_request("blog", 1), "which is from then on in charge");
+        assert!(rosters.observe_request("blog", 6), "from an nginx that sends no roster");
+        assert!(rosters.observe_request("blog", 1), "which takes precedence from then on");
         assert_eq!(rosters.add(roster(MAIN, 7, 7, &[])).1, removed(&[]));
     }
 
     #[test]
-    fn the_oldest_configuration_is_known() {
+    fn oldest_is_the_time_of_the_oldest_configuration() {
         let mut rosters = Rosters::default();
         assert_eq!(rosters.oldest(), None);
         let (old, _) = rosters.add(roster(MAIN, 7, 3, &[]));
