@@ -26,7 +26,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(link: OwnedFd) -> io::Result<Self> {
         Ok(Self {
-            channel: crate::sys::reactor::watch(Channel::new(link)?)?,
+            channel: crate::sys::watch(Channel::new(link)?)?,
             waiting: RefCell::default(),
             has_waiting: Notify::new(),
             next_ticket: Cell::new(1),

@@ -15,23 +15,13 @@ use crate::sys::stream::Stream;
 pub(crate) struct Lease {
     pub(super) dispatcher: Rc<Dispatcher>,
     pub(crate) worker: Rc<Worker>,
-    pub(super) session: Rc<Session>,
+    pub(crate) session: Rc<Session>,
 }
 
 impl Lease {
     /// Records that the process asks for out-of-band work, between requests.
     pub(crate) fn request_out_of_band(&self) {
         self.dispatcher.update(|pool, now| pool.request_out_of_band(self.worker.slot, now));
-    }
-
-    /// Returns the session, for the code that detects that the app hijacks the connection.
-    pub(crate) fn session(&self) -> Rc<Session> {
-        self.session.clone()
-    }
-
-    /// False once the app has hijacked the connection: then the session ends by itself, as a WebSocket does.
-    pub(crate) fn occupies_a_slot(&self) -> bool {
-        self.session.is_served()
     }
 
     /// Returns a connection for the request, idle or new; true with it when it was used before.

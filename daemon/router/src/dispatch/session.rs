@@ -50,8 +50,9 @@ impl Session {
         }
     }
 
-    /// Whether the process still serves the connection: false once the app has hijacked it.
-    pub(super) fn is_served(&self) -> bool {
+    /// Whether the process serves the connection: false once the app has hijacked it. Then the session ends by itself, as
+    /// a WebSocket does.
+    pub(crate) fn is_served(&self) -> bool {
         self.state.get() == State::Slot
     }
 

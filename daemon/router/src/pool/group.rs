@@ -11,7 +11,7 @@ const MIN_BACKOFF: Duration = Duration::from_millis(250);
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// The settings of an app that the pool uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct GroupOptions {
     /// Number of processes to keep once the app was used.
     pub(crate) min_instances: usize,
@@ -28,9 +28,10 @@ pub(crate) struct GroupOptions {
 }
 
 /// The state of the deployment of an app's newest version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Deployment {
     /// No process is to be replaced.
+    #[default]
     Settled,
     /// Processes are replaced one after another.
     Rolling {
@@ -42,7 +43,7 @@ pub(crate) enum Deployment {
 }
 
 /// One application.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) options: GroupOptions,
     /// Requests that wait for any process, oldest first.
@@ -80,24 +81,7 @@ pub(crate) struct Group {
 
 impl Group {
     pub(super) fn new(options: GroupOptions) -> Self {
-        Self {
-            options,
-            queue: BTreeSet::new(),
-            bound: BTreeMap::new(),
-            members: Vec::new(),
-            starting: 0,
-            generation: 0,
-            deployment: Deployment::Settled,
-            configured: true,
-            paused: false,
-            kept_running: false,
-            used: false,
-            out_of_band: Vec::new(),
-            failures: 0,
-            not_before: None,
-            leaving: 0,
-            starving_since: 0,
-        }
+        Self { options, configured: true, ..Self::default() }
     }
 
     /// Returns the number of processes that start or serve.

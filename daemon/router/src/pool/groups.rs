@@ -17,14 +17,7 @@ pub(super) struct Groups {
 
 impl Groups {
     pub(super) fn new() -> Self {
-        let options = GroupOptions {
-            min_instances: 0,
-            max_instances: 1,
-            max_queue: 1,
-            max_requests: 0,
-            resists_errors: false,
-            takes_turns: false,
-        };
+        let options = GroupOptions { max_instances: 1, max_queue: 1, ..GroupOptions::default() };
         Self { by_id: BTreeMap::new(), next: 0, removed: Group::new(options) }
     }
 

@@ -236,11 +236,12 @@ async fn attempt(
         nginx.request_slot.clone(),
         router.dispatcher.metrics(facts.route.group),
     );
-    relay.session = Some(lease.session());
+    relay.session = Some(lease.session.clone());
     let limit = facts.route.settings.max_request_time;
     let options = router.backlog_options();
     let others_wait = || {
-        lease.occupies_a_slot() && router.dispatcher.inspect(|pool, _| pool.delays_others(lease.worker.slot))
+        lease.session.is_served()
+            && router.dispatcher.inspect(|pool, _| pool.delays_others(lease.worker.slot))
     };
     let ended = converse_in_time(nginx, &app, body, &mut relay, &options, limit, others_wait).await;
     let unheard = !relay.heard && may_repeat;
