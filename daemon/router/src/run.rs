@@ -52,7 +52,7 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
             Notice::Measured { ticket, held } => router.memory_monitor.complete(ticket, held),
             Notice::OpenFiles(limit) => limit_open_files(limit),
             Notice::Options(options) => router.reconfigure(options),
-            Notice::Hooks(named) => router.spawner.set_hooks(named),
+            Notice::Hooks(named) => router.spawner.hooks.set_named(named),
             Notice::Overruled(overruled) => router.globals.overrule(overruled),
             Notice::Socket => replace_socket(router, descriptors.pop()),
             Notice::AppLog { ticket } => router.app_logs.answered(ticket, descriptors.pop()),
@@ -103,11 +103,10 @@ fn limit_open_files(limit: u64) {
 
 /// Returns the listening sockets that the supervisor opened: for nginx, and for the tools.
 fn listeners(descriptors: Vec<OwnedFd>) -> io::Result<(UnixListener, UnixListener)> {
-    let mut listeners = descriptors.into_iter().map(listener);
-    let missing = || io::Error::other("the supervisor did not pass both listening sockets");
-    let nginx = listeners.next().ok_or_else(missing)??;
-    let tools = listeners.next().ok_or_else(missing)??;
-    Ok((nginx, tools))
+    let [nginx, tools] = descriptors
+        .try_into()
+        .map_err(|_| io::Error::other("the supervisor did not pass the two listening sockets"))?;
+    Ok((listener(nginx)?, listener(tools)?))
 }
 
 fn listener(fd: OwnedFd) -> io::Result<UnixListener> {

@@ -52,7 +52,7 @@ async fn finish_requests(router: &RouterState, end: Instant, limit: u64) {
 async fn end_processes(router: &RouterState, end: Instant, limit: u64) {
     let dispatcher = &router.dispatcher;
     dispatcher.close();
-    router.spawner.end_preloaders();
+    router.spawner.preloaders.end_all();
     let ended = dispatcher.wait_for(|dispatcher| dispatcher.inspect(|pool, _| pool.is_empty().then_some(())));
     if timeout_at(end, ended).await.is_err() {
         warn!("some processes did not end within {limit} s");

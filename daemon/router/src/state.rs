@@ -83,16 +83,19 @@ impl RouterState {
         let routes = Rc::new(Routes::new(&config.app_defaults));
         let drain_limit = Duration::from_secs(config.drain_limit);
         let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
-        let (to_supervisor, pool) = (supervisor.clone(), dispatcher.clone());
         let stop_limit = STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit));
-        let places =
-            Places::new(config.app_output, config.app_output_limit, AppLogs::new(supervisor.clone()));
-        let app_logs = places.files.clone();
-        let spawner =
-            Spawner::new(to_supervisor, hooks, pool, routes.clone(), places, stop_limit, drain_limit);
+        let app_logs = AppLogs::new(supervisor.clone());
+        let places = Places::new(config.app_output, config.app_output_limit, app_logs.clone());
+        let spawner = Spawner::new(
+            supervisor.clone(),
+            hooks,
+            dispatcher.clone(),
+            routes.clone(),
+            places,
+            stop_limit,
+            drain_limit,
+        );
         let restarts = Rc::new(Restarts::new(supervisor.clone(), globals.stat_throttle()));
-        let memory_monitor = Rc::new(MemoryMonitor::new(supervisor.clone()));
-        let app_modes = AppModes::new(supervisor.clone());
         let troubles = Rc::new(Troubles::new(&config.troubles));
         let backlog = RefCell::new(Rc::new(globals.backlog(troubles.clone())));
         Rc::new(Self {
@@ -102,8 +105,8 @@ impl RouterState {
             routes,
             dispatcher,
             restarts,
-            memory_monitor,
-            app_modes,
+            memory_monitor: Rc::new(MemoryMonitor::new(supervisor.clone())),
+            app_modes: AppModes::new(supervisor.clone()),
             tunnels: Tunnels::new(),
             refusals: LogLimit::new("requests that got no process", REFUSALS_A_MINUTE),
             slow_uploads: LogLimit::new("uploads that were too slow", SLOW_UPLOADS_A_MINUTE),

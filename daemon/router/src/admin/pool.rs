@@ -155,7 +155,7 @@ impl Snapshot {
                     max_request_queue_size: group.options.max_queue,
                     restarts: group.generation,
                     deployment: deployment(group.deployment),
-                    preloader: router.spawner.preloader_of(id),
+                    preloader: router.spawner.preloaders.pid_of(id),
                     times: Times::of(&router.dispatcher.metrics(id)),
                     settings: settings_of(&route),
                     processes: processes.into_iter().map(|(_, view)| view).collect(),

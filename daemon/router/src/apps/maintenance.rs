@@ -55,16 +55,12 @@ impl AppModes {
 
     /// Restores a mode that an administrator set under an earlier router.
     pub(crate) fn restore(&self, app: String, mode: AppMode) {
-        let restriction = match mode {
-            AppMode::Open => None,
-            AppMode::Paused => Some(Restriction::Paused),
-            AppMode::Maintenance(maintenance) => Some(Restriction::Maintenance(Rc::new(maintenance))),
-        };
         let mut by_app = self.by_app.borrow_mut();
-        match restriction {
-            None => drop(by_app.remove(&app)),
-            Some(restriction) => drop(by_app.insert(app, restriction)),
-        }
+        match mode {
+            AppMode::Open => by_app.remove(&app),
+            AppMode::Paused => by_app.insert(app, Restriction::Paused),
+            AppMode::Maintenance(mode) => by_app.insert(app, Restriction::Maintenance(Rc::new(mode))),
+        };
     }
 
     /// Checks, before a request waits for a process, whether it is refused. A request for a paused app waits.
@@ -81,15 +77,12 @@ impl AppModes {
     /// Applies the app's mode to the requests that wait for it.
     pub(crate) fn apply_to_waiting(&self, app: &str, routes: &Routes, dispatcher: &Dispatcher) {
         let Some(group) = routes.id_of(app) else { return };
-        let set_paused = |paused| dispatcher.update(|pool, now| pool.set_paused(group, paused, now));
-        match self.of(app) {
-            Some(Restriction::Paused) => set_paused(true),
-            Some(Restriction::Maintenance(maintenance)) => {
-                dispatcher.reject_waiting(group, &Refused::Maintenance(maintenance));
-                set_paused(false);
-            }
-            None => set_paused(false),
+        let restriction = self.of(app);
+        let is_paused = matches!(restriction, Some(Restriction::Paused));
+        if let Some(Restriction::Maintenance(maintenance)) = restriction {
+            dispatcher.reject_waiting(group, &Refused::Maintenance(maintenance));
         }
+        dispatcher.update(|pool, now| pool.set_paused(group, is_paused, now));
     }
 
     /// In nearly all cases every app is open, and no name is looked up.

@@ -69,7 +69,7 @@ impl Worker {
     pub(crate) async fn connection(&self) -> io::Result<(Stream, bool)> {
         loop {
             let kept = self.kept.notified();
-            while let Some(stream) = self.take_idle() {
+            while let Some(stream) = self.pop_idle() {
                 if stream.is_quiet() {
                     return Ok((stream, true));
                 }
@@ -134,7 +134,7 @@ impl Worker {
     /// Closes the idle connections, so that a loader that waits on one wakes up, and keeps no further ones.
     pub(crate) fn close(&self) {
         self.is_closed.set(true);
-        self.idle.borrow_mut().clear();
+        self.close_idle();
     }
 
     /// Closes the idle connections to free their descriptors.
@@ -147,7 +147,7 @@ impl Worker {
         !self.detached.replace(true)
     }
 
-    fn take_idle(&self) -> Option<Stream> {
+    fn pop_idle(&self) -> Option<Stream> {
         self.idle.borrow_mut().pop()
     }
 }

@@ -90,17 +90,13 @@ impl Globals {
     }
 
     fn number(&self, name: &str) -> u64 {
-        match self.value(name) {
-            Some(Value::Number(number)) => u64::try_from(number).unwrap_or(0),
-            _ => 0,
-        }
+        let Some(Value::Number(number)) = self.value(name) else { return 0 };
+        u64::try_from(number).unwrap_or(0)
     }
 
     fn text(&self, name: &str) -> String {
-        match self.value(name) {
-            Some(Value::Text(text)) => text,
-            _ => String::new(),
-        }
+        let Some(Value::Text(text)) = self.value(name) else { return String::new() };
+        text
     }
 
     fn flag(&self, name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! Out-of-band work: work that a process asks to do between requests, while other processes serve.
+//! Out-of-band work: work that a process requests to do between requests, while other processes serve.
 //!
 //! As in Passenger, the process gets no further request, finishes those it has, works, and serves again. One process of
 //! a group works at a time. A group's only process waits until a second one serves; if none can be started, its request
@@ -13,7 +13,7 @@ use super::{Action, Deployment, GroupId, OutOfBand, Pool, Slot, State};
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Pool {
-    /// Records that a process asks for out-of-band work.
+    /// Records that a process requests out-of-band work.
     pub(crate) fn request_out_of_band(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.processes.get_mut(&slot) else { return };
         if process.state == State::Serving && process.out_of_band == OutOfBand::None {
@@ -50,7 +50,7 @@ impl Pool {
         let Some(&first) = group.out_of_band.first() else { return };
         let has_begun = |slot: &Slot| self.processes.get(slot).is_some_and(|p| p.out_of_band.is_begun());
         if self.closing || group.deployment != Deployment::Settled {
-            // The processes that asked are about to be replaced.
+            // The processes that requested it are about to be replaced.
             self.drop_out_of_band_requests(id);
             self.serve_queue(id, now);
         } else if let Some(slot) = group.out_of_band.iter().copied().find(has_begun) {

@@ -25,7 +25,7 @@ pub(crate) enum State {
     Serving,
     /// It finishes the requests it has and gets no other.
     Draining,
-    /// It was told to end.
+    /// It was ordered to end.
     Stopping,
 }
 
@@ -70,9 +70,9 @@ pub(crate) struct Process {
     pub(super) ordered: Instant,
     /// When it became ready.
     pub(super) ready: Instant,
-    /// It is marked, as its group owes another group a process: it gets no request, and drains by this time.
+    /// It is marked for reclaim by a group that has no process: it gets no request, and drains at this time.
     pub(super) reclaim_at: Option<Instant>,
-    /// That time has passed, but too many processes finish above the pool's limit: it serves until it can drain.
+    /// That time has passed, but too many processes drain above the pool's limit: it serves until it can drain.
     pub(super) reclaim_delayed: bool,
 }
 

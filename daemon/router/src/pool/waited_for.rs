@@ -96,6 +96,6 @@ mod tests {
         let later = now + std::time::Duration::from_secs(60);
         assert!(matches!(pool.checkout(other, None, later), Checkout::Queued(_)));
         pool.sweep(later);
-        assert!(pool.delays_others(slot), "its group owes it");
+        assert!(pool.delays_others(slot), "it is marked for reclaim");
     }
 }

@@ -126,9 +126,8 @@ impl StartupTrace {
 
     /// Returns the steps when the current one, which is the last, is done now.
     pub(crate) fn done(&self) -> String {
-        let steps_with_results: Vec<_> =
-            self.steps_with_results(Outcome::Done).iter().map(StepResult::to_string).collect();
-        steps_with_results.join(", ")
+        let results = self.steps_with_results(Outcome::Done);
+        results.iter().map(StepResult::to_string).collect::<Vec<_>>().join(", ")
     }
 
     fn steps_with_results(&self, current: Outcome) -> Vec<StepResult> {
@@ -156,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_step_under_way_is_the_one_that_fails() {
+    fn the_current_step_is_the_one_that_fails() {
         let trace = StartupTrace::of(vec![Step::Prepare, Step::Execute, Step::Load]);
         let not_begun = (Step::Load, Outcome::NotBegun);
         assert_eq!(
@@ -175,17 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_is_done_tells_every_step() {
+    fn a_start_that_is_done_reports_every_step() {
         let trace = StartupTrace::of(vec![Step::Fork, Step::Begin]);
         trace.reaches(Step::Begin);
-        let outcomes = trace.done();
-        let steps_with_results: Vec<_> =
-            outcomes.split(", ").map(|result| result.split(" in ").next().unwrap()).collect();
-        assert_eq!(steps_with_results, ["fork done", "begin done"]);
+        let results = trace.done();
+        let results: Vec<_> =
+            results.split(", ").map(|result| result.split(" in ").next().unwrap()).collect();
+        assert_eq!(results, ["fork done", "begin done"]);
     }
 
     #[test]
-    fn a_leg_is_a_few_words() {
+    fn a_result_is_formatted_with_its_duration() {
         let result = StepResult { step: Step::Load, outcome: Outcome::Failed, ms: 12 };
         assert_eq!(result.to_string(), "load failed after 12 ms");
     }

@@ -1,8 +1,8 @@
 //! Start and end of processes: carries out the pool's decisions with orders to the supervisor, and reports the results
 //! to the pool.
 //!
-//! Each process is in exactly one [`Lifecycle`] from its order to its end, and is removed from the table when the supervisor
-//! reports its end. Requests are not handled here.
+//! Each process is in exactly one [`Lifecycle`] from its order to its end, and is removed from the table when the
+//! supervisor reports its end. Requests are not handled here.
 //!
 //! `control` carries out what the dispatcher orders. `smart` starts processes from `preloaders`, `readiness` waits until
 //! they are ready, with a `probe` for apps that speak HTTP, `listen_hint` explains a failure, and `hooks` reports events
@@ -33,10 +33,9 @@ use super::dispatch::Dispatcher;
 use super::dispatch::worker::Worker;
 use super::output::log_limit::LogLimit;
 use super::output::{Output, Places};
-use super::pool::{GroupId, Slot};
+use super::pool::Slot;
 use super::report::{SpawnFailure, StartupTrace};
 use super::supervisor_link::Supervisor;
-use common::config::Hook;
 use common::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
 use hooks::Hooks;
 
@@ -63,10 +62,10 @@ enum Lifecycle {
 pub(crate) struct Spawner {
     me: Weak<Self>,
     supervisor: Rc<Supervisor>,
-    hooks: Hooks,
+    pub(crate) hooks: Hooks,
     dispatcher: Rc<Dispatcher>,
     routes: Rc<Routes>,
-    preloaders: Rc<Preloaders>,
+    pub(crate) preloaders: Rc<Preloaders>,
     places: Rc<Places>,
     /// How long a process may take to end after the order.
     stop_limit: Duration,
@@ -118,9 +117,7 @@ impl Spawner {
         if self.preloaders.is_ordered(ticket) {
             return self.preloaders.answered(ticket, Ok((record, descriptors)));
         }
-        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
-            return;
-        };
+        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else { return };
         let process = record.process;
         self.slots.borrow_mut().insert(process, slot);
         let lifecycle = self.processes.borrow_mut().remove(&slot);
@@ -159,9 +156,7 @@ impl Spawner {
         if self.preloaders.is_ordered(ticket) {
             return self.preloaders.answered(ticket, Err(reason.to_owned()));
         }
-        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
-            return;
-        };
+        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else { return };
         let lifecycle = self.processes.borrow_mut().remove(&slot);
         match lifecycle {
             Some(Lifecycle::Ordered { route, wanted: true, forked: true, .. }) => {
@@ -188,10 +183,7 @@ impl Spawner {
                 warn!("app {name}: process {pid} {how}");
                 self.dispatcher.exited(slot);
             }
-            Some(Lifecycle::Stopping { .. } | Lifecycle::Ordered { .. } | Lifecycle::Preloading { .. })
-            | None => {
-                self.dispatcher.exited(slot);
-            }
+            _ => self.dispatcher.exited(slot),
         }
     }
 
@@ -214,21 +206,6 @@ impl Spawner {
             self.processes.borrow_mut().insert(slot, lifecycle);
             Worker::new(slot, record, route.clone())
         });
-    }
-
-    /// Returns the PID of the process that a group's processes are forked from.
-    pub(crate) fn preloader_of(&self, group: GroupId) -> Option<i32> {
-        self.preloaders.pid_of(group)
-    }
-
-    /// Replaces the set of hooks that have programs.
-    pub(crate) fn set_hooks(&self, named: Vec<Hook>) {
-        self.hooks.set_named(named);
-    }
-
-    /// Ends all preloaders; no more processes will be forked.
-    pub(crate) fn end_preloaders(&self) {
-        self.preloaders.end_all();
     }
 
     /// Passes requests to a process that is ready.
@@ -298,8 +275,8 @@ impl Spawner {
         let Some(me) = self.me.upgrade() else { return };
         tokio::task::spawn_local(async move {
             tokio::time::sleep(me.stop_limit).await;
-            let still = matches!(me.processes.borrow().get(&slot), Some(Lifecycle::Stopping { process: p }) if *p == process);
-            if still {
+            let processes = me.processes.borrow();
+            if matches!(processes.get(&slot), Some(Lifecycle::Stopping { process: p }) if *p == process) {
                 warn!("app {name}: process {pid} did not end within {} s: killed", me.stop_limit.as_secs());
                 me.supervisor.send(&Order::Stop(process, StopHow::Kill));
             }

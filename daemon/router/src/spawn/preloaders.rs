@@ -1,7 +1,7 @@
 //! Preloaders: processes that have loaded an app and are forked by order of the supervisor. Each group has at most one.
 //!
 //! A process is forked only from a preloader that was started with the same order and after the same restart, so that
-//! no process runs with outdated settings or code. After a preloader ends, the next process wanted starts another.
+//! no process runs with outdated settings or code. After a preloader ends, the next start of a process starts another.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -67,7 +67,7 @@ const MAX_FAILURES: u32 = 3;
 
 /// All preloaders.
 #[derive(Debug)]
-pub(super) struct Preloaders {
+pub(crate) struct Preloaders {
     me: Weak<Self>,
     supervisor: Rc<Supervisor>,
     places: Rc<Places>,
@@ -112,8 +112,8 @@ impl Preloaders {
 
     /// Waits until no other task loads the group's preloader, and returns the lock.
     pub(super) async fn lock(&self, group: GroupId) -> OwnedMutexGuard<()> {
-        let turn = self.locks.borrow_mut().entry(group).or_default().clone();
-        turn.lock_owned().await
+        let lock = self.locks.borrow_mut().entry(group).or_default().clone();
+        lock.lock_owned().await
     }
 
     /// Starts a preloader and waits until it has loaded the app.
@@ -161,8 +161,9 @@ impl Preloaders {
         self.ordered.borrow().contains_key(&ticket)
     }
 
+    /// Handles the supervisor's answer to an order.
     pub(super) fn answered(&self, ticket: Ticket, answer: Answer) {
-        let Some(Ordered { answer: asker, ended }) = self.ordered.borrow_mut().remove(&ticket) else {
+        let Some(Ordered { answer: sender, ended }) = self.ordered.borrow_mut().remove(&ticket) else {
             return;
         };
         if let Ok((record, _)) = &answer {
@@ -170,7 +171,7 @@ impl Preloaders {
             self.loading.borrow_mut().insert(record.process, ended);
         }
         // The task that ordered it waits as long as this process lives.
-        drop(asker.send(answer));
+        drop(sender.send(answer));
     }
 
     /// Handles the end of a process, which may be a preloader.
@@ -216,7 +217,7 @@ impl Preloaders {
     }
 
     /// Returns the PID of a group's preloader.
-    pub(super) fn pid_of(&self, group: GroupId) -> Option<i32> {
+    pub(crate) fn pid_of(&self, group: GroupId) -> Option<i32> {
         self.ready.borrow().get(&group).map(|preloader| preloader.pid)
     }
 
@@ -235,7 +236,8 @@ impl Preloaders {
         }
     }
 
-    pub(super) fn end_all(&self) {
+    /// Ends all preloaders.
+    pub(crate) fn end_all(&self) {
         let groups: Vec<GroupId> = self.ready.borrow().keys().copied().collect();
         groups.into_iter().for_each(|group| self.end_of(group));
     }

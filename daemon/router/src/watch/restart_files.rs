@@ -16,7 +16,7 @@ use crate::pool::GroupId;
 use crate::supervisor_link::{PendingOrders, Supervisor};
 use common::link::{Order, RestartFiles};
 
-/// The recorded state of each app's files.
+/// The recorded state of each app's restart files.
 #[derive(Debug)]
 pub(crate) struct Restarts {
     throttle: Cell<Duration>,
@@ -50,15 +50,12 @@ impl Restarts {
     pub(crate) async fn check(&self, route: &Route, dispatcher: &Dispatcher) {
         let now = Instant::now();
         let before = self.seen.borrow().get(&route.group).copied();
-        if let Some(seen) =
-            before.filter(|seen| !seen.always && now.duration_since(seen.at) < self.throttle.get())
-        {
-            debug_assert!(seen.at <= now);
+        let is_recent = |seen: &Seen| !seen.always && now.duration_since(seen.at) < self.throttle.get();
+        if before.as_ref().is_some_and(is_recent) {
             return;
         }
         // Requests that arrive while the supervisor checks proceed with the previous state.
-        let mark =
-            Seen { at: now, mtime: before.and_then(|b| b.mtime), always: before.is_some_and(|b| b.always) };
+        let mark = Seen { at: now, ..before.unwrap_or(Seen { at: now, mtime: None, always: false }) };
         self.seen.borrow_mut().insert(route.group, mark);
         let order = |ticket| Order::LookAtRestartFiles { ticket, dir: route.restart_dir() };
         let Some(found) = self.pending.result_of(order).await else { return };
