@@ -312,7 +312,7 @@ fn the_end_may_come_amid_an_upgrade() {
     let mut busy = ask(&scene, "/wait?name=gate");
     eventually("it is at work", || scene.daemon.status().contains("Sessions: 1 "));
     scene.daemon.signal(Signal::SIGUSR2);
-    scene.daemon.logs_eventually("another router goes on");
+    scene.daemon.logs_eventually("another router takes over");
     scene.daemon.signal(Signal::SIGTERM);
     scene.daemon.logs_eventually("received SIGTERM");
     scene.stage.open_gate("gate");

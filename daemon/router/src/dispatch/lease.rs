@@ -27,20 +27,20 @@ impl Lease {
     /// Returns a connection for the request, idle or new; true with it when it was used before.
     pub(crate) async fn connection(&self) -> std::io::Result<(Stream, bool)> {
         let connection = self.worker.connection().await?;
-        self.session.connected();
+        self.session.set_connected(true);
         Ok(connection)
     }
 
     /// Keeps the request's connection for the next one.
     pub(crate) fn keep(&self, stream: Stream) {
-        self.session.disconnected();
+        self.session.set_connected(false);
         self.worker.keep(stream);
     }
 
     /// Gives the session back once the process has finished it: the client has disconnected, but a loader may still
     /// process the request.
     pub(crate) fn release_when_free(self) {
-        self.session.disconnected();
+        self.session.set_connected(false);
         if self.worker.speaks_session() && self.has_slot() {
             probing::add_abandoned(&self.worker.clone(), Box::new(self));
         }

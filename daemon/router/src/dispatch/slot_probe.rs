@@ -39,14 +39,6 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(super) fn connected(&self) {
-        self.connected.set(self.connected.get() + 1);
-    }
-
-    pub(super) fn disconnected(&self) {
-        self.connected.set(self.connected.get().saturating_sub(1));
-    }
-
     /// Whether a session waits for a free thread; removes sessions that have ended.
     pub(super) fn is_needed(&self) -> bool {
         let awaits = |session: &Weak<dyn Hijacked>| session.upgrade().is_some_and(|s| s.awaits_proof());

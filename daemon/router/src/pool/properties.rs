@@ -197,11 +197,11 @@ impl World {
                 self.pool.sweep(self.now);
             }
         }
-        self.obey();
+        self.execute();
         self.check();
     }
 
-    /// Ends a process that was told to stop, or kills one that serves.
+    /// Ends a process that was ordered to stop, or kills one that serves.
     fn exit(&mut self, n: usize) {
         let slot = pick(self.stopping.iter(), n).copied().or_else(|| self.sessions.first().copied());
         let Some(slot) = slot else { return };
@@ -212,7 +212,7 @@ impl World {
         self.pool.exited(slot, self.now);
     }
 
-    fn obey(&mut self) {
+    fn execute(&mut self) {
         for action in self.pool.take_actions() {
             match action {
                 Action::Spawn(slot, _) => assert!(self.starting.insert(slot), "{slot:?} was started twice"),
@@ -266,12 +266,12 @@ impl World {
             assert!(!group.is_rolling() || pool.outdated(GroupId(at)) > 0, "a restart rolls for nothing");
             assert!(group.waiting() <= group.options.max_queue, "over the queue's limit");
             if !group.queue.is_empty() && !group.paused {
-                assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
+                assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits although a process has room");
             }
             if group.is_obsolete() {
                 let idle =
                     group.members.iter().find(|slot| pool.process(**slot).is_some_and(Process::is_idle));
-                assert_eq!(idle, None, "a process idles that nobody has configured");
+                assert_eq!(idle, None, "a process of an unconfigured app idles");
             }
             for slot in group.bound.keys() {
                 assert!(pool.serves(*slot, GroupId(at)), "a request waits for a process that does not serve");
@@ -317,7 +317,7 @@ impl World {
         for group in (0..GROUPS).map(GroupId) {
             self.pool.set_paused(group, false, self.now);
         }
-        self.obey();
+        self.execute();
         for _ in 0..10_000 {
             if self.waiting.is_empty() && !self.pool.groups.iter().any(Group::is_rolling) {
                 return;
@@ -325,11 +325,11 @@ impl World {
             for slot in std::mem::take(&mut self.stopping) {
                 self.pool.exited(slot, self.now);
             }
-            self.obey();
+            self.execute();
             while let Some(slot) = self.starting.pop_first() {
                 self.pool.ready(slot, Concurrency::At(1), self.now);
                 // Another starting process may be abandoned for it.
-                self.obey();
+                self.execute();
             }
             for slot in std::mem::take(&mut self.sessions) {
                 self.pool.release(slot, self.now);
@@ -342,7 +342,7 @@ impl World {
             }
             self.now += Duration::from_secs(61);
             self.pool.sweep(self.now);
-            self.obey();
+            self.execute();
             self.check();
         }
         panic!("{} requests starve, or a restart does not end", self.waiting.len());
@@ -363,7 +363,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_pool_keeps_its_promises(
+    fn the_pool_keeps_its_invariants_in_random_histories(
         events in proptest::collection::vec(event(), 1..200),
         max_processes in 1usize..5,
         max_per_group in 0usize..3,

@@ -54,21 +54,21 @@ mod tests {
     }
 
     #[test]
-    fn a_full_process_is_waited_for_once_a_request_waits() {
+    fn a_full_process_delays_others_once_a_request_waits() {
         let (mut pool, group, slot, now) = full(Concurrency::At(2));
-        assert!(!pool.delays_others(slot), "nobody waits");
+        assert!(!pool.delays_others(slot), "no request waits");
         let Checkout::Queued(waiter) = pool.checkout(group, None, now) else { panic!("it is full") };
         assert!(pool.delays_others(slot));
         assert!(!pool.has_queue(group), "it waits alone");
         pool.set_paused(group, true, now);
-        assert!(!pool.delays_others(slot), "the administrator keeps it waiting");
+        assert!(!pool.delays_others(slot), "the app is paused");
         pool.set_paused(group, false, now);
         pool.cancel(group, waiter, now);
-        assert!(!pool.delays_others(slot), "it has gone");
+        assert!(!pool.delays_others(slot), "it was cancelled");
     }
 
     #[test]
-    fn a_request_that_is_bound_waits_for_its_own_process() {
+    fn a_bound_request_waits_for_its_process() {
         let (mut pool, group, slot, now) = full(Concurrency::At(2));
         pool.set_limits(Limits { max_processes: 2, ..pool.limits() }, now);
         let other = pool.adopt(group, Concurrency::At(1), now);
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_leaves_is_not_waited_for() {
+    fn a_process_that_drains_delays_nobody() {
         let (mut pool, group, slot, now) = full(Concurrency::At(2));
         assert!(matches!(pool.checkout(group, None, now), Checkout::Queued(_)));
         pool.detach(slot, now);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_takes_any_number_is_waited_for_by_another_group_only() {
+    fn a_process_without_a_limit_delays_other_groups_only() {
         let (mut pool, _, slot, now) = full(Concurrency::Unlimited);
         assert!(!pool.delays_others(slot));
         let other = pool.add_group(OPTIONS);

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_is_missed_where_its_way_to_listen_is_not_asked_for() {
+    fn a_variable_of_another_way_to_listen_is_reported() {
         let of = |command: &str, listen| hint(command, listen, |name| name == "SET");
         let socket = of("gunicorn -b unix:$SOCKET shop:app", Listen::Port);
         let expected = "; its start command uses $SOCKET, which is set with \"passenger_app_listen socket\" only: here it \

@@ -50,12 +50,13 @@ impl Spawner {
         ended: &Rc<ProcessEnd>,
         until: Instant,
     ) {
+        let end_start = |not_started| {
+            self.processes.borrow_mut().remove(&slot);
+            self.end_start(slot, not_started);
+        };
         let _lock = tokio::select! {
             lock = self.preloaders.lock(route.group) => lock,
-            () = ended.wait() => {
-                self.processes.borrow_mut().remove(&slot);
-                return self.end_start(slot, None);
-            }
+            () = ended.wait() => return end_start(None),
         };
         if let Some(preloader) = self.preloaders.take(&route, &key) {
             return self.fork(slot, route, preloader, until);
@@ -65,10 +66,7 @@ impl Spawner {
                 let preloader = self.preloaders.take(&route, &key).unwrap_or(loaded);
                 self.fork(slot, route, preloader, until);
             }
-            Err(not_started) => {
-                self.processes.borrow_mut().remove(&slot);
-                self.end_start(slot, not_started);
-            }
+            Err(not_started) => end_start(not_started),
         }
     }
 

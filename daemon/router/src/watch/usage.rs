@@ -109,14 +109,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_whatever_the_name_is() {
+    fn fields_are_found_whatever_the_process_name_is() {
         let stat = "7 (a) b (c) S 1 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 1";
         assert_eq!(cpu_ms(stat, 100), 2000);
         assert_eq!(private_pages("1000 300 120 1 0 5 0"), 180);
     }
 
     #[test]
-    fn a_process_that_is_gone_uses_nothing() {
+    fn a_process_that_has_ended_uses_nothing() {
         assert_eq!(Usage::read(-1), Usage::default());
     }
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_a_moment_ago_is_not_read_again() {
+    fn a_fresh_value_is_not_read_again() {
         let (usages, kept) = (Usages::default(), Usage { cpu_ms: 7, memory: 11 });
         usages.seen.borrow_mut().insert(-1, (Instant::now(), kept));
         assert_eq!(usages.of(-1), kept);
