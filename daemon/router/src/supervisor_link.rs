@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot};
 use tracing::error;
@@ -71,14 +72,12 @@ impl Supervisor {
     /// Returns the next notice with its descriptors; `None` when the supervisor has closed the link.
     pub(crate) async fn notice(&self, buffer: &mut Buffer) -> Option<(Notice, Vec<OwnedFd>)> {
         loop {
-            let mut ready = self.channel.readable().await.ok()?;
-            match ready.try_io(|channel| channel.get_ref().recv(buffer)) {
-                Ok(Ok(received)) => return received,
-                Ok(Err(err)) if err.kind() == io::ErrorKind::InvalidData => {
+            match self.channel.async_io(Interest::READABLE, |channel| channel.recv(buffer)).await {
+                Ok(received) => return received,
+                Err(err) if err.kind() == io::ErrorKind::InvalidData => {
                     error!("ignoring an invalid message from the supervisor: {err}");
                 }
-                Ok(Err(_)) => return None,
-                Err(_would_block) => {}
+                Err(_) => return None,
             }
         }
     }

@@ -69,7 +69,7 @@ impl Worker {
     pub(crate) async fn connection(&self) -> io::Result<(Stream, bool)> {
         loop {
             let kept = self.kept.notified();
-            while let Some(stream) = self.pop_idle() {
+            while let Some(stream) = self.idle.borrow_mut().pop() {
                 if stream.is_quiet() {
                     return Ok((stream, true));
                 }
@@ -145,9 +145,5 @@ impl Worker {
     /// Records that it was reported that the process gets no further request; true the first time.
     pub(crate) fn mark_detached(&self) -> bool {
         !self.detached.replace(true)
-    }
-
-    fn pop_idle(&self) -> Option<Stream> {
-        self.idle.borrow_mut().pop()
     }
 }

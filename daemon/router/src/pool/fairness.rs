@@ -130,8 +130,8 @@ impl Pool {
     fn next_to_reclaim(&self, now: Instant) -> Option<Slot> {
         let loads = self.loads();
         let candidates = loads.values().filter(|load| load.processes() > 1 && !load.serving.is_empty());
-        if let Some(most) = candidates.max_by_key(|load| load.processes()) {
-            return most.serving.iter().min().map(|(_, slot)| *slot);
+        if let Some(largest) = candidates.max_by_key(|load| load.processes()) {
+            return largest.serving.iter().min().map(|(_, slot)| *slot);
         }
         let alone = loads.iter().filter(|(_, load)| load.processes() == 1);
         let over = alone.filter_map(|(id, load)| {
@@ -173,8 +173,8 @@ impl Pool {
         }
         let loads = self.loads();
         let candidates = loads.values().filter(|load| load.processes() > 1);
-        let most = candidates.max_by_key(|load| load.processes());
-        let newest = most.and_then(|load| load.starting.iter().max().copied());
+        let largest = candidates.max_by_key(|load| load.processes());
+        let newest = largest.and_then(|load| load.starting.iter().max().copied());
         if let Some(slot) = newest {
             self.abandon(slot);
         }

@@ -122,10 +122,10 @@ impl Group {
     /// Whether one more process is to be started, if there is room for it: requests wait, or there are fewer than the
     /// configured minimum. After a failure, one is started at a time.
     pub(super) fn wants_more(&self, max_starting: usize) -> bool {
-        let most = if self.used && self.failures == 0 { max_starting } else { 1 };
-        let asked = !self.paused && self.queue.len() > self.starting;
-        let more = asked || self.is_below_minimum();
-        more && self.starting < most && self.not_before.is_none()
+        let max_starting = if self.used && self.failures == 0 { max_starting } else { 1 };
+        let requests_wait = !self.paused && self.queue.len() > self.starting;
+        let more = requests_wait || self.is_below_minimum();
+        more && self.starting < max_starting && self.not_before.is_none()
     }
 
     /// Whether the group is in use and has fewer processes than the configured minimum.

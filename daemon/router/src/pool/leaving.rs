@@ -75,8 +75,7 @@ impl Pool {
             return group.capacity_used() > 0;
         }
         let above = usize::from(group.is_rolling());
-        let bounds = [group.options.max_instances, self.limits.max_per_group];
-        bounds.into_iter().any(|most| most != 0 && group.capacity_used() > most + above)
+        group.capacity_used() > self.max_processes_of(group).saturating_add(above)
             || self.capacity_used() > self.limits.max_processes && !self.exceeds_by_rolling()
     }
 

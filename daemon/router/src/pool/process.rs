@@ -99,10 +99,12 @@ impl Process {
         self.state == State::Serving
             && !self.out_of_band.is_begun()
             && (self.reclaim_at.is_none() || self.reclaim_delayed)
-            && match self.concurrency {
-                Concurrency::Unlimited => true,
-                Concurrency::At(most) => self.slots_taken() < most,
-            }
+            && !self.is_full()
+    }
+
+    /// Whether every slot is occupied.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.concurrency, Concurrency::At(max) if self.slots_taken() >= max)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -113,7 +115,7 @@ impl Process {
     pub(super) fn load(&self) -> usize {
         match self.concurrency {
             Concurrency::Unlimited => self.sessions,
-            Concurrency::At(most) => self.slots_taken() * 1000 / most.max(1),
+            Concurrency::At(max) => self.slots_taken() * 1000 / max.max(1),
         }
     }
 

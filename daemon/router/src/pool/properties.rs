@@ -261,8 +261,8 @@ impl World {
         for (at, group) in pool.groups.iter().enumerate() {
             let above = usize::from(group.is_rolling());
             assert!(group.capacity_used() <= group.options.max_instances + above, "over the group's limit");
-            let most = pool.limits.max_per_group;
-            assert!(most == 0 || group.capacity_used() <= most + above, "over the limit of every group");
+            let max = pool.limits.max_per_group;
+            assert!(max == 0 || group.capacity_used() <= max + above, "over the limit of every group");
             assert!(!group.is_rolling() || pool.outdated(GroupId(at)) > 0, "a restart rolls for nothing");
             assert!(group.waiting() <= group.options.max_queue, "over the queue's limit");
             if !group.queue.is_empty() && !group.paused {
@@ -288,8 +288,8 @@ impl World {
         for (slot, process) in &pool.processes {
             let held = self.sessions.iter().filter(|s| *s == slot).count();
             let held = held + usize::from(self.working.contains(slot));
-            if let Concurrency::At(most) = process.concurrency {
-                assert!(process.slots_taken() <= most, "{slot:?} has more requests than slots");
+            if let Concurrency::At(max) = process.concurrency {
+                assert!(process.slots_taken() <= max, "{slot:?} has more requests than slots");
             }
             let hijacked = self.hijacked.iter().filter(|s| *s == slot).count();
             assert_eq!(process.hijacked, hijacked, "the count of freed slots of {slot:?} is wrong");

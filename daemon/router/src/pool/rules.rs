@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::time::Instant;
 
-use super::{Action, Deployment, GroupId, Pool, Process, Slot, State, Waiter};
+use super::{Action, Deployment, Group, GroupId, Pool, Process, Slot, State, Waiter};
 
 /// The reason why a group gets one more process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,12 +88,16 @@ impl Pool {
     pub(super) fn has_room_for(&self, reason: StartReason, id: GroupId) -> bool {
         let above = usize::from(reason == StartReason::Replacement);
         let group = &self.groups[id];
-        let bounds = [group.options.max_instances, self.limits.max_per_group];
-        if bounds.into_iter().any(|most| most != 0 && group.capacity_used() >= most + above) {
-            return false;
-        }
         let may_start = above > 0 || self.counts.starting < self.limits.max_starting;
-        may_start && self.capacity_used() < self.limits.max_processes + above
+        may_start
+            && group.capacity_used() < self.max_processes_of(group).saturating_add(above)
+            && self.capacity_used() < self.limits.max_processes + above
+    }
+
+    /// Returns the maximum number of processes of the group, apart from the pool's limit.
+    pub(super) fn max_processes_of(&self, group: &Group) -> usize {
+        let limits = [group.options.max_instances, self.limits.max_per_group];
+        limits.into_iter().filter(|max| *max != 0).min().unwrap_or(usize::MAX)
     }
 
     /// Has a process started for the group.

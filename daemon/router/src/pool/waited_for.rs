@@ -1,6 +1,6 @@
 //! The processes that other requests or groups wait for: a request that occupies one of them delays others.
 
-use super::{Concurrency, GroupId, Pool, Slot, State};
+use super::{GroupId, Pool, Slot, State};
 
 impl Pool {
     /// Whether another request or group waits for what a request of this process occupies.
@@ -9,12 +9,8 @@ impl Pool {
             return false;
         };
         let group = &self.groups[process.group];
-        let is_full = match process.concurrency {
-            Concurrency::Unlimited => false,
-            Concurrency::At(most) => process.slots_taken() >= most,
-        };
         let waits = !group.queue.is_empty() || group.bound.contains_key(&slot);
-        process.reclaim_at.is_some() || (is_full && waits && !group.paused)
+        process.reclaim_at.is_some() || (process.is_full() && waits && !group.paused)
     }
 
     /// Whether more than one request waits for the group, and the group is not paused.
@@ -28,7 +24,7 @@ impl Pool {
 mod tests {
     use std::time::Instant;
 
-    use super::super::{Checkout, GroupOptions, Limits};
+    use super::super::{Checkout, Concurrency, GroupOptions, Limits};
     use super::*;
 
     const OPTIONS: GroupOptions = GroupOptions {
