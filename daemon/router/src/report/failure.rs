@@ -79,22 +79,22 @@ impl SpawnFailure {
 
     /// Logs the failure in one message.
     pub(crate) fn log(&self) {
-        let mut story =
+        let mut message =
             format!("app {}: could not be started: {} [error ID {}]", self.app, self.summary, self.id);
         if let Some((pid, how)) = &self.process {
             let how = how.as_deref().unwrap_or("was killed");
-            story.push_str(&format!("\nprocess {pid} {how}"));
+            message.push_str(&format!("\nprocess {pid} {how}"));
         }
         if !self.steps.is_empty() {
             let results: Vec<_> = self.steps.iter().map(StepResult::to_string).collect();
-            story.push_str(&format!("\nsteps: {}", results.join(", ")));
+            message.push_str(&format!("\nsteps: {}", results.join(", ")));
         }
         if !self.details.is_empty() {
-            story.push_str(&format!("\ndetails:\n{}", self.details.trim_end()));
+            message.push_str(&format!("\ndetails:\n{}", self.details.trim_end()));
         }
         if !self.output.is_empty() {
-            story.push_str(&format!("\nits output:\n{}", self.output.trim_end()));
+            message.push_str(&format!("\noutput:\n{}", self.output.trim_end()));
         }
-        error!("{story}");
+        error!("{message}");
     }
 }

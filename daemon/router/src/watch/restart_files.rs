@@ -62,7 +62,7 @@ impl Restarts {
         let mtime = found.restart_mtime.or(mark.mtime);
         self.seen.borrow_mut().insert(route.group, Seen { at: now, mtime, always: found.always });
         if is_wanted(before.map(|b| b.mtime), &found) {
-            info!("app {}: restarting: its restart files have changed", route.name);
+            info!("app {}: restarting, as its restart files require", route.name);
             dispatcher.restart(route.group, route.settings.restart_how);
         }
     }
