@@ -231,7 +231,7 @@ fn apps_that_visitors_make_up_are_forgotten_and_few_of_them_logged() {
     assert!((1000..10_000).contains(&shown), "{shown} of them are shown");
     let log = scene.daemon.log();
     assert!(log.len() < 1_000_000, "{} bytes of log", log.len());
-    assert_eq!(log.matches("routes are forgotten").count(), 8, "{log}");
+    assert_eq!(log.matches("least recently used of").count(), 8, "{log}");
     assert_eq!(scene.app_pid(), pid);
 }
 

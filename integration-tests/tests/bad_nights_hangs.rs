@@ -155,7 +155,7 @@ fn a_stopped_preloader_is_replaced_and_its_processes_serve() {
     scene.good_one_serves();
     let other = pid(waiting.read_response());
     assert_ne!(other, first, "another process was started after all");
-    scene.daemon.logs_eventually("a process is started without its preloader");
+    scene.daemon.logs_eventually("starting a process without the preloader");
     eventually("the preloader is gone", || !is_alive(preloader));
     scene.bad.write("go", "");
     busy.read_response().expect(200);

@@ -88,7 +88,7 @@ fn a_false_roster_takes_apps_away_for_no_longer_than_it_lives() {
     let mut forged = FrameClient::of_instance(&stage.socket(), "a");
     forged.say_globals(FAR_FUTURE);
     forged.say_roster(Roster { entries: Vec::new(), ..roster });
-    daemon.logs_eventually("no configuration of nginx holds it any more");
+    daemon.logs_eventually("no longer in nginx's configuration");
     drop(forged);
     let mut pid = || real.get(app.dir(), Language::Ruby, "/pid").text();
     eventually("its processes stay", || pid() == pid());

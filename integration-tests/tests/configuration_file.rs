@@ -19,7 +19,8 @@ fn a_flag_counts_more_than_the_file_and_the_file_more_than_nginx() {
     let file =
         "max_pool_size = 7\npool_idle_time = 77\nshow_version_in_header = false\nshutdown_timeout = 30\n";
     let wide = Wide::new(lines, |daemon| daemon.configured(file).flag("--max-pool-size=9"));
-    wide.daemon.logs_eventually("nginx sets passenger_pool_idle_time to 33; the daemon's own file counts");
+    wide.daemon
+        .logs_eventually("passenger_pool_idle_time 33 in nginx.conf is overridden by pool_idle_time = 77 in");
     for (name, value, source) in [
         ("max_pool_size", json!(9), "flag"),
         ("pool_idle_time", json!(77), "file"),

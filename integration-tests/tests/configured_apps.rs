@@ -132,7 +132,9 @@ fn an_app_that_is_taken_out_finishes_its_requests() {
     eventually("the request is in the app", || scene.stage.scratch("late.arrived").exists());
     scene.nginx.configure(&conf(&[&shop]));
     scene.nginx.begin_reload();
-    scene.daemon.logs_eventually("no configuration of nginx holds it any more: its processes end");
+    scene
+        .daemon
+        .logs_eventually("no longer in nginx's configuration; its processes end after their requests");
     assert_eq!(scene.daemon.app_pids(), [pid]);
     scene.stage.open_gate("late");
     waiting.read_response().expect(200);

@@ -61,7 +61,7 @@ fn requests_under_way_and_requests_that_wait_are_answered_before_the_end() {
     let mut waiting: Vec<_> = (0..5).map(|_| ask(&scene, "/pid")).collect();
     eventually("others wait", || scene.daemon.status().contains("Requests in queue: 5"));
     scene.daemon.signal(Signal::SIGTERM);
-    scene.daemon.logs_eventually("shutting down: 6 requests under way");
+    scene.daemon.logs_eventually("shutting down: 6 requests in progress");
     scene.stage.open_gate("gate");
     assert_eq!(first.read_response().expect(200).text(), pid.to_string());
     for client in &mut waiting {
@@ -77,7 +77,7 @@ fn an_answer_for_a_slow_client_is_given_whole_before_the_end() {
     let mut slow = ask(&scene, "/download?mb=24");
     let head = slow.read_head();
     scene.daemon.signal(Signal::SIGTERM);
-    scene.daemon.logs_eventually("shutting down: 1 requests under way");
+    scene.daemon.logs_eventually("shutting down: 1 requests in progress");
     let mut len = 0;
     assert!(slow.read_body(&head, "GET", |part| len += part.len()).unwrap());
     assert_eq!(len, 24 << 20);
@@ -110,7 +110,7 @@ fn a_second_signal_ends_everything_at_once() {
         let _hangs = ask(&scene, "/wait?name=never");
         eventually("it is under way", || scene.stage.scratch("never.arrived").exists());
         scene.daemon.signal(Signal::SIGTERM);
-        scene.daemon.logs_eventually("shutting down: 1 requests under way");
+        scene.daemon.logs_eventually("shutting down: 1 requests in progress");
         scene.daemon.signal(second);
         assert_eq!(scene.daemon.await_end().code(), Some(1));
         let left: Vec<_> = fs::read_dir(scene.stage.path("registry")).unwrap().collect();

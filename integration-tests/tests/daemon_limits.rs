@@ -13,7 +13,7 @@ use crate::daemon_wide::Wide;
 #[test]
 fn the_backlog_changes_under_a_listening_socket() {
     let wide = Wide::new("passenger_socket_backlog 3;", |daemon| daemon);
-    wide.daemon.logs_eventually("socket_backlog is 3 now, as nginx's configuration says (it was 4096)");
+    wide.daemon.logs_eventually("socket_backlog changed from 4096 to 3 by nginx's configuration");
     kill(Pid::from_raw(wide.daemon.router().cast_signed()), Signal::SIGSTOP).unwrap();
     // One more than the backlog, as Linux counts.
     assert_eq!(waiting_connections(&wide.stage.socket(), 100), 4);

@@ -63,16 +63,14 @@ fn nginx_decides_what_no_flag_does() {
     assert_eq!(wide.option("pool_idle_time"), decided(120, "nginx"));
     assert_eq!(wide.option("stat_throttle_rate"), decided(10, "default"));
     assert!(wide.daemon.status().contains("Max pool size : 3"), "{}", wide.daemon.status());
-    wide.daemon.logs_eventually("max_pool_size is 3 now, as nginx's configuration says (it was 6)");
+    wide.daemon.logs_eventually("max_pool_size changed from 6 to 3 by nginx's configuration");
 }
 
 #[test]
 fn a_flag_of_the_daemon_counts_more_and_the_log_says_so() {
     let wide = Wide::new("passenger_max_pool_size 9;", |daemon| daemon.flag("--max-pool-size=2"));
     assert_eq!(wide.option("max_pool_size"), decided(2, "flag"));
-    wide.daemon.logs_eventually(
-        "nginx sets passenger_max_pool_size to 9; the daemon's own flag counts, which says 2",
-    );
+    wide.daemon.logs_eventually("passenger_max_pool_size 9 in nginx.conf is overridden by --max-pool-size=2");
 }
 
 #[test]
@@ -129,16 +127,16 @@ fn answers_hide_the_version() {
 fn the_log_says_more_from_then_on() {
     let wide = Wide::new("passenger_log_level debug;", |daemon| daemon);
     wide.nginx.get("/pid").expect(200);
-    wide.daemon.logs_eventually("log_level is \"debug\" now");
-    wide.daemon.logs_eventually("carry_out ]: pool: ");
+    wide.daemon.logs_eventually("to \"debug\" by nginx's configuration");
+    wide.daemon.logs_eventually("execute ]: pool: ");
 }
 
 #[test]
 fn a_level_as_a_name_is_no_other_level_than_as_a_number() {
     let lines = "passenger_log_level debug; passenger_max_pool_size 9;";
     let wide = Wide::new(lines, |daemon| daemon.flag("--log-level=5").flag("--max-pool-size=2"));
-    wide.daemon.logs_eventually("nginx sets passenger_max_pool_size to 9; the daemon's own flag counts");
-    assert_eq!(wide.daemon.log().matches("the daemon's own flag counts").count(), 1);
+    wide.daemon.logs_eventually("passenger_max_pool_size 9 in nginx.conf is overridden by --max-pool-size=2");
+    assert_eq!(wide.daemon.log().matches("is overridden by").count(), 1);
 }
 
 #[test]
@@ -148,10 +146,10 @@ fn what_cannot_count_is_told() {
     let wide = Wide::new(lines, |daemon| daemon);
     assert_eq!(wide.option("default_user"), decided("nobody", "default"));
     for told in [
-        "passenger_default_user to \"\", which does not count: must not be empty",
-        "passenger_log_file to \"relative\", which does not count: must be an absolute path",
-        "nginx sets passenger_turbocaching, which has no effect: the daemon does not cache responses",
-        "nginx sets passenger_instance_registry_dir, which is fixed when the daemon starts",
+        "ignoring invalid value \"\" in \"passenger_default_user\" of nginx.conf: must not be empty",
+        "ignoring invalid value \"relative\" in \"passenger_log_file\" of nginx.conf: must be an absolute path",
+        "passenger_turbocaching in nginx.conf has no effect: the daemon does not cache responses",
+        "ignoring passenger_instance_registry_dir in nginx.conf: it is fixed when the daemon starts",
     ] {
         wide.daemon.logs_eventually(told);
     }
@@ -172,11 +170,11 @@ fn ctl_stands_for_the_directive_that_it_names() {
     assert_eq!(wide.option("stat_throttle_rate"), decided(4, "nginx"));
     assert_eq!(wide.option("max_instances_per_app"), decided(0, "default"));
     for told in [
-        "nginx sets passenger_pool_idle_time to 60; the daemon's own flag counts, which says 7",
-        "nginx's passenger_ctl does not count: unknown option \"no_such_option\"; the options are max_pool_size, ",
-        "nginx's passenger_ctl does not count: hook_spawn_failed: programs are configured with the daemon's flag \
+        "passenger_pool_idle_time 60 in nginx.conf is overridden by --pool-idle-time=7",
+        "ignoring passenger_ctl in nginx.conf: unknown option \"no_such_option\"; the options are max_pool_size, ",
+        "ignoring passenger_ctl in nginx.conf: hook_spawn_failed: programs are configured with the daemon's flag \
          --hook only",
-        "nginx's passenger_ctl does not count: invalid value \"many\" in \"max_instances_per_app\": must be a number >= 0",
+        "ignoring passenger_ctl in nginx.conf: invalid value \"many\" in \"max_instances_per_app\": must be a number >= 0",
     ] {
         wide.daemon.logs_eventually(told);
     }

@@ -103,8 +103,10 @@ fn the_documentation_says_what_the_daemon_does_not_act_on() {
         let is_told = daemon.log().lines().any(|line| has_no_effect(line, &each.name));
         let is_written = each.text.contains("Accepted and sent to the daemon, which does not act on it yet.");
         assert_eq!(is_told, is_written, "{}: the daemon tells and docs/DIRECTIVES.md says so", each.name);
-        let for_good =
-            [format!("{}, which has no effect: ", each.name), format!("{} has no effect: ", each.name)];
+        let for_good = [
+            format!("{} in nginx.conf has no effect: ", each.name),
+            format!("{} has no effect: ", each.name),
+        ];
         let is_told = for_good.iter().any(|words| daemon.log().contains(words));
         let is_written = each.text.contains("It has no effect: ");
         assert_eq!(is_told, is_written, "{}: the daemon and docs/DIRECTIVES.md say why not", each.name);
@@ -113,10 +115,10 @@ fn the_documentation_says_what_the_daemon_does_not_act_on() {
 
 /// Whether a line of the daemon's log tells that a directive has no effect.
 fn has_no_effect(line: &str, name: &str) -> bool {
-    if let Some((_, names)) = line.split_once("settings without effect in this release: ") {
+    if let Some((_, names)) = line.split_once("settings that have no effect in this release: ") {
         return names.split(", ").any(|each| format!("passenger_{each}") == name);
     }
-    line.ends_with(&format!("nginx sets {name}, which has no effect in this release"))
+    line.ends_with(&format!("{name} in nginx.conf has no effect in this release"))
 }
 
 /// Of the names for one directive, the first round uses its own and each further round another one.

@@ -36,7 +36,7 @@ fn a_process_above_its_limit_is_replaced() {
         assert_eq!(pid(&scene, "/"), modest, "{language}");
         pid(&scene, "/?250");
         eventually("another process answers", || pid(&scene, "/") != modest);
-        scene.daemon.logs_eventually("more than 200 (passenger_memory_limit): it is replaced");
+        scene.daemon.logs_eventually("more than 200 (passenger_memory_limit): replacing it");
         eventually("the first has gone", || !stage::is_alive(modest.parse().unwrap()));
     }
 }
@@ -46,7 +46,7 @@ fn its_request_is_finished_first() {
     let scene = Scene::app(LIMIT, |app| app.ruby(RUBY));
     let mut busy = scene.nginx.connect();
     busy.send(Request::get("/stay?250").bytes("close"));
-    scene.daemon.logs_eventually("more than 200 (passenger_memory_limit): it is replaced");
+    scene.daemon.logs_eventually("more than 200 (passenger_memory_limit): replacing it");
     scene.stage.open_gate("stay");
     let greedy = busy.read_response().expect(200).text();
     assert_ne!(pid(&scene, "/"), greedy);
@@ -59,7 +59,7 @@ fn above_the_hard_limit_it_is_killed_in_the_midst() {
     let mut busy = scene.nginx.connect();
     busy.send(Request::get("/stay?250").bytes("close"));
     assert_eq!(busy.read_response().status(), 502);
-    scene.daemon.logs_eventually("more than 200 (passenger_hard_memory_limit): killed");
+    scene.daemon.logs_eventually("more than 200 (passenger_hard_memory_limit): killing it");
     scene.nginx.get("/").expect(200);
 }
 

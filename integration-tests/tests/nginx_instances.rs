@@ -113,7 +113,7 @@ fn two_nginxes_in_containers_leave_each_others_apps_alone() {
 
     let mut second = Contained::start(&stage, &["shop", "news"]);
     let (shop, news) = (second.pid_of("shop"), second.pid_of("news"));
-    let goes = || daemon.log().contains("no configuration of nginx holds it any more");
+    let goes = || daemon.log().contains("no longer in nginx's configuration");
     stays("nothing goes", Duration::from_secs(1), || !goes());
     assert_eq!(first.pid_of("blog"), blog);
 

@@ -113,8 +113,9 @@ fn its_configuration_is_read_again_and_a_mistake_changes_nothing() {
     wide.daemon.logs_eventually("drain_timeout has changed, which takes effect when the daemon is restarted");
     eventually("the new value is in effect", || wide.option("max_pool_size").0 == json!(5));
     eventually("the log has moved", || {
-        fs::read_to_string(&log).is_ok_and(|log| log.contains("max_pool_size is 5 now, as the daemon's own"))
-            || wide.daemon.log().contains("max_pool_size is 5 now, as the daemon's own")
+        fs::read_to_string(&log)
+            .is_ok_and(|log| log.contains("max_pool_size changed from 4 to 5 by the daemon's configuration"))
+            || wide.daemon.log().contains("max_pool_size changed from 4 to 5 by the daemon's configuration")
     });
     eventually("the log file is there", || log.exists());
     assert_eq!(wide.nginx.get("/pid").text(), pid, "no app was touched");

@@ -150,7 +150,7 @@ for_each_language! {
         eventually("three are inside", || scene.daemon.status().contains("Sessions: 3"));
         let (log, gate) = (scene.stage.path("daemon.log"), scene.stage.scratch("go"));
         let opener = thread::spawn(move || {
-            let is_stopping = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("3 requests under way"));
+            let is_stopping = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("3 requests in progress"));
             eventually("the daemon is about to stop", is_stopping);
             std::fs::write(gate, "").unwrap();
         });

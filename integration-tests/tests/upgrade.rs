@@ -124,7 +124,7 @@ fn a_request_under_way_is_finished_and_those_that_come_meanwhile_wait() {
     let mut busy = ask(&scene, "/wait?name=gate");
     eventually("it is at work", || scene.daemon.status().contains("Sessions: 1 "));
     scene.daemon.signal(Signal::SIGUSR2);
-    scene.daemon.logs_eventually("another router goes on: 1 requests under way are finished first");
+    scene.daemon.logs_eventually("another router takes over: 1 requests in progress");
     let mut next = ask(&scene, "/pid");
     assert_eq!(takeovers(&scene.daemon), 0);
     scene.stage.open_gate("gate");
@@ -312,7 +312,7 @@ fn the_end_may_come_amid_an_upgrade() {
     let mut busy = ask(&scene, "/wait?name=gate");
     eventually("it is at work", || scene.daemon.status().contains("Sessions: 1 "));
     scene.daemon.signal(Signal::SIGUSR2);
-    scene.daemon.logs_eventually("another router goes on");
+    scene.daemon.logs_eventually("another router takes over");
     scene.daemon.signal(Signal::SIGTERM);
     scene.daemon.logs_eventually("received SIGTERM");
     scene.stage.open_gate("gate");

@@ -47,16 +47,14 @@ impl ConnectionTracker {
 
     /// Starts closing all connections, as the daemon shuts down; false when closing has already started.
     pub(crate) fn close(&self) -> bool {
-        let news = !self.closing.replace(true);
+        let is_first = !self.closing.replace(true);
         self.changed.notify_waiters();
-        news
+        is_first
     }
 
     /// Resolves when [`Self::close`] was called and no connection is left.
     pub(crate) async fn all_closed(&self) {
-        while !self.closing.get() || self.connections.get() > 0 {
-            self.changed.notified().await;
-        }
+        self.until(|| self.closing.get() && self.connections.get() == 0).await;
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -65,9 +63,7 @@ impl ConnectionTracker {
 
     /// Resolves when the daemon starts to shut down.
     pub(crate) async fn closing(&self) {
-        while !self.closing.get() {
-            self.changed.notified().await;
-        }
+        self.until(|| self.closing.get()).await;
     }
 
     /// Sets whether idle connections are closed to free their descriptors.
@@ -79,9 +75,7 @@ impl ConnectionTracker {
     /// Resolves when a connection that waits for a request is to be closed: the daemon shuts down, or the connection
     /// has `served` a request and others wait for its descriptor.
     pub(crate) async fn idle_unwanted(&self, served: bool) {
-        while !(self.closing.get() || served && self.scarce.get()) {
-            self.changed.notified().await;
-        }
+        self.until(|| self.closing.get() || served && self.scarce.get()).await;
     }
 
     /// Returns the number of the current listening socket.
@@ -97,7 +91,11 @@ impl ConnectionTracker {
 
     /// Resolves when the listening socket with this number has been replaced.
     pub(crate) async fn socket_replaced_since(&self, number: u32) {
-        while self.socket_number.get() == number {
+        self.until(|| self.socket_number.get() != number).await;
+    }
+
+    async fn until(&self, condition: impl Fn() -> bool) {
+        while !condition() {
             self.changed.notified().await;
         }
     }

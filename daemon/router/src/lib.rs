@@ -1,35 +1,64 @@
 //! The router: passes requests from nginx to application processes, and their responses back.
 //!
 //! It runs unprivileged, parses all untrusted input, and asks the supervisor for operations that need privileges. It
-//! has one thread and one event loop. A request passes through [`nginx`] with [`nginx_conn`], then [`request`], which
-//! calls [`apps`], [`watch`], [`dispatch`] with its [`pool`], [`app_protocol`] and [`response`] in turn. These modules
-//! have no import cycle.
+//! has one thread and one event loop. The modules are listed in the order in which a request meets them: [`request`] calls
+//! [`apps`], [`watch`], [`dispatch`] with its [`pool`], [`app_protocol`] and [`response`] in turn. They have no import
+//! cycle.
+
+// The event loop, the state that its tasks share, and the link to the supervisor.
+pub(crate) mod run;
+mod shutdown;
+pub(crate) mod state;
+pub(crate) mod supervisor_link;
+
+// A connection from nginx: its frames, then its state.
+pub(crate) mod connections;
+pub(crate) mod nginx;
+pub(crate) mod nginx_conn;
+
+// The daemon-wide options that a connection brings.
+pub(crate) mod options;
+
+// A request, from its head to the end of its response.
+pub(crate) mod request;
+
+// The app that it is for.
+pub(crate) mod apps;
+
+pub(crate) mod app;
+
+// Whether that app must be restarted first.
+pub(crate) mod watch;
+
+// The process that serves it.
+mod dispatch;
+mod pool;
+
+// What is sent to the process and received from it.
+pub(crate) mod app_protocol;
+
+// What is sent to nginx.
+pub(crate) mod response;
+
+// If there is no process: its start, and why that failed.
+mod spawn;
+
+pub(crate) mod report;
+
+// What processes print.
+mod output;
+
+// What administrators see and order.
+pub(crate) mod metrics;
 
 pub(crate) mod admin;
-pub(crate) mod app;
-pub(crate) mod app_protocol;
-pub(crate) mod apps;
-pub(crate) mod connections;
-mod dispatch;
+
+// System calls.
+pub(crate) mod sys;
+
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-pub(crate) mod metrics;
-pub(crate) mod nginx;
-pub(crate) mod nginx_conn;
-pub(crate) mod options;
-mod output;
-mod pool;
-pub(crate) mod report;
-pub(crate) mod request;
-pub(crate) mod response;
-pub(crate) mod run;
-mod shutdown;
-mod spawn;
-pub(crate) mod state;
-pub(crate) mod supervisor_link;
-pub(crate) mod sys;
-pub(crate) mod watch;
 
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -51,7 +80,7 @@ pub fn run(link: OwnedFd) -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(err) => {
-            error!("the router cannot work: {err}");
+            error!("the router failed: {err}");
             ExitCode::FAILURE
         }
     }

@@ -10,6 +10,7 @@ use tokio::task::spawn_local;
 use tracing::{error, warn};
 
 use super::nginx::accept;
+use super::shutdown::Processes;
 use super::state::RouterState;
 use super::supervisor_link::Supervisor;
 use super::watch::{idle, memory, restart_files};
@@ -22,45 +23,45 @@ pub(super) async fn run(link: OwnedFd) -> io::Result<()> {
     let supervisor = Rc::new(Supervisor::new(link)?);
     let mut buffer = Buffer::default();
     let Some((Notice::Config(config), sockets)) = supervisor.notice(&mut buffer).await else {
-        return Err(io::Error::other("the supervisor did not say how to work"));
+        return Err(io::Error::other("the supervisor's first message is not the configuration"));
     };
     let (nginx, tools) = listeners(sockets)?;
     let router = RouterState::new(config, supervisor.clone());
     spawn_local(admin::run(router.clone(), tools));
     spawn_local(async move { supervisor.flush().await });
     tokio::select! {
-        () = obey(&router, nginx, buffer) => {}
+        () = handle_notices(&router, nginx, buffer) => {}
         () = router.finished.notified() => {}
     }
     Ok(())
 }
 
 /// Handles the supervisor's notices until the supervisor closes the link.
-async fn obey(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer) {
+async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer) {
     let mut nginx = Some(nginx);
     while let Some((notice, mut descriptors)) = router.supervisor.notice(&mut buffer).await {
         match notice {
-            Notice::Config(_) => warn!("the supervisor said twice how to work"),
+            Notice::Config(_) => warn!("ignoring a duplicate configuration message from the supervisor"),
             Notice::Adopt(record) => router.spawner.adopt(record, descriptors.pop()),
             Notice::Serve => nginx.take().into_iter().for_each(|nginx| serve(router, nginx)),
             Notice::SetAppMode { app, mode } => router.app_modes.restore(app, mode),
             Notice::Started { ticket, record } => router.spawner.started(ticket, record, descriptors),
             Notice::NotStarted { ticket, reason } => router.spawner.not_started(ticket, &reason),
             Notice::Exited { process, how } => router.spawner.exited(process, &how),
-            Notice::RestartFiles { ticket, found } => router.restarts.found(ticket, found),
-            Notice::Measured { ticket, held } => router.memory_monitor.measured(ticket, held),
-            Notice::OpenFiles(most) => limit_open_files(most),
+            Notice::RestartFiles { ticket, found } => router.restarts.pending.complete(ticket, found),
+            Notice::Measured { ticket, held } => router.memory_monitor.complete(ticket, held),
+            Notice::OpenFiles(limit) => limit_open_files(limit),
             Notice::Options(options) => router.reconfigure(options),
-            Notice::Hooks(named) => router.spawner.set_hooks(named),
+            Notice::Hooks(named) => router.spawner.hooks.set_named(named),
             Notice::Overruled(overruled) => router.globals.overrule(overruled),
-            Notice::Socket => move_to(router, descriptors.pop()),
+            Notice::Socket => replace_socket(router, descriptors.pop()),
             Notice::AppLog { ticket } => router.app_logs.answered(ticket, descriptors.pop()),
             Notice::ReopenAppLogs => router.app_logs.reopen(),
             Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
             Notice::Trouble { trouble, what } => router.troubles.relay(trouble, what),
             Notice::Ping => answer_ping(router),
-            Notice::Retire { limit } => drop(spawn_local(shutdown::retire(router.clone(), limit))),
-            Notice::ShutDown { limit } => drop(spawn_local(shutdown::run(router.clone(), limit))),
+            Notice::Retire { limit } => shut_down(router, limit, Processes::HandOver),
+            Notice::ShutDown { limit } => shut_down(router, limit, Processes::End),
         }
     }
 }
@@ -76,35 +77,36 @@ fn serve(router: &Rc<RouterState>, nginx: UnixListener) {
 }
 
 /// Accepts connections on the new listening socket, which replaces the old one.
-fn move_to(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
-    match socket.ok_or_else(|| io::Error::other("it did not come")).and_then(listener) {
-        Ok(socket) => accept::move_to(router, socket),
-        Err(why) => error!("the socket for nginx that was made anew cannot be used: {why}"),
+fn replace_socket(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
+    match socket.ok_or_else(|| io::Error::other("it was not passed")).and_then(listener) {
+        Ok(socket) => accept::replace_socket(router, socket),
+        Err(why) => error!("cannot accept connections on the new socket for nginx: {why}"),
     }
 }
 
 fn answer_ping(router: &RouterState) {
     router.troubles.tidy();
-    if router.supervisor.order(&Order::Pong).is_err() {
-        warn!("the supervisor cannot be told that the router works");
-    }
+    router.supervisor.send(&Order::Pong);
 }
 
-fn limit_open_files(most: u64) {
+fn shut_down(router: &Rc<RouterState>, limit: u64, processes: Processes) {
+    spawn_local(shutdown::run(router.clone(), limit, processes));
+}
+
+fn limit_open_files(limit: u64) {
     let limited = resource::getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| resource::setrlimit(Resource::RLIMIT_NOFILE, most.min(hard), hard));
+        .and_then(|(_, hard)| resource::setrlimit(Resource::RLIMIT_NOFILE, limit.min(hard), hard));
     if let Err(why) = limited {
-        warn!("the router's limit of open files stays: {why}");
+        warn!("cannot change the router's limit of open files: {why}");
     }
 }
 
 /// Returns the listening sockets that the supervisor opened: for nginx, and for the tools.
 fn listeners(descriptors: Vec<OwnedFd>) -> io::Result<(UnixListener, UnixListener)> {
-    let mut listeners = descriptors.into_iter().map(listener);
-    let missing = || io::Error::other("the supervisor did not pass both listening sockets");
-    let nginx = listeners.next().ok_or_else(missing)??;
-    let tools = listeners.next().ok_or_else(missing)??;
-    Ok((nginx, tools))
+    let [nginx, tools] = descriptors
+        .try_into()
+        .map_err(|_| io::Error::other("the supervisor did not pass the two listening sockets"))?;
+    Ok((listener(nginx)?, listener(tools)?))
 }
 
 fn listener(fd: OwnedFd) -> io::Result<UnixListener> {

@@ -7,34 +7,33 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use super::dispatch::Dispatcher;
 use super::state::RouterState;
 use common::link::Order;
 
-/// Finishes the active requests within `limit` seconds; another router takes over the processes.
-pub(super) async fn retire(router: Rc<RouterState>, limit: u64) {
-    if router.connections.close() {
-        let under_way = router.dispatcher.requests();
-        info!("another router goes on: {under_way} requests under way are finished first");
-        finish_requests(&router, Instant::now() + Duration::from_secs(limit), limit).await;
-        leave(&router);
-    }
+/// What happens to the processes when the requests have finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Processes {
+    /// They end.
+    End,
+    /// Another router takes them over.
+    HandOver,
 }
 
-/// Ends all requests and processes within `limit` seconds. A second call has no effect.
-pub(super) async fn run(router: Rc<RouterState>, limit: u64) {
+/// Finishes all requests, and ends all processes unless another router takes them over, within `limit` seconds. A
+/// second call has no effect.
+pub(super) async fn run(router: Rc<RouterState>, limit: u64, processes: Processes) {
     if !router.connections.close() {
         return;
     }
     let end = Instant::now() + Duration::from_secs(limit);
-    info!("shutting down: {} requests under way", router.dispatcher.requests());
+    let reason = if processes == Processes::End { "shutting down" } else { "another router takes over" };
+    info!("{reason}: {} requests in progress", router.dispatcher.requests());
     finish_requests(&router, end, limit).await;
-    router.dispatcher.close();
-    router.spawner.end_preloaders();
-    if timeout_at(end, router.dispatcher.until(Dispatcher::is_empty)).await.is_err() {
-        warn!("some processes did not end within {limit} s");
+    if processes == Processes::End {
+        end_processes(&router, end, limit).await;
     }
-    leave(&router);
+    router.supervisor.send(&Order::Finished);
+    router.finished.notify_one();
 }
 
 async fn finish_requests(router: &RouterState, end: Instant, limit: u64) {
@@ -43,16 +42,19 @@ async fn finish_requests(router: &RouterState, end: Instant, limit: u64) {
     // A connection may have received bytes of a request that is not counted yet; it serves that request before it ends.
     let finished = async {
         router.connections.all_closed().await;
-        dispatcher.until(|dispatcher| dispatcher.requests() == 0).await;
+        dispatcher.wait_for(|dispatcher| (dispatcher.requests() == 0).then_some(())).await;
     };
     if timeout_at(end, finished).await.is_err() {
         warn!("{} requests did not finish within {limit} s", dispatcher.requests());
     }
 }
 
-fn leave(router: &RouterState) {
-    if router.supervisor.order(&Order::Finished).is_err() {
-        warn!("the supervisor cannot be told that everything is finished");
+async fn end_processes(router: &RouterState, end: Instant, limit: u64) {
+    let dispatcher = &router.dispatcher;
+    dispatcher.close();
+    router.spawner.preloaders.end_all();
+    let ended = dispatcher.wait_for(|dispatcher| dispatcher.inspect(|pool, _| pool.is_empty().then_some(())));
+    if timeout_at(end, ended).await.is_err() {
+        warn!("some processes did not end within {limit} s");
     }
-    router.finished.notify_one();
 }

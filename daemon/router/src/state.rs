@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use protocol::globals::Globals as ReceivedGlobals;
 use tokio::sync::Notify;
-use tracing::warn;
 
 use super::apps::Routes;
 use super::apps::maintenance::AppModes;
@@ -84,16 +83,19 @@ impl RouterState {
         let routes = Rc::new(Routes::new(&config.app_defaults));
         let drain_limit = Duration::from_secs(config.drain_limit);
         let hooks = Hooks::new(config.hooks.clone(), supervisor.clone());
-        let (to_supervisor, pool) = (supervisor.clone(), dispatcher.clone());
         let stop_limit = STOP_LIMIT.min(Duration::from_secs(config.shutdown_limit));
-        let places =
-            Places::new(config.app_output, config.app_output_limit, AppLogs::new(supervisor.clone()));
-        let app_logs = places.files.clone();
-        let spawner =
-            Spawner::new(to_supervisor, hooks, pool, routes.clone(), places, stop_limit, drain_limit);
+        let app_logs = AppLogs::new(supervisor.clone());
+        let places = Places::new(config.app_output, config.app_output_limit, app_logs.clone());
+        let spawner = Spawner::new(
+            supervisor.clone(),
+            hooks,
+            dispatcher.clone(),
+            routes.clone(),
+            places,
+            stop_limit,
+            drain_limit,
+        );
         let restarts = Rc::new(Restarts::new(supervisor.clone(), globals.stat_throttle()));
-        let memory_monitor = Rc::new(MemoryMonitor::new(supervisor.clone()));
-        let app_modes = AppModes::new(supervisor.clone());
         let troubles = Rc::new(Troubles::new(&config.troubles));
         let backlog = RefCell::new(Rc::new(globals.backlog(troubles.clone())));
         Rc::new(Self {
@@ -103,8 +105,8 @@ impl RouterState {
             routes,
             dispatcher,
             restarts,
-            memory_monitor,
-            app_modes,
+            memory_monitor: Rc::new(MemoryMonitor::new(supervisor.clone())),
+            app_modes: AppModes::new(supervisor.clone()),
             tunnels: Tunnels::new(),
             refusals: LogLimit::new("requests that got no process", REFUSALS_A_MINUTE),
             slow_uploads: LogLimit::new("uploads that were too slow", SLOW_UPLOADS_A_MINUTE),
@@ -129,27 +131,25 @@ impl RouterState {
         if !self.globals.update(received) {
             return;
         }
-        self.globals.log_changes(&before, "nginx's");
-        self.put_to_work();
+        self.globals.log_changes(&before, "nginx's configuration");
+        self.apply_options();
     }
 
     /// Applies the daemon's changed configuration.
     pub(super) fn reconfigure(&self, options: Vec<DaemonOption>) {
         let before = self.globals.effective();
         self.globals.reconfigure(options);
-        self.globals.log_changes(&before, "the daemon's own");
-        self.put_to_work();
+        self.globals.log_changes(&before, "the daemon's configuration");
+        self.apply_options();
     }
 
-    fn put_to_work(&self) {
+    fn apply_options(&self) {
         log::set_level(self.globals.log_level());
         log::set_app_prefix(self.globals.log_prefix());
-        self.dispatcher.set_limits(self.globals.limits());
+        self.dispatcher.update(|pool, now| pool.set_limits(self.globals.limits(), now));
         self.restarts.set_throttle(self.globals.stat_throttle());
         *self.backlog.borrow_mut() = Rc::new(self.globals.backlog(self.troubles.clone()));
-        if self.supervisor.order(&Order::Adjust(Box::new(self.globals.adjustment()))).is_err() {
-            warn!("the supervisor cannot be told of the changed options");
-        }
+        self.supervisor.send(&Order::Adjust(Box::new(self.globals.adjustment())));
     }
 
     /// Returns how much of a response is buffered for a slow client, and where.

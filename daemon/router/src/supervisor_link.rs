@@ -2,12 +2,14 @@
 //! at a time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tracing::error;
 
 use common::link::channel::{Buffer, Channel, Encoded};
@@ -25,7 +27,7 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(link: OwnedFd) -> io::Result<Self> {
         Ok(Self {
-            channel: crate::sys::reactor::watch(Channel::new(link)?)?,
+            channel: crate::sys::watch(Channel::new(link)?)?,
             waiting: RefCell::default(),
             has_waiting: Notify::new(),
             next_ticket: Cell::new(1),
@@ -60,17 +62,22 @@ impl Supervisor {
         Ok(())
     }
 
+    /// Sends an order, or logs why it cannot be encoded.
+    pub(crate) fn send(&self, order: &Order) {
+        if let Err(why) = self.order(order) {
+            error!("cannot send an order to the supervisor: {why}");
+        }
+    }
+
     /// Returns the next notice with its descriptors; `None` when the supervisor has closed the link.
     pub(crate) async fn notice(&self, buffer: &mut Buffer) -> Option<(Notice, Vec<OwnedFd>)> {
         loop {
-            let mut ready = self.channel.readable().await.ok()?;
-            match ready.try_io(|channel| channel.get_ref().recv(buffer)) {
-                Ok(Ok(received)) => return received,
-                Ok(Err(err)) if err.kind() == io::ErrorKind::InvalidData => {
-                    error!("the supervisor sent a message that makes no sense: {err}");
+            match self.channel.async_io(Interest::READABLE, |channel| channel.recv(buffer)).await {
+                Ok(received) => return received,
+                Err(err) if err.kind() == io::ErrorKind::InvalidData => {
+                    error!("ignoring an invalid message from the supervisor: {err}");
                 }
-                Ok(Err(_)) => return None,
-                Err(_would_block) => {}
+                Err(_) => return None,
             }
         }
     }
@@ -98,5 +105,37 @@ impl Supervisor {
             Err(_would_block) => {}
         }
         true
+    }
+}
+
+/// Orders whose results are awaited, by ticket.
+#[derive(Debug)]
+pub(crate) struct PendingOrders<T> {
+    supervisor: Rc<Supervisor>,
+    waiting: RefCell<HashMap<Ticket, oneshot::Sender<T>>>,
+}
+
+impl<T> PendingOrders<T> {
+    pub(crate) fn new(supervisor: Rc<Supervisor>) -> Self {
+        Self { supervisor, waiting: RefCell::default() }
+    }
+
+    /// Sends the order that `order` returns for a new ticket, and waits for its result; `None` if it cannot be sent.
+    pub(crate) async fn result_of(&self, order: impl FnOnce(Ticket) -> Order) -> Option<T> {
+        let ticket = self.supervisor.ticket();
+        let (sender, result) = oneshot::channel();
+        self.waiting.borrow_mut().insert(ticket, sender);
+        if self.supervisor.order(&order(ticket)).is_err() {
+            self.waiting.borrow_mut().remove(&ticket);
+        }
+        result.await.ok()
+    }
+
+    /// Passes the supervisor's result to the task that waits for it.
+    pub(crate) fn complete(&self, ticket: Ticket, result: T) {
+        if let Some(sender) = self.waiting.borrow_mut().remove(&ticket) {
+            // The task may have ended.
+            let _ = sender.send(result);
+        }
     }
 }

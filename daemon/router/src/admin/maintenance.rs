@@ -49,7 +49,7 @@ pub(super) fn stand(router: &RouterState, caller: Caller, body: &[u8]) -> Answer
 
 /// An administrator may set the mode of an app before its first request if nginx's configuration contains it.
 fn may_stand(router: &RouterState, caller: Caller, name: &str) -> Result<(), Answer> {
-    if caller == Caller::Administrator && router.routes.is_configured_now(name) {
+    if caller == Caller::Administrator && router.routes.is_in_roster(name) {
         return Ok(());
     }
     group(router, caller, name).map(drop)
@@ -69,7 +69,7 @@ pub(super) fn forget(router: &RouterState, caller: Caller, body: &[u8]) -> Answe
     if let Err(refusal) = group(router, caller, &order.name) {
         return refusal;
     }
-    router.routes.dismiss(&order.name, &router.dispatcher);
+    router.routes.remove_app(&order.name, &router.dispatcher);
     if router.app_modes.name_of(&order.name) != AppMode::OPEN {
         router.app_modes.set(&order.name, AppMode::Open);
     }

@@ -109,7 +109,7 @@ async fn answer_with(
     id: &str,
 ) -> Answer {
     if endpoint.shows_processes() {
-        router.usages.look(&router.dispatcher).await;
+        router.usages.refresh(&router.dispatcher).await;
     }
     let snapshot = || Snapshot::take(router, caller);
     match endpoint {

@@ -40,7 +40,7 @@ impl Outcome {
 
 /// Waits until the restart that created this version of the group has finished.
 pub(super) async fn of(dispatcher: &Dispatcher, group: GroupId, generation: u64) -> Outcome {
-    dispatcher.deployments.wait_for(|| seen(dispatcher, group, generation)).await
+    dispatcher.wait_for(|dispatcher| seen(dispatcher, group, generation)).await
 }
 
 fn seen(dispatcher: &Dispatcher, id: GroupId, generation: u64) -> Option<Outcome> {
@@ -56,6 +56,6 @@ fn seen(dispatcher: &Dispatcher, id: GroupId, generation: u64) -> Option<Outcome
         if group.deployment == Deployment::Resisting {
             return Some(Outcome::Unstable);
         }
-        (pool.outdated(id) == 0 && group.starting() == 0 && !group.is_short()).then_some(Outcome::Done)
+        (pool.outdated(id) == 0 && group.starting == 0 && !group.is_below_minimum()).then_some(Outcome::Done)
     })
 }

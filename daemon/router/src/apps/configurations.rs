@@ -26,8 +26,8 @@ pub(super) struct Configurations {
 impl Configurations {
     /// Adds a connection, and returns the time that applies to it.
     pub(super) fn open(&mut self, received: u64, now: u64) -> u64 {
-        let known = self.future.iter().find(|(known, _)| *known == received).map(|(_, first)| *first);
-        let time = match known {
+        let lookup = self.future.iter().find(|(lookup, _)| *lookup == received).map(|(_, first)| *first);
+        let time = match lookup {
             Some(first) => first,
             None if received > now => self.clamp(received, now),
             None => received,
@@ -60,8 +60,8 @@ impl Configurations {
         if self.warned.is_none_or(|at| !(at..at.saturating_add(WARNING_PAUSE)).contains(&now)) {
             self.warned = Some(now);
             warn!(
-                "a worker of nginx says that its configuration was read in the future ({} seconds from now): it \
-                 counts as read now; check the clock, or whether that worker is compromised",
+                "a worker of nginx reports a configuration that was read in the future, {} seconds from now; it is \
+                 treated as read now; check the clock, and whether that worker is compromised",
                 (received - now) / 1000
             );
         }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_in_the_future_counts_as_now_and_stays_the_same() {
+    fn a_time_in_the_future_is_replaced_by_one_that_stays() {
         let mut configurations = Configurations::default();
         assert_eq!(configurations.open(5, 10), 5);
         assert_eq!(configurations.open(u64::MAX, 10), 10);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn times_in_the_future_are_bounded_in_number() {
+    fn the_number_of_times_in_the_future_is_limited() {
         let mut configurations = Configurations::default();
         for at in 0..1000 {
             let time = configurations.open(1_000_000 + at, at);

@@ -1,5 +1,7 @@
 //! Effects of nginx's configurations on apps: apps that are needed without a request are started, apps that are no
-//! longer configured end and are forgotten.
+//! longer configured end and are removed.
+
+use std::rc::Rc;
 
 use protocol::PayloadError;
 use protocol::roster::Start;
@@ -7,14 +9,13 @@ use protocol::settings::Digest;
 use tracing::info;
 
 use super::super::dispatch::Dispatcher;
-use super::super::pool::GroupId;
 use super::Routes;
 use super::rosters::{Changes, Roster, RosterId};
-use crate::app::route::Described;
+use crate::app::route::{Described, Route};
 
 impl Routes {
     /// Starts the app before its first request, under a configuration that nginx read at `configured_ms`.
-    pub(crate) fn prepare(
+    pub(crate) fn prestart(
         &self,
         start: &Start<'_>,
         configured_ms: u64,
@@ -27,86 +28,84 @@ impl Routes {
             digest: Digest::of(start.settings),
             block: start.settings,
         };
-        let route = match self.known(&described) {
+        let route = match self.lookup(&described) {
             Some(route) => route,
-            None => self.learn(&described, dispatcher)?,
+            None => self.create_route(&described, dispatcher)?,
         };
-        self.follow(&route, configured_ms, dispatcher);
-        dispatcher.keep(route.group);
+        self.apply_route(&route, configured_ms, dispatcher);
+        dispatcher.update(|pool, now| pool.keep_running(route.group, now));
         Ok(())
     }
 
     /// Adds the roster of an nginx.
-    pub(crate) fn enter(&self, roster: Roster, dispatcher: &Dispatcher) -> RosterId {
-        let (id, changes) = self.rosters.borrow_mut().enter(roster);
-        self.obey(changes, dispatcher);
-        self.forget_unused();
+    pub(crate) fn add_roster(&self, roster: Roster, dispatcher: &Dispatcher) -> RosterId {
+        let (id, changes) = self.rosters.borrow_mut().add(roster);
+        self.apply_changes(changes, dispatcher);
+        self.remove_outdated_routes();
         id
     }
 
     /// Removes a roster when its nginx or its configuration is gone.
-    pub(crate) fn leave(&self, roster: RosterId, dispatcher: &Dispatcher) {
-        let changes = self.rosters.borrow_mut().leave(roster);
-        self.obey(changes, dispatcher);
+    pub(crate) fn remove_roster(&self, roster: RosterId, dispatcher: &Dispatcher) {
+        let changes = self.rosters.borrow_mut().remove(roster);
+        self.apply_changes(changes, dispatcher);
         let groups = self.groups.borrow();
-        self.rosters.borrow_mut().forget_unnamed(|app| groups.contains_key(app));
+        self.rosters.borrow_mut().retain_owners(|app| groups.contains_key(app));
     }
 
     /// Ends an app for an administrator, even if nginx's configuration contains it: its processes end after their
     /// current requests. The next request creates it again.
-    pub(crate) fn dismiss(&self, name: &str, dispatcher: &Dispatcher) {
+    pub(crate) fn remove_app(&self, name: &str, dispatcher: &Dispatcher) {
         let Some(group) = self.id_of(name) else { return };
-        info!("app {name}: it is to be forgotten, as an administrator says: its processes end");
-        self.forget_routes(group);
+        info!("app {name}: removed by an administrator; its processes end after their requests");
+        self.retain_routes(|route| route.group != group);
         dispatcher.set_configured(group, false);
-        self.leaving.borrow_mut().insert(name.to_owned());
-        self.forget_deserted(dispatcher);
+        self.unconfigured.borrow_mut().insert(name.to_owned());
+        self.remove_unused_apps(dispatcher);
     }
 
     /// Whether the roster of a connected nginx contains an app of this name.
-    pub(crate) fn is_configured_now(&self, name: &str) -> bool {
-        self.rosters.borrow().holds(name)
+    pub(crate) fn is_in_roster(&self, name: &str) -> bool {
+        self.rosters.borrow().contains_app(name)
     }
 
-    /// Forgets apps that are no longer configured, once nothing of them is left.
-    pub(crate) fn forget_deserted(&self, dispatcher: &Dispatcher) {
-        let deserted = |name: &String| self.id_of(name).is_none_or(|group| dispatcher.is_deserted(group));
-        let names: Vec<_> = self.leaving.borrow().iter().filter(|name| deserted(name)).cloned().collect();
+    /// Removes apps that are no longer configured, once they have no process and no request.
+    pub(crate) fn remove_unused_apps(&self, dispatcher: &Dispatcher) {
+        let is_unused = |name: &String| {
+            self.id_of(name).is_none_or(|group| dispatcher.inspect(|pool, _| pool.is_unused(group)))
+        };
+        let names: Vec<_> =
+            self.unconfigured.borrow().iter().filter(|name| is_unused(name)).cloned().collect();
         for name in names {
-            self.leaving.borrow_mut().remove(&name);
-            let Some(group) = self.groups.borrow_mut().remove(&name) else { continue };
-            info!("app {name}: forgotten");
-            self.active_routes.borrow_mut().remove(&group);
-            self.forget_routes(group);
-            dispatcher.forget(group);
-            self.recount();
+            let Some(group) = self.id_of(&name) else {
+                self.unconfigured.borrow_mut().remove(&name);
+                continue;
+            };
+            info!("app {name}: removed");
+            self.retain_routes(|route| route.group != group);
+            self.remove_group(&name, group, dispatcher);
         }
     }
 
-    fn forget_routes(&self, group: GroupId) {
-        self.by_digest.borrow_mut().retain(|_, by_root| {
-            by_root.retain(|_, route| route.group != group);
-            !by_root.is_empty()
-        });
-    }
-
-    fn obey(&self, changes: Changes, dispatcher: &Dispatcher) {
-        for name in changes.gone {
+    fn apply_changes(&self, changes: Changes, dispatcher: &Dispatcher) {
+        for name in changes.removed {
             if let Some(group) = self.id_of(&name) {
-                info!("app {name}: no configuration of nginx holds it any more: its processes end");
+                info!(
+                    "app {name}: no longer in nginx's configuration; its processes end after their requests"
+                );
                 dispatcher.set_configured(group, false);
-                self.leaving.borrow_mut().insert(name);
+                self.unconfigured.borrow_mut().insert(name);
             }
         }
-        for name in changes.back {
-            self.return_of(&name, dispatcher);
+        for name in changes.restored {
+            self.restore_app(&name, dispatcher);
         }
-        self.forget_deserted(dispatcher);
+        self.remove_unused_apps(dispatcher);
     }
 
-    /// Restores an app that is configured again before it is forgotten.
-    pub(super) fn return_of(&self, name: &str, dispatcher: &Dispatcher) {
-        if self.leaving.borrow_mut().remove(name)
+    /// Restores an app that is configured again before it is removed.
+    pub(super) fn restore_app(&self, name: &str, dispatcher: &Dispatcher) {
+        if self.unconfigured.borrow_mut().remove(name)
             && let Some(group) = self.id_of(name)
         {
             info!("app {name}: configured again");
@@ -115,28 +114,23 @@ impl Routes {
     }
 
     /// Handles a request for an app. One from a worker of nginx that is about to exit does not restore an app.
-    pub(super) fn note_request(&self, name: &str, configured_ms: u64, dispatcher: &Dispatcher) {
-        if self.rosters.borrow_mut().is_configured(name, configured_ms) {
-            self.return_of(name, dispatcher);
+    pub(super) fn record_request(&self, name: &str, configured_ms: u64, dispatcher: &Dispatcher) {
+        if self.rosters.borrow_mut().observe_request(name, configured_ms) {
+            self.restore_app(name, dispatcher);
         } else if let Some(group) = self.id_of(name)
-            && self.leaving.borrow_mut().insert(name.to_owned())
+            && self.unconfigured.borrow_mut().insert(name.to_owned())
         {
             dispatcher.set_configured(group, false);
         }
     }
 
-    /// Forgets routes that only configurations no longer in effect have used.
-    fn forget_unused(&self) {
+    /// Removes routes that only configurations no longer in effect have used.
+    fn remove_outdated_routes(&self) {
         let Some(oldest) = self.rosters.borrow().oldest() else { return };
         let active_routes = self.active_routes.borrow();
-        self.by_digest.borrow_mut().retain(|_, by_root| {
-            by_root.retain(|_, route| {
-                route.seen_ms.get() >= oldest
-                    || active_routes.get(&route.group).is_some_and(|f| f.is_current(route))
-            });
-            !by_root.is_empty()
-        });
-        drop(active_routes);
-        self.recount();
+        let is_active = |route: &Rc<Route>| {
+            active_routes.get(&route.group).is_some_and(|active| active.is_current(route))
+        };
+        self.retain_routes(|route| route.seen_ms.get() >= oldest || is_active(route));
     }
 }

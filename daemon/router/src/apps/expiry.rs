@@ -1,5 +1,5 @@
 //! Limit on the routes that visitors can create: if `root` contains a variable, each of its values is another app. The
-//! least recently used ones are forgotten first, but none that nginx announces or of which anything is left.
+//! least recently used ones expire first, but none that is in a roster of nginx, has a process or a request.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -11,10 +11,10 @@ use super::super::pool::GroupId;
 use super::Routes;
 use crate::app::route::Route;
 
-/// Number of routes at which some are forgotten.
-const MOST: usize = 4096;
-/// Number of routes that remain, if enough can be forgotten.
-const LEFT: usize = MOST * 3 / 4;
+/// Number of routes at which some expire.
+const MAX_ROUTES: usize = 4096;
+/// Number of routes that remain, if enough can expire.
+const REMAINING: usize = MAX_ROUTES * 3 / 4;
 
 /// The routes of one group.
 #[derive(Default)]
@@ -24,9 +24,10 @@ struct Used {
 }
 
 impl Routes {
-    /// Forgets routes if there are too many.
+    /// Removes routes if there are too many.
     pub(super) fn expire(&self, dispatcher: &Dispatcher) {
-        if self.count.get() < self.most.get().max(MOST) {
+        let before = self.count.get();
+        if before < self.expiry_threshold.get().max(MAX_ROUTES) {
             return;
         }
         let mut by_group: HashMap<GroupId, Used> = HashMap::new();
@@ -37,56 +38,45 @@ impl Routes {
         }
         let mut all: Vec<_> = by_group.into_iter().collect();
         all.sort_by_key(|(_, used)| used.last);
-        let mut left: usize = all.iter().map(|(_, used)| used.routes.len()).sum();
-        let before = left;
+        let mut remaining = before;
         let mut groups: HashMap<GroupId, String> = HashMap::new();
         for (group, used) in all {
             let name = used.routes.first().map(|route| route.name.clone()).unwrap_or_default();
-            if left > LEFT && self.can_go(group, &name, &used.routes, dispatcher) {
-                left -= used.routes.len();
+            if remaining > REMAINING && self.can_expire(group, &name, &used.routes, dispatcher) {
+                remaining -= used.routes.len();
                 groups.insert(group, name);
             }
         }
         let mut routes = self.unused(&groups, dispatcher);
-        routes.truncate(left.saturating_sub(LEFT));
+        routes.truncate(remaining.saturating_sub(REMAINING));
         let routes: HashSet<*const Route> = routes.into_iter().map(|(_, route)| route).collect();
-        self.by_digest.borrow_mut().retain(|_, by_root| {
-            by_root.retain(|_, r| !groups.contains_key(&r.group) && !routes.contains(&Rc::as_ptr(r)));
-            !by_root.is_empty()
-        });
+        self.retain_routes(|r| !groups.contains_key(&r.group) && !routes.contains(&Rc::as_ptr(r)));
         for (group, name) in &groups {
-            self.groups.borrow_mut().remove(name);
-            self.leaving.borrow_mut().remove(name);
-            self.active_routes.borrow_mut().remove(group);
-            dispatcher.forget(*group);
+            self.remove_group(name, *group, dispatcher);
         }
-        self.recount();
-        // If many cannot be forgotten, this is not retried for each new route.
-        self.most.set(MOST.max(self.count.get() + MOST - LEFT));
-        if self.count.get() < before {
-            let (gone, apps) = (before - self.count.get(), groups.len());
-            info!(
-                "{gone} of {before} routes are forgotten, and {apps} apps: they were unused for the longest time"
-            );
+        let count = self.count.get();
+        // If many cannot be removed, this is not tried again for each new route.
+        self.expiry_threshold.set(MAX_ROUTES.max(count + MAX_ROUTES - REMAINING));
+        if count < before {
+            let (removed, apps) = (before - count, groups.len());
+            info!("removed the {removed} least recently used of {before} routes, and {apps} apps");
         }
     }
 
-    pub(super) fn recount(&self) {
-        self.count.set(self.by_digest.borrow().values().map(HashMap::len).sum());
-    }
-
-    /// Whether nothing is left of the group, nginx does not announce it, and no request is on its way to it.
-    fn can_go(&self, group: GroupId, name: &str, routes: &[Rc<Route>], dispatcher: &Dispatcher) -> bool {
+    /// Whether the group has no process and no request, no roster of nginx contains it, and no request uses its routes.
+    fn can_expire(&self, group: GroupId, name: &str, routes: &[Rc<Route>], dispatcher: &Dispatcher) -> bool {
         let free = |route: &Rc<Route>| Rc::strong_count(route) == self.holders(route, dispatcher) + 1;
-        dispatcher.is_deserted(group) && !self.is_configured_now(name) && routes.iter().all(free)
+        dispatcher.inspect(|pool, _| pool.is_unused(group))
+            && !self.is_in_roster(name)
+            && routes.iter().all(free)
     }
 
     /// Returns the number of references to a route that no request uses.
     fn holders(&self, route: &Rc<Route>, dispatcher: &Dispatcher) -> usize {
-        let active_routes =
-            self.active_routes.borrow().get(&route.group).is_some_and(|f| f.is_current(route));
+        let active_routes = self.active_routes.borrow();
+        let active = active_routes.get(&route.group).is_some_and(|active| active.is_current(route));
         let next = dispatcher.route(route.group).is_some_and(|next| Rc::ptr_eq(&next, route));
-        1 + usize::from(active_routes) + usize::from(next)
+        1 + usize::from(active) + usize::from(next)
     }
 
     /// Returns routes of other groups that start no process and that no request uses, the least recently used first.

@@ -45,33 +45,29 @@ impl AppModes {
 
     /// Sets the app's mode for an administrator.
     pub(crate) fn set(&self, app: &str, mode: AppMode) {
-        info!("app {app}: {}", news(&mode));
+        info!("app {app}: {}", describe(&mode));
         let order = Order::SetAppMode { app: app.to_owned(), mode: mode.clone() };
         if let Err(why) = self.supervisor.order(&order) {
-            error!("app {app}: what an administrator has said will not outlive the router: {why}");
+            error!("app {app}: its mode will be lost when the router restarts: {why}");
         }
         self.restore(app.to_owned(), mode);
     }
 
     /// Restores a mode that an administrator set under an earlier router.
     pub(crate) fn restore(&self, app: String, mode: AppMode) {
-        let restriction = match mode {
-            AppMode::Open => None,
-            AppMode::Paused => Some(Restriction::Paused),
-            AppMode::Maintenance(maintenance) => Some(Restriction::Maintenance(Rc::new(maintenance))),
-        };
         let mut by_app = self.by_app.borrow_mut();
-        match restriction {
-            None => drop(by_app.remove(&app)),
-            Some(restriction) => drop(by_app.insert(app, restriction)),
-        }
+        match mode {
+            AppMode::Open => by_app.remove(&app),
+            AppMode::Paused => by_app.insert(app, Restriction::Paused),
+            AppMode::Maintenance(mode) => by_app.insert(app, Restriction::Maintenance(Rc::new(mode))),
+        };
     }
 
     /// Checks, before a request waits for a process, whether it is refused. A request for a paused app waits.
     pub(crate) fn check(&self, route: &Route, dispatcher: &Dispatcher) -> Option<Refused> {
         match self.of(&route.name)? {
             Restriction::Paused => {
-                dispatcher.set_paused(route.group, true);
+                dispatcher.update(|pool, now| pool.set_paused(route.group, true, now));
                 None
             }
             Restriction::Maintenance(maintenance) => Some(Refused::Maintenance(maintenance)),
@@ -81,14 +77,12 @@ impl AppModes {
     /// Applies the app's mode to the requests that wait for it.
     pub(crate) fn apply_to_waiting(&self, app: &str, routes: &Routes, dispatcher: &Dispatcher) {
         let Some(group) = routes.id_of(app) else { return };
-        match self.of(app) {
-            Some(Restriction::Paused) => dispatcher.set_paused(group, true),
-            Some(Restriction::Maintenance(maintenance)) => {
-                dispatcher.turn_away(group, &Refused::Maintenance(maintenance));
-                dispatcher.set_paused(group, false);
-            }
-            None => dispatcher.set_paused(group, false),
+        let restriction = self.of(app);
+        let is_paused = matches!(restriction, Some(Restriction::Paused));
+        if let Some(Restriction::Maintenance(maintenance)) = restriction {
+            dispatcher.reject_waiting(group, &Refused::Maintenance(maintenance));
         }
+        dispatcher.update(|pool, now| pool.set_paused(group, is_paused, now));
     }
 
     /// In nearly all cases every app is open, and no name is looked up.
@@ -98,10 +92,12 @@ impl AppModes {
     }
 }
 
-fn news(mode: &AppMode) -> &'static str {
+fn describe(mode: &AppMode) -> &'static str {
     match mode {
-        AppMode::Open => "an administrator has opened it: its requests are served",
-        AppMode::Paused => "an administrator has paused it: its requests wait",
-        AppMode::Maintenance(_) => "an administrator works on it: its visitors are shown a page that says so",
+        AppMode::Open => "opened by an administrator; its requests are served",
+        AppMode::Paused => "paused by an administrator; its requests wait",
+        AppMode::Maintenance(_) => {
+            "put under maintenance by an administrator; visitors get the maintenance page"
+        }
     }
 }

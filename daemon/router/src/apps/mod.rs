@@ -51,13 +51,13 @@ pub(crate) struct Routes {
     active_routes: RefCell<HashMap<GroupId, ActiveRoute>>,
     rosters: RefCell<Rosters>,
     configurations: RefCell<Configurations>,
-    /// Apps that are no longer configured and not forgotten yet.
-    leaving: RefCell<HashSet<String>>,
-    /// Number of routes, the number at which some are forgotten, and number of requests so far.
+    /// Apps that are no longer configured and not removed yet.
+    unconfigured: RefCell<HashSet<String>>,
+    /// Number of routes, the number at which some expire, and number of requests so far.
     count: Cell<usize>,
-    most: Cell<usize>,
+    expiry_threshold: Cell<usize>,
     requests: Cell<u64>,
-    /// Size of the app names that nginx announces, in bytes.
+    /// Size of the app names in nginx's rosters, in bytes.
     pub(crate) announced: Cell<usize>,
 }
 
@@ -79,17 +79,15 @@ impl Routes {
     fn close_configuration(&self, configured_ms: u64) {
         let Some(left) = self.configurations.borrow_mut().close(configured_ms) else { return };
         let mut active_routes = self.active_routes.borrow_mut();
-        let doubtful =
+        let reset =
             active_routes.iter_mut().filter_map(|(id, group)| group.forget_newer_than(left).then_some(*id));
-        self.forget_times_of(&doubtful.collect());
+        self.reset_times_of(&reset.collect());
     }
 
-    fn forget_times_of(&self, groups: &HashSet<GroupId>) {
-        if !groups.is_empty() {
-            let by_digest = self.by_digest.borrow();
-            let routes = by_digest.values().flat_map(HashMap::values);
-            routes.filter(|route| groups.contains(&route.group)).for_each(|route| route.seen_ms.set(0));
-        }
+    fn reset_times_of(&self, groups: &HashSet<GroupId>) {
+        let by_digest = self.by_digest.borrow();
+        let routes = by_digest.values().flat_map(HashMap::values);
+        routes.filter(|route| groups.contains(&route.group)).for_each(|route| route.seen_ms.set(0));
     }
 
     /// Returns the request's route, created at first use. nginx read the configuration followed at `configured_ms`.
@@ -107,56 +105,54 @@ impl Routes {
             digest: head.settings_digest,
             block: request.settings,
         };
-        let known = self.known(&described);
         self.requests.set(self.requests.get() + 1);
-        if let Some(route) = &known {
-            route.used.set(self.requests.get());
-        }
-        if let Some(route) = known.as_ref().filter(|route| route.seen_ms.get() >= configured_ms) {
-            return Ok(route.clone());
-        }
+        let known = self.lookup(&described);
+        let is_current = known.as_ref().is_some_and(|route| route.seen_ms.get() >= configured_ms);
         let route = match known {
             Some(route) => route,
             None => {
                 self.expire(dispatcher);
-                self.learn(&described, dispatcher)?
+                self.create_route(&described, dispatcher)?
             }
         };
-        self.follow(&route, configured_ms, dispatcher);
-        self.note_request(&route.name, configured_ms, dispatcher);
+        route.used.set(self.requests.get());
+        if !is_current {
+            self.apply_route(&route, configured_ms, dispatcher);
+            self.record_request(&route.name, configured_ms, dispatcher);
+        }
         Ok(route)
     }
 
     /// Restores the route of a process that an earlier router started.
-    pub(crate) fn recall(&self, memo: &Memo, dispatcher: &Dispatcher) -> Result<Rc<Route>, PayloadError> {
+    pub(crate) fn restore_route(
+        &self,
+        memo: &Memo,
+        dispatcher: &Dispatcher,
+    ) -> Result<Rc<Route>, PayloadError> {
         let described = memo.describes();
-        if let Some(route) = self.known(&described) {
+        if let Some(route) = self.lookup(&described) {
             return Ok(route);
         }
-        let route = self.learn(&described, dispatcher)?;
+        let route = self.create_route(&described, dispatcher)?;
         // The processes of an earlier router are kept: none is replaced yet.
         self.observe(&route, memo.configured_ms());
-        dispatcher.set_group_options(route.group, route.settings.group_options());
-        if self
-            .active_routes
-            .borrow()
-            .get(&route.group)
-            .is_some_and(|active_routes| active_routes.is_current(&route))
-        {
+        dispatcher.update(|pool, now| pool.set_options(route.group, route.settings.group_options(), now));
+        let active_routes = self.active_routes.borrow();
+        if active_routes.get(&route.group).is_some_and(|active| active.is_current(&route)) {
             dispatcher.set_route(route.group, route.clone());
         }
         Ok(route)
     }
 
     /// Updates the route's group if the configuration is newer than the one that it follows.
-    fn follow(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
-        let news = self.observe(route, configured_ms);
-        dispatcher.set_group_options(route.group, route.settings.group_options());
-        match news {
+    fn apply_route(&self, route: &Rc<Route>, configured_ms: u64, dispatcher: &Dispatcher) {
+        let change = self.observe(route, configured_ms);
+        dispatcher.update(|pool, now| pool.set_options(route.group, route.settings.group_options(), now));
+        match change {
             Change::None => dispatcher.set_route(route.group, route.clone()),
-            Change::Alternate => debug!("app {}: locations describe it in different ways", route.name),
+            Change::Alternate => debug!("app {}: locations configure it in different ways", route.name),
             Change::Restart => {
-                info!("app {}: its configuration has changed: its processes are replaced", route.name);
+                info!("app {}: its configuration has changed; replacing its processes", route.name);
                 dispatcher.set_route(route.group, route.clone());
                 dispatcher.restart(route.group, RestartHow::Rolling);
             }
@@ -171,20 +167,16 @@ impl Routes {
 
     fn observe(&self, route: &Rc<Route>, configured_ms: u64) -> Change {
         let mut active_routes = self.active_routes.borrow_mut();
-        match active_routes.get_mut(&route.group) {
-            Some(active_routes) => {
-                // An earlier router may have followed a configuration that no connection follows.
-                let newest = self.configurations.borrow().newest();
-                if configured_ms > 0 && newest.is_some_and(|newest| active_routes.forget_newer_than(newest)) {
-                    self.forget_times_of(&HashSet::from([route.group]));
-                }
-                active_routes.observe(route, configured_ms)
-            }
-            None => {
-                active_routes.insert(route.group, ActiveRoute::new(route.clone(), configured_ms));
-                Change::None
-            }
+        let Some(active) = active_routes.get_mut(&route.group) else {
+            active_routes.insert(route.group, ActiveRoute::new(route.clone(), configured_ms));
+            return Change::None;
+        };
+        // An earlier router may have followed a configuration that no connection follows.
+        let newest = self.configurations.borrow().newest();
+        if configured_ms > 0 && newest.is_some_and(|newest| active.forget_newer_than(newest)) {
+            self.reset_times_of(&HashSet::from([route.group]));
         }
+        active.observe(route, configured_ms)
     }
 
     /// Returns the name and the number of every group.
@@ -199,28 +191,50 @@ impl Routes {
         self.groups.borrow().get(name).copied()
     }
 
-    fn known(&self, described: &Described<'_>) -> Option<Rc<Route>> {
+    fn lookup(&self, described: &Described<'_>) -> Option<Rc<Route>> {
         let routes = self.by_digest.borrow();
         let route = routes.get(&described.digest)?.get(described.app.root)?;
         route.is(described).then(|| route.clone())
     }
 
-    fn learn(&self, described: &Described<'_>, dispatcher: &Dispatcher) -> Result<Rc<Route>, PayloadError> {
-        let mut said = self.defaults.clone();
+    fn create_route(
+        &self,
+        described: &Described<'_>,
+        dispatcher: &Dispatcher,
+    ) -> Result<Rc<Route>, PayloadError> {
+        let mut block = self.defaults.clone();
         for (name, value) in Settings::decode(described.block)?.iter() {
-            said.set(name, value.clone());
+            block.set(name, value.clone());
         }
-        let (settings, unknown) = AppSettings::from_block(&said);
+        let (settings, unknown) = AppSettings::from_block(&block);
         let name = String::from_utf8_lossy(described.app.group);
-        tell_what_has_no_effect(&name, unknown);
+        log_ignored(&name, unknown);
         let group = self.group(&name, settings.group_options(), dispatcher);
         let route = Rc::new(Route::new(group, described, settings));
+        route.used.set(self.requests.get());
         let mut routes = self.by_digest.borrow_mut();
         let by_root = routes.entry(Digest::of(described.block)).or_default();
-        route.used.set(self.requests.get());
         by_root.insert(described.app.root.to_vec(), route.clone());
         self.count.set(self.count.get() + 1);
         Ok(route)
+    }
+
+    /// Removes all other routes.
+    fn retain_routes(&self, keep: impl Fn(&Rc<Route>) -> bool) {
+        let mut by_digest = self.by_digest.borrow_mut();
+        by_digest.retain(|_, by_root| {
+            by_root.retain(|_, route| keep(route));
+            !by_root.is_empty()
+        });
+        self.count.set(by_digest.values().map(HashMap::len).sum());
+    }
+
+    /// Removes an app, except for its routes.
+    fn remove_group(&self, name: &str, group: GroupId, dispatcher: &Dispatcher) {
+        self.groups.borrow_mut().remove(name);
+        self.unconfigured.borrow_mut().remove(name);
+        self.active_routes.borrow_mut().remove(&group);
+        dispatcher.remove_group(group);
     }
 
     fn group(&self, name: &str, options: GroupOptions, dispatcher: &Dispatcher) -> GroupId {
@@ -236,16 +250,17 @@ impl Drop for OpenConfiguration {
 }
 
 /// Returns why a setting has no effect.
-fn ignored(name: &str) -> Option<&'static str> {
+fn ignored_reason(name: &str) -> Option<&'static str> {
     setting::find(name)?.ignored
 }
 
-fn tell_what_has_no_effect(app: &str, unknown: Vec<String>) {
-    let (for_good, yet): (Vec<_>, Vec<_>) = unknown.into_iter().partition(|name| ignored(name).is_some());
-    for name in for_good {
-        info!("app {app}: passenger_{name} has no effect: {}", ignored(&name).unwrap_or_default());
+fn log_ignored(app: &str, unknown: Vec<String>) {
+    let (ignored, unsupported): (Vec<_>, Vec<_>) =
+        unknown.into_iter().partition(|name| ignored_reason(name).is_some());
+    for name in ignored {
+        info!("app {app}: passenger_{name} has no effect: {}", ignored_reason(&name).unwrap_or_default());
     }
-    if !yet.is_empty() {
-        info!("app {app}: settings without effect in this release: {}", yet.join(", "));
+    if !unsupported.is_empty() {
+        info!("app {app}: settings that have no effect in this release: {}", unsupported.join(", "));
     }
 }

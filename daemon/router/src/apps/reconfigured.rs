@@ -19,7 +19,7 @@ pub(crate) struct ActiveRoute {
     /// The same for the previous configuration.
     before: u64,
     /// Whether the configuration that determined `current` is gone: the next request determines it.
-    is_open: bool,
+    undetermined: bool,
 }
 
 /// The effect of a request's route on the group.
@@ -36,7 +36,7 @@ pub(crate) enum Change {
 impl ActiveRoute {
     pub(crate) fn new(route: Rc<Route>, configured_ms: u64) -> Self {
         route.seen_ms.set(configured_ms);
-        Self { current: route, newest: configured_ms, before: 0, is_open: false }
+        Self { current: route, newest: configured_ms, before: 0, undetermined: false }
     }
 
     /// Whether the group's processes are started with this route.
@@ -56,14 +56,14 @@ impl ActiveRoute {
     /// forgets all times, as its routes must, and the next request determines what its processes are started with.
     pub(crate) fn forget_newer_than(&mut self, configured_ms: u64) -> bool {
         let follows_it = self.newest > configured_ms;
-        self.is_open |= follows_it;
+        self.undetermined |= follows_it;
         follows_it
     }
 
     /// Records a request that used this route, under a configuration that nginx read at `configured_ms`.
     pub(crate) fn observe(&mut self, route: &Rc<Route>, configured_ms: u64) -> Change {
-        if self.is_open {
-            (self.newest, self.before, self.is_open) = (configured_ms, 0, false);
+        if self.undetermined {
+            (self.newest, self.before, self.undetermined) = (configured_ms, 0, false);
             route.seen_ms.set(configured_ms);
             return self.replace(route);
         }
@@ -103,19 +103,19 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_configuration_that_says_otherwise_is_a_change() {
+    fn a_newer_configuration_that_differs_is_a_change() {
         let (old, new) = (route("ruby2"), route("ruby3"));
         let mut active = ActiveRoute::new(old.clone(), 1);
-        assert_eq!(active.observe(&old, 2), Change::None, "a reload alone is none");
+        assert_eq!(active.observe(&old, 2), Change::None, "a reload alone is not a change");
         assert_eq!(active.observe(&new, 3), Change::Restart);
         assert_eq!(active.observe(&new, 3), Change::None);
-        assert_eq!(active.observe(&old, 2), Change::Alternate, "from a worker that is about to go");
+        assert_eq!(active.observe(&old, 2), Change::Alternate, "from a worker that is about to exit");
         assert_eq!(active.observe(&new, 4), Change::None);
         assert_eq!(active.observe(&old, 5), Change::Restart, "and back");
     }
 
     #[test]
-    fn two_locations_of_one_configuration_are_no_change_of_each_other() {
+    fn two_locations_of_one_configuration_are_not_a_change() {
         let (one, other) = (route("ruby2"), route("ruby3"));
         let mut active = ActiveRoute::new(one.clone(), 1);
         for configured in 1..5 {
@@ -125,23 +125,23 @@ mod tests {
     }
 
     #[test]
-    fn a_module_that_tells_no_time_changes_nothing() {
+    fn a_module_that_sends_no_time_changes_nothing() {
         let mut active = ActiveRoute::new(route("ruby2"), 0);
         assert_eq!(active.observe(&route("ruby3"), 0), Change::Alternate);
     }
 
     #[test]
-    fn what_two_configurations_have_not_used_gives_way() {
+    fn a_route_unused_by_two_configurations_is_replaced() {
         let (dropped, kept) = (route("ruby2"), route("ruby3"));
         let mut active = ActiveRoute::new(dropped.clone(), 1);
         assert_eq!(active.observe(&kept, 1), Change::Alternate);
         assert_eq!(active.observe(&kept, 2), Change::Alternate, "the other may not have had a request yet");
         assert_eq!(active.observe(&kept, 3), Change::Restart);
-        assert_eq!(active.observe(&dropped, 2), Change::Alternate, "from a worker that is about to go");
+        assert_eq!(active.observe(&dropped, 2), Change::Alternate, "from a worker that is about to exit");
     }
 
     #[test]
-    fn a_route_that_the_same_configuration_has_used_does_not_give_way() {
+    fn a_route_used_by_the_same_configuration_is_not_replaced() {
         let (one, other) = (route("ruby2"), route("ruby3"));
         let mut active = ActiveRoute::new(route("ruby1"), 1);
         assert_eq!(active.observe(&one, 2), Change::Restart);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_forged_configuration_the_real_one_counts_again() {
+    fn after_a_forged_configuration_the_real_one_applies_again() {
         let (real, forged) = (route("ruby2"), route("ruby3"));
         let mut active = ActiveRoute::new(real.clone(), 100);
         assert_eq!(active.observe(&forged, 500), Change::Restart);
@@ -164,9 +164,9 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_router_followed_gives_way_to_a_newer_configuration() {
-        let (recalled, new) = (route("ruby2"), route("ruby3"));
-        let mut active = ActiveRoute::new(recalled.clone(), 500);
+    fn a_restored_route_is_replaced_by_a_newer_configuration() {
+        let (restored, new) = (route("ruby2"), route("ruby3"));
+        let mut active = ActiveRoute::new(restored.clone(), 500);
         assert_eq!(active.observe(&new, 100), Change::Alternate);
         assert_eq!(active.observe(&new, 600), Change::Restart);
     }

@@ -1,12 +1,12 @@
 //! Rosters, which name the apps that each nginx has configured, and detection of apps that are no longer configured.
 //!
-//! An app is gone when the nginx that named it last has a current roster, and no current roster names it. While an
+//! An app is removed when the nginx that named it last has a current roster, and no current roster names it. While an
 //! nginx is not connected, its apps are kept: it may be restarting. This module does not use the pool.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Maximum number of removed apps that are remembered, so that a late request does not restore them permanently.
-const MAX_GONE: usize = 4096;
+const MAX_REMOVED: usize = 4096;
 
 /// A roster, which is kept for as long as its connection is open.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,12 +32,12 @@ pub(crate) struct RosterId(u64);
 
 /// An nginx that has named an app: configuration file and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Namer {
+struct Owner {
     instance: Vec<u8>,
     name: String,
 }
 
-impl Namer {
+impl Owner {
     fn of(roster: &Roster) -> Self {
         Self { instance: roster.instance.clone(), name: roster.name.clone() }
     }
@@ -53,67 +53,67 @@ impl Namer {
 pub(crate) struct Rosters {
     last: u64,
     live: BTreeMap<RosterId, Roster>,
-    /// The nginx that named an app last.
-    named_by: HashMap<String, Namer>,
-    /// Apps that are gone, with the time of the configuration that lacked them.
-    gone: HashMap<String, u64>,
+    /// The nginx whose roster named an app last.
+    owners: HashMap<String, Owner>,
+    /// Apps that were removed, with the time of the configuration that lacked them.
+    removed: HashMap<String, u64>,
 }
 
 /// The apps that are affected when a roster is added or removed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
     /// Apps that are no longer configured, in order.
-    pub(crate) gone: Vec<String>,
-    /// Apps that were gone and are configured again, in order.
-    pub(crate) back: Vec<String>,
+    pub(crate) removed: Vec<String>,
+    /// Apps that were removed and are configured again, in order.
+    pub(crate) restored: Vec<String>,
 }
 
 impl Rosters {
     /// Adds the roster of an nginx.
-    pub(crate) fn enter(&mut self, roster: Roster) -> (RosterId, Changes) {
+    pub(crate) fn add(&mut self, roster: Roster) -> (RosterId, Changes) {
         self.last += 1;
         let id = RosterId(self.last);
-        self.inherit(&roster);
+        self.transfer_apps(&roster);
         for app in &roster.apps {
-            self.named_by.insert(app.clone(), Namer::of(&roster));
+            self.owners.insert(app.clone(), Owner::of(&roster));
         }
-        let mut back: Vec<_> =
-            roster.apps.iter().filter(|app| self.gone.remove(*app).is_some()).cloned().collect();
-        back.sort();
+        let mut restored: Vec<_> =
+            roster.apps.iter().filter(|app| self.removed.remove(*app).is_some()).cloned().collect();
+        restored.sort();
         self.live.insert(id, roster);
-        (id, Changes { gone: self.note_gone(), back })
+        (id, Changes { removed: self.record_removed(), restored })
     }
 
     /// Removes a roster whose connection has ended.
-    pub(crate) fn leave(&mut self, id: RosterId) -> Changes {
+    pub(crate) fn remove(&mut self, id: RosterId) -> Changes {
         self.live.remove(&id);
         // It may have been a forged one that replaced another.
         let named: HashSet<&String> = self.current().flat_map(|roster| &roster.apps).collect();
-        let mut back: Vec<_> = self.gone.keys().filter(|app| named.contains(app)).cloned().collect();
-        back.sort();
-        for app in &back {
-            self.gone.remove(app);
-            let by = self.current().find(|roster| roster.apps.contains(app)).map(Namer::of);
-            self.named_by.extend(by.map(|by| (app.clone(), by)));
+        let mut restored: Vec<_> = self.removed.keys().filter(|app| named.contains(app)).cloned().collect();
+        restored.sort();
+        for app in &restored {
+            self.removed.remove(app);
+            let by = self.current().find(|roster| roster.apps.contains(app)).map(Owner::of);
+            self.owners.extend(by.map(|by| (app.clone(), by)));
         }
-        Changes { gone: self.note_gone(), back }
+        Changes { removed: self.record_removed(), restored }
     }
 
     /// Records a request for an app, under a configuration that nginx read at `configured_ms`. Returns true if no newer
     /// configuration lacks the app.
-    pub(crate) fn is_configured(&mut self, app: &str, configured_ms: u64) -> bool {
-        match self.gone.get(app) {
+    pub(crate) fn observe_request(&mut self, app: &str, configured_ms: u64) -> bool {
+        match self.removed.get(app) {
             Some(since) if configured_ms < *since => false,
             Some(_) => {
-                self.gone.remove(app);
+                self.removed.remove(app);
                 true
             }
             None => true,
         }
     }
 
-    /// Whether any roster names this app.
-    pub(crate) fn holds(&self, app: &str) -> bool {
+    /// Whether any roster contains this app.
+    pub(crate) fn contains_app(&self, app: &str) -> bool {
         self.live.values().any(|roster| roster.apps.contains(app))
     }
 
@@ -122,53 +122,53 @@ impl Rosters {
         self.live.values().map(|roster| roster.configured_ms).min()
     }
 
-    /// Forgets which nginx named apps that no roster names, unless the app is in use: nothing ends when it is removed.
-    pub(crate) fn forget_unnamed(&mut self, is_used: impl Fn(&str) -> bool) {
+    /// Removes the owners of apps that no roster contains, unless the app is in use: nothing ends when it is removed.
+    pub(crate) fn retain_owners(&mut self, is_used: impl Fn(&str) -> bool) {
         let live = &self.live;
         let named: HashSet<&String> = live.values().flat_map(|roster| &roster.apps).collect();
-        self.named_by.retain(|app, _| named.contains(app) || is_used(app));
-        self.named_by.shrink_to(2 * self.named_by.len());
+        self.owners.retain(|app, _| named.contains(app) || is_used(app));
+        self.owners.shrink_to(2 * self.owners.len());
     }
 
-    fn note_gone(&mut self) -> Vec<String> {
+    fn record_removed(&mut self) -> Vec<String> {
         let current: Vec<&Roster> = self.current().collect();
         let named: HashSet<&String> = current.iter().flat_map(|roster| &roster.apps).collect();
-        let unnamed = self.named_by.iter().filter(|(app, _)| !named.contains(app));
+        let unnamed = self.owners.iter().filter(|(app, _)| !named.contains(app));
         let mut since_by_app: Vec<(String, u64)> =
-            unnamed.filter_map(|(app, by)| Some((app.clone(), gone_since(&current, by)?))).collect();
+            unnamed.filter_map(|(app, by)| Some((app.clone(), removed_since(&current, by)?))).collect();
         since_by_app.sort();
-        if self.gone.len() + since_by_app.len() > MAX_GONE {
-            self.gone.clear();
+        if self.removed.len() + since_by_app.len() > MAX_REMOVED {
+            self.removed.clear();
         }
         for (app, since) in &since_by_app {
-            self.named_by.remove(app);
-            self.gone.insert(app.clone(), *since);
+            self.owners.remove(app);
+            self.removed.insert(app.clone(), *since);
         }
         since_by_app.into_iter().map(|(app, _)| app).collect()
     }
 
     /// Assigns the apps of a disconnected nginx to one that starts with the same configuration file: a likely restart.
-    fn inherit(&mut self, roster: &Roster) {
+    fn transfer_apps(&mut self, roster: &Roster) {
         let is_known = self.live.values().any(|other| other.name == roster.name)
-            || self.named_by.values().any(|by| by.name == roster.name);
+            || self.owners.values().any(|by| by.name == roster.name);
         if roster.name.is_empty() || is_known {
             return;
         }
         let live = &self.live;
-        let gone = |by: &Namer| !live.values().any(|other| by.is(other));
-        for by in self.named_by.values_mut().filter(|by| by.instance == roster.instance && gone(by)) {
+        let removed = |by: &Owner| !live.values().any(|other| by.is(other));
+        for by in self.owners.values_mut().filter(|by| by.instance == roster.instance && removed(by)) {
             by.name.clone_from(&roster.name);
         }
     }
 
     /// Returns the current rosters.
     fn current(&self) -> impl Iterator<Item = &Roster> {
-        self.live.iter().filter(|(id, roster)| self.counts(**id, roster)).map(|(_, roster)| roster)
+        self.live.iter().filter(|(id, roster)| self.is_current(**id, roster)).map(|(_, roster)| roster)
     }
 
     /// Whether there is no newer roster of the same master. Another master may be another nginx with the same
     /// configuration, or the successor of the same nginx during an upgrade.
-    fn counts(&self, id: RosterId, roster: &Roster) -> bool {
+    fn is_current(&self, id: RosterId, roster: &Roster) -> bool {
         !self.live.iter().any(|(other_id, other)| {
             other.instance == roster.instance
                 && other.name == roster.name
@@ -180,7 +180,7 @@ impl Rosters {
 
 /// Returns the time of this nginx's newest configuration, if its rosters are complete. They are not where only a
 /// request determines the app.
-fn gone_since(current: &[&Roster], by: &Namer) -> Option<u64> {
+fn removed_since(current: &[&Roster], by: &Owner) -> Option<u64> {
     let mine = current.iter().filter(|roster| by.is(roster));
     let (since, all_complete) =
         mine.fold((None, true), |(since, all), r| (since.max(Some(r.configured_ms)), all && r.is_complete));
@@ -204,65 +204,65 @@ mod tests {
         }
     }
 
-    fn gone(apps: &[&str]) -> Changes {
-        Changes { gone: apps.iter().map(ToString::to_string).collect(), back: Vec::new() }
+    fn removed(apps: &[&str]) -> Changes {
+        Changes { removed: apps.iter().map(ToString::to_string).collect(), restored: Vec::new() }
     }
 
     #[test]
-    fn what_a_reload_leaves_out_is_gone() {
+    fn an_app_missing_after_a_reload_is_removed() {
         let mut rosters = Rosters::default();
-        let (old, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
+        let (old, _) = rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
         // Before the old worker has closed its connection.
-        let (_, changes) = rosters.enter(roster(MAIN, 7, 2, &["shop"]));
-        assert_eq!(changes, gone(&["blog"]));
-        assert_eq!(rosters.leave(old), gone(&[]), "once is enough");
+        let (_, changes) = rosters.add(roster(MAIN, 7, 2, &["shop"]));
+        assert_eq!(changes, removed(&["blog"]));
+        assert_eq!(rosters.remove(old), removed(&[]), "once is enough");
     }
 
     #[test]
-    fn what_comes_back_is_told() {
+    fn an_app_that_is_configured_again_is_restored() {
         let mut rosters = Rosters::default();
-        rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
-        rosters.enter(roster(MAIN, 7, 2, &["shop"]));
-        let (_, changes) = rosters.enter(roster(MAIN, 7, 3, &["blog", "shop"]));
-        assert_eq!(changes, Changes { gone: vec![], back: vec!["blog".into()] });
-        assert_eq!(rosters.enter(roster(MAIN, 7, 4, &["shop"])).1, gone(&["blog"]));
+        rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
+        rosters.add(roster(MAIN, 7, 2, &["shop"]));
+        let (_, changes) = rosters.add(roster(MAIN, 7, 3, &["blog", "shop"]));
+        assert_eq!(changes, Changes { removed: vec![], restored: vec!["blog".into()] });
+        assert_eq!(rosters.add(roster(MAIN, 7, 4, &["shop"])).1, removed(&["blog"]));
     }
 
     #[test]
-    fn nothing_goes_with_nginx_itself() {
+    fn no_app_is_removed_when_nginx_disconnects() {
         let mut rosters = Rosters::default();
-        let (only, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
-        assert_eq!(rosters.leave(only), gone(&[]));
-        let (_, changes) = rosters.enter(roster(MAIN, 8, 2, &["shop"]));
-        assert_eq!(changes, gone(&["blog"]), "but when it is back without the app");
+        let (only, _) = rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
+        assert_eq!(rosters.remove(only), removed(&[]));
+        let (_, changes) = rosters.add(roster(MAIN, 8, 2, &["shop"]));
+        assert_eq!(changes, removed(&["blog"]), "but when it connects again without the app");
     }
 
     #[test]
-    fn another_nginx_has_apps_of_its_own() {
+    fn each_nginx_has_its_own_apps() {
         let mut rosters = Rosters::default();
-        let (main, _) = rosters.enter(roster(MAIN, 7, 1, &["blog"]));
-        assert_eq!(rosters.enter(roster("/other.conf", 9, 2, &["shop"])).1, gone(&[]));
+        let (main, _) = rosters.add(roster(MAIN, 7, 1, &["blog"]));
+        assert_eq!(rosters.add(roster("/other.conf", 9, 2, &["shop"])).1, removed(&[]));
         assert_eq!(
-            rosters.leave(main),
-            gone(&[]),
-            "one that is stopped keeps its apps, whoever else is there"
+            rosters.remove(main),
+            removed(&[]),
+            "a stopped nginx keeps its apps, whichever others are connected"
         );
-        assert_eq!(rosters.enter(roster("/other.conf", 9, 3, &["news"])).1, gone(&["shop"]));
+        assert_eq!(rosters.add(roster("/other.conf", 9, 3, &["news"])).1, removed(&["shop"]));
     }
 
     #[test]
-    fn what_another_nginx_has_as_well_stays() {
+    fn an_app_that_another_nginx_has_too_stays() {
         let mut rosters = Rosters::default();
-        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
-        rosters.enter(roster("/other.conf", 9, 2, &["blog"]));
-        assert_eq!(rosters.enter(roster("/other.conf", 9, 3, &[])).1, gone(&[]));
+        rosters.add(roster(MAIN, 7, 1, &["blog"]));
+        rosters.add(roster("/other.conf", 9, 2, &["blog"]));
+        assert_eq!(rosters.add(roster("/other.conf", 9, 3, &[])).1, removed(&[]));
     }
 
     #[test]
-    fn two_containers_with_the_same_configuration_file_do_not_hurt_each_other() {
+    fn containers_with_the_same_configuration_file_are_independent() {
         let mut rosters = Rosters::default();
-        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
-        assert_eq!(rosters.enter(roster(MAIN, 9, 2, &["shop"])).1, gone(&[]));
+        rosters.add(roster(MAIN, 7, 1, &["blog"]));
+        assert_eq!(rosters.add(roster(MAIN, 9, 2, &["shop"])).1, removed(&[]));
     }
 
     /// A roster of the first process in a container.
@@ -271,76 +271,76 @@ mod tests {
     }
 
     #[test]
-    fn two_containers_with_the_same_configuration_file_and_process_id_stay_apart() {
+    fn containers_with_the_same_file_and_process_id_are_independent() {
         let mut rosters = Rosters::default();
-        let (blog, _) = rosters.enter(contained("a", 1, &["blog"]));
-        let (shop, changes) = rosters.enter(contained("b", 2, &["shop"]));
-        assert_eq!(changes, gone(&[]));
-        assert_eq!(rosters.leave(blog), gone(&[]), "it may come back, whoever else is there");
-        let (blog, _) = rosters.enter(contained("a", 1, &["blog"]));
-        assert_eq!(rosters.enter(contained("a", 3, &["news"])).1, gone(&["blog"]), "a reload");
-        assert_eq!(rosters.leave(blog), gone(&[]));
-        assert_eq!(rosters.leave(shop), gone(&[]));
-        assert_eq!(rosters.enter(contained("c", 4, &[])).1, gone(&["shop"]), "one of them restarted");
+        let (blog, _) = rosters.add(contained("a", 1, &["blog"]));
+        let (shop, changes) = rosters.add(contained("b", 2, &["shop"]));
+        assert_eq!(changes, removed(&[]));
+        assert_eq!(rosters.remove(blog), removed(&[]), "it may connect again");
+        let (blog, _) = rosters.add(contained("a", 1, &["blog"]));
+        assert_eq!(rosters.add(contained("a", 3, &["news"])).1, removed(&["blog"]), "a reload");
+        assert_eq!(rosters.remove(blog), removed(&[]));
+        assert_eq!(rosters.remove(shop), removed(&[]));
+        assert_eq!(rosters.add(contained("c", 4, &[])).1, removed(&["shop"]), "one of them restarted");
     }
 
     #[test]
-    fn an_upgrade_to_a_module_with_a_name_keeps_the_rules() {
+    fn an_upgrade_to_a_module_that_sends_a_name_keeps_the_rules() {
         let mut rosters = Rosters::default();
-        let (old, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
+        let (old, _) = rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
         let upgraded = Roster { name: "a".into(), ..roster(MAIN, 8, 2, &["shop"]) };
-        assert_eq!(rosters.enter(upgraded).1, gone(&[]));
-        assert_eq!(rosters.leave(old), gone(&["blog"]));
+        assert_eq!(rosters.add(upgraded).1, removed(&[]));
+        assert_eq!(rosters.remove(old), removed(&["blog"]));
     }
 
     #[test]
-    fn during_an_upgrade_the_old_nginx_still_counts() {
+    fn during_an_upgrade_the_old_nginx_keeps_its_apps() {
         let mut rosters = Rosters::default();
-        let (old, _) = rosters.enter(roster(MAIN, 7, 1, &["blog", "shop"]));
-        assert_eq!(rosters.enter(roster(MAIN, 8, 2, &["shop"])).1, gone(&[]));
-        assert_eq!(rosters.leave(old), gone(&["blog"]));
+        let (old, _) = rosters.add(roster(MAIN, 7, 1, &["blog", "shop"]));
+        assert_eq!(rosters.add(roster(MAIN, 8, 2, &["shop"])).1, removed(&[]));
+        assert_eq!(rosters.remove(old), removed(&["blog"]));
     }
 
     #[test]
-    fn what_a_false_roster_took_away_is_back_when_its_connection_ends() {
+    fn apps_removed_by_a_forged_roster_return_when_it_disconnects() {
         let mut rosters = Rosters::default();
-        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
-        let (forged, changes) = rosters.enter(roster(MAIN, 7, 5, &[]));
-        assert_eq!(changes, gone(&["blog"]));
-        assert_eq!(rosters.leave(forged), Changes { gone: vec![], back: vec!["blog".into()] });
-        assert!(rosters.is_configured("blog", 1));
-        assert_eq!(rosters.enter(roster(MAIN, 7, 6, &[])).1, gone(&["blog"]), "and it can go again");
+        rosters.add(roster(MAIN, 7, 1, &["blog"]));
+        let (forged, changes) = rosters.add(roster(MAIN, 7, 5, &[]));
+        assert_eq!(changes, removed(&["blog"]));
+        assert_eq!(rosters.remove(forged), Changes { removed: vec![], restored: vec!["blog".into()] });
+        assert!(rosters.observe_request("blog", 1));
+        assert_eq!(rosters.add(roster(MAIN, 7, 6, &[])).1, removed(&["blog"]), "and it can be removed again");
     }
 
     #[test]
-    fn an_incomplete_roster_takes_nothing_away() {
+    fn an_incomplete_roster_removes_nothing() {
         let mut rosters = Rosters::default();
-        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
+        rosters.add(roster(MAIN, 7, 1, &["blog"]));
         let incomplete = Roster { is_complete: false, ..roster(MAIN, 7, 2, &[]) };
-        assert_eq!(rosters.enter(incomplete).1, gone(&[]));
-        assert_eq!(rosters.enter(roster(MAIN, 7, 3, &[])).1, gone(&["blog"]));
+        assert_eq!(rosters.add(incomplete).1, removed(&[]));
+        assert_eq!(rosters.add(roster(MAIN, 7, 3, &[])).1, removed(&["blog"]));
     }
 
     #[test]
-    fn a_late_request_does_not_bring_an_app_back_and_a_newer_configuration_does() {
+    fn a_removed_app_returns_with_a_newer_configuration_only() {
         let mut rosters = Rosters::default();
-        assert!(rosters.is_configured("blog", 0), "nobody has said anything");
-        rosters.enter(roster(MAIN, 7, 1, &["blog"]));
-        rosters.enter(roster(MAIN, 7, 5, &[]));
-        assert!(!rosters.is_configured("blog", 1));
-        assert!(rosters.is_configured("blog", 6), "of an nginx that says nothing");
-        assert!(rosters.is_configured("blog", 1), "which is from then on in charge");
-        assert_eq!(rosters.enter(roster(MAIN, 7, 7, &[])).1, gone(&[]));
+        assert!(rosters.observe_request("blog", 0), "there is no roster");
+        rosters.add(roster(MAIN, 7, 1, &["blog"]));
+        rosters.add(roster(MAIN, 7, 5, &[]));
+        assert!(!rosters.observe_request("blog", 1));
+        assert!(rosters.observe_request("blog", 6), "from an nginx that sends no roster");
+        assert!(rosters.observe_request("blog", 1), "which takes precedence from then on");
+        assert_eq!(rosters.add(roster(MAIN, 7, 7, &[])).1, removed(&[]));
     }
 
     #[test]
-    fn the_oldest_configuration_is_known() {
+    fn oldest_is_the_time_of_the_oldest_configuration() {
         let mut rosters = Rosters::default();
         assert_eq!(rosters.oldest(), None);
-        let (old, _) = rosters.enter(roster(MAIN, 7, 3, &[]));
-        rosters.enter(roster("/other.conf", 9, 5, &[]));
+        let (old, _) = rosters.add(roster(MAIN, 7, 3, &[]));
+        rosters.add(roster("/other.conf", 9, 5, &[]));
         assert_eq!(rosters.oldest(), Some(3));
-        rosters.leave(old);
+        rosters.remove(old);
         assert_eq!(rosters.oldest(), Some(5));
     }
 }

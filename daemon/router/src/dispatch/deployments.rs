@@ -1,37 +1,33 @@
-//! The outcome of each group's newest version, for callers that wait until a restart is done.
+//! Failed starts: the reports by ID, and the last one of each group for callers that wait for the outcome of a restart.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-
-use tokio::sync::Notify;
 
 use crate::pool::GroupId;
 use crate::report::SpawnFailure;
 
 /// Maximum number of reports that are kept for look-ups by ID.
-const MOST_REPORTS: usize = 100;
+const MAX_REPORTS: usize = 100;
 
-/// The last version of each group that did not start, and the number of waiting callers.
+/// The last version of each group that did not start, and the latest reports.
 #[derive(Debug, Default)]
 pub(crate) struct Deployments {
     failures: RefCell<HashMap<GroupId, (u64, Rc<SpawnFailure>)>>,
     reports: RefCell<VecDeque<Rc<SpawnFailure>>>,
-    waiting: Cell<usize>,
-    changed: Notify,
 }
 
 impl Deployments {
     /// Records that a process of this version did not start.
-    pub(crate) fn failed(&self, group: GroupId, generation: u64, failure: Rc<SpawnFailure>) {
+    pub(super) fn failed(&self, group: GroupId, generation: u64, failure: Rc<SpawnFailure>) {
         let mut reports = self.reports.borrow_mut();
-        reports.truncate(MOST_REPORTS - 1);
+        reports.truncate(MAX_REPORTS - 1);
         reports.push_front(failure.clone());
         self.failures.borrow_mut().insert(group, (generation, failure));
     }
 
     /// Removes the group's failure. Its report is still found by its ID.
-    pub(crate) fn forget(&self, group: GroupId) {
+    pub(super) fn remove_group(&self, group: GroupId) {
         self.failures.borrow_mut().remove(&group);
     }
 
@@ -45,40 +41,9 @@ impl Deployments {
         self.failures.borrow().get(&group).map(|(_, failure)| failure.id.clone())
     }
 
-    /// Notifies waiting callers that the pool has changed. Does nothing while no caller waits.
-    pub(crate) fn look_again(&self) {
-        if self.waiting.get() > 0 {
-            self.changed.notify_waiters();
-        }
-    }
-
-    /// Waits until `look` returns a value; calls it after each change of the pool.
-    pub(crate) async fn wait_for<T>(&self, look: impl Fn() -> Option<T>) -> T {
-        self.waiting.set(self.waiting.get() + 1);
-        let _waiting = Waiting(self);
-        loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if let Some(found) = look() {
-                return found;
-            }
-            changed.await;
-        }
-    }
-
     /// Returns why a process of this version did not start.
     pub(crate) fn failure_of(&self, group: GroupId, generation: u64) -> Option<Rc<SpawnFailure>> {
         let failures = self.failures.borrow();
         failures.get(&group).filter(|(failed, _)| *failed == generation).map(|(_, failure)| failure.clone())
-    }
-}
-
-/// Counts one waiting caller while it lives.
-struct Waiting<'a>(&'a Deployments);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.set(self.0.waiting.get() - 1);
     }
 }

@@ -15,45 +15,34 @@ use crate::sys::stream::Stream;
 pub(crate) struct Lease {
     pub(super) dispatcher: Rc<Dispatcher>,
     pub(crate) worker: Rc<Worker>,
-    pub(super) session: Rc<Session>,
+    pub(crate) session: Rc<Session>,
 }
 
 impl Lease {
     /// Records that the process asks for out-of-band work, between requests.
-    pub(crate) fn ask_out_of_band(&self) {
-        self.dispatcher.ask_out_of_band(self.worker.slot);
-    }
-
-    /// Returns the session, for the code that detects that the app hijacks the connection.
-    pub(crate) fn session(&self) -> Rc<Session> {
-        self.session.clone()
-    }
-
-    /// False once the app has hijacked the connection: then the session ends by itself, as a WebSocket does.
-    pub(crate) fn occupies_a_slot(&self) -> bool {
-        self.session.is_served()
+    pub(crate) fn request_out_of_band(&self) {
+        self.dispatcher.update(|pool, now| pool.request_out_of_band(self.worker.slot, now));
     }
 
     /// Returns a connection for the request, idle or new; true with it when it was used before.
     pub(crate) async fn connection(&self) -> std::io::Result<(Stream, bool)> {
         let connection = self.worker.connection().await?;
-        self.session.connected();
+        self.session.set_connected(true);
         Ok(connection)
     }
 
     /// Keeps the request's connection for the next one.
     pub(crate) fn keep(&self, stream: Stream) {
-        self.session.disconnected();
+        self.session.set_connected(false);
         self.worker.keep(stream);
     }
 
     /// Gives the session back once the process has finished it: the client has disconnected, but a loader may still
     /// process the request.
     pub(crate) fn release_when_free(self) {
-        self.session.disconnected();
+        self.session.set_connected(false);
         if self.worker.speaks_session() && self.has_slot() {
-            let worker = self.worker.clone();
-            probing::add_abandoned(&worker, Box::new(self));
+            probing::add_abandoned(&self.worker.clone(), Box::new(self));
         }
     }
 }
@@ -68,24 +57,23 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let slot = self.worker.slot;
         let has_slot = self.session.end();
-        self.dispatcher.with_pool(|pool, now| {
+        self.dispatcher.update(|pool, now| {
             if has_slot { pool.release(slot, now) } else { pool.release_hijacked(slot, now) }
         });
-        self.dispatcher.fewer.notify_waiters();
     }
 }
 
 /// A request's place in a queue. Dropping it gives the place up.
-pub(super) struct Place<'a> {
+pub(super) struct QueueEntry<'a> {
     pub(super) dispatcher: &'a Dispatcher,
     pub(super) group: GroupId,
     pub(super) waiter: Waiter,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
         // If the answer was already sent, this finds nothing; dropping the answer gives back the lease in it.
         self.dispatcher.waiting.borrow_mut().remove(&self.waiter);
-        self.dispatcher.with_pool(|pool, now| pool.cancel(self.group, self.waiter, now));
+        self.dispatcher.update(|pool, now| pool.cancel(self.group, self.waiter, now));
     }
 }

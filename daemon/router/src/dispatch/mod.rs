@@ -1,20 +1,20 @@
-//! The dispatcher: gives requests leases on processes, as the pool decides; [`carry_out`] executes the pool's actions.
+//! The dispatcher: gives requests leases on processes, as the pool decides; [`execute`] executes the pool's actions.
 //!
 //! Everything runs on one thread, so the pool needs no lock. Actions are collected while the pool is borrowed and
-//! carried out afterwards: a lease that is dropped meanwhile can borrow the pool.
+//! executed afterwards: a lease that is dropped meanwhile can borrow the pool.
 
-mod carry_out;
 pub(crate) mod deployments;
-mod launch;
+mod execute;
 mod lease;
 pub(crate) mod out_of_band;
 mod probing;
+mod process_control;
 mod refused;
 mod session;
 pub(crate) mod slot_probe;
 pub(crate) mod worker;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
@@ -30,9 +30,9 @@ use super::report::SpawnFailure;
 use super::spawn::hooks::SlowRequest;
 use common::sys::clock;
 use deployments::Deployments;
-pub(crate) use launch::Launch;
 pub(crate) use lease::Lease;
-use lease::Place;
+use lease::QueueEntry;
+pub(crate) use process_control::ProcessControl;
 pub(crate) use refused::Refused;
 pub(crate) use session::Session;
 use worker::Worker;
@@ -49,20 +49,17 @@ pub(crate) struct Dispatcher {
     workers: RefCell<HashMap<Slot, Rc<Worker>>>,
     waiting: RefCell<HashMap<Waiter, oneshot::Sender<Result<Lease, Refused>>>>,
     failures: RefCell<HashMap<Slot, Rc<SpawnFailure>>>,
-    todo: RefCell<VecDeque<Action>>,
-    at_work: Cell<bool>,
+    /// Actions of the pool that are not executed yet.
+    pending: RefCell<VecDeque<Action>>,
+    is_executing: Cell<bool>,
     closing: Cell<bool>,
-    /// A group was forgotten since the last `take_forgot`.
-    forgot: Cell<bool>,
-    launch: RefCell<Option<Rc<dyn Launch>>>,
-    /// Notified when the number of processes, sessions or requests decreases.
-    fewer: Notify,
+    process_control: OnceCell<Rc<dyn ProcessControl>>,
+    /// Notified when the pool or the number of requests has changed.
+    changed: Notify,
     /// Notified when the next sweep may be due earlier than the last one returned.
     pub(crate) sweep_sooner: Notify,
-    /// Notified when a memory limit may apply to a further process.
-    pub(crate) limits_appear: Notify,
-    /// Notified when there may be a further app whose restart files are watched.
-    pub(crate) watched_appear: Notify,
+    /// Notified when there is a new process or route, to which periodic checks may apply.
+    pub(crate) check_sooner: Notify,
     requests: Cell<usize>,
     pub(crate) deployments: Deployments,
 }
@@ -77,29 +74,34 @@ impl Dispatcher {
             workers: RefCell::default(),
             waiting: RefCell::default(),
             failures: RefCell::default(),
-            todo: RefCell::default(),
-            at_work: Cell::new(false),
+            pending: RefCell::default(),
+            is_executing: Cell::new(false),
             closing: Cell::new(false),
-            forgot: Cell::new(false),
-            launch: RefCell::default(),
-            fewer: Notify::new(),
+            process_control: OnceCell::new(),
+            changed: Notify::new(),
             sweep_sooner: Notify::new(),
-            limits_appear: Notify::new(),
-            watched_appear: Notify::new(),
+            check_sooner: Notify::new(),
             requests: Cell::new(0),
             deployments: Deployments::default(),
         })
     }
 
-    /// Sets what starts and stops processes.
-    pub(crate) fn set_launch(&self, launch: Rc<dyn Launch>) {
-        *self.launch.borrow_mut() = Some(launch);
+    /// Sets what starts and ends processes.
+    pub(crate) fn set_process_control(&self, control: Rc<dyn ProcessControl>) {
+        // Called once, by the constructor of the only implementation.
+        let _ = self.process_control.set(control);
     }
 
-    /// Applies changed limits of the pool.
-    pub(crate) fn set_limits(&self, limits: Limits) {
-        self.with_pool(|pool, now| pool.set_limits(limits, now));
-        self.sweep_sooner.notify_one();
+    /// Changes the pool and executes the actions that follow.
+    pub(crate) fn update<T>(&self, change: impl FnOnce(&mut Pool, Instant) -> T) -> T {
+        let result = change(&mut self.pool.borrow_mut(), Instant::now());
+        self.execute_actions();
+        result
+    }
+
+    /// Calls `inspect` with the pool and its processes.
+    pub(crate) fn inspect<T>(&self, inspect: impl FnOnce(&Pool, &HashMap<Slot, Rc<Worker>>) -> T) -> T {
+        inspect(&self.pool.borrow(), &self.workers.borrow())
     }
 
     pub(crate) fn add_group(&self, options: GroupOptions) -> GroupId {
@@ -108,72 +110,36 @@ impl Dispatcher {
         group
     }
 
-    pub(crate) fn set_group_options(&self, group: GroupId, options: GroupOptions) {
-        self.with_pool(|pool, now| pool.set_options(group, options, now));
-    }
-
     /// Sets whether nginx's configuration contains the app.
     pub(crate) fn set_configured(&self, group: GroupId, configured: bool) {
-        if !configured && let Some(launch) = self.launch.borrow().clone() {
-            launch.restarted(group);
+        if !configured && let Some(control) = self.process_control.get() {
+            control.restarted(group);
         }
-        self.with_pool(|pool, now| pool.set_configured(group, configured, now));
-        self.sweep_sooner.notify_one();
-    }
-
-    /// Keeps the group's processes running without a request.
-    pub(crate) fn keep(&self, group: GroupId) {
-        self.with_pool(|pool, now| pool.keep(group, now));
-        self.sweep_sooner.notify_one();
-    }
-
-    /// Sets whether the group's requests wait.
-    pub(crate) fn set_paused(&self, group: GroupId, paused: bool) {
-        if self.pool.borrow().group(group).paused != paused {
-            self.with_pool(|pool, now| pool.set_paused(group, paused, now));
-        }
+        self.update(|pool, now| pool.set_configured(group, configured, now));
     }
 
     /// Answers every request that waits for the group with `refused`.
-    pub(crate) fn turn_away(&self, group: GroupId, refused: &Refused) {
-        let waiters = self.with_pool(|pool, now| pool.turn_away(group, now));
-        for waiter in waiters {
+    pub(crate) fn reject_waiting(&self, group: GroupId, refused: &Refused) {
+        for waiter in self.update(|pool, now| pool.reject_waiting(group, now)) {
             self.answer(waiter, Err(refused.clone()));
         }
     }
 
-    /// Whether the group has no process and no waiting request.
-    pub(crate) fn is_deserted(&self, group: GroupId) -> bool {
-        self.pool.borrow().is_deserted(group)
-    }
-
-    /// Removes the group's route, and the group itself once it is deserted.
-    pub(crate) fn forget(&self, group: GroupId) {
+    /// Removes the group's route, and the group itself if it has no process and no request.
+    pub(crate) fn remove_group(&self, group: GroupId) {
         self.routes.borrow_mut().remove(&group);
-        if self.pool.borrow_mut().forget(group) {
+        if self.pool.borrow_mut().remove_group(group) {
             self.metrics.borrow_mut().remove(&group);
-            self.deployments.forget(group);
-            self.forgot.set(true);
-            if let Some(launch) = self.launch.borrow().clone() {
-                launch.forgotten(group);
+            self.deployments.remove_group(group);
+            if let Some(control) = self.process_control.get() {
+                control.removed(group);
             }
         }
     }
 
-    /// Whether a group was forgotten since the last call.
-    pub(crate) fn take_forgot(&self) -> bool {
-        self.forgot.take()
-    }
-
-    /// Whether the group exists: true until it is forgotten.
-    pub(crate) fn knows(&self, group: GroupId) -> bool {
-        self.pool.borrow().knows(group)
-    }
-
     pub(crate) fn set_route(&self, group: GroupId, route: Rc<Route>) {
         self.routes.borrow_mut().insert(group, route);
-        self.limits_appear.notify_one();
-        self.watched_appear.notify_one();
+        self.check_sooner.notify_waiters();
     }
 
     /// Returns the routes of apps whose restart files are checked without a request: those that have processes.
@@ -206,42 +172,39 @@ impl Dispatcher {
             return Err(Refused::ShuttingDown);
         }
         let checkout = {
-            let wanted = wanted.and_then(|number| self.slot_of(group, number));
+            let is_wanted =
+                |worker: &Worker, number| worker.route.group == group && worker.sticky_number == number;
+            let wanted = wanted.and_then(|number| self.slot_of(|worker| is_wanted(worker, number)));
             self.pool.borrow_mut().checkout(group, wanted, Instant::now())
         };
         let waiter = match checkout {
             Checkout::Granted(slot) => return self.lease(slot).ok_or(Refused::ShuttingDown),
             Checkout::Full => {
-                self.turned_away(group);
+                if let (Some(control), Some(route)) = (self.process_control.get(), self.route(group)) {
+                    control.queue_full(&route);
+                }
                 return Err(Refused::QueueFull);
             }
             Checkout::Queued(waiter) => waiter,
         };
-        let (answer, asked) = oneshot::channel();
-        self.waiting.borrow_mut().insert(waiter, answer);
-        let _place = Place { dispatcher: self, group, waiter };
-        self.carry_out();
-        let asked = async { asked.await.unwrap_or(Err(Refused::ShuttingDown)) };
+        let (sender, answer) = oneshot::channel();
+        self.waiting.borrow_mut().insert(waiter, sender);
+        let _entry = QueueEntry { dispatcher: self, group, waiter };
+        self.execute_actions();
+        let answer = async { answer.await.unwrap_or(Err(Refused::ShuttingDown)) };
         match longest {
-            None => asked.await,
+            None => answer.await,
             Some(limit) => {
-                tokio::time::timeout(limit, asked).await.unwrap_or(Err(Refused::QueuedTooLong(limit)))
+                tokio::time::timeout(limit, answer).await.unwrap_or(Err(Refused::QueuedTooLong(limit)))
             }
         }
     }
 
     /// Returns a session of one process for an administrator, if one is free, even when its app is paused.
     pub(crate) fn take(&self, pid: i32) -> Option<Lease> {
-        let slot = self.workers.borrow().values().find(|w| w.record.pid == pid).map(|w| w.slot)?;
+        let slot = self.slot_of(|worker| worker.record.pid == pid)?;
         let taken = self.pool.borrow_mut().take(slot, Instant::now());
         taken.then(|| self.lease(slot)).flatten()
-    }
-
-    fn turned_away(&self, group: GroupId) {
-        let launch = self.launch.borrow().clone();
-        if let (Some(launch), Some(route)) = (launch, self.route(group)) {
-            launch.turned_away(&route);
-        }
     }
 
     /// Adds a process that is ready to serve.
@@ -250,139 +213,75 @@ impl Dispatcher {
         let took = clock::steady_ms().saturating_sub(worker.record.started_ms);
         self.metrics(worker.route.group).spawn_time.add(Duration::from_millis(took));
         self.workers.borrow_mut().insert(slot, worker);
-        self.with_pool(|pool, now| pool.ready(slot, concurrency, now));
-        self.sweep_sooner.notify_one();
-        self.limits_appear.notify_one();
-        self.watched_appear.notify_one();
+        self.update(|pool, now| pool.ready(slot, concurrency, now));
+        self.check_sooner.notify_waiters();
     }
 
     /// Takes over a process from an earlier router.
     pub(crate) fn adopt(&self, group: GroupId, concurrency: Concurrency, make: impl FnOnce(Slot) -> Worker) {
         let slot = self.pool.borrow_mut().adopt(group, concurrency, Instant::now());
         self.workers.borrow_mut().insert(slot, Rc::new(make(slot)));
-        self.carry_out();
-        self.sweep_sooner.notify_one();
-        self.limits_appear.notify_one();
-        self.watched_appear.notify_one();
+        self.execute_actions();
+        self.check_sooner.notify_waiters();
     }
 
     /// Records that a process did not start.
     pub(crate) fn failed(&self, slot: Slot, failure: Rc<SpawnFailure>) {
-        if let Some((group, generation)) = self.version_of(slot) {
+        let version = self.inspect(|pool, _| pool.process(slot).map(|p| (p.group, p.generation)));
+        if let Some((group, generation)) = version {
             self.deployments.failed(group, generation, failure.clone());
             count(&self.metrics(group).spawns_failed);
         }
         self.failures.borrow_mut().insert(slot, failure);
-        self.with_pool(|pool, now| pool.failed(slot, now));
+        self.update(|pool, now| pool.failed(slot, now));
         self.failures.borrow_mut().remove(&slot);
-        self.fewer.notify_waiters();
-        self.sweep_sooner.notify_one();
     }
 
-    /// Removes a process that has ended.
+    /// Removes a process that has ended; counts a crash when it was not asked to end.
     pub(crate) fn exited(&self, slot: Slot) {
-        self.count_crash(slot);
-        if let Some(worker) = self.workers.borrow_mut().remove(&slot) {
-            worker.leave();
-            self.detached(&worker);
+        let state = self.inspect(|pool, _| pool.process(slot).map(|process| (process.group, process.state)));
+        if let Some((group, State::Serving)) = state {
+            count(&self.metrics(group).crashed);
         }
-        self.with_pool(|pool, now| pool.exited(slot, now));
-        self.fewer.notify_waiters();
-        self.sweep_sooner.notify_one();
-    }
-
-    /// Counts a crash when the process was not told to end.
-    fn count_crash(&self, slot: Slot) {
-        let pool = self.pool.borrow();
-        let untold = pool.process(slot).filter(|process| process.state == State::Serving);
-        if let Some(process) = untold {
-            count(&self.metrics(process.group).crashed);
+        let worker = self.workers.borrow_mut().remove(&slot);
+        if let (Some(control), Some(worker)) = (self.process_control.get(), worker) {
+            worker.close();
+            control.detached(&worker);
         }
+        self.update(|pool, now| pool.exited(slot, now));
     }
 
     pub(crate) fn restart(&self, group: GroupId, how: RestartHow) {
-        if let Some(launch) = self.launch.borrow().clone() {
-            launch.restarted(group);
+        if let Some(control) = self.process_control.get() {
+            control.restarted(group);
         }
-        self.with_pool(|pool, now| pool.restart(group, how, now));
+        self.update(|pool, now| pool.restart(group, how, now));
     }
 
     /// Takes a process out of service; false when no serving process has this process ID.
     pub(crate) fn detach(&self, pid: i32) -> bool {
-        let slot = self.workers.borrow().values().find(|w| w.record.pid == pid).map(|w| w.slot);
-        slot.is_some_and(|slot| self.with_pool(|pool, now| pool.detach(slot, now)))
+        let slot = self.slot_of(|worker| worker.record.pid == pid);
+        slot.is_some_and(|slot| self.update(|pool, now| pool.detach(slot, now)))
     }
 
-    fn ask_out_of_band(&self, slot: Slot) {
-        self.with_pool(|pool, now| pool.ask_out_of_band(slot, now));
-        self.sweep_sooner.notify_one();
-    }
-
-    /// Records that the process has ended its out-of-band work.
-    pub(crate) fn end_out_of_band(&self, slot: Slot) {
-        self.with_pool(|pool, now| pool.end_out_of_band(slot, now));
-    }
-
-    /// Takes a misbehaving process out of service.
-    pub(crate) fn detach_slot(&self, slot: Slot) {
-        self.with_pool(|pool, now| pool.detach(slot, now));
-    }
-
-    /// Kills a process and aborts the requests it serves.
-    pub(crate) fn kill(&self, worker: &Worker) {
-        self.detach_slot(worker.slot);
-        if let Some(launch) = self.launch.borrow().clone() {
-            launch.kill(worker);
+    /// Kills a process, for `slow` if that request takes too long, and aborts all requests that it serves.
+    pub(crate) fn kill(&self, worker: &Worker, slow: Option<SlowRequest>) {
+        self.update(|pool, now| pool.detach(worker.slot, now));
+        if let Some(control) = self.process_control.get() {
+            control.kill(worker, slow);
         }
-    }
-
-    /// Kills a process that takes too long for `request`, and aborts all other requests it serves.
-    pub(crate) fn kill_too_slow(&self, worker: &Worker, request: SlowRequest) {
-        self.detach_slot(worker.slot);
-        if let Some(launch) = self.launch.borrow().clone() {
-            launch.kill_too_slow(worker, request);
-        }
-    }
-
-    fn detached(&self, worker: &Worker) {
-        if let Some(launch) = self.launch.borrow().clone() {
-            launch.detached(worker);
-        }
-    }
-
-    /// Ends idle processes; returns when to call again.
-    pub(crate) fn sweep(&self) -> Option<Instant> {
-        self.with_pool(|pool, now| pool.sweep(now))
     }
 
     /// Stops starting processes and accepting requests; each process ends after its last session.
     pub(crate) fn close(&self) {
         self.closing.set(true);
-        self.with_pool(|pool, _| pool.close());
+        self.update(|pool, _| pool.close());
         self.waiting.borrow_mut().clear();
-    }
-
-    /// Whether every process has ended.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pool.borrow().is_empty()
     }
 
     /// Returns the number of active and waiting requests.
     pub(crate) fn requests(&self) -> usize {
         self.requests.get()
-    }
-
-    /// Waits until `done` returns true.
-    pub(crate) async fn until(&self, done: impl Fn(&Self) -> bool) {
-        loop {
-            let fewer = self.fewer.notified();
-            tokio::pin!(fewer);
-            fewer.as_mut().enable();
-            if done(self) {
-                return;
-            }
-            fewer.await;
-        }
     }
 
     /// Counts a request until the guard is dropped.
@@ -391,31 +290,24 @@ impl Dispatcher {
         RequestCount(self)
     }
 
+    /// Waits until `check` returns a value; calls it after each change of the pool or of the number of requests.
+    pub(crate) async fn wait_for<T>(&self, check: impl Fn(&Self) -> Option<T>) -> T {
+        loop {
+            let changed = self.changed.notified();
+            if let Some(found) = check(self) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
     /// Ends the connections that switched protocols, unless the app's settings keep them.
     pub(crate) fn abort_tunnels(&self) {
         self.workers.borrow().values().for_each(|worker| worker.drain());
     }
 
-    /// Calls `look` with the pool and its processes, for the admin API.
-    pub(crate) fn inspect<T>(&self, look: impl FnOnce(&Pool, &HashMap<Slot, Rc<Worker>>) -> T) -> T {
-        look(&self.pool.borrow(), &self.workers.borrow())
-    }
-
-    fn with_pool<T>(&self, change: impl FnOnce(&mut Pool, Instant) -> T) -> T {
-        let result = change(&mut self.pool.borrow_mut(), Instant::now());
-        self.carry_out();
-        result
-    }
-
-    fn version_of(&self, slot: Slot) -> Option<(GroupId, u64)> {
-        let pool = self.pool.borrow();
-        pool.process(slot).map(|process| (process.group, process.generation))
-    }
-
-    fn slot_of(&self, group: GroupId, sticky_number: u32) -> Option<Slot> {
-        let (pool, workers) = (self.pool.borrow(), self.workers.borrow());
-        let is_meant = |slot: &&Slot| workers.get(slot).is_some_and(|w| w.sticky_number == sticky_number);
-        pool.group(group).members.iter().find(is_meant).copied()
+    fn slot_of(&self, is_wanted: impl Fn(&Worker) -> bool) -> Option<Slot> {
+        self.workers.borrow().values().find(|worker| is_wanted(worker)).map(|worker| worker.slot)
     }
 
     fn lease(&self, slot: Slot) -> Option<Lease> {
@@ -432,6 +324,6 @@ pub(crate) struct RequestCount<'a>(&'a Dispatcher);
 impl Drop for RequestCount<'_> {
     fn drop(&mut self) {
         self.0.requests.set(self.0.requests.get() - 1);
-        self.0.fewer.notify_waiters();
+        self.0.changed.notify_waiters();
     }
 }

@@ -19,15 +19,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Has the process do its out-of-band work; returns when it can take requests again.
 pub(crate) async fn work(worker: &Worker) {
     let (name, pid) = (&worker.route.name, worker.record.pid);
-    debug!("app {name}: process {pid} works out of band");
-    match tokio::time::timeout(LIMIT, tell(worker)).await {
+    debug!("app {name}: process {pid} starts its out-of-band work");
+    match tokio::time::timeout(LIMIT, send_request(worker)).await {
         Ok(Ok(stream)) => {
             worker.keep(stream);
         }
         Ok(Err(why)) => warn!("app {name}: process {pid} did not do its out-of-band work: {why}"),
         Err(_) => {
             let limit = LIMIT.as_secs();
-            warn!("app {name}: process {pid} has worked out of band for {limit} s and gets no request");
+            warn!(
+                "app {name}: process {pid} has not finished its out-of-band work within {limit} s; it gets no request until it has"
+            );
             // A loader accepts a new connection when the work is done.
             if let Ok(stream) = worker.connect().await {
                 worker.keep(stream);
@@ -36,11 +38,11 @@ pub(crate) async fn work(worker: &Worker) {
     }
 }
 
-async fn tell(worker: &Worker) -> io::Result<Stream> {
+async fn send_request(worker: &Worker) -> io::Result<Stream> {
     let (stream, _) = worker.connection().await?;
-    let mut order = Vec::new();
-    session::write_out_of_band(&worker.route.settings.process.env_var, &mut order);
-    tokio::io::AsyncWriteExt::write_all(&mut &stream, &order).await?;
+    let mut request = Vec::new();
+    session::write_out_of_band(&worker.route.settings.process.env_var, &mut request);
+    tokio::io::AsyncWriteExt::write_all(&mut &stream, &request).await?;
     let (mut decoder, mut input, mut head) =
         (session::Decoder::new(false), Input::default(), Head::default());
     loop {

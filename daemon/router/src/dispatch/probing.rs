@@ -9,26 +9,26 @@ use super::slot_probe::{Abandoned, Hijacked};
 use super::worker::Worker;
 use common::sys::descriptors::are_used_up;
 
-/// Pause before a connection is retried after a temporary error.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Pause before a connection is tried again after a temporary error.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// Frees the session's slot when its thread is free.
 pub(super) fn add_hijacked(worker: &Rc<Worker>, session: Weak<dyn Hijacked>) {
     // A process with an event loop has no threads that could become free.
     if worker.record.at_once != Some(0) {
-        worker.probe.add_hijacked(session);
+        worker.probe.hijacked.borrow_mut().push(session);
         start(worker);
     }
 }
 
 /// Drops the session when a thread has become free.
 pub(super) fn add_abandoned(worker: &Rc<Worker>, session: Box<dyn Abandoned>) {
-    worker.probe.add_abandoned(session);
+    worker.probe.abandoned.borrow_mut().push(session);
     start(worker);
 }
 
 fn start(worker: &Rc<Worker>) {
-    if worker.probe.begin_work() {
+    if !worker.probe.is_running.replace(true) {
         tokio::task::spawn_local(run(worker.clone()));
     }
 }
@@ -37,33 +37,33 @@ fn start(worker: &Rc<Worker>) {
 async fn run(worker: Rc<Worker>) {
     let probe = &worker.probe;
     while probe.is_needed() {
-        if probe.count_connected() + worker.count_idle() >= slots(&worker) {
+        if probe.connected.get() + worker.count_idle() >= slots(&worker) {
             probe.free_hijacked();
-            if !probe.has_abandoned() {
+            if probe.abandoned.borrow().is_empty() {
                 break;
             }
         }
         match worker.connect().await {
             Ok(stream) => {
                 let kept = worker.keep(stream);
-                probe.take_greeting();
+                probe.settle_abandoned();
                 if !kept {
                     probe.give_up();
                     break;
                 }
             }
-            Err(err) if is_passing(&err) => tokio::time::sleep(PAUSE).await,
+            Err(err) if is_temporary(&err) => tokio::time::sleep(RETRY_PAUSE).await,
             Err(_) => {
                 probe.give_up();
                 break;
             }
         }
     }
-    probe.end_work();
+    probe.is_running.set(false);
 }
 
 /// Whether the error is temporary: no descriptor is free, or the process has not accepted earlier connections.
-fn is_passing(err: &io::Error) -> bool {
+fn is_temporary(err: &io::Error) -> bool {
     are_used_up(err) || err.kind() == io::ErrorKind::WouldBlock
 }
 

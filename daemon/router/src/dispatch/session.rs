@@ -42,7 +42,7 @@ impl Session {
         if self.state.get() != State::Slot {
             return;
         }
-        self.disconnected();
+        self.set_connected(false);
         self.state.set(State::Hijacked);
         if let Some(worker) = self.worker.upgrade() {
             let session: Weak<dyn Hijacked> = Rc::downgrade(&(self.clone() as Rc<dyn Hijacked>));
@@ -50,8 +50,9 @@ impl Session {
         }
     }
 
-    /// Whether the process still serves the connection: false once the app has hijacked it.
-    pub(super) fn is_served(&self) -> bool {
+    /// Whether the process serves the connection: false once the app has hijacked it. Then the session ends by itself, as
+    /// a WebSocket does.
+    pub(crate) fn is_served(&self) -> bool {
         self.state.get() == State::Slot
     }
 
@@ -60,27 +61,19 @@ impl Session {
         self.state.get() != State::Freed
     }
 
-    /// Records that it holds a connection that the process has greeted.
-    pub(super) fn connected(&self) {
-        if !self.connected.replace(true)
+    /// Records whether it holds a connection that the process has greeted.
+    pub(super) fn set_connected(&self, connected: bool) {
+        if self.connected.replace(connected) != connected
             && let Some(worker) = self.worker.upgrade()
         {
-            worker.probe.connected();
-        }
-    }
-
-    /// Records that it holds no connection.
-    pub(super) fn disconnected(&self) {
-        if self.connected.replace(false)
-            && let Some(worker) = self.worker.upgrade()
-        {
-            worker.probe.disconnected();
+            let count = &worker.probe.connected;
+            count.set(if connected { count.get() + 1 } else { count.get().saturating_sub(1) });
         }
     }
 
     /// Ends the session; true when it occupied a slot.
     pub(super) fn end(&self) -> bool {
-        self.disconnected();
+        self.set_connected(false);
         self.state.replace(State::Ended) != State::Freed
     }
 }
@@ -96,7 +89,7 @@ impl Hijacked for Session {
         };
         if self.awaits_proof() {
             self.state.set(State::Freed);
-            dispatcher.with_pool(|pool, now| pool.free_slot(worker.slot, now));
+            dispatcher.update(|pool, now| pool.free_slot(worker.slot, now));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! connections as the process has slots show that no thread serves a hijacked connection. An app that hijacks the
 //! connection and serves it in the same thread (flask-sock) keeps its slot, as nothing shows that the thread is free.
 //!
-//! This file contains the state of one process; `dispatch/probing.rs` opens the connections.
+//! This file has the state of one process; `probing.rs` opens the connections.
 
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
@@ -29,85 +29,47 @@ pub(crate) trait Abandoned: Debug {
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     /// Greeted connections that requests hold.
-    connected: Cell<usize>,
+    pub(super) connected: Cell<usize>,
     /// Sessions whose connection the app has hijacked.
-    hijacked: RefCell<Vec<Weak<dyn Hijacked>>>,
+    pub(super) hijacked: RefCell<Vec<Weak<dyn Hijacked>>>,
     /// Sessions whose client has disconnected while the process may still serve them.
-    abandoned: RefCell<Vec<Box<dyn Abandoned>>>,
-    at_work: Cell<bool>,
+    pub(super) abandoned: RefCell<Vec<Box<dyn Abandoned>>>,
+    /// Its task runs: it may have a connection that the process has not greeted.
+    pub(super) is_running: Cell<bool>,
 }
 
 impl Probe {
-    /// Whether it may have a connection that the process has not greeted.
-    pub(crate) fn is_at_work(&self) -> bool {
-        self.at_work.get()
-    }
-
-    pub(crate) fn connected(&self) {
-        self.connected.set(self.connected.get() + 1);
-    }
-
-    pub(crate) fn disconnected(&self) {
-        self.connected.set(self.connected.get().saturating_sub(1));
-    }
-
-    /// Greeted connections that requests hold.
-    pub(crate) fn count_connected(&self) -> usize {
-        self.connected.get()
-    }
-
-    /// Frees the session's slot when its thread is free.
-    pub(crate) fn add_hijacked(&self, session: Weak<dyn Hijacked>) {
-        self.hijacked.borrow_mut().push(session);
-    }
-
-    /// Drops the session when a thread has become free.
-    pub(crate) fn add_abandoned(&self, session: Box<dyn Abandoned>) {
-        self.abandoned.borrow_mut().push(session);
-    }
-
-    pub(crate) fn has_abandoned(&self) -> bool {
-        !self.abandoned.borrow().is_empty()
-    }
-
-    /// Marks the probe as running; false when it already was.
-    pub(crate) fn begin_work(&self) -> bool {
-        !self.at_work.replace(true)
-    }
-
-    pub(crate) fn end_work(&self) {
-        self.at_work.set(false);
-    }
-
     /// Whether a session waits for a free thread; removes sessions that have ended.
-    pub(crate) fn is_needed(&self) -> bool {
+    pub(super) fn is_needed(&self) -> bool {
         let awaits = |session: &Weak<dyn Hijacked>| session.upgrade().is_some_and(|s| s.awaits_proof());
         self.hijacked.borrow_mut().retain(awaits);
         !self.hijacked.borrow().is_empty() || !self.abandoned.borrow().is_empty()
     }
 
     /// Drops the first abandoned session, as one more connection was greeted.
-    pub(crate) fn take_greeting(&self) {
+    pub(super) fn settle_abandoned(&self) {
         let first = {
             let mut abandoned = self.abandoned.borrow_mut();
-            if abandoned.is_empty() { None } else { Some(abandoned.remove(0)) }
+            (!abandoned.is_empty()).then(|| abandoned.remove(0))
         };
         // Outside of the borrow, since the pool may give the slot to another request immediately.
         drop(first);
     }
 
-    pub(crate) fn free_hijacked(&self) {
+    /// Frees the slots of all hijacked sessions, as no thread serves them.
+    pub(super) fn free_hijacked(&self) {
         let free = std::mem::take(&mut *self.hijacked.borrow_mut());
         free.iter().filter_map(Weak::upgrade).for_each(|session| session.free_slot());
         // Sessions whose client has disconnected as well need not wait.
         let abandoned = std::mem::take(&mut *self.abandoned.borrow_mut());
-        let (left, settled): (Vec<_>, Vec<_>) = abandoned.into_iter().partition(|session| session.has_slot());
-        self.abandoned.borrow_mut().extend(left);
+        let (waiting, settled): (Vec<_>, Vec<_>) =
+            abandoned.into_iter().partition(|session| session.has_slot());
+        self.abandoned.borrow_mut().extend(waiting);
         drop(settled);
     }
 
-    /// Forgets all sessions, as the process has ended or accepts no connection: they end with their requests.
-    pub(crate) fn give_up(&self) {
+    /// Drops all sessions, as the process has ended or accepts no connection: they end with their requests.
+    pub(super) fn give_up(&self) {
         self.hijacked.borrow_mut().clear();
         let abandoned = std::mem::take(&mut *self.abandoned.borrow_mut());
         drop(abandoned);

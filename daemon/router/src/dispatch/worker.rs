@@ -30,10 +30,10 @@ pub(crate) struct Worker {
     pub(crate) sticky_number: u32,
     idle: RefCell<Vec<Stream>>,
     /// The process gets no further request; connections are not kept.
-    leaving: Cell<bool>,
+    is_closed: Cell<bool>,
     /// The process is being replaced, and finishes the requests it has.
     draining: Cell<bool>,
-    told_to_drain: Notify,
+    drain_started: Notify,
     /// Notified when a connection was kept.
     kept: Notify,
     pub(crate) probe: Probe,
@@ -50,9 +50,9 @@ impl Worker {
             route,
             sticky_number,
             idle: RefCell::default(),
-            leaving: Cell::default(),
+            is_closed: Cell::default(),
             draining: Cell::default(),
-            told_to_drain: Notify::new(),
+            drain_started: Notify::new(),
             kept: Notify::new(),
             probe: Probe::default(),
             detached: Cell::default(),
@@ -69,9 +69,7 @@ impl Worker {
     pub(crate) async fn connection(&self) -> io::Result<(Stream, bool)> {
         loop {
             let kept = self.kept.notified();
-            tokio::pin!(kept);
-            kept.as_mut().enable();
-            while let Some(stream) = self.take_idle() {
+            while let Some(stream) = self.idle.borrow_mut().pop() {
                 if stream.is_quiet() {
                     return Ok((stream, true));
                 }
@@ -80,7 +78,7 @@ impl Worker {
                 biased;
                 stream = self.connect() => return Ok((stream?, false)),
                 // Only the probe may have opened a connection earlier.
-                () = kept, if self.probe.is_at_work() => {}
+                () = kept, if self.probe.is_running.get() => {}
             }
         }
     }
@@ -97,7 +95,10 @@ impl Worker {
             let mut greeting = [0; GREETING.len()];
             (&mut &stream).read_exact(&mut greeting).await?;
             if greeting != GREETING {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "its loader did not greet"));
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the loader did not greet the connection",
+                ));
             }
         }
         Ok(stream)
@@ -106,7 +107,7 @@ impl Worker {
     /// Keeps a connection for the next request; false when it is closed instead.
     pub(crate) fn keep(&self, stream: Stream) -> bool {
         let mut idle = self.idle.borrow_mut();
-        let keeps = !self.leaving.get() && idle.len() < MAX_IDLE;
+        let keeps = !self.is_closed.get() && idle.len() < MAX_IDLE;
         if keeps {
             idle.push(stream);
             self.kept.notify_waiters();
@@ -117,7 +118,7 @@ impl Worker {
     /// Marks the process as being replaced: requests whose connection has no natural end may close it.
     pub(crate) fn drain(&self) {
         self.draining.set(true);
-        self.told_to_drain.notify_waiters();
+        self.drain_started.notify_waiters();
     }
 
     /// Resolves when tunnels to the process are to end; never when the app's settings keep tunnels.
@@ -126,14 +127,14 @@ impl Worker {
             std::future::pending::<()>().await;
         }
         while !self.draining.get() {
-            self.told_to_drain.notified().await;
+            self.drain_started.notified().await;
         }
     }
 
     /// Closes the idle connections, so that a loader that waits on one wakes up, and keeps no further ones.
-    pub(crate) fn leave(&self) {
-        self.leaving.set(true);
-        self.idle.borrow_mut().clear();
+    pub(crate) fn close(&self) {
+        self.is_closed.set(true);
+        self.close_idle();
     }
 
     /// Closes the idle connections to free their descriptors.
@@ -141,12 +142,8 @@ impl Worker {
         self.idle.borrow_mut().clear();
     }
 
-    /// Records that the process gets no further request; true the first time.
-    pub(crate) fn detaches(&self) -> bool {
+    /// Records that it was reported that the process gets no further request; true the first time.
+    pub(crate) fn mark_detached(&self) -> bool {
         !self.detached.replace(true)
-    }
-
-    fn take_idle(&self) -> Option<Stream> {
-        self.idle.borrow_mut().pop()
     }
 }

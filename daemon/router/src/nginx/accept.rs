@@ -41,7 +41,7 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
 }
 
 /// Accepts at the socket that replaces the current one; the loop of the former socket ends when its queue is empty.
-pub(crate) fn move_to(router: &Rc<RouterState>, listener: UnixListener) {
+pub(crate) fn replace_socket(router: &Rc<RouterState>, listener: UnixListener) {
     router.connections.socket_replaced();
     tokio::task::spawn_local(run(router.clone(), listener));
 }

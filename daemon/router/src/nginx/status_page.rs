@@ -24,11 +24,11 @@ pub(super) async fn answer(
     let shown = match question.part {
         StatusPart::Page => Rc::new(page::html()?),
         StatusPart::Data => {
-            router.usages.look(&router.dispatcher).await;
+            router.usages.refresh(&router.dispatcher).await;
             router.page_cache.get_or_render(|| page::data_for_nginx(router))
         }
         StatusPart::Metrics => {
-            router.usages.look(&router.dispatcher).await;
+            router.usages.refresh(&router.dispatcher).await;
             Rc::new(admin::metrics_for_nginx(router))
         }
     };

@@ -65,7 +65,7 @@ impl RosterReceiver {
         for entry in &part.entries {
             self.apps.insert(String::from_utf8_lossy(entry.group).into_owned());
             if let Some(start) = &entry.start {
-                routes.prepare(start, configured_ms, &self.router.dispatcher)?;
+                routes.prestart(start, configured_ms, &self.router.dispatcher)?;
             }
         }
         if is_end {
@@ -97,16 +97,16 @@ impl RosterReceiver {
     fn enter(&mut self, roster: Roster) {
         if let Some(before) = self.entered.take() {
             warn!("an nginx announces its apps twice on one connection");
-            self.router.routes.leave(before, &self.router.dispatcher);
+            self.router.routes.remove_roster(before, &self.router.dispatcher);
         }
-        self.entered = Some(self.router.routes.enter(roster, &self.router.dispatcher));
+        self.entered = Some(self.router.routes.add_roster(roster, &self.router.dispatcher));
     }
 }
 
 impl Drop for RosterReceiver {
     fn drop(&mut self) {
         if let Some(roster) = self.entered.take() {
-            self.router.routes.leave(roster, &self.router.dispatcher);
+            self.router.routes.remove_roster(roster, &self.router.dispatcher);
         }
         let all = &self.router.routes.announced;
         all.set(all.get().saturating_sub(self.bytes));

@@ -5,64 +5,62 @@ use protocol::settings::Value;
 use tracing::{info, warn};
 
 use super::Globals;
-use super::precedence::{CTL, EffectiveOption, ctl, refusal, same};
+use super::precedence::{CTL, EffectiveOption, ctl, invalid_reason, same};
 use common::config::{DaemonOption, Given};
 
 /// Options that are set when the daemon starts, each with its flag.
 const FIXED: [(&str, &str); 1] = [("instance_registry_dir", "--instance-registry-dir")];
 
 impl Globals {
-    /// Logs what has changed and what has no effect; `before` is what was in effect, and `whose` names the
-    /// configuration that has changed.
-    pub(crate) fn log_changes(&self, before: &[EffectiveOption], whose: &str) {
+    /// Logs each option whose value has changed since `before`, and each value of nginx that has no effect. `source`
+    /// names the configuration that has changed.
+    pub(crate) fn log_changes(&self, before: &[EffectiveOption], source: &str) {
         for (now, before) in self.effective().iter().zip(before) {
             if !same(&now.name, &now.value, &before.value) {
-                let (name, value, old) = (&now.name, show(&now.value), show(&before.value));
-                info!("{name} is {value} now, as {whose} configuration says (it was {old})");
+                let (name, old, new) = (&now.name, show(&before.value), show(&now.value));
+                info!("{name} changed from {old} to {new} by {source}");
             }
         }
         let received = self.received.borrow();
-        for (name, value) in received.iter().flat_map(|received| received.settings.iter()) {
-            self.tell_what_has_no_effect(name, value);
+        let Some(received) = received.as_ref() else { return };
+        for (name, value) in received.settings.iter().filter(|(name, _)| *name != CTL) {
+            self.log_without_effect(name, value);
         }
-        for (name, read) in received.iter().flat_map(ctl) {
-            self.tell_of_ctl(name, read);
-        }
-    }
-
-    fn tell_what_has_no_effect(&self, name: &str, value: &Value) {
-        let fixed = FIXED.iter().find(|(each, _)| *each == name);
-        if let Some(option) = self.options.borrow().iter().find(|option| option.name == name) {
-            tell_whose_word_counts(option, value);
-        } else if let Some((_, flag)) = fixed {
-            warn!("nginx sets passenger_{name}, which is fixed when the daemon starts: use {flag}");
-        } else if let Some(why) = setting::find(name).and_then(|setting| setting.ignored) {
-            info!("nginx sets passenger_{name}, which has no effect: {why}");
-        } else if name != CTL {
-            info!("nginx sets passenger_{name}, which has no effect in this release");
-        }
-    }
-
-    fn tell_of_ctl(&self, name: &str, read: Result<Value, String>) {
-        match read {
-            Ok(value) => {
-                let options = self.options.borrow();
-                let option = options.iter().find(|option| option.name == name);
-                option.into_iter().for_each(|option| tell_whose_word_counts(option, &value));
+        for (name, value) in ctl(received) {
+            match value {
+                Ok(value) => self.log_without_effect(name, &value),
+                Err(why) => warn!("ignoring passenger_ctl in nginx.conf: {why}"),
             }
-            Err(why) => warn!("nginx's passenger_ctl does not count: {why}"),
+        }
+    }
+
+    fn log_without_effect(&self, name: &str, value: &Value) {
+        let fixed = FIXED.iter().find(|(fixed, _)| *fixed == name);
+        if let Some(option) = self.options.borrow().iter().find(|option| option.name == name) {
+            log_precedence(option, value);
+        } else if let Some((_, flag)) = fixed {
+            warn!("ignoring passenger_{name} in nginx.conf: it is fixed when the daemon starts; use {flag}");
+        } else if let Some(why) = setting::find(name).and_then(|setting| setting.ignored) {
+            info!("passenger_{name} in nginx.conf has no effect: {why}");
+        } else {
+            info!("passenger_{name} in nginx.conf has no effect in this release");
         }
     }
 }
 
-fn tell_whose_word_counts(option: &DaemonOption, value: &Value) {
-    let (name, theirs) = (&option.name, show(value));
+/// Logs that the daemon's own configuration overrides nginx's value, or that the value is invalid.
+fn log_precedence(option: &DaemonOption, value: &Value) {
+    let name = &option.name;
     if let Some(given) = option.given.filter(|_| !same(name, &option.value, value)) {
-        let ours = show(&option.value);
-        let own = if given == Given::Flag { "flag" } else { "file" };
-        warn!("nginx sets passenger_{name} to {theirs}; the daemon's own {own} counts, which says {ours}");
-    } else if let Some(why) = refusal(option, value) {
-        warn!("nginx sets passenger_{name} to {theirs}, which does not count: {why}");
+        let own = show(&option.value);
+        let by = match (given, &option.value) {
+            (Given::File, _) => format!("{name} = {own} in the daemon's configuration file"),
+            (Given::Flag, Value::Flag(_)) => format!("a flag of the daemon, which sets it to {own}"),
+            (Given::Flag, _) => format!("--{}={own}", name.replace('_', "-")),
+        };
+        warn!("passenger_{name} {} in nginx.conf is overridden by {by}", show(value));
+    } else if let Some(why) = invalid_reason(option, value) {
+        warn!("ignoring invalid value {} in \"passenger_{name}\" of nginx.conf: {why}", show(value));
     }
 }
 

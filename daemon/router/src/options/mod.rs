@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::globals::Globals as ReceivedGlobals;
-use protocol::settings::Value;
+use protocol::settings::{Settings, Value};
 
 pub(crate) use precedence::{EffectiveOption, Source};
 
@@ -41,7 +41,7 @@ impl Globals {
             overruled: RefCell::default(),
             show_version: Cell::new(true),
         };
-        globals.show_version.set(globals.flag("show_version_in_header"));
+        globals.refresh();
         globals
     }
 
@@ -51,26 +51,30 @@ impl Globals {
     }
 
     /// Stores a configuration received from nginx. True when it has changed and must be applied.
-    pub(crate) fn update(&self, news: ReceivedGlobals) -> bool {
-        let before = self.received.borrow();
-        if before.as_ref().is_some_and(|before| !is_newer(&news, before, now_ms())) {
+    pub(crate) fn update(&self, new: ReceivedGlobals) -> bool {
+        let old = self.received.borrow();
+        if old.as_ref().is_some_and(|old| !is_newer(&new, old, now_ms())) {
             return false;
         }
-        let changed = before.as_ref().is_none_or(|before| before.settings != news.settings);
-        let nothing_said = before.is_none() && news.settings.iter().next().is_none();
-        drop(before);
-        *self.received.borrow_mut() = Some(news);
+        let changed = old.as_ref().map_or(&Settings::new(), |old| &old.settings) != &new.settings;
+        drop(old);
+        *self.received.borrow_mut() = Some(new);
         if changed {
             self.overruled.borrow_mut().clear();
         }
-        self.show_version.set(self.flag("show_version_in_header"));
-        changed && !nothing_said
+        self.refresh();
+        changed
     }
 
     /// Replaces the options of the daemon's own configuration.
     pub(crate) fn reconfigure(&self, options: Vec<DaemonOption>) {
         *self.options.borrow_mut() = options;
         self.overruled.borrow_mut().clear();
+        self.refresh();
+    }
+
+    /// Updates the copy of the option that each request reads.
+    fn refresh(&self) {
         self.show_version.set(self.flag("show_version_in_header"));
     }
 
@@ -80,25 +84,19 @@ impl Globals {
     }
 
     fn value(&self, name: &str) -> Option<Value> {
-        self.options
-            .borrow()
-            .iter()
-            .find(|option| option.name == name)
-            .map(|option| self.decide(option).value)
+        let options = self.options.borrow();
+        let option = options.iter().find(|option| option.name == name)?;
+        Some(self.effective_option(option).value)
     }
 
     fn number(&self, name: &str) -> u64 {
-        match self.value(name) {
-            Some(Value::Number(number)) => u64::try_from(number).unwrap_or(0),
-            _ => 0,
-        }
+        let Some(Value::Number(number)) = self.value(name) else { return 0 };
+        u64::try_from(number).unwrap_or(0)
     }
 
     fn text(&self, name: &str) -> String {
-        match self.value(name) {
-            Some(Value::Text(text)) => text,
-            _ => String::new(),
-        }
+        let Some(Value::Text(text)) = self.value(name) else { return String::new() };
+        text
     }
 
     fn flag(&self, name: &str) -> bool {
@@ -161,9 +159,9 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Whether `news` replaces `before`. After a clock was set back, an old configuration must not stay in effect forever.
-fn is_newer(news: &ReceivedGlobals, before: &ReceivedGlobals, now_ms: u64) -> bool {
-    news.configured_ms > before.configured_ms || before.configured_ms > now_ms
+/// Whether `new` replaces `old`. After a clock was set back, an old configuration must not stay in effect forever.
+fn is_newer(new: &ReceivedGlobals, old: &ReceivedGlobals, now_ms: u64) -> bool {
+    new.configured_ms > old.configured_ms || old.configured_ms > now_ms
 }
 
 fn now_ms() -> u64 {
@@ -173,8 +171,6 @@ fn now_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use protocol::settings::Settings;
-
     use super::*;
     use common::config::Given;
 
@@ -200,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn nginx_decides_what_no_flag_does() {
+    fn nginx_sets_options_that_no_flag_sets() {
         let globals = globals();
         assert!(globals.update(received(
             1,
@@ -212,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_configuration_does_not_come_back() {
+    fn an_older_configuration_does_not_replace_a_newer_one() {
         let globals = globals();
         assert!(globals.update(received(5, &[("max_pool_size", Value::Number(9))])));
         assert!(!globals.update(received(4, &[("max_pool_size", Value::Number(3))])));
@@ -221,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_configuration_no_longer_says_is_the_daemons_again() {
+    fn an_option_removed_from_nginx_returns_to_the_daemons_value() {
         let globals = globals();
         assert!(globals.update(received(5, &[("max_pool_size", Value::Number(9))])));
         assert!(globals.update(received(6, &[])));
@@ -229,12 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_no_news() {
+    fn an_empty_first_configuration_changes_nothing() {
         assert!(!globals().update(received(5, &[])));
     }
 
     #[test]
-    fn a_configuration_from_the_future_gives_way() {
+    fn a_configuration_from_the_future_is_replaced() {
         let future = now_ms() + 3_600_000;
         let globals = globals();
         assert!(globals.update(received(future, &[("max_pool_size", Value::Number(9))])));

@@ -27,13 +27,6 @@ pub(crate) enum Source {
     Nginx,
 }
 
-impl Source {
-    /// Returns the source when nginx does not set the option.
-    fn own(option: &DaemonOption) -> Self {
-        option.given.map_or(Self::Default, Self::from)
-    }
-}
-
 impl From<Given> for Source {
     fn from(given: Given) -> Self {
         match given {
@@ -54,19 +47,21 @@ pub(crate) struct EffectiveOption {
 impl Globals {
     /// Returns all options with their values in effect.
     pub(crate) fn effective(&self) -> Vec<EffectiveOption> {
-        self.options.borrow().iter().map(|option| self.decide(option)).collect()
+        self.options.borrow().iter().map(|option| self.effective_option(option)).collect()
     }
 
-    pub(super) fn decide(&self, option: &DaemonOption) -> EffectiveOption {
-        let theirs = self.received.borrow().as_ref().and_then(|received| value_of(received, &option.name));
-        let theirs = theirs.filter(|value| option.given.is_none() && refusal(option, value).is_none());
-        let theirs = match self.overruled(&option.name) {
-            Some(kept) => theirs.map(|_| kept).filter(|kept| *kept != option.value),
-            None => theirs,
+    pub(super) fn effective_option(&self, option: &DaemonOption) -> EffectiveOption {
+        let from_nginx =
+            self.received.borrow().as_ref().and_then(|received| value_of(received, &option.name));
+        let from_nginx =
+            from_nginx.filter(|value| option.given.is_none() && invalid_reason(option, value).is_none());
+        let from_nginx = match self.overruled(&option.name) {
+            Some(kept) => from_nginx.map(|_| kept).filter(|kept| *kept != option.value),
+            None => from_nginx,
         };
-        let (value, source) = match theirs {
+        let (value, source) = match from_nginx {
             Some(value) => (value, Source::Nginx),
-            None => (option.value.clone(), Source::own(option)),
+            None => (option.value.clone(), option.given.map_or(Source::Default, Source::from)),
         };
         EffectiveOption { name: option.name.clone(), value, source }
     }
@@ -106,11 +101,11 @@ pub(super) fn ctl(received: &ReceivedGlobals) -> impl Iterator<Item = (&str, Res
 }
 
 /// Returns why nginx's value cannot be used.
-pub(super) fn refusal(option: &DaemonOption, value: &Value) -> Option<String> {
+pub(super) fn invalid_reason(option: &DaemonOption, value: &Value) -> Option<String> {
     shared::check(shared::find(&option.name)?, value).err()
 }
 
-/// Whether two values of an option are equivalent, however they are written.
+/// Whether two notations of an option's value are equivalent.
 pub(super) fn same(name: &str, one: &Value, other: &Value) -> bool {
     shared::find(name).map_or_else(|| one == other, |setting| shared::same(setting.of_type, one, other))
 }
@@ -133,15 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_makes_no_sense_does_not_count() {
+    fn an_invalid_value_is_ignored() {
         for value in [Value::Number(0), Value::Text("many".into())] {
-            let heard = received(1, &[("max_pool_size", value)]);
-            assert_eq!(pool_size(heard), (Value::Number(6), Source::Default));
+            let settings = received(1, &[("max_pool_size", value)]);
+            assert_eq!(pool_size(settings), (Value::Number(6), Source::Default));
         }
     }
 
     #[test]
-    fn what_the_supervisor_cannot_follow_is_not_in_effect() {
+    fn a_value_that_the_supervisor_rejects_is_not_in_effect() {
         let option = |name: &str, value| DaemonOption { name: name.into(), value, given: None };
         let text = |text: &str| Value::Text(text.to_owned());
         let globals = Globals::new(vec![option("log_file", text(""))]);
@@ -161,10 +156,10 @@ mod tests {
     #[test]
     fn ctl_sets_an_option_unless_its_own_directive_or_flag_does() {
         let ctl = ctl_value(&[("max_pool_size", "8"), ("pool_idle_time", "1"), ("max_pool_size", "9")]);
-        let heard = received(1, &[(CTL, ctl.clone())]);
-        assert_eq!(pool_size(heard), (Value::Number(9), Source::Nginx));
-        let heard = received(1, &[(CTL, ctl.clone()), ("max_pool_size", Value::Number(3))]);
-        assert_eq!(pool_size(heard), (Value::Number(3), Source::Nginx));
+        let settings = received(1, &[(CTL, ctl.clone())]);
+        assert_eq!(pool_size(settings), (Value::Number(9), Source::Nginx));
+        let settings = received(1, &[(CTL, ctl.clone()), ("max_pool_size", Value::Number(3))]);
+        assert_eq!(pool_size(settings), (Value::Number(3), Source::Nginx));
         let globals = globals();
         globals.update(received(1, &[(CTL, ctl)]));
         assert_eq!(globals.effective()[1].source, Source::Flag);
@@ -172,10 +167,14 @@ mod tests {
     }
 
     #[test]
-    fn ctl_that_makes_no_sense_sets_nothing() {
-        let heard =
+    fn invalid_ctl_values_set_nothing() {
+        let settings =
             received(1, &[(CTL, ctl_value(&[("max_pool_size", "0"), ("hook_spawn_failed", "/bin/x")]))]);
-        let wrong: Vec<_> = ctl(&heard).filter_map(|(_, read)| read.err()).collect();
+        let wrong: Vec<_> = ctl(&settings).filter_map(|(_, read)| read.err()).collect();
+        assert!(
+            wrong[0].starts_with("invalid value \"0\" in \"max_pool_size\": must be a number >= 1"),
+            "{wrong:?}"
+        );
         assert!(
             wrong[0].starts_with("invalid value \"0\" in \"max_pool_size\": must be a number >= 1"),
             "{wrong:?}"
@@ -184,6 +183,6 @@ mod tests {
             wrong[1].starts_with("hook_spawn_failed: programs are configured with the daemon"),
             "{wrong:?}"
         );
-        assert_eq!(pool_size(heard), (Value::Number(6), Source::Default));
+        assert_eq!(pool_size(settings), (Value::Number(6), Source::Default));
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::supervisor_link::Supervisor;
-use crate::sys::reactor;
+use crate::sys;
 use common::link::channel::{Buffer, Channel};
 use common::link::{AppLogOpened, Order, ProcessId, ProcessRecord, Ticket};
 
@@ -103,7 +103,7 @@ impl AppLogs {
 
 /// Receives the single message of the process that opens the file.
 async fn take(answer: OwnedFd) -> io::Result<File> {
-    let channel = reactor::watch(Channel::new(answer)?)?;
+    let channel = sys::watch(Channel::new(answer)?)?;
     let mut buffer = Buffer::default();
     loop {
         let mut ready = channel.readable().await?;

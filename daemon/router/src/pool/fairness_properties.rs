@@ -90,16 +90,16 @@ impl Simulation {
             self.now += STEP;
             for (_, _, slot) in take(&mut self.requests, step) {
                 self.pool.release(slot, self.now);
-                self.obey();
+                self.execute();
             }
             for (_, group, slot) in take(&mut self.starts, step) {
                 self.pool.ready(slot, Concurrency::At(self.uses[group].concurrency), self.now);
-                self.obey();
+                self.execute();
             }
             self.arrive();
             if self.pool.take_sweep_sooner() || self.sweep.is_some_and(|at| at <= self.now) {
                 self.sweep = self.pool.sweep(self.now);
-                self.obey();
+                self.execute();
             }
             self.watch();
         }
@@ -118,12 +118,12 @@ impl Simulation {
                     Checkout::Queued(waiter) => self.waiting.push((waiter, group)),
                     Checkout::Full => panic!("the queue has no limit"),
                 }
-                self.obey();
+                self.execute();
             }
         }
     }
 
-    fn obey(&mut self) {
+    fn execute(&mut self) {
         let mut actions = self.pool.take_actions();
         while !actions.is_empty() {
             for action in actions {
@@ -148,7 +148,10 @@ impl Simulation {
             actions = self.pool.take_actions();
         }
         assert!(self.pool.capacity_used() <= self.pool.limits.max_processes);
-        assert!(self.pool.counts.owed <= self.pool.counts.starving.len(), "more is given up than asked for");
+        assert!(
+            self.pool.counts.reclaiming <= self.pool.counts.starving.len(),
+            "more is given up than asked for"
+        );
     }
 
     fn watch(&mut self) {

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use super::{Slot, Waiter};
 
 /// First pause after a failed start; it doubles with each further failure.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const MIN_BACKOFF: Duration = Duration::from_millis(250);
 /// Longest pause between two starts that no request needs.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
 /// The settings of an app that the pool uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct GroupOptions {
     /// Number of processes to keep once the app was used.
     pub(crate) min_instances: usize,
@@ -28,31 +28,22 @@ pub(crate) struct GroupOptions {
 }
 
 /// The state of the deployment of an app's newest version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Deployment {
     /// No process is to be replaced.
+    #[default]
     Settled,
     /// Processes are replaced one after another.
     Rolling {
         /// Until when the next replacement waits for the last replaced process to end.
-        patience: Option<Instant>,
+        wait_until: Option<Instant>,
     },
     /// The new version did not start: old processes continue, and none is started before the next restart.
     Resisting,
 }
 
-impl Deployment {
-    /// Returns when a rolling restart continues at the latest.
-    pub(super) fn patience(self) -> Option<Instant> {
-        match self {
-            Self::Rolling { patience } => patience,
-            Self::Settled | Self::Resisting => None,
-        }
-    }
-}
-
 /// One application.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Group {
     pub(crate) options: GroupOptions,
     /// Requests that wait for any process, oldest first.
@@ -62,7 +53,7 @@ pub(crate) struct Group {
     /// Its processes in the order they were started.
     pub(crate) members: Vec<Slot>,
     /// How many members are starting.
-    pub(super) starting: usize,
+    pub(crate) starting: usize,
     /// How many members are draining or stopping.
     pub(super) leaving: usize,
     /// Number of restarts of the group.
@@ -74,7 +65,7 @@ pub(crate) struct Group {
     /// An administrator has paused the app: its requests wait, even if processes are free.
     pub(crate) paused: bool,
     /// Processes are kept running without a request.
-    pub(super) kept: bool,
+    pub(super) kept_running: bool,
     /// A process has been ready: from then on `min_instances` is kept. An app that never started is started again only
     /// for a request.
     pub(super) used: bool,
@@ -90,24 +81,7 @@ pub(crate) struct Group {
 
 impl Group {
     pub(super) fn new(options: GroupOptions) -> Self {
-        Self {
-            options,
-            queue: BTreeSet::new(),
-            bound: BTreeMap::new(),
-            members: Vec::new(),
-            starting: 0,
-            generation: 0,
-            deployment: Deployment::Settled,
-            configured: true,
-            paused: false,
-            kept: false,
-            used: false,
-            out_of_band: Vec::new(),
-            failures: 0,
-            not_before: None,
-            leaving: 0,
-            starving_since: 0,
-        }
+        Self { options, configured: true, ..Self::default() }
     }
 
     /// Returns the number of processes that start or serve.
@@ -115,14 +89,10 @@ impl Group {
         self.members.len() - self.leaving
     }
 
-    /// Returns the number of starting processes.
-    pub(crate) fn starting(&self) -> usize {
-        self.starting
-    }
-
-    /// Returns every waiting request.
-    pub(super) fn waiters(&self) -> Vec<Waiter> {
-        self.queue.iter().chain(self.bound.values().flatten()).copied().collect()
+    /// Removes and returns every waiting request.
+    pub(super) fn take_waiters(&mut self) -> Vec<Waiter> {
+        let bound = std::mem::take(&mut self.bound).into_values().flatten();
+        std::mem::take(&mut self.queue).into_iter().chain(bound).collect()
     }
 
     /// Returns the number of waiting requests.
@@ -131,7 +101,7 @@ impl Group {
     }
 
     /// Removes a waiting request.
-    pub(super) fn forget(&mut self, waiter: Waiter) {
+    pub(super) fn remove_waiter(&mut self, waiter: Waiter) {
         if !self.queue.remove(&waiter) {
             self.bound.retain(|_, waiters| {
                 waiters.remove(&waiter);
@@ -152,21 +122,21 @@ impl Group {
     /// Whether one more process is to be started, if there is room for it: requests wait, or there are fewer than the
     /// configured minimum. After a failure, one is started at a time.
     pub(super) fn wants_more(&self, max_starting: usize) -> bool {
-        let most = if self.used && self.failures == 0 { max_starting } else { 1 };
-        let asked = !self.paused && self.queue.len() > self.starting;
-        let more = asked || self.is_short();
-        more && self.starting < most && self.not_before.is_none()
+        let max_starting = if self.used && self.failures == 0 { max_starting } else { 1 };
+        let requests_wait = !self.paused && self.queue.len() > self.starting;
+        let more = requests_wait || self.is_below_minimum();
+        more && self.starting < max_starting && self.not_before.is_none()
     }
 
     /// Whether the group is in use and has fewer processes than the configured minimum.
-    pub(crate) fn is_short(&self) -> bool {
-        // An app that is kept without a minimum is started once.
-        let least = self.options.min_instances.max(usize::from(self.kept && !self.used));
-        (self.used || self.kept) && self.configured && self.capacity_used() < least
+    pub(crate) fn is_below_minimum(&self) -> bool {
+        // An app that is kept running without a minimum is started once.
+        let minimum = self.options.min_instances.max(usize::from(self.kept_running && !self.used));
+        (self.used || self.kept_running) && self.configured && self.capacity_used() < minimum
     }
 
     /// Whether the app is no longer configured and no request waits for it.
-    pub(super) fn is_superfluous(&self) -> bool {
+    pub(super) fn is_obsolete(&self) -> bool {
         !self.configured && self.waiting() == 0
     }
 
@@ -175,20 +145,20 @@ impl Group {
         matches!(self.deployment, Deployment::Rolling { .. })
     }
 
-    /// Returns the group's first process.
-    pub(super) fn only_member(&self) -> Option<Slot> {
-        self.members.first().copied()
-    }
-
     /// Whether requests wait although the group has no process.
     pub(super) fn is_starving(&self) -> bool {
         !self.paused && !self.queue.is_empty() && self.capacity_used() == 0
     }
 
     /// Delays the next start, longer with each consecutive failure.
-    pub(super) fn note_failure(&mut self, now: Instant) {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(10)).min(LONGEST_PAUSE);
+    pub(super) fn record_failure(&mut self, now: Instant) {
+        let pause = MIN_BACKOFF.saturating_mul(1 << self.failures.min(10)).min(MAX_BACKOFF);
         self.failures = self.failures.saturating_add(1);
         self.not_before = Some(now + pause);
+    }
+
+    /// Allows starts again once the delay after a failure has passed.
+    pub(super) fn expire_backoff(&mut self, now: Instant) {
+        self.not_before = self.not_before.filter(|at| *at > now);
     }
 }

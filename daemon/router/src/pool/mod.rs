@@ -8,15 +8,13 @@
 //! process of its group is busy and the pool has room. A group without any process gets one before others get more,
 //! and replaces another group's process if necessary.
 
-mod configured;
 mod fairness;
 #[cfg(test)]
 mod fairness_properties;
 mod group;
-mod hijacked;
+mod groups;
 mod leaving;
 mod out_of_band;
-mod paused;
 mod process;
 #[cfg(test)]
 mod properties;
@@ -24,16 +22,16 @@ mod restart;
 mod rules;
 #[cfg(test)]
 mod scenarios;
-mod slab;
+mod transitions;
 mod waited_for;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 pub(crate) use group::{Deployment, Group, GroupOptions};
+use groups::Groups;
 pub(crate) use process::{Concurrency, OutOfBand, Process, State};
 pub(crate) use restart::RestartHow;
-use slab::Slab;
 
 /// Identifies a group for the lifetime of the router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,7 +96,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct Pool {
     limits: Limits,
-    groups: Slab,
+    groups: Groups,
     processes: HashMap<Slot, Process>,
     next_slot: u64,
     next_waiter: u64,
@@ -119,14 +117,14 @@ struct Counts {
     /// Groups whose requests wait although they have no process.
     starving: BTreeSet<GroupId>,
     /// Number of processes that are to be given up for them.
-    owed: usize,
+    reclaiming: usize,
 }
 
 impl Pool {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            groups: Slab::new(),
+            groups: Groups::new(),
             processes: HashMap::new(),
             next_slot: 1,
             next_waiter: 1,
@@ -143,7 +141,7 @@ impl Pool {
         std::mem::take(&mut self.actions)
     }
 
-    /// Whether, since the last call, the next sweep may have become due earlier than the last one returned.
+    /// Whether, since the last call, the next sweep may have become due earlier than the last sweep returned.
     pub(crate) fn take_sweep_sooner(&mut self) -> bool {
         std::mem::take(&mut self.sweep_sooner)
     }
@@ -155,14 +153,14 @@ impl Pool {
     /// Applies changed limits. Of the processes that exceed them, idle ones end now and busy ones after their requests.
     pub(crate) fn set_limits(&mut self, limits: Limits, now: Instant) {
         self.limits = limits;
-        for id in self.groups.numbers().into_iter().map(GroupId) {
-            self.shrink(id);
-            self.balance(id, now);
+        self.sweep_sooner = true;
+        for id in self.groups.ids() {
+            self.update(id, now);
         }
     }
 
     pub(crate) fn group(&self, id: GroupId) -> &Group {
-        &self.groups[id.0]
+        &self.groups[id]
     }
 
     pub(crate) fn process(&self, slot: Slot) -> Option<&Process> {
@@ -179,31 +177,6 @@ impl Pool {
         self.processes.is_empty()
     }
 
-    pub(crate) fn add_group(&mut self, options: GroupOptions) -> GroupId {
-        GroupId(self.groups.insert(Group::new(options)))
-    }
-
-    /// Removes a group that has no process and no waiting request; false when it has.
-    pub(crate) fn forget(&mut self, id: GroupId) -> bool {
-        let deserted = self.is_deserted(id);
-        if deserted {
-            self.groups.remove(id.0);
-        }
-        deserted
-    }
-
-    /// Whether the group exists: true until it is forgotten.
-    pub(crate) fn knows(&self, id: GroupId) -> bool {
-        self.groups.contains(id.0)
-    }
-
-    /// Applies a group's changed settings immediately.
-    pub(crate) fn set_options(&mut self, id: GroupId, options: GroupOptions, now: Instant) {
-        self.groups[id.0].options = options;
-        self.shrink(id);
-        self.balance(id, now);
-    }
-
     /// Assigns a new request to a process or queues it. A request whose client was served by `wanted` gets that process
     /// and waits for it if necessary, as long as that process serves.
     pub(crate) fn checkout(&mut self, id: GroupId, wanted: Option<Slot>, now: Instant) -> Checkout {
@@ -212,12 +185,12 @@ impl Pool {
             Some(slot) => self.processes.get(&slot).is_some_and(Process::has_room).then_some(slot),
             None => self.least_busy(id),
         };
-        let free = free.filter(|_| !self.groups[id.0].paused);
+        let free = free.filter(|_| !self.groups[id].paused);
         if let Some(slot) = free {
             self.begin_session(slot, now);
             return Checkout::Granted(slot);
         }
-        let group = &mut self.groups[id.0];
+        let group = &mut self.groups[id];
         if group.queue_is_full() {
             return Checkout::Full;
         }
@@ -227,129 +200,129 @@ impl Pool {
             Some(slot) => group.bound.entry(slot).or_default().insert(waiter),
             None => group.queue.insert(waiter),
         };
-        self.note(id);
+        self.update_starving(id);
         self.balance(id, now);
         Checkout::Queued(waiter)
     }
 
+    /// Begins a session of this process for an administrator, even if its app is paused; false when it has no free slot.
+    pub(crate) fn take(&mut self, slot: Slot, now: Instant) -> bool {
+        let has_room = self.processes.get(&slot).is_some_and(Process::has_room);
+        if has_room {
+            self.begin_session(slot, now);
+        }
+        has_room
+    }
+
     /// Removes a queued request that was cancelled.
     pub(crate) fn cancel(&mut self, id: GroupId, waiter: Waiter, now: Instant) {
-        self.groups[id.0].forget(waiter);
-        self.note(id);
-        self.shrink(id);
-        self.feed_the_starving(now);
+        self.groups[id].remove_waiter(waiter);
+        self.update_starving(id);
+        self.update(id, now);
     }
 
     /// Ends a session of a process.
     pub(crate) fn release(&mut self, slot: Slot, now: Instant) {
-        let Some(process) = self.processes.get_mut(&slot) else {
-            return;
-        };
+        let Some(process) = self.processes.get_mut(&slot) else { return };
         process.end_session(now);
         let (id, state, sessions) = (process.group, process.state, process.sessions);
-        let used_up = process.used_up(self.groups[id.0].options.max_requests);
-        let superfluous = sessions == 0 && (self.has_too_many(id) || self.pays_a_debt(slot, now));
+        let used_up = process.reached_max_requests(self.groups[id].options.max_requests);
+        let superfluous = sessions == 0 && (self.exceeds_limit(id) || self.settle_reclaim(slot, now));
         match state {
-            State::Serving if used_up || superfluous => {
-                self.retire(slot);
-                self.serve_queue(id, now);
-                self.balance(id, now);
-            }
-            State::Serving => {
-                self.serve_queue(id, now);
-                self.turn_to_out_of_band(id, now);
-            }
+            State::Serving if used_up || superfluous => self.retire(slot),
             State::Draining if sessions == 0 => self.stop(slot),
-            State::Draining | State::Starting | State::Stopping => {}
+            _ => {}
         }
-        self.feed_the_starving(now);
+        self.update(id, now);
+    }
+
+    /// Frees the slot of one of the process's sessions: the app has hijacked its connection, and the thread that served
+    /// it is free. The session remains one of its process, which is not idle and does not end before it does.
+    pub(crate) fn free_slot(&mut self, slot: Slot, now: Instant) {
+        let Some(process) = self.processes.get_mut(&slot) else { return };
+        process.hijacked = (process.hijacked + 1).min(process.sessions);
+        let id = process.group;
+        self.serve_queue(id, now);
+    }
+
+    /// Ends a session whose slot was freed.
+    pub(crate) fn release_hijacked(&mut self, slot: Slot, now: Instant) {
+        if let Some(process) = self.processes.get_mut(&slot) {
+            process.hijacked = process.hijacked.saturating_sub(1);
+        }
+        self.release(slot, now);
     }
 
     /// Records that a started process can take requests.
     pub(crate) fn ready(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) {
-        let Some(id) = self.put_to_work(slot, concurrency, now) else {
-            return;
-        };
-        self.replace_one(id, now);
-        self.serve_queue(id, now);
-        self.balance(id, now);
-        self.turn_to_out_of_band(id, now);
-        self.feed_the_starving(now);
+        if let Some(id) = self.make_serving(slot, concurrency, now) {
+            self.replace_one(id, now);
+            self.update(id, now);
+        }
     }
 
     /// Takes over a serving process from an earlier router. As others may follow, the next sweep starts what the group
     /// lacks.
     pub(crate) fn adopt(&mut self, id: GroupId, concurrency: Concurrency, now: Instant) -> Slot {
         let slot = self.new_slot(id, now);
-        self.put_to_work(slot, concurrency, now);
+        self.make_serving(slot, concurrency, now);
         self.serve_queue(id, now);
         slot
-    }
-
-    /// Lets a starting process serve; returns its group.
-    fn put_to_work(&mut self, slot: Slot, concurrency: Concurrency, now: Instant) -> Option<GroupId> {
-        let process = self.processes.get_mut(&slot).filter(|process| process.state == State::Starting)?;
-        process.state = State::Serving;
-        process.concurrency = concurrency;
-        process.last_used = now;
-        process.ready = now;
-        let id = process.group;
-        self.groups[id.0].starting -= 1;
-        self.counts.starting -= 1;
-        self.groups[id.0].failures = 0;
-        self.groups[id.0].used = true;
-        Some(id)
     }
 
     /// Removes a process that did not start. Requests that wait for it fail, unless another process can serve them.
     pub(crate) fn failed(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.remove(slot) else { return };
         let id = process.group;
-        let current = process.generation == self.groups[id.0].generation;
-        if current {
-            self.groups[id.0].note_failure(now);
-            self.give_up_rolling(id);
-        }
-        // Requests of a paused app continue to wait, as an administrator may be repairing it.
-        let hopeless = current && !self.groups[id.0].paused && !self.has_serving_or_starting(id);
-        if hopeless {
-            for waiter in std::mem::take(&mut self.groups[id.0].queue) {
-                self.actions.push(Action::Fail(waiter, slot));
+        if process.generation == self.groups[id].generation {
+            self.record_failure(id, now);
+            self.abort_rolling(id);
+            let group = &mut self.groups[id];
+            // Requests of a paused app continue to wait, as an administrator may be repairing it.
+            if !group.paused && group.capacity_used() == 0 {
+                let failed = std::mem::take(&mut group.queue);
+                self.actions.extend(failed.into_iter().map(|waiter| Action::Fail(waiter, slot)));
+                self.update_starving(id);
             }
-            self.note(id);
         }
-        self.balance(id, now);
-        self.turn_to_out_of_band(id, now);
-        self.feed_the_starving(now);
+        self.update(id, now);
     }
 
     /// Removes a process that has ended. Its group gets another if it needs one.
     pub(crate) fn exited(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.remove(slot) else { return };
         let id = process.group;
-        if process.state == State::Serving && process.died_young(now) {
-            self.groups[id.0].note_failure(now);
-            if process.generation == self.groups[id.0].generation {
-                self.give_up_rolling(id);
+        if process.state == State::Serving && process.failed_early(now) {
+            self.record_failure(id, now);
+            if process.generation == self.groups[id].generation {
+                self.abort_rolling(id);
             }
         }
-        self.serve_queue(id, now);
-        self.balance(id, now);
-        self.turn_to_out_of_band(id, now);
-        self.feed_the_starving(now);
+        self.sweep_sooner = true;
+        self.update(id, now);
     }
 
     /// Takes one process out of service; its group gets another if it needs one. False when the process does not serve.
     pub(crate) fn detach(&mut self, slot: Slot, now: Instant) -> bool {
-        match self.processes.get(&slot) {
-            Some(process) if process.state == State::Serving => {
-                let id = process.group;
-                self.retire(slot);
-                self.serve_queue(id, now);
-                self.balance(id, now);
-                true
-            }
-            _ => false,
-        }
+        let serving = self.processes.get(&slot).filter(|process| process.state == State::Serving);
+        let Some(id) = serving.map(|process| process.group) else { return false };
+        self.retire(slot);
+        self.update(id, now);
+        true
+    }
+
+    /// Brings a group up to date after a change: serves its queue, then starts the processes and the out-of-band work
+    /// that it needs now.
+    fn update(&mut self, id: GroupId, now: Instant) {
+        self.serve_queue(id, now);
+        self.balance(id, now);
+        self.advance_out_of_band(id, now);
+        self.start_starving_groups(now);
+    }
+
+    /// Delays the next start of a group after a failed one.
+    fn record_failure(&mut self, id: GroupId, now: Instant) {
+        self.groups[id].record_failure(now);
+        self.sweep_sooner = true;
     }
 }

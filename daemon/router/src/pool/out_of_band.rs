@@ -1,4 +1,4 @@
-//! Out-of-band work: work that a process asks to do between requests, while other processes serve.
+//! Out-of-band work: work that a process requests to do between requests, while other processes serve.
 //!
 //! As in Passenger, the process gets no further request, finishes those it has, works, and serves again. One process of
 //! a group works at a time. A group's only process waits until a second one serves; if none can be started, its request
@@ -6,130 +6,116 @@
 
 use std::time::{Duration, Instant};
 
-use super::rules::Wish;
+use super::rules::StartReason;
 use super::{Action, Deployment, GroupId, OutOfBand, Pool, Slot, State};
 
 /// How long a process may take to finish its requests; after that it serves again without working, as some never end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Pool {
-    /// Records that a process asks for out-of-band work.
-    pub(crate) fn ask_out_of_band(&mut self, slot: Slot, now: Instant) {
+    /// Records that a process requests out-of-band work.
+    pub(crate) fn request_out_of_band(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.processes.get_mut(&slot) else { return };
-        if process.state == State::Serving && process.out_of_band == OutOfBand::No {
-            process.out_of_band = OutOfBand::Asked;
+        if process.state == State::Serving && process.out_of_band == OutOfBand::None {
+            process.out_of_band = OutOfBand::Requested;
             let id = process.group;
-            self.groups[id.0].out_of_band.push(slot);
-            self.turn_to_out_of_band(id, now);
+            self.groups[id].out_of_band.push(slot);
+            self.sweep_sooner = true;
+            self.advance_out_of_band(id, now);
         }
     }
 
     /// Lets a process serve again that has done its out-of-band work, or has failed to.
     pub(crate) fn end_out_of_band(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.processes.get_mut(&slot) else { return };
-        if process.out_of_band != OutOfBand::AtWork {
+        if process.out_of_band != OutOfBand::Working {
             return;
         }
-        process.out_of_band = OutOfBand::No;
+        process.out_of_band = OutOfBand::None;
         process.sessions -= 1;
         process.last_used = now;
         let (id, state, sessions) = (process.group, process.state, process.sessions);
-        self.forget_out_of_band(id, slot);
+        self.remove_out_of_band(id, slot);
         match state {
             State::Draining if sessions == 0 => self.stop(slot),
-            State::Serving => {
-                if self.pays_a_debt(slot, now) {
-                    self.retire(slot);
-                }
-                self.serve_queue(id, now);
-                self.turn_to_out_of_band(id, now);
-            }
+            State::Serving if self.settle_reclaim(slot, now) => self.retire(slot),
             _ => {}
         }
-        self.feed_the_starving(now);
+        self.update(id, now);
     }
 
     /// Takes the next step of the group's out-of-band work, if there is one.
-    pub(super) fn turn_to_out_of_band(&mut self, id: GroupId, now: Instant) {
-        let group = &self.groups[id.0];
+    pub(super) fn advance_out_of_band(&mut self, id: GroupId, now: Instant) {
+        let group = &self.groups[id];
         let Some(&first) = group.out_of_band.first() else { return };
+        let has_begun = |slot: &Slot| self.processes.get(slot).is_some_and(|p| p.out_of_band.is_begun());
         if self.closing || group.deployment != Deployment::Settled {
-            // The processes that asked are about to be replaced.
-            self.drop_wishes(id);
+            // The processes that requested it are about to be replaced.
+            self.drop_out_of_band_requests(id);
             self.serve_queue(id, now);
-        } else if let Some(slot) = group.out_of_band.iter().copied().find(|slot| self.has_begun(*slot)) {
-            self.work_out_of_band(slot, now);
-        } else if self.another_serves(id, first) {
+        } else if let Some(slot) = group.out_of_band.iter().copied().find(has_begun) {
+            self.start_out_of_band(slot, now);
+        } else if self.in_state(id, State::Serving).iter().any(|other| *other != first) {
             if let Some(process) = self.processes.get_mut(&first) {
-                process.out_of_band = OutOfBand::Next(now + PATIENCE);
+                process.out_of_band = OutOfBand::Draining(now + DRAIN_TIMEOUT);
             }
-            self.work_out_of_band(first, now);
-        } else if group.starting() == 0 {
-            self.find_a_companion(id, now);
+            self.start_out_of_band(first, now);
+        } else if group.starting == 0 {
+            self.start_substitute(id, now);
         }
     }
 
     /// Returns until when a process waits for its last requests; once that time is over, it serves again.
     pub(super) fn out_of_band_due(&mut self, id: GroupId, now: Instant) -> Option<Instant> {
         let waiting = |slot: &Slot| match self.processes.get(slot)?.out_of_band {
-            OutOfBand::Next(until) => Some((*slot, until)),
+            OutOfBand::Draining(until) => Some((*slot, until)),
             _ => None,
         };
-        let (slot, until) = self.groups[id.0].out_of_band.iter().find_map(waiting)?;
+        let (slot, until) = self.groups[id].out_of_band.iter().find_map(waiting)?;
         if until > now {
             return Some(until);
         }
         if let Some(process) = self.processes.get_mut(&slot) {
-            process.out_of_band = OutOfBand::No;
+            process.out_of_band = OutOfBand::None;
         }
-        self.forget_out_of_band(id, slot);
+        self.remove_out_of_band(id, slot);
         self.serve_queue(id, now);
-        self.turn_to_out_of_band(id, now);
+        self.advance_out_of_band(id, now);
         None
     }
 
     /// Removes a process that ends or has done its work from the list.
-    pub(super) fn forget_out_of_band(&mut self, id: GroupId, slot: Slot) {
-        self.groups[id.0].out_of_band.retain(|other| *other != slot);
-    }
-
-    fn has_begun(&self, slot: Slot) -> bool {
-        self.processes.get(&slot).is_some_and(|process| process.out_of_band.is_begun())
-    }
-
-    fn another_serves(&self, id: GroupId, slot: Slot) -> bool {
-        let others = self.groups[id.0].members.iter().filter(|other| **other != slot);
-        others.filter_map(|other| self.processes.get(other)).any(|p| p.state == State::Serving)
+    pub(super) fn remove_out_of_band(&mut self, id: GroupId, slot: Slot) {
+        self.groups[id].out_of_band.retain(|other| *other != slot);
     }
 
     /// Starts the work if the process has no request left.
-    fn work_out_of_band(&mut self, slot: Slot, now: Instant) {
+    fn start_out_of_band(&mut self, slot: Slot, now: Instant) {
         let Some(process) = self.processes.get_mut(&slot) else { return };
-        if process.sessions == 0 && process.out_of_band != OutOfBand::AtWork {
-            process.out_of_band = OutOfBand::AtWork;
+        if process.sessions == 0 && process.out_of_band != OutOfBand::Working {
+            process.out_of_band = OutOfBand::Working;
             process.begin_session(now);
             self.actions.push(Action::WorkOutOfBand(slot));
         }
     }
 
     /// Starts a process that serves meanwhile; if none may be started, drops the requests for out-of-band work.
-    fn find_a_companion(&mut self, id: GroupId, now: Instant) {
-        let group = &self.groups[id.0];
-        let may_start = group.not_before.is_none() && !group.is_superfluous();
-        if may_start && self.has_room_for(Wish::More, id) {
-            let slot = self.new_slot(id, now);
-            self.actions.push(Action::Spawn(slot, id));
-            return;
+    fn start_substitute(&mut self, id: GroupId, now: Instant) {
+        let group = &self.groups[id];
+        let may_start = group.not_before.is_none() && !group.is_obsolete();
+        if may_start && self.has_room_for(StartReason::Demand, id) {
+            self.start_process(id, now);
+        } else {
+            self.drop_out_of_band_requests(id);
         }
-        self.drop_wishes(id);
     }
 
     /// Lets processes that do not work yet continue to serve.
-    fn drop_wishes(&mut self, id: GroupId) {
+    fn drop_out_of_band_requests(&mut self, id: GroupId) {
         let processes = &mut self.processes;
-        self.groups[id.0].out_of_band.retain(|slot| match processes.get_mut(slot) {
-            Some(process) if process.out_of_band != OutOfBand::AtWork => {
-                process.out_of_band = OutOfBand::No;
+        self.groups[id].out_of_band.retain(|slot| match processes.get_mut(slot) {
+            Some(process) if process.out_of_band != OutOfBand::Working => {
+                process.out_of_band = OutOfBand::None;
                 false
             }
             found => found.is_some(),

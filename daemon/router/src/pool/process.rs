@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::GroupId;
 
 /// A process that ends sooner than this after it became ready, without having served a request, is a failed start.
-const YOUNG: Duration = Duration::from_secs(5);
+const EARLY: Duration = Duration::from_secs(5);
 
 /// How many requests a process serves at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,27 +25,27 @@ pub(crate) enum State {
     Serving,
     /// It finishes the requests it has and gets no other.
     Draining,
-    /// It was told to end.
+    /// It was ordered to end.
     Stopping,
 }
 
 /// The state of a process's out-of-band work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OutOfBand {
-    /// The process has not asked for it.
-    No,
-    /// The process has asked for it, and serves until it is its turn.
-    Asked,
+    /// The process has not requested it.
+    None,
+    /// The process has requested it, and serves until it is its turn.
+    Requested,
     /// The process gets no further request, and works once it has none; it serves again if it has some at this time.
-    Next(Instant),
+    Draining(Instant),
     /// The process works, which counts as a session.
-    AtWork,
+    Working,
 }
 
 impl OutOfBand {
     /// Whether the process gets no requests.
     pub(super) fn is_begun(self) -> bool {
-        matches!(self, Self::Next(_) | Self::AtWork)
+        matches!(self, Self::Draining(_) | Self::Working)
     }
 }
 
@@ -70,10 +70,10 @@ pub(crate) struct Process {
     pub(super) ordered: Instant,
     /// When it became ready.
     pub(super) ready: Instant,
-    /// It is marked, as its group owes another group a process: it gets no request, and drains by this time.
-    pub(super) owed_until: Option<Instant>,
-    /// That time has passed, but too many processes finish above the pool's limit: it serves until it can drain.
-    pub(super) serves_on: bool,
+    /// It is marked for reclaim by a group that has no process: it gets no request, and drains at this time.
+    pub(super) reclaim_at: Option<Instant>,
+    /// That time has passed, but too many processes drain above the pool's limit: it serves until it can drain.
+    pub(super) reclaim_delayed: bool,
 }
 
 impl Process {
@@ -86,23 +86,25 @@ impl Process {
             sessions: 0,
             hijacked: 0,
             processed: 0,
-            out_of_band: OutOfBand::No,
+            out_of_band: OutOfBand::None,
             last_used: now,
             ordered: now,
             ready: now,
-            owed_until: None,
-            serves_on: false,
+            reclaim_at: None,
+            reclaim_delayed: false,
         }
     }
 
     pub(super) fn has_room(&self) -> bool {
         self.state == State::Serving
             && !self.out_of_band.is_begun()
-            && (self.owed_until.is_none() || self.serves_on)
-            && match self.concurrency {
-                Concurrency::Unlimited => true,
-                Concurrency::At(most) => self.slots_taken() < most,
-            }
+            && (self.reclaim_at.is_none() || self.reclaim_delayed)
+            && !self.is_full()
+    }
+
+    /// Whether every slot is occupied.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self.concurrency, Concurrency::At(max) if self.slots_taken() >= max)
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -110,10 +112,10 @@ impl Process {
     }
 
     /// Returns the load, for comparison: sessions of a process without a limit, otherwise taken slots in thousandths.
-    pub(super) fn busyness(&self) -> usize {
+    pub(super) fn load(&self) -> usize {
         match self.concurrency {
             Concurrency::Unlimited => self.sessions,
-            Concurrency::At(most) => self.slots_taken() * 1000 / most.max(1),
+            Concurrency::At(max) => self.slots_taken() * 1000 / max.max(1),
         }
     }
 
@@ -134,11 +136,11 @@ impl Process {
     }
 
     /// Whether the process has served as many requests as `passenger_max_requests` allows; 0 for no limit.
-    pub(super) fn used_up(&self, max_requests: u64) -> bool {
+    pub(super) fn reached_max_requests(&self, max_requests: u64) -> bool {
         max_requests != 0 && self.processed >= max_requests
     }
 
-    pub(super) fn died_young(&self, now: Instant) -> bool {
-        self.processed == 0 && now.saturating_duration_since(self.last_used) < YOUNG
+    pub(super) fn failed_early(&self, now: Instant) -> bool {
+        self.processed == 0 && now.saturating_duration_since(self.last_used) < EARLY
     }
 }

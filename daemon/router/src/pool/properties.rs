@@ -170,7 +170,7 @@ impl World {
             Event::Configure(group, is) => self.pool.set_configured(GroupId(group), is, self.now),
             Event::Pause(group, is) => self.pool.set_paused(GroupId(group), is, self.now),
             Event::TurnAway(group) => {
-                for waiter in self.pool.turn_away(GroupId(group), self.now) {
+                for waiter in self.pool.reject_waiting(GroupId(group), self.now) {
                     assert!(self.waiting.remove(&waiter).is_some(), "{waiter:?} does not wait");
                 }
                 assert_eq!(self.pool.group(GroupId(group)).waiting(), 0);
@@ -180,10 +180,10 @@ impl World {
                     self.sessions.push(Slot(n as u64));
                 }
             }
-            Event::Keep(group) => self.pool.keep(GroupId(group), self.now),
+            Event::Keep(group) => self.pool.keep_running(GroupId(group), self.now),
             Event::AskOutOfBand(n) => {
                 if let Some(slot) = pick(self.sessions.iter(), n).copied() {
-                    self.pool.ask_out_of_band(slot, self.now);
+                    self.pool.request_out_of_band(slot, self.now);
                 }
             }
             Event::EndOutOfBand(n) => {
@@ -197,11 +197,11 @@ impl World {
                 self.pool.sweep(self.now);
             }
         }
-        self.obey();
+        self.execute();
         self.check();
     }
 
-    /// Ends a process that was told to stop, or kills one that serves.
+    /// Ends a process that was ordered to stop, or kills one that serves.
     fn exit(&mut self, n: usize) {
         let slot = pick(self.stopping.iter(), n).copied().or_else(|| self.sessions.first().copied());
         let Some(slot) = slot else { return };
@@ -212,7 +212,7 @@ impl World {
         self.pool.exited(slot, self.now);
     }
 
-    fn obey(&mut self) {
+    fn execute(&mut self) {
         for action in self.pool.take_actions() {
             match action {
                 Action::Spawn(slot, _) => assert!(self.starting.insert(slot), "{slot:?} was started twice"),
@@ -261,17 +261,17 @@ impl World {
         for (at, group) in pool.groups.iter().enumerate() {
             let above = usize::from(group.is_rolling());
             assert!(group.capacity_used() <= group.options.max_instances + above, "over the group's limit");
-            let most = pool.limits.max_per_group;
-            assert!(most == 0 || group.capacity_used() <= most + above, "over the limit of every group");
+            let max = pool.limits.max_per_group;
+            assert!(max == 0 || group.capacity_used() <= max + above, "over the limit of every group");
             assert!(!group.is_rolling() || pool.outdated(GroupId(at)) > 0, "a restart rolls for nothing");
             assert!(group.waiting() <= group.options.max_queue, "over the queue's limit");
             if !group.queue.is_empty() && !group.paused {
-                assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits beside a process with room");
+                assert_eq!(pool.least_busy(GroupId(at)), None, "a request waits although a process has room");
             }
-            if group.is_superfluous() {
+            if group.is_obsolete() {
                 let idle =
                     group.members.iter().find(|slot| pool.process(**slot).is_some_and(Process::is_idle));
-                assert_eq!(idle, None, "a process idles that nobody has configured");
+                assert_eq!(idle, None, "a process of an unconfigured app idles");
             }
             for slot in group.bound.keys() {
                 assert!(pool.serves(*slot, GroupId(at)), "a request waits for a process that does not serve");
@@ -288,8 +288,8 @@ impl World {
         for (slot, process) in &pool.processes {
             let held = self.sessions.iter().filter(|s| *s == slot).count();
             let held = held + usize::from(self.working.contains(slot));
-            if let Concurrency::At(most) = process.concurrency {
-                assert!(process.slots_taken() <= most, "{slot:?} has more requests than slots");
+            if let Concurrency::At(max) = process.concurrency {
+                assert!(process.slots_taken() <= max, "{slot:?} has more requests than slots");
             }
             let hijacked = self.hijacked.iter().filter(|s| *s == slot).count();
             assert_eq!(process.hijacked, hijacked, "the count of freed slots of {slot:?} is wrong");
@@ -305,9 +305,9 @@ impl World {
         let starving = (0..GROUPS).map(GroupId).filter(|id| pool.group(*id).is_starving()).collect();
         let counted = Counts {
             capacity_used: pool.groups.iter().map(Group::capacity_used).sum(),
-            starting: pool.groups.iter().map(Group::starting).sum(),
+            starting: pool.groups.iter().map(|group| group.starting).sum(),
             starving,
-            owed: pool.processes.values().filter(|process| process.owed_until.is_some()).count(),
+            reclaiming: pool.processes.values().filter(|process| process.reclaim_at.is_some()).count(),
         };
         assert_eq!(pool.counts, counted);
     }
@@ -317,7 +317,7 @@ impl World {
         for group in (0..GROUPS).map(GroupId) {
             self.pool.set_paused(group, false, self.now);
         }
-        self.obey();
+        self.execute();
         for _ in 0..10_000 {
             if self.waiting.is_empty() && !self.pool.groups.iter().any(Group::is_rolling) {
                 return;
@@ -325,11 +325,11 @@ impl World {
             for slot in std::mem::take(&mut self.stopping) {
                 self.pool.exited(slot, self.now);
             }
-            self.obey();
+            self.execute();
             while let Some(slot) = self.starting.pop_first() {
                 self.pool.ready(slot, Concurrency::At(1), self.now);
                 // Another starting process may be abandoned for it.
-                self.obey();
+                self.execute();
             }
             for slot in std::mem::take(&mut self.sessions) {
                 self.pool.release(slot, self.now);
@@ -342,7 +342,7 @@ impl World {
             }
             self.now += Duration::from_secs(61);
             self.pool.sweep(self.now);
-            self.obey();
+            self.execute();
             self.check();
         }
         panic!("{} requests starve, or a restart does not end", self.waiting.len());
@@ -363,7 +363,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_pool_keeps_its_promises(
+    fn the_pool_keeps_its_invariants_in_random_histories(
         events in proptest::collection::vec(event(), 1..200),
         max_processes in 1usize..5,
         max_per_group in 0usize..3,

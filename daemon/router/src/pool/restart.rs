@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{Action, Deployment, GroupId, Pool, Slot, State};
 
 /// How long a rolling restart waits for a replaced process to end, so that a stuck one does not block it for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const REPLACE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How processes are replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) enum RestartHow {
 impl Pool {
     /// Begins a new version of the group, to which processes started from now on belong, and replaces every older one.
     pub(crate) fn restart(&mut self, id: GroupId, how: RestartHow, now: Instant) {
-        let group = &mut self.groups[id.0];
+        let group = &mut self.groups[id];
         group.generation += 1;
         group.failures = 0;
         group.not_before = None;
@@ -32,26 +32,25 @@ impl Pool {
         }
         let serving = self.in_state(id, State::Serving);
         // A group that resists deployment errors keeps the old version until a process of the new one has started.
-        let rolls = how == RestartHow::Rolling || self.groups[id.0].options.resists_errors;
+        let rolls = how == RestartHow::Rolling || self.groups[id].options.resists_errors;
         if rolls && !serving.is_empty() {
-            self.groups[id.0].deployment = Deployment::Rolling { patience: None };
+            self.groups[id].deployment = Deployment::Rolling { wait_until: None };
         } else {
             serving.into_iter().for_each(|slot| self.retire(slot));
         }
-        self.turn_to_out_of_band(id, now);
-        self.balance(id, now);
+        self.update(id, now);
     }
 
     /// Returns the number of processes of an older version that have not ended.
     pub(crate) fn outdated(&self, id: GroupId) -> usize {
-        let group = &self.groups[id.0];
+        let group = &self.groups[id];
         let members = group.members.iter().filter_map(|slot| self.processes.get(slot));
         members.filter(|process| process.generation < group.generation).count()
     }
 
-    pub(super) fn may_replace_another(&self, id: GroupId, patience: Option<Instant>, now: Instant) -> bool {
-        let group = &self.groups[id.0];
-        let last_has_gone = group.leaving == 0 || patience.is_none_or(|until| until <= now);
+    pub(super) fn may_replace_another(&self, id: GroupId, wait_until: Option<Instant>, now: Instant) -> bool {
+        let group = &self.groups[id];
+        let last_has_gone = group.leaving == 0 || wait_until.is_none_or(|until| until <= now);
         group.starting == 0
             && group.not_before.is_none()
             && last_has_gone
@@ -60,18 +59,18 @@ impl Pool {
 
     /// Takes an old process out of service, as one of the new version serves.
     pub(super) fn replace_one(&mut self, id: GroupId, now: Instant) {
-        if !self.groups[id.0].is_rolling() {
+        if !self.groups[id].is_rolling() {
             return;
         }
         if let Some(old) = self.next_to_replace(id) {
-            self.groups[id.0].deployment = Deployment::Rolling { patience: Some(now + PATIENCE) };
+            self.groups[id].deployment = Deployment::Rolling { wait_until: Some(now + REPLACE_TIMEOUT) };
             self.retire(old);
         }
     }
 
     /// Stops a rolling restart, as a process of the newest version did not start or ended early.
-    pub(super) fn give_up_rolling(&mut self, id: GroupId) {
-        let group = &mut self.groups[id.0];
+    pub(super) fn abort_rolling(&mut self, id: GroupId) {
+        let group = &mut self.groups[id];
         if group.is_rolling() {
             let resists = group.options.resists_errors;
             group.deployment = if resists { Deployment::Resisting } else { Deployment::Settled };
@@ -80,25 +79,20 @@ impl Pool {
     }
 
     /// Completes a rolling restart when no process is left to replace.
-    pub(super) fn settle(&mut self, id: GroupId) {
-        if self.groups[id.0].is_rolling() && self.next_to_replace(id).is_none() {
-            self.groups[id.0].deployment = Deployment::Settled;
+    pub(super) fn finish_rolling(&mut self, id: GroupId) {
+        if self.groups[id].is_rolling() && self.next_to_replace(id).is_none() {
+            self.groups[id].deployment = Deployment::Settled;
             self.actions.push(Action::Deployed(id));
         }
     }
 
     /// Returns the newest serving process of an older version.
     fn next_to_replace(&self, id: GroupId) -> Option<Slot> {
-        let group = &self.groups[id.0];
+        let group = &self.groups[id];
         let is_old = |slot: &&Slot| {
             let process = self.processes.get(slot);
             process.is_some_and(|p| p.state == State::Serving && p.generation < group.generation)
         };
         group.members.iter().rev().find(is_old).copied()
-    }
-
-    pub(super) fn in_state(&self, id: GroupId, state: State) -> Vec<Slot> {
-        let is = |slot: &&Slot| self.processes.get(slot).is_some_and(|process| process.state == state);
-        self.groups[id.0].members.iter().filter(is).copied().collect()
     }
 }

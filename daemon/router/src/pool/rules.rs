@@ -3,13 +3,13 @@
 use std::cmp::Reverse;
 use std::time::Instant;
 
-use super::{Action, Deployment, GroupId, Pool, Process, Slot, State, Waiter};
+use super::{Action, Deployment, Group, GroupId, Pool, Process, Slot, State, Waiter};
 
 /// The reason why a group gets one more process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum StartReason {
     /// The group needs more processes than it has.
-    More,
+    Demand,
     /// A rolling restart replaces a process, which ends afterwards: every limit may be exceeded by one.
     Replacement,
 }
@@ -17,13 +17,13 @@ pub(super) enum Wish {
 impl Pool {
     /// Returns the least busy process of the newest version that has a free slot, if any.
     pub(super) fn least_busy(&self, id: GroupId) -> Option<Slot> {
-        let group = &self.groups[id.0];
+        let group = &self.groups[id];
         let serving = group.members.iter().filter_map(|slot| Some((*slot, self.processes.get(slot)?)));
         serving
             .filter(|(_, p)| p.has_room())
             .min_by_key(|(_, p)| {
                 let rests_since = group.options.takes_turns.then_some(p.last_used);
-                (Reverse(p.generation), p.busyness(), rests_since)
+                (Reverse(p.generation), p.load(), rests_since)
             })
             .map(|(slot, _)| slot)
     }
@@ -36,8 +36,8 @@ impl Pool {
 
     pub(super) fn serve_queue(&mut self, id: GroupId, now: Instant) {
         while let Some((waiter, slot)) = self.next_to_serve(id) {
-            self.groups[id.0].forget(waiter);
-            self.note(id);
+            self.groups[id].remove_waiter(waiter);
+            self.update_starving(id);
             self.begin_session(slot, now);
             self.actions.push(Action::Grant(waiter, slot));
         }
@@ -46,7 +46,7 @@ impl Pool {
 
     /// Returns the request that has waited longest of those that can be served now.
     pub(super) fn next_to_serve(&self, id: GroupId) -> Option<(Waiter, Slot)> {
-        let group = &self.groups[id.0];
+        let group = &self.groups[id];
         if group.paused {
             return None;
         }
@@ -64,78 +64,45 @@ impl Pool {
 
     /// Starts processes for the group as long as it needs more and may have them. Groups that have none come first.
     pub(super) fn balance(&mut self, id: GroupId, now: Instant) {
-        let group = &mut self.groups[id.0];
-        if group.not_before.is_some_and(|at| at <= now) {
-            group.not_before = None;
-        }
-        self.feed_the_starving(now);
-        while let Some(wish) = self.wish(id, now) {
-            if !self.has_room_for(wish, id) {
-                return;
-            }
-            let slot = self.new_slot(id, now);
-            self.actions.push(Action::Spawn(slot, id));
+        self.groups[id].expire_backoff(now);
+        self.start_starving_groups(now);
+        while self.start_reason(id, now).is_some_and(|reason| self.has_room_for(reason, id)) {
+            self.start_process(id, now);
         }
     }
 
-    fn wish(&self, id: GroupId, now: Instant) -> Option<Wish> {
-        let group = &self.groups[id.0];
-        if self.closing {
-            return None;
-        }
-        if group.is_starving() || group.is_superfluous() {
+    fn start_reason(&self, id: GroupId, now: Instant) -> Option<StartReason> {
+        let group = &self.groups[id];
+        if self.closing || group.is_starving() || group.is_obsolete() {
             return None;
         }
         match group.deployment {
-            Deployment::Settled => group.wants_more(self.limits.max_starting).then_some(Wish::More),
-            Deployment::Rolling { patience } => {
-                self.may_replace_another(id, patience, now).then_some(Wish::Replacement)
+            Deployment::Settled => group.wants_more(self.limits.max_starting).then_some(StartReason::Demand),
+            Deployment::Rolling { wait_until } => {
+                self.may_replace_another(id, wait_until, now).then_some(StartReason::Replacement)
             }
             Deployment::Resisting => None,
         }
     }
 
-    pub(super) fn has_room_for(&self, wish: Wish, id: GroupId) -> bool {
-        let above = usize::from(wish == Wish::Replacement);
-        let group = &self.groups[id.0];
-        let bounds = [group.options.max_instances, self.limits.max_per_group];
-        if bounds.into_iter().any(|most| most != 0 && group.capacity_used() >= most + above) {
-            return false;
-        }
-        let has_room = self.capacity_used() < self.limits.max_processes + above;
-        match wish {
-            Wish::More => has_room && self.counts.starting < self.limits.max_starting,
-            Wish::Replacement => has_room,
-        }
+    pub(super) fn has_room_for(&self, reason: StartReason, id: GroupId) -> bool {
+        let above = usize::from(reason == StartReason::Replacement);
+        let group = &self.groups[id];
+        let may_start = above > 0 || self.counts.starting < self.limits.max_starting;
+        may_start
+            && group.capacity_used() < self.max_processes_of(group).saturating_add(above)
+            && self.capacity_used() < self.limits.max_processes + above
     }
 
-    /// Ends idle processes of other groups, the longest idle first, until there is room for a group that has none.
-    /// Returns false when too few are idle.
-    pub(super) fn make_room_for(&mut self, id: GroupId) -> bool {
-        while self.capacity_used() >= self.limits.max_processes {
-            let idle = self.processes.iter().filter(|(_, p)| p.group != id && p.is_idle());
-            let Some((&slot, _)) = idle.min_by_key(|(slot, p)| (p.last_used, **slot)) else {
-                return false;
-            };
-            self.retire(slot);
-        }
-        true
+    /// Returns the maximum number of processes of the group, apart from the pool's limit.
+    pub(super) fn max_processes_of(&self, group: &Group) -> usize {
+        let limits = [group.options.max_instances, self.limits.max_per_group];
+        limits.into_iter().filter(|max| *max != 0).min().unwrap_or(usize::MAX)
     }
 
-    pub(super) fn has_serving_or_starting(&self, id: GroupId) -> bool {
-        self.groups[id.0].capacity_used() > 0
-    }
-
-    pub(super) fn new_slot(&mut self, id: GroupId, now: Instant) -> Slot {
-        let slot = Slot(self.next_slot);
-        self.next_slot += 1;
-        let group = &mut self.groups[id.0];
-        group.members.push(slot);
-        group.starting += 1;
-        self.processes.insert(slot, Process::starting(id, group.generation, now));
-        self.counts.starting += 1;
-        self.counts.capacity_used += 1;
-        self.note(id);
-        slot
+    /// Has a process started for the group.
+    pub(super) fn start_process(&mut self, id: GroupId, now: Instant) {
+        let slot = self.new_slot(id, now);
+        self.actions.push(Action::Spawn(slot, id));
     }
 }

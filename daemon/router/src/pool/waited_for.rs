@@ -1,25 +1,21 @@
 //! The processes that other requests or groups wait for: a request that occupies one of them delays others.
 
-use super::{Concurrency, GroupId, Pool, Slot, State};
+use super::{GroupId, Pool, Slot, State};
 
 impl Pool {
     /// Whether another request or group waits for what a request of this process occupies.
-    pub(crate) fn is_waited_for(&self, slot: Slot) -> bool {
+    pub(crate) fn delays_others(&self, slot: Slot) -> bool {
         let Some(process) = self.processes.get(&slot).filter(|p| p.state == State::Serving) else {
             return false;
         };
-        let group = &self.groups[process.group.0];
-        let is_full = match process.concurrency {
-            Concurrency::Unlimited => false,
-            Concurrency::At(most) => process.slots_taken() >= most,
-        };
+        let group = &self.groups[process.group];
         let waits = !group.queue.is_empty() || group.bound.contains_key(&slot);
-        process.owed_until.is_some() || (is_full && waits && !group.paused)
+        process.reclaim_at.is_some() || (process.is_full() && waits && !group.paused)
     }
 
     /// Whether more than one request waits for the group, and the group is not paused.
-    pub(crate) fn has_a_queue(&self, id: GroupId) -> bool {
-        let group = &self.groups[id.0];
+    pub(crate) fn has_queue(&self, id: GroupId) -> bool {
+        let group = &self.groups[id];
         !group.paused && group.waiting() > 1
     }
 }
@@ -28,7 +24,7 @@ impl Pool {
 mod tests {
     use std::time::Instant;
 
-    use super::super::{Checkout, GroupOptions, Limits};
+    use super::super::{Checkout, Concurrency, GroupOptions, Limits};
     use super::*;
 
     const OPTIONS: GroupOptions = GroupOptions {
@@ -54,48 +50,48 @@ mod tests {
     }
 
     #[test]
-    fn a_full_process_is_waited_for_once_a_request_waits() {
+    fn a_full_process_delays_others_once_a_request_waits() {
         let (mut pool, group, slot, now) = full(Concurrency::At(2));
-        assert!(!pool.is_waited_for(slot), "nobody waits");
+        assert!(!pool.delays_others(slot), "no request waits");
         let Checkout::Queued(waiter) = pool.checkout(group, None, now) else { panic!("it is full") };
-        assert!(pool.is_waited_for(slot));
-        assert!(!pool.has_a_queue(group), "it waits alone");
+        assert!(pool.delays_others(slot));
+        assert!(!pool.has_queue(group), "it waits alone");
         pool.set_paused(group, true, now);
-        assert!(!pool.is_waited_for(slot), "the administrator keeps it waiting");
+        assert!(!pool.delays_others(slot), "the app is paused");
         pool.set_paused(group, false, now);
         pool.cancel(group, waiter, now);
-        assert!(!pool.is_waited_for(slot), "it has gone");
+        assert!(!pool.delays_others(slot), "it was cancelled");
     }
 
     #[test]
-    fn a_request_that_is_bound_waits_for_its_own_process() {
+    fn a_bound_request_waits_for_its_process() {
         let (mut pool, group, slot, now) = full(Concurrency::At(2));
         pool.set_limits(Limits { max_processes: 2, ..pool.limits() }, now);
         let other = pool.adopt(group, Concurrency::At(1), now);
         assert_eq!(pool.checkout(group, Some(other), now), Checkout::Granted(other));
         assert!(matches!(pool.checkout(group, Some(other), now), Checkout::Queued(_)));
-        assert_eq!((pool.is_waited_for(slot), pool.is_waited_for(other)), (false, true));
+        assert_eq!((pool.delays_others(slot), pool.delays_others(other)), (false, true));
         assert!(matches!(pool.checkout(group, Some(other), now), Checkout::Queued(_)));
-        assert!(pool.has_a_queue(group));
+        assert!(pool.has_queue(group));
     }
 
     #[test]
-    fn a_process_that_leaves_is_not_waited_for() {
+    fn a_process_that_drains_delays_nobody() {
         let (mut pool, group, slot, now) = full(Concurrency::At(2));
         assert!(matches!(pool.checkout(group, None, now), Checkout::Queued(_)));
         pool.detach(slot, now);
-        assert!(!pool.is_waited_for(slot));
-        assert!(!pool.is_waited_for(Slot(77)));
+        assert!(!pool.delays_others(slot));
+        assert!(!pool.delays_others(Slot(77)));
     }
 
     #[test]
-    fn a_process_that_takes_any_number_is_waited_for_by_another_group_only() {
+    fn a_process_without_a_limit_delays_other_groups_only() {
         let (mut pool, _, slot, now) = full(Concurrency::Unlimited);
-        assert!(!pool.is_waited_for(slot));
+        assert!(!pool.delays_others(slot));
         let other = pool.add_group(OPTIONS);
         let later = now + std::time::Duration::from_secs(60);
         assert!(matches!(pool.checkout(other, None, later), Checkout::Queued(_)));
         pool.sweep(later);
-        assert!(pool.is_waited_for(slot), "its group owes it");
+        assert!(pool.delays_others(slot), "it is marked for reclaim");
     }
 }

@@ -49,16 +49,17 @@ pub(crate) struct SpawnFailure {
 }
 
 impl SpawnFailure {
-    pub(crate) fn new(route: &Route, summary: &str, details: &str, output: &str) -> Self {
+    /// Returns the report of a start that ended with the trace's current step.
+    pub(crate) fn new(route: &Route, summary: &str, trace: &StartupTrace) -> Self {
         Self {
             id: format!("{:08x}", RandomState::new().hash_one(&route.name) as u32),
             app: route.name.clone(),
             app_root: route.root.display().to_string(),
             app_env: route.settings.process.app_env.clone(),
             summary: summary.to_owned(),
-            details: details.to_owned(),
-            output: output.to_owned(),
-            steps: Vec::new(),
+            details: String::new(),
+            output: String::new(),
+            steps: trace.failed(),
             process: None,
             user: None,
             environment: BTreeMap::new(),
@@ -68,36 +69,32 @@ impl SpawnFailure {
         }
     }
 
-    pub(crate) fn of_process(mut self, record: ProcessRecord, how: Option<String>) -> Self {
+    /// Adds the process, and how it ended if it has.
+    pub(crate) fn of_process(mut self, record: &ProcessRecord, how: Option<String>) -> Self {
         self.process = Some((record.pid, how));
-        self.user = Some(record.user);
-        self.environment = record.environment;
-        self
-    }
-
-    pub(crate) fn on(mut self, trace: &StartupTrace) -> Self {
-        self.steps = trace.failed();
+        self.user = Some(record.user.clone());
+        self.environment = record.environment.clone();
         self
     }
 
     /// Logs the failure in one message.
     pub(crate) fn log(&self) {
-        let mut story =
+        let mut message =
             format!("app {}: could not be started: {} [error ID {}]", self.app, self.summary, self.id);
         if let Some((pid, how)) = &self.process {
             let how = how.as_deref().unwrap_or("was killed");
-            story.push_str(&format!("\nprocess {pid} {how}"));
+            message.push_str(&format!("\nprocess {pid} {how}"));
         }
         if !self.steps.is_empty() {
             let results: Vec<_> = self.steps.iter().map(StepResult::to_string).collect();
-            story.push_str(&format!("\nsteps: {}", results.join(", ")));
+            message.push_str(&format!("\nsteps: {}", results.join(", ")));
         }
         if !self.details.is_empty() {
-            story.push_str(&format!("\ndetails:\n{}", self.details.trim_end()));
+            message.push_str(&format!("\ndetails:\n{}", self.details.trim_end()));
         }
         if !self.output.is_empty() {
-            story.push_str(&format!("\nits output:\n{}", self.output.trim_end()));
+            message.push_str(&format!("\noutput:\n{}", self.output.trim_end()));
         }
-        error!(event = "start_failed", detail = self.id, "{story}");
+        error!(event = "start_failed", detail = self.id, "{message}");
     }
 }

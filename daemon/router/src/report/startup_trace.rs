@@ -128,24 +128,23 @@ impl StartupTrace {
 
     /// Returns the steps when the current one, which is the last, is done now.
     pub(crate) fn done(&self) -> String {
-        let steps_with_results: Vec<_> =
-            self.steps_with_results(Outcome::Done).iter().map(StepResult::to_string).collect();
-        steps_with_results.join(", ")
+        let results = self.steps_with_results(Outcome::Done);
+        results.iter().map(StepResult::to_string).collect::<Vec<_>>().join(", ")
     }
 
-    fn steps_with_results(&self, under_way: Outcome) -> Vec<StepResult> {
+    fn steps_with_results(&self, current: Outcome) -> Vec<StepResult> {
         let begun = self.begun.borrow();
-        let leg = |(at, step): (usize, &Step)| {
+        let result = |(at, step): (usize, &Step)| {
             let outcome = match begun.len() - 1 {
                 last if at < last => Outcome::Done,
-                last if at == last => under_way,
+                last if at == last => current,
                 _ => Outcome::NotBegun,
             };
             let end = begun.get(at + 1).copied().unwrap_or_else(Instant::now);
             let took = begun.get(at).map(|begin| end.saturating_duration_since(*begin)).unwrap_or_default();
             StepResult { step: *step, outcome, ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) }
         };
-        self.steps.iter().enumerate().map(leg).collect()
+        self.steps.iter().enumerate().map(result).collect()
     }
 }
 
@@ -153,42 +152,42 @@ impl StartupTrace {
 mod tests {
     use super::*;
 
-    fn told(trace: &StartupTrace) -> Vec<(Step, Outcome)> {
-        trace.failed().into_iter().map(|leg| (leg.step, leg.outcome)).collect()
+    fn outcomes(trace: &StartupTrace) -> Vec<(Step, Outcome)> {
+        trace.failed().into_iter().map(|result| (result.step, result.outcome)).collect()
     }
 
     #[test]
-    fn the_step_under_way_is_the_one_that_fails() {
+    fn the_current_step_is_the_one_that_fails() {
         let trace = StartupTrace::of(vec![Step::Prepare, Step::Execute, Step::Load]);
         let not_begun = (Step::Load, Outcome::NotBegun);
         assert_eq!(
-            told(&trace),
+            outcomes(&trace),
             [(Step::Prepare, Outcome::Failed), (Step::Execute, Outcome::NotBegun), not_begun]
         );
         trace.has_process();
         trace.has_process();
         trace.reaches(Step::Answer);
         assert_eq!(
-            told(&trace),
+            outcomes(&trace),
             [(Step::Prepare, Outcome::Done), (Step::Execute, Outcome::Failed), not_begun]
         );
         trace.reaches(Step::Load);
-        assert_eq!(told(&trace)[1..], [(Step::Execute, Outcome::Done), (Step::Load, Outcome::Failed)]);
+        assert_eq!(outcomes(&trace)[1..], [(Step::Execute, Outcome::Done), (Step::Load, Outcome::Failed)]);
     }
 
     #[test]
-    fn a_start_that_is_done_tells_every_step() {
+    fn a_start_that_is_done_reports_every_step() {
         let trace = StartupTrace::of(vec![Step::Fork, Step::Begin]);
         trace.reaches(Step::Begin);
-        let told = trace.done();
-        let steps_with_results: Vec<_> =
-            told.split(", ").map(|leg| leg.split(" in ").next().unwrap()).collect();
-        assert_eq!(steps_with_results, ["fork done", "begin done"]);
+        let results = trace.done();
+        let results: Vec<_> =
+            results.split(", ").map(|result| result.split(" in ").next().unwrap()).collect();
+        assert_eq!(results, ["fork done", "begin done"]);
     }
 
     #[test]
-    fn a_leg_is_a_few_words() {
-        let leg = StepResult { step: Step::Load, outcome: Outcome::Failed, ms: 12 };
-        assert_eq!(leg.to_string(), "load failed after 12 ms");
+    fn a_result_is_formatted_with_its_duration() {
+        let result = StepResult { step: Step::Load, outcome: Outcome::Failed, ms: 12 };
+        assert_eq!(result.to_string(), "load failed after 12 ms");
     }
 }

@@ -47,7 +47,7 @@ pub(super) async fn finish(
         lease.keep(app);
     }
     if nginx.head.out_of_band && lease.worker.speaks_session() {
-        lease.ask_out_of_band();
+        lease.request_out_of_band();
     }
     drop(lease);
     // A request that waited for this process is sent to it before nginx is written to, so that the process is not idle.

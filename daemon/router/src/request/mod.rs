@@ -110,7 +110,7 @@ pub(crate) async fn run(
         let refused = Refused::TunnelsFull(descriptors);
         return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
     }
-    router.restarts.look(&facts.route, &router.dispatcher).await;
+    router.restarts.check(&facts.route, &router.dispatcher).await;
     let after = attempt_until_over(router, nginx, &facts, &mut body).await;
     router.dispatcher.metrics(facts.route.group).request_time.add(arrived.elapsed());
     Ok(after)
@@ -182,7 +182,7 @@ async fn checkout(
     body: &Body,
 ) -> Option<Result<Lease, Refused>> {
     let route = &facts.route;
-    let others_wait = || router.dispatcher.inspect(|pool, _| pool.has_a_queue(route.group));
+    let others_wait = || router.dispatcher.inspect(|pool, _| pool.has_queue(route.group));
     tokio::select! {
         biased;
         lease = router.dispatcher.checkout(route.group, facts.sticky, route.settings.router.max_request_queue_time) => Some(lease),
@@ -214,7 +214,7 @@ async fn attempt(
             return Attempt::Over(refuse(router, nginx, facts, body, &Refused::NoDescriptors).await);
         }
         Err(err) => {
-            router.dispatcher.detach_slot(lease.worker.slot);
+            router.dispatcher.update(|pool, now| pool.detach(lease.worker.slot, now));
             let why = format!("it takes no connection: {err}");
             return if may_repeat {
                 Attempt::Again(why)
@@ -236,11 +236,12 @@ async fn attempt(
         nginx.request_slot.clone(),
         router.dispatcher.metrics(facts.route.group),
     );
-    relay.session = Some(lease.session());
+    relay.session = Some(lease.session.clone());
     let limit = facts.route.settings.router.max_request_time;
     let options = router.backlog_options();
     let others_wait = || {
-        lease.occupies_a_slot() && router.dispatcher.inspect(|pool, _| pool.is_waited_for(lease.worker.slot))
+        lease.session.is_served()
+            && router.dispatcher.inspect(|pool, _| pool.delays_others(lease.worker.slot))
     };
     let ended = converse_in_time(nginx, &app, body, &mut relay, &options, limit, others_wait).await;
     let unheard = !relay.heard && may_repeat;
@@ -255,7 +256,7 @@ async fn attempt(
         Ok(complete) => Attempt::Over(finish(nginx, body, &relay, app, lease, complete).await),
         Err(broken) => {
             if matches!(broken, Broken::TooLong(_)) {
-                router.dispatcher.kill_too_slow(&lease.worker, slow_request(nginx, facts));
+                router.dispatcher.kill(&lease.worker, Some(slow_request(nginx, facts)));
             }
             drop(app);
             Attempt::Over(give_up(router, nginx, facts, body, &relay, lease, broken).await)

@@ -42,18 +42,18 @@ impl Hooks {
 
     /// Reports that a process takes requests.
     pub(crate) fn attached(&self, worker: &Worker) {
-        self.tell(Hook::AttachedProcess, None, || of_worker(worker));
+        self.report(Hook::AttachedProcess, None, || of_worker(worker));
     }
 
     /// Reports, once, that a process takes no more requests.
     pub(crate) fn detached(&self, worker: &Worker) {
-        if worker.detaches() {
-            self.tell(Hook::DetachedProcess, None, || of_worker(worker));
+        if worker.mark_detached() {
+            self.report(Hook::DetachedProcess, None, || of_worker(worker));
         }
     }
 
     pub(crate) fn spawn_failed(&self, failure: &SpawnFailure) {
-        self.tell(Hook::SpawnFailed, None, || {
+        self.report(Hook::SpawnFailed, None, || {
             vec![
                 (Fact::AppRoot, failure.app_root.clone()),
                 (Fact::AppGroupName, failure.app.clone()),
@@ -65,13 +65,13 @@ impl Hooks {
     }
 
     pub(crate) fn queue_full(&self, route: &Route) {
-        self.tell(Hook::QueueFullError, None, || of_app(route));
+        self.report(Hook::QueueFullError, None, || of_app(route));
     }
 
     /// Reports that a request took too long. The supervisor kills the process when the programs have ended; false when
     /// nothing was reported, so that the caller must kill it.
     pub(crate) fn too_slow(&self, worker: &Worker, request: SlowRequest) -> bool {
-        self.tell(Hook::MaxRequestTimeReached, Some(worker.record.process), || {
+        self.report(Hook::MaxRequestTimeReached, Some(worker.record.process), || {
             let mut facts = of_worker(worker);
             facts.push((Fact::RequestPath, request.path));
             facts.push((Fact::RequestHost, request.host));
@@ -79,7 +79,7 @@ impl Hooks {
         })
     }
 
-    fn tell(
+    fn report(
         &self,
         hook: Hook,
         doomed: Option<ProcessId>,
@@ -90,8 +90,8 @@ impl Hooks {
         }
         let mut facts = facts();
         facts.iter_mut().for_each(|(_, value)| shorten(value));
-        let told = self.supervisor.order(&Order::Happened(Incident { hook, doomed, facts }));
-        told.inspect_err(|why| error!("the hook {} cannot be ordered: {why}", hook.name())).is_ok()
+        let sent = self.supervisor.order(&Order::Happened(Incident { hook, doomed, facts }));
+        sent.inspect_err(|why| error!("cannot run the hook {}: {why}", hook.name())).is_ok()
     }
 }
 

@@ -22,13 +22,13 @@ fn hint(command: &str, listen: Listen, is_set: impl Fn(&str) -> bool) -> String 
         None => String::new(),
         Some((name, way)) => format!(
             "; its start command uses ${name}, which is set with \"passenger_app_listen {}\" only: here it is \"{}\"",
-            word(way),
-            word(listen)
+            name_of(way),
+            name_of(listen)
         ),
     }
 }
 
-fn word(listen: Listen) -> &'static str {
+fn name_of(listen: Listen) -> &'static str {
     match listen {
         Listen::Port => "port",
         Listen::Socket => "socket",
@@ -40,10 +40,10 @@ fn word(listen: Listen) -> &'static str {
 fn uses(command: &str, name: &str) -> bool {
     let is_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let sets = command.match_indices(&format!("{name}=")).any(|(at, _)| !command[..at].ends_with(is_of_name));
-    let puts_in = |begin: &str| {
+    let expands = |begin: &str| {
         command.match_indices(begin).any(|(at, _)| !command[at + begin.len()..].starts_with(is_of_name))
     };
-    !sets && (puts_in(&format!("${name}")) || puts_in(&format!("${{{name}")))
+    !sets && (expands(&format!("${name}")) || expands(&format!("${{{name}")))
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variable_is_missed_where_its_way_to_listen_is_not_asked_for() {
+    fn a_variable_of_another_way_to_listen_is_reported() {
         let of = |command: &str, listen| hint(command, listen, |name| name == "SET");
         let socket = of("gunicorn -b unix:$SOCKET shop:app", Listen::Port);
         let expected = "; its start command uses $SOCKET, which is set with \"passenger_app_listen socket\" only: here it \

@@ -1,12 +1,14 @@
 //! Start and end of processes: carries out the pool's decisions with orders to the supervisor, and reports the results
 //! to the pool.
 //!
-//! Each process is in exactly one [`Life`] from its order to its end, and is removed from the table when the supervisor
-//! reports its end. Requests are not handled here.
+//! Each process is in exactly one [`Lifecycle`] from its order to its end, and is removed from the table when the
+//! supervisor reports its end. Requests are not handled here.
 //!
-//! `smart` starts processes from `preloaders`, `readiness` waits until they are ready, with a `probe` for apps that
-//! speak HTTP, `listen_hint` explains a failure, and `hooks` reports events to the operator's programs.
+//! `control` carries out what the dispatcher orders. `smart` starts processes from `preloaders`, `readiness` waits until
+//! they are ready, with a `probe` for apps that speak HTTP, `listen_hint` explains a failure, and `hooks` reports events
+//! to the operator's programs.
 
+mod control;
 pub(crate) mod hooks;
 mod listen_hint;
 mod preloaders;
@@ -21,49 +23,38 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use self::preloaders::Preloaders;
-use self::readiness::{Ended, Outcome};
+use self::preloaders::{Preloaders, not_sent};
+use self::readiness::{NotStarted, Pipes, ProcessEnd, Ready, Start};
 use super::app::route::{Memo, Route};
 use super::apps::Routes;
-use super::dispatch::out_of_band;
+use super::dispatch::Dispatcher;
 use super::dispatch::worker::Worker;
-use super::dispatch::{Dispatcher, Launch};
 use super::output::log_limit::LogLimit;
 use super::output::{Output, Places};
-use super::pool::{GroupId, Slot};
-use super::report::{NO_PIPES, SpawnFailure, StartupTrace};
+use super::pool::Slot;
+use super::report::{SpawnFailure, StartupTrace};
 use super::supervisor_link::Supervisor;
-use common::config::Hook;
 use common::link::{Address, Order, ProcessId, ProcessRecord, StopHow, Ticket};
-use hooks::{Hooks, SlowRequest};
+use hooks::Hooks;
 
-/// Most messages per minute about starts of apps that are not in nginx's roster.
-const A_MINUTE: u32 = 120;
+/// Maximum number of log messages a minute about starts of apps that are not in nginx's roster.
+const MAX_LOGS_PER_MINUTE: u32 = 120;
 
 /// State of a process, according to the supervisor's messages.
 #[derive(Debug)]
-enum Life {
+enum Lifecycle {
     /// Its app is being loaded in the process that it will be forked from.
-    Preloading { ended: Rc<Ended> },
+    Preloading { ended: Rc<ProcessEnd> },
     /// The order was sent. The process must be ready at `until`.
     Ordered { route: Rc<Route>, wanted: bool, until: Instant, forked: bool, trace: StartupTrace },
     /// The process runs and has not reported that it is ready.
-    Starting { process: ProcessId, ended: Rc<Ended> },
+    Starting { process: ProcessId, ended: Rc<ProcessEnd> },
     /// The process takes requests.
     Serving { name: String, pid: i32 },
     /// The process was ordered to end.
-    Leaving { process: ProcessId },
-}
-
-/// A process that is being started.
-struct Start {
-    slot: Slot,
-    record: ProcessRecord,
-    route: Rc<Route>,
-    output: Output,
-    trace: StartupTrace,
+    Stopping { process: ProcessId },
 }
 
 /// Starts and ends processes through the supervisor.
@@ -71,16 +62,16 @@ struct Start {
 pub(crate) struct Spawner {
     me: Weak<Self>,
     supervisor: Rc<Supervisor>,
-    hooks: Hooks,
+    pub(crate) hooks: Hooks,
     dispatcher: Rc<Dispatcher>,
     routes: Rc<Routes>,
-    preloaders: Rc<Preloaders>,
+    pub(crate) preloaders: Rc<Preloaders>,
     places: Rc<Places>,
     /// How long a process may take to end after the order.
     stop_limit: Duration,
     /// How long a process that is replaced may take to finish its requests.
     drain_limit: Duration,
-    lives: RefCell<HashMap<Slot, Life>>,
+    processes: RefCell<HashMap<Slot, Lifecycle>>,
     /// Limits of log messages about starts and failed starts of apps that are not in nginx's roster.
     starts: Rc<LogLimit>,
     failures: Rc<LogLimit>,
@@ -108,74 +99,71 @@ impl Spawner {
             routes,
             stop_limit,
             drain_limit,
-            lives: RefCell::default(),
-            starts: LogLimit::new("starts of apps that nginx does not announce", A_MINUTE),
-            failures: LogLimit::new("failed starts of apps that nginx does not announce", A_MINUTE),
+            processes: RefCell::default(),
+            starts: LogLimit::new("starts of apps that are not in nginx's roster", MAX_LOGS_PER_MINUTE),
+            failures: LogLimit::new(
+                "failed starts of apps that are not in nginx's roster",
+                MAX_LOGS_PER_MINUTE,
+            ),
             ordered: RefCell::default(),
             slots: RefCell::default(),
         });
-        dispatcher.set_launch(spawner.clone());
+        dispatcher.set_process_control(spawner.clone());
         spawner
     }
 
     /// Handles a process that the supervisor has started; its output and report pipes come with it.
     pub(crate) fn started(&self, ticket: Ticket, record: ProcessRecord, descriptors: Vec<OwnedFd>) {
-        if self.preloaders.is_mine(ticket) {
+        if self.preloaders.is_ordered(ticket) {
             return self.preloaders.answered(ticket, Ok((record, descriptors)));
         }
-        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
-            return;
-        };
+        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else { return };
         let process = record.process;
         self.slots.borrow_mut().insert(process, slot);
-        let life = self.lives.borrow_mut().remove(&slot);
-        let Some(Life::Ordered { route, wanted: true, until, forked, trace }) = life else {
-            self.lives.borrow_mut().insert(slot, Life::Leaving { process });
-            self.order(&Order::Stop(process, StopHow::Kill));
+        let lifecycle = self.processes.borrow_mut().remove(&slot);
+        let Some(Lifecycle::Ordered { route, wanted: true, until, forked, trace }) = lifecycle else {
+            self.set_stopping(slot, process);
+            self.supervisor.send(&Order::Stop(process, StopHow::Kill));
             return;
         };
         trace.has_process();
-        let mut descriptors = descriptors.into_iter();
-        let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
-            // The kernel has dropped them, as it does when the descriptor limit is reached.
-            self.lives.borrow_mut().insert(slot, Life::Leaving { process });
-            self.order(&Order::Stop(process, StopHow::Kill));
-            self.report(slot, SpawnFailure::new(&route, NO_PIPES, "", "").on(&trace));
-            return;
-        };
         if forked {
             self.preloaders.forked(route.group);
         }
-        let ended = Rc::new(Ended::default());
-        self.lives.borrow_mut().insert(slot, Life::Starting { process, ended: ended.clone() });
-        let output = Output::follow(output, &self.places, &route, &record);
-        if let Some(me) = self.me.upgrade() {
-            tokio::task::spawn_local(async move {
-                let admit = || me.order(&Order::Admit(record.process));
-                let outcome =
-                    readiness::await_ready(&record, &route, report, &ended, until, &admit, &trace).await;
-                let start = Start { slot, record, route, output, trace };
-                me.brought_up(start, &ended, outcome).await;
-            });
-        }
+        let ended = Rc::new(ProcessEnd::default());
+        self.processes.borrow_mut().insert(slot, Lifecycle::Starting { process, ended: ended.clone() });
+        let pipes = Pipes::new(descriptors, &self.places, &route, &record);
+        let Some(me) = self.me.upgrade() else { return };
+        tokio::task::spawn_local(async move {
+            let supervisor = &me.supervisor;
+            let (record, route) = (&record, &route);
+            let start =
+                Start { supervisor, role: "process", record, route, ended: &ended, until, trace: &trace };
+            match start.finish(pipes).await {
+                Ok(ready) => me.serve(slot, record.clone(), route.clone(), ready),
+                Err(not_started) => {
+                    if !ended.has_ended() {
+                        me.set_stopping(slot, process);
+                    }
+                    me.end_start(slot, not_started);
+                }
+            }
+        });
     }
 
     /// Handles an order that the supervisor could not carry out.
     pub(crate) fn not_started(&self, ticket: Ticket, reason: &str) {
-        if self.preloaders.is_mine(ticket) {
+        if self.preloaders.is_ordered(ticket) {
             return self.preloaders.answered(ticket, Err(reason.to_owned()));
         }
-        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else {
-            return;
-        };
-        let life = self.lives.borrow_mut().remove(&slot);
-        match life {
-            Some(Life::Ordered { route, wanted: true, forked: true, .. }) => {
-                self.launch_after_all(slot, route, reason);
+        let Some(slot) = self.ordered.borrow_mut().remove(&ticket) else { return };
+        let lifecycle = self.processes.borrow_mut().remove(&slot);
+        match lifecycle {
+            Some(Lifecycle::Ordered { route, wanted: true, forked: true, .. }) => {
+                self.start_without_preloader(slot, route, reason);
             }
-            Some(Life::Ordered { route, wanted: true, trace, .. }) => {
-                let failure = SpawnFailure::new(&route, reason, "", "").on(&trace);
-                self.report(slot, failure);
+            Some(Lifecycle::Ordered { route, wanted: true, trace, .. }) => {
+                self.report(slot, SpawnFailure::new(&route, reason, &trace));
             }
             _ => self.dispatcher.exited(slot),
         }
@@ -187,28 +175,26 @@ impl Spawner {
         let Some(slot) = self.slots.borrow_mut().remove(&process) else {
             return self.preloaders.exited(process, how);
         };
-        let life = self.lives.borrow_mut().remove(&slot);
-        match life {
+        let lifecycle = self.processes.borrow_mut().remove(&slot);
+        match lifecycle {
             // The task that waits for its readiness notifies the pool.
-            Some(Life::Starting { ended, .. }) => ended.tell(how),
-            Some(Life::Serving { name, pid }) => {
+            Some(Lifecycle::Starting { ended, .. }) => ended.report(how),
+            Some(Lifecycle::Serving { name, pid }) => {
                 warn!(event = "process_exited", detail = how, "app {name}: process {pid} {how}");
                 self.dispatcher.exited(slot);
             }
-            Some(Life::Leaving { .. } | Life::Ordered { .. } | Life::Preloading { .. }) | None => {
-                self.dispatcher.exited(slot);
-            }
+            _ => self.dispatcher.exited(slot),
         }
     }
 
     /// Takes over a process that an earlier router started.
     pub(crate) fn adopt(&self, record: ProcessRecord, output: Option<OwnedFd>) {
         let (process, pid) = (record.process, record.pid);
-        let route =
-            Memo::decode(&record.memo).and_then(|memo| self.routes.recall(&memo, &self.dispatcher).ok());
+        let route = Memo::decode(&record.memo)
+            .and_then(|memo| self.routes.restore_route(&memo, &self.dispatcher).ok());
         let (Some(route), Some(output)) = (route, output) else {
-            error!("process {pid} of an earlier router cannot be taken over: it is ended");
-            self.order(&Order::Stop(process, StopHow::Kill));
+            error!("process {pid} of an earlier router cannot be taken over: ending it");
+            self.supervisor.send(&Order::Stop(process, StopHow::Kill));
             return;
         };
         drop(Output::follow(output, &self.places, &route, &record));
@@ -216,87 +202,41 @@ impl Spawner {
         let concurrency = route.settings.concurrency(route.kind, record.at_once);
         self.dispatcher.adopt(route.group, concurrency, |slot| {
             self.slots.borrow_mut().insert(process, slot);
-            let life = Life::Serving { name: route.name.clone(), pid };
-            self.lives.borrow_mut().insert(slot, life);
+            let lifecycle = Lifecycle::Serving { name: route.name.clone(), pid };
+            self.processes.borrow_mut().insert(slot, lifecycle);
             Worker::new(slot, record, route.clone())
         });
     }
 
-    /// Returns the PID of the process that a group's processes are forked from.
-    pub(crate) fn preloader_of(&self, group: GroupId) -> Option<i32> {
-        self.preloaders.pid_of(group)
-    }
-
-    /// Replaces the set of hooks that have programs.
-    pub(crate) fn set_hooks(&self, named: Vec<Hook>) {
-        self.hooks.set_named(named);
-    }
-
-    /// Ends all preloaders; no more processes will be forked.
-    pub(crate) fn end_preloaders(&self) {
-        self.preloaders.end_all();
-    }
-
-    async fn brought_up(self: Rc<Self>, start: Start, ended: &Ended, outcome: Outcome) {
-        let Start { slot, record, route, output, trace } = start;
-        let process = record.process;
-        if let Outcome::Ready { at_once, revision } = outcome {
-            output.forget();
-            // A forked process has the code of its preloader.
-            let revision = revision.or_else(|| self.preloaders.revision_of(route.group));
-            let steps = trace.done();
-            debug!(
-                event = "process_steps",
-                detail = steps,
-                "app {}: process {} is ready; steps: {steps}",
-                route.name,
-                record.pid
-            );
-            self.serve(
-                slot,
-                ProcessRecord { at_once, revision, environment: BTreeMap::new(), ..record },
-                route,
-            );
-            return;
-        }
-        if !ended.is_told() {
-            self.order(&Order::Stop(process, StopHow::Kill));
-            self.make_leaving(slot, process);
-        }
-        if let Outcome::Failed { summary, details } = outcome {
-            output.settle().await;
-            let summary = summary + &listen_hint::of(&route);
-            let failure = SpawnFailure::new(&route, &summary, &details, &output.text()).on(&trace);
-            self.report(slot, failure.of_process(record, ended.how()));
-        } else {
-            self.dispatcher.exited(slot);
-        }
-    }
-
-    fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>) {
-        info!(
-            event = "process_ready",
-            detail = record.pid,
-            "app {}: process {} is ready",
-            route.name,
-            record.pid
-        );
+    /// Passes requests to a process that is ready.
+    fn serve(&self, slot: Slot, record: ProcessRecord, route: Rc<Route>, ready: Ready) {
+        let (process, pid, at_once) = (record.process, record.pid, ready.at_once);
+        // A forked process has the code of its preloader.
+        let revision = ready.revision.or_else(|| self.preloaders.revision_of(route.group));
         if let Address::Tcp(port) = record.address {
             route.log_open_port(port);
         }
-        let life = Life::Serving { name: route.name.clone(), pid: record.pid };
-        self.lives.borrow_mut().insert(slot, life);
-        let (process, revision) = (record.process, record.revision.clone());
-        self.order(&Order::MarkReady { process, at_once: record.at_once, revision });
-        let concurrency = route.settings.concurrency(route.kind, record.at_once);
+        let name = route.name.clone();
+        self.processes.borrow_mut().insert(slot, Lifecycle::Serving { name, pid });
+        self.supervisor.send(&Order::MarkReady { process, at_once, revision: revision.clone() });
+        let concurrency = route.settings.concurrency(route.kind, at_once);
+        let record = ProcessRecord { at_once, revision, environment: BTreeMap::new(), ..record };
         let worker = Rc::new(Worker::new(slot, record, route));
         self.hooks.attached(&worker);
         self.dispatcher.ready(worker, concurrency);
     }
 
+    /// Ends the start of a process that is not ready.
+    fn end_start(&self, slot: Slot, not_started: NotStarted) {
+        match not_started {
+            Some(failure) => self.report(slot, *failure),
+            None => self.dispatcher.exited(slot),
+        }
+    }
+
     /// Reports a failed start. The pool removes the slot now; its process, if it still runs, ends separately.
     fn report(&self, slot: Slot, failure: SpawnFailure) {
-        if self.may_tell_of(&failure.app, &self.failures) {
+        if self.may_log(&failure.app, &self.failures) {
             failure.log();
         }
         self.hooks.spawn_failed(&failure);
@@ -305,37 +245,28 @@ impl Spawner {
 
     /// Whether the log may mention the app. Apps in nginx's roster are few; clients can create any number of others
     /// where `root` contains a variable.
-    fn may_tell_of(&self, app: &str, limit: &Rc<LogLimit>) -> bool {
-        self.routes.is_configured_now(app) || limit.admits()
+    fn may_log(&self, app: &str, limit: &Rc<LogLimit>) -> bool {
+        self.routes.is_in_roster(app) || limit.admits()
     }
 
-    fn make_leaving(&self, slot: Slot, process: ProcessId) {
-        self.lives.borrow_mut().insert(slot, Life::Leaving { process });
+    fn set_stopping(&self, slot: Slot, process: ProcessId) {
+        self.processes.borrow_mut().insert(slot, Lifecycle::Stopping { process });
     }
 
-    fn launch_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
-        let ticket = self.supervisor.ticket();
+    fn start_directly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
         let spec = Box::new(route.spawn_spec());
         let trace = StartupTrace::from_program(&route, false);
-        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: false, trace });
-        self.carry(ticket, &Order::Spawn { ticket, spec });
+        let ordered = Lifecycle::Ordered { route, wanted: true, until, forked: false, trace };
+        self.order_start(slot, ordered, |ticket| Order::Spawn { ticket, spec });
     }
 
-    fn await_start(&self, ticket: Ticket, slot: Slot, ordered: Life) {
+    /// Orders the start of a process, which the supervisor answers.
+    fn order_start(&self, slot: Slot, ordered: Lifecycle, order: impl FnOnce(Ticket) -> Order) {
+        let ticket = self.supervisor.ticket();
         self.ordered.borrow_mut().insert(ticket, slot);
-        self.lives.borrow_mut().insert(slot, ordered);
-    }
-
-    /// Sends an order that the supervisor answers.
-    fn carry(&self, ticket: Ticket, order: &Order) {
-        if let Err(err) = self.supervisor.order(order) {
-            self.not_started(ticket, &format!("its settings cannot be handed to the supervisor: {err}"));
-        }
-    }
-
-    fn order(&self, order: &Order) {
-        if let Err(err) = self.supervisor.order(order) {
-            error!("an order cannot be sent to the supervisor: {err}");
+        self.processes.borrow_mut().insert(slot, ordered);
+        if let Err(why) = self.supervisor.order(&order(ticket)) {
+            self.not_started(ticket, &not_sent(&why));
         }
     }
 
@@ -344,110 +275,11 @@ impl Spawner {
         let Some(me) = self.me.upgrade() else { return };
         tokio::task::spawn_local(async move {
             tokio::time::sleep(me.stop_limit).await;
-            let still =
-                matches!(me.lives.borrow().get(&slot), Some(Life::Leaving { process: p }) if *p == process);
-            if still {
+            let processes = me.processes.borrow();
+            if matches!(processes.get(&slot), Some(Lifecycle::Stopping { process: p }) if *p == process) {
                 warn!("app {name}: process {pid} did not end within {} s: killed", me.stop_limit.as_secs());
-                me.order(&Order::Stop(process, StopHow::Kill));
+                me.supervisor.send(&Order::Stop(process, StopHow::Kill));
             }
         });
-    }
-}
-
-impl Launch for Spawner {
-    fn launch(&self, slot: Slot, route: Rc<Route>) {
-        if self.may_tell_of(&route.name, &self.starts) {
-            info!("app {}: starting a process", route.name);
-        }
-        let until = Instant::now() + route.settings.router.start_timeout;
-        if route.settings.is_smart(route.kind) {
-            self.launch_smartly(slot, route, until);
-        } else {
-            // There may be a preloader from before the configuration changed.
-            self.preloaders.end_of(route.group);
-            self.launch_directly(slot, route, until);
-        }
-    }
-
-    fn drain(&self, worker: &Rc<Worker>) {
-        self.hooks.detached(worker);
-        let Some(me) = self.me.upgrade() else { return };
-        let worker = worker.clone();
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(me.drain_limit).await;
-            if matches!(me.lives.borrow().get(&worker.slot), Some(Life::Serving { .. })) {
-                let (name, pid, limit) = (&worker.route.name, worker.record.pid, me.drain_limit.as_secs());
-                warn!(
-                    "app {name}: process {pid} has not finished its requests within {limit} s and is ended"
-                );
-                worker.leave();
-                me.stop(&worker);
-            }
-        });
-    }
-
-    fn work_out_of_band(&self, worker: Rc<Worker>) {
-        let dispatcher = self.dispatcher.clone();
-        tokio::task::spawn_local(async move {
-            out_of_band::work(&worker).await;
-            dispatcher.end_out_of_band(worker.slot);
-        });
-    }
-
-    fn stop(&self, worker: &Worker) {
-        self.hooks.detached(worker);
-        if matches!(self.lives.borrow().get(&worker.slot), Some(Life::Leaving { .. })) {
-            return;
-        }
-        let (process, pid) = (worker.record.process, worker.record.pid);
-        self.make_leaving(worker.slot, process);
-        self.order(&Order::Stop(process, StopHow::Gracefully));
-        self.kill_when_overdue(worker.slot, process, worker.route.name.clone(), pid);
-    }
-
-    fn kill(&self, worker: &Worker) {
-        self.hooks.detached(worker);
-        worker.leave();
-        self.make_leaving(worker.slot, worker.record.process);
-        self.order(&Order::Stop(worker.record.process, StopHow::Kill));
-    }
-
-    fn kill_too_slow(&self, worker: &Worker, request: SlowRequest) {
-        if !self.hooks.too_slow(worker, request) {
-            return self.kill(worker);
-        }
-        self.hooks.detached(worker);
-        worker.leave();
-        self.make_leaving(worker.slot, worker.record.process);
-    }
-
-    fn detached(&self, worker: &Worker) {
-        self.hooks.detached(worker);
-    }
-
-    fn turned_away(&self, route: &Route) {
-        self.hooks.queue_full(route);
-    }
-
-    fn abandon(&self, slot: Slot) {
-        let mut lives = self.lives.borrow_mut();
-        match lives.get_mut(&slot) {
-            Some(Life::Ordered { wanted, .. }) => *wanted = false,
-            Some(Life::Preloading { ended }) => ended.abandon(),
-            Some(Life::Starting { process, ended }) => {
-                let process = *process;
-                ended.abandon();
-                self.order(&Order::Stop(process, StopHow::Kill));
-            }
-            _ => {}
-        }
-    }
-
-    fn forgotten(&self, group: GroupId) {
-        self.preloaders.forget(group);
-    }
-
-    fn restarted(&self, group: GroupId) {
-        self.preloaders.end_of(group);
     }
 }

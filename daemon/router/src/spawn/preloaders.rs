@@ -1,10 +1,11 @@
 //! Preloaders: processes that have loaded an app and are forked by order of the supervisor. Each group has at most one.
 //!
 //! A process is forked only from a preloader that was started with the same order and after the same restart, so that
-//! no process runs with outdated settings or code. After a preloader ends, the next process wanted starts another.
+//! no process runs with outdated settings or code. After a preloader ends, the next start of a process starts another.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -12,35 +13,25 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, oneshot};
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 
-use super::super::output::{Output, Places};
-use super::readiness::{self, Ended, Outcome};
+use super::super::output::Places;
+use super::readiness::{NotStarted, Pipes, ProcessEnd, Start};
 use crate::app::route::Route;
 use crate::pool::GroupId;
-use crate::report::{NO_PIPES, SpawnFailure, StartupTrace};
+use crate::report::{SpawnFailure, StartupTrace};
 use crate::supervisor_link::Supervisor;
 use common::link::{Order, ProcessId, ProcessRecord, SpawnSpec, StopHow, Ticket};
 
-/// Result of loading an app.
-#[derive(Debug)]
-pub(super) enum Loaded {
-    /// The preloader can be forked.
-    Ready(ProcessId),
-    Failed(Box<SpawnFailure>),
-    /// The process is no longer wanted.
-    Abandoned,
-}
-
 /// What must match for a process to be forked from a preloader.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Code {
+pub(super) struct PreloaderKey {
     spec: SpawnSpec,
     /// Number of restarts of its group so far.
     generation: u64,
 }
 
-impl Code {
+impl PreloaderKey {
     pub(super) fn of(route: &Route, generation: u64) -> Self {
         let spec = SpawnSpec { preloader: true, memo: Vec::new(), ..route.spawn_spec() };
         Self { spec, generation }
@@ -53,7 +44,7 @@ struct Preloader {
     process: ProcessId,
     pid: i32,
     app: String,
-    code: Code,
+    key: PreloaderKey,
     /// The revision of the code that it has loaded.
     revision: Option<String>,
     /// Number of forks, compared by the task that waits for it to become idle.
@@ -67,28 +58,28 @@ type Answer = Result<(ProcessRecord, Vec<OwnedFd>), String>;
 #[derive(Debug)]
 struct Ordered {
     answer: oneshot::Sender<Answer>,
-    ended: Rc<Ended>,
+    ended: Rc<ProcessEnd>,
 }
 
 /// Number of failed forks in a row after which an app is started directly until its next restart: its preloaders would
 /// load it in vain.
-const MOST_FAILURES: u32 = 3;
+const MAX_FAILURES: u32 = 3;
 
 /// All preloaders.
 #[derive(Debug)]
-pub(super) struct Preloaders {
+pub(crate) struct Preloaders {
     me: Weak<Self>,
     supervisor: Rc<Supervisor>,
     places: Rc<Places>,
     /// How long a preloader may take to end after the order.
     stop_limit: Duration,
     ordered: RefCell<HashMap<Ticket, Ordered>>,
-    loading: RefCell<HashMap<ProcessId, Rc<Ended>>>,
+    loading: RefCell<HashMap<ProcessId, Rc<ProcessEnd>>>,
     ready: RefCell<HashMap<GroupId, Preloader>>,
     /// Locked while a group's preloader is being loaded: one preloader serves all waiting forks.
-    turns: RefCell<HashMap<GroupId, Arc<Mutex<()>>>>,
+    locks: RefCell<HashMap<GroupId, Arc<Mutex<()>>>>,
     /// Number of failed forks in a row of this code.
-    failures: RefCell<HashMap<GroupId, (Code, u32)>>,
+    failures: RefCell<HashMap<GroupId, (PreloaderKey, u32)>>,
 }
 
 impl Preloaders {
@@ -101,14 +92,14 @@ impl Preloaders {
             ordered: RefCell::default(),
             loading: RefCell::default(),
             ready: RefCell::default(),
-            turns: RefCell::default(),
+            locks: RefCell::default(),
             failures: RefCell::default(),
         })
     }
 
     /// Returns the group's preloader for a fork if it has this code; ends a preloader with other code.
-    pub(super) fn take(&self, route: &Route, code: &Code) -> Option<ProcessId> {
-        let other = self.ready.borrow().get(&route.group).is_some_and(|preloader| preloader.code != *code);
+    pub(super) fn take(&self, route: &Route, key: &PreloaderKey) -> Option<ProcessId> {
+        let other = self.ready.borrow().get(&route.group).is_some_and(|preloader| preloader.key != *key);
         if other {
             self.end_of(route.group);
         }
@@ -120,80 +111,59 @@ impl Preloaders {
     }
 
     /// Waits until no other task loads the group's preloader, and returns the lock.
-    pub(super) async fn turn(&self, group: GroupId) -> OwnedMutexGuard<()> {
-        let turn = self.turns.borrow_mut().entry(group).or_default().clone();
-        turn.lock_owned().await
+    pub(super) async fn lock(&self, group: GroupId) -> OwnedMutexGuard<()> {
+        let lock = self.locks.borrow_mut().entry(group).or_default().clone();
+        lock.lock_owned().await
     }
 
     /// Starts a preloader and waits until it has loaded the app.
-    pub(super) async fn load(&self, route: &Route, code: Code, ended: &Rc<Ended>, until: Instant) -> Loaded {
+    pub(super) async fn load(
+        &self,
+        route: &Route,
+        key: PreloaderKey,
+        ended: &Rc<ProcessEnd>,
+        until: Instant,
+    ) -> Result<ProcessId, NotStarted> {
         info!("app {}: starting a preloader", route.name);
         let trace = StartupTrace::from_program(route, true);
-        let (record, descriptors) = match self.start(&code, ended).await {
-            Ok(started) => started,
-            Err(reason) => {
-                let failure = SpawnFailure::new(route, &reason, "", "").on(&trace);
-                return Loaded::Failed(Box::new(failure));
-            }
-        };
+        let started = self.order_start(&key, ended).await;
+        let (record, descriptors) =
+            started.map_err(|reason| Some(Box::new(SpawnFailure::new(route, &reason, &trace))))?;
         trace.has_process();
-        let (process, pid) = (record.process, record.pid);
-        let mut descriptors = descriptors.into_iter();
-        let (Some(output), Some(report)) = (descriptors.next(), descriptors.next()) else {
-            self.loading.borrow_mut().remove(&process);
-            self.order(&Order::Stop(process, StopHow::Kill));
-            let failure = SpawnFailure::new(route, NO_PIPES, "", "").on(&trace);
-            return Loaded::Failed(Box::new(failure));
-        };
-        let output = Output::follow(output, &self.places, route, &record);
-        let outcome = readiness::await_ready(&record, route, report, ended, until, &|| (), &trace).await;
+        let (process, pid, supervisor) = (record.process, record.pid, &self.supervisor);
+        let pipes = Pipes::new(descriptors, &self.places, route, &record);
+        let start =
+            Start { supervisor, role: "preloader", record: &record, route, ended, until, trace: &trace };
+        let result = start.finish(pipes).await;
         self.loading.borrow_mut().remove(&process);
-        if let Outcome::Ready { revision, .. } = outcome {
-            output.forget();
-            self.order(&Order::MarkReady { process, at_once: None, revision: None });
-            let steps = trace.done();
-            debug!(
-                event = "preloader_steps",
-                detail = steps,
-                "app {}: preloader {pid} is ready; steps: {steps}",
-                route.name
-            );
-            info!("app {}: preloader {pid} is ready", route.name);
-            let preloader = Preloader { process, pid, app: route.name.clone(), code, revision, uses: 0 };
-            self.end_of(route.group);
-            self.ready.borrow_mut().insert(route.group, preloader);
-            return Loaded::Ready(process);
-        }
-        if !ended.is_told() {
-            self.order(&Order::Stop(process, StopHow::Kill));
-        }
-        let Outcome::Failed { summary, details } = outcome else {
-            return Loaded::Abandoned;
-        };
-        output.settle().await;
-        let failure = SpawnFailure::new(route, &summary, &details, &output.text()).on(&trace);
-        Loaded::Failed(Box::new(failure.of_process(record, ended.how())))
+        let revision = result?.revision;
+        supervisor.send(&Order::MarkReady { process, at_once: None, revision: None });
+        self.end_of(route.group);
+        let preloader = Preloader { process, pid, app: route.name.clone(), key, revision, uses: 0 };
+        self.ready.borrow_mut().insert(route.group, preloader);
+        Ok(process)
     }
 
-    /// Orders a preloader and waits for the supervisor, which answers at once.
-    async fn start(&self, code: &Code, ended: &Rc<Ended>) -> Answer {
+    /// Orders a preloader and waits for the supervisor's answer.
+    async fn order_start(&self, key: &PreloaderKey, ended: &Rc<ProcessEnd>) -> Answer {
         let ticket = self.supervisor.ticket();
         let (answer, answered) = oneshot::channel();
         self.ordered.borrow_mut().insert(ticket, Ordered { answer, ended: ended.clone() });
-        if let Err(err) = self.supervisor.order(&Order::Spawn { ticket, spec: Box::new(code.spec.clone()) }) {
+        if let Err(why) = self.supervisor.order(&Order::Spawn { ticket, spec: Box::new(key.spec.clone()) }) {
             self.ordered.borrow_mut().remove(&ticket);
-            return Err(format!("its settings cannot be handed to the supervisor: {err}"));
+            return Err(not_sent(&why));
         }
-        answered.await.unwrap_or_else(|_| Err("the supervisor has gone".to_owned()))
+        answered.await.unwrap_or_else(|_| Err("the supervisor has exited".to_owned()))
     }
 
     /// Whether the ticket belongs to an order of this module.
-    pub(super) fn is_mine(&self, ticket: Ticket) -> bool {
+    pub(super) fn is_ordered(&self, ticket: Ticket) -> bool {
         self.ordered.borrow().contains_key(&ticket)
     }
 
+    /// Handles the supervisor's answer to an order.
     pub(super) fn answered(&self, ticket: Ticket, answer: Answer) {
-        let Some(Ordered { answer: asker, ended }) = self.ordered.borrow_mut().remove(&ticket) else {
+        let Some(Ordered { answer: sender, ended }) = self.ordered.borrow_mut().remove(&ticket) else {
             return;
         };
         if let Ok((record, _)) = &answer {
@@ -201,26 +171,26 @@ impl Preloaders {
             self.loading.borrow_mut().insert(record.process, ended);
         }
         // The task that ordered it waits as long as this process lives.
-        drop(asker.send(answer));
+        drop(sender.send(answer));
     }
 
     /// Handles the end of a process, which may be a preloader.
     pub(super) fn exited(&self, process: ProcessId, how: &str) {
         if let Some(ended) = self.loading.borrow().get(&process) {
-            ended.tell(how);
+            ended.report(how);
         }
         self.ready.borrow_mut().retain(|_, preloader| {
             if preloader.process == process {
                 let Preloader { app, pid, .. } = preloader;
-                warn!("app {app}: preloader {pid} {how}; the next process that is wanted starts another");
+                warn!("app {app}: preloader {pid} {how}; the next start of a process starts another");
             }
             preloader.process != process
         });
     }
 
     /// Whether forks of this code have failed too often.
-    pub(super) fn is_hopeless(&self, group: GroupId, code: &Code) -> bool {
-        self.failures.borrow().get(&group).is_some_and(|(of, times)| of == code && *times >= MOST_FAILURES)
+    pub(super) fn forks_fail(&self, group: GroupId, key: &PreloaderKey) -> bool {
+        self.failures.borrow().get(&group).is_some_and(|(of, times)| of == key && *times >= MAX_FAILURES)
     }
 
     /// Records that a process was forked.
@@ -229,14 +199,16 @@ impl Preloaders {
     }
 
     /// Records that a process could not be forked.
-    pub(super) fn not_forked(&self, route: &Route, code: Code) {
+    pub(super) fn fork_failed(&self, route: &Route, key: PreloaderKey) {
         let mut failures = self.failures.borrow_mut();
-        let before =
-            failures.remove(&route.group).filter(|(of, _)| *of == code).map_or(0, |(_, times)| times);
-        if before + 1 == MOST_FAILURES {
-            warn!("app {}: is started directly until its next restart, as it cannot be forked", route.name);
+        let before = failures.remove(&route.group).filter(|(of, _)| *of == key).map_or(0, |(_, times)| times);
+        if before + 1 == MAX_FAILURES {
+            warn!(
+                "app {}: is started directly until its next restart, as {MAX_FAILURES} forks in a row have failed",
+                route.name
+            );
         }
-        failures.insert(route.group, (code, before + 1));
+        failures.insert(route.group, (key, before + 1));
     }
 
     /// Returns the revision of the code that a group's preloader has loaded.
@@ -245,14 +217,14 @@ impl Preloaders {
     }
 
     /// Returns the PID of a group's preloader.
-    pub(super) fn pid_of(&self, group: GroupId) -> Option<i32> {
+    pub(crate) fn pid_of(&self, group: GroupId) -> Option<i32> {
         self.ready.borrow().get(&group).map(|preloader| preloader.pid)
     }
 
     /// Ends the group's preloader and discards the group's state.
-    pub(super) fn forget(&self, group: GroupId) {
+    pub(super) fn remove_group(&self, group: GroupId) {
         self.end_of(group);
-        self.turns.borrow_mut().remove(&group);
+        self.locks.borrow_mut().remove(&group);
         self.failures.borrow_mut().remove(&group);
     }
 
@@ -264,18 +236,19 @@ impl Preloaders {
         }
     }
 
-    pub(super) fn end_all(&self) {
+    /// Ends all preloaders.
+    pub(crate) fn end_all(&self) {
         let groups: Vec<GroupId> = self.ready.borrow().keys().copied().collect();
         groups.into_iter().for_each(|group| self.end_of(group));
     }
 
     fn end(&self, process: ProcessId) {
-        self.order(&Order::Stop(process, StopHow::Gracefully));
+        self.supervisor.send(&Order::Stop(process, StopHow::Gracefully));
         let Some(me) = self.me.upgrade() else { return };
         tokio::task::spawn_local(async move {
             tokio::time::sleep(me.stop_limit).await;
             // The supervisor ignores the order if the process has ended.
-            me.order(&Order::Stop(process, StopHow::Kill));
+            me.supervisor.send(&Order::Stop(process, StopHow::Kill));
         });
     }
 
@@ -290,15 +263,14 @@ impl Preloaders {
             tokio::time::sleep(limit).await;
             let idle = me.ready.borrow().get(&group).is_some_and(|preloader| preloader.uses == uses);
             if idle {
-                info!("app {app}: its preloader was not used for {} s", limit.as_secs());
+                info!("app {app}: preloader was not used for {} s", limit.as_secs());
                 me.end_of(group);
             }
         });
     }
+}
 
-    fn order(&self, order: &Order) {
-        if let Err(err) = self.supervisor.order(order) {
-            error!("an order cannot be sent to the supervisor: {err}");
-        }
-    }
+/// Returns why a start failed whose order could not be sent.
+pub(super) fn not_sent(why: &io::Error) -> String {
+    format!("the order to start it cannot be sent to the supervisor: {why}")
 }

@@ -12,13 +12,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::app::route::Route;
 use crate::app_protocol::connect;
+use crate::supervisor_link::Supervisor;
 use crate::sys::stream::Stream;
-use common::link::{Listen, ProcessRecord};
+use common::link::{Listen, Order, ProcessRecord};
 
-/// Pauses between two attempts.
-const FIRST: Duration = Duration::from_millis(5);
-const SLOWEST: Duration = Duration::from_millis(100);
-/// Most bytes of a status line.
+/// Pauses between two attempts, which double.
+const MIN_PAUSE: Duration = Duration::from_millis(5);
+const MAX_PAUSE: Duration = Duration::from_millis(100);
+/// Maximum size of a status line, in bytes.
 const MAX_LINE: u64 = 1024;
 
 /// The request that an app must answer before it gets others.
@@ -34,43 +35,43 @@ struct ProbeRequest {
 pub(super) struct ReadinessProbe<'a> {
     record: &'a ProcessRecord,
     request: Option<ProbeRequest>,
-    /// Gives this process access to a socket that it may not connect to.
-    admit: &'a dyn Fn(),
+    supervisor: &'a Supervisor,
     /// Why the last attempt failed.
     pub(super) last: RefCell<String>,
 }
 
 impl<'a> ReadinessProbe<'a> {
-    pub(super) fn new(record: &'a ProcessRecord, route: &Route, admit: &'a dyn Fn()) -> Self {
+    pub(super) fn new(record: &'a ProcessRecord, route: &Route, supervisor: &'a Supervisor) -> Self {
         let settings = &route.settings;
         let request =
             request(route.kind, settings.process.app_listen, settings.router.app_ready_path.as_deref());
-        Self { record, request, admit, last: RefCell::default() }
+        Self { record, request, supervisor, last: RefCell::default() }
     }
 
     /// Whether the app must respond to a request, whatever it reports about itself.
-    pub(super) fn asks(&self) -> bool {
+    pub(super) fn is_required(&self) -> bool {
         self.request.is_some()
     }
 
     /// Resolves when the app responds as required.
-    pub(super) async fn until_it_answers(&self) {
-        let mut pause = FIRST;
+    pub(super) async fn wait_until_ready(&self) {
+        let mut pause = MIN_PAUSE;
         loop {
             match self.attempt().await {
                 Ok(()) => return,
                 Err(why) => *self.last.borrow_mut() = why,
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(SLOWEST);
+            pause = (pause * 2).min(MAX_PAUSE);
         }
     }
 
     async fn attempt(&self) -> Result<(), String> {
         let mut connection = match connect::connect(self.record).await {
             Err(why) if why.kind() == io::ErrorKind::PermissionDenied => {
-                (self.admit)();
-                return Err(format!("its socket cannot be connected to: {why}"));
+                // The app has opened its socket for its own user.
+                self.supervisor.send(&Order::Admit(self.record.process));
+                return Err(format!("cannot connect to its socket: {why}"));
             }
             connected => connected.map_err(|why| not_connected(&why))?,
         };
@@ -112,7 +113,7 @@ async fn ask(connection: &mut Stream, request: &ProbeRequest) -> io::Result<u16>
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    status(&line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "that is not HTTP"))
+    status(&line).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the response is not HTTP"))
 }
 
 /// Returns the status in `HTTP/1.1 200 OK`.
@@ -125,7 +126,7 @@ fn status(line: &[u8]) -> Option<u16> {
 fn not_connected(why: &io::Error) -> String {
     match why.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => format!("nothing listens: {why}"),
-        _ => format!("it cannot be connected to: {why}"),
+        _ => format!("cannot connect to it: {why}"),
     }
 }
 
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn only_apps_that_speak_http_are_asked() {
+    fn only_apps_that_speak_http_are_probed() {
         let uri = |request: Option<ProbeRequest>| request.map(|q| (q.method, q.uri, q.must_succeed));
         assert_eq!(uri(request(AppKind::Ruby, Listen::Port, Some("/up"))), None);
         assert_eq!(uri(request(AppKind::Node, Listen::Port, Some("/up"))), Some(("GET", "/up".into(), true)));

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::Duration;
 
 use protocol::request::AppKind;
@@ -10,13 +11,17 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::{debug, info};
 
+use super::super::output::{Output, Places};
+use super::listen_hint;
 use super::probe::ReadinessProbe;
 use crate::app::route::Route;
-use crate::report::{StartupTrace, Step};
-use common::link::{Address, MOST_REVISION, ProcessRecord};
+use crate::report::{NO_PIPES, SpawnFailure, StartupTrace, Step};
+use crate::supervisor_link::Supervisor;
+use common::link::{Address, MOST_REVISION, Order, ProcessRecord, StopHow};
 
-/// Most bytes of a process's report.
+/// Maximum size of a process's report, in bytes.
 const MAX_REPORT: usize = 128 * 1024;
 /// Prefix of the line that contains the revision of the code.
 const REVISION: &[u8] = b"revision ";
@@ -24,156 +29,211 @@ const REVISION: &[u8] = b"revision ";
 const LOADING: &[u8] = b"loading\n";
 
 /// How long reading the report of a process that has ended may take; a child of it may hold the pipe open.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_REPORT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Result of a start.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Ready {
-        /// Number of concurrent requests that it reports; 0 for any number.
-        at_once: Option<u32>,
-        /// The revision of its code, if its directory has one.
-        revision: Option<String>,
-    },
-    Failed {
-        summary: String,
-        details: String,
-    },
-    /// The process is no longer wanted.
-    Abandoned,
+/// A process that is ready.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ready {
+    /// Number of concurrent requests that it reports; 0 for any number.
+    pub(super) at_once: Option<u32>,
+    /// The revision of its code, if its directory has one.
+    pub(super) revision: Option<String>,
 }
 
-/// Notifies the task that waits for a process's readiness that the process has ended.
+/// Why a process did not become ready.
+#[derive(Debug, PartialEq, Eq)]
+struct Failed {
+    summary: String,
+    details: String,
+}
+
+/// Why a process did not start; `None` when it is no longer wanted.
+pub(super) type NotStarted = Option<Box<SpawnFailure>>;
+
+/// Notifies the task that waits for a process's readiness that the process has ended, or is no longer wanted.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
+pub(super) struct ProcessEnd {
     how: RefCell<Option<String>>,
     abandoned: Cell<bool>,
-    told: Notify,
+    changed: Notify,
 }
 
-impl Ended {
-    pub(super) fn tell(&self, how: &str) {
+impl ProcessEnd {
+    pub(super) fn report(&self, how: &str) {
         *self.how.borrow_mut() = Some(how.to_owned());
-        self.told.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     pub(super) fn abandon(&self) {
         self.abandoned.set(true);
-        self.told.notify_waiters();
+        self.changed.notify_waiters();
     }
 
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn has_ended(&self) -> bool {
         self.how.borrow().is_some()
     }
 
-    pub(super) fn how(&self) -> Option<String> {
+    fn how(&self) -> Option<String> {
         self.how.borrow().clone()
     }
 
     /// Resolves when the process has ended, or is no longer wanted.
     pub(super) async fn wait(&self) {
-        while !self.is_told() && !self.abandoned.get() {
-            self.told.notified().await;
+        while !self.has_ended() && !self.abandoned.get() {
+            self.changed.notified().await;
         }
     }
 }
 
-/// Waits for a process to become ready, at most until `until`, which is set by `passenger_start_timeout`. `admit`
-/// orders the supervisor to give this process access to a socket that an app has opened for its own user.
-pub(super) async fn await_ready(
-    record: &ProcessRecord,
-    route: &Route,
+/// The output and the report pipe of a process that starts.
+pub(super) struct Pipes {
+    output: Output,
     report: OwnedFd,
-    ended: &Ended,
-    until: Instant,
-    admit: &dyn Fn(),
-    trace: &StartupTrace,
-) -> Outcome {
-    let limit = route.settings.router.start_timeout;
-    let probe = ReadinessProbe::new(record, route, admit);
-    let telling = told_ready(&probe, trace, record, route, report, ended);
-    tokio::pin!(telling);
-    let told = tokio::select! {
-        outcome = &mut telling => Some(outcome),
-        () = ended.wait() => None,
-        () = tokio::time::sleep_until(until) => return timed_out(limit, &probe.last.borrow()),
-    };
-    let told = match told {
-        // Its last report may not have been read yet.
-        None if ended.is_told() => tokio::time::timeout(LAST_WORDS, telling).await.ok(),
-        told => told,
-    };
-    match told {
-        _ if ended.abandoned.get() => Outcome::Abandoned,
-        Some(Outcome::Ready { .. }) if ended.is_told() => {
-            failed(&ended_with("as soon as it was ready", ended))
-        }
-        Some(Outcome::Failed { summary, details }) => {
-            // The report ends shortly before the process does; the log must contain how the process ended.
-            drop(tokio::time::timeout(Duration::from_secs(2), ended.wait()).await);
-            Outcome::Failed { summary: name_cause(summary, ended.how()), details }
-        }
-        Some(outcome) => outcome,
-        None => failed(&ended_with("before it was ready", ended)),
+}
+
+impl Pipes {
+    /// Returns the pipes of a process; `None` if the kernel has dropped them, as the descriptor limit is reached.
+    pub(super) fn new(
+        descriptors: Vec<OwnedFd>,
+        places: &Rc<Places>,
+        route: &Route,
+        record: &ProcessRecord,
+    ) -> Option<Self> {
+        let [output, report] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
+        Some(Self { output: Output::follow(output, places, route, record), report })
     }
 }
 
-async fn told_ready(
-    probe: &ReadinessProbe<'_>,
-    trace: &StartupTrace,
-    record: &ProcessRecord,
-    route: &Route,
-    report: OwnedFd,
-    ended: &Ended,
-) -> Outcome {
-    let mut revision = None;
-    match hear(probe, trace, record, route, report, ended, &mut revision).await {
-        Outcome::Ready { at_once, .. } => Outcome::Ready { at_once, revision },
-        other => other,
-    }
+/// The start of a process.
+pub(super) struct Start<'a> {
+    pub(super) supervisor: &'a Supervisor,
+    /// `process` or `preloader`, for the log.
+    pub(super) role: &'a str,
+    pub(super) record: &'a ProcessRecord,
+    pub(super) route: &'a Route,
+    pub(super) ended: &'a ProcessEnd,
+    /// When it must be ready, by `passenger_start_timeout`.
+    pub(super) until: Instant,
+    pub(super) trace: &'a StartupTrace,
 }
 
-async fn hear(
-    probe: &ReadinessProbe<'_>,
-    trace: &StartupTrace,
-    record: &ProcessRecord,
-    route: &Route,
-    report: OwnedFd,
-    ended: &Ended,
-    revision: &mut Option<String>,
-) -> Outcome {
-    let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
-        return failed("its report pipe cannot be read");
-    };
-    let mut text = Vec::new();
-    loop {
-        let came = pipe.read_buf(&mut text).await.unwrap_or(0);
-        *revision = revision.take().or_else(|| take_revision(&mut text));
-        if text.starts_with(LOADING) {
-            text.drain(..LOADING.len());
-            trace.reaches(Step::Load);
+impl Start<'_> {
+    /// Waits until the process is ready. Kills it otherwise.
+    pub(super) async fn finish(&self, pipes: Option<Pipes>) -> Result<Ready, NotStarted> {
+        let Some(Pipes { output, report }) = pipes else {
+            self.kill();
+            return Err(Some(Box::new(SpawnFailure::new(self.route, NO_PIPES, self.trace))));
+        };
+        let result = self.ready(report).await;
+        if self.ended.abandoned.get() {
+            self.kill();
+            return Err(None);
         }
-        match read_ready(&text) {
-            Some(Outcome::Ready { at_once, .. }) if probe.asks() => {
-                trace.reaches(Step::Answer);
-                return answered(probe, ended, at_once).await;
+        let (app, role, pid) = (&self.route.name, self.role, self.record.pid);
+        match result {
+            Ok(ready) => {
+                output.forget();
+                let steps = self.trace.done();
+                let (of_steps, of_start) = (format!("{role}_steps"), format!("{role}_ready"));
+                debug!(event = of_steps, detail = steps, "app {app}: {role} {pid} is ready; steps: {steps}");
+                info!(event = of_start, detail = pid, "app {app}: {role} {pid} is ready");
+                Ok(ready)
             }
-            Some(outcome) => return outcome,
-            None => {}
-        }
-        if came == 0 || text.len() > MAX_REPORT {
-            break;
+            Err(Failed { summary, details }) => {
+                self.kill();
+                output.settle().await;
+                let summary = summary + &listen_hint::of(self.route);
+                let failure = SpawnFailure::new(self.route, &summary, self.trace);
+                let failure = failure.of_process(self.record, self.ended.how());
+                Err(Some(Box::new(SpawnFailure { details, output: output.text(), ..failure })))
+            }
         }
     }
-    match read_error(&text) {
-        Some(outcome) => outcome,
-        // The pipe has ended without a report: the command runs.
-        None if is_no_loader(record, route) => {
-            trace.reaches(Step::Answer);
-            answered(probe, ended, None).await
+
+    fn kill(&self) {
+        if !self.ended.has_ended() {
+            self.supervisor.send(&Order::Stop(self.record.process, StopHow::Kill));
         }
-        // A process that has ended reports how; one that closed the pipe and still runs has no reason to report.
-        None => failed(""),
+    }
+
+    async fn ready(&self, report: OwnedFd) -> Result<Ready, Failed> {
+        let probe = ReadinessProbe::new(self.record, self.route, self.supervisor);
+        let reported = self.read_report(&probe, report);
+        tokio::pin!(reported);
+        let result = tokio::select! {
+            result = &mut reported => Some(result),
+            () = self.ended.wait() => None,
+            () = tokio::time::sleep_until(self.until) => {
+                return Err(timed_out(self.route.settings.router.start_timeout, &probe.last.borrow()));
+            }
+        };
+        let result = match result {
+            // Its last report may not have been read yet.
+            None if self.ended.has_ended() => tokio::time::timeout(LAST_REPORT_TIMEOUT, reported).await.ok(),
+            result => result,
+        };
+        match result {
+            Some(Ok(_)) if self.ended.has_ended() => Err(self.ended_when("as soon as it was ready")),
+            Some(Err(Failed { summary, details })) => {
+                // The report ends shortly before the process does; the log must contain how the process ended.
+                drop(tokio::time::timeout(Duration::from_secs(2), self.ended.wait()).await);
+                Err(Failed { summary: name_cause(summary, self.ended.how()), details })
+            }
+            Some(ready) => ready,
+            None => Err(self.ended_when("before it was ready")),
+        }
+    }
+
+    async fn read_report(&self, probe: &ReadinessProbe<'_>, report: OwnedFd) -> Result<Ready, Failed> {
+        let Ok(mut pipe) = pipe::Receiver::from_owned_fd(report) else {
+            return Err(failed("its report pipe cannot be read"));
+        };
+        let (mut text, mut revision) = (Vec::new(), None);
+        loop {
+            let came = pipe.read_buf(&mut text).await.unwrap_or(0);
+            revision = revision.or_else(|| take_revision(&mut text));
+            if text.starts_with(LOADING) {
+                text.drain(..LOADING.len());
+                self.trace.reaches(Step::Load);
+            }
+            if let Some(at_once) = read_ready(&text) {
+                if probe.is_required() {
+                    self.await_answer(probe).await?;
+                }
+                return Ok(Ready { at_once, revision });
+            }
+            if came == 0 || text.len() > MAX_REPORT {
+                break;
+            }
+        }
+        match read_error(&text) {
+            Some(failed) => Err(failed),
+            // The pipe has ended without a report: the command runs.
+            None if self.runs_own_program() => {
+                self.await_answer(probe).await?;
+                Ok(Ready { at_once: None, revision })
+            }
+            // A process that has ended reports how; one that closed the pipe and still runs has no reason to report.
+            None => Err(failed("")),
+        }
+    }
+
+    async fn await_answer(&self, probe: &ReadinessProbe<'_>) -> Result<(), Failed> {
+        self.trace.reaches(Step::Answer);
+        tokio::select! {
+            () = probe.wait_until_ready() => Ok(()),
+            () = self.ended.wait() => Err(failed("")),
+        }
+    }
+
+    /// Whether the process runs the app's own program, which has no report pipe.
+    fn runs_own_program(&self) -> bool {
+        let opens_itself = matches!(self.record.address, Address::Tcp(_) | Address::Own(_));
+        opens_itself || self.route.kind == AppKind::Generic
+    }
+
+    fn ended_when(&self, when: &str) -> Failed {
+        failed(&format!("its process {} {when}", self.ended.how().unwrap_or_default()))
     }
 }
 
@@ -185,41 +245,25 @@ fn take_revision(text: &mut Vec<u8>) -> Option<String> {
     (word.len() <= MOST_REVISION && word.bytes().all(|byte| byte.is_ascii_graphic())).then_some(word)
 }
 
-/// Parses `ready` or `ready N`, a whole line.
-fn read_ready(text: &[u8]) -> Option<Outcome> {
+/// Parses `ready` or `ready N`, a whole line; returns the number.
+fn read_ready(text: &[u8]) -> Option<Option<u32>> {
     let line = text.split_inclusive(|byte| *byte == b'\n').next()?.strip_suffix(b"\n")?;
     let line = std::str::from_utf8(line).ok()?;
     match line.strip_prefix("ready")? {
-        "" => Some(Outcome::Ready { at_once: None, revision: None }),
-        number => {
-            let at_once = number.strip_prefix(' ')?.parse().ok()?;
-            Some(Outcome::Ready { at_once: Some(at_once), revision: None })
-        }
+        "" => Some(None),
+        number => Some(Some(number.strip_prefix(' ')?.parse().ok()?)),
     }
 }
 
 /// Parses `error SUMMARY` and the details that follow.
-fn read_error(text: &[u8]) -> Option<Outcome> {
+fn read_error(text: &[u8]) -> Option<Failed> {
     let text = String::from_utf8_lossy(text);
     let error = text.strip_prefix("error ")?;
     let (summary, details) = error.split_once('\n').unwrap_or((error, ""));
-    Some(Outcome::Failed { summary: summary.to_owned(), details: details.to_owned() })
+    Some(Failed { summary: summary.to_owned(), details: details.to_owned() })
 }
 
-async fn answered(probe: &ReadinessProbe<'_>, ended: &Ended, at_once: Option<u32>) -> Outcome {
-    tokio::select! {
-        () = probe.until_it_answers() => Outcome::Ready { at_once, revision: None },
-        () = ended.wait() => failed(""),
-    }
-}
-
-/// Whether the process runs the app's own program, which has no report pipe.
-fn is_no_loader(record: &ProcessRecord, route: &Route) -> bool {
-    let opens_itself = matches!(record.address, Address::Tcp(_) | Address::Own(_));
-    opens_itself || route.kind == AppKind::Generic
-}
-
-fn timed_out(limit: Duration, why: &str) -> Outcome {
+fn timed_out(limit: Duration, why: &str) -> Failed {
     let why = if why.is_empty() { String::new() } else { format!(": {why}") };
     failed(&format!("it was not ready within {} s (passenger_start_timeout){why}", limit.as_secs()))
 }
@@ -229,16 +273,12 @@ fn name_cause(summary: String, how: Option<String>) -> String {
     match how {
         _ if !summary.is_empty() => summary,
         Some(how) => format!("its process {how} before it was ready"),
-        None => "it did not say whether it is ready".into(),
+        None => "it did not report whether it is ready".into(),
     }
 }
 
-fn ended_with(when: &str, ended: &Ended) -> String {
-    format!("its process {} {when}", ended.how().unwrap_or_default())
-}
-
-fn failed(summary: &str) -> Outcome {
-    Outcome::Failed { summary: summary.to_owned(), details: String::new() }
+fn failed(summary: &str) -> Failed {
+    Failed { summary: summary.to_owned(), details: String::new() }
 }
 
 #[cfg(test)]
@@ -246,18 +286,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_report_is_a_summary_and_details() {
-        let Some(Outcome::Failed { summary, details }) = read_error(b"error no such file\nline 1\nline 2\n")
-        else {
-            panic!("this is an error report");
-        };
-        assert_eq!((summary.as_str(), details.as_str()), ("no such file", "line 1\nline 2\n"));
-        assert!(read_error(b"").is_none());
-        assert!(read_error(b"rea").is_none());
+    fn an_error_report_is_a_summary_and_details() {
+        let failed = read_error(b"error no such file\nline 1\nline 2\n").unwrap();
+        assert_eq!((failed.summary.as_str(), failed.details.as_str()), ("no such file", "line 1\nline 2\n"));
+        assert_eq!((read_error(b""), read_error(b"rea")), (None, None));
     }
 
     #[test]
-    fn a_revision_stands_in_front_and_is_a_word() {
+    fn a_revision_is_one_word_at_the_front_of_the_report() {
         let mut text = b"revision 9d0b2a1\nloading\n".to_vec();
         assert_eq!(take_revision(&mut text).as_deref(), Some("9d0b2a1"));
         assert_eq!(text, LOADING);
@@ -268,14 +304,10 @@ mod tests {
     }
 
     #[test]
-    fn a_process_may_say_how_many_requests_it_takes() {
-        let at_once = |text: &[u8]| match read_ready(text) {
-            Some(Outcome::Ready { at_once, .. }) => at_once,
-            _ => panic!("{text:?} is a report of readiness"),
-        };
-        assert_eq!(at_once(b"ready\n"), None);
-        assert_eq!(at_once(b"ready 16\n"), Some(16));
-        assert_eq!(at_once(b"ready 0\nand more"), Some(0));
+    fn a_process_may_report_how_many_requests_it_takes() {
+        assert_eq!(read_ready(b"ready\n"), Some(None));
+        assert_eq!(read_ready(b"ready 16\n"), Some(Some(16)));
+        assert_eq!(read_ready(b"ready 0\nand more"), Some(Some(0)));
         for text in
             [&b"ready"[..], b"ready 1", b"ready -1\n", b"readyness\n", b"ready many\n", b"error ready\n"]
         {

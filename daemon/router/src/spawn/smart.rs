@@ -7,90 +7,84 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::preloaders::{Code, Loaded};
-use super::readiness::Ended;
-use super::{Life, Spawner};
+use super::preloaders::PreloaderKey;
+use super::readiness::ProcessEnd;
+use super::{Lifecycle, Spawner};
 use crate::app::route::Route;
 use crate::pool::Slot;
 use crate::report::StartupTrace;
 use common::link::{Order, ProcessId};
 
 /// Least time for a fork, however long loading took.
-const LEAST_TIME: Duration = Duration::from_secs(5);
+const MIN_FORK_TIME: Duration = Duration::from_secs(5);
 
 impl Spawner {
-    pub(super) fn launch_smartly(&self, slot: Slot, route: Rc<Route>, until: Instant) {
-        let code = self.code_of(slot, &route);
-        if self.preloaders.is_hopeless(route.group, &code) {
-            return self.launch_directly(slot, route, until);
+    pub(super) fn start_smart(&self, slot: Slot, route: Rc<Route>, until: Instant) {
+        let key = self.key_of(slot, &route);
+        if self.preloaders.forks_fail(route.group, &key) {
+            return self.start_directly(slot, route, until);
         }
-        match (self.preloaders.take(&route, &code), self.me.upgrade()) {
+        match (self.preloaders.take(&route, &key), self.me.upgrade()) {
             (Some(preloader), _) => self.fork(slot, route, preloader, until),
             (None, Some(me)) => {
-                let ended = Rc::new(Ended::default());
-                self.lives.borrow_mut().insert(slot, Life::Preloading { ended: ended.clone() });
+                let ended = Rc::new(ProcessEnd::default());
+                self.processes.borrow_mut().insert(slot, Lifecycle::Preloading { ended: ended.clone() });
                 tokio::task::spawn_local(
-                    async move { me.load_and_fork(slot, route, code, &ended, until).await },
+                    async move { me.load_and_fork(slot, route, key, &ended, until).await },
                 );
             }
             (None, None) => {}
         }
     }
 
-    fn code_of(&self, slot: Slot, route: &Route) -> Code {
+    fn key_of(&self, slot: Slot, route: &Route) -> PreloaderKey {
         let generation = self.dispatcher.inspect(|pool, _| pool.process(slot).map(|p| p.generation));
-        Code::of(route, generation.unwrap_or_default())
+        PreloaderKey::of(route, generation.unwrap_or_default())
     }
 
     async fn load_and_fork(
         self: Rc<Self>,
         slot: Slot,
         route: Rc<Route>,
-        code: Code,
-        ended: &Rc<Ended>,
+        key: PreloaderKey,
+        ended: &Rc<ProcessEnd>,
         until: Instant,
     ) {
-        let _turn = tokio::select! {
-            turn = self.preloaders.turn(route.group) => turn,
-            () = ended.wait() => return self.abandoned(slot),
+        let end_start = |not_started| {
+            self.processes.borrow_mut().remove(&slot);
+            self.end_start(slot, not_started);
         };
-        if let Some(preloader) = self.preloaders.take(&route, &code) {
+        let _lock = tokio::select! {
+            lock = self.preloaders.lock(route.group) => lock,
+            () = ended.wait() => return end_start(None),
+        };
+        if let Some(preloader) = self.preloaders.take(&route, &key) {
             return self.fork(slot, route, preloader, until);
         }
-        match self.preloaders.load(&route, code.clone(), ended, until).await {
-            Loaded::Ready(loaded) => {
-                let preloader = self.preloaders.take(&route, &code).unwrap_or(loaded);
+        match self.preloaders.load(&route, key.clone(), ended, until).await {
+            Ok(loaded) => {
+                let preloader = self.preloaders.take(&route, &key).unwrap_or(loaded);
                 self.fork(slot, route, preloader, until);
             }
-            Loaded::Failed(failure) => {
-                self.lives.borrow_mut().remove(&slot);
-                self.report(slot, *failure);
-            }
-            Loaded::Abandoned => self.abandoned(slot),
+            Err(not_started) => end_start(not_started),
         }
-    }
-
-    fn abandoned(&self, slot: Slot) {
-        self.lives.borrow_mut().remove(&slot);
-        self.dispatcher.exited(slot);
     }
 
     fn fork(&self, slot: Slot, route: Rc<Route>, preloader: ProcessId, until: Instant) {
-        let until = until.max(Instant::now() + LEAST_TIME);
+        let until = until.max(Instant::now() + MIN_FORK_TIME);
         let left = until.saturating_duration_since(Instant::now()).as_millis();
         let within_ms = u64::try_from(left).unwrap_or(u64::MAX);
         let memo = route.spawn_spec().memo;
-        let ticket = self.supervisor.ticket();
         let trace = StartupTrace::from_preloader();
-        self.await_start(ticket, slot, Life::Ordered { route, wanted: true, until, forked: true, trace });
-        self.carry(ticket, &Order::Fork { ticket, preloader, within_ms, memo });
+        let ordered = Lifecycle::Ordered { route, wanted: true, until, forked: true, trace };
+        self.order_start(slot, ordered, |ticket| Order::Fork { ticket, preloader, within_ms, memo });
     }
 
-    /// Starts this one process directly, without the preloader that failed.
-    pub(super) fn launch_after_all(&self, slot: Slot, route: Rc<Route>, reason: &str) {
-        self.preloaders.not_forked(&route, self.code_of(slot, &route));
-        warn!("app {}: a process is started without its preloader: {reason}", route.name);
+    /// Starts this one process directly, as it could not be forked.
+    pub(super) fn start_without_preloader(&self, slot: Slot, route: Rc<Route>, reason: &str) {
+        self.preloaders.fork_failed(&route, self.key_of(slot, &route));
+        warn!("app {}: starting a process without the preloader: {reason}", route.name);
         let until = Instant::now() + route.settings.router.start_timeout;
-        self.launch_directly(slot, route, until);
+        self.start_directly(slot, route, until);
     }
 }

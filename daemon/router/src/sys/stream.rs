@@ -19,7 +19,7 @@ use tokio::time::{Sleep, sleep};
 
 /// How long to wait for room when the kernel cannot report it.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Most parts of one write.
+/// Maximum number of parts of one write.
 const MAX_PARTS: usize = 16;
 
 /// A connected socket. Both directions can be used at the same time through `&Stream`.
@@ -213,23 +213,12 @@ fn receive(fd: &OwnedFd, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
 }
 
 fn send(fd: &OwnedFd, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-    if let [one] = parts {
-        // SAFETY: the pointer and length are those of one borrowed slice, which the kernel only reads.
-        let sent = unsafe { libc::send(fd.as_raw_fd(), one.as_ptr().cast(), one.len(), libc::MSG_NOSIGNAL) };
-        return usize::try_from(sent).map_err(|_| io::Error::last_os_error());
-    }
-    let mut message: libc::msghdr = empty_message();
-    message.msg_iov = parts.as_ptr().cast_mut().cast();
-    message.msg_iovlen = parts.len() as _;
-    // SAFETY: `IoSlice` has the layout of `iovec` (std guarantees it), the slices outlive the call, and the kernel
-    // only reads them.
-    let sent = unsafe { libc::sendmsg(fd.as_raw_fd(), &message, libc::MSG_NOSIGNAL) };
-    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
-}
-
-fn empty_message() -> libc::msghdr {
-    // SAFETY: `msghdr` is a C struct of integers and pointers, for which zeros are the empty value.
-    unsafe { std::mem::zeroed() }
+    let (fd, flags) = (fd.as_raw_fd(), socket::MsgFlags::MSG_NOSIGNAL);
+    let sent = match parts {
+        [one] => socket::send(fd, one, flags),
+        _ => socket::sendmsg::<()>(fd, parts, &[], flags, None),
+    };
+    sent.map_err(Into::into)
 }
 
 #[cfg(test)]
@@ -251,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_arrives_although_it_does_not_fit_at_once() {
+    fn more_than_fits_into_the_socket_arrives_completely() {
         run(async {
             let (near, far) = pair();
             let sent: Vec<u8> = (0..3_000_000u32).map(|n| n as u8).collect();
@@ -268,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_arrive_in_their_order() {
+    fn parts_arrive_in_order() {
         run(async {
             let (near, far) = pair();
             let parts = [IoSlice::new(b"one "), IoSlice::new(b"two")];
@@ -281,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_quiet_until_something_arrives_or_ends() {
+    fn a_stream_is_quiet_until_data_or_its_end_arrives() {
         run(async {
             let (near, far) = pair();
             assert!(far.is_quiet() && !far.has_unread());

@@ -8,21 +8,19 @@ use crate::apps::Routes;
 use crate::dispatch::Dispatcher;
 
 /// How long to wait when nothing is due.
-const LONG: Duration = Duration::from_secs(3600);
+const MAX_PAUSE: Duration = Duration::from_secs(3600);
 /// Least pause between two checks.
-const SHORT: Duration = Duration::from_millis(10);
+const MIN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Checks until the router ends.
 pub(crate) async fn run(dispatcher: Rc<Dispatcher>, routes: Rc<Routes>, restarts: Rc<Restarts>) {
     loop {
-        let due = dispatcher.sweep();
-        routes.forget_deserted(&dispatcher);
-        if dispatcher.take_forgot() {
-            restarts.forget(|group| dispatcher.knows(group));
-        }
-        let pause = due.map_or(LONG, |due| due.saturating_duration_since(Instant::now()));
+        let due = dispatcher.update(|pool, now| pool.sweep(now));
+        routes.remove_unused_apps(&dispatcher);
+        restarts.retain(|group| dispatcher.inspect(|pool, _| pool.contains(group)));
+        let pause = due.map_or(MAX_PAUSE, |due| due.saturating_duration_since(Instant::now()));
         tokio::select! {
-            () = tokio::time::sleep(pause.max(SHORT)) => {}
+            () = tokio::time::sleep(pause.max(MIN_PAUSE)) => {}
             () = dispatcher.sweep_sooner.notified() => {}
         }
     }

@@ -2,68 +2,34 @@
 //!
 //! Nothing is measured while no app has a limit.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use crate::app::settings::MemoryLimits;
 use crate::dispatch::Dispatcher;
 use crate::dispatch::worker::Worker;
-use crate::supervisor_link::Supervisor;
-use common::link::{Order, ProcessId, Ticket};
+use crate::supervisor_link::PendingOrders;
+use common::link::{Order, ProcessId};
 
-/// Receives the number of bytes that each process uses.
-type Asker = oneshot::Sender<Vec<(ProcessId, u64)>>;
-
-/// Measures memory through the supervisor, which has the permission.
-#[derive(Debug)]
-pub(crate) struct MemoryMonitor {
-    supervisor: Rc<Supervisor>,
-    asked: RefCell<HashMap<Ticket, Asker>>,
-}
-
-impl MemoryMonitor {
-    pub(crate) fn new(supervisor: Rc<Supervisor>) -> Self {
-        Self { supervisor, asked: RefCell::default() }
-    }
-
-    /// Handles the supervisor's result.
-    pub(crate) fn measured(&self, ticket: Ticket, held: Vec<(ProcessId, u64)>) {
-        if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
-            // The task that asked lives until the router ends.
-            let _ = asker.send(held);
-        }
-    }
-
-    async fn measure(&self, processes: Vec<ProcessId>) -> Option<Vec<(ProcessId, u64)>> {
-        let ticket = self.supervisor.ticket();
-        let (asker, answer) = oneshot::channel();
-        self.asked.borrow_mut().insert(ticket, asker);
-        if self.supervisor.order(&Order::Measure { ticket, processes }).is_err() {
-            self.asked.borrow_mut().remove(&ticket);
-            return None;
-        }
-        answer.await.ok()
-    }
-}
+/// Measures, through the supervisor, which has the permission, the number of bytes that each process uses.
+pub(crate) type MemoryMonitor = PendingOrders<Vec<(ProcessId, u64)>>;
 
 /// Checks all processes whose apps have a limit, until the router ends.
-pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, memory_monitor: Rc<MemoryMonitor>) {
+pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, monitor: Rc<MemoryMonitor>) {
     loop {
         let limited = limited(&dispatcher);
         let Some(every) = limited.iter().map(|(_, limits)| limits.every).min() else {
-            dispatcher.limits_appear.notified().await;
+            dispatcher.check_sooner.notified().await;
             continue;
         };
         tokio::time::sleep(every).await;
         let processes = limited.iter().map(|(worker, _)| worker.record.process).collect();
-        for (process, held) in memory_monitor.measure(processes).await.into_iter().flatten() {
+        let measured = monitor.result_of(|ticket| Order::Measure { ticket, processes }).await;
+        for (process, used) in measured.into_iter().flatten() {
             let measured = limited.iter().find(|(worker, _)| worker.record.process == process);
             if let Some((worker, limits)) = measured {
-                judge(&dispatcher, worker, *limits, held);
+                enforce(&dispatcher, worker, *limits, used);
             }
         }
     }
@@ -82,18 +48,18 @@ fn limited(dispatcher: &Dispatcher) -> Vec<(Rc<Worker>, MemoryLimits)> {
     serving.into_iter().filter_map(|worker| limits(&worker).map(|limits| (worker, limits))).collect()
 }
 
-fn judge(dispatcher: &Dispatcher, worker: &Worker, limits: MemoryLimits, held: u64) {
-    let (name, pid, mib) = (&worker.route.name, worker.record.pid, held >> 20);
-    let is_over = |limit: Option<u64>| limit.filter(|limit| held > *limit).map(|limit| limit >> 20);
+fn enforce(dispatcher: &Dispatcher, worker: &Worker, limits: MemoryLimits, used: u64) {
+    let (name, pid, mib) = (&worker.route.name, worker.record.pid, used >> 20);
+    let is_over = |limit: Option<u64>| limit.filter(|limit| used > *limit).map(|limit| limit >> 20);
     if let Some(limit) = is_over(limits.hard) {
         warn!(
-            "app {name}: process {pid} holds {mib} MiB, more than {limit} (passenger_hard_memory_limit): killed"
+            "app {name}: process {pid} uses {mib} MiB of memory, more than {limit} (passenger_hard_memory_limit): killing it"
         );
-        dispatcher.kill(worker);
+        dispatcher.kill(worker, None);
     } else if let Some(limit) = is_over(limits.soft) {
         info!(
-            "app {name}: process {pid} holds {mib} MiB, more than {limit} (passenger_memory_limit): it is replaced"
+            "app {name}: process {pid} uses {mib} MiB of memory, more than {limit} (passenger_memory_limit): replacing it"
         );
-        dispatcher.detach_slot(worker.slot);
+        dispatcher.update(|pool, now| pool.detach(worker.slot, now));
     }
 }

@@ -8,22 +8,20 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
 use tracing::info;
 
 use crate::app::route::Route;
 use crate::dispatch::Dispatcher;
 use crate::pool::GroupId;
-use crate::supervisor_link::Supervisor;
-use common::link::{Order, RestartFiles, Ticket};
+use crate::supervisor_link::{PendingOrders, Supervisor};
+use common::link::{Order, RestartFiles};
 
-/// The recorded state of each app's files.
+/// The recorded state of each app's restart files.
 #[derive(Debug)]
 pub(crate) struct Restarts {
-    supervisor: Rc<Supervisor>,
     throttle: Cell<Duration>,
     seen: RefCell<HashMap<GroupId, Seen>>,
-    asked: RefCell<HashMap<Ticket, oneshot::Sender<RestartFiles>>>,
+    pub(crate) pending: PendingOrders<RestartFiles>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -37,10 +35,9 @@ struct Seen {
 impl Restarts {
     pub(crate) fn new(supervisor: Rc<Supervisor>, throttle: Duration) -> Self {
         Self {
-            supervisor,
             throttle: Cell::new(throttle),
             seen: RefCell::default(),
-            asked: RefCell::default(),
+            pending: PendingOrders::new(supervisor),
         }
     }
 
@@ -50,83 +47,59 @@ impl Restarts {
     }
 
     /// Restarts the app if its files require it. Costs nothing between two checks.
-    pub(crate) async fn look(&self, route: &Route, dispatcher: &Dispatcher) {
+    pub(crate) async fn check(&self, route: &Route, dispatcher: &Dispatcher) {
         let now = Instant::now();
         let before = self.seen.borrow().get(&route.group).copied();
-        if let Some(seen) =
-            before.filter(|seen| !seen.always && now.duration_since(seen.at) < self.throttle.get())
-        {
-            debug_assert!(seen.at <= now);
+        let is_recent = |seen: &Seen| !seen.always && now.duration_since(seen.at) < self.throttle.get();
+        if before.as_ref().is_some_and(is_recent) {
             return;
         }
         // Requests that arrive while the supervisor checks proceed with the previous state.
-        let mark =
-            Seen { at: now, mtime: before.and_then(|b| b.mtime), always: before.is_some_and(|b| b.always) };
+        let mark = Seen { at: now, ..before.unwrap_or(Seen { at: now, mtime: None, always: false }) };
         self.seen.borrow_mut().insert(route.group, mark);
-        let Some(found) = self.ask(route).await else {
-            return;
-        };
+        let order = |ticket| Order::LookAtRestartFiles { ticket, dir: route.restart_dir() };
+        let Some(found) = self.pending.result_of(order).await else { return };
         let mtime = found.restart_mtime.or(mark.mtime);
         self.seen.borrow_mut().insert(route.group, Seen { at: now, mtime, always: found.always });
         if is_wanted(before.map(|b| b.mtime), &found) {
-            info!("app {}: restarting, as its restart files say", route.name);
+            info!("app {}: restarting, as its restart files require", route.name);
             dispatcher.restart(route.group, route.settings.restart_how());
         }
     }
 
     /// Removes the state of groups that no longer exist.
-    pub(crate) fn forget(&self, is_there: impl Fn(GroupId) -> bool) {
-        self.seen.borrow_mut().retain(|group, _| is_there(*group));
+    pub(crate) fn retain(&self, exists: impl Fn(GroupId) -> bool) {
+        self.seen.borrow_mut().retain(|group, _| exists(*group));
     }
 
     fn is_always(&self, route: &Route) -> bool {
         self.seen.borrow().get(&route.group).is_some_and(|seen| seen.always)
     }
-
-    /// Handles the supervisor's result of a check.
-    pub(crate) fn found(&self, ticket: Ticket, found: RestartFiles) {
-        if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
-            // The request that asked may have ended.
-            let _ = asker.send(found);
-        }
-    }
-
-    async fn ask(&self, route: &Route) -> Option<RestartFiles> {
-        let ticket = self.supervisor.ticket();
-        let (asker, answer) = oneshot::channel();
-        self.asked.borrow_mut().insert(ticket, asker);
-        let order = Order::LookAtRestartFiles { ticket, dir: route.restart_dir() };
-        if self.supervisor.order(&order).is_err() {
-            self.asked.borrow_mut().remove(&ticket);
-            return None;
-        }
-        answer.await.ok()
-    }
 }
 
 /// Least time between two checks without a request.
-const LEAST_PAUSE: Duration = Duration::from_secs(1);
+const MIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// Checks, until the router ends, the restart files of apps whose restart must not wait for a request.
 pub(crate) async fn watch(dispatcher: Rc<Dispatcher>, restarts: Rc<Restarts>) {
     loop {
         let watched = dispatcher.watched();
         if watched.is_empty() {
-            dispatcher.watched_appear.notified().await;
+            dispatcher.check_sooner.notified().await;
             continue;
         }
         // An app that is restarted for each request is not restarted without one.
         for route in watched.into_iter().filter(|route| !restarts.is_always(route)) {
-            restarts.look(&route, &dispatcher).await;
+            restarts.check(&route, &dispatcher).await;
         }
-        tokio::time::sleep(restarts.throttle.get().max(LEAST_PAUSE)).await;
+        tokio::time::sleep(restarts.throttle.get().max(MIN_PAUSE)).await;
     }
 }
 
 /// Whether a restart is required; `before` is what the last check recorded, `None` at the first check.
 fn is_wanted(before: Option<Option<i128>>, found: &RestartFiles) -> bool {
-    let Some(remembered) = before else { return false };
-    found.always || (found.restart_mtime.is_some() && found.restart_mtime != remembered)
+    let Some(recorded) = before else { return false };
+    found.always || (found.restart_mtime.is_some() && found.restart_mtime != recorded)
 }
 
 #[cfg(test)]
@@ -138,13 +111,13 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_only_remembers() {
+    fn the_first_check_only_records() {
         assert!(!wanted(None, Some(5), false));
         assert!(!wanted(None, Some(5), true));
     }
 
     #[test]
-    fn a_new_time_is_a_restart_and_a_missing_file_is_none() {
+    fn a_new_time_restarts_the_app_and_a_missing_file_does_not() {
         assert!(wanted(Some(None), Some(5), false));
         assert!(wanted(Some(Some(5)), Some(6), false));
         assert!(wanted(Some(Some(5)), Some(4), false));

@@ -17,7 +17,7 @@ use crate::dispatch::Dispatcher;
 /// How old a displayed value may be.
 const FRESH: Duration = Duration::from_millis(400);
 /// Processes read before other tasks get their turn: each takes the kernel about 50 µs.
-const AT_A_TIME: usize = 16;
+const BATCH: usize = 16;
 
 /// Resource usage of a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,12 +55,12 @@ impl Usage {
 
 impl Usages {
     /// Reads the usage of all processes, except values that are still fresh.
-    pub(crate) async fn look(&self, dispatcher: &Dispatcher) {
+    pub(crate) async fn refresh(&self, dispatcher: &Dispatcher) {
         let _turn = self.turn.lock().await;
         let pids: HashSet<i32> =
             dispatcher.inspect(|_, workers| workers.values().map(|worker| worker.record.pid).collect());
         let old: Vec<i32> = pids.iter().copied().filter(|pid| self.fresh(*pid).is_none()).collect();
-        for some in old.chunks(AT_A_TIME) {
+        for some in old.chunks(BATCH) {
             for pid in some {
                 self.read(*pid);
             }
@@ -109,14 +109,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_found_whatever_the_name_is() {
+    fn fields_are_found_whatever_the_process_name_is() {
         let stat = "7 (a) b (c) S 1 1 1 0 -1 0 0 0 0 0 150 50 0 0 20 0 1";
         assert_eq!(cpu_ms(stat, 100), 2000);
         assert_eq!(private_pages("1000 300 120 1 0 5 0"), 180);
     }
 
     #[test]
-    fn a_process_that_is_gone_uses_nothing() {
+    fn a_process_that_has_ended_uses_nothing() {
         assert_eq!(Usage::read(-1), Usage::default());
     }
 
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_a_moment_ago_is_not_read_again() {
+    fn a_fresh_value_is_not_read_again() {
         let (usages, kept) = (Usages::default(), Usage { cpu_ms: 7, memory: 11 });
         usages.seen.borrow_mut().insert(-1, (Instant::now(), kept));
         assert_eq!(usages.of(-1), kept);

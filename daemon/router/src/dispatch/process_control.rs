@@ -10,27 +10,26 @@ use crate::pool::{GroupId, Slot};
 use crate::spawn::hooks::SlowRequest;
 
 /// Starts and ends processes for the pool.
-pub(crate) trait Launch: Debug {
+pub(crate) trait ProcessControl: Debug {
     /// Starts a process; `Dispatcher::ready` or `Dispatcher::failed` follows.
-    fn launch(&self, slot: Slot, route: Rc<Route>);
+    fn start(&self, slot: Slot, route: Rc<Route>);
     /// Ensures that a process that gets no further request finishes those it has.
     fn drain(&self, worker: &Rc<Worker>);
-    /// Has a process do its out-of-band work; `Dispatcher::end_out_of_band` follows.
-    fn work_out_of_band(&self, worker: Rc<Worker>);
+    /// Has a process do its out-of-band work; `Pool::end_out_of_band` follows.
+    fn work_out_of_band(&self, worker: &Rc<Worker>);
     /// Ends a process that serves no request; `Dispatcher::exited` follows.
     fn stop(&self, worker: &Worker);
-    /// Kills a process, even if it serves requests; `Dispatcher::exited` follows.
-    fn kill(&self, worker: &Worker);
-    /// Like `kill`, but first runs the operator's hooks on the process that takes too long for `request`.
-    fn kill_too_slow(&self, worker: &Worker, request: SlowRequest);
+    /// Kills a process, even if it serves requests; `Dispatcher::exited` follows. If it takes too long for a request,
+    /// the operator's hooks run first.
+    fn kill(&self, worker: &Worker, slow: Option<SlowRequest>);
+    /// Ends a process that is still starting; `Dispatcher::exited` follows.
+    fn abandon(&self, slot: Slot);
     /// Reports that a process gets no further request.
     fn detached(&self, worker: &Worker);
     /// Reports that a request was refused, as the queue is full.
-    fn turned_away(&self, route: &Route);
-    /// Ends a process that is still starting; `Dispatcher::exited` follows.
-    fn abandon(&self, slot: Slot);
-    /// Removes what is stored about the starts of a group that was forgotten.
-    fn forgotten(&self, group: GroupId);
-    /// Reports that the group is restarted: its preloader holds outdated code.
+    fn queue_full(&self, route: &Route);
+    /// Removes what is stored about the starts of a group that was removed.
+    fn removed(&self, group: GroupId);
+    /// Reports that the group is restarted: its preloader has loaded outdated code.
     fn restarted(&self, group: GroupId);
 }
