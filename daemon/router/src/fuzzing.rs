@@ -37,11 +37,11 @@ pub enum End {
 /// Decodes a response in the session protocol, received in pieces of `step` bytes.
 #[must_use]
 pub fn app_session(bytes: &[u8], step: usize, to_head_request: bool) -> Response {
-    let mut decoder = SessionDecoder::new(to_head_request);
-    let mut taken = HttpDecoder::after_hijack(to_head_request);
+    let mut decoder = SessionDecoder::new(to_head_request, true);
+    let mut taken = HttpDecoder::after_hijack(to_head_request, true);
     read(bytes, step, |input, head| {
         // An application that hijacked the connection answers in HTTP.
-        if decoder.is_hijacked() { taken.next(input, head) } else { decoder.next(input, head) }
+        if decoder.hijacked().is_some() { taken.next(input, head) } else { decoder.next(input, head) }
     })
 }
 

@@ -145,6 +145,12 @@ impl Head {
         Ok(())
     }
 
+    /// Checks a head that switches protocols.
+    pub(super) fn check_switch(&self, asked_for_upgrade: bool) -> Result<(), ReplyError> {
+        let why = "it switches protocols, which the request did not ask for";
+        if asked_for_upgrade { Ok(()) } else { Err(ReplyError::BadHead(why.into())) }
+    }
+
     /// Whether this response has no body, whatever its headers say.
     pub(crate) fn is_bodiless(&self, to_head_request: bool) -> bool {
         to_head_request || self.status < 200 || matches!(self.status, 204 | 304)

@@ -4,7 +4,7 @@
 
 mod encode;
 
-use super::http::chunked::ChunkedParts;
+use super::http::{self, chunked::ChunkedParts};
 use super::response_head::{Event, Head, Mode, ReplyError};
 pub(crate) use encode::{OUT_OF_BAND_METHOD, write_out_of_band, write_request};
 
@@ -31,6 +31,7 @@ const FLAG_RAW: u8 = 0x02;
 pub(crate) struct Decoder {
     state: State,
     to_head_request: bool,
+    asked_for_upgrade: bool,
     /// Body bytes that the announced Content-Length still allows.
     allowed: Option<u64>,
     /// Whether the connection has ended, or belongs to the app.
@@ -58,13 +59,14 @@ enum State {
 }
 
 impl Decoder {
-    pub(crate) fn new(to_head_request: bool) -> Self {
-        Self { to_head_request, ..Self::default() }
+    pub(crate) fn new(to_head_request: bool, asked_for_upgrade: bool) -> Self {
+        Self { to_head_request, asked_for_upgrade, ..Self::default() }
     }
 
-    /// Whether the app took the connection: what follows is HTTP.
-    pub(crate) fn is_hijacked(&self) -> bool {
-        self.state == State::Hijacked
+    /// Returns the decoder of what follows if the app has hijacked the connection: an HTTP response.
+    pub(crate) fn hijacked(&self) -> Option<http::Decoder> {
+        let hijacked = self.state == State::Hijacked;
+        hijacked.then(|| http::Decoder::after_hijack(self.to_head_request, self.asked_for_upgrade))
     }
 
     /// Whether the app writes the body itself, on a connection that the loader has left to it.
@@ -163,6 +165,7 @@ impl Decoder {
         gather(payload, head)?;
         self.raw = flags & FLAG_RAW != 0;
         if head.status == 101 {
+            head.check_switch(self.asked_for_upgrade)?;
             (self.state, self.gone) = (State::Done, true);
             return Ok(Event::Head(Mode::Tunnel));
         }
@@ -281,7 +284,7 @@ mod tests {
 
     /// Decodes `bytes`, passed in pieces of `step`; returns what the events amount to.
     fn run(bytes: &[u8], step: usize, to_head: bool) -> Result<(u16, Vec<u8>, bool), ReplyError> {
-        let (mut decoder, mut head) = (Decoder::new(to_head), Head::default());
+        let (mut decoder, mut head) = (Decoder::new(to_head, false), Head::default());
         let (mut body, mut buffer, mut ended) = (Vec::new(), Vec::new(), false);
         for piece in bytes.chunks(step) {
             buffer.extend_from_slice(piece);

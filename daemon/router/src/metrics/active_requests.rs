@@ -105,13 +105,20 @@ impl ActiveRequests {
 }
 
 impl RequestSlot {
-    /// Enters a request, until the result is dropped.
-    pub(crate) fn begin(&self, route: &Rc<Route>, line: &[u8], client: &[u8]) -> ActiveRequest<'_> {
+    /// Enters a request that arrived `now`, until the result is dropped.
+    pub(crate) fn begin(
+        &self,
+        route: &Rc<Route>,
+        line: &[u8],
+        client: &[u8],
+        now: Instant,
+    ) -> ActiveRequest<'_> {
         *self.route.borrow_mut() = Some(route.clone());
         keep(&self.line, line);
         keep(&self.client, client);
-        self.began.set(Instant::now());
-        self.enter(Phase::Queued);
+        self.began.set(now);
+        self.phase.set(Phase::Queued);
+        self.entered.set(now);
         ActiveRequest(self)
     }
 
@@ -123,9 +130,10 @@ impl RequestSlot {
     }
 
     /// Records the process that the request is sent to.
-    pub(crate) fn send_to(&self, pid: i32) {
+    pub(crate) fn send_to(&self, pid: i32, now: Instant) {
         self.pid.set(pid);
-        self.enter(Phase::Sending);
+        self.phase.set(Phase::Sending);
+        self.entered.set(now);
     }
 
     /// Records that the process has received the whole request.

@@ -13,9 +13,7 @@ use tokio::io::AsyncWriteExt;
 use super::write_head;
 use crate::app::route::Route;
 use crate::app_protocol::buffer::{Input, SMALL};
-use crate::app_protocol::http;
 use crate::app_protocol::response_head::{Event, Head, ReplyError, is_token};
-use crate::app_protocol::session;
 use crate::dispatch::{Lease, Refused};
 use crate::response::relay::Decoder;
 use crate::state::RouterState;
@@ -178,12 +176,8 @@ fn head<'a>(route: &'a Route, request: &'a DirectRequest) -> RequestHead<'a> {
 async fn converse(lease: &Lease, to_head_request: bool, order: &[u8]) -> Result<Reply, AskError> {
     let (stream, _) = lease.connection().await?;
     (&mut &stream).write_all(order).await?;
-    let decoder = if lease.worker.speaks_session() {
-        Decoder::Session(session::Decoder::new(to_head_request))
-    } else {
-        Decoder::Http(http::Decoder::new(to_head_request, false))
-    };
-    let (reply, reusable) = read(&stream, decoder, to_head_request).await?;
+    let decoder = Decoder::new(lease.worker.speaks_session(), to_head_request, false);
+    let (reply, reusable) = read(&stream, decoder).await?;
     if reusable {
         lease.keep(stream);
     }
@@ -191,11 +185,7 @@ async fn converse(lease: &Lease, to_head_request: bool, order: &[u8]) -> Result<
 }
 
 /// Returns the response, and whether the connection can take another request.
-async fn read(
-    stream: &Stream,
-    mut decoder: Decoder,
-    to_head_request: bool,
-) -> Result<(Reply, bool), AskError> {
+async fn read(stream: &Stream, mut decoder: Decoder) -> Result<(Reply, bool), AskError> {
     let (mut input, mut head, mut reply) = (Input::default(), Head::default(), Reply::default());
     loop {
         if input.fill(&mut &*stream, SMALL).await? == 0 {
@@ -214,7 +204,7 @@ async fn read(
             if decoder.is_done() {
                 return Ok((reply, decoder.is_reusable() && input.is_empty()));
             }
-            if more && !decoder.follow_hijack(to_head_request) {
+            if more && !decoder.follow_hijack() {
                 break;
             }
         }

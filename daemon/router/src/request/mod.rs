@@ -23,10 +23,10 @@ use super::app_protocol::{http, session};
 use super::dispatch::worker::Worker;
 use super::dispatch::{Lease, Refused};
 use super::metrics::active_requests::Phase;
-use super::metrics::counters::count;
+use super::metrics::counters::{AppMetrics, count};
 use super::nginx_conn::descriptors;
 use super::nginx_conn::{KeepAlive, NginxConn};
-use super::response::relay::Relay;
+use super::response::relay::{Decoder, Relay};
 use super::spawn::hooks::SlowRequest;
 use super::state::RouterState;
 use finish::{broken_off, finish, give_up, refuse};
@@ -38,6 +38,8 @@ const MAX_ATTEMPTS: usize = 5;
 /// What is kept of a request once its head was written to the app's buffer.
 struct Facts {
     route: Rc<Route>,
+    /// The metrics of its app.
+    metrics: Rc<AppMetrics>,
     to_head_request: bool,
     upgrade: bool,
     /// Sending it twice has the same effect as once, and it has no body.
@@ -85,7 +87,8 @@ pub(crate) async fn run(
     let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
     let mut body = Body::new(request.head.body, unsized_framing(route.kind))
         .with_least_rate(router.config.min_upload_rate);
-    let facts = Facts::of(&request, route);
+    let metrics = router.dispatcher.metrics(route.group);
+    let facts = Facts::of(&request, route, metrics);
     nginx.to_app.clear();
     write_head(&request, facts.route.kind, &facts.route.settings, &mut nginx.to_app);
     facts.head_len.set(nginx.to_app.len());
@@ -93,26 +96,31 @@ pub(crate) async fn run(
     nginx.line.clear();
     write_line(&request, &mut nginx.line);
     let request_slot = nginx.request_slot.clone();
-    let _lying = request_slot.begin(&facts.route, &nginx.line, request.head.remote_addr);
+    let arrived = Instant::now();
+    let _active = request_slot.begin(&facts.route, &nginx.line, request.head.remote_addr, arrived);
     nginx.request.clear();
     nginx.request.extend_from_slice(&nginx.input.unread()[HEADER_LEN..payload_end]);
     nginx.input.consume(payload_end);
     nginx.frames.hides_version = !router.globals.show_version();
 
-    let arrived = Instant::now();
     let _counted = router.dispatcher.count_request();
     if let Some(refused) = refused {
         return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
     }
-    let descriptors = descriptors::most(router);
-    let tunnel = facts.upgrade.then(|| router.tunnels.open(facts.route.group, descriptors));
-    if matches!(tunnel, Some(None)) {
-        let refused = Refused::TunnelsFull(descriptors);
-        return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
+    let mut tunnel = None;
+    if facts.upgrade {
+        // A system call: only tunnels need the number.
+        let descriptors = descriptors::most(router);
+        tunnel = router.tunnels.open(facts.route.group, descriptors);
+        if tunnel.is_none() {
+            let refused = Refused::TunnelsFull(descriptors);
+            return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
+        }
     }
     router.restarts.look(&facts.route, &router.dispatcher).await;
     let after = attempt_until_over(router, nginx, &facts, &mut body).await;
-    router.dispatcher.metrics(facts.route.group).request_time.add(arrived.elapsed());
+    facts.metrics.request_time.add(arrived.elapsed());
+    drop(tunnel);
     Ok(after)
 }
 
@@ -124,8 +132,7 @@ fn refused_at_once(router: &RouterState, facts: &Facts, method: &[u8]) -> Option
     router.routes.other_kind(&facts.route).map(Refused::OtherKind)
 }
 
-fn count_refusal(router: &RouterState, facts: &Facts, refused: &Refused) {
-    let metrics = router.dispatcher.metrics(facts.route.group);
+fn count_refusal(metrics: &AppMetrics, refused: &Refused) {
     match refused {
         Refused::QueueFull => count(&metrics.queue_full),
         Refused::QueuedTooLong(_) => count(&metrics.queued_too_long),
@@ -156,14 +163,15 @@ async fn attempt_until_over(
         let lease = match granted {
             Some(Ok(lease)) => lease,
             Some(Err(refused)) => {
-                count_refusal(router, facts, &refused);
+                count_refusal(&facts.metrics, &refused);
                 return refuse(router, nginx, facts, body, &refused).await;
             }
             None => return KeepAlive::Close,
         };
         let pid = lease.worker.record.pid;
-        router.dispatcher.metrics(facts.route.group).queue_time.add(arrived.elapsed());
-        let turn = Turn { waited: arrived.elapsed(), may_repeat: attempts_left > 0 };
+        let waited = arrived.elapsed();
+        facts.metrics.queue_time.add(waited);
+        let turn = Turn { waited, may_repeat: attempts_left > 0 };
         match attempt(router, nginx, facts, body, lease, turn).await {
             Attempt::Over(after) => return after,
             Attempt::Again(why) => {
@@ -224,17 +232,18 @@ async fn attempt(
         }
     };
     let pid = lease.worker.record.pid;
-    nginx.request_slot.send_to(pid);
+    let asked = Instant::now();
+    nginx.request_slot.send_to(pid, asked);
     stick(&mut nginx.frames.added, facts, lease.worker.sticky_number);
-    let speaks_session = lease.worker.speaks_session();
+    let decoder = Decoder::new(lease.worker.speaks_session(), facts.to_head_request, facts.upgrade);
     let mut relay = Relay::new(
-        speaks_session,
+        decoder,
         facts.to_head_request,
-        facts.upgrade,
         pid.unsigned_abs(),
         waited,
+        asked,
         nginx.request_slot.clone(),
-        router.dispatcher.metrics(facts.route.group),
+        facts.metrics.clone(),
     );
     relay.session = Some(lease.session());
     let limit = facts.route.settings.max_request_time;
@@ -324,7 +333,7 @@ fn unsized_framing(kind: AppKind) -> Framing {
 }
 
 impl Facts {
-    fn of(request: &Request<'_>, route: Rc<Route>) -> Self {
+    fn of(request: &Request<'_>, route: Rc<Route>, metrics: Rc<AppMetrics>) -> Self {
         let head = &request.head;
         let sticky = route.settings.sticky.as_ref().and_then(|sticky| sticky.asked(request));
         let host = route.settings.max_request_time.and_then(|_| request.headers.get(b"host"));
@@ -334,6 +343,7 @@ impl Facts {
             encoded: Cell::new(unsized_framing(route.kind)),
             head_len: Cell::new(0),
             route,
+            metrics,
             to_head_request: head.method == b"HEAD",
             upgrade: head.upgrade,
             repeatable: head.body == BodyLength::None

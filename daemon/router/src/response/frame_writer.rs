@@ -1,6 +1,6 @@
 //! Frames for nginx, gathered so that one system call writes the output of one wake-up.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 
 use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use protocol::pairs;
@@ -27,6 +27,8 @@ pub(crate) struct Writer {
     pub(crate) hides_version: bool,
     /// Headers added to those of the app, encoded as [`pairs`].
     pub(crate) added: Vec<u8>,
+    /// Buffer for the value of one header.
+    value: Vec<u8>,
 }
 
 /// The sender of a response, and how long it took.
@@ -132,7 +134,7 @@ impl Writer {
             out.extend_from_slice(&head.pairs);
             if kind == FrameType::Response {
                 out.extend_from_slice(&self.added);
-                put_own_headers(head, powered_by, out);
+                put_own_headers(head, powered_by, &mut self.value, out);
             }
         };
         let flags = if end { FLAG_END } else { 0 };
@@ -141,18 +143,21 @@ impl Writer {
 }
 
 /// Adds `Content-Length`, also for HEAD and 304, where it describes a body that is not sent, and Passenger's headers.
-fn put_own_headers(head: &Head, powered_by: &[u8], out: &mut Vec<u8>) {
+fn put_own_headers(head: &Head, powered_by: &[u8], value: &mut Vec<u8>, out: &mut Vec<u8>) {
     if let Some(length) = head.content_length.filter(|_| head.status >= 200 && head.status != 204) {
-        pairs::put(out, b"Content-Length", length.to_string().as_bytes());
+        value.clear();
+        // Writing to a vector cannot fail.
+        let _ = write!(value, "{length}");
+        pairs::put(out, b"Content-Length", value);
     }
     if head.status == 101 {
         return;
     }
     let reason = if head.reason.is_empty() { reason_phrase(head.status).as_bytes() } else { &head.reason };
-    let mut status = head.status.to_string().into_bytes();
-    status.push(b' ');
-    status.extend_from_slice(reason);
-    pairs::put(out, b"Status", &status);
+    value.clear();
+    let _ = write!(value, "{} ", head.status);
+    value.extend_from_slice(reason);
+    pairs::put(out, b"Status", value);
     pairs::put(out, b"X-Powered-By", powered_by);
 }
 

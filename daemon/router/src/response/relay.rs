@@ -77,7 +77,6 @@ pub(crate) struct Relay {
     /// The app has sent anything at all.
     pub(crate) heard: bool,
     to_head_request: bool,
-    upgrade: bool,
     pid: u32,
     /// Microseconds that the request waited for the process.
     queue_us: u64,
@@ -98,6 +97,14 @@ pub(crate) struct Relay {
 }
 
 impl Decoder {
+    pub(crate) fn new(speaks_session: bool, to_head_request: bool, upgrade: bool) -> Self {
+        if speaks_session {
+            Self::Session(session::Decoder::new(to_head_request, upgrade))
+        } else {
+            Self::Http(http::Decoder::new(to_head_request, upgrade))
+        }
+    }
+
     pub(crate) fn is_reusable(&self) -> bool {
         match self {
             Self::Session(decoder) => decoder.is_reusable(),
@@ -136,40 +143,31 @@ impl Decoder {
     }
 
     /// Switches to HTTP if the app took over the connection: an HTTP response follows, and no other request may.
-    pub(crate) fn follow_hijack(&mut self, to_head_request: bool) -> bool {
-        let hijacked = matches!(self, Self::Session(decoder) if decoder.is_hijacked());
-        if hijacked {
-            *self = Self::Http(http::Decoder::after_hijack(to_head_request));
-        }
-        hijacked
+    pub(crate) fn follow_hijack(&mut self) -> bool {
+        let Self::Session(decoder) = self else { return false };
+        let Some(http) = decoder.hijacked() else { return false };
+        *self = Self::Http(http);
+        true
     }
 }
 
 impl Relay {
     pub(crate) fn new(
-        speaks_session: bool,
+        decoder: Decoder,
         to_head_request: bool,
-        upgrade: bool,
         pid: u32,
         waited: Duration,
+        asked: Instant,
         request_slot: Rc<RequestSlot>,
         metrics: Rc<AppMetrics>,
     ) -> Self {
-        let decoder = if speaks_session {
-            Decoder::Session(session::Decoder::new(to_head_request))
-        } else {
-            Decoder::Http(http::Decoder::new(to_head_request, upgrade))
-        };
-        let queue_us = microseconds(waited);
-        let asked = Instant::now();
         Self {
             decoder,
             begun: false,
             heard: false,
             to_head_request,
-            upgrade,
             pid,
-            queue_us,
+            queue_us: microseconds(waited),
             asked,
             head_limit: HEAD_LIMIT,
             head_began: None,
@@ -201,14 +199,15 @@ impl Relay {
                 self.heard = true;
                 self.request_slot.enter(Phase::Responding);
             }
-            let complete = if came == 0 {
+            if came == 0 {
                 self.decoder.at_eof()?;
-                self.end_by_eof(nginx, writer).await?
-            } else {
-                self.take(input, nginx, writer, head).await?
-            };
-            if let Some(complete) = complete {
+                return end(nginx, writer).await;
+            }
+            if let Some(complete) = self.take(input, nginx, writer, head).await? {
                 return Ok(complete);
+            }
+            if !self.begun && self.head_began.is_none() && !input.is_empty() {
+                self.head_began = Some(tokio::time::Instant::now());
             }
             writer.flush(nginx).await.map_err(RelayError::Nginx)?;
         }
@@ -222,11 +221,7 @@ impl Relay {
         room: usize,
     ) -> Result<usize, RelayError> {
         let Some(began) = self.head_began else {
-            let came = input.fill(app, room).await.map_err(RelayError::AppRead)?;
-            if !self.begun {
-                self.head_began = Some(tokio::time::Instant::now());
-            }
-            return Ok(came);
+            return input.fill(app, room).await.map_err(RelayError::AppRead);
         };
         let too_slow = || RelayError::App(ReplyError::HeadTooSlow(self.head_limit));
         let left = self.head_limit.checked_sub(began.elapsed()).ok_or_else(too_slow)?;
@@ -255,7 +250,7 @@ impl Relay {
         loop {
             let (used, event) = self.decoder.next(input.unread(), head)?;
             let complete = match event {
-                Event::More if self.decoder.follow_hijack(self.to_head_request) => {
+                Event::More if self.decoder.follow_hijack() => {
                     self.hijacked();
                     None
                 }
@@ -266,15 +261,12 @@ impl Relay {
                 Event::Interim => {
                     self.interim(writer, head)?;
                     // The next head begins with the next byte.
-                    self.head_began = (input.unread().len() > used).then(tokio::time::Instant::now);
+                    self.head_began = None;
                     None
                 }
                 Event::Head(mode) => self.head(mode, writer, head)?,
                 Event::Data(data) => self.data(data, nginx, writer).await?,
-                Event::End => {
-                    writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
-                    Some(Complete::Answer)
-                }
+                Event::End => Some(end(nginx, writer).await?),
             };
             input.consume(used);
             if complete.is_some() {
@@ -294,10 +286,6 @@ impl Relay {
     }
 
     fn head(&mut self, mode: Mode, writer: &mut Writer, head: &Head) -> Result<Option<Complete>, RelayError> {
-        if mode == Mode::Tunnel && !self.upgrade {
-            let why = "it switches protocols although nobody asked for it";
-            return Err(ReplyError::BadHead(why.into()).into());
-        }
         if self.decoder.is_raw() {
             self.hijacked();
         }
@@ -338,15 +326,12 @@ impl Relay {
         }
         Ok(end.then_some(Complete::Answer))
     }
+}
 
-    async fn end_by_eof(
-        &mut self,
-        nginx: &mut (impl AsyncWrite + Unpin),
-        writer: &mut Writer,
-    ) -> Result<Option<Complete>, RelayError> {
-        writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
-        Ok(Some(Complete::Answer))
-    }
+/// Adds the end of a response whose last part did not mark it.
+async fn end(nginx: &mut (impl AsyncWrite + Unpin), writer: &mut Writer) -> Result<Complete, RelayError> {
+    writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
+    Ok(Complete::Answer)
 }
 
 fn microseconds(duration: Duration) -> u64 {
@@ -374,8 +359,9 @@ mod tests {
                 std::future::pending::<()>().await;
             };
             let (request_slot, metrics) = (ActiveRequests::default().open(), Rc::default());
+            let decoder = Decoder::new(speaks_session, false, false);
             let mut relay =
-                Relay::new(speaks_session, false, false, 1, Duration::ZERO, request_slot, metrics);
+                Relay::new(decoder, false, 1, Duration::ZERO, Instant::now(), request_slot, metrics);
             let (mut input, mut out, mut writer) = (Input::default(), Vec::new(), Writer::default());
             let mut head = Head::default();
             let relayed = relay.run(&mut router, &mut input, &mut out, &mut writer, &mut head);

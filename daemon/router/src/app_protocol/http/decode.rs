@@ -46,8 +46,8 @@ impl Decoder {
     }
 
     /// Creates a decoder for a connection that the app took: the connection ends with the response.
-    pub(crate) fn after_hijack(to_head_request: bool) -> Self {
-        Self { hijacked: true, ..Self::new(to_head_request, true) }
+    pub(crate) fn after_hijack(to_head_request: bool, asked_for_upgrade: bool) -> Self {
+        Self { hijacked: true, ..Self::new(to_head_request, asked_for_upgrade) }
     }
 
     /// Whether the response is complete.
@@ -129,9 +129,7 @@ impl Decoder {
     fn after_head(&mut self, head: &Head, is_http11: bool) -> Result<Event<'static>, ReplyError> {
         if head.status == 101 {
             self.keep_alive = false;
-            if !self.asked_for_upgrade {
-                return Err(ReplyError::BadHead("it switches protocols although nobody asked for it".into()));
-            }
+            head.check_switch(self.asked_for_upgrade)?;
             self.state = State::Done;
             return Ok(Event::Head(Mode::Tunnel));
         }
