@@ -208,7 +208,7 @@ fn connections_that_say_nothing_are_closed() {
             }
         }
     }
-    scene.daemon.logs_eventually("the rest of a frame did not come in time");
+    scene.daemon.logs_eventually("a frame was not complete within its time limit");
     scene.app_pid();
 }
 

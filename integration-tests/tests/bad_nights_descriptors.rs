@@ -5,8 +5,7 @@ use stage::{
     open_descriptors, stays,
 };
 
-const TOLD: &str =
-    "the 64 descriptors of the router are nearly used up: connections from nginx wait until some are free";
+const TOLD: &str = "nearly all of the router's 64 file descriptors are in use: connections from nginx wait until some are free";
 
 /// A daemon that may have 64 files open, and an app that answers any number of requests at a time.
 fn scarce(lines: &str, flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder) -> Scene {

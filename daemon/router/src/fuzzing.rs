@@ -8,7 +8,7 @@ use super::admin::http as admin;
 use super::app::settings::AppSettings;
 use super::app_protocol::http::chunked::{Chunked, ChunkedParts, Step};
 use super::app_protocol::http::decode::Decoder as HttpDecoder;
-use super::app_protocol::response_head::{Event, Head, Mode, ReplyError};
+use super::app_protocol::response_head::{Event, Head, Mode, ResponseError};
 use super::app_protocol::session::Decoder as SessionDecoder;
 
 /// The response decoded from an application's bytes.
@@ -55,7 +55,7 @@ pub fn app_http(bytes: &[u8], step: usize, to_head_request: bool, upgrade: bool)
 fn read(
     bytes: &[u8],
     step: usize,
-    mut next: impl for<'b> FnMut(&'b [u8], &mut Head) -> Result<(usize, Event<'b>), ReplyError>,
+    mut next: impl for<'b> FnMut(&'b [u8], &mut Head) -> Result<(usize, Event<'b>), ResponseError>,
 ) -> Response {
     let (mut response, mut head) = (Response::default(), Head::default());
     let (mut from, mut to) = (0, 0);

@@ -48,7 +48,7 @@ pub(super) fn render(snapshot: &Snapshot, metrics: &[Rc<AppMetrics>]) -> String 
     page.rejections(&groups);
     page.histogram("queue_seconds", "How long requests waited for a process.", &groups, |f| &f.queue_time);
     page.histogram("answer_seconds", "How long requests took until their answer began.", &groups, |f| {
-        &f.answer_time
+        &f.response_time
     });
     page.histogram("request_seconds", "How long requests took, their wait included.", &groups, |f| {
         &f.request_time

@@ -29,7 +29,7 @@ impl Times {
     pub(super) fn of(metrics: &AppMetrics) -> Self {
         Self {
             queue: Spans::of(&metrics.queue_time),
-            answer: Spans::of(&metrics.answer_time),
+            answer: Spans::of(&metrics.response_time),
             spawn: Spans::of(&metrics.spawn_time),
         }
     }

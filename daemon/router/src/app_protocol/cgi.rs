@@ -52,14 +52,14 @@ fn write_server(request: &Request<'_>, out: &mut impl Variables) {
 /// Writes every header except those that have their own variable; repeated ones are joined. Names with characters other
 /// than letters, digits and `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
 fn write_headers(request: &Request<'_>, out: &mut impl Variables) {
-    let mut seen = Seen::default();
+    let mut seen = SeenNames::default();
     for (at, (name, value)) in request.headers.iter().enumerate() {
         match name.len() {
             12 if name.eq_ignore_ascii_case(b"content-type") => out.put(b"CONTENT_TYPE", value),
             14 if name.eq_ignore_ascii_case(b"content-length") => {}
             10 if name.eq_ignore_ascii_case(b"connection") => {}
             _ if !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') => {}
-            _ if seen.maybe(name) && is_repeated(request, name, at) => {}
+            _ if seen.add(name) && is_repeated(request, name, at) => {}
             _ => {
                 let same = request.headers.iter().skip(at).filter(|(n, _)| n.eq_ignore_ascii_case(name));
                 let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
@@ -74,17 +74,18 @@ fn is_repeated(request: &Request<'_>, name: &[u8], at: usize) -> bool {
     request.headers.iter().take(at).any(|(n, _)| n.eq_ignore_ascii_case(name))
 }
 
-/// The names that may have been seen: most occur once, and need not be compared with all the others.
+/// A Bloom filter of header names: most occur once, and need not be compared with all the others.
 #[derive(Default)]
-struct Seen(u64);
+struct SeenNames(u64);
 
-impl Seen {
-    fn maybe(&mut self, name: &[u8]) -> bool {
+impl SeenNames {
+    /// Adds a name; false if it was certainly not added before.
+    fn add(&mut self, name: &[u8]) -> bool {
         let sum = name.iter().fold(name.len(), |sum, b| sum.wrapping_mul(31) + usize::from(b | 0x20));
         let bit = 1 << (sum % 64);
-        let maybe = self.0 & bit != 0;
+        let may_be_known = self.0 & bit != 0;
         self.0 |= bit;
-        maybe
+        may_be_known
     }
 }
 
@@ -101,7 +102,7 @@ fn path_info<'a>(path: &'a [u8], base_uri: &[u8]) -> &'a [u8] {
 /// Returns host and port of a Host header; an IPv6 address keeps its brackets.
 fn split_host(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     let after_address = host.iter().rposition(|b| *b == b']').map_or(0, |at| at + 1);
-    let (_, tail) = host.split_at(after_address);
+    let tail = &host[after_address..];
     match tail.iter().position(|b| *b == b':') {
         Some(at) => (&host[..after_address + at], Some(&tail[at + 1..]).filter(|port| !port.is_empty())),
         None => (host, None),

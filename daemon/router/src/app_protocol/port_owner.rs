@@ -17,10 +17,10 @@ use common::sys::sock_diag::{ESTABLISHED, LISTEN, TcpSocket};
 /// `TCP_SYN_RECV` in `net/tcp_states.h`: the last packet of the handshake has not been processed.
 const SYN_RECV: u8 = 3;
 /// How long the kernel may take to register both ends of a connection.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(5);
 /// Minimum time between two log lines.
-const LOG_EVERY: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Owner of the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ enum Verdict {
 ///
 /// If it runs as another user, or if this cannot be determined.
 pub(super) async fn check(own: SocketAddr, peer: SocketAddr, user: &AppUser) -> io::Result<()> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         let found = match verdict(peer_of(own, peer), user.uid)? {
             Verdict::Waiting => match of_listeners(&listeners(peer.port())?, peer.ip(), user.uid) {
@@ -61,7 +61,7 @@ pub(super) async fn check(own: SocketAddr, peer: SocketAddr, user: &AppUser) -> 
             Verdict::Stranger(uid) => return Err(stranger(peer, uid, user)),
             Verdict::Absent | Verdict::Waiting if Instant::now() < until => tokio::time::sleep(PAUSE).await,
             Verdict::Absent | Verdict::Waiting | Verdict::Closed => {
-                return Err(io::Error::other(format!("the connection to {peer} was closed at once")));
+                return Err(io::Error::other(format!("the connection to {peer} was closed immediately")));
             }
         }
     }
@@ -128,8 +128,8 @@ fn or_by_proc<T>(asked: io::Result<T>, by_proc: impl FnOnce() -> io::Result<T>) 
         _ if descriptors::are_used_up(&second) => second,
         _ => {
             io::Error::other(format!(
-                "whose port it is cannot be found out: {why}; /proc/net/tcp: {second}; set \"passenger_app_listen socket\", \
-                 which needs no such answer, if the program can listen on a unix socket"
+                "cannot determine the owner of the port: {why}; /proc/net/tcp: {second}; if the program can listen on a \
+                 unix socket, set \"passenger_app_listen socket\", which does not need to know it"
             ))
         }
     })
@@ -139,8 +139,8 @@ fn stranger(peer: SocketAddr, uid: u32, user: &AppUser) -> io::Error {
     let what = format!("{peer} belongs to user ID {uid}, not to the app's user {}", user.name);
     if is_time_to_log() {
         warn!(
-            "{what}: no request is sent there; \"passenger_app_listen socket\" gives an app a socket that no other user \
-             can take"
+            "{what}: no request is sent to it; with \"passenger_app_listen socket\" the app gets a socket that no other \
+             user can use"
         );
     }
     io::Error::other(what)
@@ -151,7 +151,7 @@ fn is_time_to_log() -> bool {
         static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
     }
     let now = Instant::now();
-    let due = LAST.get().is_none_or(|last| now.duration_since(last) >= LOG_EVERY);
+    let due = LAST.get().is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL);
     if due {
         LAST.set(Some(now));
     }

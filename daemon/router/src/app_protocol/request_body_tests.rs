@@ -83,18 +83,18 @@ fn waited(app_takes: usize) -> Duration {
         let (mut nginx, mut far) = duplex(1024);
         far.write_all(&frame(0, &[b'x'; 500])).await.unwrap();
         let (mut app, _app_side) = duplex(app_takes);
-        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_least_rate(500);
-        let pace = body.pace().unwrap();
+        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_min_rate(500);
+        let rate = body.rate().unwrap();
         let (mut input, mut out) = (Input::default(), Vec::new());
         let sent = body.send(&mut nginx, &mut input, &mut app, &mut out);
         assert!(tokio::time::timeout(Duration::from_secs(3600), sent).await.is_err());
-        Duration::from_secs(21) - pace.time_left()
+        Duration::from_secs(21) - rate.time_left()
     })
 }
 
 #[test]
 fn time_counts_while_nginx_has_no_more_and_not_while_the_app_takes_nothing() {
-    assert_eq!(waited(1024), Duration::from_secs(21), "at least: it is too slow");
+    assert_eq!(waited(1024), Duration::from_secs(21), "at min_rate: it is too slow");
     assert_eq!(waited(499), Duration::ZERO);
 }
 
@@ -105,17 +105,17 @@ fn what_came_while_it_was_queued_counts_once() {
     runtime.block_on(async {
         let mut input = Input::default();
         let bytes = [frame(0, &[b'x'; 500]), frame(FLAG_END, &[b'x'; 500])].concat();
-        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_least_rate(500);
-        let pace = body.pace().unwrap();
+        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_min_rate(500);
+        let rate = body.rate().unwrap();
         input.fill(&mut &bytes[..600], 1024).await.unwrap();
-        body.look_ahead(&input);
-        let granted = pace.time_left();
+        body.measure_ahead(&input);
+        let granted = rate.time_left();
         let mut nothing: &[u8] = b"";
         drop(body.send(&mut nothing, &mut input, &mut Vec::new(), &mut Vec::new()).await);
-        assert_eq!((pace.time_left(), pace.is_complete()), (granted, false));
+        assert_eq!((rate.time_left(), rate.is_complete()), (granted, false));
         input.fill(&mut &bytes[600..], 1024).await.unwrap();
-        body.look_ahead(&input);
-        assert!(pace.is_complete());
+        body.measure_ahead(&input);
+        assert!(rate.is_complete());
     });
 }
 

@@ -14,7 +14,7 @@ pub(crate) struct AppMetrics {
     pub(crate) queue_time: Histogram,
     /// How long requests took, including their wait, until their app's response began. Slow clients, streams and
     /// WebSockets do not prolong it.
-    pub(crate) answer_time: Histogram,
+    pub(crate) response_time: Histogram,
     /// How long requests took, including their wait, until their response had been relayed.
     pub(crate) request_time: Histogram,
     /// How long processes took from their start until they were ready.

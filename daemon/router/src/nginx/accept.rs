@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
     let number = router.connections.socket_number();
     loop {
-        descriptors::room(&router).await;
+        descriptors::wait_for_room(&router).await;
         let accepted = tokio::select! {
             biased;
             () = router.connections.closing() => return,
@@ -32,7 +32,7 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
                 tokio::task::spawn_local(serve(router.clone(), stream));
             }
             Err(why) => {
-                let what = || format!("connections from nginx cannot be accepted: {why}");
+                let what = || format!("cannot accept connections from nginx: {why}");
                 router.troubles.happens(Trouble::Accepting, what);
                 tokio::time::sleep(PAUSE).await;
             }

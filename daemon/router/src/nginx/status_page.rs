@@ -4,15 +4,14 @@
 use std::io;
 use std::rc::Rc;
 
-use protocol::request::BodyLength;
 use protocol::status::{StatusPart, StatusQuestion};
 
 use crate::admin;
 use crate::admin::page;
-use crate::app_protocol::response_head::{Head, ReplyError};
+use crate::app_protocol::response_head::{Head, ResponseError};
 use crate::metrics::page_cache::CachedPage;
 use crate::nginx_conn::NginxConn;
-use crate::response::{Origin, reason_phrase};
+use crate::response::reason_phrase;
 use crate::state::RouterState;
 
 /// Answers a query. An error means that the connection cannot be used further.
@@ -21,7 +20,7 @@ pub(super) async fn answer(
     nginx: &mut NginxConn<'_>,
     question: StatusQuestion,
 ) -> io::Result<()> {
-    let shown = match question.part {
+    let page = match question.part {
         StatusPart::Page => Rc::new(page::html()?),
         StatusPart::Data => {
             router.usages.look(&router.dispatcher).await;
@@ -32,23 +31,18 @@ pub(super) async fn answer(
             Rc::new(admin::metrics_for_nginx(router))
         }
     };
-    fill(&mut nginx.head, &shown).map_err(io::Error::other)?;
+    write_head(&mut nginx.head, &page).map_err(io::Error::other)?;
     nginx.frames.added.clear();
     nginx.frames.hides_version = !router.globals.show_version();
-    let length = nginx.head.body_length(question.to_head);
-    let bodiless = length == BodyLength::None;
-    nginx.frames.head(&nginx.head, length, bodiless, Origin::default()).map_err(io::Error::other)?;
-    if !bodiless {
-        nginx.frames.body(&shown.body, true, &mut nginx.stream).await?;
-    }
+    nginx.frames.whole(&nginx.head, question.to_head, &page.body, &mut nginx.stream).await?;
     nginx.frames.flush(&mut nginx.stream).await
 }
 
-fn fill(head: &mut Head, shown: &CachedPage) -> Result<(), ReplyError> {
+fn write_head(head: &mut Head, page: &CachedPage) -> Result<(), ResponseError> {
     head.begin(200, reason_phrase(200).as_bytes())?;
-    head.header(b"Content-Type", shown.content_type.as_bytes())?;
-    for (name, value) in &shown.headers {
+    head.header(b"Content-Type", page.content_type.as_bytes())?;
+    for (name, value) in &page.headers {
         head.header(name.as_bytes(), value.as_bytes())?;
     }
-    head.header(b"Content-Length", shown.body.len().to_string().as_bytes())
+    head.header(b"Content-Length", page.body.len().to_string().as_bytes())
 }

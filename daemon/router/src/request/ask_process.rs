@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt;
 use super::write_head;
 use crate::app::route::Route;
 use crate::app_protocol::buffer::{Input, SMALL};
-use crate::app_protocol::response_head::{Event, Head, ReplyError, is_token};
+use crate::app_protocol::response_head::{Event, Head, ResponseError, is_token};
 use crate::dispatch::{Lease, Refused};
 use crate::response::relay::Decoder;
 use crate::state::RouterState;
@@ -53,7 +53,7 @@ pub(crate) enum AskError {
     /// The process did not respond in time.
     TooLong(Duration),
     Broken(io::Error),
-    Reply(ReplyError),
+    Reply(ResponseError),
 }
 
 impl fmt::Display for AskError {
@@ -75,8 +75,8 @@ impl From<io::Error> for AskError {
     }
 }
 
-impl From<ReplyError> for AskError {
-    fn from(why: ReplyError) -> Self {
+impl From<ResponseError> for AskError {
+    fn from(why: ResponseError) -> Self {
         Self::Reply(why)
     }
 }

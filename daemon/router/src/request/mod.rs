@@ -29,21 +29,21 @@ use super::nginx_conn::{KeepAlive, NginxConn};
 use super::response::relay::{Decoder, Relay};
 use super::spawn::hooks::SlowRequest;
 use super::state::RouterState;
-use finish::{broken_off, finish, give_up, refuse};
-use relay_both::{Broken, Left, converse_in_time, leaves};
+use finish::{fail, fail_before_response, finish, send_refusal};
+use relay_both::{ExchangeError, LeaveReason, must_leave_queue, relay_within};
 
-/// Most attempts of one request at processes that end before they have read any of it.
+/// Maximum number of attempts of one request at processes that end before they have read any of it.
 const MAX_ATTEMPTS: usize = 5;
 
-/// What is kept of a request once its head was written to the app's buffer.
-struct Facts {
+/// The properties of a request that are needed after its head was written to the app's buffer.
+struct RequestInfo {
     route: Rc<Route>,
     /// The metrics of its app.
     metrics: Rc<AppMetrics>,
     to_head_request: bool,
     upgrade: bool,
     /// Sending it twice has the same effect as once, and it has no body.
-    repeatable: bool,
+    is_idempotent: bool,
     sent_json: bool,
     /// Its `Host`, for the hook; empty unless the app's time is limited.
     host: String,
@@ -56,21 +56,12 @@ struct Facts {
     head_len: Cell<usize>,
 }
 
-/// One of several attempts.
-#[derive(Debug, Clone, Copy)]
-struct Turn {
-    /// How long the request has waited.
-    waited: Duration,
-    /// Another attempt may follow.
-    may_repeat: bool,
-}
-
 /// How an attempt at a process ended.
 enum Attempt {
-    /// With a response, or with a failure that was answered.
-    Over(KeepAlive),
-    /// The process was gone before it could read anything: another process may take the request.
-    Again(String),
+    /// With a response, or with a failure that was reported to the client.
+    Done(KeepAlive),
+    /// The process ended before it could read anything: another process may take the request.
+    Retry(String),
 }
 
 /// Serves the request whose frame is at the front of the input and ends at `payload_end`.
@@ -85,19 +76,19 @@ pub(crate) async fn run(
 ) -> Result<KeepAlive, PayloadError> {
     let request = Request::decode(&nginx.input.unread()[HEADER_LEN..payload_end])?;
     let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
-    let mut body = Body::new(request.head.body, unsized_framing(route.kind))
-        .with_least_rate(router.config.min_upload_rate);
+    let mut body = Body::new(request.head.body, chunked_framing(route.kind))
+        .with_min_rate(router.config.min_upload_rate);
     let metrics = router.dispatcher.metrics(route.group);
-    let facts = Facts::of(&request, route, metrics);
+    let info = RequestInfo::of(&request, route, metrics);
     nginx.to_app.clear();
-    write_head(&request, facts.route.kind, &facts.route.settings, &mut nginx.to_app);
-    facts.head_len.set(nginx.to_app.len());
-    let refused = refused_at_once(router, &facts, request.head.method);
+    write_head(&request, info.route.kind, &info.route.settings, &mut nginx.to_app);
+    info.head_len.set(nginx.to_app.len());
+    let refused = check_request(router, &info, request.head.method);
     nginx.line.clear();
-    write_line(&request, &mut nginx.line);
+    write_request_line(&request, &mut nginx.line);
     let request_slot = nginx.request_slot.clone();
     let arrived = Instant::now();
-    let _active = request_slot.begin(&facts.route, &nginx.line, request.head.remote_addr, arrived);
+    let _active = request_slot.begin(&info.route, &nginx.line, request.head.remote_addr, arrived);
     nginx.request.clear();
     nginx.request.extend_from_slice(&nginx.input.unread()[HEADER_LEN..payload_end]);
     nginx.input.consume(payload_end);
@@ -105,31 +96,31 @@ pub(crate) async fn run(
 
     let _counted = router.dispatcher.count_request();
     if let Some(refused) = refused {
-        return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
+        return Ok(send_refusal(router, nginx, &info, &mut body, &refused).await);
     }
     let mut tunnel = None;
-    if facts.upgrade {
+    if info.upgrade {
         // A system call: only tunnels need the number.
-        let descriptors = descriptors::most(router);
-        tunnel = router.tunnels.open(facts.route.group, descriptors);
+        let descriptors = descriptors::maximum(router);
+        tunnel = router.tunnels.open(info.route.group, descriptors);
         if tunnel.is_none() {
             let refused = Refused::TunnelsFull(descriptors);
-            return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
+            return Ok(send_refusal(router, nginx, &info, &mut body, &refused).await);
         }
     }
-    router.restarts.look(&facts.route, &router.dispatcher).await;
-    let after = attempt_until_over(router, nginx, &facts, &mut body).await;
-    facts.metrics.request_time.add(arrived.elapsed());
+    router.restarts.look(&info.route, &router.dispatcher).await;
+    let after = attempt_all(router, nginx, &info, &mut body).await;
+    info.metrics.request_time.add(arrived.elapsed());
     drop(tunnel);
     Ok(after)
 }
 
 /// Returns why a request is refused regardless of the app's processes.
-fn refused_at_once(router: &RouterState, facts: &Facts, method: &[u8]) -> Option<Refused> {
+fn check_request(router: &RouterState, info: &RequestInfo, method: &[u8]) -> Option<Refused> {
     if method == session::OUT_OF_BAND_METHOD.as_bytes() {
         return Some(Refused::OwnMethod);
     }
-    router.routes.other_kind(&facts.route).map(Refused::OtherKind)
+    router.routes.other_kind(&info.route).map(Refused::OtherKind)
 }
 
 fn count_refusal(metrics: &AppMetrics, refused: &Refused) {
@@ -147,35 +138,34 @@ fn count_refusal(metrics: &AppMetrics, refused: &Refused) {
     }
 }
 
-async fn attempt_until_over(
+async fn attempt_all(
     router: &Rc<RouterState>,
     nginx: &mut NginxConn<'_>,
-    facts: &Facts,
+    info: &RequestInfo,
     body: &mut Body,
 ) -> KeepAlive {
     let arrived = Instant::now();
     for attempts_left in (0..MAX_ATTEMPTS).rev() {
         nginx.request_slot.enter(Phase::Queued);
-        let granted = match router.app_modes.check(&facts.route, &router.dispatcher) {
+        let granted = match router.app_modes.check(&info.route, &router.dispatcher) {
             Some(refused) => Some(Err(refused)),
-            None => checkout(router, nginx, facts, body).await,
+            None => checkout(router, nginx, info, body).await,
         };
         let lease = match granted {
             Some(Ok(lease)) => lease,
             Some(Err(refused)) => {
-                count_refusal(&facts.metrics, &refused);
-                return refuse(router, nginx, facts, body, &refused).await;
+                count_refusal(&info.metrics, &refused);
+                return send_refusal(router, nginx, info, body, &refused).await;
             }
             None => return KeepAlive::Close,
         };
         let pid = lease.worker.record.pid;
         let waited = arrived.elapsed();
-        facts.metrics.queue_time.add(waited);
-        let turn = Turn { waited, may_repeat: attempts_left > 0 };
-        match attempt(router, nginx, facts, body, lease, turn).await {
-            Attempt::Over(after) => return after,
-            Attempt::Again(why) => {
-                info!("app {}: process {pid} did not take a request ({why}): trying again", facts.route.name);
+        info.metrics.queue_time.add(waited);
+        match attempt(router, nginx, info, body, lease, waited, attempts_left > 0).await {
+            Attempt::Done(after) => return after,
+            Attempt::Retry(why) => {
+                info!("app {}: process {pid} did not accept a request ({why}); retrying", info.route.name);
             }
         }
     }
@@ -186,17 +176,17 @@ async fn attempt_until_over(
 async fn checkout(
     router: &RouterState,
     nginx: &mut NginxConn<'_>,
-    facts: &Facts,
+    info: &RequestInfo,
     body: &Body,
 ) -> Option<Result<Lease, Refused>> {
-    let route = &facts.route;
+    let route = &info.route;
     let others_wait = || router.dispatcher.inspect(|pool, _| pool.has_a_queue(route.group));
     tokio::select! {
         biased;
-        lease = router.dispatcher.checkout(route.group, facts.sticky, route.settings.max_queue_time) => Some(lease),
-        left = leaves(nginx.stream, &mut nginx.input, body, others_wait) => match left {
-            Left::Gone => None,
-            Left::SlowUpload(slow) => Some(Err(Refused::SlowUpload(slow))),
+        lease = router.dispatcher.checkout(route.group, info.sticky, route.settings.max_queue_time) => Some(lease),
+        left = must_leave_queue(nginx.stream, &mut nginx.input, body, others_wait) => match left {
+            LeaveReason::ClientGone => None,
+            LeaveReason::SlowUpload(slow) => Some(Err(Refused::SlowUpload(slow))),
         },
     }
 }
@@ -205,99 +195,98 @@ async fn checkout(
 async fn attempt(
     router: &Rc<RouterState>,
     nginx: &mut NginxConn<'_>,
-    facts: &Facts,
+    info: &RequestInfo,
     body: &mut Body,
     lease: Lease,
-    turn: Turn,
+    waited: Duration,
+    may_retry: bool,
 ) -> Attempt {
-    let Turn { waited, may_repeat } = turn;
-    if !speak_as(&lease.worker, nginx, facts, body) {
-        let why = "its app was replaced by one of another type while the request waited";
-        return Attempt::Over(broken_off(nginx, facts, body, lease.worker.record.pid, why).await);
+    let pid = lease.worker.record.pid;
+    if !reencode_for(&lease.worker, nginx, info, body) {
+        let why = "the app was replaced by one of another type while the request was queued";
+        return Attempt::Done(fail_before_response(nginx, info, body, pid, why).await);
     }
-    let connection = descriptors::patiently(router, async || lease.connection().await).await;
+    let connection = descriptors::retry(router, async || lease.connection().await).await;
     let (app, used_before) = match connection {
         Ok(connection) => connection,
         Err(err) if descriptors::are_used_up(&err) => {
-            return Attempt::Over(refuse(router, nginx, facts, body, &Refused::NoDescriptors).await);
+            return Attempt::Done(send_refusal(router, nginx, info, body, &Refused::NoDescriptors).await);
         }
         Err(err) => {
             router.dispatcher.detach_slot(lease.worker.slot);
-            let why = format!("it takes no connection: {err}");
-            return if may_repeat {
-                Attempt::Again(why)
-            } else {
-                Attempt::Over(broken_off(nginx, facts, body, lease.worker.record.pid, &why).await)
-            };
+            let why = format!("cannot connect to it: {err}");
+            if may_retry {
+                return Attempt::Retry(why);
+            }
+            return Attempt::Done(fail_before_response(nginx, info, body, pid, &why).await);
         }
     };
-    let pid = lease.worker.record.pid;
-    let asked = Instant::now();
-    nginx.request_slot.send_to(pid, asked);
-    stick(&mut nginx.frames.added, facts, lease.worker.sticky_number);
-    let decoder = Decoder::new(lease.worker.speaks_session(), facts.to_head_request, facts.upgrade);
+    let sent_at = Instant::now();
+    nginx.request_slot.send_to(pid, sent_at);
+    add_sticky_cookie(&mut nginx.frames.added, info, lease.worker.sticky_number);
+    let decoder = Decoder::new(lease.worker.speaks_session(), info.to_head_request, info.upgrade);
     let mut relay = Relay::new(
         decoder,
-        facts.to_head_request,
+        info.to_head_request,
         pid.unsigned_abs(),
         waited,
-        asked,
+        sent_at,
         nginx.request_slot.clone(),
-        facts.metrics.clone(),
+        info.metrics.clone(),
     );
     relay.session = Some(lease.session());
-    let limit = facts.route.settings.max_request_time;
+    let limit = info.route.settings.max_request_time;
     let options = router.backlog_options();
     let others_wait = || {
         lease.occupies_a_slot() && router.dispatcher.inspect(|pool, _| pool.is_waited_for(lease.worker.slot))
     };
-    let ended = converse_in_time(nginx, &app, body, &mut relay, &options, limit, others_wait).await;
-    let unheard = !relay.heard && may_repeat;
+    let ended = relay_within(nginx, &app, body, &mut relay, &options, limit, others_wait).await;
+    let may_retry = may_retry && !relay.received;
     match ended {
-        Err(Broken::NotTaken(err)) if unheard => Attempt::Again(err.to_string()),
-        // The app closed its idle connection at this very moment. Only a repeatable request is sent again.
-        Err(Broken::Answer(err))
-            if unheard && used_before && facts.repeatable && !lease.worker.speaks_session() =>
+        Err(ExchangeError::NotSent(err)) if may_retry => Attempt::Retry(err.to_string()),
+        // The app closed its idle connection at this very moment. Only an idempotent request is sent again.
+        Err(ExchangeError::Response(err))
+            if may_retry && used_before && info.is_idempotent && !lease.worker.speaks_session() =>
         {
-            Attempt::Again(err.to_string())
+            Attempt::Retry(err.to_string())
         }
-        Ok(complete) => Attempt::Over(finish(nginx, body, &relay, app, lease, complete).await),
-        Err(broken) => {
-            if matches!(broken, Broken::TooLong(_)) {
-                router.dispatcher.kill_too_slow(&lease.worker, slow_request(nginx, facts));
+        Ok(complete) => Attempt::Done(finish(nginx, body, &relay, app, lease, complete).await),
+        Err(error) => {
+            if matches!(error, ExchangeError::TimedOut(_)) {
+                router.dispatcher.kill_too_slow(&lease.worker, slow_request(nginx, info));
             }
             drop(app);
-            Attempt::Over(give_up(router, nginx, facts, body, &relay, lease, broken).await)
+            Attempt::Done(fail(router, nginx, info, body, &relay, lease, error).await)
         }
     }
 }
 
 /// Encodes the request again if its process is of another kind than its route: the app's type has changed, and the
 /// process is of the previous version. False when that is no longer possible.
-fn speak_as(worker: &Worker, nginx: &mut NginxConn<'_>, facts: &Facts, body: &mut Body) -> bool {
-    let framing = unsized_framing(worker.route.kind);
-    if facts.encoded.get() == framing {
+fn reencode_for(worker: &Worker, nginx: &mut NginxConn<'_>, info: &RequestInfo, body: &mut Body) -> bool {
+    let framing = chunked_framing(worker.route.kind);
+    if info.encoded.get() == framing {
         return true;
     }
     let Ok(request) = Request::decode(&nginx.request) else { return false };
-    if body.has_begun(&nginx.to_app, facts.head_len.get()) {
+    if body.has_begun(&nginx.to_app, info.head_len.get()) {
         return false;
     }
-    *body = Body::new(request.head.body, framing).with_pace(body.pace());
+    *body = Body::new(request.head.body, framing).with_rate(body.rate());
     nginx.to_app.clear();
-    write_head(&request, worker.route.kind, &facts.route.settings, &mut nginx.to_app);
-    facts.encoded.set(framing);
-    facts.head_len.set(nginx.to_app.len());
+    write_head(&request, worker.route.kind, &info.route.settings, &mut nginx.to_app);
+    info.encoded.set(framing);
+    info.head_len.set(nginx.to_app.len());
     true
 }
 
 /// Adds the cookie that sends the client's next requests to this process, unless its cookie already does so.
-fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
+fn add_sticky_cookie(added: &mut Vec<u8>, info: &RequestInfo, number: u32) {
     added.clear();
-    if let Some(sticky) = &facts.route.settings.sticky
-        && facts.sticky != Some(number)
+    if let Some(sticky) = &info.route.settings.sticky
+        && info.sticky != Some(number)
     {
-        let cookie = sticky.cookie(number, &facts.route.base_uri, facts.https);
+        let cookie = sticky.cookie(number, &info.route.base_uri, info.https);
         pairs::put(added, b"Set-Cookie", cookie.as_bytes());
     }
 }
@@ -313,26 +302,26 @@ pub(crate) fn write_head(request: &Request<'_>, kind: AppKind, settings: &AppSet
 }
 
 /// Writes `GET /path`, for the log.
-fn write_line(request: &Request<'_>, out: &mut Vec<u8>) {
+fn write_request_line(request: &Request<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(request.head.method);
     out.push(b' ');
     out.extend_from_slice(request.head.uri);
 }
 
 /// Returns the data for the hook of a request that takes too long.
-fn slow_request(nginx: &NginxConn<'_>, facts: &Facts) -> SlowRequest {
+fn slow_request(nginx: &NginxConn<'_>, info: &RequestInfo) -> SlowRequest {
     let uri = nginx.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-    SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: facts.host.clone() }
+    SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: info.host.clone() }
 }
 
-fn unsized_framing(kind: AppKind) -> Framing {
+fn chunked_framing(kind: AppKind) -> Framing {
     match kind {
         AppKind::Ruby | AppKind::Python => Framing::SessionChunks,
         AppKind::Node | AppKind::Meteor | AppKind::Generic => Framing::HttpChunks,
     }
 }
 
-impl Facts {
+impl RequestInfo {
     fn of(request: &Request<'_>, route: Rc<Route>, metrics: Rc<AppMetrics>) -> Self {
         let head = &request.head;
         let sticky = route.settings.sticky.as_ref().and_then(|sticky| sticky.asked(request));
@@ -340,13 +329,13 @@ impl Facts {
         let host = host.map(|host| String::from_utf8_lossy(host).into_owned()).unwrap_or_default();
         let json = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/json"));
         Self {
-            encoded: Cell::new(unsized_framing(route.kind)),
+            encoded: Cell::new(chunked_framing(route.kind)),
             head_len: Cell::new(0),
             route,
             metrics,
             to_head_request: head.method == b"HEAD",
             upgrade: head.upgrade,
-            repeatable: head.body == BodyLength::None
+            is_idempotent: head.body == BodyLength::None
                 && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"),
             sent_json: json,
             host,

@@ -8,7 +8,7 @@ use protocol::request::BodyLength;
 use protocol::response::{Abort, AbortReason, ResponseHead};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::app_protocol::response_head::{Head, ReplyError};
+use crate::app_protocol::response_head::{Head, ResponseError};
 
 /// Body parts up to this size are copied; larger ones are written without a copy.
 const GATHER: usize = 8 * 1024;
@@ -56,12 +56,12 @@ impl Writer {
         body: BodyLength,
         end: bool,
         origin: Origin,
-    ) -> Result<(), ReplyError> {
+    ) -> Result<(), ResponseError> {
         self.response(FrameType::Response, head, body, end, origin)
     }
 
     /// Adds an interim head.
-    pub(crate) fn interim(&mut self, head: &Head, origin: Origin) -> Result<(), ReplyError> {
+    pub(crate) fn interim(&mut self, head: &Head, origin: Origin) -> Result<(), ResponseError> {
         self.response(FrameType::Interim, head, BodyLength::None, false, origin)
     }
 
@@ -96,6 +96,20 @@ impl Writer {
         Ok(())
     }
 
+    /// Adds a whole response of the daemon; a large body is written at once.
+    pub(crate) async fn whole(
+        &mut self,
+        head: &Head,
+        to_head_request: bool,
+        body: &[u8],
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        let length = head.body_length(to_head_request);
+        let end = length == BodyLength::None;
+        self.head(head, length, end, Origin::default()).map_err(io::Error::other)?;
+        if end { Ok(()) } else { self.body(body, true, to).await }
+    }
+
     /// Adds the end of a response that cannot be completed.
     pub(crate) fn abort(&mut self, reason: AbortReason, message: &str) {
         self.open = None;
@@ -119,7 +133,7 @@ impl Writer {
         body: BodyLength,
         end: bool,
         origin: Origin,
-    ) -> Result<(), ReplyError> {
+    ) -> Result<(), ResponseError> {
         self.open = None;
         let frame = ResponseHead {
             status: head.status,
@@ -138,7 +152,7 @@ impl Writer {
             }
         };
         let flags = if end { FLAG_END } else { 0 };
-        frame.write_frame(kind, flags, headers, &mut self.out).map_err(|_| ReplyError::HeadTooLong)
+        frame.write_frame(kind, flags, headers, &mut self.out).map_err(|_| ResponseError::HeadTooLong)
     }
 }
 

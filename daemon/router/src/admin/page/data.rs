@@ -129,7 +129,7 @@ impl AppView {
             mode: view.mode,
             processes: view.processes,
             finished: metrics.request_time.count(),
-            answers: SpansView::of(&metrics.answer_time),
+            answers: SpansView::of(&metrics.response_time),
             waits: SpansView::of(&metrics.queue_time),
             failed_starts: metrics.spawns_failed.get(),
             last_error_id: router.dispatcher.deployments.last_error_id(id),

@@ -4,7 +4,7 @@
 
 use std::mem;
 
-use crate::app_protocol::response_head::ReplyError;
+use crate::app_protocol::response_head::ResponseError;
 
 /// Maximum length of a chunk-size line or trailer line, in bytes; longer ones have no legitimate use.
 const MAX_LINE: usize = 4096;
@@ -39,7 +39,7 @@ pub(crate) enum Step<'a> {
 
 impl Chunked {
     /// Decodes from the front of `bytes`; also returns how many were used.
-    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Step<'b>), ReplyError> {
+    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Step<'b>), ResponseError> {
         match *self {
             Self::Done => Ok((0, Step::Done)),
             Self::Data(left) => Ok(self.data(bytes, left)),
@@ -57,7 +57,7 @@ impl Chunked {
         (len, Step::Data(&bytes[..len]))
     }
 
-    fn line<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Step<'b>), ReplyError> {
+    fn line<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Step<'b>), ResponseError> {
         let Some(end) = memchr::memchr(b'\n', bytes) else {
             return if bytes.len() > MAX_LINE { Err(bad("a line is too long")) } else { Ok((0, Step::More)) };
         };
@@ -69,7 +69,7 @@ impl Chunked {
         Ok((end + 1, if *self == Self::Done { Step::Done } else { Step::Data(&[]) }))
     }
 
-    fn after_line(self, line: &[u8]) -> Result<Self, ReplyError> {
+    fn after_line(self, line: &[u8]) -> Result<Self, ResponseError> {
         match self {
             Self::AfterData if line.is_empty() => Ok(Self::Size),
             Self::AfterData => Err(bad("a chunk is longer than its size")),
@@ -103,9 +103,9 @@ impl ChunkedParts {
     }
 
     /// Decodes from the front of `bytes`, which are not empty; returns how many were used and the body in them.
-    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, &'b [u8]), ReplyError> {
+    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, &'b [u8]), ResponseError> {
         if self.is_done() {
-            return Err(bad("something follows the last chunk"));
+            return Err(bad("data follows the last chunk"));
         }
         if self.line.is_empty() {
             return match self.state.next(bytes)? {
@@ -128,24 +128,26 @@ impl ChunkedParts {
 }
 
 /// Parses the size before a chunk; an extension after `;` is ignored.
-fn chunk_size(line: &[u8]) -> Result<u64, ReplyError> {
+fn chunk_size(line: &[u8]) -> Result<u64, ResponseError> {
     let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii_end();
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(bad("a chunk size is no hexadecimal number"));
+        return Err(bad("a chunk size is not a hexadecimal number"));
     }
-    let digits = std::str::from_utf8(digits).map_err(|_| bad("a chunk size is no hexadecimal number"))?;
-    u64::from_str_radix(digits, 16).map_err(|_| bad("a chunk size is no hexadecimal number"))
+    // Fifteen digits fit.
+    Ok(digits
+        .iter()
+        .fold(0, |size, digit| size * 16 + u64::from(char::from(*digit).to_digit(16).unwrap_or(0))))
 }
 
-fn bad(why: &'static str) -> ReplyError {
-    ReplyError::BadBody(why)
+fn bad(why: &'static str) -> ResponseError {
+    ResponseError::BadBody(why)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn run(bytes: &[u8], step: usize) -> Result<(Vec<u8>, bool, usize), ReplyError> {
+    fn run(bytes: &[u8], step: usize) -> Result<(Vec<u8>, bool, usize), ResponseError> {
         let (mut state, mut body, mut buffer, mut used_all) = (Chunked::Size, Vec::new(), Vec::new(), 0);
         for piece in bytes.chunks(step) {
             buffer.extend_from_slice(piece);

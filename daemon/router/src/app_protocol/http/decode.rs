@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use super::chunked::{Chunked, Step};
-use crate::app_protocol::response_head::{Event, Head, Mode, ReplyError};
+use crate::app_protocol::response_head::{Event, Head, Mode, ResponseError};
 
 /// Maximum length of a head, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
@@ -65,7 +65,7 @@ impl Decoder {
         &mut self,
         bytes: &'b [u8],
         head: &mut Head,
-    ) -> Result<(usize, Event<'b>), ReplyError> {
+    ) -> Result<(usize, Event<'b>), ResponseError> {
         match self.state {
             State::BeforeHead => self.head(bytes, head),
             State::Done => Ok((0, Event::End)),
@@ -77,11 +77,11 @@ impl Decoder {
     }
 
     /// Handles the end of the connection; fails if the response is incomplete.
-    pub(crate) fn at_eof(&mut self) -> Result<(), ReplyError> {
+    pub(crate) fn at_eof(&mut self) -> Result<(), ResponseError> {
         self.keep_alive = false;
         match self.state {
-            State::BeforeHead => Err(ReplyError::ClosedBeforeHead),
-            State::Sized(_) | State::Chunked(_) => Err(ReplyError::ClosedInsideBody),
+            State::BeforeHead => Err(ResponseError::ClosedBeforeHead),
+            State::Sized(_) | State::Chunked(_) => Err(ResponseError::ClosedInsideBody),
             State::UntilEof | State::Done => {
                 self.state = State::Done;
                 Ok(())
@@ -103,7 +103,7 @@ impl Decoder {
         worth
     }
 
-    fn head(&mut self, bytes: &[u8], head: &mut Head) -> Result<(usize, Event<'static>), ReplyError> {
+    fn head(&mut self, bytes: &[u8], head: &mut Head) -> Result<(usize, Event<'static>), ResponseError> {
         if !self.is_worth_parsing(bytes) {
             return Ok((0, Event::More));
         }
@@ -112,9 +112,11 @@ impl Decoder {
         let config = httparse::ParserConfig::default();
         let used = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut headers) {
             Ok(httparse::Status::Complete(used)) => used,
-            Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD => return Err(ReplyError::HeadTooLong),
+            Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD => {
+                return Err(ResponseError::HeadTooLong);
+            }
             Ok(httparse::Status::Partial) => return Ok((0, Event::More)),
-            Err(err) => return Err(ReplyError::BadHead(err.to_string())),
+            Err(err) => return Err(ResponseError::BadHead(err.to_string())),
         };
         (self.parsed, self.searched) = (0, 0);
         head.begin(parsed.code.unwrap_or(0), parsed.reason.unwrap_or_default().as_bytes())?;
@@ -126,7 +128,7 @@ impl Decoder {
         Ok((used, event))
     }
 
-    fn after_head(&mut self, head: &Head, is_http11: bool) -> Result<Event<'static>, ReplyError> {
+    fn after_head(&mut self, head: &Head, is_http11: bool) -> Result<Event<'static>, ResponseError> {
         if head.status == 101 {
             self.keep_alive = false;
             head.check_switch(self.asked_for_upgrade)?;
@@ -161,7 +163,7 @@ impl Decoder {
         &mut self,
         bytes: &'b [u8],
         mut chunked: Chunked,
-    ) -> Result<(usize, Event<'b>), ReplyError> {
+    ) -> Result<(usize, Event<'b>), ResponseError> {
         let (used, step) = chunked.next(bytes)?;
         self.state = State::Chunked(chunked);
         let event = match step {
@@ -187,7 +189,7 @@ mod tests {
         left: usize,
     }
 
-    fn run(bytes: &[u8], step: usize, to_head: bool, upgrade: bool) -> Result<Outcome, ReplyError> {
+    fn run(bytes: &[u8], step: usize, to_head: bool, upgrade: bool) -> Result<Outcome, ResponseError> {
         let (mut decoder, mut head) = (Decoder::new(to_head, upgrade), Head::default());
         let (mut body, mut buffer, mut ended) = (Vec::new(), Vec::new(), false);
         for piece in bytes.chunks(step) {
@@ -212,7 +214,7 @@ mod tests {
         Ok(Outcome { status: head.status, body, reusable: decoder.is_reusable(), left: buffer.len() })
     }
 
-    fn whole(bytes: &[u8]) -> Result<Outcome, ReplyError> {
+    fn whole(bytes: &[u8]) -> Result<Outcome, ResponseError> {
         run(bytes, bytes.len().max(1), false, false)
     }
 
@@ -258,23 +260,23 @@ mod tests {
     #[test]
     fn rejects_a_switch_nobody_asked_for() {
         let bytes = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
-        assert!(matches!(whole(bytes), Err(ReplyError::BadHead(_))));
+        assert!(matches!(whole(bytes), Err(ResponseError::BadHead(_))));
         assert_eq!(run(bytes, 7, false, true).unwrap().status, 101);
     }
 
     #[test]
     fn rejects_an_answer_that_is_cut() {
-        assert!(matches!(whole(b"HTTP/1.1 200 OK\r\n"), Err(ReplyError::ClosedBeforeHead)));
+        assert!(matches!(whole(b"HTTP/1.1 200 OK\r\n"), Err(ResponseError::ClosedBeforeHead)));
         let sized = whole(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel");
-        assert!(matches!(sized, Err(ReplyError::ClosedInsideBody)));
+        assert!(matches!(sized, Err(ResponseError::ClosedInsideBody)));
         let chunked = whole(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel");
-        assert!(matches!(chunked, Err(ReplyError::ClosedInsideBody)));
+        assert!(matches!(chunked, Err(ResponseError::ClosedInsideBody)));
     }
 
     #[test]
     fn rejects_what_is_no_answer() {
-        assert!(matches!(whole(b"SSH-2.0-OpenSSH\r\n\r\n"), Err(ReplyError::BadHead(_))));
+        assert!(matches!(whole(b"SSH-2.0-OpenSSH\r\n\r\n"), Err(ResponseError::BadHead(_))));
         let long = [b"HTTP/1.1 200 OK\r\nx: ".as_slice(), &vec![b'x'; MAX_HEAD]].concat();
-        assert!(matches!(whole(&long), Err(ReplyError::HeadTooLong)));
+        assert!(matches!(whole(&long), Err(ResponseError::HeadTooLong)));
     }
 }
