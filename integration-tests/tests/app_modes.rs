@@ -71,7 +71,7 @@ fn during_maintenance_visitors_are_told_at_once_those_who_wait_too() {
     order(&scene, &["maintenance-app", &root, "--retry-after", "120"]);
     let turned_away = waits.read_response().expect(503);
     assert_eq!(turned_away.header("Retry-After"), Some("120"));
-    assert!(turned_away.text().contains("being worked on"), "{}", turned_away.text());
+    assert!(turned_away.text().contains("under maintenance"), "{}", turned_away.text());
     scene.stage.open_gate("gate");
     busy.read_response().expect(200);
 

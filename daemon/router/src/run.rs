@@ -57,7 +57,7 @@ async fn obey(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer)
             Notice::AppLog { ticket } => router.app_logs.answered(ticket, descriptors.pop()),
             Notice::ReopenAppLogs => router.app_logs.reopen(),
             Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
-            Notice::Trouble { trouble, what } => router.troubles.relay(trouble, what),
+            Notice::Trouble { trouble, what } => router.troubles.set(trouble, what),
             Notice::Ping => answer_ping(router),
             Notice::Retire { limit } => drop(spawn_local(shutdown::retire(router.clone(), limit))),
             Notice::ShutDown { limit } => drop(spawn_local(shutdown::run(router.clone(), limit))),
@@ -84,7 +84,7 @@ fn move_to(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
 }
 
 fn answer_ping(router: &RouterState) {
-    router.troubles.tidy();
+    router.troubles.expire();
     if router.supervisor.order(&Order::Pong).is_err() {
         warn!("the supervisor cannot be told that the router works");
     }

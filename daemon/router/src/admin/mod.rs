@@ -49,7 +49,7 @@ pub(super) async fn run(router: Rc<RouterState>, listener: UnixListener) {
             Ok((stream, _)) => admit(&router, &callers, stream),
             Err(err) => {
                 let what = || format!("connections of tools cannot be accepted: {err}");
-                router.troubles.happens(Trouble::Tools, what);
+                router.troubles.occurs(Trouble::Tools, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use crate::app::route::Route;
 
-/// Most bytes of a request line that are kept.
-const MOST: usize = 1024;
+/// Maximum number of bytes of a request line that are kept.
+const MAX_LINE: usize = 1024;
 
 /// The phase of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,8 +114,8 @@ impl RequestSlot {
         now: Instant,
     ) -> ActiveRequest<'_> {
         *self.route.borrow_mut() = Some(route.clone());
-        keep(&self.line, line);
-        keep(&self.client, client);
+        store(&self.line, line);
+        store(&self.client, client);
         self.began.set(now);
         self.phase.set(Phase::Queued);
         self.entered.set(now);
@@ -162,10 +162,10 @@ impl RequestSlot {
     }
 }
 
-fn keep(place: &RefCell<Vec<u8>>, bytes: &[u8]) {
-    let mut place = place.borrow_mut();
-    place.clear();
-    place.extend_from_slice(&bytes[..bytes.len().min(MOST)]);
+fn store(buffer: &RefCell<Vec<u8>>, bytes: &[u8]) {
+    let mut buffer = buffer.borrow_mut();
+    buffer.clear();
+    buffer.extend_from_slice(&bytes[..bytes.len().min(MAX_LINE)]);
 }
 
 /// A request that occupies its connection's slot.

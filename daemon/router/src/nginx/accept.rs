@@ -33,7 +33,7 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
             }
             Err(why) => {
                 let what = || format!("cannot accept connections from nginx: {why}");
-                router.troubles.happens(Trouble::Accepting, what);
+                router.troubles.occurs(Trouble::Accepting, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_brings_status_and_name() {
+    fn a_head_gets_the_headers_of_passenger() {
         let mut head = Head::default();
         head.begin(204, b"").unwrap();
         head.header(b"X-A", b"1").unwrap();
@@ -249,12 +249,12 @@ mod tests {
             assert_eq!(writer.out, [expected.as_slice(), b"abc"].concat());
             writer.flush(&mut to).await.unwrap();
             writer.body(b"d", false, &mut to).await.unwrap();
-            assert_eq!(writer.out.len(), HEADER_LEN + 1, "what was written is not added to");
+            assert_eq!(writer.out.len(), HEADER_LEN + 1, "a written frame is not extended");
         });
     }
 
     #[test]
-    fn large_parts_are_written_through_and_small_ones_gathered() {
+    fn large_parts_are_written_at_once_and_small_ones_gathered() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (mut writer, mut to) = (Writer::default(), Vec::new());

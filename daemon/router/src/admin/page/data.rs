@@ -103,7 +103,7 @@ impl Data {
             version: snapshot.version,
             instance: snapshot.instance,
             router_generation: router.config.generation,
-            router_ms: u64::try_from(router.page_cache.age().as_millis()).unwrap_or(u64::MAX),
+            router_ms: u64::try_from(router.page_cache.uptime().as_millis()).unwrap_or(u64::MAX),
             max_pool_size: snapshot.max_pool_size,
             capacity_used: snapshot.capacity_used,
             bounds: &BOUNDS,
