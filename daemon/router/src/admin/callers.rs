@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_user_cannot_shut_the_others_out() {
+    fn one_user_cannot_use_up_all_connections() {
         let callers = Rc::new(Callers::default());
         let mut places: Vec<_> = std::iter::from_fn(|| callers.admit(1000)).collect();
         assert_eq!(places.len(), MOST_OF_ONE);
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn many_users_have_one_each() {
+    fn every_user_gets_one_connection() {
         let callers = Rc::new(Callers::default());
         let places: Vec<_> = (0..300).filter_map(|uid| callers.admit(uid)).collect();
         assert_eq!(places.len(), 300);

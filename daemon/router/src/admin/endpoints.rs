@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_may_hold_a_name() {
+    fn a_path_may_contain_an_id() {
         let meant = find("GET", "/spawn_errors/0badcafe.json");
         assert_eq!(meant, Meant::Endpoint(Endpoint::SpawnError, "0badcafe"));
         assert_eq!(find("GET", "/spawn_errors/a/b.json"), Meant::Nothing);
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_openapi_document_tells_of_every_path() {
+    fn the_openapi_document_lists_every_path() {
         let document: serde_json::Value = serde_json::from_str(&docs("openapi.json")).unwrap();
         assert_eq!(document["info"]["version"], env!("CARGO_PKG_VERSION"));
         let paths = document["paths"].as_object().unwrap().iter();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_tells_of_every_path() {
+    fn the_tools_page_lists_every_path() {
         let page = docs("TOOLS.md");
         let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
         let lines = rows.filter(|row| row.starts_with("GET /") || row.starts_with("POST /"));

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_tells_of_every_figure() {
+    fn the_tools_page_lists_every_metric() {
         let snapshot = Snapshot {
             version: "0",
             instance: String::new(),

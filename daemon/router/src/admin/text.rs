@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_is_the_one_that_scripts_read() {
+    fn the_layout_is_passengers() {
         let process = ProcessView {
             pid: 4711,
             state: "serving",
@@ -192,7 +192,7 @@ Requests in top-level queue : 0
     }
 
     #[test]
-    fn durations_begin_with_their_largest_unit() {
+    fn durations_have_no_leading_zeros() {
         assert_eq!(duration(59), "59s");
         assert_eq!(duration(3600), "1h 0m 0s");
     }

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_twenty_may_take_longer() {
+    fn p95_ignores_one_of_twenty() {
         let mut all = vec![4; 19];
         all.push(4_000);
         let expected = Spans { count: 20, mean_ms: 204, p95_ms: Some(5) };
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_takes_no_time_and_very_long_is_not_told_apart() {
+    fn p95_of_nothing_and_above_the_largest_bound() {
         assert_eq!(spans(&[]), Spans { count: 0, mean_ms: 0, p95_ms: Some(1) });
         assert_eq!(spans(&[600_000]).p95_ms, None);
     }

@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bytes_of_all_frames_count_and_their_headers_do_not() {
+    fn counts_the_payload_of_all_frames() {
         let (first, last) =
             (frame(FrameType::RequestBody, 0, b"hello"), frame(FrameType::RequestBody, FLAG_END, b"world"));
         let both = [first, last].concat();
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_of_a_frame_comes_first() {
+    fn counts_the_rest_of_a_frame() {
         let next = [b"lo".to_vec(), frame(FrameType::RequestBody, FLAG_END, b"")].concat();
         assert_eq!(ahead(&next, Some((2, false))), (2, true));
         assert_eq!(ahead(b"lo and the next request", Some((2, true))), (2, true));
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_no_body_ends_the_count() {
+    fn stops_at_frames_of_other_types() {
         assert_eq!(ahead(&frame(FrameType::Cancel, 0, b""), None), (0, false));
         assert_eq!(ahead(&[0xff; 64], None), (0, false));
     }

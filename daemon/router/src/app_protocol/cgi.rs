@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_cut_at_the_base_uri_on_a_boundary() {
+    fn the_base_uri_is_removed_at_a_path_boundary() {
         let path =
             |uri: &'static [u8], base: &'static [u8]| variables(get(uri, base), &[])["PATH_INFO"].clone();
         assert_eq!(path(b"/blog/post?x=1", b"/blog"), "/post");
@@ -200,13 +200,13 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_always_there() {
+    fn query_string_is_always_set() {
         assert_eq!(variables(get(b"/", b""), &[])["QUERY_STRING"], "");
         assert_eq!(variables(get(b"/?a=b?c", b""), &[])["QUERY_STRING"], "a=b?c");
     }
 
     #[test]
-    fn name_and_port_come_from_the_host_header() {
+    fn server_name_and_port_are_from_the_host_header() {
         let server = |host| {
             let vars = variables(get(b"/", b""), &[("Host", host)]);
             (vars["SERVER_NAME"].clone(), vars["SERVER_PORT"].clone())
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_could_be_mistaken_are_left_out() {
+    fn ambiguous_header_names_are_left_out() {
         let vars =
             variables(get(b"/", b""), &[("X_Forwarded_For", "evil"), ("X-Real-Ip", "1"), ("A.B", "x")]);
         assert!(!vars.contains_key("HTTP_X_Forwarded_For") && !vars.contains_key("HTTP_A.B"));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_brings_its_length() {
+    fn content_length_is_set_for_a_known_length() {
         let head = RequestHead { body: BodyLength::Known(u64::MAX), ..get(b"/", b"") };
         let vars = variables(head, &[("Content-Length", "1"), ("Content-Type", "text/plain")]);
         assert_eq!(vars["CONTENT_LENGTH"], u64::MAX.to_string());
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_of_http_comes_before_the_headers() {
+    fn the_protocol_is_from_the_pseudo_header() {
         let protocol = |headers: &[(&str, &str)]| {
             let variables = variables(get(b"/", b""), headers);
             assert!(variables.keys().all(|name| !name.contains(':')), "{variables:?}");

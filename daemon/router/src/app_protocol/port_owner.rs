@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_who_accepted_a_connection_decides() {
+    fn the_owner_of_an_accepted_connection_decides() {
         let of = |uid, inode, state| verdict(Ok(socket(state, "127.0.0.1:80", uid, inode)), 1000).unwrap();
         assert_eq!(of(1000, 7, ESTABLISHED), Verdict::Trusted);
         assert_eq!(of(0, 7, ESTABLISHED), Verdict::Trusted);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn every_listener_of_the_address_must_be_the_apps() {
+    fn every_listener_must_belong_to_the_app() {
         let of = |listeners: &[(&str, u32)], ip: &str| {
             let listeners: Vec<_> = listeners.iter().map(|(at, uid)| socket(LISTEN, at, *uid, 1)).collect();
             of_listeners(&listeners, ip.parse().unwrap(), 1000)

@@ -31,7 +31,7 @@ fn sent(length: BodyLength, framing: Framing, bytes: &[u8], pipe: usize) -> Resu
 }
 
 #[test]
-fn a_body_arrives_whole_however_it_is_cut() {
+fn a_body_is_relayed_whatever_the_read_size() {
     let bytes = [frame(0, b"hello "), frame(0, b""), frame(FLAG_END, b"world")].concat();
     for pipe in 1..=bytes.len() {
         let app = sent(BodyLength::Known(11), Framing::Plain, &bytes, pipe).unwrap();
@@ -57,7 +57,7 @@ fn rejects_a_body_of_another_length() {
 }
 
 #[test]
-fn a_body_that_was_taken_but_not_written_is_not_delivered() {
+fn a_body_that_was_not_written_is_not_delivered() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (mut nginx, mut far) = duplex(64);
@@ -93,13 +93,13 @@ fn waited(app_takes: usize) -> Duration {
 }
 
 #[test]
-fn time_counts_while_nginx_has_no_more_and_not_while_the_app_takes_nothing() {
+fn only_waiting_for_nginx_counts_as_upload_time() {
     assert_eq!(waited(1024), Duration::from_secs(21), "at min_rate: it is too slow");
     assert_eq!(waited(499), Duration::ZERO);
 }
 
 #[test]
-fn what_came_while_it_was_queued_counts_once() {
+fn bytes_received_in_the_queue_are_counted_once() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
@@ -120,7 +120,7 @@ fn what_came_while_it_was_queued_counts_once() {
 }
 
 #[test]
-fn a_client_that_goes_is_noticed() {
+fn a_client_that_disconnects_is_noticed() {
     let cut = sent(BodyLength::Known(5), Framing::Plain, &frame(0, b"123"), 64);
     assert!(matches!(cut, Err(BodyError::ClientGone)));
     let cancel = FrameHeader::new(FrameType::Cancel, 0, 0).encode();
@@ -128,7 +128,7 @@ fn a_client_that_goes_is_noticed() {
 }
 
 #[test]
-fn rejects_frames_that_do_not_belong_here() {
+fn rejects_unexpected_frames() {
     let bytes = FrameHeader::new(FrameType::Request, 0, 0).encode();
     let refused = sent(BodyLength::Known(5), Framing::Plain, &bytes, 64);
     assert!(matches!(refused, Err(BodyError::Unexpected(FrameType::Request))));

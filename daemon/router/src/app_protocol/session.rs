@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_the_same_however_it_is_cut() {
+    fn a_response_is_the_same_for_every_read_size() {
         let mut bytes = frame(INTERIM, 0, b"103\0Link\0</a.css>");
         bytes.extend(frame(HEAD, 0, b"200 OK\0Content-Type\0text/plain\0X-Empty\0"));
         bytes.extend(frame(BODY, 0, b"hello "));
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_head_that_is_none() {
+    fn rejects_invalid_heads() {
         for payload in [b"".as_slice(), b"abc", b"99", b"200\0Name", b"200\0Bad Name\0x"] {
             assert!(matches!(
                 run(&frame(HEAD, FLAG_END, payload), 64, false),
@@ -361,13 +361,13 @@ mod tests {
     }
 
     #[test]
-    fn an_app_that_fails_says_why() {
+    fn an_error_frame_has_the_message() {
         let bytes = frame(ERROR, FLAG_END, b"NoMethodError: nil");
         assert_eq!(run(&bytes, 64, false), Err(ResponseError::AppError("NoMethodError: nil".into())));
     }
 
     #[test]
-    fn what_the_app_has_chunked_is_decoded_however_it_is_cut() {
+    fn chunks_of_the_app_are_decoded_for_every_read_size() {
         let mut bytes = frame(HEAD, 0, b"200\0Transfer-Encoding\0chunked");
         for part in [b"5".as_slice(), b"\r\nhel", b"lo\r\n6\r\n world\r\n", b"0\r\n\r", b"\n"] {
             bytes.extend(frame(BODY, 0, part));
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_broken_chunks_of_the_app() {
+    fn rejects_invalid_chunks_of_the_app() {
         let head = frame(HEAD, 0, b"200\0Transfer-Encoding\0chunked");
         let body = |body: &[u8]| [head.clone(), frame(BODY, FLAG_END, body)].concat();
         for broken in [b"hello".as_slice(), b"5\r\nhello\r\n", b"zz\r\nhello\r\n", b"0\r\n\r\nmore", b""] {
@@ -394,13 +394,13 @@ mod tests {
     }
 
     #[test]
-    fn a_raw_answer_to_a_head_request_has_no_body() {
+    fn a_raw_response_to_head_has_no_body() {
         let bytes = [frame(HEAD, FLAG_RAW, b"200"), b"body".to_vec()].concat();
         assert_eq!(run(&bytes, 64, true), Ok((200, Vec::new(), false)));
     }
 
     #[test]
-    fn a_head_request_takes_the_length_without_the_body() {
+    fn a_response_to_head_may_have_a_length() {
         let bytes = frame(HEAD, FLAG_END, b"200\0Content-Length\x005");
         assert_eq!(run(&bytes, 64, true), Ok((200, Vec::new(), true)));
     }

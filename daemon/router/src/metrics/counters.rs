@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_counts_in_every_bucket_that_it_fits_in() {
+    fn buckets_are_cumulative() {
         let histogram = Histogram::default();
         for span in
             [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(700), Duration::from_secs(90)]

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_app_leaves_descriptors_for_the_next_one() {
+    fn an_app_uses_half_of_the_descriptors_left() {
         let tunnels = Tunnels::new();
         let fill = |group| std::iter::from_fn(|| tunnels.open(GroupId(group), 400)).collect::<Vec<_>>();
         let first = fill(0);

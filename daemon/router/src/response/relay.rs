@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_drips_without_end_is_too_slow() {
+    fn a_head_that_never_completes_times_out() {
         for speaks_session in [false, true] {
             let head = "HTTP/1.1 200 OK\r\n".to_owned() + &"X-A: 1\r\n".repeat(100);
             let whole = if speaks_session {
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_may_take_its_time_between_two_heads() {
+    fn the_head_limit_restarts_after_an_interim_response() {
         let mut pieces = vec![b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec()];
         pieces.resize(100, Vec::new());
         pieces.push(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());

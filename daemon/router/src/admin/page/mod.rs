@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_page_has_a_nonce_of_its_own_for_its_style_and_its_script() {
+    fn each_page_has_its_own_nonce() {
         let (one, other) = (html().unwrap(), html().unwrap());
         assert_ne!(one.body, other.body);
         let policy = &one.headers.iter().find(|(name, _)| *name == "Content-Security-Policy").unwrap().1;
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_from_elsewhere_and_no_text_becomes_html() {
+    fn the_page_is_self_contained_and_inserts_no_html() {
         let sources = [HTML, STYLE, SCRIPT].concat();
         for word in ["http://", "https://", "//cdn", "@import", "url("] {
             let own = sources.matches("http://www.w3.org/2000/svg").count();

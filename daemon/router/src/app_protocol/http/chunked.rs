@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_the_same_however_it_is_cut() {
+    fn a_body_is_the_same_for_every_read_size() {
         let bytes = b"5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n";
         for step in 1..=bytes.len() {
             assert_eq!(run(bytes, step), Ok((b"hello world".to_vec(), true, bytes.len())));
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_of_any_size_give_the_same_body() {
+    fn decodes_the_same_from_parts_of_any_size() {
         let bytes = b"5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n";
         for step in 1..=bytes.len() {
             let (mut parts, mut body) = (ChunkedParts::new(), Vec::new());
@@ -194,12 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_behind_the_end_is_used() {
+    fn uses_nothing_after_the_end() {
         assert_eq!(run(b"0\r\n\r\nHTTP/1.1", 64), Ok((Vec::new(), true, 5)));
     }
 
     #[test]
-    fn rejects_what_could_be_read_in_two_ways() {
+    fn rejects_ambiguous_chunks() {
         for bytes in [
             b"5\nhello".as_slice(),
             b"0x5\r\nhello",

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_the_same_however_it_is_cut() {
+    fn a_response_is_the_same_for_every_read_size() {
         let bytes = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
         for step in 1..=bytes.len() {
             let outcome = run(bytes, step, false, false).unwrap();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn old_and_closing_apps_get_a_new_connection_each_time() {
+    fn http_10_and_close_are_not_reused() {
         assert!(!whole(b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap().reusable);
         assert!(
             whole(b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n")
@@ -247,25 +247,25 @@ mod tests {
     }
 
     #[test]
-    fn bytes_behind_the_answer_are_left_over() {
+    fn bytes_after_the_response_are_not_used() {
         assert_eq!(whole(b"HTTP/1.1 204 No Content\r\n\r\nsmuggled").unwrap().left, 8);
     }
 
     #[test]
-    fn head_requests_have_no_body_whatever_the_length_says() {
+    fn a_response_to_head_has_no_body() {
         let outcome = run(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", 9, true, false).unwrap();
         assert_eq!((outcome.body.len(), outcome.reusable), (0, true));
     }
 
     #[test]
-    fn rejects_a_switch_nobody_asked_for() {
+    fn rejects_a_switch_without_an_upgrade() {
         let bytes = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
         assert!(matches!(whole(bytes), Err(ResponseError::BadHead(_))));
         assert_eq!(run(bytes, 7, false, true).unwrap().status, 101);
     }
 
     #[test]
-    fn rejects_an_answer_that_is_cut() {
+    fn rejects_an_incomplete_response() {
         assert!(matches!(whole(b"HTTP/1.1 200 OK\r\n"), Err(ResponseError::ClosedBeforeHead)));
         let sized = whole(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel");
         assert!(matches!(sized, Err(ResponseError::ClosedInsideBody)));
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_no_answer() {
+    fn rejects_what_is_not_a_response() {
         assert!(matches!(whole(b"SSH-2.0-OpenSSH\r\n\r\n"), Err(ResponseError::BadHead(_))));
         let long = [b"HTTP/1.1 200 OK\r\nx: ".as_slice(), &vec![b'x'; MAX_HEAD]].concat();
         assert!(matches!(whole(&long), Err(ResponseError::HeadTooLong)));
