@@ -62,7 +62,7 @@ fn show(answer: &Value) {
         println!("{}: {}", text(0), text(1));
     }
     println!("\n{}", answer["body"].as_str().unwrap_or_default());
-    if answer["cut"] == true {
+    if answer["truncated"] == true {
         eprintln!("The body is longer; this is its first MiB.");
     }
 }

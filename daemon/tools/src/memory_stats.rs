@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_layout_is_passengers() {
+    fn the_layout_is_the_one_that_scripts_read() {
         let row = |pid, name: &str, private_kib| Row {
             pid,
             parent: 1,

@@ -21,9 +21,7 @@ pub(super) fn render(snapshot: &Snapshot, color: bool, verbose: bool) -> String 
         }
     }
     for trouble in &snapshot.troubles {
-        let since =
-            trouble.seconds.map(|seconds| format!(" (for {})", duration(seconds))).unwrap_or_default();
-        line(&mut out, format_args!("Trouble       : {}{since}", trouble.what));
+        line(&mut out, format_args!("Trouble       : {} (for {})", trouble.what, duration(trouble.seconds)));
     }
     out.push('\n');
     out.push_str(&bar("Application groups", color));
@@ -38,7 +36,7 @@ fn render_group(out: &mut String, group: &GroupView, verbose: bool) {
     line(out, format_args!("  App root: {}", group.app_root));
     match group.mode {
         AppMode::PAUSED => line(out, format_args!("  (paused: requests wait)")),
-        AppMode::MAINTENANCE => line(out, format_args!("  (maintenance: visitors are turned away)")),
+        AppMode::MAINTENANCE => line(out, format_args!("  (maintenance: requests are refused)")),
         _ => {}
     }
     match group.deployment {
@@ -154,7 +152,7 @@ mod tests {
             mode: AppMode::OPEN,
             times: Times::of(&AppMetrics::default()),
             preloader: None,
-            settings: Vec::new(),
+            settings: None,
             processes: vec![process],
         };
         let snapshot = Snapshot {

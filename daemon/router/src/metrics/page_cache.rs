@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 /// Maximum age of a cached page. The status page polls once per second.
 const MAX_AGE: Duration = Duration::from_millis(400);
 
-/// A response for a browser.
+/// The content of a response of the daemon.
 #[derive(Debug)]
-pub(crate) struct CachedPage {
+pub(crate) struct Document {
     pub(crate) content_type: &'static str,
-    /// Headers with instructions for browsers, by name.
+    /// Additional headers, by name.
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct CachedPage {
 #[derive(Debug)]
 pub(crate) struct PageCache {
     started: Instant,
-    cached: RefCell<Option<(Instant, Rc<CachedPage>)>>,
+    cached: RefCell<Option<(Instant, Rc<Document>)>>,
 }
 
 impl PageCache {
@@ -37,7 +37,7 @@ impl PageCache {
     }
 
     /// Returns the cached page if it is fresh, else renders a new one.
-    pub(crate) fn get_or_render(&self, render: impl FnOnce() -> CachedPage) -> Rc<CachedPage> {
+    pub(crate) fn get_or_render(&self, render: impl FnOnce() -> Document) -> Rc<Document> {
         let mut cached = self.cached.borrow_mut();
         if let Some((_, page)) = cached.as_ref().filter(|(at, _)| at.elapsed() < MAX_AGE) {
             return page.clone();

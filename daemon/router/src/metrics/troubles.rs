@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
 use tracing::{error, info};
 
 use common::link::Trouble;
@@ -14,6 +15,14 @@ const QUIET_TIME: Duration = Duration::from_secs(5);
 /// All current problems.
 #[derive(Debug, Default)]
 pub(crate) struct Troubles(RefCell<BTreeMap<Trouble, Problem>>);
+
+/// A current problem as shown to administrators.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CurrentProblem {
+    pub(crate) what: String,
+    /// For how many seconds it has lasted.
+    pub(crate) seconds: u64,
+}
 
 #[derive(Debug)]
 struct Problem {
@@ -80,14 +89,15 @@ impl Troubles {
         });
     }
 
-    /// Returns a sentence for each problem, and for how many seconds it has lasted.
-    pub(crate) fn list(&self) -> Vec<(String, u64)> {
+    /// Returns the current problems.
+    pub(crate) fn list(&self) -> Vec<CurrentProblem> {
         self.expire();
-        self.0
-            .borrow()
-            .values()
-            .map(|problem| (problem.what.clone(), problem.since.elapsed().as_secs()))
-            .collect()
+        let all = self.0.borrow();
+        let current = |problem: &Problem| CurrentProblem {
+            what: problem.what.clone(),
+            seconds: problem.since.elapsed().as_secs(),
+        };
+        all.values().map(current).collect()
     }
 }
 
@@ -109,7 +119,8 @@ mod tests {
         }
         troubles.set(Trouble::LogFile, Some("no log".to_owned()));
         troubles.occurs(Trouble::Buffers, || "no room".to_owned());
-        let all = ["no log", "cannot accept", "no room"].map(|what| (what.to_owned(), 0));
+        let all = ["no log", "cannot accept", "no room"]
+            .map(|what| CurrentProblem { what: what.to_owned(), seconds: 0 });
         assert_eq!(troubles.list(), all);
         troubles.end(Trouble::Accepting);
         troubles.end(Trouble::Buffers);

@@ -170,11 +170,9 @@ pub(super) async fn send_refusal(
 
 /// Responds with a page of the daemon.
 async fn send_page(nginx: &mut NginxConn<'_>, info: &RequestInfo, body: &mut Body, page: &Page) -> KeepAlive {
-    nginx.frames.added.clear();
-    let (content_type, content) = page.body(info.sent_json);
-    page.fill(&mut nginx.head, content_type, content.len());
+    let document = page.document(info.sent_json);
     let NginxConn { frames, head, stream, .. } = nginx;
-    if frames.whole(head, info.to_head_request, &content, stream).await.is_err()
+    if frames.document(head, page.status, &document, info.to_head_request, stream).await.is_err()
         || write_remaining(nginx).await.is_err()
     {
         return KeepAlive::Close;

@@ -8,9 +8,8 @@ use std::path::Path;
 use tracing::warn;
 
 use super::super::dispatch::Refused;
-use super::frame_writer::reason_phrase;
 use crate::app::settings::AppSettings;
-use crate::app_protocol::response_head::Head;
+use crate::metrics::page_cache::Document;
 use crate::report::SpawnFailure;
 use common::link::Maintenance;
 
@@ -95,38 +94,30 @@ impl Page {
         }
     }
 
-    /// Returns the page as HTML, or as JSON for a client that sent JSON.
-    pub(crate) fn body(&self, json: bool) -> (&'static str, Vec<u8>) {
-        if json {
+    /// Renders the page as HTML, or as JSON for a client that sent JSON.
+    pub(crate) fn document(&self, json: bool) -> Document {
+        let (content_type, body) = if json {
             let text = serde_json::json!({ "error": { "status": self.status, "message": self.title } });
-            return ("application/json", text.to_string().into_bytes());
-        }
-        if let Some(custom) = &self.custom {
-            return ("text/html; charset=utf-8", custom.clone());
-        }
+            ("application/json", text.to_string().into_bytes())
+        } else {
+            ("text/html; charset=utf-8", self.custom.clone().unwrap_or_else(|| self.html().into_bytes()))
+        };
+        let retry_after = Some(self.retry_after).filter(|seconds| *seconds > 0);
+        let mut headers: Vec<_> =
+            retry_after.map(|seconds| ("Retry-After", seconds.to_string())).into_iter().collect();
+        headers.push(("Cache-Control", "no-cache, no-store, must-revalidate".to_owned()));
+        Document { content_type, headers, body }
+    }
+
+    fn html(&self) -> String {
         let Self { title, content, .. } = self;
-        let html = format!(
+        format!(
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\n\
              <style>body{{font:16px/1.5 sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem;color:#222}}\
              h1{{font-size:1.5rem}}pre{{background:#f4f4f4;padding:1rem;overflow:auto;white-space:pre-wrap}}\
              </style></head>\n<body><h1>{title}</h1>\n{content}</body></html>\n"
-        );
-        ("text/html; charset=utf-8", html.into_bytes())
-    }
-
-    /// Fills `head` for this page.
-    pub(crate) fn fill(&self, head: &mut Head, content_type: &str, length: usize) {
-        // The daemon's own headers pass the check of app heads; otherwise nginx would report it.
-        let filled = head.begin(self.status, reason_phrase(self.status).as_bytes()).and_then(|()| {
-            head.header(b"Content-Type", content_type.as_bytes())?;
-            if self.retry_after > 0 {
-                head.header(b"Retry-After", self.retry_after.to_string().as_bytes())?;
-            }
-            head.header(b"Cache-Control", b"no-cache, no-store, must-revalidate")?;
-            head.header(b"Content-Length", length.to_string().as_bytes())
-        });
-        debug_assert!(filled.is_ok());
+        )
     }
 }
 
@@ -230,7 +221,7 @@ mod tests {
     }
 
     fn html(refused: &Refused) -> String {
-        String::from_utf8(Page::refused(refused, &AppSettings::default()).body(false).1).unwrap()
+        String::from_utf8(Page::refused(refused, &AppSettings::default()).document(false).body).unwrap()
     }
 
     #[test]
@@ -252,9 +243,9 @@ mod tests {
 
     #[test]
     fn a_client_that_sent_json_gets_json() {
-        let (content_type, body) = Page::refused(&Refused::QueueFull, &AppSettings::default()).body(true);
-        assert_eq!(content_type, "application/json");
-        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let document = Page::refused(&Refused::QueueFull, &AppSettings::default()).document(true);
+        assert_eq!(document.content_type, "application/json");
+        let value: serde_json::Value = serde_json::from_slice(&document.body).unwrap();
         assert_eq!(value["error"]["status"], 503);
     }
 }

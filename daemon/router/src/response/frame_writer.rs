@@ -9,6 +9,7 @@ use protocol::response::{Abort, AbortReason, ResponseHead};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::app_protocol::response_head::{Head, ResponseError};
+use crate::metrics::page_cache::Document;
 
 /// Body parts up to this size are copied; larger ones are written without a copy.
 const GATHER: usize = 8 * 1024;
@@ -96,18 +97,21 @@ impl Writer {
         Ok(())
     }
 
-    /// Adds a whole response of the daemon; a large body is written at once.
-    pub(crate) async fn whole(
+    /// Adds a whole response of the daemon, with `head` as a buffer; a large body is written at once.
+    pub(crate) async fn document(
         &mut self,
-        head: &Head,
+        head: &mut Head,
+        status: u16,
+        document: &Document,
         to_head_request: bool,
-        body: &[u8],
         to: &mut (impl AsyncWrite + Unpin),
     ) -> io::Result<()> {
+        self.added.clear();
+        fill(head, status, document).map_err(io::Error::other)?;
         let length = head.body_length(to_head_request);
         let end = length == BodyLength::None;
         self.head(head, length, end, Origin::default()).map_err(io::Error::other)?;
-        if end { Ok(()) } else { self.body(body, true, to).await }
+        if end { Ok(()) } else { self.body(&document.body, true, to).await }
     }
 
     /// Adds the end of a response that cannot be completed.
@@ -154,6 +158,15 @@ impl Writer {
         let flags = if end { FLAG_END } else { 0 };
         frame.write_frame(kind, flags, headers, &mut self.out).map_err(|_| ResponseError::HeadTooLong)
     }
+}
+
+fn fill(head: &mut Head, status: u16, document: &Document) -> Result<(), ResponseError> {
+    head.begin(status, reason_phrase(status).as_bytes())?;
+    head.header(b"Content-Type", document.content_type.as_bytes())?;
+    for (name, value) in &document.headers {
+        head.header(name.as_bytes(), value.as_bytes())?;
+    }
+    head.header(b"Content-Length", document.body.len().to_string().as_bytes())
 }
 
 /// Adds `Content-Length`, also for HEAD and 304, where it describes a body that is not sent, and Passenger's headers.

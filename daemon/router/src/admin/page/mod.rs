@@ -6,7 +6,7 @@ mod data;
 use std::io;
 
 use super::caller::Caller;
-use crate::metrics::page_cache::CachedPage;
+use crate::metrics::page_cache::Document;
 use crate::state::RouterState;
 use common::sys::random;
 
@@ -28,24 +28,24 @@ const SCRIPT: &str = concat!(
 /// # Errors
 ///
 /// When the kernel provides no random bytes.
-pub(crate) fn html() -> io::Result<CachedPage> {
+pub(crate) fn html() -> io::Result<Document> {
     let nonce = nonce()?;
     let html = HTML.replace("{nonce}", &nonce).replace("{style}", STYLE).replace("{script}", SCRIPT);
     let mut headers = headers();
     headers.push(("Content-Security-Policy", policy(&nonce)));
-    Ok(CachedPage { content_type: "text/html; charset=utf-8", headers, body: html.into_bytes() })
+    Ok(Document { content_type: "text/html; charset=utf-8", headers, body: html.into_bytes() })
 }
 
 /// Returns the page's data for a caller that may see everything, as JSON.
-pub(crate) fn data_for_nginx(router: &RouterState) -> CachedPage {
+pub(crate) fn data_for_nginx(router: &RouterState) -> Document {
     data(router, Caller::of_nginx())
 }
 
 /// Returns the page's data for this caller, as JSON.
-pub(super) fn data(router: &RouterState, caller: Caller) -> CachedPage {
+pub(super) fn data(router: &RouterState, caller: Caller) -> Document {
     // It consists of strings and numbers, so this cannot fail.
     let body = serde_json::to_vec(&data::Data::take(router, caller)).unwrap_or_default();
-    CachedPage { content_type: "application/json", headers: headers(), body }
+    Document { content_type: "application/json", headers: headers(), body }
 }
 
 /// Visitors' paths are in the data, so it must not be cached or interpreted as another type.
