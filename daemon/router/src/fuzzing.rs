@@ -6,7 +6,7 @@ use protocol::settings::Settings;
 
 use super::admin::http as admin;
 use super::app::settings::AppSettings;
-use super::app_protocol::http::chunked::{Chunked, ChunkedParts, Step};
+use super::app_protocol::http::chunked::Chunked;
 use super::app_protocol::http::decode::Decoder as HttpDecoder;
 use super::app_protocol::response_head::{Event, Head, Mode, ResponseError};
 use super::app_protocol::session::Decoder as SessionDecoder;
@@ -95,28 +95,10 @@ fn read(
     }
 }
 
-/// Decodes a chunked body that is available as a whole.
-#[must_use]
-pub fn chunked(bytes: &[u8]) -> (Vec<u8>, End) {
-    let (mut decoder, mut body, mut at) = (Chunked::Size, Vec::new(), 0);
-    loop {
-        match decoder.next(&bytes[at..]) {
-            Ok((_, Step::More)) => return (body, End::Incomplete),
-            Ok((_, Step::Done)) => return (body, End::Complete),
-            Ok((used, Step::Data(data))) => {
-                assert!(used > 0, "the decoder uses nothing");
-                at += used;
-                body.extend_from_slice(data);
-            }
-            Err(why) => return (body, End::Refused(why.to_string())),
-        }
-    }
-}
-
 /// Decodes a chunked body in parts of `step` bytes, without keeping earlier parts.
 #[must_use]
-pub fn chunked_parts(bytes: &[u8], step: usize) -> (Vec<u8>, End) {
-    let (mut decoder, mut body) = (ChunkedParts::new(), Vec::new());
+pub fn chunked(bytes: &[u8], step: usize) -> (Vec<u8>, End) {
+    let (mut decoder, mut body) = (Chunked::new(), Vec::new());
     for mut part in bytes.chunks(step.max(1)) {
         while !part.is_empty() && !decoder.is_done() {
             match decoder.next(part) {

@@ -5,7 +5,7 @@ use crate::state::RouterState;
 
 /// A caller of the admin socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
+pub(crate) enum Caller {
     /// Root, or the user who started the daemon: may see and change everything.
     Administrator,
     /// A member of the status group: may see everything, and change the apps that run as this user.
@@ -27,7 +27,7 @@ impl Caller {
     }
 
     /// Returns the rights of a visitor whom nginx allows to see the status page. No user has this ID.
-    pub(super) fn of_nginx() -> Self {
+    pub(crate) fn of_nginx() -> Self {
         Self::Reader(u32::MAX)
     }
 

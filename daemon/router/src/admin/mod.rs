@@ -3,7 +3,7 @@
 //! Root and the daemon's own user may see and do everything, a group chosen by the operator may see everything, and an
 //! app's user may see and do what concerns that app. The kernel identifies the caller, so there is no password.
 
-mod caller;
+pub(super) mod caller;
 mod callers;
 mod endpoints;
 pub(crate) mod http;
@@ -147,12 +147,8 @@ async fn respond(router: &RouterState, caller: Caller, request: &Request) -> Res
     })
 }
 
-/// Returns the metrics of all apps for Prometheus.
-pub(super) fn metrics_for_nginx(router: &RouterState) -> Document {
-    metrics(router, Caller::of_nginx())
-}
-
-fn metrics(router: &RouterState, caller: Caller) -> Document {
+/// Returns the metrics of the apps that the caller may see, for Prometheus.
+pub(super) fn metrics(router: &RouterState, caller: Caller) -> Document {
     let snapshot = Snapshot::without_settings(router, caller);
     let metrics: Vec<_> = snapshot.ids.iter().map(|id| router.dispatcher.metrics(*id)).collect();
     Document {

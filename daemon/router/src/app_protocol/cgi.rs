@@ -4,16 +4,35 @@
 
 use protocol::request::{BodyLength, Request};
 
-/// Receiver of variables.
-pub(crate) trait Variables {
+/// Writer of variables as `name NUL value NUL`.
+pub(crate) struct Variables<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Variables<'_> {
     /// Adds a variable under its own name.
-    fn put(&mut self, name: &[u8], value: &[u8]);
-    /// Adds a request header, to be named `HTTP_…`, with all its values and the separator between them.
-    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]);
+    pub(crate) fn put(&mut self, name: &[u8], value: &[u8]) {
+        self.0.extend_from_slice(name);
+        self.0.push(0);
+        self.0.extend_from_slice(value);
+        self.0.push(0);
+    }
+
+    /// Adds a request header, named `HTTP_…`, with all its values and the separator between them.
+    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
+        self.0.extend_from_slice(b"HTTP_");
+        self.0.extend(name.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
+        self.0.push(0);
+        for (at, value) in values.enumerate() {
+            if at > 0 {
+                self.0.extend_from_slice(separator);
+            }
+            self.0.extend_from_slice(value);
+        }
+        self.0.push(0);
+    }
 }
 
-/// Passes every variable of the request to `out`.
-pub(crate) fn write_variables(request: &Request<'_>, out: &mut impl Variables) {
+/// Writes every variable of the request.
+pub(crate) fn write_variables(request: &Request<'_>, out: &mut Variables<'_>) {
     let head = &request.head;
     let (path, query) = split_at_byte(head.uri, b'?');
     out.put(b"REQUEST_URI", head.uri);
@@ -39,7 +58,7 @@ pub(crate) fn write_variables(request: &Request<'_>, out: &mut impl Variables) {
     write_headers(request, out);
 }
 
-fn write_server(request: &Request<'_>, out: &mut impl Variables) {
+fn write_server(request: &Request<'_>, out: &mut Variables<'_>) {
     let default_port: &[u8] = if request.head.https { b"443" } else { b"80" };
     let host = request.headers.get(b"host").unwrap_or(b"localhost");
     let (name, port) = split_host(host);
@@ -51,7 +70,7 @@ fn write_server(request: &Request<'_>, out: &mut impl Variables) {
 
 /// Writes every header except those that have their own variable; repeated ones are joined. Names with characters other
 /// than letters, digits and `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
-fn write_headers(request: &Request<'_>, out: &mut impl Variables) {
+fn write_headers(request: &Request<'_>, out: &mut Variables<'_>) {
     let mut seen = SeenNames::default();
     for (at, (name, value)) in request.headers.iter().enumerate() {
         match name.len() {
@@ -116,7 +135,7 @@ fn split_at_byte(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn put_number(out: &mut impl Variables, name: &[u8], number: u64) {
+fn put_number(out: &mut Variables<'_>, name: &[u8], number: u64) {
     // Twenty digits are enough for any u64.
     let mut digits = [0u8; 20];
     let mut at = digits.len();
@@ -142,30 +161,17 @@ mod tests {
 
     use super::*;
 
-    #[derive(Default)]
-    struct Map(BTreeMap<String, String>);
-
-    impl Variables for Map {
-        fn put(&mut self, name: &[u8], value: &[u8]) {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            self.0.insert(text(name), text(value));
-        }
-
-        fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
-            let values: Vec<&[u8]> = values.collect();
-            self.put(format!("HTTP_{}", String::from_utf8_lossy(name)).as_bytes(), &values.join(separator));
-        }
-    }
-
     fn variables(head: RequestHead<'_>, headers: &[(&str, &str)]) -> BTreeMap<String, String> {
         let mut block = Vec::new();
         for (name, value) in headers {
             pairs::put(&mut block, name.as_bytes(), value.as_bytes());
         }
-        let mut map = Map::default();
+        let mut out = Vec::new();
         let request = Request { head, settings: b"", headers: Pairs::parse(&block).unwrap() };
-        write_variables(&request, &mut map);
-        map.0
+        write_variables(&request, &mut Variables(&mut out));
+        let out = String::from_utf8(out).unwrap();
+        let parts: Vec<_> = out.trim_end_matches('\0').split('\0').chain([""]).collect();
+        parts.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
     }
 
     fn get<'a>(uri: &'a [u8], base_uri: &'a [u8]) -> RequestHead<'a> {
@@ -222,8 +228,8 @@ mod tests {
     fn ambiguous_header_names_are_left_out() {
         let vars =
             variables(get(b"/", b""), &[("X_Forwarded_For", "evil"), ("X-Real-Ip", "1"), ("A.B", "x")]);
-        assert!(!vars.contains_key("HTTP_X_Forwarded_For") && !vars.contains_key("HTTP_A.B"));
-        assert_eq!(vars["HTTP_X-Real-Ip"], "1");
+        assert!(!vars.contains_key("HTTP_X_FORWARDED_FOR") && !vars.contains_key("HTTP_A.B"));
+        assert_eq!(vars["HTTP_X_REAL_IP"], "1");
     }
 
     #[test]
@@ -238,9 +244,8 @@ mod tests {
                 ("X-Twice", "three"),
             ],
         );
-        assert_eq!(vars["HTTP_X-Twice"], "one,two,three");
-        assert_eq!(vars["HTTP_Cookie"], "a=1; b=2");
-        assert!(!vars.contains_key("HTTP_x-twice"));
+        assert_eq!(vars["HTTP_X_TWICE"], "one,two,three");
+        assert_eq!(vars["HTTP_COOKIE"], "a=1; b=2");
     }
 
     #[test]
@@ -249,7 +254,7 @@ mod tests {
         let vars = variables(head, &[("Content-Length", "1"), ("Content-Type", "text/plain")]);
         assert_eq!(vars["CONTENT_LENGTH"], u64::MAX.to_string());
         assert_eq!(vars["CONTENT_TYPE"], "text/plain");
-        assert!(!vars.contains_key("HTTP_Content-Length"));
+        assert!(!vars.contains_key("HTTP_CONTENT_LENGTH"));
     }
 
     #[test]

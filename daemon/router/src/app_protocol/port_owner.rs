@@ -1,14 +1,15 @@
 //! Owner check of new TCP connections to apps: every local user may listen on a port that an app has released, so the
 //! user at the other end of each connection is determined before a byte is sent.
 
-use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
 use super::proc_net;
+use crate::output::log_limit::LogLimit;
 use common::link::AppUser;
 use common::sys::descriptors;
 use common::sys::sock_diag;
@@ -19,8 +20,8 @@ const SYN_RECV: u8 = 3;
 /// How long the kernel may take to register both ends of a connection.
 const TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(5);
-/// Minimum time between two log lines.
-const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// Maximum number of log messages per minute.
+const PER_MINUTE: u32 = 6;
 
 /// Owner of the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,25 +138,16 @@ fn or_by_proc<T>(asked: io::Result<T>, by_proc: impl FnOnce() -> io::Result<T>) 
 
 fn stranger(peer: SocketAddr, uid: u32, user: &AppUser) -> io::Error {
     let what = format!("{peer} belongs to user ID {uid}, not to the app's user {}", user.name);
-    if is_time_to_log() {
+    thread_local! {
+        static LIMIT: Rc<LogLimit> = LogLimit::new("ports that belong to another user than the app's", PER_MINUTE);
+    }
+    if LIMIT.with(LogLimit::admits) {
         warn!(
             "{what}: no request is sent to it; with \"passenger_app_listen socket\" the app gets a socket that no other \
              user can use"
         );
     }
     io::Error::other(what)
-}
-
-fn is_time_to_log() -> bool {
-    thread_local! {
-        static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
-    }
-    let now = Instant::now();
-    let due = LAST.get().is_none_or(|last| now.duration_since(last) >= LOG_INTERVAL);
-    if due {
-        LAST.set(Some(now));
-    }
-    due
 }
 
 #[cfg(test)]

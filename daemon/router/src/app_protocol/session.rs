@@ -4,7 +4,7 @@
 
 mod encode;
 
-use super::http::{self, chunked::ChunkedParts};
+use super::http::{self, chunked::Chunked};
 use super::response_head::{Event, Head, Mode, ResponseError};
 pub(crate) use encode::{OUT_OF_BAND_METHOD, write_out_of_band, write_request};
 
@@ -39,7 +39,7 @@ pub(crate) struct Decoder {
     /// Whether the app writes the body itself after the head.
     raw: bool,
     /// Decoder of a body that the app has chunked itself.
-    chunks: Option<ChunkedParts>,
+    chunks: Option<Chunked>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl Decoder {
         }
         let bodiless = head.is_bodiless(self.to_head_request);
         // A body that the app has chunked is passed to nginx without the chunks, as from any other app.
-        self.chunks = (head.chunked && !bodiless).then(ChunkedParts::new);
+        self.chunks = (head.chunked && !bodiless).then(Chunked::new);
         self.allowed = if bodiless { Some(0) } else { head.content_length };
         if self.raw {
             self.state = State::UntilEof;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use protocol::status::{StatusPart, StatusQuestion};
 
 use crate::admin;
+use crate::admin::caller::Caller;
 use crate::admin::page;
 use crate::nginx_conn::NginxConn;
 use crate::state::RouterState;
@@ -21,11 +22,11 @@ pub(super) async fn answer(
         StatusPart::Page => Rc::new(page::html()?),
         StatusPart::Data => {
             router.usages.look(&router.dispatcher).await;
-            router.page_cache.get_or_render(|| page::data_for_nginx(router))
+            router.page_cache.get_or_render(|| page::data(router, Caller::of_nginx()))
         }
         StatusPart::Metrics => {
             router.usages.look(&router.dispatcher).await;
-            Rc::new(admin::metrics_for_nginx(router))
+            Rc::new(admin::metrics(router, Caller::of_nginx()))
         }
     };
     nginx.frames.hides_version = !router.globals.show_version();

@@ -153,8 +153,28 @@ impl AppLog {
         }
     }
 
+    /// Whether opening or writing it has failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.get()
+    }
+
+    /// Whether the file is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.file.borrow().is_some()
+    }
+
+    /// Appends lines as soon as the file is open, if that ever happens.
+    pub(super) async fn write_when_open(&self, lines: String) {
+        let opened = self.opened.notified();
+        if !self.is_open() {
+            // The process that opens it has the same time limit, and then ends.
+            drop(tokio::time::timeout(OPEN_TIMEOUT, opened).await);
+        }
+        self.write(lines).await;
+    }
+
     /// Appends whole lines; lines that cannot be written are lost, which is logged.
-    async fn write(&self, lines: String) {
+    pub(super) async fn write(&self, lines: String) {
         let Some(file) = self.file.borrow().clone() else { return };
         let written = tokio::task::spawn_blocking(move || (&*file).write_all(lines.as_bytes())).await;
         match written.unwrap_or_else(|why| Err(io::Error::other(why))) {
@@ -167,35 +187,8 @@ impl AppLog {
 /// A process's reference to a file. The file is closed with the last writer.
 #[derive(Debug)]
 pub(super) struct Writer {
-    log: Rc<AppLog>,
+    pub(super) log: Rc<AppLog>,
     process: ProcessId,
-}
-
-impl Writer {
-    /// Appends lines with their ends.
-    pub(super) async fn write(&self, lines: String) {
-        self.log.write(lines).await;
-    }
-
-    /// Appends lines as soon as the file is open, if that ever happens.
-    pub(super) async fn write_when_open(&self, lines: String) {
-        let opened = self.log.opened.notified();
-        if !self.is_open() {
-            // The process that opens it has the same time limit, and then ends.
-            drop(tokio::time::timeout(OPEN_TIMEOUT, opened).await);
-        }
-        self.log.write(lines).await;
-    }
-
-    /// Whether opening or writing it has failed.
-    pub(super) fn is_failing(&self) -> bool {
-        self.log.failing.get()
-    }
-
-    /// Whether the file is open.
-    pub(super) fn is_open(&self) -> bool {
-        self.log.file.borrow().is_some()
-    }
 }
 
 impl Drop for Writer {

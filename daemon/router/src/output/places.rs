@@ -97,9 +97,9 @@ impl Lines {
     /// Writes all pending lines to the file.
     pub(super) async fn flush(&mut self) {
         let Some(file) = self.file.as_ref().filter(|_| !self.for_file.is_empty()) else { return };
-        if file.is_open() {
-            file.write(std::mem::take(&mut self.for_file)).await;
-        } else if file.is_failing() {
+        if file.log.is_open() {
+            file.log.write(std::mem::take(&mut self.for_file)).await;
+        } else if file.log.is_failing() {
             self.for_file = String::new();
         }
     }
@@ -107,7 +107,7 @@ impl Lines {
     /// Writes the pending lines of a process that has ended, perhaps before its file was open.
     pub(super) async fn finish(self) {
         if let Some(file) = self.file.filter(|_| !self.for_file.is_empty()) {
-            file.write_when_open(self.for_file).await;
+            file.log.write_when_open(self.for_file).await;
         }
     }
 

@@ -50,20 +50,34 @@ impl Writer {
         self.out.extend_from_slice(frame);
     }
 
-    /// Adds the head of an app's response; `end` when no body follows.
+    /// Adds a head, as a frame of type Response or Interim; `end` when no body follows.
     pub(crate) fn head(
         &mut self,
+        kind: FrameType,
         head: &Head,
         body: BodyLength,
         end: bool,
         origin: Origin,
     ) -> Result<(), ResponseError> {
-        self.response(FrameType::Response, head, body, end, origin)
-    }
-
-    /// Adds an interim head.
-    pub(crate) fn interim(&mut self, head: &Head, origin: Origin) -> Result<(), ResponseError> {
-        self.response(FrameType::Interim, head, BodyLength::None, false, origin)
+        self.open = None;
+        let frame = ResponseHead {
+            status: head.status,
+            reason: &head.reason,
+            body,
+            process_pid: origin.pid,
+            queue_us: origin.queue_us,
+            app_us: origin.app_us,
+        };
+        let powered_by = if self.hides_version { POWERED_BY_WITHOUT_VERSION } else { POWERED_BY };
+        let headers = |out: &mut Vec<u8>| {
+            out.extend_from_slice(&head.pairs);
+            if kind == FrameType::Response {
+                out.extend_from_slice(&self.added);
+                put_own_headers(head, powered_by, &mut self.value, out);
+            }
+        };
+        let flags = if end { FLAG_END } else { 0 };
+        frame.write_frame(kind, flags, headers, &mut self.out).map_err(|_| ResponseError::HeadTooLong)
     }
 
     /// Adds a part of the body; a large one is written at once.
@@ -110,7 +124,7 @@ impl Writer {
         fill(head, status, document).map_err(io::Error::other)?;
         let length = head.body_length(to_head_request);
         let end = length == BodyLength::None;
-        self.head(head, length, end, Origin::default()).map_err(io::Error::other)?;
+        self.head(FrameType::Response, head, length, end, Origin::default()).map_err(io::Error::other)?;
         if end { Ok(()) } else { self.body(&document.body, true, to).await }
     }
 
@@ -128,35 +142,6 @@ impl Writer {
             self.out.clear();
         }
         Ok(())
-    }
-
-    fn response(
-        &mut self,
-        kind: FrameType,
-        head: &Head,
-        body: BodyLength,
-        end: bool,
-        origin: Origin,
-    ) -> Result<(), ResponseError> {
-        self.open = None;
-        let frame = ResponseHead {
-            status: head.status,
-            reason: &head.reason,
-            body,
-            process_pid: origin.pid,
-            queue_us: origin.queue_us,
-            app_us: origin.app_us,
-        };
-        let powered_by = if self.hides_version { POWERED_BY_WITHOUT_VERSION } else { POWERED_BY };
-        let headers = |out: &mut Vec<u8>| {
-            out.extend_from_slice(&head.pairs);
-            if kind == FrameType::Response {
-                out.extend_from_slice(&self.added);
-                put_own_headers(head, powered_by, &mut self.value, out);
-            }
-        };
-        let flags = if end { FLAG_END } else { 0 };
-        frame.write_frame(kind, flags, headers, &mut self.out).map_err(|_| ResponseError::HeadTooLong)
     }
 }
 
@@ -242,7 +227,15 @@ mod tests {
         head.begin(204, b"").unwrap();
         head.header(b"X-A", b"1").unwrap();
         let mut writer = Writer::default();
-        writer.head(&head, BodyLength::None, true, Origin { pid: 7, queue_us: 1, app_us: 2 }).unwrap();
+        writer
+            .head(
+                FrameType::Response,
+                &head,
+                BodyLength::None,
+                true,
+                Origin { pid: 7, queue_us: 1, app_us: 2 },
+            )
+            .unwrap();
         let response = Response::decode(&writer.out[HEADER_LEN..]).unwrap();
         assert_eq!(response.headers.get(b"status"), Some(b"204 No Content".as_slice()));
         assert_eq!(response.headers.get(b"x-a"), Some(b"1".as_slice()));

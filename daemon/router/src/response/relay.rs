@@ -6,6 +6,8 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use protocol::frame::FrameType;
+use protocol::request::BodyLength;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::dispatch::Session;
@@ -267,7 +269,10 @@ impl Relay {
         if self.interims > MAX_INTERIMS {
             return Err(ResponseError::TooManyInterims);
         }
-        if head.status == 103 { writer.interim(head, self.origin()) } else { Ok(()) }
+        if head.status == 103 {
+            writer.head(FrameType::Interim, head, BodyLength::None, false, self.origin())?;
+        }
+        Ok(())
     }
 
     fn head(&mut self, mode: Mode, writer: &mut Writer, head: &Head) -> Result<Option<Complete>, RelayError> {
@@ -280,7 +285,8 @@ impl Relay {
         };
         let end = complete == Some(Complete::Response);
         let origin = self.origin();
-        writer.head(head, head.body_length(self.to_head_request), end, origin)?;
+        let length = head.body_length(self.to_head_request);
+        writer.head(FrameType::Response, head, length, end, origin)?;
         self.begun = true;
         self.head_began = None;
         let took = Duration::from_micros(origin.queue_us.saturating_add(origin.app_us));

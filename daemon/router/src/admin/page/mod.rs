@@ -32,17 +32,17 @@ pub(crate) fn html() -> io::Result<Document> {
     let nonce = nonce()?;
     let html = HTML.replace("{nonce}", &nonce).replace("{style}", STYLE).replace("{script}", SCRIPT);
     let mut headers = headers();
-    headers.push(("Content-Security-Policy", policy(&nonce)));
+    // Allows the page's own style and script and requests to its own origin; forbids everything else, and framing.
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    headers.push(("Content-Security-Policy", policy));
     Ok(Document { content_type: "text/html; charset=utf-8", headers, body: html.into_bytes() })
 }
 
-/// Returns the page's data for a caller that may see everything, as JSON.
-pub(crate) fn data_for_nginx(router: &RouterState) -> Document {
-    data(router, Caller::of_nginx())
-}
-
 /// Returns the page's data for this caller, as JSON.
-pub(super) fn data(router: &RouterState, caller: Caller) -> Document {
+pub(crate) fn data(router: &RouterState, caller: Caller) -> Document {
     // It consists of strings and numbers, so this cannot fail.
     let body = serde_json::to_vec(&data::Data::take(router, caller)).unwrap_or_default();
     Document { content_type: "application/json", headers: headers(), body }
@@ -55,14 +55,6 @@ fn headers() -> Vec<(&'static str, String)> {
         ("X-Content-Type-Options", "nosniff".to_owned()),
         ("Referrer-Policy", "no-referrer".to_owned()),
     ]
-}
-
-/// Allows the page's own style and script and requests to its own origin; forbids everything else, and framing.
-fn policy(nonce: &str) -> String {
-    format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
 }
 
 fn nonce() -> io::Result<String> {

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use super::chunked::{Chunked, Step};
+use super::chunked::Chunked;
 use crate::app_protocol::response_head::{Event, Head, Mode, ResponseError};
 
 /// Maximum length of a head, in bytes.
@@ -14,6 +14,7 @@ const MAX_HEADERS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Decoder {
     state: State,
+    chunks: Chunked,
     to_head_request: bool,
     asked_for_upgrade: bool,
     keep_alive: bool,
@@ -27,7 +28,7 @@ pub(crate) struct Decoder {
 enum State {
     BeforeHead,
     Sized(u64),
-    Chunked(Chunked),
+    Chunked,
     UntilEof,
     Done,
 }
@@ -36,6 +37,7 @@ impl Decoder {
     pub(crate) fn new(to_head_request: bool, asked_for_upgrade: bool) -> Self {
         Self {
             state: State::BeforeHead,
+            chunks: Chunked::new(),
             to_head_request,
             asked_for_upgrade,
             keep_alive: false,
@@ -69,10 +71,10 @@ impl Decoder {
         match self.state {
             State::BeforeHead => self.head(bytes, head),
             State::Done => Ok((0, Event::End)),
-            State::UntilEof if bytes.is_empty() => Ok((0, Event::More)),
+            State::UntilEof | State::Chunked if bytes.is_empty() => Ok((0, Event::More)),
             State::UntilEof => Ok((bytes.len(), Event::Data(bytes))),
             State::Sized(left) => Ok(self.sized(bytes, left)),
-            State::Chunked(chunked) => self.chunked(bytes, chunked),
+            State::Chunked => self.chunked(bytes),
         }
     }
 
@@ -81,7 +83,7 @@ impl Decoder {
         self.keep_alive = false;
         match self.state {
             State::BeforeHead => Err(ResponseError::ClosedBeforeHead),
-            State::Sized(_) | State::Chunked(_) => Err(ResponseError::ClosedInsideBody),
+            State::Sized(_) | State::Chunked => Err(ResponseError::ClosedInsideBody),
             State::UntilEof | State::Done => {
                 self.state = State::Done;
                 Ok(())
@@ -142,7 +144,7 @@ impl Decoder {
         self.keep_alive = kept && !self.hijacked;
         self.state = match (head.is_bodiless(self.to_head_request), head.chunked, head.content_length) {
             (true, _, _) | (false, false, Some(0)) => State::Done,
-            (false, true, _) => State::Chunked(Chunked::Size),
+            (false, true, _) => State::Chunked,
             (false, false, Some(length)) => State::Sized(length),
             (false, false, None) => State::UntilEof,
         };
@@ -159,22 +161,13 @@ impl Decoder {
         (len, Event::Data(&bytes[..len]))
     }
 
-    fn chunked<'b>(
-        &mut self,
-        bytes: &'b [u8],
-        mut chunked: Chunked,
-    ) -> Result<(usize, Event<'b>), ResponseError> {
-        let (used, step) = chunked.next(bytes)?;
-        self.state = State::Chunked(chunked);
-        let event = match step {
-            Step::More => Event::More,
-            Step::Data(data) => Event::Data(data),
-            Step::Done => {
-                self.state = State::Done;
-                Event::End
-            }
-        };
-        Ok((used, event))
+    fn chunked<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Event<'b>), ResponseError> {
+        let (used, data) = self.chunks.next(bytes)?;
+        if self.chunks.is_done() {
+            self.state = State::Done;
+            return Ok((used, Event::End));
+        }
+        Ok((used, Event::Data(data)))
     }
 }
 

@@ -45,13 +45,13 @@ fn write_block(
     body_length: u64,
     env: &[(String, String)],
     out: &mut Vec<u8>,
-    write: impl FnOnce(&mut Block<'_>),
+    write: impl FnOnce(&mut Variables<'_>),
 ) {
     let start = out.len();
     out.extend_from_slice(&[0, 0, 0, 0, kind, 0, 0, 0]);
     out.extend_from_slice(&body_length.to_le_bytes());
     let variables = out.len();
-    let mut block = Block(out);
+    let mut block = Variables(out);
     write(&mut block);
     for (name, value) in env {
         block.put(name.as_bytes(), value.as_bytes());
@@ -60,29 +60,4 @@ fn write_block(
     out.truncate(out.len() - 1);
     let len = (out.len() - variables) as u32;
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
-}
-
-/// Writer of `key NUL value NUL`.
-struct Block<'a>(&'a mut Vec<u8>);
-
-impl Variables for Block<'_> {
-    fn put(&mut self, name: &[u8], value: &[u8]) {
-        self.0.extend_from_slice(name);
-        self.0.push(0);
-        self.0.extend_from_slice(value);
-        self.0.push(0);
-    }
-
-    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
-        self.0.extend_from_slice(b"HTTP_");
-        self.0.extend(name.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
-        self.0.push(0);
-        for (at, value) in values.enumerate() {
-            if at > 0 {
-                self.0.extend_from_slice(separator);
-            }
-            self.0.extend_from_slice(value);
-        }
-        self.0.push(0);
-    }
 }
