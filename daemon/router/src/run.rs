@@ -54,7 +54,7 @@ async fn obey(router: &Rc<RouterState>, nginx: UnixListener, mut buffer: Buffer)
             Notice::Hooks(named) => router.spawner.set_hooks(named),
             Notice::Overruled(overruled) => router.globals.overrule(overruled),
             Notice::Socket => move_to(router, descriptors.pop()),
-            Notice::AppLog { ticket } => router.app_logs.answered(ticket, descriptors.pop()),
+            Notice::AppLog { ticket } => router.app_logs.handle_reply(ticket, descriptors.pop()),
             Notice::ReopenAppLogs => router.app_logs.reopen(),
             Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
             Notice::Trouble { trouble, what } => router.troubles.set(trouble, what),

@@ -109,13 +109,8 @@ impl Page {
         const NAME: &str = "rejections_total";
         self.head(NAME, "counter", "Requests without a response of the app.");
         for (view, metrics) in groups {
-            for (reason, counter) in [
-                ("queue_full", &metrics.queue_full),
-                ("queued_too_long", &metrics.queued_too_long),
-                ("no_process", &metrics.without_process),
-                ("maintenance", &metrics.under_maintenance),
-            ] {
-                self.line(NAME, &[("app", &view.name), ("reason", reason)], counter.get());
+            for (reason, count) in metrics.rejections() {
+                self.line(NAME, &[("app", &view.name), ("reason", reason)], count);
             }
         }
     }

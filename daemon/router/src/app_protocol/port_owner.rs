@@ -92,7 +92,7 @@ fn verdict(found: io::Result<TcpSocket>, uid: u32) -> io::Result<Verdict> {
 /// Checks that all sockets that accept connections to `ip` belong to the app's user or to root.
 fn of_listeners(listeners: &[TcpSocket], ip: IpAddr, uid: u32) -> Verdict {
     let mut verdict = Verdict::Absent;
-    for socket in listeners.iter().filter(|socket| takes(socket, ip)) {
+    for socket in listeners.iter().filter(|socket| accepts(socket, ip)) {
         if socket.uid != uid && socket.uid != 0 {
             return Verdict::Stranger(socket.uid);
         }
@@ -102,7 +102,7 @@ fn of_listeners(listeners: &[TcpSocket], ip: IpAddr, uid: u32) -> Verdict {
 }
 
 /// Whether a listening socket accepts connections to this address.
-fn takes(socket: &TcpSocket, ip: IpAddr) -> bool {
+fn accepts(socket: &TcpSocket, ip: IpAddr) -> bool {
     match socket.local.ip().to_canonical() {
         IpAddr::V6(any) if any == Ipv6Addr::UNSPECIFIED => ip.is_ipv6() || !socket.v6_only,
         IpAddr::V4(any) if any.is_unspecified() => ip.is_ipv4(),
@@ -111,20 +111,20 @@ fn takes(socket: &TcpSocket, ip: IpAddr) -> bool {
 }
 
 fn peer_of(own: SocketAddr, peer: SocketAddr) -> io::Result<TcpSocket> {
-    or_by_proc(sock_diag::peer_of(own, peer), || proc_net::peer_of(own, peer))
+    or_from_proc(sock_diag::peer_of(own, peer), || proc_net::peer_of(own, peer))
 }
 
 fn listeners(port: u16) -> io::Result<Vec<TcpSocket>> {
-    or_by_proc(sock_diag::listeners(port), || proc_net::listeners(port))
+    or_from_proc(sock_diag::listeners(port), || proc_net::listeners(port))
 }
 
 /// Returns the kernel's answer, or that of its text tables: "not found" may also mean that it cannot be queried.
-fn or_by_proc<T>(asked: io::Result<T>, by_proc: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let why = match asked {
+fn or_from_proc<T>(queried: io::Result<T>, from_proc: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let why = match queried {
         Err(why) if !descriptors::are_used_up(&why) => why,
         settled => return settled,
     };
-    by_proc().map_err(|second| match second.kind() {
+    from_proc().map_err(|second| match second.kind() {
         io::ErrorKind::NotFound if why.kind() == io::ErrorKind::NotFound => second,
         _ if descriptors::are_used_up(&second) => second,
         _ => {

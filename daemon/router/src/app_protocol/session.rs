@@ -35,7 +35,7 @@ pub(crate) struct Decoder {
     /// Body bytes that the announced Content-Length still allows.
     allowed: Option<u64>,
     /// Whether the connection has ended, or belongs to the app.
-    gone: bool,
+    closed: bool,
     /// Whether the app writes the body itself after the head.
     raw: bool,
     /// Decoder of a body that the app has chunked itself.
@@ -99,7 +99,7 @@ impl Decoder {
                 Err(ResponseError::ClosedInsideBody)
             }
             State::Done | State::UntilEof => {
-                self.gone = true;
+                self.closed = true;
                 self.state = State::Done;
                 Ok(())
             }
@@ -113,7 +113,7 @@ impl Decoder {
 
     /// Whether the connection can carry another request.
     pub(crate) fn is_reusable(&self) -> bool {
-        self.state == State::Done && !self.gone
+        self.state == State::Done && !self.closed
     }
 
     fn frame<'b>(&mut self, bytes: &'b [u8], head: &mut Head) -> Result<(usize, Event<'b>), ResponseError> {
@@ -166,7 +166,7 @@ impl Decoder {
         self.raw = flags & FLAG_RAW != 0;
         if head.status == 101 {
             head.check_switch(self.asked_for_upgrade)?;
-            (self.state, self.gone) = (State::Done, true);
+            (self.state, self.closed) = (State::Done, true);
             return Ok(Event::Head(Mode::Tunnel));
         }
         let bodiless = head.is_bodiless(self.to_head_request);
@@ -210,7 +210,7 @@ impl Decoder {
         };
         let (used, data) = chunks.next(bytes)?;
         if chunks.is_done() {
-            (self.state, self.gone) = (State::Done, true);
+            (self.state, self.closed) = (State::Done, true);
         }
         Ok((used, Event::Data(data)))
     }

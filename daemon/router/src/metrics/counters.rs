@@ -33,6 +33,18 @@ pub(crate) struct AppMetrics {
     pub(crate) crashed: Cell<u64>,
 }
 
+impl AppMetrics {
+    /// Returns the number of requests without a response of the app, by reason.
+    pub(crate) fn rejections(&self) -> [(&'static str, u64); 4] {
+        [
+            ("queue_full", self.queue_full.get()),
+            ("queued_too_long", self.queued_too_long.get()),
+            ("no_process", self.without_process.get()),
+            ("maintenance", self.under_maintenance.get()),
+        ]
+    }
+}
+
 /// Adds one.
 pub(crate) fn count(counter: &Cell<u64>) {
     counter.set(counter.get() + 1);

@@ -29,7 +29,7 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
         match accepted {
             Ok(stream) => {
                 router.connections.opened();
-                tokio::task::spawn_local(serve(router.clone(), stream));
+                tokio::task::spawn_local(connection::serve(router.clone(), stream));
             }
             Err(why) => {
                 let what = || format!("cannot accept connections from nginx: {why}");
@@ -44,11 +44,6 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
 pub(crate) fn move_to(router: &Rc<RouterState>, listener: UnixListener) {
     router.connections.socket_replaced();
     tokio::task::spawn_local(run(router.clone(), listener));
-}
-
-async fn serve(router: Rc<RouterState>, stream: Stream) {
-    let _connected = router.connections.guard();
-    connection::serve(router.clone(), stream).await;
 }
 
 async fn accept(listener: &UnixListener) -> io::Result<Stream> {

@@ -56,6 +56,7 @@ enum Fault {
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(router: Rc<RouterState>, stream: Stream) {
+    let _counted = router.connections.guard();
     let mut nginx =
         NginxConn::new(&stream, RosterReceiver::new(router.clone()), router.active_requests.open());
     match serve_requests(&router, &mut nginx).await {
@@ -105,7 +106,7 @@ async fn serve_requests(router: &Rc<RouterState>, nginx: &mut NginxConn<'_>) -> 
             FrameType::Status => {
                 let question = StatusQuestion::decode(&nginx.input.unread()[HEADER_LEN..end])?;
                 nginx.input.consume(end);
-                status_page::answer(router, nginx, question).await?;
+                status_page::respond(router, nginx, question).await?;
             }
             other => return Err(Fault::Unexpected(other)),
         }
@@ -161,7 +162,7 @@ async fn next_frame(router: &RouterState, nginx: &mut NginxConn<'_>) -> Result<O
             biased;
             received = nginx.input.fill(&mut nginx.stream, SMALL.max(missing)) => received?,
             () = router.connections.idle_unwanted(nginx.served), if received == 0 => say_goodbye(nginx).await?,
-            () = part.expired(), if part.is_limited() => return Err(Fault::FrameTimeout),
+            () = part.expired() => return Err(Fault::FrameTimeout),
         };
         if received_now == 0 {
             return Ok(None);

@@ -43,11 +43,6 @@ impl Part<'_> {
         self.of.0.get() <= MAX_BYTES
     }
 
-    /// Whether a time limit applies.
-    pub(super) fn is_limited(&self) -> bool {
-        self.until.is_some()
-    }
-
     /// Resolves when the time limit of the frame is exceeded; never between two frames.
     pub(super) async fn expired(&self) {
         match self.until {

@@ -12,8 +12,8 @@ use crate::admin::page;
 use crate::nginx_conn::NginxConn;
 use crate::state::RouterState;
 
-/// Answers a query. An error means that the connection cannot be used further.
-pub(super) async fn answer(
+/// Responds to a query. An error means that the connection cannot be used further.
+pub(super) async fn respond(
     router: &RouterState,
     nginx: &mut NginxConn<'_>,
     question: StatusQuestion,

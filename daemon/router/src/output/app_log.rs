@@ -76,14 +76,14 @@ impl AppLogs {
     }
 
     /// Handles the supervisor's response, which is a connection to the process that opens the file.
-    pub(crate) fn answered(&self, ticket: Ticket, answer: Option<OwnedFd>) {
+    pub(crate) fn handle_reply(&self, ticket: Ticket, reply: Option<OwnedFd>) {
         let pending = self.pending.borrow_mut().remove(&ticket);
         let Some(log) = pending.as_ref().and_then(Weak::upgrade) else { return };
-        let Some(answer) = answer else {
+        let Some(reply) = reply else {
             return log.set_failing(&"the supervisor cannot start a process that opens it");
         };
         tokio::task::spawn_local(async move {
-            match receive(answer).await {
+            match receive(reply).await {
                 Ok(file) => log.set_file(file),
                 Err(why) => log.set_failing(&why),
             }
@@ -103,8 +103,8 @@ impl AppLogs {
 }
 
 /// Receives the single message of the process that opens the file.
-async fn receive(answer: OwnedFd) -> io::Result<File> {
-    let channel = reactor::watch(Channel::new(answer)?)?;
+async fn receive(reply: OwnedFd) -> io::Result<File> {
+    let channel = reactor::watch(Channel::new(reply)?)?;
     let mut buffer = Buffer::default();
     loop {
         let mut ready = channel.readable().await?;

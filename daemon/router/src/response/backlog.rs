@@ -22,7 +22,7 @@ pub(crate) struct BacklogOptions {
     /// The directory for files.
     pub(crate) dir: PathBuf,
     /// Maximum number of bytes of one response on disk; `None` for no limit.
-    pub(crate) most: Option<u64>,
+    pub(crate) max_file_size: Option<u64>,
     /// Receives the report when nothing can be kept.
     pub(crate) troubles: Rc<Troubles>,
 }
@@ -105,7 +105,7 @@ impl Backlog {
             Some(spill) => spill,
             none => none.insert(Spill { file: unnamed_file(&options.dir)?, read: 0, written: 0 }),
         };
-        let room = options.most.map_or(u64::MAX, |most| most.saturating_sub(spill.written));
+        let room = options.max_file_size.map_or(u64::MAX, |max| max.saturating_sub(spill.written));
         spill.append(parts, usize::try_from(room).unwrap_or(usize::MAX))
     }
 }
@@ -157,8 +157,8 @@ fn unnamed_file(dir: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    fn options(most: Option<u64>) -> BacklogOptions {
-        BacklogOptions { dir: std::env::temp_dir(), most, troubles: Rc::default() }
+    fn options(max_file_size: Option<u64>) -> BacklogOptions {
+        BacklogOptions { dir: std::env::temp_dir(), max_file_size, troubles: Rc::default() }
     }
 
     fn push(backlog: &mut Backlog, bytes: &[u8], options: &BacklogOptions) -> usize {
@@ -228,7 +228,8 @@ mod tests {
 
     #[test]
     fn without_a_file_only_memory_is_used() {
-        let options = BacklogOptions { dir: "/nonexistent".into(), most: None, troubles: Rc::default() };
+        let options =
+            BacklogOptions { dir: "/nonexistent".into(), max_file_size: None, troubles: Rc::default() };
         let mut backlog = Backlog::default();
         assert_eq!(push(&mut backlog, &vec![1; LARGE], &options), LARGE);
         assert_eq!(push(&mut backlog, b"more", &options), 0);

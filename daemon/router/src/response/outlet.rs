@@ -143,8 +143,8 @@ mod tests {
         runtime.unwrap().block_on(test);
     }
 
-    fn options(most: Option<u64>) -> BacklogOptions {
-        BacklogOptions { dir: std::env::temp_dir(), most, troubles: Default::default() }
+    fn options(max_file_size: Option<u64>) -> BacklogOptions {
+        BacklogOptions { dir: std::env::temp_dir(), max_file_size, troubles: Default::default() }
     }
 
     /// Writes `bytes` while the peer does not read; true when all were accepted.

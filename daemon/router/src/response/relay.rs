@@ -389,9 +389,9 @@ mod tests {
     #[test]
     fn interim_responses_are_limited() {
         let many = |count| {
-            let mut answer = "HTTP/1.1 100 Continue\r\n\r\n".repeat(count);
-            answer += "HTTP/1.1 204 No Content\r\n\r\n";
-            relayed(false, vec![answer.into()])
+            let mut response = "HTTP/1.1 100 Continue\r\n\r\n".repeat(count);
+            response += "HTTP/1.1 204 No Content\r\n\r\n";
+            relayed(false, vec![response.into()])
         };
         assert_eq!(many(32).unwrap(), Complete::Response);
         assert!(matches!(many(33), Err(RelayError::App(ResponseError::TooManyInterims))));

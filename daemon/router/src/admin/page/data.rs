@@ -1,6 +1,8 @@
 //! Data of the status page, as one JSON document: a snapshot of the pool, the counters and the requests. Counters are
 //! cumulative; the page computes rates from differences. App settings are left out, since some are secrets.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::super::pool::{GroupView, Snapshot};
@@ -46,7 +48,8 @@ struct AppView {
     /// The report of the last failed start.
     last_error_id: Option<String>,
     crashes: u64,
-    rejected: RejectedView,
+    /// Requests without a response of the app, by reason.
+    rejected: BTreeMap<&'static str, u64>,
 }
 
 /// A histogram.
@@ -57,16 +60,6 @@ struct HistogramView {
     seconds: f64,
     /// Number of durations up to each bound.
     cumulative: [u64; BOUNDS.len()],
-}
-
-/// Requests without a response of the app.
-#[derive(Debug, Serialize)]
-struct RejectedView {
-    queue_full: u64,
-    queued_too_long: u64,
-    no_process: u64,
-    /// Rejected because an administrator set the app to maintenance.
-    maintenance: u64,
 }
 
 /// The active requests.
@@ -118,12 +111,7 @@ impl AppView {
             spawn_failures: metrics.spawns_failed.get(),
             last_error_id: router.dispatcher.deployments.last_error_id(id),
             crashes: metrics.crashed.get(),
-            rejected: RejectedView {
-                queue_full: metrics.queue_full.get(),
-                queued_too_long: metrics.queued_too_long.get(),
-                no_process: metrics.without_process.get(),
-                maintenance: metrics.under_maintenance.get(),
-            },
+            rejected: metrics.rejections().into(),
         }
     }
 }

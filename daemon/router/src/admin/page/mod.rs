@@ -14,7 +14,7 @@ const HTML: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = concat!(
     include_str!("dom.js"),
-    include_str!("words.js"),
+    include_str!("format.js"),
     include_str!("history.js"),
     include_str!("chart.js"),
     include_str!("requests.js"),
