@@ -264,7 +264,7 @@ fn outputs_that_outlive_their_processes_are_bounded() {
         scene.nginx.get("/bad/").expect(200);
     }
     eventually("the router lets go of outputs", || open_descriptors(router) < before + 25);
-    scene.daemon.logs_eventually("processes that it has left behind");
+    scene.daemon.logs_eventually("child processes keep the output of more than 16 ended processes open");
     scene.good_one_serves();
     // Who waits for it goes.
     drop(std::fs::OpenOptions::new().write(true).open(&gate).unwrap());

@@ -7,7 +7,6 @@ pub(crate) mod ask_process;
 pub(crate) mod finish;
 pub(crate) mod relay_both;
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -29,14 +28,17 @@ use super::nginx_conn::{KeepAlive, NginxConn};
 use super::response::relay::{Decoder, Relay};
 use super::spawn::hooks::SlowRequest;
 use super::state::RouterState;
-use finish::{fail, fail_before_response, finish, send_refusal};
 use relay_both::{ExchangeError, LeaveReason, must_leave_queue, relay_within};
 
 /// Maximum number of attempts of one request at processes that end before they have read any of it.
 const MAX_ATTEMPTS: usize = 5;
 
-/// The properties of a request that are needed after its head was written to the app's buffer.
-struct RequestInfo {
+/// A request that is being served: its connection, its body, and the properties that are needed after its head was
+/// written to the app's buffer.
+struct Exchange<'a, 's> {
+    router: &'a Rc<RouterState>,
+    nginx: &'a mut NginxConn<'s>,
+    body: Body,
     route: Rc<Route>,
     /// The metrics of its app.
     metrics: Rc<AppMetrics>,
@@ -51,9 +53,9 @@ struct RequestInfo {
     /// The process that served the client before, for sticky sessions.
     sticky: Option<u32>,
     /// The protocol in which it is encoded, identified by the framing of a body without a length.
-    encoded: Cell<Framing>,
+    encoded: Framing,
     /// Length of its encoded head.
-    head_len: Cell<usize>,
+    head_len: usize,
 }
 
 /// How an attempt at a process ended.
@@ -74,220 +76,220 @@ pub(crate) async fn run(
     nginx: &mut NginxConn<'_>,
     payload_end: usize,
 ) -> Result<KeepAlive, PayloadError> {
-    let request = Request::decode(&nginx.input.unread()[HEADER_LEN..payload_end])?;
-    let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
-    let mut body = Body::new(request.head.body, chunked_framing(route.kind))
-        .with_min_rate(router.config.min_upload_rate);
-    let metrics = router.dispatcher.metrics(route.group);
-    let info = RequestInfo::of(&request, route, metrics);
-    nginx.to_app.clear();
-    write_head(&request, info.route.kind, &info.route.settings, &mut nginx.to_app);
-    info.head_len.set(nginx.to_app.len());
-    let refused = check_request(router, &info, request.head.method);
-    nginx.line.clear();
-    write_request_line(&request, &mut nginx.line);
-    let request_slot = nginx.request_slot.clone();
     let arrived = Instant::now();
-    let _active = request_slot.begin(&info.route, &nginx.line, request.head.remote_addr, arrived);
+    let payload = &nginx.input.unread()[HEADER_LEN..payload_end];
+    let request = Request::decode(payload)?;
+    let head = &request.head;
+    let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
+    nginx.to_app.clear();
+    write_head(&request, route.kind, &route.settings, &mut nginx.to_app);
+    // Method and URI, for the log.
+    nginx.line.clear();
+    [head.method, b" ", head.uri].iter().for_each(|part| nginx.line.extend_from_slice(part));
     nginx.request.clear();
-    nginx.request.extend_from_slice(&nginx.input.unread()[HEADER_LEN..payload_end]);
-    nginx.input.consume(payload_end);
-    nginx.frames.hides_version = !router.globals.show_version();
-
+    nginx.request.extend_from_slice(payload);
+    let request_slot = nginx.request_slot.clone();
+    let _active = request_slot.begin(&route, &nginx.line, head.remote_addr, arrived);
+    let host = route.settings.max_request_time.and_then(|_| request.headers.get(b"host"));
+    let content_type = request.headers.get(b"content-type");
+    let own_method = head.method == session::OUT_OF_BAND_METHOD.as_bytes();
+    let mut exchange = Exchange {
+        body: Body::new(head.body, chunked_framing(route.kind)).with_min_rate(router.config.min_upload_rate),
+        metrics: router.dispatcher.metrics(route.group),
+        to_head_request: head.method == b"HEAD",
+        upgrade: head.upgrade,
+        is_idempotent: head.body == BodyLength::None
+            && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"),
+        sent_json: content_type.is_some_and(|value| value.starts_with(b"application/json")),
+        host: host.map(|host| String::from_utf8_lossy(host).into_owned()).unwrap_or_default(),
+        https: head.https,
+        sticky: route.settings.sticky.as_ref().and_then(|sticky| sticky.asked(&request)),
+        encoded: chunked_framing(route.kind),
+        head_len: nginx.to_app.len(),
+        router,
+        nginx,
+        route,
+    };
+    exchange.nginx.input.consume(payload_end);
+    exchange.nginx.frames.hides_version = !router.globals.show_version();
     let _counted = router.dispatcher.count_request();
-    if let Some(refused) = refused {
-        return Ok(send_refusal(router, nginx, &info, &mut body, &refused).await);
+    let other_kind = || router.routes.other_kind(&exchange.route).map(Refused::OtherKind);
+    if let Some(refused) = own_method.then_some(Refused::OwnMethod).or_else(other_kind) {
+        return Ok(exchange.refuse(&refused).await);
     }
     let mut tunnel = None;
-    if info.upgrade {
+    if exchange.upgrade {
         // A system call: only tunnels need the number.
         let descriptors = descriptors::maximum(router);
-        tunnel = router.tunnels.open(info.route.group, descriptors);
+        tunnel = router.tunnels.open(exchange.route.group, descriptors);
         if tunnel.is_none() {
-            let refused = Refused::TunnelsFull(descriptors);
-            return Ok(send_refusal(router, nginx, &info, &mut body, &refused).await);
+            return Ok(exchange.refuse(&Refused::TunnelsFull(descriptors)).await);
         }
     }
-    router.restarts.look(&info.route, &router.dispatcher).await;
-    let after = attempt_all(router, nginx, &info, &mut body).await;
-    info.metrics.request_time.add(arrived.elapsed());
+    router.restarts.look(&exchange.route, &router.dispatcher).await;
+    let after = exchange.attempt_all().await;
+    exchange.metrics.request_time.add(arrived.elapsed());
     drop(tunnel);
     Ok(after)
 }
 
-/// Returns why a request is refused regardless of the app's processes.
-fn check_request(router: &RouterState, info: &RequestInfo, method: &[u8]) -> Option<Refused> {
-    if method == session::OUT_OF_BAND_METHOD.as_bytes() {
-        return Some(Refused::OwnMethod);
-    }
-    router.routes.other_kind(&info.route).map(Refused::OtherKind)
-}
-
-fn count_refusal(metrics: &AppMetrics, refused: &Refused) {
-    match refused {
-        Refused::QueueFull => count(&metrics.queue_full),
-        Refused::QueuedTooLong(_) => count(&metrics.queued_too_long),
-        Refused::SpawnFailed(_) => count(&metrics.without_process),
-        Refused::Maintenance(_) => count(&metrics.under_maintenance),
-        Refused::NoDescriptors
-        | Refused::TunnelsFull(_)
-        | Refused::OtherKind(_)
-        | Refused::OwnMethod
-        | Refused::SlowUpload(_)
-        | Refused::ShuttingDown => {}
-    }
-}
-
-async fn attempt_all(
-    router: &Rc<RouterState>,
-    nginx: &mut NginxConn<'_>,
-    info: &RequestInfo,
-    body: &mut Body,
-) -> KeepAlive {
-    let arrived = Instant::now();
-    for attempts_left in (0..MAX_ATTEMPTS).rev() {
-        nginx.request_slot.enter(Phase::Queued);
-        let granted = match router.app_modes.check(&info.route, &router.dispatcher) {
-            Some(refused) => Some(Err(refused)),
-            None => checkout(router, nginx, info, body).await,
-        };
-        let lease = match granted {
-            Some(Ok(lease)) => lease,
-            Some(Err(refused)) => {
-                count_refusal(&info.metrics, &refused);
-                return send_refusal(router, nginx, info, body, &refused).await;
+impl Exchange<'_, '_> {
+    async fn attempt_all(&mut self) -> KeepAlive {
+        let arrived = Instant::now();
+        for attempts_left in (0..MAX_ATTEMPTS).rev() {
+            self.nginx.request_slot.enter(Phase::Queued);
+            let lease = match self.checkout().await {
+                Some(Ok(lease)) => lease,
+                Some(Err(refused)) => {
+                    self.count_refusal(&refused);
+                    return self.refuse(&refused).await;
+                }
+                None => return KeepAlive::Close,
+            };
+            let pid = lease.worker.record.pid;
+            let waited = arrived.elapsed();
+            self.metrics.queue_time.add(waited);
+            match self.attempt(lease, waited, attempts_left > 0).await {
+                Attempt::Done(after) => return after,
+                Attempt::Retry(why) => {
+                    let app = &self.route.name;
+                    info!("app {app}: process {pid} did not accept a request ({why}); retrying");
+                }
             }
-            None => return KeepAlive::Close,
-        };
+        }
+        KeepAlive::Close
+    }
+
+    fn count_refusal(&self, refused: &Refused) {
+        match refused {
+            Refused::QueueFull => count(&self.metrics.queue_full),
+            Refused::QueuedTooLong(_) => count(&self.metrics.queued_too_long),
+            Refused::SpawnFailed(_) => count(&self.metrics.without_process),
+            Refused::Maintenance(_) => count(&self.metrics.under_maintenance),
+            Refused::NoDescriptors
+            | Refused::TunnelsFull(_)
+            | Refused::OtherKind(_)
+            | Refused::OwnMethod
+            | Refused::SlowUpload(_)
+            | Refused::ShuttingDown => {}
+        }
+    }
+
+    /// Checks out a process for the request; `None` when the client disconnected while it waited.
+    async fn checkout(&mut self) -> Option<Result<Lease, Refused>> {
+        let Self { router, nginx, body, route, .. } = self;
+        let dispatcher = &router.dispatcher;
+        if let Some(refused) = router.app_modes.check(route, dispatcher) {
+            return Some(Err(refused));
+        }
+        let others_wait = || dispatcher.inspect(|pool, _| pool.has_a_queue(route.group));
+        tokio::select! {
+            biased;
+            lease = dispatcher.checkout(route.group, self.sticky, route.settings.max_queue_time) => Some(lease),
+            left = must_leave_queue(nginx.stream, &mut nginx.input, body, others_wait) => match left {
+                LeaveReason::ClientGone => None,
+                LeaveReason::SlowUpload(slow) => Some(Err(Refused::SlowUpload(slow))),
+            },
+        }
+    }
+
+    /// Sends the request to one process and its response to nginx.
+    async fn attempt(&mut self, lease: Lease, waited: Duration, may_retry: bool) -> Attempt {
         let pid = lease.worker.record.pid;
-        let waited = arrived.elapsed();
-        info.metrics.queue_time.add(waited);
-        match attempt(router, nginx, info, body, lease, waited, attempts_left > 0).await {
-            Attempt::Done(after) => return after,
-            Attempt::Retry(why) => {
-                info!("app {}: process {pid} did not accept a request ({why}); retrying", info.route.name);
+        if !self.reencode_for(&lease.worker) {
+            let why = "the app was replaced by one of another type while the request was queued";
+            return Attempt::Done(self.fail_before_response(pid, why).await);
+        }
+        let connection = descriptors::retry(self.router, async || lease.connection().await).await;
+        let (app, used_before) = match connection {
+            Ok(connection) => connection,
+            Err(err) if descriptors::are_used_up(&err) => {
+                return Attempt::Done(self.refuse(&Refused::NoDescriptors).await);
+            }
+            Err(err) => {
+                self.router.dispatcher.detach_slot(lease.worker.slot);
+                let why = format!("cannot connect to it: {err}");
+                if may_retry {
+                    return Attempt::Retry(why);
+                }
+                return Attempt::Done(self.fail_before_response(pid, &why).await);
+            }
+        };
+        let sent_at = Instant::now();
+        self.nginx.request_slot.send_to(pid, sent_at);
+        self.add_sticky_cookie(lease.worker.sticky_number);
+        let mut relay = Relay::new(
+            Decoder::new(lease.worker.speaks_session(), self.to_head_request, self.upgrade),
+            self.to_head_request,
+            pid.unsigned_abs(),
+            waited,
+            sent_at,
+            self.nginx.request_slot.clone(),
+            self.metrics.clone(),
+        );
+        relay.session = Some(lease.session());
+        let limit = self.route.settings.max_request_time;
+        let options = self.router.backlog_options();
+        let dispatcher = &self.router.dispatcher;
+        let others_wait =
+            || lease.occupies_a_slot() && dispatcher.inspect(|pool, _| pool.is_waited_for(lease.worker.slot));
+        let ended =
+            relay_within(self.nginx, &app, &mut self.body, &mut relay, &options, limit, others_wait).await;
+        let may_retry = may_retry && !relay.received;
+        match ended {
+            Err(ExchangeError::NotSent(err)) if may_retry => Attempt::Retry(err.to_string()),
+            // The app closed its idle connection at this very moment. Only an idempotent request is sent again.
+            Err(ExchangeError::Response(err))
+                if may_retry && used_before && self.is_idempotent && !lease.worker.speaks_session() =>
+            {
+                Attempt::Retry(err.to_string())
+            }
+            Ok(complete) => Attempt::Done(self.finish(&relay, app, lease, complete).await),
+            Err(error) => {
+                if matches!(error, ExchangeError::TimedOut(_)) {
+                    dispatcher.kill_too_slow(&lease.worker, self.slow_request());
+                }
+                drop(app);
+                Attempt::Done(self.fail(&relay, lease, error).await)
             }
         }
     }
-    KeepAlive::Close
-}
 
-/// Checks out a process for the request; `None` when the client disconnected while it waited.
-async fn checkout(
-    router: &RouterState,
-    nginx: &mut NginxConn<'_>,
-    info: &RequestInfo,
-    body: &Body,
-) -> Option<Result<Lease, Refused>> {
-    let route = &info.route;
-    let others_wait = || router.dispatcher.inspect(|pool, _| pool.has_a_queue(route.group));
-    tokio::select! {
-        biased;
-        lease = router.dispatcher.checkout(route.group, info.sticky, route.settings.max_queue_time) => Some(lease),
-        left = must_leave_queue(nginx.stream, &mut nginx.input, body, others_wait) => match left {
-            LeaveReason::ClientGone => None,
-            LeaveReason::SlowUpload(slow) => Some(Err(Refused::SlowUpload(slow))),
-        },
+    /// Encodes the request again if its process is of another kind than its route: the app's type has changed, and the
+    /// process is of the previous version. False when that is no longer possible.
+    fn reencode_for(&mut self, worker: &Worker) -> bool {
+        let framing = chunked_framing(worker.route.kind);
+        if self.encoded == framing {
+            return true;
+        }
+        let NginxConn { request, to_app, .. } = &mut *self.nginx;
+        let Ok(request) = Request::decode(request) else { return false };
+        if self.body.has_begun(to_app, self.head_len) {
+            return false;
+        }
+        self.body = Body::new(request.head.body, framing).with_rate(self.body.rate());
+        to_app.clear();
+        write_head(&request, worker.route.kind, &self.route.settings, to_app);
+        (self.encoded, self.head_len) = (framing, to_app.len());
+        true
     }
-}
 
-/// Sends the request to one process and its response to nginx.
-async fn attempt(
-    router: &Rc<RouterState>,
-    nginx: &mut NginxConn<'_>,
-    info: &RequestInfo,
-    body: &mut Body,
-    lease: Lease,
-    waited: Duration,
-    may_retry: bool,
-) -> Attempt {
-    let pid = lease.worker.record.pid;
-    if !reencode_for(&lease.worker, nginx, info, body) {
-        let why = "the app was replaced by one of another type while the request was queued";
-        return Attempt::Done(fail_before_response(nginx, info, body, pid, why).await);
-    }
-    let connection = descriptors::retry(router, async || lease.connection().await).await;
-    let (app, used_before) = match connection {
-        Ok(connection) => connection,
-        Err(err) if descriptors::are_used_up(&err) => {
-            return Attempt::Done(send_refusal(router, nginx, info, body, &Refused::NoDescriptors).await);
-        }
-        Err(err) => {
-            router.dispatcher.detach_slot(lease.worker.slot);
-            let why = format!("cannot connect to it: {err}");
-            if may_retry {
-                return Attempt::Retry(why);
-            }
-            return Attempt::Done(fail_before_response(nginx, info, body, pid, &why).await);
-        }
-    };
-    let sent_at = Instant::now();
-    nginx.request_slot.send_to(pid, sent_at);
-    add_sticky_cookie(&mut nginx.frames.added, info, lease.worker.sticky_number);
-    let decoder = Decoder::new(lease.worker.speaks_session(), info.to_head_request, info.upgrade);
-    let mut relay = Relay::new(
-        decoder,
-        info.to_head_request,
-        pid.unsigned_abs(),
-        waited,
-        sent_at,
-        nginx.request_slot.clone(),
-        info.metrics.clone(),
-    );
-    relay.session = Some(lease.session());
-    let limit = info.route.settings.max_request_time;
-    let options = router.backlog_options();
-    let others_wait = || {
-        lease.occupies_a_slot() && router.dispatcher.inspect(|pool, _| pool.is_waited_for(lease.worker.slot))
-    };
-    let ended = relay_within(nginx, &app, body, &mut relay, &options, limit, others_wait).await;
-    let may_retry = may_retry && !relay.received;
-    match ended {
-        Err(ExchangeError::NotSent(err)) if may_retry => Attempt::Retry(err.to_string()),
-        // The app closed its idle connection at this very moment. Only an idempotent request is sent again.
-        Err(ExchangeError::Response(err))
-            if may_retry && used_before && info.is_idempotent && !lease.worker.speaks_session() =>
+    /// Adds the cookie that sends the client's next requests to this process, unless its cookie already does so.
+    fn add_sticky_cookie(&mut self, number: u32) {
+        let added = &mut self.nginx.frames.added;
+        added.clear();
+        if let Some(sticky) = &self.route.settings.sticky
+            && self.sticky != Some(number)
         {
-            Attempt::Retry(err.to_string())
-        }
-        Ok(complete) => Attempt::Done(finish(nginx, body, &relay, app, lease, complete).await),
-        Err(error) => {
-            if matches!(error, ExchangeError::TimedOut(_)) {
-                router.dispatcher.kill_too_slow(&lease.worker, slow_request(nginx, info));
-            }
-            drop(app);
-            Attempt::Done(fail(router, nginx, info, body, &relay, lease, error).await)
+            let cookie = sticky.cookie(number, &self.route.base_uri, self.https);
+            pairs::put(added, b"Set-Cookie", cookie.as_bytes());
         }
     }
-}
 
-/// Encodes the request again if its process is of another kind than its route: the app's type has changed, and the
-/// process is of the previous version. False when that is no longer possible.
-fn reencode_for(worker: &Worker, nginx: &mut NginxConn<'_>, info: &RequestInfo, body: &mut Body) -> bool {
-    let framing = chunked_framing(worker.route.kind);
-    if info.encoded.get() == framing {
-        return true;
-    }
-    let Ok(request) = Request::decode(&nginx.request) else { return false };
-    if body.has_begun(&nginx.to_app, info.head_len.get()) {
-        return false;
-    }
-    *body = Body::new(request.head.body, framing).with_rate(body.rate());
-    nginx.to_app.clear();
-    write_head(&request, worker.route.kind, &info.route.settings, &mut nginx.to_app);
-    info.encoded.set(framing);
-    info.head_len.set(nginx.to_app.len());
-    true
-}
-
-/// Adds the cookie that sends the client's next requests to this process, unless its cookie already does so.
-fn add_sticky_cookie(added: &mut Vec<u8>, info: &RequestInfo, number: u32) {
-    added.clear();
-    if let Some(sticky) = &info.route.settings.sticky
-        && info.sticky != Some(number)
-    {
-        let cookie = sticky.cookie(number, &info.route.base_uri, info.https);
-        pairs::put(added, b"Set-Cookie", cookie.as_bytes());
+    /// Returns the data for the hook of a request that takes too long.
+    fn slow_request(&self) -> SlowRequest {
+        let uri = self.nginx.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: self.host.clone() }
     }
 }
 
@@ -301,46 +303,9 @@ pub(crate) fn write_head(request: &Request<'_>, kind: AppKind, settings: &AppSet
     }
 }
 
-/// Writes `GET /path`, for the log.
-fn write_request_line(request: &Request<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(request.head.method);
-    out.push(b' ');
-    out.extend_from_slice(request.head.uri);
-}
-
-/// Returns the data for the hook of a request that takes too long.
-fn slow_request(nginx: &NginxConn<'_>, info: &RequestInfo) -> SlowRequest {
-    let uri = nginx.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-    SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: info.host.clone() }
-}
-
 fn chunked_framing(kind: AppKind) -> Framing {
     match kind {
         AppKind::Ruby | AppKind::Python => Framing::SessionChunks,
         AppKind::Node | AppKind::Meteor | AppKind::Generic => Framing::HttpChunks,
-    }
-}
-
-impl RequestInfo {
-    fn of(request: &Request<'_>, route: Rc<Route>, metrics: Rc<AppMetrics>) -> Self {
-        let head = &request.head;
-        let sticky = route.settings.sticky.as_ref().and_then(|sticky| sticky.asked(request));
-        let host = route.settings.max_request_time.and_then(|_| request.headers.get(b"host"));
-        let host = host.map(|host| String::from_utf8_lossy(host).into_owned()).unwrap_or_default();
-        let json = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/json"));
-        Self {
-            encoded: Cell::new(chunked_framing(route.kind)),
-            head_len: Cell::new(0),
-            route,
-            metrics,
-            to_head_request: head.method == b"HEAD",
-            upgrade: head.upgrade,
-            is_idempotent: head.body == BodyLength::None
-                && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"),
-            sent_json: json,
-            host,
-            https: head.https,
-            sticky,
-        }
     }
 }
