@@ -28,7 +28,7 @@ use super::nginx_conn::{KeepAlive, NginxConn};
 use super::response::relay::{Decoder, Relay};
 use super::spawn::hooks::SlowRequest;
 use super::state::RouterState;
-use relay_both::{ExchangeError, LeaveReason, must_leave_queue, relay_within};
+use relay_both::{ExchangeError, LeaveReason, must_leave_queue, relay_both};
 
 /// Maximum number of attempts of one request at processes that end before they have read any of it.
 const MAX_ATTEMPTS: usize = 5;
@@ -234,7 +234,7 @@ impl Exchange<'_, '_> {
         let others_wait =
             || lease.occupies_a_slot() && dispatcher.inspect(|pool, _| pool.is_waited_for(lease.worker.slot));
         let ended =
-            relay_within(self.nginx, &app, &mut self.body, &mut relay, &options, limit, others_wait).await;
+            relay_both(self.nginx, &app, &mut self.body, &mut relay, &options, limit, others_wait).await;
         let may_retry = may_retry && !relay.received;
         match ended {
             Err(ExchangeError::NotSent(err)) if may_retry => Attempt::Retry(err.to_string()),

@@ -36,8 +36,8 @@ pub(super) enum ExchangeError {
     SlowUpload(TooSlow),
 }
 
-/// Runs [`relay_both`] within the app's time limit.
-pub(super) async fn relay_within(
+/// Relays the body and the response at the same time, within the app's time limit.
+pub(super) async fn relay_both(
     nginx: &mut NginxConn<'_>,
     app: &Stream,
     body: &mut Body,
@@ -47,29 +47,6 @@ pub(super) async fn relay_within(
     others_wait: impl Fn() -> bool,
 ) -> Result<Complete, ExchangeError> {
     let rate = body.rate();
-    let ended = async {
-        tokio::select! {
-            biased;
-            ended = relay_both(nginx, app, body, relay, options) => ended,
-            slow = too_slow(rate.as_deref(), others_wait) => Err(ExchangeError::SlowUpload(slow)),
-        }
-    };
-    match limit {
-        None => ended.await,
-        Some(limit) => {
-            tokio::time::timeout(limit, ended).await.unwrap_or(Err(ExchangeError::TimedOut(limit)))
-        }
-    }
-}
-
-/// Relays the body and the response at the same time.
-async fn relay_both(
-    nginx: &mut NginxConn<'_>,
-    app: &Stream,
-    body: &mut Body,
-    relay: &mut Relay,
-    options: &BacklogOptions,
-) -> Result<Complete, ExchangeError> {
     let NginxConn { stream, input, frames, backlog, to_app, from_app, head, request_slot, .. } = nginx;
     let stream: &Stream = stream;
     let request = async {
@@ -94,7 +71,16 @@ async fn relay_both(
         error = request => Err(error),
         complete = response => complete.map_err(ExchangeError::Response),
         err = outlet.drain() => Err(ExchangeError::Response(RelayError::Nginx(err))),
+        slow = too_slow(rate.as_deref(), others_wait) => Err(ExchangeError::SlowUpload(slow)),
+        limit = elapsed(limit) => Err(ExchangeError::TimedOut(limit)),
     }
+}
+
+/// Resolves when the time limit has elapsed, if there is one.
+async fn elapsed(limit: Option<Duration>) -> Duration {
+    let Some(limit) = limit else { return std::future::pending().await };
+    tokio::time::sleep(limit).await;
+    limit
 }
 
 /// Resolves when the body is too slow and other requests wait for what this one occupies.
