@@ -14,7 +14,7 @@ const QUIET_TIME: Duration = Duration::from_secs(5);
 
 /// All current problems.
 #[derive(Debug, Default)]
-pub(crate) struct Troubles(RefCell<BTreeMap<Trouble, Problem>>);
+pub(crate) struct Troubles(RefCell<BTreeMap<Trouble, Ongoing>>);
 
 /// A current problem as shown to administrators.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -25,7 +25,7 @@ pub(crate) struct CurrentProblem {
 }
 
 #[derive(Debug)]
-struct Problem {
+struct Ongoing {
     what: String,
     since: Instant,
     /// When it last occurred; `None` if it lasts until its end is reported.
@@ -58,7 +58,7 @@ impl Troubles {
         }
         let what = what();
         error!("{what}");
-        all.insert(trouble, Problem { what, since: Instant::now(), occurred });
+        all.insert(trouble, Ongoing { what, since: Instant::now(), occurred });
         true
     }
 
@@ -73,7 +73,7 @@ impl Troubles {
     pub(crate) fn set(&self, trouble: Trouble, what: Option<String>) {
         let mut all = self.0.borrow_mut();
         match what {
-            Some(what) => drop(all.insert(trouble, Problem { what, since: Instant::now(), occurred: None })),
+            Some(what) => drop(all.insert(trouble, Ongoing { what, since: Instant::now(), occurred: None })),
             None => drop(all.remove(&trouble)),
         }
     }
@@ -93,7 +93,7 @@ impl Troubles {
     pub(crate) fn list(&self) -> Vec<CurrentProblem> {
         self.expire();
         let all = self.0.borrow();
-        let current = |problem: &Problem| CurrentProblem {
+        let current = |problem: &Ongoing| CurrentProblem {
             what: problem.what.clone(),
             seconds: problem.since.elapsed().as_secs(),
         };
@@ -101,7 +101,7 @@ impl Troubles {
     }
 }
 
-impl Problem {
+impl Ongoing {
     fn log_end(&self) {
         info!("resolved after {} s: {}", self.since.elapsed().as_secs(), self.what);
     }
