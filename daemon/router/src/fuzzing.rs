@@ -98,7 +98,7 @@ fn read(
 /// Decodes a chunked body in parts of `step` bytes, without keeping earlier parts.
 #[must_use]
 pub fn chunked(bytes: &[u8], step: usize) -> (Vec<u8>, End) {
-    let (mut decoder, mut body) = (Chunked::new(), Vec::new());
+    let (mut decoder, mut body) = (Chunked::default(), Vec::new());
     for mut part in bytes.chunks(step.max(1)) {
         while !part.is_empty() && !decoder.is_done() {
             match decoder.next(part) {

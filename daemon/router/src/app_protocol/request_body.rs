@@ -9,7 +9,6 @@ use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
 use protocol::request::BodyLength;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::body_ahead::ahead;
 use super::buffer::{Input, LARGE};
 use super::http::write_chunk_head;
 use super::upload_rate::UploadRate;
@@ -283,5 +282,27 @@ impl Body {
             rate.complete();
         }
         Ok(())
+    }
+}
+
+/// Returns the number of body bytes in what nginx has sent, and whether they are the last. `frame` is what is left of
+/// the frame that `unread` begins in, and whether that is the last one.
+pub(super) fn ahead(unread: &[u8], frame: Option<(u64, bool)>) -> (u64, bool) {
+    let (mut bytes, mut rest, mut frame) = (0, unread, frame);
+    loop {
+        let (left, last) = match (frame.take(), FrameHeader::decode(rest)) {
+            (Some(frame), _) => frame,
+            (None, Ok(Some(header))) if header.kind == FrameType::RequestBody => {
+                rest = &rest[HEADER_LEN..];
+                (u64::from(header.len), header.is_end())
+            }
+            _ => return (bytes, false),
+        };
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+        bytes += len as u64;
+        rest = &rest[len..];
+        if (len as u64) < left || last {
+            return (bytes, len as u64 == left);
+        }
     }
 }

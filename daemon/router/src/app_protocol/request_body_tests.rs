@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use protocol::frame::{FLAG_END, FrameHeader, FrameType};
+use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use protocol::request::BodyLength;
 use tokio::io::{AsyncWriteExt, duplex};
 
 use super::buffer::Input;
-use super::request_body::{Body, BodyError, Framing};
+use super::request_body::{Body, BodyError, Framing, ahead};
 
 fn frame(flags: u8, data: &[u8]) -> Vec<u8> {
     let mut out = FrameHeader::new(FrameType::RequestBody, flags, data.len() as u32).encode().to_vec();
@@ -132,4 +132,30 @@ fn rejects_unexpected_frames() {
     let bytes = FrameHeader::new(FrameType::Request, 0, 0).encode();
     let refused = sent(BodyLength::Known(5), Framing::Plain, &bytes, 64);
     assert!(matches!(refused, Err(BodyError::Unexpected(FrameType::Request))));
+}
+
+#[test]
+fn counts_the_payload_of_all_frames() {
+    let (first, last) = (frame(0, b"hello"), frame(FLAG_END, b"world"));
+    let both = [first, last].concat();
+    for len in 0..=both.len() {
+        let (in_first, in_last) =
+            (len.saturating_sub(HEADER_LEN).min(5), len.saturating_sub(2 * HEADER_LEN + 5));
+        let expected = ((in_first + in_last) as u64, len == both.len());
+        assert_eq!(ahead(&both[..len], None), expected, "{len}");
+    }
+}
+
+#[test]
+fn counts_the_rest_of_a_frame() {
+    let next = [b"lo".to_vec(), frame(FLAG_END, b"")].concat();
+    assert_eq!(ahead(&next, Some((2, false))), (2, true));
+    assert_eq!(ahead(b"lo and the next request", Some((2, true))), (2, true));
+    assert_eq!(ahead(b"l", Some((2, true))), (1, false));
+}
+
+#[test]
+fn stops_at_frames_of_other_types() {
+    assert_eq!(ahead(&FrameHeader::new(FrameType::Cancel, 0, 0).encode(), None), (0, false));
+    assert_eq!(ahead(&[0xff; 64], None), (0, false));
 }

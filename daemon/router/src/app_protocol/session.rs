@@ -171,7 +171,7 @@ impl Decoder {
         }
         let bodiless = head.is_bodiless(self.to_head_request);
         // A body that the app has chunked is passed to nginx without the chunks, as from any other app.
-        self.chunks = (head.chunked && !bodiless).then(Chunked::new);
+        self.chunks = (head.chunked && !bodiless).then(Chunked::default);
         self.allowed = if bodiless { Some(0) } else { head.content_length };
         if self.raw {
             self.state = State::UntilEof;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Measurements of one body.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct UploadRate {
     /// Minimum rate in bytes per second.
     min_rate: u64,
@@ -43,16 +43,7 @@ pub(crate) struct TooSlow {
 impl UploadRate {
     /// Starts to measure a body; `None` if there is no minimum rate.
     pub(crate) fn new(min_rate: u64) -> Option<Rc<Self>> {
-        (min_rate > 0).then(|| {
-            Rc::new(Self {
-                min_rate,
-                taken: Cell::new(0),
-                ahead: Cell::new(0),
-                complete: Cell::new(false),
-                waited: Cell::new(Duration::ZERO),
-                waiting_since: Cell::new(None),
-            })
-        })
+        (min_rate > 0).then(|| Rc::new(Self { min_rate, ..Self::default() }))
     }
 
     /// Measures a wait for more from nginx, until the guard is dropped.

@@ -10,7 +10,7 @@ const MAX_LINE: usize = 4096;
 const MAX_TRAILERS: usize = 64;
 
 /// Decoder of a body that is received in parts of any size.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Chunked {
     state: State,
     /// The beginning of a line that is not complete.
@@ -18,9 +18,10 @@ pub(crate) struct Chunked {
 }
 
 /// Position of the next byte in the coding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// At the line with a chunk's size.
+    #[default]
     Size,
     /// Inside a chunk, with this many bytes left.
     Data(u64),
@@ -33,10 +34,6 @@ enum State {
 }
 
 impl Chunked {
-    pub(crate) fn new() -> Self {
-        Self { state: State::Size, line: Vec::new() }
-    }
-
     /// Whether the last byte was decoded.
     pub(crate) fn is_done(&self) -> bool {
         self.state == State::Done
@@ -119,7 +116,7 @@ mod tests {
 
     /// Returns the body, and how many bytes were used until its end.
     fn run(bytes: &[u8], step: usize) -> Result<(Vec<u8>, Option<usize>), ResponseError> {
-        let (mut chunked, mut body, mut used_all) = (Chunked::new(), Vec::new(), 0);
+        let (mut chunked, mut body, mut used_all) = (Chunked::default(), Vec::new(), 0);
         for mut piece in bytes.chunks(step) {
             while !piece.is_empty() {
                 let (used, data) = chunked.next(piece)?;
@@ -145,7 +142,7 @@ mod tests {
     #[test]
     fn uses_nothing_after_the_end() {
         assert_eq!(run(b"0\r\n\r\nHTTP/1.1", 64), Ok((Vec::new(), Some(5))));
-        let mut chunked = Chunked::new();
+        let mut chunked = Chunked::default();
         b"0\r\n\r\n".chunks(3).for_each(|piece| drop(chunked.next(piece)));
         assert!(chunked.is_done() && chunked.next(b"x").is_err());
     }

@@ -11,7 +11,7 @@ const MAX_HEAD: usize = 128 * 1024;
 const MAX_HEADERS: usize = 256;
 
 /// Decoder of one response.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Decoder {
     state: State,
     chunks: Chunked,
@@ -24,8 +24,9 @@ pub(crate) struct Decoder {
     searched: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
+    #[default]
     BeforeHead,
     Sized(u64),
     Chunked,
@@ -35,16 +36,7 @@ enum State {
 
 impl Decoder {
     pub(crate) fn new(to_head_request: bool, asked_for_upgrade: bool) -> Self {
-        Self {
-            state: State::BeforeHead,
-            chunks: Chunked::new(),
-            to_head_request,
-            asked_for_upgrade,
-            keep_alive: false,
-            hijacked: false,
-            parsed: 0,
-            searched: 0,
-        }
+        Self { to_head_request, asked_for_upgrade, ..Self::default() }
     }
 
     /// Creates a decoder for a connection that the app took: the connection ends with the response.
