@@ -1,4 +1,4 @@
-//! Arbitrary bytes as a chunked body: the decoder of whole lines and the one without a buffer have the same result.
+//! Arbitrary bytes as a chunked body: the result is the same as a whole and in pieces of any size.
 
 use router::fuzzing;
 use router::fuzzing::End;
@@ -6,8 +6,8 @@ use router::fuzzing::End;
 /// Checks one input. The first byte gives the size of the pieces.
 pub fn check(data: &[u8]) {
     let Some((&cut, bytes)) = data.split_first() else { return };
-    let (whole, end) = fuzzing::chunked(bytes);
-    let (parts, end_of_parts) = fuzzing::chunked_parts(bytes, usize::from(cut));
+    let (whole, end) = fuzzing::chunked(bytes, bytes.len());
+    let (parts, end_of_parts) = fuzzing::chunked(bytes, usize::from(cut));
     assert!(whole.len() <= bytes.len());
     assert_eq!(end, end_of_parts);
     if end == End::Complete {

@@ -208,7 +208,7 @@ fn connections_that_say_nothing_are_closed() {
             }
         }
     }
-    scene.daemon.logs_eventually("the rest of a frame did not come in time");
+    scene.daemon.logs_eventually("a frame was not complete within its time limit");
     scene.app_pid();
 }
 
@@ -264,7 +264,7 @@ fn outputs_that_outlive_their_processes_are_bounded() {
         scene.nginx.get("/bad/").expect(200);
     }
     eventually("the router lets go of outputs", || open_descriptors(router) < before + 25);
-    scene.daemon.logs_eventually("processes that it has left behind");
+    scene.daemon.logs_eventually("child processes keep the output of more than 16 ended processes open");
     scene.good_one_serves();
     // Who waits for it goes.
     drop(std::fs::OpenOptions::new().write(true).open(&gate).unwrap());

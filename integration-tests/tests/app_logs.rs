@@ -96,7 +96,7 @@ fn a_file_that_cannot_be_opened_costs_a_line_in_the_log() {
     let pid = say(&scene, "hello");
     let file = scene.app.path("no/such/directory/shop.log");
     scene.daemon.logs_eventually(&format!(
-        "an app's passenger_app_log_file {} cannot be used: No such file or directory",
+        "cannot use passenger_app_log_file {}: No such file or directory",
         file.display()
     ));
     scene.daemon.logs_eventually(&format!("App {pid} output: hello\n"));
@@ -126,7 +126,7 @@ fn an_apps_user_opens_no_file_of_others() {
         fs::set_permissions(app.path("scratch/secret"), fs::Permissions::from_mode(0o600)).unwrap();
     });
     say(&scene, "hello");
-    scene.daemon.logs_eventually("/secret cannot be used: Permission denied");
+    scene.daemon.logs_eventually("/secret: Permission denied");
     assert_eq!(fs::read_to_string(scene.stage.scratch("secret")).unwrap(), "root's\n");
 }
 

@@ -71,7 +71,7 @@ fn during_maintenance_visitors_are_told_at_once_those_who_wait_too() {
     order(&scene, &["maintenance-app", &root, "--retry-after", "120"]);
     let turned_away = waits.read_response().expect(503);
     assert_eq!(turned_away.header("Retry-After"), Some("120"));
-    assert!(turned_away.text().contains("being worked on"), "{}", turned_away.text());
+    assert!(turned_away.text().contains("under maintenance"), "{}", turned_away.text());
     scene.stage.open_gate("gate");
     busy.read_response().expect(200);
 
@@ -80,7 +80,7 @@ fn during_maintenance_visitors_are_told_at_once_those_who_wait_too() {
     order(&scene, &["maintenance-app", &root, "--page", &page.display().to_string()]);
     let page = scene.nginx.get("/").expect(503);
     assert_eq!((page.text(), page.header("Retry-After")), ("<p>Back at noon</p>".to_owned(), None));
-    assert!(scene.daemon.status().contains("  (maintenance: visitors are turned away)\n"));
+    assert!(scene.daemon.status().contains("  (maintenance: requests are refused)\n"));
     order(&scene, &["resume-app", &root]);
     assert_eq!(scene.app_pid(), pid, "the process was there all the time");
 }

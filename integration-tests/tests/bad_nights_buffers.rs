@@ -26,7 +26,7 @@ fn a_full_disk_under_the_buffers_makes_slow_answers_wait_and_is_told() {
     };
     let mut clients = [slow(), slow(), slow()];
     let told = format!(
-        "slow clients' answers cannot be kept in {}: No space left on device (os error 28); processes have to wait",
+        "cannot buffer responses for slow clients in {}: No space left on device (os error 28); processes wait",
         disk.path().display()
     );
     scene.daemon.logs_eventually(&told);
@@ -41,5 +41,5 @@ fn a_full_disk_under_the_buffers_makes_slow_answers_wait_and_is_told() {
     }
     assert_eq!(scene.daemon.log().matches(&told).count(), 1, "it is told once");
     eventually("the status is content", || !scene.daemon.status().contains("Trouble"));
-    scene.daemon.logs_eventually(&format!("this is over: {told}"));
+    scene.daemon.logs_eventually(&format!(" s: {told}"));
 }

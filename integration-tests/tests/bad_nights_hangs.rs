@@ -70,7 +70,7 @@ fn an_app_that_hangs_in_a_request_is_shown_and_ended_at_its_limit() {
     scene.good_one_serves();
     first.read_response().expect(504);
     scene.daemon.logs_eventually(&format!(
-        "app {}: process {hangs} did not answer GET /bad/hang?report=1: it took longer than 3 s",
+        "app {}: process {hangs} did not answer GET /bad/hang?report=1: it exceeded passenger_max_request_time (3 s)",
         scene.bad_name()
     ));
     assert_ne!(pid(second.read_response()), hangs, "who waited is served by another process");

@@ -146,7 +146,7 @@ fn an_application_whose_port_has_an_unknown_owner_is_told_how_to_listen() {
     let name = "an_application_whose_port_has_an_unknown_owner_is_told_how_to_listen";
     let Some(scene) = blind(name, "/proc/net/") else { return };
     scene.nginx.get("/bad/").expect(500);
-    scene.daemon.logs_eventually("whose port it is cannot be found out: Address family not supported");
-    scene.daemon.logs_eventually("set \"passenger_app_listen socket\", which needs no such answer");
+    scene.daemon.logs_eventually("cannot determine the owner of the port: Address family not supported");
+    scene.daemon.logs_eventually("set \"passenger_app_listen socket\", which does not need to know it");
     scene.good_one_restarts();
 }

@@ -242,7 +242,7 @@ for_each_language! {
         let answer = scene.nginx.get("/wait?name=never");
         assert_eq!(answer.status(), 504);
         eventually("it is killed", || !stage::is_alive(slow));
-        scene.daemon.logs_eventually("it took longer than 1 s (passenger_max_request_time) and is killed");
+        scene.daemon.logs_eventually("it exceeded passenger_max_request_time (1 s) and is killed");
         scene.nginx.get("/").expect(200);
     }
 }

@@ -55,18 +55,18 @@ fn what_cannot_be_asked_is_named() {
     let scene = Scene::of(Language::Python);
     let pid = scene.app_pid();
     for (arguments, why) in [
-        (&["x"][..], "the URI must begin with /"),
-        (&["/a b"], "the URI must begin with /"),
-        (&["/", "--method", "G T"], "the method is no method"),
+        (&["x"][..], "invalid URI: must begin with /"),
+        (&["/a b"], "invalid URI: must begin with /"),
+        (&["/", "--method", "G T"], "invalid method"),
         (&["/", "--header", "X-A"], "not of the form NAME: VALUE"),
-        (&["/", "--header", "X A: b"], "a header has no possible name or value"),
-        (&["/", "--header", "X-A: b\r\nX-B: c"], "a header has no possible name or value"),
-        (&["/", "--header", "Content-Length: 3"], "a request has no body"),
+        (&["/", "--header", "X A: b"], "invalid name or value of a header"),
+        (&["/", "--header", "X-A: b\r\nX-B: c"], "invalid name or value of a header"),
+        (&["/", "--header", "Content-Length: 3"], "the request has no body"),
     ] {
         let (done, told) = ask(&scene, pid, arguments);
         assert!(!done && told.contains(why), "{arguments:?}: {told}");
     }
     let (done, told) = ask(&scene, scene.daemon.pid(), &[]);
-    assert!(!done && told.contains("no process with this PID takes requests"), "{told}");
+    assert!(!done && told.contains("no process that accepts requests has this PID"), "{told}");
     assert_eq!(scene.app_pid(), pid);
 }

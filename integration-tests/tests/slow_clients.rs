@@ -77,7 +77,7 @@ fn without_a_directory_to_write_to_the_answer_still_arrives() {
     let mut slow = scene.nginx.connect();
     slow.send(Request::get("/download?mb=24").bytes("close"));
     let head = slow.read_head();
-    scene.daemon.logs_eventually("slow clients' answers cannot be kept in");
+    scene.daemon.logs_eventually("cannot buffer responses for slow clients in");
     let mut len = 0;
     assert!(slow.read_body(&head, "GET", |part| len += part.len()).unwrap());
     assert_eq!(len, 24 << 20);

@@ -245,10 +245,10 @@ fn the_operators_own_page_is_shown_instead_if_it_can_be_read() {
     assert_eq!((shown.status(), shown.text().as_str()), (500, PAGE));
     std::fs::write(&page, vec![b'x'; (1 << 20) + 1]).unwrap();
     assert!(scene.nginx.get("/").text().contains("Error ID"));
-    scene.daemon.logs_eventually("cannot be shown: it is longer than 1 MiB");
+    scene.daemon.logs_eventually(": it is longer than 1 MiB");
     std::fs::remove_file(&page).unwrap();
     assert!(scene.nginx.get("/").text().contains("Error ID"));
-    scene.daemon.logs_eventually("cannot be shown: No such file");
+    scene.daemon.logs_eventually(": No such file");
 
     std::fs::write(&page, PAGE).unwrap();
     let lines = format!("{line} passenger_app_env development;");

@@ -113,7 +113,7 @@ fn what_happens_is_shown_without_a_reload_and_what_hangs_stands_out() {
     assert_eq!(night.nginx.send(broken).status(), 500);
     let load = Load::of(night.nginx.port(), &Request::get("/").header("Host", "blog.test"), 2);
     night.shows("#apps", "blog");
-    night.shows("#apps", "1 process did not start");
+    night.shows("#apps", "1 process failed to start");
     eventually("the blog's rate is counted", || {
         let script =
             "return panels.get([...panels.keys()].find((name) => name.includes('blog'))).history.rate()";
@@ -205,9 +205,9 @@ fn it_says_when_nobody_answers_any_more_and_recovers_by_itself() {
     assert_eq!(night.chromium.text("#alarm"), "");
     night.stage.expect_log_line("fly.sock failed");
     night.daemon.stop();
-    night.shows("#alarm", "flying-passenger does not answer: the web server says 502.");
-    night.shows("#alarm", "What you see is of ");
-    night.shows("#state", "No answer");
+    night.shows("#alarm", "flying-passenger does not respond: the web server returns status 502.");
+    night.shows("#alarm", "The data shown is from ");
+    night.shows("#state", "No response");
     night.chromium.look(375, 812, "light");
     night.chromium.photograph("status-phone-old");
 

@@ -64,13 +64,13 @@ fn every_app_is_there_with_its_processes_and_its_counters() {
     assert!(process["memory"].as_u64() > Some(0) && process["cpu_ms"].is_u64(), "{process}");
     assert_eq!((&app["app_type"], &app["mode"]), (&json!("ruby"), &json!("open")));
     for app in [app, blog] {
-        assert_eq!((&app["finished"], &app["answers"]["count"]), (&json!(1), &json!(1)));
-        assert!(app["answers"]["seconds"].as_f64() > Some(0.0), "{app}");
+        assert_eq!((&app["finished"], &app["response_time"]["count"]), (&json!(1), &json!(1)));
+        assert!(app["response_time"]["seconds"].as_f64() > Some(0.0), "{app}");
         let bounds = shown["bounds"].as_array().unwrap().len();
-        assert_eq!(app["answers"]["within"].as_array().unwrap().len(), bounds);
+        assert_eq!(app["response_time"]["cumulative"].as_array().unwrap().len(), bounds);
     }
-    assert_eq!((&broken["failed_starts"], &broken["rejected"]["no_process"]), (&json!(1), &json!(1)));
-    assert_eq!(broken["answers"]["count"], 0, "no app answered");
+    assert_eq!((&broken["spawn_failures"], &broken["rejected"]["no_process"]), (&json!(1), &json!(1)));
+    assert_eq!(broken["response_time"]["count"], 0, "no app answered");
     let id = broken["last_error_id"].as_str().unwrap();
     assert!(site.daemon.log().contains(&format!("[error ID {id}]")));
     assert!(!shown.to_string().contains("hunter2"), "settings may be secrets");
@@ -96,7 +96,7 @@ fn requests_that_wait_are_told_apart_from_those_that_are_being_answered() {
     let [app, blog] = [0, 1].map(|at| &shown["apps"][at]);
     assert_eq!((&app["queue"], &app["processes"][0]["sessions"]), (&json!(1), &json!(1)));
     assert_eq!(
-        (&blog["answers"]["count"], &blog["finished"]),
+        (&blog["response_time"]["count"], &blog["finished"]),
         (&json!(2), &json!(1)),
         "it has begun, and goes on"
     );

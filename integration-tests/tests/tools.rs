@@ -75,7 +75,7 @@ fn a_method_that_a_path_does_not_take_is_refused_by_the_daemon() {
     let scene = Scene::of(Language::Ruby);
     for method in ["PUT", "DELETE", "POST"] {
         let (status, body) = call(&scene.daemon, &[method, "/pool.json"]);
-        assert!(status == 1 && body.contains("this path takes GET alone"), "{method}: {body}");
+        assert!(status == 1 && body.contains("this path accepts only GET"), "{method}: {body}");
     }
 }
 

@@ -6,9 +6,9 @@ use protocol::settings::Settings;
 
 use super::admin::http as admin;
 use super::app::settings::AppSettings;
-use super::app_protocol::http::chunked::{Chunked, ChunkedParts, Step};
+use super::app_protocol::http::chunked::Chunked;
 use super::app_protocol::http::decode::Decoder as HttpDecoder;
-use super::app_protocol::response_head::{Event, Head, Mode, ReplyError};
+use super::app_protocol::response_head::{Event, Head, Mode, ResponseError};
 use super::app_protocol::session::Decoder as SessionDecoder;
 
 /// The response decoded from an application's bytes.
@@ -37,11 +37,11 @@ pub enum End {
 /// Decodes a response in the session protocol, received in pieces of `step` bytes.
 #[must_use]
 pub fn app_session(bytes: &[u8], step: usize, to_head_request: bool) -> Response {
-    let mut decoder = SessionDecoder::new(to_head_request);
-    let mut taken = HttpDecoder::after_hijack(to_head_request);
+    let mut decoder = SessionDecoder::new(to_head_request, true);
+    let mut taken = HttpDecoder::after_hijack(to_head_request, true);
     read(bytes, step, |input, head| {
         // An application that hijacked the connection answers in HTTP.
-        if decoder.is_hijacked() { taken.next(input, head) } else { decoder.next(input, head) }
+        if decoder.hijacked().is_some() { taken.next(input, head) } else { decoder.next(input, head) }
     })
 }
 
@@ -55,7 +55,7 @@ pub fn app_http(bytes: &[u8], step: usize, to_head_request: bool, upgrade: bool)
 fn read(
     bytes: &[u8],
     step: usize,
-    mut next: impl for<'b> FnMut(&'b [u8], &mut Head) -> Result<(usize, Event<'b>), ReplyError>,
+    mut next: impl for<'b> FnMut(&'b [u8], &mut Head) -> Result<(usize, Event<'b>), ResponseError>,
 ) -> Response {
     let (mut response, mut head) = (Response::default(), Head::default());
     let (mut from, mut to) = (0, 0);
@@ -95,28 +95,10 @@ fn read(
     }
 }
 
-/// Decodes a chunked body that is available as a whole.
-#[must_use]
-pub fn chunked(bytes: &[u8]) -> (Vec<u8>, End) {
-    let (mut decoder, mut body, mut at) = (Chunked::Size, Vec::new(), 0);
-    loop {
-        match decoder.next(&bytes[at..]) {
-            Ok((_, Step::More)) => return (body, End::Incomplete),
-            Ok((_, Step::Done)) => return (body, End::Complete),
-            Ok((used, Step::Data(data))) => {
-                assert!(used > 0, "the decoder uses nothing");
-                at += used;
-                body.extend_from_slice(data);
-            }
-            Err(why) => return (body, End::Refused(why.to_string())),
-        }
-    }
-}
-
 /// Decodes a chunked body in parts of `step` bytes, without keeping earlier parts.
 #[must_use]
-pub fn chunked_parts(bytes: &[u8], step: usize) -> (Vec<u8>, End) {
-    let (mut decoder, mut body) = (ChunkedParts::new(), Vec::new());
+pub fn chunked(bytes: &[u8], step: usize) -> (Vec<u8>, End) {
+    let (mut decoder, mut body) = (Chunked::default(), Vec::new());
     for mut part in bytes.chunks(step.max(1)) {
         while !part.is_empty() && !decoder.is_done() {
             match decoder.next(part) {

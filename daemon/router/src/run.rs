@@ -55,10 +55,10 @@ async fn handle_notices(router: &Rc<RouterState>, nginx: UnixListener, mut buffe
             Notice::Hooks(named) => router.spawner.hooks.set_named(named),
             Notice::Overruled(overruled) => router.globals.overrule(overruled),
             Notice::Socket => replace_socket(router, descriptors.pop()),
-            Notice::AppLog { ticket } => router.app_logs.answered(ticket, descriptors.pop()),
+            Notice::AppLog { ticket } => router.app_logs.handle_reply(ticket, descriptors.pop()),
             Notice::ReopenAppLogs => router.app_logs.reopen(),
             Notice::LogReopened { ticket, failure } => router.log_file.reopened(ticket, failure),
-            Notice::Trouble { trouble, what } => router.troubles.relay(trouble, what),
+            Notice::Trouble { trouble, what } => router.troubles.set(trouble, what),
             Notice::Ping => answer_ping(router),
             Notice::Retire { limit } => shut_down(router, limit, Processes::HandOver),
             Notice::ShutDown { limit } => shut_down(router, limit, Processes::End),
@@ -85,8 +85,10 @@ fn replace_socket(router: &Rc<RouterState>, socket: Option<OwnedFd>) {
 }
 
 fn answer_ping(router: &RouterState) {
-    router.troubles.tidy();
-    router.supervisor.send(&Order::Pong);
+    router.troubles.expire();
+    if router.supervisor.order(&Order::Pong).is_err() {
+        warn!("the supervisor cannot be told that the router works");
+    }
 }
 
 fn shut_down(router: &Rc<RouterState>, limit: u64, processes: Processes) {

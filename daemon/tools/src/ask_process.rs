@@ -55,7 +55,7 @@ fn show(response: &Value) {
         println!("{}: {}", text(0), text(1));
     }
     println!("\n{}", text(response, "body"));
-    if response["cut"] == true {
+    if response["truncated"] == true {
         eprintln!("The body was truncated after 1 MiB.");
     }
 }

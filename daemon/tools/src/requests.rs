@@ -32,7 +32,7 @@ pub(super) fn render(requests: &Value) -> String {
 /// Writes the app's latencies, if the daemon sent them.
 fn write_times(out: &mut String, requests: &Value, app: &str) {
     let Some(known) = list(requests, "apps").iter().find(|each| text(each, "name") == app) else { return };
-    let times = [("Queue", "queue"), ("Answer", "answer"), ("Start", "spawn")];
+    let times = [("Queue", "queue"), ("Response", "response"), ("Start", "spawn")];
     let times = times.map(|(title, key)| format!("{title}: {}", spans(&known["times"][key])));
     let _ = writeln!(out, "  {}", times.join("   "));
 }
@@ -90,11 +90,11 @@ mod tests {
         let spans = json!({ "count": 9, "mean_ms": 3, "p95_ms": 10 });
         let none = json!({ "count": 0, "mean_ms": 0, "p95_ms": 1 });
         let long = json!({ "count": 1, "mean_ms": 90_000, "p95_ms": null });
-        let times = json!({ "queue": spans, "answer": none, "spawn": long });
+        let times = json!({ "queue": spans, "response": none, "spawn": long });
         let apps = json!([{ "name": "/webapps/foo (production)", "times": times }]);
         let text = render(&json!({ "requests": [request], "apps": apps }));
         let line =
-            "(production):\n  Queue: 3 ms (95 % within 10 ms)   Answer: -   Start: 90000 ms\n  * PID: 4711 ";
+            "(production):\n  Queue: 3 ms (95 % within 10 ms)   Response: -   Start: 90000 ms\n  * PID: 4711 ";
         assert!(text.contains(line), "{text}");
         assert_eq!(render(&json!({ "requests": [] })), "There are no active requests.\n");
     }

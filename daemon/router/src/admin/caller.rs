@@ -5,7 +5,7 @@ use crate::state::RouterState;
 
 /// A caller of the admin socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Caller {
+pub(crate) enum Caller {
     /// Root, or the user who started the daemon: may see and change everything.
     Administrator,
     /// A member of the status group: may see everything, and change the apps that run as this user.
@@ -27,7 +27,7 @@ impl Caller {
     }
 
     /// Returns the rights of a visitor whom nginx allows to see the status page. No user has this ID.
-    pub(super) fn of_nginx() -> Self {
+    pub(crate) fn of_nginx() -> Self {
         Self::Reader(u32::MAX)
     }
 
@@ -72,21 +72,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_status_group_reads_and_changes_nothing_of_others() {
+    fn the_status_group_reads_all_and_changes_its_own() {
         let reader = Caller::of(1000, &[1000, 4], 500, Some(4));
         assert_eq!(reader, Caller::Reader(1000));
         assert!(reader.sees_all() && reader.sees(7) && reader.may_change(1000) && !reader.may_change(7));
     }
 
     #[test]
-    fn a_stranger_sees_what_is_theirs() {
+    fn other_users_see_their_own_processes() {
         let user = Caller::of(1000, &[1000, 4], 500, None);
         assert_eq!(user, Caller::User(1000));
         assert!(!user.sees_all() && user.sees(1000) && !user.sees(7) && !user.may_change(7));
     }
 
     #[test]
-    fn root_and_the_daemons_user_administer() {
+    fn root_and_the_daemon_user_are_administrators() {
         assert_eq!(Caller::of(0, &[], 500, None), Caller::Administrator);
         assert_eq!(Caller::of(500, &[], 500, None), Caller::Administrator);
     }

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Maximum number of connections of one user. A tool has one, briefly; `restart-app --wait` keeps one longer.
-const MOST_OF_ONE: usize = 64;
+const MAX_PER_USER: usize = 64;
 /// Maximum number of connections in total, apart from the first connection of each user.
-const MOST: usize = 256;
+const MAX_TOTAL: usize = 256;
 
 /// Number of connections by user.
 #[derive(Debug, Default)]
@@ -15,33 +15,26 @@ pub(super) struct Callers(RefCell<HashMap<u32, usize>>);
 
 /// A connection that counts against its user's limit until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct CountedCaller {
     callers: Rc<Callers>,
-    uid: u32,
+    pub(super) uid: u32,
 }
 
 impl Callers {
     /// Counts one more connection of this user; `None` when its limit is reached.
-    pub(super) fn admit(self: &Rc<Self>, uid: u32) -> Option<Place> {
+    pub(super) fn admit(self: &Rc<Self>, uid: u32) -> Option<CountedCaller> {
         let mut by_user = self.0.borrow_mut();
         let all: usize = by_user.values().sum();
         let mine = by_user.entry(uid).or_default();
-        if *mine >= MOST_OF_ONE || (*mine > 0 && all >= MOST) {
+        if *mine >= MAX_PER_USER || (*mine > 0 && all >= MAX_TOTAL) {
             return None;
         }
         *mine += 1;
-        Some(Place { callers: self.clone(), uid })
+        Some(CountedCaller { callers: self.clone(), uid })
     }
 }
 
-impl Place {
-    /// Returns the user of the connection.
-    pub(super) fn uid(&self) -> u32 {
-        self.uid
-    }
-}
-
-impl Drop for Place {
+impl Drop for CountedCaller {
     fn drop(&mut self) {
         let mut by_user = self.callers.0.borrow_mut();
         if let Some(mine) = by_user.get_mut(&self.uid) {
@@ -58,17 +51,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_user_cannot_shut_the_others_out() {
+    fn one_user_cannot_use_up_all_connections() {
         let callers = Rc::new(Callers::default());
         let mut places: Vec<_> = std::iter::from_fn(|| callers.admit(1000)).collect();
-        assert_eq!(places.len(), MOST_OF_ONE);
+        assert_eq!(places.len(), MAX_PER_USER);
         assert!(callers.admit(0).is_some());
         places.pop();
         assert!(callers.admit(1000).is_some());
     }
 
     #[test]
-    fn many_users_have_one_each() {
+    fn every_user_gets_one_connection() {
         let callers = Rc::new(Callers::default());
         let places: Vec<_> = (0..300).filter_map(|uid| callers.admit(uid)).collect();
         assert_eq!(places.len(), 300);

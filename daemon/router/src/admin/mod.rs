@@ -3,7 +3,7 @@
 //! Root and the daemon's own user may see and do everything, a group chosen by the operator may see everything, and an
 //! app's user may see and do what concerns that app. The kernel identifies the caller, so there is no password.
 
-mod caller;
+pub(super) mod caller;
 mod callers;
 mod endpoints;
 pub(crate) mod http;
@@ -26,18 +26,18 @@ use tokio::net::{UnixListener, UnixStream};
 use tracing::debug;
 
 use self::caller::Caller;
-use self::callers::{Callers, Place};
-use self::endpoints::{Endpoint, Meant};
-use self::http::{Answer, Asked};
+use self::callers::{Callers, CountedCaller};
+use self::endpoints::{Endpoint, Lookup};
+use self::http::{Request, Response};
 use self::pool::Snapshot;
 use self::requests::Requests;
-use super::metrics::page_cache::CachedPage;
+use super::metrics::page_cache::Document;
 use super::state::RouterState;
 use common::link::Trouble;
 use common::sys::unix_socket;
 
 /// Time limit for a request and its response.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after a failed accept.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -48,8 +48,8 @@ pub(super) async fn run(router: Rc<RouterState>, listener: UnixListener) {
         match listener.accept().await {
             Ok((stream, _)) => admit(&router, &callers, stream),
             Err(err) => {
-                let what = || format!("connections of tools cannot be accepted: {err}");
-                router.troubles.happens(Trouble::Tools, what);
+                let what = || format!("cannot accept connections to the admin socket: {err}");
+                router.troubles.occurs(Trouble::Tools, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -62,23 +62,25 @@ fn admit(router: &Rc<RouterState>, callers: &Rc<Callers>, stream: UnixStream) {
         return;
     };
     match callers.admit(credentials.uid()) {
-        Some(place) => drop(tokio::task::spawn_local(serve(router.clone(), stream, place))),
-        None => debug!("user {} has too many connections of tools: one more is closed", credentials.uid()),
+        Some(counted) => drop(tokio::task::spawn_local(serve(router.clone(), stream, counted))),
+        None => {
+            debug!("closed a connection of user {} to the admin socket: limit reached", credentials.uid())
+        }
     }
 }
 
-async fn serve(router: Rc<RouterState>, mut stream: UnixStream, place: Place) {
+async fn serve(router: Rc<RouterState>, mut stream: UnixStream, counted: CountedCaller) {
     let config = &router.config;
-    let caller = Caller::of(place.uid(), &groups(&router, &stream), config.admin_uid, config.status_gid);
-    let served = tokio::time::timeout(PATIENCE, async {
-        let answer = match http::read(&mut stream).await {
-            Ok(asked) => answer(&router, caller, &asked).await,
-            Err(refusal) => refusal,
+    let caller = Caller::of(counted.uid, &groups(&router, &stream), config.admin_uid, config.status_gid);
+    let served = tokio::time::timeout(TIMEOUT, async {
+        let response = match http::read(&mut stream).await {
+            Ok(request) => respond(&router, caller, &request).await,
+            Err(refusal) => Err(refusal),
         };
-        http::write(&mut stream, &answer).await
+        http::write(&mut stream, &response.unwrap_or_else(|refusal| refusal)).await
     });
     if let Ok(Err(err)) = served.await {
-        debug!("a tool went away: {err}");
+        debug!("connection to the admin socket failed: {err}");
     }
 }
 
@@ -88,99 +90,80 @@ fn groups(router: &RouterState, stream: &UnixStream) -> Vec<u32> {
         return Vec::new();
     }
     unix_socket::peer_groups(stream).unwrap_or_else(|why| {
-        debug!("the groups of a tool's user are not known: {why}");
+        debug!("cannot determine the groups of a caller of the admin socket: {why}");
         Vec::new()
     })
 }
 
-async fn answer(router: &RouterState, caller: Caller, asked: &Asked) -> Answer {
-    match endpoints::find(&asked.method, &asked.path) {
-        Meant::Endpoint(endpoint, id) => answer_with(router, caller, asked, endpoint, id).await,
-        Meant::OtherMethod(method) => Answer::error(405, &format!("this path takes {method} alone")),
-        Meant::Nothing => Answer::error(404, "there is nothing at this path"),
-    }
-}
-
-async fn answer_with(
-    router: &RouterState,
-    caller: Caller,
-    asked: &Asked,
-    endpoint: Endpoint,
-    id: &str,
-) -> Answer {
+/// Responds to a request; an error is the response that refuses it.
+async fn respond(router: &RouterState, caller: Caller, request: &Request) -> Result<Response, Response> {
+    let (endpoint, id) = match endpoints::find(&request.method, &request.path) {
+        Lookup::Found(endpoint, id) => (endpoint, id),
+        Lookup::OtherMethod(method) => {
+            return Err(Response::error(405, format_args!("this path accepts only {method}")));
+        }
+        Lookup::NotFound => return Err(Response::error(404, "there is no such path")),
+    };
     if endpoint.shows_processes() {
         router.usages.refresh(&router.dispatcher).await;
     }
     let snapshot = || Snapshot::take(router, caller);
-    match endpoint {
-        Endpoint::StatusPage if asked.has("data") => Answer::shown(page::data(router, caller)),
-        Endpoint::StatusPage => status_page(),
-        Endpoint::StatusData => Answer::shown(page::data(router, caller)),
-        Endpoint::Ping => Answer::json(200, &json!({ "status": "ok" })),
-        Endpoint::Health if router.connections.is_closing() => {
-            Answer::error(503, "the daemon is about to end")
+    let status_ok = json!({ "status": "ok" });
+    Ok(match endpoint {
+        Endpoint::StatusPage if request.has("data") => Response::ok(page::data(router, caller)),
+        Endpoint::StatusPage => {
+            let failed = |why| Response::error(500, format_args!("cannot render the page: {why}"));
+            Response::ok(page::html().map_err(failed)?)
         }
-        Endpoint::Health => Answer::json(200, &json!({ "status": "ok" })),
+        Endpoint::StatusData => Response::ok(page::data(router, caller)),
+        Endpoint::Ping => Response::json(&status_ok),
+        Endpoint::Health if router.connections.is_closing() => {
+            return Err(Response::error(503, "the daemon is shutting down"));
+        }
+        Endpoint::Health => Response::json(&status_ok),
         Endpoint::Info => info(router),
         Endpoint::PoolText => {
-            Answer::text(text::render(&snapshot(), asked.flag("colorize"), asked.flag("verbose")))
+            let (color, verbose) = (request.has("colorize=true"), request.has("verbose=true"));
+            Response::text("text/plain; charset=utf-8", text::render(&snapshot(), color, verbose))
         }
-        Endpoint::PoolJson => Answer::json(200, &snapshot()),
-        Endpoint::PoolXml => Answer::xml(xml::render(&snapshot())),
-        Endpoint::Requests => Answer::json(200, &Requests::take(router, caller)),
-        Endpoint::Metrics => {
-            let snapshot = Snapshot::without_settings(router, caller);
-            Answer::metrics(metrics(router, &snapshot))
+        Endpoint::PoolJson => Response::json(&snapshot()),
+        Endpoint::PoolXml => Response::text("text/xml; charset=utf-8", xml::render(&snapshot())),
+        Endpoint::Requests => Response::json(&Requests::take(router, caller)),
+        Endpoint::Metrics => Response::ok(metrics(router, caller)),
+        Endpoint::SpawnError => orders::spawn_error(router, caller, id)?,
+        Endpoint::Restart => orders::restart(router, caller, &request.body)?,
+        Endpoint::AwaitRestart => orders::await_restart(router, caller, &request.body).await?,
+        Endpoint::Detach => orders::detach(router, caller, &request.body)?,
+        Endpoint::Ask => orders::ask(router, caller, &request.body).await?,
+        Endpoint::SetAppMode => maintenance::set_mode(router, caller, &request.body)?,
+        Endpoint::Forget => maintenance::forget(router, caller, &request.body)?,
+        Endpoint::ReopenLogs if caller != Caller::Administrator => {
+            return Err(Response::error(403, "only root and the daemon's user may reopen its log"));
         }
-        Endpoint::SpawnError => orders::spawn_error(router, caller, id),
-        Endpoint::Restart => orders::restart(router, caller, &asked.body),
-        Endpoint::AwaitRestart => orders::await_restart(router, caller, &asked.body).await,
-        Endpoint::Detach => orders::detach(router, caller, &asked.body),
-        Endpoint::Ask => orders::ask(router, caller, &asked.body).await,
-        Endpoint::SetAppMode => maintenance::stand(router, caller, &asked.body),
-        Endpoint::Forget => maintenance::forget(router, caller, &asked.body),
-        Endpoint::ReopenLogs => reopen_logs(router, caller).await,
-    }
+        Endpoint::ReopenLogs => {
+            router.log_file.reopen().await.map_err(|why| Response::error(500, why))?;
+            Response::json(&status_ok)
+        }
+    })
 }
 
-fn status_page() -> Answer {
-    page::html().map_or_else(|why| Answer::error(500, &format!("no page can be made: {why}")), Answer::shown)
-}
-
-/// Returns the metrics of all apps for Prometheus.
-pub(super) fn metrics_for_nginx(router: &RouterState) -> CachedPage {
-    let snapshot = Snapshot::without_settings(router, Caller::of_nginx());
-    CachedPage {
+/// Returns the metrics of the apps that the caller may see, for Prometheus.
+pub(super) fn metrics(router: &RouterState, caller: Caller) -> Document {
+    let snapshot = Snapshot::without_settings(router, caller);
+    let metrics: Vec<_> = snapshot.ids.iter().map(|id| router.dispatcher.metrics(*id)).collect();
+    Document {
         content_type: prometheus::CONTENT_TYPE,
         headers: vec![("Cache-Control", "no-store".to_owned())],
-        body: metrics(router, &snapshot).into_bytes(),
+        body: prometheus::render(&snapshot, &metrics).into_bytes(),
     }
 }
 
-fn metrics(router: &RouterState, snapshot: &Snapshot) -> String {
-    let metrics: Vec<_> = snapshot.ids.iter().map(|id| router.dispatcher.metrics(*id)).collect();
-    prometheus::render(snapshot, &metrics)
-}
-
-fn info(router: &RouterState) -> Answer {
-    Answer::json(
-        200,
-        &json!({
-            "program": "flying-passenger",
-            "version": env!("CARGO_PKG_VERSION"),
-            "instance": router.config.instance_name,
-            "socket_file": router.config.socket_file,
-            "router_generation": router.config.generation,
-        }),
-    )
-}
-
-async fn reopen_logs(router: &RouterState, caller: Caller) -> Answer {
-    if caller != Caller::Administrator {
-        return Answer::error(403, "only root and the user who started the daemon may reopen its log");
-    }
-    match router.log_file.reopen().await {
-        Ok(()) => Answer::json(200, &json!({ "status": "ok" })),
-        Err(why) => Answer::error(500, &why),
-    }
+fn info(router: &RouterState) -> Response {
+    Response::json(&json!({
+        "program": "flying-passenger",
+        "version": env!("CARGO_PKG_VERSION"),
+        "instance": router.config.instance_name,
+        "socket_file": router.config.socket_file,
+        "router_generation": router.config.generation,
+    }))
 }

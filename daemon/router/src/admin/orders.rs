@@ -6,15 +6,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::caller::Caller;
-use super::http::Answer;
+use super::http::Response;
 use super::restart_outcome;
 use crate::pool::{GroupId, RestartHow};
 use crate::request::ask_process;
 use crate::request::ask_process::AskError;
 use crate::state::RouterState;
 
-/// Longest time that one request waits; for longer waits, the client repeats the request.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
+/// Maximum time that one request waits; for longer waits, the client repeats the request.
+const MAX_WAIT: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,28 +24,22 @@ struct RestartOrder {
     restart_method: Option<String>,
 }
 
-pub(super) fn restart(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
-    let order: RestartOrder = match read(body) {
-        Ok(order) => order,
-        Err(refusal) => return refusal,
-    };
+pub(super) fn restart(router: &RouterState, caller: Caller, body: &[u8]) -> Result<Response, Response> {
+    let order: RestartOrder = read(body)?;
     let how = match order.restart_method.as_deref() {
         None => None,
         Some("blocking") => Some(RestartHow::Blocking),
         Some("rolling") => Some(RestartHow::Rolling),
-        Some(_) => return Answer::error(422, "restart_method must be \"blocking\" or \"rolling\""),
+        Some(_) => return Err(Response::error(422, "restart_method must be \"blocking\" or \"rolling\"")),
     };
-    let group = match group(router, caller, &order.name) {
-        Ok(group) => group,
-        Err(refusal) => return refusal,
-    };
+    let group = group(router, caller, &order.name)?;
     let configured = router.dispatcher.route(group).map(|route| route.settings.restart_how());
     let how = how.or(configured).unwrap_or(RestartHow::Blocking);
-    tracing::info!("app {}: restarting, as an administrator says", order.name);
+    tracing::info!("app {}: restarting, as requested by an administrator", order.name);
     router.dispatcher.restart(group, how);
     let version = router.dispatcher.inspect(|pool, _| pool.group(group).generation);
     let method = if how == RestartHow::Rolling { "rolling" } else { "blocking" };
-    Answer::json(200, &json!({ "restarted": true, "restart_method": method, "version": version }))
+    Ok(Response::json(&json!({ "restarted": true, "restart_method": method, "version": version })))
 }
 
 #[derive(Debug, Deserialize)]
@@ -59,21 +53,17 @@ struct AwaitOrder {
 }
 
 /// Waits until the restart has finished; reports `pending` after the maximum wait.
-pub(super) async fn await_restart(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
-    let order: AwaitOrder = match read(body) {
-        Ok(order) => order,
-        Err(refusal) => return refusal,
-    };
-    let group = match group(router, caller, &order.name) {
-        Ok(group) => group,
-        Err(refusal) => return refusal,
-    };
-    let settled = restart_outcome::of(&router.dispatcher, group, order.version);
-    let longest = order.seconds.map_or(LONGEST_WAIT, Duration::from_secs).min(LONGEST_WAIT);
-    match tokio::time::timeout(longest, settled).await {
-        Ok(outcome) => Answer::json(200, &outcome.to_json()),
-        Err(_) => Answer::json(200, &json!({ "outcome": "pending" })),
-    }
+pub(super) async fn await_restart(
+    router: &RouterState,
+    caller: Caller,
+    body: &[u8],
+) -> Result<Response, Response> {
+    let order: AwaitOrder = read(body)?;
+    let group = group(router, caller, &order.name)?;
+    let outcome = restart_outcome::wait(&router.dispatcher, group, order.version);
+    let limit = order.seconds.map_or(MAX_WAIT, Duration::from_secs).min(MAX_WAIT);
+    let outcome = tokio::time::timeout(limit, outcome).await;
+    Ok(Response::json(&outcome.unwrap_or_else(|_| json!({ "outcome": "pending" }))))
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,17 +72,14 @@ struct DetachOrder {
     pid: i32,
 }
 
-pub(super) fn detach(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
-    let order: DetachOrder = match read(body) {
-        Ok(order) => order,
-        Err(refusal) => return refusal,
-    };
+pub(super) fn detach(router: &RouterState, caller: Caller, body: &[u8]) -> Result<Response, Response> {
+    let order: DetachOrder = read(body)?;
     match owner_of(router, order.pid) {
         Some(uid) if !caller.may_change(uid) => {
-            Answer::error(403, "only root and the app's own user may detach it")
+            Err(Response::error(403, "only root and the app's user may detach its processes"))
         }
-        Some(_) => Answer::json(200, &json!({ "detached": router.dispatcher.detach(order.pid) })),
-        None => Answer::error(404, "no app process has this PID"),
+        Some(_) => Ok(Response::json(&json!({ "detached": router.dispatcher.detach(order.pid) }))),
+        None => Err(Response::error(404, "no app process has this PID")),
     }
 }
 
@@ -113,55 +100,49 @@ struct AskOrder {
 }
 
 /// Sends a request to one process and returns its response.
-pub(super) async fn ask(router: &RouterState, caller: Caller, body: &[u8]) -> Answer {
-    let AskOrder { pid, method, uri, headers } = match read(body) {
-        Ok(order) => order,
-        Err(refusal) => return refusal,
-    };
+pub(super) async fn ask(router: &RouterState, caller: Caller, body: &[u8]) -> Result<Response, Response> {
+    let AskOrder { pid, method, uri, headers } = read(body)?;
     if owner_of(router, pid).is_some_and(|uid| !caller.may_change(uid)) {
-        return Answer::error(403, "only root and the app's own user may ask it");
+        return Err(Response::error(403, "only root and the app's user may send requests to its processes"));
     }
     let request = ask_process::DirectRequest { pid, method, uri, headers };
-    match ask_process::ask(router, &request, LONGEST_WAIT / 2).await {
-        Ok(reply) => Answer::json(
-            200,
-            &json!({
-                "status": reply.status, "headers": reply.headers,
-                "body": String::from_utf8_lossy(&reply.body), "cut": reply.cut,
-            }),
-        ),
-        Err(AskError::NoProcess) => Answer::error(404, &AskError::NoProcess.to_string()),
-        Err(why @ AskError::Impossible(_)) => Answer::error(422, &why.to_string()),
-        Err(why) => Answer::error(504, &format!("process {pid} gives no answer: {why}")),
-    }
+    let response = ask_process::ask(router, &request, MAX_WAIT / 2).await.map_err(|why| match why {
+        AskError::NoProcess => Response::error(404, why),
+        AskError::Invalid(_) => Response::error(422, why),
+        _ => Response::error(504, format_args!("process {pid} did not respond: {why}")),
+    })?;
+    Ok(Response::json(&json!({
+        "status": response.status, "headers": response.headers,
+        "body": String::from_utf8_lossy(&response.body), "truncated": response.truncated,
+    })))
 }
 
 /// Returns the report of a failed start.
-pub(super) fn spawn_error(router: &RouterState, caller: Caller, id: &str) -> Answer {
+pub(super) fn spawn_error(router: &RouterState, caller: Caller, id: &str) -> Result<Response, Response> {
     if caller != Caller::Administrator {
-        return Answer::error(403, "only root and the daemon's own user may read what apps have written");
+        return Err(Response::error(403, "only root and the daemon's user may read the output of apps"));
     }
-    match router.dispatcher.deployments.report(id) {
-        Some(failure) => Answer::json(200, &*failure),
-        None => {
-            Answer::error(404, "no failed start of this daemon's router has this ID; the log may know more")
-        }
-    }
+    let why = "no failed start of this daemon's router has this ID; search the log for it";
+    router
+        .dispatcher
+        .deployments
+        .report(id)
+        .map(|failure| Response::json(&*failure))
+        .ok_or_else(|| Response::error(404, why))
 }
 
-pub(super) fn group(router: &RouterState, caller: Caller, name: &str) -> Result<GroupId, Answer> {
-    let groups = router.routes.groups();
-    let Some((_, group)) = groups.iter().find(|(found, _)| found == name) else {
-        return Err(Answer::error(404, "no app group has this name"));
-    };
-    if caller.may_change_group(router, *group) {
-        Ok(*group)
+/// Returns the group with this name, if the caller may change it.
+pub(super) fn group(router: &RouterState, caller: Caller, name: &str) -> Result<GroupId, Response> {
+    let found = router.routes.groups().into_iter().find(|(found, _)| found == name);
+    let (_, group) = found.ok_or_else(|| Response::error(404, "no app group has this name"))?;
+    if caller.may_change_group(router, group) {
+        Ok(group)
     } else {
-        Err(Answer::error(403, "only root and the app's own user may change it"))
+        Err(Response::error(403, "only root and the app's user may change it"))
     }
 }
 
-pub(super) fn read<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Answer> {
+pub(super) fn read<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Response> {
     serde_json::from_slice(body)
-        .map_err(|err| Answer::error(422, &format!("the body is not what it should be: {err}")))
+        .map_err(|err| Response::error(422, format_args!("invalid request body: {err}")))
 }

@@ -10,9 +10,11 @@ use super::caller::Caller;
 use super::times::Times;
 use crate::app::route::Route;
 use crate::dispatch::worker::Worker;
-use crate::options::{EffectiveOption, Globals, Source};
+use crate::metrics::troubles::CurrentProblem;
+use crate::options::{EffectiveOption, Source};
 use crate::state::RouterState;
 use crate::watch::usage::Usages;
+use common::config::AppDefault;
 use common::link::Address;
 use common::sys::clock;
 
@@ -24,7 +26,7 @@ pub(super) struct Snapshot {
     pub(super) max_pool_size: usize,
     pub(super) capacity_used: usize,
     /// Current problems of the daemon itself; only for callers that may see everything.
-    pub(super) troubles: Vec<TroubleView>,
+    pub(super) troubles: Vec<CurrentProblem>,
     /// The daemon's options that nginx can set too; only for callers that may see everything.
     pub(super) options: Vec<OptionView>,
     /// The defaults of apps where nginx sets nothing; only for callers that may see everything.
@@ -35,14 +37,6 @@ pub(super) struct Snapshot {
     /// IDs of the same groups.
     #[serde(skip)]
     pub(super) ids: Vec<GroupId>,
-}
-
-/// A current problem.
-#[derive(Debug, Serialize)]
-pub(super) struct TroubleView {
-    pub(super) what: String,
-    /// For how many seconds it has lasted, when known.
-    pub(super) seconds: Option<u64>,
 }
 
 /// One of the daemon's options.
@@ -83,7 +77,8 @@ pub(super) struct GroupView {
     /// Latencies of the app.
     pub(super) times: Times,
     /// The app's settings as sent by nginx.
-    pub(super) settings: Vec<SettingView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) settings: Option<Vec<SettingView>>,
     pub(super) processes: Vec<ProcessView>,
 }
 
@@ -118,15 +113,19 @@ pub(super) struct ProcessView {
 
 impl Snapshot {
     pub(super) fn take(router: &RouterState, caller: Caller) -> Self {
-        Self::with(router, caller, |route| settings(&route.said()))
+        Self::with(router, caller, |route| Some(settings(&route.said())))
     }
 
     /// As [`Snapshot::take`], for callers that poll, or must not see secrets.
     pub(super) fn without_settings(router: &RouterState, caller: Caller) -> Self {
-        Self::with(router, caller, |_| Vec::new())
+        Self::with(router, caller, |_| None)
     }
 
-    fn with(router: &RouterState, caller: Caller, settings_of: impl Fn(&Route) -> Vec<SettingView>) -> Self {
+    fn with(
+        router: &RouterState,
+        caller: Caller,
+        settings_of: impl Fn(&Route) -> Option<Vec<SettingView>>,
+    ) -> Self {
         let views = router.dispatcher.inspect(|pool, workers| {
             let groups = router.routes.groups().into_iter();
             let views = groups.filter_map(|(name, id)| {
@@ -165,21 +164,37 @@ impl Snapshot {
             (pool.limits().max_processes, pool.capacity_used(), views.unzip())
         });
         let (max_pool_size, capacity_used, (groups, ids)): (_, _, (Vec<_>, Vec<_>)) = views;
-        let instance = router.config.instance_name.clone();
-        let globals = caller.sees_all().then_some(&router.globals);
-        Self {
+        let snapshot = Self {
             version: env!("CARGO_PKG_VERSION"),
-            instance,
+            instance: router.config.instance_name.clone(),
             max_pool_size,
             capacity_used,
-            troubles: if caller.sees_all() { troubles(router) } else { Vec::new() },
-            options: globals.map(options).unwrap_or_default(),
-            app_defaults: globals.map(|_| app_defaults(router)).unwrap_or_default(),
-            ignored_directives: globals
-                .map(|globals| settings(&globals.ignored_directives()))
-                .unwrap_or_default(),
+            troubles: Vec::new(),
+            options: Vec::new(),
+            app_defaults: Vec::new(),
+            ignored_directives: Vec::new(),
             groups,
             ids,
+        };
+        if caller.sees_all() { snapshot.with_daemon(router) } else { snapshot }
+    }
+
+    /// Adds the state of the daemon as a whole.
+    fn with_daemon(self, router: &RouterState) -> Self {
+        let effective = router.globals.effective().into_iter();
+        let app_defaults = router.config.app_defaults.iter();
+        Self {
+            troubles: router.troubles.list(),
+            options: effective.map(OptionView::from).collect(),
+            app_defaults: app_defaults
+                .map(|AppDefault { name, value, given }| OptionView {
+                    name: name.clone(),
+                    value: json(value),
+                    source: (*given).into(),
+                })
+                .collect(),
+            ignored_directives: settings(&router.globals.ignored_directives()),
+            ..self
         }
     }
 
@@ -189,27 +204,10 @@ impl Snapshot {
     }
 }
 
-fn troubles(router: &RouterState) -> Vec<TroubleView> {
-    let all = router.troubles.list().into_iter();
-    all.map(|(what, seconds)| TroubleView { what, seconds: Some(seconds) }).collect()
-}
-
-fn options(globals: &Globals) -> Vec<OptionView> {
-    let effective = globals.effective().into_iter();
-    effective
-        .map(|EffectiveOption { name, value, source }| OptionView { name, value: json(&value), source })
-        .collect()
-}
-
-fn app_defaults(router: &RouterState) -> Vec<OptionView> {
-    let given = router.config.app_defaults.iter();
-    given
-        .map(|default| OptionView {
-            name: default.name.clone(),
-            value: json(&default.value),
-            source: default.given.into(),
-        })
-        .collect()
+impl From<EffectiveOption> for OptionView {
+    fn from(EffectiveOption { name, value, source }: EffectiveOption) -> Self {
+        Self { name, value: json(&value), source }
+    }
 }
 
 fn settings(settings: &Settings) -> Vec<SettingView> {

@@ -3,72 +3,93 @@
 use std::fmt::{Display, Write};
 use std::rc::Rc;
 
-use super::pool::Snapshot;
+use super::pool::{GroupView, Snapshot};
 use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
 
+/// Start of the name of every metric.
+const PREFIX: &str = "flying_passenger_";
 /// The content type that Prometheus expects.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// A group of the snapshot with its metrics.
+/// A metric of each app: its name after `flying_passenger_`, its type, its description, its value.
+type AppMetric = (&'static str, &'static str, &'static str, fn(&GroupView, &AppMetrics) -> u64);
+
+const APP_METRICS: [AppMetric; 8] = [
+    ("queued_requests", "gauge", "Requests that wait for a process.", |group, _| group.queue as u64),
+    ("processes", "gauge", "Processes that are ready or shutting down.", |group, _| {
+        group.processes.len() as u64
+    }),
+    ("starting_processes", "gauge", "Processes that are starting.", |group, _| group.spawning as u64),
+    ("sessions", "gauge", "Requests that processes handle.", |group, _| {
+        group.processes.iter().map(|process| process.sessions as u64).sum()
+    }),
+    ("memory_bytes", "gauge", "Private memory of the processes.", |group, _| {
+        group.processes.iter().map(|process| process.memory).sum()
+    }),
+    ("restarts_total", "counter", "Restarts of the app.", |group, _| group.restarts),
+    ("spawn_failures_total", "counter", "Processes that failed to start.", |_, metrics| {
+        metrics.spawns_failed.get()
+    }),
+    ("crashes_total", "counter", "Processes that exited unexpectedly.", |_, metrics| metrics.crashed.get()),
+];
+
+/// A histogram of each app, likewise.
+type AppHistogram = (&'static str, &'static str, fn(&AppMetrics) -> &Histogram);
+
+const APP_HISTOGRAMS: [AppHistogram; 4] = [
+    ("queue_seconds", "Time that requests waited for a process.", |metrics| &metrics.queue_time),
+    ("response_seconds", "Time from requests to the start of their responses.", |metrics| {
+        &metrics.response_time
+    }),
+    ("request_seconds", "Time from requests to the end of their responses.", |metrics| &metrics.request_time),
+    ("spawn_seconds", "Time that processes took to become ready.", |metrics| &metrics.spawn_time),
+];
+
+/// Renders the groups of the snapshot with their metrics.
 pub(super) fn render(snapshot: &Snapshot, metrics: &[Rc<AppMetrics>]) -> String {
     let mut page = Page(String::new());
-    page.head("flying_passenger_info", "gauge", "The daemon's release.");
-    page.line("flying_passenger_info", &[("version", snapshot.version), ("instance", &snapshot.instance)], 1);
-    page.head("flying_passenger_max_pool_size", "gauge", "Most app processes at a time.");
-    page.line("flying_passenger_max_pool_size", &[], snapshot.max_pool_size);
-    page.head("flying_passenger_capacity_used", "gauge", "App processes, those that start included.");
-    page.line("flying_passenger_capacity_used", &[], snapshot.capacity_used);
-    page.head(
-        "flying_passenger_troubles",
+    let version = [("version", snapshot.version), ("instance", snapshot.instance.as_str())];
+    page.metric("info", "gauge", "Version of the daemon.", &version, 1);
+    page.metric("max_pool_size", "gauge", "Maximum number of app processes.", &[], snapshot.max_pool_size);
+    page.metric(
+        "capacity_used",
         "gauge",
-        "What is wrong with the daemon itself: see passenger-status.",
+        "App processes, including those that are starting.",
+        &[],
+        snapshot.capacity_used,
     );
-    page.line("flying_passenger_troubles", &[], snapshot.troubles.len());
+    page.metric(
+        "troubles",
+        "gauge",
+        "Current problems of the daemon itself; passenger-status lists them.",
+        &[],
+        snapshot.troubles.len(),
+    );
     let groups: Vec<_> = snapshot.groups.iter().zip(metrics).collect();
-    page.of_apps("queued_requests", "gauge", "Requests that wait for a process.", &groups, |(g, _)| {
-        g.queue as u64
-    });
-    page.of_apps("processes", "gauge", "Processes that are ready or end.", &groups, |(g, _)| {
-        g.processes.len() as u64
-    });
-    page.of_apps("starting_processes", "gauge", "Processes that start.", &groups, |(g, _)| g.spawning as u64);
-    page.of_apps("sessions", "gauge", "Requests that processes work on.", &groups, |(g, _)| {
-        g.processes.iter().map(|process| process.sessions as u64).sum()
-    });
-    page.of_apps("memory_bytes", "gauge", "Private memory of the processes.", &groups, |(g, _)| {
-        g.processes.iter().map(|process| process.memory).sum()
-    });
-    page.of_apps("restarts_total", "counter", "Restarts of the app.", &groups, |(g, _)| g.restarts);
-    page.of_apps("spawn_failures_total", "counter", "Processes that did not start.", &groups, |(_, f)| {
-        f.spawns_failed.get()
-    });
-    page.of_apps("crashes_total", "counter", "Processes that ended untold.", &groups, |(_, f)| {
-        f.crashed.get()
-    });
+    for (name, kind, help, value) in APP_METRICS {
+        page.head(name, kind, help);
+        groups
+            .iter()
+            .for_each(|(view, metrics)| page.line(name, &[("app", &view.name)], value(view, metrics)));
+    }
     page.rejections(&groups);
-    page.histogram("queue_seconds", "How long requests waited for a process.", &groups, |f| &f.queue_time);
-    page.histogram("answer_seconds", "How long requests took until their answer began.", &groups, |f| {
-        &f.answer_time
-    });
-    page.histogram("request_seconds", "How long requests took, their wait included.", &groups, |f| {
-        &f.request_time
-    });
-    page.histogram("spawn_seconds", "How long processes took to become ready.", &groups, |f| &f.spawn_time);
+    for (name, help, histogram) in APP_HISTOGRAMS {
+        page.head(name, "histogram", help);
+        groups.iter().for_each(|(view, metrics)| page.histogram(name, &view.name, histogram(metrics)));
+    }
     page.0
 }
-
-type Group<'g> = (&'g super::pool::GroupView, &'g Rc<AppMetrics>);
 
 struct Page(String);
 
 impl Page {
     fn head(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string cannot fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        let _ = writeln!(self.0, "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}");
     }
 
     fn line(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.0.push_str(name);
+        let _ = write!(self.0, "{PREFIX}{name}");
         for (at, (label, text)) in labels.iter().enumerate() {
             self.0.push(if at == 0 { '{' } else { ',' });
             let _ = write!(self.0, "{label}=\"{}\"", escaped(text));
@@ -79,55 +100,29 @@ impl Page {
         let _ = writeln!(self.0, " {value}");
     }
 
-    fn of_apps(
-        &mut self,
-        name: &str,
-        kind: &str,
-        help: &str,
-        groups: &[Group<'_>],
-        value: impl Fn(Group<'_>) -> u64,
-    ) {
-        let name = format!("flying_passenger_{name}");
-        self.head(&name, kind, help);
-        for group in groups {
-            self.line(&name, &[("app", &group.0.name)], value(*group));
-        }
+    fn metric(&mut self, name: &str, kind: &str, help: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.head(name, kind, help);
+        self.line(name, labels, value);
     }
 
-    fn rejections(&mut self, groups: &[Group<'_>]) {
-        const NAME: &str = "flying_passenger_rejections_total";
-        self.head(NAME, "counter", "Requests that no process answered.");
+    fn rejections(&mut self, groups: &[(&GroupView, &Rc<AppMetrics>)]) {
+        const NAME: &str = "rejections_total";
+        self.head(NAME, "counter", "Requests without a response of the app.");
         for (view, metrics) in groups {
-            for (reason, counter) in [
-                ("queue_full", &metrics.queue_full),
-                ("queued_too_long", &metrics.queued_too_long),
-                ("no_process", &metrics.without_process),
-                ("maintenance", &metrics.under_maintenance),
-            ] {
-                self.line(NAME, &[("app", &view.name), ("reason", reason)], counter.get());
+            for (reason, count) in metrics.rejections() {
+                self.line(NAME, &[("app", &view.name), ("reason", reason)], count);
             }
         }
     }
 
-    fn histogram(
-        &mut self,
-        name: &str,
-        help: &str,
-        groups: &[Group<'_>],
-        which: impl Fn(&AppMetrics) -> &Histogram,
-    ) {
-        let name = format!("flying_passenger_{name}");
-        self.head(&name, "histogram", help);
-        for (view, metrics) in groups {
-            let (app, histogram) = (view.name.as_str(), which(metrics));
-            let bucket = format!("{name}_bucket");
-            for (bound, below) in BOUNDS.iter().zip(histogram.cumulative()) {
-                self.line(&bucket, &[("app", app), ("le", &bound.to_string())], below);
-            }
-            self.line(&bucket, &[("app", app), ("le", "+Inf")], histogram.count());
-            self.line(&format!("{name}_sum"), &[("app", app)], histogram.sum());
-            self.line(&format!("{name}_count"), &[("app", app)], histogram.count());
+    fn histogram(&mut self, name: &str, app: &str, histogram: &Histogram) {
+        let bucket = format!("{name}_bucket");
+        for (bound, below) in BOUNDS.iter().zip(histogram.cumulative()) {
+            self.line(&bucket, &[("app", app), ("le", &bound.to_string())], below);
         }
+        self.line(&bucket, &[("app", app), ("le", "+Inf")], histogram.count());
+        self.line(&format!("{name}_sum"), &[("app", app)], histogram.sum());
+        self.line(&format!("{name}_count"), &[("app", app)], histogram.count());
     }
 }
 
@@ -142,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_page_tells_of_every_figure() {
+    fn the_tools_page_lists_every_metric() {
         let snapshot = Snapshot {
             version: "0",
             instance: String::new(),
@@ -161,18 +156,18 @@ mod tests {
         let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/TOOLS.md");
         let docs = std::fs::read_to_string(docs).unwrap();
         let rows = docs.lines().filter_map(|line| line.strip_prefix("| `flying_passenger_"));
-        let told: Vec<_> =
+        let listed: Vec<_> =
             rows.map(|row| format!("flying_passenger_{}", row.split('`').next().unwrap())).collect();
-        let mut told: Vec<_> = told.iter().map(String::as_str).collect();
+        let mut listed: Vec<_> = listed.iter().map(String::as_str).collect();
         given.sort_unstable();
-        told.sort_unstable();
-        assert_eq!(told, given);
+        listed.sort_unstable();
+        assert_eq!(listed, given);
     }
 
     #[test]
     fn labels_are_escaped() {
         let mut page = Page(String::new());
         page.line("x", &[("app", "/a \"b\"\\\n"), ("le", "1")], 2);
-        assert_eq!(page.0, "x{app=\"/a \\\"b\\\"\\\\\\n\",le=\"1\"} 2\n");
+        assert_eq!(page.0, "flying_passenger_x{app=\"/a \\\"b\\\"\\\\\\n\",le=\"1\"} 2\n");
     }
 }

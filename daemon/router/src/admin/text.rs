@@ -21,9 +21,7 @@ pub(super) fn render(snapshot: &Snapshot, color: bool, verbose: bool) -> String 
         }
     }
     for trouble in &snapshot.troubles {
-        let since =
-            trouble.seconds.map(|seconds| format!(" (for {})", duration(seconds))).unwrap_or_default();
-        line(&mut out, format_args!("Trouble       : {}{since}", trouble.what));
+        line(&mut out, format_args!("Trouble       : {} (for {})", trouble.what, duration(trouble.seconds)));
     }
     out.push('\n');
     out.push_str(&bar("Application groups", color));
@@ -38,7 +36,7 @@ fn render_group(out: &mut String, group: &GroupView, verbose: bool) {
     line(out, format_args!("  App root: {}", group.app_root));
     match group.mode {
         AppMode::PAUSED => line(out, format_args!("  (paused: requests wait)")),
-        AppMode::MAINTENANCE => line(out, format_args!("  (maintenance: visitors are turned away)")),
+        AppMode::MAINTENANCE => line(out, format_args!("  (maintenance: requests are refused)")),
         _ => {}
     }
     match group.deployment {
@@ -122,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_layout_is_the_one_that_scripts_read() {
+    fn the_layout_is_passengers() {
         let process = ProcessView {
             pid: 4711,
             state: "serving",
@@ -154,7 +152,7 @@ mod tests {
             mode: AppMode::OPEN,
             times: Times::of(&AppMetrics::default()),
             preloader: None,
-            settings: Vec::new(),
+            settings: None,
             processes: vec![process],
         };
         let snapshot = Snapshot {
@@ -192,7 +190,7 @@ Requests in top-level queue : 0
     }
 
     #[test]
-    fn durations_begin_with_their_largest_unit() {
+    fn durations_have_no_leading_zeros() {
         assert_eq!(duration(59), "59s");
         assert_eq!(duration(3600), "1h 0m 0s");
     }

@@ -8,16 +8,16 @@ use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
 #[derive(Debug, Serialize)]
 pub(super) struct Times {
     /// Time that requests waited for a process.
-    pub(super) queue: Spans,
+    pub(super) queue: DurationSummary,
     /// Time from the request to the start of its response.
-    pub(super) answer: Spans,
+    pub(super) response: DurationSummary,
     /// Time until processes became ready.
-    pub(super) spawn: Spans,
+    pub(super) spawn: DurationSummary,
 }
 
 /// A summary of durations.
 #[derive(Debug, PartialEq, Serialize)]
-pub(super) struct Spans {
+pub(super) struct DurationSummary {
     pub(super) count: u64,
     /// In milliseconds; 0 when there are no durations.
     pub(super) mean_ms: u64,
@@ -28,23 +28,23 @@ pub(super) struct Spans {
 impl Times {
     pub(super) fn of(metrics: &AppMetrics) -> Self {
         Self {
-            queue: Spans::of(&metrics.queue_time),
-            answer: Spans::of(&metrics.answer_time),
-            spawn: Spans::of(&metrics.spawn_time),
+            queue: DurationSummary::of(&metrics.queue_time),
+            response: DurationSummary::of(&metrics.response_time),
+            spawn: DurationSummary::of(&metrics.spawn_time),
         }
     }
 }
 
-impl Spans {
+impl DurationSummary {
     fn of(histogram: &Histogram) -> Self {
         let count = histogram.count();
-        let most = (count as f64 * 0.95).ceil() as u64;
-        let within = histogram.cumulative().into_iter().zip(BOUNDS).find(|(below, _)| *below >= most);
+        let rank = (count as f64 * 0.95).ceil() as u64;
+        let bound = histogram.cumulative().into_iter().zip(BOUNDS).find(|(below, _)| *below >= rank);
         let ms = |seconds: f64| (seconds * 1000.0).round() as u64;
         Self {
             count,
             mean_ms: ms(histogram.sum() / count.max(1) as f64),
-            p95_ms: within.map(|(_, bound)| ms(bound)),
+            p95_ms: bound.map(|(_, bound)| ms(bound)),
         }
     }
 }
@@ -55,25 +55,25 @@ mod tests {
 
     use super::*;
 
-    fn spans(milliseconds: &[u64]) -> Spans {
+    fn summary(milliseconds: &[u64]) -> DurationSummary {
         let histogram = Histogram::default();
         milliseconds.iter().for_each(|ms| histogram.add(Duration::from_millis(*ms)));
-        Spans::of(&histogram)
+        DurationSummary::of(&histogram)
     }
 
     #[test]
-    fn one_of_twenty_may_take_longer() {
+    fn p95_ignores_one_of_twenty() {
         let mut all = vec![4; 19];
         all.push(4_000);
-        let expected = Spans { count: 20, mean_ms: 204, p95_ms: Some(5) };
-        assert_eq!(spans(&all), expected);
+        let expected = DurationSummary { count: 20, mean_ms: 204, p95_ms: Some(5) };
+        assert_eq!(summary(&all), expected);
         all.push(4_000);
-        assert_eq!(spans(&all).p95_ms, Some(5_000));
+        assert_eq!(summary(&all).p95_ms, Some(5_000));
     }
 
     #[test]
-    fn nothing_takes_no_time_and_very_long_is_not_told_apart() {
-        assert_eq!(spans(&[]), Spans { count: 0, mean_ms: 0, p95_ms: Some(1) });
-        assert_eq!(spans(&[600_000]).p95_ms, None);
+    fn p95_of_nothing_and_above_the_largest_bound() {
+        assert_eq!(summary(&[]), DurationSummary { count: 0, mean_ms: 0, p95_ms: Some(1) });
+        assert_eq!(summary(&[600_000]).p95_ms, None);
     }
 }

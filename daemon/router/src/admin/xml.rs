@@ -1,8 +1,9 @@
 //! The pool as XML, with the elements that scripts for Passenger read.
 
-use std::fmt::{self, Display, Write};
+use std::fmt::{Display, Write};
 
 use super::pool::{GroupView, ProcessView, Snapshot};
+use crate::response::error_page::escape;
 
 /// Renders the snapshot as Passenger's `info` of version 3.
 pub(super) fn render(snapshot: &Snapshot) -> String {
@@ -58,7 +59,7 @@ fn write_group(out: &mut Elements, group: &GroupView) {
         out.value("user", &process.user);
     }
     out.open("options");
-    for setting in &group.settings {
+    for setting in group.settings.iter().flatten() {
         if setting.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             out.value(&setting.name, &setting.value);
         }
@@ -106,29 +107,10 @@ impl Elements {
     }
 
     fn value(&mut self, name: &str, value: impl Display) {
-        self.open(name);
-        let _ = write!(Escaped(&mut self.0), "{value}");
-        self.close(name);
-    }
-}
-
-/// A writer that escapes text between tags.
-struct Escaped<'s>(&'s mut String);
-
-impl Write for Escaped<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            match character {
-                '<' => self.0.push_str("&lt;"),
-                '>' => self.0.push_str("&gt;"),
-                '&' => self.0.push_str("&amp;"),
-                '"' => self.0.push_str("&quot;"),
-                // XML cannot represent these characters.
-                control if control.is_control() && !matches!(control, '\t' | '\n') => self.0.push('?'),
-                other => self.0.push(other),
-            }
-        }
-        Ok(())
+        // XML cannot represent other control characters.
+        let is_control = |character: char| character.is_control() && !matches!(character, '\t' | '\n');
+        let value = escape(&value.to_string()).replace(is_control, "?");
+        let _ = write!(self.0, "<{name}>{value}</{name}>");
     }
 }
 

@@ -4,9 +4,9 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// Room for one read, in bytes: enough for an ordinary request or response, and what an idle connection may keep.
+/// Size of one read, in bytes: enough for an ordinary request or response, and what an idle connection may keep.
 pub(crate) const SMALL: usize = 16 * 1024;
-/// Room for one read of a body, in bytes: few system calls, and the maximum that a slow reader makes the router hold.
+/// Size of one read of a body, in bytes: few system calls, and the maximum that a slow reader makes the router hold.
 pub(crate) const LARGE: usize = 128 * 1024;
 
 /// A buffer that is filled at its end and used from its front.

@@ -4,16 +4,35 @@
 
 use protocol::request::{BodyLength, Request};
 
-/// Receiver of variables.
-pub(crate) trait Variables {
+/// Writer of variables as `name NUL value NUL`.
+pub(crate) struct Variables<'a>(pub(crate) &'a mut Vec<u8>);
+
+impl Variables<'_> {
     /// Adds a variable under its own name.
-    fn put(&mut self, name: &[u8], value: &[u8]);
-    /// Adds a request header, to be named `HTTP_…`, with all its values and the separator between them.
-    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]);
+    pub(crate) fn put(&mut self, name: &[u8], value: &[u8]) {
+        self.0.extend_from_slice(name);
+        self.0.push(0);
+        self.0.extend_from_slice(value);
+        self.0.push(0);
+    }
+
+    /// Adds a request header, named `HTTP_…`, with all its values and the separator between them.
+    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
+        self.0.extend_from_slice(b"HTTP_");
+        self.0.extend(name.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
+        self.0.push(0);
+        for (at, value) in values.enumerate() {
+            if at > 0 {
+                self.0.extend_from_slice(separator);
+            }
+            self.0.extend_from_slice(value);
+        }
+        self.0.push(0);
+    }
 }
 
-/// Passes every variable of the request to `out`.
-pub(crate) fn write_variables(request: &Request<'_>, out: &mut impl Variables) {
+/// Writes every variable of the request.
+pub(crate) fn write_variables(request: &Request<'_>, out: &mut Variables<'_>) {
     let head = &request.head;
     let (path, query) = split_at_byte(head.uri, b'?');
     out.put(b"REQUEST_URI", head.uri);
@@ -39,7 +58,7 @@ pub(crate) fn write_variables(request: &Request<'_>, out: &mut impl Variables) {
     write_headers(request, out);
 }
 
-fn write_server(request: &Request<'_>, out: &mut impl Variables) {
+fn write_server(request: &Request<'_>, out: &mut Variables<'_>) {
     let default_port: &[u8] = if request.head.https { b"443" } else { b"80" };
     let host = request.headers.get(b"host").unwrap_or(b"localhost");
     let (name, port) = split_host(host);
@@ -51,15 +70,15 @@ fn write_server(request: &Request<'_>, out: &mut impl Variables) {
 
 /// Writes every header except those that have their own variable; repeated ones are joined. Names with characters other
 /// than letters, digits and `-` are left out: `X_Forwarded_For` must not be taken for `X-Forwarded-For`.
-fn write_headers(request: &Request<'_>, out: &mut impl Variables) {
-    let mut seen = Seen::default();
+fn write_headers(request: &Request<'_>, out: &mut Variables<'_>) {
+    let mut seen = SeenNames::default();
     for (at, (name, value)) in request.headers.iter().enumerate() {
         match name.len() {
             12 if name.eq_ignore_ascii_case(b"content-type") => out.put(b"CONTENT_TYPE", value),
             14 if name.eq_ignore_ascii_case(b"content-length") => {}
             10 if name.eq_ignore_ascii_case(b"connection") => {}
             _ if !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') => {}
-            _ if seen.maybe(name) && is_repeated(request, name, at) => {}
+            _ if seen.add(name) && is_repeated(request, name, at) => {}
             _ => {
                 let same = request.headers.iter().skip(at).filter(|(n, _)| n.eq_ignore_ascii_case(name));
                 let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b"," };
@@ -74,17 +93,18 @@ fn is_repeated(request: &Request<'_>, name: &[u8], at: usize) -> bool {
     request.headers.iter().take(at).any(|(n, _)| n.eq_ignore_ascii_case(name))
 }
 
-/// The names that may have been seen: most occur once, and need not be compared with all the others.
+/// A Bloom filter of header names: most occur once, and need not be compared with all the others.
 #[derive(Default)]
-struct Seen(u64);
+struct SeenNames(u64);
 
-impl Seen {
-    fn maybe(&mut self, name: &[u8]) -> bool {
+impl SeenNames {
+    /// Adds a name; false if it was certainly not added before.
+    fn add(&mut self, name: &[u8]) -> bool {
         let sum = name.iter().fold(name.len(), |sum, b| sum.wrapping_mul(31) + usize::from(b | 0x20));
         let bit = 1 << (sum % 64);
-        let maybe = self.0 & bit != 0;
+        let may_be_known = self.0 & bit != 0;
         self.0 |= bit;
-        maybe
+        may_be_known
     }
 }
 
@@ -101,7 +121,7 @@ fn path_info<'a>(path: &'a [u8], base_uri: &[u8]) -> &'a [u8] {
 /// Returns host and port of a Host header; an IPv6 address keeps its brackets.
 fn split_host(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     let after_address = host.iter().rposition(|b| *b == b']').map_or(0, |at| at + 1);
-    let (_, tail) = host.split_at(after_address);
+    let tail = &host[after_address..];
     match tail.iter().position(|b| *b == b':') {
         Some(at) => (&host[..after_address + at], Some(&tail[at + 1..]).filter(|port| !port.is_empty())),
         None => (host, None),
@@ -115,7 +135,7 @@ fn split_at_byte(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-fn put_number(out: &mut impl Variables, name: &[u8], number: u64) {
+fn put_number(out: &mut Variables<'_>, name: &[u8], number: u64) {
     // Twenty digits are enough for any u64.
     let mut digits = [0u8; 20];
     let mut at = digits.len();
@@ -141,30 +161,17 @@ mod tests {
 
     use super::*;
 
-    #[derive(Default)]
-    struct Map(BTreeMap<String, String>);
-
-    impl Variables for Map {
-        fn put(&mut self, name: &[u8], value: &[u8]) {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            self.0.insert(text(name), text(value));
-        }
-
-        fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
-            let values: Vec<&[u8]> = values.collect();
-            self.put(format!("HTTP_{}", String::from_utf8_lossy(name)).as_bytes(), &values.join(separator));
-        }
-    }
-
     fn variables(head: RequestHead<'_>, headers: &[(&str, &str)]) -> BTreeMap<String, String> {
         let mut block = Vec::new();
         for (name, value) in headers {
             pairs::put(&mut block, name.as_bytes(), value.as_bytes());
         }
-        let mut map = Map::default();
+        let mut out = Vec::new();
         let request = Request { head, settings: b"", headers: Pairs::parse(&block).unwrap() };
-        write_variables(&request, &mut map);
-        map.0
+        write_variables(&request, &mut Variables(&mut out));
+        let out = String::from_utf8(out).unwrap();
+        let parts: Vec<_> = out.trim_end_matches('\0').split('\0').chain([""]).collect();
+        parts.chunks_exact(2).map(|pair| (pair[0].to_owned(), pair[1].to_owned())).collect()
     }
 
     fn get<'a>(uri: &'a [u8], base_uri: &'a [u8]) -> RequestHead<'a> {
@@ -188,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_cut_at_the_base_uri_on_a_boundary() {
+    fn the_base_uri_is_removed_at_a_path_boundary() {
         let path =
             |uri: &'static [u8], base: &'static [u8]| variables(get(uri, base), &[])["PATH_INFO"].clone();
         assert_eq!(path(b"/blog/post?x=1", b"/blog"), "/post");
@@ -199,13 +206,13 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_always_there() {
+    fn query_string_is_always_set() {
         assert_eq!(variables(get(b"/", b""), &[])["QUERY_STRING"], "");
         assert_eq!(variables(get(b"/?a=b?c", b""), &[])["QUERY_STRING"], "a=b?c");
     }
 
     #[test]
-    fn name_and_port_come_from_the_host_header() {
+    fn server_name_and_port_are_from_the_host_header() {
         let server = |host| {
             let vars = variables(get(b"/", b""), &[("Host", host)]);
             (vars["SERVER_NAME"].clone(), vars["SERVER_PORT"].clone())
@@ -218,11 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn names_that_could_be_mistaken_are_left_out() {
+    fn ambiguous_header_names_are_left_out() {
         let vars =
             variables(get(b"/", b""), &[("X_Forwarded_For", "evil"), ("X-Real-Ip", "1"), ("A.B", "x")]);
-        assert!(!vars.contains_key("HTTP_X_Forwarded_For") && !vars.contains_key("HTTP_A.B"));
-        assert_eq!(vars["HTTP_X-Real-Ip"], "1");
+        assert!(!vars.contains_key("HTTP_X_FORWARDED_FOR") && !vars.contains_key("HTTP_A.B"));
+        assert_eq!(vars["HTTP_X_REAL_IP"], "1");
     }
 
     #[test]
@@ -237,22 +244,21 @@ mod tests {
                 ("X-Twice", "three"),
             ],
         );
-        assert_eq!(vars["HTTP_X-Twice"], "one,two,three");
-        assert_eq!(vars["HTTP_Cookie"], "a=1; b=2");
-        assert!(!vars.contains_key("HTTP_x-twice"));
+        assert_eq!(vars["HTTP_X_TWICE"], "one,two,three");
+        assert_eq!(vars["HTTP_COOKIE"], "a=1; b=2");
     }
 
     #[test]
-    fn a_body_brings_its_length() {
+    fn content_length_is_set_for_a_known_length() {
         let head = RequestHead { body: BodyLength::Known(u64::MAX), ..get(b"/", b"") };
         let vars = variables(head, &[("Content-Length", "1"), ("Content-Type", "text/plain")]);
         assert_eq!(vars["CONTENT_LENGTH"], u64::MAX.to_string());
         assert_eq!(vars["CONTENT_TYPE"], "text/plain");
-        assert!(!vars.contains_key("HTTP_Content-Length"));
+        assert!(!vars.contains_key("HTTP_CONTENT_LENGTH"));
     }
 
     #[test]
-    fn the_version_of_http_comes_before_the_headers() {
+    fn the_protocol_is_from_the_pseudo_header() {
         let protocol = |headers: &[(&str, &str)]| {
             let variables = variables(get(b"/", b""), headers);
             assert!(variables.keys().all(|name| !name.contains(':')), "{variables:?}");

@@ -14,27 +14,27 @@ use common::link::{Address, AppUser, ProcessRecord};
 use common::sys::descriptors;
 
 /// How long a connection to a port may take before its listener is checked: a local connection is established at once,
-/// unless too many wait for the listener already.
-const SLOW: Duration = Duration::from_millis(20);
+/// unless the listener's backlog is full.
+const CHECK_AFTER: Duration = Duration::from_millis(20);
 
 /// Connects to a process. A port is used only if the process at the other end runs as the app's user or root.
 pub(crate) async fn connect(record: &ProcessRecord) -> io::Result<Stream> {
     match &record.address {
         Address::Unix(path) => Stream::new(UnixStream::connect(path).await?.into_std()?.into()),
-        Address::Own(path) => Stream::new(to_own_socket(path, &record.user).await?.into_std()?.into()),
+        Address::Own(path) => Stream::new(to_app_socket(path, &record.user).await?.into_std()?.into()),
         Address::Tcp(port) => Stream::new(to_port(*port, &record.user).await?.into_std()?.into()),
-        Address::Nowhere => Err(io::Error::other("a preloader takes no connections")),
+        Address::Nowhere => Err(io::Error::other("a preloader accepts no connections")),
     }
 }
 
 /// Connects to a socket on which the app's user listens. An app may replace its socket with a symlink, which leads the
 /// router, with the router's privileges, to the socket of another app or of the tools.
-async fn to_own_socket(path: &Path, user: &AppUser) -> io::Result<UnixStream> {
+async fn to_app_socket(path: &Path, user: &AppUser) -> io::Result<UnixStream> {
     let stream = UnixStream::connect(path).await?;
     let uid = stream.peer_cred()?.uid();
     if uid != user.uid {
-        let at = path.display();
-        let what = format!("{at} is of user ID {uid}: it does not belong to the app's user {}", user.name);
+        let what =
+            format!("{} belongs to user ID {uid}, not to the app's user {}", path.display(), user.name);
         return Err(io::Error::other(what));
     }
     Ok(stream)
@@ -47,7 +47,7 @@ async fn to_port(port: u16, user: &AppUser) -> io::Result<TcpStream> {
         settled => return settled,
     };
     to_address(Ipv6Addr::LOCALHOST.into(), port, user).await.map_err(|second| {
-        // It is usual that nothing listens at ::1: that error explains nothing.
+        // Most apps do not listen on ::1: that error explains nothing.
         if descriptors::are_used_up(&second) { second } else { first }
     })
 }
@@ -56,10 +56,10 @@ async fn to_address(ip: IpAddr, port: u16, user: &AppUser) -> io::Result<TcpStre
     let at = SocketAddr::new(ip, port);
     let connecting = TcpStream::connect(at);
     tokio::pin!(connecting);
-    let stream = match tokio::time::timeout(SLOW, &mut connecting).await {
+    let stream = match tokio::time::timeout(CHECK_AFTER, &mut connecting).await {
         Ok(connected) => connected?,
         Err(_) if port_owner::listens(at, user.uid)? => connecting.await?,
-        Err(_) => return Err(io::Error::other(format!("no process of {} listens at {at}", user.name))),
+        Err(_) => return Err(io::Error::other(format!("no process of user {} listens on {at}", user.name))),
     };
     port_owner::check(stream.local_addr()?, at, user).await?;
     stream.set_nodelay(true)?;

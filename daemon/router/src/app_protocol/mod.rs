@@ -2,7 +2,6 @@
 //!
 //! `docs/APP-PROTOCOL.md` specifies the bytes. Of nginx, only the frames of a request body are read here.
 
-pub(crate) mod body_ahead;
 pub(crate) mod buffer;
 pub(crate) mod cgi;
 pub(crate) mod connect;

@@ -1,14 +1,15 @@
 //! Owner check of new TCP connections to apps: every local user may listen on a port that an app has released, so the
 //! user at the other end of each connection is determined before a byte is sent.
 
-use std::cell::Cell;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tracing::warn;
 
 use super::proc_net;
+use crate::output::log_limit::LogLimit;
 use common::link::AppUser;
 use common::sys::descriptors;
 use common::sys::sock_diag;
@@ -17,10 +18,10 @@ use common::sys::sock_diag::{ESTABLISHED, LISTEN, TcpSocket};
 /// `TCP_SYN_RECV` in `net/tcp_states.h`: the last packet of the handshake has not been processed.
 const SYN_RECV: u8 = 3;
 /// How long the kernel may take to register both ends of a connection.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(5);
-/// Minimum time between two log lines.
-const LOG_EVERY: Duration = Duration::from_secs(10);
+/// Maximum number of log messages per minute.
+const PER_MINUTE: u32 = 6;
 
 /// Owner of the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,7 @@ enum Verdict {
 ///
 /// If it runs as another user, or if this cannot be determined.
 pub(super) async fn check(own: SocketAddr, peer: SocketAddr, user: &AppUser) -> io::Result<()> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         let found = match verdict(peer_of(own, peer), user.uid)? {
             Verdict::Waiting => match of_listeners(&listeners(peer.port())?, peer.ip(), user.uid) {
@@ -61,7 +62,7 @@ pub(super) async fn check(own: SocketAddr, peer: SocketAddr, user: &AppUser) -> 
             Verdict::Stranger(uid) => return Err(stranger(peer, uid, user)),
             Verdict::Absent | Verdict::Waiting if Instant::now() < until => tokio::time::sleep(PAUSE).await,
             Verdict::Absent | Verdict::Waiting | Verdict::Closed => {
-                return Err(io::Error::other(format!("the connection to {peer} was closed at once")));
+                return Err(io::Error::other(format!("the connection to {peer} was closed immediately")));
             }
         }
     }
@@ -91,7 +92,7 @@ fn verdict(found: io::Result<TcpSocket>, uid: u32) -> io::Result<Verdict> {
 /// Checks that all sockets that accept connections to `ip` belong to the app's user or to root.
 fn of_listeners(listeners: &[TcpSocket], ip: IpAddr, uid: u32) -> Verdict {
     let mut verdict = Verdict::Absent;
-    for socket in listeners.iter().filter(|socket| takes(socket, ip)) {
+    for socket in listeners.iter().filter(|socket| accepts(socket, ip)) {
         if socket.uid != uid && socket.uid != 0 {
             return Verdict::Stranger(socket.uid);
         }
@@ -101,7 +102,7 @@ fn of_listeners(listeners: &[TcpSocket], ip: IpAddr, uid: u32) -> Verdict {
 }
 
 /// Whether a listening socket accepts connections to this address.
-fn takes(socket: &TcpSocket, ip: IpAddr) -> bool {
+fn accepts(socket: &TcpSocket, ip: IpAddr) -> bool {
     match socket.local.ip().to_canonical() {
         IpAddr::V6(any) if any == Ipv6Addr::UNSPECIFIED => ip.is_ipv6() || !socket.v6_only,
         IpAddr::V4(any) if any.is_unspecified() => ip.is_ipv4(),
@@ -110,26 +111,26 @@ fn takes(socket: &TcpSocket, ip: IpAddr) -> bool {
 }
 
 fn peer_of(own: SocketAddr, peer: SocketAddr) -> io::Result<TcpSocket> {
-    or_by_proc(sock_diag::peer_of(own, peer), || proc_net::peer_of(own, peer))
+    or_from_proc(sock_diag::peer_of(own, peer), || proc_net::peer_of(own, peer))
 }
 
 fn listeners(port: u16) -> io::Result<Vec<TcpSocket>> {
-    or_by_proc(sock_diag::listeners(port), || proc_net::listeners(port))
+    or_from_proc(sock_diag::listeners(port), || proc_net::listeners(port))
 }
 
 /// Returns the kernel's answer, or that of its text tables: "not found" may also mean that it cannot be queried.
-fn or_by_proc<T>(asked: io::Result<T>, by_proc: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let why = match asked {
+fn or_from_proc<T>(queried: io::Result<T>, from_proc: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let why = match queried {
         Err(why) if !descriptors::are_used_up(&why) => why,
         settled => return settled,
     };
-    by_proc().map_err(|second| match second.kind() {
+    from_proc().map_err(|second| match second.kind() {
         io::ErrorKind::NotFound if why.kind() == io::ErrorKind::NotFound => second,
         _ if descriptors::are_used_up(&second) => second,
         _ => {
             io::Error::other(format!(
-                "whose port it is cannot be found out: {why}; /proc/net/tcp: {second}; set \"passenger_app_listen socket\", \
-                 which needs no such answer, if the program can listen on a unix socket"
+                "cannot determine the owner of the port: {why}; /proc/net/tcp: {second}; if the program can listen on a \
+                 unix socket, set \"passenger_app_listen socket\", which does not need to know it"
             ))
         }
     })
@@ -137,25 +138,16 @@ fn or_by_proc<T>(asked: io::Result<T>, by_proc: impl FnOnce() -> io::Result<T>) 
 
 fn stranger(peer: SocketAddr, uid: u32, user: &AppUser) -> io::Error {
     let what = format!("{peer} belongs to user ID {uid}, not to the app's user {}", user.name);
-    if is_time_to_log() {
+    thread_local! {
+        static LIMIT: Rc<LogLimit> = LogLimit::new("ports that belong to another user than the app's", PER_MINUTE);
+    }
+    if LIMIT.with(LogLimit::admits) {
         warn!(
-            "{what}: no request is sent there; \"passenger_app_listen socket\" gives an app a socket that no other user \
-             can take"
+            "{what}: no request is sent to it; with \"passenger_app_listen socket\" the app gets a socket that no other \
+             user can use"
         );
     }
     io::Error::other(what)
-}
-
-fn is_time_to_log() -> bool {
-    thread_local! {
-        static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
-    }
-    let now = Instant::now();
-    let due = LAST.get().is_none_or(|last| now.duration_since(last) >= LOG_EVERY);
-    if due {
-        LAST.set(Some(now));
-    }
-    due
 }
 
 #[cfg(test)]
@@ -167,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_user_who_accepted_a_connection_decides() {
+    fn the_owner_of_an_accepted_connection_decides() {
         let of = |uid, inode, state| verdict(Ok(socket(state, "127.0.0.1:80", uid, inode)), 1000).unwrap();
         assert_eq!(of(1000, 7, ESTABLISHED), Verdict::Trusted);
         assert_eq!(of(0, 7, ESTABLISHED), Verdict::Trusted);
@@ -183,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn every_listener_of_the_address_must_be_the_apps() {
+    fn every_listener_must_belong_to_the_app() {
         let of = |listeners: &[(&str, u32)], ip: &str| {
             let listeners: Vec<_> = listeners.iter().map(|(at, uid)| socket(LISTEN, at, *uid, 1)).collect();
             of_listeners(&listeners, ip.parse().unwrap(), 1000)

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_ends_of_a_connection_are_in_the_tables() {
+    fn finds_both_ends_of_a_connection() {
         for host in ["127.0.0.1", "::1"] {
             let Ok(listener) = TcpListener::bind((host, 0)) else { continue };
             let at = listener.local_addr().unwrap();
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dual_stack_connection_is_found_by_its_ipv4_address() {
+    fn finds_a_dual_stack_connection_by_ipv4_address() {
         let Ok(listener) = TcpListener::bind("[::]:0") else { return };
         let client = TcpStream::connect(("127.0.0.1", listener.local_addr().unwrap().port())).unwrap();
         let (own, peer) = (client.local_addr().unwrap(), client.peer_addr().unwrap());
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_socket_is_left_out() {
+    fn ignores_lines_without_a_socket() {
         for line in ["", "  sl  local_address rem_address   st", "0: 0100007F:1388 0100007F 01 0 0 0 0 0 0"] {
             assert_eq!(socket_in(line), None, "{line:?}");
         }

@@ -2,7 +2,6 @@
 //!
 //! At most one buffer is held: what the app does not accept stays in nginx.
 
-use std::fmt;
 use std::io;
 use std::rc::Rc;
 
@@ -10,10 +9,9 @@ use protocol::frame::{FrameError, FrameHeader, FrameType, HEADER_LEN};
 use protocol::request::BodyLength;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::body_ahead::ahead;
 use super::buffer::{Input, LARGE};
 use super::http::write_chunk_head;
-use super::upload_rate::Pace;
+use super::upload_rate::UploadRate;
 
 /// How a body is written to the app.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +25,18 @@ pub(crate) enum Framing {
 }
 
 /// Why a body could not be passed on.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
-    /// nginx has closed the connection or cancelled the request: the client is gone.
+    /// nginx has closed the connection or cancelled the request.
+    #[error("the client closed the connection")]
     ClientGone,
-    /// nginx's frames are invalid.
-    Frame(FrameError),
-    /// A frame of this type is not allowed in a body.
+    #[error("invalid frame from nginx: {0}")]
+    Frame(#[from] FrameError),
+    #[error("unexpected {0:?} frame from nginx in a request body")]
     Unexpected(FrameType),
-    /// The length of the body differs from the one in its head.
+    #[error("the request body from nginx differs from the announced length")]
     WrongLength,
-    /// The app does not accept it any more.
+    #[error("cannot write the request body to the app: {err}")]
     App {
         /// The system's error.
         err: io::Error,
@@ -46,37 +45,19 @@ pub(crate) enum BodyError {
     },
 }
 
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ClientGone => f.write_str("the client has gone"),
-            Self::Frame(err) => write!(f, "nginx sent a bad frame: {err}"),
-            Self::Unexpected(kind) => write!(f, "nginx sent a {kind:?} frame inside a request body"),
-            Self::WrongLength => f.write_str("nginx sent a request body of another length than announced"),
-            Self::App { err, .. } => write!(f, "the app does not take the request body: {err}"),
-        }
-    }
-}
-
-impl From<FrameError> for BodyError {
-    fn from(err: FrameError) -> Self {
-        Self::Frame(err)
-    }
-}
-
 /// The progress of a body.
 #[derive(Debug)]
 pub(crate) struct Body {
     framing: Framing,
-    /// Bytes still to come according to the head; `None` if it gave no number.
-    promised: Option<u64>,
+    /// Remaining bytes according to the head; `None` if the length is unknown.
+    remaining: Option<u64>,
     state: State,
     /// Whether a part of it, or of the head before it, was written.
     sent: bool,
     /// Whether head and body were written completely.
     delivered: bool,
     /// Measured if a minimum rate applies.
-    pace: Option<Rc<Pace>>,
+    rate: Option<Rc<UploadRate>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,43 +70,43 @@ enum State {
 impl Body {
     /// Creates a body; `unsized_framing` is used if the length is unknown.
     pub(crate) fn new(length: BodyLength, unsized_framing: Framing) -> Self {
-        let (framing, promised, state) = match length {
+        let (framing, remaining, state) = match length {
             BodyLength::None | BodyLength::Known(0) => (Framing::Plain, None, State::Done),
             BodyLength::Known(n) => (Framing::Plain, Some(n), State::BetweenFrames),
             BodyLength::Unknown => (unsized_framing, None, State::BetweenFrames),
         };
-        Self { framing, promised, state, sent: false, delivered: false, pace: None }
+        Self { framing, remaining, state, sent: false, delivered: false, rate: None }
     }
 
     /// Sets a minimum rate in bytes per second; 0 for none.
-    pub(crate) fn with_least_rate(mut self, least: u64) -> Self {
+    pub(crate) fn with_min_rate(mut self, min_rate: u64) -> Self {
         if !self.is_done() {
-            self.pace = Pace::new(least);
+            self.rate = UploadRate::new(min_rate);
         }
         self
     }
 
     /// Sets measurements that were taken before the body was encoded for another kind of process.
-    pub(crate) fn with_pace(self, pace: Option<Rc<Pace>>) -> Self {
-        Self { pace, ..self }
+    pub(crate) fn with_rate(self, rate: Option<Rc<UploadRate>>) -> Self {
+        Self { rate, ..self }
     }
 
     /// Returns the measurements of its rate, if a minimum rate applies.
-    pub(crate) fn pace(&self) -> Option<Rc<Pace>> {
-        self.pace.clone()
+    pub(crate) fn rate(&self) -> Option<Rc<UploadRate>> {
+        self.rate.clone()
     }
 
     /// Measures how much of it `input` contains, and takes nothing.
-    pub(crate) fn look_ahead(&self, input: &Input) {
-        let Some(pace) = &self.pace else { return };
+    pub(crate) fn measure_ahead(&self, input: &Input) {
+        let Some(rate) = &self.rate else { return };
         let frame = match self.state {
             State::InFrame { left, last } => Some((left, last)),
             State::BetweenFrames | State::Done => None,
         };
         let (bytes, complete) = ahead(input.unread(), frame);
-        pace.note_ahead(bytes);
+        rate.set_ahead(bytes);
         if complete {
-            pace.complete();
+            rate.complete();
         }
     }
 
@@ -158,7 +139,7 @@ impl Body {
         out: &mut Vec<u8>,
     ) -> Result<(), BodyError> {
         let bodiless = self.is_done() && !self.sent;
-        self.note_taken(0);
+        self.count_taken(0);
         loop {
             self.take_frames(input, out)?;
             if !out.is_empty() {
@@ -175,10 +156,10 @@ impl Body {
                 return Ok(());
             }
             if input.is_empty() || self.state == State::BetweenFrames {
-                let waiting = self.pace.as_deref().map(Pace::wait);
-                let came = input.fill(nginx, LARGE).await;
+                let waiting = self.rate.as_deref().map(UploadRate::wait);
+                let received = input.fill(nginx, LARGE).await;
                 drop(waiting);
-                if came.map_or(true, |came| came == 0) {
+                if received.map_or(true, |received| received == 0) {
                     return Err(BodyError::ClientGone);
                 }
             }
@@ -189,16 +170,16 @@ impl Body {
     ///
     /// nginx has either sent it already, or closes the connection now that it has the response.
     pub(crate) async fn discard(&mut self, nginx: &mut (impl AsyncRead + Unpin), input: &mut Input) -> bool {
-        let mut nowhere = Vec::new();
+        let mut discarded = Vec::new();
         loop {
-            if self.take_frames(input, &mut nowhere).is_err() {
+            if self.take_frames(input, &mut discarded).is_err() {
                 return false;
             }
-            nowhere.clear();
+            discarded.clear();
             if self.is_done() {
                 return true;
             }
-            if input.fill(nginx, LARGE).await.map_or(true, |came| came == 0) {
+            if input.fill(nginx, LARGE).await.map_or(true, |received| received == 0) {
                 return false;
             }
         }
@@ -229,8 +210,8 @@ impl Body {
         }
         input.consume(HEADER_LEN);
         let left = u64::from(header.len);
-        if let Some(promised) = &mut self.promised {
-            *promised = promised.checked_sub(left).ok_or(BodyError::WrongLength)?;
+        if let Some(remaining) = &mut self.remaining {
+            *remaining = remaining.checked_sub(left).ok_or(BodyError::WrongLength)?;
         }
         self.state = State::InFrame { left, last: header.is_end() };
         if left == 0 {
@@ -252,7 +233,7 @@ impl Body {
         }
         self.write_data(&input.unread()[..len], out);
         input.consume(len);
-        self.note_taken(len as u64);
+        self.count_taken(len as u64);
         self.state = State::InFrame { left: left - len as u64, last };
         if left == len as u64 {
             self.leave_frame(last, out)?;
@@ -261,10 +242,10 @@ impl Body {
     }
 
     /// Records bytes that were taken, after which none are ahead.
-    fn note_taken(&self, len: u64) {
-        if let Some(pace) = &self.pace {
-            pace.note_ahead(0);
-            pace.take(len);
+    fn count_taken(&self, len: u64) {
+        if let Some(rate) = &self.rate {
+            rate.set_ahead(0);
+            rate.take(len);
         }
     }
 
@@ -288,7 +269,7 @@ impl Body {
             self.state = State::BetweenFrames;
             return Ok(());
         }
-        if self.promised.is_some_and(|left| left > 0) {
+        if self.remaining.is_some_and(|left| left > 0) {
             return Err(BodyError::WrongLength);
         }
         match self.framing {
@@ -297,9 +278,31 @@ impl Body {
             Framing::HttpChunks => out.extend_from_slice(b"0\r\n\r\n"),
         }
         self.state = State::Done;
-        if let Some(pace) = &self.pace {
-            pace.complete();
+        if let Some(rate) = &self.rate {
+            rate.complete();
         }
         Ok(())
+    }
+}
+
+/// Returns the number of body bytes in what nginx has sent, and whether they are the last. `frame` is what is left of
+/// the frame that `unread` begins in, and whether that is the last one.
+pub(super) fn ahead(unread: &[u8], frame: Option<(u64, bool)>) -> (u64, bool) {
+    let (mut bytes, mut rest, mut frame) = (0, unread, frame);
+    loop {
+        let (left, last) = match (frame.take(), FrameHeader::decode(rest)) {
+            (Some(frame), _) => frame,
+            (None, Ok(Some(header))) if header.kind == FrameType::RequestBody => {
+                rest = &rest[HEADER_LEN..];
+                (u64::from(header.len), header.is_end())
+            }
+            _ => return (bytes, false),
+        };
+        let len = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+        bytes += len as u64;
+        rest = &rest[len..];
+        if (len as u64) < left || last {
+            return (bytes, len as u64 == left);
+        }
     }
 }

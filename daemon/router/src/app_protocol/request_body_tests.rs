@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use protocol::frame::{FLAG_END, FrameHeader, FrameType};
+use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use protocol::request::BodyLength;
 use tokio::io::{AsyncWriteExt, duplex};
 
 use super::buffer::Input;
-use super::request_body::{Body, BodyError, Framing};
+use super::request_body::{Body, BodyError, Framing, ahead};
 
 fn frame(flags: u8, data: &[u8]) -> Vec<u8> {
     let mut out = FrameHeader::new(FrameType::RequestBody, flags, data.len() as u32).encode().to_vec();
@@ -31,7 +31,7 @@ fn sent(length: BodyLength, framing: Framing, bytes: &[u8], pipe: usize) -> Resu
 }
 
 #[test]
-fn a_body_arrives_whole_however_it_is_cut() {
+fn a_body_is_relayed_whatever_the_read_size() {
     let bytes = [frame(0, b"hello "), frame(0, b""), frame(FLAG_END, b"world")].concat();
     for pipe in 1..=bytes.len() {
         let app = sent(BodyLength::Known(11), Framing::Plain, &bytes, pipe).unwrap();
@@ -57,7 +57,7 @@ fn rejects_a_body_of_another_length() {
 }
 
 #[test]
-fn a_body_that_was_taken_but_not_written_is_not_delivered() {
+fn a_body_that_was_not_written_is_not_delivered() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async {
         let (mut nginx, mut far) = duplex(64);
@@ -83,44 +83,44 @@ fn waited(app_takes: usize) -> Duration {
         let (mut nginx, mut far) = duplex(1024);
         far.write_all(&frame(0, &[b'x'; 500])).await.unwrap();
         let (mut app, _app_side) = duplex(app_takes);
-        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_least_rate(500);
-        let pace = body.pace().unwrap();
+        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_min_rate(500);
+        let rate = body.rate().unwrap();
         let (mut input, mut out) = (Input::default(), Vec::new());
         let sent = body.send(&mut nginx, &mut input, &mut app, &mut out);
         assert!(tokio::time::timeout(Duration::from_secs(3600), sent).await.is_err());
-        Duration::from_secs(21) - pace.time_left()
+        Duration::from_secs(21) - rate.time_left()
     })
 }
 
 #[test]
-fn time_counts_while_nginx_has_no_more_and_not_while_the_app_takes_nothing() {
-    assert_eq!(waited(1024), Duration::from_secs(21), "at least: it is too slow");
+fn only_waiting_for_nginx_counts_as_upload_time() {
+    assert_eq!(waited(1024), Duration::from_secs(21), "at min_rate: it is too slow");
     assert_eq!(waited(499), Duration::ZERO);
 }
 
 #[test]
-fn what_came_while_it_was_queued_counts_once() {
+fn bytes_received_in_the_queue_are_counted_once() {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut input = Input::default();
         let bytes = [frame(0, &[b'x'; 500]), frame(FLAG_END, &[b'x'; 500])].concat();
-        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_least_rate(500);
-        let pace = body.pace().unwrap();
+        let mut body = Body::new(BodyLength::Known(1000), Framing::Plain).with_min_rate(500);
+        let rate = body.rate().unwrap();
         input.fill(&mut &bytes[..600], 1024).await.unwrap();
-        body.look_ahead(&input);
-        let granted = pace.time_left();
+        body.measure_ahead(&input);
+        let granted = rate.time_left();
         let mut nothing: &[u8] = b"";
         drop(body.send(&mut nothing, &mut input, &mut Vec::new(), &mut Vec::new()).await);
-        assert_eq!((pace.time_left(), pace.is_complete()), (granted, false));
+        assert_eq!((rate.time_left(), rate.is_complete()), (granted, false));
         input.fill(&mut &bytes[600..], 1024).await.unwrap();
-        body.look_ahead(&input);
-        assert!(pace.is_complete());
+        body.measure_ahead(&input);
+        assert!(rate.is_complete());
     });
 }
 
 #[test]
-fn a_client_that_goes_is_noticed() {
+fn a_client_that_disconnects_is_noticed() {
     let cut = sent(BodyLength::Known(5), Framing::Plain, &frame(0, b"123"), 64);
     assert!(matches!(cut, Err(BodyError::ClientGone)));
     let cancel = FrameHeader::new(FrameType::Cancel, 0, 0).encode();
@@ -128,8 +128,34 @@ fn a_client_that_goes_is_noticed() {
 }
 
 #[test]
-fn rejects_frames_that_do_not_belong_here() {
+fn rejects_unexpected_frames() {
     let bytes = FrameHeader::new(FrameType::Request, 0, 0).encode();
     let refused = sent(BodyLength::Known(5), Framing::Plain, &bytes, 64);
     assert!(matches!(refused, Err(BodyError::Unexpected(FrameType::Request))));
+}
+
+#[test]
+fn counts_the_payload_of_all_frames() {
+    let (first, last) = (frame(0, b"hello"), frame(FLAG_END, b"world"));
+    let both = [first, last].concat();
+    for len in 0..=both.len() {
+        let (in_first, in_last) =
+            (len.saturating_sub(HEADER_LEN).min(5), len.saturating_sub(2 * HEADER_LEN + 5));
+        let expected = ((in_first + in_last) as u64, len == both.len());
+        assert_eq!(ahead(&both[..len], None), expected, "{len}");
+    }
+}
+
+#[test]
+fn counts_the_rest_of_a_frame() {
+    let next = [b"lo".to_vec(), frame(FLAG_END, b"")].concat();
+    assert_eq!(ahead(&next, Some((2, false))), (2, true));
+    assert_eq!(ahead(b"lo and the next request", Some((2, true))), (2, true));
+    assert_eq!(ahead(b"l", Some((2, true))), (1, false));
+}
+
+#[test]
+fn stops_at_frames_of_other_types() {
+    assert_eq!(ahead(&FrameHeader::new(FrameType::Cancel, 0, 0).encode(), None), (0, false));
+    assert_eq!(ahead(&[0xff; 64], None), (0, false));
 }

@@ -3,7 +3,6 @@
 //! A decoder turns received bytes into [`Event`]s; heads are collected in a [`Head`], which drops what concerns only
 //! the connection to the app and rejects what is ambiguous.
 
-use std::fmt;
 use std::time::Duration;
 
 use protocol::limits::MAX_HEADERS;
@@ -35,46 +34,27 @@ pub(crate) enum Mode {
 }
 
 /// Why an app's response cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ReplyError {
-    /// The connection ended before the head was complete.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ResponseError {
+    #[error("it closed the connection before its response head was complete")]
     ClosedBeforeHead,
-    /// The connection ended inside the body.
+    #[error("it closed the connection inside the response body")]
     ClosedInsideBody,
-    /// The app reports that it failed.
+    /// The loader reports that the app failed.
+    #[error("it failed: {0}")]
     AppError(String),
-    /// The head is invalid.
+    #[error("its response head is invalid: {0}")]
     BadHead(String),
-    /// The framing of the body is invalid.
+    #[error("the framing of its response body is invalid: {0}")]
     BadBody(&'static str),
-    /// The head was not complete in time.
+    #[error("its response head was not complete within {} s", .0.as_secs())]
     HeadTooSlow(Duration),
-    /// There were more interim responses than a response may have.
+    #[error("it sent too many interim responses (1xx)")]
     TooManyInterims,
     /// The head is longer than can be passed on.
+    #[error("its response head is too long")]
     HeadTooLong,
 }
-
-impl fmt::Display for ReplyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ClosedBeforeHead => {
-                f.write_str("it closed the connection before its response head was complete")
-            }
-            Self::ClosedInsideBody => f.write_str("it closed the connection inside the response body"),
-            Self::AppError(text) => write!(f, "it failed: {text}"),
-            Self::BadHead(why) => write!(f, "its response head is invalid: {why}"),
-            Self::BadBody(why) => write!(f, "its response body is invalid: {why}"),
-            Self::HeadTooSlow(limit) => {
-                write!(f, "its response head did not become complete within {} s", limit.as_secs())
-            }
-            Self::TooManyInterims => f.write_str("it sent too many interim responses (1xx)"),
-            Self::HeadTooLong => f.write_str("its response head is too long"),
-        }
-    }
-}
-
-impl std::error::Error for ReplyError {}
 
 /// A response head, collected header by header.
 #[derive(Debug, Default)]
@@ -97,52 +77,55 @@ pub(crate) struct Head {
 
 impl Head {
     /// Starts a new head; buffers are kept.
-    pub(crate) fn begin(&mut self, status: u16, reason: &[u8]) -> Result<(), ReplyError> {
+    pub(crate) fn begin(&mut self, status: u16, reason: &[u8]) -> Result<(), ResponseError> {
         self.status = status;
         self.reason.clear();
         self.reason.extend_from_slice(reason);
         self.pairs.clear();
         self.content_length = None;
-        (self.chunked, self.close, self.keep_alive, self.count) = (false, false, false, 0);
-        self.out_of_band = false;
+        (self.chunked, self.close, self.keep_alive, self.out_of_band) = (false, false, false, false);
+        self.count = 0;
         if !(100..=999).contains(&status) {
-            return Err(ReplyError::BadHead(format!("{status} is no status code")));
+            return Err(ResponseError::BadHead(format!("invalid status code {status}")));
         }
         if has_control(reason) {
-            return Err(ReplyError::BadHead("the reason phrase holds a control character".into()));
+            return Err(ResponseError::BadHead("the reason phrase contains a control character".into()));
         }
         Ok(())
     }
 
     /// Adds one header. Headers of the connection itself are recorded and not passed on.
-    pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), ReplyError> {
+    pub(crate) fn header(&mut self, name: &[u8], value: &[u8]) -> Result<(), ResponseError> {
         self.count += 1;
         if self.count > MAX_HEADERS {
-            return Err(ReplyError::HeadTooLong);
+            return Err(ResponseError::HeadTooLong);
         }
         if !is_token(name) {
-            return Err(ReplyError::BadHead(format!(
-                "{:?} is no header name",
-                String::from_utf8_lossy(name)
-            )));
+            let name = String::from_utf8_lossy(name);
+            return Err(ResponseError::BadHead(format!("invalid header name {name:?}")));
         }
         if has_control(value) {
             let name = String::from_utf8_lossy(name);
-            return Err(ReplyError::BadHead(format!("the value of {name} holds a line break or NUL")));
+            return Err(ResponseError::BadHead(format!("the value of {name} contains a line break or NUL")));
         }
-        if self.is_of_the_connection(name, value)? {
-            return Ok(());
+        if !self.is_of_the_connection(name, value)? {
+            pairs::put(&mut self.pairs, name, value);
         }
-        pairs::put(&mut self.pairs, name, value);
         Ok(())
     }
 
     /// Checks the head when all headers were added.
-    pub(crate) fn finish(&mut self) -> Result<(), ReplyError> {
+    pub(crate) fn finish(&self) -> Result<(), ResponseError> {
         if self.chunked && self.content_length.is_some() {
-            return Err(ReplyError::BadHead("it has both Content-Length and Transfer-Encoding".into()));
+            return Err(ResponseError::BadHead("it has both Content-Length and Transfer-Encoding".into()));
         }
         Ok(())
+    }
+
+    /// Checks a head that switches protocols.
+    pub(super) fn check_switch(&self, asked_for_upgrade: bool) -> Result<(), ResponseError> {
+        let why = "it switches protocols, but the request is not an upgrade";
+        if asked_for_upgrade { Ok(()) } else { Err(ResponseError::BadHead(why.into())) }
     }
 
     /// Whether this response has no body, whatever its headers say.
@@ -158,16 +141,16 @@ impl Head {
         self.content_length.map_or(BodyLength::Unknown, BodyLength::Known)
     }
 
-    fn is_of_the_connection(&mut self, name: &[u8], value: &[u8]) -> Result<bool, ReplyError> {
+    fn is_of_the_connection(&mut self, name: &[u8], value: &[u8]) -> Result<bool, ResponseError> {
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         // The first letter and the length decide for nearly every header.
         match (name.len(), name[0] | 0x20) {
             (14, b'c') if is("content-length") => self.take_content_length(value).map(|()| true),
             (17, b't') if is("transfer-encoding") => self.take_transfer_encoding(value).map(|()| true),
             (10, b'c') if is("connection") => {
-                for word in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-                    self.close |= word.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= word.eq_ignore_ascii_case(b"keep-alive");
+                for option in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= option.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                 }
                 Ok(true)
             }
@@ -178,35 +161,32 @@ impl Head {
             (6, b's') => Ok(is("status")),
             // Upgrade is part of the response in a 101 and a 426 (RFC 9110, 7.8 and 15.5.22); elsewhere it is an offer.
             (7, b'u') => Ok(is("upgrade") && !matches!(self.status, 101 | 426)),
-            (28, b'x') if is("x-passenger-request-oob-work") => self.request_out_of_band(),
-            (18, b'!') if is("!~request-oob-work") => self.request_out_of_band(),
+            (28, b'x') | (18, b'!') if is("x-passenger-request-oob-work") || is("!~request-oob-work") => {
+                self.out_of_band = true;
+                Ok(true)
+            }
             // Private headers of Passenger.
             _ => Ok(name.starts_with(b"!~")),
         }
     }
 
-    fn request_out_of_band(&mut self) -> Result<bool, ReplyError> {
-        self.out_of_band = true;
-        Ok(true)
-    }
-
-    fn take_content_length(&mut self, value: &[u8]) -> Result<(), ReplyError> {
+    fn take_content_length(&mut self, value: &[u8]) -> Result<(), ResponseError> {
         let length = parse_length(value.trim_ascii())
-            .ok_or_else(|| ReplyError::BadHead("Content-Length is no number below 2^63".into()))?;
+            .ok_or_else(|| ResponseError::BadHead("Content-Length must be a number below 2^63".into()))?;
         if self.content_length.is_some_and(|other| other != length) {
-            return Err(ReplyError::BadHead("it has two different Content-Lengths".into()));
+            return Err(ResponseError::BadHead("it has conflicting Content-Length headers".into()));
         }
         self.content_length = Some(length);
         Ok(())
     }
 
-    fn take_transfer_encoding(&mut self, value: &[u8]) -> Result<(), ReplyError> {
+    fn take_transfer_encoding(&mut self, value: &[u8]) -> Result<(), ResponseError> {
         if value.trim_ascii().eq_ignore_ascii_case(b"identity") {
             return Ok(());
         }
         if !value.trim_ascii().eq_ignore_ascii_case(b"chunked") || self.chunked {
             let value = String::from_utf8_lossy(value).into_owned();
-            return Err(ReplyError::BadHead(format!("Transfer-Encoding {value:?} is not supported")));
+            return Err(ResponseError::BadHead(format!("Transfer-Encoding {value:?} is not supported")));
         }
         self.chunked = true;
         Ok(())
@@ -235,7 +215,7 @@ pub(crate) fn is_token(name: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn head(headers: &[(&str, &str)]) -> Result<Head, ReplyError> {
+    fn head(headers: &[(&str, &str)]) -> Result<Head, ResponseError> {
         let mut head = Head::default();
         head.begin(200, b"OK")?;
         for (name, value) in headers {
@@ -250,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_connection_stay_here() {
+    fn headers_of_the_connection_are_not_passed_on() {
         let head = head(&[
             ("Connection", "Keep-Alive, close"),
             ("Keep-Alive", "5"),
@@ -266,11 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn rejects_two_ways_to_tell_the_length() {
+    fn rejects_ambiguous_lengths() {
         assert!(refusal(&[("Content-Length", "5"), ("Transfer-Encoding", "chunked")]).contains("both"));
-        assert!(refusal(&[("Content-Length", "5"), ("Content-Length", "6")]).contains("two different"));
-        assert!(refusal(&[("Content-Length", "+5")]).contains("no number"));
-        assert!(refusal(&[("Content-Length", "5, 5")]).contains("no number"));
+        assert!(refusal(&[("Content-Length", "5"), ("Content-Length", "6")]).contains("conflicting"));
+        assert!(refusal(&[("Content-Length", "+5")]).contains("must be a number"));
+        assert!(refusal(&[("Content-Length", "5, 5")]).contains("must be a number"));
         assert!(refusal(&[("Content-Length", "9223372036854775808")]).contains("below 2^63"));
         assert!(head(&[("Content-Length", "9223372036854775807")]).is_ok());
         assert!(refusal(&[("Transfer-Encoding", "gzip, chunked")]).contains("not supported"));
@@ -282,12 +262,12 @@ mod tests {
     #[test]
     fn rejects_injected_lines() {
         assert!(refusal(&[("Location", "/\r\nSet-Cookie: a=b")]).contains("line break"));
-        assert!(refusal(&[("A\nB", "x")]).contains("no header name"));
-        assert!(refusal(&[("", "x")]).contains("no header name"));
+        assert!(refusal(&[("A\nB", "x")]).contains("invalid header name"));
+        assert!(refusal(&[("", "x")]).contains("invalid header name"));
     }
 
     #[test]
-    fn some_answers_never_have_a_body() {
+    fn bodiless_responses_have_no_length() {
         let mut head = head(&[("Content-Length", "5")]).unwrap();
         assert_eq!(head.body_length(false), BodyLength::Known(5));
         assert_eq!(head.body_length(true), BodyLength::None);

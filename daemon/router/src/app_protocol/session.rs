@@ -4,8 +4,8 @@
 
 mod encode;
 
-use super::http::chunked::ChunkedParts;
-use super::response_head::{Event, Head, Mode, ReplyError};
+use super::http::{self, chunked::Chunked};
+use super::response_head::{Event, Head, Mode, ResponseError};
 pub(crate) use encode::{OUT_OF_BAND_METHOD, write_out_of_band, write_request};
 
 /// Maximum length of a head from an app, in bytes.
@@ -31,14 +31,15 @@ const FLAG_RAW: u8 = 0x02;
 pub(crate) struct Decoder {
     state: State,
     to_head_request: bool,
+    asked_for_upgrade: bool,
     /// Body bytes that the announced Content-Length still allows.
     allowed: Option<u64>,
     /// Whether the connection has ended, or belongs to the app.
-    gone: bool,
+    closed: bool,
     /// Whether the app writes the body itself after the head.
     raw: bool,
     /// Decoder of a body that the app has chunked itself.
-    chunks: Option<ChunkedParts>,
+    chunks: Option<Chunked>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -58,13 +59,14 @@ enum State {
 }
 
 impl Decoder {
-    pub(crate) fn new(to_head_request: bool) -> Self {
-        Self { to_head_request, ..Self::default() }
+    pub(crate) fn new(to_head_request: bool, asked_for_upgrade: bool) -> Self {
+        Self { to_head_request, asked_for_upgrade, ..Self::default() }
     }
 
-    /// Whether the app took the connection: what follows is HTTP.
-    pub(crate) fn is_hijacked(&self) -> bool {
-        self.state == State::Hijacked
+    /// Returns the decoder of what follows if the app has hijacked the connection: an HTTP response.
+    pub(crate) fn hijacked(&self) -> Option<http::Decoder> {
+        let hijacked = self.state == State::Hijacked;
+        hijacked.then(|| http::Decoder::after_hijack(self.to_head_request, self.asked_for_upgrade))
     }
 
     /// Whether the app writes the body itself, on a connection that the loader has left to it.
@@ -77,7 +79,7 @@ impl Decoder {
         &mut self,
         bytes: &'b [u8],
         head: &mut Head,
-    ) -> Result<(usize, Event<'b>), ReplyError> {
+    ) -> Result<(usize, Event<'b>), ResponseError> {
         match self.state {
             State::Done => Ok((0, Event::End)),
             State::Hijacked => Ok((0, Event::More)),
@@ -89,15 +91,15 @@ impl Decoder {
     }
 
     /// Handles the end of the connection; fails if the response is incomplete.
-    pub(crate) fn at_eof(&mut self) -> Result<(), ReplyError> {
+    pub(crate) fn at_eof(&mut self) -> Result<(), ResponseError> {
         match self.state {
-            State::BeforeHead | State::Hijacked => Err(ReplyError::ClosedBeforeHead),
-            State::BetweenFrames | State::InBody { .. } => Err(ReplyError::ClosedInsideBody),
+            State::BeforeHead | State::Hijacked => Err(ResponseError::ClosedBeforeHead),
+            State::BetweenFrames | State::InBody { .. } => Err(ResponseError::ClosedInsideBody),
             State::UntilEof if self.chunks.as_ref().is_some_and(|chunks| !chunks.is_done()) => {
-                Err(ReplyError::ClosedInsideBody)
+                Err(ResponseError::ClosedInsideBody)
             }
             State::Done | State::UntilEof => {
-                self.gone = true;
+                self.closed = true;
                 self.state = State::Done;
                 Ok(())
             }
@@ -111,10 +113,10 @@ impl Decoder {
 
     /// Whether the connection can carry another request.
     pub(crate) fn is_reusable(&self) -> bool {
-        self.state == State::Done && !self.gone
+        self.state == State::Done && !self.closed
     }
 
-    fn frame<'b>(&mut self, bytes: &'b [u8], head: &mut Head) -> Result<(usize, Event<'b>), ReplyError> {
+    fn frame<'b>(&mut self, bytes: &'b [u8], head: &mut Head) -> Result<(usize, Event<'b>), ResponseError> {
         let Some(&[l0, l1, l2, l3, kind, flags, ..]) = bytes.first_chunk::<FRAME_HEADER>() else {
             return Ok((0, Event::More));
         };
@@ -125,7 +127,7 @@ impl Decoder {
         }
         let limit = if kind == ERROR { MAX_ERROR } else { MAX_HEAD };
         if len > limit {
-            return Err(ReplyError::HeadTooLong);
+            return Err(ResponseError::HeadTooLong);
         }
         let Some(payload) = bytes.get(FRAME_HEADER..FRAME_HEADER + len) else {
             return Ok((0, Event::More));
@@ -140,10 +142,10 @@ impl Decoder {
         flags: u8,
         payload: &[u8],
         head: &mut Head,
-    ) -> Result<Event<'static>, ReplyError> {
+    ) -> Result<Event<'static>, ResponseError> {
         match (kind, self.state) {
             (INTERIM, State::BeforeHead) => {
-                gather(payload, head)?;
+                read_head(payload, head)?;
                 Ok(Event::Interim)
             }
             (HEAD, State::BeforeHead) => self.head(flags, payload, head),
@@ -153,22 +155,23 @@ impl Decoder {
             }
             (ERROR, _) => {
                 self.state = State::Done;
-                Err(ReplyError::AppError(String::from_utf8_lossy(payload).into_owned()))
+                Err(ResponseError::AppError(String::from_utf8_lossy(payload).into_owned()))
             }
-            _ => Err(ReplyError::BadHead(format!("a frame of type {kind} does not belong here"))),
+            _ => Err(ResponseError::BadHead(format!("unexpected frame of type {kind}"))),
         }
     }
 
-    fn head(&mut self, flags: u8, payload: &[u8], head: &mut Head) -> Result<Event<'static>, ReplyError> {
-        gather(payload, head)?;
+    fn head(&mut self, flags: u8, payload: &[u8], head: &mut Head) -> Result<Event<'static>, ResponseError> {
+        read_head(payload, head)?;
         self.raw = flags & FLAG_RAW != 0;
         if head.status == 101 {
-            (self.state, self.gone) = (State::Done, true);
+            head.check_switch(self.asked_for_upgrade)?;
+            (self.state, self.closed) = (State::Done, true);
             return Ok(Event::Head(Mode::Tunnel));
         }
         let bodiless = head.is_bodiless(self.to_head_request);
         // A body that the app has chunked is passed to nginx without the chunks, as from any other app.
-        self.chunks = (head.chunked && !bodiless).then(ChunkedParts::new);
+        self.chunks = (head.chunked && !bodiless).then(Chunked::default);
         self.allowed = if bodiless { Some(0) } else { head.content_length };
         if self.raw {
             self.state = State::UntilEof;
@@ -181,14 +184,14 @@ impl Decoder {
         Ok(Event::Head(Mode::Framed))
     }
 
-    fn begin_body(&mut self, len: usize, ends: bool) -> Result<(), ReplyError> {
+    fn begin_body(&mut self, len: usize, ends: bool) -> Result<(), ResponseError> {
         if self.state != State::BetweenFrames {
-            return Err(ReplyError::BadHead("the body comes before the head".into()));
+            return Err(ResponseError::BadHead("the body precedes the head".into()));
         }
         if let Some(allowed) = &mut self.allowed {
             *allowed = allowed
                 .checked_sub(len as u64)
-                .ok_or(ReplyError::BadBody("it is longer than its Content-Length"))?;
+                .ok_or(ResponseError::BadBody("it is longer than its Content-Length"))?;
         }
         self.state = State::InBody { left: len, ends };
         if len == 0 {
@@ -198,7 +201,7 @@ impl Decoder {
     }
 
     /// Decodes what the app writes after its head: a response without a body has none, whatever the app writes.
-    fn raw_body<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Event<'b>), ReplyError> {
+    fn raw_body<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Event<'b>), ResponseError> {
         if self.allowed == Some(0) {
             return Ok((bytes.len(), Event::Data(&[])));
         }
@@ -207,7 +210,7 @@ impl Decoder {
         };
         let (used, data) = chunks.next(bytes)?;
         if chunks.is_done() {
-            (self.state, self.gone) = (State::Done, true);
+            (self.state, self.closed) = (State::Done, true);
         }
         Ok((used, Event::Data(data)))
     }
@@ -217,7 +220,7 @@ impl Decoder {
         bytes: &'b [u8],
         left: usize,
         ends: bool,
-    ) -> Result<(usize, Event<'b>), ReplyError> {
+    ) -> Result<(usize, Event<'b>), ResponseError> {
         let data = &bytes[..left.min(bytes.len())];
         if data.is_empty() {
             return Ok((0, Event::More));
@@ -233,23 +236,23 @@ impl Decoder {
         Ok((used, Event::Data(data)))
     }
 
-    fn leave_body(&mut self, ends: bool) -> Result<(), ReplyError> {
+    fn leave_body(&mut self, ends: bool) -> Result<(), ResponseError> {
         self.state = State::BetweenFrames;
         if ends { self.end() } else { Ok(()) }
     }
 
-    fn end(&mut self) -> Result<(), ReplyError> {
+    fn end(&mut self) -> Result<(), ResponseError> {
         self.state = State::Done;
         if self.chunks.as_ref().is_some_and(|chunks| !chunks.is_done()) {
-            return Err(ReplyError::BadBody("its last chunk is missing"));
+            return Err(ResponseError::BadBody("its last chunk is missing"));
         }
         let short = self.allowed.is_some_and(|left| left > 0);
-        if short { Err(ReplyError::BadBody("it is shorter than its Content-Length")) } else { Ok(()) }
+        if short { Err(ResponseError::BadBody("it is shorter than its Content-Length")) } else { Ok(()) }
     }
 }
 
 /// Reads `STATUS NUL name NUL value …` into `head`.
-fn gather(payload: &[u8], head: &mut Head) -> Result<(), ReplyError> {
+fn read_head(payload: &[u8], head: &mut Head) -> Result<(), ResponseError> {
     let mut parts = payload.split(|b| *b == 0);
     let status = parts.next().unwrap_or_default();
     let (code, reason) = match status.iter().position(|b| *b == b' ') {
@@ -258,11 +261,11 @@ fn gather(payload: &[u8], head: &mut Head) -> Result<(), ReplyError> {
     };
     let code = std::str::from_utf8(code).ok().and_then(|code| code.parse().ok());
     let code = code.ok_or_else(|| {
-        ReplyError::BadHead(format!("{:?} is no status code", String::from_utf8_lossy(status)))
+        ResponseError::BadHead(format!("invalid status code {:?}", String::from_utf8_lossy(status)))
     })?;
     head.begin(code, reason)?;
     while let Some(name) = parts.next() {
-        let value = parts.next().ok_or_else(|| ReplyError::BadHead("a header has no value".into()))?;
+        let value = parts.next().ok_or_else(|| ResponseError::BadHead("a header has no value".into()))?;
         head.header(name, value.trim_ascii())?;
     }
     head.finish()
@@ -280,8 +283,8 @@ mod tests {
     }
 
     /// Decodes `bytes`, passed in pieces of `step`; returns what the events amount to.
-    fn run(bytes: &[u8], step: usize, to_head: bool) -> Result<(u16, Vec<u8>, bool), ReplyError> {
-        let (mut decoder, mut head) = (Decoder::new(to_head), Head::default());
+    fn run(bytes: &[u8], step: usize, to_head: bool) -> Result<(u16, Vec<u8>, bool), ResponseError> {
+        let (mut decoder, mut head) = (Decoder::new(to_head, false), Head::default());
         let (mut body, mut buffer, mut ended) = (Vec::new(), Vec::new(), false);
         for piece in bytes.chunks(step) {
             buffer.extend_from_slice(piece);
@@ -306,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_the_same_however_it_is_cut() {
+    fn a_response_is_the_same_for_every_read_size() {
         let mut bytes = frame(INTERIM, 0, b"103\0Link\0</a.css>");
         bytes.extend(frame(HEAD, 0, b"200 OK\0Content-Type\0text/plain\0X-Empty\0"));
         bytes.extend(frame(BODY, 0, b"hello "));
@@ -320,24 +323,33 @@ mod tests {
     fn rejects_a_body_of_another_length_than_announced() {
         let head = frame(HEAD, 0, b"200\0Content-Length\x005");
         let long = [head.clone(), frame(BODY, FLAG_END, b"123456")].concat();
-        assert_eq!(run(&long, 64, false), Err(ReplyError::BadBody("it is longer than its Content-Length")));
+        assert_eq!(
+            run(&long, 64, false),
+            Err(ResponseError::BadBody("it is longer than its Content-Length"))
+        );
         let short = [head.clone(), frame(BODY, FLAG_END, b"1234")].concat();
-        assert_eq!(run(&short, 64, false), Err(ReplyError::BadBody("it is shorter than its Content-Length")));
-        assert_eq!(run(&head, 64, false), Err(ReplyError::ClosedInsideBody));
+        assert_eq!(
+            run(&short, 64, false),
+            Err(ResponseError::BadBody("it is shorter than its Content-Length"))
+        );
+        assert_eq!(run(&head, 64, false), Err(ResponseError::ClosedInsideBody));
     }
 
     #[test]
     fn rejects_frames_out_of_order() {
         assert!(run(&frame(BODY, 0, b"x"), 64, false).is_err());
         let twice = [frame(HEAD, 0, b"200"), frame(HEAD, 0, b"200")].concat();
-        assert!(matches!(run(&twice, 64, false), Err(ReplyError::BadHead(_))));
-        assert!(matches!(run(&frame(9, 0, b""), 64, false), Err(ReplyError::BadHead(_))));
+        assert!(matches!(run(&twice, 64, false), Err(ResponseError::BadHead(_))));
+        assert!(matches!(run(&frame(9, 0, b""), 64, false), Err(ResponseError::BadHead(_))));
     }
 
     #[test]
-    fn rejects_a_head_that_is_none() {
+    fn rejects_invalid_heads() {
         for payload in [b"".as_slice(), b"abc", b"99", b"200\0Name", b"200\0Bad Name\0x"] {
-            assert!(matches!(run(&frame(HEAD, FLAG_END, payload), 64, false), Err(ReplyError::BadHead(_))));
+            assert!(matches!(
+                run(&frame(HEAD, FLAG_END, payload), 64, false),
+                Err(ResponseError::BadHead(_))
+            ));
         }
     }
 
@@ -345,17 +357,17 @@ mod tests {
     fn rejects_excess_size_of_head() {
         let mut header = (MAX_HEAD as u32 + 1).to_le_bytes().to_vec();
         header.extend_from_slice(&[HEAD, 0, 0, 0]);
-        assert_eq!(run(&header, 64, false), Err(ReplyError::HeadTooLong));
+        assert_eq!(run(&header, 64, false), Err(ResponseError::HeadTooLong));
     }
 
     #[test]
-    fn an_app_that_fails_says_why() {
+    fn an_error_frame_has_the_message() {
         let bytes = frame(ERROR, FLAG_END, b"NoMethodError: nil");
-        assert_eq!(run(&bytes, 64, false), Err(ReplyError::AppError("NoMethodError: nil".into())));
+        assert_eq!(run(&bytes, 64, false), Err(ResponseError::AppError("NoMethodError: nil".into())));
     }
 
     #[test]
-    fn what_the_app_has_chunked_is_decoded_however_it_is_cut() {
+    fn chunks_of_the_app_are_decoded_for_every_read_size() {
         let mut bytes = frame(HEAD, 0, b"200\0Transfer-Encoding\0chunked");
         for part in [b"5".as_slice(), b"\r\nhel", b"lo\r\n6\r\n world\r\n", b"0\r\n\r", b"\n"] {
             bytes.extend(frame(BODY, 0, part));
@@ -367,28 +379,28 @@ mod tests {
     }
 
     #[test]
-    fn rejects_broken_chunks_of_the_app() {
+    fn rejects_invalid_chunks_of_the_app() {
         let head = frame(HEAD, 0, b"200\0Transfer-Encoding\0chunked");
         let body = |body: &[u8]| [head.clone(), frame(BODY, FLAG_END, body)].concat();
         for broken in [b"hello".as_slice(), b"5\r\nhello\r\n", b"zz\r\nhello\r\n", b"0\r\n\r\nmore", b""] {
             let outcome = run(&body(broken), 64, false);
-            assert!(matches!(outcome, Err(ReplyError::BadBody(_))), "{broken:?}: {outcome:?}");
+            assert!(matches!(outcome, Err(ResponseError::BadBody(_))), "{broken:?}: {outcome:?}");
         }
         let raw = [frame(HEAD, FLAG_RAW, b"200\0Transfer-Encoding\0chunked"), b"5\r\nhel".to_vec()].concat();
-        assert_eq!(run(&raw, 64, false), Err(ReplyError::ClosedInsideBody));
+        assert_eq!(run(&raw, 64, false), Err(ResponseError::ClosedInsideBody));
         let raw =
             [frame(HEAD, FLAG_RAW, b"200\0Transfer-Encoding\0chunked"), b"2\r\nhe\r\n0\r\n\r\n".to_vec()];
         assert_eq!(run(&raw.concat(), 3, false), Ok((200, b"he".to_vec(), true)));
     }
 
     #[test]
-    fn a_raw_answer_to_a_head_request_has_no_body() {
+    fn a_raw_response_to_head_has_no_body() {
         let bytes = [frame(HEAD, FLAG_RAW, b"200"), b"body".to_vec()].concat();
         assert_eq!(run(&bytes, 64, true), Ok((200, Vec::new(), false)));
     }
 
     #[test]
-    fn a_head_request_takes_the_length_without_the_body() {
+    fn a_response_to_head_may_have_a_length() {
         let bytes = frame(HEAD, FLAG_END, b"200\0Content-Length\x005");
         assert_eq!(run(&bytes, 64, true), Ok((200, Vec::new(), true)));
     }

@@ -2,10 +2,9 @@
 //!
 //! Only the time during which the router waits for bytes from nginx is measured. While the app does not accept what was
 //! received, the client cannot send, however fast it is. As with Apache's mod_reqtimeout, a body has a grace period and
-//! one more second for each `least` bytes.
+//! one more second for each `min_rate` bytes.
 
 use std::cell::Cell;
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,10 +14,10 @@ use tokio::time::Instant;
 const GRACE: Duration = Duration::from_secs(20);
 
 /// Measurements of one body.
-#[derive(Debug)]
-pub(crate) struct Pace {
+#[derive(Debug, Default)]
+pub(crate) struct UploadRate {
     /// Minimum rate in bytes per second.
-    least: u64,
+    min_rate: u64,
     /// Bytes of the body that were taken from nginx.
     taken: Cell<u64>,
     /// Bytes of the body that were received and not taken yet.
@@ -26,35 +25,30 @@ pub(crate) struct Pace {
     complete: Cell<bool>,
     /// How long the router has waited for more, without the current wait.
     waited: Cell<Duration>,
-    waits_since: Cell<Option<Instant>>,
+    waiting_since: Cell<Option<Instant>>,
 }
 
 /// A body whose upload was too slow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "its client sent {bytes} bytes of the body in {seconds} s, less than {min_rate} bytes per second (--min-upload-rate), \
+     while other requests waited; with \"passenger_buffer_upload on\" nginx buffers uploads, and no process waits for them"
+)]
 pub(crate) struct TooSlow {
     bytes: u64,
     seconds: u64,
-    least: u64,
+    min_rate: u64,
 }
 
-impl Pace {
+impl UploadRate {
     /// Starts to measure a body; `None` if there is no minimum rate.
-    pub(crate) fn new(least: u64) -> Option<Rc<Self>> {
-        (least > 0).then(|| {
-            Rc::new(Self {
-                least,
-                taken: Cell::new(0),
-                ahead: Cell::new(0),
-                complete: Cell::new(false),
-                waited: Cell::new(Duration::ZERO),
-                waits_since: Cell::new(None),
-            })
-        })
+    pub(crate) fn new(min_rate: u64) -> Option<Rc<Self>> {
+        (min_rate > 0).then(|| Rc::new(Self { min_rate, ..Self::default() }))
     }
 
     /// Measures a wait for more from nginx, until the guard is dropped.
     pub(crate) fn wait(&self) -> Waiting<'_> {
-        self.waits_since.set(Some(Instant::now()));
+        self.waiting_since.set(Some(Instant::now()));
         Waiting(self)
     }
 
@@ -64,7 +58,7 @@ impl Pace {
     }
 
     /// Sets how many bytes were received and not taken yet.
-    pub(super) fn note_ahead(&self, bytes: u64) {
+    pub(super) fn set_ahead(&self, bytes: u64) {
         self.ahead.set(bytes);
     }
 
@@ -79,15 +73,15 @@ impl Pace {
 
     /// Returns the minimum time until the body can be too slow; zero if it is.
     pub(crate) fn time_left(&self) -> Duration {
-        let seconds = self.bytes() / self.least;
-        let rest = (self.bytes() % self.least) as f64 / self.least as f64;
+        let seconds = self.bytes() / self.min_rate;
+        let rest = (self.bytes() % self.min_rate) as f64 / self.min_rate as f64;
         let credit = Duration::from_secs(seconds) + Duration::from_secs_f64(rest);
         GRACE.saturating_add(credit).saturating_sub(self.waited())
     }
 
     /// Returns how slow the upload is, if it is too slow.
     pub(crate) fn too_slow(&self) -> Option<TooSlow> {
-        let slow = TooSlow { bytes: self.bytes(), seconds: self.waited().as_secs(), least: self.least };
+        let slow = TooSlow { bytes: self.bytes(), seconds: self.waited().as_secs(), min_rate: self.min_rate };
         (!self.is_complete() && self.time_left().is_zero()).then_some(slow)
     }
 
@@ -96,30 +90,18 @@ impl Pace {
     }
 
     fn waited(&self) -> Duration {
-        self.waited.get() + self.waits_since.get().map_or(Duration::ZERO, |since| since.elapsed())
-    }
-}
-
-impl fmt::Display for TooSlow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { bytes, seconds, least } = self;
-        write!(
-            f,
-            "its client has sent {bytes} bytes of the body in {seconds} s while other requests wait: less than {least} \
-             bytes a second (--min-upload-rate); with \"passenger_buffer_upload on\" nginx collects uploads and no process \
-             waits for them"
-        )
+        self.waited.get() + self.waiting_since.get().map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
 /// Guard of a wait for more from nginx.
 #[derive(Debug)]
-pub(crate) struct Waiting<'p>(&'p Pace);
+pub(crate) struct Waiting<'p>(&'p UploadRate);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waited.set(self.0.waited());
-        self.0.waits_since.set(None);
+        self.0.waiting_since.set(None);
     }
 }
 
@@ -127,9 +109,9 @@ impl Drop for Waiting<'_> {
 mod tests {
     use super::*;
 
-    fn on_a_turned_clock(story: impl AsyncFnOnce()) {
+    fn on_a_paused_clock(test: impl AsyncFnOnce()) {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
-        runtime.enable_time().start_paused(true).build().unwrap().block_on(story());
+        runtime.enable_time().start_paused(true).build().unwrap().block_on(test());
     }
 
     async fn seconds(n: u64) {
@@ -137,72 +119,72 @@ mod tests {
     }
 
     #[test]
-    fn after_the_grace_the_rate_counts() {
-        on_a_turned_clock(async || {
-            let pace = Pace::new(500).unwrap();
-            let _waiting = pace.wait();
+    fn the_minimum_rate_applies_after_the_grace_period() {
+        on_a_paused_clock(async || {
+            let rate = UploadRate::new(500).unwrap();
+            let _waiting = rate.wait();
             seconds(19).await;
-            assert_eq!((pace.time_left(), pace.too_slow()), (Duration::from_secs(1), None));
+            assert_eq!((rate.time_left(), rate.too_slow()), (Duration::from_secs(1), None));
             seconds(1).await;
-            let slow = pace.too_slow().expect("no byte has come");
-            assert_eq!(slow, TooSlow { bytes: 0, seconds: 20, least: 500 });
-            pace.take(750);
-            assert_eq!((pace.time_left(), pace.too_slow()), (Duration::from_millis(1500), None));
-            pace.note_ahead(250);
-            assert_eq!(pace.time_left(), Duration::from_secs(2));
+            let slow = rate.too_slow().expect("no byte was received");
+            assert_eq!(slow, TooSlow { bytes: 0, seconds: 20, min_rate: 500 });
+            rate.take(750);
+            assert_eq!((rate.time_left(), rate.too_slow()), (Duration::from_millis(1500), None));
+            rate.set_ahead(250);
+            assert_eq!(rate.time_left(), Duration::from_secs(2));
             seconds(2).await;
-            assert!(pace.too_slow().is_some());
+            assert!(rate.too_slow().is_some());
         });
     }
 
     #[test]
-    fn a_client_at_the_least_rate_is_never_too_slow() {
-        on_a_turned_clock(async || {
-            let pace = Pace::new(500).unwrap();
+    fn a_client_at_the_minimum_rate_is_never_too_slow() {
+        on_a_paused_clock(async || {
+            let rate = UploadRate::new(500).unwrap();
             for _ in 0..1000 {
-                let waiting = pace.wait();
+                let waiting = rate.wait();
                 seconds(1).await;
                 drop(waiting);
-                pace.take(500);
-                assert_eq!(pace.time_left(), GRACE);
+                rate.take(500);
+                assert_eq!(rate.time_left(), GRACE);
             }
         });
     }
 
     #[test]
-    fn time_in_which_the_router_does_not_wait_for_nginx_does_not_count() {
-        on_a_turned_clock(async || {
-            let pace = Pace::new(500).unwrap();
+    fn only_the_time_spent_waiting_for_nginx_is_measured() {
+        on_a_paused_clock(async || {
+            let rate = UploadRate::new(500).unwrap();
             for _ in 0..19 {
-                let waiting = pace.wait();
+                let waiting = rate.wait();
                 seconds(1).await;
                 drop(waiting);
                 seconds(3600).await;
             }
-            assert_eq!((pace.time_left(), pace.too_slow()), (Duration::from_secs(1), None));
+            assert_eq!((rate.time_left(), rate.too_slow()), (Duration::from_secs(1), None));
         });
     }
 
     #[test]
-    fn a_complete_body_is_not_slow() {
-        on_a_turned_clock(async || {
-            let pace = Pace::new(500).unwrap();
-            let _waiting = pace.wait();
+    fn a_complete_body_is_not_too_slow() {
+        on_a_paused_clock(async || {
+            let rate = UploadRate::new(500).unwrap();
+            let _waiting = rate.wait();
             seconds(3600).await;
-            pace.complete();
-            assert_eq!(pace.too_slow(), None);
+            rate.complete();
+            assert_eq!(rate.too_slow(), None);
         });
     }
 
     #[test]
-    fn the_largest_body_and_rate_overflow_nothing() {
-        on_a_turned_clock(async || {
-            for least in [1, 7, u64::MAX] {
-                let pace = Pace::new(least).unwrap();
-                pace.take(u64::MAX);
-                assert!(pace.time_left() > GRACE);
+    fn the_largest_body_and_rate_do_not_overflow() {
+        on_a_paused_clock(async || {
+            for min_rate in [1, 7, u64::MAX] {
+                let rate = UploadRate::new(min_rate).unwrap();
+                rate.take(u64::MAX);
+                assert!(rate.time_left() > GRACE);
             }
         });
-        assert!(Pace::new(0).is_none());
+        assert!(UploadRate::new(0).is_none());
     }
 }

@@ -44,7 +44,7 @@ async fn send_request(worker: &Worker) -> io::Result<Stream> {
     session::write_out_of_band(&worker.route.settings.process.env_var, &mut request);
     tokio::io::AsyncWriteExt::write_all(&mut &stream, &request).await?;
     let (mut decoder, mut input, mut head) =
-        (session::Decoder::new(false), Input::default(), Head::default());
+        (session::Decoder::new(false, false), Input::default(), Head::default());
     loop {
         if input.fill(&mut &stream, SMALL).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

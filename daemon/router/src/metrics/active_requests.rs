@@ -5,15 +5,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use serde::Serialize;
 
 use crate::app::route::Route;
+use crate::pool::GroupId;
 
-/// Most bytes of a request line that are kept.
-const MOST: usize = 1024;
+/// Maximum number of bytes of a request line that are kept.
+const MAX_LINE: usize = 1024;
 
 /// The phase of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
     /// There is no request.
     Idle,
@@ -25,19 +29,6 @@ pub(crate) enum Phase {
     App,
     /// Its response is being relayed, or it has become a tunnel.
     Responding,
-}
-
-impl Phase {
-    /// Returns its name for administrators.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Queued => "queued",
-            Self::Sending => "sending",
-            Self::App => "app",
-            Self::Responding => "responding",
-        }
-    }
 }
 
 /// The request of one connection.
@@ -53,19 +44,24 @@ pub(crate) struct RequestSlot {
 }
 
 /// A request as shown to administrators.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub(crate) struct RequestSnapshot {
-    pub(crate) route: Rc<Route>,
-    pub(crate) phase: Phase,
-    /// The process; `None` while it waits for one.
-    pub(crate) pid: Option<i32>,
-    pub(crate) method: String,
-    pub(crate) path: String,
+    /// The group of its app.
+    #[serde(skip)]
+    pub(crate) group: GroupId,
+    pub(crate) app: String,
+    /// The PID of the process; `None` while it waits for one.
+    pid: Option<i32>,
+    method: String,
+    /// With the query; at most 1,024 bytes including the method.
+    path: String,
     /// The client's address, according to nginx.
-    pub(crate) client: String,
-    pub(crate) age: Duration,
-    /// Time spent in this phase.
-    pub(crate) in_phase: Duration,
+    client: String,
+    pub(crate) phase: Phase,
+    /// Milliseconds since the request arrived.
+    age_ms: u64,
+    /// Milliseconds since the current phase began.
+    phase_ms: u64,
 }
 
 /// The request slots of all connections.
@@ -99,19 +95,26 @@ impl ActiveRequests {
         all.retain(|slot| slot.strong_count() > 0);
         let mut snapshots: Vec<_> =
             all.iter().filter_map(Weak::upgrade).filter_map(|slot| slot.snapshot()).collect();
-        snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.age));
+        snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.age_ms));
         snapshots
     }
 }
 
 impl RequestSlot {
-    /// Enters a request, until the result is dropped.
-    pub(crate) fn begin(&self, route: &Rc<Route>, line: &[u8], client: &[u8]) -> ActiveRequest<'_> {
+    /// Enters a request that arrived `now`, until the result is dropped.
+    pub(crate) fn begin(
+        &self,
+        route: &Rc<Route>,
+        line: &[u8],
+        client: &[u8],
+        now: Instant,
+    ) -> ActiveRequest<'_> {
         *self.route.borrow_mut() = Some(route.clone());
-        keep(&self.line, line);
-        keep(&self.client, client);
-        self.began.set(Instant::now());
-        self.enter(Phase::Queued);
+        store(&self.line, line);
+        store(&self.client, client);
+        self.began.set(now);
+        self.phase.set(Phase::Queued);
+        self.entered.set(now);
         ActiveRequest(self)
     }
 
@@ -123,9 +126,10 @@ impl RequestSlot {
     }
 
     /// Records the process that the request is sent to.
-    pub(crate) fn send_to(&self, pid: i32) {
+    pub(crate) fn send_to(&self, pid: i32, now: Instant) {
         self.pid.set(pid);
-        self.enter(Phase::Sending);
+        self.phase.set(Phase::Sending);
+        self.entered.set(now);
     }
 
     /// Records that the process has received the whole request.
@@ -141,23 +145,25 @@ impl RequestSlot {
         let line = self.line.borrow();
         let line = String::from_utf8_lossy(&line);
         let (method, path) = line.split_once(' ').unwrap_or((&line, ""));
+        let elapsed_ms = |since: &Cell<Instant>| u64::try_from(since.get().elapsed().as_millis());
         Some(RequestSnapshot {
-            route,
-            phase,
+            group: route.group,
+            app: route.name.clone(),
             pid: (phase != Phase::Queued).then(|| self.pid.get()),
             method: method.to_owned(),
             path: path.to_owned(),
             client: String::from_utf8_lossy(&self.client.borrow()).into_owned(),
-            age: self.began.get().elapsed(),
-            in_phase: self.entered.get().elapsed(),
+            phase,
+            age_ms: elapsed_ms(&self.began).unwrap_or(u64::MAX),
+            phase_ms: elapsed_ms(&self.entered).unwrap_or(u64::MAX),
         })
     }
 }
 
-fn keep(place: &RefCell<Vec<u8>>, bytes: &[u8]) {
-    let mut place = place.borrow_mut();
-    place.clear();
-    place.extend_from_slice(&bytes[..bytes.len().min(MOST)]);
+fn store(buffer: &RefCell<Vec<u8>>, bytes: &[u8]) {
+    let mut buffer = buffer.borrow_mut();
+    buffer.clear();
+    buffer.extend_from_slice(&bytes[..bytes.len().min(MAX_LINE)]);
 }
 
 /// A request that occupies its connection's slot.

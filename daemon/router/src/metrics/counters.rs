@@ -14,7 +14,7 @@ pub(crate) struct AppMetrics {
     pub(crate) queue_time: Histogram,
     /// How long requests took, including their wait, until their app's response began. Slow clients, streams and
     /// WebSockets do not prolong it.
-    pub(crate) answer_time: Histogram,
+    pub(crate) response_time: Histogram,
     /// How long requests took, including their wait, until their response had been relayed.
     pub(crate) request_time: Histogram,
     /// How long processes took from their start until they were ready.
@@ -31,6 +31,18 @@ pub(crate) struct AppMetrics {
     pub(crate) under_maintenance: Cell<u64>,
     /// Processes that exited unexpectedly.
     pub(crate) crashed: Cell<u64>,
+}
+
+impl AppMetrics {
+    /// Returns the number of requests without a response of the app, by reason.
+    pub(crate) fn rejections(&self) -> [(&'static str, u64); 4] {
+        [
+            ("queue_full", self.queue_full.get()),
+            ("queued_too_long", self.queued_too_long.get()),
+            ("no_process", self.without_process.get()),
+            ("maintenance", self.under_maintenance.get()),
+        ]
+    }
 }
 
 /// Adds one.
@@ -77,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_counts_in_every_bucket_that_it_fits_in() {
+    fn buckets_are_cumulative() {
         let histogram = Histogram::default();
         for span in
             [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(700), Duration::from_secs(90)]

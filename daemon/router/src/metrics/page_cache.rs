@@ -6,14 +6,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-/// How old a cached page may be. The status page polls once per second.
-const FRESH: Duration = Duration::from_millis(400);
+/// Maximum age of a cached page. The status page polls once per second.
+const MAX_AGE: Duration = Duration::from_millis(400);
 
-/// A response for a browser.
+/// The content of a response of the daemon.
 #[derive(Debug)]
-pub(crate) struct CachedPage {
+pub(crate) struct Document {
     pub(crate) content_type: &'static str,
-    /// Headers with instructions for browsers, by name.
+    /// Additional headers, by name.
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Vec<u8>,
 }
@@ -21,29 +21,29 @@ pub(crate) struct CachedPage {
 /// The last page.
 #[derive(Debug)]
 pub(crate) struct PageCache {
-    began: Instant,
-    cached: RefCell<Option<(Instant, Rc<CachedPage>)>>,
+    started: Instant,
+    cached: RefCell<Option<(Instant, Rc<Document>)>>,
 }
 
 impl PageCache {
     /// Creates an empty cache.
     pub(crate) fn new() -> Self {
-        Self { began: Instant::now(), cached: RefCell::default() }
+        Self { started: Instant::now(), cached: RefCell::default() }
     }
 
     /// Returns the router's uptime.
-    pub(crate) fn age(&self) -> Duration {
-        self.began.elapsed()
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// Returns the cached page if it is fresh, else renders a new one.
-    pub(crate) fn get_or_render(&self, render: impl FnOnce() -> CachedPage) -> Rc<CachedPage> {
+    pub(crate) fn get_or_render(&self, render: impl FnOnce() -> Document) -> Rc<Document> {
         let mut cached = self.cached.borrow_mut();
-        if let Some((_, shown)) = cached.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            return shown.clone();
+        if let Some((_, page)) = cached.as_ref().filter(|(at, _)| at.elapsed() < MAX_AGE) {
+            return page.clone();
         }
-        let shown = Rc::new(render());
-        *cached = Some((Instant::now(), shown.clone()));
-        shown
+        let page = Rc::new(render());
+        *cached = Some((Instant::now(), page.clone()));
+        page
     }
 }

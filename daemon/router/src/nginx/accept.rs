@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
     let number = router.connections.socket_number();
     loop {
-        descriptors::room(&router).await;
+        descriptors::wait_for_room(&router).await;
         let accepted = tokio::select! {
             biased;
             () = router.connections.closing() => return,
@@ -29,11 +29,11 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
         match accepted {
             Ok(stream) => {
                 router.connections.opened();
-                tokio::task::spawn_local(serve(router.clone(), stream));
+                tokio::task::spawn_local(connection::serve(router.clone(), stream));
             }
             Err(why) => {
-                let what = || format!("connections from nginx cannot be accepted: {why}");
-                router.troubles.happens(Trouble::Accepting, what);
+                let what = || format!("cannot accept connections from nginx: {why}");
+                router.troubles.occurs(Trouble::Accepting, what);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -44,11 +44,6 @@ pub(crate) async fn run(router: Rc<RouterState>, listener: UnixListener) {
 pub(crate) fn replace_socket(router: &Rc<RouterState>, listener: UnixListener) {
     router.connections.socket_replaced();
     tokio::task::spawn_local(run(router.clone(), listener));
-}
-
-async fn serve(router: Rc<RouterState>, stream: Stream) {
-    let _connected = router.connections.guard();
-    connection::serve(router.clone(), stream).await;
 }
 
 async fn accept(listener: &UnixListener) -> io::Result<Stream> {

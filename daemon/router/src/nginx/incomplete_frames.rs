@@ -10,7 +10,7 @@ const FIRST_LIMIT: Duration = Duration::from_secs(10);
 /// Time limit for any other frame, from its first byte to its last.
 const FRAME_LIMIT: Duration = Duration::from_secs(30);
 /// Maximum bytes of incomplete frames. An ordinary request is complete at once and is never counted.
-const MOST: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 /// Bytes of incomplete frames of all connections.
 #[derive(Debug, Default)]
@@ -34,22 +34,17 @@ impl Incomplete {
 
 impl Part<'_> {
     /// Sets how many bytes the connection has now; false when the limit is exceeded.
-    pub(super) fn holds(&mut self, bytes: usize) -> bool {
+    pub(super) fn set(&mut self, bytes: usize) -> bool {
         self.of.0.set(self.of.0.get() - self.bytes + bytes);
         self.bytes = bytes;
         if bytes > 0 && self.until.is_none() {
             self.until = Some(Instant::now() + FRAME_LIMIT);
         }
-        self.of.0.get() <= MOST
-    }
-
-    /// Whether a time limit applies.
-    pub(super) fn is_limited(&self) -> bool {
-        self.until.is_some()
+        self.of.0.get() <= MAX_BYTES
     }
 
     /// Resolves when the time limit of the frame is exceeded; never between two frames.
-    pub(super) async fn overdue(&self) {
+    pub(super) async fn expired(&self) {
         match self.until {
             Some(until) => tokio::time::sleep_until(until).await,
             None => std::future::pending().await,
@@ -74,14 +69,14 @@ mod tests {
         runtime.block_on(async {
             let all = Incomplete::default();
             let (mut one, mut other) = (all.part(false), all.part(false));
-            assert!(one.holds(MOST / 2) && other.holds(MOST / 2), "as much as there may be");
-            assert!(!other.holds(MOST / 2 + 1));
+            assert!(one.set(MAX_BYTES / 2) && other.set(MAX_BYTES / 2), "the limit itself is allowed");
+            assert!(!other.set(MAX_BYTES / 2 + 1));
             drop(one);
-            assert!(other.holds(MOST / 2 + 1), "what has gone does not count");
+            assert!(other.set(MAX_BYTES / 2 + 1), "bytes of closed connections are not counted");
             let begin = Instant::now();
-            other.overdue().await;
+            other.expired().await;
             assert_eq!(begin.elapsed(), FRAME_LIMIT);
-            all.part(true).overdue().await;
+            all.part(true).expired().await;
             assert_eq!(begin.elapsed(), FRAME_LIMIT + FIRST_LIMIT);
             drop(other);
             assert_eq!(all.0.get(), 0);

@@ -17,38 +17,42 @@ pub(crate) use common::sys::descriptors::are_used_up;
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a request waits for a descriptor.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often to check whether the shortage is over.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Descriptors in use besides those of connections and of the output of processes.
-const OTHERS: u64 = 16;
-/// Most descriptors reserved for what requests need besides their connection: one to the app, a file for a slow client.
-const MOST_RESERVED: u64 = 256;
+const OTHER: u64 = 16;
+/// Maximum number of descriptors reserved for what a request needs besides its connection: one to the app, a file for a
+/// slow client.
+const MAX_RESERVED: u64 = 256;
 
 /// Resolves when there are descriptors for one more connection from nginx and for what it requires.
-pub(crate) async fn room(router: &Rc<RouterState>) {
+pub(crate) async fn wait_for_room(router: &Rc<RouterState>) {
     if has_room(router) {
         return;
     }
-    give_back(router);
+    close_idle(router);
     while !has_room(router) && !router.connections.is_closing() {
-        tell(router);
+        report_shortage(router);
         sleep(PAUSE).await;
-        give_back(router);
+        close_idle(router);
     }
 }
 
 /// Retries `open` while only a descriptor is missing.
-pub(crate) async fn patiently<T>(
+pub(crate) async fn retry<T>(
     router: &Rc<RouterState>,
     open: impl AsyncFn() -> io::Result<T>,
 ) -> io::Result<T> {
-    let until = Instant::now() + PATIENCE;
+    let mut until = None;
     loop {
         match open().await {
-            Err(why) if are_used_up(&why) && Instant::now() < until => {
-                tell(router);
-                give_back(router);
+            Err(why)
+                if are_used_up(&why)
+                    && Instant::now() < *until.get_or_insert_with(|| Instant::now() + TIMEOUT) =>
+            {
+                report_shortage(router);
+                close_idle(router);
                 sleep(PAUSE).await;
             }
             done => return done,
@@ -57,11 +61,11 @@ pub(crate) async fn patiently<T>(
 }
 
 /// Reports the shortage in the status and the log until it is over; meanwhile no connection is kept without a request.
-pub(crate) fn tell(router: &Rc<RouterState>) {
+pub(crate) fn report_shortage(router: &Rc<RouterState>) {
     let new = router.troubles.begin(Trouble::Descriptors, || {
         format!(
-            "the {} descriptors of the router are nearly used up: connections from nginx wait until some are free \
-             (--core-file-descriptor-ulimit, systemd's LimitNOFILE=)",
+            "nearly all of the router's {} file descriptors are in use: connections from nginx wait until some are \
+             free; raise --core-file-descriptor-ulimit or systemd's LimitNOFILE=",
             limit()
         )
     });
@@ -69,9 +73,9 @@ pub(crate) fn tell(router: &Rc<RouterState>) {
         router.connections.set_scarce(true);
         let router = router.clone();
         tokio::task::spawn_local(async move {
-            sleep(LOOK).await;
+            sleep(CHECK_INTERVAL).await;
             while !has_much_room(&router) {
-                sleep(LOOK).await;
+                sleep(CHECK_INTERVAL).await;
             }
             router.connections.set_scarce(false);
             router.troubles.end(Trouble::Descriptors);
@@ -80,17 +84,17 @@ pub(crate) fn tell(router: &Rc<RouterState>) {
 }
 
 /// Closes idle connections to apps, which are kept only for speed.
-fn give_back(router: &RouterState) {
+fn close_idle(router: &RouterState) {
     router.dispatcher.inspect(|_, workers| workers.values().for_each(|worker| worker.close_idle()));
 }
 
 fn has_room(router: &RouterState) -> bool {
-    needed(router) + 2 <= most(router)
+    needed(router) + 2 <= maximum(router)
 }
 
 /// Whether enough descriptors are free that the next connection does not cause another shortage.
 fn has_much_room(router: &RouterState) -> bool {
-    needed(router) <= most(router) * 3 / 4
+    needed(router) <= maximum(router) * 3 / 4
 }
 
 /// Descriptors that connections have, or will have when each connection from nginx has one to an app.
@@ -99,11 +103,11 @@ fn needed(router: &RouterState) -> u64 {
 }
 
 /// Maximum number of connections, including those to apps, before nginx has to wait.
-pub(crate) fn most(router: &RouterState) -> u64 {
+pub(crate) fn maximum(router: &RouterState) -> u64 {
     let limit = limit();
     let outputs = router.dispatcher.inspect(|_, workers| workers.len() as u64);
-    let reserved = (limit / 4).min(MOST_RESERVED);
-    limit.saturating_sub(OTHERS + outputs + reserved).max(2)
+    let reserved = (limit / 4).min(MAX_RESERVED);
+    limit.saturating_sub(OTHER + outputs + reserved).max(2)
 }
 
 fn limit() -> u64 {

@@ -7,7 +7,7 @@ pub(crate) mod tunnel_share;
 
 use std::rc::Rc;
 
-use super::app_protocol::buffer::Input;
+use super::app_protocol::buffer::{Input, SMALL};
 use super::app_protocol::response_head::Head;
 use super::apps::OpenConfiguration;
 use super::metrics::active_requests::RequestSlot;
@@ -62,12 +62,21 @@ impl<'s> NginxConn<'s> {
             request_slot,
         }
     }
-}
 
-impl NginxConn<'_> {
     /// When nginx read the configuration that this worker follows, in milliseconds since 1970; 0 until it is received.
     pub(crate) fn configured_ms(&self) -> u64 {
         self.configuration.as_ref().map_or(0, |configuration| configuration.configured_ms)
+    }
+
+    /// Frees the memory of a large request or response.
+    pub(super) fn shrink_buffers(&mut self) {
+        self.input.shrink();
+        self.from_app.shrink();
+        for buffer in [&mut self.to_app, &mut self.request] {
+            if buffer.capacity() > SMALL {
+                *buffer = Vec::new();
+            }
+        }
     }
 }
 

@@ -13,13 +13,13 @@ use crate::apps::{Roster, RosterId};
 use crate::state::RouterState;
 
 /// Maximum size of the names of all rosters that are being received or registered, and of those of one, in bytes.
-const MOST: usize = 32 << 20;
-const MOST_OF_ONE: usize = MOST / 2;
+const MAX_BYTES: usize = 32 << 20;
+const MAX_BYTES_OF_ONE: usize = MAX_BYTES / 2;
 /// Additional size counted for each name and for each roster: rosters are compared with each other.
-const EACH: usize = 64;
-const EACH_ROSTER: usize = 16 * 1024;
+const BYTES_PER_NAME: usize = 64;
+const BYTES_PER_ROSTER: usize = 16 * 1024;
 /// Maximum length of an app's name: a path and a few words.
-const LONGEST_NAME: usize = 8 * 1024;
+const MAX_NAME: usize = 8 * 1024;
 
 /// A roster that is being received or registered.
 #[derive(Debug)]
@@ -30,12 +30,12 @@ pub(crate) struct RosterReceiver {
     apps: HashSet<String>,
     /// Size of its names, in bytes.
     bytes: usize,
-    entered: Option<RosterId>,
+    registered: Option<RosterId>,
 }
 
 impl RosterReceiver {
     pub(crate) fn new(router: Rc<RouterState>) -> Self {
-        Self { router, name: String::new(), apps: HashSet::new(), bytes: 0, entered: None }
+        Self { router, name: String::new(), apps: HashSet::new(), bytes: 0, registered: None }
     }
 
     /// Sets the name of this nginx.
@@ -43,22 +43,19 @@ impl RosterReceiver {
         self.name = name;
     }
 
-    /// Adds a frame; `is_end` marks the last one.
+    /// Adds a frame; the last one completes the roster.
     ///
     /// # Errors
     ///
     /// If the frame is malformed, or there are too many apps in all. The connection is then unusable.
-    pub(crate) fn take(
+    pub(crate) fn add(
         &mut self,
         payload: &[u8],
         configured_ms: u64,
-        is_end: bool,
+        is_last: bool,
     ) -> Result<(), PayloadError> {
         let part = roster::Roster::decode(payload)?;
-        if self.apps.len() + part.entries.len() > MAX_ROSTER_ENTRIES {
-            return Err(PayloadError::TooLong("roster"));
-        }
-        if !self.holds(&part) {
+        if self.apps.len() + part.entries.len() > MAX_ROSTER_ENTRIES || !self.count_bytes(&part) {
             return Err(PayloadError::TooLong("roster"));
         }
         let routes = &self.router.routes;
@@ -68,7 +65,7 @@ impl RosterReceiver {
                 routes.prestart(start, configured_ms, &self.router.dispatcher)?;
             }
         }
-        if is_end {
+        if is_last {
             let roster = Roster {
                 instance: part.instance.to_vec(),
                 name: self.name.clone(),
@@ -77,35 +74,35 @@ impl RosterReceiver {
                 is_complete: part.is_complete,
                 apps: std::mem::take(&mut self.apps),
             };
-            self.enter(roster);
+            self.register(roster);
         }
         Ok(())
     }
 
     /// Counts the names; false when they are too many or too long.
-    fn holds(&mut self, part: &roster::Roster<'_>) -> bool {
+    fn count_bytes(&mut self, part: &roster::Roster<'_>) -> bool {
         let names = part.entries.iter().map(|entry| entry.group.len());
         let all = &self.router.routes.announced;
-        let first = if self.bytes == 0 { EACH_ROSTER } else { 0 };
-        let bytes = first + names.clone().map(|len| len + EACH).sum::<usize>();
+        let first = if self.bytes == 0 { BYTES_PER_ROSTER } else { 0 };
+        let bytes = first + names.clone().map(|len| len + BYTES_PER_NAME).sum::<usize>();
         self.bytes += bytes;
         all.set(all.get() + bytes);
-        let fits = self.bytes <= MOST_OF_ONE && all.get() <= MOST;
-        fits && names.chain([part.instance.len()]).all(|len| len <= LONGEST_NAME)
+        let fits = self.bytes <= MAX_BYTES_OF_ONE && all.get() <= MAX_BYTES;
+        fits && names.chain([part.instance.len()]).all(|len| len <= MAX_NAME)
     }
 
-    fn enter(&mut self, roster: Roster) {
-        if let Some(before) = self.entered.take() {
-            warn!("an nginx announces its apps twice on one connection");
-            self.router.routes.remove_roster(before, &self.router.dispatcher);
+    fn register(&mut self, roster: Roster) {
+        if let Some(previous) = self.registered.take() {
+            warn!("duplicate roster on a connection from nginx: the new one replaces the previous one");
+            self.router.routes.remove_roster(previous, &self.router.dispatcher);
         }
-        self.entered = Some(self.router.routes.add_roster(roster, &self.router.dispatcher));
+        self.registered = Some(self.router.routes.add_roster(roster, &self.router.dispatcher));
     }
 }
 
 impl Drop for RosterReceiver {
     fn drop(&mut self) {
-        if let Some(roster) = self.entered.take() {
+        if let Some(roster) = self.registered.take() {
             self.router.routes.remove_roster(roster, &self.router.dispatcher);
         }
         let all = &self.router.routes.announced;

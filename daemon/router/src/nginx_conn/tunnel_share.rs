@@ -10,7 +10,7 @@ use crate::output::log_limit::LogLimit;
 use crate::pool::GroupId;
 
 /// Descriptors per tunnel: one to nginx, one to the app.
-const EACH: u64 = 2;
+const PER_TUNNEL: u64 = 2;
 /// Maximum number of messages per minute.
 const PER_MINUTE: u32 = 10;
 
@@ -30,8 +30,7 @@ pub(crate) struct Tunnel<'a> {
 
 impl Tunnels {
     pub(crate) fn new() -> Self {
-        let refusals =
-            LogLimit::new("an app has as many tunnels (WebSockets) as its share allows", PER_MINUTE);
+        let refusals = LogLimit::new("an app has reached its share of tunnels (WebSockets)", PER_MINUTE);
         Self { open: RefCell::default(), refusals }
     }
 
@@ -40,9 +39,9 @@ impl Tunnels {
         let mut open = self.open.borrow_mut();
         let all: u64 = open.values().sum();
         let mine = open.get(&group).copied().unwrap_or(0);
-        let share = descriptors.saturating_sub(EACH * (all - mine)) / 2;
+        let share = descriptors.saturating_sub(PER_TUNNEL * (all - mine)) / 2;
         // The first tunnel is always allowed.
-        if mine > 0 && EACH * (mine + 1) > share {
+        if mine > 0 && PER_TUNNEL * (mine + 1) > share {
             return None;
         }
         *open.entry(group).or_default() += 1;
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_app_leaves_descriptors_for_the_next_one() {
+    fn an_app_uses_half_of_the_descriptors_left() {
         let tunnels = Tunnels::new();
         let fill = |group| std::iter::from_fn(|| tunnels.open(GroupId(group), 400)).collect::<Vec<_>>();
         let first = fill(0);

@@ -119,7 +119,7 @@ impl Globals {
     pub(crate) fn backlog(&self, troubles: Rc<Troubles>) -> BacklogOptions {
         let most = self.number("response_buffer_high_watermark");
         let dir = self.text("data_buffer_dir").into();
-        BacklogOptions { dir, most: (most > 0).then_some(most), troubles }
+        BacklogOptions { dir, max_file_size: (most > 0).then_some(most), troubles }
     }
 
     /// Returns the least time between two checks of an app's restart files.

@@ -22,8 +22,8 @@ use crate::sys;
 use common::link::channel::{Buffer, Channel};
 use common::link::{AppLogOpened, Order, ProcessId, ProcessRecord, Ticket};
 
-/// How long a process that has ended waits for its file.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the output of an ended process waits for its file.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A log file for the processes of one user.
 #[derive(Debug)]
@@ -43,12 +43,13 @@ pub(crate) struct AppLog {
 pub(crate) struct AppLogs {
     supervisor: Rc<Supervisor>,
     open: RefCell<HashMap<(PathBuf, u32), Weak<AppLog>>>,
-    asked: RefCell<HashMap<Ticket, Weak<AppLog>>>,
+    /// Files that the supervisor has been ordered to open.
+    pending: RefCell<HashMap<Ticket, Weak<AppLog>>>,
 }
 
 impl AppLogs {
     pub(crate) fn new(supervisor: Rc<Supervisor>) -> Rc<Self> {
-        Rc::new(Self { supervisor, open: RefCell::default(), asked: RefCell::default() })
+        Rc::new(Self { supervisor, open: RefCell::default(), pending: RefCell::default() })
     }
 
     /// Returns the writer to `path` for this process; the file is opened as soon as the supervisor responds.
@@ -63,7 +64,7 @@ impl AppLogs {
         });
         log.writers.borrow_mut().push(record.process);
         if log.file.borrow().is_none() {
-            self.ask(&log);
+            self.order_open(&log);
         }
         Writer { log, process: record.process }
     }
@@ -71,48 +72,51 @@ impl AppLogs {
     /// Reopens every file, after a rotation.
     pub(crate) fn reopen(&self) {
         let all: Vec<_> = self.open.borrow().values().filter_map(Weak::upgrade).collect();
-        all.iter().for_each(|log| self.ask(log));
+        all.iter().for_each(|log| self.order_open(log));
     }
 
     /// Handles the supervisor's response, which is a connection to the process that opens the file.
-    pub(crate) fn answered(&self, ticket: Ticket, answer: Option<OwnedFd>) {
-        let asked = self.asked.borrow_mut().remove(&ticket);
-        let Some(log) = asked.as_ref().and_then(Weak::upgrade) else { return };
-        let Some(answer) = answer else {
-            return log.fails(&"the supervisor cannot have it opened");
+    pub(crate) fn handle_reply(&self, ticket: Ticket, reply: Option<OwnedFd>) {
+        let pending = self.pending.borrow_mut().remove(&ticket);
+        let Some(log) = pending.as_ref().and_then(Weak::upgrade) else { return };
+        let Some(reply) = reply else {
+            return log.set_failing(&"the supervisor cannot start a process that opens it");
         };
         tokio::task::spawn_local(async move {
-            match take(answer).await {
-                Ok(file) => log.goes_on_in(file),
-                Err(why) => log.fails(&why),
+            match receive(reply).await {
+                Ok(file) => log.set_file(file),
+                Err(why) => log.set_failing(&why),
             }
         });
     }
 
-    fn ask(&self, log: &Rc<AppLog>) {
+    fn order_open(&self, log: &Rc<AppLog>) {
         let Some(process) = log.writers.borrow().last().copied() else { return };
         let ticket = self.supervisor.ticket();
-        self.asked.borrow_mut().insert(ticket, Rc::downgrade(log));
+        self.pending.borrow_mut().insert(ticket, Rc::downgrade(log));
         let path = log.path.clone();
         if let Err(why) = self.supervisor.order(&Order::OpenAppLog { ticket, process, path }) {
-            self.asked.borrow_mut().remove(&ticket);
-            log.fails(&why);
+            self.pending.borrow_mut().remove(&ticket);
+            log.set_failing(&why);
         }
     }
 }
 
 /// Receives the single message of the process that opens the file.
-async fn take(answer: OwnedFd) -> io::Result<File> {
-    let channel = sys::watch(Channel::new(answer)?)?;
+async fn receive(reply: OwnedFd) -> io::Result<File> {
+    let channel = sys::watch(Channel::new(reply)?)?;
     let mut buffer = Buffer::default();
     loop {
         let mut ready = channel.readable().await?;
         match ready.try_io(|channel| channel.get_ref().recv::<AppLogOpened>(&mut buffer)) {
             Ok(Ok(Some((AppLogOpened::File, mut files)))) => {
-                return files.pop().map(File::from).ok_or_else(|| io::Error::other("it did not come"));
+                return files
+                    .pop()
+                    .map(File::from)
+                    .ok_or_else(|| io::Error::other("its descriptor was not received"));
             }
             Ok(Ok(Some((AppLogOpened::Refused(why), _)))) => return Err(io::Error::other(why)),
-            Ok(Ok(None)) => return Err(io::Error::other("nobody could open it")),
+            Ok(Ok(None)) => return Err(io::Error::other("the process that opens it ended")),
             Ok(Err(why)) => return Err(why),
             // Not readable after all.
             Err(_) => {}
@@ -131,31 +135,51 @@ impl AppLog {
         }
     }
 
-    fn goes_on_in(&self, file: File) {
+    fn set_file(&self, file: File) {
         if self.file.replace(Some(Arc::new(file))).is_some() {
-            info!("the log file {} of an app is opened anew", self.path.display());
+            info!("reopened log file {} of an app", self.path.display());
         }
         self.failing.set(false);
         self.opened.notify_waiters();
     }
 
-    fn fails(&self, why: &dyn std::fmt::Display) {
+    fn set_failing(&self, why: &dyn std::fmt::Display) {
         self.opened.notify_waiters();
         if !self.failing.replace(true) {
             let path = self.path.display();
             warn!(
-                "an app's passenger_app_log_file {path} cannot be used: {why}; its output is in this log alone"
+                "cannot use passenger_app_log_file {path}: {why}; the app's output is written to this log only"
             );
         }
     }
 
+    /// Whether opening or writing it has failed.
+    pub(super) fn is_failing(&self) -> bool {
+        self.failing.get()
+    }
+
+    /// Whether the file is open.
+    pub(super) fn is_open(&self) -> bool {
+        self.file.borrow().is_some()
+    }
+
+    /// Appends lines as soon as the file is open, if that ever happens.
+    pub(super) async fn write_when_open(&self, lines: String) {
+        let opened = self.opened.notified();
+        if !self.is_open() {
+            // The process that opens it has the same time limit, and then ends.
+            drop(tokio::time::timeout(OPEN_TIMEOUT, opened).await);
+        }
+        self.write(lines).await;
+    }
+
     /// Appends whole lines; lines that cannot be written are lost, which is logged.
-    async fn write(&self, lines: String) {
+    pub(super) async fn write(&self, lines: String) {
         let Some(file) = self.file.borrow().clone() else { return };
         let written = tokio::task::spawn_blocking(move || (&*file).write_all(lines.as_bytes())).await;
         match written.unwrap_or_else(|why| Err(io::Error::other(why))) {
             Ok(()) => self.failing.set(false),
-            Err(why) => self.fails(&why),
+            Err(why) => self.set_failing(&why),
         }
     }
 }
@@ -163,35 +187,8 @@ impl AppLog {
 /// A process's reference to a file. The file is closed with the last writer.
 #[derive(Debug)]
 pub(super) struct Writer {
-    log: Rc<AppLog>,
+    pub(super) log: Rc<AppLog>,
     process: ProcessId,
-}
-
-impl Writer {
-    /// Appends lines with their ends.
-    pub(super) async fn write(&self, lines: String) {
-        self.log.write(lines).await;
-    }
-
-    /// Appends lines as soon as the file is open, if that ever happens.
-    pub(super) async fn write_when_open(&self, lines: String) {
-        let opened = self.log.opened.notified();
-        if !self.is_open() {
-            // The process that opens it has the same time limit, and then ends.
-            drop(tokio::time::timeout(PATIENCE, opened).await);
-        }
-        self.log.write(lines).await;
-    }
-
-    /// Whether opening or writing it has failed.
-    pub(super) fn fails(&self) -> bool {
-        self.log.failing.get()
-    }
-
-    /// Whether the file is open.
-    pub(super) fn is_open(&self) -> bool {
-        self.log.file.borrow().is_some()
-    }
 }
 
 impl Drop for Writer {

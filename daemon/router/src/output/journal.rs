@@ -3,7 +3,6 @@
 //! <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>
 
 use std::io;
-use std::path::Path;
 
 use tokio::net::UnixDatagram;
 
@@ -28,12 +27,8 @@ pub(super) struct Journal(UnixDatagram);
 
 impl Journal {
     pub(super) fn open() -> io::Result<Self> {
-        Self::at(Path::new(SOCKET))
-    }
-
-    fn at(path: &Path) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
-        socket.connect(path)?;
+        socket.connect(SOCKET)?;
         Ok(Self(socket))
     }
 

@@ -13,32 +13,32 @@ use common::link::{Order, Ticket};
 #[derive(Debug)]
 pub(crate) struct LogFile {
     supervisor: Rc<Supervisor>,
-    asked: RefCell<HashMap<Ticket, oneshot::Sender<Option<String>>>>,
+    waiting: RefCell<HashMap<Ticket, oneshot::Sender<Option<String>>>>,
 }
 
 impl LogFile {
     pub(crate) fn new(supervisor: Rc<Supervisor>) -> Self {
-        Self { supervisor, asked: RefCell::default() }
+        Self { supervisor, waiting: RefCell::default() }
     }
 
     /// Reopens the log file; the error says why logging continues to the old file.
     pub(crate) async fn reopen(&self) -> Result<(), String> {
         let ticket = self.supervisor.ticket();
-        let (asker, answer) = oneshot::channel();
-        self.asked.borrow_mut().insert(ticket, asker);
+        let (caller, result) = oneshot::channel();
+        self.waiting.borrow_mut().insert(ticket, caller);
         self.supervisor.order(&Order::ReopenLog { ticket }).map_err(|why| why.to_string())?;
-        match answer.await {
+        match result.await {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(why),
-            Err(_) => Err("the router ends".to_owned()),
+            Err(_) => Err("the router is shutting down".to_owned()),
         }
     }
 
     /// Handles the supervisor's result.
     pub(crate) fn reopened(&self, ticket: Ticket, failure: Option<String>) {
-        if let Some(asker) = self.asked.borrow_mut().remove(&ticket) {
-            // The tool that asked may have disconnected.
-            let _ = asker.send(failure);
+        if let Some(caller) = self.waiting.borrow_mut().remove(&ticket) {
+            // The caller may have disconnected.
+            let _ = caller.send(failure);
         }
     }
 }

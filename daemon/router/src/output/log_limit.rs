@@ -1,56 +1,126 @@
-//! Limit of how often a message of one kind is logged. Omitted messages are counted, and the count is logged when the
-//! interval ends.
+//! Limit of how often messages of one kind, or the output of one app, are logged. What is omitted is counted, and the
+//! count is logged when the interval ends.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-/// Length of an interval.
-const INTERVAL: Duration = Duration::from_secs(60);
+/// Length of an interval for messages.
+const MINUTE: Duration = Duration::from_secs(60);
+/// Length of an interval for lines of an app.
+const OUTPUT_INTERVAL: Duration = Duration::from_secs(30);
+/// Length in bytes for which a line counts once more.
+const PART: usize = 1024;
 
-/// A limit of messages per minute.
+/// A limit per interval.
 #[derive(Debug)]
 pub(crate) struct LogLimit {
-    /// Subject of the messages.
-    what: String,
-    per_minute: u32,
+    subject: Subject,
+    interval: Duration,
+    max: u64,
     ends: Cell<Option<Instant>>,
-    logged: Cell<u32>,
-    left_out: Cell<u64>,
+    used: Cell<u64>,
+    omitted: Cell<u64>,
+}
+
+/// What is limited.
+#[derive(Debug)]
+enum Subject {
+    /// Messages of the daemon about this.
+    Messages(String),
+    /// Lines that this app prints.
+    Output(String),
 }
 
 impl LogLimit {
+    /// Creates a limit of messages about `what`.
     pub(crate) fn new(what: impl Into<String>, per_minute: u32) -> Rc<Self> {
-        let (ends, logged, left_out) = (Cell::new(None), Cell::new(0), Cell::new(0));
-        Rc::new(Self { what: what.into(), per_minute, ends, logged, left_out })
+        Self::create(Subject::Messages(what.into()), MINUTE, per_minute.into())
     }
 
-    /// Whether the message may be logged; otherwise it is counted. Must be called inside the runtime.
+    fn create(subject: Subject, interval: Duration, max: u64) -> Rc<Self> {
+        let (ends, used, omitted) = (Cell::new(None), Cell::new(0), Cell::new(0));
+        Rc::new(Self { subject, interval, max, ends, used, omitted })
+    }
+
+    /// Whether a message may be logged; otherwise it is counted. Must be called inside the runtime.
     pub(crate) fn admits(self: &Rc<Self>) -> bool {
+        self.admits_cost(1)
+    }
+
+    /// Whether a line of this length may be logged.
+    pub(super) fn admits_line(self: &Rc<Self>, len: usize) -> bool {
+        self.max == 0 || self.admits_cost(1 + (len / PART) as u64)
+    }
+
+    fn admits_cost(self: &Rc<Self>, cost: u64) -> bool {
         let now = Instant::now();
         if self.ends.get().is_none_or(|end| end <= now) {
-            self.ends.set(Some(now + INTERVAL));
-            self.logged.set(0);
+            self.ends.set(Some(now + self.interval));
+            self.used.set(0);
         }
-        if self.logged.get() < self.per_minute {
-            self.logged.set(self.logged.get() + 1);
+        if self.used.get() < self.max {
+            self.used.set(self.used.get() + cost);
             return true;
         }
-        self.left_out.set(self.left_out.get() + 1);
-        if self.left_out.get() == 1 {
-            let me = self.clone();
-            let end = self.ends.get().unwrap_or(now);
-            tokio::task::spawn_local(async move {
-                sleep_until(end).await;
-                let left_out = me.left_out.take();
-                let (most, what) = (me.per_minute, &me.what);
-                warn!("{left_out} messages were not logged (more than {most} a minute): {what}");
-            });
+        self.omitted.set(self.omitted.get() + 1);
+        if self.omitted.get() == 1 {
+            self.begin_omission(self.ends.get().unwrap_or(now));
         }
         false
+    }
+
+    fn begin_omission(self: &Rc<Self>, end: Instant) {
+        if let Subject::Output(app) = &self.subject {
+            let (max, seconds) = (self.max, self.interval.as_secs());
+            warn!(
+                "app {app}: it prints more than {max} lines in {seconds} s: the others are not logged \
+                 (--app-output-limit)"
+            );
+        }
+        let limit = self.clone();
+        tokio::task::spawn_local(async move {
+            sleep_until(end).await;
+            let (omitted, max) = (limit.omitted.take(), limit.max);
+            match &limit.subject {
+                Subject::Messages(what) => {
+                    warn!("{omitted} messages were not logged (more than {max} per minute): {what}");
+                }
+                Subject::Output(app) => {
+                    warn!("app {app}: {omitted} lines of its output were not logged (--app-output-limit)");
+                }
+            }
+        });
+    }
+}
+
+/// The limits of all apps that print.
+#[derive(Debug)]
+pub(super) struct OutputLimits {
+    /// Lines per interval; 0 for any number.
+    lines: u64,
+    by_app: RefCell<HashMap<String, Weak<LogLimit>>>,
+}
+
+impl OutputLimits {
+    pub(super) fn new(lines: u64) -> Self {
+        Self { lines, by_app: RefCell::default() }
+    }
+
+    /// Returns the limit that all processes of an app share.
+    pub(super) fn of(&self, app: &str) -> Rc<LogLimit> {
+        let mut by_app = self.by_app.borrow_mut();
+        if let Some(limit) = by_app.get(app).and_then(Weak::upgrade) {
+            return limit;
+        }
+        by_app.retain(|_, limit| limit.strong_count() > 0);
+        let limit = LogLimit::create(Subject::Output(app.to_owned()), OUTPUT_INTERVAL, self.lines);
+        by_app.insert(app.to_owned(), Rc::downgrade(&limit));
+        limit
     }
 }
 
@@ -58,19 +128,43 @@ impl LogLimit {
 mod tests {
     use super::*;
 
+    fn run(test: impl Future<Output = ()>) {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, test);
+    }
+
     #[test]
-    fn messages_above_the_limit_are_counted_until_the_minute_is_over() {
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, async {
+    fn messages_above_the_limit_are_counted_until_the_interval_ends() {
+        run(async {
             let limit = LogLimit::new("starts that fail", 2);
-            let admitted = [(); 5].map(|()| limit.admits());
-            assert_eq!(admitted, [true, true, false, false, false]);
-            assert_eq!(limit.left_out.get(), 3);
-            tokio::time::sleep(INTERVAL + Duration::from_secs(1)).await;
+            assert_eq!([(); 5].map(|()| limit.admits()), [true, true, false, false, false]);
+            assert_eq!(limit.omitted.get(), 3);
+            tokio::time::sleep(MINUTE + Duration::from_secs(1)).await;
             tokio::task::yield_now().await;
-            assert_eq!(limit.left_out.get(), 0, "the count was logged");
+            assert_eq!(limit.omitted.get(), 0, "the count was logged");
             assert!(limit.admits());
+        });
+    }
+
+    #[test]
+    fn lines_above_the_limit_are_counted_until_the_interval_ends() {
+        run(async {
+            let limits = OutputLimits::new(3);
+            let (limit, other) = (limits.of("shop"), limits.of("blog"));
+            assert_eq!([(); 4].map(|()| limit.admits_line(10)), [true, true, true, false]);
+            assert!(!limits.of("shop").admits_line(10), "another process of the app");
+            assert_eq!(
+                [(); 3].map(|()| other.admits_line(2000)),
+                [true, true, false],
+                "long lines count more"
+            );
+            assert_eq!(limit.omitted.get(), 2);
+            tokio::time::sleep(OUTPUT_INTERVAL + Duration::from_secs(1)).await;
+            tokio::task::yield_now().await;
+            assert_eq!(limit.omitted.get(), 0, "the count was logged");
+            assert!(limit.admits_line(10));
+            assert!(OutputLimits::new(0).of("any").admits_line(10));
         });
     }
 }

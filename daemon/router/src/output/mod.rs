@@ -1,12 +1,12 @@
 //! Output of app processes on stdout and stderr: each line is written to its [`places`], and the last output is kept
 //! while the process starts.
 //!
-//! `places` applies the `limit` and writes to the daemon's log or the `journal`, and to the `app_log`; `orphans` closes
-//! outputs that outlive their processes. `log_file` reopens the daemon's log, `log_limit` limits messages of one kind.
+//! `places` applies the limit and writes to the daemon's log or the `journal`, and to the `app_log`; `orphans` closes
+//! outputs that outlive their processes. `log_file` reopens the daemon's log, `log_limit` limits app output and messages
+//! of one kind.
 
 mod app_log;
 mod journal;
-mod limit;
 pub(crate) mod log_file;
 pub(crate) mod log_limit;
 pub(crate) mod orphans;
@@ -29,12 +29,12 @@ use super::app::route::Route;
 use common::link::ProcessRecord;
 use orphans::Reading;
 
-/// Longest line written to the log in one piece, in bytes.
+/// Maximum length of a line written to the log in one piece, in bytes.
 const MAX_LINE: usize = 8 * 1024;
-/// Most output kept for an error report, in bytes.
+/// Maximum size of the output kept for an error report, in bytes.
 const MAX_KEPT: usize = 32 * 1024;
 /// How long the output of a process that has ended may still take to arrive; a child of it may hold the pipe open.
-const SETTLE: Duration = Duration::from_millis(500);
+const SETTLE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The output of one process.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ impl Output {
                 let reading = places.reading(route, record);
                 drop(tokio::task::spawn_local(follow_lines(pipe, lines, reading, kept.clone())));
             }
-            Err(err) => error!("the output of process {} cannot be read: {err}", record.pid),
+            Err(err) => error!("cannot read the output of process {}: {err}", record.pid),
         }
         Self(kept)
     }
@@ -73,7 +73,7 @@ impl Output {
     pub(crate) async fn settle(&self) {
         if !self.0.ended.get() {
             // Output that does not arrive in time is not an error: the report contains what has arrived.
-            drop(tokio::time::timeout(SETTLE, self.0.at_end.notified()).await);
+            drop(tokio::time::timeout(SETTLE_TIMEOUT, self.0.at_end.notified()).await);
         }
     }
 
@@ -86,14 +86,14 @@ impl Output {
 async fn follow_lines(mut pipe: pipe::Receiver, mut lines: Lines, reading: Reading, kept: Rc<Kept>) {
     let mut line = Vec::new();
     loop {
-        let came = tokio::select! {
+        let received = tokio::select! {
             biased;
             () = reading.closed() => Ok(0),
-            came = pipe.read_buf(&mut line) => came,
+            received = pipe.read_buf(&mut line) => received,
         };
-        match came {
+        match received {
             Ok(0) | Err(_) => break,
-            Ok(came) => kept.add(&line[line.len() - came..]),
+            Ok(received) => kept.add(&line[line.len() - received..]),
         }
         write_whole_lines(&mut line, &mut lines).await;
         lines.flush().await;

@@ -11,9 +11,9 @@ use tracing::warn;
 use super::log_limit::LogLimit;
 use common::link::ProcessId;
 
-/// Most outputs of ended processes of one app that are still read.
-const MOST: usize = 16;
-/// Most messages per minute.
+/// Maximum number of outputs of ended processes of one app that are still read.
+const MAX_ORPHANS: usize = 16;
+/// Maximum number of messages per minute.
 const PER_MINUTE: u32 = 10;
 
 /// The outputs that are being read.
@@ -21,7 +21,7 @@ const PER_MINUTE: u32 = 10;
 pub(super) struct Outputs {
     running: RefCell<HashMap<ProcessId, Open>>,
     /// Outputs of ended processes by app, oldest first.
-    left: RefCell<HashMap<String, VecDeque<Open>>>,
+    orphans: RefCell<HashMap<String, VecDeque<Open>>>,
     closed: Rc<LogLimit>,
 }
 
@@ -42,8 +42,8 @@ pub(super) struct Reading {
 
 impl Outputs {
     pub(super) fn new() -> Rc<Self> {
-        let closed = LogLimit::new("outputs that outlive the processes of apps are closed", PER_MINUTE);
-        Rc::new(Self { running: RefCell::default(), left: RefCell::default(), closed })
+        let closed = LogLimit::new("output of ended app processes is no longer read", PER_MINUTE);
+        Rc::new(Self { running: RefCell::default(), orphans: RefCell::default(), closed })
     }
 
     /// Registers the output of a running process.
@@ -57,10 +57,10 @@ impl Outputs {
     pub(super) fn ended(&self, process: ProcessId) {
         let Some(open) = self.running.borrow_mut().remove(&process) else { return };
         let app = open.app.clone();
-        let mut left = self.left.borrow_mut();
-        let of_app = left.entry(app.clone()).or_default();
+        let mut orphans = self.orphans.borrow_mut();
+        let of_app = orphans.entry(app.clone()).or_default();
         of_app.push_back(open);
-        if of_app.len() <= MOST {
+        if of_app.len() <= MAX_ORPHANS {
             return;
         }
         if let Some(oldest) = of_app.pop_front() {
@@ -68,8 +68,8 @@ impl Outputs {
         }
         if self.closed.admits() {
             warn!(
-                "app {app}: processes that it has left behind hold the output of more than {MOST} ended processes \
-                 open: the oldest is not read any more"
+                "app {app}: child processes keep the output of more than {MAX_ORPHANS} ended processes open; the \
+                 oldest output is no longer read"
             );
         }
     }
@@ -86,11 +86,11 @@ impl Drop for Reading {
     fn drop(&mut self) {
         let Open { app, process, .. } = &self.open;
         self.outputs.running.borrow_mut().remove(process);
-        let mut left = self.outputs.left.borrow_mut();
-        if let Some(of_app) = left.get_mut(app) {
+        let mut orphans = self.outputs.orphans.borrow_mut();
+        if let Some(of_app) = orphans.get_mut(app) {
             of_app.retain(|open| open.process != *process);
             if of_app.is_empty() {
-                left.remove(app);
+                orphans.remove(app);
             }
         }
     }
@@ -101,20 +101,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_outputs_of_ended_processes_are_read_on() {
+    fn only_the_newest_outputs_of_ended_processes_are_read() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         tokio::task::LocalSet::new().block_on(&runtime.unwrap(), async {
             let outputs = Outputs::new();
             let mut readings: Vec<_> =
-                (0..=MOST as u64).map(|number| outputs.open("app", ProcessId(number))).collect();
+                (0..=MAX_ORPHANS as u64).map(|number| outputs.open("app", ProcessId(number))).collect();
             let other = outputs.open("other", ProcessId(1000));
-            (0..=MOST as u64).for_each(|number| outputs.ended(ProcessId(number)));
+            (0..=MAX_ORPHANS as u64).for_each(|number| outputs.ended(ProcessId(number)));
             outputs.ended(ProcessId(1000));
             readings.remove(0).closed().await;
             let second = tokio::time::timeout(std::time::Duration::from_secs(1), readings[0].closed());
             assert!(second.await.is_err(), "one too many, one closed");
             drop((readings, other));
-            assert!(outputs.running.borrow().is_empty() && outputs.left.borrow().is_empty());
+            assert!(outputs.running.borrow().is_empty() && outputs.orphans.borrow().is_empty());
         });
     }
 }

@@ -8,22 +8,22 @@ use tracing::warn;
 
 use super::app_log::{AppLogs, Writer};
 use super::journal::{Journal, Source};
-use super::limit::{Limit, Limits};
+use super::log_limit::{LogLimit, OutputLimits};
 use super::orphans::{Outputs, Reading};
 use crate::app::route::Route;
 use common::config::AppOutput;
 use common::link::{ProcessId, ProcessRecord};
 use common::log;
 
-/// Most bytes kept until an app's file is open.
-const MOST_FOR_FILE: usize = 256 * 1024;
+/// Maximum number of bytes kept until an app's file is open.
+const MAX_PENDING: usize = 256 * 1024;
 
 /// State that the outputs of all processes share.
 #[derive(Debug)]
 pub(crate) struct Places {
     journal: Option<RefCell<Rc<Journal>>>,
     pub(crate) files: Rc<AppLogs>,
-    limits: Limits,
+    limits: OutputLimits,
     outputs: Rc<Outputs>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Lines {
     places: Rc<Places>,
     file: Option<Writer>,
     /// Limit of lines in the log or the journal.
-    limit: Rc<Limit>,
+    limit: Rc<LogLimit>,
     /// Lines to be written to the file.
     for_file: String,
 }
@@ -46,11 +46,13 @@ impl Places {
         let journal = match output {
             AppOutput::Log => None,
             AppOutput::Journald => Journal::open()
-                .inspect_err(|why| warn!("what apps print goes to the log: there is no journal here: {why}"))
+                .inspect_err(|why| {
+                    warn!("cannot connect to the journal: {why}; app output is written to the log")
+                })
                 .ok(),
         };
         let journal = journal.map(|journal| RefCell::new(Rc::new(journal)));
-        Rc::new(Self { journal, files, limits: Limits::new(limit), outputs: Outputs::new() })
+        Rc::new(Self { journal, files, limits: OutputLimits::new(limit), outputs: Outputs::new() })
     }
 
     /// Registers the output of this process; the result must be kept while the output is read.
@@ -84,10 +86,10 @@ impl Lines {
     pub(super) async fn write(&mut self, line: &[u8]) {
         let line = String::from_utf8_lossy(line);
         let line = line.trim_end_matches('\r');
-        if self.file.is_some() && self.for_file.len() < MOST_FOR_FILE {
+        if self.file.is_some() && self.for_file.len() < MAX_PENDING {
             self.for_file += &log::app_line_in_file(&self.source.app, self.source.pid, line);
         }
-        if self.limit.admits(line.len()) && !self.to_journal(line).await {
+        if self.limit.admits_line(line.len()) && !self.to_journal(line).await {
             log::app_line(&self.source.app, self.source.pid, line);
         }
     }
@@ -95,9 +97,9 @@ impl Lines {
     /// Writes all pending lines to the file.
     pub(super) async fn flush(&mut self) {
         let Some(file) = self.file.as_ref().filter(|_| !self.for_file.is_empty()) else { return };
-        if file.is_open() {
-            file.write(std::mem::take(&mut self.for_file)).await;
-        } else if file.fails() {
+        if file.log.is_open() {
+            file.log.write(std::mem::take(&mut self.for_file)).await;
+        } else if file.log.is_failing() {
             self.for_file = String::new();
         }
     }
@@ -105,7 +107,7 @@ impl Lines {
     /// Writes the pending lines of a process that has ended, perhaps before its file was open.
     pub(super) async fn finish(self) {
         if let Some(file) = self.file.filter(|_| !self.for_file.is_empty()) {
-            file.write_when_open(self.for_file).await;
+            file.log.write_when_open(self.for_file).await;
         }
     }
 
@@ -143,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_is_known_by_a_short_name() {
+    fn the_journal_gets_a_short_name_of_an_app() {
         for (name, root, expected) in [
             ("/srv/shop (production)", "/srv/shop", "shop"),
             ("/srv/shop/current (staging)", "/srv/shop/current", "shop"),

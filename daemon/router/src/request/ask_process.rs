@@ -1,7 +1,6 @@
 //! An administrator's request to one process, which bypasses nginx and the pool's choice of a process, but not the
 //! process's session limit. The whole response is returned at once.
 
-use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -13,15 +12,13 @@ use tokio::io::AsyncWriteExt;
 use super::write_head;
 use crate::app::route::Route;
 use crate::app_protocol::buffer::{Input, SMALL};
-use crate::app_protocol::http;
-use crate::app_protocol::response_head::{Event, Head, ReplyError, is_token};
-use crate::app_protocol::session;
+use crate::app_protocol::response_head::{Event, Head, ResponseError, is_token};
 use crate::dispatch::{Lease, Refused};
 use crate::response::relay::Decoder;
 use crate::state::RouterState;
 use crate::sys::stream::Stream;
 
-/// Most bytes of a response body that are kept.
+/// Maximum size of a response body, in bytes; the rest is discarded.
 const MAX_BODY: usize = 1024 * 1024;
 
 /// The request.
@@ -35,52 +32,31 @@ pub(crate) struct DirectRequest {
 
 /// The process's response.
 #[derive(Debug, Default)]
-pub(crate) struct Reply {
+pub(crate) struct DirectResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
-    /// The body was cut at the limit.
-    pub(crate) cut: bool,
+    /// The body was longer than the limit.
+    pub(crate) truncated: bool,
 }
 
 /// Why there is no response.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum AskError {
     /// The request is invalid.
-    Impossible(&'static str),
-    /// No process that takes requests has this PID.
+    #[error("{0}")]
+    Invalid(&'static str),
+    #[error("no process that accepts requests has this PID")]
     NoProcess,
     /// The process had no free session in time.
+    #[error("{0}")]
     Refused(Refused),
-    /// The process did not respond in time.
-    TooLong(Duration),
-    Broken(io::Error),
-    Reply(ReplyError),
-}
-
-impl fmt::Display for AskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Impossible(why) => f.write_str(why),
-            Self::NoProcess => f.write_str("no process with this PID takes requests"),
-            Self::Refused(why) => why.fmt(f),
-            Self::TooLong(limit) => write!(f, "it has not answered within {} s", limit.as_secs()),
-            Self::Broken(why) => write!(f, "the connection to it broke: {why}"),
-            Self::Reply(why) => why.fmt(f),
-        }
-    }
-}
-
-impl From<io::Error> for AskError {
-    fn from(why: io::Error) -> Self {
-        Self::Broken(why)
-    }
-}
-
-impl From<ReplyError> for AskError {
-    fn from(why: ReplyError) -> Self {
-        Self::Reply(why)
-    }
+    #[error("it did not respond within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("the connection to it failed: {0}")]
+    Connection(#[from] io::Error),
+    #[error(transparent)]
+    Response(#[from] ResponseError),
 }
 
 /// Sends the request to the process: waits at most `limit` for a session, and at most `limit` for the response.
@@ -88,18 +64,18 @@ pub(crate) async fn ask(
     router: &RouterState,
     request: &DirectRequest,
     limit: Duration,
-) -> Result<Reply, AskError> {
+) -> Result<DirectResponse, AskError> {
     check(request)?;
     let lease = checkout(router, request.pid, limit).await?;
-    let mut order = Vec::new();
-    write(&lease.worker.route, request, &mut order)?;
-    let answered = tokio::time::timeout(limit, converse(&lease, request.method == "HEAD", &order)).await;
-    let answered = answered.unwrap_or(Err(AskError::TooLong(limit)));
-    if answered.is_err() {
+    let mut encoded = Vec::new();
+    encode(&lease.worker.route, request, &mut encoded)?;
+    let exchange = exchange(&lease, request.method == "HEAD", &encoded);
+    let response = tokio::time::timeout(limit, exchange).await.unwrap_or(Err(AskError::TimedOut(limit)));
+    if response.is_err() {
         // The process may still be working on the request.
         lease.release_when_free();
     }
-    answered
+    response
 }
 
 /// Rejects what the app would read as something else.
@@ -108,22 +84,23 @@ fn check(request: &DirectRequest) -> Result<(), AskError> {
     let is_header = |(name, value): &(String, String)| {
         is_token(name.as_bytes()) && !value.bytes().any(|byte| byte < b' ' && byte != b'\t')
     };
-    let of_the_body = |(name, _): &(String, String)| {
+    let is_of_the_connection = |(name, _): &(String, String)| {
         ["content-length", "transfer-encoding", "connection", "upgrade"]
             .iter()
             .any(|own| name.eq_ignore_ascii_case(own))
     };
-    if !is_token(request.method.as_bytes()) {
-        Err(AskError::Impossible("the method is no method"))
+    let invalid = if !is_token(request.method.as_bytes()) {
+        "invalid method"
     } else if !is_uri {
-        Err(AskError::Impossible("the URI must begin with / and hold no space"))
+        "invalid URI: must begin with / and contain neither spaces nor control characters"
     } else if !request.headers.iter().all(is_header) {
-        Err(AskError::Impossible("a header has no possible name or value"))
-    } else if request.headers.iter().any(of_the_body) {
-        Err(AskError::Impossible("a request has no body, and its connection is the daemon's"))
+        "invalid name or value of a header"
+    } else if request.headers.iter().any(is_of_the_connection) {
+        "headers of the body and of the connection cannot be set: the request has no body"
     } else {
-        Ok(())
-    }
+        return Ok(());
+    };
+    Err(AskError::Invalid(invalid))
 }
 
 async fn checkout(router: &RouterState, pid: i32, limit: Duration) -> Result<Lease, AskError> {
@@ -141,7 +118,7 @@ async fn checkout(router: &RouterState, pid: i32, limit: Duration) -> Result<Lea
     if lease.worker.record.pid == pid { Ok(lease) } else { Err(AskError::NoProcess) }
 }
 
-fn write(route: &Route, request: &DirectRequest, out: &mut Vec<u8>) -> Result<(), AskError> {
+fn encode(route: &Route, request: &DirectRequest, out: &mut Vec<u8>) -> Result<(), AskError> {
     let mut headers = Vec::new();
     if !request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         pairs::put(&mut headers, b"Host", b"localhost");
@@ -175,54 +152,46 @@ fn head<'a>(route: &'a Route, request: &'a DirectRequest) -> RequestHead<'a> {
     }
 }
 
-async fn converse(lease: &Lease, to_head_request: bool, order: &[u8]) -> Result<Reply, AskError> {
+async fn exchange(lease: &Lease, to_head_request: bool, request: &[u8]) -> Result<DirectResponse, AskError> {
     let (stream, _) = lease.connection().await?;
-    (&mut &stream).write_all(order).await?;
-    let decoder = if lease.worker.speaks_session() {
-        Decoder::Session(session::Decoder::new(to_head_request))
-    } else {
-        Decoder::Http(http::Decoder::new(to_head_request, false))
-    };
-    let (reply, reusable) = read(&stream, decoder, to_head_request).await?;
+    (&mut &stream).write_all(request).await?;
+    let decoder = Decoder::new(lease.worker.speaks_session(), to_head_request, false);
+    let (response, reusable) = read(&stream, decoder).await?;
     if reusable {
         lease.keep(stream);
     }
-    Ok(reply)
+    Ok(response)
 }
 
 /// Returns the response, and whether the connection can take another request.
-async fn read(
-    stream: &Stream,
-    mut decoder: Decoder,
-    to_head_request: bool,
-) -> Result<(Reply, bool), AskError> {
-    let (mut input, mut head, mut reply) = (Input::default(), Head::default(), Reply::default());
+async fn read(stream: &Stream, mut decoder: Decoder) -> Result<(DirectResponse, bool), AskError> {
+    let (mut input, mut head, mut response) = (Input::default(), Head::default(), DirectResponse::default());
     loop {
         if input.fill(&mut &*stream, SMALL).await? == 0 {
             decoder.at_eof()?;
-            return Ok((reply, false));
+            return Ok((response, false));
         }
         loop {
             let (used, event) = decoder.next(input.unread(), &mut head)?;
             let more = event == Event::More;
             match event {
-                Event::Head(_) => reply.take_head(&head),
-                Event::Data(data) => reply.add(data),
+                Event::Head(_) => response.set_head(&head),
+                Event::Data(data) => response.add(data),
                 Event::More | Event::Interim | Event::End => {}
             }
             input.consume(used);
             if decoder.is_done() {
-                return Ok((reply, decoder.is_reusable() && input.is_empty()));
+                return Ok((response, decoder.is_reusable() && input.is_empty()));
             }
-            if more && !decoder.follow_hijack(to_head_request) {
+            if more && !decoder.follow_hijack() {
                 break;
             }
         }
     }
 }
 
-impl Reply {
-    fn take_head(&mut self, head: &Head) {
+impl DirectResponse {
+    fn set_head(&mut self, head: &Head) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         self.status = head.status;
         let headers = Pairs::parse(&head.pairs).ok();
@@ -232,7 +201,7 @@ impl Reply {
 
     fn add(&mut self, data: &[u8]) {
         let room = MAX_BODY - self.body.len();
-        self.cut |= data.len() > room;
+        self.truncated |= data.len() > room;
         self.body.extend_from_slice(&data[..data.len().min(room)]);
     }
 }

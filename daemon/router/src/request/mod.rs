@@ -7,7 +7,6 @@ pub(crate) mod ask_process;
 pub(crate) mod finish;
 pub(crate) mod relay_both;
 
-use std::cell::Cell;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -23,25 +22,30 @@ use super::app_protocol::{http, session};
 use super::dispatch::worker::Worker;
 use super::dispatch::{Lease, Refused};
 use super::metrics::active_requests::Phase;
-use super::metrics::counters::count;
+use super::metrics::counters::{AppMetrics, count};
 use super::nginx_conn::descriptors;
 use super::nginx_conn::{KeepAlive, NginxConn};
-use super::response::relay::Relay;
+use super::response::relay::{Decoder, Relay};
 use super::spawn::hooks::SlowRequest;
 use super::state::RouterState;
-use finish::{broken_off, finish, give_up, refuse};
-use relay_both::{Broken, Left, converse_in_time, leaves};
+use relay_both::{ExchangeError, LeaveReason, must_leave_queue, relay_both};
 
-/// Most attempts of one request at processes that end before they have read any of it.
+/// Maximum number of attempts of one request at processes that end before they have read any of it.
 const MAX_ATTEMPTS: usize = 5;
 
-/// What is kept of a request once its head was written to the app's buffer.
-struct Facts {
+/// A request that is being served: its connection, its body, and the properties that are needed after its head was
+/// written to the app's buffer.
+struct Exchange<'a, 's> {
+    router: &'a Rc<RouterState>,
+    nginx: &'a mut NginxConn<'s>,
+    body: Body,
     route: Rc<Route>,
+    /// The metrics of its app.
+    metrics: Rc<AppMetrics>,
     to_head_request: bool,
     upgrade: bool,
     /// Sending it twice has the same effect as once, and it has no body.
-    repeatable: bool,
+    is_idempotent: bool,
     sent_json: bool,
     /// Its `Host`, for the hook; empty unless the app's time is limited.
     host: String,
@@ -49,26 +53,17 @@ struct Facts {
     /// The process that served the client before, for sticky sessions.
     sticky: Option<u32>,
     /// The protocol in which it is encoded, identified by the framing of a body without a length.
-    encoded: Cell<Framing>,
+    encoded: Framing,
     /// Length of its encoded head.
-    head_len: Cell<usize>,
-}
-
-/// One of several attempts.
-#[derive(Debug, Clone, Copy)]
-struct Turn {
-    /// How long the request has waited.
-    waited: Duration,
-    /// Another attempt may follow.
-    may_repeat: bool,
+    head_len: usize,
 }
 
 /// How an attempt at a process ended.
 enum Attempt {
-    /// With a response, or with a failure that was answered.
-    Over(KeepAlive),
-    /// The process was gone before it could read anything: another process may take the request.
-    Again(String),
+    /// With a response, or with a failure that was reported to the client.
+    Done(KeepAlive),
+    /// The process ended before it could read anything: another process may take the request.
+    Retry(String),
 }
 
 /// Serves the request whose frame is at the front of the input and ends at `payload_end`.
@@ -81,216 +76,221 @@ pub(crate) async fn run(
     nginx: &mut NginxConn<'_>,
     payload_end: usize,
 ) -> Result<KeepAlive, PayloadError> {
-    let request = Request::decode(&nginx.input.unread()[HEADER_LEN..payload_end])?;
-    let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
-    let mut body = Body::new(request.head.body, unsized_framing(route.kind))
-        .with_least_rate(router.config.min_upload_rate);
-    let facts = Facts::of(&request, route);
-    nginx.to_app.clear();
-    write_head(&request, facts.route.kind, &facts.route.settings, &mut nginx.to_app);
-    facts.head_len.set(nginx.to_app.len());
-    let refused = refused_at_once(router, &facts, request.head.method);
-    nginx.line.clear();
-    write_line(&request, &mut nginx.line);
-    let request_slot = nginx.request_slot.clone();
-    let _lying = request_slot.begin(&facts.route, &nginx.line, request.head.remote_addr);
-    nginx.request.clear();
-    nginx.request.extend_from_slice(&nginx.input.unread()[HEADER_LEN..payload_end]);
-    nginx.input.consume(payload_end);
-    nginx.frames.hides_version = !router.globals.show_version();
-
     let arrived = Instant::now();
+    let payload = &nginx.input.unread()[HEADER_LEN..payload_end];
+    let request = Request::decode(payload)?;
+    let head = &request.head;
+    let route = router.routes.find(&request, nginx.configured_ms(), &router.dispatcher)?;
+    nginx.to_app.clear();
+    write_head(&request, route.kind, &route.settings, &mut nginx.to_app);
+    // Method and URI, for the log.
+    nginx.line.clear();
+    [head.method, b" ", head.uri].iter().for_each(|part| nginx.line.extend_from_slice(part));
+    nginx.request.clear();
+    nginx.request.extend_from_slice(payload);
+    let request_slot = nginx.request_slot.clone();
+    let _active = request_slot.begin(&route, &nginx.line, head.remote_addr, arrived);
+    let host = route.settings.router.max_request_time.and_then(|_| request.headers.get(b"host"));
+    let content_type = request.headers.get(b"content-type");
+    let own_method = head.method == session::OUT_OF_BAND_METHOD.as_bytes();
+    let mut exchange = Exchange {
+        body: Body::new(head.body, chunked_framing(route.kind)).with_min_rate(router.config.min_upload_rate),
+        metrics: router.dispatcher.metrics(route.group),
+        to_head_request: head.method == b"HEAD",
+        upgrade: head.upgrade,
+        is_idempotent: head.body == BodyLength::None
+            && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"),
+        sent_json: content_type.is_some_and(|value| value.starts_with(b"application/json")),
+        host: host.map(|host| String::from_utf8_lossy(host).into_owned()).unwrap_or_default(),
+        https: head.https,
+        sticky: route.settings.sticky().and_then(|sticky| sticky.asked(&request)),
+        encoded: chunked_framing(route.kind),
+        head_len: nginx.to_app.len(),
+        router,
+        nginx,
+        route,
+    };
+    exchange.nginx.input.consume(payload_end);
+    exchange.nginx.frames.hides_version = !router.globals.show_version();
     let _counted = router.dispatcher.count_request();
-    if let Some(refused) = refused {
-        return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
+    let other_kind = || router.routes.other_kind(&exchange.route).map(Refused::OtherKind);
+    if let Some(refused) = own_method.then_some(Refused::OwnMethod).or_else(other_kind) {
+        return Ok(exchange.refuse(&refused).await);
     }
-    let descriptors = descriptors::most(router);
-    let tunnel = facts.upgrade.then(|| router.tunnels.open(facts.route.group, descriptors));
-    if matches!(tunnel, Some(None)) {
-        let refused = Refused::TunnelsFull(descriptors);
-        return Ok(refuse(router, nginx, &facts, &mut body, &refused).await);
+    let mut tunnel = None;
+    if exchange.upgrade {
+        // A system call: only tunnels need the number.
+        let descriptors = descriptors::maximum(router);
+        tunnel = router.tunnels.open(exchange.route.group, descriptors);
+        if tunnel.is_none() {
+            return Ok(exchange.refuse(&Refused::TunnelsFull(descriptors)).await);
+        }
     }
-    router.restarts.check(&facts.route, &router.dispatcher).await;
-    let after = attempt_until_over(router, nginx, &facts, &mut body).await;
-    router.dispatcher.metrics(facts.route.group).request_time.add(arrived.elapsed());
+    router.restarts.check(&exchange.route, &router.dispatcher).await;
+    let after = exchange.attempt_all().await;
+    exchange.metrics.request_time.add(arrived.elapsed());
+    drop(tunnel);
     Ok(after)
 }
 
-/// Returns why a request is refused regardless of the app's processes.
-fn refused_at_once(router: &RouterState, facts: &Facts, method: &[u8]) -> Option<Refused> {
-    if method == session::OUT_OF_BAND_METHOD.as_bytes() {
-        return Some(Refused::OwnMethod);
-    }
-    router.routes.other_kind(&facts.route).map(Refused::OtherKind)
-}
-
-fn count_refusal(router: &RouterState, facts: &Facts, refused: &Refused) {
-    let metrics = router.dispatcher.metrics(facts.route.group);
-    match refused {
-        Refused::QueueFull => count(&metrics.queue_full),
-        Refused::QueuedTooLong(_) => count(&metrics.queued_too_long),
-        Refused::SpawnFailed(_) => count(&metrics.without_process),
-        Refused::Maintenance(_) => count(&metrics.under_maintenance),
-        Refused::NoDescriptors
-        | Refused::TunnelsFull(_)
-        | Refused::OtherKind(_)
-        | Refused::OwnMethod
-        | Refused::SlowUpload(_)
-        | Refused::ShuttingDown => {}
-    }
-}
-
-async fn attempt_until_over(
-    router: &Rc<RouterState>,
-    nginx: &mut NginxConn<'_>,
-    facts: &Facts,
-    body: &mut Body,
-) -> KeepAlive {
-    let arrived = Instant::now();
-    for attempts_left in (0..MAX_ATTEMPTS).rev() {
-        nginx.request_slot.enter(Phase::Queued);
-        let granted = match router.app_modes.check(&facts.route, &router.dispatcher) {
-            Some(refused) => Some(Err(refused)),
-            None => checkout(router, nginx, facts, body).await,
-        };
-        let lease = match granted {
-            Some(Ok(lease)) => lease,
-            Some(Err(refused)) => {
-                count_refusal(router, facts, &refused);
-                return refuse(router, nginx, facts, body, &refused).await;
-            }
-            None => return KeepAlive::Close,
-        };
-        let pid = lease.worker.record.pid;
-        router.dispatcher.metrics(facts.route.group).queue_time.add(arrived.elapsed());
-        let turn = Turn { waited: arrived.elapsed(), may_repeat: attempts_left > 0 };
-        match attempt(router, nginx, facts, body, lease, turn).await {
-            Attempt::Over(after) => return after,
-            Attempt::Again(why) => {
-                info!("app {}: process {pid} did not take a request ({why}): trying again", facts.route.name);
-            }
-        }
-    }
-    KeepAlive::Close
-}
-
-/// Checks out a process for the request; `None` when the client disconnected while it waited.
-async fn checkout(
-    router: &RouterState,
-    nginx: &mut NginxConn<'_>,
-    facts: &Facts,
-    body: &Body,
-) -> Option<Result<Lease, Refused>> {
-    let route = &facts.route;
-    let others_wait = || router.dispatcher.inspect(|pool, _| pool.has_queue(route.group));
-    tokio::select! {
-        biased;
-        lease = router.dispatcher.checkout(route.group, facts.sticky, route.settings.router.max_request_queue_time) => Some(lease),
-        left = leaves(nginx.stream, &mut nginx.input, body, others_wait) => match left {
-            Left::Gone => None,
-            Left::SlowUpload(slow) => Some(Err(Refused::SlowUpload(slow))),
-        },
-    }
-}
-
-/// Sends the request to one process and its response to nginx.
-async fn attempt(
-    router: &Rc<RouterState>,
-    nginx: &mut NginxConn<'_>,
-    facts: &Facts,
-    body: &mut Body,
-    lease: Lease,
-    turn: Turn,
-) -> Attempt {
-    let Turn { waited, may_repeat } = turn;
-    if !speak_as(&lease.worker, nginx, facts, body) {
-        let why = "its app was replaced by one of another type while the request waited";
-        return Attempt::Over(broken_off(nginx, facts, body, lease.worker.record.pid, why).await);
-    }
-    let connection = descriptors::patiently(router, async || lease.connection().await).await;
-    let (app, used_before) = match connection {
-        Ok(connection) => connection,
-        Err(err) if descriptors::are_used_up(&err) => {
-            return Attempt::Over(refuse(router, nginx, facts, body, &Refused::NoDescriptors).await);
-        }
-        Err(err) => {
-            router.dispatcher.update(|pool, now| pool.detach(lease.worker.slot, now));
-            let why = format!("it takes no connection: {err}");
-            return if may_repeat {
-                Attempt::Again(why)
-            } else {
-                Attempt::Over(broken_off(nginx, facts, body, lease.worker.record.pid, &why).await)
+impl Exchange<'_, '_> {
+    async fn attempt_all(&mut self) -> KeepAlive {
+        let arrived = Instant::now();
+        for attempts_left in (0..MAX_ATTEMPTS).rev() {
+            self.nginx.request_slot.enter(Phase::Queued);
+            let lease = match self.checkout().await {
+                Some(Ok(lease)) => lease,
+                Some(Err(refused)) => {
+                    self.count_refusal(&refused);
+                    return self.refuse(&refused).await;
+                }
+                None => return KeepAlive::Close,
             };
-        }
-    };
-    let pid = lease.worker.record.pid;
-    nginx.request_slot.send_to(pid);
-    stick(&mut nginx.frames.added, facts, lease.worker.sticky_number);
-    let speaks_session = lease.worker.speaks_session();
-    let mut relay = Relay::new(
-        speaks_session,
-        facts.to_head_request,
-        facts.upgrade,
-        pid.unsigned_abs(),
-        waited,
-        nginx.request_slot.clone(),
-        router.dispatcher.metrics(facts.route.group),
-    );
-    relay.session = Some(lease.session.clone());
-    let limit = facts.route.settings.router.max_request_time;
-    let options = router.backlog_options();
-    let others_wait = || {
-        lease.session.is_served()
-            && router.dispatcher.inspect(|pool, _| pool.delays_others(lease.worker.slot))
-    };
-    let ended = converse_in_time(nginx, &app, body, &mut relay, &options, limit, others_wait).await;
-    let unheard = !relay.heard && may_repeat;
-    match ended {
-        Err(Broken::NotTaken(err)) if unheard => Attempt::Again(err.to_string()),
-        // The app closed its idle connection at this very moment. Only a repeatable request is sent again.
-        Err(Broken::Answer(err))
-            if unheard && used_before && facts.repeatable && !lease.worker.speaks_session() =>
-        {
-            Attempt::Again(err.to_string())
-        }
-        Ok(complete) => Attempt::Over(finish(nginx, body, &relay, app, lease, complete).await),
-        Err(broken) => {
-            if matches!(broken, Broken::TooLong(_)) {
-                router.dispatcher.kill(&lease.worker, Some(slow_request(nginx, facts)));
+            let pid = lease.worker.record.pid;
+            let waited = arrived.elapsed();
+            self.metrics.queue_time.add(waited);
+            match self.attempt(lease, waited, attempts_left > 0).await {
+                Attempt::Done(after) => return after,
+                Attempt::Retry(why) => {
+                    let app = &self.route.name;
+                    info!("app {app}: process {pid} did not accept a request ({why}); retrying");
+                }
             }
-            drop(app);
-            Attempt::Over(give_up(router, nginx, facts, body, &relay, lease, broken).await)
+        }
+        KeepAlive::Close
+    }
+
+    fn count_refusal(&self, refused: &Refused) {
+        match refused {
+            Refused::QueueFull => count(&self.metrics.queue_full),
+            Refused::QueuedTooLong(_) => count(&self.metrics.queued_too_long),
+            Refused::SpawnFailed(_) => count(&self.metrics.without_process),
+            Refused::Maintenance(_) => count(&self.metrics.under_maintenance),
+            Refused::NoDescriptors
+            | Refused::TunnelsFull(_)
+            | Refused::OtherKind(_)
+            | Refused::OwnMethod
+            | Refused::SlowUpload(_)
+            | Refused::ShuttingDown => {}
         }
     }
-}
 
-/// Encodes the request again if its process is of another kind than its route: the app's type has changed, and the
-/// process is of the previous version. False when that is no longer possible.
-fn speak_as(worker: &Worker, nginx: &mut NginxConn<'_>, facts: &Facts, body: &mut Body) -> bool {
-    let framing = unsized_framing(worker.route.kind);
-    if facts.encoded.get() == framing {
-        return true;
+    /// Checks out a process for the request; `None` when the client disconnected while it waited.
+    async fn checkout(&mut self) -> Option<Result<Lease, Refused>> {
+        let Self { router, nginx, body, route, .. } = self;
+        let dispatcher = &router.dispatcher;
+        if let Some(refused) = router.app_modes.check(route, dispatcher) {
+            return Some(Err(refused));
+        }
+        let others_wait = || dispatcher.inspect(|pool, _| pool.has_queue(route.group));
+        tokio::select! {
+            biased;
+            lease = dispatcher.checkout(route.group, self.sticky, route.settings.router.max_request_queue_time) => Some(lease),
+            left = must_leave_queue(nginx.stream, &mut nginx.input, body, others_wait) => match left {
+                LeaveReason::ClientGone => None,
+                LeaveReason::SlowUpload(slow) => Some(Err(Refused::SlowUpload(slow))),
+            },
+        }
     }
-    let Ok(request) = Request::decode(&nginx.request) else { return false };
-    if body.has_begun(&nginx.to_app, facts.head_len.get()) {
-        return false;
-    }
-    *body = Body::new(request.head.body, framing).with_pace(body.pace());
-    nginx.to_app.clear();
-    write_head(&request, worker.route.kind, &facts.route.settings, &mut nginx.to_app);
-    facts.encoded.set(framing);
-    facts.head_len.set(nginx.to_app.len());
-    true
-}
 
-/// Adds the cookie that sends the client's next requests to this process, unless its cookie already does so.
-fn stick(added: &mut Vec<u8>, facts: &Facts, number: u32) {
-    added.clear();
-    if let Some(sticky) = facts.route.settings.sticky()
-        && facts.sticky != Some(number)
-    {
-        let cookie = sticky.cookie(number, &facts.route.base_uri, facts.https);
-        pairs::put(added, b"Set-Cookie", cookie.as_bytes());
+    /// Sends the request to one process and its response to nginx.
+    async fn attempt(&mut self, lease: Lease, waited: Duration, may_retry: bool) -> Attempt {
+        let pid = lease.worker.record.pid;
+        if !self.reencode_for(&lease.worker) {
+            let why = "the app was replaced by one of another type while the request was queued";
+            return Attempt::Done(self.fail_before_response(pid, why).await);
+        }
+        let connection = descriptors::retry(self.router, async || lease.connection().await).await;
+        let (app, used_before) = match connection {
+            Ok(connection) => connection,
+            Err(err) if descriptors::are_used_up(&err) => {
+                return Attempt::Done(self.refuse(&Refused::NoDescriptors).await);
+            }
+            Err(err) => {
+                self.router.dispatcher.update(|pool, now| pool.detach(lease.worker.slot, now));
+                let why = format!("cannot connect to it: {err}");
+                if may_retry {
+                    return Attempt::Retry(why);
+                }
+                return Attempt::Done(self.fail_before_response(pid, &why).await);
+            }
+        };
+        let sent_at = Instant::now();
+        self.nginx.request_slot.send_to(pid, sent_at);
+        self.add_sticky_cookie(lease.worker.sticky_number);
+        let mut relay = Relay::new(
+            Decoder::new(lease.worker.speaks_session(), self.to_head_request, self.upgrade),
+            self.to_head_request,
+            pid.unsigned_abs(),
+            waited,
+            sent_at,
+            self.nginx.request_slot.clone(),
+            self.metrics.clone(),
+        );
+        relay.session = Some(lease.session.clone());
+        let limit = self.route.settings.router.max_request_time;
+        let options = self.router.backlog_options();
+        let dispatcher = &self.router.dispatcher;
+        let others_wait = || {
+            lease.session.is_served() && dispatcher.inspect(|pool, _| pool.delays_others(lease.worker.slot))
+        };
+        let ended =
+            relay_both(self.nginx, &app, &mut self.body, &mut relay, &options, limit, others_wait).await;
+        let may_retry = may_retry && !relay.received;
+        match ended {
+            Err(ExchangeError::NotSent(err)) if may_retry => Attempt::Retry(err.to_string()),
+            // The app closed its idle connection at this very moment. Only an idempotent request is sent again.
+            Err(ExchangeError::Response(err))
+                if may_retry && used_before && self.is_idempotent && !lease.worker.speaks_session() =>
+            {
+                Attempt::Retry(err.to_string())
+            }
+            Ok(complete) => Attempt::Done(self.finish(&relay, app, lease, complete).await),
+            Err(error) => {
+                if matches!(error, ExchangeError::TimedOut(_)) {
+                    dispatcher.kill(&lease.worker, Some(self.slow_request()));
+                }
+                drop(app);
+                Attempt::Done(self.fail(&relay, lease, error).await)
+            }
+        }
+    }
+
+    /// Encodes the request again if its process is of another kind than its route: the app's type has changed, and the
+    /// process is of the previous version. False when that is no longer possible.
+    fn reencode_for(&mut self, worker: &Worker) -> bool {
+        let framing = chunked_framing(worker.route.kind);
+        if self.encoded == framing {
+            return true;
+        }
+        let NginxConn { request, to_app, .. } = &mut *self.nginx;
+        let Ok(request) = Request::decode(request) else { return false };
+        if self.body.has_begun(to_app, self.head_len) {
+            return false;
+        }
+        self.body = Body::new(request.head.body, framing).with_rate(self.body.rate());
+        to_app.clear();
+        write_head(&request, worker.route.kind, &self.route.settings, to_app);
+        (self.encoded, self.head_len) = (framing, to_app.len());
+        true
+    }
+
+    /// Adds the cookie that sends the client's next requests to this process, unless its cookie already does so.
+    fn add_sticky_cookie(&mut self, number: u32) {
+        let added = &mut self.nginx.frames.added;
+        added.clear();
+        if let Some(sticky) = self.route.settings.sticky()
+            && self.sticky != Some(number)
+        {
+            let cookie = sticky.cookie(number, &self.route.base_uri, self.https);
+            pairs::put(added, b"Set-Cookie", cookie.as_bytes());
+        }
+    }
+
+    /// Returns the data for the hook of a request that takes too long.
+    fn slow_request(&self) -> SlowRequest {
+        let uri = self.nginx.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: self.host.clone() }
     }
 }
 
@@ -304,45 +304,9 @@ pub(crate) fn write_head(request: &Request<'_>, kind: AppKind, settings: &AppSet
     }
 }
 
-/// Writes `GET /path`, for the log.
-fn write_line(request: &Request<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(request.head.method);
-    out.push(b' ');
-    out.extend_from_slice(request.head.uri);
-}
-
-/// Returns the data for the hook of a request that takes too long.
-fn slow_request(nginx: &NginxConn<'_>, facts: &Facts) -> SlowRequest {
-    let uri = nginx.line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
-    SlowRequest { path: String::from_utf8_lossy(uri).into_owned(), host: facts.host.clone() }
-}
-
-fn unsized_framing(kind: AppKind) -> Framing {
+fn chunked_framing(kind: AppKind) -> Framing {
     match kind {
         AppKind::Ruby | AppKind::Python => Framing::SessionChunks,
         AppKind::Node | AppKind::Meteor | AppKind::Generic => Framing::HttpChunks,
-    }
-}
-
-impl Facts {
-    fn of(request: &Request<'_>, route: Rc<Route>) -> Self {
-        let head = &request.head;
-        let sticky = route.settings.sticky().and_then(|sticky| sticky.asked(request));
-        let host = route.settings.router.max_request_time.and_then(|_| request.headers.get(b"host"));
-        let host = host.map(|host| String::from_utf8_lossy(host).into_owned()).unwrap_or_default();
-        let json = request.headers.get(b"content-type").is_some_and(|t| t.starts_with(b"application/json"));
-        Self {
-            encoded: Cell::new(unsized_framing(route.kind)),
-            head_len: Cell::new(0),
-            route,
-            to_head_request: head.method == b"HEAD",
-            upgrade: head.upgrade,
-            repeatable: head.body == BodyLength::None
-                && matches!(head.method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE"),
-            sent_json: json,
-            host,
-            https: head.https,
-            sticky,
-        }
     }
 }

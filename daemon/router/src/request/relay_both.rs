@@ -8,33 +8,36 @@ use protocol::frame::{FrameHeader, FrameType};
 
 use crate::app_protocol::buffer::{Input, SMALL};
 use crate::app_protocol::request_body::{Body, BodyError};
-use crate::app_protocol::upload_rate::{Pace, TooSlow};
+use crate::app_protocol::upload_rate::{TooSlow, UploadRate};
 use crate::nginx_conn::NginxConn;
 use crate::response::relay::{Complete, Relay, RelayError};
 use crate::response::{BacklogOptions, Outlet};
 use crate::sys::stream::Stream;
 
-/// Most bytes that are read from nginx while a request waits; the rest of a body stays with nginx.
-const ENOUGH: usize = 64 * 1024;
+/// Maximum number of bytes read from nginx while a request waits; the rest of a body stays with nginx.
+const MAX_READ_AHEAD: usize = 64 * 1024;
 /// Interval of the check whether other requests wait for what a slow upload occupies.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Why the exchange with an app broke off.
-pub(super) enum Broken {
-    /// The app's connection was closed before the request could be written: it has read nothing.
-    NotTaken(io::Error),
-    /// The request side failed.
+/// Why the exchange with an app failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExchangeError {
+    /// The app has read nothing.
+    #[error("its connection was closed before the request was sent: {0}")]
+    NotSent(io::Error),
+    #[error(transparent)]
     Request(BodyError),
-    /// The response side failed.
-    Answer(RelayError),
-    /// The app exceeded its time limit.
-    TooLong(Duration),
+    #[error(transparent)]
+    Response(RelayError),
+    #[error("it exceeded passenger_max_request_time ({} s) and is killed", .0.as_secs())]
+    TimedOut(Duration),
     /// The body arrived too slowly while other requests waited for the process.
+    #[error(transparent)]
     SlowUpload(TooSlow),
 }
 
-/// Runs [`converse`] within the app's time limit.
-pub(super) async fn converse_in_time(
+/// Relays the body and the response at the same time, within the app's time limit.
+pub(super) async fn relay_both(
     nginx: &mut NginxConn<'_>,
     app: &Stream,
     body: &mut Body,
@@ -42,114 +45,102 @@ pub(super) async fn converse_in_time(
     options: &BacklogOptions,
     limit: Option<Duration>,
     others_wait: impl Fn() -> bool,
-) -> Result<Complete, Broken> {
-    let pace = body.pace();
-    let ended = async {
-        tokio::select! {
-            biased;
-            ended = converse(nginx, app, body, relay, options) => ended,
-            slow = too_slow(pace.as_deref(), others_wait) => Err(Broken::SlowUpload(slow)),
-        }
-    };
-    match limit {
-        None => ended.await,
-        Some(limit) => tokio::time::timeout(limit, ended).await.unwrap_or(Err(Broken::TooLong(limit))),
-    }
-}
-
-/// Relays the body and the response at the same time.
-async fn converse(
-    nginx: &mut NginxConn<'_>,
-    app: &Stream,
-    body: &mut Body,
-    relay: &mut Relay,
-    options: &BacklogOptions,
-) -> Result<Complete, Broken> {
+) -> Result<Complete, ExchangeError> {
+    let rate = body.rate();
     let NginxConn { stream, input, frames, backlog, to_app, from_app, head, request_slot, .. } = nginx;
     let stream: &Stream = stream;
     let request = async {
         match body.send(&mut &*stream, input, &mut &*app, to_app).await {
             Ok(()) => {
                 request_slot.sent();
-                gone(stream, input, None).await;
+                client_gone(stream, input, None).await;
             }
-            Err(BodyError::App { err, first: true }) => return Broken::NotTaken(err),
+            Err(BodyError::App { err, first: true }) => return ExchangeError::NotSent(err),
             // The app may have responded without reading all of it: the response side decides.
             Err(BodyError::App { .. }) => std::future::pending().await,
-            Err(err) => return Broken::Request(err),
+            Err(err) => return ExchangeError::Request(err),
         }
-        Broken::Request(BodyError::ClientGone)
+        ExchangeError::Request(BodyError::ClientGone)
     };
     from_app.clear();
     let outlet = Outlet::new(stream, backlog, options);
     let (mut writer, mut app_reader) = (&outlet, app);
-    let answer = relay.run(&mut app_reader, from_app, &mut writer, frames, head);
+    let response = relay.run(&mut app_reader, from_app, &mut writer, frames, head);
     tokio::select! {
         biased;
-        broken = request => Err(broken),
-        complete = answer => complete.map_err(Broken::Answer),
-        err = outlet.drain() => Err(Broken::Answer(RelayError::Nginx(err))),
+        error = request => Err(error),
+        complete = response => complete.map_err(ExchangeError::Response),
+        err = outlet.drain() => Err(ExchangeError::Response(RelayError::Nginx(err))),
+        slow = too_slow(rate.as_deref(), others_wait) => Err(ExchangeError::SlowUpload(slow)),
+        limit = elapsed(limit) => Err(ExchangeError::TimedOut(limit)),
     }
 }
 
+/// Resolves when the time limit has elapsed, if there is one.
+async fn elapsed(limit: Option<Duration>) -> Duration {
+    let Some(limit) = limit else { return std::future::pending().await };
+    tokio::time::sleep(limit).await;
+    limit
+}
+
 /// Resolves when the body is too slow and other requests wait for what this one occupies.
-async fn too_slow(pace: Option<&Pace>, others_wait: impl Fn() -> bool) -> TooSlow {
-    while let Some(pace) = pace.filter(|pace| !pace.is_complete()) {
-        if let Some(slow) = pace.too_slow().filter(|_| others_wait()) {
+async fn too_slow(rate: Option<&UploadRate>, others_wait: impl Fn() -> bool) -> TooSlow {
+    while let Some(rate) = rate.filter(|rate| !rate.is_complete()) {
+        if let Some(slow) = rate.too_slow().filter(|_| others_wait()) {
             return slow;
         }
-        tokio::time::sleep(pace.time_left().max(LOOK_AGAIN)).await;
+        tokio::time::sleep(rate.time_left().max(CHECK_INTERVAL)).await;
     }
     std::future::pending().await
 }
 
 /// Why a request left the queue.
-pub(super) enum Left {
+pub(super) enum LeaveReason {
     /// nginx has closed the connection or cancelled the request.
-    Gone,
+    ClientGone,
     /// Its body arrived too slowly while other requests waited behind it.
     SlowUpload(TooSlow),
 }
 
 /// Resolves when a request that waits for a process must leave the queue.
-pub(super) async fn leaves(
+pub(super) async fn must_leave_queue(
     stream: &Stream,
     input: &mut Input,
     body: &Body,
     others_wait: impl Fn() -> bool,
-) -> Left {
-    let pace = body.pace();
-    while let Some(pace) = pace.as_deref().filter(|pace| !pace.is_complete()) {
-        let patience = tokio::time::sleep(pace.time_left().max(LOOK_AGAIN));
+) -> LeaveReason {
+    let rate = body.rate();
+    while let Some(rate) = rate.as_deref().filter(|rate| !rate.is_complete()) {
+        let pause = tokio::time::sleep(rate.time_left().max(CHECK_INTERVAL));
         tokio::select! {
             biased;
-            () = gone(stream, input, Some(pace)) => return Left::Gone,
-            () = patience => {}
+            () = client_gone(stream, input, Some(rate)) => return LeaveReason::ClientGone,
+            () = pause => {}
         }
-        body.look_ahead(input);
-        if let Some(slow) = pace.too_slow().filter(|_| others_wait()) {
-            return Left::SlowUpload(slow);
+        body.measure_ahead(input);
+        if let Some(slow) = rate.too_slow().filter(|_| others_wait()) {
+            return LeaveReason::SlowUpload(slow);
         }
     }
-    gone(stream, input, None).await;
-    Left::Gone
+    client_gone(stream, input, None).await;
+    LeaveReason::ClientGone
 }
 
-/// Resolves when nginx has closed the connection or cancelled the request. Other data stays in the input; `pace`
+/// Resolves when nginx has closed the connection or cancelled the request. Other data stays in the input; `rate`
 /// measures the time spent waiting for it.
-pub(super) async fn gone(mut stream: &Stream, input: &mut Input, pace: Option<&Pace>) {
+pub(super) async fn client_gone(mut stream: &Stream, input: &mut Input, rate: Option<&UploadRate>) {
     loop {
         if matches!(FrameHeader::decode(input.unread()), Ok(Some(header)) if header.kind == FrameType::Cancel)
         {
             return;
         }
-        if input.unread().len() >= ENOUGH {
+        if input.unread().len() >= MAX_READ_AHEAD {
             std::future::pending::<()>().await;
         }
-        let waiting = pace.map(Pace::wait);
-        let came = input.fill(&mut stream, SMALL).await;
+        let waiting = rate.map(UploadRate::wait);
+        let received = input.fill(&mut stream, SMALL).await;
         drop(waiting);
-        if came.map_or(true, |came| came == 0) {
+        if received.map_or(true, |received| received == 0) {
             return;
         }
     }

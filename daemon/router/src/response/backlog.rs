@@ -21,8 +21,8 @@ use common::link::Trouble;
 pub(crate) struct BacklogOptions {
     /// The directory for files.
     pub(crate) dir: PathBuf,
-    /// Most bytes of one response on disk; `None` for no limit.
-    pub(crate) most: Option<u64>,
+    /// Maximum number of bytes of one response on disk; `None` for no limit.
+    pub(crate) max_file_size: Option<u64>,
     /// Receives the report when nothing can be kept.
     pub(crate) troubles: Rc<Troubles>,
 }
@@ -62,8 +62,8 @@ impl Backlog {
         }
         self.spill(parts, options).unwrap_or_else(|why| {
             let dir = options.dir.display();
-            options.troubles.happens(Trouble::Buffers, || {
-                format!("slow clients' answers cannot be kept in {dir}: {why}; processes have to wait for these clients")
+            options.troubles.occurs(Trouble::Buffers, || {
+                format!("cannot buffer responses for slow clients in {dir}: {why}; processes wait for these clients")
             });
             self.without_file = true;
             0
@@ -103,9 +103,9 @@ impl Backlog {
     fn spill(&mut self, parts: &[IoSlice<'_>], options: &BacklogOptions) -> io::Result<usize> {
         let spill = match &mut self.spill {
             Some(spill) => spill,
-            none => none.insert(Spill { file: nameless_file(&options.dir)?, read: 0, written: 0 }),
+            none => none.insert(Spill { file: unnamed_file(&options.dir)?, read: 0, written: 0 }),
         };
-        let room = options.most.map_or(u64::MAX, |most| most.saturating_sub(spill.written));
+        let room = options.max_file_size.map_or(u64::MAX, |max| max.saturating_sub(spill.written));
         spill.append(parts, usize::try_from(room).unwrap_or(usize::MAX))
     }
 }
@@ -137,7 +137,7 @@ impl Spill {
 }
 
 /// Creates a file that no other process can open, removed when its descriptor is closed.
-fn nameless_file(dir: &Path) -> io::Result<File> {
+fn unnamed_file(dir: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.read(true).write(true).mode(0o600);
     match options.clone().custom_flags(OFlag::O_TMPFILE.bits()).open(dir) {
@@ -157,8 +157,8 @@ fn nameless_file(dir: &Path) -> io::Result<File> {
 mod tests {
     use super::*;
 
-    fn options(most: Option<u64>) -> BacklogOptions {
-        BacklogOptions { dir: std::env::temp_dir(), most, troubles: Rc::default() }
+    fn options(max_file_size: Option<u64>) -> BacklogOptions {
+        BacklogOptions { dir: std::env::temp_dir(), max_file_size, troubles: Rc::default() }
     }
 
     fn push(backlog: &mut Backlog, bytes: &[u8], options: &BacklogOptions) -> usize {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_comes_out_in_its_order() {
+    fn bytes_are_returned_in_order() {
         let options = options(None);
         let bytes: Vec<u8> = (0..3_000_000u32).map(|n| (n / 7) as u8).collect();
         for (piece, step) in [(1_000, 500), (100_000, 7_000), (LARGE, 1 << 20), (LARGE + 1, 9_999)] {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_does_not_grow_with_an_answer_that_never_waits_for_long() {
+    fn memory_is_bounded_while_the_client_keeps_up() {
         let (options, mut backlog) = (options(None), Backlog::default());
         push(&mut backlog, &[0; 100], &options);
         for _ in 0..1_000 {
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn its_file_has_a_limit_and_begins_anew_when_it_is_empty() {
+    fn the_file_is_limited_and_reused_when_it_is_empty() {
         let options = options(Some(1 << 20));
         let (part, mut backlog) = (vec![1; LARGE], Backlog::default());
         let fill =
@@ -227,12 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_file_it_is_soon_full() {
-        let options = BacklogOptions { dir: "/nonexistent".into(), most: None, troubles: Rc::default() };
+    fn without_a_file_only_memory_is_used() {
+        let options =
+            BacklogOptions { dir: "/nonexistent".into(), max_file_size: None, troubles: Rc::default() };
         let mut backlog = Backlog::default();
         assert_eq!(push(&mut backlog, &vec![1; LARGE], &options), LARGE);
         assert_eq!(push(&mut backlog, b"more", &options), 0);
-        assert_eq!(options.troubles.list().len(), 1, "the operator is told");
+        assert_eq!(options.troubles.list().len(), 1, "the problem is reported");
         assert_eq!(drain(&mut backlog, 1 << 20).len(), LARGE);
         assert_eq!(push(&mut backlog, b"more", &options), 4);
     }

@@ -8,13 +8,12 @@ use std::path::Path;
 use tracing::warn;
 
 use super::super::dispatch::Refused;
-use super::frame_writer::reason_phrase;
 use crate::app::settings::AppSettings;
-use crate::app_protocol::response_head::Head;
+use crate::metrics::page_cache::Document;
 use crate::report::SpawnFailure;
 use common::link::Maintenance;
 
-/// Most bytes of a custom error page.
+/// Maximum size of a custom error page, in bytes.
 const MAX_CUSTOM: u64 = 1 << 20;
 
 /// A page: status, title and the content below it.
@@ -33,26 +32,23 @@ pub(crate) struct Page {
 impl Page {
     /// Returns the page for a request that gets no process.
     pub(crate) fn refused(refused: &Refused, settings: &AppSettings) -> Self {
+        const OVERLOADED: &str = "This website is under heavy load";
+        const TOO_MANY: &str =
+            "Too many people are accessing this website at the same time. Please try again in a few minutes.";
         match refused {
-            Refused::QueueFull => Self::plain(
-                settings.router.request_queue_overflow_status_code.0,
-                "This website is under heavy load",
-                "Too many people are accessing this website at the same time. Please try again in a few minutes.",
-            ),
+            Refused::QueueFull => {
+                Self::plain(settings.router.request_queue_overflow_status_code.0, OVERLOADED, TOO_MANY)
+            }
             Refused::QueuedTooLong(_) => Self::plain(
                 settings.router.request_queue_timeout_status_code.0,
-                "This website is under heavy load",
-                "It took too long until somebody had time for your request. Please try again in a few minutes.",
+                OVERLOADED,
+                "Your request has waited too long. Please try again in a few minutes.",
             ),
-            Refused::NoDescriptors | Refused::TunnelsFull(_) => Self::plain(
-                503,
-                "This website is under heavy load",
-                "Too many people are accessing this website at the same time. Please try again in a few minutes.",
-            ),
+            Refused::NoDescriptors | Refused::TunnelsFull(_) => Self::plain(503, OVERLOADED, TOO_MANY),
             Refused::OtherKind(_) => Self::plain(
                 500,
                 "This website is not configured correctly",
-                "Two applications have the same name. The administrator finds more in the log.",
+                "Two applications have the same name. The log of flying-passenger has the details.",
             ),
             Refused::SlowUpload(_) => Self::slow_upload(),
             Refused::OwnMethod => Self::plain(405, "Method not allowed", ""),
@@ -64,23 +60,19 @@ impl Page {
         }
     }
 
-    /// Returns the page for an app that broke off before its response began.
+    /// Returns the page for an app that failed before its response began.
     pub(crate) fn incomplete() -> Self {
         Self::plain(502, "Incomplete response received from application", "")
     }
 
     /// Returns the page for an app that exceeded its time limit.
     pub(crate) fn too_slow() -> Self {
-        Self::plain(504, "The application took too long to answer", "")
+        Self::plain(504, "The application took too long to respond", "")
     }
 
     /// Returns the page for a client that sends its request body too slowly.
     pub(crate) fn slow_upload() -> Self {
-        Self::plain(
-            408,
-            "Your request did not arrive in time",
-            "The rest of it came too slowly. Please try again.",
-        )
+        Self::plain(408, "Your request was received too slowly", "Please try again.")
     }
 
     fn plain(status: u16, title: &str, text: &str) -> Self {
@@ -92,49 +84,42 @@ impl Page {
         Self {
             custom: custom.map(|page| page.clone().into_bytes()),
             retry_after: maintenance.retry_after,
-            ..Self::plain(503, "This website is being worked on", "Please try again in a few minutes.")
+            ..Self::plain(503, "This website is under maintenance", "Please try again in a few minutes.")
         }
     }
 
     fn spawn_failed(failure: &SpawnFailure) -> Self {
-        let title = "Web application could not be started";
-        let content = if failure.friendly { details(failure) } else { discreet(failure) };
-        let custom = failure.page.as_deref().filter(|_| !failure.friendly).and_then(custom);
-        Self { status: failure.status, title: title.into(), content, custom, retry_after: 0 }
+        Self {
+            content: if failure.friendly { details(failure) } else { error_id(failure) },
+            custom: failure.page.as_deref().filter(|_| !failure.friendly).and_then(custom),
+            ..Self::plain(failure.status, "Web application could not be started", "")
+        }
     }
 
-    /// Returns the page as HTML, or as JSON for a client that sent JSON.
-    pub(crate) fn body(&self, json: bool) -> (&'static str, Vec<u8>) {
-        if json {
+    /// Renders the page as HTML, or as JSON for a client that sent JSON.
+    pub(crate) fn document(&self, json: bool) -> Document {
+        let (content_type, body) = if json {
             let text = serde_json::json!({ "error": { "status": self.status, "message": self.title } });
-            return ("application/json", text.to_string().into_bytes());
-        }
-        if let Some(custom) = &self.custom {
-            return ("text/html; charset=utf-8", custom.clone());
-        }
+            ("application/json", text.to_string().into_bytes())
+        } else {
+            ("text/html; charset=utf-8", self.custom.clone().unwrap_or_else(|| self.html().into_bytes()))
+        };
+        let retry_after = Some(self.retry_after).filter(|seconds| *seconds > 0);
+        let mut headers: Vec<_> =
+            retry_after.map(|seconds| ("Retry-After", seconds.to_string())).into_iter().collect();
+        headers.push(("Cache-Control", "no-cache, no-store, must-revalidate".to_owned()));
+        Document { content_type, headers, body }
+    }
+
+    fn html(&self) -> String {
         let Self { title, content, .. } = self;
-        let html = format!(
+        format!(
             "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"><title>{title}</title>\n\
              <style>body{{font:16px/1.5 sans-serif;max-width:60rem;margin:3rem auto;padding:0 1rem;color:#222}}\
              h1{{font-size:1.5rem}}pre{{background:#f4f4f4;padding:1rem;overflow:auto;white-space:pre-wrap}}\
              </style></head>\n<body><h1>{title}</h1>\n{content}</body></html>\n"
-        );
-        ("text/html; charset=utf-8", html.into_bytes())
-    }
-
-    /// Fills `head` for this page.
-    pub(crate) fn fill(&self, head: &mut Head, content_type: &str, length: usize) {
-        // The daemon's own headers pass the check of app heads; otherwise nginx would report it.
-        let filled = head.begin(self.status, reason_phrase(self.status).as_bytes()).and_then(|()| {
-            head.header(b"Content-Type", content_type.as_bytes())?;
-            if self.retry_after > 0 {
-                head.header(b"Retry-After", self.retry_after.to_string().as_bytes())?;
-            }
-            head.header(b"Cache-Control", b"no-cache, no-store, must-revalidate")?;
-            head.header(b"Content-Length", length.to_string().as_bytes())
-        });
-        debug_assert!(filled.is_ok());
+        )
     }
 }
 
@@ -145,27 +130,22 @@ fn custom(path: &Path) -> Option<Vec<u8>> {
         // A FIFO would never end, and opening it would wait for a writer.
         let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no file"));
+            return Err(io::Error::other("it is not a regular file"));
         }
         file.take(MAX_CUSTOM + 1).read_to_end(&mut page)?;
-        if page.len() as u64 <= MAX_CUSTOM {
-            Ok(page)
-        } else {
-            Err(io::Error::other("it is longer than 1 MiB"))
+        if page.len() as u64 > MAX_CUSTOM {
+            return Err(io::Error::other("it is longer than 1 MiB"));
         }
+        Ok(page)
     };
-    read()
-        .inspect_err(|why| warn!("passenger_custom_error_page {} cannot be shown: {why}", path.display()))
-        .ok()
+    read().inspect_err(|why| warn!("cannot show passenger_custom_error_page {}: {why}", path.display())).ok()
 }
 
-fn discreet(failure: &SpawnFailure) -> String {
+/// Returns what every visitor may see of a failed start.
+fn error_id(failure: &SpawnFailure) -> String {
     format!(
-        "{}<p>Error ID: <code>{}</code></p>\n",
-        paragraph(
-            "Something went wrong while this website was started. If you are its administrator, look for this error \
-             ID in the log of flying-passenger."
-        ),
+        "<p>This website could not be started. If you are its administrator, search the log of flying-passenger for this \
+         error ID.</p>\n<p>Error ID: <code>{}</code></p>\n",
         failure.id
     )
 }
@@ -179,17 +159,17 @@ fn details(failure: &SpawnFailure) -> String {
         failure.id
     ));
     if let Some(user) = &failure.user {
-        html.push_str(&paragraph(&format!("It ran as the user {}.", user.name)));
+        html.push_str(&paragraph(&format!("It was started as user {}.", user.name)));
     }
     if let Some((pid, Some(how))) = &failure.process {
         html.push_str(&paragraph(&format!("Process {pid} {how}.")));
     }
     let steps = failure.steps.iter().map(|step| format!("{step}\n"));
-    html.push_str(&section("Steps of the start", &steps.collect::<String>()));
+    html.push_str(&section("Startup steps", &steps.collect::<String>()));
     html.push_str(&section("Details", &failure.details));
     html.push_str(&section("Output of the application", &failure.output));
     let variables = failure.environment.iter().map(|(name, value)| format!("{name}={value}\n"));
-    html.push_str(&section("What the process was started with", &variables.collect::<String>()));
+    html.push_str(&section("Environment of the process", &variables.collect::<String>()));
     html
 }
 
@@ -201,7 +181,8 @@ fn paragraph(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("<p>{}</p>\n", escape(text)) }
 }
 
-fn escape(text: &str) -> String {
+/// Escapes text for HTML and XML.
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -242,18 +223,18 @@ mod tests {
     }
 
     fn html(refused: &Refused) -> String {
-        String::from_utf8(Page::refused(refused, &AppSettings::default()).body(false).1).unwrap()
+        String::from_utf8(Page::refused(refused, &AppSettings::default()).document(false).body).unwrap()
     }
 
     #[test]
-    fn in_production_a_visitor_learns_the_error_id_and_nothing_else() {
+    fn in_production_the_page_contains_only_the_error_id() {
         let page = html(&failure(false));
         assert!(page.contains("0badcafe"));
         assert!(!page.contains("secret") && !page.contains("/srv/app") && !page.contains("config.ru"));
     }
 
     #[test]
-    fn in_development_the_page_tells_what_failed() {
+    fn in_development_the_page_contains_the_details() {
         let page = html(&failure(true));
         for part in
             ["0badcafe", "secret backtrace", "secret output", "cannot load &lt;config.ru&gt;", "status 1"]
@@ -263,10 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_speaks_json_gets_json() {
-        let (content_type, body) = Page::refused(&Refused::QueueFull, &AppSettings::default()).body(true);
-        assert_eq!(content_type, "application/json");
-        let value: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    fn a_client_that_sent_json_gets_json() {
+        let document = Page::refused(&Refused::QueueFull, &AppSettings::default()).document(true);
+        assert_eq!(document.content_type, "application/json");
+        let value: serde_json::Value = serde_json::from_slice(&document.body).unwrap();
         assert_eq!(value["error"]["status"], 503);
     }
 }

@@ -1,6 +1,6 @@
 //! Frames for nginx, gathered so that one system call writes the output of one wake-up.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 
 use protocol::frame::{FLAG_END, FrameHeader, FrameType, HEADER_LEN};
 use protocol::pairs;
@@ -8,7 +8,8 @@ use protocol::request::BodyLength;
 use protocol::response::{Abort, AbortReason, ResponseHead};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use crate::app_protocol::response_head::{Head, ReplyError};
+use crate::app_protocol::response_head::{Head, ResponseError};
+use crate::metrics::page_cache::Document;
 
 /// Body parts up to this size are copied; larger ones are written without a copy.
 const GATHER: usize = 8 * 1024;
@@ -27,6 +28,8 @@ pub(crate) struct Writer {
     pub(crate) hides_version: bool,
     /// Headers added to those of the app, encoded as [`pairs`].
     pub(crate) added: Vec<u8>,
+    /// Buffer for the value of one header.
+    value: Vec<u8>,
 }
 
 /// The sender of a response, and how long it took.
@@ -47,20 +50,34 @@ impl Writer {
         self.out.extend_from_slice(frame);
     }
 
-    /// Adds the head of an app's response; `end` when no body follows.
+    /// Adds a head, as a frame of type Response or Interim; `end` when no body follows.
     pub(crate) fn head(
         &mut self,
+        kind: FrameType,
         head: &Head,
         body: BodyLength,
         end: bool,
         origin: Origin,
-    ) -> Result<(), ReplyError> {
-        self.response(FrameType::Response, head, body, end, origin)
-    }
-
-    /// Adds an interim head.
-    pub(crate) fn interim(&mut self, head: &Head, origin: Origin) -> Result<(), ReplyError> {
-        self.response(FrameType::Interim, head, BodyLength::None, false, origin)
+    ) -> Result<(), ResponseError> {
+        self.open = None;
+        let frame = ResponseHead {
+            status: head.status,
+            reason: &head.reason,
+            body,
+            process_pid: origin.pid,
+            queue_us: origin.queue_us,
+            app_us: origin.app_us,
+        };
+        let powered_by = if self.hides_version { POWERED_BY_WITHOUT_VERSION } else { POWERED_BY };
+        let headers = |out: &mut Vec<u8>| {
+            out.extend_from_slice(&head.pairs);
+            if kind == FrameType::Response {
+                out.extend_from_slice(&self.added);
+                put_own_headers(head, powered_by, &mut self.value, out);
+            }
+        };
+        let flags = if end { FLAG_END } else { 0 };
+        frame.write_frame(kind, flags, headers, &mut self.out).map_err(|_| ResponseError::HeadTooLong)
     }
 
     /// Adds a part of the body; a large one is written at once.
@@ -94,6 +111,23 @@ impl Writer {
         Ok(())
     }
 
+    /// Adds a whole response of the daemon, with `head` as a buffer; a large body is written at once.
+    pub(crate) async fn document(
+        &mut self,
+        head: &mut Head,
+        status: u16,
+        document: &Document,
+        to_head_request: bool,
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> io::Result<()> {
+        self.added.clear();
+        fill(head, status, document).map_err(io::Error::other)?;
+        let length = head.body_length(to_head_request);
+        let end = length == BodyLength::None;
+        self.head(FrameType::Response, head, length, end, Origin::default()).map_err(io::Error::other)?;
+        if end { Ok(()) } else { self.body(&document.body, true, to).await }
+    }
+
     /// Adds the end of a response that cannot be completed.
     pub(crate) fn abort(&mut self, reason: AbortReason, message: &str) {
         self.open = None;
@@ -109,50 +143,33 @@ impl Writer {
         }
         Ok(())
     }
+}
 
-    fn response(
-        &mut self,
-        kind: FrameType,
-        head: &Head,
-        body: BodyLength,
-        end: bool,
-        origin: Origin,
-    ) -> Result<(), ReplyError> {
-        self.open = None;
-        let frame = ResponseHead {
-            status: head.status,
-            reason: &head.reason,
-            body,
-            process_pid: origin.pid,
-            queue_us: origin.queue_us,
-            app_us: origin.app_us,
-        };
-        let powered_by = if self.hides_version { POWERED_BY_WITHOUT_VERSION } else { POWERED_BY };
-        let headers = |out: &mut Vec<u8>| {
-            out.extend_from_slice(&head.pairs);
-            if kind == FrameType::Response {
-                out.extend_from_slice(&self.added);
-                put_own_headers(head, powered_by, out);
-            }
-        };
-        let flags = if end { FLAG_END } else { 0 };
-        frame.write_frame(kind, flags, headers, &mut self.out).map_err(|_| ReplyError::HeadTooLong)
+fn fill(head: &mut Head, status: u16, document: &Document) -> Result<(), ResponseError> {
+    head.begin(status, reason_phrase(status).as_bytes())?;
+    head.header(b"Content-Type", document.content_type.as_bytes())?;
+    for (name, value) in &document.headers {
+        head.header(name.as_bytes(), value.as_bytes())?;
     }
+    head.header(b"Content-Length", document.body.len().to_string().as_bytes())
 }
 
 /// Adds `Content-Length`, also for HEAD and 304, where it describes a body that is not sent, and Passenger's headers.
-fn put_own_headers(head: &Head, powered_by: &[u8], out: &mut Vec<u8>) {
+fn put_own_headers(head: &Head, powered_by: &[u8], value: &mut Vec<u8>, out: &mut Vec<u8>) {
     if let Some(length) = head.content_length.filter(|_| head.status >= 200 && head.status != 204) {
-        pairs::put(out, b"Content-Length", length.to_string().as_bytes());
+        value.clear();
+        // Writing to a vector cannot fail.
+        let _ = write!(value, "{length}");
+        pairs::put(out, b"Content-Length", value);
     }
     if head.status == 101 {
         return;
     }
     let reason = if head.reason.is_empty() { reason_phrase(head.status).as_bytes() } else { &head.reason };
-    let mut status = head.status.to_string().into_bytes();
-    status.push(b' ');
-    status.extend_from_slice(reason);
-    pairs::put(out, b"Status", &status);
+    value.clear();
+    let _ = write!(value, "{} ", head.status);
+    value.extend_from_slice(reason);
+    pairs::put(out, b"Status", value);
     pairs::put(out, b"X-Powered-By", powered_by);
 }
 
@@ -205,12 +222,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_brings_status_and_name() {
+    fn a_head_gets_the_headers_of_passenger() {
         let mut head = Head::default();
         head.begin(204, b"").unwrap();
         head.header(b"X-A", b"1").unwrap();
         let mut writer = Writer::default();
-        writer.head(&head, BodyLength::None, true, Origin { pid: 7, queue_us: 1, app_us: 2 }).unwrap();
+        writer
+            .head(
+                FrameType::Response,
+                &head,
+                BodyLength::None,
+                true,
+                Origin { pid: 7, queue_us: 1, app_us: 2 },
+            )
+            .unwrap();
         let response = Response::decode(&writer.out[HEADER_LEN..]).unwrap();
         assert_eq!(response.headers.get(b"status"), Some(b"204 No Content".as_slice()));
         assert_eq!(response.headers.get(b"x-a"), Some(b"1".as_slice()));
@@ -230,12 +255,12 @@ mod tests {
             assert_eq!(writer.out, [expected.as_slice(), b"abc"].concat());
             writer.flush(&mut to).await.unwrap();
             writer.body(b"d", false, &mut to).await.unwrap();
-            assert_eq!(writer.out.len(), HEADER_LEN + 1, "what was written is not added to");
+            assert_eq!(writer.out.len(), HEADER_LEN + 1, "a written frame is not extended");
         });
     }
 
     #[test]
-    fn large_parts_are_written_through_and_small_ones_gathered() {
+    fn large_parts_are_written_at_once_and_small_ones_gathered() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let (mut writer, mut to) = (Writer::default(), Vec::new());

@@ -1,6 +1,6 @@
 //! nginx's connection as the output of one response: a slow client does not block the app for long.
 //!
-//! Data is written to nginx at once, or as soon as nginx accepts it. Once a response has waited for [`PATIENCE`], what
+//! Data is written to nginx at once, or as soon as nginx accepts it. Once a response has waited for [`MAX_WAIT`], what
 //! nginx does not accept at once is kept in a [`Backlog`], so that the app finishes and can serve another client.
 
 use std::cell::{Cell, RefCell};
@@ -17,14 +17,14 @@ use super::backlog::{Backlog, BacklogOptions};
 use crate::sys::stream::Stream;
 
 /// How long a response may wait for its client before it is kept: a fast client needs no file.
-const PATIENCE: Duration = Duration::from_millis(100);
+const MAX_WAIT: Duration = Duration::from_millis(100);
 
 /// Both ends of the backlog of one response: [`AsyncWrite`] for the writer, and [`Outlet::drain`].
 pub(crate) struct Outlet<'a> {
     stream: &'a Stream,
     backlog: RefCell<&'a mut Backlog>,
     options: &'a BacklogOptions,
-    /// Elapses after [`PATIENCE`]; set when the response first waits for the client.
+    /// Elapses after [`MAX_WAIT`]; set when the response first waits for the client.
     until: RefCell<Option<Pin<Box<Sleep>>>>,
     /// The writer that waits for room in the backlog.
     waiting: Cell<Option<Waker>>,
@@ -64,7 +64,7 @@ impl<'a> Outlet<'a> {
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }
-            if self.poll_patience(cx).is_pending() {
+            if self.poll_wait(cx).is_pending() {
                 return Pin::new(&mut &*self.stream).poll_write_vectored(cx, parts);
             }
         }
@@ -77,9 +77,9 @@ impl<'a> Outlet<'a> {
         }
     }
 
-    fn poll_patience(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_wait(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut until = self.until.borrow_mut();
-        let until = until.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + PATIENCE)));
+        let until = until.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + MAX_WAIT)));
         if until.is_elapsed() { Poll::Ready(()) } else { until.as_mut().poll(cx) }
     }
 }
@@ -143,8 +143,8 @@ mod tests {
         runtime.unwrap().block_on(test);
     }
 
-    fn options(most: Option<u64>) -> BacklogOptions {
-        BacklogOptions { dir: std::env::temp_dir(), most, troubles: Default::default() }
+    fn options(max_file_size: Option<u64>) -> BacklogOptions {
+        BacklogOptions { dir: std::env::temp_dir(), max_file_size, troubles: Default::default() }
     }
 
     /// Writes `bytes` while the peer does not read; true when all were accepted.
@@ -154,19 +154,19 @@ mod tests {
             biased;
             done = writer.write_all(bytes) => done.is_ok(),
             err = outlet.drain() => panic!("{err}"),
-            // Far beyond `PATIENCE`, on a paused clock.
+            // Far beyond `MAX_WAIT`, on a paused clock.
             () = tokio::time::sleep(Duration::from_secs(60)) => false,
         }
     }
 
     #[test]
-    fn a_writer_is_free_before_its_client_has_read() {
+    fn a_writer_finishes_before_its_client_has_read() {
         run(async {
             let (near, far) = pair();
             let (options, mut backlog) = (options(None), Backlog::default());
             let sent: Vec<u8> = (0..3_000_000u32).map(|n| (n / 3) as u8).collect();
             let outlet = Outlet::new(&near, &mut backlog, &options);
-            assert!(write(&outlet, &sent).await, "the client holds it up");
+            assert!(write(&outlet, &sent).await, "the client delays it");
             let (mut received, mut reader) = (vec![0; sent.len()], &far);
             let (emptied, read) = tokio::join!(empty(&mut backlog, &near), reader.read_exact(&mut received));
             emptied.unwrap();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_writer_waits_at_the_high_watermark_and_goes_on_below_it() {
+    fn a_writer_waits_while_the_backlog_is_full() {
         run(async {
             let (near, far) = pair();
             let (options, mut backlog) = (options(Some(1 << 20)), Backlog::default());
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_leaves_is_noticed() {
+    fn a_closed_connection_is_noticed() {
         run(async {
             let (near, far) = pair();
             let (options, mut backlog) = (options(None), Backlog::default());

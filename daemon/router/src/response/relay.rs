@@ -2,28 +2,29 @@
 //!
 //! The data of one read is written before the next read, so that a slow client slows the app and costs one buffer.
 
-use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use protocol::frame::FrameType;
+use protocol::request::BodyLength;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::super::dispatch::Session;
 use super::{Origin, Writer};
 use crate::app_protocol::buffer::{Input, LARGE, SMALL};
 use crate::app_protocol::http;
-use crate::app_protocol::response_head::{Event, Head, Mode, ReplyError};
+use crate::app_protocol::response_head::{Event, Head, Mode, ResponseError};
 use crate::app_protocol::session;
 use crate::metrics::active_requests::{Phase, RequestSlot};
 use crate::metrics::counters::AppMetrics;
 
 /// How long one head may take from its first byte to its last.
 const HEAD_LIMIT: Duration = Duration::from_secs(60);
-/// Most interim responses of one response.
+/// Maximum number of interim responses before one response.
 const MAX_INTERIMS: u32 = 32;
-/// Work after which other tasks get their turn: decoder steps plus kilobytes.
-const TURN: usize = 512;
+/// Work after which other tasks run: decoder steps plus kilobytes.
+const WORK_PER_TURN: usize = 512;
 
 /// Decoder of either protocol; a hijacked session continues as HTTP.
 #[derive(Debug)]
@@ -33,37 +34,23 @@ pub(crate) enum Decoder {
 }
 
 /// Why a response ended early.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum RelayError {
     /// The app is at fault.
-    App(ReplyError),
-    /// Reading from the app failed.
+    #[error(transparent)]
+    App(#[from] ResponseError),
+    #[error("cannot read its response: {0}")]
     AppRead(io::Error),
-    /// nginx does not accept it: the client has gone.
+    /// The client has closed the connection.
+    #[error("cannot write the response to nginx: {0}")]
     Nginx(io::Error),
-}
-
-impl fmt::Display for RelayError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::App(err) => err.fmt(f),
-            Self::AppRead(err) => write!(f, "its answer cannot be read: {err}"),
-            Self::Nginx(err) => write!(f, "nginx does not take the answer: {err}"),
-        }
-    }
-}
-
-impl From<ReplyError> for RelayError {
-    fn from(err: ReplyError) -> Self {
-        Self::App(err)
-    }
 }
 
 /// How a response ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Complete {
     /// It is complete.
-    Answer,
+    Response,
     /// Its head switched protocols: the connection is a tunnel from now on.
     Tunnel,
 }
@@ -74,20 +61,19 @@ pub(crate) struct Relay {
     pub(crate) decoder: Decoder,
     /// Any part of a final response was passed to nginx.
     pub(crate) begun: bool,
-    /// The app has sent anything at all.
-    pub(crate) heard: bool,
+    /// Any byte was received from the app.
+    pub(crate) received: bool,
     to_head_request: bool,
-    upgrade: bool,
     pid: u32,
     /// Microseconds that the request waited for the process.
     queue_us: u64,
     /// When the request was sent to the process.
-    asked: Instant,
+    sent_at: Instant,
     head_limit: Duration,
     /// When the first byte of an incomplete head arrived.
     head_began: Option<tokio::time::Instant>,
     interims: u32,
-    /// Work done since other tasks last had their turn.
+    /// Work done since other tasks could last run.
     work: usize,
     /// The slot of the request.
     request_slot: Rc<RequestSlot>,
@@ -98,6 +84,14 @@ pub(crate) struct Relay {
 }
 
 impl Decoder {
+    pub(crate) fn new(speaks_session: bool, to_head_request: bool, upgrade: bool) -> Self {
+        if speaks_session {
+            Self::Session(session::Decoder::new(to_head_request, upgrade))
+        } else {
+            Self::Http(http::Decoder::new(to_head_request, upgrade))
+        }
+    }
+
     pub(crate) fn is_reusable(&self) -> bool {
         match self {
             Self::Session(decoder) => decoder.is_reusable(),
@@ -109,14 +103,14 @@ impl Decoder {
         &mut self,
         bytes: &'b [u8],
         head: &mut Head,
-    ) -> Result<(usize, Event<'b>), ReplyError> {
+    ) -> Result<(usize, Event<'b>), ResponseError> {
         match self {
             Self::Session(decoder) => decoder.next(bytes, head),
             Self::Http(decoder) => decoder.next(bytes, head),
         }
     }
 
-    pub(crate) fn at_eof(&mut self) -> Result<(), ReplyError> {
+    pub(crate) fn at_eof(&mut self) -> Result<(), ResponseError> {
         match self {
             Self::Session(decoder) => decoder.at_eof(),
             Self::Http(decoder) => decoder.at_eof(),
@@ -136,41 +130,32 @@ impl Decoder {
     }
 
     /// Switches to HTTP if the app took over the connection: an HTTP response follows, and no other request may.
-    pub(crate) fn follow_hijack(&mut self, to_head_request: bool) -> bool {
-        let hijacked = matches!(self, Self::Session(decoder) if decoder.is_hijacked());
-        if hijacked {
-            *self = Self::Http(http::Decoder::after_hijack(to_head_request));
-        }
-        hijacked
+    pub(crate) fn follow_hijack(&mut self) -> bool {
+        let Self::Session(decoder) = self else { return false };
+        let Some(http) = decoder.hijacked() else { return false };
+        *self = Self::Http(http);
+        true
     }
 }
 
 impl Relay {
     pub(crate) fn new(
-        speaks_session: bool,
+        decoder: Decoder,
         to_head_request: bool,
-        upgrade: bool,
         pid: u32,
         waited: Duration,
+        sent_at: Instant,
         request_slot: Rc<RequestSlot>,
         metrics: Rc<AppMetrics>,
     ) -> Self {
-        let decoder = if speaks_session {
-            Decoder::Session(session::Decoder::new(to_head_request))
-        } else {
-            Decoder::Http(http::Decoder::new(to_head_request, upgrade))
-        };
-        let queue_us = microseconds(waited);
-        let asked = Instant::now();
         Self {
             decoder,
             begun: false,
-            heard: false,
+            received: false,
             to_head_request,
-            upgrade,
             pid,
-            queue_us,
-            asked,
+            queue_us: microseconds(waited),
+            sent_at,
             head_limit: HEAD_LIMIT,
             head_began: None,
             interims: 0,
@@ -193,22 +178,23 @@ impl Relay {
     ) -> Result<Complete, RelayError> {
         let mut room = SMALL;
         loop {
-            let came = self.fill(input, app, room).await?;
-            self.take_turns(came / 1024 + 1).await;
+            let received = self.fill(input, app, room).await?;
+            if received == 0 {
+                self.decoder.at_eof()?;
+                return end(nginx, writer).await;
+            }
+            self.yield_after(received / 1024 + 1).await;
             // A read that fills its buffer has more behind it: a large body justifies a large buffer.
-            room = if came == room { LARGE } else { room };
-            if came > 0 && !self.heard {
-                self.heard = true;
+            room = if received == room { LARGE } else { room };
+            if !self.received {
+                self.received = true;
                 self.request_slot.enter(Phase::Responding);
             }
-            let complete = if came == 0 {
-                self.decoder.at_eof()?;
-                self.end_by_eof(nginx, writer).await?
-            } else {
-                self.take(input, nginx, writer, head).await?
-            };
-            if let Some(complete) = complete {
+            if let Some(complete) = self.decode(input, nginx, writer, head).await? {
                 return Ok(complete);
+            }
+            if !self.begun && self.head_began.is_none() && !input.is_empty() {
+                self.head_began = Some(tokio::time::Instant::now());
             }
             writer.flush(nginx).await.map_err(RelayError::Nginx)?;
         }
@@ -222,30 +208,26 @@ impl Relay {
         room: usize,
     ) -> Result<usize, RelayError> {
         let Some(began) = self.head_began else {
-            let came = input.fill(app, room).await.map_err(RelayError::AppRead)?;
-            if !self.begun {
-                self.head_began = Some(tokio::time::Instant::now());
-            }
-            return Ok(came);
+            return input.fill(app, room).await.map_err(RelayError::AppRead);
         };
-        let too_slow = || RelayError::App(ReplyError::HeadTooSlow(self.head_limit));
+        let too_slow = || RelayError::App(ResponseError::HeadTooSlow(self.head_limit));
         let left = self.head_limit.checked_sub(began.elapsed()).ok_or_else(too_slow)?;
-        let came = tokio::time::timeout(left, input.fill(app, room)).await;
-        came.map_err(|_| too_slow())?.map_err(RelayError::AppRead)
+        let received = tokio::time::timeout(left, input.fill(app, room)).await;
+        received.map_err(|_| too_slow())?.map_err(RelayError::AppRead)
     }
 
     /// Lets other tasks run after a certain amount of work, so that an app that always has more to read does not block
     /// them.
-    async fn take_turns(&mut self, work: usize) {
+    async fn yield_after(&mut self, work: usize) {
         self.work += work;
-        if self.work >= TURN {
+        if self.work >= WORK_PER_TURN {
             self.work = 0;
             tokio::task::yield_now().await;
         }
     }
 
-    /// Moves the content of `input` to the writer.
-    async fn take(
+    /// Decodes the content of `input` and passes it to the writer.
+    async fn decode(
         &mut self,
         input: &mut Input,
         nginx: &mut (impl AsyncWrite + Unpin),
@@ -255,7 +237,7 @@ impl Relay {
         loop {
             let (used, event) = self.decoder.next(input.unread(), head)?;
             let complete = match event {
-                Event::More if self.decoder.follow_hijack(self.to_head_request) => {
+                Event::More if self.decoder.follow_hijack() => {
                     self.hijacked();
                     None
                 }
@@ -266,52 +248,49 @@ impl Relay {
                 Event::Interim => {
                     self.interim(writer, head)?;
                     // The next head begins with the next byte.
-                    self.head_began = (input.unread().len() > used).then(tokio::time::Instant::now);
+                    self.head_began = None;
                     None
                 }
                 Event::Head(mode) => self.head(mode, writer, head)?,
                 Event::Data(data) => self.data(data, nginx, writer).await?,
-                Event::End => {
-                    writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
-                    Some(Complete::Answer)
-                }
+                Event::End => Some(end(nginx, writer).await?),
             };
             input.consume(used);
             if complete.is_some() {
                 return Ok(complete);
             }
-            self.take_turns(1).await;
+            self.yield_after(1).await;
         }
     }
 
     /// Relays 103 only: nginx sends 100 itself, and clients have no use for the others.
-    fn interim(&mut self, writer: &mut Writer, head: &Head) -> Result<(), ReplyError> {
+    fn interim(&mut self, writer: &mut Writer, head: &Head) -> Result<(), ResponseError> {
         self.interims += 1;
         if self.interims > MAX_INTERIMS {
-            return Err(ReplyError::TooManyInterims);
+            return Err(ResponseError::TooManyInterims);
         }
-        if head.status == 103 { writer.interim(head, self.origin()) } else { Ok(()) }
+        if head.status == 103 {
+            writer.head(FrameType::Interim, head, BodyLength::None, false, self.origin())?;
+        }
+        Ok(())
     }
 
     fn head(&mut self, mode: Mode, writer: &mut Writer, head: &Head) -> Result<Option<Complete>, RelayError> {
-        if mode == Mode::Tunnel && !self.upgrade {
-            let why = "it switches protocols although nobody asked for it";
-            return Err(ReplyError::BadHead(why.into()).into());
-        }
         if self.decoder.is_raw() {
             self.hijacked();
         }
         let complete = match mode {
             Mode::Tunnel => Some(Complete::Tunnel),
-            Mode::Framed => self.decoder.is_done().then_some(Complete::Answer),
+            Mode::Framed => self.decoder.is_done().then_some(Complete::Response),
         };
-        let end = complete == Some(Complete::Answer);
+        let end = complete == Some(Complete::Response);
         let origin = self.origin();
-        writer.head(head, head.body_length(self.to_head_request), end, origin)?;
+        let length = head.body_length(self.to_head_request);
+        writer.head(FrameType::Response, head, length, end, origin)?;
         self.begun = true;
         self.head_began = None;
         let took = Duration::from_micros(origin.queue_us.saturating_add(origin.app_us));
-        self.metrics.answer_time.add(took);
+        self.metrics.response_time.add(took);
         Ok(complete)
     }
 
@@ -323,7 +302,7 @@ impl Relay {
     }
 
     fn origin(&self) -> Origin {
-        Origin { pid: self.pid, queue_us: self.queue_us, app_us: microseconds(self.asked.elapsed()) }
+        Origin { pid: self.pid, queue_us: self.queue_us, app_us: microseconds(self.sent_at.elapsed()) }
     }
 
     async fn data(
@@ -336,17 +315,14 @@ impl Relay {
         if end || !data.is_empty() {
             writer.body(data, end, nginx).await.map_err(RelayError::Nginx)?;
         }
-        Ok(end.then_some(Complete::Answer))
+        Ok(end.then_some(Complete::Response))
     }
+}
 
-    async fn end_by_eof(
-        &mut self,
-        nginx: &mut (impl AsyncWrite + Unpin),
-        writer: &mut Writer,
-    ) -> Result<Option<Complete>, RelayError> {
-        writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
-        Ok(Some(Complete::Answer))
-    }
+/// Adds the end of a response whose last part did not mark it.
+async fn end(nginx: &mut (impl AsyncWrite + Unpin), writer: &mut Writer) -> Result<Complete, RelayError> {
+    writer.body(&[], true, nginx).await.map_err(RelayError::Nginx)?;
+    Ok(Complete::Response)
 }
 
 fn microseconds(duration: Duration) -> u64 {
@@ -374,8 +350,9 @@ mod tests {
                 std::future::pending::<()>().await;
             };
             let (request_slot, metrics) = (ActiveRequests::default().open(), Rc::default());
+            let decoder = Decoder::new(speaks_session, false, false);
             let mut relay =
-                Relay::new(speaks_session, false, false, 1, Duration::ZERO, request_slot, metrics);
+                Relay::new(decoder, false, 1, Duration::ZERO, Instant::now(), request_slot, metrics);
             let (mut input, mut out, mut writer) = (Input::default(), Vec::new(), Writer::default());
             let mut head = Head::default();
             let relayed = relay.run(&mut router, &mut input, &mut out, &mut writer, &mut head);
@@ -387,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_drips_without_end_is_too_slow() {
+    fn a_head_that_never_completes_times_out() {
         for speaks_session in [false, true] {
             let head = "HTTP/1.1 200 OK\r\n".to_owned() + &"X-A: 1\r\n".repeat(100);
             let whole = if speaks_session {
@@ -397,26 +374,26 @@ mod tests {
             };
             let pieces = whole.iter().map(|byte| vec![*byte]).collect();
             let error = relayed(speaks_session, pieces).unwrap_err();
-            assert!(matches!(error, RelayError::App(ReplyError::HeadTooSlow(_))), "{error}");
+            assert!(matches!(error, RelayError::App(ResponseError::HeadTooSlow(_))), "{error}");
         }
     }
 
     #[test]
-    fn an_answer_may_take_its_time_between_two_heads() {
+    fn the_head_limit_restarts_after_an_interim_response() {
         let mut pieces = vec![b"HTTP/1.1 103 Early Hints\r\n\r\n".to_vec()];
         pieces.resize(100, Vec::new());
         pieces.push(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec());
-        assert_eq!(relayed(false, pieces).unwrap(), Complete::Answer);
+        assert_eq!(relayed(false, pieces).unwrap(), Complete::Response);
     }
 
     #[test]
     fn interim_responses_are_limited() {
         let many = |count| {
-            let mut answer = "HTTP/1.1 100 Continue\r\n\r\n".repeat(count);
-            answer += "HTTP/1.1 204 No Content\r\n\r\n";
-            relayed(false, vec![answer.into()])
+            let mut response = "HTTP/1.1 100 Continue\r\n\r\n".repeat(count);
+            response += "HTTP/1.1 204 No Content\r\n\r\n";
+            relayed(false, vec![response.into()])
         };
-        assert_eq!(many(32).unwrap(), Complete::Answer);
-        assert!(matches!(many(33), Err(RelayError::App(ReplyError::TooManyInterims))));
+        assert_eq!(many(32).unwrap(), Complete::Response);
+        assert!(matches!(many(33), Err(RelayError::App(ResponseError::TooManyInterims))));
     }
 }

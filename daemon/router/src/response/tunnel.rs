@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::app_protocol::buffer::{Input, SMALL};
 use crate::sys::stream::Stream;
 
-/// How long an app may continue after its client has gone. nginx ends its side only when the client is gone for good.
+/// How long an app may continue after its client has disconnected. nginx ends its side only then.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// One side of a tunnel, and what was already read from it.
@@ -19,23 +19,23 @@ pub(crate) struct Side<'a> {
 /// Runs until both directions have ended, one has failed or `cut` resolves. After `cut` the app reads end-of-file, and
 /// may still send a close message.
 pub(crate) async fn run(nginx: Side<'_>, app: Side<'_>, cut: impl Future<Output = ()>) {
-    let mut to_be_ended = app.stream;
-    let to_app = pass(nginx.stream, nginx.input, app.stream);
-    let to_client = pass(app.stream, app.input, nginx.stream);
+    let mut app_writer = app.stream;
+    let to_app = copy(nginx.stream, nginx.input, app.stream);
+    let to_client = copy(app.stream, app.input, nginx.stream);
     tokio::pin!(to_app, to_client);
     tokio::select! {
         () = &mut to_client => {}
         () = &mut to_app => drop(tokio::time::timeout(GRACE, to_client).await),
         () = cut => {
             // The app may already have closed its side.
-            drop(to_be_ended.shutdown().await);
+            drop(app_writer.shutdown().await);
             drop(tokio::time::timeout(GRACE, to_client).await);
         }
     }
 }
 
 /// Copies bytes until the reader ends, then shuts down the writer. A read error is treated as the end.
-async fn pass(mut reader: &Stream, input: &mut Input, mut writer: &Stream) {
+async fn copy(mut reader: &Stream, input: &mut Input, mut writer: &Stream) {
     let mut buffer = input.unread().to_vec();
     input.consume(buffer.len());
     loop {
@@ -44,7 +44,7 @@ async fn pass(mut reader: &Stream, input: &mut Input, mut writer: &Stream) {
         }
         buffer.clear();
         buffer.reserve(SMALL);
-        if !matches!(reader.read_buf(&mut buffer).await, Ok(came) if came > 0) {
+        if !matches!(reader.read_buf(&mut buffer).await, Ok(received) if received > 0) {
             break;
         }
     }

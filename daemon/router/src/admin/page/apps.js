@@ -3,7 +3,7 @@
 /** With more applications than this, panels start collapsed and can be filtered. */
 const MANY = 6;
 
-const STATES = { starting: "starts", serving: "serves", draining: "finishes its requests", stopping: "ends" };
+const STATES = { starting: "starting", serving: "serving", draining: "finishing requests", stopping: "stopping" };
 
 /** The panel of each application, by name. */
 const panels = new Map();
@@ -26,18 +26,18 @@ class AppPanel {
   unfold() {
     if (this.charts) return;
     this.facts = make("p", "facts");
-    this.troubles = make("ul", "troubles");
+    this.failures = make("ul", "failures");
     this.charts = [
       new Chart("Requests/s", "rate", [""]),
       new Chart("Queue", "count", [""]),
-      new Chart("Answer time", "time", ["mean", "queued"]),
+      new Chart("Response time", "time", ["mean", "queued"]),
       new Chart("Memory", "memory", [""]),
     ];
     const charts = make("div", "charts");
     charts.append(...this.charts.map((chart) => chart.element));
     this.processes = new Table(`Processes of ${this.name}`, processColumns(this.history));
-    this.noProcess = make("p", "empty", "No process runs: one is started at the next request.");
-    this.element.append(this.troubles, charts, this.processes.element, this.noProcess, this.facts);
+    this.noProcess = make("p", "empty", "No process is running. The next request starts one.");
+    this.element.append(this.failures, charts, this.processes.element, this.noProcess, this.facts);
   }
 
   show(app, bounds) {
@@ -67,8 +67,8 @@ class AppPanel {
     this.unfold();
     const { app, history } = this;
     setText(this.facts, facts(app));
-    fillChildren(this.troubles, troubles(app), () => make("li"), setText);
-    setClasses(this.troubles, history.freshTroubles() > 0 ? "troubles fresh" : "troubles");
+    fillChildren(this.failures, failures(app), () => make("li"), setText);
+    setClasses(this.failures, history.recentFailures() > 0 ? "failures recent" : "failures");
     this.processes.show(app.processes, (process) => (process.state === "serving" ? "" : "leaving"));
     this.processes.element.hidden = app.processes.length === 0;
     this.noProcess.hidden = app.processes.length > 0 || app.spawning > 0;
@@ -77,23 +77,23 @@ class AppPanel {
 
   drawCharts(now) {
     const { history, charts } = this;
-    const [answers, waits] = [history.means("answers"), history.means("waits")];
+    const [total, queued] = [history.means("responseTime"), history.means("queueTime")];
     charts[0].draw([history.rates()], now, rate(history.rate()));
     charts[1].draw([history.queue()], now, String(this.app.queue));
     charts[2].draw(
-      [answers, waits],
+      [total, queued],
       now,
-      latency(answers.at(-1)?.value ?? null),
-      bound(history.nearlyAll(this.bounds)),
+      latency(total.at(-1)?.value ?? null),
+      percentile(history.percentile95(this.bounds)),
     );
     charts[3].draw([history.memory()], now, memory(history.memory().at(-1).value));
   }
 }
 
 /** Complements the mean, which hides slow requests. */
-function bound(nearlyAll) {
-  if (nearlyAll === null) return "";
-  return nearlyAll === Infinity ? "5 % above 60 s" : `95 % ≤ ${latency(nearlyAll).replace(".0", "")}`;
+function percentile(bound) {
+  if (bound === null) return "";
+  return bound === Infinity ? "5 % above 60 s" : `95 % ≤ ${latency(bound).replace(".0", "")}`;
 }
 
 function processColumns(history) {
@@ -120,11 +120,11 @@ function fillState(cell, process) {
 /** Returns badges for the current state of an application. */
 function badges(app) {
   const all = [];
-  if (app.mode === "paused") all.push(["paused: its requests wait", "slow"]);
+  if (app.mode === "paused") all.push(["paused: requests wait", "slow"]);
   if (app.mode === "maintenance") all.push(["under maintenance", "slow"]);
-  if (app.spawning > 0) all.push([`${plural(app.spawning, "process starts", "processes start")}`, "info"]);
+  if (app.spawning > 0) all.push([`${plural(app.spawning, "process starting", "processes starting")}`, "info"]);
   if (app.deployment === "rolling") all.push(["restarting one by one", "info"]);
-  if (app.deployment === "resisting") all.push(["new version does not start: the old one serves", "hangs"]);
+  if (app.deployment === "resisting") all.push(["new version failed to start: the old one serves", "hangs"]);
   if (app.queue > 0) all.push([`${app.queue} queued`, "slow"]);
   return all;
 }
@@ -135,27 +135,27 @@ function facts(app) {
 }
 
 /** Returns the failures since the counters started. */
-function troubles(app) {
+function failures(app) {
   const all = [];
-  const say = (count, one, many, more = "") => count > 0 && all.push(`${plural(count, one, many)}${more}`);
+  const add = (count, one, many, more = "") => count > 0 && all.push(`${plural(count, one, many)}${more}`);
   const report = app.last_error_id ? `; the last one: passenger-config spawn-error ${app.last_error_id}` : "";
   const { queue_full: full, queued_too_long: late, no_process: none } = app.rejected;
-  say(app.failed_starts, "process did not start", "processes did not start", report);
-  say(app.crashes, "process crashed", "processes crashed");
-  say(
+  add(app.spawn_failures, "process failed to start", "processes failed to start", report);
+  add(app.crashes, "process crashed", "processes crashed");
+  add(
     full,
-    "request was turned away",
-    "requests were turned away",
-    `: the queue was full (${app.max_queue})`,
+    "request was refused",
+    "requests were refused",
+    `: the queue was full (${app.max_request_queue_size})`,
   );
-  say(
+  add(
     late,
-    "request was turned away",
-    "requests were turned away",
-    ": it took too long until a process was free",
+    "request was refused",
+    "requests were refused",
+    ": maximum time in the queue exceeded",
   );
-  say(none, "request failed", "requests failed", ": no process started");
-  say(app.rejected.maintenance, "request was told", "requests were told", " of the maintenance");
+  add(none, "request failed", "requests failed", ": no process started");
+  add(app.rejected.maintenance, "request was refused", "requests were refused", ": maintenance");
   return all;
 }
 

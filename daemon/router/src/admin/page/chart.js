@@ -53,7 +53,7 @@ class Chart {
     setText(this.now, text);
     if (this.more) setText(this.more, more);
     const first = Math.min(...all.flat().map((point) => point.at), now);
-    const span = Math.min(Math.max(now - first, SHORTEST), LONGEST);
+    const span = Math.min(Math.max(now - first, SHORT_SPAN), LONG_SPAN);
     const known = all
       .flat()
       .filter((point) => point.value !== null)

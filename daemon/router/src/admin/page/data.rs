@@ -1,17 +1,20 @@
 //! Data of the status page, as one JSON document: a snapshot of the pool, the counters and the requests. Counters are
 //! cumulative; the page computes rates from differences. App settings are left out, since some are secrets.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::super::pool::{GroupView, ProcessView, Snapshot};
-use super::super::requests::{RequestView, Requests};
+use super::super::pool::{GroupView, Snapshot};
+use super::super::requests;
 use crate::admin::caller::Caller;
-use crate::metrics::counters::{AppMetrics, BOUNDS, Histogram};
+use crate::metrics::active_requests::{Phase, RequestSnapshot};
+use crate::metrics::counters::{BOUNDS, Histogram};
 use crate::pool::GroupId;
 use crate::state::RouterState;
 
 /// Maximum number of requests listed of each kind. A longer list is not useful, and would make the document too large.
-const MOST_REQUESTS: usize = 100;
+const MAX_REQUESTS: usize = 100;
 
 /// The document.
 #[derive(Debug, Serialize)]
@@ -24,7 +27,7 @@ pub(super) struct Data {
     router_ms: u64,
     max_pool_size: usize,
     capacity_used: usize,
-    /// The upper bounds of `within`, in seconds.
+    /// The upper bounds of `cumulative`, in seconds.
     bounds: &'static [f64],
     apps: Vec<AppView>,
     requests: RequestsView,
@@ -33,49 +36,30 @@ pub(super) struct Data {
 /// An app.
 #[derive(Debug, Serialize)]
 struct AppView {
-    name: String,
-    app_root: String,
-    app_type: &'static str,
-    environment: String,
-    queue: usize,
-    /// Maximum number of requests in the queue; 0 for no limit.
-    max_queue: usize,
-    spawning: usize,
-    restarts: u64,
-    deployment: &'static str,
-    mode: &'static str,
-    processes: Vec<ProcessView>,
+    #[serde(flatten)]
+    group: GroupView,
     /// Finished requests, whatever their outcome.
     finished: u64,
     /// Time from the request to the start of its response.
-    answers: SpansView,
+    response_time: HistogramView,
     /// Time that requests waited for a process.
-    waits: SpansView,
-    failed_starts: u64,
+    queue_time: HistogramView,
+    spawn_failures: u64,
     /// The report of the last failed start.
     last_error_id: Option<String>,
     crashes: u64,
-    rejected: RejectedView,
+    /// Requests without a response of the app, by reason.
+    rejected: BTreeMap<&'static str, u64>,
 }
 
-/// A summary of durations.
+/// A histogram.
 #[derive(Debug, Serialize)]
-struct SpansView {
+struct HistogramView {
     count: u64,
     /// Sum of all durations.
     seconds: f64,
     /// Number of durations up to each bound.
-    within: [u64; BOUNDS.len()],
-}
-
-/// Requests that no process answered.
-#[derive(Debug, Serialize)]
-struct RejectedView {
-    queue_full: u64,
-    queued_too_long: u64,
-    no_process: u64,
-    /// Rejected because an administrator set the app to maintenance.
-    maintenance: u64,
+    cumulative: [u64; BOUNDS.len()],
 }
 
 /// The active requests.
@@ -91,7 +75,7 @@ struct RequestsView {
 #[derive(Debug, Serialize)]
 struct Share {
     count: usize,
-    oldest: Vec<RequestView>,
+    oldest: Vec<RequestSnapshot>,
 }
 
 impl Data {
@@ -99,75 +83,49 @@ impl Data {
     pub(super) fn take(router: &RouterState, caller: Caller) -> Self {
         let snapshot = Snapshot::without_settings(router, caller);
         let groups = snapshot.groups.into_iter().zip(snapshot.ids);
+        let (responding, waiting) = requests::visible(router, caller)
+            .into_iter()
+            .partition(|request| request.phase == Phase::Responding);
         Self {
             version: snapshot.version,
             instance: snapshot.instance,
             router_generation: router.config.generation,
-            router_ms: u64::try_from(router.page_cache.age().as_millis()).unwrap_or(u64::MAX),
+            router_ms: u64::try_from(router.page_cache.uptime().as_millis()).unwrap_or(u64::MAX),
             max_pool_size: snapshot.max_pool_size,
             capacity_used: snapshot.capacity_used,
             bounds: &BOUNDS,
-            apps: groups.map(|(view, id)| AppView::of(router, view, id)).collect(),
-            requests: RequestsView::of(Requests::take(router, caller).requests),
+            apps: groups.map(|(group, id)| AppView::of(router, group, id)).collect(),
+            requests: RequestsView { waiting: Share::of(waiting), responding: Share::of(responding) },
         }
     }
 }
 
 impl AppView {
-    fn of(router: &RouterState, view: GroupView, id: GroupId) -> Self {
+    fn of(router: &RouterState, group: GroupView, id: GroupId) -> Self {
         let metrics = router.dispatcher.metrics(id);
         Self {
-            name: view.name,
-            app_root: view.app_root,
-            app_type: view.app_type,
-            environment: view.environment,
-            queue: view.queue,
-            max_queue: view.max_request_queue_size,
-            spawning: view.spawning,
-            restarts: view.restarts,
-            deployment: view.deployment,
-            mode: view.mode,
-            processes: view.processes,
+            group,
             finished: metrics.request_time.count(),
-            answers: SpansView::of(&metrics.answer_time),
-            waits: SpansView::of(&metrics.queue_time),
-            failed_starts: metrics.spawns_failed.get(),
+            response_time: HistogramView::of(&metrics.response_time),
+            queue_time: HistogramView::of(&metrics.queue_time),
+            spawn_failures: metrics.spawns_failed.get(),
             last_error_id: router.dispatcher.deployments.last_error_id(id),
             crashes: metrics.crashed.get(),
-            rejected: RejectedView::of(&metrics),
+            rejected: metrics.rejections().into(),
         }
     }
 }
 
-impl SpansView {
+impl HistogramView {
     fn of(histogram: &Histogram) -> Self {
-        Self { count: histogram.count(), seconds: histogram.sum(), within: histogram.cumulative() }
-    }
-}
-
-impl RejectedView {
-    fn of(metrics: &AppMetrics) -> Self {
-        Self {
-            queue_full: metrics.queue_full.get(),
-            queued_too_long: metrics.queued_too_long.get(),
-            no_process: metrics.without_process.get(),
-            maintenance: metrics.under_maintenance.get(),
-        }
-    }
-}
-
-impl RequestsView {
-    /// `all` is sorted, oldest first.
-    fn of(all: Vec<RequestView>) -> Self {
-        let (responding, waiting) = all.into_iter().partition(RequestView::is_responding);
-        Self { waiting: Share::of(waiting), responding: Share::of(responding) }
+        Self { count: histogram.count(), seconds: histogram.sum(), cumulative: histogram.cumulative() }
     }
 }
 
 impl Share {
-    fn of(mut all: Vec<RequestView>) -> Self {
-        let count = all.len();
-        all.truncate(MOST_REQUESTS);
-        Self { count, oldest: all }
+    fn of(mut requests: Vec<RequestSnapshot>) -> Self {
+        let count = requests.len();
+        requests.truncate(MAX_REQUESTS);
+        Self { count, oldest: requests }
     }
 }

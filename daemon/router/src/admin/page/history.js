@@ -1,12 +1,12 @@
 // History of each application: turns the daemon's counters, sampled once a second, into points for graphs. Counters
 // start at 0 with each router, so differences are taken only between samples of one router.
 
-/** Longest time that graphs cover, in milliseconds. */
-const LONGEST = 300_000;
-/** Maximum number of applications for that; with more it would need too much memory, and SHORTEST applies. */
+/** Time that graphs cover, in milliseconds. */
+const LONG_SPAN = 300_000;
+/** Maximum number of applications for that; with more it would need too much memory, and SHORT_SPAN applies. */
 const FEW = 100;
-/** Shortest time that graphs cover. */
-const SHORTEST = 60_000;
+/** Time that graphs cover with more applications. */
+const SHORT_SPAN = 60_000;
 /** Period over which rates and means are computed: a shorter one would make graphs jagged at low traffic. */
 const WINDOW = 5_000;
 /** Samples further apart than this have a gap between them: the page was hidden meanwhile. */
@@ -28,13 +28,13 @@ class History {
       routerMs: router.ms,
       finished: app.finished,
       queue: app.queue,
-      answers: app.answers,
-      waits: app.waits,
+      responseTime: app.response_time,
+      queueTime: app.queue_time,
       memory: app.processes.reduce((sum, process) => sum + process.memory, 0),
-      troubles: app.failed_starts + app.crashes + turnedAway(app),
+      failures: app.spawn_failures + app.crashes + refused(app),
       cpu: new Map(app.processes.map((process) => [process.pid, process.cpu_ms])),
     });
-    while (this.samples[0].at < now - (count > FEW ? SHORTEST : LONGEST)) this.samples.shift();
+    while (this.samples[0].at < now - (count > FEW ? SHORT_SPAN : LONG_SPAN)) this.samples.shift();
   }
 
   /** Returns requests per second during the last seconds; `null` when unknown. */
@@ -54,7 +54,7 @@ class History {
     return this.samples.map((sample) => ({ at: sample.at, value: sample.memory }));
   }
 
-  /** Returns mean times of `kind`, "answers" or "waits"; `null` where there were no requests. */
+  /** Returns means of `kind`, "responseTime" or "queueTime"; `null` where there were no requests. */
   means(kind) {
     return this.between((from, to) => {
       const count = to[kind].count - from[kind].count;
@@ -63,20 +63,20 @@ class History {
   }
 
   /** Returns the bound of 95 % of the last minute's response times: `null` without any, Infinity above all bounds. */
-  nearlyAll(bounds) {
+  percentile95(bounds) {
     const to = this.samples.at(-1);
-    const from = this.since(SHORTEST);
-    const count = to.answers.count - from.answers.count;
+    const from = this.since(SHORT_SPAN);
+    const count = to.responseTime.count - from.responseTime.count;
     if (count <= 0) return null;
-    const at = to.answers.within.findIndex(
-      (within, bound) => within - from.answers.within[bound] >= count * 0.95,
+    const at = to.responseTime.cumulative.findIndex(
+      (below, bound) => below - from.responseTime.cumulative[bound] >= count * 0.95,
     );
     return at < 0 ? Infinity : bounds[at];
   }
 
   /** Returns the number of failures during the last minute. */
-  freshTroubles() {
-    return this.samples.at(-1).troubles - this.since(SHORTEST).troubles;
+  recentFailures() {
+    return this.samples.at(-1).failures - this.since(SHORT_SPAN).failures;
   }
 
   /** Returns the share of a core that a process used during the last seconds, in percent; `null` when unknown. */
@@ -108,7 +108,7 @@ class History {
   }
 }
 
-/** Returns the number of requests that no process answered, apart from those rejected by maintenance. */
-function turnedAway(app) {
+/** Returns the number of requests without a response of the application, apart from those refused by maintenance. */
+function refused(app) {
   return app.rejected.queue_full + app.rejected.queued_too_long + app.rejected.no_process;
 }

@@ -1,47 +1,47 @@
-// Polling: fetches the data once a second while the page is visible, shows it, and reports a missing answer.
+// Polling: fetches the data once a second while the page is visible, shows it, and reports a missing response.
 
 /** Interval between requests, in milliseconds. */
-const EVERY = 1_000;
+const INTERVAL = 1_000;
 /** Timeout of a request. */
-const PATIENCE = 5_000;
+const TIMEOUT = 5_000;
 
-/** Time of the last answer, and the release that sent it. */
-let lastAnswer = null;
+/** Time of the last response, and the release that sent it. */
+let lastResponse = null;
 let release = null;
-let isAsking = false;
+let isPolling = false;
 let timer = null;
 
-async function ask() {
+async function poll() {
   clearTimeout(timer);
-  if (isAsking || document.hidden) return;
-  isAsking = true;
+  if (isPolling || document.hidden) return;
+  isPolling = true;
   const began = performance.now();
   try {
-    show(await answer());
+    show(await fetchStatus());
   } catch (error) {
     showOld(error.message);
   } finally {
-    isAsking = false;
-    timer = setTimeout(ask, Math.max(0, EVERY - (performance.now() - began)));
+    isPolling = false;
+    timer = setTimeout(poll, Math.max(0, INTERVAL - (performance.now() - began)));
   }
 }
 
 /** Fetches the daemon's data; throws the reason on failure. */
-async function answer() {
-  const response = await fetch("?data", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) }).catch(
+async function fetchStatus() {
+  const response = await fetch("?data", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) }).catch(
     (error) => {
       throw new Error(
-        error.name === "TimeoutError" ? "There is no answer." : "The web server cannot be reached.",
+        error.name === "TimeoutError" ? "No response within 5 seconds." : "The web server cannot be reached.",
       );
     },
   );
   if ([502, 503, 504].includes(response.status)) {
-    throw new Error(`flying-passenger does not answer: the web server says ${response.status}.`);
+    throw new Error(`flying-passenger does not respond: the web server returns status ${response.status}.`);
   }
   if (!response.ok)
-    throw new Error(`The web server does not let this page ask any more: it says ${response.status}.`);
+    throw new Error(`The web server refuses access: it returns status ${response.status}.`);
   return response.json().catch(() => {
-    throw new Error("The web server answers with something else than the state of flying-passenger.");
+    throw new Error("The web server returned something other than the state of flying-passenger.");
   });
 }
 
@@ -50,7 +50,7 @@ function show(status) {
   release ??= status.version;
   if (release !== status.version) return location.reload();
   const now = performance.now();
-  lastAnswer = new Date();
+  lastResponse = new Date();
   setState("live", "Live");
   byId("alarm").hidden = true;
   byId("main").hidden = false;
@@ -60,10 +60,10 @@ function show(status) {
   const oldest = status.requests.waiting.oldest.filter((request) => request.age_ms >= HANGS).length;
   document.title = oldest > 0 ? `(${oldest} hang) Flying Passenger` : "Flying Passenger";
   setText(byId("instance"), `instance ${status.instance}, version ${status.version}`);
-  setText(byId("updated"), `as of ${clock(lastAnswer)}`);
+  setText(byId("updated"), `as of ${clock(lastResponse)}`);
   setText(
     byId("footer"),
-    `Failures are counted since this router began ${wholeDuration(status.router_ms / 1000)} ago.`,
+    `Failures are counted since the router started ${wholeDuration(status.router_ms / 1000)} ago.`,
   );
 }
 
@@ -75,20 +75,20 @@ function sums(status) {
     rate: isKnown || all.length === 0 ? sum((panel) => panel.history.rate() ?? 0) : null,
     memory: sum((panel) => panel.history.samples.at(-1).memory),
     queue: status.apps.reduce((total, app) => total + app.queue, 0),
-    troubles: sum((panel) => panel.history.samples.at(-1).troubles),
-    freshTroubles: sum((panel) => panel.history.freshTroubles()),
+    failures: sum((panel) => panel.history.samples.at(-1).failures),
+    recentFailures: sum((panel) => panel.history.recentFailures()),
   };
 }
 
 /** Warns that the data shown is out of date. */
 function showOld(why) {
-  setState("old", "No answer");
+  setState("old", "No response");
   byId("alarm").hidden = false;
   setText(byId("alarm-text"), why);
-  const age = lastAnswer ? Math.round((Date.now() - lastAnswer.getTime()) / 1000) : 0;
-  const since = lastAnswer ? `What you see is of ${clock(lastAnswer)}, ${wholeDuration(age)} ago. ` : "";
-  setText(byId("alarm-age"), `${since}This page asks again every second.`);
-  document.title = "(no answer) Flying Passenger";
+  const age = lastResponse ? Math.round((Date.now() - lastResponse.getTime()) / 1000) : 0;
+  const since = lastResponse ? `The data shown is from ${clock(lastResponse)}, ${wholeDuration(age)} ago. ` : "";
+  setText(byId("alarm-age"), `${since}The page retries every second.`);
+  document.title = "(no response) Flying Passenger";
 }
 
 function setState(state, word) {
@@ -96,5 +96,5 @@ function setState(state, word) {
   if (document.documentElement.dataset.state !== state) document.documentElement.dataset.state = state;
 }
 
-document.addEventListener("visibilitychange", ask);
-ask();
+document.addEventListener("visibilitychange", poll);
+poll();

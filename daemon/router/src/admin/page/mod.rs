@@ -6,7 +6,7 @@ mod data;
 use std::io;
 
 use super::caller::Caller;
-use crate::metrics::page_cache::CachedPage;
+use crate::metrics::page_cache::Document;
 use crate::state::RouterState;
 use common::sys::random;
 
@@ -14,7 +14,7 @@ const HTML: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = concat!(
     include_str!("dom.js"),
-    include_str!("words.js"),
+    include_str!("format.js"),
     include_str!("history.js"),
     include_str!("chart.js"),
     include_str!("requests.js"),
@@ -28,24 +28,24 @@ const SCRIPT: &str = concat!(
 /// # Errors
 ///
 /// When the kernel provides no random bytes.
-pub(crate) fn html() -> io::Result<CachedPage> {
+pub(crate) fn html() -> io::Result<Document> {
     let nonce = nonce()?;
     let html = HTML.replace("{nonce}", &nonce).replace("{style}", STYLE).replace("{script}", SCRIPT);
     let mut headers = headers();
-    headers.push(("Content-Security-Policy", policy(&nonce)));
-    Ok(CachedPage { content_type: "text/html; charset=utf-8", headers, body: html.into_bytes() })
-}
-
-/// Returns the page's data for a caller that may see everything, as JSON.
-pub(crate) fn data_for_nginx(router: &RouterState) -> CachedPage {
-    data(router, Caller::of_nginx())
+    // Allows the page's own style and script and requests to its own origin; forbids everything else, and framing.
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    headers.push(("Content-Security-Policy", policy));
+    Ok(Document { content_type: "text/html; charset=utf-8", headers, body: html.into_bytes() })
 }
 
 /// Returns the page's data for this caller, as JSON.
-pub(super) fn data(router: &RouterState, caller: Caller) -> CachedPage {
+pub(crate) fn data(router: &RouterState, caller: Caller) -> Document {
     // It consists of strings and numbers, so this cannot fail.
     let body = serde_json::to_vec(&data::Data::take(router, caller)).unwrap_or_default();
-    CachedPage { content_type: "application/json", headers: headers(), body }
+    Document { content_type: "application/json", headers: headers(), body }
 }
 
 /// Visitors' paths are in the data, so it must not be cached or interpreted as another type.
@@ -55,14 +55,6 @@ fn headers() -> Vec<(&'static str, String)> {
         ("X-Content-Type-Options", "nosniff".to_owned()),
         ("Referrer-Policy", "no-referrer".to_owned()),
     ]
-}
-
-/// Allows the page's own style and script and requests to its own origin; forbids everything else, and framing.
-fn policy(nonce: &str) -> String {
-    format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; connect-src 'self'; img-src data:; \
-         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
 }
 
 fn nonce() -> io::Result<String> {
@@ -76,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_page_has_a_nonce_of_its_own_for_its_style_and_its_script() {
+    fn each_page_has_its_own_nonce() {
         let (one, other) = (html().unwrap(), html().unwrap());
         assert_ne!(one.body, other.body);
         let policy = &one.headers.iter().find(|(name, _)| *name == "Content-Security-Policy").unwrap().1;
@@ -89,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_from_elsewhere_and_no_text_becomes_html() {
+    fn the_page_is_self_contained_and_inserts_no_html() {
         let sources = [HTML, STYLE, SCRIPT].concat();
         for word in ["http://", "https://", "//cdn", "@import", "url("] {
             let own = sources.matches("http://www.w3.org/2000/svg").count();

@@ -1,8 +1,8 @@
-// The figures of the daemon as a whole, at the top of the page.
+// Metrics of the daemon as a whole, at the top of the page.
 
 const TILES = [
   { name: "Requests per second", show: (status) => ({ value: rate(status.rate) }) },
-  { name: "Waiting for an answer", show: showWaiting },
+  { name: "Waiting for a response", show: showWaiting },
   { name: "Queued", show: showQueued },
   { name: "Processes", show: showCapacity },
   { name: "Memory", show: (status) => ({ value: memory(status.memory) }) },
@@ -46,8 +46,8 @@ function showCapacity({ capacity_used: used, max_pool_size: most }) {
   };
 }
 
-function showFailures({ troubles, freshTroubles, router_ms: since }) {
+function showFailures({ failures, recentFailures, router_ms: since }) {
   const note =
-    freshTroubles > 0 ? `${freshTroubles} in the last minute` : `in the last ${wholeDuration(since / 1000)}`;
-  return { value: troubles.toLocaleString("en"), note, classes: freshTroubles > 0 ? "hangs" : "" };
+    recentFailures > 0 ? `${recentFailures} in the last minute` : `in the last ${wholeDuration(since / 1000)}`;
+  return { value: failures.toLocaleString("en"), note, classes: recentFailures > 0 ? "hangs" : "" };
 }

@@ -4,7 +4,7 @@
 const LISTED = 500;
 /** Age from which a request without a response is called slow. */
 const SLOW = 2_000;
-/** Age from which it is said to hang. */
+/** Age from which it is called hanging. */
 const HANGS = 10_000;
 
 const REQUEST_COLUMNS = [
@@ -15,8 +15,8 @@ const REQUEST_COLUMNS = [
   textColumn("Client", "client", (request) => request.client || "unix socket"),
 ];
 
-const waitingTable = new Table("Requests that wait for their answer, the oldest first", REQUEST_COLUMNS);
-const respondingTable = new Table("Requests whose answer is under way, the oldest first", REQUEST_COLUMNS);
+const waitingTable = new Table("Requests waiting for a response, the oldest first", REQUEST_COLUMNS);
+const respondingTable = new Table("Requests with a response in progress, the oldest first", REQUEST_COLUMNS);
 
 function showRequests(requests) {
   const { waiting, responding } = requests;
@@ -40,7 +40,8 @@ function waitingSummary(waiting, oldest) {
 function respondingSummary(responding) {
   const more = responding.count - responding.oldest.length;
   const shown = more > 0 ? `, of which the oldest ${responding.oldest.length} are listed` : "";
-  return `${plural(responding.count, "answer", "answers")} under way: downloads, streams, WebSockets${shown}`;
+  const responses = plural(responding.count, "response", "responses");
+  return `${responses} in progress: downloads, streams, WebSockets${shown}`;
 }
 
 /** Returns how serious this age of a waiting request is. */

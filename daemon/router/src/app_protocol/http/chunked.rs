@@ -1,20 +1,27 @@
 //! Strict decoder of the chunked transfer coding: what two parsers could read differently is rejected.
-//!
-//! [`Chunked`] requires complete lines, [`ChunkedParts`] accepts a body in parts of any size.
 
 use std::mem;
 
-use crate::app_protocol::response_head::ReplyError;
+use crate::app_protocol::response_head::ResponseError;
 
 /// Maximum length of a chunk-size line or trailer line, in bytes; longer ones have no legitimate use.
 const MAX_LINE: usize = 4096;
 /// Maximum number of trailer lines.
 const MAX_TRAILERS: usize = 64;
 
+/// Decoder of a body that is received in parts of any size.
+#[derive(Debug, Default)]
+pub(crate) struct Chunked {
+    state: State,
+    /// The beginning of a line that is not complete.
+    line: Vec<u8>,
+}
+
 /// Position of the next byte in the coding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chunked {
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
     /// At the line with a chunk's size.
+    #[default]
     Size,
     /// Inside a chunk, with this many bytes left.
     Data(u64),
@@ -26,50 +33,53 @@ pub(crate) enum Chunked {
     Done,
 }
 
-/// One step of decoding.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step<'a> {
-    /// More bytes are needed.
-    More,
-    /// Bytes of the body; may be empty after a step that read a line.
-    Data(&'a [u8]),
-    /// The body is complete.
-    Done,
-}
-
 impl Chunked {
-    /// Decodes from the front of `bytes`; also returns how many were used.
-    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Step<'b>), ReplyError> {
-        match *self {
-            Self::Done => Ok((0, Step::Done)),
-            Self::Data(left) => Ok(self.data(bytes, left)),
-            Self::Size | Self::AfterData | Self::Trailer(_) => self.line(bytes),
+    /// Whether the last byte was decoded.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Decodes from the front of `bytes`, which are not empty; returns how many were used and the body in them.
+    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, &'b [u8]), ResponseError> {
+        match self.state {
+            State::Done => Err(bad("data follows the last chunk")),
+            State::Data(left) => {
+                let len = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                let left = left - len as u64;
+                self.state = if left == 0 { State::AfterData } else { State::Data(left) };
+                Ok((len, &bytes[..len]))
+            }
+            State::Size | State::AfterData | State::Trailer(_) => Ok((self.line(bytes)?, &[])),
         }
     }
 
-    fn data<'b>(&mut self, bytes: &'b [u8], left: u64) -> (usize, Step<'b>) {
-        let len = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
-        if len == 0 {
-            return (0, Step::More);
-        }
-        let left = left - len as u64;
-        *self = if left == 0 { Self::AfterData } else { Self::Data(left) };
-        (len, Step::Data(&bytes[..len]))
-    }
-
-    fn line<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Step<'b>), ReplyError> {
-        let Some(end) = memchr::memchr(b'\n', bytes) else {
-            return if bytes.len() > MAX_LINE { Err(bad("a line is too long")) } else { Ok((0, Step::More)) };
+    /// Decodes a line, or keeps the beginning of one; returns how many bytes were used.
+    fn line(&mut self, bytes: &[u8]) -> Result<usize, ResponseError> {
+        let (part, end) = match memchr::memchr(b'\n', bytes) {
+            Some(end) => (&bytes[..end], Some(end)),
+            None => (bytes, None),
         };
-        let line = bytes[..end].strip_suffix(b"\r").ok_or(bad("a line ends without CR"))?;
-        if line.len() > MAX_LINE {
+        if self.line.len() + part.len() > MAX_LINE + 1 {
             return Err(bad("a line is too long"));
         }
-        *self = self.after_line(line)?;
-        Ok((end + 1, if *self == Self::Done { Step::Done } else { Step::Data(&[]) }))
+        let Some(end) = end else {
+            self.line.extend_from_slice(part);
+            return Ok(part.len());
+        };
+        let mut kept = mem::take(&mut self.line);
+        let line = if kept.is_empty() {
+            part
+        } else {
+            kept.extend_from_slice(part);
+            &kept
+        };
+        self.state = self.state.after_line(line.strip_suffix(b"\r").ok_or(bad("a line ends without CR"))?)?;
+        Ok(end + 1)
     }
+}
 
-    fn after_line(self, line: &[u8]) -> Result<Self, ReplyError> {
+impl State {
+    fn after_line(self, line: &[u8]) -> Result<Self, ResponseError> {
         match self {
             Self::AfterData if line.is_empty() => Ok(Self::Size),
             Self::AfterData => Err(bad("a chunk is longer than its size")),
@@ -84,120 +94,61 @@ impl Chunked {
     }
 }
 
-/// [`Chunked`] for parts that cannot be read again.
-#[derive(Debug)]
-pub(crate) struct ChunkedParts {
-    state: Chunked,
-    /// The beginning of a line that is not complete.
-    line: Vec<u8>,
-}
-
-impl ChunkedParts {
-    pub(crate) fn new() -> Self {
-        Self { state: Chunked::Size, line: Vec::new() }
-    }
-
-    /// Whether the last byte was decoded.
-    pub(crate) fn is_done(&self) -> bool {
-        self.state == Chunked::Done
-    }
-
-    /// Decodes from the front of `bytes`, which are not empty; returns how many were used and the body in them.
-    pub(crate) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, &'b [u8]), ReplyError> {
-        if self.is_done() {
-            return Err(bad("something follows the last chunk"));
-        }
-        if self.line.is_empty() {
-            return match self.state.next(bytes)? {
-                (_, Step::More) => {
-                    self.line.extend_from_slice(bytes);
-                    Ok((bytes.len(), &[]))
-                }
-                (used, Step::Data(data)) => Ok((used, data)),
-                (used, Step::Done) => Ok((used, &[])),
-            };
-        }
-        let used = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |end| end + 1);
-        let mut line = mem::take(&mut self.line);
-        line.extend_from_slice(&bytes[..used]);
-        if matches!(self.state.next(&line)?, (_, Step::More)) {
-            self.line = line;
-        }
-        Ok((used, &[]))
-    }
-}
-
 /// Parses the size before a chunk; an extension after `;` is ignored.
-fn chunk_size(line: &[u8]) -> Result<u64, ReplyError> {
+fn chunk_size(line: &[u8]) -> Result<u64, ResponseError> {
     let digits = line.split(|b| *b == b';').next().unwrap_or_default().trim_ascii_end();
     if digits.is_empty() || digits.len() > 15 || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(bad("a chunk size is no hexadecimal number"));
+        return Err(bad("a chunk size is not a hexadecimal number"));
     }
-    let digits = std::str::from_utf8(digits).map_err(|_| bad("a chunk size is no hexadecimal number"))?;
-    u64::from_str_radix(digits, 16).map_err(|_| bad("a chunk size is no hexadecimal number"))
+    // Fifteen digits fit.
+    Ok(digits
+        .iter()
+        .fold(0, |size, digit| size * 16 + u64::from(char::from(*digit).to_digit(16).unwrap_or(0))))
 }
 
-fn bad(why: &'static str) -> ReplyError {
-    ReplyError::BadBody(why)
+fn bad(why: &'static str) -> ResponseError {
+    ResponseError::BadBody(why)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn run(bytes: &[u8], step: usize) -> Result<(Vec<u8>, bool, usize), ReplyError> {
-        let (mut state, mut body, mut buffer, mut used_all) = (Chunked::Size, Vec::new(), Vec::new(), 0);
-        for piece in bytes.chunks(step) {
-            buffer.extend_from_slice(piece);
-            loop {
-                let (used, step) = state.next(&buffer)?;
-                let stop = !matches!(step, Step::Data(_));
-                if let Step::Data(data) = step {
-                    body.extend_from_slice(data);
-                }
-                buffer.drain(..used);
+    /// Returns the body, and how many bytes were used until its end.
+    fn run(bytes: &[u8], step: usize) -> Result<(Vec<u8>, Option<usize>), ResponseError> {
+        let (mut chunked, mut body, mut used_all) = (Chunked::default(), Vec::new(), 0);
+        for mut piece in bytes.chunks(step) {
+            while !piece.is_empty() {
+                let (used, data) = chunked.next(piece)?;
+                body.extend_from_slice(data);
                 used_all += used;
-                if stop {
-                    break;
+                if chunked.is_done() {
+                    return Ok((body, Some(used_all)));
                 }
+                piece = &piece[used..];
             }
         }
-        Ok((body, state == Chunked::Done, used_all))
+        Ok((body, None))
     }
 
     #[test]
-    fn a_body_is_the_same_however_it_is_cut() {
+    fn a_body_is_the_same_for_every_read_size() {
         let bytes = b"5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n";
         for step in 1..=bytes.len() {
-            assert_eq!(run(bytes, step), Ok((b"hello world".to_vec(), true, bytes.len())));
+            assert_eq!(run(bytes, step), Ok((b"hello world".to_vec(), Some(bytes.len()))));
         }
     }
 
     #[test]
-    fn parts_of_any_size_give_the_same_body() {
-        let bytes = b"5\r\nhello\r\n6;ext=1\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n";
-        for step in 1..=bytes.len() {
-            let (mut parts, mut body) = (ChunkedParts::new(), Vec::new());
-            for mut piece in bytes.chunks(step) {
-                while !piece.is_empty() {
-                    let (used, data) = parts.next(piece).unwrap();
-                    body.extend_from_slice(data);
-                    piece = &piece[used..];
-                }
-            }
-            assert!(parts.is_done());
-            assert_eq!(body, b"hello world");
-            assert!(parts.next(b"x").is_err(), "something follows");
-        }
+    fn uses_nothing_after_the_end() {
+        assert_eq!(run(b"0\r\n\r\nHTTP/1.1", 64), Ok((Vec::new(), Some(5))));
+        let mut chunked = Chunked::default();
+        b"0\r\n\r\n".chunks(3).for_each(|piece| drop(chunked.next(piece)));
+        assert!(chunked.is_done() && chunked.next(b"x").is_err());
     }
 
     #[test]
-    fn nothing_behind_the_end_is_used() {
-        assert_eq!(run(b"0\r\n\r\nHTTP/1.1", 64), Ok((Vec::new(), true, 5)));
-    }
-
-    #[test]
-    fn rejects_what_could_be_read_in_two_ways() {
+    fn rejects_ambiguous_chunks() {
         for bytes in [
             b"5\nhello".as_slice(),
             b"0x5\r\nhello",
@@ -207,7 +158,9 @@ mod tests {
             b"fffffffffffffffff\r\n",
             b"2\r\nabc\r\n",
         ] {
-            assert!(run(bytes, 64).is_err(), "{:?}", String::from_utf8_lossy(bytes));
+            for step in [1, 64] {
+                assert!(run(bytes, step).is_err(), "{:?}", String::from_utf8_lossy(bytes));
+            }
         }
         assert!(run(&[b'1'; MAX_LINE + 2], 1024).is_err());
     }

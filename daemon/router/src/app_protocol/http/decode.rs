@@ -2,8 +2,8 @@
 
 use std::mem::MaybeUninit;
 
-use super::chunked::{Chunked, Step};
-use crate::app_protocol::response_head::{Event, Head, Mode, ReplyError};
+use super::chunked::Chunked;
+use crate::app_protocol::response_head::{Event, Head, Mode, ResponseError};
 
 /// Maximum length of a head, in bytes.
 const MAX_HEAD: usize = 128 * 1024;
@@ -11,9 +11,10 @@ const MAX_HEAD: usize = 128 * 1024;
 const MAX_HEADERS: usize = 256;
 
 /// Decoder of one response.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Decoder {
     state: State,
+    chunks: Chunked,
     to_head_request: bool,
     asked_for_upgrade: bool,
     keep_alive: bool,
@@ -23,31 +24,24 @@ pub(crate) struct Decoder {
     searched: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
+    #[default]
     BeforeHead,
     Sized(u64),
-    Chunked(Chunked),
+    Chunked,
     UntilEof,
     Done,
 }
 
 impl Decoder {
     pub(crate) fn new(to_head_request: bool, asked_for_upgrade: bool) -> Self {
-        Self {
-            state: State::BeforeHead,
-            to_head_request,
-            asked_for_upgrade,
-            keep_alive: false,
-            hijacked: false,
-            parsed: 0,
-            searched: 0,
-        }
+        Self { to_head_request, asked_for_upgrade, ..Self::default() }
     }
 
     /// Creates a decoder for a connection that the app took: the connection ends with the response.
-    pub(crate) fn after_hijack(to_head_request: bool) -> Self {
-        Self { hijacked: true, ..Self::new(to_head_request, true) }
+    pub(crate) fn after_hijack(to_head_request: bool, asked_for_upgrade: bool) -> Self {
+        Self { hijacked: true, ..Self::new(to_head_request, asked_for_upgrade) }
     }
 
     /// Whether the response is complete.
@@ -65,23 +59,23 @@ impl Decoder {
         &mut self,
         bytes: &'b [u8],
         head: &mut Head,
-    ) -> Result<(usize, Event<'b>), ReplyError> {
+    ) -> Result<(usize, Event<'b>), ResponseError> {
         match self.state {
             State::BeforeHead => self.head(bytes, head),
             State::Done => Ok((0, Event::End)),
-            State::UntilEof if bytes.is_empty() => Ok((0, Event::More)),
+            State::UntilEof | State::Chunked if bytes.is_empty() => Ok((0, Event::More)),
             State::UntilEof => Ok((bytes.len(), Event::Data(bytes))),
             State::Sized(left) => Ok(self.sized(bytes, left)),
-            State::Chunked(chunked) => self.chunked(bytes, chunked),
+            State::Chunked => self.chunked(bytes),
         }
     }
 
     /// Handles the end of the connection; fails if the response is incomplete.
-    pub(crate) fn at_eof(&mut self) -> Result<(), ReplyError> {
+    pub(crate) fn at_eof(&mut self) -> Result<(), ResponseError> {
         self.keep_alive = false;
         match self.state {
-            State::BeforeHead => Err(ReplyError::ClosedBeforeHead),
-            State::Sized(_) | State::Chunked(_) => Err(ReplyError::ClosedInsideBody),
+            State::BeforeHead => Err(ResponseError::ClosedBeforeHead),
+            State::Sized(_) | State::Chunked => Err(ResponseError::ClosedInsideBody),
             State::UntilEof | State::Done => {
                 self.state = State::Done;
                 Ok(())
@@ -103,7 +97,7 @@ impl Decoder {
         worth
     }
 
-    fn head(&mut self, bytes: &[u8], head: &mut Head) -> Result<(usize, Event<'static>), ReplyError> {
+    fn head(&mut self, bytes: &[u8], head: &mut Head) -> Result<(usize, Event<'static>), ResponseError> {
         if !self.is_worth_parsing(bytes) {
             return Ok((0, Event::More));
         }
@@ -112,9 +106,11 @@ impl Decoder {
         let config = httparse::ParserConfig::default();
         let used = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut headers) {
             Ok(httparse::Status::Complete(used)) => used,
-            Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD => return Err(ReplyError::HeadTooLong),
+            Ok(httparse::Status::Partial) if bytes.len() > MAX_HEAD => {
+                return Err(ResponseError::HeadTooLong);
+            }
             Ok(httparse::Status::Partial) => return Ok((0, Event::More)),
-            Err(err) => return Err(ReplyError::BadHead(err.to_string())),
+            Err(err) => return Err(ResponseError::BadHead(err.to_string())),
         };
         (self.parsed, self.searched) = (0, 0);
         head.begin(parsed.code.unwrap_or(0), parsed.reason.unwrap_or_default().as_bytes())?;
@@ -126,12 +122,10 @@ impl Decoder {
         Ok((used, event))
     }
 
-    fn after_head(&mut self, head: &Head, is_http11: bool) -> Result<Event<'static>, ReplyError> {
+    fn after_head(&mut self, head: &Head, is_http11: bool) -> Result<Event<'static>, ResponseError> {
         if head.status == 101 {
             self.keep_alive = false;
-            if !self.asked_for_upgrade {
-                return Err(ReplyError::BadHead("it switches protocols although nobody asked for it".into()));
-            }
+            head.check_switch(self.asked_for_upgrade)?;
             self.state = State::Done;
             return Ok(Event::Head(Mode::Tunnel));
         }
@@ -142,7 +136,7 @@ impl Decoder {
         self.keep_alive = kept && !self.hijacked;
         self.state = match (head.is_bodiless(self.to_head_request), head.chunked, head.content_length) {
             (true, _, _) | (false, false, Some(0)) => State::Done,
-            (false, true, _) => State::Chunked(Chunked::Size),
+            (false, true, _) => State::Chunked,
             (false, false, Some(length)) => State::Sized(length),
             (false, false, None) => State::UntilEof,
         };
@@ -159,22 +153,13 @@ impl Decoder {
         (len, Event::Data(&bytes[..len]))
     }
 
-    fn chunked<'b>(
-        &mut self,
-        bytes: &'b [u8],
-        mut chunked: Chunked,
-    ) -> Result<(usize, Event<'b>), ReplyError> {
-        let (used, step) = chunked.next(bytes)?;
-        self.state = State::Chunked(chunked);
-        let event = match step {
-            Step::More => Event::More,
-            Step::Data(data) => Event::Data(data),
-            Step::Done => {
-                self.state = State::Done;
-                Event::End
-            }
-        };
-        Ok((used, event))
+    fn chunked<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, Event<'b>), ResponseError> {
+        let (used, data) = self.chunks.next(bytes)?;
+        if self.chunks.is_done() {
+            self.state = State::Done;
+            return Ok((used, Event::End));
+        }
+        Ok((used, Event::Data(data)))
     }
 }
 
@@ -189,7 +174,7 @@ mod tests {
         left: usize,
     }
 
-    fn run(bytes: &[u8], step: usize, to_head: bool, upgrade: bool) -> Result<Outcome, ReplyError> {
+    fn run(bytes: &[u8], step: usize, to_head: bool, upgrade: bool) -> Result<Outcome, ResponseError> {
         let (mut decoder, mut head) = (Decoder::new(to_head, upgrade), Head::default());
         let (mut body, mut buffer, mut ended) = (Vec::new(), Vec::new(), false);
         for piece in bytes.chunks(step) {
@@ -214,12 +199,12 @@ mod tests {
         Ok(Outcome { status: head.status, body, reusable: decoder.is_reusable(), left: buffer.len() })
     }
 
-    fn whole(bytes: &[u8]) -> Result<Outcome, ReplyError> {
+    fn whole(bytes: &[u8]) -> Result<Outcome, ResponseError> {
         run(bytes, bytes.len().max(1), false, false)
     }
 
     #[test]
-    fn an_answer_is_the_same_however_it_is_cut() {
+    fn a_response_is_the_same_for_every_read_size() {
         let bytes = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
         for step in 1..=bytes.len() {
             let outcome = run(bytes, step, false, false).unwrap();
@@ -234,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn old_and_closing_apps_get_a_new_connection_each_time() {
+    fn http_10_and_close_are_not_reused() {
         assert!(!whole(b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap().reusable);
         assert!(
             whole(b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n")
@@ -247,36 +232,36 @@ mod tests {
     }
 
     #[test]
-    fn bytes_behind_the_answer_are_left_over() {
+    fn bytes_after_the_response_are_not_used() {
         assert_eq!(whole(b"HTTP/1.1 204 No Content\r\n\r\nsmuggled").unwrap().left, 8);
     }
 
     #[test]
-    fn head_requests_have_no_body_whatever_the_length_says() {
+    fn a_response_to_head_has_no_body() {
         let outcome = run(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", 9, true, false).unwrap();
         assert_eq!((outcome.body.len(), outcome.reusable), (0, true));
     }
 
     #[test]
-    fn rejects_a_switch_nobody_asked_for() {
+    fn rejects_a_switch_without_an_upgrade() {
         let bytes = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\n\r\n";
-        assert!(matches!(whole(bytes), Err(ReplyError::BadHead(_))));
+        assert!(matches!(whole(bytes), Err(ResponseError::BadHead(_))));
         assert_eq!(run(bytes, 7, false, true).unwrap().status, 101);
     }
 
     #[test]
-    fn rejects_an_answer_that_is_cut() {
-        assert!(matches!(whole(b"HTTP/1.1 200 OK\r\n"), Err(ReplyError::ClosedBeforeHead)));
+    fn rejects_an_incomplete_response() {
+        assert!(matches!(whole(b"HTTP/1.1 200 OK\r\n"), Err(ResponseError::ClosedBeforeHead)));
         let sized = whole(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhel");
-        assert!(matches!(sized, Err(ReplyError::ClosedInsideBody)));
+        assert!(matches!(sized, Err(ResponseError::ClosedInsideBody)));
         let chunked = whole(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhel");
-        assert!(matches!(chunked, Err(ReplyError::ClosedInsideBody)));
+        assert!(matches!(chunked, Err(ResponseError::ClosedInsideBody)));
     }
 
     #[test]
-    fn rejects_what_is_no_answer() {
-        assert!(matches!(whole(b"SSH-2.0-OpenSSH\r\n\r\n"), Err(ReplyError::BadHead(_))));
+    fn rejects_what_is_not_a_response() {
+        assert!(matches!(whole(b"SSH-2.0-OpenSSH\r\n\r\n"), Err(ResponseError::BadHead(_))));
         let long = [b"HTTP/1.1 200 OK\r\nx: ".as_slice(), &vec![b'x'; MAX_HEAD]].concat();
-        assert!(matches!(whole(&long), Err(ReplyError::HeadTooLong)));
+        assert!(matches!(whole(&long), Err(ResponseError::HeadTooLong)));
     }
 }

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_framing_is_ours_alone() {
+    fn framing_headers_of_the_client_are_replaced() {
         let client =
             [("Host", "h"), ("Content-Length", "9"), ("Transfer-Encoding", "chunked"), ("Connection", "x")];
         let text = written(|head| head.body = BodyLength::Known(3), &client);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_is_passed_on_only_when_nginx_saw_one() {
+    fn an_upgrade_is_passed_on_only_if_nginx_reports_it() {
         let client = [("Upgrade", "websocket")];
         assert!(
             written(|head| head.upgrade = true, &client)
@@ -191,14 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_cannot_name_its_user() {
+    fn a_client_cannot_forge_the_user_header() {
         let client = [("X-Forwarded-User", "root")];
         assert!(!written(|_| (), &client).contains("root"));
         assert!(written(|head| head.remote_user = b"ann", &client).contains("x-forwarded-user: ann\r\n"));
     }
 
     #[test]
-    fn an_encrypted_client_and_a_body_of_unknown_length_are_told() {
+    fn https_and_an_unknown_length_have_headers() {
         let text = written(
             |head| {
                 head.https = true;
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_no_header_is_left_out() {
+    fn pseudo_headers_are_left_out() {
         let head = written(|_| {}, &[(":protocol", "HTTP/2.0"), ("X-A", "1")]);
         assert!(!head.contains("protocol") && head.to_lowercase().contains("x-a: 1"), "{head}");
     }

@@ -2,7 +2,7 @@
 
 use protocol::request::{BodyLength, Request};
 
-use crate::app_protocol::cgi;
+use crate::app_protocol::cgi::{self, Variables};
 
 /// The kind of body of a block that is not a request.
 const OUT_OF_BAND: u8 = 3;
@@ -22,65 +22,42 @@ const OUT_OF_BAND_VARIABLES: [(&str, &str); 8] = [
 
 /// Appends a request's header and environment block to `out`; `env` are the app's own variables.
 pub(crate) fn write_request(request: &Request<'_>, env: &[(String, String)], out: &mut Vec<u8>) {
-    let start = out.len();
     let (kind, length) = match request.head.body {
         BodyLength::None => (0u8, 0),
         BodyLength::Known(length) => (1, length),
         BodyLength::Unknown => (2, 0),
     };
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&[kind, 0, 0, 0]);
-    out.extend_from_slice(&length.to_le_bytes());
-    let block = out.len();
-    cgi::write_variables(request, &mut Block(out));
-    for (name, value) in env {
-        cgi::Variables::put(&mut Block(out), name.as_bytes(), value.as_bytes());
-    }
-    end_block(out, start, block);
+    write_block(kind, length, env, out, |block| cgi::write_variables(request, block));
 }
 
-/// Appends the order to do out-of-band work. A WSGI app is called with it, as with a request.
+/// Appends the request for out-of-band work. A WSGI app is called with it, as with a request.
 pub(crate) fn write_out_of_band(env: &[(String, String)], out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(&[0; 4]);
-    out.extend_from_slice(&[OUT_OF_BAND, 0, 0, 0]);
-    out.extend_from_slice(&0u64.to_le_bytes());
-    let block = out.len();
-    let own = env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in OUT_OF_BAND_VARIABLES.into_iter().chain(own) {
-        cgi::Variables::put(&mut Block(out), name.as_bytes(), value.as_bytes());
-    }
-    end_block(out, start, block);
+    write_block(OUT_OF_BAND, 0, env, out, |block| {
+        for (name, value) in OUT_OF_BAND_VARIABLES {
+            block.put(name.as_bytes(), value.as_bytes());
+        }
+    });
 }
 
-fn end_block(out: &mut Vec<u8>, start: usize, block: usize) {
+/// Appends a header, the variables of `write` and those of the app.
+fn write_block(
+    kind: u8,
+    body_length: u64,
+    env: &[(String, String)],
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Variables<'_>),
+) {
+    let start = out.len();
+    out.extend_from_slice(&[0, 0, 0, 0, kind, 0, 0, 0]);
+    out.extend_from_slice(&body_length.to_le_bytes());
+    let variables = out.len();
+    let mut block = Variables(out);
+    write(&mut block);
+    for (name, value) in env {
+        block.put(name.as_bytes(), value.as_bytes());
+    }
     // The last NUL separates nothing.
     out.truncate(out.len() - 1);
-    let len = (out.len() - block) as u32;
+    let len = (out.len() - variables) as u32;
     out[start..start + 4].copy_from_slice(&len.to_le_bytes());
-}
-
-/// Writer of `key NUL value NUL`.
-struct Block<'a>(&'a mut Vec<u8>);
-
-impl cgi::Variables for Block<'_> {
-    fn put(&mut self, name: &[u8], value: &[u8]) {
-        self.0.extend_from_slice(name);
-        self.0.push(0);
-        self.0.extend_from_slice(value);
-        self.0.push(0);
-    }
-
-    fn put_header<'v>(&mut self, name: &[u8], values: impl Iterator<Item = &'v [u8]>, separator: &[u8]) {
-        self.0.extend_from_slice(b"HTTP_");
-        self.0.extend(name.iter().map(|b| if *b == b'-' { b'_' } else { b.to_ascii_uppercase() }));
-        self.0.push(0);
-        for (at, value) in values.enumerate() {
-            if at > 0 {
-                self.0.extend_from_slice(separator);
-            }
-            self.0.extend_from_slice(value);
-        }
-        self.0.push(0);
-    }
 }
