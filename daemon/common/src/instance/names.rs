@@ -1,7 +1,6 @@
 //! Random names that cannot be guessed and that no two instances share.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
@@ -19,11 +18,10 @@ pub(super) fn name() -> io::Result<String> {
 }
 
 fn random(len: usize) -> io::Result<String> {
-    let mut source = File::open("/dev/urandom")?;
     let mut name = String::new();
     while name.len() < len {
         let mut byte = [0];
-        source.read_exact(&mut byte)?;
+        getrandom::fill(&mut byte)?;
         // Bytes beyond the last letter are skipped, so that all letters are equally likely.
         if let Some(letter) = LETTERS.get(usize::from(byte[0] & 0x3f)) {
             name.push(char::from(*letter));

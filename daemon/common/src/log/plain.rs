@@ -5,13 +5,13 @@ use std::fmt::{self, Write};
 
 use super::record::LogRecord;
 use super::{Source, app_prefix};
-use crate::sys::clock::LocalTime;
+use crate::sys::clock::DateTime;
 
 /// Writes a line. One printed by an app may have no prefix.
 pub(super) fn write(
     out: &mut impl Write,
     source: Source,
-    at: LocalTime,
+    at: DateTime,
     record: &LogRecord<'_>,
 ) -> fmt::Result {
     if record.app.is_none() || app_prefix() {
@@ -54,13 +54,12 @@ fn after<'l>(pattern: &str, line: &'l str) -> Option<&'l str> {
     pattern.bytes().zip(begin.bytes()).all(fits).then_some(rest)
 }
 
-fn write_head(out: &mut impl Write, source: Source, at: LocalTime, record: &LogRecord<'_>) -> fmt::Result {
-    let LocalTime { year, month, day, hour, minute, second, nanoseconds } = at;
+fn write_head(out: &mut impl Write, source: Source, at: DateTime, record: &LogRecord<'_>) -> fmt::Result {
     write!(
         out,
-        "[ {} {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:04} {}/{} {} ]: ",
+        "[ {} {} {}/{} {} ]: ",
         record.severity.letter(),
-        nanoseconds / 100_000,
+        at.strftime("%Y-%m-%d %H:%M:%S.%4f"),
         source.pid,
         source.part.name(),
         record.module,
@@ -102,8 +101,7 @@ mod tests {
     use super::*;
     use crate::log::record::{AppLine, Severity};
 
-    const AT: LocalTime =
-        LocalTime { year: 2026, month: 11, day: 3, hour: 6, minute: 7, second: 1, nanoseconds: 123_456_789 };
+    const AT: DateTime = DateTime::constant(2026, 11, 3, 6, 7, 1, 123_456_789);
 
     const SOURCE: Source = Source { part: Part::Supervisor, pid: 4711 };
 
