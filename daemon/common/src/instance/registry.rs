@@ -2,7 +2,6 @@
 //!
 //! A daemon is alive while its lock is held. Only directories of the daemon's own user are ever removed.
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -24,34 +23,21 @@ const YOUNG: Duration = Duration::from_secs(60);
 const MAX_PROPERTIES: u64 = 64 * 1024;
 
 /// Why there is no instance directory.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
     /// Sockets inside would have paths that are too long for the kernel.
+    #[error("{0} is too long a path for a registry: choose a shorter one")]
     TooLong(PathBuf),
     /// The registry cannot be created or opened.
+    #[error("the registry {0} cannot be used: {1}")]
     Registry(PathBuf, io::Error),
     /// Another user could change the contents of the registry.
+    #[error("the registry {0} is not safe: {1}")]
     Unsafe(PathBuf, &'static str),
     /// The instance directory cannot be created.
+    #[error("no instance directory can be made in {0}: {1}")]
     Make(PathBuf, io::Error),
 }
-
-impl fmt::Display for InstanceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong(dir) => {
-                write!(f, "{} is too long a path for a registry: choose a shorter one", dir.display())
-            }
-            Self::Registry(dir, why) => write!(f, "the registry {} cannot be used: {why}", dir.display()),
-            Self::Unsafe(dir, why) => write!(f, "the registry {} is not safe: {why}", dir.display()),
-            Self::Make(dir, why) => {
-                write!(f, "no instance directory can be made in {}: {why}", dir.display())
-            }
-        }
-    }
-}
-
-impl std::error::Error for InstanceError {}
 
 /// A registered instance that is alive.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -97,16 +97,9 @@ impl LogFormat {
 }
 
 /// The text is not the name of a log format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is no form of a log: there are {}", LogFormat::ALL.map(LogFormat::name).join(", "))]
 pub struct UnknownFormat;
-
-impl fmt::Display for UnknownFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "is no form of a log: there are {}", LogFormat::ALL.map(LogFormat::name).join(", "))
-    }
-}
-
-impl std::error::Error for UnknownFormat {}
 
 impl FromStr for LogFormat {
     type Err = UnknownFormat;

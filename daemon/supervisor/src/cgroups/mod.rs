@@ -11,7 +11,6 @@
 mod group;
 mod place;
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,36 +42,23 @@ pub(super) struct Cgroups {
 }
 
 /// Why control groups cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum CgroupError {
     /// The kernel has no control groups of version 2, or they are not mounted.
+    #[error("control groups of version 2 are not mounted here: --cgroups needs them")]
     None,
     /// Other processes are in the daemon's group.
+    #[error(
+        "other processes are in its control group {0}, too: with --cgroups it needs one of its own, as a unit of systemd \
+         with Delegate=yes has"
+    )]
     Shared(PathBuf),
     /// A call failed.
+    #[error(
+        "its control group cannot be used: {0}: {1}; with --cgroups one has to be delegated to it, as by Delegate=yes in a \
+         unit of systemd"
+    )]
     Call(PathBuf, io::Error),
-}
-
-impl fmt::Display for CgroupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => {
-                f.write_str("control groups of version 2 are not mounted here: --cgroups needs them")
-            }
-            Self::Shared(path) => write!(
-                f,
-                "other processes are in its control group {}, too: with --cgroups it needs one of its own, as a \
-                 unit of systemd with Delegate=yes has",
-                path.display()
-            ),
-            Self::Call(path, why) => write!(
-                f,
-                "its control group cannot be used: {}: {why}; with --cgroups one has to be delegated to it, as by \
-                 Delegate=yes in a unit of systemd",
-                path.display()
-            ),
-        }
-    }
 }
 
 impl Cgroups {

@@ -1,7 +1,6 @@
 //! The daemon's PID file: locked as long as the daemon lives, so that a stale file is recognized, and removed at the
 //! end.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::RawFd;
@@ -28,27 +27,14 @@ pub(crate) struct PackedPidFile {
 }
 
 /// Why there is no PID file.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum PidFileError {
     /// A running daemon holds it; with the PID that the file contains.
+    #[error("the PID file {0} is that of a daemon that is running, with PID {1}")]
     Held(PathBuf, String),
     /// It cannot be created or written.
+    #[error("the PID file {0} cannot be written: {1}")]
     Io(PathBuf, io::Error),
-}
-
-impl fmt::Display for PidFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Held(path, pid) => {
-                write!(
-                    f,
-                    "the PID file {} is that of a daemon that is running, with PID {pid}",
-                    path.display()
-                )
-            }
-            Self::Io(path, why) => write!(f, "the PID file {} cannot be written: {why}", path.display()),
-        }
-    }
 }
 
 impl PidFile {

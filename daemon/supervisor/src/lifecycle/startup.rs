@@ -1,7 +1,6 @@
 //! Start-up: opens everything, in order, before the first request. A failure ends the daemon with one error message.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::time::Instant;
@@ -57,43 +56,37 @@ const SIGNALS: [Signal; 7] = [
 ];
 
 /// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    Log(NoLog),
+    #[error(transparent)]
+    Log(#[from] NoLog),
+    #[error("its signals cannot be set up: {0}")]
     Signals(io::Error),
+    #[error("its limits cannot be raised: {0}")]
     Limits(io::Error),
-    Instance(InstanceError),
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    #[error("{0} in the instance directory cannot be made: {1}")]
     Inside(&'static str, io::Error),
-    Socket(SocketError),
-    Router(RouterError),
-    PidFile(PidFileError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error("the router cannot be started: {0}")]
+    Router(#[from] RouterError),
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    #[error("the sockets of the service manager cannot be taken: {0}")]
     Activation(io::Error),
-    Cgroup(CgroupError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error("what the program before has packed cannot be used: {0}")]
     TakeOver(io::Error),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Log(why) => why.fmt(f),
-            Self::Signals(why) => write!(f, "its signals cannot be set up: {why}"),
-            Self::Limits(why) => write!(f, "its limits cannot be raised: {why}"),
-            Self::Instance(why) => why.fmt(f),
-            Self::Inside(what, why) => write!(f, "{what} in the instance directory cannot be made: {why}"),
-            Self::Socket(why) => why.fmt(f),
-            Self::PidFile(why) => why.fmt(f),
-            Self::Cgroup(why) => why.fmt(f),
-            Self::TakeOver(why) => write!(f, "what the program before has packed cannot be used: {why}"),
-            Self::Activation(why) => write!(f, "the sockets of the service manager cannot be taken: {why}"),
-            Self::Router(why) => write!(f, "the router cannot be started: {why}"),
-        }
-    }
 }
 
 impl Supervisor {
     /// Opens what a daemon with these options needs.
     pub(crate) fn open(options: Options) -> Result<Self, StartError> {
         let handed_over = activation::take_sockets().map_err(StartError::Activation)?;
-        let log = LogFile::begin(&options.shared).map_err(StartError::Log)?;
+        let log = LogFile::begin(&options.shared)?;
         tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
         tracing::info!("loaders are in {}", options.loaders.display());
         tell_of_secrets(&options);
@@ -101,18 +94,16 @@ impl Supervisor {
         let originals = Originals::note().map_err(StartError::Limits)?;
         let open_files_wanted = limit_open_files(&originals, &options)?;
         stand_alone()?;
-        let cgroups = options.cgroups.then(Cgroups::take).transpose().map_err(StartError::Cgroup)?;
+        let cgroups = options.cgroups.then(Cgroups::take).transpose()?;
         // Not before the daemon is in its own control group.
         start_log_writer();
         let (manager, plan) = plan_routers(&options)?;
-        let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
-        let pid_file = pid_file.map_err(StartError::PidFile)?;
+        let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose()?;
         let instance = Instance::create(
             &options.registry,
             &options.socket.path,
             options.router_user.as_ref().map(|user| user.gid),
-        )
-        .map_err(StartError::Instance)?;
+        )?;
         match open_sockets(&instance, &options, handed_over) {
             Ok((tools, nginx)) => {
                 let opened = Opened {
@@ -163,7 +154,7 @@ impl Supervisor {
             signals,
             originals,
             open_files_wanted,
-            cgroups: state.cgroups.map(Cgroups::take_over).transpose().map_err(StartError::Cgroup)?,
+            cgroups: state.cgroups.map(Cgroups::take_over).transpose()?,
             manager,
             plan,
             pid_file: state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?,
@@ -289,7 +280,7 @@ struct Opened {
 fn plan_routers(options: &Options) -> Result<(ServiceManager, RouterPlan), StartError> {
     let manager = ServiceManager::from_environment(Instant::now());
     let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
-    let plan = plan.map_err(StartError::Router)?.with_silence(heartbeat::limit(manager.watchdog()));
+    let plan = plan?.with_silence(heartbeat::limit(manager.watchdog()));
     Ok((manager, plan))
 }
 
@@ -327,7 +318,7 @@ fn open_sockets(
     } else {
         NginxSocket::handed_over(handed_over, &options.socket.path, backlog)
     };
-    let nginx = nginx.map_err(StartError::Socket)?;
+    let nginx = nginx?;
     tell_what_was_chosen(options, &nginx);
     Ok((tools, nginx))
 }

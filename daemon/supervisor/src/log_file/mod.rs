@@ -70,14 +70,9 @@ pub(super) struct PackedLog {
 }
 
 /// Why the log of the daemon cannot be opened.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the log file {0} cannot be opened: {1}")]
 pub(crate) struct NoLog(Place, Refusal);
-
-impl fmt::Display for NoLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the log file {} cannot be opened: {}", self.0, self.1)
-    }
-}
 
 impl LogFile {
     /// Starts logging to the file of the daemon's own option.

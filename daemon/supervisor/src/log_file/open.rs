@@ -1,6 +1,5 @@
 //! Opening of a log file for appending.
 
-use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -10,50 +9,32 @@ use nix::fcntl::{self, FcntlArg, OFlag};
 use nix::sys::stat::{self, Mode, SFlag};
 
 /// Why a file is not opened. The message follows the file's name.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     /// A system call failed.
-    Call(io::Error),
+    #[error(transparent)]
+    Call(#[from] io::Error),
     /// The last component is a symbolic link.
+    #[error("it is a symbolic link")]
     Link,
     /// It is not in the directory where root opens log files.
+    #[error(
+        "for a daemon that runs as root it has to be below {0}, without \"..\", with a name that ends in .log and is not \
+         one of the system's"
+    )]
     Outside(PathBuf),
     /// A directory of the path cannot be opened as one.
+    #[error("the directory {} cannot be opened (no symbolic link is followed): {}", .0.display(), .1.desc())]
     Way(PathBuf, Errno),
     /// A directory of the path belongs to another user or is writable for others.
+    #[error("others than root can change the directory {0}")]
     Shared(PathBuf),
     /// The file may have been created by others than root.
+    #[error("{0}")]
     Foreign(&'static str),
     /// The process that was to open it reported this error.
+    #[error("{0}")]
     Aside(String),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Call(why) => why.fmt(f),
-            Self::Link => f.write_str("it is a symbolic link"),
-            Self::Outside(top) => {
-                write!(
-                    f,
-                    "for a daemon that runs as root it has to be below {}, without \"..\", with a name that ends in .log and is \
-                     not one of the system's",
-                    top.display()
-                )
-            }
-            Self::Way(dir, why) => {
-                let dir = dir.display();
-                write!(
-                    f,
-                    "the directory {dir} cannot be opened (no symbolic link is followed): {}",
-                    why.desc()
-                )
-            }
-            Self::Shared(dir) => write!(f, "others than root can change the directory {}", dir.display()),
-            Self::Foreign(what) => f.write_str(what),
-            Self::Aside(what) => f.write_str(what),
-        }
-    }
 }
 
 pub(super) fn flags() -> OFlag {

@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::ffi::{CString, NulError};
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -55,19 +54,12 @@ pub(crate) struct RouterPlan {
 }
 
 /// Why a router cannot be planned.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum RouterError {
-    Lookup(LookupError),
-    Environment(NulError),
-}
-
-impl fmt::Display for RouterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lookup(why) => why.fmt(f),
-            Self::Environment(why) => write!(f, "its environment cannot be built: {why}"),
-        }
-    }
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    #[error("its environment cannot be built: {0}")]
+    Environment(#[from] NulError),
 }
 
 impl RouterPlan {
@@ -77,13 +69,17 @@ impl RouterPlan {
         log_level: LogLevel,
         log_format: LogFormat,
     ) -> Result<Self, RouterError> {
-        let identity = user.map(identity_of).transpose().map_err(RouterError::Lookup)?;
+        let identity = user.map(identity_of).transpose()?;
         let level = level_argument(log_level);
         let format = format!("--log-format={}", log_format.name());
-        let word = |text: &str| CString::new(text).map_err(RouterError::Environment);
         Ok(Self {
-            program: [word("flying-passenger")?, word(ROUTER_ARGUMENT)?, word(&level)?, word(&format)?],
-            environment: environment().map_err(RouterError::Environment)?,
+            program: [
+                c"flying-passenger".into(),
+                CString::new(ROUTER_ARGUMENT)?,
+                CString::new(level)?,
+                CString::new(format)?,
+            ],
+            environment: environment()?,
             identity,
             user: user.map_or_else(own_name, |account| account.name.clone()),
             silence: heartbeat::limit(None),

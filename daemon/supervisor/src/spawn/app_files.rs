@@ -1,6 +1,5 @@
 //! The location of an app, checked by metadata only: the daemon never opens anything below an app root.
 
-use std::fmt;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -34,33 +33,26 @@ pub(super) struct AppFiles {
 }
 
 /// Why the app cannot be at the configured path.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum AppFilesError {
     /// The root is not an absolute path.
+    #[error("the app root \"{0}\" is no absolute path")]
     Relative(PathBuf),
     /// The root does not exist.
+    #[error("the app root {0} does not exist")]
     NoRoot(PathBuf),
     /// The root is a file.
+    #[error("the app root {0} is no directory")]
     NoDirectory(PathBuf),
     /// The startup file does not exist.
+    #[error("the startup file {0} does not exist")]
     NoStartupFile(PathBuf),
     /// The start command is missing.
+    #[error("no command is given to start the app with")]
     NoCommand,
     /// The metadata cannot be read.
+    #[error("{0} cannot be looked at: {1}")]
     Unreadable(PathBuf, io::Error),
-}
-
-impl fmt::Display for AppFilesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Relative(root) => write!(f, "the app root \"{}\" is no absolute path", root.display()),
-            Self::NoRoot(root) => write!(f, "the app root {} does not exist", root.display()),
-            Self::NoDirectory(root) => write!(f, "the app root {} is no directory", root.display()),
-            Self::NoStartupFile(file) => write!(f, "the startup file {} does not exist", file.display()),
-            Self::NoCommand => write!(f, "no command is given to start the app with"),
-            Self::Unreadable(file, why) => write!(f, "{} cannot be looked at: {why}", file.display()),
-        }
-    }
 }
 
 impl AppPaths {
