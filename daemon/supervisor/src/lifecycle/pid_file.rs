@@ -47,7 +47,7 @@ impl PidFile {
     }
 
     /// Packs it for the next program.
-    pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedPidFile> {
+    pub(crate) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedPidFile> {
         Ok(PackedPidFile { path: self.path.clone(), lock: writer.pack(&*self.lock)? })
     }
 
@@ -57,7 +57,7 @@ impl PidFile {
     }
 
     /// Removes the file if it is still the one that was created.
-    pub(super) fn remove(self) {
+    pub(crate) fn remove(self) {
         if is_at(&self.lock, &self.path)
             && let Err(why) = fs::remove_file(&self.path)
         {

@@ -68,6 +68,18 @@ pub(crate) fn set_open_files(most: u64) -> io::Result<()> {
     resource::setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(Into::into)
 }
 
+/// Logs the result of setting the limit of open files.
+pub(crate) fn log_open_files(wanted: u64, reached: io::Result<u64>) {
+    match reached {
+        Ok(reached) if reached < wanted => tracing::warn!(
+            "the daemon may have {reached} files open, not {wanted}: its hard limit, or fs.nr_open, allows no more \
+             (ulimit -Hn, or systemd's LimitNOFILE=)"
+        ),
+        Ok(reached) => tracing::info!("the daemon may have {reached} files open"),
+        Err(why) => tracing::warn!("the daemon's limit of open files stays: {why}"),
+    }
+}
+
 impl OpenFiles {
     /// Keeps the hard limit: a process that may not raise it could not restore it for an app.
     fn within(self, wanted: u64) -> Self {

@@ -56,14 +56,14 @@ impl ServiceManager {
     }
 
     /// Notifies that the configuration is read again; [`ready`](Self::ready) follows.
-    pub(super) fn reloading(&self) {
+    pub(crate) fn reloading(&self) {
         // The call fails only for clocks that do not exist.
         let now = NotifyState::monotonic_usec_now().unwrap_or(NotifyState::MonotonicUsec(0));
         self.send(&[NotifyState::Reloading, now]);
     }
 
     /// Notifies that the daemon ends, which may take as long as this.
-    pub(super) fn stopping(&self, limit: Duration) {
+    pub(crate) fn stopping(&self, limit: Duration) {
         let status = NotifyState::Status("finishing requests and stopping processes");
         self.send(&[NotifyState::Stopping, status, NotifyState::Custom(&extend_timeout(limit))]);
     }

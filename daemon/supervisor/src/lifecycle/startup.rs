@@ -1,6 +1,5 @@
 //! Start-up: opens everything, in order, before the first request. A failure ends the daemon with one error message.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::time::Instant;
@@ -9,37 +8,30 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 use nix::unistd;
 
+use super::Lifecycle;
 use super::pid_file::{PidFile, PidFileError};
-use super::rlimits::Originals;
+use super::rlimits::{Originals, log_open_files};
 use super::sd_notify::ServiceManager;
 use super::shutdown::Shutdown;
 use super::upgrade::{State, Upgrade};
-use crate::Supervisor;
 use crate::cgroups::{CgroupError, Cgroups};
+use crate::event_loop::Supervisor;
 use crate::hooks::Hooks;
 use crate::log_file::app_logs::AppLogs;
 use crate::log_file::{LogFile, NoLog};
 use crate::nginx_socket;
-use crate::nginx_socket::guard::SocketCare;
+use crate::nginx_socket::guard::SocketGuard;
 use crate::nginx_socket::{NginxSocket, SocketError};
 use crate::processes::Processes;
-use crate::processes::forks::Forks;
-use crate::processes::memory::Measurements;
-use crate::router::RouterSupervision;
 use crate::router::heartbeat;
-use crate::router::log_limits::LogLimits;
-use crate::router::maintenance::AppModes;
-use crate::router::options::tell_open_files;
-use crate::router::outstanding::Outstanding;
 use crate::router::process::{RouterError, RouterPlan};
-use crate::router::troubles::Troubles;
+use crate::router::{Kept, RouterSupervision};
 use crate::spawn;
-use crate::spawn::{Launcher, Policy, Ports};
+use crate::spawn::{Launcher, Policy, Ports, Starts};
 use crate::stat_workers::StatWorkers;
 use common::config::Options;
 use common::config::shared::Values;
 use common::instance::{Instance, InstanceError};
-use common::link::channel::Buffer;
 use common::log;
 use common::sys::fd_handover::HandoverReader;
 use common::sys::{activation, process, signals};
@@ -82,101 +74,100 @@ pub(crate) enum StartError {
     TakeOver(io::Error),
 }
 
-impl Supervisor {
-    /// Opens what a daemon with these options needs.
-    pub(crate) fn open(options: Options) -> Result<Self, StartError> {
-        let handed_over = activation::take_sockets().map_err(StartError::Activation)?;
-        let log = LogFile::begin(&options.shared)?;
-        tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
-        tracing::info!("loaders are in {}", options.loaders.display());
-        tell_of_secrets(&options);
-        let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
-        let originals = Originals::note().map_err(StartError::Limits)?;
-        let open_files_wanted = limit_open_files(&originals, &options)?;
-        stand_alone()?;
-        let cgroups = options.cgroups.then(Cgroups::take).transpose()?;
-        // Not before the daemon is in its own control group.
-        start_log_writer();
-        let (manager, plan) = plan_routers(&options)?;
-        let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose()?;
-        let instance = Instance::create(
-            &options.registry,
-            &options.socket.path,
-            options.router_user.as_ref().map(|user| user.gid),
-        )?;
-        match open_sockets(&instance, &options, handed_over) {
-            Ok((tools, nginx)) => {
-                let opened = Opened {
-                    log,
-                    signals,
-                    originals,
-                    open_files_wanted,
-                    cgroups,
-                    manager,
-                    plan,
-                    pid_file,
-                    instance,
-                    tools,
-                    nginx,
-                    processes: Processes::default(),
-                    routers: RouterSupervision::default(),
-                };
-                Ok(Self::around(options, opened))
-            }
-            Err(why) => {
-                // The error of the sockets is the one to report.
-                let _ = instance.remove();
-                pid_file.into_iter().for_each(PidFile::remove);
-                Err(why)
-            }
+/// Opens what a daemon with these options needs.
+pub(crate) fn open(options: Options) -> Result<Supervisor, StartError> {
+    let handed_over = activation::take_sockets().map_err(StartError::Activation)?;
+    let log = LogFile::begin(&options.shared)?;
+    tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
+    tracing::info!("loaders are in {}", options.loaders.display());
+    warn_of_secrets(&options);
+    let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
+    let originals = Originals::note().map_err(StartError::Limits)?;
+    let open_files = limit_open_files(&originals, &options)?;
+    stand_alone()?;
+    let cgroups = options.cgroups.then(Cgroups::take).transpose()?;
+    // Not before the daemon is in its own control group.
+    start_log_writer();
+    let (manager, plan) = plan_routers(&options)?;
+    let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose()?;
+    let router = options.router_user.as_ref().map(|user| user.gid);
+    let instance = Instance::create(&options.registry, &options.socket.path, router)?;
+    match open_sockets(&instance, &options, handed_over) {
+        Ok((tools, nginx)) => {
+            let app_prefix = !Values(&options.shared).flag("disable_log_prefix");
+            let kept = Kept { app_prefix, ..Kept::default() };
+            let opened = Opened {
+                log,
+                signals,
+                originals,
+                open_files,
+                cgroups,
+                manager,
+                pid_file,
+                instance,
+                nginx,
+                processes: Processes::default(),
+                router: RouterSupervision::new(plan, tools, 0, kept),
+            };
+            Ok(supervisor(options, opened))
+        }
+        Err(why) => {
+            // The error of the sockets is the one to report.
+            let _ = instance.remove();
+            pid_file.into_iter().for_each(PidFile::remove);
+            Err(why)
         }
     }
+}
 
-    /// Takes over what the previous program in this process packed under this descriptor number.
-    pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Self, StartError> {
-        let failed = StartError::TakeOver;
-        let mut reader =
-            HandoverReader::once().ok_or_else(|| failed(io::Error::other("that was done already")))?;
-        let state = reader.take_bytes(packed).map_err(failed)?;
-        let state: State = serde_json::from_slice(&state).map_err(|why| failed(why.into()))?;
-        let log = LogFile::unpack(state.log, &mut reader).map_err(failed)?;
-        start_log_writer();
-        tracing::info!("flying-passenger {} takes over from {}", env!("CARGO_PKG_VERSION"), state.version);
-        let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
-        let originals = state.originals;
-        let open_files_wanted = limit_open_files(&originals, &options)?;
-        stand_alone()?;
-        let (manager, plan) = plan_routers(&options)?;
-        let router = options.router_user.as_ref().map(|user| user.gid);
-        let take = &mut reader;
-        let opened = Opened {
-            log,
-            signals,
-            originals,
-            open_files_wanted,
-            cgroups: state.cgroups.map(Cgroups::take_over).transpose()?,
-            manager,
-            plan,
-            pid_file: state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?,
-            instance: Instance::unpack(state.instance, take, router).map_err(failed)?,
-            tools: take.take(state.tools).map_err(failed)?,
-            nginx: NginxSocket::unpack(state.nginx, take).map_err(failed)?,
-            processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
-            routers: RouterSupervision::after(state.routers),
-        };
-        let mut supervisor = Self::around(options, opened);
-        supervisor.globals = state.globals;
-        supervisor.app_prefix = state.app_prefix.unwrap_or(supervisor.app_prefix);
-        supervisor.overruled = state.overruled;
-        supervisor.app_modes = state.app_modes;
-        Ok(supervisor)
-    }
+/// Takes over what the previous program in this process packed under this descriptor number.
+pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, StartError> {
+    let failed = StartError::TakeOver;
+    let mut reader =
+        HandoverReader::once().ok_or_else(|| failed(io::Error::other("that was done already")))?;
+    let state = reader.take_bytes(packed).map_err(failed)?;
+    let state: State = serde_json::from_slice(&state).map_err(|why| failed(why.into()))?;
+    let log = LogFile::unpack(state.log, &mut reader).map_err(failed)?;
+    start_log_writer();
+    tracing::info!("flying-passenger {} takes over from {}", env!("CARGO_PKG_VERSION"), state.version);
+    let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
+    let originals = state.originals;
+    let open_files = limit_open_files(&originals, &options)?;
+    stand_alone()?;
+    let (manager, plan) = plan_routers(&options)?;
+    let router_gid = options.router_user.as_ref().map(|user| user.gid);
+    let take = &mut reader;
+    let by_flag = || !Values(&options.shared).flag("disable_log_prefix");
+    let kept = Kept {
+        globals: state.globals,
+        overruled: state.overruled,
+        app_modes: state.app_modes,
+        app_prefix: state.app_prefix.unwrap_or_else(by_flag),
+    };
+    let tools = take.take(state.tools).map_err(failed)?;
+    let opened = Opened {
+        log,
+        signals,
+        originals,
+        open_files,
+        cgroups: state.cgroups.map(Cgroups::take_over).transpose()?,
+        manager,
+        pid_file: state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?,
+        instance: Instance::unpack(state.instance, take, router_gid).map_err(failed)?,
+        nginx: NginxSocket::unpack(state.nginx, take).map_err(failed)?,
+        processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
+        router: RouterSupervision::new(plan, tools, state.routers, kept),
+    };
+    Ok(supervisor(options, opened))
+}
 
-    fn around(options: Options, opened: Opened) -> Self {
-        let Opened { originals, cgroups, .. } = opened;
-        Self {
-            hooks: Hooks::new(&options, originals.clone()),
-            launcher: Launcher {
+fn supervisor(options: Options, opened: Opened) -> Supervisor {
+    let Opened { originals, cgroups, .. } = opened;
+    let max_pool_size = Values(&options.shared).number("max_pool_size");
+    Supervisor {
+        hooks: Hooks::new(&options, originals.clone()),
+        starts: Starts::new(
+            Launcher {
                 users: options.users.clone(),
                 wanted_users: None,
                 policy: policy(&options),
@@ -186,40 +177,26 @@ impl Supervisor {
                 ports: Ports::new(),
                 cgroups,
             },
-            warnings: BTreeSet::new(),
-            log_limits: LogLimits::default(),
-            outstanding: Outstanding::default(),
-            orders_wait: false,
-            app_logs: AppLogs::default(),
-            measurements: Measurements::default(),
-            processes: opened.processes,
-            forks: Forks::default(),
-            stat_workers: StatWorkers::default(),
-            routers: opened.routers,
+            usize::try_from(max_pool_size).unwrap_or(usize::MAX),
+        ),
+        app_logs: AppLogs::default(),
+        processes: opened.processes,
+        stat_workers: StatWorkers::default(),
+        router: opened.router,
+        life: Lifecycle {
+            signals: opened.signals,
             shutdown: Shutdown::new(options.shutdown_limit),
             upgrade: Upgrade::new(options.directory()),
-            buffer: Buffer::default(),
-            strangers: true,
-            max_pool_size: usize::try_from(Values(&options.shared).number("max_pool_size"))
-                .unwrap_or(usize::MAX),
-            open_files_wanted: opened.open_files_wanted,
-            log: opened.log,
-            app_prefix: !Values(&options.shared).flag("disable_log_prefix"),
-            options,
-            globals: Vec::new(),
-            overruled: Vec::new(),
-            app_modes: AppModes::default(),
-            instance: opened.instance,
-            nginx: opened.nginx,
-            socket_care: SocketCare::new(Instant::now()),
-            pid_file: opened.pid_file,
             manager: opened.manager,
-            troubles: Troubles::new(),
             caller: None,
-            tools: opened.tools,
-            signals: opened.signals,
-            plan: opened.plan,
-        }
+            pid_file: opened.pid_file,
+            open_files: opened.open_files,
+        },
+        orphans: true,
+        log: opened.log,
+        options,
+        instance: opened.instance,
+        nginx: SocketGuard::new(opened.nginx),
     }
 }
 
@@ -232,7 +209,7 @@ fn start_log_writer() {
 }
 
 /// Warns of variables that apps should not inherit: root's shell may have them, a service manager only configured ones.
-fn tell_of_secrets(options: &Options) {
+fn warn_of_secrets(options: &Options) {
     let by_service_manager = std::env::var_os("INVOCATION_ID").is_some();
     if options.pass_env.is_some() || by_service_manager || !unistd::geteuid().is_root() {
         return;
@@ -264,16 +241,14 @@ struct Opened {
     log: LogFile,
     signals: SignalFd,
     originals: Originals,
-    open_files_wanted: u64,
+    open_files: u64,
     cgroups: Option<Cgroups>,
     manager: ServiceManager,
-    plan: RouterPlan,
     pid_file: Option<PidFile>,
     instance: Instance,
-    tools: OwnedFd,
     nginx: NginxSocket,
     processes: Processes,
-    routers: RouterSupervision,
+    router: RouterSupervision,
 }
 
 /// Reads the service manager's settings and plans the routers, before anything is created.
@@ -296,7 +271,7 @@ fn limit_open_files(originals: &Originals, options: &Options) -> Result<u64, Sta
     let wanted = Values(&options.shared).number("core_file_descriptor_ulimit");
     let reached = originals.limit_open_files(wanted).map_err(StartError::Limits)?;
     if wanted > 0 {
-        tell_open_files(wanted, Ok(reached.soft));
+        log_open_files(wanted, Ok(reached.soft));
     }
     Ok(wanted)
 }
@@ -319,11 +294,12 @@ fn open_sockets(
         NginxSocket::handed_over(handed_over, &options.socket.path, backlog)
     };
     let nginx = nginx?;
-    tell_what_was_chosen(options, &nginx);
+    log_access(options, &nginx);
     Ok((tools, nginx))
 }
 
-fn tell_what_was_chosen(options: &Options, nginx: &NginxSocket) {
+/// Logs who can connect to the socket.
+fn log_access(options: &Options, nginx: &NginxSocket) {
     let path = options.socket.path.display();
     if nginx.is_handed_over() {
         tracing::info!("{path} was opened by the service manager, which decides who may connect");

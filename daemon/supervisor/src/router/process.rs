@@ -18,7 +18,7 @@ use super::log::RouterLog;
 use crate::lifecycle::rlimits::Originals;
 use common::link::Notice;
 use common::link::channel::{Channel, Encoded};
-use common::log::{LogFormat, LogLevel};
+use common::log::{self, LogFormat, LogLevel, Part, Source};
 use common::sys::accounts;
 use common::sys::accounts::{Account, LookupError};
 use common::sys::identity;
@@ -233,7 +233,7 @@ impl RouterProcess {
         self.waiting.len() < MANY_UNREAD && self.waiting_bytes < MANY_UNREAD_BYTES
     }
 
-    /// When [`RouterProcess::look_after`] has to run.
+    /// When [`RouterProcess::check`] has to run.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.killed {
             Some(_) => None,
@@ -242,12 +242,12 @@ impl RouterProcess {
     }
 
     /// Records that a message was received.
-    pub(super) fn heard(&mut self, now: Instant) {
-        self.heartbeat.heard(now);
+    pub(super) fn note_message(&mut self, now: Instant) {
+        self.heartbeat.note_message(now);
     }
 
     /// Checks that it reads, exits and answers in time; the error says what it does not do.
-    pub(super) fn look_after(&mut self, now: Instant) -> Result<HeartbeatAction, String> {
+    pub(super) fn check(&mut self, now: Instant) -> Result<HeartbeatAction, String> {
         if self.stuck_at().is_some_and(|due| due <= now) {
             return Err("neither reads its messages nor exits".to_owned());
         }
@@ -271,12 +271,12 @@ impl RouterProcess {
     }
 
     /// Records that it is about to exit.
-    pub(super) fn leaves(&mut self) {
+    pub(super) fn note_finished(&mut self) {
         self.leaves_by.get_or_insert(Instant::now() + TIME_TO_LEAVE);
     }
 
     /// Sends a message, or queues it until there is room. An error means that the router cannot be reached any more.
-    pub(crate) fn tell(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub(super) fn send(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let message = Encoded::new(notice)?;
         if self.waiting.is_empty() {
             match self.channel.send_encoded(&message, descriptors) {
@@ -294,7 +294,7 @@ impl RouterProcess {
     }
 
     /// Sends queued messages, as far as there is room.
-    pub(super) fn send_waiting(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         while let Some(first) = self.waiting.front() {
             let descriptors: Vec<_> = first.descriptors.iter().map(AsFd::as_fd).collect();
             match self.channel.send_encoded(&first.message, &descriptors) {
@@ -307,8 +307,14 @@ impl RouterProcess {
         Ok(())
     }
 
+    /// Copies its log lines; `framed` says whether output of apps has a prefix. Returns whether more may be left.
+    pub(super) fn copy_log(&mut self, framed: bool) -> bool {
+        let source = Source { part: Part::Router, pid: self.child.pid().as_raw().unsigned_abs() };
+        self.log.copy(&mut |lines| log::copy_lines(lines, source, framed))
+    }
+
     /// Kills it; it is reaped like a router that ends by itself.
-    pub(crate) fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if self.killed.is_some() {
             return;
         }

@@ -1,8 +1,8 @@
-//! The start of one app process, from the router's order to a child process about to call `exec`.
+//! The start of app processes, from the router's order to a child process about to call `exec`.
 //!
-//! [`precheck`], which a stat worker answers, locates the app ([`app_files`]) and determines its user ([`user`]);
-//! [`command`] and [`environment`] determine what is executed; [`child`] executes it. How the app uses its sockets and
-//! pipes is not handled here.
+//! [`starts`] has the steps in their order. [`precheck`], which a stat worker answers, locates the app ([`app_files`])
+//! and determines its user ([`user`]); [`command`] and [`environment`] determine what is executed; [`child`] executes it.
+//! A preloader forks instead ([`forks`]). How the app uses its sockets and pipes is not handled here.
 
 pub(crate) mod app_files;
 mod child;
@@ -11,6 +11,7 @@ mod defaults;
 pub(crate) mod disclosure;
 mod environment;
 mod error;
+mod forks;
 mod handover;
 pub(crate) mod listener;
 mod login_shell;
@@ -20,6 +21,7 @@ mod policy;
 mod ports;
 pub(crate) mod precheck;
 mod revision;
+mod starts;
 mod user;
 
 use std::os::fd::OwnedFd;
@@ -31,10 +33,11 @@ use protocol::request::AppKind;
 pub(super) use command::Term;
 pub(super) use disclosure::{Refusal, answer};
 pub(super) use environment::{Environment, inherited, secrets};
-pub(super) use handover::{HELLO, Handover, hand_over};
+pub(super) use forks::Forks;
 pub use policy::Policy;
 pub(super) use ports::Ports;
 pub(super) use precheck::{Precheck, ResolvedApp};
+pub(super) use starts::{Context, ForkOrder, Reply, Starts};
 pub use user::Why;
 
 use super::cgroups::{Cgroup, Cgroups};
@@ -179,6 +182,13 @@ impl Launcher {
         }
         let made = self.cgroups.as_ref().map(|cgroups| cgroups.make(app, process, limits));
         made.transpose().map_err(SpawnError::Cgroup)
+    }
+
+    /// Removes control groups that have become empty.
+    pub(super) fn sweep_cgroups(&mut self) {
+        if let Some(cgroups) = &mut self.cgroups {
+            cgroups.sweep();
+        }
     }
 
     /// Ends the control group of a process that has ended.

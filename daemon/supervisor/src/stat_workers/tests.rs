@@ -49,18 +49,12 @@ impl Work for Fake {
 struct Stage {
     workers: StatWorkers<u32, Fake>,
     now: Instant,
-    buffer: Buffer,
     outstanding: Outstanding,
 }
 
 impl Stage {
     fn new() -> Self {
-        Self {
-            workers: StatWorkers::default(),
-            now: Instant::now(),
-            buffer: Buffer::default(),
-            outstanding: Outstanding::default(),
-        }
+        Self { workers: StatWorkers::default(), now: Instant::now(), outstanding: Outstanding::default() }
     }
 
     /// Asks a question and returns one word for each event.
@@ -72,13 +66,13 @@ impl Stage {
     fn answers(&mut self, at: usize) -> Vec<String> {
         self.workers.slots[at].worker.answers = true;
         let id = self.workers.slots[at].id;
-        words(self.workers.hear(id, &mut self.buffer, self.now))
+        words(self.workers.receive(id, self.now))
     }
 
     /// Advances the clock to the next time that is due.
     fn wait(&mut self) -> Vec<String> {
         self.now = self.workers.due().expect("there is something to wait for");
-        words(self.workers.look_after(self.now))
+        words(self.workers.check(self.now))
     }
 
     fn busy(&self) -> Vec<&str> {
@@ -137,7 +131,7 @@ fn what_hangs_is_given_up_once_and_known_until_it_answers() {
     assert_eq!(stage.ask("/dead/alive", 3), NOTHING, "another may be mounted there");
     assert_eq!(stage.busy(), ["/dead", "/dead/alive"]);
     assert_eq!(stage.answers(0), ["/dead recovered"]);
-    assert_eq!(stage.workers.hanging().count(), 0);
+    assert_eq!(stage.workers.problem(), None);
     assert_eq!(stage.ask("/dead", 5), NOTHING);
 }
 

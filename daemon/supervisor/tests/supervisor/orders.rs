@@ -70,8 +70,8 @@ fn refusals_are_logged_now_and_then() {
     let mut daemon = Daemon::start();
     (0..1000).for_each(|_| daemon.ask(&Ask::Nonsense));
     daemon.try_spawn(generic("relative".as_ref(), "true")).unwrap_err();
-    daemon.logs("a message of the router is refused");
-    let lines = daemon.log().matches("a message of the router is refused").count();
+    daemon.logs("invalid message from the router");
+    let lines = daemon.log().matches("invalid message from the router").count();
     assert!((1..50).contains(&lines), "{lines} lines");
 }
 
