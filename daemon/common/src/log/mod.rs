@@ -16,11 +16,10 @@ mod queue;
 pub(crate) mod record;
 pub mod writer;
 
-use std::fmt;
-use std::io;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fmt, io};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};

@@ -1,8 +1,7 @@
 //! Checks of TCP ports.
 
-use std::io;
-use std::mem;
 use std::os::fd::AsRawFd;
+use std::{io, mem};
 
 use nix::libc;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType};

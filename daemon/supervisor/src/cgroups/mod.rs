@@ -11,9 +11,8 @@
 mod group;
 mod place;
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nix::unistd::Pid;
 

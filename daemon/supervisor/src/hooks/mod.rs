@@ -13,8 +13,7 @@ use nix::sys::signal::Signal;
 use self::program::Program;
 use super::lifecycle::rlimits::Originals;
 use super::processes::exit_status;
-use common::config;
-use common::config::{Hook, Options};
+use common::config::{self, Hook, Options};
 use common::link::{Incident, ProcessId};
 use common::sys::process::{Child, End};
 

@@ -11,8 +11,7 @@ use nix::fcntl::OFlag;
 use nix::unistd;
 
 use common::sys::descriptors;
-use common::sys::process;
-use common::sys::process::Forked;
+use common::sys::process::{self, Forked};
 
 /// Written to the pipe when the daemon is up.
 const UP: &[u8] = b"+";

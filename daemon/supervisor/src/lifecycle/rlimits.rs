@@ -1,7 +1,6 @@
 //! Kernel limits and the OOM score of the daemon: changed at the start, restored in its children.
 
-use std::fs;
-use std::io;
+use std::{fs, io};
 
 use nix::sys::resource::{self, Resource, rlim_t};
 use nix::unistd;

@@ -16,12 +16,9 @@ use super::{on_nginx_word, regular};
 use crate::router::outstanding::{Outstanding, Share};
 use common::link::channel::Channel;
 use common::link::{AppLogOpened, AppUser, ProcessId, Ticket};
-use common::sys::accounts;
-use common::sys::accounts::LookupError;
-use common::sys::identity;
-use common::sys::identity::Identity;
-use common::sys::process;
-use common::sys::process::{Child, Forked};
+use common::sys::accounts::{self, LookupError};
+use common::sys::identity::{self, Identity};
+use common::sys::process::{self, Child, Forked};
 use common::sys::signals;
 
 /// Maximum seconds for opening a file, which may be on a network file system.

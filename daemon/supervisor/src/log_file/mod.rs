@@ -7,11 +7,10 @@ mod open;
 pub(crate) mod open_aside;
 mod trust;
 
-use std::fmt;
-use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
 pub(super) use open::regular;
 use open::{Refusal, as_it_is};
@@ -20,8 +19,7 @@ pub(super) use trust::on_nginx_word;
 
 use common::config::DaemonOption;
 use common::config::shared::Values;
-use common::log;
-use common::log::writer;
+use common::log::{self, writer};
 use common::sys::descriptors;
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 

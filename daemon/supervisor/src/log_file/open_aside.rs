@@ -11,8 +11,7 @@ use super::open::Refusal;
 use common::link::AppLogOpened;
 use common::link::channel::{Buffer, Channel};
 use common::sys::descriptors;
-use common::sys::process;
-use common::sys::process::Forked;
+use common::sys::process::{self, Forked};
 
 /// How long the supervisor waits.
 const PATIENCE: Duration = Duration::from_secs(2);

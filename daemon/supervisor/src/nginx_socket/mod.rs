@@ -28,8 +28,7 @@ pub(super) use self::packed::PackedSocket;
 use self::watch::Watch;
 use common::config::SocketOptions;
 use common::sys::activation;
-use common::sys::unix_socket;
-use common::sys::unix_socket::Listener;
+use common::sys::unix_socket::{self, Listener};
 
 /// The kernel's limit of the backlog.
 const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";

@@ -12,19 +12,15 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{self, Pid};
 
-use super::heartbeat;
-use super::heartbeat::{Heartbeat, HeartbeatAction};
+use super::heartbeat::{self, Heartbeat, HeartbeatAction};
 use super::log::RouterLog;
 use crate::lifecycle::rlimits::Originals;
 use common::link::Notice;
 use common::link::channel::{Channel, Encoded};
 use common::log::{self, LogFormat, LogLevel, Part, Source};
-use common::sys::accounts;
-use common::sys::accounts::{Account, LookupError};
-use common::sys::identity;
-use common::sys::identity::Identity;
-use common::sys::process;
-use common::sys::process::{Child, Forked};
+use common::sys::accounts::{self, Account, LookupError};
+use common::sys::identity::{self, Identity};
+use common::sys::process::{self, Child, Forked};
 use common::sys::{descriptors, signals};
 
 /// The hidden first argument that makes this program the router.

@@ -20,10 +20,8 @@ use super::command::{self, Command};
 use super::environment::Environment;
 use super::revision;
 use super::user::RunAs;
-use crate::lifecycle::rlimits;
-use crate::lifecycle::rlimits::Originals;
-use common::sys::identity;
-use common::sys::identity::IdentityError;
+use crate::lifecycle::rlimits::{self, Originals};
+use common::sys::identity::{self, IdentityError};
 use common::sys::{descriptors, process, signals};
 
 /// Everything the child does.

@@ -3,10 +3,9 @@
 //! An app that can connect to nginx's socket can start any command as any other app's user, and one that has the
 //! router's user or group can read all requests. Who can do so is computed from the files' state at each start.
 
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::policy::{By, Credentials, Gate, Policy, Reached};
 use common::config::UserOptions;
 use common::link::AppUser;
-use common::sys::accounts;
-use common::sys::accounts::{Account, LookupError};
+use common::sys::accounts::{self, Account, LookupError};
 use common::sys::identity::Identity;
 
 /// Value of `passenger_group` that means the group of the startup file.

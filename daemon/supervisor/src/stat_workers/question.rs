@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::spawn::{self, Policy, Precheck, Refusal, ResolvedApp, check_users};
-use super::restart_files;
-use super::restart_files::Look;
+use super::restart_files::{self, Look};
 use common::config::UserOptions;
 
 /// A question to a stat worker.
