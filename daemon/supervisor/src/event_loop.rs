@@ -122,7 +122,7 @@ impl Supervisor {
         let dues = [
             writer::due(Instant::now()),
             self.router.due(),
-            self.life.shutdown.due(),
+            self.life.shutdown.due,
             self.life.upgrade.due(),
             self.life.manager.due(),
             self.processes.due(),
@@ -150,7 +150,7 @@ impl Supervisor {
         if self.nginx.is_due(now) {
             self.check_socket();
         }
-        if self.life.shutdown.due().is_some_and(|due| due <= now) {
+        if self.life.shutdown.due.is_some_and(|due| due <= now) {
             self.step(Event::TimeUp);
         }
     }
@@ -238,10 +238,10 @@ impl Supervisor {
 
     /// Returns the PIDs of the router, the hook programs, the stat workers and the processes that open log files.
     fn other_children(&self) -> impl Iterator<Item = Pid> {
-        let router = self.router.running().map(|router| router.child());
+        let router = self.router.running().map(|router| &router.child);
         let hooks = self.hooks.running().map(|(_, child)| child);
         let workers = self.stat_workers.iter().map(|(.., child)| child);
-        let all = router.into_iter().chain(hooks).chain(workers).chain(self.app_logs.openers());
+        let all = router.into_iter().chain(hooks).chain(workers).chain(&self.app_logs.openers);
         all.map(|child| child.pid())
     }
 }

@@ -35,7 +35,7 @@ impl Supervisor {
 
     /// Starts the router and notifies the service manager, the caller and the hooks that the daemon is up.
     fn serve(&mut self) {
-        self.life.shutdown.note_served();
+        self.life.shutdown.served = true;
         self.begin_to_serve();
         if let Some(caller) = self.life.caller.take() {
             caller.up();
@@ -69,7 +69,7 @@ impl Supervisor {
         if let Some(caller) = self.life.caller.take() {
             caller.failed(why);
         }
-        self.life.shutdown.note_refused();
+        self.life.shutdown.refused = true;
         self.step(Event::Refused);
     }
 
@@ -132,8 +132,8 @@ impl Supervisor {
             self.life.manager.reloading();
         }
         if let Some(options) = reload::read_again(&self.options) {
-            self.hooks.set_programs(options.hooks);
-            self.life.shutdown.set_limit(options.shutdown_limit);
+            self.hooks.programs = options.hooks;
+            self.life.shutdown.limit = options.shutdown_limit;
             self.options.shutdown_limit = options.shutdown_limit;
             self.options.shared = options.shared;
             self.router.send(&Notice::Options(self.options.shared.clone()), &[]);
@@ -147,7 +147,7 @@ impl Supervisor {
     /// Takes one step of the phase table.
     pub(crate) fn step(&mut self, event: Event) {
         let action = self.life.shutdown.step(event);
-        self.router.set_ending(!self.life.shutdown.is_serving());
+        self.router.ending = !self.life.shutdown.is_serving();
         match action {
             Action::Nothing => {}
             Action::Serve => self.serve(),
@@ -184,7 +184,7 @@ impl Supervisor {
     }
 
     fn drain(&mut self) {
-        let limit = self.life.shutdown.limit().as_secs();
+        let limit = self.life.shutdown.limit.as_secs();
         tracing::info!("shutting down: requests and processes have {limit} seconds to end");
         self.note_stopping(Duration::ZERO);
         self.router.cancel_start();
@@ -203,7 +203,7 @@ impl Supervisor {
 
     /// Kills everything because the operator asked twice, or because the supervisor cannot wait for events.
     pub(crate) fn kill_impatiently(&mut self) {
-        self.life.shutdown.note_impatience();
+        self.life.shutdown.impatient = true;
         self.kill_all();
     }
 
@@ -270,7 +270,7 @@ impl Supervisor {
             return;
         }
         self.life.manager.reloading();
-        let limit = self.life.shutdown.limit();
+        let limit = self.life.shutdown.limit;
         self.life.upgrade.begin(limit);
         self.router.cancel_start();
         self.router.send(&Notice::Retire { limit: limit.as_secs() }, &[]);
@@ -318,12 +318,12 @@ impl Supervisor {
             pid_file: self.life.pid_file.as_ref().map(|file| file.pack(writer)).transpose()?,
             last_process,
             processes,
-            cgroups: self.starts.launcher.cgroups.as_ref().map(|cgroups| cgroups.own().to_path_buf()),
+            cgroups: self.starts.launcher.cgroups.as_ref().map(|cgroups| cgroups.own.clone()),
             globals: kept.globals,
             app_prefix: Some(kept.app_prefix),
             overruled: kept.overruled,
             app_modes: kept.app_modes,
-            routers: self.router.count(),
+            routers: self.router.generation,
         })
     }
 }

@@ -62,13 +62,13 @@ impl Supervisor {
                 self.check(Question::RestartFiles(dir.clone()), PendingAction::Restart(ticket, dir));
             }
             Order::Measure { ticket, processes } => {
-                self.processes.measure(ticket, processes, self.router.outstanding());
+                self.processes.measure(ticket, processes, &self.router.outstanding);
             }
             Order::Adjust(adjustment) => self.adjust(*adjustment),
             Order::Happened(incident) => self.run_hooks(incident),
             Order::SetAppMode { app, mode } => self.router.keep_app_mode(app, mode),
             Order::OpenAppLog { ticket, process, path } => {
-                if self.app_logs.request(ticket, process, path, self.router.outstanding()) {
+                if self.app_logs.request(ticket, process, path, &self.router.outstanding) {
                     self.open_app_logs();
                 } else {
                     self.router.send(&Notice::AppLog { ticket }, &[]);
@@ -159,7 +159,7 @@ impl Supervisor {
         match adjustment.log_level.parse() {
             Ok(level) => {
                 self.options.log_level = level;
-                self.router.set_log_level(level);
+                self.router.plan.set_log_level(level);
                 log::set_level(level);
             }
             Err(why) => tracing::warn!("the log level stays: \"{}\" {why}", adjustment.log_level),
@@ -247,7 +247,7 @@ impl Supervisor {
     }
 
     fn check(&mut self, question: Question, action: PendingAction) {
-        let share = self.router.outstanding().take(action.bytes());
+        let share = self.router.outstanding.take(action.bytes());
         let events = self.stat_workers.ask(question, action, share, Instant::now());
         self.handle_checks(events);
     }

@@ -14,8 +14,7 @@ use nix::sys::stat::{self, Mode};
 use nix::unistd::{self, UnlinkatFlags};
 
 use super::directory::{check_safe, names_in, open_directory};
-use super::names::PREFIX;
-use super::{APPS, LOCK, PROPERTIES, Properties};
+use super::{APPS, LOCK, PREFIX, PROPERTIES, Properties};
 
 /// A directory this young may belong to a daemon that has not locked it yet.
 const YOUNG: Duration = Duration::from_secs(60);

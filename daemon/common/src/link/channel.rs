@@ -54,9 +54,7 @@ impl Encoded {
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
-}
 
-impl Encoded {
     /// Returns its length in bytes.
     #[expect(clippy::len_without_is_empty, reason = "no message is empty")]
     pub fn len(&self) -> usize {

@@ -25,7 +25,7 @@ pub(super) fn write(
 }
 
 /// The pattern of the beginning of a line: `A` is a capital letter, `9` a digit.
-const BEGIN: &str = "[ A 9999-99-99 ";
+pub(super) const BEGIN: &str = "[ A 9999-99-99 ";
 /// The pattern that follows it.
 const TIME: &str = "99:99:99.9999 ";
 
@@ -44,7 +44,7 @@ pub(super) fn is_of(line: &str, source: Source) -> bool {
 }
 
 /// Returns what follows a beginning of the line that matches `pattern`.
-fn after<'l>(pattern: &str, line: &'l str) -> Option<&'l str> {
+pub(super) fn after<'l>(pattern: &str, line: &'l str) -> Option<&'l str> {
     let (begin, rest) = line.split_at_checked(pattern.len())?;
     let fits = |(pattern, byte): (u8, u8)| match pattern {
         b'A' => byte.is_ascii_uppercase(),

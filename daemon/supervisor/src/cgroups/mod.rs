@@ -33,7 +33,8 @@ const SUBTREE: &str = "cgroup.subtree_control";
 /// The groups below the daemon's own.
 #[derive(Debug)]
 pub(super) struct Cgroups {
-    own: PathBuf,
+    /// The group that contains the others.
+    pub(super) own: PathBuf,
     /// Those of [`CONTROLLERS`] that are available.
     controllers: Vec<&'static str>,
     /// Groups of ended processes that are not empty yet.
@@ -113,11 +114,6 @@ impl Cgroups {
         let given = read(&own.join(SUBTREE))?;
         let has = |name: &&str| given.split_whitespace().any(|given| given == *name);
         Ok(Self { own, controllers: CONTROLLERS.into_iter().filter(has).collect(), leaving: Vec::new() })
-    }
-
-    /// Returns the group that contains the others.
-    pub(super) fn own(&self) -> &Path {
-        &self.own
     }
 
     /// Creates a group for a process, with its limits.

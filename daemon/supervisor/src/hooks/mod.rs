@@ -12,7 +12,6 @@ use nix::sys::signal::Signal;
 
 use self::program::Program;
 use super::lifecycle::rlimits::Originals;
-use super::processes::exit_status;
 use common::config::{self, Hook, Options};
 use common::link::{Incident, ProcessId};
 use common::sys::process::{Child, End};
@@ -52,7 +51,8 @@ pub(super) struct Finished {
 /// All running programs, and what is needed to run more.
 #[derive(Debug)]
 pub(super) struct Hooks {
-    programs: config::Hooks,
+    /// The programs for further incidents.
+    pub(super) programs: config::Hooks,
     /// The environment of every program besides the incident's facts.
     environment: Vec<(String, String)>,
     originals: Originals,
@@ -63,11 +63,6 @@ pub(super) struct Hooks {
 }
 
 impl Hooks {
-    /// Sets the programs for further incidents; running ones are not affected.
-    pub(super) fn set_programs(&mut self, programs: config::Hooks) {
-        self.programs = programs;
-    }
-
     /// Returns the hooks whose incidents the router reports.
     pub(super) fn of_apps(&self) -> Vec<Hook> {
         self.programs.keys().copied().filter(|hook| !hook.is_of_the_daemon()).collect()
@@ -199,7 +194,7 @@ impl Hooks {
         };
         let Run { incident, program, next, mut failure, .. } = self.running.swap_remove(at);
         if end != End::Status(0) {
-            let what = format!("{} {}", name(&program, &incident), exit_status::sentence(end));
+            let what = format!("{} {end}", name(&program, &incident));
             tracing::warn!("{what}");
             failure = Some(what);
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use nix::sys::signalfd::SignalFd;
 
+use common::config::Options;
 use daemonize::Caller;
 use pid_file::PidFile;
 use sd_notify::ServiceManager;
@@ -35,4 +36,18 @@ pub(crate) struct Lifecycle {
     pub(crate) pid_file: Option<PidFile>,
     /// The requested limit of open files; 0 for none.
     pub(crate) open_files: u64,
+}
+
+impl Lifecycle {
+    pub(crate) fn new(
+        options: &Options,
+        signals: SignalFd,
+        manager: ServiceManager,
+        pid_file: Option<PidFile>,
+        open_files: u64,
+    ) -> Self {
+        let shutdown = Shutdown::new(options.shutdown_limit);
+        let upgrade = Upgrade::new(options.directory());
+        Self { signals, shutdown, upgrade, manager, caller: None, pid_file, open_files }
+    }
 }

@@ -16,17 +16,18 @@ const AFTER_KILL: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Shutdown {
     phase: Phase,
-    limit: Duration,
+    /// How long it may take.
+    pub(crate) limit: Duration,
     /// When the whole shutdown should be complete.
     end: Option<Instant>,
     /// When the current phase ends.
-    due: Option<Instant>,
+    pub(crate) due: Option<Instant>,
     /// Whether requests were served at any time.
-    served: bool,
+    pub(crate) served: bool,
     /// Whether a program of the operator prevented the start.
-    refused: bool,
-    /// Whether the operator asked twice.
-    impatient: bool,
+    pub(crate) refused: bool,
+    /// Whether the operator asked twice, or the supervisor cannot continue.
+    pub(crate) impatient: bool,
 }
 
 impl Shutdown {
@@ -40,11 +41,6 @@ impl Shutdown {
             refused: false,
             impatient: false,
         }
-    }
-
-    /// Sets the limit of a shutdown that has not begun.
-    pub(crate) fn set_limit(&mut self, limit: Duration) {
-        self.limit = limit;
     }
 
     /// Whether requests are served and the router is not shutting down.
@@ -62,25 +58,10 @@ impl Shutdown {
         self.phase == Phase::Serving
     }
 
-    /// How long the shutdown may take.
-    pub(crate) fn limit(&self) -> Duration {
-        self.limit
-    }
-
     /// Continues after a previous program that has served.
     pub(crate) fn take_over(&mut self) {
         self.phase = Phase::Serving;
         self.served = true;
-    }
-
-    /// Records that requests are served.
-    pub(crate) fn note_served(&mut self) {
-        self.served = true;
-    }
-
-    /// Records that a program of the operator prevents the start.
-    pub(crate) fn note_refused(&mut self) {
-        self.refused = true;
     }
 
     /// Whether there is no orderly shutdown: nothing was served, or the operator asked twice.
@@ -92,10 +73,6 @@ impl Shutdown {
         self.phase == Phase::Over
     }
 
-    pub(crate) fn due(&self) -> Option<Instant> {
-        self.due
-    }
-
     /// Takes one step of the phase table.
     pub(crate) fn step(&mut self, event: Event) -> Action {
         let (next, action) = phase::step(self.phase, event);
@@ -103,11 +80,6 @@ impl Shutdown {
             self.enter(next, Instant::now());
         }
         action
-    }
-
-    /// Records that the operator asked twice, or that the supervisor cannot continue.
-    pub(crate) fn note_impatience(&mut self) {
-        self.impatient = true;
     }
 
     /// The maximum duration of the shutdown once no more requests are accepted, with the programs that follow it.

@@ -5,15 +5,13 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use nix::sys::signalfd::SignalFd;
 use nix::unistd;
 
 use super::Lifecycle;
 use super::pid_file::{PidFile, PidFileError};
 use super::rlimits::{Originals, log_open_files};
 use super::sd_notify::ServiceManager;
-use super::shutdown::Shutdown;
-use super::upgrade::{State, Upgrade};
+use super::upgrade::State;
 use crate::cgroups::{CgroupError, Cgroups};
 use crate::event_loop::Supervisor;
 use crate::hooks::Hooks;
@@ -26,7 +24,7 @@ use crate::processes::Processes;
 use crate::router::heartbeat;
 use crate::router::process::{RouterError, RouterPlan};
 use crate::router::{Kept, RouterSupervision};
-use crate::spawn::{self, Launcher, Policy, Ports, Starts};
+use crate::spawn::{self, Starts};
 use crate::stat_workers::StatWorkers;
 use common::config::Options;
 use common::config::shared::Values;
@@ -91,32 +89,31 @@ pub(crate) fn open(options: Options) -> Result<Supervisor, StartError> {
     let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose()?;
     let router = options.router_user.as_ref().map(|user| user.gid);
     let instance = Instance::create(&options.registry, &options.socket.path, router)?;
-    match open_sockets(&instance, &options, handed_over) {
-        Ok((tools, nginx)) => {
-            let app_prefix = !Values(&options.shared).flag("disable_log_prefix");
-            let kept = Kept { app_prefix, ..Kept::default() };
-            let opened = Opened {
-                log,
-                signals,
-                originals,
-                open_files,
-                cgroups,
-                manager,
-                pid_file,
-                instance,
-                nginx,
-                processes: Processes::default(),
-                router: RouterSupervision::new(plan, tools, 0, kept),
-            };
-            Ok(supervisor(options, opened))
-        }
+    let (tools, nginx) = match open_sockets(&instance, &options, handed_over) {
+        Ok(sockets) => sockets,
         Err(why) => {
             // The error of the sockets is the one to report.
             let _ = instance.remove();
             pid_file.into_iter().for_each(PidFile::remove);
-            Err(why)
+            return Err(why);
         }
-    }
+    };
+    let app_prefix = !Values(&options.shared).flag("disable_log_prefix");
+    let kept = Kept { app_prefix, ..Kept::default() };
+    Ok(Supervisor {
+        life: Lifecycle::new(&options, signals, manager, pid_file, open_files),
+        log,
+        app_logs: AppLogs::default(),
+        instance,
+        nginx: SocketGuard::new(nginx),
+        hooks: Hooks::new(&options, originals.clone()),
+        router: RouterSupervision::new(plan, tools, 0, kept),
+        stat_workers: StatWorkers::default(),
+        starts: Starts::new(&options, originals, cgroups),
+        processes: Processes::default(),
+        orphans: true,
+        options,
+    })
 }
 
 /// Takes over what the previous program in this process packed under this descriptor number.
@@ -143,60 +140,23 @@ pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, S
         app_modes: state.app_modes,
         app_prefix: state.app_prefix.unwrap_or_else(by_flag),
     };
+    let cgroups = state.cgroups.map(Cgroups::take_over).transpose()?;
+    let pid_file = state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?;
     let tools = take.take(state.tools).map_err(failed)?;
-    let opened = Opened {
+    Ok(Supervisor {
+        life: Lifecycle::new(&options, signals, manager, pid_file, open_files),
         log,
-        signals,
-        originals,
-        open_files,
-        cgroups: state.cgroups.map(Cgroups::take_over).transpose()?,
-        manager,
-        pid_file: state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?,
-        instance: Instance::unpack(state.instance, take, router_gid).map_err(failed)?,
-        nginx: NginxSocket::unpack(state.nginx, take).map_err(failed)?,
-        processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
-        router: RouterSupervision::new(plan, tools, state.routers, kept),
-    };
-    Ok(supervisor(options, opened))
-}
-
-fn supervisor(options: Options, opened: Opened) -> Supervisor {
-    let Opened { originals, cgroups, .. } = opened;
-    let max_pool_size = Values(&options.shared).number("max_pool_size");
-    Supervisor {
-        hooks: Hooks::new(&options, originals.clone()),
-        starts: Starts::new(
-            Launcher {
-                users: options.users.clone(),
-                wanted_users: None,
-                policy: policy(&options),
-                loaders: options.loaders.clone(),
-                environment: spawn::inherited(std::env::vars_os(), options.pass_env.as_deref()),
-                originals,
-                ports: Ports::new(),
-                cgroups,
-            },
-            usize::try_from(max_pool_size).unwrap_or(usize::MAX),
-        ),
         app_logs: AppLogs::default(),
-        processes: opened.processes,
+        instance: Instance::unpack(state.instance, take, router_gid).map_err(failed)?,
+        nginx: SocketGuard::new(NginxSocket::unpack(state.nginx, take).map_err(failed)?),
+        hooks: Hooks::new(&options, originals.clone()),
+        router: RouterSupervision::new(plan, tools, state.routers, kept),
         stat_workers: StatWorkers::default(),
-        router: opened.router,
-        life: Lifecycle {
-            signals: opened.signals,
-            shutdown: Shutdown::new(options.shutdown_limit),
-            upgrade: Upgrade::new(options.directory()),
-            manager: opened.manager,
-            caller: None,
-            pid_file: opened.pid_file,
-            open_files: opened.open_files,
-        },
+        starts: Starts::new(&options, originals, cgroups),
+        processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
         orphans: true,
-        log: opened.log,
         options,
-        instance: opened.instance,
-        nginx: SocketGuard::new(opened.nginx),
-    }
+    })
 }
 
 fn start_log_writer() {
@@ -223,38 +183,10 @@ fn warn_of_secrets(options: &Options) {
     }
 }
 
-/// Returns what no app may access.
-fn policy(options: &Options) -> Policy {
-    let values = Values(&options.shared);
-    let default_group = values.given("default_group").then(|| values.text("default_group").to_owned());
-    Policy {
-        sockets: vec![options.socket.path.clone()],
-        router: options.router_user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw())),
-        allowed: options.allowed.clone(),
-        default_group,
-    }
-}
-
-/// What was opened or taken over.
-struct Opened {
-    log: LogFile,
-    signals: SignalFd,
-    originals: Originals,
-    open_files: u64,
-    cgroups: Option<Cgroups>,
-    manager: ServiceManager,
-    pid_file: Option<PidFile>,
-    instance: Instance,
-    nginx: NginxSocket,
-    processes: Processes,
-    router: RouterSupervision,
-}
-
 /// Reads the service manager's settings and plans the routers, before anything is created.
 fn plan_routers(options: &Options) -> Result<(ServiceManager, RouterPlan), StartError> {
     let manager = ServiceManager::from_environment(Instant::now());
-    let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
-    let plan = plan?.with_silence(heartbeat::limit(manager.watchdog()));
+    let plan = RouterPlan::new(options, heartbeat::limit(manager.watchdog()))?;
     Ok((manager, plan))
 }
 

@@ -5,17 +5,17 @@
 //! a process that has become the app's user opens the file; root opens it only where it opens log files for nginx, too.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{self, Gid, Uid, alarm};
 
-use super::{on_nginx_word, regular};
+use super::on_nginx_word;
+use super::open::{Refusal, regular, report};
 use crate::router::outstanding::{Outstanding, Share};
 use common::link::channel::Channel;
-use common::link::{AppLogOpened, AppUser, ProcessId, Ticket};
+use common::link::{AppUser, ProcessId, Ticket};
 use common::sys::accounts::{self, LookupError};
 use common::sys::identity::{self, Identity};
 use common::sys::process::{self, Child, Forked};
@@ -31,7 +31,8 @@ const LONGEST_PATH: usize = 4096;
 /// Files that are being opened, and those that wait to be.
 #[derive(Debug, Default)]
 pub(crate) struct AppLogs {
-    openers: Vec<Child>,
+    /// The processes that open files.
+    pub(crate) openers: Vec<Child>,
     waiting: VecDeque<Wanted>,
 }
 
@@ -53,11 +54,6 @@ pub(crate) struct Opening {
 }
 
 impl AppLogs {
-    /// Returns the processes that open files.
-    pub(crate) fn openers(&self) -> impl Iterator<Item = &Child> {
-        self.openers.iter()
-    }
-
     /// Adds a request, unless no file has such a path.
     pub(crate) fn request(
         &mut self,
@@ -110,7 +106,7 @@ fn have_opened(user: &AppUser, path: &Path) -> io::Result<(OwnedFd, Option<Child
     let user = if !unistd::geteuid().is_root() {
         None
     } else if let Ok(file) = on_nginx_word(path) {
-        answer::<io::Error>(&ours, Ok(file))?;
+        report::<Refusal>(&ours, Ok(file))?;
         return Ok((theirs.into_fd(), None));
     } else {
         Some(user)
@@ -132,7 +128,7 @@ fn open_as(user: Option<&AppUser>, path: &Path, to: &Channel) -> io::Result<Chil
         Forked::Child => {
             let opened = become_and_open(user, path);
             // If even this fails, the router sees the end of the connection.
-            let _ = answer(to, opened);
+            let _ = report(to, opened);
             process::exit_now(0)
         }
     }
@@ -146,11 +142,4 @@ fn become_and_open(user: Option<&AppUser>, path: &Path) -> Result<OwnedFd, Strin
         identity::become_for_good(&identity).map_err(|why| why.to_string())?;
     }
     regular(path).map_err(|why| format!("{why} (opened as user {})", unistd::geteuid()))
-}
-
-fn answer<E: Display>(to: &Channel, opened: Result<OwnedFd, E>) -> io::Result<()> {
-    match opened {
-        Ok(file) => to.send(&AppLogOpened::File, &[file.as_fd()]),
-        Err(why) => to.send(&AppLogOpened::Refused(why.to_string()), &[]),
-    }
 }

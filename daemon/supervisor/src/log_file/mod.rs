@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-pub(super) use open::regular;
 use open::{Refusal, as_it_is};
 use serde::{Deserialize, Serialize};
 pub(super) use trust::on_nginx_word;

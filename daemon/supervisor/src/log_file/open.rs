@@ -1,12 +1,16 @@
 //! Opening of a log file for appending.
 
+use std::fmt::Display;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, OFlag};
 use nix::sys::stat::{self, Mode, SFlag};
+
+use common::link::AppLogOpened;
+use common::link::channel::Channel;
 
 /// Why a file is not opened. The message follows the file's name.
 #[derive(Debug, thiserror::Error)]
@@ -64,4 +68,12 @@ pub(crate) fn regular(path: &Path) -> Result<OwnedFd, Refusal> {
 
 pub(super) fn failed(why: Errno) -> Refusal {
     if why == Errno::ELOOP { Refusal::Link } else { Refusal::Call(why.into()) }
+}
+
+/// Sends the result of opening a file.
+pub(super) fn report<E: Display>(to: &Channel, opened: Result<OwnedFd, E>) -> io::Result<()> {
+    match opened {
+        Ok(file) => to.send(&AppLogOpened::File, &[file.as_fd()]),
+        Err(why) => to.send(&AppLogOpened::Refused(why.to_string()), &[]),
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::Signal;
 
-use super::open::Refusal;
+use super::open::{Refusal, report};
 use common::link::AppLogOpened;
 use common::link::channel::{Buffer, Channel};
 use common::sys::descriptors;
@@ -48,8 +48,5 @@ pub(super) fn opened(open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> Result<
 /// Runs in the child, which keeps no socket or pipe of the daemon open, however long it hangs.
 fn answer(to: Channel, open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> io::Result<()> {
     let to = Channel::new(descriptors::keep_only(to.into_fd())?)?;
-    match open() {
-        Ok(file) => to.send(&AppLogOpened::File, &[file.as_fd()]),
-        Err(why) => to.send(&AppLogOpened::Refused(why.to_string()), &[]),
-    }
+    report(&to, open())
 }

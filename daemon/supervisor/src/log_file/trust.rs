@@ -14,6 +14,7 @@ use nix::sys::stat::{self, FileStat, Mode, SFlag};
 use nix::unistd::Uid;
 
 use super::open::{Refusal, failed, flags, mode};
+use common::log;
 
 /// System logs, which are not this daemon's even if they do not exist.
 const SYSTEM_LOGS: [&str; 14] = [
@@ -54,7 +55,7 @@ impl Trust<'_> {
         let file = fcntl::openat(&directory, name, flags(), mode()).map_err(failed)?;
         let found = stat::fstat(&file).map_err(failed)?;
         self.check_file(&found)?;
-        if found.st_size > 0 && !is_log(&read_beginning(&directory, name)?) {
+        if found.st_size > 0 && !log::is_beginning(&read_beginning(&directory, name)?) {
             return Err(Refusal::Foreign("it holds something else than a log of this daemon"));
         }
         Ok(file)
@@ -117,27 +118,8 @@ fn read_beginning(directory: &OwnedFd, name: &str) -> Result<Vec<u8>, Refusal> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = fcntl::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
     let mut beginning = Vec::new();
-    File::from(file).take(LINE_BEGINS.len() as u64).read_to_end(&mut beginning).map_err(Refusal::Call)?;
+    File::from(file).take(log::BEGINNING as u64).read_to_end(&mut beginning).map_err(Refusal::Call)?;
     Ok(beginning)
-}
-
-/// Pattern: `A` is a capital letter, `9` a digit.
-const LINE_BEGINS: &[u8] = b"[ A 9999-99-99 ";
-/// The same for JSON.
-const JSON_BEGINS: &[u8] = b"{\"time\":\"9999-";
-
-/// Whether a file begins like a log of this daemon. Passenger's own logs begin like `LINE_BEGINS`.
-fn is_log(beginning: &[u8]) -> bool {
-    is_like(beginning, LINE_BEGINS) || is_like(beginning, JSON_BEGINS)
-}
-
-fn is_like(beginning: &[u8], pattern: &[u8]) -> bool {
-    let fits = |(is, should): (&u8, &u8)| match should {
-        b'A' => is.is_ascii_uppercase(),
-        b'9' => is.is_ascii_digit(),
-        other => is == other,
-    };
-    beginning.len() >= pattern.len() && beginning.iter().zip(pattern).all(fits)
 }
 
 #[cfg(test)]

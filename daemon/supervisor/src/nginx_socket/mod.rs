@@ -7,12 +7,11 @@
 mod directory;
 mod error;
 pub(crate) mod guard;
-mod packed;
 mod watch;
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -24,10 +23,10 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::directory::warnings;
 pub(super) use self::error::SocketError;
 use self::error::step;
-pub(super) use self::packed::PackedSocket;
 use self::watch::Watch;
 use common::config::SocketOptions;
 use common::sys::activation;
+use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 use common::sys::unix_socket::{self, Listener};
 
 /// The kernel's limit of the backlog.
@@ -49,6 +48,17 @@ pub(super) struct NginxSocket {
 struct Made {
     lock_path: PathBuf,
     lock: Flock<File>,
+}
+
+/// The state of the socket that is handed to the next program.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PackedSocket {
+    listening: RawFd,
+    path: PathBuf,
+    inode: Inode,
+    backlog: u64,
+    /// The lock and its path, unless a service manager created the socket.
+    made: Option<(RawFd, PathBuf)>,
 }
 
 /// What is at the socket's path.
@@ -94,6 +104,29 @@ impl NginxSocket {
             }
         }
         Err(SocketError::Other(path.to_path_buf(), others))
+    }
+
+    /// Packs it for the next program.
+    pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedSocket> {
+        let made = self.made.as_ref();
+        let made = made.map(|made| Ok::<_, io::Error>((writer.pack(&*made.lock)?, made.lock_path.clone())));
+        Ok(PackedSocket {
+            made: made.transpose()?,
+            listening: writer.pack(&self.listening)?,
+            path: self.path.clone(),
+            inode: self.inode,
+            backlog: self.backlog,
+        })
+    }
+
+    /// Unpacks that of the previous program.
+    pub(super) fn unpack(packed: PackedSocket, reader: &mut HandoverReader) -> io::Result<Self> {
+        let PackedSocket { listening, path, inode, backlog, made } = packed;
+        let made = made
+            .map(|(lock, lock_path)| Ok::<_, io::Error>(Made { lock_path, lock: reader.take_lock(lock)? }));
+        let made = made.transpose()?;
+        let watch = Watch::on(&path);
+        Ok(Self { listening: reader.take(listening)?, path, inode, backlog, made, watch })
     }
 
     /// Whether a service manager created it.

@@ -3,7 +3,6 @@
 //! The router only names a [`ProcessId`]; PIDs are used only for processes in this table, and a process is removed from
 //! it when it is reaped.
 
-pub(crate) mod exit_status;
 mod memory;
 
 use std::collections::BTreeMap;
@@ -47,7 +46,8 @@ pub(super) struct Process {
     pub(super) announced: bool,
     /// When it is killed; set when no router is left to do so.
     pub(super) kill_at: Option<Instant>,
-    child: Child,
+    /// Readable when it has ended.
+    pub(super) child: Child,
     owner: Option<OwnedFd>,
     term: Term,
     control: Option<Control>,
@@ -72,11 +72,6 @@ impl Process {
             cgroup,
         };
         (process, pipes.report)
-    }
-
-    /// Returns the child, which is readable when it has ended.
-    pub(super) fn child(&self) -> &Child {
-        &self.child
     }
 
     /// Whether it serves requests.
@@ -122,7 +117,7 @@ impl Process {
     /// Reaps it, and returns how it ended, if it has.
     fn try_reap(&self) -> io::Result<Option<String>> {
         let Some(end) = self.child.try_reap()? else { return Ok(None) };
-        let how = exit_status::sentence(end);
+        let how = end.to_string();
         let out_of_memory = self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory);
         let why = if out_of_memory { ": it needed more than its passenger_cgroup_memory_max" } else { "" };
         Ok(Some(how + why))

@@ -20,12 +20,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::lifecycle::rlimits::{OpenFiles, Originals};
-use super::processes::{Processes, exit_status};
+use super::processes::Processes;
 use backoff::BackOff;
 use common::config::{Hook, Options};
 use common::link::channel::Buffer;
 use common::link::{AppMode, Notice, Order, Overruled, RouterConfig, Trouble};
-use common::log::LogLevel;
 use heartbeat::HeartbeatAction;
 pub(crate) use kept::Kept;
 use log_limits::{LogLimits, Topic};
@@ -40,14 +39,14 @@ const MAX_LOGGED: usize = 1000;
 /// The current router, its restarts, and what the next router receives.
 #[derive(Debug)]
 pub(crate) struct RouterSupervision {
-    plan: RouterPlan,
+    pub(crate) plan: RouterPlan,
     state: State,
     back_off: BackOff,
     /// How many routers have been started.
-    generation: u32,
+    pub(crate) generation: u32,
     /// Whether the daemon ends: a router that cannot be reached may just have finished then.
-    ending: bool,
-    outstanding: Outstanding,
+    pub(crate) ending: bool,
+    pub(crate) outstanding: Outstanding,
     orders_suspended: bool,
     buffer: Buffer,
     log_limits: LogLimits,
@@ -125,21 +124,6 @@ impl RouterSupervision {
     /// Whether the router answers or is being replaced.
     pub(crate) fn is_under_control(&self, now: Instant) -> bool {
         self.running().is_none_or(|router| !router.is_undead(now))
-    }
-
-    /// How many routers have been started.
-    pub(crate) fn count(&self) -> u32 {
-        self.generation
-    }
-
-    /// Sets the log level of the next router.
-    pub(crate) fn set_log_level(&mut self, level: LogLevel) {
-        self.plan.set_log_level(level);
-    }
-
-    /// Sets whether the daemon ends.
-    pub(crate) fn set_ending(&mut self, ending: bool) {
-        self.ending = ending;
     }
 
     /// Cancels the start of the next router. Does not affect a running one.
@@ -258,11 +242,6 @@ impl RouterSupervision {
         }
     }
 
-    /// Returns the orders in progress.
-    pub(crate) fn outstanding(&self) -> &Outstanding {
-        &self.outstanding
-    }
-
     /// Whether a line that the router can cause at will may be logged.
     pub(crate) fn may_log(&mut self, topic: Topic) -> bool {
         self.log_limits.admit(topic, Instant::now())
@@ -298,7 +277,7 @@ impl RouterSupervision {
     /// Receives one order.
     pub(crate) fn receive(&mut self) -> Received {
         let State::Running(router) = &mut self.state else { return Received::Nothing };
-        match router.channel().recv::<Order>(&mut self.buffer) {
+        match router.channel.recv::<Order>(&mut self.buffer) {
             // Descriptors sent by a router are never used: they are closed here.
             Ok(Some((order, _descriptors))) => {
                 router.note_message(Instant::now());
@@ -338,12 +317,12 @@ impl RouterSupervision {
     /// Reaps the router if it has ended; the next one is started after a pause if `restart`.
     pub(crate) fn reap(&mut self, restart: bool) -> bool {
         let Some(router) = self.running() else { return false };
-        let how = match router.child().try_reap() {
-            Ok(Some(end)) => exit_status::sentence(end),
+        let how = match router.child.try_reap() {
+            Ok(Some(end)) => end.to_string(),
             Ok(None) => return false,
             Err(why) => format!("ended, and its status cannot be read: {why}"),
         };
-        let (pid, life) = (router.child().pid(), router.life());
+        let (pid, life) = (router.child.pid(), router.life());
         if restart {
             tracing::error!("the router (PID {pid}) {how}; the next one takes over");
             self.pause(life);
@@ -370,7 +349,7 @@ impl RouterSupervision {
 
     /// Limits the open files of the router, or has it do so itself.
     pub(crate) fn limit_open_files(&mut self, limit: OpenFiles) {
-        let child = self.running().map(RouterProcess::child);
+        let child = self.running().map(|router| &router.child);
         if let Err(why) = child.map_or(Ok(()), |child| child.limit_open_files(limit.soft, limit.hard)) {
             tracing::debug!("the router limits its open files itself: {why}");
             self.send(&Notice::OpenFiles(limit.soft), &[]);
@@ -387,7 +366,7 @@ impl RouterSupervision {
                     Ok(HeartbeatAction::Ask) => self.send(&Notice::Ping, &[]),
                     Ok(_) => {}
                     Err(why) => {
-                        tracing::error!("the router (PID {}) {why}, and is killed", router.child().pid());
+                        tracing::error!("the router (PID {}) {why}, and is killed", router.child.pid());
                         router.kill();
                     }
                 }

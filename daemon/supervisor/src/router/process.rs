@@ -12,12 +12,13 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{self, Pid};
 
-use super::heartbeat::{self, Heartbeat, HeartbeatAction};
+use super::heartbeat::{Heartbeat, HeartbeatAction};
 use super::log::RouterLog;
 use crate::lifecycle::rlimits::Originals;
+use common::config::Options;
 use common::link::Notice;
 use common::link::channel::{Channel, Encoded};
-use common::log::{self, LogFormat, LogLevel, Part, Source};
+use common::log::{self, LogLevel, Part, Source};
 use common::sys::accounts::{self, Account, LookupError};
 use common::sys::identity::{self, Identity};
 use common::sys::process::{self, Child, Forked};
@@ -59,15 +60,12 @@ pub(crate) enum RouterError {
 }
 
 impl RouterPlan {
-    /// Creates the plan of a router that runs as `user`, or as the daemon's user without one.
-    pub(crate) fn new(
-        user: Option<&Account>,
-        log_level: LogLevel,
-        log_format: LogFormat,
-    ) -> Result<Self, RouterError> {
+    /// Creates the plan. `silence` is the ping interval and ping timeout.
+    pub(crate) fn new(options: &Options, silence: Duration) -> Result<Self, RouterError> {
+        let user = options.router_user.as_ref();
         let identity = user.map(identity_of).transpose()?;
-        let level = level_argument(log_level);
-        let format = format!("--log-format={}", log_format.name());
+        let level = level_argument(options.log_level);
+        let format = format!("--log-format={}", options.log_format.name());
         Ok(Self {
             program: [
                 c"flying-passenger".into(),
@@ -78,17 +76,12 @@ impl RouterPlan {
             environment: environment()?,
             identity,
             user: user.map_or_else(own_name, |account| account.name.clone()),
-            silence: heartbeat::limit(None),
+            silence,
         })
     }
 
-    /// Sets the ping interval and ping timeout.
-    pub(crate) fn with_silence(self, silence: Duration) -> Self {
-        Self { silence, ..self }
-    }
-
     /// Sets the log level of the next router.
-    pub(super) fn set_log_level(&mut self, level: LogLevel) {
+    pub(crate) fn set_log_level(&mut self, level: LogLevel) {
         if let Ok(word) = CString::new(level_argument(level)) {
             self.program[2] = word;
         }
@@ -186,8 +179,8 @@ fn environment() -> Result<Vec<CString>, NulError> {
 /// A running router.
 #[derive(Debug)]
 pub(crate) struct RouterProcess {
-    child: Child,
-    channel: Channel,
+    pub(crate) child: Child,
+    pub(crate) channel: Channel,
     /// The pipe with its log lines.
     pub(crate) log: RouterLog,
     waiting: VecDeque<Waiting>,
@@ -207,14 +200,6 @@ struct Waiting {
 }
 
 impl RouterProcess {
-    pub(crate) fn child(&self) -> &Child {
-        &self.child
-    }
-
-    pub(crate) fn channel(&self) -> &Channel {
-        &self.channel
-    }
-
     pub(super) fn life(&self) -> Duration {
         self.started.elapsed()
     }

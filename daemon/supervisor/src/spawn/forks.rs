@@ -2,18 +2,28 @@
 //!
 //! A preloader is an app, so what it reports is not trusted. The kernel identifies the forked process as the sender of
 //! a hello. It is accepted only when it is a child of the supervisor, no other known process, and of the app's user.
+//!
+//! The order and all descriptors of the process are one message over the preloader's control socket, without a reply. The
+//! forked process sends [`HELLO`] on a separate socket, at whose other end the kernel attests the sender. The kernel
+//! refuses anything else that a preloader writes.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use super::handover::{HELLO, Handover};
-use super::{Launched, Term};
+use super::channels::{self, Pipes};
+use super::{Launched, SpawnError, Term};
 use crate::cgroups::Cgroup;
-use common::link::{AppUser, ProcessId, ProcessRecord, Ticket};
+use common::instance::Instance;
+use common::link::{Address, AppUser, ProcessId, ProcessRecord, Ticket};
 use common::sys::packets::{self, Sender};
 use common::sys::process::Child;
+
+/// The order on the control socket.
+const FORK: &[u8] = b"fork";
+/// The message that the forked process sends once.
+pub(crate) const HELLO: &[u8] = b"hello";
 
 /// A process that is not forked yet.
 #[derive(Debug)]
@@ -114,4 +124,35 @@ impl Fork {
             _ => format!("({pid}) cannot be watched: {why}"),
         })
     }
+}
+
+/// The supervisor's side of a process that is not forked yet.
+#[derive(Debug)]
+pub(crate) struct Handover {
+    /// Receives the hello of the process.
+    pub(crate) hello: OwnedFd,
+    pub(crate) address: Address,
+    pub(crate) pipes: Pipes,
+}
+
+/// Creates a control socket: the supervisor's end, which receives nothing, and the preloader's.
+pub(super) fn control() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (ours, theirs) = packets::pair()?;
+    packets::close_for_receiving(ours.as_fd())?;
+    Ok((ours, theirs))
+}
+
+/// Orders the preloader behind `control` to fork `process`, and sends all descriptors that this process is to have.
+pub(crate) fn hand_over(
+    control: BorrowedFd<'_>,
+    process: ProcessId,
+    instance: &Instance,
+) -> Result<Handover, SpawnError> {
+    let (path, socket) = instance.listen_for_app(process).map_err(SpawnError::Listen)?;
+    let (pipes, theirs) = channels::make_pipes().map_err(SpawnError::Pipes)?;
+    let (hello, their_hello) = packets::attested_pair().map_err(SpawnError::Pipes)?;
+    // In the order of docs/APP-PROTOCOL.md.
+    let handed = [&theirs.owner, &theirs.output, &socket, &theirs.report, &their_hello].map(AsFd::as_fd);
+    packets::send(control, FORK, &handed).map_err(SpawnError::Handover)?;
+    Ok(Handover { hello, address: Address::Unix(path), pipes })
 }

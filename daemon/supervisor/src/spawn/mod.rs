@@ -5,6 +5,7 @@
 //! A preloader forks instead ([`forks`]). How the app uses its sockets and pipes is not handled here.
 
 pub(crate) mod app_files;
+mod channels;
 mod child;
 mod command;
 mod defaults;
@@ -12,11 +13,8 @@ pub(crate) mod disclosure;
 mod environment;
 mod error;
 mod forks;
-mod handover;
-pub(crate) mod listener;
 mod login_shell;
 mod masked;
-mod pipes;
 mod policy;
 mod ports;
 pub(crate) mod precheck;
@@ -32,26 +30,25 @@ use protocol::request::AppKind;
 
 pub(super) use command::Term;
 pub(super) use disclosure::{Refusal, answer};
-pub(super) use environment::{Environment, inherited, secrets};
+pub(super) use environment::{inherited, secrets};
 pub(super) use forks::Forks;
 pub use policy::Policy;
-pub(super) use ports::Ports;
 pub(super) use precheck::{Precheck, ResolvedApp};
 pub(super) use starts::{Context, ForkOrder, Reply, Starts};
 pub use user::Why;
 
 use super::cgroups::{Cgroup, Cgroups};
 use super::lifecycle::rlimits::Originals;
+use channels::{AppListener, Pipes};
 use command::Command;
 use common::config::UserOptions;
 use common::instance::Instance;
 use common::link::{AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
 use common::sys::process::{self, Child, Forked};
-use environment::Reported;
+use environment::{Environment, Reported};
 use error::SpawnError;
-use listener::AppListener;
 use login_shell::{Changes, Numbers};
-use pipes::Pipes;
+use ports::Ports;
 use user::{Asked, Directory, Owner, RunAs, Wanted};
 
 /// Returns the user that a daemon with the caller's rights would run an app as, and why. `owned` is the startup file,
@@ -206,7 +203,7 @@ impl Launcher {
         taken: impl Fn(u16) -> bool,
     ) -> Result<(AppListener, Option<OwnedFd>), SpawnError> {
         if spec.preloader {
-            let (ours, theirs) = handover::control().map_err(SpawnError::Pipes)?;
+            let (ours, theirs) = forks::control().map_err(SpawnError::Pipes)?;
             return Ok((AppListener::Control(theirs), Some(ours)));
         }
         if spec.kind == AppKind::Generic && spec.listen == Listen::Socket {
@@ -233,7 +230,7 @@ impl Launcher {
         cgroup: Option<&Cgroup>,
     ) -> Result<(Child, Pipes), SpawnError> {
         let door = cgroup.map(Cgroup::door).transpose().map_err(SpawnError::Cgroup)?;
-        let (ours, theirs) = pipes::make().map_err(SpawnError::Pipes)?;
+        let (ours, theirs) = channels::make_pipes().map_err(SpawnError::Pipes)?;
         let supervisor = unistd::getpid();
         match process::fork().map_err(SpawnError::Fork)? {
             Forked::Parent(child) => Ok((child, ours)),

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{self, Pid};
 
-use super::forks::{Fork, Forks, Heard};
-use super::handover::hand_over;
+use super::forks::{Fork, Forks, Heard, hand_over};
 use super::precheck::{Precheck, ResolvedApp};
-use super::{Launched, Launcher};
-use crate::cgroups::Cgroup;
+use super::{Launched, Launcher, Policy, Ports, inherited};
+use crate::cgroups::{Cgroup, Cgroups};
+use crate::lifecycle::rlimits::Originals;
 use crate::processes::{Process, Processes, Stage};
-use common::config::UserOptions;
+use common::config::shared::Values;
+use common::config::{Options, UserOptions};
 use common::instance::Instance;
 use common::link::{Notice, ProcessId, SpawnSpec, StopHow, Ticket};
 use common::sys::descriptors;
@@ -86,8 +87,23 @@ impl Reply {
 
 /// Checks before a start.
 impl Starts {
-    pub(crate) fn new(launcher: Launcher, max_pool_size: usize) -> Self {
-        Self { launcher, forks: Forks::default(), max_pool_size, warnings: BTreeSet::new() }
+    pub(crate) fn new(options: &Options, originals: Originals, cgroups: Option<Cgroups>) -> Self {
+        let max_pool_size = Values(&options.shared).number("max_pool_size");
+        Self {
+            launcher: Launcher {
+                users: options.users.clone(),
+                wanted_users: None,
+                policy: policy(options),
+                loaders: options.loaders.clone(),
+                environment: inherited(std::env::vars_os(), options.pass_env.as_deref()),
+                originals,
+                ports: Ports::new(),
+                cgroups,
+            },
+            forks: Forks::default(),
+            max_pool_size: usize::try_from(max_pool_size).unwrap_or(usize::MAX),
+            warnings: BTreeSet::new(),
+        }
     }
 
     /// Returns the check before a process of `spec` is started.
@@ -344,6 +360,18 @@ impl Starts {
             replies.extend(self.not_forked(id, "its preloader did not fork in time", context));
         }
         replies
+    }
+}
+
+/// Returns what no app may access.
+fn policy(options: &Options) -> Policy {
+    let values = Values(&options.shared);
+    let default_group = values.given("default_group").then(|| values.text("default_group").to_owned());
+    Policy {
+        sockets: vec![options.socket.path.clone()],
+        router: options.router_user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw())),
+        allowed: options.allowed.clone(),
+        default_group,
     }
 }
 

@@ -125,19 +125,8 @@ fn reaching(user: &str, group: Option<&str>, what: &Reached) -> String {
     )
 }
 
-/// Lookups of users and groups by name and by number.
+/// Lookups of users and groups by name and by number, in the system's database unless overridden.
 pub(super) trait Directory {
-    fn user_named(&self, name: &str) -> Result<Option<Account>, LookupError>;
-    fn user_numbered(&self, uid: Uid) -> Result<Option<Account>, LookupError>;
-    fn group_named(&self, name: &str) -> Result<Option<Gid>, LookupError>;
-    fn group_numbered(&self, gid: Gid) -> Result<Option<String>, LookupError>;
-    fn groups_of(&self, user: &str, primary: Gid) -> Result<Vec<Gid>, LookupError>;
-}
-
-/// The system's user database.
-pub(super) struct System;
-
-impl Directory for System {
     fn user_named(&self, name: &str) -> Result<Option<Account>, LookupError> {
         accounts::user_named(name)
     }
@@ -158,6 +147,11 @@ impl Directory for System {
         accounts::groups_of(user, primary)
     }
 }
+
+/// The system's user database.
+pub(super) struct System;
+
+impl Directory for System {}
 
 /// What is known of an app before its user is chosen.
 #[derive(Debug, Clone, Copy)]
