@@ -121,7 +121,8 @@ fn a_module_that_nginx_does_not_load_is_told_with_nginxs_words() {
 fn a_registry_that_others_may_write_to_is_refused() {
     let installed = Installed::new();
     fs::set_permissions(installed.stage.path("registry"), Permissions::from_mode(0o777)).unwrap();
-    installed.finds("the directory where daemons register... ✗", "others than its owner can write to it");
+    installed
+        .finds("the directory where daemons register... ✗", "users other than its owner can write to it");
 }
 
 #[test]

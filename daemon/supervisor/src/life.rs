@@ -126,7 +126,7 @@ impl Supervisor {
     }
 
     fn reload(&mut self) {
-        tracing::info!("received SIGHUP: the configuration is read anew");
+        tracing::info!("received SIGHUP: reading the configuration again");
         let serving = self.life.shutdown.is_serving();
         if serving {
             self.life.manager.reloading();
@@ -153,7 +153,7 @@ impl Supervisor {
             Action::Serve => self.serve(),
             Action::Abandon => {
                 if let Some(caller) = self.life.caller.take() {
-                    caller.failed("it was told to end before it was up");
+                    caller.failed("it received a signal to end before it was up");
                 }
                 self.hooks.kill_all();
             }
@@ -244,7 +244,7 @@ impl Supervisor {
         self.nginx.socket.remove();
         self.life.pid_file.into_iter().for_each(PidFile::remove);
         if let Err(why) = self.instance.remove() {
-            tracing::warn!("the instance directory stays: {why}");
+            tracing::warn!("cannot remove the instance directory: {why}");
         }
         tracing::info!("the daemon has ended");
         writer::finish(LAST_LINES);
@@ -260,13 +260,13 @@ impl Supervisor {
 impl Supervisor {
     /// Starts an upgrade: asks the router to finish, if there is a program that can take over.
     fn begin_upgrade(&mut self) {
-        tracing::info!("received SIGUSR2: another program is to take over");
+        tracing::info!("received SIGUSR2: upgrading");
         if self.life.upgrade.is_in_progress() || !self.life.shutdown.is_settled() {
-            tracing::warn!("none takes over while the daemon starts, ends or is taken over");
+            tracing::warn!("upgrade ignored: the daemon is starting, stopping or already upgrading");
             return;
         }
         if let Err(why) = self.life.upgrade.check_successor(&self.options) {
-            tracing::error!("no other program takes over: {why}");
+            tracing::error!("upgrade refused: {why}");
             return;
         }
         self.life.manager.reloading();
@@ -286,7 +286,7 @@ impl Supervisor {
             self.router.kill();
         } else if self.hooks.len() > 0 {
             let count = self.hooks.len();
-            tracing::warn!("{count} programs of hooks are ended, as requests wait for another program");
+            tracing::warn!("killing {count} hook programs, as requests wait for the upgrade");
             self.hooks.cut_short();
         }
     }
@@ -298,7 +298,7 @@ impl Supervisor {
             return;
         }
         let Err(why) = self.life.upgrade.execute(&self.options, |writer| self.pack(writer));
-        tracing::error!("the other program cannot take over, and this one goes on: {why}");
+        tracing::error!("the upgrade failed, and this program continues: {why}");
         self.life.upgrade.cancel();
         self.start_router();
         self.note_ready();

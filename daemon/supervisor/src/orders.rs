@@ -90,7 +90,7 @@ impl Supervisor {
             return;
         }
         if let Err(why) = self.instance.admit_router(process, Uid::from_raw(record.user.uid)) {
-            tracing::debug!("the socket of process {} stays as it is: {why}", record.pid);
+            tracing::debug!("cannot let the router connect to the socket of process {}: {why}", record.pid);
         }
     }
 
@@ -104,7 +104,7 @@ impl Supervisor {
                 Err(why) => {
                     if self.router.may_log(Topic::AppLogs) {
                         let path = opening.path.display();
-                        tracing::warn!("the log file {path} of an app is not opened: {why}");
+                        tracing::warn!("cannot open the log file {path} of an app: {why}");
                     }
                     self.router.send(&notice, &[]);
                 }
@@ -116,7 +116,10 @@ impl Supervisor {
     fn run_hooks(&mut self, incident: Incident) {
         if incident.hook.is_of_the_daemon() {
             if self.router.may_log(Topic::Refused) {
-                tracing::error!("the router has no word in the hook {}", incident.hook.name());
+                tracing::error!(
+                    "router requested hook {}, which only the supervisor may trigger",
+                    incident.hook.name()
+                );
             }
             return;
         }
@@ -136,7 +139,7 @@ impl Supervisor {
 
     fn router_finished(&mut self) {
         if self.life.shutdown.is_serving() && !self.life.upgrade.is_in_progress() {
-            tracing::error!("the router says that it has finished, which nobody asked for");
+            tracing::error!("the router reports that it has finished, which was not requested");
         }
         self.router.note_finished();
         self.step(Event::RouterGone);
@@ -153,7 +156,7 @@ impl Supervisor {
         self.starts.max_pool_size = bounded_pool(&self.options.shared, adjustment.max_pool_size);
         self.set_log_file(&adjustment.log_file);
         if let Err(why) = self.nginx.socket.set_backlog(adjustment.socket_backlog) {
-            tracing::warn!("the backlog of the socket for nginx stays: {why}");
+            tracing::warn!("cannot change the backlog of the socket for nginx: {why}");
         }
         self.set_open_files(adjustment.open_files);
         match adjustment.log_level.parse() {
@@ -162,7 +165,9 @@ impl Supervisor {
                 self.router.plan.set_log_level(level);
                 log::set_level(level);
             }
-            Err(why) => tracing::warn!("the log level stays: \"{}\" {why}", adjustment.log_level),
+            Err(why) => {
+                tracing::warn!("invalid value \"{}\" in \"passenger_log_level\": {why}", adjustment.log_level)
+            }
         }
         let users = UserOptions {
             switching: adjustment.user_switching,
@@ -320,5 +325,5 @@ impl Supervisor {
 }
 
 fn no_answer(answer: Result<Answer, String>) -> String {
-    answer.err().unwrap_or_else(|| "something else was looked at".to_owned())
+    answer.err().unwrap_or_else(|| "another check was performed".to_owned())
 }

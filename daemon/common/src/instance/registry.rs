@@ -25,7 +25,7 @@ const MAX_PROPERTIES: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
     /// Sockets inside would have paths that are too long for the kernel.
-    #[error("{0} is too long a path for a registry: choose a shorter one")]
+    #[error("the registry path {0} is too long: choose a shorter one")]
     TooLong(PathBuf),
     /// The registry cannot be created or opened.
     #[error("the registry {0} cannot be used: {1}")]
@@ -34,7 +34,7 @@ pub enum InstanceError {
     #[error("the registry {0} is not safe: {1}")]
     Unsafe(PathBuf, &'static str),
     /// The instance directory cannot be created.
-    #[error("no instance directory can be made in {0}: {1}")]
+    #[error("cannot create an instance directory in {0}: {1}")]
     Make(PathBuf, io::Error),
 }
 
@@ -121,8 +121,10 @@ pub(super) fn remove_stale(registry: &OwnedFd, path: &Path) {
         }
         let place = path.join(&entry);
         match remove_entry(registry, &place, &entry) {
-            Ok(()) => tracing::info!("removed {}, left by a daemon that is gone", place.display()),
-            Err(why) => tracing::warn!("{}, left by a daemon that is gone, stays: {why}", place.display()),
+            Ok(()) => tracing::info!("removed {}, left by a daemon that has ended", place.display()),
+            Err(why) => {
+                tracing::warn!("cannot remove {}, left by a daemon that has ended: {why}", place.display())
+            }
         }
     }
 }

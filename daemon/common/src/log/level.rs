@@ -26,7 +26,7 @@ impl fmt::Display for LogLevel {
 
 /// The text is not a log level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no log level: give 0 to 7, or one of {}", NAMES.join(", "))]
+#[error("must be 0 to 7, or one of {}", NAMES.join(", "))]
 pub struct UnknownLevel;
 
 impl FromStr for LogLevel {

@@ -97,7 +97,7 @@ impl LogFormat {
 
 /// The text is not the name of a log format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no form of a log: there are {}", LogFormat::ALL.map(LogFormat::name).join(", "))]
+#[error("must be one of {}", LogFormat::ALL.map(LogFormat::name).join(", "))]
 pub struct UnknownFormat;
 
 impl FromStr for LogFormat {

@@ -25,10 +25,10 @@ pub enum IdentityError {
     #[error("{} failed: {}", .0, .1.desc())]
     Call(&'static str, Errno),
     /// The kernel reports another identity than the one that was set.
-    #[error("the kernel reports other {0} than were set")]
+    #[error("the kernel reports {0} other than those that were set")]
     NotTaken(&'static str),
     /// The old identity could be restored.
-    #[error("the identity of root could be taken back")]
+    #[error("the process could become root again")]
     Reversible,
 }
 

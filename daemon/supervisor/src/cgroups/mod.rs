@@ -45,18 +45,18 @@ pub(super) struct Cgroups {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CgroupError {
     /// The kernel has no control groups of version 2, or they are not mounted.
-    #[error("control groups of version 2 are not mounted here: --cgroups needs them")]
+    #[error("--cgroups requires control groups of version 2, which are not mounted")]
     None,
     /// Other processes are in the daemon's group.
     #[error(
-        "other processes are in its control group {0}, too: with --cgroups it needs one of its own, as a unit of systemd \
-         with Delegate=yes has"
+        "other processes are in its control group {0}: --cgroups requires one for the daemon alone, as a systemd \
+         unit with Delegate=yes has"
     )]
     Shared(PathBuf),
     /// A call failed.
     #[error(
-        "its control group cannot be used: {0}: {1}; with --cgroups one has to be delegated to it, as by Delegate=yes in a \
-         unit of systemd"
+        "its control group cannot be used: {0}: {1}; --cgroups requires a delegated one, as a systemd unit with \
+         Delegate=yes has"
     )]
     Call(PathBuf, io::Error),
 }
@@ -83,7 +83,9 @@ impl Cgroups {
         let has = |name: &&str| match fs::write(own.join(SUBTREE), format!("+{name}")) {
             Ok(()) => true,
             Err(why) => {
-                tracing::warn!("the control group has no \"{name}\": limits of it do not hold: {why}");
+                tracing::warn!(
+                    "the controller \"{name}\" is not available, its limits are not enforced: {why}"
+                );
                 false
             }
         };
@@ -103,7 +105,7 @@ impl Cgroups {
             name.starts_with(OF_APPS) && path.is_dir()
         };
         for path in paths.filter(is_ours) {
-            tracing::info!("{} was left by a daemon that is gone: what is in it ends", path.display());
+            tracing::info!("killing the processes in {}, left by a daemon that has ended", path.display());
             self.end(Cgroup::at(path));
         }
         Ok(())
@@ -131,7 +133,8 @@ impl Cgroups {
                 cgroup.limit(file, value)?;
             } else {
                 tracing::warn!(
-                    "{app}: its limit {file} = {value} does not hold, as there is no \"{controller}\""
+                    "{app}: the limit {file} = {value} is not enforced, as the controller \"{controller}\" is not \
+                     available"
                 );
             }
         }
@@ -226,7 +229,7 @@ mod tests {
         let own = own("shared");
         fs::write(own.join(PROCS), format!("1\n{}\n", Pid::this())).unwrap();
         let refused = Cgroups::at(own.clone(), Pid::this()).unwrap_err().to_string();
-        assert!(refused.contains("it needs one of its own"), "{refused}");
+        assert!(refused.contains("requires one for the daemon alone"), "{refused}");
         fs::remove_dir_all(own).unwrap();
     }
 

@@ -126,7 +126,7 @@ impl Hooks {
             if self.left_out == 1 {
                 let name = incident.hook.name();
                 tracing::warn!(
-                    "no program is run for {name}: {MOST} hooks have programs that have not ended"
+                    "running no program for hook {name}: the programs of {MOST} incidents have not ended"
                 );
             }
             return false;

@@ -30,7 +30,7 @@ pub(crate) struct PackedPidFile {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PidFileError {
     /// A running daemon holds it; with the PID that the file contains.
-    #[error("the PID file {0} is that of a daemon that is running, with PID {1}")]
+    #[error("the PID file {0} belongs to a running daemon with PID {1}")]
     Held(PathBuf, String),
     /// It cannot be created or written.
     #[error("the PID file {0} cannot be written: {1}")]
@@ -85,7 +85,7 @@ fn lock(path: &Path) -> Result<Flock<File>, PidFileError> {
                 if is_at(&file, path) {
                     fs::remove_file(path).map_err(failed)?;
                     tracing::warn!(
-                        "removed the PID file {}: somebody has locked it, but its daemon (PID {pid}) is gone",
+                        "removed the PID file {}: another process has locked it, but its daemon (PID {pid}) has ended",
                         path.display()
                     );
                 }

@@ -9,10 +9,10 @@ pub(crate) fn read_again(current: &Options) -> Option<Options> {
     let read = current.read_again();
     // The daemon keeps no directory from being unmounted.
     if let Err(why) = unistd::chdir("/") {
-        tracing::warn!("the working directory stays: {why}");
+        tracing::warn!("cannot change the working directory: {why}");
     }
     let options = read.map_err(|mistakes| {
-        mistakes.iter().for_each(|mistake| tracing::error!("the configuration stays as it is: {mistake}"));
+        mistakes.iter().for_each(|mistake| tracing::error!("the configuration is unchanged: {mistake}"));
     });
     let options = options.ok()?;
     for key in current.fixed_that_differ(&options) {

@@ -71,11 +71,11 @@ pub(crate) fn set_open_files(most: u64) -> io::Result<()> {
 pub(crate) fn log_open_files(wanted: u64, reached: io::Result<u64>) {
     match reached {
         Ok(reached) if reached < wanted => tracing::warn!(
-            "the daemon may have {reached} files open, not {wanted}: its hard limit, or fs.nr_open, allows no more \
+            "the daemon may open {reached} files, not {wanted}: its hard limit, or fs.nr_open, allows no more \
              (ulimit -Hn, or systemd's LimitNOFILE=)"
         ),
-        Ok(reached) => tracing::info!("the daemon may have {reached} files open"),
-        Err(why) => tracing::warn!("the daemon's limit of open files stays: {why}"),
+        Ok(reached) => tracing::info!("the daemon may open {reached} files"),
+        Err(why) => tracing::warn!("cannot change the daemon's limit of open files: {why}"),
     }
 }
 
@@ -102,7 +102,7 @@ fn lower_oom_score() -> Option<String> {
     let before = fs::read_to_string(OOM_SCORE).ok()?;
     if let Err(why) = fs::write(OOM_SCORE, LEAST_OOM_SCORE) {
         tracing::info!(
-            "the kernel may end the daemon when memory is short: {OOM_SCORE} cannot be lowered: {why}"
+            "the kernel may kill the daemon when memory is short: {OOM_SCORE} cannot be lowered: {why}"
         );
         return None;
     }

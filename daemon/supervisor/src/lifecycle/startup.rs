@@ -67,7 +67,7 @@ pub(crate) enum StartError {
     Activation(io::Error),
     #[error(transparent)]
     Cgroup(#[from] CgroupError),
-    #[error("what the program before has packed cannot be used: {0}")]
+    #[error("the state of the previous program cannot be used: {0}")]
     TakeOver(io::Error),
 }
 
@@ -120,7 +120,7 @@ pub(crate) fn open(options: Options) -> Result<Supervisor, StartError> {
 pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, StartError> {
     let failed = StartError::TakeOver;
     let mut reader =
-        HandoverReader::once().ok_or_else(|| failed(io::Error::other("that was done already")))?;
+        HandoverReader::once().ok_or_else(|| failed(io::Error::other("it was taken already")))?;
     let state = reader.take_bytes(packed).map_err(failed)?;
     let state: State = serde_json::from_slice(&state).map_err(|why| failed(why.into()))?;
     let log = LogFile::unpack(state.log, &mut reader).map_err(failed)?;
@@ -161,9 +161,7 @@ pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, S
 
 fn start_log_writer() {
     if let Err(why) = log::start_writer() {
-        tracing::warn!(
-            "the log has no writer of its own, and whatever it is written to may block the daemon: {why}"
-        );
+        tracing::warn!("cannot start the log writer, and a log that hangs may block the daemon: {why}");
     }
 }
 
@@ -176,7 +174,8 @@ fn warn_of_secrets(options: &Options) {
     let secrets = spawn::secrets(&spawn::inherited(std::env::vars_os(), None));
     if !secrets.is_empty() {
         tracing::warn!(
-            "all apps inherit variables of the daemon's environment that look like secrets: {}; start the daemon without \
+            "all apps inherit variables of the daemon's environment that look like secrets: {}; start the daemon \
+             without \
              them, or list with --pass-env what apps are to have",
             secrets.join(", ")
         );

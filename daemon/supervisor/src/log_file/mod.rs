@@ -116,13 +116,13 @@ impl LogFile {
             Ok(()) => Followed::Switched,
             Err(why) if is_own => {
                 let what = format!("the log file {path} cannot be opened: {why}");
-                tracing::warn!("the log stays where it is: {what}");
+                tracing::warn!("the log file is unchanged: {what}");
                 Followed::Refused(Some(what))
             }
             Err(why) => {
                 tracing::warn!(
-                    "nginx sets passenger_log_file to {path:?}, which does not count: {why}; the daemon's own \
-                     --log-file may be any file"
+                    "ignoring passenger_log_file {path:?} from nginx: {why}; the daemon's own --log-file may be any \
+                     file"
                 );
                 Followed::Refused(None)
             }
@@ -133,12 +133,12 @@ impl LogFile {
     pub(super) fn reopen(&mut self) -> Option<Result<(), String>> {
         let place = self.place.clone();
         if place == Place::Inherited {
-            tracing::info!("the log is not opened anew, as it is standard error: --log-file names a file");
+            tracing::info!("the log is standard error and is not reopened: --log-file names a file");
             return None;
         }
         Some(self.switch_aside(place.clone()).map_err(|why| {
             let what = format!(
-                "the log file {place} cannot be opened anew, and the log goes on in the old one: {why}"
+                "the log file {place} cannot be reopened, and the log continues in the old one: {why}"
             );
             tracing::warn!("{what}");
             what
@@ -157,7 +157,7 @@ impl LogFile {
     /// Switches the log to `file`, which is open at `place`.
     fn switch(&mut self, place: Place, file: &OwnedFd) -> Result<(), Refusal> {
         if place != self.place {
-            tracing::info!("the log goes on in {place}");
+            tracing::info!("the log continues in {place}");
         }
         // Earlier lines belong in the old file.
         writer::drain(OLD_FILE);
@@ -165,9 +165,9 @@ impl LogFile {
         if writer::watched().is_some()
             && let Err(why) = log::start_writer()
         {
-            tracing::warn!("the log is written without a writer of its own: {why}");
+            tracing::warn!("cannot start the log writer, the supervisor writes the log itself: {why}");
         }
-        tracing::info!("the log is {place} from here on");
+        tracing::info!("the log is now {place}");
         self.place = place;
         Ok(())
     }

@@ -23,7 +23,7 @@ pub(crate) enum Refusal {
     Link,
     /// It is not in the directory where root opens log files.
     #[error(
-        "for a daemon that runs as root it has to be below {0}, without \"..\", with a name that ends in .log and is not \
+        "as the daemon runs as root, it must be below {0}, without \"..\", with a name that ends in .log and is not \
          one of the system's"
     )]
     Outside(PathBuf),
@@ -31,7 +31,7 @@ pub(crate) enum Refusal {
     #[error("the directory {} cannot be opened (no symbolic link is followed): {}", .0.display(), .1.desc())]
     Way(PathBuf, Errno),
     /// A directory of the path belongs to another user or is writable for others.
-    #[error("others than root can change the directory {0}")]
+    #[error("users other than root can change the directory {0}")]
     Shared(PathBuf),
     /// The file may have been created by others than root.
     #[error("{0}")]
@@ -63,7 +63,7 @@ pub(crate) fn regular(path: &Path) -> Result<OwnedFd, Refusal> {
     let file = as_it_is(path)?;
     let found = stat::fstat(&file).map_err(failed)?;
     let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
-    if kind == SFlag::S_IFREG { Ok(file) } else { Err(Refusal::Foreign("it is no regular file")) }
+    if kind == SFlag::S_IFREG { Ok(file) } else { Err(Refusal::Foreign("it is not a regular file")) }
 }
 
 pub(super) fn failed(why: Errno) -> Refusal {

@@ -30,9 +30,7 @@ pub(super) fn opened(open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> Result<
         // A process that hangs in the kernel ends when the kernel permits.
         let _ = child.signal(Signal::SIGKILL);
         let seconds = PATIENCE.as_secs();
-        return Err(Refusal::Aside(format!(
-            "it cannot be opened within {seconds} seconds: a disk that hangs"
-        )));
+        return Err(Refusal::Aside(format!("it cannot be opened within {seconds} seconds: the disk hangs")));
     }
     match ours.recv(&mut Buffer::default()) {
         Ok(Some((AppLogOpened::File, descriptors))) => {

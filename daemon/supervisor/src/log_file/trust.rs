@@ -56,7 +56,7 @@ impl Trust<'_> {
         let found = stat::fstat(&file).map_err(failed)?;
         self.check_file(&found)?;
         if found.st_size > 0 && !log::is_beginning(&read_beginning(&directory, name)?) {
-            return Err(Refusal::Foreign("it holds something else than a log of this daemon"));
+            return Err(Refusal::Foreign("its content is not a log of this daemon"));
         }
         Ok(file)
     }
@@ -101,7 +101,7 @@ impl Trust<'_> {
     fn check_file(&self, found: &FileStat) -> Result<(), Refusal> {
         let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
         if kind != SFlag::S_IFREG {
-            return Err(Refusal::Foreign("it is no regular file"));
+            return Err(Refusal::Foreign("it is not a regular file"));
         }
         if found.st_uid != self.owner.as_raw() {
             return Err(Refusal::Foreign("it does not belong to root"));
@@ -167,7 +167,7 @@ mod tests {
             "logs/auth.log",
         ] {
             let refused = open(&top, path).unwrap_err();
-            assert!(refused.contains("has to be below"), "{path}: {refused}");
+            assert!(refused.contains("must be below"), "{path}: {refused}");
         }
         assert!(open(&top, "logs/missing/x.log").unwrap_err().contains("logs/missing cannot be opened"));
         assert!(!top.join("x.log").exists() && !top.join("logs/auth.log").exists());
@@ -191,7 +191,7 @@ mod tests {
         for (dir, mode) in [("logs/deep", 0o757), ("logs", 0o1777), ("", 0o777)] {
             fs::set_permissions(top.join(dir), Permissions::from_mode(mode)).unwrap();
             let refused = open(&top, "logs/deep/x.log").unwrap_err();
-            assert!(refused.starts_with("others than root can change the directory"), "{refused}");
+            assert!(refused.starts_with("users other than root can change the directory"), "{refused}");
             fs::set_permissions(top.join(dir), Permissions::from_mode(0o755)).unwrap();
         }
         open(&top, "logs/deep/x.log").unwrap();
@@ -213,7 +213,7 @@ mod tests {
         open(&top, "logs/ours.log").unwrap();
         open(&top, "logs/json.log").unwrap();
         for name in ["logs/sshd.log", "logs/short.log"] {
-            assert_eq!(open(&top, name).unwrap_err(), "it holds something else than a log of this daemon");
+            assert_eq!(open(&top, name).unwrap_err(), "its content is not a log of this daemon");
         }
         fs::hard_link(top.join("logs/ours.log"), top.join("logs/other.log")).unwrap();
         assert_eq!(open(&top, "logs/ours.log").unwrap_err(), "it has more than one name");

@@ -18,14 +18,14 @@ pub(crate) enum SocketError {
     #[error("{0} exists and is not a socket")]
     NotASocket(PathBuf),
     /// Another file replaced it while it was created.
-    #[error("somebody else replaces {0} just now")]
+    #[error("{0} was replaced by another process while it was created")]
     Replaced(PathBuf),
     /// The directory does not exist.
-    #[error("the directory for {0} does not exist: make it, or name another place with --socket-file")]
+    #[error("the directory of {0} does not exist: create it, or set another path with --socket-file")]
     NoDirectory(PathBuf),
     /// This user may not create it.
     #[error(
-        "the user {} may not make {}: give its directory to that user, or name another place with --socket-file",
+        "the user {} may not create {}: give its directory to that user, or set another path with --socket-file",
         unistd::geteuid(),
         .0.display()
     )]
@@ -38,7 +38,7 @@ pub(crate) enum SocketError {
     )]
     Other(PathBuf, Vec<PathBuf>),
     /// Only the service manager can create it.
-    #[error("the service manager has made {0}, and can make it anew: with systemd, restart the .socket unit")]
+    #[error("only the service manager can create {0} again: with systemd, restart the .socket unit")]
     OfServiceManager(PathBuf),
     /// A step failed.
     #[error("{1} cannot be {0}: {2}")]

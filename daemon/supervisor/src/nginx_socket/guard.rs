@@ -58,12 +58,10 @@ impl SocketGuard {
         self.missing = restored.is_err();
         Some(match restored {
             Ok(()) => {
-                tracing::warn!("somebody has removed {path}, which is made anew: nginx finds it again");
+                tracing::warn!("{path} was removed and is created again");
                 SocketEvent::Restored
             }
-            Err(why) => {
-                SocketEvent::Missing(format!("nginx cannot find {path}, which somebody has removed: {why}"))
-            }
+            Err(why) => SocketEvent::Missing(format!("nginx cannot find {path}, which was removed: {why}")),
         })
     }
 }

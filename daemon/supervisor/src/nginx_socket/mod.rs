@@ -95,7 +95,7 @@ impl NginxSocket {
                 Some(found) if found == path => {
                     unix_socket::set_backlog(&listening, capped(backlog))
                         .map_err(step("listened on", path))?;
-                    let inode = Inode::from(&fs::symlink_metadata(path).map_err(step("looked at", path))?);
+                    let inode = Inode::from(&fs::symlink_metadata(path).map_err(step("checked", path))?);
                     let path = path.to_path_buf();
                     let watch = Watch::on(&path);
                     return Ok(Self { listening, path, inode, backlog, made: None, watch });
@@ -173,7 +173,7 @@ impl NginxSocket {
     /// Removes the socket if it is still the one that was created, and then the lock.
     pub(super) fn remove(self) {
         if self.made.is_some() && self.look() == Found::NotOurs {
-            tracing::warn!("{} is not this daemon's any more and stays", self.path.display());
+            tracing::warn!("not removing {}, which is no longer this daemon's socket", self.path.display());
             return;
         }
         let Some(made) = self.made else {
@@ -204,7 +204,7 @@ fn capped(wanted: u64) -> i32 {
     let limit = fs::read_to_string(SOMAXCONN).ok().and_then(|text| text.trim().parse::<u64>().ok());
     if let Some(limit) = limit.filter(|limit| *limit < wanted) {
         tracing::warn!(
-            "{limit} connections from nginx may wait, not {wanted}: net.core.somaxconn allows no more"
+            "the backlog of the socket for nginx is {limit}, not {wanted}: net.core.somaxconn allows no more"
         );
     }
     i32::try_from(wanted).unwrap_or(i32::MAX)
@@ -239,7 +239,7 @@ fn lock(lock_path: &Path, path: &Path) -> Result<Flock<File>, SocketError> {
 }
 
 fn lies_at(file: &File, path: &Path) -> Result<bool, SocketError> {
-    let mine = Inode::from(&file.metadata().map_err(step("looked at", path))?);
+    let mine = Inode::from(&file.metadata().map_err(step("checked", path))?);
     Ok(fs::symlink_metadata(path).is_ok_and(|found| Inode::from(&found) == mine))
 }
 
@@ -254,16 +254,16 @@ fn held(lock_path: &Path, path: &Path) -> SocketError {
 fn make_room(path: &Path) -> Result<(), SocketError> {
     match fs::symlink_metadata(path) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(why) => return Err(step("looked at", path)(why)),
+        Err(why) => return Err(step("checked", path)(why)),
         Ok(found) if !is_socket(found.mode()) => return Err(SocketError::NotASocket(path.to_path_buf())),
         Ok(_) => {}
     }
-    match unix_socket::probe(path).map_err(step("tried", path))? {
+    match unix_socket::probe(path).map_err(step("probed", path))? {
         Listener::Absent => Ok(()),
         Listener::Live(pid) => Err(SocketError::Live(path.to_path_buf(), pid)),
         Listener::Dead => {
             fs::remove_file(path).map_err(step("removed", path))?;
-            tracing::info!("removed {}, which nobody listened on", path.display());
+            tracing::info!("removed {}, on which no process listened", path.display());
             Ok(())
         }
     }
@@ -274,8 +274,8 @@ fn make_room(path: &Path) -> Result<(), SocketError> {
 fn open_to_nginx(options: &SocketOptions) -> Result<Inode, SocketError> {
     let path = &options.path;
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let made = fcntl::open(path, flags, Mode::empty()).map_err(|why| step("looked at", path)(why.into()))?;
-    let found = stat::fstat(&made).map_err(|why| step("looked at", path)(why.into()))?;
+    let made = fcntl::open(path, flags, Mode::empty()).map_err(|why| step("checked", path)(why.into()))?;
+    let found = stat::fstat(&made).map_err(|why| step("checked", path)(why.into()))?;
     if !is_socket(found.st_mode) || found.st_uid != unistd::geteuid().as_raw() || found.st_nlink != 1 {
         return Err(SocketError::Replaced(path.clone()));
     }

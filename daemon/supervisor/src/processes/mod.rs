@@ -119,7 +119,7 @@ impl Process {
         let Some(end) = self.child.try_reap()? else { return Ok(None) };
         let how = end.to_string();
         let out_of_memory = self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory);
-        let why = if out_of_memory { ": it needed more than its passenger_cgroup_memory_max" } else { "" };
+        let why = if out_of_memory { ": it exceeded its passenger_cgroup_memory_max" } else { "" };
         Ok(Some(how + why))
     }
 
@@ -297,7 +297,7 @@ impl Processes {
     pub(super) fn kill_overdue(&mut self, now: Instant) {
         for process in self.iter_mut().filter(|process| process.kill_at.is_some_and(|due| due <= now)) {
             process.kill_at = None;
-            process.kill("does not end and is killed");
+            process.kill("does not exit and is killed");
         }
     }
 

@@ -16,8 +16,8 @@ pub(crate) fn bounded_pool(own: &[DaemonOption], wanted: usize) -> usize {
     }
     if wanted > LARGEST_POOL {
         tracing::warn!(
-            "at most {LARGEST_POOL} processes are started at a time, not {wanted} as the router says: give the daemon \
-             --max-pool-size for more"
+            "at most {LARGEST_POOL} processes are started at a time, not {wanted} as the router requests: start the \
+             daemon with --max-pool-size for more"
         );
     }
     wanted.min(LARGEST_POOL)

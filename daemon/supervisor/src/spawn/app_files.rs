@@ -36,22 +36,22 @@ pub(super) struct AppFiles {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AppFilesError {
     /// The root is not an absolute path.
-    #[error("the app root \"{0}\" is no absolute path")]
+    #[error("the app root \"{0}\" is not an absolute path")]
     Relative(PathBuf),
     /// The root does not exist.
     #[error("the app root {0} does not exist")]
     NoRoot(PathBuf),
     /// The root is a file.
-    #[error("the app root {0} is no directory")]
+    #[error("the app root {0} is not a directory")]
     NoDirectory(PathBuf),
     /// The startup file does not exist.
     #[error("the startup file {0} does not exist")]
     NoStartupFile(PathBuf),
     /// The start command is missing.
-    #[error("no command is given to start the app with")]
+    #[error("no command to start the app is configured")]
     NoCommand,
     /// The metadata cannot be read.
-    #[error("{0} cannot be looked at: {1}")]
+    #[error("cannot check {0}: {1}")]
     Unreadable(PathBuf, io::Error),
 }
 
@@ -137,9 +137,9 @@ mod tests {
 
     #[test]
     fn refusals_name_what_is_missing() {
-        assert_eq!(refusal(AppKind::Ruby, "app"), "the app root \"app\" is no absolute path");
+        assert_eq!(refusal(AppKind::Ruby, "app"), "the app root \"app\" is not an absolute path");
         assert_eq!(refusal(AppKind::Ruby, "/no/app"), "the app root /no/app does not exist");
-        assert_eq!(refusal(AppKind::Ruby, "/etc/passwd"), "the app root /etc/passwd is no directory");
+        assert_eq!(refusal(AppKind::Ruby, "/etc/passwd"), "the app root /etc/passwd is not a directory");
         assert_eq!(refusal(AppKind::Ruby, "/usr"), "the startup file /usr/config.ru does not exist");
     }
 

@@ -129,7 +129,7 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
         prctl::set_no_new_privs().map_err(|why| Failure::Step("set passenger_no_new_privs", why.into()))?;
     }
     enter(plan.root, &plan.run_as.user.name)?;
-    end_with(plan.supervisor).map_err(step("bind its life to the daemon's"))?;
+    end_with(plan.supervisor).map_err(step("set its parent death signal"))?;
     let ready = command_line(plan.command, plan.environment)?;
     descriptors::place_for_exec(plan.descriptors).map_err(step("put its descriptors in place"))?;
     Ok(ready)

@@ -16,32 +16,32 @@ pub(crate) enum SpawnError {
     AppFiles(#[from] AppFilesError),
     #[error(transparent)]
     User(#[from] UserError),
-    #[error("the socket for nginx cannot be looked at, so that who can connect to it is not known: {0}")]
+    #[error("cannot check who can connect to the socket for nginx: {0}")]
     Policy(io::Error),
     #[error("apps of type \"{}\" cannot be preloaded", .0.as_str())]
     NoPreloader(AppKind),
-    #[error("the environment variable {0:?} has no possible name or value")]
+    #[error("the environment variable {0:?} has an invalid name or value")]
     Variable(String),
-    #[error("its environment cannot be written down: {0}")]
+    #[error("cannot write its environment for the login shell: {0}")]
     Variables(io::Error),
-    #[error("no socket can be opened for the app: {0}")]
+    #[error("cannot open a socket for the app: {0}")]
     Listen(io::Error),
-    #[error("no port can be found for the app: {0}")]
+    #[error("cannot find a port for the app: {0}")]
     Port(io::Error),
-    #[error("no pipes can be made for the app: {0}")]
+    #[error("cannot create pipes for the app: {0}")]
     Pipes(io::Error),
-    #[error("no process can be made for the app: {}{}", .0, advice(.0))]
+    #[error("cannot create a process for the app: {}{}", .0, advice(.0))]
     Fork(io::Error),
-    #[error("its preloader takes no order: {0}")]
+    #[error("cannot send an order to its preloader: {0}")]
     Handover(io::Error),
-    #[error("no control group can be made for the app: {0}")]
+    #[error("cannot create a control group for the app: {0}")]
     Cgroup(CgroupError),
 }
 
 fn advice(why: &io::Error) -> &'static str {
     match why.raw_os_error() {
         Some(libc::EAGAIN) => {
-            ": the daemon's user or service has as many as it may have (ulimit -u, systemd's TasksMax)"
+            ": the process limit of the daemon's user or service is reached (ulimit -u, systemd's TasksMax)"
         }
         _ => "",
     }

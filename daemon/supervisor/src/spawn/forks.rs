@@ -114,13 +114,13 @@ impl Fork {
     ) -> Result<Child, String> {
         let pid = sender.pid;
         if self.user.uid != sender.uid.as_raw() {
-            return Err(format!("({pid}) is of the user {}", sender.uid));
+            return Err(format!("({pid}) belongs to the user {}", sender.uid));
         }
         if is_known(pid) {
             return Err(format!("({pid}) is another process of the daemon's"));
         }
         Child::adopt(pid).map_err(|why| match why.kind() {
-            io::ErrorKind::NotFound => format!("({pid}) is no child of the daemon"),
+            io::ErrorKind::NotFound => format!("({pid}) is not a child of the daemon"),
             _ => format!("({pid}) cannot be watched: {why}"),
         })
     }

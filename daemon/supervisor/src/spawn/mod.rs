@@ -173,7 +173,7 @@ impl Launcher {
     ) -> Result<Option<Cgroup>, SpawnError> {
         if self.cgroups.is_none() && limits != CgroupLimits::default() {
             tracing::warn!(
-                "{app}: its passenger_cgroup_* do not hold: the daemon was started without --cgroups"
+                "{app}: passenger_cgroup_* limits are not enforced: the daemon was started without --cgroups"
             );
         }
         let made = self.cgroups.as_ref().map(|cgroups| cgroups.make(app, process, limits));

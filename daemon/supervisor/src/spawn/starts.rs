@@ -239,12 +239,12 @@ impl Starts {
         let ForkOrder { preloader, due, memo } = order;
         // The preloader did not cause the delay, so it is not sent the order.
         if due <= Instant::now() {
-            return Err("it was not known in time whom the app runs as".to_owned());
+            return Err("the app's user was not determined in time".to_owned());
         }
         self.check_room(context)?;
         let id = context.processes.new_id();
         let parent = context.processes.get_mut(preloader).ok_or("its preloader has ended")?;
-        let control = parent.control().ok_or("it is no preloader")?;
+        let control = parent.control().ok_or("it is not a preloader")?;
         if parent.stage != Stage::Ready {
             return Err("its preloader is not ready".to_owned());
         }
@@ -288,7 +288,7 @@ impl Starts {
             Heard::End => {
                 self.not_forked(id, "its preloader ended before it forked, or could not fork", context)
             }
-            Heard::Nonsense => self.refuse_fork(id, "does not say what it has to", context),
+            Heard::Nonsense => self.refuse_fork(id, "sent an invalid hello", context),
             Heard::Hello(sender) => {
                 let known = |pid| is_known(pid) || context.processes.has_pid(pid);
                 match fork.child(sender, known) {
@@ -355,7 +355,7 @@ impl Starts {
         let mut replies = Vec::new();
         for id in self.forks.overdue(now) {
             if let Some(name) = self.kill_preloader_of(id, context.processes) {
-                tracing::error!("{name} is killed, as it was told to fork and did not in time");
+                tracing::error!("{name} is killed, as it did not fork in time");
             }
             replies.extend(self.not_forked(id, "its preloader did not fork in time", context));
         }

@@ -120,8 +120,8 @@ fn reaching(user: &str, group: Option<&str>, what: &Reached) -> String {
         }
     };
     format!(
-        "the app would run as {who}: give the app to a user of its own (chown -R USER the app's directory, or \
-         passenger_user USER){trusted}"
+        "the app would run as {who}: give the app its own user (chown -R USER the app's directory, or passenger_user \
+         USER){trusted}"
     )
 }
 

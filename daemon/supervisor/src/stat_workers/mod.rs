@@ -135,7 +135,7 @@ impl<P, W: Work> StatWorkers<P, W> {
             return Vec::new();
         }
         let mut slot = self.slots.swap_remove(at);
-        let mut events = slot.finish(&Err("whoever looked at it has ended".to_owned()));
+        let mut events = slot.finish(&Err("the stat worker has ended".to_owned()));
         events.extend(self.hand_out(now));
         events
     }
@@ -193,7 +193,7 @@ impl<P, W: Work> StatWorkers<P, W> {
             slot.task = Some(Task { since: now, ..task });
             if let Err(why) = asked {
                 slot.worker.dismiss();
-                events.extend(slot.finish(&Err(format!("nobody can be asked to look at it: {why}"))));
+                events.extend(slot.finish(&Err(format!("cannot ask a stat worker: {why}"))));
             }
         }
         events
@@ -215,7 +215,7 @@ impl<P, W: Work> StatWorkers<P, W> {
         if self.slots.len() >= MOST || tasks.any(|task| !task.is_slow(now)) {
             return Ok(None);
         }
-        let worker = W::start().map_err(|why| format!("no process can be made to look at it: {why}"))?;
+        let worker = W::start().map_err(|why| format!("cannot start a stat worker: {why}"))?;
         self.last += 1;
         self.slots.push(WorkerSlot { id: WorkerId(self.last), worker, task: None, hangs: false });
         Ok(self.slots.last_mut())

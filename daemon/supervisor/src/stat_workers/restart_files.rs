@@ -51,7 +51,7 @@ pub(super) fn look(dir: &Path) -> Look {
 pub(crate) fn withheld(dir: &Path) -> String {
     let dir = dir.display();
     format!(
-        "those in {dir} have no effect, as only root can enter a directory above it: give {dir} to the user of the app, \
+        "those in {dir} are ignored, as only root can enter a directory above it: give {dir} to the user of the app, \
          or make the directories above it accessible (chmod o+x)"
     )
 }

@@ -124,7 +124,7 @@ fn a_slow_worker_is_helped_and_dismissed_helpers_are_not_asked() {
 fn what_hangs_is_given_up_once_and_known_until_it_answers() {
     let mut stage = Stage::new();
     stage.ask("/dead", 1);
-    let why = "/dead does not answer: a file system that hangs";
+    let why = "/dead does not answer: the file system hangs";
     assert_eq!(stage.wait(), ["/dead hangs".to_owned(), format!("1: {why}")]);
     assert_eq!(stage.workers.due(), None);
     assert_eq!(stage.ask("/dead", 2), [format!("2: {why}")]);
@@ -194,6 +194,6 @@ fn a_worker_that_ends_is_no_answer_and_another_goes_on() {
     let id = stage.workers.slots[0].id;
     assert_eq!(words(stage.workers.ended(id, stage.now)), NOTHING, "it has not ended");
     stage.workers.slots[0].worker.ended = true;
-    assert_eq!(words(stage.workers.ended(id, stage.now)), ["1: whoever looked at it has ended"]);
+    assert_eq!(words(stage.workers.ended(id, stage.now)), ["1: the stat worker has ended"]);
     assert_eq!(stage.busy(), ["/two"]);
 }

@@ -144,7 +144,7 @@ fn starts_that_wait_take_little_memory() {
             Notice::NotStarted { ticket: Ticket(7777), reason } => Some(reason.clone()),
             _ => None,
         });
-        assert!(why.contains("no possible name or value"), "{why}");
+        assert!(why.contains("has an invalid name or value"), "{why}");
     }
     let peak: u64 = status(daemon.pid(), "VmHWM")[0].parse().unwrap();
     assert!(peak < 150_000, "{peak} KiB");

@@ -121,7 +121,8 @@ impl Upgrade {
     }
 
     fn program(&self) -> io::Result<PathBuf> {
-        let unknown = |why: &io::Error| io::Error::other(format!("the daemon's file is not known: {why}"));
+        let unknown =
+            |why: &io::Error| io::Error::other(format!("the path of the daemon's program is unknown: {why}"));
         let program = self.program.as_ref().map_err(unknown)?;
         // A missing file is reported when it is executed.
         if program.exists() {

@@ -23,10 +23,10 @@ impl Upgrade {
     /// A message that says why the new program cannot take over.
     pub(crate) fn check_successor(&self, current: &Options) -> Result<(), String> {
         let read = current.read_again();
-        unistd::chdir("/").map_err(|why| format!("the working directory is gone: {why}"))?;
+        unistd::chdir("/").map_err(|why| format!("cannot change the working directory: {why}"))?;
         let options = read.map_err(|mistakes| {
             let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-            format!("the configuration has mistakes: {}", told.join("; "))
+            format!("the configuration is invalid: {}", told.join("; "))
         })?;
         let changed = current.fixed_that_differ(&options);
         if !changed.is_empty() {
@@ -41,7 +41,7 @@ impl Upgrade {
         let (ended, said) = run(command).map_err(|why| format!("{}: {why}", program.display()))?;
         match ended {
             Some(ended) if ended.success() => Ok(()),
-            Some(ended) => Err(format!("{} cannot: {ended}: {}", program.display(), said.trim())),
+            Some(ended) => Err(format!("{} cannot take over: {ended}: {}", program.display(), said.trim())),
             None => Err(format!("{} has not answered within {} s", program.display(), PATIENCE.as_secs())),
         }
     }
