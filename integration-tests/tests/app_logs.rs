@@ -113,7 +113,7 @@ fn what_is_no_plain_file_is_refused() {
     });
     assert!(reader.is_some());
     say(&scene, "hello");
-    scene.daemon.logs_eventually("it is no regular file");
+    scene.daemon.logs_eventually("it is not a regular file");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn a_dead_disk_under_restart_files_holds_nobody_up() {
     let mut visitor = scene.ask("/bad/");
     scene.good_one_restarts();
     let pid = visitor.read_response().expect(200).text().to_owned();
-    let told = format!("{} does not answer: a file system that hangs", far.display());
+    let told = format!("{} does not answer: the file system hangs", far.display());
     scene.daemon.logs_eventually(&told);
     eventually("the status tells", || scene.daemon.status().contains(&format!("Trouble       : {told}")));
     assert_eq!(scene.nginx.get("/bad/").expect(200).text(), pid, "it is not looked at again and again");

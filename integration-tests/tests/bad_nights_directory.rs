@@ -27,8 +27,9 @@ fn a_silent_directory_service_holds_up_those_that_it_knows_alone() {
     scene.good_one_restarts();
     visitor.read_response().expect(500);
     let root = scene.bad.dir().display();
-    let told =
-        format!("{root} does not answer, or who knows its user: a file system or directory service hangs");
+    let told = format!(
+        "{root}, or the lookup of its user, does not answer: a file system or directory service hangs"
+    );
     scene.daemon.logs_eventually(&format!("could not be started: {told}"));
     assert!(scene.daemon.status().contains(&format!("Trouble       : {told}")), "{}", scene.daemon.status());
     scene.good_one_restarts();
@@ -68,7 +69,7 @@ fn a_silent_directory_service_does_not_hold_up_a_change_of_the_default_user() {
     assert!(scene.daemon.status().contains(&scene.bad_name()), "{}", scene.daemon.status());
     scene.restart_bad_one();
     assert_eq!(scene.nginx.get("/bad/").expect(200).text(), "9", "news");
-    scene.daemon.logs_eventually("who knows the user \"games\" does not answer: a directory service hangs");
+    scene.daemon.logs_eventually("the lookup of user \"games\" does not answer: the directory service hangs");
     scene.good_one_restarts();
     directory.answer();
 }

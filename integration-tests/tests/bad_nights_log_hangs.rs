@@ -17,9 +17,9 @@ def application(environ, start_response):
     return [str(os.getpid()).encode()]
 ";
 
-const HANGS: &str = "Trouble       : the log hangs: it took nothing for 2 seconds (a disk that hangs, or a pipe that nobody \
-                     reads)";
-const LOST: &str = "could not be written to the log: it took nothing for 2 seconds";
+const HANGS: &str = "Trouble       : the log hangs: it accepted nothing for 2 seconds (a disk that hangs, or a pipe that is not \
+                     read)";
+const LOST: &str = "could not be written to the log: it accepted nothing for 2 seconds";
 
 fn scene(log: &str, through: &[&str]) -> Neighbours {
     let flags = |mut daemon: stage::DaemonBuilder| {
@@ -93,19 +93,17 @@ fn a_log_disk_that_hangs_holds_nobody_up() {
     let why = String::from_utf8_lossy(&told.stderr).into_owned();
     assert_eq!(told.status.code(), Some(1), "{told:?}");
     assert!(
-        why.contains(&format!(
-            "the log file {log} cannot be opened anew, and the log goes on in the old one"
-        )),
+        why.contains(&format!("the log file {log} cannot be reopened, and the log continues in the old one")),
         "{why}"
     );
-    assert!(why.contains("it cannot be opened within 2 seconds: a disk that hangs"), "{why}");
+    assert!(why.contains("it cannot be opened within 2 seconds: the disk hangs"), "{why}");
     scene.nginx.get("/bad/").expect(200);
     drop(frozen);
     let old = || std::fs::read_to_string(&rotated).unwrap();
     eventually("the log goes on", || old().contains(LOST) && old().contains("the log is written again"));
     let told = scene.daemon.tool("passenger-config", &["reopen-logs"]);
     assert!(told.status.success(), "{told:?}");
-    scene.daemon.logs_eventually("from here on");
+    scene.daemon.logs_eventually("the log is now");
     assert!(!scene.daemon.status().contains("Trouble"), "{}", scene.daemon.status());
 }
 
@@ -135,7 +133,7 @@ fn a_writer_of_the_log_that_is_killed_is_replaced() {
     let first = writer().unwrap();
     stage::kill_9(first);
     eventually("it is replaced", || writer().is_some_and(|next| next != first));
-    scene.daemon.logs_eventually("the log's writer was killed and is replaced");
+    scene.daemon.logs_eventually("the log writer was killed and is replaced");
     scene.good_one_restarts();
 }
 

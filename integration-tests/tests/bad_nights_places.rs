@@ -57,8 +57,8 @@ fn a_tmp_that_takes_nothing_keeps_no_application_from_starting() {
     let scene = Neighbours::on(stage, &lines, |daemon| daemon.through(&through), server);
     let path = scene.nginx.get("/bad/").expect(200).text().to_owned();
     assert!(path.starts_with(&format!("{dir}/registry/")), "{path}");
-    scene.daemon.logs_eventually("cannot be used for sockets of apps");
-    scene.daemon.logs_eventually("is used: No space left on device");
+    scene.daemon.logs_eventually("for sockets of apps, using");
+    scene.daemon.logs_eventually(": No space left on device");
     scene.good_one_restarts();
 }
 
@@ -77,7 +77,7 @@ fn a_full_disk_under_the_instance_directory_keeps_processes_from_starting_and_is
     let scene = Neighbours::on(stage, "", |daemon| daemon, |app| app.python(PYTHON));
     let full = disk.fill_with_files();
     scene.nginx.get("/bad/").expect(500);
-    scene.daemon.logs_eventually(&format!("no socket can be opened for the app: {}/", registry.display()));
+    scene.daemon.logs_eventually(&format!("cannot open a socket for the app: {}/", registry.display()));
     scene.daemon.logs_eventually("No space left on device");
     scene.good_one_serves();
     scene.daemon.kill_router();

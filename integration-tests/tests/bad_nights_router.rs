@@ -98,6 +98,6 @@ fn a_configuration_that_is_read_while_no_router_runs_counts_for_the_next() {
         });
         assert_eq!(wide.nginx.get("/pid").expect(200).text(), pid);
     }
-    assert_eq!(wide.daemon.log().matches("the configuration is read anew").count(), 4);
+    assert_eq!(wide.daemon.log().matches("reading the configuration again").count(), 4);
     assert!(wide.daemon.log().contains("the next one takes over"));
 }

@@ -35,7 +35,7 @@ fn a_socket_that_somebody_removes_comes_back_and_requests_under_way_go_on() {
         removed.iter().for_each(|name| fs::remove_file(scene.stage.path(name)).unwrap());
         eventually("the socket is there again", || scene.stage.socket().exists());
     }
-    let sentence = format!("somebody has removed {}, which is made anew", scene.stage.socket().display());
+    let sentence = format!("{} was removed and is created again", scene.stage.socket().display());
     scene.daemon.logs_eventually(&sentence);
     let mode = || fs::metadata(scene.stage.socket()).unwrap().permissions().mode() & 0o777;
     eventually("it has its mode", || mode() == if is_root() { 0o660 } else { 0o600 });
@@ -56,7 +56,7 @@ fn a_socket_whose_directory_is_gone_comes_back_with_it() {
     let pid = scene.app_pid();
     fs::rename(&directory, scene.stage.path("elsewhere")).unwrap();
     let sentence = format!(
-        "nginx cannot find {0}/socket, which somebody has removed: the directory for {0}/socket does not exist: make it",
+        "nginx cannot find {0}/socket, which was removed: the directory of {0}/socket does not exist: create it",
         directory.display()
     );
     scene.daemon.logs_eventually(&sentence);
@@ -78,13 +78,13 @@ fn another_socket_in_its_place_is_told_and_replaced_when_it_is_dead() {
     let other = UnixListener::bind(directory.join("other")).unwrap();
     fs::rename(directory.join("other"), &path).unwrap();
     let sentence = format!(
-        "nginx cannot find {0}, which somebody has removed: the process with PID {1} is already listening on {0}",
+        "nginx cannot find {0}, which was removed: the process with PID {1} is already listening on {0}",
         path.display(),
         std::process::id()
     );
     scene.daemon.logs_eventually(&sentence);
     drop(other);
-    scene.daemon.logs_eventually("which is made anew: nginx finds it again");
+    scene.daemon.logs_eventually("was removed and is created again");
     scene.nginx.reload();
     assert_eq!(scene.app_pid(), pid);
 }
@@ -94,7 +94,7 @@ fn a_service_managers_socket_that_is_gone_is_told() {
     let stage = Stage::new();
     let daemon = stage.daemon().activated(stage.socket()).start();
     fs::remove_file(stage.socket()).unwrap();
-    daemon.logs_eventually("can make it anew: with systemd, restart the .socket unit");
+    daemon.logs_eventually("again: with systemd, restart the .socket unit");
     eventually("the status tells", || daemon.status().contains("Trouble       : nginx cannot find"));
     assert!(!stage.socket().exists(), "it is not the daemon's to make");
 }
@@ -110,7 +110,7 @@ fn a_directory_that_the_daemon_may_not_write_to_is_named() {
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
     let sentence = format!(
-        "the daemon cannot start: the user {} may not make {}: give its directory to that user, or name another place",
+        "the daemon cannot start: the user {} may not create {}: give its directory to that user, or set another path",
         games.uid,
         stage.socket().display()
     );
@@ -125,10 +125,7 @@ fn a_directory_that_keeps_nginx_out_or_lets_others_in_is_told_at_the_start() {
             "an ordinary user's socket has no group",
         );
     }
-    for (mode, told) in [
-        (0o700, "(mode 0700) does not let the group"),
-        (0o777, "others can put a socket of their own in the place of"),
-    ] {
+    for (mode, told) in [(0o700, "cannot enter the directory"), (0o777, "other users can replace")] {
         let stage = Stage::new();
         let directory = stage.path("run");
         fs::create_dir(&directory).unwrap();

@@ -21,7 +21,7 @@ fn the_backlog_changes_under_a_listening_socket() {
     wide.reconfigure("passenger_socket_backlog 100000000;");
     eventually("nginx has spoken again", || {
         wide.nginx.get("/pid").expect(200);
-        wide.daemon.log().contains("connections from nginx may wait, not 100000000: net.core.somaxconn")
+        wide.daemon.log().contains(", not 100000000: net.core.somaxconn")
     });
     wide.nginx.get("/pid").expect(200);
 }
@@ -84,7 +84,7 @@ fn changes_the_limit_of_open_files(wide: &Wide) {
 #[test]
 fn more_open_files_than_are_allowed_is_told() {
     let wide = Wide::new("passenger_core_file_descriptor_ulimit 4000000000;", |daemon| daemon);
-    wide.daemon.logs_eventually("files open, not 4000000000: its hard limit, or fs.nr_open, allows no more");
+    wide.daemon.logs_eventually("files, not 4000000000: its hard limit, or fs.nr_open, allows no more");
 }
 
 /// A process's soft and hard limit of open files.
@@ -110,7 +110,7 @@ fn when_memory_is_short_the_kernel_ends_an_app_rather_than_the_daemon() {
     let (supervisor, router) = (oom_score(daemon.pid()), oom_score(daemon.router()));
     assert_eq!((oom_score(app), router), (200, 200), "apps and router have what the daemon was started with");
     // Without the right to, it says so and stays as it is.
-    let forbidden = "the kernel may end the daemon when memory is short";
+    let forbidden = "the kernel may kill the daemon when memory is short";
     assert!(
         !is_root() || supervisor == -1000 || daemon.log().contains(forbidden),
         "{supervisor}: {}",

@@ -92,16 +92,14 @@ fn the_flag_names_the_file_for_every_line() {
     let flag = format!("--log-file={}", log.display());
     let speaking = Speaking::new(stage, "", |daemon| daemon.flag(&flag));
     speaking.says_in(&log, "hello", FRAMED);
-    for words in [
-        "/supervisor lifecycle::startup ]: ",
-        "/router ",
-        &format!("the log is {} from here on", log.display()),
-    ] {
+    for words in
+        ["/supervisor lifecycle::startup ]: ", "/router ", &format!("the log is now {}", log.display())]
+    {
         assert!(read(&log).contains(words), "{words} is missing in:\n{}", read(&log));
     }
     assert_eq!(fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o640);
     let inherited = speaking.daemon.standard_error();
-    assert!(inherited.ends_with(&format!("the log goes on in {}\n", log.display())), "{inherited}");
+    assert!(inherited.ends_with(&format!("the log continues in {}\n", log.display())), "{inherited}");
 }
 
 #[test]
@@ -125,8 +123,8 @@ fn nginx_names_the_file_and_takes_it_back() {
     let path = log.0.display().to_string();
     let speaking = Speaking::new(stage, &format!("passenger_log_file {path};"), |daemon| daemon);
     speaking.says_in(&log.0, "first", FRAMED);
-    assert!(read(&log.0).lines().next().unwrap().ends_with(&format!("the log is {path} from here on")));
-    speaking.daemon.logs_eventually(&format!("the log goes on in {path}\n"));
+    assert!(read(&log.0).lines().next().unwrap().ends_with(&format!("the log is now {path}")));
+    speaking.daemon.logs_eventually(&format!("the log continues in {path}\n"));
     assert!(!speaking.daemon.log().contains("output: first"));
 
     speaking.daemon.kill_router();
@@ -135,8 +133,8 @@ fn nginx_names_the_file_and_takes_it_back() {
 
     speaking.reconfigure("");
     speaking.says_in(&speaking.stage.path("daemon.log"), "third", FRAMED);
-    assert!(read(&log.0).ends_with("the log goes on in standard error\n"), "{}", read(&log.0));
-    speaking.daemon.logs_eventually("the log is standard error from here on");
+    assert!(read(&log.0).ends_with("the log continues in standard error\n"), "{}", read(&log.0));
+    speaking.daemon.logs_eventually("the log is now standard error");
 }
 
 #[test]
@@ -149,16 +147,16 @@ fn root_opens_on_nginx_word_only_what_root_alone_can_have_made() {
     let (elsewhere, named) = (stage.path("elsewhere.log"), LogPath::for_nginx(&stage, "strangers"));
     fs::write(&named.0, "Nov 23 sshd: a line of another program\n").unwrap();
     let speaking = Speaking::new(stage, "", |daemon| daemon);
-    let outside = "for a daemon that runs as root it has to be below /var/log";
+    let outside = "as the daemon runs as root, it must be below /var/log";
     for (path, why) in [
         (elsewhere.display().to_string(), outside),
         ("/var/log/../lib/x.log".to_owned(), outside),
         ("/var/log/btmp".to_owned(), outside),
         ("/var/log/no-such-directory/x.log".to_owned(), "/var/log/no-such-directory cannot be opened"),
-        (named.0.display().to_string(), "it holds something else than a log"),
+        (named.0.display().to_string(), "its content is not a log"),
     ] {
         speaking.reconfigure(&format!("passenger_log_file {path};"));
-        let warning = format!("nginx sets passenger_log_file to \"{path}\", which does not count: {why}");
+        let warning = format!("ignoring passenger_log_file \"{path}\" from nginx: {why}");
         eventually(&warning, || {
             speaking.say("something");
             let log = speaking.daemon.log();
@@ -195,7 +193,7 @@ fn an_ordinary_users_daemon_opens_what_its_user_may() {
     speaking.reconfigure("passenger_log_file /dev/full;");
     eventually("the log goes where no line can be written", || {
         speaking.say("lost");
-        read(&log).contains("the log goes on in /dev/full")
+        read(&log).contains("the log continues in /dev/full")
     });
     speaking.say("lost");
     speaking.daemon.kill_router();
@@ -204,7 +202,7 @@ fn an_ordinary_users_daemon_opens_what_its_user_may() {
     speaking.reconfigure("passenger_log_file /no-such-directory/x;");
     eventually("the file cannot be opened, and the log stays", || {
         speaking.say("something");
-        read(&log).contains("which does not count: No such file or directory")
+        read(&log).contains("from nginx: No such file or directory")
     });
 }
 
@@ -223,7 +221,7 @@ fn a_renamed_log_is_opened_anew() {
     for (round, ask) in [("one", &signal as &dyn Fn()), ("two", &tool)] {
         fs::rename(&log, &old).unwrap();
         ask();
-        speaking.daemon.logs_eventually("from here on");
+        speaking.daemon.logs_eventually("the log is now");
         speaking.says_in(&log, round, FRAMED);
         let size = fs::metadata(&old).unwrap().len();
         speaking.says_in(&log, &format!("{round}-again"), FRAMED);

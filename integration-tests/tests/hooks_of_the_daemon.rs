@@ -135,7 +135,7 @@ fn a_hook_that_is_added_while_the_daemon_runs_counts() {
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, format!("{text}detached_process = {program:?}\n")).unwrap();
     scene.daemon.signal(nix::sys::signal::Signal::SIGHUP);
-    scene.daemon.logs_eventually("the configuration is read anew");
+    scene.daemon.logs_eventually("reading the configuration again");
     eventually("the program is run for a process that goes", || {
         let pid = scene.daemon.app_pids().into_iter().next().unwrap_or(pid);
         scene.daemon.tool("passenger-config", &["detach-process", &pid.to_string()]);

@@ -80,7 +80,7 @@ fn in_the_background_it_tells_the_caller_why_it_does_not_start() {
         .flag("--socket-file=/nonexistent/directory/socket")
         .output();
     assert_eq!(output.status.code(), Some(1));
-    let why = "the daemon cannot start: the directory for /nonexistent/directory/socket does not exist";
+    let why = "the daemon cannot start: the directory of /nonexistent/directory/socket does not exist";
     assert!(told(&output).contains(why), "{}", told(&output));
     eventually("the log has it as well", || fs::read_to_string(&log).unwrap().contains(why));
 }
@@ -102,7 +102,7 @@ fn its_configuration_is_read_again_and_a_mistake_changes_nothing() {
 
     fs::write(&file, text.replace("= 4", "= 0").replace("drain", "dran")).unwrap();
     wide.daemon.signal(Signal::SIGHUP);
-    wide.daemon.logs_eventually("the configuration stays as it is: ");
+    wide.daemon.logs_eventually("the configuration is unchanged: ");
     wide.daemon.logs_eventually("unknown option \"dran_timeout\"");
     assert_eq!(wide.option("max_pool_size"), (json!(4), "file".to_owned()));
 

@@ -58,7 +58,7 @@ fn as_the_first_process_it_reaps_orphans_and_ends_when_it_is_told() {
         signal(daemon, other);
     }
     scene.daemon.signal(Signal::SIGHUP);
-    scene.daemon.logs_eventually("the configuration is read anew");
+    scene.daemon.logs_eventually("reading the configuration again");
     assert_eq!(scene.app_pid(), pid, "nothing has happened to the app");
 
     let status = scene.daemon.stop();

@@ -47,7 +47,7 @@ fn a_service_is_started_restarted_and_stopped_with_all_its_apps() {
 
     assert!(scene.runit.sv(&["reload"]).status.success());
     eventually("the configuration is read again", || {
-        scene.runit.log().contains("received SIGHUP: the configuration is read anew")
+        scene.runit.log().contains("received SIGHUP: reading the configuration again")
     });
     assert_eq!((scene.runit.daemon(), scene.pid()), (Some(daemon), pid));
 

@@ -206,7 +206,7 @@ fn a_restart_of_the_service_loses_no_request() {
     let journal = machine.systemd.journal();
     assert_eq!(String::from_utf8_lossy(&bad.stdout), "", "every request was answered\n{journal}");
     assert_ne!(machine.answer().0, app, "another daemon, another process");
-    assert!(journal.contains("received SIGHUP: the configuration is read anew"), "{journal}");
+    assert!(journal.contains("received SIGHUP: reading the configuration again"), "{journal}");
 }
 
 #[test]

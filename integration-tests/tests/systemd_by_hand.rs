@@ -40,7 +40,7 @@ fn the_daemon_is_run_by_hand_where_its_packages_are() {
 
     machine.sh("mv /var/log/flying-passenger.log /var/log/flying-passenger.log.1; kill -USR1 $(cat /run/flying-passenger.pid)");
     eventually("the log is opened anew", || {
-        machine.sh("cat /var/log/flying-passenger.log 2> /dev/null || true").contains("from here on")
+        machine.sh("cat /var/log/flying-passenger.log 2> /dev/null || true").contains("the log is now")
     });
     machine.sh("kill $(cat /run/flying-passenger.pid)");
     eventually("its PID file is gone", || {

@@ -169,7 +169,7 @@ fn what_is_outside_of_processes_stays_too() {
 
     // What it does for good, it still does: the socket is looked after.
     fs::remove_file(scene.stage.socket()).unwrap();
-    scene.daemon.logs_eventually("which is made anew: nginx finds it again");
+    scene.daemon.logs_eventually("was removed and is created again");
     assert_eq!(scene.app_pid(), app);
 }
 
@@ -193,10 +193,7 @@ fn a_pid_file_and_a_log_of_its_own_are_handed_over() {
     assert_eq!(fs::read_to_string(&pid_file).unwrap().trim(), daemon.pid().to_string());
     let refused = stage.daemon().flag(&flags[0]).output();
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(
-        told.contains(&format!("is that of a daemon that is running, with PID {}", daemon.pid())),
-        "{told}"
-    );
+    assert!(told.contains(&format!("belongs to a running daemon with PID {}", daemon.pid())), "{told}");
 
     fs::rename(&log, log.with_extension("1")).unwrap();
     daemon.signal(Signal::SIGUSR1);
@@ -227,7 +224,7 @@ fn what_cannot_take_over_changes_nothing() {
     let gone = format!("#!/bin/sh\nrm {}\n", place(&scene.stage).display());
     for (content, why) in [
         ("#!/bin/sh\necho broken >&2; exit 3\n", "cannot: exit status: 3: broken"),
-        ("no program at all", "no other program takes over: "),
+        ("no program at all", "upgrade refused: "),
         ("#!/bin/sh\nexec sleep 600\n", "has not answered within 5 s"),
     ] {
         install_script(&scene.stage, content);
@@ -238,9 +235,7 @@ fn what_cannot_take_over_changes_nothing() {
     // It would, and then it is not there: requests have waited already.
     install_script(&scene.stage, &gone);
     scene.daemon.signal(Signal::SIGUSR2);
-    scene.daemon.logs_eventually(
-        "the other program cannot take over, and this one goes on: No such file or directory",
-    );
+    scene.daemon.logs_eventually("the upgrade failed, and this program continues: No such file or directory");
     assert_eq!(scene.app_pid(), app);
     // And a good one still can.
     install_release(&scene.stage);
@@ -258,9 +253,7 @@ fn the_programs_of_hooks_hold_it_up_for_a_while_only() {
     let app = scene.app_pid();
     scene.daemon.logs_eventually("hook attached_process waits");
     upgrade(&scene);
-    assert!(
-        scene.daemon.log().contains("1 programs of hooks are ended, as requests wait for another program")
-    );
+    assert!(scene.daemon.log().contains("killing 1 hook programs, as requests wait for the upgrade"));
     assert_eq!(scene.app_pid(), app);
 }
 
@@ -298,7 +291,7 @@ fn a_configuration_that_only_a_restart_can_follow_keeps_the_program() {
     change("drain_timeout = 100", "drain_timeout = 200");
     daemon.logs_eventually("drain_timeout has changed, which takes effect when the daemon is restarted");
     change("drain_timeout = 200", "drain_timeout = \"x\"");
-    daemon.logs_eventually("no other program takes over: the configuration has mistakes: ");
+    daemon.logs_eventually("upgrade refused: the configuration is invalid: ");
     assert_eq!(takeovers(&daemon), 0);
     change("drain_timeout = \"x\"", "drain_timeout = 100\nmax_pool_size = 9");
     eventually("another program has taken over", || takeovers(&daemon) == 1);

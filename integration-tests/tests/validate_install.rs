@@ -121,7 +121,8 @@ fn errors_of_nginx_about_the_module_are_reported() {
 fn a_registry_that_others_can_write_is_an_error() {
     let installed = Installed::new();
     fs::set_permissions(installed.stage.path("registry"), Permissions::from_mode(0o777)).unwrap();
-    installed.finds("the directory where daemons register... ✗", "others than its owner can write to it");
+    installed
+        .finds("the directory where daemons register... ✗", "users other than its owner can write to it");
 }
 
 #[test]

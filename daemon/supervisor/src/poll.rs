@@ -11,8 +11,8 @@ use nix::sys::signalfd::SignalFd;
 use super::hooks::{Hooks, RunId};
 use super::log_file::app_logs::AppLogs;
 use super::processes::Processes;
-use super::processes::forks::Forks;
 use super::router::process::RouterProcess;
+use super::spawn::Forks;
 use super::stat_workers::{StatWorkers, WorkerId};
 use common::link::ProcessId;
 use common::log::writer;
@@ -89,7 +89,7 @@ pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result
     }
     for process in processes.iter() {
         let meaning = Happened::ProcessEnded(process.record.process);
-        watch(process.child().as_fd(), PollFlags::POLLIN, meaning);
+        watch(process.child.as_fd(), PollFlags::POLLIN, meaning);
     }
     for (process, hello) in forks.iter() {
         watch(hello, PollFlags::POLLIN, Happened::ForkSpoke(process));
@@ -103,20 +103,20 @@ pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result
     for (run, child) in hooks.running() {
         watch(child.as_fd(), PollFlags::POLLIN, Happened::HookEnded(run));
     }
-    for opener in app_logs.openers() {
+    for opener in &app_logs.openers {
         watch(opener.as_fd(), PollFlags::POLLIN, Happened::AppLogOpened);
     }
     if let Some(router) = router {
         if router.has_waiting() {
-            watch(router.channel().as_fd(), PollFlags::POLLOUT, Happened::LinkHasRoom);
+            watch(router.channel.as_fd(), PollFlags::POLLOUT, Happened::LinkHasRoom);
         }
         if let Some(log) = router.log.readable().filter(|_| writer::wants_more()) {
             watch(log, PollFlags::POLLIN, Happened::RouterLogged);
         }
         if takes_orders {
-            watch(router.channel().as_fd(), PollFlags::POLLIN, Happened::RouterSpoke);
+            watch(router.channel.as_fd(), PollFlags::POLLIN, Happened::RouterSpoke);
         }
-        watch(router.child().as_fd(), PollFlags::POLLIN, Happened::RouterEnded);
+        watch(router.child.as_fd(), PollFlags::POLLIN, Happened::RouterEnded);
     }
     match poll::poll(&mut watched, timeout(until)) {
         Ok(_) | Err(Errno::EINTR) => {}

@@ -23,10 +23,8 @@ pub struct PassengerMemoryStats {
 impl PassengerMemoryStats {
     /// Prints the tables and returns the exit status.
     pub fn run(&self) -> ExitCode {
-        let now = clock::local_now();
-        let day = format!("{}-{:02}-{:02}", now.year, now.month, now.day);
-        let time = format!("{:02}:{:02}:{:02}", now.hour, now.minute, now.second);
-        let mut out = format!("Version: {}\nDate   : {day} {time}\n\n", env!("CARGO_PKG_VERSION"));
+        let now = clock::local_now().strftime("%Y-%m-%d %H:%M:%S");
+        let mut out = format!("Version: {}\nDate   : {now}\n\n", env!("CARGO_PKG_VERSION"));
         if !self.no_nginx {
             out += &render("Nginx processes", &rows(Kind::Nginx), true);
             out.push('\n');

@@ -112,14 +112,11 @@ fn show(arguments: &PassengerStatus) -> Result<String, Failure> {
     if machine_readable || arguments.no_header {
         return Ok(body);
     }
-    let now = clock::local_now();
-    let (name, day) = (&client.properties.name, format!("{}-{:02}-{:02}", now.year, now.month, now.day));
     let header = format!(
-        "Version : {}\nDate    : {day} {:02}:{:02}:{:02}\nInstance: {name} (flying-passenger/{})\n\n",
+        "Version : {}\nDate    : {}\nInstance: {} (flying-passenger/{})\n\n",
         env!("CARGO_PKG_VERSION"),
-        now.hour,
-        now.minute,
-        now.second,
+        clock::local_now().strftime("%Y-%m-%d %H:%M:%S"),
+        client.properties.name,
         client.properties.version
     );
     Ok(header + &body)

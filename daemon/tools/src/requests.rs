@@ -93,8 +93,7 @@ mod tests {
         let times = json!({ "queue": spans, "response": none, "spawn": long });
         let apps = json!([{ "name": "/webapps/foo (production)", "times": times }]);
         let text = render(&json!({ "requests": [request], "apps": apps }));
-        let line =
-            "(production):\n  Queue: 3 ms (95 % within 10 ms)   Response: -   Start: 90000 ms\n  * PID: 4711 ";
+        let line = "(production):\n  Queue: 3 ms (95 % within 10 ms)   Response: -   Start: 90000 ms\n  * PID: 4711 ";
         assert!(text.contains(line), "{text}");
         assert_eq!(render(&json!({ "requests": [] })), "There are no active requests.\n");
     }

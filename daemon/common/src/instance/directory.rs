@@ -49,7 +49,7 @@ pub(super) fn check_safe(directory: &FileStat, euid: Uid) -> Result<(), &'static
     }
     let sticky = directory.st_mode & 0o1000 != 0;
     if directory.st_mode & 0o022 != 0 && !sticky {
-        return Err("others than its owner can write to it, and it is not sticky");
+        return Err("users other than its owner can write to it, and it is not sticky");
     }
     Ok(())
 }

@@ -16,34 +16,38 @@
 //! the two directories of sockets. Nothing is changed by path afterwards, and no symbolic link is followed.
 
 mod directory;
-mod names;
 mod own_sockets;
-mod packed;
 mod registry;
 mod sweep;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{self, Flock, FlockArg};
 use nix::sys::stat::{self, Mode};
 use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::config::MAX_SOCKET_PATH;
 use crate::link::ProcessId;
+use crate::sys::fd_handover::{HandoverReader, HandoverWriter};
 use crate::sys::unix_socket;
-use directory::{make_directory, new_file};
+use directory::{make_directory, new_file, open_directory};
 use own_sockets::OwnSockets;
 
-pub use packed::PackedInstance;
 pub use registry::{Found, InstanceError, check_registry, list};
 
+/// The letters of random names.
+const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// The beginning of every instance directory's name.
+pub(super) const PREFIX: &str = "passenger.";
 const LOCK: &str = "lock";
 const PROPERTIES: &str = "properties.json";
+/// New properties are written to this file, which then replaces the old one.
+const NEW_PROPERTIES: &str = "properties.new";
 const ADMIN_SOCKET: &str = "admin.sock";
 const APPS: &str = "apps";
 const SOCKETS: &str = "sockets";
@@ -80,6 +84,15 @@ pub struct Instance {
     lock: Flock<File>,
 }
 
+/// The state of the instance that is handed to the next program.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PackedInstance {
+    registry: PathBuf,
+    entry: String,
+    properties: Properties,
+    lock: RawFd,
+}
+
 impl Instance {
     /// Creates the directory in `registry` with its lock and properties, after removing those of dead daemons. `router`
     /// is the router's group, if it is not the daemon's own.
@@ -90,11 +103,11 @@ impl Instance {
         let registry_fd = registry::open(registry)?;
         registry::remove_stale(&registry_fd, registry);
         let fail = |why| InstanceError::Make(registry.to_path_buf(), why);
-        let entry = names::entry().map_err(fail)?;
+        let entry = format!("{PREFIX}{}", random_name(7).map_err(fail)?);
         let directory = make_directory(&registry_fd, &entry, 0o755).map_err(fail)?;
         let lock = lock(&directory).map_err(fail)?;
         let properties = Properties {
-            name: names::name().map_err(fail)?,
+            name: random_name(8).map_err(fail)?,
             pid: std::process::id(),
             socket_file: socket_file.to_path_buf(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -103,6 +116,35 @@ impl Instance {
         write_properties(&directory, PROPERTIES, &properties).map_err(fail)?;
         let path = registry.join(&entry);
         let own_sockets = OwnSockets::make(&directory, &path, SOCKETS, router).map_err(fail)?;
+        Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, lock })
+    }
+
+    /// Packs it for the next program.
+    pub fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedInstance> {
+        Ok(PackedInstance {
+            registry: self.path.parent().unwrap_or(&self.path).to_path_buf(),
+            entry: self.entry.clone(),
+            properties: self.properties.clone(),
+            lock: writer.pack(&*self.lock)?,
+        })
+    }
+
+    /// Unpacks that of the previous program. `router` is the router's group, if it is not the daemon's own.
+    pub fn unpack(
+        packed: PackedInstance,
+        reader: &mut HandoverReader,
+        router: Option<Gid>,
+    ) -> io::Result<Self> {
+        let PackedInstance { registry, entry, mut properties, lock } = packed;
+        let lock = reader.take_lock(lock)?;
+        let registry_fd = registry::open(&registry).map_err(io::Error::other)?;
+        let directory = open_directory(&registry_fd, &entry)?;
+        properties.version = env!("CARGO_PKG_VERSION").to_owned();
+        write_properties(&directory, NEW_PROPERTIES, &properties)?;
+        fcntl::renameat(&directory, NEW_PROPERTIES, &directory, PROPERTIES)?;
+        let path = registry.join(&entry);
+        share_apps(&open_directory(&directory, APPS)?, router)?;
+        let own_sockets = OwnSockets::open(&directory, &path, SOCKETS, router)?;
         Ok(Self { registry: registry_fd, entry, path, directory, properties, own_sockets, lock })
     }
 
@@ -167,6 +209,20 @@ impl Instance {
     }
 }
 
+/// Returns a random name that cannot be guessed and that no two instances share.
+fn random_name(len: usize) -> io::Result<String> {
+    let mut name = String::new();
+    while name.len() < len {
+        let mut byte = [0];
+        getrandom::fill(&mut byte)?;
+        // Bytes beyond the last letter are skipped, so that all letters are equally likely.
+        if let Some(letter) = LETTERS.get(usize::from(byte[0] & 0x3f)) {
+            name.push(char::from(*letter));
+        }
+    }
+    Ok(name)
+}
+
 /// Lets the router's group search the directory, which belongs to the daemon's user. A descriptor always refers to the
 /// directory that was created, whatever is at the path.
 fn share_apps(apps: &OwnedFd, router: Option<Gid>) -> io::Result<()> {
@@ -205,6 +261,13 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("fp-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         dir
+    }
+
+    #[test]
+    fn names_have_their_length_and_differ() {
+        let (one, other) = (random_name(8).unwrap(), random_name(8).unwrap());
+        assert_eq!(one.len(), 8);
+        assert_ne!(one, other);
     }
 
     #[test]

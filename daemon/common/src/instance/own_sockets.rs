@@ -72,7 +72,7 @@ impl OwnSockets {
             Ok(made) => (&self.temporary, made),
             Err(why) => {
                 tracing::info!(
-                    "{} cannot be used for sockets of apps, {} is used: {why}",
+                    "cannot use {} for sockets of apps, using {}: {why}",
                     self.temporary.display(),
                     self.path.display()
                 );
@@ -96,7 +96,7 @@ impl OwnSockets {
         let found = stat::fstat(&socket)?;
         let is_socket = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits()) == SFlag::S_IFSOCK;
         if !is_socket || found.st_uid != user.as_raw() {
-            return Err(io::Error::other("what lies there is not the app's socket"));
+            return Err(io::Error::other("the file is not the app's socket"));
         }
         // By descriptor: this is the socket that was checked, whatever is at its path now.
         let itself = format!("/proc/self/fd/{}", socket.as_raw_fd());
@@ -183,7 +183,7 @@ pub(super) fn remove_all(parent: &OwnedFd, path: &Path, name: &str) -> io::Resul
 fn remove_if_empty(temporary: &Path) {
     match std::fs::remove_dir(temporary) {
         Err(why) if why.kind() != io::ErrorKind::NotFound => {
-            tracing::warn!("{} stays for now: {why}", temporary.display());
+            tracing::warn!("cannot remove {} yet: {why}", temporary.display());
         }
         _ => {}
     }

@@ -2,7 +2,6 @@
 //!
 //! A daemon is alive while its lock is held. Only directories of the daemon's own user are ever removed.
 
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -15,8 +14,7 @@ use nix::sys::stat::{self, Mode};
 use nix::unistd::{self, UnlinkatFlags};
 
 use super::directory::{check_safe, names_in, open_directory};
-use super::names::PREFIX;
-use super::{APPS, LOCK, PROPERTIES, Properties};
+use super::{APPS, LOCK, PREFIX, PROPERTIES, Properties};
 
 /// A directory this young may belong to a daemon that has not locked it yet.
 const YOUNG: Duration = Duration::from_secs(60);
@@ -24,34 +22,21 @@ const YOUNG: Duration = Duration::from_secs(60);
 const MAX_PROPERTIES: u64 = 64 * 1024;
 
 /// Why there is no instance directory.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
     /// Sockets inside would have paths that are too long for the kernel.
+    #[error("the registry path {0} is too long: choose a shorter one")]
     TooLong(PathBuf),
     /// The registry cannot be created or opened.
+    #[error("the registry {0} cannot be used: {1}")]
     Registry(PathBuf, io::Error),
     /// Another user could change the contents of the registry.
+    #[error("the registry {0} is not safe: {1}")]
     Unsafe(PathBuf, &'static str),
     /// The instance directory cannot be created.
+    #[error("cannot create an instance directory in {0}: {1}")]
     Make(PathBuf, io::Error),
 }
-
-impl fmt::Display for InstanceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong(dir) => {
-                write!(f, "{} is too long a path for a registry: choose a shorter one", dir.display())
-            }
-            Self::Registry(dir, why) => write!(f, "the registry {} cannot be used: {why}", dir.display()),
-            Self::Unsafe(dir, why) => write!(f, "the registry {} is not safe: {why}", dir.display()),
-            Self::Make(dir, why) => {
-                write!(f, "no instance directory can be made in {}: {why}", dir.display())
-            }
-        }
-    }
-}
-
-impl std::error::Error for InstanceError {}
 
 /// A registered instance that is alive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,8 +121,10 @@ pub(super) fn remove_stale(registry: &OwnedFd, path: &Path) {
         }
         let place = path.join(&entry);
         match remove_entry(registry, &place, &entry) {
-            Ok(()) => tracing::info!("removed {}, left by a daemon that is gone", place.display()),
-            Err(why) => tracing::warn!("{}, left by a daemon that is gone, stays: {why}", place.display()),
+            Ok(()) => tracing::info!("removed {}, left by a daemon that has ended", place.display()),
+            Err(why) => {
+                tracing::warn!("cannot remove {}, left by a daemon that has ended: {why}", place.display())
+            }
         }
     }
 }

@@ -54,9 +54,7 @@ impl Encoded {
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }
-}
 
-impl Encoded {
     /// Returns its length in bytes.
     #[expect(clippy::len_without_is_empty, reason = "no message is empty")]
     pub fn len(&self) -> usize {
@@ -101,7 +99,7 @@ impl Channel {
             return Err(refused("it is too long"));
         }
         if got.descriptors.len() > MAX_DESCRIPTORS {
-            return Err(refused("too many descriptors come with it"));
+            return Err(refused("it has too many descriptors"));
         }
         Ok(Some((decode(&buffer.0[..got.len])?, got.descriptors)))
     }
@@ -139,7 +137,7 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
     let (message, used) = bincode::serde::decode_from_slice(bytes, CONFIG)
         .map_err(|err| refused(&format!("it cannot be decoded: {err}")))?;
     if used != bytes.len() {
-        return Err(refused("bytes follow its end"));
+        return Err(refused("it has trailing bytes"));
     }
     Ok(message)
 }

@@ -9,19 +9,17 @@ pub mod channel;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod ids;
 mod incident;
 mod message;
-mod trouble;
+
+use serde::{Deserialize, Serialize};
 
 pub use app_mode::{AppMode, MAX_PAGE, Maintenance};
-pub use ids::{ProcessId, Ticket};
 pub use incident::{Fact, Incident};
 pub use message::{
     Address, Adjustment, AppLogOpened, AppUser, CgroupLimits, Listen, Notice, Order, Overruled,
     ProcessRecord, RestartFiles, RouterConfig, SpawnSpec, StopHow,
 };
-pub use trouble::Trouble;
 
 /// Maximum length of a message in bytes. It also limits the app's environment, which is part of a spawn order.
 pub const MAX_MESSAGE: usize = 160 * 1024;
@@ -31,3 +29,32 @@ pub const MOST_REVISION: usize = 64;
 
 /// Maximum number of descriptors with one message.
 pub const MAX_DESCRIPTORS: usize = 4;
+
+/// Identifies an app process for the life of the daemon. Never reused, unlike a PID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ProcessId(pub u64);
+
+/// Associates an answer with its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Ticket(pub u64);
+
+/// A kind of problem of the daemon itself, of which there is at most one at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Trouble {
+    /// The log file cannot be opened.
+    LogFile,
+    /// Lines cannot be written to the log.
+    LogOutput,
+    /// nginx cannot find the socket.
+    Socket,
+    /// Files of apps cannot be checked.
+    Files,
+    /// The router's descriptors are nearly exhausted.
+    Descriptors,
+    /// No connection from nginx can be accepted.
+    Accepting,
+    /// No connection of a tool can be accepted.
+    Tools,
+    /// Response data for slow clients cannot be buffered.
+    Buffers,
+}

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Source;
 use super::record::LogRecord;
-use crate::sys::clock::LocalTime;
+use crate::sys::clock::DateTime;
 
 /// The object; its keys have this order.
 #[derive(Debug, Serialize)]
@@ -32,13 +32,11 @@ struct Line<'a> {
 pub(super) fn write(
     out: &mut impl Write,
     source: Source,
-    at: LocalTime,
+    at: DateTime,
     record: &LogRecord<'_>,
 ) -> fmt::Result {
-    let LocalTime { year, month, day, hour, minute, second, nanoseconds } = at;
-    let micros = nanoseconds / 1000;
     let line = Line {
-        time: format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{micros:06}Z"),
+        time: format!("{at:.6}Z"),
         level: record.severity.name(),
         pid: source.pid,
         part: source.part.name(),
@@ -106,8 +104,7 @@ mod tests {
     use super::*;
     use crate::log::record::{AppLine, Severity};
 
-    const AT: LocalTime =
-        LocalTime { year: 2026, month: 11, day: 3, hour: 6, minute: 7, second: 1, nanoseconds: 123_456_789 };
+    const AT: DateTime = DateTime::constant(2026, 11, 3, 6, 7, 1, 123_456_789);
 
     const SOURCE: Source = Source { part: Part::Router, pid: 4711 };
 

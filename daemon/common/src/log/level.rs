@@ -25,16 +25,9 @@ impl fmt::Display for LogLevel {
 }
 
 /// The text is not a log level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 0 to 7, or one of {}", NAMES.join(", "))]
 pub struct UnknownLevel;
-
-impl fmt::Display for UnknownLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "is no log level: give 0 to 7, or one of {}", NAMES.join(", "))
-    }
-}
-
-impl std::error::Error for UnknownLevel {}
 
 impl FromStr for LogLevel {
     type Err = UnknownLevel;

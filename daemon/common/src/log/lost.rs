@@ -38,7 +38,7 @@ fn reason(errno: i32) -> String {
     if errno == 0 {
         let silence = SILENCE.as_secs();
         return format!(
-            "it took nothing for {silence} seconds (a disk that hangs, or a pipe that nobody reads)"
+            "it accepted nothing for {silence} seconds (a disk that hangs, or a pipe that is not read)"
         );
     }
     io::Error::from_raw_os_error(errno).to_string()

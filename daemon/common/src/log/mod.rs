@@ -16,10 +16,9 @@ mod queue;
 pub(crate) mod record;
 pub mod writer;
 
-use std::fmt;
-use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::{fmt, io};
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Subscriber};
@@ -207,6 +206,15 @@ pub fn copy_lines(lines: &[u8], source: Source, framed: bool) {
         }
     }
     lost::write(text.as_bytes(), count);
+}
+
+/// Bytes that [`is_beginning`] needs.
+pub const BEGINNING: usize = plain::BEGIN.len();
+
+/// Whether a file begins like a log of this daemon. Passenger's own logs begin like plain ones.
+pub fn is_beginning(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    plain::after(plain::BEGIN, &text).or_else(|| plain::after("{\"time\":\"9999-", &text)).is_some()
 }
 
 /// Formats a line printed by an app for the app's own log file, in the format of the log.

@@ -5,13 +5,13 @@ use std::fmt::{self, Write};
 
 use super::record::LogRecord;
 use super::{Source, app_prefix};
-use crate::sys::clock::LocalTime;
+use crate::sys::clock::DateTime;
 
 /// Writes a line. One printed by an app may have no prefix.
 pub(super) fn write(
     out: &mut impl Write,
     source: Source,
-    at: LocalTime,
+    at: DateTime,
     record: &LogRecord<'_>,
 ) -> fmt::Result {
     if record.app.is_none() || app_prefix() {
@@ -25,7 +25,7 @@ pub(super) fn write(
 }
 
 /// The pattern of the beginning of a line: `A` is a capital letter, `9` a digit.
-const BEGIN: &str = "[ A 9999-99-99 ";
+pub(super) const BEGIN: &str = "[ A 9999-99-99 ";
 /// The pattern that follows it.
 const TIME: &str = "99:99:99.9999 ";
 
@@ -44,7 +44,7 @@ pub(super) fn is_of(line: &str, source: Source) -> bool {
 }
 
 /// Returns what follows a beginning of the line that matches `pattern`.
-fn after<'l>(pattern: &str, line: &'l str) -> Option<&'l str> {
+pub(super) fn after<'l>(pattern: &str, line: &'l str) -> Option<&'l str> {
     let (begin, rest) = line.split_at_checked(pattern.len())?;
     let fits = |(pattern, byte): (u8, u8)| match pattern {
         b'A' => byte.is_ascii_uppercase(),
@@ -54,13 +54,12 @@ fn after<'l>(pattern: &str, line: &'l str) -> Option<&'l str> {
     pattern.bytes().zip(begin.bytes()).all(fits).then_some(rest)
 }
 
-fn write_head(out: &mut impl Write, source: Source, at: LocalTime, record: &LogRecord<'_>) -> fmt::Result {
-    let LocalTime { year, month, day, hour, minute, second, nanoseconds } = at;
+fn write_head(out: &mut impl Write, source: Source, at: DateTime, record: &LogRecord<'_>) -> fmt::Result {
     write!(
         out,
-        "[ {} {year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}.{:04} {}/{} {} ]: ",
+        "[ {} {} {}/{} {} ]: ",
         record.severity.letter(),
-        nanoseconds / 100_000,
+        at.strftime("%Y-%m-%d %H:%M:%S.%4f"),
         source.pid,
         source.part.name(),
         record.module,
@@ -102,8 +101,7 @@ mod tests {
     use super::*;
     use crate::log::record::{AppLine, Severity};
 
-    const AT: LocalTime =
-        LocalTime { year: 2026, month: 11, day: 3, hour: 6, minute: 7, second: 1, nanoseconds: 123_456_789 };
+    const AT: DateTime = DateTime::constant(2026, 11, 3, 6, 7, 1, 123_456_789);
 
     const SOURCE: Source = Source { part: Part::Supervisor, pid: 4711 };
 

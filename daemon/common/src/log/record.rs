@@ -30,37 +30,27 @@ impl Severity {
 
     /// Returns Passenger's letter.
     pub(super) fn letter(self) -> char {
-        match self {
-            Self::Critical => 'C',
-            Self::Error => 'E',
-            Self::Warning => 'W',
-            Self::Notice => 'N',
-            Self::Info => 'I',
-            Self::Debug => 'D',
-        }
+        self.names().0
     }
 
     /// Returns the priority of syslog(3).
     pub(super) fn priority(self) -> u8 {
-        match self {
-            Self::Critical => 2,
-            Self::Error => 3,
-            Self::Warning => 4,
-            Self::Notice => 5,
-            Self::Info => 6,
-            Self::Debug => 7,
-        }
+        self.names().1
     }
 
     /// Returns the name for JSON.
     pub(super) fn name(self) -> &'static str {
+        self.names().2
+    }
+
+    fn names(self) -> (char, u8, &'static str) {
         match self {
-            Self::Critical => "crit",
-            Self::Error => "error",
-            Self::Warning => "warn",
-            Self::Notice => "notice",
-            Self::Info => "info",
-            Self::Debug => "debug",
+            Self::Critical => ('C', 2, "crit"),
+            Self::Error => ('E', 3, "error"),
+            Self::Warning => ('W', 4, "warn"),
+            Self::Notice => ('N', 5, "notice"),
+            Self::Info => ('I', 6, "info"),
+            Self::Debug => ('D', 7, "debug"),
         }
     }
 }

@@ -148,13 +148,13 @@ pub fn hear() {
     let Some(Some((worked, write))) = ended else { return };
     if !worked {
         *writer() = None;
-        tracing::error!("the log's writer ended at once: the log is written without it");
+        tracing::error!("the log writer exited at once; the supervisor writes the log itself");
         return;
     }
     match start(write) {
-        Ok(()) => tracing::warn!("the log's writer was killed and is replaced: lines may be missing"),
+        Ok(()) => tracing::warn!("the log writer was killed and is replaced; lines may be missing"),
         Err(why) => {
-            tracing::error!("the log's writer cannot be started, and the log is written without it: {why}")
+            tracing::error!("cannot start the log writer, the supervisor writes the log itself: {why}")
         }
     }
 }

@@ -3,7 +3,6 @@
 //! They use the C library, which may ask LDAP or read a file. The results are interpreted elsewhere.
 
 use std::ffi::CString;
-use std::fmt;
 use std::path::PathBuf;
 
 use nix::errno::Errno;
@@ -25,19 +24,12 @@ pub struct Account {
 }
 
 /// A failed look-up, as opposed to one that finds no entry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} cannot be looked up: {}", why.desc())]
 pub struct LookupError {
     what: String,
     why: Errno,
 }
-
-impl fmt::Display for LookupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} cannot be looked up: {}", self.what, self.why.desc())
-    }
-}
-
-impl std::error::Error for LookupError {}
 
 impl From<unistd::User> for Account {
     fn from(user: unistd::User) -> Self {

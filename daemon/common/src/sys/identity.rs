@@ -2,8 +2,6 @@
 //!
 //! The permanent switch takes a complete identity and verifies that it cannot be reverted. It looks up no names.
 
-use std::fmt;
-
 use nix::errno::Errno;
 use nix::unistd::{self, Gid, Uid};
 
@@ -21,27 +19,18 @@ pub struct Identity {
 }
 
 /// Why the identity was not taken. The process must not continue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IdentityError {
     /// A call failed.
+    #[error("{} failed: {}", .0, .1.desc())]
     Call(&'static str, Errno),
     /// The kernel reports another identity than the one that was set.
+    #[error("the kernel reports {0} other than those that were set")]
     NotTaken(&'static str),
     /// The old identity could be restored.
+    #[error("the process could become root again")]
     Reversible,
 }
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Call(call, why) => write!(f, "{call} failed: {}", why.desc()),
-            Self::NotTaken(what) => write!(f, "the kernel reports other {what} than were set"),
-            Self::Reversible => write!(f, "the identity of root could be taken back"),
-        }
-    }
-}
-
-impl std::error::Error for IdentityError {}
 
 /// Switches to `identity`: groups, then group, then user, each checked. Then verifies the result with the kernel, and
 /// that there is no way back.

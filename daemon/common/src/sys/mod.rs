@@ -13,7 +13,6 @@ pub mod identity;
 pub mod inet;
 pub mod packets;
 pub mod process;
-pub mod random;
 pub mod signals;
 pub mod sock_diag;
 pub mod unix_socket;

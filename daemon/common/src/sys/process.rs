@@ -1,5 +1,6 @@
 //! Child processes: forked, then held and reaped by pidfd, so that no signal reaches an unrelated process.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
@@ -42,6 +43,20 @@ pub enum End {
     },
     /// The kernel no longer has the status.
     Unknown,
+}
+
+/// The rest of a sentence: `exited with status 1`, `was killed by signal 9 (SIGKILL)`.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "exited with status {status}"),
+            Self::Signal { signal, core } => {
+                let dumped = if *core { "; core dumped" } else { "" };
+                write!(f, "was killed by signal {} ({}){dumped}", *signal as i32, signal.as_str())
+            }
+            Self::Unknown => f.write_str("ended with an unknown status"),
+        }
+    }
 }
 
 /// Forks this process, which must have only one thread: in a copy of a threaded one, locks may stay locked forever.
@@ -143,9 +158,7 @@ impl Child {
             Err(err) => Err(err.into()),
         }
     }
-}
 
-impl Child {
     /// Sets its limits of open files.
     pub fn limit_open_files(&self, soft: u64, hard: u64) -> io::Result<()> {
         let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
@@ -192,4 +205,18 @@ pub fn end_with_this_thread(command: &mut Command) {
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: _exit does not return and runs no handler.
     unsafe { libc::_exit(status) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_is_a_sentence() {
+        let killed = End::Signal { signal: Signal::SIGKILL, core: false };
+        let crashed = End::Signal { signal: Signal::SIGSEGV, core: true };
+        assert_eq!(End::Status(1).to_string(), "exited with status 1");
+        assert_eq!(killed.to_string(), "was killed by signal 9 (SIGKILL)");
+        assert_eq!(crashed.to_string(), "was killed by signal 11 (SIGSEGV); core dumped");
+    }
 }

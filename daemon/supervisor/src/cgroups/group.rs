@@ -48,7 +48,7 @@ impl Cgroup {
             Ok(()) => {}
             // Before Linux 5.14 this file does not exist: what the process has left behind stays.
             Err(CgroupError::Call(_, why)) if why.kind() == io::ErrorKind::NotFound => {}
-            Err(why) => tracing::warn!("what is left of an app is not killed: {why}"),
+            Err(why) => tracing::warn!("cannot kill the remaining processes of an app: {why}"),
         }
     }
 
@@ -66,7 +66,7 @@ impl Cgroup {
             Ok(()) => true,
             Err(why) => {
                 if why.kind() != io::ErrorKind::NotFound {
-                    tracing::warn!("the control group {} stays: {why}", self.path.display());
+                    tracing::warn!("cannot remove the control group {}: {why}", self.path.display());
                 }
                 true
             }

@@ -11,10 +11,8 @@
 mod group;
 mod place;
 
-use std::fmt;
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nix::unistd::Pid;
 
@@ -35,7 +33,8 @@ const SUBTREE: &str = "cgroup.subtree_control";
 /// The groups below the daemon's own.
 #[derive(Debug)]
 pub(super) struct Cgroups {
-    own: PathBuf,
+    /// The group that contains the others.
+    pub(super) own: PathBuf,
     /// Those of [`CONTROLLERS`] that are available.
     controllers: Vec<&'static str>,
     /// Groups of ended processes that are not empty yet.
@@ -43,36 +42,23 @@ pub(super) struct Cgroups {
 }
 
 /// Why control groups cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum CgroupError {
     /// The kernel has no control groups of version 2, or they are not mounted.
+    #[error("--cgroups requires control groups of version 2, which are not mounted")]
     None,
     /// Other processes are in the daemon's group.
+    #[error(
+        "other processes are in its control group {0}: --cgroups requires one for the daemon alone, as a systemd \
+         unit with Delegate=yes has"
+    )]
     Shared(PathBuf),
     /// A call failed.
+    #[error(
+        "its control group cannot be used: {0}: {1}; --cgroups requires a delegated one, as a systemd unit with \
+         Delegate=yes has"
+    )]
     Call(PathBuf, io::Error),
-}
-
-impl fmt::Display for CgroupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => {
-                f.write_str("control groups of version 2 are not mounted here: --cgroups needs them")
-            }
-            Self::Shared(path) => write!(
-                f,
-                "other processes are in its control group {}, too: with --cgroups it needs one of its own, as a \
-                 unit of systemd with Delegate=yes has",
-                path.display()
-            ),
-            Self::Call(path, why) => write!(
-                f,
-                "its control group cannot be used: {}: {why}; with --cgroups one has to be delegated to it, as by \
-                 Delegate=yes in a unit of systemd",
-                path.display()
-            ),
-        }
-    }
 }
 
 impl Cgroups {
@@ -97,7 +83,9 @@ impl Cgroups {
         let has = |name: &&str| match fs::write(own.join(SUBTREE), format!("+{name}")) {
             Ok(()) => true,
             Err(why) => {
-                tracing::warn!("the control group has no \"{name}\": limits of it do not hold: {why}");
+                tracing::warn!(
+                    "the controller \"{name}\" is not available, its limits are not enforced: {why}"
+                );
                 false
             }
         };
@@ -117,7 +105,7 @@ impl Cgroups {
             name.starts_with(OF_APPS) && path.is_dir()
         };
         for path in paths.filter(is_ours) {
-            tracing::info!("{} was left by a daemon that is gone: what is in it ends", path.display());
+            tracing::info!("killing the processes in {}, left by a daemon that has ended", path.display());
             self.end(Cgroup::at(path));
         }
         Ok(())
@@ -128,11 +116,6 @@ impl Cgroups {
         let given = read(&own.join(SUBTREE))?;
         let has = |name: &&str| given.split_whitespace().any(|given| given == *name);
         Ok(Self { own, controllers: CONTROLLERS.into_iter().filter(has).collect(), leaving: Vec::new() })
-    }
-
-    /// Returns the group that contains the others.
-    pub(super) fn own(&self) -> &Path {
-        &self.own
     }
 
     /// Creates a group for a process, with its limits.
@@ -150,7 +133,8 @@ impl Cgroups {
                 cgroup.limit(file, value)?;
             } else {
                 tracing::warn!(
-                    "{app}: its limit {file} = {value} does not hold, as there is no \"{controller}\""
+                    "{app}: the limit {file} = {value} is not enforced, as the controller \"{controller}\" is not \
+                     available"
                 );
             }
         }
@@ -245,7 +229,7 @@ mod tests {
         let own = own("shared");
         fs::write(own.join(PROCS), format!("1\n{}\n", Pid::this())).unwrap();
         let refused = Cgroups::at(own.clone(), Pid::this()).unwrap_err().to_string();
-        assert!(refused.contains("it needs one of its own"), "{refused}");
+        assert!(refused.contains("requires one for the daemon alone"), "{refused}");
         fs::remove_dir_all(own).unwrap();
     }
 

@@ -1,27 +1,19 @@
 //! The operator's hook programs: those of an incident run one by one, as the daemon's user, with logged output.
 //!
-//! [`own_life`] runs the programs for the daemon's own start and end; [`program`] starts one program.
-//!
 //! Only the operator names programs; the router supplies only values for fixed variables.
 
-mod own_life;
 mod program;
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
 use self::program::Program;
-use super::Supervisor;
 use super::lifecycle::rlimits::Originals;
-use super::processes::Stage;
-use super::processes::exit_status;
-use super::router::log_limits::Topic;
-use common::config;
-use common::config::{Hook, Options};
-use common::link::{Incident, ProcessId, StopHow};
+use common::config::{self, Hook, Options};
+use common::link::{Incident, ProcessId};
 use common::sys::process::{Child, End};
 
 /// Most incidents whose programs run at a time. Further ones run none: programs that hang must not accumulate.
@@ -50,15 +42,17 @@ struct Run {
 
 /// An incident whose programs have all ended.
 #[derive(Debug)]
-struct Over {
-    incident: Incident,
-    failure: Option<String>,
+pub(super) struct Finished {
+    pub(super) incident: Incident,
+    /// The error of the last program that failed.
+    pub(super) failure: Option<String>,
 }
 
 /// All running programs, and what is needed to run more.
 #[derive(Debug)]
 pub(super) struct Hooks {
-    programs: config::Hooks,
+    /// The programs for further incidents.
+    pub(super) programs: config::Hooks,
     /// The environment of every program besides the incident's facts.
     environment: Vec<(String, String)>,
     originals: Originals,
@@ -69,11 +63,6 @@ pub(super) struct Hooks {
 }
 
 impl Hooks {
-    /// Sets the programs for further incidents; running ones are not affected.
-    pub(super) fn set_programs(&mut self, programs: config::Hooks) {
-        self.programs = programs;
-    }
-
     /// Returns the hooks whose incidents the router reports.
     pub(super) fn of_apps(&self) -> Vec<Hook> {
         self.programs.keys().copied().filter(|hook| !hook.is_of_the_daemon()).collect()
@@ -130,14 +119,14 @@ impl Hooks {
     }
 
     /// Starts the programs of `incident`; false when none runs.
-    fn begin(&mut self, incident: Incident) -> bool {
+    pub(super) fn begin(&mut self, incident: Incident) -> bool {
         let Some(programs) = self.programs.get(&incident.hook) else { return false };
         if self.running.len() >= MOST {
             self.left_out += 1;
             if self.left_out == 1 {
                 let name = incident.hook.name();
                 tracing::warn!(
-                    "no program is run for {name}: {MOST} hooks have programs that have not ended"
+                    "running no program for hook {name}: the programs of {MOST} incidents have not ended"
                 );
             }
             return false;
@@ -146,17 +135,34 @@ impl Hooks {
             tracing::warn!("no program was run for {} incidents", std::mem::take(&mut self.left_out));
         }
         let programs = programs.iter().cloned().collect();
-        self.begin_first(incident, programs).is_ok()
+        self.begin_first(incident, programs).is_none()
     }
 
-    fn begin_first(&mut self, incident: Incident, programs: VecDeque<PathBuf>) -> Result<(), Over> {
+    /// Starts the programs of one of the daemon's own hooks, regardless of what else runs.
+    pub(super) fn begin_own(&mut self, hook: Hook) -> Option<Finished> {
+        let programs = self.programs.get(&hook).into_iter().flatten().cloned().collect();
+        self.begin_first(Incident { hook, doomed: None, facts: Vec::new() }, programs)
+    }
+
+    /// Returns the longest time that the programs of a hook take together.
+    pub(super) fn time_for(&self, hook: Hook) -> Duration {
+        let count = self.programs.get(&hook).map_or(0, Vec::len);
+        LIMIT * u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    fn begin_first(&mut self, incident: Incident, programs: VecDeque<PathBuf>) -> Option<Finished> {
         self.last += 1;
-        self.begin_next(RunId(self.last), Over { incident, failure: None }, programs)
+        self.begin_next(RunId(self.last), Finished { incident, failure: None }, programs)
     }
 
     /// Starts the first of `programs` that can be started; returns the incident and the last failure when none can.
-    fn begin_next(&mut self, id: RunId, so_far: Over, mut programs: VecDeque<PathBuf>) -> Result<(), Over> {
-        let Over { incident, mut failure } = so_far;
+    fn begin_next(
+        &mut self,
+        id: RunId,
+        so_far: Finished,
+        mut programs: VecDeque<PathBuf>,
+    ) -> Option<Finished> {
+        let Finished { incident, mut failure } = so_far;
         while let Some(path) = programs.pop_front().filter(|_| failure.is_none() || goes_on(incident.hook)) {
             let variables = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             match Program::new(&path, &incident, variables).and_then(|program| program.start(&self.originals))
@@ -165,7 +171,7 @@ impl Hooks {
                     let kill_at = Some(Instant::now() + LIMIT);
                     let next = programs;
                     self.running.push(Run { id, incident, program: path, child, kill_at, next, failure });
-                    return Ok(());
+                    return None;
                 }
                 Err(why) => {
                     let (hook, path) = (incident.hook.name(), path.display());
@@ -175,25 +181,31 @@ impl Hooks {
                 }
             }
         }
-        Err(Over { incident, failure })
+        Some(Finished { incident, failure })
     }
 
-    /// Removes the run whose program has ended, and returns it with how the program ended.
-    fn take_ended(&mut self, id: RunId) -> Option<(Run, End)> {
+    /// Starts the next program after one has ended; returns the incident when there is none.
+    pub(super) fn ended(&mut self, id: RunId) -> Option<Finished> {
         let at = self.running.iter().position(|run| run.id == id)?;
         let end = match self.running[at].child.try_reap() {
             Ok(Some(end)) => end,
             Ok(None) => return None,
             Err(_) => End::Unknown,
         };
-        Some((self.running.swap_remove(at), end))
+        let Run { incident, program, next, mut failure, .. } = self.running.swap_remove(at);
+        if end != End::Status(0) {
+            let what = format!("{} {end}", name(&program, &incident));
+            tracing::warn!("{what}");
+            failure = Some(what);
+        }
+        self.begin_next(id, Finished { incident, failure }, next)
     }
 }
 
 impl Run {
     /// Returns its name for the log.
     fn name(&self) -> String {
-        format!("the program {} of the hook {}", self.program.display(), self.incident.hook.name())
+        name(&self.program, &self.incident)
     }
 
     fn kill(&mut self) {
@@ -204,51 +216,8 @@ impl Run {
     }
 }
 
-impl Supervisor {
-    /// Runs the operator's programs for this incident.
-    pub(super) fn happened(&mut self, incident: Incident) {
-        if incident.hook.is_of_the_daemon() {
-            if self.log_limits.admit(Topic::Refused, Instant::now()) {
-                tracing::error!("the router has no word in the hook {}", incident.hook.name());
-            }
-            return;
-        }
-        let doomed = doomed(&incident);
-        if !self.shutdown.is_serving() || !self.hooks.begin(incident) {
-            self.kill_doomed(doomed);
-        } else if let Some(process) = doomed.and_then(|process| self.processes.get_mut(process)) {
-            // The process stays as it is for the programs to inspect, and no later router may consider it usable.
-            process.stage = Stage::Stopping;
-        }
-    }
-
-    /// Starts the next program after one has ended, or ends the incident.
-    pub(super) fn hook_ended(&mut self, id: RunId) {
-        let Some((mut run, end)) = self.hooks.take_ended(id) else { return };
-        if end != End::Status(0) {
-            let what = format!("{} {}", run.name(), exit_status::sentence(end));
-            tracing::warn!("{what}");
-            run.failure = Some(what);
-        }
-        let so_far = Over { incident: run.incident, failure: run.failure };
-        if let Err(over) = self.hooks.begin_next(id, so_far, run.next) {
-            self.programs_over(over);
-        }
-    }
-
-    fn programs_over(&mut self, over: Over) {
-        if over.incident.hook.is_of_the_daemon() {
-            self.own_programs_over(over.incident.hook, over.failure);
-        } else {
-            self.kill_doomed(doomed(&over.incident));
-        }
-    }
-
-    fn kill_doomed(&mut self, doomed: Option<ProcessId>) {
-        if let Some(process) = doomed {
-            self.stop(process, StopHow::Kill);
-        }
-    }
+fn name(program: &Path, incident: &Incident) -> String {
+    format!("the program {} of the hook {}", program.display(), incident.hook.name())
 }
 
 /// Whether the other programs run although one has failed.
@@ -257,6 +226,6 @@ fn goes_on(hook: Hook) -> bool {
 }
 
 /// Returns the process that is killed after the incident: only this hook has one.
-fn doomed(incident: &Incident) -> Option<ProcessId> {
+pub(super) fn doomed(incident: &Incident) -> Option<ProcessId> {
     incident.doomed.filter(|_| incident.hook == Hook::MaxRequestTimeReached)
 }

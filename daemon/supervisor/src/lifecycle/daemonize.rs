@@ -11,8 +11,7 @@ use nix::fcntl::OFlag;
 use nix::unistd;
 
 use common::sys::descriptors;
-use common::sys::process;
-use common::sys::process::Forked;
+use common::sys::process::{self, Forked};
 
 /// Written to the pipe when the daemon is up.
 const UP: &[u8] = b"+";
@@ -58,7 +57,7 @@ fn wait_for(outcome: OwnedFd) -> io::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let why = match String::from_utf8_lossy(&said).trim() {
-        "" => "it ended while it started; its log may tell why".to_owned(),
+        "" => "it ended during its start; see its log".to_owned(),
         why => why.to_owned(),
     };
     eprintln!("flying-passenger: the daemon cannot start: {why}");

@@ -42,7 +42,7 @@ pub(crate) enum Event {
 
 /// What the supervisor has to do in this step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(crate) enum Action {
     /// Nothing.
     Nothing,
     /// Start a router and report that the daemon is up.

@@ -1,7 +1,6 @@
 //! The daemon's PID file: locked as long as the daemon lives, so that a stale file is recognized, and removed at the
 //! end.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::RawFd;
@@ -28,27 +27,14 @@ pub(crate) struct PackedPidFile {
 }
 
 /// Why there is no PID file.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum PidFileError {
     /// A running daemon holds it; with the PID that the file contains.
+    #[error("the PID file {0} belongs to a running daemon with PID {1}")]
     Held(PathBuf, String),
     /// It cannot be created or written.
+    #[error("the PID file {0} cannot be written: {1}")]
     Io(PathBuf, io::Error),
-}
-
-impl fmt::Display for PidFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Held(path, pid) => {
-                write!(
-                    f,
-                    "the PID file {} is that of a daemon that is running, with PID {pid}",
-                    path.display()
-                )
-            }
-            Self::Io(path, why) => write!(f, "the PID file {} cannot be written: {why}", path.display()),
-        }
-    }
 }
 
 impl PidFile {
@@ -61,7 +47,7 @@ impl PidFile {
     }
 
     /// Packs it for the next program.
-    pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedPidFile> {
+    pub(crate) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedPidFile> {
         Ok(PackedPidFile { path: self.path.clone(), lock: writer.pack(&*self.lock)? })
     }
 
@@ -71,7 +57,7 @@ impl PidFile {
     }
 
     /// Removes the file if it is still the one that was created.
-    pub(super) fn remove(self) {
+    pub(crate) fn remove(self) {
         if is_at(&self.lock, &self.path)
             && let Err(why) = fs::remove_file(&self.path)
         {
@@ -99,7 +85,7 @@ fn lock(path: &Path) -> Result<Flock<File>, PidFileError> {
                 if is_at(&file, path) {
                     fs::remove_file(path).map_err(failed)?;
                     tracing::warn!(
-                        "removed the PID file {}: somebody has locked it, but its daemon (PID {pid}) is gone",
+                        "removed the PID file {}: another process has locked it, but its daemon (PID {pid}) has ended",
                         path.display()
                     );
                 }

@@ -1,7 +1,6 @@
 //! Kernel limits and the OOM score of the daemon: changed at the start, restored in its children.
 
-use std::fs;
-use std::io;
+use std::{fs, io};
 
 use nix::sys::resource::{self, Resource, rlim_t};
 use nix::unistd;
@@ -68,6 +67,18 @@ pub(crate) fn set_open_files(most: u64) -> io::Result<()> {
     resource::setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(Into::into)
 }
 
+/// Logs the result of setting the limit of open files.
+pub(crate) fn log_open_files(wanted: u64, reached: io::Result<u64>) {
+    match reached {
+        Ok(reached) if reached < wanted => tracing::warn!(
+            "the daemon may open {reached} files, not {wanted}: its hard limit, or fs.nr_open, allows no more \
+             (ulimit -Hn, or systemd's LimitNOFILE=)"
+        ),
+        Ok(reached) => tracing::info!("the daemon may open {reached} files"),
+        Err(why) => tracing::warn!("cannot change the daemon's limit of open files: {why}"),
+    }
+}
+
 impl OpenFiles {
     /// Keeps the hard limit: a process that may not raise it could not restore it for an app.
     fn within(self, wanted: u64) -> Self {
@@ -91,7 +102,7 @@ fn lower_oom_score() -> Option<String> {
     let before = fs::read_to_string(OOM_SCORE).ok()?;
     if let Err(why) = fs::write(OOM_SCORE, LEAST_OOM_SCORE) {
         tracing::info!(
-            "the kernel may end the daemon when memory is short: {OOM_SCORE} cannot be lowered: {why}"
+            "the kernel may kill the daemon when memory is short: {OOM_SCORE} cannot be lowered: {why}"
         );
         return None;
     }

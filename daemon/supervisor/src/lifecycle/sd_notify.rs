@@ -1,16 +1,17 @@
 //! Notifications to the service manager by systemd's `sd_notify(3)`: ready, reloading, stopping, alive.
 //!
-//! Without `NOTIFY_SOCKET` nothing is sent. A message that cannot be sent is dropped and logged.
+//! Without `NOTIFY_SOCKET` nothing is sent. A message that cannot be sent is dropped and logged. The socket is opened here
+//! because that of the crate `sd-notify` would block the supervisor, and accepts no abstract addresses.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
+use sd_notify::NotifyState;
 
 /// The service manager that started this daemon, if it accepts notifications.
 #[derive(Debug, Default)]
@@ -26,11 +27,15 @@ impl ServiceManager {
         let socket = env::var_os("NOTIFY_SOCKET").and_then(|path| match open(&path) {
             Ok(socket) => Some(socket),
             Err(why) => {
-                tracing::warn!("the service manager at {} cannot be told: {why}", path.display());
+                tracing::warn!(
+                    "cannot send notifications to the service manager at {}: {why}",
+                    path.display()
+                );
                 None
             }
         });
-        let watchdog = socket.as_ref().and_then(|_| watchdog()).map(|limit| (limit, now + limit / 2));
+        let watchdog = socket.as_ref().and_then(|_| sd_notify::watchdog_enabled());
+        let watchdog = watchdog.filter(|limit| !limit.is_zero()).map(|limit| (limit, now + limit / 2));
         Self { socket, watchdog }
     }
 
@@ -41,29 +46,26 @@ impl ServiceManager {
 
     /// Notifies that the daemon accepts requests.
     pub(crate) fn ready(&self, status: &str) {
-        self.tell(&format!("READY=1\nSTATUS={status}"));
+        self.send(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
     /// Notifies that the start may take as long as this.
     pub(crate) fn preparing(&self, limit: Duration) {
-        self.tell(&format!(
-            "STATUS=programs run before anything is served\nEXTEND_TIMEOUT_USEC={}",
-            limit.as_micros()
-        ));
+        let status = NotifyState::Status("running hook programs before the start");
+        self.send(&[status, NotifyState::Custom(&extend_timeout(limit))]);
     }
 
     /// Notifies that the configuration is read again; [`ready`](Self::ready) follows.
-    pub(super) fn reloading(&self) {
-        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from);
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.as_micros()));
+    pub(crate) fn reloading(&self) {
+        // The call fails only for clocks that do not exist.
+        let now = NotifyState::monotonic_usec_now().unwrap_or(NotifyState::MonotonicUsec(0));
+        self.send(&[NotifyState::Reloading, now]);
     }
 
     /// Notifies that the daemon ends, which may take as long as this.
-    pub(super) fn stopping(&self, limit: Duration) {
-        self.tell(&format!(
-            "STOPPING=1\nSTATUS=requests and processes end\nEXTEND_TIMEOUT_USEC={}",
-            limit.as_micros()
-        ));
+    pub(crate) fn stopping(&self, limit: Duration) {
+        let status = NotifyState::Status("finishing requests and stopping processes");
+        self.send(&[NotifyState::Stopping, status, NotifyState::Custom(&extend_timeout(limit))]);
     }
 
     /// When the next keep-alive is due.
@@ -78,21 +80,27 @@ impl ServiceManager {
         let pause = if works { limit / 2 } else { limit / 16 };
         self.watchdog = Some((limit, now + pause));
         if works {
-            self.tell("WATCHDOG=1");
+            self.send(&[NotifyState::Watchdog]);
         }
     }
 
-    fn tell(&self, message: &str) {
+    fn send(&self, states: &[NotifyState<'_>]) {
+        let message = states.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         if let Some((socket, address)) = &self.socket
             && let Err(why) = socket.send_to_addr(message.as_bytes(), address)
         {
-            tracing::warn!("the service manager cannot be told {message:?}: {why}");
+            tracing::warn!("cannot send {message:?} to the service manager: {why}");
         }
     }
 }
 
+/// As `NotifyState::ExtendTimeoutUsec`, which is limited to 71 minutes.
+fn extend_timeout(limit: Duration) -> String {
+    format!("EXTEND_TIMEOUT_USEC={}", limit.as_micros())
+}
+
 /// Opens a socket to the address; a name that begins with `@` is an abstract one.
-fn open(path: &OsString) -> io::Result<(UnixDatagram, SocketAddr)> {
+fn open(path: &OsStr) -> io::Result<(UnixDatagram, SocketAddr)> {
     let address = match path.as_bytes() {
         [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
         _ => SocketAddr::from_pathname(path)?,
@@ -100,11 +108,4 @@ fn open(path: &OsString) -> io::Result<(UnixDatagram, SocketAddr)> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
     Ok((socket, address))
-}
-
-fn watchdog() -> Option<Duration> {
-    let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
-    let limit = number("WATCHDOG_USEC").filter(|limit| for_us && *limit > 0)?;
-    Some(Duration::from_micros(limit))
 }

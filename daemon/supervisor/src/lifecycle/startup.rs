@@ -1,46 +1,34 @@
 //! Start-up: opens everything, in order, before the first request. A failure ends the daemon with one error message.
 
-use std::collections::BTreeSet;
-use std::fmt;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use nix::sys::signalfd::SignalFd;
 use nix::unistd;
 
+use super::Lifecycle;
 use super::pid_file::{PidFile, PidFileError};
-use super::rlimits::Originals;
+use super::rlimits::{Originals, log_open_files};
 use super::sd_notify::ServiceManager;
-use super::shutdown::Shutdown;
-use super::upgrade::{State, Upgrade};
-use crate::Supervisor;
+use super::upgrade::State;
 use crate::cgroups::{CgroupError, Cgroups};
+use crate::event_loop::Supervisor;
 use crate::hooks::Hooks;
 use crate::log_file::app_logs::AppLogs;
 use crate::log_file::{LogFile, NoLog};
 use crate::nginx_socket;
-use crate::nginx_socket::guard::SocketCare;
+use crate::nginx_socket::guard::SocketGuard;
 use crate::nginx_socket::{NginxSocket, SocketError};
 use crate::processes::Processes;
-use crate::processes::forks::Forks;
-use crate::processes::memory::Measurements;
-use crate::router::RouterSupervision;
 use crate::router::heartbeat;
-use crate::router::log_limits::LogLimits;
-use crate::router::maintenance::AppModes;
-use crate::router::options::tell_open_files;
-use crate::router::outstanding::Outstanding;
 use crate::router::process::{RouterError, RouterPlan};
-use crate::router::troubles::Troubles;
-use crate::spawn;
-use crate::spawn::{Launcher, Policy, Ports};
+use crate::router::{Kept, RouterSupervision};
+use crate::spawn::{self, Starts};
 use crate::stat_workers::StatWorkers;
 use common::config::Options;
 use common::config::shared::Values;
 use common::instance::{Instance, InstanceError};
-use common::link::channel::Buffer;
 use common::log;
 use common::sys::fd_handover::HandoverReader;
 use common::sys::{activation, process, signals};
@@ -57,191 +45,128 @@ const SIGNALS: [Signal; 7] = [
 ];
 
 /// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
-    Log(NoLog),
+    #[error(transparent)]
+    Log(#[from] NoLog),
+    #[error("its signals cannot be set up: {0}")]
     Signals(io::Error),
+    #[error("its limits cannot be raised: {0}")]
     Limits(io::Error),
-    Instance(InstanceError),
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    #[error("{0} in the instance directory cannot be made: {1}")]
     Inside(&'static str, io::Error),
-    Socket(SocketError),
-    Router(RouterError),
-    PidFile(PidFileError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error("the router cannot be started: {0}")]
+    Router(#[from] RouterError),
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    #[error("the sockets of the service manager cannot be taken: {0}")]
     Activation(io::Error),
-    Cgroup(CgroupError),
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    #[error("the state of the previous program cannot be used: {0}")]
     TakeOver(io::Error),
 }
 
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Log(why) => why.fmt(f),
-            Self::Signals(why) => write!(f, "its signals cannot be set up: {why}"),
-            Self::Limits(why) => write!(f, "its limits cannot be raised: {why}"),
-            Self::Instance(why) => why.fmt(f),
-            Self::Inside(what, why) => write!(f, "{what} in the instance directory cannot be made: {why}"),
-            Self::Socket(why) => why.fmt(f),
-            Self::PidFile(why) => why.fmt(f),
-            Self::Cgroup(why) => why.fmt(f),
-            Self::TakeOver(why) => write!(f, "what the program before has packed cannot be used: {why}"),
-            Self::Activation(why) => write!(f, "the sockets of the service manager cannot be taken: {why}"),
-            Self::Router(why) => write!(f, "the router cannot be started: {why}"),
+/// Opens what a daemon with these options needs.
+pub(crate) fn open(options: Options) -> Result<Supervisor, StartError> {
+    let handed_over = activation::take_sockets().map_err(StartError::Activation)?;
+    let log = LogFile::begin(&options.shared)?;
+    tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
+    tracing::info!("loaders are in {}", options.loaders.display());
+    warn_of_secrets(&options);
+    let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
+    let originals = Originals::note().map_err(StartError::Limits)?;
+    let open_files = limit_open_files(&originals, &options)?;
+    stand_alone()?;
+    let cgroups = options.cgroups.then(Cgroups::take).transpose()?;
+    // Not before the daemon is in its own control group.
+    start_log_writer();
+    let (manager, plan) = plan_routers(&options)?;
+    let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose()?;
+    let router = options.router_user.as_ref().map(|user| user.gid);
+    let instance = Instance::create(&options.registry, &options.socket.path, router)?;
+    let (tools, nginx) = match open_sockets(&instance, &options, handed_over) {
+        Ok(sockets) => sockets,
+        Err(why) => {
+            // The error of the sockets is the one to report.
+            let _ = instance.remove();
+            pid_file.into_iter().for_each(PidFile::remove);
+            return Err(why);
         }
-    }
+    };
+    let app_prefix = !Values(&options.shared).flag("disable_log_prefix");
+    let kept = Kept { app_prefix, ..Kept::default() };
+    Ok(Supervisor {
+        life: Lifecycle::new(&options, signals, manager, pid_file, open_files),
+        log,
+        app_logs: AppLogs::default(),
+        instance,
+        nginx: SocketGuard::new(nginx),
+        hooks: Hooks::new(&options, originals.clone()),
+        router: RouterSupervision::new(plan, tools, 0, kept),
+        stat_workers: StatWorkers::default(),
+        starts: Starts::new(&options, originals, cgroups),
+        processes: Processes::default(),
+        orphans: true,
+        options,
+    })
 }
 
-impl Supervisor {
-    /// Opens what a daemon with these options needs.
-    pub(crate) fn open(options: Options) -> Result<Self, StartError> {
-        let handed_over = activation::take_sockets().map_err(StartError::Activation)?;
-        let log = LogFile::begin(&options.shared).map_err(StartError::Log)?;
-        tracing::info!("flying-passenger {} starts", env!("CARGO_PKG_VERSION"));
-        tracing::info!("loaders are in {}", options.loaders.display());
-        tell_of_secrets(&options);
-        let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
-        let originals = Originals::note().map_err(StartError::Limits)?;
-        let open_files_wanted = limit_open_files(&originals, &options)?;
-        stand_alone()?;
-        let cgroups = options.cgroups.then(Cgroups::take).transpose().map_err(StartError::Cgroup)?;
-        // Not before the daemon is in its own control group.
-        start_log_writer();
-        let (manager, plan) = plan_routers(&options)?;
-        let pid_file = options.pid_file.as_deref().map(PidFile::take).transpose();
-        let pid_file = pid_file.map_err(StartError::PidFile)?;
-        let instance = Instance::create(
-            &options.registry,
-            &options.socket.path,
-            options.router_user.as_ref().map(|user| user.gid),
-        )
-        .map_err(StartError::Instance)?;
-        match open_sockets(&instance, &options, handed_over) {
-            Ok((tools, nginx)) => {
-                let opened = Opened {
-                    log,
-                    signals,
-                    originals,
-                    open_files_wanted,
-                    cgroups,
-                    manager,
-                    plan,
-                    pid_file,
-                    instance,
-                    tools,
-                    nginx,
-                    processes: Processes::default(),
-                    routers: RouterSupervision::default(),
-                };
-                Ok(Self::around(options, opened))
-            }
-            Err(why) => {
-                // The error of the sockets is the one to report.
-                let _ = instance.remove();
-                pid_file.into_iter().for_each(PidFile::remove);
-                Err(why)
-            }
-        }
-    }
-
-    /// Takes over what the previous program in this process packed under this descriptor number.
-    pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Self, StartError> {
-        let failed = StartError::TakeOver;
-        let mut reader =
-            HandoverReader::once().ok_or_else(|| failed(io::Error::other("that was done already")))?;
-        let state = reader.take_bytes(packed).map_err(failed)?;
-        let state: State = serde_json::from_slice(&state).map_err(|why| failed(why.into()))?;
-        let log = LogFile::unpack(state.log, &mut reader).map_err(failed)?;
-        start_log_writer();
-        tracing::info!("flying-passenger {} takes over from {}", env!("CARGO_PKG_VERSION"), state.version);
-        let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
-        let originals = state.originals;
-        let open_files_wanted = limit_open_files(&originals, &options)?;
-        stand_alone()?;
-        let (manager, plan) = plan_routers(&options)?;
-        let router = options.router_user.as_ref().map(|user| user.gid);
-        let take = &mut reader;
-        let opened = Opened {
-            log,
-            signals,
-            originals,
-            open_files_wanted,
-            cgroups: state.cgroups.map(Cgroups::take_over).transpose().map_err(StartError::Cgroup)?,
-            manager,
-            plan,
-            pid_file: state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?,
-            instance: Instance::unpack(state.instance, take, router).map_err(failed)?,
-            tools: take.take(state.tools).map_err(failed)?,
-            nginx: NginxSocket::unpack(state.nginx, take).map_err(failed)?,
-            processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
-            routers: RouterSupervision::after(state.routers),
-        };
-        let mut supervisor = Self::around(options, opened);
-        supervisor.globals = state.globals;
-        supervisor.app_prefix = state.app_prefix.unwrap_or(supervisor.app_prefix);
-        supervisor.overruled = state.overruled;
-        supervisor.app_modes = state.app_modes;
-        Ok(supervisor)
-    }
-
-    fn around(options: Options, opened: Opened) -> Self {
-        let Opened { originals, cgroups, .. } = opened;
-        Self {
-            hooks: Hooks::new(&options, originals.clone()),
-            launcher: Launcher {
-                users: options.users.clone(),
-                wanted_users: None,
-                policy: policy(&options),
-                loaders: options.loaders.clone(),
-                environment: spawn::inherited(std::env::vars_os(), options.pass_env.as_deref()),
-                originals,
-                ports: Ports::new(),
-                cgroups,
-            },
-            warnings: BTreeSet::new(),
-            log_limits: LogLimits::default(),
-            outstanding: Outstanding::default(),
-            orders_wait: false,
-            app_logs: AppLogs::default(),
-            measurements: Measurements::default(),
-            processes: opened.processes,
-            forks: Forks::default(),
-            stat_workers: StatWorkers::default(),
-            routers: opened.routers,
-            shutdown: Shutdown::new(options.shutdown_limit),
-            upgrade: Upgrade::new(options.directory()),
-            buffer: Buffer::default(),
-            strangers: true,
-            max_pool_size: usize::try_from(Values(&options.shared).number("max_pool_size"))
-                .unwrap_or(usize::MAX),
-            open_files_wanted: opened.open_files_wanted,
-            log: opened.log,
-            app_prefix: !Values(&options.shared).flag("disable_log_prefix"),
-            options,
-            globals: Vec::new(),
-            overruled: Vec::new(),
-            app_modes: AppModes::default(),
-            instance: opened.instance,
-            nginx: opened.nginx,
-            socket_care: SocketCare::new(Instant::now()),
-            pid_file: opened.pid_file,
-            manager: opened.manager,
-            troubles: Troubles::new(),
-            caller: None,
-            tools: opened.tools,
-            signals: opened.signals,
-            plan: opened.plan,
-        }
-    }
+/// Takes over what the previous program in this process packed under this descriptor number.
+pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, StartError> {
+    let failed = StartError::TakeOver;
+    let mut reader =
+        HandoverReader::once().ok_or_else(|| failed(io::Error::other("it was taken already")))?;
+    let state = reader.take_bytes(packed).map_err(failed)?;
+    let state: State = serde_json::from_slice(&state).map_err(|why| failed(why.into()))?;
+    let log = LogFile::unpack(state.log, &mut reader).map_err(failed)?;
+    start_log_writer();
+    tracing::info!("flying-passenger {} takes over from {}", env!("CARGO_PKG_VERSION"), state.version);
+    let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
+    let originals = state.originals;
+    let open_files = limit_open_files(&originals, &options)?;
+    stand_alone()?;
+    let (manager, plan) = plan_routers(&options)?;
+    let router_gid = options.router_user.as_ref().map(|user| user.gid);
+    let take = &mut reader;
+    let by_flag = || !Values(&options.shared).flag("disable_log_prefix");
+    let kept = Kept {
+        globals: state.globals,
+        overruled: state.overruled,
+        app_modes: state.app_modes,
+        app_prefix: state.app_prefix.unwrap_or_else(by_flag),
+    };
+    let cgroups = state.cgroups.map(Cgroups::take_over).transpose()?;
+    let pid_file = state.pid_file.map(|file| PidFile::unpack(file, take)).transpose().map_err(failed)?;
+    let tools = take.take(state.tools).map_err(failed)?;
+    Ok(Supervisor {
+        life: Lifecycle::new(&options, signals, manager, pid_file, open_files),
+        log,
+        app_logs: AppLogs::default(),
+        instance: Instance::unpack(state.instance, take, router_gid).map_err(failed)?,
+        nginx: SocketGuard::new(NginxSocket::unpack(state.nginx, take).map_err(failed)?),
+        hooks: Hooks::new(&options, originals.clone()),
+        router: RouterSupervision::new(plan, tools, state.routers, kept),
+        stat_workers: StatWorkers::default(),
+        starts: Starts::new(&options, originals, cgroups),
+        processes: Processes::unpack(state.last_process, state.processes, take).map_err(failed)?,
+        orphans: true,
+        options,
+    })
 }
 
 fn start_log_writer() {
     if let Err(why) = log::start_writer() {
-        tracing::warn!(
-            "the log has no writer of its own, and whatever it is written to may block the daemon: {why}"
-        );
+        tracing::warn!("cannot start the log writer, and a log that hangs may block the daemon: {why}");
     }
 }
 
 /// Warns of variables that apps should not inherit: root's shell may have them, a service manager only configured ones.
-fn tell_of_secrets(options: &Options) {
+fn warn_of_secrets(options: &Options) {
     let by_service_manager = std::env::var_os("INVOCATION_ID").is_some();
     if options.pass_env.is_some() || by_service_manager || !unistd::geteuid().is_root() {
         return;
@@ -249,47 +174,18 @@ fn tell_of_secrets(options: &Options) {
     let secrets = spawn::secrets(&spawn::inherited(std::env::vars_os(), None));
     if !secrets.is_empty() {
         tracing::warn!(
-            "all apps inherit variables of the daemon's environment that look like secrets: {}; start the daemon without \
+            "all apps inherit variables of the daemon's environment that look like secrets: {}; start the daemon \
+             without \
              them, or list with --pass-env what apps are to have",
             secrets.join(", ")
         );
     }
 }
 
-/// Returns what no app may access.
-fn policy(options: &Options) -> Policy {
-    let values = Values(&options.shared);
-    let default_group = values.given("default_group").then(|| values.text("default_group").to_owned());
-    Policy {
-        sockets: vec![options.socket.path.clone()],
-        router: options.router_user.as_ref().map(|user| (user.uid.as_raw(), user.gid.as_raw())),
-        allowed: options.allowed.clone(),
-        default_group,
-    }
-}
-
-/// What was opened or taken over.
-struct Opened {
-    log: LogFile,
-    signals: SignalFd,
-    originals: Originals,
-    open_files_wanted: u64,
-    cgroups: Option<Cgroups>,
-    manager: ServiceManager,
-    plan: RouterPlan,
-    pid_file: Option<PidFile>,
-    instance: Instance,
-    tools: OwnedFd,
-    nginx: NginxSocket,
-    processes: Processes,
-    routers: RouterSupervision,
-}
-
 /// Reads the service manager's settings and plans the routers, before anything is created.
 fn plan_routers(options: &Options) -> Result<(ServiceManager, RouterPlan), StartError> {
     let manager = ServiceManager::from_environment(Instant::now());
-    let plan = RouterPlan::new(options.router_user.as_ref(), options.log_level, options.log_format);
-    let plan = plan.map_err(StartError::Router)?.with_silence(heartbeat::limit(manager.watchdog()));
+    let plan = RouterPlan::new(options, heartbeat::limit(manager.watchdog()))?;
     Ok((manager, plan))
 }
 
@@ -305,7 +201,7 @@ fn limit_open_files(originals: &Originals, options: &Options) -> Result<u64, Sta
     let wanted = Values(&options.shared).number("core_file_descriptor_ulimit");
     let reached = originals.limit_open_files(wanted).map_err(StartError::Limits)?;
     if wanted > 0 {
-        tell_open_files(wanted, Ok(reached.soft));
+        log_open_files(wanted, Ok(reached.soft));
     }
     Ok(wanted)
 }
@@ -327,12 +223,13 @@ fn open_sockets(
     } else {
         NginxSocket::handed_over(handed_over, &options.socket.path, backlog)
     };
-    let nginx = nginx.map_err(StartError::Socket)?;
-    tell_what_was_chosen(options, &nginx);
+    let nginx = nginx?;
+    log_access(options, &nginx);
     Ok((tools, nginx))
 }
 
-fn tell_what_was_chosen(options: &Options, nginx: &NginxSocket) {
+/// Logs who can connect to the socket.
+fn log_access(options: &Options, nginx: &NginxSocket) {
     let path = options.socket.path.display();
     if nginx.is_handed_over() {
         tracing::info!("{path} was opened by the service manager, which decides who may connect");

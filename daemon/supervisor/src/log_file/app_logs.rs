@@ -5,26 +5,20 @@
 //! a process that has become the app's user opens the file; root opens it only where it opens log files for nginx, too.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use nix::unistd::{self, Gid, Uid, alarm};
 
-use super::{on_nginx_word, regular};
-use crate::Supervisor;
-use crate::router::log_limits::Topic;
-use crate::router::outstanding::Share;
+use super::on_nginx_word;
+use super::open::{Refusal, regular, report};
+use crate::router::outstanding::{Outstanding, Share};
 use common::link::channel::Channel;
-use common::link::{AppLogOpened, AppUser, Notice, ProcessId, Ticket};
-use common::sys::accounts;
-use common::sys::accounts::LookupError;
-use common::sys::identity;
-use common::sys::identity::Identity;
-use common::sys::process;
-use common::sys::process::{Child, Forked};
+use common::link::{AppUser, ProcessId, Ticket};
+use common::sys::accounts::{self, LookupError};
+use common::sys::identity::{self, Identity};
+use common::sys::process::{self, Child, Forked};
 use common::sys::signals;
 
 /// Maximum seconds for opening a file, which may be on a network file system.
@@ -37,7 +31,8 @@ const LONGEST_PATH: usize = 4096;
 /// Files that are being opened, and those that wait to be.
 #[derive(Debug, Default)]
 pub(crate) struct AppLogs {
-    openers: Vec<Child>,
+    /// The processes that open files.
+    pub(crate) openers: Vec<Child>,
     waiting: VecDeque<Wanted>,
 }
 
@@ -49,63 +44,59 @@ struct Wanted {
     _share: Share,
 }
 
+/// A file that is being opened.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) ticket: Ticket,
+    pub(crate) path: PathBuf,
+    /// The channel for the result.
+    pub(crate) answer: io::Result<OwnedFd>,
+}
+
 impl AppLogs {
-    /// Returns the processes that open files.
-    pub(crate) fn openers(&self) -> impl Iterator<Item = &Child> {
-        self.openers.iter()
+    /// Adds a request, unless no file has such a path.
+    pub(crate) fn request(
+        &mut self,
+        ticket: Ticket,
+        process: ProcessId,
+        path: PathBuf,
+        outstanding: &Outstanding,
+    ) -> bool {
+        let length = path.as_os_str().len();
+        let possible = length <= LONGEST_PATH;
+        if possible {
+            let _share = outstanding.take(length + size_of::<Wanted>());
+            self.waiting.push_back(Wanted { ticket, process, path, _share });
+        }
+        possible
+    }
+
+    /// Reaps the processes that have opened their file.
+    pub(crate) fn reap(&mut self) {
+        self.openers.retain(|opener| matches!(opener.try_reap(), Ok(None)));
+    }
+
+    /// Starts to open the next file; `None` if none waits or too many are being opened. `user_of` returns the user of a
+    /// process that has not ended.
+    pub(crate) fn open_next(&mut self, user_of: impl Fn(ProcessId) -> Option<AppUser>) -> Option<Opening> {
+        if self.openers.len() >= MOST_OPENERS {
+            return None;
+        }
+        let Wanted { ticket, process, path, .. } = self.waiting.pop_front()?;
+        let started = match user_of(process) {
+            Some(user) => have_opened(&user, &path),
+            None => Err(io::Error::other("the process has ended")),
+        };
+        let answer = started.map(|(answer, opener)| {
+            self.openers.extend(opener);
+            answer
+        });
+        Some(Opening { ticket, path, answer })
     }
 
     /// Drops the requests of a router that has ended.
     pub(crate) fn forget(&mut self) {
         self.waiting.clear();
-    }
-}
-
-impl Supervisor {
-    pub(crate) fn want_app_log(&mut self, ticket: Ticket, process: ProcessId, path: PathBuf) {
-        let length = path.as_os_str().len();
-        if length > LONGEST_PATH {
-            self.tell_router(&Notice::AppLog { ticket }, &[]);
-            return;
-        }
-        let _share = self.outstanding.take(length + size_of::<Wanted>());
-        self.app_logs.waiting.push_back(Wanted { ticket, process, path, _share });
-        self.open_app_logs();
-    }
-
-    /// Handles the end of processes that open files.
-    pub(crate) fn app_log_opened(&mut self) {
-        self.app_logs.openers.retain(|opener| matches!(opener.try_reap(), Ok(None)));
-        self.open_app_logs();
-    }
-
-    fn open_app_logs(&mut self) {
-        while self.app_logs.openers.len() < MOST_OPENERS {
-            let Some(Wanted { ticket, process, path, .. }) = self.app_logs.waiting.pop_front() else {
-                return;
-            };
-            self.open_app_log(ticket, process, &path);
-        }
-    }
-
-    fn open_app_log(&mut self, ticket: Ticket, process: ProcessId, path: &Path) {
-        let user = self.processes.get_mut(process).map(|process| process.record.user.clone());
-        let answer = match user {
-            Some(user) => have_opened(&user, path),
-            None => Err(io::Error::other("the process has ended")),
-        };
-        match answer {
-            Ok((answer, opener)) => {
-                self.app_logs.openers.extend(opener);
-                self.tell_router(&Notice::AppLog { ticket }, &[answer.as_fd()]);
-            }
-            Err(why) => {
-                if self.log_limits.admit(Topic::AppLogs, Instant::now()) {
-                    tracing::warn!("the log file {} of an app is not opened: {why}", path.display());
-                }
-                self.tell_router(&Notice::AppLog { ticket }, &[]);
-            }
-        }
     }
 }
 
@@ -115,7 +106,7 @@ fn have_opened(user: &AppUser, path: &Path) -> io::Result<(OwnedFd, Option<Child
     let user = if !unistd::geteuid().is_root() {
         None
     } else if let Ok(file) = on_nginx_word(path) {
-        answer::<io::Error>(&ours, Ok(file))?;
+        report::<Refusal>(&ours, Ok(file))?;
         return Ok((theirs.into_fd(), None));
     } else {
         Some(user)
@@ -137,7 +128,7 @@ fn open_as(user: Option<&AppUser>, path: &Path, to: &Channel) -> io::Result<Chil
         Forked::Child => {
             let opened = become_and_open(user, path);
             // If even this fails, the router sees the end of the connection.
-            let _ = answer(to, opened);
+            let _ = report(to, opened);
             process::exit_now(0)
         }
     }
@@ -151,11 +142,4 @@ fn become_and_open(user: Option<&AppUser>, path: &Path) -> Result<OwnedFd, Strin
         identity::become_for_good(&identity).map_err(|why| why.to_string())?;
     }
     regular(path).map_err(|why| format!("{why} (opened as user {})", unistd::geteuid()))
-}
-
-fn answer<E: Display>(to: &Channel, opened: Result<OwnedFd, E>) -> io::Result<()> {
-    match opened {
-        Ok(file) => to.send(&AppLogOpened::File, &[file.as_fd()]),
-        Err(why) => to.send(&AppLogOpened::Refused(why.to_string()), &[]),
-    }
 }

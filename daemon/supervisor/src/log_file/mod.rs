@@ -7,27 +7,23 @@ mod open;
 pub(crate) mod open_aside;
 mod trust;
 
-use std::fmt;
-use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::time::Duration;
+use std::{fmt, io};
 
-pub(super) use open::regular;
 use open::{Refusal, as_it_is};
 use serde::{Deserialize, Serialize};
 pub(super) use trust::on_nginx_word;
 
-use super::Supervisor;
 use common::config::DaemonOption;
 use common::config::shared::Values;
-use common::link::{Notice, Trouble};
-use common::log;
-use common::log::writer;
+use common::log::{self, writer};
 use common::sys::descriptors;
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 
-const NAME: &str = "log_file";
+/// The name of the option.
+pub(super) const NAME: &str = "log_file";
 /// Copies of standard error are above the descriptor numbers that children get.
 const ABOVE_ALL: i32 = 16;
 
@@ -70,13 +66,17 @@ pub(super) struct PackedLog {
 }
 
 /// Why the log of the daemon cannot be opened.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("the log file {0} cannot be opened: {1}")]
 pub(crate) struct NoLog(Place, Refusal);
 
-impl fmt::Display for NoLog {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the log file {} cannot be opened: {}", self.0, self.1)
-    }
+/// The result of a change of the log file.
+#[derive(Debug)]
+pub(super) enum Followed {
+    Unchanged,
+    Switched,
+    /// The log continues in the old file. With the problem, if it is one of the daemon itself.
+    Refused(Option<String>),
 }
 
 impl LogFile {
@@ -102,6 +102,49 @@ impl LogFile {
         Ok(Self { inherited: reader.take(packed.inherited)?, place: packed.place })
     }
 
+    /// Switches to the log file of the daemon's own option or, without one, of nginx; empty without either.
+    pub(super) fn follow(&mut self, path: &str, is_own: bool) -> Followed {
+        let place = match path {
+            path if is_own => Place::Own(path.into()),
+            "" => Place::Inherited,
+            path => Place::OfNginx(path.into()),
+        };
+        if place == self.place {
+            return Followed::Unchanged;
+        }
+        match self.switch_aside(place) {
+            Ok(()) => Followed::Switched,
+            Err(why) if is_own => {
+                let what = format!("the log file {path} cannot be opened: {why}");
+                tracing::warn!("the log file is unchanged: {what}");
+                Followed::Refused(Some(what))
+            }
+            Err(why) => {
+                tracing::warn!(
+                    "ignoring passenger_log_file {path:?} from nginx: {why}; the daemon's own --log-file may be any \
+                     file"
+                );
+                Followed::Refused(None)
+            }
+        }
+    }
+
+    /// Reopens the file after it was renamed, if there is one; the error says why the log continues in the old file.
+    pub(super) fn reopen(&mut self) -> Option<Result<(), String>> {
+        let place = self.place.clone();
+        if place == Place::Inherited {
+            tracing::info!("the log is standard error and is not reopened: --log-file names a file");
+            return None;
+        }
+        Some(self.switch_aside(place.clone()).map_err(|why| {
+            let what = format!(
+                "the log file {place} cannot be reopened, and the log continues in the old one: {why}"
+            );
+            tracing::warn!("{what}");
+            what
+        }))
+    }
+
     /// Switches the log to `place`, which another process opens, as the disk may hang.
     fn switch_aside(&mut self, place: Place) -> Result<(), Refusal> {
         let file = match &place {
@@ -114,7 +157,7 @@ impl LogFile {
     /// Switches the log to `file`, which is open at `place`.
     fn switch(&mut self, place: Place, file: &OwnedFd) -> Result<(), Refusal> {
         if place != self.place {
-            tracing::info!("the log goes on in {place}");
+            tracing::info!("the log continues in {place}");
         }
         // Earlier lines belong in the old file.
         writer::drain(OLD_FILE);
@@ -122,15 +165,15 @@ impl LogFile {
         if writer::watched().is_some()
             && let Err(why) = log::start_writer()
         {
-            tracing::warn!("the log is written without a writer of its own: {why}");
+            tracing::warn!("cannot start the log writer, the supervisor writes the log itself: {why}");
         }
-        tracing::info!("the log is {place} from here on");
+        tracing::info!("the log is now {place}");
         self.place = place;
         Ok(())
     }
 
     /// Returns the path of the file; empty without a file.
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         match &self.place {
             Place::Inherited => String::new(),
             Place::Own(path) | Place::OfNginx(path) => path.display().to_string(),
@@ -143,66 +186,5 @@ impl LogFile {
             Place::OfNginx(path) if nix::unistd::geteuid().is_root() => on_nginx_word(path),
             Place::Own(path) | Place::OfNginx(path) => as_it_is(path),
         }
-    }
-}
-
-impl Supervisor {
-    /// Applies the log file of the daemon's own option or, without one, of nginx; empty without either.
-    pub(super) fn set_log_file(&mut self, path: &str) {
-        let place = if Values(&self.options.shared).given(NAME) {
-            Place::Own(path.into())
-        } else if path.is_empty() {
-            Place::Inherited
-        } else {
-            Place::OfNginx(path.into())
-        };
-        if place == self.log.place {
-            return;
-        }
-        let own = matches!(place, Place::Own(_));
-        match self.log.switch_aside(place) {
-            Ok(()) => self.log_switched(),
-            Err(why) if own => {
-                let what = format!("the log file {path} cannot be opened: {why}");
-                tracing::warn!("the log stays where it is: {what}");
-                self.note_trouble(Trouble::LogFile, Some(&what));
-                self.overrule(NAME, self.log.path());
-            }
-            Err(why) => {
-                tracing::warn!(
-                    "nginx sets passenger_log_file to {path:?}, which does not count: {why}; the daemon's own \
-                     --log-file may be any file"
-                );
-                self.overrule(NAME, self.log.path());
-            }
-        }
-    }
-
-    /// Reopens the file after it was renamed; the error says why the log continues in the old file.
-    pub(super) fn reopen_log(&mut self) -> Result<(), String> {
-        self.tell_router(&Notice::ReopenAppLogs, &[]);
-        let place = self.log.place.clone();
-        if place == Place::Inherited {
-            tracing::info!("the log is not opened anew, as it is standard error: --log-file names a file");
-            return Ok(());
-        }
-        match self.log.switch_aside(place.clone()) {
-            Ok(()) => {
-                self.log_switched();
-                Ok(())
-            }
-            Err(why) => {
-                let what = format!(
-                    "the log file {place} cannot be opened anew, and the log goes on in the old one: {why}"
-                );
-                tracing::warn!("{what}");
-                self.note_trouble(Trouble::LogFile, Some(&what));
-                Err(what)
-            }
-        }
-    }
-
-    fn log_switched(&mut self) {
-        self.note_trouble(Trouble::LogFile, None);
     }
 }

@@ -1,59 +1,44 @@
 //! Opening of a log file for appending.
 
-use std::fmt;
+use std::fmt::Display;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, OFlag};
 use nix::sys::stat::{self, Mode, SFlag};
 
+use common::link::AppLogOpened;
+use common::link::channel::Channel;
+
 /// Why a file is not opened. The message follows the file's name.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
     /// A system call failed.
-    Call(io::Error),
+    #[error(transparent)]
+    Call(#[from] io::Error),
     /// The last component is a symbolic link.
+    #[error("it is a symbolic link")]
     Link,
     /// It is not in the directory where root opens log files.
+    #[error(
+        "as the daemon runs as root, it must be below {0}, without \"..\", with a name that ends in .log and is not \
+         one of the system's"
+    )]
     Outside(PathBuf),
     /// A directory of the path cannot be opened as one.
+    #[error("the directory {} cannot be opened (no symbolic link is followed): {}", .0.display(), .1.desc())]
     Way(PathBuf, Errno),
     /// A directory of the path belongs to another user or is writable for others.
+    #[error("users other than root can change the directory {0}")]
     Shared(PathBuf),
     /// The file may have been created by others than root.
+    #[error("{0}")]
     Foreign(&'static str),
     /// The process that was to open it reported this error.
+    #[error("{0}")]
     Aside(String),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Call(why) => why.fmt(f),
-            Self::Link => f.write_str("it is a symbolic link"),
-            Self::Outside(top) => {
-                write!(
-                    f,
-                    "for a daemon that runs as root it has to be below {}, without \"..\", with a name that ends in .log and is \
-                     not one of the system's",
-                    top.display()
-                )
-            }
-            Self::Way(dir, why) => {
-                let dir = dir.display();
-                write!(
-                    f,
-                    "the directory {dir} cannot be opened (no symbolic link is followed): {}",
-                    why.desc()
-                )
-            }
-            Self::Shared(dir) => write!(f, "others than root can change the directory {}", dir.display()),
-            Self::Foreign(what) => f.write_str(what),
-            Self::Aside(what) => f.write_str(what),
-        }
-    }
 }
 
 pub(super) fn flags() -> OFlag {
@@ -78,9 +63,17 @@ pub(crate) fn regular(path: &Path) -> Result<OwnedFd, Refusal> {
     let file = as_it_is(path)?;
     let found = stat::fstat(&file).map_err(failed)?;
     let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
-    if kind == SFlag::S_IFREG { Ok(file) } else { Err(Refusal::Foreign("it is no regular file")) }
+    if kind == SFlag::S_IFREG { Ok(file) } else { Err(Refusal::Foreign("it is not a regular file")) }
 }
 
 pub(super) fn failed(why: Errno) -> Refusal {
     if why == Errno::ELOOP { Refusal::Link } else { Refusal::Call(why.into()) }
+}
+
+/// Sends the result of opening a file.
+pub(super) fn report<E: Display>(to: &Channel, opened: Result<OwnedFd, E>) -> io::Result<()> {
+    match opened {
+        Ok(file) => to.send(&AppLogOpened::File, &[file.as_fd()]),
+        Err(why) => to.send(&AppLogOpened::Refused(why.to_string()), &[]),
+    }
 }

@@ -7,12 +7,11 @@ use std::time::Duration;
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::Signal;
 
-use super::open::Refusal;
+use super::open::{Refusal, report};
 use common::link::AppLogOpened;
 use common::link::channel::{Buffer, Channel};
 use common::sys::descriptors;
-use common::sys::process;
-use common::sys::process::Forked;
+use common::sys::process::{self, Forked};
 
 /// How long the supervisor waits.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -31,9 +30,7 @@ pub(super) fn opened(open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> Result<
         // A process that hangs in the kernel ends when the kernel permits.
         let _ = child.signal(Signal::SIGKILL);
         let seconds = PATIENCE.as_secs();
-        return Err(Refusal::Aside(format!(
-            "it cannot be opened within {seconds} seconds: a disk that hangs"
-        )));
+        return Err(Refusal::Aside(format!("it cannot be opened within {seconds} seconds: the disk hangs")));
     }
     match ours.recv(&mut Buffer::default()) {
         Ok(Some((AppLogOpened::File, descriptors))) => {
@@ -49,8 +46,5 @@ pub(super) fn opened(open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> Result<
 /// Runs in the child, which keeps no socket or pipe of the daemon open, however long it hangs.
 fn answer(to: Channel, open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> io::Result<()> {
     let to = Channel::new(descriptors::keep_only(to.into_fd())?)?;
-    match open() {
-        Ok(file) => to.send(&AppLogOpened::File, &[file.as_fd()]),
-        Err(why) => to.send(&AppLogOpened::Refused(why.to_string()), &[]),
-    }
+    report(&to, open())
 }

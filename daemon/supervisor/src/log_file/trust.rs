@@ -14,6 +14,7 @@ use nix::sys::stat::{self, FileStat, Mode, SFlag};
 use nix::unistd::Uid;
 
 use super::open::{Refusal, failed, flags, mode};
+use common::log;
 
 /// System logs, which are not this daemon's even if they do not exist.
 const SYSTEM_LOGS: [&str; 14] = [
@@ -54,8 +55,8 @@ impl Trust<'_> {
         let file = fcntl::openat(&directory, name, flags(), mode()).map_err(failed)?;
         let found = stat::fstat(&file).map_err(failed)?;
         self.check_file(&found)?;
-        if found.st_size > 0 && !is_log(&read_beginning(&directory, name)?) {
-            return Err(Refusal::Foreign("it holds something else than a log of this daemon"));
+        if found.st_size > 0 && !log::is_beginning(&read_beginning(&directory, name)?) {
+            return Err(Refusal::Foreign("its content is not a log of this daemon"));
         }
         Ok(file)
     }
@@ -100,7 +101,7 @@ impl Trust<'_> {
     fn check_file(&self, found: &FileStat) -> Result<(), Refusal> {
         let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
         if kind != SFlag::S_IFREG {
-            return Err(Refusal::Foreign("it is no regular file"));
+            return Err(Refusal::Foreign("it is not a regular file"));
         }
         if found.st_uid != self.owner.as_raw() {
             return Err(Refusal::Foreign("it does not belong to root"));
@@ -117,27 +118,8 @@ fn read_beginning(directory: &OwnedFd, name: &str) -> Result<Vec<u8>, Refusal> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let file = fcntl::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
     let mut beginning = Vec::new();
-    File::from(file).take(LINE_BEGINS.len() as u64).read_to_end(&mut beginning).map_err(Refusal::Call)?;
+    File::from(file).take(log::BEGINNING as u64).read_to_end(&mut beginning).map_err(Refusal::Call)?;
     Ok(beginning)
-}
-
-/// Pattern: `A` is a capital letter, `9` a digit.
-const LINE_BEGINS: &[u8] = b"[ A 9999-99-99 ";
-/// The same for JSON.
-const JSON_BEGINS: &[u8] = b"{\"time\":\"9999-";
-
-/// Whether a file begins like a log of this daemon. Passenger's own logs begin like `LINE_BEGINS`.
-fn is_log(beginning: &[u8]) -> bool {
-    is_like(beginning, LINE_BEGINS) || is_like(beginning, JSON_BEGINS)
-}
-
-fn is_like(beginning: &[u8], pattern: &[u8]) -> bool {
-    let fits = |(is, should): (&u8, &u8)| match should {
-        b'A' => is.is_ascii_uppercase(),
-        b'9' => is.is_ascii_digit(),
-        other => is == other,
-    };
-    beginning.len() >= pattern.len() && beginning.iter().zip(pattern).all(fits)
 }
 
 #[cfg(test)]
@@ -185,7 +167,7 @@ mod tests {
             "logs/auth.log",
         ] {
             let refused = open(&top, path).unwrap_err();
-            assert!(refused.contains("has to be below"), "{path}: {refused}");
+            assert!(refused.contains("must be below"), "{path}: {refused}");
         }
         assert!(open(&top, "logs/missing/x.log").unwrap_err().contains("logs/missing cannot be opened"));
         assert!(!top.join("x.log").exists() && !top.join("logs/auth.log").exists());
@@ -209,7 +191,7 @@ mod tests {
         for (dir, mode) in [("logs/deep", 0o757), ("logs", 0o1777), ("", 0o777)] {
             fs::set_permissions(top.join(dir), Permissions::from_mode(mode)).unwrap();
             let refused = open(&top, "logs/deep/x.log").unwrap_err();
-            assert!(refused.starts_with("others than root can change the directory"), "{refused}");
+            assert!(refused.starts_with("users other than root can change the directory"), "{refused}");
             fs::set_permissions(top.join(dir), Permissions::from_mode(0o755)).unwrap();
         }
         open(&top, "logs/deep/x.log").unwrap();
@@ -231,7 +213,7 @@ mod tests {
         open(&top, "logs/ours.log").unwrap();
         open(&top, "logs/json.log").unwrap();
         for name in ["logs/sshd.log", "logs/short.log"] {
-            assert_eq!(open(&top, name).unwrap_err(), "it holds something else than a log of this daemon");
+            assert_eq!(open(&top, name).unwrap_err(), "its content is not a log of this daemon");
         }
         fs::hard_link(top.join("logs/ours.log"), top.join("logs/other.log")).unwrap();
         assert_eq!(open(&top, "logs/ours.log").unwrap_err(), "it has more than one name");

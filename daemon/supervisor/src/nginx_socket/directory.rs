@@ -28,8 +28,8 @@ fn closed_to_nginx(options: &SocketOptions, dir: &Path) -> Option<String> {
     }
     let (path, dir, mode) = (options.path.display(), dir.display(), found.mode() & 0o7777);
     Some(format!(
-        "nginx's workers cannot come to {path}: the directory {dir} (mode {mode:04o}) does not let the group {group} \
-         through: chmod o+x {dir}, or name another place with --socket-file"
+        "nginx's workers cannot reach {path}: the group {group} cannot enter the directory {dir} (mode {mode:04o}): \
+         chmod o+x {dir}, or set another path with --socket-file"
     ))
 }
 
@@ -42,8 +42,8 @@ fn shared(path: &Path, dir: &Path) -> Option<String> {
     }
     let (path, dir, uid, mode) = (path.display(), dir.display(), found.uid(), found.mode() & 0o7777);
     Some(format!(
-        "others can put a socket of their own in the place of {path}: the directory {dir} belongs to the user {uid} and \
-         has the mode {mode:04o}: chown root {dir}; chmod 0755 {dir}"
+        "other users can replace {path}: the directory {dir} belongs to the user {uid} and has the mode {mode:04o}: \
+         chown root {dir}; chmod 0755 {dir}"
     ))
 }
 

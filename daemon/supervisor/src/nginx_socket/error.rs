@@ -1,31 +1,47 @@
 //! Errors of the socket for nginx, with messages that say what to do.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use nix::unistd;
 
 /// Why the socket cannot be created.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum SocketError {
     /// Another daemon listens there.
+    #[error("{} is already listening on {}", process(*.1), .0.display())]
     Live(PathBuf, Option<i32>),
     /// Another daemon holds the lock.
+    #[error("another daemon holds {0}")]
     Locked(PathBuf),
     /// A file that is not a socket is at the path.
+    #[error("{0} exists and is not a socket")]
     NotASocket(PathBuf),
     /// Another file replaced it while it was created.
+    #[error("{0} was replaced by another process while it was created")]
     Replaced(PathBuf),
     /// The directory does not exist.
+    #[error("the directory of {0} does not exist: create it, or set another path with --socket-file")]
     NoDirectory(PathBuf),
     /// This user may not create it.
+    #[error(
+        "the user {} may not create {}: give its directory to that user, or set another path with --socket-file",
+        unistd::geteuid(),
+        .0.display()
+    )]
     Forbidden(PathBuf),
     /// The service manager hands over other sockets.
+    #[error(
+        "the service manager hands over the sockets [{}] and not {}, which --socket-file names",
+        list(.1),
+        .0.display()
+    )]
     Other(PathBuf, Vec<PathBuf>),
     /// Only the service manager can create it.
+    #[error("only the service manager can create {0} again: with systemd, restart the .socket unit")]
     OfServiceManager(PathBuf),
     /// A step failed.
+    #[error("{1} cannot be {0}: {2}")]
     Step(&'static str, PathBuf, io::Error),
 }
 
@@ -39,47 +55,10 @@ pub(super) fn step(step: &'static str, path: &Path) -> impl FnOnce(io::Error) ->
     }
 }
 
-impl fmt::Display for SocketError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Live(path, Some(pid)) => {
-                write!(f, "the process with PID {pid} is already listening on {}", path.display())
-            }
-            Self::Live(path, None) => {
-                write!(f, "another process is already listening on {}", path.display())
-            }
-            Self::Locked(path) => write!(f, "another daemon holds {}", path.display()),
-            Self::NotASocket(path) => write!(f, "{} exists and is not a socket", path.display()),
-            Self::Replaced(path) => write!(f, "somebody else replaces {} just now", path.display()),
-            Self::NoDirectory(path) => write!(
-                f,
-                "the directory for {} does not exist: make it, or name another place with --socket-file",
-                path.display()
-            ),
-            Self::Forbidden(path) => write!(
-                f,
-                "the user {} may not make {}: give its directory to that user, or name another place with \
-                 --socket-file",
-                unistd::geteuid(),
-                path.display()
-            ),
-            Self::Other(path, others) => {
-                let others: Vec<_> = others.iter().map(|other| other.display().to_string()).collect();
-                write!(
-                    f,
-                    "the service manager hands over the sockets [{}] and not {}, which --socket-file names",
-                    others.join(", "),
-                    path.display()
-                )
-            }
-            Self::OfServiceManager(path) => write!(
-                f,
-                "the service manager has made {}, and can make it anew: with systemd, restart the .socket unit",
-                path.display()
-            ),
-            Self::Step(step, path, why) => write!(f, "{} cannot be {step}: {why}", path.display()),
-        }
-    }
+fn process(pid: Option<i32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("the process with PID {pid}"))
 }
 
-impl std::error::Error for SocketError {}
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}

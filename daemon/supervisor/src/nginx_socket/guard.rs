@@ -3,12 +3,10 @@
 //!
 //! The kernel reports changes at once; periodic checks find what it does not, such as a mount over the directory.
 
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::Found;
-use crate::Supervisor;
-use common::link::{Notice, Trouble};
+use super::{Found, NginxSocket};
+use common::config::SocketOptions;
 
 /// Interval of the checks while the socket is there, if the supervisor wakes up anyway.
 const USUAL: Duration = Duration::from_secs(30);
@@ -17,65 +15,53 @@ const SLACK: Duration = Duration::from_secs(15);
 /// Interval of the attempts to create a missing socket.
 const MISSING: Duration = Duration::from_secs(1);
 
-/// The time of the last check, and its result.
+/// The socket, the time of its last check, and the result.
 #[derive(Debug)]
-pub(crate) struct SocketCare {
-    looked: Instant,
+pub(crate) struct SocketGuard {
+    pub(crate) socket: NginxSocket,
+    checked_at: Instant,
     missing: bool,
 }
 
-impl SocketCare {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { looked: now, missing: false }
+/// A change of the socket.
+#[derive(Debug)]
+pub(crate) enum SocketEvent {
+    /// It was created again.
+    Restored,
+    /// It is not at its path and cannot be created, as described.
+    Missing(String),
+}
+
+impl SocketGuard {
+    pub(crate) fn new(socket: NginxSocket) -> Self {
+        Self { socket, checked_at: Instant::now(), missing: false }
     }
 
     /// When the supervisor has to wake up for the check.
     pub(crate) fn due(&self) -> Instant {
-        self.looked + if self.missing { MISSING } else { USUAL + SLACK }
+        self.checked_at + if self.missing { MISSING } else { USUAL + SLACK }
     }
 
-    fn is_due(&self, now: Instant) -> bool {
-        self.looked + if self.missing { MISSING } else { USUAL } <= now
+    /// Whether a check is useful at this time.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.checked_at + if self.missing { MISSING } else { USUAL } <= now
     }
-}
 
-impl Supervisor {
-    pub(crate) fn socket_due(&mut self, now: Instant) {
-        if self.socket_care.is_due(now) {
-            self.look_after_socket();
+    /// Creates the socket again if it was removed. During shutdown it is about to be removed anyway.
+    pub(crate) fn check(&mut self, options: &SocketOptions, serving: bool) -> Option<SocketEvent> {
+        self.checked_at = Instant::now();
+        if self.socket.look() == Found::Ours || !serving {
+            return None;
         }
-    }
-
-    pub(crate) fn look_after_socket(&mut self) {
-        self.socket_care.looked = Instant::now();
-        let found = self.nginx.look();
-        // During shutdown it is about to be removed anyway.
-        if found == Found::NotOurs && self.shutdown.is_serving() {
-            self.restore_socket();
-        }
-    }
-
-    fn restore_socket(&mut self) {
-        let path = self.options.socket.path.display().to_string();
-        match self.nginx.make_anew(&self.options.socket) {
+        let path = options.path.display();
+        let restored = self.socket.make_anew(options);
+        self.missing = restored.is_err();
+        Some(match restored {
             Ok(()) => {
-                tracing::warn!("somebody has removed {path}, which is made anew: nginx finds it again");
-                self.socket_care.missing = false;
-                if let Some(router) = self.routers.running_mut()
-                    && let Err(why) = router.tell(&Notice::Socket, &[self.nginx.as_fd()])
-                {
-                    tracing::error!("the router is replaced, as it cannot be told of the socket: {why}");
-                    router.kill();
-                }
-                self.note_trouble(Trouble::Socket, None);
+                tracing::warn!("{path} was removed and is created again");
+                SocketEvent::Restored
             }
-            Err(why) => {
-                self.socket_care.missing = true;
-                let what = format!("nginx cannot find {path}, which somebody has removed: {why}");
-                if self.note_trouble(Trouble::Socket, Some(&what)) {
-                    tracing::error!("{what}");
-                }
-            }
-        }
+            Err(why) => SocketEvent::Missing(format!("nginx cannot find {path}, which was removed: {why}")),
+        })
     }
 }

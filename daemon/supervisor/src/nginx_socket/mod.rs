@@ -7,12 +7,11 @@
 mod directory;
 mod error;
 pub(crate) mod guard;
-mod packed;
 mod watch;
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -24,12 +23,11 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::directory::warnings;
 pub(super) use self::error::SocketError;
 use self::error::step;
-pub(super) use self::packed::PackedSocket;
 use self::watch::Watch;
 use common::config::SocketOptions;
 use common::sys::activation;
-use common::sys::unix_socket;
-use common::sys::unix_socket::Listener;
+use common::sys::fd_handover::{HandoverReader, HandoverWriter};
+use common::sys::unix_socket::{self, Listener};
 
 /// The kernel's limit of the backlog.
 const SOMAXCONN: &str = "/proc/sys/net/core/somaxconn";
@@ -50,6 +48,17 @@ pub(super) struct NginxSocket {
 struct Made {
     lock_path: PathBuf,
     lock: Flock<File>,
+}
+
+/// The state of the socket that is handed to the next program.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct PackedSocket {
+    listening: RawFd,
+    path: PathBuf,
+    inode: Inode,
+    backlog: u64,
+    /// The lock and its path, unless a service manager created the socket.
+    made: Option<(RawFd, PathBuf)>,
 }
 
 /// What is at the socket's path.
@@ -86,7 +95,7 @@ impl NginxSocket {
                 Some(found) if found == path => {
                     unix_socket::set_backlog(&listening, capped(backlog))
                         .map_err(step("listened on", path))?;
-                    let inode = Inode::from(&fs::symlink_metadata(path).map_err(step("looked at", path))?);
+                    let inode = Inode::from(&fs::symlink_metadata(path).map_err(step("checked", path))?);
                     let path = path.to_path_buf();
                     let watch = Watch::on(&path);
                     return Ok(Self { listening, path, inode, backlog, made: None, watch });
@@ -95,6 +104,29 @@ impl NginxSocket {
             }
         }
         Err(SocketError::Other(path.to_path_buf(), others))
+    }
+
+    /// Packs it for the next program.
+    pub(super) fn pack(&self, writer: &mut HandoverWriter) -> io::Result<PackedSocket> {
+        let made = self.made.as_ref();
+        let made = made.map(|made| Ok::<_, io::Error>((writer.pack(&*made.lock)?, made.lock_path.clone())));
+        Ok(PackedSocket {
+            made: made.transpose()?,
+            listening: writer.pack(&self.listening)?,
+            path: self.path.clone(),
+            inode: self.inode,
+            backlog: self.backlog,
+        })
+    }
+
+    /// Unpacks that of the previous program.
+    pub(super) fn unpack(packed: PackedSocket, reader: &mut HandoverReader) -> io::Result<Self> {
+        let PackedSocket { listening, path, inode, backlog, made } = packed;
+        let made = made
+            .map(|(lock, lock_path)| Ok::<_, io::Error>(Made { lock_path, lock: reader.take_lock(lock)? }));
+        let made = made.transpose()?;
+        let watch = Watch::on(&path);
+        Ok(Self { listening: reader.take(listening)?, path, inode, backlog, made, watch })
     }
 
     /// Whether a service manager created it.
@@ -141,7 +173,7 @@ impl NginxSocket {
     /// Removes the socket if it is still the one that was created, and then the lock.
     pub(super) fn remove(self) {
         if self.made.is_some() && self.look() == Found::NotOurs {
-            tracing::warn!("{} is not this daemon's any more and stays", self.path.display());
+            tracing::warn!("not removing {}, which is no longer this daemon's socket", self.path.display());
             return;
         }
         let Some(made) = self.made else {
@@ -172,7 +204,7 @@ fn capped(wanted: u64) -> i32 {
     let limit = fs::read_to_string(SOMAXCONN).ok().and_then(|text| text.trim().parse::<u64>().ok());
     if let Some(limit) = limit.filter(|limit| *limit < wanted) {
         tracing::warn!(
-            "{limit} connections from nginx may wait, not {wanted}: net.core.somaxconn allows no more"
+            "the backlog of the socket for nginx is {limit}, not {wanted}: net.core.somaxconn allows no more"
         );
     }
     i32::try_from(wanted).unwrap_or(i32::MAX)
@@ -207,7 +239,7 @@ fn lock(lock_path: &Path, path: &Path) -> Result<Flock<File>, SocketError> {
 }
 
 fn lies_at(file: &File, path: &Path) -> Result<bool, SocketError> {
-    let mine = Inode::from(&file.metadata().map_err(step("looked at", path))?);
+    let mine = Inode::from(&file.metadata().map_err(step("checked", path))?);
     Ok(fs::symlink_metadata(path).is_ok_and(|found| Inode::from(&found) == mine))
 }
 
@@ -222,16 +254,16 @@ fn held(lock_path: &Path, path: &Path) -> SocketError {
 fn make_room(path: &Path) -> Result<(), SocketError> {
     match fs::symlink_metadata(path) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(why) => return Err(step("looked at", path)(why)),
+        Err(why) => return Err(step("checked", path)(why)),
         Ok(found) if !is_socket(found.mode()) => return Err(SocketError::NotASocket(path.to_path_buf())),
         Ok(_) => {}
     }
-    match unix_socket::probe(path).map_err(step("tried", path))? {
+    match unix_socket::probe(path).map_err(step("probed", path))? {
         Listener::Absent => Ok(()),
         Listener::Live(pid) => Err(SocketError::Live(path.to_path_buf(), pid)),
         Listener::Dead => {
             fs::remove_file(path).map_err(step("removed", path))?;
-            tracing::info!("removed {}, which nobody listened on", path.display());
+            tracing::info!("removed {}, on which no process listened", path.display());
             Ok(())
         }
     }
@@ -242,8 +274,8 @@ fn make_room(path: &Path) -> Result<(), SocketError> {
 fn open_to_nginx(options: &SocketOptions) -> Result<Inode, SocketError> {
     let path = &options.path;
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let made = fcntl::open(path, flags, Mode::empty()).map_err(|why| step("looked at", path)(why.into()))?;
-    let found = stat::fstat(&made).map_err(|why| step("looked at", path)(why.into()))?;
+    let made = fcntl::open(path, flags, Mode::empty()).map_err(|why| step("checked", path)(why.into()))?;
+    let found = stat::fstat(&made).map_err(|why| step("checked", path)(why.into()))?;
     if !is_socket(found.st_mode) || found.st_uid != unistd::geteuid().as_raw() || found.st_nlink != 1 {
         return Err(SocketError::Replaced(path.clone()));
     }

@@ -1,14 +1,12 @@
 //! Memory use of processes, measured for the router, which may not inspect processes of other users.
 
+use std::collections::VecDeque;
 use std::fs;
-
-use std::collections::{BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use nix::unistd::{SysconfVar, sysconf};
 
-use crate::Supervisor;
-use crate::router::outstanding::Share;
+use crate::router::outstanding::{Outstanding, Share};
 use common::link::{Notice, ProcessId, Ticket};
 
 /// How long the supervisor measures before it checks its other events again.
@@ -16,7 +14,7 @@ const TIME_AT_A_TIME: Duration = Duration::from_millis(5);
 
 /// Incomplete measurements.
 #[derive(Debug, Default)]
-pub(crate) struct Measurements(VecDeque<Measurement>);
+pub(super) struct Measurements(VecDeque<Measurement>);
 
 #[derive(Debug)]
 struct Measurement {
@@ -28,51 +26,36 @@ struct Measurement {
 
 impl Measurements {
     /// Returns the current time when a measurement is incomplete.
-    pub(crate) fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         (!self.0.is_empty()).then(Instant::now)
     }
 
-    /// Drops the measurements of a router that is gone.
-    pub(crate) fn forget(&mut self) {
-        self.0.clear();
-    }
-}
-
-impl Supervisor {
-    /// Starts to measure processes, each of them once even if it is listed again.
-    pub(crate) fn measure(&mut self, ticket: Ticket, processes: Vec<ProcessId>) {
-        let wanted: BTreeSet<ProcessId> = processes.into_iter().collect();
-        let left: Vec<_> = wanted.into_iter().filter(|id| self.processes.get_mut(*id).is_some()).collect();
-        let _share =
-            self.outstanding.take(size_of::<Measurement>() + left.len() * size_of::<(ProcessId, u64)>());
-        self.measurements.0.push_back(Measurement { ticket, left, held: Vec::new(), _share });
+    pub(super) fn add(&mut self, ticket: Ticket, left: Vec<ProcessId>, outstanding: &Outstanding) {
+        let _share = outstanding.take(size_of::<Measurement>() + left.len() * size_of::<(ProcessId, u64)>());
+        self.0.push_back(Measurement { ticket, left, held: Vec::new(), _share });
     }
 
-    /// Measures for a limited time; measuring a process takes longer the more memory it has.
-    pub(crate) fn measure_some(&mut self) {
+    /// Measures for a limited time; measuring a process takes longer the more memory it has. `pid_of` returns the PID
+    /// of a process that has not ended. Returns the completed measurements.
+    pub(super) fn proceed(&mut self, pid_of: impl Fn(ProcessId) -> Option<i32>) -> Vec<Notice> {
         let until = Instant::now() + TIME_AT_A_TIME;
-        while let Some(first) = self.measurements.0.front_mut() {
-            match first.left.pop() {
-                Some(id) => {
-                    let process = self.processes.get_mut(id);
-                    let held = process.and_then(|process| held(process.record.pid));
-                    first.held.extend(held.map(|held| (id, held)));
-                }
-                None => {
-                    let (ticket, held) = (first.ticket, std::mem::take(&mut first.held));
-                    self.measurements.0.pop_front();
-                    self.tell_router(&Notice::Measured { ticket, held }, &[]);
-                }
+        let mut complete = Vec::new();
+        while let Some(first) = self.0.front_mut() {
+            if let Some(id) = first.left.pop() {
+                first.held.extend(pid_of(id).and_then(held).map(|held| (id, held)));
+            } else if let Some(Measurement { ticket, held, .. }) = self.0.pop_front() {
+                complete.push(Notice::Measured { ticket, held });
             }
             if Instant::now() >= until {
-                return;
+                break;
             }
         }
+        complete
     }
 }
 
 /// Returns a process's memory in bytes; shared pages count proportionally. `None` when it has just ended.
-pub(super) fn held(pid: i32) -> Option<u64> {
+fn held(pid: i32) -> Option<u64> {
     let read = |file: &str| fs::read_to_string(format!("/proc/{pid}/{file}")).ok();
     proportional(&read("smaps_rollup").unwrap_or_default()).or_else(|| private(&read("statm")?))
 }

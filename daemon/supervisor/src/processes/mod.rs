@@ -3,9 +3,7 @@
 //! The router only names a [`ProcessId`]; PIDs are used only for processes in this table, and a process is removed from
 //! it when it is reaped.
 
-pub(crate) mod exit_status;
-pub(crate) mod forks;
-pub(crate) mod memory;
+mod memory;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,11 +15,12 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
 use super::cgroups::Cgroup;
-
+use super::router::outstanding::Outstanding;
 use super::spawn::{Control, Launched, Term};
-use common::link::{Address, ProcessId, ProcessRecord, StopHow};
+use common::link::{Address, MOST_REVISION, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 use common::sys::process::Child;
+use memory::Measurements;
 
 /// The stage of a process's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,7 +46,8 @@ pub(super) struct Process {
     pub(super) announced: bool,
     /// When it is killed; set when no router is left to do so.
     pub(super) kill_at: Option<Instant>,
-    child: Child,
+    /// Readable when it has ended.
+    pub(super) child: Child,
     owner: Option<OwnedFd>,
     term: Term,
     control: Option<Control>,
@@ -72,11 +72,6 @@ impl Process {
             cgroup,
         };
         (process, pipes.report)
-    }
-
-    /// Returns the child, which is readable when it has ended.
-    pub(super) fn child(&self) -> &Child {
-        &self.child
     }
 
     /// Whether it serves requests.
@@ -120,12 +115,18 @@ impl Process {
     }
 
     /// Reaps it, and returns how it ended, if it has.
-    pub(super) fn try_reap(&self) -> io::Result<Option<String>> {
+    fn try_reap(&self) -> io::Result<Option<String>> {
         let Some(end) = self.child.try_reap()? else { return Ok(None) };
-        let how = exit_status::sentence(end);
+        let how = end.to_string();
         let out_of_memory = self.cgroup.as_ref().is_some_and(Cgroup::was_out_of_memory);
-        let why = if out_of_memory { ": it needed more than its passenger_cgroup_memory_max" } else { "" };
+        let why = if out_of_memory { ": it exceeded its passenger_cgroup_memory_max" } else { "" };
         Ok(Some(how + why))
+    }
+
+    /// Kills it, which is logged as `why`.
+    fn kill(&mut self, why: &str) {
+        tracing::warn!("{} {why}", self.name());
+        self.stop(StopHow::Kill);
     }
 
     fn pack(&self, writer: &mut HandoverWriter, now: Instant) -> io::Result<PackedProcess> {
@@ -159,11 +160,6 @@ impl Process {
             cgroup: packed.cgroup,
         })
     }
-
-    /// Returns the control group, which must be ended with the process.
-    pub(super) fn into_cgroup(self) -> Option<Cgroup> {
-        self.cgroup
-    }
 }
 
 /// What the next program in this process needs to know of an app process, which remains its child.
@@ -185,6 +181,16 @@ pub(super) struct PackedProcess {
 pub(super) struct Processes {
     table: BTreeMap<ProcessId, Process>,
     last: u64,
+    measurements: Measurements,
+}
+
+/// A process that has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// Its control group, which must be ended with it.
+    pub(super) cgroup: Option<Cgroup>,
+    /// The notice for a router that knows of it.
+    pub(super) notice: Option<Notice>,
 }
 
 impl Processes {
@@ -201,7 +207,7 @@ impl Processes {
         packed: Vec<PackedProcess>,
         reader: &mut HandoverReader,
     ) -> io::Result<Self> {
-        let (now, mut processes) = (Instant::now(), Self { table: BTreeMap::new(), last });
+        let (now, mut processes) = (Instant::now(), Self { last, ..Self::default() });
         for one in packed {
             processes.insert(Process::unpack(one, reader, now)?);
         }
@@ -218,12 +224,12 @@ impl Processes {
         self.table.insert(process.record.process, process);
     }
 
-    pub(super) fn get_mut(&mut self, process: ProcessId) -> Option<&mut Process> {
-        self.table.get_mut(&process)
+    pub(super) fn get(&self, process: ProcessId) -> Option<&Process> {
+        self.table.get(&process)
     }
 
-    pub(super) fn remove(&mut self, process: ProcessId) -> Option<Process> {
-        self.table.remove(&process)
+    pub(super) fn get_mut(&mut self, process: ProcessId) -> Option<&mut Process> {
+        self.table.get_mut(&process)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Process> {
@@ -243,8 +249,96 @@ impl Processes {
         self.iter().any(|process| process.record.address == Address::Tcp(port))
     }
 
-    /// Returns the next time at which a process is to be killed.
-    pub(super) fn next_kill(&self) -> Option<Instant> {
-        self.iter().filter_map(|process| process.kill_at).min()
+    /// Whether a live process has this PID.
+    pub(super) fn has_pid(&self, pid: Pid) -> bool {
+        self.iter().any(|process| process.child.pid() == pid)
+    }
+
+    /// Kills a process, or asks it to end. One that is not in the table has ended.
+    pub(super) fn stop(&mut self, process: ProcessId, how: StopHow) {
+        if let Some(process) = self.get_mut(process) {
+            process.stop(how);
+        }
+    }
+
+    /// Records that a process serves requests, or can be forked, unless it is being stopped.
+    pub(super) fn mark_ready(&mut self, process: ProcessId, at_once: Option<u32>, revision: Option<String>) {
+        if let Some(process) = self.get_mut(process).filter(|process| process.stage == Stage::Starting) {
+            process.stage = Stage::Ready;
+            process.record.at_once = at_once;
+            // It is displayed, and a router may send anything.
+            process.record.revision = revision.filter(|revision| revision.len() <= MOST_REVISION);
+        }
+    }
+
+    /// Removes and reaps a process that has ended.
+    pub(super) fn reap(&mut self, id: ProcessId) -> Option<Ended> {
+        let process = self.table.get(&id)?;
+        let how = match process.try_reap() {
+            Ok(Some(how)) => how,
+            Ok(None) => return None,
+            Err(why) => format!("ended, and its status cannot be read: {why}"),
+        };
+        match process.stage {
+            Stage::Stopping => tracing::debug!("{} {how}", process.name()),
+            Stage::Starting | Stage::Ready => tracing::warn!("{} {how}", process.name()),
+        }
+        let process = self.table.remove(&id)?;
+        let notice = process.announced.then_some(Notice::Exited { process: id, how });
+        Some(Ended { cgroup: process.cgroup, notice })
+    }
+
+    /// Returns the next time at which a process is to be killed or measured.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let kill = self.iter().filter_map(|process| process.kill_at).min();
+        kill.into_iter().chain(self.measurements.due()).min()
+    }
+
+    pub(super) fn kill_overdue(&mut self, now: Instant) {
+        for process in self.iter_mut().filter(|process| process.kill_at.is_some_and(|due| due <= now)) {
+            process.kill_at = None;
+            process.kill("does not exit and is killed");
+        }
+    }
+
+    /// Asks all processes to end.
+    pub(super) fn stop_all(&mut self) {
+        let left = self.iter_mut().filter(|process| process.stage != Stage::Stopping);
+        left.for_each(|process| process.stop(StopHow::Gracefully));
+    }
+
+    pub(super) fn kill_all(&mut self) {
+        self.iter_mut().for_each(|process| process.kill("has not ended in time and is killed"));
+    }
+
+    /// Ends processes that only the router that has just ended could continue to use, including preloaders: the next
+    /// router cannot know whether their code is still current. The rest waits for the next router.
+    pub(super) fn orphan(&mut self, kill_at: Instant) {
+        self.measurements = Measurements::default();
+        for process in self.iter_mut() {
+            process.announced = false;
+            match process.stage {
+                Stage::Starting => process.kill("was not ready and ends with its router"),
+                Stage::Ready if process.is_preloader() => {
+                    process.stop(StopHow::Gracefully);
+                    process.kill_at = Some(kill_at);
+                }
+                Stage::Ready => {}
+                Stage::Stopping => process.kill_at = Some(kill_at),
+            }
+        }
+    }
+
+    /// Starts to measure the memory of processes, each of them once even if it is listed again.
+    pub(super) fn measure(&mut self, ticket: Ticket, mut wanted: Vec<ProcessId>, outstanding: &Outstanding) {
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|id| self.table.contains_key(id));
+        self.measurements.add(ticket, wanted, outstanding);
+    }
+
+    /// Measures for a limited time. Returns the completed measurements.
+    pub(super) fn measure_some(&mut self) -> Vec<Notice> {
+        self.measurements.proceed(|id| self.table.get(&id).map(|process| process.record.pid))
     }
 }

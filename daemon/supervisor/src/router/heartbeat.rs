@@ -48,7 +48,7 @@ impl Heartbeat {
     }
 
     /// Records that a message was received.
-    pub(super) fn heard(&mut self, now: Instant) {
+    pub(super) fn note_message(&mut self, now: Instant) {
         self.state = State::Heard { ask_at: now + self.limit };
     }
 
@@ -94,7 +94,7 @@ mod tests {
             assert_eq!(heartbeat.step(now - SECOND), HeartbeatAction::Nothing);
             assert_eq!(heartbeat.step(now), HeartbeatAction::Ask);
             assert_eq!(heartbeat.step(now), HeartbeatAction::Nothing, "one question at a time");
-            heartbeat.heard(now);
+            heartbeat.note_message(now);
         }
     }
 

@@ -15,11 +15,6 @@ use nix::errno::Errno;
 use nix::fcntl::{self, FcntlArg, OFlag};
 use nix::unistd;
 
-use crate::Supervisor;
-use common::link::Trouble;
-use common::log;
-use common::log::{Part, Source};
-
 /// Longest line in bytes; a longer one is broken. The router's own lines are shorter.
 const MAX_LINE: usize = 256 * 1024;
 /// Bytes that are read at a time.
@@ -59,7 +54,7 @@ impl RouterLog {
     }
 
     /// Passes complete lines to `write`, up to a limit. Returns whether more may be left.
-    fn copy(&mut self, write: &mut impl FnMut(&[u8])) -> bool {
+    pub(super) fn copy(&mut self, write: &mut impl FnMut(&[u8])) -> bool {
         let mut chunk = vec![0; CHUNK];
         for _ in 0..CHUNKS_AT_A_TIME {
             let Some(pipe) = &self.pipe else { return false };
@@ -119,21 +114,6 @@ fn mask(text: &mut [u8]) {
         };
         rest[..length].fill(b'?');
         rest = &mut rest[length.max(1)..];
-    }
-}
-
-impl Supervisor {
-    /// Copies the router's log lines. Returns whether more may be left.
-    pub(crate) fn copy_router_log(&mut self) -> bool {
-        let framed = self.app_prefix;
-        let Some(router) = self.routers.running_mut() else { return false };
-        let source = Source { part: Part::Router, pid: router.child().pid().as_raw().unsigned_abs() };
-        router.log.copy(&mut |lines| log::copy_lines(lines, source, framed))
-    }
-
-    /// Reports in the status, through the router, that the log cannot be written or hangs, as long as it does.
-    pub(crate) fn check_log(&mut self) {
-        self.note_trouble(Trouble::LogOutput, log::failure().as_deref());
     }
 }
 

@@ -23,8 +23,8 @@ pub(crate) enum Topic {
 
 /// All topics, with their descriptions.
 const TOPICS: [(Topic, &str); 4] = [
-    (Topic::Refused, "messages of the router that were refused"),
-    (Topic::Bounds, "bounds of what the router may ask for at a time"),
+    (Topic::Refused, "invalid messages and orders of the router"),
+    (Topic::Bounds, "limits of the router's orders in progress"),
     (Topic::Withheld, "files of applications that are not accessible"),
     (Topic::AppLogs, "log files of applications"),
 ];

@@ -1,50 +1,60 @@
 //! Supervision of the router: starts it, hands everything over to it, and replaces it when it ends.
 //!
 //! App processes are not affected: the sockets, pipes and processes belong to the supervisor. The modules: the process
-//! and its restarts ([`process`], [`backoff`], [`heartbeat`]), its log ([`log`], [`log_limits`]), its orders
-//! ([`orders`], [`outstanding`], [`options`]), and what the supervisor keeps for the next router ([`maintenance`],
-//! [`troubles`]).
+//! and its restarts ([`process`], [`backoff`], [`heartbeat`]), its log ([`log`], [`log_limits`]), the limits of its orders
+//! ([`outstanding`], [`options`]), and the state kept for the next router ([`kept`], [`maintenance`]).
 
 pub(crate) mod backoff;
 pub(crate) mod heartbeat;
+mod kept;
 pub(crate) mod log;
 pub(crate) mod log_limits;
 pub(crate) mod maintenance;
 pub(crate) mod options;
-pub(crate) mod orders;
 pub(crate) mod outstanding;
 pub(crate) mod process;
-pub(crate) mod troubles;
 
+use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use nix::unistd::Gid;
-
-use super::Supervisor;
-use super::lifecycle::phase::Event;
-use super::processes::Stage;
-use super::processes::exit_status;
+use super::lifecycle::rlimits::{OpenFiles, Originals};
+use super::processes::Processes;
 use backoff::BackOff;
-use common::link::{Notice, Order, RouterConfig, StopHow};
+use common::config::{Hook, Options};
+use common::link::channel::Buffer;
+use common::link::{AppMode, Notice, Order, Overruled, RouterConfig, Trouble};
 use heartbeat::HeartbeatAction;
-use log_limits::Topic;
-use process::RouterProcess;
+pub(crate) use kept::Kept;
+use log_limits::{LogLimits, Topic};
+use outstanding::Outstanding;
+use process::{RouterPlan, RouterProcess};
 
-/// Maximum number of orders carried out before signals and exits are handled again.
-const ORDERS_AT_A_TIME: usize = 64;
-/// Maximum time for them.
-const TIME_AT_A_TIME: Duration = Duration::from_millis(10);
 /// Reads of the log pipe of a router that has ended: more than a pipe holds. Other processes may have the pipe, too.
 const LAST_READS: usize = 8;
+/// Maximum characters of a text chosen by the router in a log line.
+const MAX_LOGGED: usize = 1000;
 
-/// The current router and its restarts.
-#[derive(Debug, Default)]
-pub(super) struct RouterSupervision {
+/// The current router, its restarts, and what the next router receives.
+#[derive(Debug)]
+pub(crate) struct RouterSupervision {
+    pub(crate) plan: RouterPlan,
     state: State,
     back_off: BackOff,
-    generation: u32,
+    /// How many routers have been started.
+    pub(crate) generation: u32,
+    /// Whether the daemon ends: a router that cannot be reached may just have finished then.
+    pub(crate) ending: bool,
+    pub(crate) outstanding: Outstanding,
+    orders_suspended: bool,
+    buffer: Buffer,
+    log_limits: LogLimits,
+    /// Problems of the daemon itself, sent to every router for the status page. They are logged where they are found.
+    problems: BTreeMap<Trouble, String>,
+    /// The socket for the tools.
+    pub(crate) tools: OwnedFd,
+    pub(crate) kept: Kept,
 }
 
 #[derive(Debug, Default)]
@@ -58,279 +68,316 @@ enum State {
     Pause(Instant),
 }
 
+/// The result of a receive.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Order(Order),
+    /// A message that is not an order.
+    Refused,
+    Nothing,
+}
+
 impl RouterSupervision {
-    pub(super) fn running(&self) -> Option<&RouterProcess> {
+    /// Starts counting after `generation` routers.
+    pub(crate) fn new(plan: RouterPlan, tools: OwnedFd, generation: u32, kept: Kept) -> Self {
+        Self {
+            plan,
+            state: State::None,
+            back_off: BackOff::default(),
+            generation,
+            ending: false,
+            outstanding: Outstanding::default(),
+            orders_suspended: false,
+            buffer: Buffer::default(),
+            log_limits: LogLimits::default(),
+            problems: BTreeMap::new(),
+            tools,
+            kept,
+        }
+    }
+
+    pub(crate) fn running(&self) -> Option<&RouterProcess> {
         match &self.state {
             State::Running(router) => Some(router),
             State::None | State::Pause(_) => None,
         }
     }
 
-    pub(super) fn running_mut(&mut self) -> Option<&mut RouterProcess> {
+    fn running_mut(&mut self) -> Option<&mut RouterProcess> {
         match &mut self.state {
             State::Running(router) => Some(router),
             State::None | State::Pause(_) => None,
         }
     }
 
-    /// When [`Supervisor::routers_due`] has to run: at the end of a pause or of the router's time limits.
-    pub(super) fn due(&self) -> Option<Instant> {
-        match &self.state {
+    /// When [`check`](Self::check) has to run: at the end of a pause, of the router's time limits, or of an interval of
+    /// the log.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let own = match &self.state {
             State::None => None,
             State::Running(router) => router.due(),
             State::Pause(until) => Some(*until),
-        }
+        };
+        own.into_iter().chain(self.log_limits.due()).min()
     }
 
     /// Whether the router answers or is being replaced.
-    pub(super) fn is_in_hand(&self, now: Instant) -> bool {
+    pub(crate) fn is_under_control(&self, now: Instant) -> bool {
         self.running().is_none_or(|router| !router.is_undead(now))
     }
 
-    /// How many routers have been started.
-    pub(super) fn count(&self) -> u32 {
-        self.generation
-    }
-
-    /// Starts counting after this many routers.
-    pub(super) fn after(generation: u32) -> Self {
-        Self { generation, ..Self::default() }
-    }
-
     /// Cancels the start of the next router. Does not affect a running one.
-    pub(super) fn start_no_more(&mut self) {
+    pub(crate) fn cancel_start(&mut self) {
         if let State::Pause(_) = self.state {
             self.state = State::None;
         }
     }
-}
 
-impl Supervisor {
-    /// Starts a router and hands everything over to it, or tries again after a pause.
-    pub(super) fn start_router(&mut self) {
-        match self.plan.start(&self.launcher.originals) {
+    /// Starts a router, or tries again after a pause. [`hand_over`](Self::hand_over) follows if one was started.
+    pub(crate) fn start(&mut self, originals: &Originals) -> bool {
+        match self.plan.start(originals) {
             Ok(router) => {
-                self.routers.state = State::Running(router);
-                self.hand_over();
+                self.state = State::Running(router);
+                true
             }
             Err(why) => {
                 tracing::error!(critical = true, "the router cannot be started: {why}");
-                self.pause_routers(Duration::ZERO);
+                self.pause(Duration::ZERO);
+                false
             }
         }
     }
 
-    fn pause_routers(&mut self, life: Duration) {
-        let pause = self.routers.back_off.after(life);
-        self.routers.state = State::Pause(Instant::now() + pause);
+    fn pause(&mut self, life: Duration) {
+        self.state = State::Pause(Instant::now() + self.back_off.after(life));
+    }
+
+    /// Returns the configuration of the next router.
+    pub(crate) fn config(&self, options: &Options, instance: &str, hooks: Vec<Hook>) -> RouterConfig {
+        let troubles = self.problems.iter().map(|(kind, what)| (*kind, what.clone())).collect();
+        RouterConfig { hooks, troubles, generation: self.generation, ..self.kept.config(options, instance) }
     }
 
     /// Hands over the configuration, the sockets, the app modes and the processes that serve.
-    fn hand_over(&mut self) {
-        let config = Notice::Config(self.router_config());
-        self.routers.generation += 1;
-        let Some(router) = self.routers.running_mut() else {
-            return;
-        };
-        let mut handed = router.tell(&config, &[self.nginx.as_fd(), self.tools.as_fd()]);
-        for notice in self.app_modes.notices() {
-            handed = handed.and_then(|()| router.tell(&notice, &[]));
+    pub(crate) fn hand_over(
+        &mut self,
+        config: RouterConfig,
+        nginx: BorrowedFd<'_>,
+        processes: &mut Processes,
+    ) {
+        self.generation += 1;
+        let State::Running(router) = &mut self.state else { return };
+        let mut handed = router.send(&Notice::Config(config), &[nginx, self.tools.as_fd()]);
+        for notice in self.kept.app_modes.notices() {
+            handed = handed.and_then(|()| router.send(&notice, &[]));
         }
-        for process in self.processes.iter_mut().filter(|process| process.serves()) {
+        for process in processes.iter_mut().filter(|process| process.serves()) {
             let adopt = Notice::Adopt(process.record.clone());
             process.announced = true;
-            handed = handed.and_then(|()| router.tell(&adopt, &[process.output.as_fd()]));
+            handed = handed.and_then(|()| router.send(&adopt, &[process.output.as_fd()]));
         }
-        handed = handed.and_then(|()| router.tell(&Notice::Serve, &[]));
+        handed = handed.and_then(|()| router.send(&Notice::Serve, &[]));
         if let Err(why) = handed {
-            tracing::error!("the router cannot be told what there is: {why}");
+            tracing::error!("cannot hand processes over to the new router: {why}");
             router.kill();
-        }
-    }
-
-    fn router_config(&self) -> RouterConfig {
-        RouterConfig {
-            socket_file: self.options.socket.path.clone(),
-            instance_name: self.instance.name().to_owned(),
-            options: self.options.shared.clone(),
-            app_defaults: self.options.app_defaults.clone(),
-            globals: self.globals.clone(),
-            overruled: self.overruled.clone(),
-            shutdown_limit: self.options.shutdown_limit.as_secs(),
-            drain_limit: self.options.drain_limit.as_secs(),
-            admin_uid: nix::unistd::Uid::effective().as_raw(),
-            status_gid: self.options.status_group.map(Gid::as_raw),
-            app_output: self.options.app_output,
-            app_output_limit: self.options.app_output_limit,
-            min_upload_rate: self.options.min_upload_rate,
-            hooks: self.hooks.of_apps(),
-            troubles: self.troubles.iter().map(|(kind, what)| (*kind, what.clone())).collect(),
-            generation: self.routers.generation,
         }
     }
 
     /// Sends a notice to the router. A router that cannot receive it is replaced; without a router it is dropped.
-    pub(super) fn tell_router(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) {
-        let Some(router) = self.routers.running_mut() else {
-            return;
-        };
-        match router.tell(notice, descriptors) {
+    pub(crate) fn send(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) {
+        let Some(router) = self.running_mut() else { return };
+        match router.send(notice, descriptors) {
             Ok(()) => {}
             Err(why) if why.kind() == io::ErrorKind::InvalidInput => {
-                tracing::error!("a message to the router cannot be sent: {why}");
+                tracing::error!("cannot send a message to the router: {why}");
             }
-            Err(why) => self.deaf_router(&why),
+            Err(why) => self.replace_deaf(&why),
         }
     }
 
-    pub(super) fn send_waiting(&mut self) {
-        if let Some(router) = self.routers.running_mut()
-            && let Err(why) = router.send_waiting()
+    /// Sends queued notices, as far as there is room.
+    pub(crate) fn flush(&mut self) {
+        if let Some(router) = self.running_mut()
+            && let Err(why) = router.flush()
         {
-            self.deaf_router(&why);
+            self.replace_deaf(&why);
         }
     }
 
-    /// Kills a router that cannot receive notices. While the daemon ends, it may just have finished.
-    fn deaf_router(&mut self, why: &io::Error) {
-        if self.shutdown.is_serving() {
-            tracing::error!("the router is replaced, as it cannot be told anything: {why}");
+    /// Kills a router that cannot receive notices.
+    fn replace_deaf(&mut self, why: &io::Error) {
+        if self.ending {
+            tracing::debug!("cannot send messages to the router any more: {why}");
         } else {
-            tracing::debug!("the router cannot be told anything any more: {why}");
+            tracing::error!("replacing the router, to which no messages can be sent: {why}");
         }
-        if let Some(router) = self.routers.running_mut() {
-            router.kill();
+        self.kill();
+    }
+
+    /// Sets the description of a problem; `None` when there is none. Returns whether this is a change.
+    pub(crate) fn set_problem(&mut self, trouble: Trouble, what: Option<&str>) -> bool {
+        if self.problems.get(&trouble).map(String::as_str) == what {
+            return false;
         }
+        match what {
+            Some(what) => drop(self.problems.insert(trouble, what.to_owned())),
+            None => drop(self.problems.remove(&trouble)),
+        }
+        self.send(&Notice::Trouble { trouble, what: what.map(str::to_owned) }, &[]);
+        true
+    }
+
+    /// Records that nginx's value of an option is not applied, and the value in effect.
+    pub(crate) fn overrule(&mut self, name: &str, value: String) {
+        self.kept.overruled.push(Overruled { name: name.to_owned(), value });
+    }
+
+    /// Keeps an app mode for the next router.
+    pub(crate) fn keep_app_mode(&mut self, app: String, mode: AppMode) {
+        let name = shortened(&app);
+        if let Err(why) = self.kept.app_modes.keep(app, mode)
+            && self.may_log(Topic::Bounds)
+        {
+            tracing::error!("maintenance state of app {name} will be lost when the router restarts: {why}");
+        }
+    }
+
+    /// Whether a line that the router can cause at will may be logged.
+    pub(crate) fn may_log(&mut self, topic: Topic) -> bool {
+        self.log_limits.admit(topic, Instant::now())
     }
 
     /// Whether the router's orders are read. Otherwise they wait in its socket until some earlier ones are carried out,
     /// or until it has read the notices sent to it.
-    pub(super) fn takes_orders(&self) -> bool {
-        self.outstanding.has_room() && self.routers.running().is_none_or(RouterProcess::reads)
+    pub(crate) fn takes_orders(&self) -> bool {
+        self.outstanding.has_room() && self.running().is_none_or(RouterProcess::reads)
     }
 
-    /// Updates whether orders wait. A router whose orders are not read does not count as silent.
-    pub(super) fn note_whether_orders_wait(&mut self, now: Instant) {
-        let wait = !self.takes_orders();
-        let begin = wait && !std::mem::replace(&mut self.orders_wait, wait);
-        self.orders_wait = wait;
-        if !wait {
+    /// Suspends or resumes the reading of orders. A router whose orders are not read does not count as silent.
+    pub(crate) fn suspend_or_resume_orders(&mut self, now: Instant) {
+        let suspend = !self.takes_orders();
+        let is_new = suspend && !std::mem::replace(&mut self.orders_suspended, suspend);
+        self.orders_suspended = suspend;
+        if !suspend {
             return;
         }
-        if begin && self.log_limits.admit(Topic::Bounds, now) {
+        if is_new && self.log_limits.admit(Topic::Bounds, now) {
             let why = if self.outstanding.has_room() {
                 "it does not read the answers to earlier ones"
             } else {
-                "too many are not carried out yet"
+                "too many are in progress"
             };
             tracing::warn!("no more orders are read from the router for now: {why}");
         }
-        if let Some(router) = self.routers.running_mut() {
-            router.heard(now);
+        if let Some(router) = self.running_mut() {
+            router.note_message(now);
         }
     }
 
-    /// Reads and carries out the router's orders. No order ends the supervisor.
-    pub(super) fn hear_router(&mut self) {
-        let until = Instant::now() + TIME_AT_A_TIME;
-        for _ in 0..ORDERS_AT_A_TIME {
-            if !self.takes_orders() || Instant::now() >= until {
-                return;
+    /// Receives one order.
+    pub(crate) fn receive(&mut self) -> Received {
+        let State::Running(router) = &mut self.state else { return Received::Nothing };
+        match router.channel.recv::<Order>(&mut self.buffer) {
+            // Descriptors sent by a router are never used: they are closed here.
+            Ok(Some((order, _descriptors))) => {
+                router.note_message(Instant::now());
+                Received::Order(order)
             }
-            let Some(router) = self.routers.running_mut() else {
-                return;
-            };
-            match router.channel().recv::<Order>(&mut self.buffer) {
-                // Descriptors sent by a router are never used: they are closed here.
-                Ok(Some((order, _descriptors))) => {
-                    router.heard(Instant::now());
-                    self.carry_out(order);
+            Ok(None) => {
+                // It ends, or has closed the link and is of no use.
+                router.kill();
+                Received::Nothing
+            }
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => Received::Nothing,
+            Err(why) if why.kind() == io::ErrorKind::InvalidData => {
+                if self.may_log(Topic::Refused) {
+                    tracing::error!("invalid message from the router: {why}");
                 }
-                Ok(None) => {
-                    // It ends, or has closed the link and is of no use.
-                    router.kill();
-                    return;
-                }
-                Err(why) if why.kind() == io::ErrorKind::WouldBlock => return,
-                Err(why) if why.kind() == io::ErrorKind::InvalidData => {
-                    if self.log_limits.admit(Topic::Refused, Instant::now()) {
-                        tracing::error!("a message of the router is refused: {why}");
-                    }
-                }
-                Err(why) => {
-                    tracing::error!("the router is replaced, as the link fails: {why}");
-                    router.kill();
-                    return;
-                }
+                Received::Refused
+            }
+            Err(why) => {
+                tracing::error!("replacing the router, as the link to it failed: {why}");
+                router.kill();
+                Received::Nothing
             }
         }
     }
 
-    pub(super) fn router_ended(&mut self) {
-        // Its last orders and log lines are complete: it can no longer write.
-        self.hear_router();
-        let _ = (0..LAST_READS).all(|_| self.copy_router_log());
-        let Some(router) = self.routers.running() else {
-            return;
-        };
-        let how = match router.child().try_reap() {
-            Ok(Some(end)) => exit_status::sentence(end),
-            Ok(None) => return,
+    /// Copies its log lines. Returns whether more may be left.
+    pub(crate) fn copy_log(&mut self) -> bool {
+        let framed = self.kept.app_prefix;
+        self.running_mut().is_some_and(|router| router.copy_log(framed))
+    }
+
+    /// Copies the last log lines of a router that can no longer write.
+    pub(crate) fn copy_last_log(&mut self) {
+        let _ = (0..LAST_READS).all(|_| self.copy_log());
+    }
+
+    /// Reaps the router if it has ended; the next one is started after a pause if `restart`.
+    pub(crate) fn reap(&mut self, restart: bool) -> bool {
+        let Some(router) = self.running() else { return false };
+        let how = match router.child.try_reap() {
+            Ok(Some(end)) => end.to_string(),
+            Ok(None) => return false,
             Err(why) => format!("ended, and its status cannot be read: {why}"),
         };
-        let (pid, life) = (router.child().pid(), router.life());
-        if self.shutdown.is_serving() && !self.upgrade.is_under_way() {
+        let (pid, life) = (router.child.pid(), router.life());
+        if restart {
             tracing::error!("the router (PID {pid}) {how}; the next one takes over");
-            self.pause_routers(life);
+            self.pause(life);
         } else {
             tracing::debug!("the router (PID {pid}) {how}");
-            self.routers.state = State::None;
+            self.state = State::None;
         }
-        self.upgrade.note_router_gone(Instant::now());
-        self.orphan_processes();
-        self.step(Event::RouterGone);
+        true
     }
 
-    /// Ends processes that only the ended router could continue to use, including preloaders: the next router cannot
-    /// know whether their code is still current. The rest waits for the next router.
-    fn orphan_processes(&mut self) {
-        self.forks.orphan();
-        self.stat_workers.forget();
-        self.app_logs.forget();
-        self.measurements.forget();
-        let kill_at = Instant::now() + self.options.shutdown_limit;
-        for process in self.processes.iter_mut() {
-            process.announced = false;
-            match process.stage {
-                Stage::Starting => {
-                    tracing::warn!("{} was not ready and ends with its router", process.name());
-                    process.stop(StopHow::Kill);
+    /// Kills the router; it is reaped like one that ends by itself.
+    pub(crate) fn kill(&mut self) {
+        if let Some(router) = self.running_mut() {
+            router.kill();
+        }
+    }
+
+    /// Records that the router is about to exit.
+    pub(crate) fn note_finished(&mut self) {
+        if let Some(router) = self.running_mut() {
+            router.note_finished();
+        }
+    }
+
+    /// Limits the open files of the router, or has it do so itself.
+    pub(crate) fn limit_open_files(&mut self, limit: OpenFiles) {
+        let child = self.running().map(|router| &router.child);
+        if let Err(why) = child.map_or(Ok(()), |child| child.limit_open_files(limit.soft, limit.hard)) {
+            tracing::debug!("the router limits its open files itself: {why}");
+            self.send(&Notice::OpenFiles(limit.soft), &[]);
+        }
+    }
+
+    /// Handles what is due. Returns whether the next router has to be started.
+    pub(crate) fn check(&mut self, now: Instant) -> bool {
+        self.log_limits.settle(now);
+        match &mut self.state {
+            State::Pause(until) => *until <= now,
+            State::Running(router) if router.due().is_some_and(|due| due <= now) => {
+                match router.check(now) {
+                    Ok(HeartbeatAction::Ask) => self.send(&Notice::Ping, &[]),
+                    Ok(_) => {}
+                    Err(why) => {
+                        tracing::error!("the router (PID {}) {why}, and is killed", router.child.pid());
+                        router.kill();
+                    }
                 }
-                Stage::Ready if process.is_preloader() => {
-                    process.stop(StopHow::Gracefully);
-                    process.kill_at = Some(kill_at);
-                }
-                Stage::Ready => {}
-                Stage::Stopping => process.kill_at = Some(kill_at),
+                false
             }
+            State::Running(_) | State::None => false,
         }
     }
+}
 
-    pub(super) fn routers_due(&mut self, now: Instant) {
-        if self.routers.due().is_none_or(|due| due > now) {
-            return;
-        }
-        match &mut self.routers.state {
-            State::Pause(_) => self.start_router(),
-            State::Running(router) => match router.look_after(now) {
-                Ok(HeartbeatAction::Ask) => self.tell_router(&Notice::Ping, &[]),
-                Ok(_) => {}
-                Err(why) => {
-                    tracing::error!("the router (PID {}) {why}, and is killed", router.child().pid());
-                    router.kill();
-                }
-            },
-            State::None => {}
-        }
-    }
+/// Shortens a text chosen by the router for the log.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars().take(MAX_LOGGED).collect()
 }

@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::ffi::{CString, NulError};
-use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -13,19 +12,16 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{self, Pid};
 
-use super::heartbeat;
 use super::heartbeat::{Heartbeat, HeartbeatAction};
 use super::log::RouterLog;
 use crate::lifecycle::rlimits::Originals;
+use common::config::Options;
 use common::link::Notice;
 use common::link::channel::{Channel, Encoded};
-use common::log::{LogFormat, LogLevel};
-use common::sys::accounts;
-use common::sys::accounts::{Account, LookupError};
-use common::sys::identity;
-use common::sys::identity::Identity;
-use common::sys::process;
-use common::sys::process::{Child, Forked};
+use common::log::{self, LogLevel, Part, Source};
+use common::sys::accounts::{self, Account, LookupError};
+use common::sys::identity::{self, Identity};
+use common::sys::process::{self, Child, Forked};
 use common::sys::{descriptors, signals};
 
 /// The hidden first argument that makes this program the router.
@@ -55,48 +51,37 @@ pub(crate) struct RouterPlan {
 }
 
 /// Why a router cannot be planned.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum RouterError {
-    Lookup(LookupError),
-    Environment(NulError),
-}
-
-impl fmt::Display for RouterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lookup(why) => why.fmt(f),
-            Self::Environment(why) => write!(f, "its environment cannot be built: {why}"),
-        }
-    }
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+    #[error("its environment cannot be built: {0}")]
+    Environment(#[from] NulError),
 }
 
 impl RouterPlan {
-    /// Creates the plan of a router that runs as `user`, or as the daemon's user without one.
-    pub(crate) fn new(
-        user: Option<&Account>,
-        log_level: LogLevel,
-        log_format: LogFormat,
-    ) -> Result<Self, RouterError> {
-        let identity = user.map(identity_of).transpose().map_err(RouterError::Lookup)?;
-        let level = level_argument(log_level);
-        let format = format!("--log-format={}", log_format.name());
-        let word = |text: &str| CString::new(text).map_err(RouterError::Environment);
+    /// Creates the plan. `silence` is the ping interval and ping timeout.
+    pub(crate) fn new(options: &Options, silence: Duration) -> Result<Self, RouterError> {
+        let user = options.router_user.as_ref();
+        let identity = user.map(identity_of).transpose()?;
+        let level = level_argument(options.log_level);
+        let format = format!("--log-format={}", options.log_format.name());
         Ok(Self {
-            program: [word("flying-passenger")?, word(ROUTER_ARGUMENT)?, word(&level)?, word(&format)?],
-            environment: environment().map_err(RouterError::Environment)?,
+            program: [
+                c"flying-passenger".into(),
+                CString::new(ROUTER_ARGUMENT)?,
+                CString::new(level)?,
+                CString::new(format)?,
+            ],
+            environment: environment()?,
             identity,
             user: user.map_or_else(own_name, |account| account.name.clone()),
-            silence: heartbeat::limit(None),
+            silence,
         })
     }
 
-    /// Sets the ping interval and ping timeout.
-    pub(crate) fn with_silence(self, silence: Duration) -> Self {
-        Self { silence, ..self }
-    }
-
     /// Sets the log level of the next router.
-    pub(super) fn set_log_level(&mut self, level: LogLevel) {
+    pub(crate) fn set_log_level(&mut self, level: LogLevel) {
         if let Ok(word) = CString::new(level_argument(level)) {
             self.program[2] = word;
         }
@@ -194,8 +179,8 @@ fn environment() -> Result<Vec<CString>, NulError> {
 /// A running router.
 #[derive(Debug)]
 pub(crate) struct RouterProcess {
-    child: Child,
-    channel: Channel,
+    pub(crate) child: Child,
+    pub(crate) channel: Channel,
     /// The pipe with its log lines.
     pub(crate) log: RouterLog,
     waiting: VecDeque<Waiting>,
@@ -215,14 +200,6 @@ struct Waiting {
 }
 
 impl RouterProcess {
-    pub(crate) fn child(&self) -> &Child {
-        &self.child
-    }
-
-    pub(crate) fn channel(&self) -> &Channel {
-        &self.channel
-    }
-
     pub(super) fn life(&self) -> Duration {
         self.started.elapsed()
     }
@@ -237,7 +214,7 @@ impl RouterProcess {
         self.waiting.len() < MANY_UNREAD && self.waiting_bytes < MANY_UNREAD_BYTES
     }
 
-    /// When [`RouterProcess::look_after`] has to run.
+    /// When [`RouterProcess::check`] has to run.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.killed {
             Some(_) => None,
@@ -246,12 +223,12 @@ impl RouterProcess {
     }
 
     /// Records that a message was received.
-    pub(super) fn heard(&mut self, now: Instant) {
-        self.heartbeat.heard(now);
+    pub(super) fn note_message(&mut self, now: Instant) {
+        self.heartbeat.note_message(now);
     }
 
     /// Checks that it reads, exits and answers in time; the error says what it does not do.
-    pub(super) fn look_after(&mut self, now: Instant) -> Result<HeartbeatAction, String> {
+    pub(super) fn check(&mut self, now: Instant) -> Result<HeartbeatAction, String> {
         if self.stuck_at().is_some_and(|due| due <= now) {
             return Err("neither reads its messages nor exits".to_owned());
         }
@@ -275,12 +252,12 @@ impl RouterProcess {
     }
 
     /// Records that it is about to exit.
-    pub(super) fn leaves(&mut self) {
+    pub(super) fn note_finished(&mut self) {
         self.leaves_by.get_or_insert(Instant::now() + TIME_TO_LEAVE);
     }
 
     /// Sends a message, or queues it until there is room. An error means that the router cannot be reached any more.
-    pub(crate) fn tell(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub(super) fn send(&mut self, notice: &Notice, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let message = Encoded::new(notice)?;
         if self.waiting.is_empty() {
             match self.channel.send_encoded(&message, descriptors) {
@@ -298,7 +275,7 @@ impl RouterProcess {
     }
 
     /// Sends queued messages, as far as there is room.
-    pub(super) fn send_waiting(&mut self) -> io::Result<()> {
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         while let Some(first) = self.waiting.front() {
             let descriptors: Vec<_> = first.descriptors.iter().map(AsFd::as_fd).collect();
             match self.channel.send_encoded(&first.message, &descriptors) {
@@ -311,8 +288,14 @@ impl RouterProcess {
         Ok(())
     }
 
+    /// Copies its log lines; `framed` says whether output of apps has a prefix. Returns whether more may be left.
+    pub(super) fn copy_log(&mut self, framed: bool) -> bool {
+        let source = Source { part: Part::Router, pid: self.child.pid().as_raw().unsigned_abs() };
+        self.log.copy(&mut |lines| log::copy_lines(lines, source, framed))
+    }
+
     /// Kills it; it is reaped like a router that ends by itself.
-    pub(crate) fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         if self.killed.is_some() {
             return;
         }

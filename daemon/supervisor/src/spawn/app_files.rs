@@ -1,6 +1,5 @@
 //! The location of an app, checked by metadata only: the daemon never opens anything below an app root.
 
-use std::fmt;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -34,33 +33,26 @@ pub(super) struct AppFiles {
 }
 
 /// Why the app cannot be at the configured path.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum AppFilesError {
     /// The root is not an absolute path.
+    #[error("the app root \"{0}\" is not an absolute path")]
     Relative(PathBuf),
     /// The root does not exist.
+    #[error("the app root {0} does not exist")]
     NoRoot(PathBuf),
     /// The root is a file.
+    #[error("the app root {0} is not a directory")]
     NoDirectory(PathBuf),
     /// The startup file does not exist.
+    #[error("the startup file {0} does not exist")]
     NoStartupFile(PathBuf),
     /// The start command is missing.
+    #[error("no command to start the app is configured")]
     NoCommand,
     /// The metadata cannot be read.
+    #[error("cannot check {0}: {1}")]
     Unreadable(PathBuf, io::Error),
-}
-
-impl fmt::Display for AppFilesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Relative(root) => write!(f, "the app root \"{}\" is no absolute path", root.display()),
-            Self::NoRoot(root) => write!(f, "the app root {} does not exist", root.display()),
-            Self::NoDirectory(root) => write!(f, "the app root {} is no directory", root.display()),
-            Self::NoStartupFile(file) => write!(f, "the startup file {} does not exist", file.display()),
-            Self::NoCommand => write!(f, "no command is given to start the app with"),
-            Self::Unreadable(file, why) => write!(f, "{} cannot be looked at: {why}", file.display()),
-        }
-    }
 }
 
 impl AppPaths {
@@ -145,9 +137,9 @@ mod tests {
 
     #[test]
     fn refusals_name_what_is_missing() {
-        assert_eq!(refusal(AppKind::Ruby, "app"), "the app root \"app\" is no absolute path");
+        assert_eq!(refusal(AppKind::Ruby, "app"), "the app root \"app\" is not an absolute path");
         assert_eq!(refusal(AppKind::Ruby, "/no/app"), "the app root /no/app does not exist");
-        assert_eq!(refusal(AppKind::Ruby, "/etc/passwd"), "the app root /etc/passwd is no directory");
+        assert_eq!(refusal(AppKind::Ruby, "/etc/passwd"), "the app root /etc/passwd is not a directory");
         assert_eq!(refusal(AppKind::Ruby, "/usr"), "the startup file /usr/config.ru does not exist");
     }
 

@@ -4,7 +4,6 @@
 //! and never returns.
 
 use std::ffi::{CString, OsStr};
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{OwnedFd, RawFd};
@@ -22,10 +21,8 @@ use super::command::{self, Command};
 use super::environment::Environment;
 use super::revision;
 use super::user::RunAs;
-use crate::lifecycle::rlimits;
-use crate::lifecycle::rlimits::Originals;
-use common::sys::identity;
-use common::sys::identity::IdentityError;
+use crate::lifecycle::rlimits::{self, Originals};
+use common::sys::identity::{self, IdentityError};
 use common::sys::{descriptors, process, signals};
 
 /// Everything the child does.
@@ -46,35 +43,23 @@ pub(super) struct Plan<'a> {
 }
 
 /// Why the program did not start. Completes the line `error …`.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Failure {
     /// A step failed that is unrelated to the app.
+    #[error("cannot {0}: {1}")]
     Step(&'static str, io::Error),
     /// The user's identity could not be assumed.
+    #[error("cannot run as the user \"{0}\": {1}")]
     Identity(String, IdentityError),
     /// A directory on the path to the app, or its root, is closed to the user.
+    #[error("the user \"{user}\" cannot enter the directory {directory}: {}", why.desc())]
     Closed { user: String, directory: PathBuf, why: Errno },
     /// No program with these names was found.
+    #[error("cannot run {programs}: found in none of the directories of PATH ({path})")]
     NotFound { programs: String, path: String },
     /// The kernel refused to execute the program.
+    #[error("cannot run \"{program}\": {}", why.desc())]
     Exec { program: PathBuf, why: Errno },
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Step(step, why) => write!(f, "cannot {step}: {why}"),
-            Self::Identity(user, why) => write!(f, "cannot run as the user \"{user}\": {why}"),
-            Self::Closed { user, directory, why } => {
-                let directory = directory.display();
-                write!(f, "the user \"{user}\" cannot enter the directory {directory}: {}", why.desc())
-            }
-            Self::NotFound { programs, path } => {
-                write!(f, "cannot run {programs}: found in none of the directories of PATH ({path})")
-            }
-            Self::Exec { program, why } => write!(f, "cannot run \"{}\": {}", program.display(), why.desc()),
-        }
-    }
 }
 
 /// Higher than any descriptor of a program.
@@ -142,7 +127,7 @@ fn prepare(plan: Plan<'_>) -> Result<Ready, Failure> {
         prctl::set_no_new_privs().map_err(|why| Failure::Step("set passenger_no_new_privs", why.into()))?;
     }
     enter(plan.root, &plan.run_as.user.name)?;
-    end_with(plan.supervisor).map_err(step("bind its life to the daemon's"))?;
+    end_with(plan.supervisor).map_err(step("set its parent death signal"))?;
     let ready = command_line(plan.command, plan.environment)?;
     descriptors::place_for_exec(plan.descriptors).map_err(step("put its descriptors in place"))?;
     Ok(ready)

@@ -3,11 +3,11 @@
 
 use std::cell::Cell;
 
-use nix::unistd::{Gid, Uid};
+use nix::unistd::Gid;
 
-use super::user::{Directory, System};
+use super::user::Directory;
 use common::config::UserOptions;
-use common::sys::accounts::{Account, LookupError};
+use common::sys::accounts::{self, Account, LookupError};
 
 /// The system's user database, noting whether the default user or group was looked up.
 pub(super) struct Noting<'a> {
@@ -29,23 +29,11 @@ impl<'a> Noting<'a> {
 impl Directory for Noting<'_> {
     fn user_named(&self, name: &str) -> Result<Option<Account>, LookupError> {
         self.asked.set(self.asked.get() || name == self.defaults.default_user);
-        System.user_named(name)
-    }
-
-    fn user_numbered(&self, uid: Uid) -> Result<Option<Account>, LookupError> {
-        System.user_numbered(uid)
+        accounts::user_named(name)
     }
 
     fn group_named(&self, name: &str) -> Result<Option<Gid>, LookupError> {
         self.asked.set(self.asked.get() || self.defaults.default_group.as_deref() == Some(name));
-        System.group_named(name)
-    }
-
-    fn group_numbered(&self, gid: Gid) -> Result<Option<String>, LookupError> {
-        System.group_numbered(gid)
-    }
-
-    fn groups_of(&self, user: &str, primary: Gid) -> Result<Vec<Gid>, LookupError> {
-        System.groups_of(user, primary)
+        accounts::group_named(name)
     }
 }

@@ -9,8 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
-use super::app_files;
-use super::app_files::{AppFiles, AppFilesError};
+use super::app_files::{self, AppFiles, AppFilesError};
 use super::decide;
 use super::precheck::{Found, Precheck, ResolvedApp};
 use super::user::{Owner, Wanted, Why};

@@ -1,6 +1,5 @@
 //! Errors of a start: sentences for the log and for the report of a failed start.
 
-use std::fmt;
 use std::io;
 
 use nix::libc;
@@ -11,59 +10,39 @@ use super::user::UserError;
 use crate::cgroups::CgroupError;
 
 /// Why no process was started.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum SpawnError {
-    AppFiles(AppFilesError),
-    User(UserError),
+    #[error(transparent)]
+    AppFiles(#[from] AppFilesError),
+    #[error(transparent)]
+    User(#[from] UserError),
+    #[error("cannot check who can connect to the socket for nginx: {0}")]
     Policy(io::Error),
+    #[error("apps of type \"{}\" cannot be preloaded", .0.as_str())]
     NoPreloader(AppKind),
+    #[error("the environment variable {0:?} has an invalid name or value")]
     Variable(String),
+    #[error("cannot write its environment for the login shell: {0}")]
     Variables(io::Error),
+    #[error("cannot open a socket for the app: {0}")]
     Listen(io::Error),
+    #[error("cannot find a port for the app: {0}")]
     Port(io::Error),
+    #[error("cannot create pipes for the app: {0}")]
     Pipes(io::Error),
+    #[error("cannot create a process for the app: {}{}", .0, advice(.0))]
     Fork(io::Error),
+    #[error("cannot send an order to its preloader: {0}")]
     Handover(io::Error),
+    #[error("cannot create a control group for the app: {0}")]
     Cgroup(CgroupError),
 }
 
-impl fmt::Display for SpawnError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AppFiles(why) => why.fmt(f),
-            Self::User(why) => why.fmt(f),
-            Self::Policy(why) => write!(
-                f,
-                "the socket for nginx cannot be looked at, so that who can connect to it is not known: {why}"
-            ),
-            Self::NoPreloader(kind) => write!(f, "apps of type \"{}\" cannot be preloaded", kind.as_str()),
-            Self::Variable(name) => {
-                write!(f, "the environment variable {name:?} has no possible name or value")
-            }
-            Self::Variables(why) => write!(f, "its environment cannot be written down: {why}"),
-            Self::Listen(why) => write!(f, "no socket can be opened for the app: {why}"),
-            Self::Port(why) => write!(f, "no port can be found for the app: {why}"),
-            Self::Pipes(why) => write!(f, "no pipes can be made for the app: {why}"),
-            Self::Handover(why) => write!(f, "its preloader takes no order: {why}"),
-            Self::Cgroup(why) => write!(f, "no control group can be made for the app: {why}"),
-            Self::Fork(why) if why.raw_os_error() == Some(libc::EAGAIN) => write!(
-                f,
-                "no process can be made for the app: {why}: the daemon's user or service has as many as it may have \
-                 (ulimit -u, systemd's TasksMax)"
-            ),
-            Self::Fork(why) => write!(f, "no process can be made for the app: {why}"),
+fn advice(why: &io::Error) -> &'static str {
+    match why.raw_os_error() {
+        Some(libc::EAGAIN) => {
+            ": the process limit of the daemon's user or service is reached (ulimit -u, systemd's TasksMax)"
         }
-    }
-}
-
-impl From<AppFilesError> for SpawnError {
-    fn from(why: AppFilesError) -> Self {
-        Self::AppFiles(why)
-    }
-}
-
-impl From<UserError> for SpawnError {
-    fn from(why: UserError) -> Self {
-        Self::User(why)
+        _ => "",
     }
 }

@@ -1,25 +1,25 @@
-//! The start of one app process, from the router's order to a child process about to call `exec`.
+//! The start of app processes, from the router's order to a child process about to call `exec`.
 //!
-//! [`precheck`], which a stat worker answers, locates the app ([`app_files`]) and determines its user ([`user`]);
-//! [`command`] and [`environment`] determine what is executed; [`child`] executes it. How the app uses its sockets and
-//! pipes is not handled here.
+//! [`starts`] has the steps in their order. [`precheck`], which a stat worker answers, locates the app ([`app_files`])
+//! and determines its user ([`user`]); [`command`] and [`environment`] determine what is executed; [`child`] executes it.
+//! A preloader forks instead ([`forks`]). How the app uses its sockets and pipes is not handled here.
 
 pub(crate) mod app_files;
+mod channels;
 mod child;
 mod command;
 mod defaults;
 pub(crate) mod disclosure;
 mod environment;
 mod error;
-mod handover;
-pub(crate) mod listener;
+mod forks;
 mod login_shell;
 mod masked;
-mod pipes;
 mod policy;
 mod ports;
 pub(crate) mod precheck;
 mod revision;
+mod starts;
 mod user;
 
 use std::os::fd::OwnedFd;
@@ -31,26 +31,25 @@ use protocol::request::AppKind;
 
 pub(super) use command::Term;
 pub(super) use disclosure::{Refusal, answer};
-pub(super) use environment::{Environment, inherited, secrets};
-pub(super) use handover::{HELLO, Handover, hand_over};
+pub(super) use environment::{inherited, secrets};
+pub(super) use forks::Forks;
 pub use policy::Policy;
-pub(super) use ports::Ports;
 pub(super) use precheck::{Precheck, ResolvedApp};
+pub(super) use starts::{Context, ForkOrder, Reply, Starts};
 pub use user::Why;
 
 use super::cgroups::{Cgroup, Cgroups};
 use super::lifecycle::rlimits::Originals;
+use channels::{AppListener, Pipes};
 use command::Command;
 use common::config::UserOptions;
 use common::instance::Instance;
 use common::link::{AppUser, CgroupLimits, Listen, ProcessId, ProcessRecord, SpawnSpec};
-use common::sys::process;
-use common::sys::process::{Child, Forked};
-use environment::Reported;
+use common::sys::process::{self, Child, Forked};
+use environment::{Environment, Reported};
 use error::SpawnError;
-use listener::AppListener;
 use login_shell::{Changes, Numbers};
-use pipes::Pipes;
+use ports::Ports;
 use user::{Asked, Directory, Owner, RunAs, Wanted};
 
 /// Returns the user that a daemon with the caller's rights would run an app as, and why. `owned` is the startup file,
@@ -178,11 +177,18 @@ impl Launcher {
     ) -> Result<Option<Cgroup>, SpawnError> {
         if self.cgroups.is_none() && limits != CgroupLimits::default() {
             tracing::warn!(
-                "{app}: its passenger_cgroup_* do not hold: the daemon was started without --cgroups"
+                "{app}: passenger_cgroup_* limits are not enforced: the daemon was started without --cgroups"
             );
         }
         let made = self.cgroups.as_ref().map(|cgroups| cgroups.make(app, process, limits));
         made.transpose().map_err(SpawnError::Cgroup)
+    }
+
+    /// Removes control groups that have become empty.
+    pub(super) fn sweep_cgroups(&mut self) {
+        if let Some(cgroups) = &mut self.cgroups {
+            cgroups.sweep();
+        }
     }
 
     /// Ends the control group of a process that has ended.
@@ -201,7 +207,7 @@ impl Launcher {
         taken: impl Fn(u16) -> bool,
     ) -> Result<(AppListener, Option<OwnedFd>), SpawnError> {
         if spec.preloader {
-            let (ours, theirs) = handover::control().map_err(SpawnError::Pipes)?;
+            let (ours, theirs) = forks::control().map_err(SpawnError::Pipes)?;
             return Ok((AppListener::Control(theirs), Some(ours)));
         }
         if spec.kind == AppKind::Generic && spec.settings.app_listen == Listen::Socket {
@@ -228,7 +234,7 @@ impl Launcher {
         cgroup: Option<&Cgroup>,
     ) -> Result<(Child, Pipes), SpawnError> {
         let door = cgroup.map(Cgroup::door).transpose().map_err(SpawnError::Cgroup)?;
-        let (ours, theirs) = pipes::make().map_err(SpawnError::Pipes)?;
+        let (ours, theirs) = channels::make_pipes().map_err(SpawnError::Pipes)?;
         let supervisor = unistd::getpid();
         match process::fork().map_err(SpawnError::Fork)? {
             Forked::Parent(child) => Ok((child, ours)),

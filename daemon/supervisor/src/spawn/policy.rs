@@ -3,11 +3,9 @@
 //! An app that can connect to nginx's socket can start any command as any other app's user, and one that has the
 //! router's user or group can read all requests. Who can do so is computed from the files' state at each start.
 
-use std::fmt;
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
@@ -61,30 +59,17 @@ pub(super) enum By {
 }
 
 /// What an app can reach.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Reached {
     /// It can connect to this socket.
+    #[error("can connect to nginx's socket {0}, and so control the apps of all users")]
     Socket(PathBuf),
     /// It can replace this socket with another one.
+    #[error("can replace nginx's socket {0}, and so read all requests")]
     PlaceOf(PathBuf),
     /// It can reach the sockets of all apps.
+    #[error("is the router's, and so reaches the sockets of all apps")]
     Router,
-}
-
-impl fmt::Display for Reached {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Socket(path) => write!(
-                f,
-                "can connect to nginx's socket {}, and so control the apps of all users",
-                path.display()
-            ),
-            Self::PlaceOf(path) => {
-                write!(f, "can replace nginx's socket {}, and so read all requests", path.display())
-            }
-            Self::Router => f.write_str("is the router's, and so reaches the sockets of all apps"),
-        }
-    }
 }
 
 impl Policy {

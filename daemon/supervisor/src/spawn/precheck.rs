@@ -119,8 +119,8 @@ impl ResolvedApp {
         let mut warnings = self.run_as.warnings.clone();
         if let (Why::NeverRoot, Some(owned)) = (self.run_as.why, &self.owned_by_root) {
             warnings.push(format!(
-                "{} belongs to root, so the app runs as user \"{}\", as do all apps whose files belong to root, and each \
-                 of them can read and stop the others: give the app to a user of its own (chown)",
+                "{} belongs to root, so the app runs as user \"{}\", as do all apps whose files belong to root, and \
+                 each of them can read and stop the others: give the app its own user (chown)",
                 owned.display(),
                 self.run_as.user.name
             ));

@@ -3,16 +3,13 @@
 //! The user is chosen from the directives, the owner of the startup file and lookups of names; nothing is changed. The
 //! owner is that of the file itself: a symlink's own, not its target's.
 
-use std::fmt;
-
 use nix::unistd::{Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::policy::{By, Credentials, Gate, Policy, Reached};
 use common::config::UserOptions;
 use common::link::AppUser;
-use common::sys::accounts;
-use common::sys::accounts::{Account, LookupError};
+use common::sys::accounts::{self, Account, LookupError};
 use common::sys::identity::Identity;
 
 /// Value of `passenger_group` that means the group of the startup file.
@@ -75,94 +72,61 @@ pub enum Why {
 }
 
 /// Why no user was chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UserError {
     /// The default user does not exist.
+    #[error("the default user \"{0}\" does not exist")]
     NoDefaultUser(String),
     /// The default group does not exist.
+    #[error("the default group \"{0}\" does not exist")]
     NoDefaultGroup(String),
     /// The default user is root.
+    #[error("the default user \"{0}\" is root, and root does not run apps")]
     Root(String),
     /// The only group for this user is root's.
+    #[error(
+        "the app would run as user \"{0}\" with group 0, and group 0 is for root alone: give the user another primary \
+         group, or name another default group"
+    )]
     RootGroup(String),
     /// The group is neither the user's nor allowed.
+    #[error(
+        "the app would run as user \"{user}\" with the group \"{group}\", of which the user is not a member: add the \
+         user to the group (adduser {user} {group}), remove passenger_group, or start the daemon with \
+         --allow-app-groups={group}"
+    )]
     Group { user: String, group: String },
     /// The user, or the group if there is one, can reach what no app may reach.
+    #[error("{}", reaching(user, group.as_deref(), what))]
     Reaches { user: String, group: Option<String>, what: Reached },
     /// A lookup failed.
-    Lookup(LookupError),
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
 }
 
-impl fmt::Display for UserError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoDefaultUser(name) => write!(f, "the default user \"{name}\" does not exist"),
-            Self::NoDefaultGroup(name) => write!(f, "the default group \"{name}\" does not exist"),
-            Self::Root(name) => write!(f, "the default user \"{name}\" is root, and root does not run apps"),
-            Self::RootGroup(user) => write!(
-                f,
-                "the app would run as user \"{user}\" with group 0, and group 0 is for root alone: give the user \
-                 another primary group, or name another default group"
-            ),
-            Self::Group { user, group } => write!(
-                f,
-                "the app would run as user \"{user}\" with the group \"{group}\", of which the user is not a member: \
-                 add the user to the group (adduser {user} {group}), remove passenger_group, or start the daemon with \
-                 --allow-app-groups={group}"
-            ),
-            Self::Reaches { user, group, what } => refuse_reaching(f, user, group.as_deref(), what),
-            Self::Lookup(why) => why.fmt(f),
+/// Returns the message of [`UserError::Reaches`].
+fn reaching(user: &str, group: Option<&str>, what: &Reached) -> String {
+    let who = match group {
+        Some(group) => format!("user \"{user}\", whose group \"{group}\" {what}"),
+        None => format!("user \"{user}\", which {what}"),
+    };
+    let trusted = match (what, group) {
+        (Reached::Router, _) => String::new(),
+        (_, group) => {
+            let group = group.map(|group| format!(" or --allow-app-groups={group}")).unwrap_or_default();
+            format!(
+                ", or, if this app is trusted with all others, start the daemon with --allow-app-users={user}{group}"
+            )
         }
-    }
+    };
+    format!(
+        "the app would run as {who}: give the app its own user (chown -R USER the app's directory, or passenger_user \
+         USER){trusted}"
+    )
 }
 
-fn refuse_reaching(
-    f: &mut fmt::Formatter<'_>,
-    user: &str,
-    group: Option<&str>,
-    what: &Reached,
-) -> fmt::Result {
-    write!(f, "the app would run as user \"{user}\"")?;
-    match group {
-        Some(group) => write!(f, ", whose group \"{group}\" {what}")?,
-        None => write!(f, ", which {what}")?,
-    }
-    f.write_str(
-        ": give the app to a user of its own (chown -R USER the app's directory, or passenger_user USER)",
-    )?;
-    match (what, group) {
-        (Reached::Router, _) => Ok(()),
-        (_, Some(group)) => write!(
-            f,
-            ", or, if this app is trusted with all others, start the daemon with --allow-app-users={user} or \
-             --allow-app-groups={group}"
-        ),
-        (_, None) => write!(
-            f,
-            ", or, if this app is trusted with all others, start the daemon with --allow-app-users={user}"
-        ),
-    }
-}
-
-impl From<LookupError> for UserError {
-    fn from(why: LookupError) -> Self {
-        Self::Lookup(why)
-    }
-}
-
-/// Lookups of users and groups by name and by number.
+/// Lookups of users and groups by name and by number, in the system's database unless overridden.
 pub(super) trait Directory {
-    fn user_named(&self, name: &str) -> Result<Option<Account>, LookupError>;
-    fn user_numbered(&self, uid: Uid) -> Result<Option<Account>, LookupError>;
-    fn group_named(&self, name: &str) -> Result<Option<Gid>, LookupError>;
-    fn group_numbered(&self, gid: Gid) -> Result<Option<String>, LookupError>;
-    fn groups_of(&self, user: &str, primary: Gid) -> Result<Vec<Gid>, LookupError>;
-}
-
-/// The system's user database.
-pub(super) struct System;
-
-impl Directory for System {
     fn user_named(&self, name: &str) -> Result<Option<Account>, LookupError> {
         accounts::user_named(name)
     }
@@ -183,6 +147,11 @@ impl Directory for System {
         accounts::groups_of(user, primary)
     }
 }
+
+/// The system's user database.
+pub(super) struct System;
+
+impl Directory for System {}
 
 /// What is known of an app before its user is chosen.
 #[derive(Debug, Clone, Copy)]

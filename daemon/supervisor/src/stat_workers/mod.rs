@@ -16,6 +16,7 @@ use super::router::outstanding::Share;
 use common::link::channel::Buffer;
 use common::sys::process::Child;
 pub(super) use question::{Answer, Question};
+pub(super) use restart_files::withheld;
 use worker::{Work, Worker};
 
 /// How long a worker may take before another one takes the waiting questions.
@@ -84,11 +85,12 @@ pub(super) struct StatWorkers<P, W = Worker> {
     slots: Vec<WorkerSlot<P, W>>,
     waiting: VecDeque<Task<P>>,
     last: u64,
+    buffer: Buffer,
 }
 
 impl<P, W> Default for StatWorkers<P, W> {
     fn default() -> Self {
-        Self { slots: Vec::new(), waiting: VecDeque::new(), last: 0 }
+        Self { slots: Vec::new(), waiting: VecDeque::new(), last: 0, buffer: Buffer::default() }
     }
 }
 
@@ -99,10 +101,15 @@ impl<P, W: Work> StatWorkers<P, W> {
         self.hand_out(now)
     }
 
-    /// Returns the questions that are known to have no answer.
-    pub(super) fn hanging(&self) -> impl Iterator<Item = &Question> {
+    /// Describes the questions that are known to have no answer, if there are any.
+    pub(super) fn problem(&self) -> Option<String> {
         let hang = self.slots.iter().filter(|slot| slot.hangs);
-        hang.filter_map(|slot| Some(&slot.task.as_ref()?.question))
+        let mut hanging = hang.filter_map(|slot| Some(slot.task.as_ref()?.question.silence()));
+        let one = hanging.next()?;
+        Some(match hanging.count() {
+            0 => one,
+            others => format!("{one}; {others} more do not answer"),
+        })
     }
 
     /// Drops all actions: no caller waits for an answer any longer.
@@ -112,9 +119,9 @@ impl<P, W: Work> StatWorkers<P, W> {
     }
 
     /// Receives the answer of a worker, if there is one.
-    pub(super) fn hear(&mut self, id: WorkerId, buffer: &mut Buffer, now: Instant) -> Vec<Event<P>> {
+    pub(super) fn receive(&mut self, id: WorkerId, now: Instant) -> Vec<Event<P>> {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return Vec::new() };
-        let Some(answer) = slot.worker.hear(buffer) else { return Vec::new() };
+        let Some(answer) = slot.worker.hear(&mut self.buffer) else { return Vec::new() };
         let mut events = slot.finish(&Ok(answer));
         events.extend(self.hand_out(now));
         self.dismiss_idle();
@@ -128,12 +135,12 @@ impl<P, W: Work> StatWorkers<P, W> {
             return Vec::new();
         }
         let mut slot = self.slots.swap_remove(at);
-        let mut events = slot.finish(&Err("whoever looked at it has ended".to_owned()));
+        let mut events = slot.finish(&Err("the stat worker has ended".to_owned()));
         events.extend(self.hand_out(now));
         events
     }
 
-    /// Returns the next time at which [`look_after`](Self::look_after) must be called without an event.
+    /// Returns the next time at which [`check`](Self::check) must be called without an event.
     pub(super) fn due(&self) -> Option<Instant> {
         let asked = self.slots.iter().filter(|slot| !slot.hangs).filter_map(|slot| slot.task.as_ref());
         let given_up = asked.clone().chain(&self.waiting).map(Task::late_at).min();
@@ -141,8 +148,11 @@ impl<P, W: Work> StatWorkers<P, W> {
         [given_up, helped].into_iter().flatten().min()
     }
 
-    /// Gives up the questions that are late, and assigns waiting ones to another worker where one is slow.
-    pub(super) fn look_after(&mut self, now: Instant) -> Vec<Event<P>> {
+    /// Does what is due: gives up the questions that are late, and assigns waiting ones to another worker where one is slow.
+    pub(super) fn check(&mut self, now: Instant) -> Vec<Event<P>> {
+        if self.due().is_none_or(|due| due > now) {
+            return Vec::new();
+        }
         let is_late = |task: &Task<P>| task.late_at() <= now;
         let mut events = Vec::new();
         for slot in self.slots.iter_mut().filter(|slot| !slot.hangs) {
@@ -183,7 +193,7 @@ impl<P, W: Work> StatWorkers<P, W> {
             slot.task = Some(Task { since: now, ..task });
             if let Err(why) = asked {
                 slot.worker.dismiss();
-                events.extend(slot.finish(&Err(format!("nobody can be asked to look at it: {why}"))));
+                events.extend(slot.finish(&Err(format!("cannot ask a stat worker: {why}"))));
             }
         }
         events
@@ -205,7 +215,7 @@ impl<P, W: Work> StatWorkers<P, W> {
         if self.slots.len() >= MOST || tasks.any(|task| !task.is_slow(now)) {
             return Ok(None);
         }
-        let worker = W::start().map_err(|why| format!("no process can be made to look at it: {why}"))?;
+        let worker = W::start().map_err(|why| format!("cannot start a stat worker: {why}"))?;
         self.last += 1;
         self.slots.push(WorkerSlot { id: WorkerId(self.last), worker, task: None, hangs: false });
         Ok(self.slots.last_mut())
@@ -256,7 +266,7 @@ impl<P, W> WorkerSlot<P, W> {
     }
 }
 
-pub(crate) mod file_checks;
+pub(crate) mod pending;
 pub(crate) mod restart_files;
 #[cfg(test)]
 mod tests;

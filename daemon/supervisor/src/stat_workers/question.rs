@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::spawn::{self, Policy, Precheck, Refusal, ResolvedApp, check_users};
-use super::restart_files;
-use super::restart_files::Look;
+use super::restart_files::{self, Look};
 use common::config::UserOptions;
 
 /// A question to a stat worker.
@@ -51,14 +50,14 @@ impl Question {
     pub(crate) fn silence(&self) -> String {
         let dir = self.dir().display();
         match self {
-            Self::RestartFiles(_) => format!("{dir} does not answer: a file system that hangs"),
+            Self::RestartFiles(_) => format!("{dir} does not answer: the file system hangs"),
             Self::Users(users, _) => {
                 let user = &users.default_user;
-                format!("who knows the user \"{user}\" does not answer: a directory service hangs")
+                format!("the lookup of user \"{user}\" does not answer: the directory service hangs")
             }
             Self::App(_) => {
                 format!(
-                    "{dir} does not answer, or who knows its user: a file system or directory service hangs"
+                    "{dir}, or the lookup of its user, does not answer: a file system or directory service hangs"
                 )
             }
         }

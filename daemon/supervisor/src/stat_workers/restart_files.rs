@@ -22,9 +22,9 @@ const NOTHING: RestartFiles = RestartFiles { restart_mtime: None, always: false 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Look {
     /// What is reported to the router.
-    pub(super) found: RestartFiles,
+    pub(crate) found: RestartFiles,
     /// Whether files are ignored because only root can reach their directory.
-    pub(super) withheld: bool,
+    pub(crate) withheld: bool,
 }
 
 impl Default for Look {
@@ -45,6 +45,15 @@ pub(super) fn look(dir: &Path) -> Look {
     } else {
         Look { found: NOTHING, withheld: found != NOTHING }
     }
+}
+
+/// Returns a warning about files that are ignored because only root can reach their directory.
+pub(crate) fn withheld(dir: &Path) -> String {
+    let dir = dir.display();
+    format!(
+        "those in {dir} are ignored, as only root can enter a directory above it: give {dir} to the user of the app, \
+         or make the directories above it accessible (chmod o+x)"
+    )
 }
 
 fn enter(dir: &Path) -> Option<(OwnedFd, FileStat)> {

@@ -49,18 +49,12 @@ impl Work for Fake {
 struct Stage {
     workers: StatWorkers<u32, Fake>,
     now: Instant,
-    buffer: Buffer,
     outstanding: Outstanding,
 }
 
 impl Stage {
     fn new() -> Self {
-        Self {
-            workers: StatWorkers::default(),
-            now: Instant::now(),
-            buffer: Buffer::default(),
-            outstanding: Outstanding::default(),
-        }
+        Self { workers: StatWorkers::default(), now: Instant::now(), outstanding: Outstanding::default() }
     }
 
     /// Asks a question and returns one word for each event.
@@ -72,13 +66,13 @@ impl Stage {
     fn answers(&mut self, at: usize) -> Vec<String> {
         self.workers.slots[at].worker.answers = true;
         let id = self.workers.slots[at].id;
-        words(self.workers.hear(id, &mut self.buffer, self.now))
+        words(self.workers.receive(id, self.now))
     }
 
     /// Advances the clock to the next time that is due.
     fn wait(&mut self) -> Vec<String> {
         self.now = self.workers.due().expect("there is something to wait for");
-        words(self.workers.look_after(self.now))
+        words(self.workers.check(self.now))
     }
 
     fn busy(&self) -> Vec<&str> {
@@ -130,14 +124,14 @@ fn a_slow_worker_is_helped_and_dismissed_helpers_are_not_asked() {
 fn what_hangs_is_given_up_once_and_known_until_it_answers() {
     let mut stage = Stage::new();
     stage.ask("/dead", 1);
-    let why = "/dead does not answer: a file system that hangs";
+    let why = "/dead does not answer: the file system hangs";
     assert_eq!(stage.wait(), ["/dead hangs".to_owned(), format!("1: {why}")]);
     assert_eq!(stage.workers.due(), None);
     assert_eq!(stage.ask("/dead", 2), [format!("2: {why}")]);
     assert_eq!(stage.ask("/dead/alive", 3), NOTHING, "another may be mounted there");
     assert_eq!(stage.busy(), ["/dead", "/dead/alive"]);
     assert_eq!(stage.answers(0), ["/dead recovered"]);
-    assert_eq!(stage.workers.hanging().count(), 0);
+    assert_eq!(stage.workers.problem(), None);
     assert_eq!(stage.ask("/dead", 5), NOTHING);
 }
 
@@ -200,6 +194,6 @@ fn a_worker_that_ends_is_no_answer_and_another_goes_on() {
     let id = stage.workers.slots[0].id;
     assert_eq!(words(stage.workers.ended(id, stage.now)), NOTHING, "it has not ended");
     stage.workers.slots[0].worker.ended = true;
-    assert_eq!(words(stage.workers.ended(id, stage.now)), ["1: whoever looked at it has ended"]);
+    assert_eq!(words(stage.workers.ended(id, stage.now)), ["1: the stat worker has ended"]);
     assert_eq!(stage.busy(), ["/two"]);
 }

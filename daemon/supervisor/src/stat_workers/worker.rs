@@ -10,8 +10,7 @@ use nix::sys::signal::Signal;
 
 use super::question::{Answer, Question};
 use common::link::channel::{Buffer, Channel};
-use common::sys::process;
-use common::sys::process::{Child, Forked};
+use common::sys::process::{self, Child, Forked};
 use common::sys::{descriptors, signals};
 
 /// The supervisor's operations on a worker.

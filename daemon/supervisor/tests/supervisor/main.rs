@@ -26,8 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use common::config::{Arguments, Options};
-use common::log;
-use common::log::Part;
+use common::log::{self, Part};
 
 use nix::unistd;
 

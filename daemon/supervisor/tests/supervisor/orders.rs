@@ -70,8 +70,8 @@ fn refusals_are_logged_now_and_then() {
     let mut daemon = Daemon::start();
     (0..1000).for_each(|_| daemon.ask(&Ask::Nonsense));
     daemon.try_spawn(generic("relative".as_ref(), "true")).unwrap_err();
-    daemon.logs("a message of the router is refused");
-    let lines = daemon.log().matches("a message of the router is refused").count();
+    daemon.logs("invalid message from the router");
+    let lines = daemon.log().matches("invalid message from the router").count();
     assert!((1..50).contains(&lines), "{lines} lines");
 }
 
@@ -144,7 +144,7 @@ fn starts_that_wait_take_little_memory() {
             Notice::NotStarted { ticket: Ticket(7777), reason } => Some(reason.clone()),
             _ => None,
         });
-        assert!(why.contains("no possible name or value"), "{why}");
+        assert!(why.contains("has an invalid name or value"), "{why}");
     }
     let peak: u64 = status(daemon.pid(), "VmHWM")[0].parse().unwrap();
     assert!(peak < 150_000, "{peak} KiB");

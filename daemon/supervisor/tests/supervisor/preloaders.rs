@@ -138,7 +138,7 @@ fn only_a_ready_preloader_is_told_to_fork() {
     assert_eq!(daemon.try_fork(early.process, LONG).unwrap_err(), "its preloader is not ready");
     let (ordinary, _) = daemon.spawn_reported(SpawnSpec { preloader: false, ..spec.clone() });
     daemon.order(Order::MarkReady { process: ordinary.process, at_once: None, revision: None });
-    assert_eq!(daemon.try_fork(ordinary.process, LONG).unwrap_err(), "it is no preloader");
+    assert_eq!(daemon.try_fork(ordinary.process, LONG).unwrap_err(), "it is not a preloader");
     let node = SpawnSpec { kind: AppKind::Node, ..spec };
     assert_eq!(daemon.try_spawn(node).unwrap_err(), "apps of type \"nodejs\" cannot be preloaded");
 }
@@ -147,7 +147,7 @@ fn a_preloader_is_not_to_blame_for_a_late_order() {
     let mut daemon = Daemon::start_with(&[LOADERS]);
     let preloader = ruby(&mut daemon, RUBY);
     let late = daemon.try_fork(preloader.process, 0).unwrap_err();
-    assert_eq!(late, "it was not known in time whom the app runs as");
+    assert_eq!(late, "the app's user was not determined in time");
     daemon.try_fork(preloader.process, LONG).expect("it is still there");
 }
 

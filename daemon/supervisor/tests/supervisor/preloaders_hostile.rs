@@ -105,7 +105,7 @@ fn a_preloader_cannot_pass_for_its_process() {
 
 fn a_process_that_is_not_ours_is_refused() {
     let act = "def act(order): os.fork() or (hello(order), sleep())";
-    assert_refused(act, LONG, "is no child of the daemon");
+    assert_refused(act, LONG, "is not a child of the daemon");
 }
 
 fn a_process_cannot_be_forked_twice() {
@@ -137,7 +137,7 @@ fn a_hello_is_a_hello_and_no_more() {
     let extra = "(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0, 1, 2]))";
     for said in ["b'hallo'", "b'hello' * 10000", &format!("b'hello', [{extra}]")] {
         let act = format!("def act(order): orphan() and (hello(order, {said}), sleep())");
-        assert_refused(&act, LONG, "does not say what it has to");
+        assert_refused(&act, LONG, "sent an invalid hello");
     }
 }
 

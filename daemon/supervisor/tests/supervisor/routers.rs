@@ -114,7 +114,7 @@ fn a_message_that_is_none_is_refused() {
     daemon.ask(&Ask::Nonsense);
     settle(&mut daemon);
     assert!(is_alive(router));
-    daemon.logs("a message of the router is refused");
+    daemon.logs("invalid message from the router");
 }
 
 fn orders_for_nobody_change_nothing() {

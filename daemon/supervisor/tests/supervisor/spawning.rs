@@ -189,8 +189,11 @@ fn refusals_say_why() {
     let table = [
         (spec(AppKind::Ruby, &root), format!("the startup file {} does not exist", missing.display())),
         (spec(AppKind::Ruby, "/no/such".as_ref()), "the app root /no/such does not exist".to_owned()),
-        (generic("relative".as_ref(), "true"), "the app root \"relative\" is no absolute path".to_owned()),
-        (generic(&root, " "), "no command is given to start the app with".to_owned()),
+        (
+            generic("relative".as_ref(), "true"),
+            "the app root \"relative\" is not an absolute path".to_owned(),
+        ),
+        (generic(&root, " "), "no command to start the app is configured".to_owned()),
     ];
     for (spec, expected) in table {
         assert_eq!(refusal(spec), expected);

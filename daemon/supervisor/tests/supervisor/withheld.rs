@@ -122,7 +122,7 @@ fn restart_files_are_withheld() {
     let tmp = directory(closed.join("tmp"), 0o755, (0, 0));
     file(tmp.join("restart.txt"), 0);
     assert_eq!(look(&mut daemon, &tmp), NOTHING);
-    let why = format!("those in {} have no effect", tmp.display());
+    let why = format!("those in {} are ignored", tmp.display());
     eventually("the reason in the log", || daemon.log().contains(&why).then_some(()));
 }
 

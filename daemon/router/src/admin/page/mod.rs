@@ -8,7 +8,6 @@ use std::io;
 use super::caller::Caller;
 use crate::metrics::page_cache::Document;
 use crate::state::RouterState;
-use common::sys::random;
 
 const HTML: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -59,7 +58,7 @@ fn headers() -> Vec<(&'static str, String)> {
 
 fn nonce() -> io::Result<String> {
     let mut bytes = [0; 16];
-    random::fill(&mut bytes)?;
+    getrandom::fill(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 

@@ -18,10 +18,9 @@ use std::time::{Duration, Instant};
 use nix::unistd;
 
 pub(crate) use self::state::State;
-use crate::{LAST_LINES, Supervisor};
+use super::LAST_LINES;
 pub use argv::{StartMode, start_mode};
-use common::config::trusted;
-use common::link::Notice;
+use common::config::{Options, trusted};
 use common::log::writer;
 use common::sys::fd_handover::HandoverWriter;
 
@@ -51,14 +50,14 @@ enum Stage {
 impl Upgrade {
     /// To be called while the file is the one this program was started from; `directory` is where that was. A path is
     /// used as typed, as in nginx: a symbolic link in it may lead to another release later.
-    pub(super) fn new(directory: &Path) -> Self {
+    pub(crate) fn new(directory: &Path) -> Self {
         let typed = std::env::args_os().next().filter(|word| word.as_bytes().contains(&b'/'));
         let program = typed.map_or_else(std::env::current_exe, |word| Ok(directory.join(word)));
         Self { program, stage: Stage::None }
     }
 
     /// Whether an upgrade is in progress, so that no other router of this program is started.
-    pub(crate) fn is_under_way(&self) -> bool {
+    pub(crate) fn is_in_progress(&self) -> bool {
         self.stage != Stage::None
     }
 
@@ -72,81 +71,39 @@ impl Upgrade {
 
     /// Records that the router has ended: from now on requests wait for the rest.
     pub(crate) fn note_router_gone(&mut self, now: Instant) {
-        if self.is_under_way() {
+        if self.is_in_progress() {
             self.stage = Stage::Alone(Some(now + SLACK));
         }
     }
 
-    /// Cancels the upgrade, if there is one.
-    pub(super) fn call_off(&mut self) {
-        self.stage = Stage::None;
-    }
-}
-
-impl Supervisor {
-    /// Starts an upgrade: asks the router to finish, if there is a program that can take over.
-    pub(super) fn begin_upgrade(&mut self) {
-        tracing::info!("received SIGUSR2: another program is to take over");
-        if self.upgrade.is_under_way() || !self.shutdown.is_settled() {
-            tracing::warn!("none takes over while the daemon starts, ends or is taken over");
-            return;
-        }
-        if let Err(why) = self.check_successor() {
-            tracing::error!("no other program takes over: {why}");
-            return;
-        }
-        self.manager.reloading();
-        let limit = self.shutdown.limit();
-        self.upgrade.stage = Stage::Finishing(Instant::now() + limit + SLACK);
-        self.routers.start_no_more();
-        self.tell_router(&Notice::Retire { limit: limit.as_secs() }, &[]);
+    /// Begins: the router has this time to finish.
+    pub(crate) fn begin(&mut self, limit: Duration) {
+        self.stage = Stage::Finishing(Instant::now() + limit + SLACK);
     }
 
-    /// Cancels the upgrade for a shutdown. Requests are served until the programs for before the shutdown have ended.
-    pub(super) fn call_upgrade_off(&mut self) {
-        let wants_router = self.upgrade.is_under_way() && self.routers.running().is_none();
-        self.upgrade.call_off();
-        if wants_router {
-            self.start_router();
-        }
+    /// Cancels the upgrade; false if there is none.
+    pub(crate) fn cancel(&mut self) -> bool {
+        std::mem::replace(&mut self.stage, Stage::None) != Stage::None
     }
 
-    /// Handles the timeout of the router, or of the programs of hooks.
-    pub(crate) fn upgrade_due(&mut self, now: Instant) {
-        if self.upgrade.due().is_none_or(|due| due > now) {
-            return;
+    /// Whether the router, or the programs of hooks, had their time.
+    pub(crate) fn is_overdue(&mut self, now: Instant) -> bool {
+        let overdue = self.due().is_some_and(|due| due <= now);
+        if overdue {
+            self.stage = Stage::Alone(None);
         }
-        self.upgrade.stage = Stage::Alone(None);
-        if let Some(router) = self.routers.running_mut() {
-            tracing::warn!("the router has not finished in time and is killed");
-            router.kill();
-        } else if self.hooks.len() > 0 {
-            tracing::warn!(
-                "{} programs of hooks are ended, as requests wait for another program",
-                self.hooks.len()
-            );
-            self.hooks.cut_short();
-        }
+        overdue
     }
 
-    /// Hands everything over when nothing is in progress that the next program could not continue.
-    pub(crate) fn upgrade_when_quiet(&mut self) {
-        let busy = self.forks.len() + self.hooks.len() > 0 || self.routers.running().is_some();
-        if !self.upgrade.is_under_way() || busy {
-            return;
-        }
-        let Err(why) = self.become_successor();
-        tracing::error!("the other program cannot take over, and this one goes on: {why}");
-        self.upgrade.call_off();
-        self.start_router();
-        self.manager.ready(&self.status());
-    }
-
-    /// Returns only on failure.
-    fn become_successor(&self) -> io::Result<Infallible> {
+    /// Executes the new program with the state that `pack` returns. Returns only on failure.
+    pub(crate) fn execute(
+        &self,
+        options: &Options,
+        pack: impl FnOnce(&mut HandoverWriter) -> io::Result<State>,
+    ) -> io::Result<Infallible> {
         let program = self.program()?;
         let mut writer = HandoverWriter::default();
-        let state = serde_json::to_vec(&State::pack(self, &mut writer)?)?;
+        let state = serde_json::to_vec(&pack(&mut writer)?)?;
         let packed = writer.pack_bytes(&state)?;
         let words = c_strings(argv::take_over(packed))?;
         let environment =
@@ -156,7 +113,7 @@ impl Supervisor {
         tracing::info!("{} takes over", program.display());
         writer::drain(LAST_LINES);
         let program = CString::new(program.into_os_string().into_vec())?;
-        unistd::chdir(self.options.directory())?;
+        unistd::chdir(options.directory())?;
         let failed = unistd::execve(&program, &words, &environment);
         // The daemon keeps no directory from being unmounted.
         unistd::chdir("/")?;
@@ -164,8 +121,9 @@ impl Supervisor {
     }
 
     fn program(&self) -> io::Result<PathBuf> {
-        let unknown = |why: &io::Error| io::Error::other(format!("the daemon's file is not known: {why}"));
-        let program = self.upgrade.program.as_ref().map_err(unknown)?;
+        let unknown =
+            |why: &io::Error| io::Error::other(format!("the path of the daemon's program is unknown: {why}"));
+        let program = self.program.as_ref().map_err(unknown)?;
         // A missing file is reported when it is executed.
         if program.exists() {
             trusted(program, unistd::geteuid())

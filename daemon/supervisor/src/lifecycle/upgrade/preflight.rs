@@ -8,25 +8,27 @@ use std::time::{Duration, Instant};
 
 use nix::unistd;
 
-use super::argv;
-use crate::Supervisor;
+use super::{Upgrade, argv};
+use common::config::Options;
 
 /// How long the new program may take; it only reads the configuration.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
-impl Supervisor {
+impl Upgrade {
+    /// Checks that the new program can take over.
+    ///
     /// # Errors
     ///
     /// A message that says why the new program cannot take over.
-    pub(super) fn check_successor(&self) -> Result<(), String> {
-        let read = self.options.read_again();
-        unistd::chdir("/").map_err(|why| format!("the working directory is gone: {why}"))?;
+    pub(crate) fn check_successor(&self, current: &Options) -> Result<(), String> {
+        let read = current.read_again();
+        unistd::chdir("/").map_err(|why| format!("cannot change the working directory: {why}"))?;
         let options = read.map_err(|mistakes| {
             let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-            format!("the configuration has mistakes: {}", told.join("; "))
+            format!("the configuration is invalid: {}", told.join("; "))
         })?;
-        let changed = self.options.fixed_that_differ(&options);
+        let changed = current.fixed_that_differ(&options);
         if !changed.is_empty() {
             let changed = changed.join(", ");
             return Err(format!("{changed} has changed, which takes effect when the daemon is restarted"));
@@ -35,11 +37,11 @@ impl Supervisor {
         let mut words = argv::preflight().into_iter();
         let mut command = Command::new(&program);
         words.next().map(|name| std::os::unix::process::CommandExt::arg0(&mut command, name));
-        command.args(words).current_dir(self.options.directory());
+        command.args(words).current_dir(current.directory());
         let (ended, said) = run(command).map_err(|why| format!("{}: {why}", program.display()))?;
         match ended {
             Some(ended) if ended.success() => Ok(()),
-            Some(ended) => Err(format!("{} cannot: {ended}: {}", program.display(), said.trim())),
+            Some(ended) => Err(format!("{} cannot take over: {ended}: {}", program.display(), said.trim())),
             None => Err(format!("{} has not answered within {} s", program.display(), PATIENCE.as_secs())),
         }
     }

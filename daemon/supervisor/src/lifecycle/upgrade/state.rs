@@ -1,14 +1,12 @@
 //! The state that one program hands to the next in the same process, as JSON. Descriptors are the numbers under which
 //! they were packed.
 
-use std::io;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::pid_file::{PackedPidFile, PidFile};
-use crate::Supervisor;
+use super::super::pid_file::PackedPidFile;
 use crate::lifecycle::rlimits::Originals;
 use crate::log_file::PackedLog;
 use crate::nginx_socket::PackedSocket;
@@ -16,7 +14,6 @@ use crate::processes::PackedProcess;
 use crate::router::maintenance::AppModes;
 use common::instance::PackedInstance;
 use common::link::Overruled;
-use common::sys::fd_handover::HandoverWriter;
 
 /// Changes when an older program could no longer read the state. New fields have defaults instead.
 pub(super) const FORMAT: u32 = 1;
@@ -46,28 +43,4 @@ pub(crate) struct State {
     pub(crate) app_modes: AppModes,
     /// How many routers have been started.
     pub(crate) routers: u32,
-}
-
-impl State {
-    pub(super) fn pack(supervisor: &Supervisor, writer: &mut HandoverWriter) -> io::Result<Self> {
-        let pid_file: Option<&PidFile> = supervisor.pid_file.as_ref();
-        let (last_process, processes) = supervisor.processes.pack(writer)?;
-        Ok(Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            log: supervisor.log.pack(writer)?,
-            originals: supervisor.launcher.originals.clone(),
-            instance: supervisor.instance.pack(writer)?,
-            tools: writer.pack(&supervisor.tools)?,
-            nginx: supervisor.nginx.pack(writer)?,
-            pid_file: pid_file.map(|file| file.pack(writer)).transpose()?,
-            last_process,
-            processes,
-            cgroups: supervisor.launcher.cgroups.as_ref().map(|cgroups| cgroups.own().to_path_buf()),
-            globals: supervisor.globals.clone(),
-            app_prefix: Some(supervisor.app_prefix),
-            overruled: supervisor.overruled.clone(),
-            app_modes: supervisor.app_modes.clone(),
-            routers: supervisor.routers.count(),
-        })
-    }
 }

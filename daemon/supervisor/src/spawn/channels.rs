@@ -1,13 +1,64 @@
-//! The pipes between a process and the daemon: its owner pipe, its output, and the report of its start.
+//! What connects a process with the daemon: its listener and address, and the pipes for its owner, its output and the
+//! report of its start.
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 use nix::unistd;
 
-use super::listener::AppListener;
+use super::login_shell::Numbers;
+use common::link::Address;
 use common::sys::descriptors;
+
+/// How requests reach a process.
+pub(super) enum AppListener {
+    /// A socket that the loader receives, with a pipe for its report.
+    Socket(PathBuf, OwnedFd),
+    /// A socket that a generic app receives as from systemd.
+    Listener(PathBuf, OwnedFd),
+    /// A socket that the app opens itself.
+    Own(PathBuf),
+    /// A port that the app opens itself.
+    Port(u16),
+    /// None: it is a preloader, and receives fork orders on this socket.
+    Control(OwnedFd),
+}
+
+impl AppListener {
+    pub(super) fn port(&self) -> Option<u16> {
+        match self {
+            Self::Port(port) => Some(*port),
+            _ => None,
+        }
+    }
+
+    pub(super) fn own_socket(&self) -> Option<&Path> {
+        match self {
+            Self::Own(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Returns the descriptor numbers for a process started by a shell: see `ChildPipes::for_child`.
+    pub(super) fn numbers(&self) -> Numbers {
+        match self {
+            Self::Socket(..) | Self::Control(_) => Numbers { variables: 5, report: Some(4) },
+            Self::Listener(..) => Numbers { variables: 4, report: None },
+            Self::Port(_) | Self::Own(_) => Numbers { variables: 3, report: None },
+        }
+    }
+
+    pub(super) fn address(&self) -> Address {
+        match self {
+            Self::Socket(path, _) | Self::Listener(path, _) => Address::Unix(path.clone()),
+            Self::Own(path) => Address::Own(path.clone()),
+            Self::Port(port) => Address::Tcp(*port),
+            Self::Control(_) => Address::Nowhere,
+        }
+    }
+}
 
 /// The supervisor's ends of a process's pipes.
 #[derive(Debug)]
@@ -50,7 +101,7 @@ impl ChildPipes {
 }
 
 /// Creates the pipes and returns both ends of each.
-pub(super) fn make() -> io::Result<(Pipes, ChildPipes)> {
+pub(super) fn make_pipes() -> io::Result<(Pipes, ChildPipes)> {
     let (owner_read, owner_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
     let (output_read, output_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;
     let (report_read, report_write) = unistd::pipe2(OFlag::O_CLOEXEC)?;

@@ -1,0 +1,247 @@
+//! The supervisor as a whole: its parts, and the loop that waits for events and hands each to the part it concerns.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use nix::unistd::Pid;
+
+use super::hooks::Hooks;
+use super::lifecycle::Lifecycle;
+use super::lifecycle::phase::Event;
+use super::log_file::LogFile;
+use super::log_file::app_logs::AppLogs;
+use super::nginx_socket::guard::{SocketEvent, SocketGuard};
+use super::poll::{self, Happened, Watched};
+use super::processes::Processes;
+use super::router::RouterSupervision;
+use super::spawn::{Context, Reply, Starts};
+use super::stat_workers::StatWorkers;
+use super::stat_workers::pending::PendingAction;
+use common::config::Options;
+use common::instance::Instance;
+use common::link::{Notice, ProcessId, Trouble};
+use common::log::{self, writer};
+use common::sys::process;
+
+/// The supervisor.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    pub(crate) options: Options,
+    pub(crate) life: Lifecycle,
+    pub(crate) instance: Instance,
+    pub(crate) log: LogFile,
+    pub(crate) app_logs: AppLogs,
+    pub(crate) nginx: SocketGuard,
+    pub(crate) hooks: Hooks,
+    pub(crate) router: RouterSupervision,
+    pub(crate) stat_workers: StatWorkers<PendingAction>,
+    pub(crate) starts: Starts,
+    pub(crate) processes: Processes,
+    /// Whether a child that is in no table may have ended.
+    pub(crate) orphans: bool,
+}
+
+impl Supervisor {
+    /// Handles events until the daemon has ended.
+    pub(crate) fn run(&mut self) {
+        while !self.life.shutdown.is_over() {
+            if let Err(why) = self.wait_and_act() {
+                tracing::error!(critical = true, "the supervisor cannot wait for events: {why}");
+                self.kill_impatiently();
+                return;
+            }
+        }
+    }
+
+    fn wait_and_act(&mut self) -> io::Result<()> {
+        self.router.suspend_or_resume_orders(Instant::now());
+        let until = self.next_due();
+        let watched = Watched {
+            signals: &self.life.signals,
+            socket: self.nginx.socket.touched(),
+            router: self.router.running(),
+            takes_orders: self.router.takes_orders(),
+            processes: &self.processes,
+            forks: &self.starts.forks,
+            stat_workers: &self.stat_workers,
+            hooks: &self.hooks,
+            app_logs: &self.app_logs,
+        };
+        for event in poll::wait(watched, until)? {
+            self.act(event);
+        }
+        for notice in self.processes.measure_some() {
+            self.router.send(&notice, &[]);
+        }
+        self.act_when_due(Instant::now());
+        // Shown in the status as long as the log cannot be written or hangs.
+        self.router.set_problem(Trouble::LogOutput, log::failure().as_deref());
+        self.reap_orphans();
+        self.starts.launcher.sweep_cgroups();
+        self.check_alone();
+        self.upgrade_when_quiet();
+        Ok(())
+    }
+
+    fn act(&mut self, happened: Happened) {
+        match happened {
+            Happened::Signal => self.read_signals(),
+            Happened::ProcessEnded(process) => self.process_ended(process),
+            Happened::ForkSpoke(process) => self.receive_hellos(Some(process)),
+            Happened::HookEnded(run) => {
+                let finished = self.hooks.ended(run);
+                self.programs_finished(finished);
+            }
+            Happened::StatWorkerSpoke(id) => {
+                let events = self.stat_workers.receive(id, Instant::now());
+                self.handle_checks(events);
+            }
+            Happened::StatWorkerEnded(id) => {
+                let events = self.stat_workers.ended(id, Instant::now());
+                self.handle_checks(events);
+            }
+            Happened::AppLogOpened => {
+                self.app_logs.reap();
+                self.open_app_logs();
+            }
+            Happened::SocketTouched => self.check_socket(),
+            Happened::LinkHasRoom => self.router.flush(),
+            Happened::RouterLogged => {
+                self.router.copy_log();
+            }
+            Happened::LogWriterSpoke => writer::hear(),
+            Happened::LogHasRoom => writer::flush(),
+            Happened::RouterSpoke => self.read_orders(),
+            Happened::RouterEnded => self.router_ended(),
+        }
+    }
+
+    /// Returns the earliest time at which something is due.
+    fn next_due(&self) -> Option<Instant> {
+        let dues = [
+            writer::due(Instant::now()),
+            self.router.due(),
+            self.life.shutdown.due,
+            self.life.upgrade.due(),
+            self.life.manager.due(),
+            self.processes.due(),
+            self.starts.forks.due(),
+            self.stat_workers.due(),
+            self.hooks.next_due(),
+            Some(self.nginx.due()),
+        ];
+        dues.into_iter().flatten().min()
+    }
+
+    fn act_when_due(&mut self, now: Instant) {
+        self.processes.kill_overdue(now);
+        let (starts, mut context) = self.starts();
+        let replies = starts.give_up_overdue_forks(now, &mut context);
+        self.reply(replies);
+        let events = self.stat_workers.check(now);
+        self.handle_checks(events);
+        self.hooks.kill_overdue(now);
+        if self.router.check(now) {
+            self.start_router();
+        }
+        self.check_upgrade(now);
+        self.life.manager.beat(now, self.router.is_under_control(now));
+        if self.nginx.is_due(now) {
+            self.check_socket();
+        }
+        if self.life.shutdown.due.is_some_and(|due| due <= now) {
+            self.step(Event::TimeUp);
+        }
+    }
+
+    /// Returns the part that starts processes, and the others that it changes.
+    pub(crate) fn starts(&mut self) -> (&mut Starts, Context<'_>) {
+        let serving = self.life.shutdown.is_serving();
+        (&mut self.starts, Context { processes: &mut self.processes, instance: &self.instance, serving })
+    }
+
+    /// Sends answers to the router.
+    pub(crate) fn reply(&mut self, replies: impl IntoIterator<Item = Reply>) {
+        for Reply { notice, descriptors } in replies {
+            let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+            self.router.send(&notice, &descriptors);
+        }
+    }
+
+    fn check_socket(&mut self) {
+        let event = self.nginx.check(&self.options.socket, self.life.shutdown.is_serving());
+        if let Some(SocketEvent::Restored) = event {
+            self.router.send(&Notice::Socket, &[self.nginx.socket.as_fd()]);
+            self.router.set_problem(Trouble::Socket, None);
+        } else if let Some(SocketEvent::Missing(what)) = event
+            && self.router.set_problem(Trouble::Socket, Some(&what))
+        {
+            tracing::error!("{what}");
+        }
+    }
+
+    fn process_ended(&mut self, id: ProcessId) {
+        let Some(ended) = self.processes.reap(id) else { return };
+        self.starts.launcher.end_cgroup(ended.cgroup);
+        if let Err(why) = self.instance.remove_app_socket(id) {
+            tracing::warn!("the socket of an ended process cannot be removed: {why}");
+        }
+        if let Some(notice) = ended.notice {
+            self.router.send(&notice, &[]);
+        }
+    }
+
+    /// Receives the hello of a process that a preloader was ordered to fork, or those of all.
+    fn receive_hellos(&mut self, process: Option<ProcessId>) {
+        let known: Vec<Pid> = self.other_children().collect();
+        let is_known = |pid| known.contains(&pid);
+        let (starts, mut context) = self.starts();
+        let replies = match process {
+            Some(process) => starts.receive_hello(process, &mut context, is_known).into_iter().collect(),
+            None => starts.receive_hellos(&mut context, is_known),
+        };
+        self.reply(replies);
+    }
+
+    /// Reaps orphans of apps, which become children of the supervisor.
+    fn reap_orphans(&mut self) {
+        while self.orphans {
+            match process::ended_child() {
+                Ok(Some(pid)) => {
+                    // It may be a process that has just said hello and ended.
+                    self.receive_hellos(None);
+                    if self.processes.has_pid(pid) || self.other_children().any(|child| child == pid) {
+                        // Its own event follows; after that it no longer hides others.
+                        return;
+                    }
+                    self.reap_orphan(pid);
+                }
+                Ok(None) => self.orphans = false,
+                Err(why) => {
+                    tracing::warn!("cannot check for ended children: {why}");
+                    self.orphans = false;
+                }
+            }
+        }
+    }
+
+    fn reap_orphan(&mut self, pid: Pid) {
+        match process::reap(pid) {
+            Ok(()) => tracing::trace!("reaped {pid}, an orphan"),
+            Err(why) => {
+                tracing::warn!("{pid}, an orphan, cannot be reaped: {why}");
+                self.orphans = false;
+            }
+        }
+    }
+
+    /// Returns the PIDs of the router, the hook programs, the stat workers and the processes that open log files.
+    fn other_children(&self) -> impl Iterator<Item = Pid> {
+        let router = self.router.running().map(|router| &router.child);
+        let hooks = self.hooks.running().map(|(_, child)| child);
+        let workers = self.stat_workers.iter().map(|(.., child)| child);
+        let all = router.into_iter().chain(hooks).chain(workers).chain(&self.app_logs.openers);
+        all.map(|child| child.pid())
+    }
+}
