@@ -154,7 +154,7 @@ fn a_location_that_cannot_show_it_is_refused_with_file_and_line() {
     let without = said("passenger_status;", "");
     assert!(without.contains("nginx.conf:8, but passenger_fly_with is not configured; add"), "{without}");
     let other = said("passenger_status; proxy_pass http://127.0.0.1:1;", "passenger_fly_with %%SOCKET%%;");
-    assert!(other.contains("nginx.conf:8, in a location that another directive serves"), "{other}");
+    assert!(other.contains("nginx.conf:8, but another directive serves this location"), "{other}");
     let within_if = said("if ($arg_x) { passenger_status; }", "passenger_fly_with %%SOCKET%%;");
     assert!(within_if.contains("\"passenger_status\" directive is not allowed here"), "{within_if}");
 }
@@ -166,7 +166,11 @@ fn without_a_daemon_nginx_answers_as_for_apps_and_its_log_says_what_to_do() {
     scene.nginx.get("/status").expect(200);
     scene.daemon.stop();
     assert_eq!(scene.nginx.get("/status").status(), 502);
-    assert!(scene.nginx.error_log().contains("is flying-passenger running"), "{}", scene.nginx.error_log());
+    assert!(
+        scene.nginx.error_log().contains("check that flying-passenger is running"),
+        "{}",
+        scene.nginx.error_log()
+    );
     scene.daemon.start_again();
     scene.nginx.get("/status").expect(200);
 }

@@ -61,9 +61,9 @@ CHANGES = (
 
 def version(nginx):
     """What it says of itself, such as 1.28.3."""
-    said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
-    found = re.search(r"^nginx version: [^/]*/([0-9.]+)", said, re.MULTILINE)
-    assert found, said
+    output = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
+    found = re.search(r"^nginx version: [^/]*/([0-9.]+)", output, re.MULTILINE)
+    assert found, output
     return found.group(1)
 
 
@@ -104,7 +104,7 @@ def write(path, text):
 
 
 def check_configuration(nginx, module):
-    """`nginx -t` with the module loaded: its exit status, negative for a signal, and what it said. The configuration takes
+    """`nginx -t` with the module loaded: its exit status, negative for a signal, and what it output. The configuration takes
     over two of the variables that the guard looks at."""
     with tempfile.TemporaryDirectory(prefix="passenger-guard-") as prefix:
         paths = "".join(f"{kind}_temp_path temp;" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
@@ -117,14 +117,14 @@ def check_configuration(nginx, module):
 
 
 def accepts(nginx, name):
-    status, said = check_configuration(nginx, place.module(name))
-    assert status == 0, f"exit status {status}: {said}"
+    status, output = check_configuration(nginx, place.module(name))
+    assert status == 0, f"exit status {status}: {output}"
 
 
 def refuses(nginx, name, structure):
-    status, said = check_configuration(nginx, place.module(name))
-    assert status == 1, f"exit status {status}: {said}"
-    assert SENTENCE.format(structure) in said, said
+    status, output = check_configuration(nginx, place.module(name))
+    assert status == 1, f"exit status {status}: {output}"
+    assert SENTENCE.format(structure) in output, output
 
 
 def cases(built):

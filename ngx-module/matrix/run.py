@@ -36,9 +36,9 @@ class Row:
     failed: int = 0
     skipped: int = 0
 
-    def count(self, cell, said, succeeded):
+    def count(self, cell, output, succeeded):
         """Takes over the totals with which a test ended; one that did not come to them has failed."""
-        found = TOTALS.findall(said)
+        found = TOTALS.findall(output)
         passed, failed, skipped = (int(number or 0) for number in found[-1]) if found else (0, 0, 0)
         if not succeeded and not failed:
             failed = 1
@@ -47,17 +47,17 @@ class Row:
 
 
 def step(row, cell, command, **options):
-    """Runs a command into a log of its own, and shows the log's end if it fails: whether it went well, what it said."""
+    """Runs a command into a log of its own, and shows the log's end if it fails: whether it went well, what it output."""
     log = place.of(row.name, f"{cell}.log")
     start = time.monotonic()
     with open(log, "w", encoding="utf-8") as out:
         status = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, check=False, **options).returncode
     with open(log, encoding="utf-8", errors="replace") as file:
-        said = file.read()
+        output = file.read()
     print(f"nginx {row.name}: {cell}, {time.monotonic() - start:.0f} s{'' if status == 0 else ': FAILED'}", flush=True)
     if status:
-        print(textwrap.indent(said[-6000:], "    "), f"(all of it is in {os.path.relpath(log)})", sep="\n", flush=True)
-    return status == 0, said
+        print(textwrap.indent(output[-6000:], "    "), f"(all of it is in {os.path.relpath(log)})", sep="\n", flush=True)
+    return status == 0, output
 
 
 def obtain(name):
@@ -94,12 +94,12 @@ def test(row):
         return
     tests = place.ROOT + "/ngx-module/tests"
     smoke = [sys.executable, f"{tests}/smoke.py", place.module(row.name), place.of(row.name, "nginx")]
-    succeeded, said = step(row, "smoke", smoke)
-    row.count("smoke", said, succeeded)
+    succeeded, output = step(row, "smoke", smoke)
+    row.count("smoke", output, succeeded)
     bindings = glob.glob(place.of(row.name, "module/debug/build/flying-passenger-ngx-module-*/out/bindings.rs"))
     bitfields = [sys.executable, f"{tests}/bitfields.py", max(bindings, key=os.path.getmtime)]
-    succeeded, said = step(row, "bit-fields", bitfields, env=environment)
-    row.count("bit-fields", said, succeeded)
+    succeeded, output = step(row, "bit-fields", bitfields, env=environment)
+    row.count("bit-fields", output, succeeded)
 
 
 def run(name):
@@ -124,8 +124,8 @@ def run_guard(built):
     """The guard's tests, as far as what they need was built."""
     row = Row("guard")
     os.makedirs(place.of(row.name, ""), exist_ok=True)
-    succeeded, said = step(row, "refusals", [sys.executable, place.script("guard.py"), *sorted(built)])
-    row.count("refusals", said, succeeded)
+    succeeded, output = step(row, "refusals", [sys.executable, place.script("guard.py"), *sorted(built)])
+    row.count("refusals", output, succeeded)
     return row
 
 

@@ -37,31 +37,31 @@ CONFIGURATION = [
 ]
 
 
-def test_mistakes_in_the_configuration():
+def test_an_invalid_configuration_is_refused():
     for text, sentence in CONFIGURATION:
-        passed, said = world.nginx.test(conf(f"{text} server {{ listen 127.0.0.1:{PORT}; }}"))
-        assert not passed and sentence in said, (text, said)
+        passed, output = world.nginx.test(conf(f"{text} server {{ listen 127.0.0.1:{PORT}; }}"))
+        assert not passed and sentence in output, (text, output)
 
 
 def test_configurations_of_the_predecessor():
     text = """passenger_root /x; passenger_max_pool_size 3; union_station_key x; passenger_friendly_error_pages off;
         passenger_force_max_concurrent_requests_per_process -1; passenger_temp_path temp/own 1 2;
         passenger_ignore_headers X-Accel-Redirect Set-Cookie; passenger_pass_header X-Accel-Expires;"""
-    passed, said = world.nginx.test(conf(f"{text} passenger_fly_with {SOCKET}; server {{ passenger_enabled on; }}"))
-    assert passed and '"passenger_root" is obsolete' in said and "max_pool_size" not in said, said
+    passed, output = world.nginx.test(conf(f"{text} passenger_fly_with {SOCKET}; server {{ passenger_enabled on; }}"))
+    assert passed and '"passenger_root" is obsolete' in output and "max_pool_size" not in output, output
 
 
 def test_no_daemon_is_needed_to_check():
-    passed, said = world.nginx.test(conf("passenger_fly_with unix:/nowhere/s; server { passenger_enabled on; }"))
-    assert passed and "warn" not in said, said
+    passed, output = world.nginx.test(conf("passenger_fly_with unix:/nowhere/s; server { passenger_enabled on; }"))
+    assert passed and "warn" not in output, output
 
 
 def test_an_application_with_the_user_of_nginx_is_a_warning():
     for directive in ("passenger_user", "passenger_group"):
-        passed, said = world.nginx.test(conf(f"{directive} root; passenger_fly_with {SOCKET};"))
-        assert passed and f'"{directive}" is the user of nginx\'s workers' in said, said
-        passed, said = world.nginx.test(conf(f"{directive} games; passenger_fly_with {SOCKET};"))
-        assert passed and "warn" not in said, said
+        passed, output = world.nginx.test(conf(f"{directive} root; passenger_fly_with {SOCKET};"))
+        assert passed and f'"{directive}" is the user of nginx\'s workers' in output, output
+        passed, output = world.nginx.test(conf(f"{directive} games; passenger_fly_with {SOCKET};"))
+        assert passed and "warn" not in output, output
 
 
 # Servers and locations in which each application is recognised by its URL.
@@ -96,9 +96,9 @@ def test_a_url_for_no_application_is_a_warning():
         (f"http://shop.example:{PORT}/x.cgi", "passenger_enabled is not on"),
         (f"http://unix:{SOCKET}.nginx:/", "configure passenger_app_root"),
     ]:
-        passed, said = world.nginx.test(conf(f"passenger_pre_start {url}; {PRE_START}"))
-        assert passed and "secret" not in said, (url, said)
-        assert (f"has no effect: {why}" in said or why in said) if why else "warn" not in said, (url, said)
+        passed, output = world.nginx.test(conf(f"passenger_pre_start {url}; {PRE_START}"))
+        assert passed and "secret" not in output, (url, output)
+        assert (f"has no effect: {why}" in output or why in output) if why else "warn" not in output, (url, output)
 
 
 def test_a_server_is_chosen_by_its_name():
@@ -108,5 +108,5 @@ def test_a_server_is_chosen_by_its_name():
         server {{ listen 127.0.0.1:{PORT}; server_name ~^www\\d+\\.; passenger_enabled on; }}
         server {{ listen 127.0.0.1:{PORT}; server_name www1.*; }}"""
     for host, is_app in (("WWW2.example", True), ("www1.example", False), ("www.example", False)):
-        passed, said = world.nginx.test(conf(f"passenger_pre_start http://{host}:{PORT}/; {servers}"))
-        assert passed and ("warn" not in said) == is_app, (host, said)
+        passed, output = world.nginx.test(conf(f"passenger_pre_start http://{host}:{PORT}/; {servers}"))
+        assert passed and ("warn" not in output) == is_app, (host, output)

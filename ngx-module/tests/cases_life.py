@@ -29,16 +29,16 @@ def test_keepalive_is_used():
     assert (world.daemon.connections, len(world.daemon.hellos)) == (1, 1), (world.daemon.connections, len(world.daemon.hellos))
 
 
-def test_what_concerns_the_whole_daemon_is_said_behind_the_hello():
+def test_globals_follow_the_hello():
     world.daemon.drop_connections()
     eventually(lambda: not world.daemon.open, "connections are gone")
     world.daemon.reset_counts()
     before = time.time()
     for _ in range(3):
         assert send("/x/echo").body == b"hello"
-    (said,) = world.daemon.globals
-    assert said.settings == {"max_pool_size": 3, "user_switching": False, "ctl": {"a": "1", "b": "2"}}, said.settings
-    assert before - 600 < said.configured_ms / 1000 < before + 1, said.configured_ms
+    (received,) = world.daemon.globals
+    assert received.settings == {"max_pool_size": 3, "user_switching": False, "ctl": {"a": "1", "b": "2"}}, received.settings
+    assert before - 600 < received.configured_ms / 1000 < before + 1, received.configured_ms
 
 
 def globals_of_rosters():
@@ -111,13 +111,13 @@ def test_pre_started_apps_are_marked_in_the_roster():
     world.nginx.reload(usual_site())
 
 
-def test_sockets_share_a_block_and_a_block_can_be_spelled_out():
+def test_sockets_share_an_upstream_block_and_a_named_block_works():
     assert send("/spelled/echo").body == b"hello"
     assert send("/own/echo").body == b"hello"
     assert send("/x/echo").body == b"hello"
 
 
-def test_connections_with_leftovers_are_not_used_again():
+def test_connections_with_leftover_bytes_are_not_reused():
     before = world.daemon.connections
     assert send("/x/trailing").body == b"hello"
     assert send("/x/trailing").body == b"hello"
@@ -125,7 +125,7 @@ def test_connections_with_leftovers_are_not_used_again():
     assert world.daemon.connections >= before + 2
 
 
-def test_closed_apps_and_sockets_come_with_advice():
+def test_inaccessible_apps_and_sockets_are_logged_with_advice():
     # Root may enter everything, so the worker's user has to be another.
     secret = app("secret", "config.ru")
     os.chmod(secret, 0o700)
@@ -144,7 +144,7 @@ def test_closed_apps_and_sockets_come_with_advice():
         world.nginx.reload(usual_site())
 
 
-def test_a_client_that_leaves():
+def test_a_client_abort_is_passed_to_the_daemon():
     world.daemon.gone = 0
     raw(b"GET /x/slow HTTP/1.1\r\nHost: x\r\n\r\n", wait=0.1)
     eventually(lambda: world.daemon.gone > 0, "the daemon sees that the client has left")
@@ -159,7 +159,7 @@ def test_a_connection_that_the_daemon_closed_is_replaced():
     assert send("/x/body", "PUT", b"x" * 100).body == b"x" * 100
 
 
-def test_a_goodbye_ends_a_connection_that_waits():
+def test_a_goodbye_closes_an_idle_connection():
     goodbye = fake_daemon.frame(fake_daemon.GOODBYE)
     assert send("/x/echo").body == b"hello"
     for sock in list(world.daemon.open):
@@ -174,7 +174,7 @@ def test_a_goodbye_ends_a_connection_that_waits():
     assert "[error]" not in world.log.text(), world.log.text()
 
 
-def test_what_crosses_a_goodbye_is_answered_and_the_last():
+def test_a_request_that_crosses_a_goodbye_is_served_and_is_the_last():
     for prefix in ("/x/", "/buffered/", "/intercept/"):
         for path, body in (("goodbye", b"hello"), ("goodbye_interim", b"after"), ("goodbye_empty", b"")):
             for method, sent in (("GET", None), ("POST", b"once")):
@@ -207,7 +207,7 @@ def test_one_process_or_many():
     world.nginx.start(usual_site())
 
 
-def test_a_tunnel_outlives_a_graceful_end():
+def test_a_tunnel_survives_a_graceful_shutdown():
     with socket.create_connection(("127.0.0.1", PORT), 10) as tunnel:
         tunnel.sendall(b"GET /x/websocket HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
         assert until(tunnel, b"welcome\n").startswith(b"HTTP/1.1 101 ")
@@ -247,7 +247,7 @@ def test_a_refusal_is_explained():
     assert send("/x/echo").status == 200
 
 
-def test_an_absent_daemon():
+def test_a_missing_daemon_is_logged_once():
     world.daemon.close()
     time.sleep(0.1)
     world.log.mark()
@@ -282,7 +282,7 @@ def test_panics_cost_one_request():
     return None
 
 
-def test_a_client_that_leaves_may_be_ignored():
+def test_a_client_abort_can_be_ignored():
     world.daemon.gone = 0
     raw(b"GET /lingering/slow HTTP/1.1\r\nHost: x\r\n\r\n", wait=0.1)
     time.sleep(0.3)

@@ -67,7 +67,7 @@ def test_unbuffered_body_arrives_while_it_is_sent():
     assert answer.endswith(b"0123456789") and world.daemon.requests[-1].frames > 3
 
 
-def test_an_answer_may_come_before_the_body_is_read():
+def test_a_response_may_precede_the_end_of_the_body():
     for prefix in ("/x/", "/small/", "/unbuffered/"):
         for size in (50_000, 5_000_000):
             answer = send(prefix + "early", "POST", b"x" * size)
@@ -88,7 +88,7 @@ def test_request_headers():
     assert abs(int(start.removeprefix("X-Request-Start: t=")) / 1e6 - time.time()) < 600, body
 
 
-def test_a_requests_name_and_start_are_the_clients_if_they_can_be():
+def test_request_id_and_start_of_the_client_are_kept():
     theirs = {"X-Request-Id": "abc-123", "X-Request-Start": "t=1"}
     lines = send("/x/headers", headers=theirs).body.decode().splitlines()
     assert "X-Request-Id: abc-123" in lines and "X-Request-Start: t=1" in lines, lines
@@ -114,7 +114,7 @@ def test_uris():
     assert world.daemon.requests[-1].uri == b"/x//y/../%7Ez/echo"
 
 
-def test_files_are_nginxs():
+def test_files_are_served_by_nginx():
     before = len(world.daemon.requests)
     assert send("/file.txt").body == b"public/file.txt of app\n"
     assert send("/about").body == b"public/about.html of app\n" and send("/about?x").status == 200

@@ -24,7 +24,7 @@ def test_responses_without_body():
         assert (answer.status, answer.body, answer.header("Content-Length")) == (200, b"", ["0"])
 
 
-def test_responses_however_they_are_cut():
+def test_responses_do_not_depend_on_how_bytes_are_split():
     for prefix in ("/x/", "/buffered/"):
         assert send(prefix + "bytewise").body == b"hello", prefix
         assert send(prefix + "frames").body == b"".join(b"part %02d\n" % at for at in range(20)), prefix
@@ -52,7 +52,7 @@ def test_interim_responses_reach_the_client_where_nginx_can_send_them():
     return None
 
 
-def test_a_slow_client_gets_all():
+def test_a_slow_client_receives_everything():
     for prefix in ("/x/", "/buffered/"):
         with socket.create_connection(("127.0.0.1", PORT), 10) as sock:
             sock.sendall(f"GET {prefix}big HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
@@ -63,13 +63,13 @@ def test_a_slow_client_gets_all():
         assert total > len(BIG)
 
 
-def test_an_unknown_length_that_is_at_hand_is_told():
+def test_a_complete_response_gets_a_content_length():
     answer = send("/x/unknown")
     assert (answer.body, answer.header("Content-Length")) == (b"at once", ["7"])
     assert send("/x/frames").header("Transfer-Encoding") == ["chunked"]
 
 
-def test_streams_are_passed_on_at_once():
+def test_streams_are_forwarded_immediately():
     with socket.create_connection(("127.0.0.1", PORT), 10) as sock:
         sock.sendall(b"GET /x/stream HTTP/1.1\r\nHost: x\r\n\r\n")
         start, seen = time.monotonic(), b""
@@ -87,7 +87,7 @@ def cut(path):
     return False
 
 
-def test_truncated_responses_are_seen_as_such():
+def test_truncated_responses_are_detected():
     for path in ("truncated", "cutstream", "short", "long", "bodygarbage", "abortlate"):
         for prefix in ("/x/", "/buffered/"):
             world.log.mark()
@@ -146,7 +146,7 @@ def test_the_status_page():
     assert world.daemon.connections == before, "they share the connections of requests"
 
 
-def test_a_daemon_without_a_status_page_is_to_be_upgraded():
+def test_a_daemon_without_a_status_page_is_logged_with_advice():
     world.daemon.has_page = False
     try:
         world.log.mark()

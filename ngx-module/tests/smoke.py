@@ -56,8 +56,8 @@ def main():
             print(verdict, name, skipped or failure or "", flush=True)
     finally:
         world.nginx.stop()
-        said = world.nginx.errors() if world.nginx.process else ""
-        print(said, end="")
+        output = world.nginx.errors() if world.nginx.process else ""
+        print(output, end="")
     if counts["FAILED"]:
         print(f"kept {DIR}")
     else:

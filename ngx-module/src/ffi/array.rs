@@ -2,12 +2,15 @@
 
 use super::sys;
 
-/// Returns the elements of an array.
+/// Returns the elements of an array; none if nginx was built with another layout of `T`.
 ///
 /// # Safety
 ///
 /// `array` holds `T`s, which live and stay unchanged for `'a`.
 pub(super) unsafe fn elements<'a, T>(array: &sys::ngx_array_t) -> &'a [T] {
+    if array.size != size_of::<T>() {
+        return &[];
+    }
     // SAFETY: by this function's contract.
     unsafe { slice(array.elts.cast(), array.nelts) }
 }

@@ -9,7 +9,7 @@ use module_core::instance;
 use super::ConfContext;
 use super::global_conf::environment;
 use crate::ffi::pool::Pool;
-use crate::ffi::sys;
+use crate::ffi::{array, sys};
 
 /// The variable that passes the name to the next binary.
 const VARIABLE: &str = "FLYING_PASSENGER_INSTANCE";
@@ -46,10 +46,7 @@ fn inherited() -> Option<String> {
 /// `env` comes from [`environment`], and its cycle lives.
 unsafe fn find(env: NonNull<sys::ngx_array_t>) -> Option<String> {
     // SAFETY: nginx's array of strings, by this function's contract.
-    let variables = unsafe {
-        let array = env.as_ref();
-        core::slice::from_raw_parts(array.elts.cast::<sys::ngx_str_t>(), array.nelts)
-    };
+    let variables = unsafe { array::elements::<sys::ngx_str_t>(env.as_ref()) };
     variables.iter().filter(|variable| !variable.data.is_null()).find_map(|variable| {
         // SAFETY: nginx's words, and ours, end with a zero.
         let whole = unsafe { CStr::from_ptr(variable.data.cast()) };
