@@ -10,15 +10,15 @@
 //! that does not need nginx is in the crate `module-core`, which has its own tests. This crate connects the two.
 
 mod conf;
-pub(crate) mod decode;
+mod decode;
 mod directives;
 mod encode;
 mod ffi;
 mod handler;
-pub(crate) mod merge;
+mod merge;
 mod panic_probe;
 mod public_files;
-pub(crate) mod roster_connection;
+mod roster_connection;
 mod status;
 mod upstream;
 mod variables;

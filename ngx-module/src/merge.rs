@@ -12,12 +12,10 @@ use module_core::value::Refusal;
 
 use crate::conf::{Application, LocationConf, StatusAt, Written, greeting};
 use crate::directives::{self, Meaning};
-use crate::ffi::conf::global_conf;
-use crate::ffi::conf::main_conf;
-use crate::ffi::conf::upstream_block;
 use crate::ffi::conf::upstream_conf::UpstreamConf;
-use crate::ffi::conf::{ConfContext, Directive, Effect, Location};
-use crate::ffi::conf::{core_conf, server_names};
+use crate::ffi::conf::{
+    ConfContext, Directive, Effect, Location, core_conf, global_conf, main_conf, server_names, upstream_block,
+};
 use crate::ffi::log::Level;
 use crate::ffi::request::content;
 use crate::handler::Passenger;

@@ -10,11 +10,10 @@ use protocol::frame::FrameType;
 
 use crate::ffi::conf::worker_tasks::WorkerTasks;
 use crate::ffi::log::{self, Level};
-use crate::ffi::process::WorkerStart;
 use crate::ffi::process::client_connection::{self, ConnectionHandler};
 use crate::ffi::process::peer::{self, Peer};
-use crate::ffi::process::timer;
 use crate::ffi::process::worker::Nginx;
+use crate::ffi::process::{WorkerStart, timer};
 use crate::ffi::release::SERVER_SOFTWARE;
 use crate::ffi::upstream::connect_advice;
 

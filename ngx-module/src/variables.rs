@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use module_core::request_id::{HEADER, client_id};
 use module_core::served::ServedBy;
 
-use crate::ffi::request::Request;
-use crate::ffi::request::served;
 use crate::ffi::request::variables::{Variable, Variables};
+use crate::ffi::request::{Request, served};
 
 /// The module's variables.
 #[derive(Debug)]

@@ -3,9 +3,7 @@
 use core::ffi::{c_char, c_void};
 
 use super::codes::{ERROR, OK};
-use super::conf::ConfContext;
-use super::conf::canary;
-use super::conf::commands;
+use super::conf::{ConfContext, canary, commands};
 use super::guard::guard;
 use super::log::Level;
 use super::request::content::Registered;

@@ -6,13 +6,12 @@ use core::ptr::{NonNull, null_mut};
 
 use module_core::value::Refusal;
 
-use super::instance;
 use super::main_conf::MainConf;
 use super::slot::Set;
-use super::{ConfContext, Directive, Effect, Location};
+use super::{ConfContext, Directive, Effect, Location, instance};
 use crate::ffi::guard::{guard, install_quiet_hook};
 use crate::ffi::log::Level;
-use crate::ffi::sys;
+use crate::ffi::{module_index, sys, text};
 
 /// The `char *` that a configuration callback returns when it has reported its failure.
 pub(in crate::ffi) const CONF_ERROR: *mut c_char = core::ptr::without_provenance_mut(usize::MAX);
@@ -46,7 +45,7 @@ const fn command<L: Location>(directive: &'static Directive<L::Meaning>) -> sys:
     };
     sys::ngx_command_t {
         // nginx compares it up to the zero after it.
-        name: crate::ffi::text::over(directive.name.to_bytes()),
+        name: text::over(directive.name.to_bytes()),
         type_: (directive.contexts.0 | directive.arity.0) as usize,
         set: Some(set),
         conf: core::mem::offset_of!(sys::ngx_http_conf_ctx_t, loc_conf),
@@ -104,7 +103,7 @@ unsafe extern "C" fn set_slot<L: Location>(
     let mut cf = unsafe { ConfContext::new(cf) };
     guard(cf.log(), CONF_ERROR, || {
         // SAFETY: `command` is a line of the table, with a static name.
-        let name = unsafe { crate::ffi::text::bytes((*command).name) };
+        let name = unsafe { text::bytes((*command).name) };
         let Some(directive) = L::table().iter().find(|each| each.name.to_bytes() == name) else {
             return CONF_ERROR;
         };
@@ -187,5 +186,5 @@ pub(in crate::ffi) fn finish<L: Location>(cf: &mut ConfContext<'_>) {
     let ctx = cf.get().ctx.cast::<sys::ngx_http_conf_ctx_t>();
     // SAFETY: inside `http {}` nginx keeps its context here, with what `create_location::<L>` returned at our place;
     // single thread, so nothing else refers to it.
-    unsafe { (*(*(*ctx).loc_conf.add(crate::ffi::module_index::context_index())).cast::<L>()).finish(cf) };
+    unsafe { (*(*(*ctx).loc_conf.add(module_index::context_index())).cast::<L>()).finish(cf) };
 }

@@ -5,8 +5,7 @@ use core::ptr::NonNull;
 
 use super::ConfContext;
 use crate::ffi::request::Request;
-use crate::ffi::sys;
-use crate::ffi::text;
+use crate::ffi::{sys, text};
 
 /// A compiled text, valid as long as the configuration.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use module_core::roster::Files;
 
 use super::ConfContext;
 use crate::ffi::request::Request;
-use crate::ffi::sys;
+use crate::ffi::{sys, text};
 
 /// A content handler, as nginx calls it.
 pub(in crate::ffi) type Handler = unsafe extern "C" fn(*mut sys::ngx_http_request_t) -> sys::ngx_int_t;
@@ -60,7 +60,7 @@ pub(crate) fn redirect_to_final_slash(cf: &mut ConfContext<'_>) {
     // SAFETY: as in `set_handler`; the name is text of the configuration.
     unsafe {
         let conf = &mut *conf;
-        if crate::ffi::text::bytes(conf.name).ends_with(b"/") {
+        if text::bytes(conf.name).ends_with(b"/") {
             conf.set_auto_redirect(1);
         }
     }
@@ -72,7 +72,7 @@ pub(crate) fn block(cf: &ConfContext<'_>) -> Option<Block> {
     // SAFETY: as in `raw` and `server`.
     let (server, location, has_no_name) = unsafe {
         let server = (*server(cf)).server_name;
-        (crate::ffi::text::bytes(server), crate::ffi::text::bytes((*conf).name), (*conf).noname() != 0)
+        (text::bytes(server), text::bytes((*conf).name), (*conf).noname() != 0)
     };
     let [server, location] = [server, location].map(|name| String::from_utf8_lossy(name).into_owned());
     Some(match (location.is_empty(), has_no_name) {
@@ -96,8 +96,8 @@ pub(crate) fn files<'c>(cf: &'c ConfContext<'_>) -> (&'c [u8], Files<'c>) {
     // as long as the configuration.
     unsafe {
         let conf = &*conf;
-        let name = crate::ffi::text::bytes(conf.name);
-        let dir = crate::ffi::text::bytes(conf.root);
+        let name = text::bytes(conf.name);
+        let dir = text::bytes(conf.root);
         let files = match conf.alias {
             _ if !conf.root_lengths.is_null() => Files::PerRequest,
             0 => Files::Root(dir),

@@ -6,9 +6,8 @@
 use core::mem::MaybeUninit;
 use core::ptr::{NonNull, null_mut};
 
-use super::ConfContext;
-use super::main_conf;
 use super::upstream_ref::UpstreamRef;
+use super::{ConfContext, main_conf};
 use crate::ffi::{array, sys, text};
 
 /// Returns the block for a socket, created at its first use.

@@ -4,11 +4,9 @@ use core::ffi::{CStr, c_char};
 use core::mem::MaybeUninit;
 use core::ptr::{null_mut, without_provenance_mut};
 
-use super::ConfContext;
-use super::core_conf;
 use super::upstream_ref::UpstreamRef;
-use crate::ffi::sys;
-use crate::ffi::text;
+use super::{ConfContext, core_conf};
+use crate::ffi::{sys, text};
 
 /// `ngx_http_upstream_conf_t`.
 #[repr(transparent)]

@@ -4,8 +4,7 @@ use core::ptr::NonNull;
 
 use super::Request;
 use crate::ffi::codes::{DECLINED, INTERNAL_ERROR};
-use crate::ffi::conf::core_conf;
-use crate::ffi::conf::{ConfContext, Location};
+use crate::ffi::conf::{ConfContext, Location, core_conf};
 use crate::ffi::guard::guard;
 use crate::ffi::upstream::exchange::Exchange;
 use crate::ffi::{module_index, sys, upstream};

@@ -6,8 +6,7 @@ use std::io;
 
 use super::Request;
 use crate::ffi::conf::core_conf;
-use crate::ffi::sys;
-use crate::ffi::text;
+use crate::ffi::{sys, text};
 
 /// The file that nginx maps a request's URI to.
 pub(crate) struct MappedFile<'r> {

@@ -10,8 +10,7 @@ use core::ptr::NonNull;
 
 use super::log::Log;
 use super::pool::{OutOfMemory, Pool};
-use super::sys;
-use super::text;
+use super::{sys, text};
 
 /// A request that is valid for `'r`.
 #[derive(Debug, Clone, Copy)]

@@ -7,8 +7,7 @@ use super::Request;
 use crate::ffi::codes::{ERROR, OK};
 use crate::ffi::conf::ConfContext;
 use crate::ffi::guard::guard;
-use crate::ffi::sys;
-use crate::ffi::text;
+use crate::ffi::{sys, text};
 
 /// A variable, and the function that computes its value; without a value the log shows `-`.
 #[derive(Debug)]
