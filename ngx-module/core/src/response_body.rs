@@ -107,21 +107,48 @@ impl BodyDecoder {
     /// [`BodyError`]: the response cannot be completed and the connection cannot be reused.
     pub fn next(&mut self, input: &[u8], at: &mut usize) -> Result<Piece, BodyError> {
         loop {
-            let rest = input.get(*at..).unwrap_or_default();
-            let (step, used) = self.state.advance(rest)?;
             let start = *at;
-            *at += used;
-            match step {
-                Step::Again => {}
-                Step::NeedMore => return Ok(Piece::NeedMore),
-                Step::Frame(header) => self.begin(header)?,
-                Step::Data => {
-                    self.count_body(used)?;
-                    return Ok(Piece::Data(start..*at));
-                }
-                Step::Ended => {
+            let mut take = |most: usize| {
+                let taken = input.get(start..).unwrap_or_default();
+                let taken = taken.get(..most).unwrap_or(taken);
+                *at += taken.len();
+                taken
+            };
+            match &mut self.state {
+                State::Ended => {
                     self.check_end()?;
                     return Ok(Piece::End { used: *at });
+                }
+                State::Header { bytes, have } => {
+                    let taken = take(HEADER_LEN - *have);
+                    bytes[*have..*have + taken.len()].copy_from_slice(taken);
+                    *have += taken.len();
+                    let Some(header) = FrameHeader::decode(&bytes[..*have])? else {
+                        return Ok(Piece::NeedMore);
+                    };
+                    self.begin(header)?;
+                }
+                State::Data { left, last } => {
+                    let taken = take(*left as usize).len();
+                    if taken == 0 {
+                        return Ok(Piece::NeedMore);
+                    }
+                    *left -= taken as u32;
+                    if *left == 0 {
+                        self.state = if *last { State::Ended } else { HEADER };
+                    }
+                    self.count_body(taken)?;
+                    return Ok(Piece::Data(start..*at));
+                }
+                State::Abort { len, payload } => {
+                    payload.extend_from_slice(take(*len - payload.len()));
+                    if payload.len() < *len {
+                        return Ok(Piece::NeedMore);
+                    }
+                    return Err(BodyError::Aborted(match Abort::decode(payload) {
+                        Ok(abort) => format!("{}: {}", name(abort.reason), abort.message),
+                        Err(err) => err.to_string(),
+                    }));
                 }
             }
         }
@@ -153,65 +180,6 @@ impl BodyDecoder {
             _ => Ok(()),
         }
     }
-}
-
-enum Step {
-    Again,
-    NeedMore,
-    Frame(FrameHeader),
-    Data,
-    Ended,
-}
-
-impl State {
-    /// Consumes bytes of `rest`; also returns how many.
-    fn advance(&mut self, rest: &[u8]) -> Result<(Step, usize), BodyError> {
-        match self {
-            Self::Ended => Ok((Step::Ended, 0)),
-            Self::Header { bytes, have } => collect_header(bytes, have, rest),
-            Self::Abort { len, payload } => collect_abort(*len, payload, rest),
-            Self::Data { .. } if rest.is_empty() => Ok((Step::NeedMore, 0)),
-            Self::Data { left, last } => {
-                let taken = rest.len().min(*left as usize);
-                *left -= taken as u32;
-                if *left == 0 {
-                    *self = if *last { Self::Ended } else { HEADER };
-                }
-                Ok((Step::Data, taken))
-            }
-        }
-    }
-}
-
-fn collect_header(
-    bytes: &mut [u8; HEADER_LEN],
-    have: &mut usize,
-    rest: &[u8],
-) -> Result<(Step, usize), BodyError> {
-    let taken = rest.len().min(HEADER_LEN - *have);
-    for (to, from) in bytes.iter_mut().skip(*have).zip(rest) {
-        *to = *from;
-    }
-    *have += taken;
-    let known = bytes.get(..*have).unwrap_or_default();
-    let step = match FrameHeader::decode(known)? {
-        Some(header) => Step::Frame(header),
-        None => Step::NeedMore,
-    };
-    Ok((step, taken))
-}
-
-fn collect_abort(len: usize, payload: &mut Vec<u8>, rest: &[u8]) -> Result<(Step, usize), BodyError> {
-    let taken = rest.len().min(len - payload.len());
-    payload.extend(rest.iter().take(taken));
-    if payload.len() < len {
-        let step = if taken == 0 { Step::NeedMore } else { Step::Again };
-        return Ok((step, taken));
-    }
-    Err(BodyError::Aborted(match Abort::decode(payload) {
-        Ok(abort) => format!("{}: {}", name(abort.reason), abort.message),
-        Err(err) => err.to_string(),
-    }))
 }
 
 /// Returns the length of the whole body, when all its frames are in `bytes` and nothing follows them.
