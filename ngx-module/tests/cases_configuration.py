@@ -1,7 +1,7 @@
 """What `nginx -t` says."""
 
 import world
-from stage import PORT, SOCKET, conf
+from stage import DIR, PORT, SOCKET, conf
 
 CONFIGURATION = [
     ("passenger_enabled on;", "passenger_fly_with is not configured"),
@@ -67,14 +67,15 @@ def test_an_application_with_the_user_of_nginx_is_a_warning():
 # Servers and locations in which each application is recognised by its URL.
 PRE_START = f"""
     passenger_fly_with {SOCKET};
-    server {{ listen 127.0.0.1:{PORT} default_server; location /off {{ }} location = /on {{ passenger_enabled on; }}
+    server {{ listen 127.0.0.1:{PORT} default_server; location /off {{ }} root {world.APP}/public; location = /on {{ passenger_enabled on; }}
               location /proxied {{ passenger_enabled on; proxy_pass http://127.0.0.1:1; }} }}
-    server {{ listen 127.0.0.1:{PORT}; server_name shop.example; passenger_enabled on; root /srv/shop/public;
+    server {{ listen 127.0.0.1:{PORT}; server_name shop.example; passenger_enabled on; root {world.APP}/public;
+              location /empty {{ passenger_app_root {DIR}/empty; }}
               location /static {{ passenger_enabled off; }} location ~ \\.cgi$ {{ passenger_enabled off; }}
               location ^~ /static/app {{ }} }}
-    server {{ listen 127.0.0.1:{PORT}; server_name *.example; location / {{ passenger_enabled on; }} }}
+    server {{ listen 127.0.0.1:{PORT}; server_name *.example; root {world.APP}/public; location / {{ passenger_enabled on; }} }}
     server {{ listen unix:{SOCKET}.nginx; server_name ~^(www|blog)\\.; passenger_enabled on; root /srv/$host/public;
-              location /known {{ passenger_app_root /srv/known; }} }}
+              location /known {{ passenger_app_root {world.APP}; }} }}
 """
 
 
@@ -95,6 +96,7 @@ def test_a_url_for_no_application_is_a_warning():
         (f"http://shop.example:{PORT}/static/x", "passenger_enabled is not on"),
         (f"http://shop.example:{PORT}/x.cgi", "passenger_enabled is not on"),
         (f"http://unix:{SOCKET}.nginx:/", "configure passenger_app_root"),
+        (f"http://shop.example:{PORT}/empty/x", f"no application is found in {DIR}/empty; deploy it, or configure passenger_app_type"),
     ]:
         passed, output = world.nginx.test(conf(f"passenger_pre_start {url}; {PRE_START}"))
         assert passed and "secret" not in output, (url, output)
@@ -105,7 +107,7 @@ def test_a_server_is_chosen_by_its_name():
     servers = f"""
         passenger_fly_with {SOCKET};
         server {{ listen 127.0.0.1:{PORT} default_server; }}
-        server {{ listen 127.0.0.1:{PORT}; server_name ~^www\\d+\\.; passenger_enabled on; }}
+        server {{ listen 127.0.0.1:{PORT}; server_name ~^www\\d+\\.; root {world.APP}/public; passenger_enabled on; }}
         server {{ listen 127.0.0.1:{PORT}; server_name www1.*; }}"""
     for host, is_app in (("WWW2.example", True), ("www1.example", False), ("www.example", False)):
         passed, output = world.nginx.test(conf(f"passenger_pre_start http://{host}:{PORT}/; {servers}"))

@@ -100,9 +100,9 @@ fn at_host(rest: &str, default_port: u16) -> Result<(Listener, &str, &str), &'st
 pub enum LocationKind {
     /// `location = /name`.
     Exact,
-    /// `location ^~ /name`, or the server itself, whose name is empty.
+    /// `location ^~ /name`.
     PrefixOnly,
-    /// `location /name`.
+    /// `location /name`, or the server itself, whose name is empty.
     Prefix,
     /// `location ~ name`; whether the expression matches the path.
     Regex(bool),
@@ -203,7 +203,7 @@ mod tests {
         use LocationKind::{Exact, Prefix, PrefixOnly, Regex};
         let locations = |matches| -> Vec<(&[u8], LocationKind)> {
             vec![
-                (b"", PrefixOnly),
+                (b"", Prefix),
                 (b"/", Prefix),
                 (b"/shop", Prefix),
                 (b"/shop/static", PrefixOnly),

@@ -80,19 +80,37 @@ impl ConfiguredApps {
         Self { app, settings, mounts: mounts(location, keep) }
     }
 
-    /// Has the application that serves a path started before its first request. Returns false where its directory
-    /// depends on the request.
-    pub fn pre_start(&self, path: &str) -> bool {
+    /// Has the application that serves a path started before its first request.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be started, as far as that is known now, and what to do.
+    pub fn pre_start(&self, path: &str) -> Result<(), String> {
         let below = |mount: &&Mount| {
             !mount.base.is_empty() && base_uri::is_below(mount.base.as_bytes(), path.as_bytes())
         };
         let at_root = || self.mounts.iter().find(|mount| mount.base.is_empty());
         let mount = self.mounts.iter().find(below).or_else(at_root);
-        let known = mount.filter(|mount| mount.public_dir.is_some() || self.app.root.is_some());
-        known.is_some_and(|mount| {
-            mount.keep.set(true);
-            true
-        })
+        let (mount, (root, _)) = mount.and_then(|mount| Some((mount, self.locate(mount)?))).ok_or(
+            "the directory of its application depends on variables, so it is known with a request only; configure \
+             passenger_app_root",
+        )?;
+        mount.keep.set(true);
+        match app_location::find_app(&self.app, &root) {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(format!(
+                "no application is found in {}; deploy it, or configure passenger_app_type",
+                root.escape_ascii()
+            )),
+            Err(err) => Err(err.to_string()),
+        }
+    }
+
+    /// Returns directory and group of the application of a mount; `None` where they depend on the request.
+    fn locate(&self, mount: &Mount) -> Option<(Vec<u8>, Vec<u8>)> {
+        // Where the root is configured, the public directory is not needed.
+        let public_dir = mount.public_dir.as_deref().or(self.app.root.as_ref().map(|_| &[][..]))?;
+        Some(app_location::locate(&self.app, public_dir, !mount.base.is_empty()))
     }
 }
 
@@ -155,17 +173,14 @@ impl ConfiguredApps {
     /// Returns the application of each mount; `None` where it depends on the request.
     fn known(&self) -> impl Iterator<Item = Option<RosterApp<'_>>> {
         self.mounts.iter().map(|mount| {
-            let (root, group, start) = match (&mount.public_dir, &self.app.root, &self.app.group) {
-                (None, None, Some(group)) if !group.is_empty() => {
-                    (Vec::new(), group.clone().into_bytes(), None)
-                }
-                (None, None, _) => return None,
-                (public_dir, ..) => {
-                    // Without a public directory the root is configured.
-                    let public_dir = public_dir.as_deref().unwrap_or_default();
-                    let (root, group) = app_location::locate(&self.app, public_dir, !mount.base.is_empty());
+            let (root, group, start) = match self.locate(mount) {
+                Some((root, group)) => {
                     let app = mount.keep.get().then(|| app_location::find_app(&self.app, &root));
                     (root, group, app.and_then(Result::ok).flatten())
+                }
+                None => {
+                    let group = self.app.group.as_ref().filter(|group| !group.is_empty())?;
+                    (Vec::new(), group.clone().into_bytes(), None)
                 }
             };
             Some(RosterApp { root, group, start, base: &mount.base, settings: &self.settings })
@@ -323,7 +338,7 @@ mod tests {
             [("/blog/new", start("/srv/blog", "/blog"), None), ("/blogger", None, start("/srv/www", ""))]
         {
             let app = configured_apps(conf(None, None), location, 0);
-            assert!(app.pre_start(path));
+            assert_eq!(app.pre_start(path), Ok(()));
             let expected =
                 vec![("/srv/blog (production)".to_owned(), blog), ("/srv/www (production)".to_owned(), www)];
             assert_eq!(roster(&[app]), (expected, true), "{path}");
@@ -333,8 +348,8 @@ mod tests {
     #[test]
     fn an_app_that_only_requests_determine_cannot_be_pre_started() {
         let varying = configured_apps(conf(None, Some("blue")), at("", Files::PerRequest, &[]), 0);
-        assert!(!varying.pre_start("/"));
+        assert!(varying.pre_start("/").unwrap_err().contains("passenger_app_root"));
         let known = configured_apps(conf(Some("/srv/shop"), None), at("", Files::PerRequest, &[]), 0);
-        assert!(known.pre_start("/"));
+        assert_eq!(known.pre_start("/"), Ok(()));
     }
 }

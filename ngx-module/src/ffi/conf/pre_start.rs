@@ -63,23 +63,17 @@ impl PreStarts {
                 ),
             });
         }
-        let mut apps = servers.iter().filter_map(|server| self.apps_of(*server, &url.path)).peekable();
-        if apps.peek().is_none() {
-            return Err(
-                "passenger_enabled is not on in the location that serves it; write the name and the path of \
-                        an application"
-                    .to_owned(),
-            );
-        }
+        let apps = servers.iter().filter_map(|server| self.apps_of(*server, &url.path));
         // Every server is tried, as each may have another application.
-        if apps.map(|apps| apps.pre_start(&url.path)).filter(|is_known| *is_known).count() == 0 {
-            return Err(
-                "the directory of its application depends on variables, so it is known with a request only; \
-                        configure passenger_app_root"
-                    .to_owned(),
-            );
+        let results: Vec<_> = apps.map(|apps| apps.pre_start(&url.path)).collect();
+        if results.iter().any(Result::is_ok) {
+            return Ok(());
         }
-        Ok(())
+        results.into_iter().next().unwrap_or_else(|| {
+            Err("passenger_enabled is not on in the location that serves it; write the name and the path of an \
+                 application"
+                .to_owned())
+        })
     }
 
     /// Returns the applications that serve a path of a server.
