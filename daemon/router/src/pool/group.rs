@@ -130,9 +130,9 @@ impl Group {
 
     /// Whether the group is in use and has fewer processes than the configured minimum.
     pub(crate) fn is_below_minimum(&self) -> bool {
-        (self.used || self.kept_running)
-            && self.configured
-            && self.capacity_used() < self.options.min_instances
+        // An app that is kept running without a minimum is started once.
+        let least = self.options.min_instances.max(usize::from(self.kept_running && !self.used));
+        (self.used || self.kept_running) && self.configured && self.capacity_used() < least
     }
 
     /// Whether the app is no longer configured and no request waits for it.

@@ -74,9 +74,12 @@ impl Pool {
         self.update(id, now);
     }
 
-    /// Keeps the group's minimum number of processes running from now on, even without a request.
+    /// Keeps the group's minimum number of processes running from now on, even without a request. One process is
+    /// started if the minimum is 0.
     pub(crate) fn keep_running(&mut self, id: GroupId, now: Instant) {
-        self.groups[id].kept_running = true;
+        let group = &mut self.groups[id];
+        group.kept_running = true;
+        group.used &= group.capacity_used() > 0;
         self.sweep_sooner = true;
         self.update(id, now);
     }

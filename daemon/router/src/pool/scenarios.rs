@@ -268,6 +268,20 @@ fn an_app_can_be_kept_running_without_a_request() {
 }
 
 #[test]
+fn an_app_kept_running_without_a_minimum_is_started_once() {
+    let mut scenario = Scenario::new(3, GroupOptions { min_instances: 0, ..OPTIONS });
+    for slot in 1..=2 {
+        scenario.pool.keep_running(scenario.group, scenario.now);
+        assert_eq!(scenario.actions(), [Action::Spawn(Slot(slot), scenario.group)]);
+        assert_eq!(scenario.ready(slot), []);
+        scenario.pool.keep_running(scenario.group, scenario.now);
+        assert_eq!(scenario.actions(), [], "its process runs");
+        scenario.now += Duration::from_secs(3600);
+        assert_eq!(scenario.exited(slot), [], "it is not replaced before the next roster");
+    }
+}
+
+#[test]
 fn equally_busy_processes_take_turns_if_configured() {
     for (takes_turns, expected) in [(false, [1, 1, 1, 1]), (true, [1, 2, 3, 1])] {
         let mut scenario = Scenario::serving(3, GroupOptions { takes_turns, ..OPTIONS });
