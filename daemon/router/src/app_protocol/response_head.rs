@@ -178,14 +178,14 @@ impl Head {
             (6, b's') => Ok(is("status")),
             // Upgrade is part of the response in a 101 and a 426 (RFC 9110, 7.8 and 15.5.22); elsewhere it is an offer.
             (7, b'u') => Ok(is("upgrade") && !matches!(self.status, 101 | 426)),
-            (28, b'x') if is("x-passenger-request-oob-work") => self.request_out_of_band(),
-            (18, b'!') if is("!~request-oob-work") => self.request_out_of_band(),
+            (28, b'x') if is("x-passenger-request-oob-work") => self.ask_out_of_band(),
+            (18, b'!') if is("!~request-oob-work") => self.ask_out_of_band(),
             // Private headers of Passenger.
             _ => Ok(name.starts_with(b"!~")),
         }
     }
 
-    fn request_out_of_band(&mut self) -> Result<bool, ReplyError> {
+    fn ask_out_of_band(&mut self) -> Result<bool, ReplyError> {
         self.out_of_band = true;
         Ok(true)
     }
