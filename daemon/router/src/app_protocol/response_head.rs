@@ -207,7 +207,10 @@ fn has_control(value: &[u8]) -> bool {
 }
 
 pub(crate) fn is_token(name: &[u8]) -> bool {
-    let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    let allowed = |b: &u8| {
+        b.is_ascii_alphanumeric()
+            || matches!(b, b'-' | b'_' | b'!' | b'#'..=b'\'' | b'*' | b'+' | b'.' | b'^' | b'`' | b'|' | b'~')
+    };
     !name.is_empty() && name.iter().all(allowed)
 }
 

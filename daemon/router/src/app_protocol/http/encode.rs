@@ -1,5 +1,7 @@
 //! Requests from nginx encoded as HTTP/1.1 for the app.
 
+use std::io::Write;
+
 use protocol::request::{BodyLength, Request};
 
 /// Appends request line and headers to `out`. The URI keeps its base URI, where the app is mounted, unless the base is
@@ -29,7 +31,9 @@ pub(crate) fn write_request(request: &Request<'_>, strips_base: bool, out: &mut 
     write_client(request, out);
     match head.body {
         BodyLength::None => {}
-        BodyLength::Known(length) => put(out, &[b"content-length: ", length.to_string().as_bytes(), b"\r\n"]),
+        BodyLength::Known(length) => {
+            let _ = write!(out, "content-length: {length}\r\n");
+        }
         BodyLength::Unknown => put(out, &[b"transfer-encoding: chunked\r\n"]),
     }
     out.extend_from_slice(b"\r\n");
@@ -50,7 +54,8 @@ fn without_base<'u>(uri: &'u [u8], base: &[u8]) -> Option<&'u [u8]> {
 
 /// Appends the line before a chunk of `len` bytes. A chunk ends with CR LF.
 pub(crate) fn write_chunk_head(len: usize, out: &mut Vec<u8>) {
-    put(out, &[format!("{len:x}\r\n").as_bytes()]);
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "{len:x}\r\n");
 }
 
 fn write_connection(request: &Request<'_>, out: &mut Vec<u8>) {
