@@ -58,7 +58,7 @@ fn what_cannot_be_asked_is_named() {
         (&["x"][..], "the URI must begin with /"),
         (&["/a b"], "the URI must begin with /"),
         (&["/", "--method", "G T"], "the method is no method"),
-        (&["/", "--header", "X-A"], "not of the form NAME: VALUE"),
+        (&["/", "--header", "X-A"], "must be NAME: VALUE"),
         (&["/", "--header", "X A: b"], "a header has no possible name or value"),
         (&["/", "--header", "X-A: b\r\nX-B: c"], "a header has no possible name or value"),
         (&["/", "--header", "Content-Length: 3"], "a request has no body"),
