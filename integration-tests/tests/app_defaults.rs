@@ -128,7 +128,7 @@ fn the_file_has_their_keys_and_nginx_has_the_last_word() {
     assert_eq!(pool["groups"][0]["min_instances"], 1);
     let text = scene.daemon.tool("passenger-config", &["settings"]).stdout;
     let text = String::from_utf8(text).unwrap();
-    assert!(text.contains("\nApps, where nginx says nothing:\n"), "{text}");
+    assert!(text.contains("\nDefaults of apps:\n"), "{text}");
 }
 
 #[test]

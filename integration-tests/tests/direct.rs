@@ -58,7 +58,7 @@ fn what_cannot_be_asked_is_named() {
         (&["x"][..], "invalid URI: must begin with /"),
         (&["/a b"], "invalid URI: must begin with /"),
         (&["/", "--method", "G T"], "invalid method"),
-        (&["/", "--header", "X-A"], "not of the form NAME: VALUE"),
+        (&["/", "--header", "X-A"], "must be NAME: VALUE"),
         (&["/", "--header", "X A: b"], "invalid name or value of a header"),
         (&["/", "--header", "X-A: b\r\nX-B: c"], "invalid name or value of a header"),
         (&["/", "--header", "Content-Length: 3"], "the request has no body"),

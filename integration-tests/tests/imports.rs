@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use stage::workspace;
 
-const ROOTS: [&str; 9] = [
+const ROOTS: [&str; 8] = [
     "protocol/src",
     "ngx-module/core/src",
     "ngx-module/src",
@@ -16,7 +16,6 @@ const ROOTS: [&str; 9] = [
     "daemon/router/src",
     "daemon/tools/src",
     "integration-tests/src",
-    "packaging/generate/src",
 ];
 
 /// A module's path, such as `router::pool`, with its file.

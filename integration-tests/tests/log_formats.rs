@@ -32,6 +32,9 @@ fn for_machines_each_line_is_an_object() {
     let started = lines.iter().find(|line| line["message"].as_str().unwrap().contains("starts")).unwrap();
     assert_eq!((&started["level"], &started["part"]), (&"notice".into(), &"supervisor".into()));
     assert!(lines.iter().any(|line| line["level"] == "error"), "the router's end is an error");
+    let event = |name: &str| &lines.iter().find(|line| line["event"] == name).expect(name)["detail"];
+    assert_eq!(*event("listening"), scene.stage.socket().display().to_string());
+    assert_eq!(*event("process_ready"), pid.to_string());
     for line in &lines {
         let time = line["time"].as_str().unwrap();
         assert!(time.len() == 27 && time.starts_with("20") && time.ends_with('Z'), "{time}");

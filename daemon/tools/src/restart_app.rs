@@ -87,7 +87,7 @@ impl RestartApp {
 fn failure(response: &Value) -> String {
     let message = response["message"].as_str().unwrap_or("the daemon reported no reason");
     match response["error_id"].as_str() {
-        Some(id) => format!("{message} (run \"passenger-config spawn-error {id}\" for details)"),
+        Some(id) => format!("{message}; run passenger-config spawn-error {id} for details"),
         None => message.to_owned(),
     }
 }
