@@ -129,7 +129,7 @@ pub fn admin_http(bytes: &[u8]) -> Result<Option<(String, String, Vec<u8>)>, u16
 #[must_use]
 pub fn settings(block: &Settings) -> Vec<String> {
     let (settings, unknown) = AppSettings::from_block(block);
-    for kind in [AppKind::Ruby, AppKind::Python, AppKind::Node, AppKind::Meteor, AppKind::Generic] {
+    for kind in AppKind::ALL {
         // These must not panic, whatever the values are.
         let _ = (settings.interpreter(kind), settings.startup_file(kind), settings.is_smart(kind));
         let _ = settings.concurrency(kind, Some(settings.threads(kind)));

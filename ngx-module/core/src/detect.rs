@@ -40,17 +40,9 @@ pub enum DetectError {
     BadPassengerfile(PathBuf, String),
 }
 
-/// Startup files by type, in the order in which they are searched.
-const STARTUP_FILES: &[(&str, AppKind)] = &[
-    ("config.ru", AppKind::Ruby),
-    ("app.js", AppKind::Node),
-    ("passenger_wsgi.py", AppKind::Python),
-    (".meteor", AppKind::Meteor),
-];
-
-/// Returns the default startup file of a type; `None` for a generic one.
-pub fn startup_file(kind: AppKind) -> Option<&'static str> {
-    STARTUP_FILES.iter().find(|(_, of)| *of == kind).map(|(file, _)| *file)
+/// Returns the startup files by type, in the order in which they are searched.
+fn startup_files() -> impl Iterator<Item = (&'static str, AppKind)> {
+    AppKind::ALL.into_iter().filter_map(|kind| Some((kind.definition().startup_file?, kind)))
 }
 
 /// Longest `Passengerfile.json` accepted, in bytes.
@@ -65,9 +57,9 @@ pub fn detect(root: &Path) -> Result<Option<Detected>, DetectError> {
     if let Some(start_command) = passengerfile_command(root)? {
         return Ok(Some(Detected { kind: AppKind::Generic, start_command }));
     }
-    for (file, kind) in STARTUP_FILES {
+    for (file, kind) in startup_files() {
         if exists(root, file)? {
-            return Ok(Some(Detected { kind: *kind, start_command: String::new() }));
+            return Ok(Some(Detected { kind, start_command: String::new() }));
         }
     }
     Ok(None)
@@ -183,14 +175,14 @@ mod tests {
 
     #[test]
     fn each_startup_file_determines_the_type() {
-        for (at, (file, kind)) in STARTUP_FILES.iter().enumerate() {
-            assert_eq!(App::with(&format!("kind{at}"), &[(file, "")]).kind(), Some(*kind));
+        for (at, (file, kind)) in startup_files().enumerate() {
+            assert_eq!(App::with(&format!("kind{at}"), &[(file, "")]).kind(), Some(kind));
         }
     }
 
     #[test]
     fn the_order_is_fixed() {
-        let all: Vec<(&str, &str)> = STARTUP_FILES.iter().map(|(file, _)| (*file, "")).collect();
+        let all: Vec<(&str, &str)> = startup_files().map(|(file, _)| (file, "")).collect();
         assert_eq!(App::with("order", &all).kind(), Some(AppKind::Ruby));
         assert_eq!(App::with("order2", &all[1..]).kind(), Some(AppKind::Node));
     }

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
-use protocol::request::AppKind;
 use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 
@@ -61,7 +60,7 @@ impl Worker {
 
     /// Whether the process speaks the session protocol, as loaders do; all others speak HTTP.
     pub(crate) fn speaks_session(&self) -> bool {
-        matches!(self.route.kind, AppKind::Ruby | AppKind::Python)
+        self.route.kind.has_sessions()
     }
 
     /// Returns the most recently used idle connection, or a new one; true with it when it was used before. While a new

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use protocol::request::AppKind;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -80,12 +79,12 @@ impl StartupTrace {
     /// Returns the trace of a process, or a preloader, that is started from its program.
     pub(crate) fn from_program(route: &Route, preloader: bool) -> Self {
         let mut steps = vec![Step::Prepare, Step::Execute];
-        let is_loaded = matches!(route.kind, AppKind::Ruby | AppKind::Python | AppKind::Node);
+        let is_loaded = route.kind.loader().is_some();
         if is_loaded {
             steps.push(Step::Load);
         }
         if !is_loaded
-            || (!preloader && route.kind == AppKind::Node && route.settings.router.app_ready_path.is_some())
+            || (!preloader && !route.kind.has_sessions() && route.settings.router.app_ready_path.is_some())
         {
             steps.push(Step::Answer);
         }

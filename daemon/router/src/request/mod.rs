@@ -10,6 +10,7 @@ pub(crate) mod relay_both;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use protocol::app_kind::AppProtocol;
 use protocol::frame::HEADER_LEN;
 use protocol::request::{AppKind, BodyLength, Request};
 use protocol::{PayloadError, pairs};
@@ -296,17 +297,15 @@ impl Exchange<'_, '_> {
 
 /// Encodes the request for an app of this kind, without a body.
 pub(crate) fn write_head(request: &Request<'_>, kind: AppKind, settings: &AppSettings, out: &mut Vec<u8>) {
-    match kind {
-        AppKind::Ruby | AppKind::Python => session::write_request(request, &settings.process.env_var, out),
-        AppKind::Node | AppKind::Meteor | AppKind::Generic => {
-            http::write_request(request, settings.router.strip_base_uri, out);
-        }
+    match kind.definition().protocol {
+        AppProtocol::Session => session::write_request(request, &settings.process.env_var, out),
+        AppProtocol::Http => http::write_request(request, settings.router.strip_base_uri, out),
     }
 }
 
 fn chunked_framing(kind: AppKind) -> Framing {
-    match kind {
-        AppKind::Ruby | AppKind::Python => Framing::SessionChunks,
-        AppKind::Node | AppKind::Meteor | AppKind::Generic => Framing::HttpChunks,
+    match kind.definition().protocol {
+        AppProtocol::Session => Framing::SessionChunks,
+        AppProtocol::Http => Framing::HttpChunks,
     }
 }

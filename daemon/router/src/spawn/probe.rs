@@ -89,7 +89,7 @@ impl<'a> ReadinessProbe<'a> {
 
 fn request(kind: AppKind, listen: Listen, ready_path: Option<&str>) -> Option<ProbeRequest> {
     match (kind, ready_path) {
-        (AppKind::Ruby | AppKind::Python, _) => None,
+        (kind, _) if kind.has_sessions() => None,
         (_, Some(uri)) => Some(ProbeRequest { method: "GET", uri: uri.to_owned(), must_succeed: true }),
         (AppKind::Generic, None) if listen == Listen::Descriptor => {
             Some(ProbeRequest { method: "HEAD", uri: "/".to_owned(), must_succeed: false })

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use module_core::app_kind::AppType;
 use module_core::app_location::{AppConf, find_app};
-use module_core::detect::startup_file;
 use protocol::request::AppKind;
 use protocol::settings::{Settings, Value};
 
@@ -96,7 +95,7 @@ impl TestedApp {
 
     /// Returns the startup file as written in messages; for a generic app the start command.
     pub(super) fn entry_point(&self) -> String {
-        match startup_file(self.kind) {
+        match self.kind.definition().startup_file {
             Some(default) => text(&self.settings, "startup_file", default).to_owned(),
             None => self.start_command.clone(),
         }
@@ -126,7 +125,7 @@ fn kind(doctor: &Doctor, root: &Path, known: Option<&KnownApp>) -> Result<(AppKi
         (Some(_), _) => "because of --start-command".to_owned(),
         (None, Some(_)) => "because of --type".to_owned(),
         (None, None) => {
-            format!("because {} exists", startup_file(kind).unwrap_or("Passengerfile.json"))
+            format!("because {} exists", kind.definition().startup_file.unwrap_or("Passengerfile.json"))
         }
     };
     match find_app(&conf, root.as_os_str().as_encoded_bytes()) {
@@ -141,7 +140,7 @@ fn kind(doctor: &Doctor, root: &Path, known: Option<&KnownApp>) -> Result<(AppKi
 
 /// Returns the path whose owner determines the app's user: the startup file, or the root of a generic app.
 fn owned_path(root: &Path, kind: AppKind, settings: &Settings) -> PathBuf {
-    match startup_file(kind) {
+    match kind.definition().startup_file {
         Some(default) => root.join(text(settings, "startup_file", default)),
         None => root.to_path_buf(),
     }

@@ -1,6 +1,5 @@
 //! Diagnoses of the program: the path to it, the interpreter, the startup file, the command.
 
-use module_core::detect::startup_file;
 use protocol::request::AppKind;
 
 use super::{Diagnosis, FailedStart, between, directive};
@@ -44,7 +43,7 @@ pub(super) fn missing_interpreter(start: &FailedStart) -> Option<Diagnosis> {
 /// Diagnoses a missing startup file, or a missing app.
 pub(super) fn missing_startup_file(start: &FailedStart) -> Option<Diagnosis> {
     let file = between(&start.summary, "the startup file ", " does not exist")?;
-    let default = startup_file(start.kind).unwrap_or_default();
+    let default = start.kind.definition().startup_file.unwrap_or_default();
     Some(Diagnosis::new(
         format!("the startup file is missing: {file}"),
         format!(
