@@ -124,7 +124,7 @@ impl Launcher {
         let (command, term) = command::of(spec, &self.loaders)?;
         let ResolvedApp { startup_file, run_as, .. } = resolved;
         let user = Uid::from_raw(run_as.user.uid);
-        let (listener, control) = self.open_entrance(spec, process, user, instance, taken)?;
+        let (listener, control) = self.open_listener(spec, process, user, instance, taken)?;
         let changes = environment::changes(
             spec,
             Reported {
@@ -194,7 +194,7 @@ impl Launcher {
         }
     }
 
-    fn open_entrance(
+    fn open_listener(
         &mut self,
         spec: &SpawnSpec,
         process: ProcessId,
@@ -229,7 +229,7 @@ impl Launcher {
         variables: Option<OwnedFd>,
         cgroup: Option<&Cgroup>,
     ) -> Result<(Child, Pipes), SpawnError> {
-        let door = cgroup.map(Cgroup::door).transpose().map_err(SpawnError::Cgroup)?;
+        let procs_file = cgroup.map(Cgroup::procs_file).transpose().map_err(SpawnError::Cgroup)?;
         let (ours, theirs) = channels::make_pipes().map_err(SpawnError::Pipes)?;
         let supervisor = unistd::getpid();
         match process::fork().map_err(SpawnError::Fork)? {
@@ -248,7 +248,7 @@ impl Launcher {
                     originals: &self.originals,
                     open_files: what.spec.open_files,
                     no_new_privs: what.spec.no_new_privs,
-                    cgroup: door,
+                    cgroup: procs_file,
                     descriptors,
                     supervisor,
                 };
