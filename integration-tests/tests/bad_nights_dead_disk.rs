@@ -60,7 +60,8 @@ fn an_app_on_a_dead_disk_says_so_and_starts_when_the_disk_is_back() {
     let mut visitor = scene.ask("/bad/");
     scene.good_one_restarts();
     visitor.read_response().expect(500);
-    let told = format!("could not be started: {} does not answer", code.dir().display());
+    let told =
+        format!("could not be started: {}, or the lookup of its user, does not answer", code.dir().display());
     scene.daemon.logs_eventually(&told);
     scene.good_one_restarts();
     disk.come_back();

@@ -122,7 +122,7 @@ fn limits_hold_or_the_log_says_that_they_do_not() {
         scene.nginx.get("/").expect(200);
     } else {
         skipped("limits_hold_or_the_log_says_that_they_do_not", "this kernel's version 2 has no \"memory\"");
-        scene.daemon.logs_eventually("its limit memory.max = 268435456 does not hold");
+        scene.daemon.logs_eventually("the limit memory.max = 268435456 is not enforced");
     }
 }
 

@@ -48,7 +48,11 @@ fn in_the_background_it_takes_connections_when_the_call_returns() {
         .flag(&flag("--socket-file", &stage.path("second.sock")))
         .output();
     assert_eq!(second.status.code(), Some(1));
-    assert!(told(&second).contains(&format!("is running, with PID {pid}")), "{}", told(&second));
+    assert!(
+        told(&second).contains(&format!("belongs to a running daemon with PID {pid}")),
+        "{}",
+        told(&second)
+    );
 
     signal(pid, Signal::SIGTERM);
     eventually("the daemon has ended and its PID file is gone", || !is_alive(pid) && !pid_file.exists());

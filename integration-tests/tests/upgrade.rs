@@ -223,7 +223,7 @@ fn what_cannot_take_over_changes_nothing() {
     let (app, router) = (scene.app_pid(), scene.daemon.router());
     let gone = format!("#!/bin/sh\nrm {}\n", place(&scene.stage).display());
     for (content, why) in [
-        ("#!/bin/sh\necho broken >&2; exit 3\n", "cannot: exit status: 3: broken"),
+        ("#!/bin/sh\necho broken >&2; exit 3\n", "cannot take over: exit status: 3: broken"),
         ("no program at all", "upgrade refused: "),
         ("#!/bin/sh\nexec sleep 600\n", "has not answered within 5 s"),
     ] {

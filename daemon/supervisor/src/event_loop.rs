@@ -12,7 +12,7 @@ use super::lifecycle::phase::Event;
 use super::log_file::LogFile;
 use super::log_file::app_logs::AppLogs;
 use super::nginx_socket::guard::{SocketEvent, SocketGuard};
-use super::poll::{self, Happened, Watched};
+use super::poll::{self, PollEvent, Watched};
 use super::processes::Processes;
 use super::router::RouterSupervision;
 use super::spawn::{Context, Reply, Starts};
@@ -59,7 +59,7 @@ impl Supervisor {
         let until = self.next_due();
         let watched = Watched {
             signals: &self.life.signals,
-            socket: self.nginx.socket.touched(),
+            socket: self.nginx.socket.changes(),
             router: self.router.running(),
             takes_orders: self.router.takes_orders(),
             processes: &self.processes,
@@ -84,36 +84,36 @@ impl Supervisor {
         Ok(())
     }
 
-    fn act(&mut self, happened: Happened) {
-        match happened {
-            Happened::Signal => self.read_signals(),
-            Happened::ProcessEnded(process) => self.process_ended(process),
-            Happened::ForkSpoke(process) => self.receive_hellos(Some(process)),
-            Happened::HookEnded(run) => {
+    fn act(&mut self, event: PollEvent) {
+        match event {
+            PollEvent::Signal => self.read_signals(),
+            PollEvent::ProcessEnded(process) => self.process_ended(process),
+            PollEvent::ForkHello(process) => self.receive_hellos(Some(process)),
+            PollEvent::HookEnded(run) => {
                 let finished = self.hooks.ended(run);
                 self.programs_finished(finished);
             }
-            Happened::StatWorkerSpoke(id) => {
+            PollEvent::StatWorkerAnswered(id) => {
                 let events = self.stat_workers.receive(id, Instant::now());
                 self.handle_checks(events);
             }
-            Happened::StatWorkerEnded(id) => {
+            PollEvent::StatWorkerEnded(id) => {
                 let events = self.stat_workers.ended(id, Instant::now());
                 self.handle_checks(events);
             }
-            Happened::AppLogOpened => {
+            PollEvent::AppLogOpened => {
                 self.app_logs.reap();
                 self.open_app_logs();
             }
-            Happened::SocketTouched => self.check_socket(),
-            Happened::LinkHasRoom => self.router.flush(),
-            Happened::RouterLogged => {
+            PollEvent::SocketChanged => self.check_socket(),
+            PollEvent::LinkHasRoom => self.router.flush(),
+            PollEvent::RouterLogged => {
                 self.router.copy_log();
             }
-            Happened::LogWriterSpoke => writer::hear(),
-            Happened::LogHasRoom => writer::flush(),
-            Happened::RouterSpoke => self.read_orders(),
-            Happened::RouterEnded => self.router_ended(),
+            PollEvent::LogWriterAnswered => writer::read_answers(),
+            PollEvent::LogHasRoom => writer::flush(),
+            PollEvent::RouterMessage => self.read_orders(),
+            PollEvent::RouterEnded => self.router_ended(),
         }
     }
 

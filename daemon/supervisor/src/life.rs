@@ -288,7 +288,7 @@ impl Supervisor {
         } else if self.hooks.len() > 0 {
             let count = self.hooks.len();
             tracing::warn!("killing {count} hook programs, as requests wait for the upgrade");
-            self.hooks.cut_short();
+            self.hooks.kill_running();
         }
     }
 

@@ -261,7 +261,7 @@ impl Supervisor {
         for event in events {
             match event {
                 stat_workers::Event::Answered(action, answer) => self.proceed(action, answer),
-                stat_workers::Event::Hangs(question) => tracing::warn!("{}", question.silence()),
+                stat_workers::Event::Hangs(question) => tracing::warn!("{}", question.timeout_message()),
                 stat_workers::Event::Recovered(dir) => tracing::info!("{} answers again", dir.display()),
             }
         }
@@ -273,14 +273,14 @@ impl Supervisor {
         match (action, answer) {
             (PendingAction::Restart(ticket, dir), answer) => {
                 // What cannot be checked is treated as absent.
-                let look = match answer {
+                let check = match answer {
                     Ok(Answer::RestartFiles(look)) => look,
                     _ => Default::default(),
                 };
-                if look.withheld {
+                if check.withheld {
                     self.starts.warn_once("restart files", stat_workers::withheld(&dir));
                 }
-                self.router.send(&Notice::RestartFiles { ticket, found: look.found }, &[]);
+                self.router.send(&Notice::RestartFiles { ticket, found: check.found }, &[]);
             }
             (PendingAction::Users(users), Ok(Answer::Users(checked))) => self.users_checked(users, checked),
             (PendingAction::Users(users), answer) => self.users_checked(users, Err(no_answer(answer))),
@@ -288,7 +288,7 @@ impl Supervisor {
                 self.spawn(ticket, &spec, resolved);
             }
             (PendingAction::Spawn(ticket, spec), answer) => {
-                self.spawn(ticket, &spec, Err(Refusal::told(no_answer(answer))));
+                self.spawn(ticket, &spec, Err(Refusal::public(no_answer(answer))));
             }
             (PendingAction::Fork(ticket, order), Ok(Answer::App(resolved))) => {
                 self.fork(ticket, order, resolved.ok().as_ref());
@@ -303,7 +303,7 @@ impl Supervisor {
                 let (starts, mut context) = self.starts();
                 starts.spawn(ticket, spec, resolved, &mut context)
             }
-            Err(Refusal { told, exact }) => {
+            Err(Refusal { public: reason, exact }) => {
                 // The router may not know this.
                 if let Some(exact) = exact
                     && self.router.may_log(Topic::Withheld)
@@ -311,7 +311,7 @@ impl Supervisor {
                     let exact = shortened(&format!("no process is started: {exact}"));
                     tracing::warn!("{}: {exact}", shortened(&spec.group));
                 }
-                Some(Reply::not_spawned(ticket, &spec.group, told))
+                Some(Reply::not_spawned(ticket, &spec.group, reason))
             }
         };
         self.reply(reply);

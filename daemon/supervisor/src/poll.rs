@@ -19,19 +19,19 @@ use common::log::writer;
 
 /// An event to be handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Happened {
+pub(super) enum PollEvent {
     /// A signal arrived.
     Signal,
     /// The file of the socket for nginx was changed.
-    SocketTouched,
+    SocketChanged,
     /// The router sent a message or closed its end.
-    RouterSpoke,
+    RouterMessage,
     /// The link to the router has room again.
     LinkHasRoom,
     /// The router has written to its log.
     RouterLogged,
     /// The log writer has written something or has ended.
-    LogWriterSpoke,
+    LogWriterAnswered,
     /// The log writer accepts lines again.
     LogHasRoom,
     /// The router has ended.
@@ -41,13 +41,13 @@ pub(super) enum Happened {
     /// A program run for a hook has ended.
     HookEnded(RunId),
     /// A stat worker has sent an answer or closed its end.
-    StatWorkerSpoke(WorkerId),
+    StatWorkerAnswered(WorkerId),
     /// A process that opens the log file of an app has ended.
     AppLogOpened,
     /// A stat worker has ended.
     StatWorkerEnded(WorkerId),
     /// A process to be forked has said hello, or never will.
-    ForkSpoke(ProcessId),
+    ForkHello(ProcessId),
 }
 
 /// The sources of events.
@@ -66,7 +66,7 @@ pub(super) struct Watched<'s, P> {
 
 /// Waits for events until `until`. Exits of processes come before messages of the router, so that no order is carried
 /// out on a process that has ended.
-pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result<Vec<Happened>> {
+pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result<Vec<PollEvent>> {
     let Watched { signals, socket, router, takes_orders, processes, forks, stat_workers, hooks, app_logs } =
         all;
     let most = processes.len() + forks.len() + hooks.len() + 2 * stat_workers.len() + 8;
@@ -77,53 +77,53 @@ pub(super) fn wait<P>(all: Watched<'_, P>, until: Option<Instant>) -> io::Result
         watched.push(PollFd::new(fd, flags));
         meanings.push(meaning);
     };
-    watch(signals.as_fd(), PollFlags::POLLIN, Happened::Signal);
+    watch(signals.as_fd(), PollFlags::POLLIN, PollEvent::Signal);
     if let Some(socket) = socket {
-        watch(socket, PollFlags::POLLIN, Happened::SocketTouched);
+        watch(socket, PollFlags::POLLIN, PollEvent::SocketChanged);
     }
     if let Some((writer, waits)) = &log_writer {
-        watch(writer.as_fd(), PollFlags::POLLIN, Happened::LogWriterSpoke);
+        watch(writer.as_fd(), PollFlags::POLLIN, PollEvent::LogWriterAnswered);
         if *waits {
-            watch(writer.as_fd(), PollFlags::POLLOUT, Happened::LogHasRoom);
+            watch(writer.as_fd(), PollFlags::POLLOUT, PollEvent::LogHasRoom);
         }
     }
     for process in processes.iter() {
-        let meaning = Happened::ProcessEnded(process.record.process);
+        let meaning = PollEvent::ProcessEnded(process.record.process);
         watch(process.child.as_fd(), PollFlags::POLLIN, meaning);
     }
     for (process, hello) in forks.iter() {
-        watch(hello, PollFlags::POLLIN, Happened::ForkSpoke(process));
+        watch(hello, PollFlags::POLLIN, PollEvent::ForkHello(process));
     }
     for (id, answers, child) in stat_workers.iter() {
         if let Some(answers) = answers {
-            watch(answers, PollFlags::POLLIN, Happened::StatWorkerSpoke(id));
+            watch(answers, PollFlags::POLLIN, PollEvent::StatWorkerAnswered(id));
         }
-        watch(child.as_fd(), PollFlags::POLLIN, Happened::StatWorkerEnded(id));
+        watch(child.as_fd(), PollFlags::POLLIN, PollEvent::StatWorkerEnded(id));
     }
     for (run, child) in hooks.running() {
-        watch(child.as_fd(), PollFlags::POLLIN, Happened::HookEnded(run));
+        watch(child.as_fd(), PollFlags::POLLIN, PollEvent::HookEnded(run));
     }
     for opener in &app_logs.openers {
-        watch(opener.as_fd(), PollFlags::POLLIN, Happened::AppLogOpened);
+        watch(opener.as_fd(), PollFlags::POLLIN, PollEvent::AppLogOpened);
     }
     if let Some(router) = router {
         if router.has_waiting() {
-            watch(router.channel.as_fd(), PollFlags::POLLOUT, Happened::LinkHasRoom);
+            watch(router.channel.as_fd(), PollFlags::POLLOUT, PollEvent::LinkHasRoom);
         }
         if let Some(log) = router.log.readable().filter(|_| writer::wants_more()) {
-            watch(log, PollFlags::POLLIN, Happened::RouterLogged);
+            watch(log, PollFlags::POLLIN, PollEvent::RouterLogged);
         }
         if takes_orders {
-            watch(router.channel.as_fd(), PollFlags::POLLIN, Happened::RouterSpoke);
+            watch(router.channel.as_fd(), PollFlags::POLLIN, PollEvent::RouterMessage);
         }
-        watch(router.child.as_fd(), PollFlags::POLLIN, Happened::RouterEnded);
+        watch(router.child.as_fd(), PollFlags::POLLIN, PollEvent::RouterEnded);
     }
     match poll::poll(&mut watched, timeout(until)) {
         Ok(_) | Err(Errno::EINTR) => {}
         Err(why) => return Err(why.into()),
     }
-    let happened = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
-    Ok(watched.iter().zip(meanings).filter(|(fd, _)| happened(fd)).map(|(_, meaning)| meaning).collect())
+    let event = |fd: &PollFd<'_>| fd.any().unwrap_or(false);
+    Ok(watched.iter().zip(meanings).filter(|(fd, _)| event(fd)).map(|(_, meaning)| meaning).collect())
 }
 
 /// Rounds up, so that whatever is due at `until` is due when `poll` returns.

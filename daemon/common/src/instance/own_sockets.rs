@@ -27,7 +27,7 @@ const TEMPORARY: &str = "/tmp";
 /// The name of the socket in its directory.
 const SOCKET: &str = "socket";
 /// How long the shutdown, or the start of the next daemon, may wait for removals.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The parent directories of the processes' directories.
 #[derive(Debug)]
@@ -131,8 +131,8 @@ impl OwnSockets {
 
     /// Waits a limited time for removals in progress.
     pub(super) fn settle(&self) {
-        let until = Instant::now() + PATIENCE;
-        self.sweeps.borrow_mut().drain(..).for_each(|sweep| sweep::wait(&sweep, until));
+        let until = Instant::now() + TIMEOUT;
+        self.sweeps.borrow_mut().drain(..).for_each(|sweep| sweep.reap_until(until));
     }
 }
 
@@ -165,7 +165,7 @@ fn open_temporary(path: &Path) -> io::Result<OwnedFd> {
 
 /// Removes all directories. `parent` is the instance directory, whose path is `path`.
 pub(super) fn remove_all(parent: &OwnedFd, path: &Path, name: &str) -> io::Result<()> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let temporary = temporary(path);
     if let Ok(top) = open_temporary(&temporary) {
         remove_inside(&top, until, Some(&temporary))?;
@@ -195,7 +195,7 @@ fn remove_inside(directory: &OwnedFd, until: Instant, top: Option<&Path>) -> io:
     for entry in names_in(directory)? {
         sweeps.extend(remove(directory, &entry, top)?);
     }
-    sweeps.iter().for_each(|sweep| sweep::wait(sweep, until));
+    sweeps.iter().for_each(|sweep| sweep.reap_until(until));
     Ok(())
 }
 

@@ -3,21 +3,20 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
-use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use nix::sys::prctl;
 use nix::sys::stat::{self, FchmodatFlags, Mode};
 use nix::unistd::{self, Gid, Uid, UnlinkatFlags};
 
 use super::directory::open_directory;
 use crate::sys::identity::{self, Identity};
-use crate::sys::process::{self, Child, Forked};
+use crate::sys::process::{self, Child};
 use crate::sys::{descriptors, signals};
 
 /// How long the removal of one directory may take.
@@ -31,19 +30,7 @@ const NO_GROUP: u32 = 65534;
 /// directories, if it is empty.
 pub(super) fn start(parent: &OwnedFd, name: &str, top: Option<&Path>) -> io::Result<Child> {
     let ours = parent.try_clone()?;
-    match process::fork()? {
-        Forked::Parent(child) => Ok(child),
-        Forked::Child => process::exit_now(i32::from(sweep(ours, name, top).is_err())),
-    }
-}
-
-/// Waits for the end of a removal, at most until `until`.
-pub(super) fn wait(child: &Child, until: Instant) {
-    let left = PollTimeout::try_from(until.saturating_duration_since(Instant::now()));
-    let mut fds = [PollFd::new(child.as_fd(), PollFlags::POLLIN)];
-    // Whether it has ended or not, nothing else is to be done.
-    let _ = poll::poll(&mut fds, left.unwrap_or(PollTimeout::ZERO));
-    let _ = child.try_reap();
+    process::run_in_child(|| sweep(ours, name, top))
 }
 
 /// Runs the process.
@@ -56,10 +43,8 @@ fn sweep(parent: OwnedFd, name: &str, top: Option<&Path>) -> io::Result<()> {
     let owner = Uid::from_raw(stat::fstat(&directory)?.st_uid);
     let until = Instant::now() + LIMIT;
     if unistd::geteuid().is_root() && !owner.is_root() {
-        match process::fork()? {
-            Forked::Parent(child) => wait(&child, until + Duration::from_secs(1)),
-            Forked::Child => process::exit_now(i32::from(empty_as(owner, &directory, until).is_err())),
-        }
+        let child = process::run_in_child(|| empty_as(owner, &directory, until))?;
+        child.reap_until(until + Duration::from_secs(1));
     } else {
         empty(&directory, until)?;
     }

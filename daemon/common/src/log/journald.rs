@@ -3,7 +3,7 @@
 
 use std::fmt::{self, Write};
 
-use super::plain::{APP, escape, write_whose};
+use super::plain::{APP, escape, write_app_prefix};
 use super::record::LogRecord;
 use super::{Part, app_prefix};
 
@@ -24,7 +24,7 @@ pub(super) fn write(out: &mut impl Write, part: Part, record: &LogRecord<'_>) ->
     match &record.app {
         None if part == Part::Router => write!(out, "{ROUTER}{}: ", record.module)?,
         None => write!(out, "{}: ", record.module)?,
-        Some(app) if app_prefix() => write_whose(out, app.pid)?,
+        Some(app) if app_prefix() => write_app_prefix(out, app.pid)?,
         Some(_) => {}
     }
     escape(out, &record.text)?;

@@ -238,7 +238,7 @@ pub fn app_line_in_file(app: &str, pid: i32, line: &str) -> String {
 pub fn app_message(pid: i32, line: &str) -> String {
     let mut out = String::with_capacity(line.len() + 32);
     // Writing to a String does not fail.
-    let _ = if app_prefix() { plain::write_whose(&mut out, pid.into()) } else { Ok(()) };
+    let _ = if app_prefix() { plain::write_app_prefix(&mut out, pid.into()) } else { Ok(()) };
     let _ = plain::escape(&mut out, line);
     out
 }

@@ -17,7 +17,7 @@ pub(super) fn write(
     if record.app.is_none() || app_prefix() {
         write_head(out, source, at, record)?;
         if let Some(app) = &record.app {
-            write_whose(out, app.pid)?;
+            write_app_prefix(out, app.pid)?;
         }
     }
     escape(out, &record.text)?;
@@ -70,7 +70,7 @@ fn write_head(out: &mut impl Write, source: Source, at: DateTime, record: &LogRe
 pub(super) const APP: &str = "App ";
 
 /// Writes Passenger's prefix of app output.
-pub(super) fn write_whose(out: &mut impl Write, pid: i64) -> fmt::Result {
+pub(super) fn write_app_prefix(out: &mut impl Write, pid: i64) -> fmt::Result {
     write!(out, "{APP}{pid} output: ")
 }
 

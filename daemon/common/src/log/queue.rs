@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 /// Maximum bytes in the queue. Further lines are lost.
-const MOST: usize = 4 * 1024 * 1024;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes in the queue from which the supervisor does not read the router's lines, unless the log hangs.
-const ENOUGH: usize = 1024 * 1024;
+const HIGH_WATER: usize = 1024 * 1024;
 /// How long the log may accept nothing before it is considered hanging.
 pub(super) const SILENCE: Duration = Duration::from_secs(2);
 
@@ -17,7 +17,7 @@ pub(super) struct Queue {
     bytes: VecDeque<u8>,
     unacknowledged: usize,
     /// Whether the last byte sent is not the end of its line.
-    amid_line: bool,
+    mid_line: bool,
     /// When the writer last acknowledged bytes, or received some while it had none; `None` while it has none.
     since: Option<Instant>,
     /// Whether lines were lost and the queue has not become half empty since.
@@ -27,7 +27,7 @@ pub(super) struct Queue {
 impl Queue {
     /// Appends complete lines. Returns false if there is no room and they are lost.
     pub(super) fn push(&mut self, lines: &[u8], now: Instant) -> bool {
-        let most = if self.overflowed { MOST / 2 } else { MOST };
+        let most = if self.overflowed { MAX_BYTES / 2 } else { MAX_BYTES };
         self.overflowed = self.bytes.len() + lines.len() > most;
         if self.overflowed {
             return false;
@@ -42,7 +42,7 @@ impl Queue {
         while !self.bytes.is_empty() {
             match out.write(self.bytes.as_slices().0) {
                 Ok(count) => {
-                    self.amid_line = self.bytes.drain(..count).next_back().is_some_and(|last| last != b'\n');
+                    self.mid_line = self.bytes.drain(..count).next_back().is_some_and(|last| last != b'\n');
                     self.unacknowledged += count;
                 }
                 Err(why) if why.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -61,7 +61,7 @@ impl Queue {
 
     /// Prepares for another writer. The last one keeps what it received; the rest of a partially sent line is dropped.
     pub(super) fn begin_again(&mut self, now: Instant) {
-        if std::mem::take(&mut self.amid_line) {
+        if std::mem::take(&mut self.mid_line) {
             let rest =
                 self.bytes.iter().position(|byte| *byte == b'\n').map_or(self.bytes.len(), |end| end + 1);
             self.bytes.drain(..rest);
@@ -71,7 +71,7 @@ impl Queue {
 
     /// Whether lines were lost and there is room again.
     pub(super) fn has_recovered(&self) -> bool {
-        self.overflowed && self.bytes.len() < MOST / 2
+        self.overflowed && self.bytes.len() < MAX_BYTES / 2
     }
 
     /// Whether bytes wait to be sent.
@@ -96,7 +96,7 @@ impl Queue {
 
     /// Whether the router's lines are read: a slow log makes the router wait, a hanging one does not.
     pub(super) fn wants_more(&self, now: Instant) -> bool {
-        self.bytes.len() < ENOUGH || self.hangs(now)
+        self.bytes.len() < HIGH_WATER || self.hangs(now)
     }
 }
 
@@ -143,17 +143,17 @@ mod tests {
         let (mut queue, now) = (Queue::default(), Instant::now());
         let line = [b'x'; 1024];
         let taken = (0..).take_while(|_| queue.push(&line, now)).count();
-        assert_eq!(taken, MOST / line.len());
+        assert_eq!(taken, MAX_BYTES / line.len());
         assert!(!queue.push(b"short\n", now), "a short line does not overtake");
         assert!(!queue.has_recovered());
-        queue.send(&mut Narrow(Vec::new(), MOST / 2 + 1024)).unwrap();
+        queue.send(&mut Narrow(Vec::new(), MAX_BYTES / 2 + 1024)).unwrap();
         assert!(queue.has_recovered() && queue.push(b"short\n", now));
     }
 
     #[test]
     fn a_log_that_takes_nothing_hangs_and_one_that_is_slow_does_not() {
         let (mut queue, now) = (Queue::default(), Instant::now());
-        assert!(queue.push(&[b'x'; ENOUGH], now));
+        assert!(queue.push(&[b'x'; HIGH_WATER], now));
         assert!(!queue.wants_more(now), "a slow log makes the router wait");
         queue.send(&mut Narrow(Vec::new(), 1000)).unwrap();
         queue.acknowledge(10, now + SILENCE / 2);

@@ -20,7 +20,7 @@ use nix::unistd;
 
 use super::queue::Queue;
 use crate::sys::descriptors;
-use crate::sys::process::{self, Child, Forked};
+use crate::sys::process::{self, Child};
 
 /// Bytes that the writer reads at a time.
 const CHUNK: usize = 64 * 1024;
@@ -30,6 +30,9 @@ const SMALL_CHUNK: usize = 4096;
 const ACKNOWLEDGEMENT: usize = 12;
 /// Milliseconds that a writer waits for room after the supervisor has ended.
 const LAST_WAIT: u16 = 5000;
+
+/// How long the supervisor waits for the end of a writer that has written everything, or was killed.
+const AFTER_KILL: Duration = Duration::from_millis(200);
 
 /// Writes lines to standard error; returns 0 or an error number.
 type Write = fn(&[u8]) -> i32;
@@ -70,17 +73,13 @@ pub(super) fn start(write: Write) -> io::Result<()> {
     let mut queue = writer().take().map_or_else(Queue::default, Writer::replaced);
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
-    match process::fork()? {
-        Forked::Child => process::exit_now(i32::from(work(theirs.into(), write).is_err())),
-        Forked::Parent(child) => {
-            let now = Instant::now();
-            queue.begin_again(now);
-            let owner = std::process::id();
-            *writer() = Some(Writer { owner, socket: Arc::new(ours), child, works: false, queue, write });
-            flush();
-            Ok(())
-        }
-    }
+    let child = process::run_in_child(|| work(theirs.into(), write))?;
+    let now = Instant::now();
+    queue.begin_again(now);
+    let owner = std::process::id();
+    *writer() = Some(Writer { owner, socket: Arc::new(ours), child, works: false, queue, write });
+    flush();
+    Ok(())
 }
 
 impl Writer {
@@ -98,7 +97,7 @@ impl Writer {
 pub(super) fn enqueue(lines: &[u8]) -> Option<io::Result<()>> {
     with(|writer| {
         let taken = writer.queue.push(lines, Instant::now());
-        // [`hear`] reports errors of the socket.
+        // [`read_answers`] reports errors of the socket.
         let _ = writer.queue.send(&mut &*writer.socket);
         if taken { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     })
@@ -106,7 +105,7 @@ pub(super) fn enqueue(lines: &[u8]) -> Option<io::Result<()>> {
 
 /// Sends queued lines, as far as the socket accepts them.
 pub fn flush() {
-    // [`hear`] reports errors of the socket.
+    // [`read_answers`] reports errors of the socket.
     let _ = with(|writer| writer.queue.send(&mut &*writer.socket));
 }
 
@@ -136,7 +135,7 @@ pub fn wants_more() -> bool {
 }
 
 /// Reads acknowledgements. A writer that has ended is replaced.
-pub fn hear() {
+pub fn read_answers() {
     let ended = with(|writer| match read_acknowledgements(writer) {
         Err(why) if why.kind() == io::ErrorKind::WouldBlock => None,
         Ok(()) | Err(_) => Some((writer.works, writer.write)),
@@ -198,7 +197,7 @@ pub fn drain(limit: Duration) {
         // After a signal or an error the loop checks again.
         let _ = poll::poll(&mut [PollFd::new(socket.as_fd(), flags)], wait);
         flush();
-        hear();
+        read_answers();
     }
 }
 
@@ -212,9 +211,7 @@ pub fn finish(limit: Duration) {
         // It hangs, or its disk is too slow. The signal fails if it has already ended.
         let _ = child.signal(Signal::SIGKILL);
     }
-    let soon = PollTimeout::from(200u16);
-    let _ = poll::poll(&mut [PollFd::new(child.as_fd(), PollFlags::POLLIN)], soon);
-    let _ = child.try_reap();
+    child.reap_until(Instant::now() + AFTER_KILL);
 }
 
 /// Runs the writer process, which keeps only standard error of the supervisor's descriptors.

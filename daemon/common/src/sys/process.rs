@@ -5,9 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use nix::sys::prctl;
 use nix::sys::signal::{self, Signal};
 use nix::sys::wait::{self, Id, WaitPidFlag, WaitStatus};
@@ -69,6 +71,14 @@ pub fn fork() -> io::Result<Forked> {
     match unsafe { unistd::fork() }? {
         ForkResult::Child => Ok(Forked::Child),
         ForkResult::Parent { child } => hold(child).map(Forked::Parent),
+    }
+}
+
+/// Runs `run` in a child, which then exits; its status says whether `run` failed.
+pub fn run_in_child(run: impl FnOnce() -> io::Result<()>) -> io::Result<Child> {
+    match fork()? {
+        Forked::Parent(child) => Ok(child),
+        Forked::Child => exit_now(i32::from(run().is_err())),
     }
 }
 
@@ -159,6 +169,15 @@ impl Child {
         }
     }
 
+    /// Waits until `until` for the end of the child, and reaps it.
+    pub fn reap_until(&self, until: Instant) {
+        let left = PollTimeout::try_from(until.saturating_duration_since(Instant::now()));
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLIN)];
+        // Whether it has ended or not, nothing else is to be done.
+        let _ = poll::poll(&mut fds, left.unwrap_or(PollTimeout::ZERO));
+        let _ = self.try_reap();
+    }
+
     /// Sets its limits of open files.
     pub fn limit_open_files(&self, soft: u64, hard: u64) -> io::Result<()> {
         let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
@@ -196,9 +215,9 @@ pub fn reap(pid: Pid) -> io::Result<()> {
 
 /// Makes the started process receive SIGTERM when the thread that starts it ends, however it ends.
 pub fn end_with_this_thread(command: &mut Command) {
-    let told = || Ok(prctl::set_pdeathsig(Signal::SIGTERM)?);
+    let set_signal = || Ok(prctl::set_pdeathsig(Signal::SIGTERM)?);
     // SAFETY: between fork and exec, prctl is the only call; it takes two numbers, and neither allocates nor locks.
-    unsafe { command.pre_exec(told) };
+    unsafe { command.pre_exec(set_signal) };
 }
 
 /// Exits at once, without running exit handlers that were copied into this process by fork.

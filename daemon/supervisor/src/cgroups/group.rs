@@ -31,7 +31,7 @@ impl Cgroup {
     }
 
     /// Opens the file to which a process writes `0` to enter by itself, whatever rights it has by then.
-    pub(crate) fn door(&self) -> Result<OwnedFd, CgroupError> {
+    pub(crate) fn procs_file(&self) -> Result<OwnedFd, CgroupError> {
         let path = self.path.join(PROCS);
         let opened = File::options().write(true).open(&path);
         opened.map(OwnedFd::from).map_err(|why| CgroupError::Call(path, why))

@@ -92,12 +92,12 @@ impl Cgroups {
         let controllers = CONTROLLERS.into_iter().filter(has).collect();
         tracing::info!("processes of apps get control groups below {}", own.display());
         let mut cgroups = Self { own, controllers, leaving: Vec::new() };
-        cgroups.end_what_was_left()?;
+        cgroups.end_leftovers()?;
         Ok(cgroups)
     }
 
     /// Ends the groups of processes that a killed daemon has left here, and what may be in them.
-    fn end_what_was_left(&mut self) -> Result<(), CgroupError> {
+    fn end_leftovers(&mut self) -> Result<(), CgroupError> {
         let entries = fs::read_dir(&self.own).map_err(|why| CgroupError::Call(self.own.clone(), why))?;
         let paths = entries.filter_map(Result::ok).map(|entry| entry.path());
         let is_ours = |path: &PathBuf| {

@@ -17,7 +17,7 @@ use common::link::{Incident, ProcessId};
 use common::sys::process::{Child, End};
 
 /// Most incidents whose programs run at a time. Further ones run none: programs that hang must not accumulate.
-const MOST: usize = 32;
+const MAX_INCIDENTS: usize = 32;
 /// How long one program may run.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -107,11 +107,11 @@ impl Hooks {
     /// Kills all programs, and keeps only those that run after the end.
     pub(super) fn kill_all(&mut self) {
         self.programs.retain(|hook, _| *hook == Hook::AfterWatchdogShutdown);
-        self.cut_short();
+        self.kill_running();
     }
 
     /// Kills the running programs and drops those that would follow.
-    pub(super) fn cut_short(&mut self) {
+    pub(super) fn kill_running(&mut self) {
         for run in &mut self.running {
             run.next.clear();
             run.kill();
@@ -121,12 +121,12 @@ impl Hooks {
     /// Starts the programs of `incident`; false when none runs.
     pub(super) fn begin(&mut self, incident: Incident) -> bool {
         let Some(programs) = self.programs.get(&incident.hook) else { return false };
-        if self.running.len() >= MOST {
+        if self.running.len() >= MAX_INCIDENTS {
             self.left_out += 1;
             if self.left_out == 1 {
                 let name = incident.hook.name();
                 tracing::warn!(
-                    "running no program for hook {name}: the programs of {MOST} incidents have not ended"
+                    "running no program for hook {name}: the programs of {MAX_INCIDENTS} incidents have not ended"
                 );
             }
             return false;
@@ -163,7 +163,9 @@ impl Hooks {
         mut programs: VecDeque<PathBuf>,
     ) -> Option<Finished> {
         let Finished { incident, mut failure } = so_far;
-        while let Some(path) = programs.pop_front().filter(|_| failure.is_none() || goes_on(incident.hook)) {
+        while let Some(path) =
+            programs.pop_front().filter(|_| failure.is_none() || continues_after_failure(incident.hook))
+        {
             let variables = self.environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             match Program::new(&path, &incident, variables).and_then(|program| program.start(&self.originals))
             {
@@ -221,7 +223,7 @@ fn name(program: &Path, incident: &Incident) -> String {
 }
 
 /// Whether the other programs run although one has failed.
-fn goes_on(hook: Hook) -> bool {
+fn continues_after_failure(hook: Hook) -> bool {
     hook != Hook::BeforeWatchdogInitialization
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// Never chosen: the kernel kills an app instead, which is then restarted.
-const LEAST_OOM_SCORE: &str = "-1000";
+const MIN_OOM_SCORE: &str = "-1000";
 /// The bit of the capability to raise a hard limit.
 const CAP_SYS_RESOURCE: u32 = 24;
 
@@ -100,7 +100,7 @@ fn lower_oom_score() -> Option<String> {
         return None;
     }
     let before = fs::read_to_string(OOM_SCORE).ok()?;
-    if let Err(why) = fs::write(OOM_SCORE, LEAST_OOM_SCORE) {
+    if let Err(why) = fs::write(OOM_SCORE, MIN_OOM_SCORE) {
         tracing::info!(
             "the kernel may kill the daemon when memory is short: {OOM_SCORE} cannot be lowered: {why}"
         );

@@ -8,7 +8,7 @@ use super::phase::{self, Action, Event, Phase};
 /// Time for the router to report that it has finished, after its own limit.
 const SLACK: Duration = Duration::from_secs(2);
 /// Minimum time for processes to end, however long the router took.
-const LEAST_GRACE: Duration = Duration::from_secs(5);
+const MIN_GRACE: Duration = Duration::from_secs(5);
 /// Time after SIGKILL; only the kernel can delay a process longer.
 const AFTER_KILL: Duration = Duration::from_secs(5);
 
@@ -84,7 +84,7 @@ impl Shutdown {
 
     /// The maximum duration of the shutdown once no more requests are accepted, with the programs that follow it.
     pub(crate) fn time_to_end(&self, programs: Duration) -> Duration {
-        self.limit + SLACK + LEAST_GRACE + AFTER_KILL + programs
+        self.limit + SLACK + MIN_GRACE + AFTER_KILL + programs
     }
 
     /// Returns the exit status of the daemon.
@@ -98,7 +98,7 @@ impl Shutdown {
         self.due = match phase {
             Phase::Preparing | Phase::Serving | Phase::Parting | Phase::Concluding | Phase::Over => None,
             Phase::Draining => Some(self.end_from(now) + SLACK),
-            Phase::Stopping => Some(self.end_from(now).max(now + LEAST_GRACE.min(self.limit))),
+            Phase::Stopping => Some(self.end_from(now).max(now + MIN_GRACE.min(self.limit))),
             Phase::Killing => Some(now + AFTER_KILL),
         };
     }

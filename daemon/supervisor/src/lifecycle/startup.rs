@@ -81,7 +81,7 @@ pub(crate) fn open(options: Options) -> Result<Supervisor, StartError> {
     let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
     let originals = Originals::note().map_err(StartError::Limits)?;
     let open_files = limit_open_files(&originals, &options)?;
-    stand_alone()?;
+    detach()?;
     let cgroups = options.cgroups.then(Cgroups::take).transpose()?;
     // Not before the daemon is in its own control group.
     start_log_writer();
@@ -129,7 +129,7 @@ pub(crate) fn take_over(options: Options, packed: RawFd) -> Result<Supervisor, S
     let signals = signals::as_events(&SIGNALS).map_err(StartError::Signals)?;
     let originals = state.originals;
     let open_files = limit_open_files(&originals, &options)?;
-    stand_alone()?;
+    detach()?;
     let (manager, plan) = plan_routers(&options)?;
     let router_gid = options.router_user.as_ref().map(|user| user.gid);
     let take = &mut reader;
@@ -189,7 +189,7 @@ fn plan_routers(options: &Options) -> Result<(ServiceManager, RouterPlan), Start
     Ok((manager, plan))
 }
 
-fn stand_alone() -> Result<(), StartError> {
+fn detach() -> Result<(), StartError> {
     // The daemon keeps no directory from being unmounted.
     unistd::chdir("/").map_err(|why| StartError::Limits(why.into()))?;
     // Processes forked by a preloader become children of the supervisor when orphaned.

@@ -11,22 +11,22 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{self, Gid, Uid, alarm};
 
-use super::on_nginx_word;
 use super::open::{Refusal, regular, report};
+use super::open_for_nginx;
 use crate::router::outstanding::{Outstanding, Share};
 use common::link::channel::Channel;
 use common::link::{AppUser, ProcessId, Ticket};
 use common::sys::accounts::{self, LookupError};
 use common::sys::identity::{self, Identity};
-use common::sys::process::{self, Child, Forked};
+use common::sys::process::{self, Child};
 use common::sys::signals;
 
 /// Maximum seconds for opening a file, which may be on a network file system.
-const PATIENCE: u32 = 10;
+const TIMEOUT: u32 = 10;
 /// Maximum number of files that are being opened; the others wait.
-const MOST_OPENERS: usize = 32;
+const MAX_OPENERS: usize = 32;
 /// No file has a longer path.
-const LONGEST_PATH: usize = 4096;
+const MAX_PATH: usize = 4096;
 
 /// Files that are being opened, and those that wait to be.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl AppLogs {
         outstanding: &Outstanding,
     ) -> bool {
         let length = path.as_os_str().len();
-        let possible = length <= LONGEST_PATH;
+        let possible = length <= MAX_PATH;
         if possible {
             let _share = outstanding.take(length + size_of::<Wanted>());
             self.waiting.push_back(Wanted { ticket, process, path, _share });
@@ -79,12 +79,12 @@ impl AppLogs {
     /// Starts to open the next file; `None` if none waits or too many are being opened. `user_of` returns the user of a
     /// process that has not ended.
     pub(crate) fn open_next(&mut self, user_of: impl Fn(ProcessId) -> Option<AppUser>) -> Option<Opening> {
-        if self.openers.len() >= MOST_OPENERS {
+        if self.openers.len() >= MAX_OPENERS {
             return None;
         }
         let Wanted { ticket, process, path, .. } = self.waiting.pop_front()?;
         let started = match user_of(process) {
-            Some(user) => have_opened(&user, &path),
+            Some(user) => start_opening(&user, &path),
             None => Err(io::Error::other("the process has ended")),
         };
         let answer = started.map(|(answer, opener)| {
@@ -101,11 +101,11 @@ impl AppLogs {
 }
 
 /// Starts opening the file. Returns the channel for the result, and the process that opens the file, if needed.
-fn have_opened(user: &AppUser, path: &Path) -> io::Result<(OwnedFd, Option<Child>)> {
+fn start_opening(user: &AppUser, path: &Path) -> io::Result<(OwnedFd, Option<Child>)> {
     let (ours, theirs) = Channel::pair()?;
     let user = if !unistd::geteuid().is_root() {
         None
-    } else if let Ok(file) = on_nginx_word(path) {
+    } else if let Ok(file) = open_for_nginx(path) {
         report::<Refusal>(&ours, Ok(file))?;
         return Ok((theirs.into_fd(), None));
     } else {
@@ -123,20 +123,13 @@ fn identity_of(user: &AppUser) -> Result<Identity, LookupError> {
 
 /// Opens the file in a separate process, so that a slow file or group lookup delays nothing else.
 fn open_as(user: Option<&AppUser>, path: &Path, to: &Channel) -> io::Result<Child> {
-    match process::fork()? {
-        Forked::Parent(opener) => Ok(opener),
-        Forked::Child => {
-            let opened = become_and_open(user, path);
-            // If even this fails, the router sees the end of the connection.
-            let _ = report(to, opened);
-            process::exit_now(0)
-        }
-    }
+    // If even the answer fails, the router sees the end of the connection.
+    process::run_in_child(|| report(to, become_and_open(user, path)))
 }
 
 fn become_and_open(user: Option<&AppUser>, path: &Path) -> Result<OwnedFd, String> {
     signals::reset().map_err(|why| why.to_string())?;
-    alarm::set(PATIENCE);
+    alarm::set(TIMEOUT);
     if let Some(user) = user {
         let identity = identity_of(user).map_err(|why| why.to_string())?;
         identity::become_for_good(&identity).map_err(|why| why.to_string())?;

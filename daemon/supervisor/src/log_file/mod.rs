@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{fmt, io};
 
-use open::{Refusal, as_it_is};
+use open::{Refusal, open_any};
 use serde::{Deserialize, Serialize};
-pub(super) use trust::on_nginx_word;
+pub(super) use trust::open_for_nginx;
 
 use common::config::DaemonOption;
 use common::config::shared::Values;
@@ -112,7 +112,7 @@ impl LogFile {
         if place == self.place {
             return Followed::Unchanged;
         }
-        match self.switch_aside(place) {
+        match self.reopen_at(place) {
             Ok(()) => Followed::Switched,
             Err(why) if is_own => {
                 let what = format!("the log file {path} cannot be opened: {why}");
@@ -136,7 +136,7 @@ impl LogFile {
             tracing::info!("the log is standard error and is not reopened: --log-file names a file");
             return None;
         }
-        Some(self.switch_aside(place.clone()).map_err(|why| {
+        Some(self.reopen_at(place.clone()).map_err(|why| {
             let what = format!(
                 "the log file {place} cannot be reopened, and the log continues in the old one: {why}"
             );
@@ -146,7 +146,7 @@ impl LogFile {
     }
 
     /// Switches the log to `place`, which another process opens, as the disk may hang.
-    fn switch_aside(&mut self, place: Place) -> Result<(), Refusal> {
+    fn reopen_at(&mut self, place: Place) -> Result<(), Refusal> {
         let file = match &place {
             Place::Inherited => self.open(&place)?,
             Place::Own(_) | Place::OfNginx(_) => open_aside::opened(|| self.open(&place))?,
@@ -183,8 +183,8 @@ impl LogFile {
     fn open(&self, place: &Place) -> Result<OwnedFd, Refusal> {
         match place {
             Place::Inherited => self.inherited.try_clone().map_err(Refusal::Call),
-            Place::OfNginx(path) if nix::unistd::geteuid().is_root() => on_nginx_word(path),
-            Place::Own(path) | Place::OfNginx(path) => as_it_is(path),
+            Place::OfNginx(path) if nix::unistd::geteuid().is_root() => open_for_nginx(path),
+            Place::Own(path) | Place::OfNginx(path) => open_any(path),
         }
     }
 }

@@ -29,16 +29,16 @@ pub(crate) enum Refusal {
     Outside(PathBuf),
     /// A directory of the path cannot be opened as one.
     #[error("the directory {} cannot be opened (no symbolic link is followed): {}", .0.display(), .1.desc())]
-    Way(PathBuf, Errno),
+    Directory(PathBuf, Errno),
     /// A directory of the path belongs to another user or is writable for others.
     #[error("users other than root can change the directory {0}")]
     Shared(PathBuf),
     /// The file may have been created by others than root.
     #[error("{0}")]
-    Foreign(&'static str),
+    NotOurs(&'static str),
     /// The process that was to open it reported this error.
     #[error("{0}")]
-    Aside(String),
+    Child(String),
 }
 
 pub(super) fn flags() -> OFlag {
@@ -52,21 +52,21 @@ pub(super) fn mode() -> Mode {
 }
 
 /// Opens any file that this process may open.
-pub(super) fn as_it_is(path: &Path) -> Result<OwnedFd, Refusal> {
-    let file = fcntl::open(path, flags(), mode()).map_err(failed)?;
-    fcntl::fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND)).map_err(failed)?;
+pub(super) fn open_any(path: &Path) -> Result<OwnedFd, Refusal> {
+    let file = fcntl::open(path, flags(), mode()).map_err(refusal)?;
+    fcntl::fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND)).map_err(refusal)?;
     Ok(file)
 }
 
 /// Opens a regular file only: with others, a reader at the other end can make a writer wait.
 pub(crate) fn regular(path: &Path) -> Result<OwnedFd, Refusal> {
-    let file = as_it_is(path)?;
-    let found = stat::fstat(&file).map_err(failed)?;
+    let file = open_any(path)?;
+    let found = stat::fstat(&file).map_err(refusal)?;
     let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
-    if kind == SFlag::S_IFREG { Ok(file) } else { Err(Refusal::Foreign("it is not a regular file")) }
+    if kind == SFlag::S_IFREG { Ok(file) } else { Err(Refusal::NotOurs("it is not a regular file")) }
 }
 
-pub(super) fn failed(why: Errno) -> Refusal {
+pub(super) fn refusal(why: Errno) -> Refusal {
     if why == Errno::ELOOP { Refusal::Link } else { Refusal::Call(why.into()) }
 }
 

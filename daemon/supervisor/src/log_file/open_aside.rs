@@ -11,34 +11,30 @@ use super::open::{Refusal, report};
 use common::link::AppLogOpened;
 use common::link::channel::{Buffer, Channel};
 use common::sys::descriptors;
-use common::sys::process::{self, Forked};
+use common::sys::process;
 
 /// How long the supervisor waits.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs `open` in a separate process, which is reaped like an orphan. `open` must use no descriptor of this process.
 pub(super) fn opened(open: impl FnOnce() -> Result<OwnedFd, Refusal>) -> Result<OwnedFd, Refusal> {
     let (ours, theirs) = Channel::pair().map_err(Refusal::Call)?;
-    let child = match process::fork().map_err(Refusal::Call)? {
-        Forked::Parent(child) => child,
-        Forked::Child => process::exit_now(i32::from(answer(theirs, open).is_err())),
-    };
-    drop(theirs);
-    let wait = PollTimeout::try_from(PATIENCE).unwrap_or(PollTimeout::ZERO);
+    let child = process::run_in_child(|| answer(theirs, open)).map_err(Refusal::Call)?;
+    let wait = PollTimeout::try_from(TIMEOUT).unwrap_or(PollTimeout::ZERO);
     let mut watched = [PollFd::new(ours.as_fd(), PollFlags::POLLIN)];
     if poll::poll(&mut watched, wait).is_ok_and(|ready| ready == 0) {
         // A process that hangs in the kernel ends when the kernel permits.
         let _ = child.signal(Signal::SIGKILL);
-        let seconds = PATIENCE.as_secs();
-        return Err(Refusal::Aside(format!("it cannot be opened within {seconds} seconds: the disk hangs")));
+        let seconds = TIMEOUT.as_secs();
+        return Err(Refusal::Child(format!("it cannot be opened within {seconds} seconds: the disk hangs")));
     }
     match ours.recv(&mut Buffer::default()) {
         Ok(Some((AppLogOpened::File, descriptors))) => {
-            let none = || Refusal::Aside("this process has no descriptor left for it".to_owned());
+            let none = || Refusal::Child("this process has no descriptor left for it".to_owned());
             descriptors.into_iter().next().ok_or_else(none)
         }
-        Ok(Some((AppLogOpened::Refused(why), _))) => Err(Refusal::Aside(why)),
-        Ok(None) => Err(Refusal::Aside("the process that was to open it was killed".to_owned())),
+        Ok(Some((AppLogOpened::Refused(why), _))) => Err(Refusal::Child(why)),
+        Ok(None) => Err(Refusal::Child("the process that was to open it was killed".to_owned())),
         Err(why) => Err(Refusal::Call(why)),
     }
 }

@@ -13,7 +13,7 @@ use nix::fcntl::{self, OFlag};
 use nix::sys::stat::{self, FileStat, Mode, SFlag};
 use nix::unistd::Uid;
 
-use super::open::{Refusal, failed, flags, mode};
+use super::open::{Refusal, flags, mode, refusal};
 use common::log;
 
 /// System logs, which are not this daemon's even if they do not exist.
@@ -44,7 +44,7 @@ struct Trust<'a> {
 }
 
 /// Opens a file that root may open for nginx.
-pub(crate) fn on_nginx_word(path: &Path) -> Result<OwnedFd, Refusal> {
+pub(crate) fn open_for_nginx(path: &Path) -> Result<OwnedFd, Refusal> {
     Trust { top: Path::new("/"), logs: "var/log", owner: Uid::from_raw(0) }.open(path)
 }
 
@@ -52,11 +52,11 @@ impl Trust<'_> {
     fn open(&self, path: &Path) -> Result<OwnedFd, Refusal> {
         let (way, name) = self.parts(path).ok_or_else(|| Refusal::Outside(self.top.join(self.logs)))?;
         let directory = self.walk(&way)?;
-        let file = fcntl::openat(&directory, name, flags(), mode()).map_err(failed)?;
-        let found = stat::fstat(&file).map_err(failed)?;
+        let file = fcntl::openat(&directory, name, flags(), mode()).map_err(refusal)?;
+        let found = stat::fstat(&file).map_err(refusal)?;
         self.check_file(&found)?;
         if found.st_size > 0 && !log::is_beginning(&read_beginning(&directory, name)?) {
-            return Err(Refusal::Foreign("its content is not a log of this daemon"));
+            return Err(Refusal::NotOurs("its content is not a log of this daemon"));
         }
         Ok(file)
     }
@@ -78,7 +78,7 @@ impl Trust<'_> {
         let mut at = self.top.to_path_buf();
         let refused = |at: &Path| {
             let at = at.to_path_buf();
-            |why| Refusal::Way(at, why)
+            |why| Refusal::Directory(at, why)
         };
         let mut directory = fcntl::open(&at, flags, Mode::empty()).map_err(refused(&at))?;
         self.check_directory(&directory, &at)?;
@@ -91,7 +91,7 @@ impl Trust<'_> {
     }
 
     fn check_directory(&self, directory: &OwnedFd, at: &Path) -> Result<(), Refusal> {
-        let found = stat::fstat(directory).map_err(failed)?;
+        let found = stat::fstat(directory).map_err(refusal)?;
         let mode = Mode::from_bits_truncate(found.st_mode);
         let by_group = mode.contains(Mode::S_IWGRP) && found.st_gid != 0;
         let ours = found.st_uid == self.owner.as_raw() && !by_group && !mode.contains(Mode::S_IWOTH);
@@ -101,13 +101,13 @@ impl Trust<'_> {
     fn check_file(&self, found: &FileStat) -> Result<(), Refusal> {
         let kind = SFlag::from_bits_truncate(found.st_mode & SFlag::S_IFMT.bits());
         if kind != SFlag::S_IFREG {
-            return Err(Refusal::Foreign("it is not a regular file"));
+            return Err(Refusal::NotOurs("it is not a regular file"));
         }
         if found.st_uid != self.owner.as_raw() {
-            return Err(Refusal::Foreign("it does not belong to root"));
+            return Err(Refusal::NotOurs("it does not belong to root"));
         }
         if found.st_nlink != 1 {
-            return Err(Refusal::Foreign("it has more than one name"));
+            return Err(Refusal::NotOurs("it has more than one name"));
         }
         Ok(())
     }
@@ -116,7 +116,7 @@ impl Trust<'_> {
 /// Reads by a separate descriptor: the one that is kept, and given to the router, is write-only.
 fn read_beginning(directory: &OwnedFd, name: &str) -> Result<Vec<u8>, Refusal> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let file = fcntl::openat(directory, name, flags, Mode::empty()).map_err(failed)?;
+    let file = fcntl::openat(directory, name, flags, Mode::empty()).map_err(refusal)?;
     let mut beginning = Vec::new();
     File::from(file).take(log::BEGINNING as u64).read_to_end(&mut beginning).map_err(Refusal::Call)?;
     Ok(beginning)
@@ -128,7 +128,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::PathBuf;
 
-    use super::super::open::as_it_is;
+    use super::super::open::open_any;
     use super::*;
 
     /// `logs` below a temporary directory.
@@ -181,7 +181,7 @@ mod tests {
         symlink("deep/x.log", top.join("logs/x.log")).unwrap();
         assert!(open(&top, "logs/link/x.log").unwrap_err().contains("no symbolic link is followed"));
         assert_eq!(open(&top, "logs/x.log").unwrap_err(), "it is a symbolic link");
-        assert_eq!(as_it_is(&top.join("logs/x.log")).unwrap_err().to_string(), "it is a symbolic link");
+        assert_eq!(open_any(&top.join("logs/x.log")).unwrap_err().to_string(), "it is a symbolic link");
         fs::remove_dir_all(top).unwrap();
     }
 
@@ -218,7 +218,7 @@ mod tests {
         fs::hard_link(top.join("logs/ours.log"), top.join("logs/other.log")).unwrap();
         assert_eq!(open(&top, "logs/ours.log").unwrap_err(), "it has more than one name");
         nix::unistd::mkfifo(&top.join("logs/pipe.log"), Mode::S_IRWXU).unwrap();
-        assert!(open(&top, "logs/pipe.log").is_err() && as_it_is(&top.join("logs/pipe.log")).is_err());
+        assert!(open(&top, "logs/pipe.log").is_err() && open_any(&top.join("logs/pipe.log")).is_err());
         fs::remove_dir_all(top).unwrap();
     }
 }

@@ -54,7 +54,7 @@ impl SocketGuard {
             return None;
         }
         let path = options.path.display();
-        let restored = self.socket.make_anew(options);
+        let restored = self.socket.recreate(options);
         self.missing = restored.is_err();
         Some(match restored {
             Ok(()) => {

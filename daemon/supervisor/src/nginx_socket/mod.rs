@@ -80,7 +80,7 @@ impl NginxSocket {
     /// Opens the socket, after removing one without a listener. `backlog` connections may wait to be accepted.
     pub(super) fn open(options: &SocketOptions, backlog: u64) -> Result<Self, SocketError> {
         let path = &options.path;
-        let lock_path = beside(path);
+        let lock_path = lock_path_of(path);
         let lock = lock(&lock_path, path)?;
         let (listening, inode) = make(options, backlog)?;
         let made = Some(Made { lock_path, lock });
@@ -144,7 +144,7 @@ impl NginxSocket {
     }
 
     /// The descriptor that becomes readable when the socket's file changes; `None` where it cannot be watched.
-    pub(super) fn touched(&self) -> Option<BorrowedFd<'_>> {
+    pub(super) fn changes(&self) -> Option<BorrowedFd<'_>> {
         self.watch.fd()
     }
 
@@ -158,11 +158,11 @@ impl NginxSocket {
     }
 
     /// Creates the socket again at the same path. Connections waiting in the old one stay there.
-    pub(super) fn make_anew(&mut self, options: &SocketOptions) -> Result<(), SocketError> {
+    pub(super) fn recreate(&mut self, options: &SocketOptions) -> Result<(), SocketError> {
         let Some(made) = &mut self.made else {
             return Err(SocketError::OfServiceManager(self.path.clone()));
         };
-        if !lies_at(&made.lock, &made.lock_path)? {
+        if !is_at(&made.lock, &made.lock_path)? {
             made.lock = lock(&made.lock_path, &self.path)?;
         }
         (self.listening, self.inode) = make(options, self.backlog)?;
@@ -210,7 +210,7 @@ fn capped(wanted: u64) -> i32 {
     i32::try_from(wanted).unwrap_or(i32::MAX)
 }
 
-fn beside(path: &Path) -> PathBuf {
+fn lock_path_of(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     name.into()
@@ -219,7 +219,7 @@ fn beside(path: &Path) -> PathBuf {
 /// Creates the socket, with its owner and mode.
 fn make(options: &SocketOptions, backlog: u64) -> Result<(OwnedFd, Inode), SocketError> {
     let path = &options.path;
-    make_room(path)?;
+    remove_dead_socket(path)?;
     let listening = unix_socket::listen(path, 0o600, capped(backlog)).map_err(step("opened", path))?;
     let inode = open_to_nginx(options)?;
     Ok((listening, inode))
@@ -232,13 +232,13 @@ fn lock(lock_path: &Path, path: &Path) -> Result<Flock<File>, SocketError> {
         options.write(true).create(true).truncate(false).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
         let file = options.open(lock_path).map_err(step("locked", path))?;
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| held(lock_path, path))?;
-        if lies_at(&lock, lock_path)? {
+        if is_at(&lock, lock_path)? {
             return Ok(lock);
         }
     }
 }
 
-fn lies_at(file: &File, path: &Path) -> Result<bool, SocketError> {
+fn is_at(file: &File, path: &Path) -> Result<bool, SocketError> {
     let mine = Inode::from(&file.metadata().map_err(step("checked", path))?);
     Ok(fs::symlink_metadata(path).is_ok_and(|found| Inode::from(&found) == mine))
 }
@@ -251,7 +251,7 @@ fn held(lock_path: &Path, path: &Path) -> SocketError {
 }
 
 /// Removes a socket without a listener, and nothing else.
-fn make_room(path: &Path) -> Result<(), SocketError> {
+fn remove_dead_socket(path: &Path) -> Result<(), SocketError> {
     match fs::symlink_metadata(path) {
         Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(why) => return Err(step("checked", path)(why)),
@@ -373,7 +373,7 @@ mod tests {
                 fs::remove_file(options.path.with_file_name(name)).unwrap();
             }
             assert_eq!(socket.look(), Found::NotOurs);
-            socket.make_anew(&options).unwrap();
+            socket.recreate(&options).unwrap();
             UnixStream::connect(&options.path).unwrap();
         }
         socket.remove();
@@ -387,7 +387,7 @@ mod tests {
         let mut socket = NginxSocket::open(&options, 16).unwrap();
         fs::remove_file(&options.path).unwrap();
         let _other = UnixListener::bind(&options.path).unwrap();
-        assert!(matches!(socket.make_anew(&options), Err(SocketError::Live(..))));
+        assert!(matches!(socket.recreate(&options), Err(SocketError::Live(..))));
         clean(&options);
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A router that ran this long is considered healthy.
 const LONG_LIFE: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(250);
-const LONGEST: Duration = Duration::from_secs(5);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// The pause, which grows with each router that ends early.
 #[derive(Debug, Default)]
@@ -20,7 +20,7 @@ impl BackOff {
             self.pause = Duration::ZERO;
         }
         let pause = self.pause;
-        self.pause = (pause * 2).clamp(STEP, LONGEST);
+        self.pause = (pause * 2).clamp(STEP, MAX_PAUSE);
         pause
     }
 }

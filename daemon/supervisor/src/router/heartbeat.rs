@@ -5,13 +5,13 @@
 use std::time::{Duration, Instant};
 
 /// Maximum ping interval and ping timeout.
-const LIMIT: Duration = Duration::from_secs(30);
+const MAX: Duration = Duration::from_secs(30);
 /// Minimum ping interval and ping timeout, for a loaded machine.
-const LEAST: Duration = Duration::from_secs(1);
+const MIN: Duration = Duration::from_secs(1);
 
 /// Returns the ping interval, which is also the ping timeout: half the watchdog interval of the service manager.
 pub(crate) fn limit(watchdog: Option<Duration>) -> Duration {
-    watchdog.map_or(LIMIT, |watchdog| (watchdog / 2).clamp(LEAST, LIMIT))
+    watchdog.map_or(MAX, |watchdog| (watchdog / 2).clamp(MIN, MAX))
 }
 
 /// The heartbeat of one router.
@@ -23,23 +23,23 @@ pub(super) struct Heartbeat {
 
 #[derive(Debug)]
 enum State {
-    /// A message was received; the router is pinged at `ask_at`.
-    Heard { ask_at: Instant },
+    /// A message was received; the router is pinged at `ping_at`.
+    Idle { ping_at: Instant },
     /// The router was pinged and has to send a message until then.
-    Asked { until: Instant },
+    Pinged { until: Instant },
 }
 
 /// The action that is due.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum HeartbeatAction {
     Nothing,
-    Ask,
+    Ping,
     GiveUp,
 }
 
 impl Heartbeat {
     pub(super) fn new(limit: Duration, now: Instant) -> Self {
-        Self { limit, state: State::Heard { ask_at: now + limit } }
+        Self { limit, state: State::Idle { ping_at: now + limit } }
     }
 
     /// Returns the ping interval and timeout.
@@ -49,31 +49,31 @@ impl Heartbeat {
 
     /// Records that a message was received.
     pub(super) fn note_message(&mut self, now: Instant) {
-        self.state = State::Heard { ask_at: now + self.limit };
+        self.state = State::Idle { ping_at: now + self.limit };
     }
 
     /// When [`Heartbeat::step`] has to run.
     pub(super) fn due(&self) -> Instant {
         match self.state {
-            State::Heard { ask_at } => ask_at,
-            State::Asked { until } => until,
+            State::Idle { ping_at } => ping_at,
+            State::Pinged { until } => until,
         }
     }
 
     /// Returns the action that is due at `now`.
     pub(super) fn step(&mut self, now: Instant) -> HeartbeatAction {
         match self.state {
-            State::Heard { ask_at } if ask_at <= now => {
-                self.state = State::Asked { until: now + self.limit };
-                HeartbeatAction::Ask
+            State::Idle { ping_at } if ping_at <= now => {
+                self.state = State::Pinged { until: now + self.limit };
+                HeartbeatAction::Ping
             }
             // If the check is this late, the supervisor was stopped, too, as in a frozen container: extend the limit.
-            State::Asked { until } if until + self.limit / 4 < now => {
-                self.state = State::Asked { until: now + self.limit };
+            State::Pinged { until } if until + self.limit / 4 < now => {
+                self.state = State::Pinged { until: now + self.limit };
                 HeartbeatAction::Nothing
             }
-            State::Asked { until } if until <= now => HeartbeatAction::GiveUp,
-            State::Heard { .. } | State::Asked { .. } => HeartbeatAction::Nothing,
+            State::Pinged { until } if until <= now => HeartbeatAction::GiveUp,
+            State::Idle { .. } | State::Pinged { .. } => HeartbeatAction::Nothing,
         }
     }
 }
@@ -92,7 +92,7 @@ mod tests {
             let now = heartbeat.due();
             assert_eq!(now, began + round * 10 * SECOND);
             assert_eq!(heartbeat.step(now - SECOND), HeartbeatAction::Nothing);
-            assert_eq!(heartbeat.step(now), HeartbeatAction::Ask);
+            assert_eq!(heartbeat.step(now), HeartbeatAction::Ping);
             assert_eq!(heartbeat.step(now), HeartbeatAction::Nothing, "one question at a time");
             heartbeat.note_message(now);
         }
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn a_service_manager_hears_of_it_before_its_own_patience_ends() {
-        assert_eq!(limit(None), LIMIT);
+        assert_eq!(limit(None), MAX);
         assert_eq!(limit(Some(30 * SECOND)), 15 * SECOND);
-        assert_eq!(limit(Some(SECOND / 5)), LEAST);
-        assert_eq!(limit(Some(600 * SECOND)), LIMIT);
+        assert_eq!(limit(Some(SECOND / 5)), MIN);
+        assert_eq!(limit(Some(600 * SECOND)), MAX);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// Length of an interval.
 const INTERVAL: Duration = Duration::from_secs(60);
 /// Maximum number of lines of a topic in an interval.
-const MOST: u32 = 20;
+const MAX_LINES: u32 = 20;
 
 /// The subject of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl LogLimits {
         let at = TOPICS.iter().position(|(other, _)| *other == topic).unwrap_or_default();
         let interval = &mut self.0[at];
         interval.ends.get_or_insert(now + INTERVAL);
-        let admitted = interval.logged < MOST;
+        let admitted = interval.logged < MAX_LINES;
         if admitted {
             interval.logged += 1
         } else {
@@ -68,7 +68,9 @@ impl LogLimits {
             if interval.ends.is_some_and(|ends| ends <= now) {
                 let left_out = std::mem::take(interval).left_out;
                 if left_out > 0 {
-                    tracing::warn!("{left_out} messages were not logged (more than {MOST} a minute): {what}");
+                    tracing::warn!(
+                        "{left_out} messages were not logged (more than {MAX_LINES} a minute): {what}"
+                    );
                 }
             }
         }
@@ -82,8 +84,8 @@ mod tests {
     #[test]
     fn lines_above_the_limit_are_counted_until_the_minute_is_over() {
         let (now, mut limits) = (Instant::now(), LogLimits::default());
-        let admitted = (0..MOST + 5).filter(|_| limits.admit(Topic::Refused, now)).count();
-        assert_eq!(admitted, MOST as usize);
+        let admitted = (0..MAX_LINES + 5).filter(|_| limits.admit(Topic::Refused, now)).count();
+        assert_eq!(admitted, MAX_LINES as usize);
         assert!(limits.admit(Topic::AppLogs, now), "another topic has its own limit");
         assert_eq!(limits.due(), Some(now + INTERVAL));
         limits.settle(now + INTERVAL);

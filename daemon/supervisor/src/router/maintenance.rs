@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use common::link::{AppMode, Notice};
 
 /// Maximum number of apps that are not open. Each may have a maintenance page.
-const MOST: usize = 1024;
+const MAX_APPS: usize = 1024;
 /// Maximum bytes of all names and pages.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// App modes by app group.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -29,12 +29,12 @@ impl AppModes {
         let others = self.0.iter().filter(|(name, _)| **name != app);
         let (count, bytes) =
             others.fold((0, 0), |(count, bytes), (name, kept)| (count + 1, bytes + size(name, kept)));
-        if count < MOST && bytes + size(&app, &mode) <= MOST_BYTES {
+        if count < MAX_APPS && bytes + size(&app, &mode) <= MAX_BYTES {
             self.0.insert(app, mode);
             Ok(())
         } else {
             self.0.remove(&app);
-            Err(format!("at most {MOST} apps and {MOST_BYTES} bytes are kept"))
+            Err(format!("at most {MAX_APPS} apps and {MAX_BYTES} bytes are kept"))
         }
     }
 
@@ -61,13 +61,13 @@ mod tests {
     fn the_bytes_of_all_pages_are_bounded() {
         let mut app_modes = AppModes::default();
         let page = "x".repeat(150_000);
-        for n in 0..MOST {
+        for n in 0..MAX_APPS {
             let maintenance = Maintenance { page: page.clone(), ..Maintenance::default() };
             let kept = app_modes.keep(n.to_string(), AppMode::Maintenance(maintenance));
             assert_eq!(kept.is_ok(), app_modes.0.contains_key(&n.to_string()));
         }
         let held: usize = app_modes.0.iter().map(|(app, mode)| size(app, mode)).sum();
-        assert!(held > MOST_BYTES / 2 && held <= MOST_BYTES, "{held}");
+        assert!(held > MAX_BYTES / 2 && held <= MAX_BYTES, "{held}");
     }
 
     #[test]
@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn a_router_cannot_fill_the_supervisor() {
         let mut app_modes = AppModes::default();
-        let kept = (0..MOST + 5).filter(|n| app_modes.keep(n.to_string(), AppMode::Paused).is_ok());
-        assert_eq!(kept.count(), MOST);
-        assert_eq!(app_modes.notices().count(), MOST);
+        let kept = (0..MAX_APPS + 5).filter(|n| app_modes.keep(n.to_string(), AppMode::Paused).is_ok());
+        assert_eq!(kept.count(), MAX_APPS);
+        assert_eq!(app_modes.notices().count(), MAX_APPS);
     }
 }

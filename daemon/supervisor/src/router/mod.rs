@@ -363,7 +363,7 @@ impl RouterSupervision {
             State::Pause(until) => *until <= now,
             State::Running(router) if router.due().is_some_and(|due| due <= now) => {
                 match router.check(now) {
-                    Ok(HeartbeatAction::Ask) => self.send(&Notice::Ping, &[]),
+                    Ok(HeartbeatAction::Ping) => self.send(&Notice::Ping, &[]),
                     Ok(_) => {}
                     Err(why) => {
                         tracing::error!("the router (PID {}) {why}, and is killed", router.child.pid());

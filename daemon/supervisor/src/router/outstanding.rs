@@ -7,9 +7,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 /// Maximum number of orders; a working router never reaches it.
-const MOST: usize = 16 * 1024;
+const MAX_ORDERS: usize = 16 * 1024;
 /// Maximum bytes of all orders.
-const MOST_BYTES: usize = 32 * 1024 * 1024;
+const MAX_BYTES: usize = 32 * 1024 * 1024;
 
 /// The orders in progress.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +38,7 @@ impl Outstanding {
 
     /// Whether another order may be read.
     pub(super) fn has_room(&self) -> bool {
-        self.0.orders.get() < MOST && self.0.bytes.get() < MOST_BYTES
+        self.0.orders.get() < MAX_ORDERS && self.0.bytes.get() < MAX_BYTES
     }
 }
 
@@ -56,12 +56,12 @@ mod tests {
     #[test]
     fn orders_and_their_bytes_are_bounded() {
         let outstanding = Outstanding::default();
-        let mut shares: Vec<_> = (0..MOST).map(|_| outstanding.take(1)).collect();
+        let mut shares: Vec<_> = (0..MAX_ORDERS).map(|_| outstanding.take(1)).collect();
         assert!(!outstanding.has_room());
         shares.pop();
         assert!(outstanding.has_room());
         shares.truncate(1);
-        let large = outstanding.take(MOST_BYTES);
+        let large = outstanding.take(MAX_BYTES);
         assert!(!outstanding.has_room());
         drop(large);
         assert!(outstanding.has_room());

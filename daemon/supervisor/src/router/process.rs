@@ -28,16 +28,16 @@ use common::sys::{descriptors, signals};
 pub const ROUTER_ARGUMENT: &str = "router";
 
 /// A router that leaves a message unread for longer is stuck.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Time for a router that has finished to exit.
-const TIME_TO_LEAVE: Duration = Duration::from_secs(2);
+const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Maximum number of queued messages; a working router never reaches it.
-const MOST_WAITING: usize = 16 * 1024;
+const MAX_WAITING: usize = 16 * 1024;
 
 /// Number of queued messages from which the router's orders are not read either.
-const MANY_UNREAD: usize = 256;
+const MAX_UNREAD: usize = 256;
 /// Bytes of queued messages from which the router's orders are not read either.
-const MANY_UNREAD_BYTES: usize = 1024 * 1024;
+const MAX_UNREAD_BYTES: usize = 1024 * 1024;
 
 /// The parameters of each start of a router.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl RouterPlan {
                     waiting_bytes: 0,
                     started,
                     heartbeat: Heartbeat::new(self.silence, started),
-                    leaves_by: None,
+                    exits_by: None,
                     killed: None,
                 })
             }
@@ -187,7 +187,7 @@ pub(crate) struct RouterProcess {
     waiting_bytes: usize,
     started: Instant,
     heartbeat: Heartbeat,
-    leaves_by: Option<Instant>,
+    exits_by: Option<Instant>,
     killed: Option<Instant>,
 }
 
@@ -211,7 +211,7 @@ impl RouterProcess {
 
     /// Whether it has read most of the messages sent to it, so that more of its orders may be read.
     pub(super) fn reads(&self) -> bool {
-        self.waiting.len() < MANY_UNREAD && self.waiting_bytes < MANY_UNREAD_BYTES
+        self.waiting.len() < MAX_UNREAD && self.waiting_bytes < MAX_UNREAD_BYTES
     }
 
     /// When [`RouterProcess::check`] has to run.
@@ -247,13 +247,13 @@ impl RouterProcess {
 
     /// When it has to be replaced, unless it reads or exits before.
     fn stuck_at(&self) -> Option<Instant> {
-        let unread_until = self.waiting.front().map(|first| first.since + PATIENCE);
-        [unread_until, self.leaves_by].into_iter().flatten().min()
+        let unread_until = self.waiting.front().map(|first| first.since + TIMEOUT);
+        [unread_until, self.exits_by].into_iter().flatten().min()
     }
 
     /// Records that it is about to exit.
     pub(super) fn note_finished(&mut self) {
-        self.leaves_by.get_or_insert(Instant::now() + TIME_TO_LEAVE);
+        self.exits_by.get_or_insert(Instant::now() + EXIT_TIMEOUT);
     }
 
     /// Sends a message, or queues it until there is room. An error means that the router cannot be reached any more.
@@ -265,7 +265,7 @@ impl RouterProcess {
                 done => return done,
             }
         }
-        if self.waiting.len() >= MOST_WAITING {
+        if self.waiting.len() >= MAX_WAITING {
             return Err(io::Error::other("it leaves too many messages unread"));
         }
         let descriptors = descriptors.iter().map(BorrowedFd::try_clone_to_owned).collect::<Result<_, _>>()?;

@@ -24,15 +24,15 @@ const ROOT: Owner = Owner { uid: Uid::from_raw(0), gid: Gid::from_raw(0) };
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Refusal {
     /// The reason for the router.
-    pub(crate) told: String,
+    pub(crate) public: String,
     /// The reason for the supervisor's log, where that is more.
     pub(crate) exact: Option<String>,
 }
 
 impl Refusal {
     /// Creates a refusal whose reason the router may know.
-    pub(crate) fn told(told: String) -> Self {
-        Self { told, exact: None }
+    pub(crate) fn public(public: String) -> Self {
+        Self { public, exact: None }
     }
 }
 
@@ -48,7 +48,7 @@ struct Viewer {
 pub(crate) fn answer(precheck: &Precheck) -> Result<ResolvedApp, Refusal> {
     let Found { place, users, resolved } = precheck.look();
     if !unistd::geteuid().is_root() {
-        return resolved.map_err(Refusal::told);
+        return resolved.map_err(Refusal::public);
     }
     let exact = match resolved {
         Ok(resolved) => {
@@ -62,14 +62,14 @@ pub(crate) fn answer(precheck: &Precheck) -> Result<ResolvedApp, Refusal> {
         Err(why) => why,
     };
     let viewer = viewer(precheck, users);
-    let told = match (see(&viewer.identity, precheck), place) {
-        (Ok(seen), Some(place)) if seen == place => return Err(Refusal::told(exact)),
+    let public = match (see(&viewer.identity, precheck), place) {
+        (Ok(seen), Some(place)) if seen == place => return Err(Refusal::public(exact)),
         (Err(why), None) if !why.is_closed() => why.to_string(),
         (_, None) => seen_by_owner(precheck, users).unwrap_or_else(|| viewer.withheld(precheck)),
         (_, Some(_)) => viewer.withheld(precheck),
     };
-    let exact = (exact != told).then_some(exact);
-    Err(Refusal { told, exact })
+    let exact = (exact != public).then_some(exact);
+    Err(Refusal { public, exact })
 }
 
 /// Returns what `identity` sees of the app.

@@ -100,15 +100,15 @@ pub(super) fn build(inherited: &Environment, changes: &Changes) -> Environment {
 }
 
 /// Returns what is set and unset for one app process, regardless of what it inherits.
-pub(super) fn changes(spec: &SpawnSpec, told: Reported<'_>) -> Changes {
+pub(super) fn changes(spec: &SpawnSpec, reported: Reported<'_>) -> Changes {
     let mut changes = Changes::new();
     set_passengers(&mut changes, spec);
-    set_account(&mut changes, told.account);
+    set_account(&mut changes, reported.account);
     for (name, value) in &spec.settings.env_var {
         changes.insert(name.into(), Some(value.into()));
     }
     // These override the app's own settings: without them the app could not be reached.
-    set_ours(&mut changes, spec, told);
+    set_ours(&mut changes, spec, reported);
     changes
 }
 
@@ -142,22 +142,22 @@ fn set_account(changes: &mut Changes, account: Option<&Account>) {
     }
 }
 
-fn set_ours(changes: &mut Changes, spec: &SpawnSpec, told: Reported<'_>) {
+fn set_ours(changes: &mut Changes, spec: &SpawnSpec, reported: Reported<'_>) {
     let mut set = |name: &str, value: OsString| {
         changes.insert(name.into(), Some(value));
     };
-    if let Some(port) = told.port {
+    if let Some(port) = reported.port {
         set("PORT", port.to_string().into());
     }
-    if let Some(path) = told.socket {
+    if let Some(path) = reported.socket {
         set("SOCKET", path.into());
     }
-    if told.has_listener {
+    if reported.has_listener {
         // `LISTEN_PID`, which is required too, is not known before the process exists.
         set("LISTEN_FDS", "1".into());
         set("LISTEN_FDNAMES", "app".into());
     }
-    if let Some(file) = told.startup_file {
+    if let Some(file) = reported.startup_file {
         set("FLYING_PASSENGER_STARTUP_FILE", file.into());
     }
     if !matches!(spec.kind, AppKind::Generic | AppKind::Meteor) {
@@ -181,8 +181,8 @@ mod tests {
     use super::super::tests::spec;
     use super::*;
 
-    fn build(inherited: &Environment, spec: &SpawnSpec, told: Reported<'_>) -> Environment {
-        super::build(inherited, &changes(spec, told))
+    fn build(inherited: &Environment, spec: &SpawnSpec, reported: Reported<'_>) -> Environment {
+        super::build(inherited, &changes(spec, reported))
     }
 
     fn of(pairs: &[(&str, &str)]) -> Environment {

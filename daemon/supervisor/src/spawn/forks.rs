@@ -40,12 +40,12 @@ pub(super) struct Fork {
 
 /// The state of a hello socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
-    NothingYet,
+pub(super) enum Hello {
+    NotYet,
     /// No process can send a hello any more.
     End,
-    Nonsense,
-    Hello(Sender),
+    Invalid,
+    From(Sender),
 }
 
 /// All processes that are not forked yet.
@@ -77,16 +77,16 @@ impl Forks {
 }
 
 impl Fork {
-    pub(super) fn receive_hello(&self) -> Heard {
+    pub(super) fn receive_hello(&self) -> Hello {
         let mut buffer = [0; HELLO.len() + 1];
         match packets::receive(self.handover.hello.as_fd(), &mut buffer) {
-            Err(why) if why.kind() == io::ErrorKind::WouldBlock => Heard::NothingYet,
-            Err(_) => Heard::End,
-            Ok(got) if got.len == 0 => Heard::End,
+            Err(why) if why.kind() == io::ErrorKind::WouldBlock => Hello::NotYet,
+            Err(_) => Hello::End,
+            Ok(got) if got.len == 0 => Hello::End,
             Ok(got) if got.cut || got.lost || !got.descriptors.is_empty() || buffer[..got.len] != *HELLO => {
-                Heard::Nonsense
+                Hello::Invalid
             }
-            Ok(got) => got.sender.map_or(Heard::Nonsense, Heard::Hello),
+            Ok(got) => got.sender.map_or(Hello::Invalid, Hello::From),
         }
     }
 

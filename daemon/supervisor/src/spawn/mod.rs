@@ -125,7 +125,7 @@ impl Launcher {
         let (command, term) = command::of(spec, &self.loaders)?;
         let ResolvedApp { startup_file, run_as, .. } = resolved;
         let user = Uid::from_raw(run_as.user.uid);
-        let (listener, control) = self.open_entrance(spec, process, user, instance, taken)?;
+        let (listener, control) = self.open_listener(spec, process, user, instance, taken)?;
         let changes = environment::changes(
             spec,
             Reported {
@@ -198,7 +198,7 @@ impl Launcher {
         }
     }
 
-    fn open_entrance(
+    fn open_listener(
         &mut self,
         spec: &SpawnSpec,
         process: ProcessId,
@@ -233,7 +233,7 @@ impl Launcher {
         variables: Option<OwnedFd>,
         cgroup: Option<&Cgroup>,
     ) -> Result<(Child, Pipes), SpawnError> {
-        let door = cgroup.map(Cgroup::door).transpose().map_err(SpawnError::Cgroup)?;
+        let procs_file = cgroup.map(Cgroup::procs_file).transpose().map_err(SpawnError::Cgroup)?;
         let (ours, theirs) = channels::make_pipes().map_err(SpawnError::Pipes)?;
         let supervisor = unistd::getpid();
         match process::fork().map_err(SpawnError::Fork)? {
@@ -251,7 +251,7 @@ impl Launcher {
                     environment: what.environment,
                     originals: &self.originals,
                     settings: &what.spec.settings,
-                    cgroup: door,
+                    cgroup: procs_file,
                     descriptors,
                     supervisor,
                 };

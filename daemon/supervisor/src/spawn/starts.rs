@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{self, Pid};
 
-use super::forks::{Fork, Forks, Heard, hand_over};
+use super::forks::{Fork, Forks, Hello, hand_over};
 use super::precheck::{Precheck, ResolvedApp};
 use super::{Launched, Launcher, Policy, Ports, inherited};
 use crate::cgroups::{Cgroup, Cgroups};
@@ -284,12 +284,12 @@ impl Starts {
     ) -> Option<Reply> {
         let fork = self.forks.0.get(&id)?;
         match fork.receive_hello() {
-            Heard::NothingYet => None,
-            Heard::End => {
+            Hello::NotYet => None,
+            Hello::End => {
                 self.not_forked(id, "its preloader ended before it forked, or could not fork", context)
             }
-            Heard::Nonsense => self.refuse_fork(id, "sent an invalid hello", context),
-            Heard::Hello(sender) => {
+            Hello::Invalid => self.refuse_fork(id, "sent an invalid hello", context),
+            Hello::From(sender) => {
                 let known = |pid| is_known(pid) || context.processes.has_pid(pid);
                 match fork.child(sender, known) {
                     Ok(child) => self.forked(id, child, context),

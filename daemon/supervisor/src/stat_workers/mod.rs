@@ -24,9 +24,9 @@ const SLOW: Duration = Duration::from_millis(100);
 /// How long all workers may take to end. Only the kernel can delay one.
 const AFTER_KILL: Duration = Duration::from_millis(200);
 /// Most workers, each with a question that hangs.
-const MOST: usize = 64;
+const MAX_WORKERS: usize = 64;
 /// Most workers that wait for the next question.
-const MOST_IDLE: usize = 1;
+const MAX_IDLE: usize = 1;
 
 /// Identifies a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ struct Task<P> {
 
 impl<P> Task<P> {
     /// Returns when the question is given up.
-    fn late_at(&self) -> Instant {
-        self.since + self.question.patience()
+    fn times_out_at(&self) -> Instant {
+        self.since + self.question.timeout()
     }
 
     fn is_slow(&self, now: Instant) -> bool {
@@ -66,7 +66,7 @@ impl<P> Task<P> {
     }
 
     fn give_up(&mut self) -> Vec<Event<P>> {
-        self.answer(&Err(self.question.silence()))
+        self.answer(&Err(self.question.timeout_message()))
     }
 }
 
@@ -98,13 +98,13 @@ impl<P, W: Work> StatWorkers<P, W> {
     /// Asks a question. One that is known to hang is answered immediately.
     pub(super) fn ask(&mut self, question: Question, action: P, share: Share, now: Instant) -> Vec<Event<P>> {
         self.waiting.push_back(Task { question, actions: vec![(action, share)], since: now });
-        self.hand_out(now)
+        self.assign(now)
     }
 
     /// Describes the questions that are known to have no answer, if there are any.
     pub(super) fn problem(&self) -> Option<String> {
         let hang = self.slots.iter().filter(|slot| slot.hangs);
-        let mut hanging = hang.filter_map(|slot| Some(slot.task.as_ref()?.question.silence()));
+        let mut hanging = hang.filter_map(|slot| Some(slot.task.as_ref()?.question.timeout_message()));
         let one = hanging.next()?;
         Some(match hanging.count() {
             0 => one,
@@ -121,9 +121,9 @@ impl<P, W: Work> StatWorkers<P, W> {
     /// Receives the answer of a worker, if there is one.
     pub(super) fn receive(&mut self, id: WorkerId, now: Instant) -> Vec<Event<P>> {
         let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id) else { return Vec::new() };
-        let Some(answer) = slot.worker.hear(&mut self.buffer) else { return Vec::new() };
+        let Some(answer) = slot.worker.receive(&mut self.buffer) else { return Vec::new() };
         let mut events = slot.finish(&Ok(answer));
-        events.extend(self.hand_out(now));
+        events.extend(self.assign(now));
         self.dismiss_idle();
         events
     }
@@ -136,14 +136,14 @@ impl<P, W: Work> StatWorkers<P, W> {
         }
         let mut slot = self.slots.swap_remove(at);
         let mut events = slot.finish(&Err("the stat worker has ended".to_owned()));
-        events.extend(self.hand_out(now));
+        events.extend(self.assign(now));
         events
     }
 
     /// Returns the next time at which [`check`](Self::check) must be called without an event.
     pub(super) fn due(&self) -> Option<Instant> {
         let asked = self.slots.iter().filter(|slot| !slot.hangs).filter_map(|slot| slot.task.as_ref());
-        let given_up = asked.clone().chain(&self.waiting).map(Task::late_at).min();
+        let given_up = asked.clone().chain(&self.waiting).map(Task::times_out_at).min();
         let helped = asked.map(|task| task.since + SLOW).max().filter(|_| !self.waiting.is_empty());
         [given_up, helped].into_iter().flatten().min()
     }
@@ -153,24 +153,24 @@ impl<P, W: Work> StatWorkers<P, W> {
         if self.due().is_none_or(|due| due > now) {
             return Vec::new();
         }
-        let is_late = |task: &Task<P>| task.late_at() <= now;
+        let has_timed_out = |task: &Task<P>| task.times_out_at() <= now;
         let mut events = Vec::new();
         for slot in self.slots.iter_mut().filter(|slot| !slot.hangs) {
-            if let Some(task) = slot.task.as_mut().filter(|task| is_late(task)) {
+            if let Some(task) = slot.task.as_mut().filter(|task| has_timed_out(task)) {
                 slot.hangs = true;
                 events.push(Event::Hangs(task.question.clone()));
                 events.extend(task.give_up());
             }
         }
-        let (mut late, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(is_late);
+        let (mut late, waiting): (Vec<_>, Vec<_>) = self.waiting.drain(..).partition(has_timed_out);
         self.waiting = waiting.into();
         events.extend(late.iter_mut().flat_map(Task::give_up));
-        events.extend(self.hand_out(now));
+        events.extend(self.assign(now));
         events
     }
 
     /// Assigns waiting questions to workers; starts another worker when all are slow.
-    fn hand_out(&mut self, now: Instant) -> Vec<Event<P>> {
+    fn assign(&mut self, now: Instant) -> Vec<Event<P>> {
         let mut events = Vec::new();
         while let Some(mut task) = self.waiting.pop_front() {
             if let Some(slot) = self.slow_at(&task.question, now) {
@@ -201,18 +201,18 @@ impl<P, W: Work> StatWorkers<P, W> {
 
     /// Returns the worker that is slow with this same question.
     fn slow_at(&mut self, question: &Question, now: Instant) -> Option<&mut WorkerSlot<P, W>> {
-        let is_at_it = |task: &Task<P>| task.is_slow(now) && task.question == *question;
-        self.slots.iter_mut().find(|slot| slot.task.as_ref().is_some_and(is_at_it))
+        let is_same = |task: &Task<P>| task.is_slow(now) && task.question == *question;
+        self.slots.iter_mut().find(|slot| slot.task.as_ref().is_some_and(is_same))
     }
 
     /// Returns a worker without a task; `None` when one will soon be available.
     fn free(&mut self, now: Instant) -> Result<Option<&mut WorkerSlot<P, W>>, String> {
-        let is_free = |slot: &WorkerSlot<P, W>| slot.task.is_none() && slot.worker.listens();
+        let is_free = |slot: &WorkerSlot<P, W>| slot.task.is_none() && slot.worker.accepts_questions();
         if let Some(at) = self.slots.iter().position(is_free) {
             return Ok(self.slots.get_mut(at));
         }
         let mut tasks = self.slots.iter().filter_map(|slot| slot.task.as_ref());
-        if self.slots.len() >= MOST || tasks.any(|task| !task.is_slow(now)) {
+        if self.slots.len() >= MAX_WORKERS || tasks.any(|task| !task.is_slow(now)) {
             return Ok(None);
         }
         let worker = W::start().map_err(|why| format!("cannot start a stat worker: {why}"))?;
@@ -223,7 +223,7 @@ impl<P, W: Work> StatWorkers<P, W> {
 
     fn dismiss_idle(&mut self) {
         let idle = self.slots.iter_mut().filter(|slot| slot.task.is_none());
-        idle.skip(MOST_IDLE).for_each(|slot| slot.worker.dismiss());
+        idle.skip(MAX_IDLE).for_each(|slot| slot.worker.dismiss());
     }
 }
 
@@ -241,7 +241,7 @@ impl<P> StatWorkers<P> {
     pub(super) fn end(&self) {
         self.slots.iter().for_each(|slot| slot.worker.kill());
         let until = Instant::now() + AFTER_KILL;
-        self.slots.iter().for_each(|slot| slot.worker.reap(until));
+        self.slots.iter().for_each(|slot| slot.worker.child().reap_until(until));
     }
 }
 

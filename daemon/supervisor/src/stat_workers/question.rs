@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::spawn::{self, Policy, Precheck, Refusal, ResolvedApp, check_users};
-use super::restart_files::{self, Look};
+use super::restart_files::{self, RestartFilesCheck};
 use common::config::UserOptions;
 
 /// A question to a stat worker.
@@ -23,7 +23,7 @@ pub(crate) enum Question {
 /// The answer of a stat worker.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    RestartFiles(Look),
+    RestartFiles(RestartFilesCheck),
     App(Result<ResolvedApp, Refusal>),
     Users(Result<(), String>),
 }
@@ -39,7 +39,7 @@ impl Question {
     }
 
     /// Returns the time limit: a request waits for restart files, and a start may wait for a slow network.
-    pub(super) fn patience(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         match self {
             Self::RestartFiles(_) => Duration::from_secs(5),
             Self::App(_) | Self::Users(..) => Duration::from_secs(15),
@@ -47,7 +47,7 @@ impl Question {
     }
 
     /// Returns what is wrong when there is no answer.
-    pub(crate) fn silence(&self) -> String {
+    pub(crate) fn timeout_message(&self) -> String {
         let dir = self.dir().display();
         match self {
             Self::RestartFiles(_) => format!("{dir} does not answer: the file system hangs"),
@@ -66,7 +66,7 @@ impl Question {
     /// Performs the check. On a file system that hangs, it blocks as long as the file system hangs.
     pub(super) fn answer(&self) -> Answer {
         match self {
-            Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::look(dir)),
+            Self::RestartFiles(dir) => Answer::RestartFiles(restart_files::check(dir)),
             Self::Users(users, policy) => Answer::Users(check_users(users, policy)),
             Self::App(precheck) => Answer::App(spawn::answer(precheck)),
         }

@@ -20,30 +20,30 @@ const NOTHING: RestartFiles = RestartFiles { restart_mtime: None, always: false 
 
 /// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Look {
+pub(crate) struct RestartFilesCheck {
     /// What is reported to the router.
     pub(crate) found: RestartFiles,
     /// Whether files are ignored because only root can reach their directory.
     pub(crate) withheld: bool,
 }
 
-impl Default for Look {
+impl Default for RestartFilesCheck {
     fn default() -> Self {
         Self { found: NOTHING, withheld: false }
     }
 }
 
 /// Returns the restart files in `dir`. What cannot be checked is treated as absent.
-pub(super) fn look(dir: &Path) -> Look {
-    let Some((directory, status)) = enter(dir) else { return Look::default() };
+pub(super) fn check(dir: &Path) -> RestartFilesCheck {
+    let Some((directory, status)) = enter(dir) else { return RestartFilesCheck::default() };
     let found = RestartFiles {
         restart_mtime: metadata(&directory, "restart.txt").map(|found| mtime(&found)),
         always: metadata(&directory, "always_restart.txt").is_some(),
     };
     if !unistd::geteuid().is_root() || is_within_reach(dir, &status) {
-        Look { found, withheld: false }
+        RestartFilesCheck { found, withheld: false }
     } else {
-        Look { found: NOTHING, withheld: found != NOTHING }
+        RestartFilesCheck { found: NOTHING, withheld: found != NOTHING }
     }
 }
 
@@ -94,18 +94,18 @@ mod tests {
     fn tells_the_time_of_one_and_the_presence_of_the_other() {
         let dir = std::env::temp_dir().join(format!("fp-restart-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        assert_eq!(look(&dir), Look::default());
+        assert_eq!(check(&dir), RestartFilesCheck::default());
 
         let file = File::create(dir.join("restart.txt")).unwrap();
         file.set_modified(UNIX_EPOCH + Duration::new(1_700_000_000, 5)).unwrap();
         std::os::unix::fs::symlink("/nonexistent", dir.join("always_restart.txt")).unwrap();
         let found = RestartFiles { restart_mtime: Some(1_700_000_000_000_000_005), always: true };
-        assert_eq!(look(&dir), Look { found, withheld: false });
+        assert_eq!(check(&dir), RestartFilesCheck { found, withheld: false });
         fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
     fn a_relative_directory_has_none() {
-        assert_eq!(look(Path::new("tmp")), Look::default());
+        assert_eq!(check(Path::new("tmp")), RestartFilesCheck::default());
     }
 }

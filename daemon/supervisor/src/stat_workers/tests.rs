@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 
-use super::restart_files::Look;
+use super::restart_files::RestartFilesCheck;
 use super::*;
 use crate::router::outstanding::Outstanding;
 
@@ -25,15 +25,15 @@ impl Work for Fake {
         Ok(())
     }
 
-    fn hear(&mut self, _: &mut Buffer) -> Option<Answer> {
+    fn receive(&mut self, _: &mut Buffer) -> Option<Answer> {
         if !std::mem::take(&mut self.answers) {
             return None;
         }
         self.asked.set(false);
-        Some(Answer::RestartFiles(Look::default()))
+        Some(Answer::RestartFiles(RestartFilesCheck::default()))
     }
 
-    fn listens(&self) -> bool {
+    fn accepts_questions(&self) -> bool {
         !self.dismissed
     }
 
@@ -164,7 +164,7 @@ fn many_that_hang_hold_others_up_for_a_moment_each() {
 #[test]
 fn when_everybody_hangs_the_others_are_not_kept_waiting_for_ever() {
     let mut stage = Stage::new();
-    let most = u32::try_from(MOST).unwrap();
+    let most = u32::try_from(MAX_WORKERS).unwrap();
     for action in 0..=most {
         stage.ask(&format!("/dead/{action}"), action);
     }
@@ -172,8 +172,8 @@ fn when_everybody_hangs_the_others_are_not_kept_waiting_for_ever() {
     while stage.workers.due().is_some() {
         given_up.extend(stage.wait().into_iter().filter(|word| !word.starts_with('/')));
     }
-    assert_eq!(given_up.len(), MOST + 1);
-    assert!(stage.workers.slots.len() <= MOST && stage.workers.waiting.is_empty());
+    assert_eq!(given_up.len(), MAX_WORKERS + 1);
+    assert!(stage.workers.slots.len() <= MAX_WORKERS && stage.workers.waiting.is_empty());
 }
 
 #[test]

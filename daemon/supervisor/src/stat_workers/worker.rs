@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Instant;
 
 use nix::poll::{self, PollFd, PollFlags, PollTimeout};
 use nix::sys::prctl;
@@ -10,7 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::question::{Answer, Question};
 use common::link::channel::{Buffer, Channel};
-use common::sys::process::{self, Child, Forked};
+use common::sys::process::{self, Child};
 use common::sys::{descriptors, signals};
 
 /// The supervisor's operations on a worker.
@@ -20,9 +19,9 @@ pub(crate) trait Work: Sized {
     /// Sends it a question; it can have one at a time.
     fn ask(&self, question: &Question) -> io::Result<()>;
     /// Returns its answer, if it has arrived.
-    fn hear(&mut self, buffer: &mut Buffer) -> Option<Answer>;
+    fn receive(&mut self, buffer: &mut Buffer) -> Option<Answer>;
     /// Whether it can be asked.
-    fn listens(&self) -> bool;
+    fn accepts_questions(&self) -> bool;
     /// Whether its process has ended; it is then reaped.
     fn has_ended(&self) -> bool;
     /// Dismisses the worker: it ends when it has finished its current question.
@@ -40,10 +39,8 @@ pub(crate) struct Worker {
 impl Work for Worker {
     fn start() -> io::Result<Self> {
         let (ours, theirs) = Channel::pair()?;
-        match process::fork()? {
-            Forked::Parent(child) => Ok(Self { child, channel: Some(ours) }),
-            Forked::Child => process::exit_now(i32::from(work(theirs).is_err())),
-        }
+        let child = process::run_in_child(|| work(theirs))?;
+        Ok(Self { child, channel: Some(ours) })
     }
 
     fn ask(&self, question: &Question) -> io::Result<()> {
@@ -51,7 +48,7 @@ impl Work for Worker {
         channel.send(question, &[])
     }
 
-    fn hear(&mut self, buffer: &mut Buffer) -> Option<Answer> {
+    fn receive(&mut self, buffer: &mut Buffer) -> Option<Answer> {
         match self.channel.as_ref()?.recv(buffer) {
             Ok(Some((answer, _descriptors))) => Some(answer),
             Err(why) if why.kind() == io::ErrorKind::WouldBlock => None,
@@ -62,7 +59,7 @@ impl Work for Worker {
         }
     }
 
-    fn listens(&self) -> bool {
+    fn accepts_questions(&self) -> bool {
         self.channel.is_some()
     }
 
@@ -89,17 +86,6 @@ impl Worker {
     pub(super) fn kill(&self) {
         // It may have ended already.
         let _ = self.child.signal(Signal::SIGKILL);
-    }
-
-    /// Waits until `until` for its end, and reaps it.
-    pub(super) fn reap(&self, until: Instant) {
-        let left = PollTimeout::try_from(until.saturating_duration_since(Instant::now()));
-        // Whether it has ended or not, there is nothing left to do.
-        let _ = poll::poll(
-            &mut [PollFd::new(self.child.as_fd(), PollFlags::POLLIN)],
-            left.unwrap_or(PollTimeout::ZERO),
-        );
-        let _ = self.child.try_reap();
     }
 }
 

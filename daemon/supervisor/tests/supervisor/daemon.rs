@@ -19,7 +19,7 @@ use protocol::request::AppKind;
 use crate::scripted_router::{Ask, Reported};
 
 /// Longer than any step takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) struct Daemon {
     child: Child,
@@ -96,7 +96,7 @@ impl Daemon {
     pub(crate) fn connect(&mut self) {
         let socket = self.dir.join("socket");
         let stream = eventually("a router that listens", || UnixStream::connect(&socket).ok());
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let lines = BufReader::new(stream.try_clone().unwrap());
         self.router = Some(Router { stream, lines, told: Vec::new() });
     }
@@ -288,7 +288,7 @@ pub(crate) fn spec(kind: AppKind, root: &Path) -> SpawnSpec {
 
 /// Waits with patience until `look` returns something.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = look() {
             return found;

@@ -12,7 +12,7 @@ use super::{Upgrade, argv};
 use common::config::Options;
 
 /// How long the new program may take; it only reads the configuration.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
 impl Upgrade {
@@ -42,7 +42,7 @@ impl Upgrade {
         match ended {
             Some(ended) if ended.success() => Ok(()),
             Some(ended) => Err(format!("{} cannot take over: {ended}: {}", program.display(), said.trim())),
-            None => Err(format!("{} has not answered within {} s", program.display(), PATIENCE.as_secs())),
+            None => Err(format!("{} has not answered within {} s", program.display(), TIMEOUT.as_secs())),
         }
     }
 }
@@ -50,7 +50,7 @@ impl Upgrade {
 /// Runs the program; returns its exit status, `None` if it did not end in time, and its output.
 fn run(mut command: Command) -> io::Result<(Option<ExitStatus>, String)> {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let ended = loop {
         match child.try_wait()? {
             None if Instant::now() < until => thread::sleep(PAUSE),
