@@ -209,7 +209,7 @@ impl Supervisor {
         while self.orphans {
             match process::ended_child() {
                 Ok(Some(pid)) => {
-                    // It may be a process that has just said hello and ended.
+                    // It may be a process that has just sent its hello and ended.
                     self.receive_hellos(None);
                     if self.processes.has_pid(pid) || self.other_children().any(|child| child == pid) {
                         // Its own event follows; after that it no longer hides others.

@@ -46,7 +46,7 @@ pub(super) enum PollEvent {
     AppLogOpened,
     /// A stat worker has ended.
     StatWorkerEnded(WorkerId),
-    /// A process to be forked has said hello, or never will.
+    /// A process to be forked has sent its hello, or can no longer send it.
     ForkHello(ProcessId),
 }
 

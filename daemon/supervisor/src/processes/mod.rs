@@ -93,7 +93,7 @@ impl Process {
     pub(super) fn stop(&mut self, how: StopHow) {
         self.stage = Stage::Stopping;
         self.owner = None;
-        let told = match (how, self.term) {
+        let signalled = match (how, self.term) {
             (StopHow::Kill, _) => self.child.signal_group(Signal::SIGKILL),
             (StopHow::Gracefully, Term::None) => Ok(()),
             (StopHow::Gracefully, Term::Process) => self.child.signal(Signal::SIGTERM),
@@ -103,7 +103,7 @@ impl Process {
         if let (StopHow::Kill, Some(cgroup)) = (how, &self.cgroup) {
             cgroup.kill();
         }
-        if let Err(why) = told {
+        if let Err(why) = signalled {
             tracing::warn!("{} cannot be signalled: {why}", self.name());
         }
     }

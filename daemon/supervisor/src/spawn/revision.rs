@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_alone_is_a_revision() {
+    fn a_revision_is_a_single_word() {
         assert_eq!(word("9d0b2a1\n").as_deref(), Some("9d0b2a1"));
         assert_eq!(word("v1.2.0-rc.1+5").as_deref(), Some("v1.2.0-rc.1+5"));
         for text in ["", "\n", "two words", "root:x:0:0:root", "a\nb", &"x".repeat(MOST_REVISION + 1)] {
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_or_a_directory_is_none() {
+    fn a_link_or_a_directory_is_not_a_revision() {
         let root = std::env::temp_dir().join(format!("fp-revision-{}", std::process::id()));
         std::fs::create_dir_all(&root).unwrap();
         assert_eq!(of(&root), None);

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_the_time_of_one_and_the_presence_of_the_other() {
+    fn returns_the_mtime_of_one_file_and_the_presence_of_the_other() {
         let dir = std::env::temp_dir().join(format!("fp-restart-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         assert_eq!(check(&dir), RestartFilesCheck::default());
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_directory_has_none() {
+    fn a_relative_directory_has_no_restart_files() {
         assert_eq!(check(Path::new("tmp")), RestartFilesCheck::default());
     }
 }
