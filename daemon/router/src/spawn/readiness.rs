@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::probe::ReadinessProbe;
 use crate::app::route::Route;
 use crate::report::{StartupTrace, Step};
-use common::link::{Address, MOST_REVISION, ProcessRecord};
+use common::link::{Address, MAX_REVISION, ProcessRecord};
 
 /// Most bytes of a process's report.
 const MAX_REPORT: usize = 128 * 1024;
@@ -182,7 +182,7 @@ fn take_revision(text: &mut Vec<u8>) -> Option<String> {
     let end = memchr::memchr(b'\n', text.strip_prefix(REVISION)?)?;
     let line: Vec<u8> = text.drain(..REVISION.len() + end + 1).collect();
     let word = String::from_utf8_lossy(&line[REVISION.len()..REVISION.len() + end]).into_owned();
-    (word.len() <= MOST_REVISION && word.bytes().all(|byte| byte.is_ascii_graphic())).then_some(word)
+    (word.len() <= MAX_REVISION && word.bytes().all(|byte| byte.is_ascii_graphic())).then_some(word)
 }
 
 /// Parses `ready` or `ready N`, a whole line.

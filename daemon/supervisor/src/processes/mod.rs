@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroups::Cgroup;
 use super::router::outstanding::Outstanding;
 use super::spawn::{Control, Launched, Term};
-use common::link::{Address, MOST_REVISION, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
+use common::link::{Address, MAX_REVISION, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 use common::sys::process::Child;
 use memory::Measurements;
@@ -267,7 +267,7 @@ impl Processes {
             process.stage = Stage::Ready;
             process.record.at_once = at_once;
             // It is displayed, and a router may send anything.
-            process.record.revision = revision.filter(|revision| revision.len() <= MOST_REVISION);
+            process.record.revision = revision.filter(|revision| revision.len() <= MAX_REVISION);
         }
     }
 

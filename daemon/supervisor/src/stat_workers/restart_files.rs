@@ -12,7 +12,7 @@ use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use common::link::RestartFiles;
-use common::sys::identity::{Identity, looking_as};
+use common::sys::identity::{Identity, with_file_rights_of};
 
 /// Used in place of root.
 const NOBODY: u32 = 65534;
@@ -71,7 +71,7 @@ fn is_within_reach(dir: &Path, status: &FileStat) -> bool {
     let or_nobody = |number| if number == 0 { NOBODY } else { number };
     let (uid, gid) = (or_nobody(status.st_uid), or_nobody(status.st_gid));
     let identity = Identity { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid), groups: Vec::new() };
-    let seen = looking_as(&identity, || stat::stat(dir));
+    let seen = with_file_rights_of(&identity, || stat::stat(dir));
     seen.is_ok_and(|seen| seen.is_ok_and(|seen| (seen.st_dev, seen.st_ino) == (status.st_dev, status.st_ino)))
 }
 
