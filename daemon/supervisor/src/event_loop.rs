@@ -12,7 +12,7 @@ use super::lifecycle::phase::Event;
 use super::log_file::LogFile;
 use super::log_file::app_logs::AppLogs;
 use super::nginx_socket::guard::{SocketEvent, SocketGuard};
-use super::poll::{self, PollEvent, Watched};
+use super::poll::{Poll, PollEvent};
 use super::processes::Processes;
 use super::router::RouterSupervision;
 use super::spawn::{Context, Reply, Starts};
@@ -56,19 +56,7 @@ impl Supervisor {
 
     fn wait_and_act(&mut self) -> io::Result<()> {
         self.router.suspend_or_resume_orders(Instant::now());
-        let until = self.next_due();
-        let watched = Watched {
-            signals: &self.life.signals,
-            socket: self.nginx.socket.changes(),
-            router: self.router.running(),
-            takes_orders: self.router.takes_orders(),
-            processes: &self.processes,
-            forks: &self.starts.forks,
-            stat_workers: &self.stat_workers,
-            hooks: &self.hooks,
-            app_logs: &self.app_logs,
-        };
-        for event in poll::wait(watched, until)? {
+        for event in self.wait(self.next_due())? {
             self.act(event);
         }
         for notice in self.processes.measure_some() {
@@ -82,6 +70,58 @@ impl Supervisor {
         self.check_alone();
         self.upgrade_when_quiet();
         Ok(())
+    }
+
+    /// Waits until `until`. Exits of processes come before messages of the router, so that no order is carried out on a
+    /// process that has ended.
+    fn wait(&self, until: Option<Instant>) -> io::Result<Vec<PollEvent>> {
+        let (log_writer, socket) = (writer::watched(), self.nginx.socket.changes());
+        let forks: Vec<_> = self.starts.forks.iter().collect();
+        let workers: Vec<_> = self.stat_workers.iter().collect();
+        let router = self.router.running();
+        let router_log = router.and_then(|router| router.log.readable()).filter(|_| writer::wants_more());
+        let mut poll = Poll::default();
+        poll.readable(&self.life.signals, PollEvent::Signal);
+        if let Some(socket) = &socket {
+            poll.readable(socket, PollEvent::SocketChanged);
+        }
+        if let Some((writer, waits)) = &log_writer {
+            poll.readable(writer, PollEvent::LogWriterAnswered);
+            if *waits {
+                poll.writable(writer, PollEvent::LogHasRoom);
+            }
+        }
+        for process in self.processes.iter() {
+            poll.readable(&process.child, PollEvent::ProcessEnded(process.record.process));
+        }
+        for (process, hello) in &forks {
+            poll.readable(hello, PollEvent::ForkHello(*process));
+        }
+        for (id, answers, child) in &workers {
+            if let Some(answers) = answers {
+                poll.readable(answers, PollEvent::StatWorkerAnswered(*id));
+            }
+            poll.readable(*child, PollEvent::StatWorkerEnded(*id));
+        }
+        for (run, child) in self.hooks.running() {
+            poll.readable(child, PollEvent::HookEnded(run));
+        }
+        for opener in &self.app_logs.openers {
+            poll.readable(opener, PollEvent::AppLogOpened);
+        }
+        if let Some(router) = router {
+            if router.has_waiting() {
+                poll.writable(&router.channel, PollEvent::LinkHasRoom);
+            }
+            if let Some(log) = &router_log {
+                poll.readable(log, PollEvent::RouterLogged);
+            }
+            if self.router.takes_orders() {
+                poll.readable(&router.channel, PollEvent::RouterMessage);
+            }
+            poll.readable(&router.child, PollEvent::RouterEnded);
+        }
+        poll.wait(until)
     }
 
     fn act(&mut self, event: PollEvent) {
@@ -209,7 +249,7 @@ impl Supervisor {
         while self.orphans {
             match process::ended_child() {
                 Ok(Some(pid)) => {
-                    // It may be a process that has just said hello and ended.
+                    // It may be a process that has just sent its hello and ended.
                     self.receive_hellos(None);
                     if self.processes.has_pid(pid) || self.other_children().any(|child| child == pid) {
                         // Its own event follows; after that it no longer hides others.

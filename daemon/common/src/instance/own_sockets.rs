@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_is_opened_to_the_router_and_goes_with_its_process() {
+    fn a_socket_is_open_to_the_router_and_removed_with_its_process() {
         let (path, parent, sockets) = sockets("opened");
         let socket = sockets.add(ProcessId(7), Uid::effective()).unwrap();
         assert_eq!(mode(socket.parent().unwrap()), 0o2710);
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_app_puts_in_the_place_of_its_socket_is_not_touched() {
+    fn a_file_that_replaces_an_apps_socket_is_not_changed() {
         let (path, parent, sockets) = sockets("links");
         let victim = path.join("victim");
         std::fs::write(&victim, "precious").unwrap();

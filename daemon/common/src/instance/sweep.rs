@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everything_goes_however_deep_and_whatever_its_name() {
+    fn everything_is_removed_at_any_depth_and_of_any_name() {
         let path = std::env::temp_dir().join(format!("fp-sweep-{}", std::process::id()));
         let outside = path.join("outside");
         let swept = path.join("swept");

@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_message_and_goes_on() {
+    fn refuses_an_invalid_message_and_continues() {
         let (supervisor, router) = Channel::pair().unwrap();
         let mut buffer = Buffer::default();
         packets::send(router.as_fd(), &[0xff; 30], &[]).unwrap();
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_words_of_a_peer_that_did_not_listen_are_heard() {
+    fn the_last_messages_of_a_peer_that_did_not_read_are_received() {
         let (supervisor, router) = Channel::pair().unwrap();
         supervisor.send(&Notice::ShutDown { limit: 1 }, &[]).unwrap();
         router.send(&Order::Finished, &[]).unwrap();
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_a_full_link_from_a_closed_one() {
+    fn distinguishes_a_full_link_from_a_closed_one() {
         let (supervisor, router) = Channel::pair().unwrap();
         let full = loop {
             if let Err(err) = supervisor.send(&Notice::ShutDown { limit: 1 }, &[]) {

@@ -25,7 +25,7 @@ pub use message::{
 pub const MAX_MESSAGE: usize = 160 * 1024;
 
 /// Maximum length in bytes of the name of a revision of an app's code.
-pub const MOST_REVISION: usize = 64;
+pub const MAX_REVISION: usize = 64;
 
 /// Maximum number of descriptors with one message.
 pub const MAX_DESCRIPTORS: usize = 4;

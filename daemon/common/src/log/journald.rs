@@ -37,7 +37,7 @@ mod tests {
     use crate::log::record::Severity;
 
     #[test]
-    fn the_priority_is_syslogs() {
+    fn the_priority_is_that_of_syslog() {
         for (severity, begin) in [(Severity::Critical, "<2>"), (Severity::Notice, "<5>")] {
             let mut line = String::new();
             write(

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_daemons_own_words_are_no_apps() {
+    fn messages_of_the_daemon_name_no_app() {
         let record = LogRecord {
             text: "up".into(),
             severity: Severity::Critical,

@@ -136,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn nobody_makes_a_line_look_like_another() {
+    fn control_characters_cannot_fake_another_line() {
         let mut out = String::new();
         escape(&mut out, "a\u{202e}b\u{2066}c\u{2028}d\u{200f}e").unwrap();
         assert_eq!(out, "a\\u{202e}b\\u{2066}c\\u{2028}d\u{200f}e", "a mark of Arabic text is harmless");
     }
 
     #[test]
-    fn nobody_forges_a_line() {
+    fn a_forged_line_is_rejected() {
         let mut out = String::new();
         escape(&mut out, "tab\there\n[ C forged ]\r\x1b[31m \u{85}ü").unwrap();
         assert_eq!(out, "tab\there\\n[ C forged ]\\r\\x1b[31m \\x85ü");

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_takes_nothing_hangs_and_one_that_is_slow_does_not() {
+    fn a_log_that_accepts_nothing_hangs_and_a_slow_log_does_not() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         assert!(queue.push(&[b'x'; HIGH_WATER], now));
         assert!(!queue.wants_more(now), "a slow log makes the router wait");
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_writer_gets_no_half_line() {
+    fn the_next_writer_receives_no_partial_line() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         queue.push(b"one\ntwo\n", now);
         queue.send(&mut Narrow(Vec::new(), 2)).unwrap();

@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modules_are_shown_without_what_the_line_already_says() {
+    fn modules_are_shown_without_the_crate_name() {
         assert_eq!(short_module("router::pool"), "pool");
         assert_eq!(short_module("supervisor::spawn::child"), "spawn::child");
         assert_eq!(short_module("router"), "router");

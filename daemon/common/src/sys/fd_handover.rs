@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_never_let_go() {
+    fn a_lock_is_held_across_the_handover() {
         let path = std::env::temp_dir().join(format!("fp-luggage-{}", std::process::id()));
         let open = || File::options().write(true).create(true).truncate(false).open(&path).unwrap();
         let lock = Flock::lock(open(), FlockArg::LockExclusiveNonblock).unwrap();
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_packed_is_taken_once_and_nothing_else_is() {
+    fn only_packed_descriptors_are_taken_and_each_once() {
         let mut reader = HandoverReader::once().unwrap();
         assert!(HandoverReader::once().is_none());
         let mut writer = HandoverWriter::default();

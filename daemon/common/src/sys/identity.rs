@@ -49,7 +49,7 @@ pub fn become_for_good(identity: &Identity) -> Result<(), IdentityError> {
 /// # Errors
 ///
 /// If the rights cannot be taken; `look` has not run then.
-pub fn looking_as<T>(identity: &Identity, look: impl FnOnce() -> T) -> Result<T, IdentityError> {
+pub fn with_file_rights_of<T>(identity: &Identity, look: impl FnOnce() -> T) -> Result<T, IdentityError> {
     let set_groups =
         |groups: &[Gid]| unistd::setgroups(groups).map_err(|why| IdentityError::Call("setgroups", why));
     set_groups(&identity.groups)?;

@@ -2,7 +2,7 @@
 //!
 //! Its interface is owned and typed (`OwnedFd`, `Pid`, `Uid`); it has no notion of apps or messages.
 
-#![allow(unsafe_code, reason = "this is the room for it; everything outside is ordinary Rust")]
+#![allow(unsafe_code, reason = "raw system calls are confined to this module")]
 
 pub mod accounts;
 pub mod activation;

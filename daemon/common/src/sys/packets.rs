@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn says_when_a_packet_was_cut() {
+    fn reports_a_truncated_packet() {
         let (here, there) = pair().unwrap();
         send(here.as_fd(), &[7; 100], &[]).unwrap();
         let got = receive(there.as_fd(), &mut [0; 10]).unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_end_of_file_from_nothing_yet() {
+    fn distinguishes_end_of_file_from_no_packet_yet() {
         let (here, there) = pair().unwrap();
         let nothing = receive(there.as_fd(), &mut [0; 10]).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);

@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_end_is_a_sentence() {
+    fn every_exit_status_is_described() {
         let killed = End::Signal { signal: Signal::SIGKILL, core: false };
         let crashed = End::Signal { signal: Signal::SIGSEGV, core: true };
         assert_eq!(End::Status(1).to_string(), "exited with status 1");

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_are_cut_are_refused() {
+    fn truncated_messages_are_refused() {
         let whole = request(0, 2, 0, None, None);
         for length in HEADER..whole.len() {
             assert!(read(&whole[..length], &mut Vec::new()).is_err(), "{length}");

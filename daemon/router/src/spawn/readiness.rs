@@ -19,7 +19,7 @@ use super::probe::ReadinessProbe;
 use crate::app::route::Route;
 use crate::report::{NO_PIPES, SpawnFailure, StartupTrace, Step};
 use crate::supervisor_link::Supervisor;
-use common::link::{Address, MOST_REVISION, Order, ProcessRecord, StopHow};
+use common::link::{Address, MAX_REVISION, Order, ProcessRecord, StopHow};
 
 /// Maximum size of a process's report, in bytes.
 const MAX_REPORT: usize = 128 * 1024;
@@ -242,7 +242,7 @@ fn take_revision(text: &mut Vec<u8>) -> Option<String> {
     let end = memchr::memchr(b'\n', text.strip_prefix(REVISION)?)?;
     let line: Vec<u8> = text.drain(..REVISION.len() + end + 1).collect();
     let word = String::from_utf8_lossy(&line[REVISION.len()..REVISION.len() + end]).into_owned();
-    (word.len() <= MOST_REVISION && word.bytes().all(|byte| byte.is_ascii_graphic())).then_some(word)
+    (word.len() <= MAX_REVISION && word.bytes().all(|byte| byte.is_ascii_graphic())).then_some(word)
 }
 
 /// Parses `ready` or `ready N`, a whole line; returns the number.

@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_tells_why_it_has_ended_a_process() {
+    fn out_of_memory_kills_are_recognized() {
         let path = std::env::temp_dir().join(format!("fp-cgroup-events-{}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         let cgroup = Cgroup::at(path.clone());

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_daemon_goes_into_a_group_of_its_own_and_processes_beside_it() {
+    fn the_daemon_and_each_process_get_their_own_group() {
         let own = own("tree");
         let cgroups = Cgroups::at(own.clone(), Pid::this()).unwrap();
         assert_eq!(read(&own.join("daemon/cgroup.procs")).unwrap(), Pid::this().to_string());
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_without_limits_is_just_a_group() {
+    fn a_group_without_limits_has_no_limit_files() {
         let own = own("plain");
         let cgroups = Cgroups::at(own.clone(), Pid::this()).unwrap();
         cgroups.make("billing", ProcessId(8), CgroupLimits::default()).unwrap();
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_group_that_others_are_in() {
+    fn rejects_a_group_with_other_processes() {
         let own = own("shared");
         fs::write(own.join(PROCS), format!("1\n{}\n", Pid::this())).unwrap();
         let refused = Cgroups::at(own.clone(), Pid::this()).unwrap_err().to_string();

@@ -51,12 +51,12 @@ pub fn begin() -> io::Result<Side> {
 }
 
 fn wait_for(outcome: OwnedFd) -> io::Result<ExitCode> {
-    let mut said = Vec::new();
-    File::from(outcome).read_to_end(&mut said)?;
-    if said == UP {
+    let mut message = Vec::new();
+    File::from(outcome).read_to_end(&mut message)?;
+    if message == UP {
         return Ok(ExitCode::SUCCESS);
     }
-    let why = match String::from_utf8_lossy(&said).trim() {
+    let why = match String::from_utf8_lossy(&message).trim() {
         "" => "it ended during its start; see its log".to_owned(),
         why => why.to_owned(),
     };

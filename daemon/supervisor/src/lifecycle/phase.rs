@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn time_ends_what_has_a_limit() {
+    fn phases_with_a_limit_end_at_their_timeout() {
         for phase in LIMITED {
             assert_ne!(step(phase, Event::TimeUp).0, phase);
         }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_refuses_keeps_the_daemon_from_starting_and_from_nothing_else() {
+    fn a_refusing_program_prevents_only_the_start() {
         assert_eq!(step(Phase::Preparing, Event::Refused), (Phase::Over, Action::Nothing));
         for phase in LIMITED.into_iter().chain([Phase::Serving, Phase::Parting, Phase::Concluding]) {
             assert_eq!(step(phase, Event::Refused), (phase, Action::Nothing));

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_a_daemon_that_was_killed_is_taken_over() {
+    fn the_file_of_a_killed_daemon_is_taken_over() {
         let path = place("stale");
         fs::write(&path, "123456789\n").unwrap();
         let file = PidFile::take(&path).unwrap();
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_a_daemon_that_was_killed_is_taken_over_whoever_has_locked_it() {
+    fn the_file_of_a_killed_daemon_is_taken_over_despite_a_lock() {
         let path = place("locked");
         fs::write(&path, "123456789\n").unwrap();
         let stranger = Flock::lock(File::open(&path).unwrap(), FlockArg::LockSharedNonblock).unwrap();
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_pid_is_of_a_daemon_that_is_about_to_write_it() {
+    fn a_file_without_a_pid_belongs_to_a_starting_daemon() {
         let path = place("empty");
         fs::write(&path, "").unwrap();
         let _first = Flock::lock(File::open(&path).unwrap(), FlockArg::LockExclusiveNonblock).unwrap();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_a_live_daemon_stays() {
+    fn the_file_of_a_live_daemon_is_kept() {
         let path = place("live");
         let first = PidFile::take(&path).unwrap();
         let told = PidFile::take(&path).unwrap_err().to_string();

@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_rights_only_the_soft_limit_moves_and_never_above_the_hard_one() {
+    fn without_privileges_only_the_soft_limit_changes_up_to_the_hard_one() {
         let original = OpenFiles { soft: 1024, hard: 4096 };
         for (wanted, soft) in [(0, 4096), (64, 64), (4096, 4096), (100_000, 4096)] {
             assert_eq!(original.within(wanted), OpenFiles { soft, hard: 4096 }, "{wanted}");

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_way_that_others_can_change() {
+    fn rejects_a_path_that_others_can_change() {
         let top = scene("shared");
         for (dir, mode) in [("logs/deep", 0o757), ("logs", 0o1777), ("", 0o777)] {
             fs::set_permissions(top.join(dir), Permissions::from_mode(mode)).unwrap();
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn rejects_a_file_that_is_no_log_of_ours() {
+    fn rejects_a_file_that_is_not_a_log_of_the_daemon() {
         let top = scene("file");
         let write = |name: &str, text: &str| fs::write(top.join("logs").join(name), text).unwrap();
         write("empty.log", "");

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_that_keeps_nginx_out_or_lets_others_write_is_named() {
+    fn warns_of_a_directory_closed_to_nginx_or_open_to_others() {
         let dir = std::env::temp_dir().join(format!("fp-socket-directory-{}", std::process::id()));
         fs::create_dir(&dir).unwrap();
         let group = Some(Gid::from_raw(4_000_000));

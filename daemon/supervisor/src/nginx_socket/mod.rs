@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_daemons_the_first_stays() {
+    fn the_first_of_two_daemons_keeps_the_socket() {
         let options = options("two");
         let first = NginxSocket::open(&options, 16).unwrap();
         let refused = NginxSocket::open(&options, 16).unwrap_err();
@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_the_place_of_a_dead_socket_but_of_nothing_else() {
+    fn replaces_a_dead_socket_and_nothing_else() {
         let options = options("stale");
         drop(UnixListener::bind(&options.path).unwrap());
         NginxSocket::open(&options, 16).unwrap().remove();
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn is_made_anew_when_somebody_has_removed_it_with_its_lock_or_without() {
+    fn is_created_again_when_removed_with_or_without_its_lock() {
         let options = options("anew");
         let mut socket = NginxSocket::open(&options, 16).unwrap();
         for removed in [vec!["socket"], vec!["socket", "socket.lock"]] {
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn is_not_made_in_the_place_of_another_that_lives() {
+    fn does_not_replace_a_live_socket() {
         let options = options("usurped");
         let mut socket = NginxSocket::open(&options, 16).unwrap();
         fs::remove_file(&options.path).unwrap();

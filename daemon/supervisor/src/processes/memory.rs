@@ -79,14 +79,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shared_pages_count_by_their_part() {
+    fn shared_pages_count_proportionally() {
         let rollup = "5600-7ffc [rollup]\nRss:  5000 kB\nPss:  1234 kB\nPss_Dirty: 7 kB\n";
         assert_eq!(proportional(rollup), Some(1234 * 1024));
         assert_eq!(proportional(""), None);
     }
 
     #[test]
-    fn this_process_holds_memory_and_one_that_is_gone_does_not() {
+    fn a_live_process_uses_memory_and_an_ended_one_has_none() {
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(held(own).is_some_and(|held| held > 1 << 16));
         let statm = fs::read_to_string("/proc/self/statm").unwrap();

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::cgroups::Cgroup;
 use super::router::outstanding::Outstanding;
 use super::spawn::{Control, Launched, Term};
-use common::link::{Address, MOST_REVISION, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
+use common::link::{Address, MAX_REVISION, Notice, ProcessId, ProcessRecord, StopHow, Ticket};
 use common::sys::fd_handover::{HandoverReader, HandoverWriter};
 use common::sys::process::Child;
 use memory::Measurements;
@@ -93,7 +93,7 @@ impl Process {
     pub(super) fn stop(&mut self, how: StopHow) {
         self.stage = Stage::Stopping;
         self.owner = None;
-        let told = match (how, self.term) {
+        let signalled = match (how, self.term) {
             (StopHow::Kill, _) => self.child.signal_group(Signal::SIGKILL),
             (StopHow::Gracefully, Term::None) => Ok(()),
             (StopHow::Gracefully, Term::Process) => self.child.signal(Signal::SIGTERM),
@@ -103,7 +103,7 @@ impl Process {
         if let (StopHow::Kill, Some(cgroup)) = (how, &self.cgroup) {
             cgroup.kill();
         }
-        if let Err(why) = told {
+        if let Err(why) = signalled {
             tracing::warn!("{} cannot be signalled: {why}", self.name());
         }
     }
@@ -267,7 +267,7 @@ impl Processes {
             process.stage = Stage::Ready;
             process.record.at_once = at_once;
             // It is displayed, and a router may send anything.
-            process.record.revision = revision.filter(|revision| revision.len() <= MOST_REVISION);
+            process.record.revision = revision.filter(|revision| revision.len() <= MAX_REVISION);
         }
     }
 

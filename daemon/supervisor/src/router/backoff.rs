@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grows_from_nothing_to_a_limit_and_starts_again_after_a_long_life() {
+    fn grows_from_zero_to_a_limit_and_is_reset_by_a_long_life() {
         let mut back_off = BackOff::default();
         let pauses: Vec<u128> = (0..8).map(|_| back_off.after(Duration::ZERO).as_millis()).collect();
         assert_eq!(pauses, [0, 250, 500, 1000, 2000, 4000, 5000, 5000]);

@@ -85,7 +85,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn one_that_answers_is_asked_once_in_a_while() {
+    fn a_router_that_answers_is_pinged_at_intervals() {
         let began = Instant::now();
         let mut heartbeat = Heartbeat::new(10 * SECOND, began);
         for round in 1..5 {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_silent_is_given_up_when_its_time_is_over() {
+    fn a_silent_router_is_given_up_after_the_timeout() {
         let mut heartbeat = Heartbeat::new(10 * SECOND, Instant::now());
         let asked = heartbeat.due();
         heartbeat.step(asked);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_was_stopped_together_with_who_asks_gets_its_time_again() {
+    fn the_timeout_restarts_after_both_processes_were_stopped() {
         let mut heartbeat = Heartbeat::new(10 * SECOND, Instant::now());
         heartbeat.step(heartbeat.due());
         let thawed = heartbeat.due() + 100 * SECOND;
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_manager_hears_of_it_before_its_own_patience_ends() {
+    fn the_timeout_is_shorter_than_that_of_the_service_manager() {
         assert_eq!(limit(None), MAX);
         assert_eq!(limit(Some(30 * SECOND)), 15 * SECOND);
         assert_eq!(limit(Some(SECOND / 5)), MIN);

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_does_not_hold_the_supervisor() {
+    fn a_flood_of_lines_does_not_block_the_supervisor() {
         let (mut log, pipe) = RouterLog::pair().unwrap();
         let mut pipe = File::from(pipe);
         let flood = std::thread::spawn(move || {

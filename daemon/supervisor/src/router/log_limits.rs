@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_above_the_limit_are_counted_until_the_minute_is_over() {
+    fn lines_above_the_limit_are_counted_until_the_interval_ends() {
         let (now, mut limits) = (Instant::now(), LogLimits::default());
         let admitted = (0..MAX_LINES + 5).filter(|_| limits.admit(Topic::Refused, now)).count();
         assert_eq!(admitted, MAX_LINES as usize);

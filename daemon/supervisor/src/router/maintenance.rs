@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_app_takes_no_place() {
+    fn an_open_app_is_not_stored() {
         let mut app_modes = AppModes::default();
         app_modes.keep("/a".into(), AppMode::Paused).unwrap();
         app_modes.keep("/a".into(), AppMode::Open).unwrap();
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_router_cannot_fill_the_supervisor() {
+    fn a_router_cannot_exhaust_the_memory_of_the_supervisor() {
         let mut app_modes = AppModes::default();
         let kept = (0..MAX_APPS + 5).filter(|n| app_modes.keep(n.to_string(), AppMode::Paused).is_ok());
         assert_eq!(kept.count(), MAX_APPS);

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_symlink_is_owned_by_who_made_it() {
+    fn the_owner_is_that_of_a_symlink_itself() {
         let dir = std::env::temp_dir().join(format!("fp-place-{}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         std::os::unix::fs::symlink("/no/such/target", dir.join("config.ru")).unwrap();

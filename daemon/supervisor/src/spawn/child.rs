@@ -72,12 +72,12 @@ pub(super) fn run(plan: Plan<'_>, report: OwnedFd) -> ! {
     let safe = descriptors::copy_above(&report, ABOVE_ALL);
     drop(report);
     let mut report = safe.map(File::from).ok();
-    let mut tell = |line: String| {
+    let mut report_line = |line: String| {
         // When this fails too, there is no way to report it.
         let _ = report.as_mut().map(|report| report.write_all(line.as_bytes()));
     };
-    let failure = become_program(plan, &mut tell);
-    tell(format!("error {}\n", one_line(&failure)));
+    let failure = become_program(plan, &mut report_line);
+    report_line(format!("error {}\n", one_line(&failure)));
     process::exit_now(1)
 }
 
@@ -86,12 +86,12 @@ fn one_line(failure: &Failure) -> String {
     failure.to_string().replace(['\n', '\r'], "?")
 }
 
-fn become_program(plan: Plan<'_>, tell: &mut dyn FnMut(String)) -> Failure {
+fn become_program(plan: Plan<'_>, report_line: &mut dyn FnMut(String)) -> Failure {
     let root = plan.root;
     match prepare(plan) {
         Ok(Ready { program, arguments, environment }) => {
             if let Some(revision) = revision::of(root) {
-                tell(format!("revision {revision}\n"));
+                report_line(format!("revision {revision}\n"));
             }
             let Err(why) = unistd::execve(&program, &arguments, &environment);
             Failure::Exec { program: PathBuf::from(OsStr::from_bytes(program.to_bytes())), why }

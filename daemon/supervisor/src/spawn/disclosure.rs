@@ -14,7 +14,7 @@ use super::decide;
 use super::precheck::{Found, Precheck, ResolvedApp};
 use super::user::{Owner, Wanted, Why};
 use common::config::UserOptions;
-use common::sys::identity::{Identity, looking_as};
+use common::sys::identity::{Identity, with_file_rights_of};
 
 /// User and group without any rights, for when the default user cannot be used.
 const NOBODY: u32 = 65534;
@@ -78,7 +78,7 @@ fn see(identity: &Identity, precheck: &Precheck) -> Result<AppFiles, AppFilesErr
         let why = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why.to_string());
         AppFilesError::Unreadable(precheck.root().to_path_buf(), why)
     };
-    looking_as(identity, || AppFiles::look(&precheck.paths)).unwrap_or_else(|why| Err(closed(&why)))
+    with_file_rights_of(identity, || AppFiles::look(&precheck.paths)).unwrap_or_else(|why| Err(closed(&why)))
 }
 
 /// Returns the user of `passenger_user`, or else the default user: the owner of the files does not affect the choice.
@@ -127,6 +127,7 @@ fn closed_directory(identity: &Identity, file: &Path) -> PathBuf {
         let entered = dir.join(".").metadata();
         entered.is_err_and(|why| why.kind() == std::io::ErrorKind::PermissionDenied)
     };
-    let first = looking_as(identity, || way.iter().rev().find(is_closed).map(|dir| dir.to_path_buf()));
+    let first =
+        with_file_rights_of(identity, || way.iter().rev().find(is_closed).map(|dir| dir.to_path_buf()));
     first.ok().flatten().unwrap_or_else(|| way.first().map_or(file, |dir| dir).to_path_buf())
 }

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_concerns_the_daemon_alone_is_not_passed_on() {
+    fn variables_of_the_daemon_are_not_inherited() {
         let daemon = of(&[
             ("NOTIFY_SOCKET", "/run/x"),
             ("LISTEN_FDS", "1"),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_app_cannot_be_told_away_from_its_port() {
+    fn settings_cannot_override_the_port() {
         let mut spec = spec(AppKind::Generic, "/app");
         spec.settings.env_var = vec![("PORT".into(), "1".into())];
         let environment = build(&of(&[]), &spec, Reported { port: Some(5000), ..NOTHING });
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn python_alone_is_told_to_keep_paths_encoded() {
+    fn only_python_receives_the_encoded_path_setting() {
         for (kind, wanted, value) in
             [(AppKind::Python, true, Some("1")), (AppKind::Python, false, None), (AppKind::Ruby, true, None)]
         {
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_utf_8_unless_a_locale_says_otherwise() {
+    fn the_locale_is_utf_8_unless_one_is_set() {
         let lang = |pairs: &[(&str, &str)]| {
             let all = pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
             get(&inherited(all, None), "LANG").map(str::to_owned)

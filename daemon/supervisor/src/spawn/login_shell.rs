@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn only_shells_are_asked() {
+    fn only_known_shells_are_used() {
         assert!(is_known(Path::new("/bin/sh")));
         for other in ["/usr/sbin/nologin", "/bin/false", "/bin/no-such/bash", "/bin/true", ""] {
             assert!(!is_known(Path::new(other)), "{other}");
@@ -147,7 +147,7 @@ mod tests {
 
     /// Runs the script in a real shell.
     #[test]
-    fn values_arrive_whatever_is_in_them() {
+    fn values_arrive_with_any_content() {
         let nasty = "a'b\"c$HOME`id`\\\n;d \u{e4} !";
         let file =
             file_of(&changes(&[("NASTY", Some(nasty)), ("GONE", None), ("no-name", Some("x"))])).unwrap();

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_helps_is_shown() {
+    fn harmless_variables_are_shown() {
         for name in ["PATH", "PWD", "RAILS_ENV", "IN_PASSENGER", "PASSENGER_APP_ENV", "HOME", "LANG", "PORT"]
         {
             assert_eq!(shown(name, "seen"), "seen", "{name}");
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_does_not_grow_without_end() {
+    fn the_size_of_a_report_is_limited() {
         let many = (0..999).map(|n| (format!("V{n:03}").into(), "ü".repeat(MAX_VALUE).into())).collect();
         let size: usize = masked(&many).iter().map(|(name, value)| name.len() + value.len()).sum();
         assert!(size <= MAX_SHOWN && size > MAX_SHOWN - 2 * MAX_VALUE - 4, "{size}");

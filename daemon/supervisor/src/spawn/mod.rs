@@ -32,7 +32,6 @@ use protocol::request::AppKind;
 pub(super) use command::Term;
 pub(super) use disclosure::{Refusal, answer};
 pub(super) use environment::{inherited, secrets};
-pub(super) use forks::Forks;
 pub use policy::Policy;
 pub(super) use precheck::{Precheck, ResolvedApp};
 pub(super) use starts::{Context, ForkOrder, Reply, Starts};

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_can_be_written_is_as_good_as_the_socket() {
+    fn a_writable_directory_gives_access_to_the_socket() {
         let place = Some((By::User, Reached::PlaceOf("/run/s".into())));
         let shared = Access { uid: 1000, gid: 0, mode: 0o755 };
         assert_eq!(reached(gate((0, WEB, 0o660), &[shared, OPEN]), 1000, &[1000]), place);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_further_up_is_as_good() {
+    fn a_writable_directory_further_up_gives_access() {
         let place = Some((By::User, Reached::PlaceOf("/run/s".into())));
         let home = Access { uid: 1000, gid: 1000, mode: 0o755 };
         assert_eq!(reached(gate((0, WEB, 0o660), &[OPEN, home, OPEN]), 1000, &[1000]), place);

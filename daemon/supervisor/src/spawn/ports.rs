@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_not_given_twice_in_a_row_nor_while_it_is_used() {
+    fn a_port_is_not_assigned_twice_in_a_row_nor_while_in_use() {
         let mut ports = Ports { last: LAST, next: 40000 };
         let first = ports.take(|_| false).unwrap();
         let second = ports.take(|_| false).unwrap();
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn ports_come_round_and_end() {
+    fn ports_wrap_around_and_can_run_out() {
         let mut ports = Ports { last: FIRST + 1, next: FIRST + 1 };
         assert_eq!([ports.advance(), ports.advance(), ports.advance()], [FIRST + 1, FIRST, FIRST + 1]);
         assert!(ports.take(|_| true).is_err());

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_arrives_as_it_was() {
+    fn a_resolved_app_survives_serialization() {
         let mut spec = spec(AppKind::Generic, "/usr");
         spec.start_command = "./server".into();
         let resolved = about(&spec).look().resolved.unwrap();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_files_are_named() {
         let precheck = about(&spec(AppKind::Ruby, "/no/app"));
         assert_eq!(precheck.root(), Path::new("/no/app"));
         assert_eq!(precheck.look().resolved.unwrap_err(), "the app root /no/app does not exist");

@@ -10,7 +10,7 @@ use std::path::Path;
 use nix::fcntl::{self, OFlag};
 use nix::sys::stat::{self, Mode, SFlag};
 
-use common::link::MOST_REVISION;
+use common::link::MAX_REVISION;
 
 /// Returns the revision, if the app has one.
 pub(super) fn of(root: &Path) -> Option<String> {
@@ -21,14 +21,14 @@ pub(super) fn of(root: &Path) -> Option<String> {
         return None;
     }
     let mut bytes = Vec::new();
-    File::from(file).take(MOST_REVISION as u64 + 2).read_to_end(&mut bytes).ok()?;
+    File::from(file).take(MAX_REVISION as u64 + 2).read_to_end(&mut bytes).ok()?;
     word(std::str::from_utf8(&bytes).ok()?)
 }
 
 fn word(text: &str) -> Option<String> {
     let word = text.trim_end_matches(['\n', '\r']);
     let is_revision = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'+');
-    let fits = (1..=MOST_REVISION).contains(&word.len()) && word.bytes().all(is_revision);
+    let fits = (1..=MAX_REVISION).contains(&word.len()) && word.bytes().all(is_revision);
     fits.then(|| word.to_owned())
 }
 
@@ -39,16 +39,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_alone_is_a_revision() {
+    fn a_revision_is_a_single_word() {
         assert_eq!(word("9d0b2a1\n").as_deref(), Some("9d0b2a1"));
         assert_eq!(word("v1.2.0-rc.1+5").as_deref(), Some("v1.2.0-rc.1+5"));
-        for text in ["", "\n", "two words", "root:x:0:0:root", "a\nb", &"x".repeat(MOST_REVISION + 1)] {
+        for text in ["", "\n", "two words", "root:x:0:0:root", "a\nb", &"x".repeat(MAX_REVISION + 1)] {
             assert_eq!(word(text), None, "{text:?}");
         }
     }
 
     #[test]
-    fn a_link_or_a_directory_is_none() {
+    fn a_link_or_a_directory_is_not_a_revision() {
         let root = std::env::temp_dir().join(format!("fp-revision-{}", std::process::id()));
         std::fs::create_dir_all(&root).unwrap();
         assert_eq!(of(&root), None);

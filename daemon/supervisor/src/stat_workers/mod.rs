@@ -233,10 +233,6 @@ impl<P> StatWorkers<P> {
         self.slots.iter().map(|slot| (slot.id, slot.worker.fd(), slot.worker.child()))
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Ends all workers. Those that hang are left to the kernel.
     pub(super) fn end(&self) {
         self.slots.iter().for_each(|slot| slot.worker.kill());

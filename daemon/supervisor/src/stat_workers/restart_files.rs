@@ -12,7 +12,7 @@ use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use common::link::RestartFiles;
-use common::sys::identity::{Identity, looking_as};
+use common::sys::identity::{Identity, with_file_rights_of};
 
 /// Used in place of root.
 const NOBODY: u32 = 65534;
@@ -71,7 +71,7 @@ fn is_within_reach(dir: &Path, status: &FileStat) -> bool {
     let or_nobody = |number| if number == 0 { NOBODY } else { number };
     let (uid, gid) = (or_nobody(status.st_uid), or_nobody(status.st_gid));
     let identity = Identity { uid: Uid::from_raw(uid), gid: Gid::from_raw(gid), groups: Vec::new() };
-    let seen = looking_as(&identity, || stat::stat(dir));
+    let seen = with_file_rights_of(&identity, || stat::stat(dir));
     seen.is_ok_and(|seen| seen.is_ok_and(|seen| (seen.st_dev, seen.st_ino) == (status.st_dev, status.st_ino)))
 }
 
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_the_time_of_one_and_the_presence_of_the_other() {
+    fn returns_the_mtime_of_one_file_and_the_presence_of_the_other() {
         let dir = std::env::temp_dir().join(format!("fp-restart-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         assert_eq!(check(&dir), RestartFilesCheck::default());
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_directory_has_none() {
+    fn a_relative_directory_has_no_restart_files() {
         assert_eq!(check(Path::new("tmp")), RestartFilesCheck::default());
     }
 }

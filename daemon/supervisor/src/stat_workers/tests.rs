@@ -94,7 +94,7 @@ fn words(events: Vec<Event<u32>>) -> Vec<String> {
 const NOTHING: [String; 0] = [];
 
 #[test]
-fn one_worker_is_enough_while_answers_come() {
+fn one_worker_is_enough_while_it_answers() {
     let mut stage = Stage::new();
     for action in 0..5 {
         assert_eq!(stage.ask("/srv/shop/tmp", action), NOTHING);
@@ -106,7 +106,7 @@ fn one_worker_is_enough_while_answers_come() {
 }
 
 #[test]
-fn a_slow_worker_is_helped_and_dismissed_helpers_are_not_asked() {
+fn another_worker_helps_a_slow_one_and_is_dismissed_afterwards() {
     let mut stage = Stage::new();
     stage.ask("/slow", 1);
     stage.ask("/quick", 2);
@@ -121,7 +121,7 @@ fn a_slow_worker_is_helped_and_dismissed_helpers_are_not_asked() {
 }
 
 #[test]
-fn what_hangs_is_given_up_once_and_known_until_it_answers() {
+fn a_hanging_question_is_given_up_once_and_known_until_answered() {
     let mut stage = Stage::new();
     stage.ask("/dead", 1);
     let why = "/dead does not answer: the file system hangs";
@@ -136,7 +136,7 @@ fn what_hangs_is_given_up_once_and_known_until_it_answers() {
 }
 
 #[test]
-fn who_wants_to_know_the_same_waits_for_the_same_worker() {
+fn the_same_question_waits_for_the_same_worker() {
     let mut stage = Stage::new();
     for action in 1..=3 {
         assert_eq!(stage.ask("/slow", action), NOTHING);
@@ -148,7 +148,7 @@ fn who_wants_to_know_the_same_waits_for_the_same_worker() {
 }
 
 #[test]
-fn many_that_hang_hold_others_up_for_a_moment_each() {
+fn many_hanging_questions_delay_others_only_briefly() {
     let mut stage = Stage::new();
     let began = stage.now;
     for action in 0..20 {
@@ -162,7 +162,7 @@ fn many_that_hang_hold_others_up_for_a_moment_each() {
 }
 
 #[test]
-fn when_everybody_hangs_the_others_are_not_kept_waiting_for_ever() {
+fn questions_time_out_when_all_workers_hang() {
     let mut stage = Stage::new();
     let most = u32::try_from(MAX_WORKERS).unwrap();
     for action in 0..=most {
@@ -177,7 +177,7 @@ fn when_everybody_hangs_the_others_are_not_kept_waiting_for_ever() {
 }
 
 #[test]
-fn nobody_waits_for_what_a_router_asked_that_is_gone() {
+fn questions_of_an_ended_router_are_dropped() {
     let mut stage = Stage::new();
     stage.ask("/dead", 1);
     stage.ask("/next", 2);
@@ -187,7 +187,7 @@ fn nobody_waits_for_what_a_router_asked_that_is_gone() {
 }
 
 #[test]
-fn a_worker_that_ends_is_no_answer_and_another_goes_on() {
+fn the_end_of_a_worker_fails_its_question_and_another_continues() {
     let mut stage = Stage::new();
     stage.ask("/one", 1);
     stage.ask("/two", 2);

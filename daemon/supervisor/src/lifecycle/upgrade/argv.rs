@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_word_tells_and_is_taken_away() {
+    fn the_first_argument_sets_the_mode_and_is_removed() {
         let usual = vec!["fly".to_owned(), "--x=1".to_owned()];
         assert_eq!(read(&["fly", "--x=1"]), (StartMode::Normal, usual.clone()));
         assert_eq!(read(&["fly", "take-over=7", "--x=1"]), (StartMode::TakeOver(7), usual.clone()));

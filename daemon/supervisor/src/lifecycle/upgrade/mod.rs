@@ -2,7 +2,7 @@
 //! wait in the socket, and the app processes, which stay children of this process, are not affected.
 //!
 //! A preflight comes first: a program that could not take over changes nothing. If the new program cannot be executed
-//! in the end, the current one goes on serving.
+//! in the end, the current one continues to serve.
 
 pub(crate) mod argv;
 pub(crate) mod preflight;

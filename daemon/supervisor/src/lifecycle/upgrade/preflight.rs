@@ -25,8 +25,8 @@ impl Upgrade {
         let read = current.read_again();
         unistd::chdir("/").map_err(|why| format!("cannot change the working directory: {why}"))?;
         let options = read.map_err(|mistakes| {
-            let told: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
-            format!("the configuration is invalid: {}", told.join("; "))
+            let messages: Vec<_> = mistakes.iter().map(ToString::to_string).collect();
+            format!("the configuration is invalid: {}", messages.join("; "))
         })?;
         let changed = current.fixed_that_differ(&options);
         if !changed.is_empty() {
@@ -38,10 +38,10 @@ impl Upgrade {
         let mut command = Command::new(&program);
         words.next().map(|name| std::os::unix::process::CommandExt::arg0(&mut command, name));
         command.args(words).current_dir(current.directory());
-        let (ended, said) = run(command).map_err(|why| format!("{}: {why}", program.display()))?;
+        let (ended, output) = run(command).map_err(|why| format!("{}: {why}", program.display()))?;
         match ended {
             Some(ended) if ended.success() => Ok(()),
-            Some(ended) => Err(format!("{} cannot take over: {ended}: {}", program.display(), said.trim())),
+            Some(ended) => Err(format!("{} cannot take over: {ended}: {}", program.display(), output.trim())),
             None => Err(format!("{} has not answered within {} s", program.display(), TIMEOUT.as_secs())),
         }
     }
@@ -62,15 +62,15 @@ fn run(mut command: Command) -> io::Result<(Option<ExitStatus>, String)> {
             ended => break ended,
         }
     };
-    let mut said = Vec::new();
+    let mut output = Vec::new();
     if let Some(pipe) = child.stderr.take() {
         // It has ended, but its children may hold the other end.
         const MOST: u64 = 4096;
         common::sys::descriptors::set_nonblocking(&pipe)?;
-        match pipe.take(MOST).read_to_end(&mut said) {
+        match pipe.take(MOST).read_to_end(&mut output) {
             Err(why) if why.kind() != io::ErrorKind::WouldBlock => return Err(why),
             _ => {}
         }
     }
-    Ok((ended, String::from_utf8_lossy(&said).into_owned()))
+    Ok((ended, String::from_utf8_lossy(&output).into_owned()))
 }

@@ -145,7 +145,7 @@ fn groups_allowed(name: &str) -> AllowedIdentities {
 }
 
 #[test]
-fn a_group_is_the_users_the_files_or_the_operators() {
+fn a_group_belongs_to_the_user_the_file_or_is_allowed() {
     let options = UserOptions { switching: true, default_user: "nobody".into(), default_group: None };
     let alices = |gid| Owner { uid: Uid::from_raw(1000), gid: Gid::from_raw(gid) };
     let gid = |group, owner, policy: &Policy| {
