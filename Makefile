@@ -12,7 +12,7 @@ COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_co
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check msrv demo bench bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb clean
+.PHONY: help deps build test test-matrix check msrv miri lines demo bench bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ check: ## format, lints, licences and advisories, scripts
 msrv: ## every crate with the Rust that Cargo.toml declares
 	@build/deps.sh build
 	@build/msrv.sh
+
+miri: ## the tests of protocol in Miri, which finds undefined behaviour
+	@build/miri.sh
 
 demo: build ## sample apps behind an nginx of their own, and the promise kept; DEMO_ONCE=1 ends after the walk
 	@demo/run

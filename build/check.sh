@@ -13,14 +13,14 @@ step() {
 deny() {
     # `make check` skips it where it is not installed: compiling it takes three minutes. .ci/run installs it.
     if ! command -v cargo-deny >/dev/null; then
-        echo "== cargo-deny is not installed: licences and advisories are not checked (cargo install --locked cargo-deny)"
+        echo "== skipped: no cargo-deny, licences and advisories are not checked (cargo install --locked cargo-deny)"
         return
     fi
     step cargo deny --log-level error check --hide-inclusion-graph bans licenses sources
     if cargo deny --log-level off fetch db >/dev/null 2>&1; then
         step cargo deny --log-level error check --disable-fetch advisories
     else
-        echo "== the database of advisories cannot be reached: they are not checked"
+        echo "== skipped: the database of advisories cannot be reached; they are not checked"
     fi
 }
 
