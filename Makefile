@@ -45,6 +45,9 @@ msrv: ## every crate with the Rust that Cargo.toml declares
 miri: ## the tests of protocol in Miri, which finds undefined behaviour
 	@build/miri.sh
 
+lines: ## shipped lines and lines of tests, by crate and directory; also written into docs/ARCHITECTURE.md
+	@build/lines.py --write && build/lines.py
+
 demo: build ## sample apps behind an nginx of their own, and the promise kept; DEMO_ONCE=1 ends after the walk
 	@demo/run
 
