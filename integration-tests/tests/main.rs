@@ -60,6 +60,7 @@ mod identities;
 mod imports;
 mod instances;
 mod journal;
+mod language;
 mod listening;
 mod log_formats;
 mod manual;
