@@ -1,4 +1,4 @@
-//! The language of the tree: words of an old private vocabulary do not come back, and test names are short.
+//! Checks the language of the tree: it has no words of an earlier private vocabulary, and test names are short.
 
 use std::collections::BTreeSet;
 use std::path::Path;
