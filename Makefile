@@ -1,4 +1,4 @@
-# Everything that is done with this project. `make` or `make help` lists it.
+# All commands of this project. `make` or `make help` lists them.
 
 NGINX  ?= $(shell command -v nginx || echo /usr/sbin/nginx)
 PREFIX ?= /usr
@@ -48,7 +48,7 @@ miri: ## the tests of protocol in Miri, which finds undefined behaviour
 lines: ## shipped lines and lines of tests, by crate and directory; also written into docs/ARCHITECTURE.md
 	@build/lines.py --write && build/lines.py
 
-demo: build ## sample apps behind an nginx of their own, and the promise kept; DEMO_ONCE=1 ends after the walk
+demo: build ## sample apps behind an nginx of their own, and the main promise step by step; DEMO_ONCE=1 ends after the last step
 	@demo/run
 
 bench: build ## side by side with other servers, one table (BENCH_SECONDS, BENCH_ROUNDS)
@@ -68,7 +68,7 @@ bench-spawning: build ## start times and memory, direct and smart
 	@integration-tests/frameworks/install.sh
 	@python3 integration-tests/bench/spawning.py
 
-bench-groups: build ## what 200 running and 2,000 configured apps cost the daemon
+bench-groups: build ## the cost of 200 running and 2,000 configured apps for the daemon
 	@build/deps.sh bench
 	@python3 integration-tests/bench/groups.py
 

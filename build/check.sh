@@ -34,10 +34,10 @@ scripts() {
 # ruby checks one script at a time, and its exit status does not depend on warnings.
 # shellcheck disable=SC2317 # called by step
 parse_ruby() {
-    local file said bad=0
+    local file output bad=0
     for file; do
-        said=$(ruby -wc "$file" 2>&1)
-        [ "$said" = "Syntax OK" ] || { echo "$file: $said"; bad=1; }
+        output=$(ruby -wc "$file" 2>&1)
+        [ "$output" = "Syntax OK" ] || { echo "$file: $output"; bad=1; }
     done
     return "$bad"
 }
