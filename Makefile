@@ -1,4 +1,4 @@
-# Everything that is done with this project. `make` or `make help` lists it.
+# All commands of this project. `make` or `make help` lists them.
 
 NGINX  ?= $(shell command -v nginx || echo /usr/sbin/nginx)
 PREFIX ?= /usr
@@ -12,7 +12,7 @@ COMPLETIONS := bash-completion/completions zsh/vendor-completions fish/vendor_co
 HEADERS = eval "$$(ngx-module/build/headers.sh $(NGINX))" && export NGINX_SOURCE_DIR NGINX_BUILD_DIR
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build test test-matrix check msrv demo bench bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb clean
+.PHONY: help deps build test test-matrix check msrv miri lines demo bench bench-syscalls bench-spawning bench-groups bench-tools bench-pairs soak fuzz test-sanitizer install deb clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -42,7 +42,13 @@ msrv: ## every crate with the Rust that Cargo.toml declares
 	@build/deps.sh build
 	@build/msrv.sh
 
-demo: build ## sample apps behind an nginx of their own, and the promise kept; DEMO_ONCE=1 ends after the walk
+miri: ## the tests of protocol in Miri, which finds undefined behaviour
+	@build/miri.sh
+
+lines: ## shipped lines and lines of tests, by crate and directory; also written into docs/ARCHITECTURE.md
+	@build/lines.py --write && build/lines.py
+
+demo: build ## sample apps behind an nginx of their own, and the main promise step by step; DEMO_ONCE=1 ends after the last step
 	@demo/run
 
 bench: build ## side by side with other servers, one table (BENCH_SECONDS, BENCH_ROUNDS)
@@ -62,7 +68,7 @@ bench-spawning: build ## start times and memory, direct and smart
 	@integration-tests/frameworks/install.sh
 	@python3 integration-tests/bench/spawning.py
 
-bench-groups: build ## what 200 running and 2,000 configured apps cost the daemon
+bench-groups: build ## the cost of 200 running and 2,000 configured apps for the daemon
 	@build/deps.sh bench
 	@python3 integration-tests/bench/groups.py
 

@@ -13,14 +13,14 @@ step() {
 deny() {
     # `make check` skips it where it is not installed: compiling it takes three minutes. .ci/run installs it.
     if ! command -v cargo-deny >/dev/null; then
-        echo "== cargo-deny is not installed: licences and advisories are not checked (cargo install --locked cargo-deny)"
+        echo "== skipped: no cargo-deny, licences and advisories are not checked (cargo install --locked cargo-deny)"
         return
     fi
     step cargo deny --log-level error check --hide-inclusion-graph bans licenses sources
     if cargo deny --log-level off fetch db >/dev/null 2>&1; then
         step cargo deny --log-level error check --disable-fetch advisories
     else
-        echo "== the database of advisories cannot be reached: they are not checked"
+        echo "== skipped: the database of advisories cannot be reached; they are not checked"
     fi
 }
 
@@ -34,10 +34,10 @@ scripts() {
 # ruby checks one script at a time, and its exit status does not depend on warnings.
 # shellcheck disable=SC2317 # called by step
 parse_ruby() {
-    local file said bad=0
+    local file output bad=0
     for file; do
-        said=$(ruby -wc "$file" 2>&1)
-        [ "$said" = "Syntax OK" ] || { echo "$file: $said"; bad=1; }
+        output=$(ruby -wc "$file" 2>&1)
+        [ "$output" = "Syntax OK" ] || { echo "$file: $output"; bad=1; }
     done
     return "$bad"
 }
@@ -56,6 +56,7 @@ step shellcheck "${shell[@]}"
 mapfile -t python < <(git ls-files '*.py')
 step python3 -X pycache_prefix=target/tmp/pycache -m py_compile "${python[@]}"
 step build/python.sh
+step build/lines.py --check
 mapfile -t ruby < <(git ls-files 'daemon/loaders/ruby/*.rb')
 step parse_ruby "${ruby[@]}"
 if [ "$failed" = 0 ]; then echo "all checks passed"; fi

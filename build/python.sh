@@ -38,4 +38,5 @@ types daemon/loaders/python --strict preloader.py
 types daemon/loaders/python --strict wsgi-loader.py
 types ngx-module/matrix guard.py place.py run.py
 types ngx-module/tests bitfields.py smoke.py
+types build --strict --python-version 3.11 lines.py
 exit "$failed"

@@ -20,7 +20,7 @@ pub(crate) fn check_same(whole: &Response, pieces: &Response) {
         let headers = Pairs::parse(headers).expect("headers are pairs");
         for (name, value) in headers.iter() {
             assert!(!name.is_empty() && !name.contains(&b':'));
-            assert!(!value.iter().any(|byte| b"\r\n\0".contains(byte)), "a header holds a line break");
+            assert!(!value.iter().any(|byte| b"\r\n\0".contains(byte)), "a header contains a line break");
         }
     }
     match (&whole.end, &pieces.end) {

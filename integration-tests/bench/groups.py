@@ -95,7 +95,7 @@ def microseconds(stage, port, running, router):
 
 
 def idle_share(pids):
-    """Share of one processor that is used while nobody asks for anything."""
+    """Share of one processor that is used without requests."""
     time.sleep(2)
     before = run_time(pids)
     time.sleep(IDLE)

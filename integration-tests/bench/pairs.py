@@ -17,7 +17,7 @@ from pathlib import Path
 
 from load import wrk
 from peers import everybody_ready, ours
-from processes import cpu_nanoseconds, descendants, is_router
+from processes import cpu_nanoseconds, is_router
 from stage import ROOT, Stage
 
 PAIRS = int(os.environ.get("BENCH_PAIRS", "12"))

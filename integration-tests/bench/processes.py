@@ -43,7 +43,7 @@ def cpu_nanoseconds(pids):
 
 
 def pss_mib(pids):
-    """Proportional memory: what is shared counts in parts."""
+    """Proportional set size: shared memory is divided among its users."""
     total = 0
     for pid in pids:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()

@@ -82,7 +82,7 @@ class Stage:
         """Starts an nginx with these server and upstream blocks, and with our module; returns its master's PID."""
         here = self.dir / name
         here.mkdir()
-        # The worker reaches the sockets of peers, whoever they run as.
+        # The worker can connect to the sockets of peers of any user.
         user = "user root;" if os.getuid() == 0 else ""
         load_module = f"load_module {self.module};" if module and self.module.exists() else ""
         (here / "nginx.conf").write_text(CONF.format(user=user, load_module=load_module, dir=here, servers=servers))
@@ -123,7 +123,7 @@ class Stage:
 
 
 def free_port():
-    """A TCP port that nobody listens on."""
+    """A free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

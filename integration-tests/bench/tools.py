@@ -2,8 +2,8 @@
 """How long the tools take with 200 app processes: while nothing happens, and while all of them are busy and every queue is full.
 
 For each tool: median, 99th percentile and longest of BENCH_CALLS (20) calls, its start included, with a pause before each so
-that nothing is told again from a moment ago. Beside them somebody asks the daemon for /ping.json all the time, which shows
-how long the router is held up. Exits with 1 if a median is 50 ms or more.
+that no cached answer is used. Meanwhile /ping.json is requested continuously, which shows how long the router is blocked.
+Exits with 1 if a median is 50 ms or more.
 """
 
 import os

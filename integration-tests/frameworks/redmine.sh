@@ -8,7 +8,7 @@ set -eu
 
 dir=$(cd "$1" && pwd)
 target=$dir/redmine
-# Its lock file holds the versions of the installed gems.
+# Its lock file has the versions of the installed gems.
 gems=$(dpkg-query -W 'ruby*' | cksum)
 if [ "$(cat "$target/prepared" 2>/dev/null)" = "$gems" ]; then exit 0; fi
 

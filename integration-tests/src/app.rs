@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::backstage::Backstage;
 use crate::language::Language;
 
-/// An app on a stage.
+/// An app in a test's directory.
 pub struct App {
     dir: PathBuf,
 }
@@ -54,7 +54,7 @@ impl App {
         self
     }
 
-    /// Gives the app and all its files to a user.
+    /// Changes the owner of the app's directory and all its files.
     pub fn owned_by(self, user: &str) -> Self {
         let status = Command::new("chown").args(["-R", "-h", user]).arg(&self.dir).status();
         assert!(status.is_ok_and(|status| status.success()), "cannot give the app to {user}");
@@ -71,7 +71,7 @@ impl App {
         }
     }
 
-    /// Asks for a restart, as deployments do. The time of the file differs from all earlier ones.
+    /// Touches `tmp/restart.txt`, as deployments do. The file's time differs from all earlier ones.
     pub fn touch_restart_txt(&self) {
         let path = self.path("tmp/restart.txt");
         let before = fs::metadata(&path).and_then(|meta| meta.modified()).ok();

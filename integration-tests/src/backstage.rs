@@ -1,5 +1,5 @@
-//! A test's own directory, ports and processes, and what is checked when the last that uses them has gone. It knows no
-//! nginx and no daemon.
+//! A test's directory, ports and processes, and the checks when the last user of them is dropped. Must not depend on
+//! nginx and the daemon.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use crate::{logs, process};
 
 static STAGES: AtomicU32 = AtomicU32::new(0);
 
-/// What they share. The last of them to go runs the checks.
+/// The shared state of everything that a test starts. Dropping the last reference runs the checks.
 pub(crate) struct Backstage {
     pub(crate) dir: PathBuf,
     mark: String,
@@ -26,14 +26,14 @@ pub(crate) struct Backstage {
 }
 
 impl Backstage {
-    /// An empty directory, and nothing started.
+    /// Creates an empty directory; nothing is started.
     pub(crate) fn new() -> Self {
         let number = STAGES.fetch_add(1, Ordering::Relaxed);
-        // Short, as a unix socket's path may have 107 bytes only.
+        // Short, because the path of a unix socket has at most 107 bytes.
         let dir = std::env::temp_dir().join(format!("fp.{}.{number}", std::process::id()));
         let _left_by_an_earlier_process = fs::remove_dir_all(&dir);
         fs::create_dir_all(dir.join("scratch")).expect("cannot create the stage's directory");
-        // Apps run as other users: they have to get in, and may write into `scratch`.
+        // Apps run as other users, which must be able to enter it and to write to `scratch`.
         fs::set_permissions(&dir, Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(dir.join("scratch"), Permissions::from_mode(0o1777)).unwrap();
         Self {
@@ -65,7 +65,7 @@ impl Backstage {
         }
     }
 
-    /// The variable that marks what was started below this stage, through all generations.
+    /// The environment variable that marks all processes started by this test, and their descendants.
     pub(crate) fn mark(&self) -> (&str, &str) {
         self.mark.split_once('=').expect("a name and a value")
     }
@@ -86,7 +86,7 @@ impl Backstage {
         }
     }
 
-    /// The processes that are still there some time after everything was told to stop.
+    /// The processes that still run some time after everything was stopped.
     fn left_behind(&self) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {

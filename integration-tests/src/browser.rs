@@ -1,4 +1,4 @@
-//! A person at a browser: pages and forms come in, requests with cookies and anti-forgery tokens go out.
+//! A simple browser: sends pages' forms with cookies and anti-forgery tokens.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -6,29 +6,29 @@ use std::io;
 use crate::http::{Connection, Request};
 use crate::response::Response;
 
-/// How often a page is asked for that may take longer than one connection has patience.
+/// Number of tries for a page that may take longer than the timeout of a connection.
 const TRIES: usize = 6;
 
-/// How many redirections are followed.
+/// Maximum number of redirections that are followed.
 const REDIRECTIONS: usize = 3;
 
-/// Between the parts of a form with files.
+/// The boundary between the parts of a form with files.
 const BOUNDARY: &str = "------the-parts-of-a-form";
 
-/// Somebody with cookies.
+/// A client with cookies.
 pub struct Browser {
     port: u16,
     cookies: BTreeMap<String, String>,
 }
 
-/// A form, filled in. It is sent as the page does it: with files in parts, without them URL-encoded.
+/// A completed form. Sent as multipart with files, URL-encoded without.
 pub struct Form {
     fields: Vec<(String, String)>,
     files: Vec<(String, String, Vec<u8>)>,
 }
 
 impl Browser {
-    /// Somebody new.
+    /// Creates a browser without cookies.
     pub fn at(port: u16) -> Self {
         Self { port, cookies: BTreeMap::new() }
     }
@@ -43,13 +43,13 @@ impl Browser {
         response.expect(200)
     }
 
-    /// Asks for a page.
+    /// Requests a page.
     #[track_caller]
     pub fn get(&mut self, path: &str) -> Response {
         self.send(Request::get(path))
     }
 
-    /// Sends any request with the cookies, and keeps those that come back.
+    /// Sends any request with the cookies, and keeps those of the response.
     #[track_caller]
     pub fn send(&mut self, request: Request) -> Response {
         let response = self.with_cookies(request).send_to(self.port);
@@ -57,7 +57,7 @@ impl Browser {
         response
     }
 
-    /// Sends a form, and asks for the page it leads to.
+    /// Sends a form, and requests the page to which it redirects.
     #[track_caller]
     pub fn submits(&mut self, path: &str, form: &Form) -> Response {
         let mut response = self.send(form.request(path)).expect(302);
@@ -69,7 +69,7 @@ impl Browser {
         response.expect(200)
     }
 
-    /// A request as this browser sends it.
+    /// Adds this browser's cookies to a request.
     pub fn with_cookies(&self, request: Request) -> Request {
         let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if pairs.is_empty() { request } else { request.header("Cookie", &pairs.join("; ")) }
@@ -85,7 +85,7 @@ impl Browser {
 }
 
 impl Form {
-    /// The form of a page, with what the page hides in the field `hidden`.
+    /// The form of a page, with its hidden field `hidden`.
     #[track_caller]
     pub fn on(page: &Response, hidden: &str) -> Self {
         let text = page.text();

@@ -1,4 +1,4 @@
-//! A real browser without a screen: pages are opened, looked at, spoken to in JavaScript and photographed, over WebDriver.
+//! Headless Chromium over WebDriver: opens pages, runs JavaScript, takes screenshots.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
@@ -17,7 +17,7 @@ use crate::places::workspace;
 use crate::process::{in_group, kill_9, signal};
 use crate::wait::eventually;
 
-/// What keeps it from asking anybody but the test for anything, and from needing what a container lacks.
+/// Flags that prevent requests to the network, and the use of what a container lacks.
 const FLAGS: [&str; 15] = [
     "--headless=new",
     "--no-sandbox",
@@ -76,7 +76,7 @@ impl Chromium {
         self.command("execute/sync", &json!({ "script": script, "args": [] }))
     }
 
-    /// The text that a person sees in the first element of this selector, empty when it is not seen.
+    /// The visible text of the first element of this selector; empty when it is hidden.
     pub fn text(&self, selector: &str) -> String {
         let script = format!(
             "const element = document.querySelector({selector:?}); return element?.checkVisibility() ? element.innerText : ''"
@@ -84,7 +84,7 @@ impl Chromium {
         self.run(&script).as_str().unwrap_or_default().to_owned()
     }
 
-    /// Gives the window these measures, as on a screen or a phone, and the person's taste: "light" or "dark".
+    /// Sets the size of the window and the colour scheme, "light" or "dark".
     pub fn look(&self, width: u32, height: u32, scheme: &str) {
         let metrics =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
@@ -93,7 +93,7 @@ impl Chromium {
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
     }
 
-    /// Takes a photograph of the whole page, into `target/screenshots`.
+    /// Saves a screenshot of the whole page in `target/screenshots`.
     pub fn photograph(&self, name: &str) -> PathBuf {
         let dir = workspace().join("target/screenshots");
         fs::create_dir_all(&dir).unwrap();
@@ -103,7 +103,7 @@ impl Chromium {
         file
     }
 
-    /// What the browser's console has to complain about since it was last asked.
+    /// The errors in the browser's console since the last call.
     pub fn complaints(&self) -> Vec<String> {
         let lines = self.command("se/log", &json!({ "type": "browser" }));
         let lines = lines.as_array().expect("a list of lines").iter();
@@ -132,7 +132,7 @@ impl Drop for Chromium {
     fn drop(&mut self) {
         let group = self.driver.id();
         if !thread::panicking() {
-            // It takes the browser's processes along, which the driver's own end may not.
+            // This ends the browser's processes as well, which ending the driver does not always do.
             Request::new("DELETE", &format!("/session/{}", self.session)).send_to(self.port).expect(200);
             signal(group, Signal::SIGTERM);
         }
@@ -151,7 +151,7 @@ fn driver(stage: &Backstage, port: u16, home: &PathBuf) -> Child {
     Command::new("/usr/bin/chromedriver")
         .arg(format!("--port={port}"))
         .env(name, value)
-        // Neither is to leave anything in the home of whoever runs the test.
+        // Neither may write to the home directory of the user who runs the test.
         .env("HOME", home)
         .env("TMPDIR", home)
         .env_remove("DBUS_SESSION_BUS_ADDRESS")

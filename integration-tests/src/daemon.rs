@@ -16,7 +16,7 @@ use crate::places;
 use crate::process::{children, descendants, is_alive, kill_9, signal, title};
 use crate::wait::{eventually, eventually_some};
 
-/// A daemon that is not started yet.
+/// A daemon that has not been started.
 pub struct DaemonBuilder {
     stage: Arc<Backstage>,
     flags: Vec<String>,
@@ -25,15 +25,15 @@ pub struct DaemonBuilder {
     file: Option<String>,
     variables: Vec<(String, PathBuf)>,
     activated: Option<PathBuf>,
-    /// The program, when it is not the one that was built.
+    /// The program, if it is not the one that was built.
     binary: Option<PathBuf>,
-    /// Words before the program, which end up in its place.
+    /// A command that executes the program.
     through: Vec<String>,
-    /// It is the child of what is started, and the first process of a container.
+    /// The daemon is the child of the started process, and the first process of a container.
     first_process: bool,
 }
 
-/// Opens a listening socket as systemd does, and becomes the program behind it.
+/// Opens a listening socket as systemd does, and executes the program.
 const ACTIVATE: &str = "import os, socket, sys
 listening = socket.socket(socket.AF_UNIX)
 listening.bind(sys.argv[1])
@@ -73,43 +73,43 @@ impl DaemonBuilder {
         self
     }
 
-    /// Lets a configuration file say everything, the paths included: these are put before `lines`.
+    /// Uses a configuration file for everything, including the paths, which are put before `lines`.
     pub fn configured(mut self, lines: &str) -> Self {
         self.file = Some(lines.to_owned());
         self
     }
 
-    /// Gives it a variable in its environment.
+    /// Adds an environment variable.
     pub fn variable(mut self, name: &str, value: PathBuf) -> Self {
         self.variables.push((name.to_owned(), value));
         self
     }
 
-    /// Hands a socket that listens at `path` over to it, as systemd's socket activation does.
+    /// Passes it a socket that listens at `path`, as systemd's socket activation does.
     pub fn activated(mut self, path: PathBuf) -> Self {
         self.activated = Some(path);
         self
     }
 
-    /// Runs this program, which the test may exchange.
+    /// Runs this program, which the test can replace.
     pub fn binary(mut self, path: PathBuf) -> Self {
         self.binary = Some(path);
         self
     }
 
-    /// Starts it by way of another program, which executes it.
+    /// Starts it through another program, which executes it.
     pub fn through(mut self, words: &[&str]) -> Self {
         self.through = words.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// Starts it as the first process of a container, whose other processes the kernel ends with it. For root only.
+    /// Starts it as PID 1 of a container: the kernel ends the container's other processes with it. Root only.
     pub fn as_first_process(self) -> Self {
         let container = self.through(&["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
         Self { first_process: true, ..container }
     }
 
-    /// Starts it in a control group of its own.
+    /// Starts it in its own control group.
     pub fn in_cgroup(self, group: &Path) -> Self {
         self.through(&[
             "sh",
@@ -119,19 +119,19 @@ impl DaemonBuilder {
         ])
     }
 
-    /// Starts it as another user, who must be able to write to the stage's directory.
+    /// Starts it as another user, who must be able to write to the test's directory.
     pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
         self.user = Some((uid, gid));
         self
     }
 
-    /// Lets it and its apps see more lines in `/etc/passwd`. For root only.
+    /// Adds lines to `/etc/passwd` as it and its apps see it. Root only.
     pub fn with_accounts(mut self, lines: &str) -> Self {
         self.accounts = Some(lines.to_owned());
         self
     }
 
-    /// Has a library loaded into all of its processes, the router too, which has no environment. For root only.
+    /// Preloads a library into all of its processes, including the router, which has no environment. Root only.
     pub fn preloading(self, library: &Path) -> Self {
         let etc = self.stage.dir.join("etc");
         std::fs::create_dir_all(&etc).unwrap();
@@ -140,7 +140,7 @@ impl DaemonBuilder {
         self.through(&["unshare", "--mount", "--", "sh", "-c", script, &etc.display().to_string()])
     }
 
-    /// Starts it and waits until it is up and listening.
+    /// Starts it and waits until it listens.
     pub fn start(self) -> Daemon {
         let log = self.log();
         self.stage.add_log(&log);
@@ -149,7 +149,7 @@ impl DaemonBuilder {
         daemon
     }
 
-    /// Where it logs: the file of its flag, or its standard error.
+    /// The path of its log: the file of its flag, or its standard error.
     fn log(&self) -> PathBuf {
         let named = self.flags.iter().find_map(|flag| flag.strip_prefix("--log-file="));
         named.map_or_else(|| self.standard_error(), PathBuf::from)
@@ -159,13 +159,13 @@ impl DaemonBuilder {
         self.stage.dir.join("daemon.log")
     }
 
-    /// Only writes its configuration file, for somebody else to start it with.
+    /// Writes its configuration file without starting it.
     pub fn file(self) -> PathBuf {
         let _not_started = self.command();
         self.stage.dir.join("daemon.toml")
     }
 
-    /// Runs it to its end, for a daemon that must refuse to start.
+    /// Runs it until it exits, for a daemon that must refuse to start.
     pub fn output(self) -> Output {
         let mut command = self.command();
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -174,7 +174,7 @@ impl DaemonBuilder {
         child.wait_with_output().unwrap()
     }
 
-    /// The daemon's program, in a mount namespace of its own if it is to see other accounts.
+    /// The daemon's program, in its own mount namespace if it is to see other accounts.
     fn program(&self) -> Command {
         let program = self.binary.clone().unwrap_or_else(|| places::binary("flying-passenger"));
         if let Some(path) = &self.activated {
@@ -201,7 +201,7 @@ impl DaemonBuilder {
 
     fn command(&self) -> Command {
         let dir = &self.stage.dir;
-        // A copy, as the checkout may lie where the apps' users cannot read.
+        // A copy, because the apps' users may not be able to read the checkout.
         let loaders = dir.join("loaders");
         if !loaders.exists() {
             let copied = Command::new("cp").arg("-r").arg(places::loaders()).arg(&loaders).status();
@@ -271,13 +271,13 @@ impl Daemon {
         self.await_end()
     }
 
-    /// Waits until it has ended, after somebody has told it to.
+    /// Waits until it has exited.
     pub fn await_end(&mut self) -> ExitStatus {
         let mut child = self.child.take().expect("the daemon runs");
         eventually_some("the daemon has stopped", || child.try_wait().unwrap())
     }
 
-    /// Kills the supervisor with SIGKILL and everything it leaves behind.
+    /// Kills the supervisor with SIGKILL, and all remaining processes.
     pub fn kill(&mut self) {
         let mut child = self.child.take().expect("the daemon runs");
         let below = descendants(child.id());
@@ -312,7 +312,7 @@ impl Daemon {
         eventually_some("the daemon has a router", || self.find_router())
     }
 
-    /// All that it and its apps wrote.
+    /// The log of the daemon and its apps.
     pub fn log(&self) -> String {
         if let Some(child) = &self.child {
             log_pipe::settle(child.id());
@@ -320,18 +320,18 @@ impl Daemon {
         logs::read(&self.log)
     }
 
-    /// Waits until the log holds this text.
+    /// Waits until the log contains this text.
     #[track_caller]
     pub fn logs_eventually(&self, text: &str) {
         eventually(&format!("the daemon's log says: {text}"), || self.log().contains(text));
     }
 
-    /// What it wrote to its standard error, which is its log unless a flag names another.
+    /// Its standard error, which is its log unless a flag names a file.
     pub fn standard_error(&self) -> String {
         logs::read(&self.how.standard_error())
     }
 
-    /// Sends its supervisor a signal.
+    /// Sends a signal to the supervisor.
     pub fn signal(&self, which: Signal) {
         signal(self.pid(), which);
     }
@@ -352,7 +352,7 @@ impl Daemon {
             .unwrap()
     }
 
-    /// The administration socket of the instance that runs.
+    /// The administration socket of the running instance.
     pub fn admin_socket(&self) -> PathBuf {
         eventually_some("the daemon has an instance with a socket", || {
             let instances = std::fs::read_dir(self.how.stage.dir.join("registry")).ok()?;
@@ -368,7 +368,7 @@ impl Daemon {
         lines.filter_map(|rest| rest.split_whitespace().next()?.parse().ok()).collect()
     }
 
-    /// PIDs of the supervisor, the router, the log's writer, and those that look at files for the supervisor.
+    /// PIDs of the supervisor, the router, the log writer and the stat workers.
     pub fn own_pids(&self) -> Vec<u32> {
         let looks = |pid: &u32| {
             let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
@@ -379,8 +379,8 @@ impl Daemon {
     }
 
     fn find_router(&self) -> Option<u32> {
-        // By its command line: an ordinary user may not see which program a router runs. A child that is just becoming
-        // an app has the supervisor's.
+        // By its command line, because an ordinary user cannot read a router's executable. A child that is about to
+        // execute an app still has the supervisor's.
         children(self.pid()).into_iter().find(|pid| title(*pid).starts_with("flying-passenger router"))
     }
 }

@@ -1,26 +1,26 @@
-//! A file system that never answers, as one at the end of a network whose other side has gone. For root only.
+//! A file system that never answers, as a network file system whose server is gone. Root only.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// Gone at the end.
+/// Unmounted when dropped.
 pub struct DeadDisk {
     at: PathBuf,
     holder: Option<Child>,
 }
 
-/// Mounts a FUSE file system that nobody serves, and holds the kernel's end of it.
+/// Mounts a FUSE file system that no process serves, and keeps its device open.
 const MOUNT: &str = "exec 3<>/dev/fuse &&
 mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0,allow_other dead \"$0\" && echo mounted && exec sleep 100000";
 
 impl DeadDisk {
-    /// Whether this machine lets a test have one.
+    /// Whether this machine supports it.
     pub fn can_be() -> bool {
         Path::new("/dev/fuse").exists()
     }
 
-    /// Puts one over this directory: from now on whoever looks into it waits.
+    /// Mounts one over this directory: every access blocks from now on.
     pub fn mount_over(dir: &Path) -> Self {
         let holder = Command::new("sh").args(["-c", MOUNT]).arg(dir).stdout(Stdio::piped()).spawn();
         let mut holder = holder.expect("no shell");
@@ -31,14 +31,14 @@ impl DeadDisk {
         disk
     }
 
-    /// Has everybody who waits go on, and what is below come to light again.
+    /// Unmounts it: blocked processes continue, and the directory's contents are visible again.
     pub fn come_back(mut self) {
         self.end();
     }
 
     fn end(&mut self) {
         if let Some(mut holder) = self.holder.take() {
-            // Without the kernel's other end everything that waits fails.
+            // When its device is closed, every blocked access fails.
             let _ = holder.kill();
             let _ = holder.wait();
             let _ = Command::new("umount").arg("-l").arg(&self.at).status();

@@ -1,4 +1,4 @@
-//! The directives as `docs/DIRECTIVES.md` lists them: its text comes in, one [`Directive`] for each entry goes out.
+//! The directives that `docs/DIRECTIVES.md` lists, parsed into one [`Directive`] for each entry.
 
 use std::fs;
 
@@ -9,43 +9,43 @@ use crate::places::workspace;
 pub struct Directive {
     /// Its name.
     pub name: String,
-    /// What its syntax line says that follows the name.
+    /// Its syntax line after the name.
     pub takes: Takes,
-    /// The default, where it is a line that can be typed.
+    /// The default, if it is a valid value.
     pub default: Option<String>,
-    /// The blocks it may stand in, in the documentation's words.
+    /// The contexts in which it is allowed, as the documentation names them.
     pub contexts: Vec<String>,
-    /// Passenger has no such directive.
+    /// Whether Passenger does not have it.
     pub is_own: bool,
-    /// What is said about its standing on one level several times.
+    /// What is documented about repeating it on one level.
     pub repeated: Option<String>,
     /// A line that uses it.
     pub example: String,
-    /// What it does.
+    /// Its description.
     pub text: String,
 }
 
 /// The values of a directive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Takes {
-    /// None: the name is all.
+    /// No value.
     Nothing,
     /// `on` or `off`.
     Flag,
     /// One of these words.
     OneOf(Vec<String>),
-    /// A number of this or more.
+    /// A number with a minimum.
     Number {
-        /// The least number.
+        /// The minimum.
         least: u8,
         /// A smaller number that is allowed as well.
         or: Option<i8>,
     },
-    /// A time in our own form.
+    /// A time in the daemon's notation.
     Seconds,
-    /// One value that only nginx's own setter looks at: a time, a size, names from a list, or a number and a size.
+    /// A value that nginx's own setter parses: a time, a size, names from a list, or a number and a size.
     Nginx(Vec<String>),
-    /// As many texts as there are names here.
+    /// One text for each of these names.
     Texts(Vec<String>),
 }
 
@@ -72,22 +72,22 @@ pub fn in_code() -> Vec<String> {
 }
 
 impl Directive {
-    /// Whether it is accepted for the sake of old configurations only.
+    /// Whether it is accepted for old configurations only.
     pub fn is_obsolete(&self) -> bool {
         self.repeated.as_deref() == Some("changes nothing")
     }
 
-    /// Whether it may stand in a block.
+    /// Whether it is allowed in a context.
     pub fn may_stand_in(&self, context: &str) -> bool {
         self.contexts.iter().any(|each| each == context)
     }
 
-    /// The directive that this one is another name of.
+    /// The directive of which this one is an alias.
     pub fn stands_for(&self) -> Option<&str> {
         self.text.strip_prefix("Another name of [`")?.split('`').next()
     }
 
-    /// The least and the greatest number of values.
+    /// The minimum and maximum number of values.
     pub fn arity(&self) -> (usize, usize) {
         let names = match &self.takes {
             Takes::Nginx(names) | Takes::Texts(names) => names,
@@ -158,7 +158,7 @@ fn words(syntax: &str) -> Vec<String> {
     syntax.split(' ').map(str::to_owned).collect()
 }
 
-/// Values for a directive that needs no example to be understood.
+/// Values for a directive whose example is not needed.
 fn invented(takes: &Takes) -> String {
     match takes {
         Takes::Nothing => String::new(),

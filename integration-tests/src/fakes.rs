@@ -1,4 +1,4 @@
-//! One side of the protocol, played by the test: a daemon or a module from another release, or a daemon that tools ask.
+//! Fake peers: a daemon or a module of another release, and a daemon that the tools find.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ use protocol::hello::{Hello, Refusal, Welcome};
 use protocol::response::{Abort, AbortReason};
 use serde_json::json;
 
-/// A daemon that speaks nothing but the given versions, and refuses everybody else.
+/// A daemon that supports only the given versions, and refuses other modules.
 pub struct FakeDaemon;
 
 impl FakeDaemon {
@@ -24,12 +24,12 @@ impl FakeDaemon {
         Self::serve(socket, move |stream| refuse(stream, &versions, &release))
     }
 
-    /// One of this version that is older than the status page: it does not know the frame.
+    /// A daemon of this version without the status page: it does not know the frame.
     pub fn without_status_page(socket: &Path) -> Self {
         Self::serve(socket, know_no_status)
     }
 
-    /// One of this version that hears everything and keeps the names under which nginxes greet it.
+    /// A daemon of this version that accepts everything and records the instance names in hellos.
     pub fn noting_instances(socket: &Path) -> (Self, Arc<Mutex<Vec<String>>>) {
         let names = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&names);
@@ -48,7 +48,7 @@ impl FakeDaemon {
     }
 }
 
-/// Welcomes the module, and does with a frame of type 0x07 what a daemon did that knew none.
+/// Welcomes the module, and answers a frame of type 0x07 as a daemon that does not know it.
 fn know_no_status(mut stream: UnixStream) {
     let welcome = Welcome { version: protocol::CURRENT_VERSION, daemon_version: "0.0.9".to_owned() };
     let _the_module_may_have_gone = stream.write_all(&welcome.to_frame());
@@ -82,13 +82,13 @@ fn refuse(mut stream: UnixStream, versions: &[u16], release: &str) {
     let _the_module_may_have_gone = stream.write_all(&refusal.to_frame());
 }
 
-/// A module that speaks nothing but the given versions.
+/// A module that supports only the given versions.
 pub struct FakeModule {
     stream: UnixStream,
 }
 
 impl FakeModule {
-    /// Connects and says hello.
+    /// Connects and sends the hello.
     pub fn say_hello(socket: &Path, versions: &[u16], release: &str) -> Self {
         let mut stream = UnixStream::connect(socket).expect("the daemon listens");
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -124,13 +124,13 @@ fn read_frame(stream: &mut UnixStream) -> Option<(FrameHeader, Vec<u8>)> {
     Some((header, payload))
 }
 
-/// A daemon that the tools find in a registry, and that gives each of them the same answer.
+/// A daemon in a registry that gives all tools the same answer.
 pub struct FakeInstance {
     _lock: Flock<File>,
 }
 
 impl FakeInstance {
-    /// Registers one in `registry`, which is made; it answers until the test process ends.
+    /// Creates `registry` and registers one in it; it answers until the test process exits.
     pub fn answering(registry: &Path, status: u16, body: &str) -> Self {
         let dir = registry.join("passenger.Fake000");
         fs::create_dir_all(&dir).unwrap();

@@ -1,4 +1,4 @@
-//! The module's side of the protocol, without nginx: to tell the daemon's faults from the module's.
+//! The module's side of the protocol without nginx, to test the daemon alone.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -19,43 +19,43 @@ use crate::language::Language;
 /// A connection to the daemon, as a worker of nginx keeps it.
 pub struct FrameClient {
     stream: UnixStream,
-    /// Settings of the app that it asks for.
+    /// Settings of the requested app.
     settings: Settings,
-    /// The name of its nginx.
+    /// The instance name of its nginx.
     instance: String,
 }
 
-/// What the daemon answered.
+/// The daemon's response.
 #[derive(Debug)]
 pub struct Answer {
     /// The status code; 0 when the response was aborted before its head.
     pub status: u16,
     /// The status codes of the interim responses before it.
     pub interim: Vec<u16>,
-    /// The body as far as it came.
+    /// The body as far as it was received.
     pub body: Vec<u8>,
-    /// Why it was aborted, if it was.
+    /// The reason if it was aborted.
     pub aborted: Option<String>,
-    /// A goodbye came before it.
+    /// Whether a goodbye preceded it.
     pub is_last: bool,
 }
 
 impl FrameClient {
-    /// Connects and says hello. The welcome comes with the first answer.
+    /// Connects and sends the hello. The welcome is read with the first response.
     pub fn connect(socket: &Path) -> Self {
         let mut client = Self::silent(socket);
         client.say_hello(false);
         client
     }
 
-    /// Connects as the nginx of this name.
+    /// Connects as the nginx with this instance name.
     pub fn of_instance(socket: &Path, name: &str) -> Self {
         let mut client = Self { instance: name.to_owned(), ..Self::silent(socket) };
         client.say_hello(false);
         client
     }
 
-    /// Connects, and says nothing yet.
+    /// Connects without sending anything.
     pub fn silent(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).expect("the daemon listens");
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -64,23 +64,23 @@ impl FrameClient {
         Self { stream, settings, instance: String::new() }
     }
 
-    /// Sends another value of a setting with its requests.
+    /// Adds a setting to its requests.
     pub fn setting(mut self, name: &str, value: &str) -> Self {
         self.settings.set(name, Value::Text(value.to_owned()));
         self
     }
 
-    /// Says when its configuration was read, in milliseconds since 1970.
+    /// Sends globals with the time at which the configuration was read, in milliseconds since 1970.
     pub fn say_globals(&mut self, configured_ms: u64) {
         self.send(&Globals { configured_ms, settings: Settings::new() }.to_frame().unwrap());
     }
 
-    /// Says which apps its configuration holds.
+    /// Sends the roster of configured apps.
     pub fn say_roster(&mut self, roster: Roster<'_>) {
         self.send(&roster.to_frames().unwrap());
     }
 
-    /// What a module says first.
+    /// Sends the hello.
     pub fn say_hello(&mut self, hears_goodbye: bool) {
         let hello = Hello {
             versions: protocol::SPOKEN_VERSIONS.to_vec(),
@@ -93,7 +93,7 @@ impl FrameClient {
         self.send(&hello.to_frame());
     }
 
-    /// Sends the head of a request to the app in `root`; what of `body` is given follows in frames of its own.
+    /// Sends the head of a request to the app in `root`; a given `body` follows in its own frames.
     pub fn ask(&mut self, root: &Path, language: Language, uri: &str, body: Option<&[u8]>) {
         let (kind, start_command) = match language {
             Language::Ruby => (AppKind::Ruby, ""),
@@ -137,17 +137,17 @@ impl FrameClient {
         self.send(&out);
     }
 
-    /// Sends bytes as they are.
+    /// Sends raw bytes.
     pub fn send(&mut self, bytes: &[u8]) {
         let _the_daemon_may_hang_up = self.stream.write_all(bytes);
     }
 
-    /// Sends a frame of this type with this payload, whatever it means.
+    /// Sends a frame of this type with this payload, valid or not.
     pub fn send_frame(&mut self, kind: FrameType, payload: &[u8]) {
         self.send(&[&FrameHeader::new(kind, 0, payload.len() as u32).encode(), payload].concat());
     }
 
-    /// Withdraws the request under way.
+    /// Cancels the active request.
     pub fn cancel(&mut self) {
         self.send(&FrameHeader::new(FrameType::Cancel, 0, 0).encode());
     }
@@ -179,18 +179,18 @@ impl FrameClient {
         }
     }
 
-    /// One request and its response.
+    /// Sends a request and reads its response.
     pub fn get(&mut self, root: &Path, language: Language, uri: &str) -> Answer {
         self.ask(root, language, uri, None);
         self.answer()
     }
 
-    /// Whether the next that the daemon says is that it wants no more requests.
+    /// Whether the next frame is a goodbye.
     pub fn hears_goodbye(&mut self) -> bool {
         self.read_frame().is_ok_and(|(header, _)| header.kind == FrameType::Goodbye)
     }
 
-    /// True when the daemon has closed the connection, whatever it said before.
+    /// Whether the daemon has closed the connection, possibly after other frames.
     pub fn is_closed(mut self) -> bool {
         self.stream.read_to_end(&mut Vec::new()).is_ok()
     }

@@ -1,4 +1,4 @@
-//! Frameworks that nobody here wrote. `frameworks/install.sh` installs them; a missing one fails with its name.
+//! Installed frameworks. `frameworks/install.sh` installs them; a missing one fails the test with its name.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::places;
 
-/// Asserts that a Debian package's file is there.
+/// Asserts that a file of a Debian package exists.
 #[track_caller]
 pub fn require_debian_package(package: &str, file: &str) {
     assert!(
@@ -15,7 +15,7 @@ pub fn require_debian_package(package: &str, file: &str) {
     );
 }
 
-/// The installed `node_modules`, where an app can load them.
+/// Makes the installed `node_modules` available to an app.
 pub fn node_modules(app: &Path) {
     let from = framework("node/node_modules");
     assert!(
@@ -49,7 +49,7 @@ pub fn next_standalone(app: &Path) {
     run(Command::new("cp").arg("-r").arg(from.join(".")).arg(app));
 }
 
-/// By a link where every user can read what it leads to, and as a copy elsewhere.
+/// A link if every user can read its target, else a copy.
 fn share(from: &Path, to: &Path) {
     let from = from.canonicalize().unwrap();
     let open_to_all =
@@ -82,7 +82,7 @@ fn is_open_to_all(dir: &Path) -> bool {
     std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & 0o005 == 0o005)
 }
 
-/// The prepared Redmine, copied to be an app of its own.
+/// Copies the prepared Redmine into an app.
 pub fn redmine(app: &Path) {
     let from = framework("redmine");
     assert!(
@@ -111,7 +111,7 @@ pub fn generic_python(app: &Path, names: &[&str]) {
     let site = site.path().join("site-packages");
     std::fs::create_dir_all(app.join("site")).unwrap();
     let names = if names.is_empty() { &["."] } else { names };
-    // Compiled files are used only beside sources of the time that they know.
+    // Compiled files are used only if the times of their sources match.
     let mut copy = Command::new("cp");
     copy.args(["-r", "--preserve=timestamps"]).args(names.iter().map(|name| site.join(name)));
     run(copy.arg(app.join("site")));

@@ -1,23 +1,23 @@
-//! A file system that can be frozen: whoever writes to it, or opens a file for writing, waits in the kernel until it is
-//! thawed. For root only.
+//! A file system that can be frozen: a process that writes to it, or opens a file for writing, blocks until it is
+//! thawed. Root only.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Gone at the end.
+/// Unmounted when dropped.
 pub struct FrozenDisk {
     at: PathBuf,
     image: PathBuf,
 }
 
 impl FrozenDisk {
-    /// Whether this machine lets a test have one.
+    /// Whether this machine supports it.
     pub fn can_be() -> bool {
         let there = |tool: &str| Path::new("/usr/sbin").join(tool).exists();
         Path::new("/dev/loop-control").exists() && there("mkfs.ext4") && there("fsfreeze")
     }
 
-    /// Mounts one that is not frozen; `name` is any that no other test has.
+    /// Mounts one that is not frozen; `name` must be unique among tests.
     pub fn mount(name: &str) -> Self {
         let at = std::env::temp_dir().join(format!("fp-frozen-{name}-{}", std::process::id()));
         let image = at.with_extension("img");
@@ -29,19 +29,19 @@ impl FrozenDisk {
         disk
     }
 
-    /// Where it is.
+    /// Its mount point.
     pub fn path(&self) -> &Path {
         &self.at
     }
 
-    /// Whoever writes waits, as long as the result lives.
+    /// Blocks all writers until the result is dropped.
     pub fn freeze(&self) -> Frozen {
         run("fsfreeze", &["-f".as_ref(), &self.at]);
         Frozen(self.at.clone())
     }
 }
 
-/// Thaws the disk at its end, so that whoever waits goes on. It has to end before a daemon that may wait is awaited.
+/// Thaws the disk when dropped, so that blocked writers continue. Drop it before waiting for a blocked daemon.
 #[must_use]
 pub struct Frozen(PathBuf);
 
@@ -58,7 +58,7 @@ fn run(program: &str, words: &[&Path]) {
 
 impl Drop for FrozenDisk {
     fn drop(&mut self) {
-        // Lazily: a daemon that has failed may still hold a file.
+        // Lazily, because a failed daemon may still have a file open.
         let _ = Command::new("umount").arg("-l").arg(&self.at).status();
         let _ = std::fs::remove_dir(&self.at);
         let _ = std::fs::remove_file(&self.image);

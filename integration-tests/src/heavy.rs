@@ -1,4 +1,4 @@
-//! Tests that move gigabytes take turns, and share what they upload.
+//! A lock for tests that transfer much data, and the file that they upload.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -9,16 +9,16 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::ports::shared;
 
-/// How much is uploaded: 200 MB.
+/// Length of the upload: 200 MB.
 pub const UPLOAD_LEN: u64 = 200 * 1024 * 1024;
 
-/// Held by a test while it moves much data, so that there is one at a time on this machine.
+/// Held by a test while it transfers much data: one at a time on this machine.
 pub struct Heavy {
     _lock: Flock<File>,
 }
 
 impl Heavy {
-    /// Waits for the turn.
+    /// Waits for the lock.
     pub fn turn() -> Self {
         let path = shared("heavy.lock");
         let file = File::options().create(true).write(true).truncate(false).open(path).unwrap();
@@ -27,7 +27,7 @@ impl Heavy {
     }
 }
 
-/// A file of [`UPLOAD_LEN`] bytes that do not repeat, made once. The caller holds [`Heavy`].
+/// A file of [`UPLOAD_LEN`] bytes that do not repeat, created once. The caller holds [`Heavy`].
 pub fn upload_file(_turn: &Heavy) -> PathBuf {
     let path = shared("upload.bin");
     if fs::metadata(&path).is_ok_and(|meta| meta.len() == UPLOAD_LEN) {

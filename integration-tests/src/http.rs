@@ -237,7 +237,7 @@ impl Request {
         self
     }
 
-    /// Sends it on a connection of its own.
+    /// Sends it on a new connection.
     #[track_caller]
     pub fn send_to(&self, port: u16) -> Response {
         let mut connection = Connection::to(port);

@@ -14,7 +14,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// By the names that tests carry.
+    /// Parses the name that is used in test names.
     pub fn from_name(name: &str) -> Self {
         match name {
             "ruby" => Self::Ruby,

@@ -1,7 +1,7 @@
-//! What a test puts on stage: nginx, the daemon, apps, and a client that sees every byte.
+//! The test harness: starts nginx, the daemon and apps in a test's directory, and has a client that sees every byte.
 //!
-//! A test reads as sentences (`nginx.reload()`, `daemon.kill_router()`, `eventually("…", || …)`). What no test has to
-//! ask for is checked when its [`Stage`] falls: no alarming line in any log, and no process left behind.
+//! A test reads as sentences (`nginx.reload()`, `daemon.kill_router()`, `eventually("…", || …)`). Dropping its
+//! [`Stage`] checks that no log has an alarming line, and that no process is left running.
 
 mod app;
 mod backstage;

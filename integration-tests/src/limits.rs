@@ -1,13 +1,13 @@
-//! The limit of open files of the process that runs the tests: a flood of connections is more than a session may open.
+//! Raises the limit of open files of the test process, because some tests open thousands of connections.
 
 use std::sync::Once;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// What root usually has; a higher limit makes programs slow that close all numbers up to it.
+/// The usual limit of root; a higher one slows down programs that close all descriptors up to it.
 const ENOUGH: u64 = 20_000;
 
-/// Raises it, as far as it may be raised.
+/// Raises it up to the hard limit.
 pub(crate) fn raise_open_files() {
     static RAISED: Once = Once::new();
     RAISED.call_once(|| {

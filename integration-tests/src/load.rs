@@ -1,4 +1,4 @@
-//! Clients that keep asking while a test does something to the server.
+//! Clients that send requests continuously while a test changes the server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,17 +14,17 @@ pub struct Load {
     clients: Vec<JoinHandle<Vec<String>>>,
 }
 
-/// What the clients met.
+/// The results of the clients.
 #[derive(Debug)]
 pub struct LoadReport {
     /// Requests answered with status 200.
     pub answered: usize,
-    /// Everything else, in words.
+    /// Descriptions of all other results.
     pub failures: Vec<String>,
 }
 
 impl Load {
-    /// Starts `clients` threads that GET `path` again and again, each on a connection of its own.
+    /// Starts `clients` threads that GET `path` repeatedly, with a new connection for each request.
     pub fn on(port: u16, path: &str, clients: usize) -> Self {
         Self::of(port, &Request::get(path), clients)
     }

@@ -12,10 +12,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::process::children;
 
-/// A stopped router, or one that is flooded, never comes to rest: then the log is read as it is.
+/// A stopped or flooded router never becomes idle: after this time the log is read as it is.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Waits until no pipe of the supervisor holds anything, and the supervisor and the log's writer wait for events.
+/// Waits until all pipes of the supervisor are empty, and supervisor and log writer wait for events.
 pub(crate) fn settle(supervisor: u32) {
     let began = Instant::now();
     let is_busy =
@@ -40,7 +40,7 @@ fn is_pipe(descriptor: &Path) -> bool {
     fs::read_link(descriptor).is_ok_and(|target| target.to_string_lossy().starts_with("pipe:"))
 }
 
-/// Another reader of the same pipe sees what it holds, and takes nothing.
+/// Polls another reader of the same pipe, which consumes nothing.
 fn is_readable(pipe: &Path) -> bool {
     let Ok(reader) = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(pipe) else {
         return false;

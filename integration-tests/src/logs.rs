@@ -1,4 +1,4 @@
-//! What is checked in every log of every test, unasked.
+//! The automatic check of every log of every test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ const ALARMING: &[&str] = &[
     "Segmentation fault",
 ];
 
-/// The alarming lines of these logs, but for the `expected` ones.
+/// The alarming lines of these logs, except the `expected` ones.
 pub(crate) fn alarming_lines(logs: &[PathBuf], expected: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for log in logs {
@@ -30,7 +30,7 @@ pub(crate) fn alarming_lines(logs: &[PathBuf], expected: &[String]) -> Vec<Strin
     found
 }
 
-/// A log's text, empty while there is none. Apps write what they like, so it need not be UTF-8.
+/// A log's text; empty if it does not exist. It need not be UTF-8, because apps write any bytes.
 pub(crate) fn read(log: &Path) -> String {
     String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The scene of bad nights: an app that is all right, beside one to which something happens.
+//! Two apps behind one nginx: a good one that must keep serving, and a bad one that fails.
 
 use crate::app::App;
 use crate::daemon::{Daemon, DaemonBuilder};
@@ -10,19 +10,19 @@ use crate::stage::Stage;
 
 /// The good app answers at `/`, the bad one below `/bad`.
 pub struct Neighbours {
-    /// In front.
+    /// The nginx in front of both.
     pub nginx: Nginx,
-    /// In the middle.
+    /// The daemon.
     pub daemon: Daemon,
-    /// The one with the trouble.
+    /// The app that fails.
     pub bad: App,
-    /// Around all.
+    /// The test's directory.
     pub stage: Stage,
     good_pid: String,
 }
 
 impl Neighbours {
-    /// Starts both, after the good one has answered; `lines` are of the bad one's location.
+    /// Starts both and waits until the good one answers; `lines` are those of the bad one's location.
     pub fn new(
         lines: &str,
         flags: impl FnOnce(DaemonBuilder) -> DaemonBuilder,
@@ -31,7 +31,7 @@ impl Neighbours {
         Self::on(Stage::new(), lines, flags, fill)
     }
 
-    /// As [`new`](Self::new), on a stage that has something already.
+    /// As [`new`](Self::new), in an existing test directory.
     pub fn on(
         stage: Stage,
         lines: &str,
@@ -47,14 +47,14 @@ impl Neighbours {
         Self { nginx, daemon, bad, stage, good_pid }
     }
 
-    /// The good app answers, and its process is the same as ever.
+    /// Asserts that the good app answers, from its first process.
     #[track_caller]
     pub fn good_one_serves(&self) {
         assert_eq!(self.nginx.get("/pid").expect(200).text(), self.good_pid);
     }
 
-    /// The good app is restarted, which takes the supervisor, and answers from another process. After that it does not
-    /// [serve](Self::good_one_serves) as ever.
+    /// Restarts the good app, which needs the supervisor, and asserts that another process answers. Afterwards
+    /// [its first process](Self::good_one_serves) is gone.
     #[track_caller]
     pub fn good_one_restarts(&self) {
         let before = self.nginx.get("/pid").expect(200).text().to_owned();
@@ -64,7 +64,7 @@ impl Neighbours {
         assert_ne!(self.nginx.get("/pid").expect(200).text(), before);
     }
 
-    /// A request that nobody waits for yet.
+    /// Sends a request without waiting for its response.
     pub fn ask(&self, path: &str) -> Connection {
         let mut client = self.nginx.connect();
         client.send(Request::get(path).bytes("close"));

@@ -1,4 +1,4 @@
-//! nginx with a configuration that the test shows whole, in a prefix of its own.
+//! nginx with a complete configuration, in its own prefix.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub struct Nginx {
     prefix: PathBuf,
     port: u16,
     variables: Vec<(String, PathBuf)>,
-    /// The process group of the master and its workers, while they run. It outlives an upgrade.
+    /// The process group of the running master and its workers. It survives a binary upgrade.
     group: Option<u32>,
 }
 
@@ -46,7 +46,7 @@ impl Nginx {
         fs::write(self.prefix.join("nginx.conf"), self.fill_in(conf)).unwrap();
     }
 
-    /// Gives it a variable in its environment.
+    /// Adds an environment variable.
     pub fn variable(mut self, name: &str, value: &Path) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
@@ -62,7 +62,7 @@ impl Nginx {
     pub fn start_again(&mut self) {
         assert!(self.group.is_none(), "nginx is running already");
         let _none_from_before = fs::remove_file(self.pid_file());
-        // It goes to the background, as an nginx in the foreground ignores USR2, and is then in a group of its own.
+        // In the background, because an nginx in the foreground ignores USR2; it then has its own process group.
         let status = self.command().status().expect("cannot start nginx");
         if !status.success() {
             let log = logs::read(&self.error_log_path()) + &logs::read(&self.prefix.join("stderr.log"));
@@ -84,7 +84,7 @@ impl Nginx {
         });
     }
 
-    /// Only tells it to: old workers may have work left.
+    /// Starts a reload without waiting for the old workers.
     pub fn begin_reload(&self) {
         signal(self.master(), Signal::SIGHUP);
     }
@@ -110,7 +110,7 @@ impl Nginx {
     /// Kills master and workers with SIGKILL, all at once.
     pub fn kill_9_everything(&mut self) {
         let group = self.group.expect("nginx runs");
-        // The master first, so that it does not lament its workers.
+        // The master first, so that it does not log the death of its workers.
         kill_9(self.master());
         eventually("nginx is dead", || {
             let left = in_group(group);
@@ -125,23 +125,23 @@ impl Nginx {
         self.command().arg("-t").stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap()
     }
 
-    /// Whether its workers have our module in their memory.
+    /// Whether its workers have loaded the module.
     pub fn has_module(&self) -> bool {
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.workers()[0])).unwrap_or_default();
         maps.contains("libngx_http_passenger_module.so")
     }
 
-    /// A request of its own connection.
+    /// Sends a GET on a new connection.
     pub fn get(&self, path: &str) -> Response {
         Request::get(path).send_to(self.port)
     }
 
-    /// Sends a request on a connection of its own.
+    /// Sends a request on a new connection.
     pub fn send(&self, request: Request) -> Response {
         request.send_to(self.port)
     }
 
-    /// A connection for exact bytes.
+    /// Opens a connection.
     pub fn connect(&self) -> Connection {
         Connection::to(self.port)
     }
@@ -151,7 +151,7 @@ impl Nginx {
         self.port
     }
 
-    /// All that it wrote to its error log.
+    /// The contents of its error log.
     pub fn error_log(&self) -> String {
         logs::read(&self.error_log_path())
     }
@@ -195,7 +195,7 @@ impl Nginx {
     fn fill_in(&self, conf: &str) -> String {
         let prefix = self.prefix.display();
         let user = if is_root() { "user root;" } else { "" };
-        // A configuration without our directives is served by an nginx without our module.
+        // The module is loaded only if the configuration has its directives.
         let module = if conf.contains("passenger") {
             format!("load_module {};", places::module().display())
         } else {
@@ -236,7 +236,7 @@ impl Drop for Nginx {
             in_group(group).into_iter().for_each(kill_9);
             return;
         }
-        // Fast, as a test may leave connections open.
+        // QUIT would wait for connections that the test leaves open.
         signal(self.master(), Signal::SIGTERM);
         self.reap();
     }

@@ -1,4 +1,4 @@
-//! Where the things under test are: named by the environment, or built into `target/release`.
+//! Paths of the programs under test: set in the environment, or below `target/release`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
 }
 
-/// One of our programs: in `$FLYING_PASSENGER_BIN_DIR`, or where `make build` puts it.
+/// One of the project's programs: in `$FLYING_PASSENGER_BIN_DIR`, or where `make build` puts it.
 pub fn binary(name: &str) -> PathBuf {
     let dir = env::var_os("FLYING_PASSENGER_BIN_DIR").map_or_else(built, PathBuf::from);
     existing(dir.join(name))
 }
 
-/// A command that runs one of our programs with the default action of SIGINT, which the shell of a background job ignores.
+/// A command that runs a program with the default action of SIGINT, which background jobs ignore.
 pub fn interruptible(program: &str) -> Command {
     let mut command = Command::new("env");
     command.arg("--default-signal=INT").arg(binary(program));
@@ -42,7 +42,7 @@ pub fn nginx_binary() -> PathBuf {
     found.expect("no nginx is installed: run `apt-get install nginx-light`, or set NGINX=/path/to/nginx")
 }
 
-/// The loaders that the daemon is told to use.
+/// The directory of the loaders.
 pub(crate) fn loaders() -> PathBuf {
     env::var_os("FLYING_PASSENGER_LOADERS_DIR")
         .map_or_else(|| existing(workspace().join("daemon/loaders")), PathBuf::from)

@@ -1,5 +1,5 @@
-//! TCP ports that are ours alone while a test runs: free ones below those that the daemon gives to apps, each held by a
-//! file lock so that test processes side by side never pick the same.
+//! TCP ports that are reserved while a test runs: free ones below those that the daemon gives to apps, each with a file
+//! lock, so that concurrent test processes never pick the same one.
 
 use std::fs::{self, File};
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! Looking at processes through `/proc`, and ending those that a stage started, by their PIDs.
+//! Reads `/proc`, and signals processes that a test has started.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// One line of `/proc`, as far as a test wants it.
+/// A process as `/proc` describes it.
 #[derive(Debug, Clone)]
 pub(crate) struct Seen {
     pub(crate) pid: u32,
@@ -29,7 +29,7 @@ impl Memory {
     }
 }
 
-/// True while the process runs; a zombie does not.
+/// Whether the process runs; a zombie does not.
 pub fn is_alive(pid: u32) -> bool {
     look(pid).is_some_and(|seen| !seen.zombie)
 }
@@ -59,18 +59,18 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
-/// Ends a process that this test started, without a chance to clean up.
+/// Sends SIGKILL to a process that this test has started.
 pub fn kill_9(pid: u32) {
     signal(pid, Signal::SIGKILL);
 }
 
-/// Sends a signal to a process that this test started. One that has gone already is no error.
+/// Sends a signal to a process that this test has started. A process that has exited is not an error.
 pub fn signal(pid: u32, signal: Signal) {
     let _gone_already = kill(Pid::from_raw(pid as i32), signal);
 }
 
-/// Every process that was started below a stage: it is in one of its process groups, carries its mark in the
-/// environment, or stands in its directory.
+/// Every process that a test has started: in one of its process groups, with its mark in the environment, or with a
+/// working directory below the test's directory.
 pub(crate) fn below(groups: &[u32], mark: &str, dir: &Path) -> Vec<u32> {
     let me = std::process::id();
     let mine = |seen: &Seen| {
@@ -92,7 +92,7 @@ pub(crate) fn in_group(group: u32) -> Vec<u32> {
     members.map(|seen| seen.pid).collect()
 }
 
-/// Children that have ended and that nobody has reaped.
+/// Number of children that have exited and were not reaped.
 pub fn zombies(parent: u32) -> usize {
     everyone().into_iter().filter(|seen| seen.parent == parent && seen.zombie).count()
 }
@@ -116,7 +116,7 @@ fn everyone() -> Vec<Seen> {
 
 fn look(pid: u32) -> Option<Seen> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything: what follows its last parenthesis is numbers.
+    // The name in parentheses may contain anything; after the last parenthesis there are only numbers.
     let mut words = stat.rsplit_once(')')?.1.split_whitespace();
     let state = words.next()?;
     Some(Seen {

@@ -1,11 +1,11 @@
-//! A response, parsed for convenience; its head is kept as it came.
+//! A parsed response, with the original bytes of its head.
 
 /// Status line and headers.
 #[derive(Debug, Clone)]
 pub struct Head {
     /// The status code.
     pub status: u16,
-    /// Names as they came, with values, in order.
+    /// Names as received, with values, in order.
     pub headers: Vec<(String, String)>,
     /// The exact bytes, up to and including the empty line.
     pub raw: Vec<u8>,
@@ -36,7 +36,7 @@ impl Head {
         Self { status, headers: pairs.collect(), raw }
     }
 
-    /// The value of a header that came at most once.
+    /// The value of a header that occurs at most once.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         let all = self.all(name);
@@ -65,7 +65,7 @@ impl Response {
         self.head.status
     }
 
-    /// The value of a header that came at most once.
+    /// The value of a header that occurs at most once.
     #[track_caller]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.header(name)

@@ -1,4 +1,4 @@
-//! Whether tests run as root, and what is said of those that are not run.
+//! Whether tests run as root, and the report of skipped tests.
 
 use std::io::Write;
 use std::process::Command;
@@ -9,7 +9,7 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Makes the user of the router, as our package does: a daemon of root does not start without it.
+/// Creates the router's user, as the package does: as root the daemon does not start without it.
 pub(crate) fn make_router_user() {
     const NAME: &str = "flying-passenger";
     static MADE: Once = Once::new();
@@ -21,12 +21,12 @@ pub(crate) fn make_router_user() {
         let mut useradd = Command::new("useradd");
         useradd.args(["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]);
         let output = useradd.args(["--shell", "/usr/sbin/nologin", NAME]).output();
-        // Another run of the tests may just have made it.
+        // A concurrent test process may have created it.
         assert!(exists(), "cannot make the user {NAME}: {output:?}");
     });
 }
 
-/// Says loudly that a test is not run here, past the test runner's capture of what is printed.
+/// Reports a skipped test on standard error, bypassing the test runner's capture.
 pub fn skipped(test: &str, why: &str) {
     let _no_terminal_is_no_failure = writeln!(std::io::stderr(), "SKIPPED: {test}: {why}");
 }

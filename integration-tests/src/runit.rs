@@ -1,4 +1,4 @@
-//! A daemon under runit: the service directory that the project ships, with paths of the stage, and a `runsv` of its own.
+//! A daemon under runit: the shipped service directory with paths of the test, and its own `runsv`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::logs;
 use crate::places::{binary, workspace};
 use crate::wait::{eventually, eventually_some};
 
-/// One service, supervised as long as this lives.
+/// A service, supervised until it is dropped.
 pub struct Runit {
     stage: Arc<Backstage>,
     service: PathBuf,
@@ -18,7 +18,7 @@ pub struct Runit {
 }
 
 impl Runit {
-    /// Starts the service, whose daemon reads the file `config`, and waits until it is up.
+    /// Starts the service, whose daemon reads the file `config`, and waits until it runs.
     pub(crate) fn start(stage: &Arc<Backstage>, config: &Path) -> Self {
         let service = stage.dir.join("sv");
         fs::create_dir_all(service.join("log")).unwrap();
@@ -44,7 +44,7 @@ impl Runit {
         runit
     }
 
-    /// Runs `sv` with these words, and the service after them.
+    /// Runs `sv` with these arguments and the service.
     pub fn sv(&self, words: &[&str]) -> Output {
         let registry = self.stage.dir.join("registry");
         let mut command = Command::new("sv");
@@ -52,12 +52,12 @@ impl Runit {
         command.output().expect("sv cannot be run")
     }
 
-    /// The daemon's PID, when it runs.
+    /// The PID of the running daemon.
     pub fn daemon(&self) -> Option<u32> {
         fs::read_to_string(self.service.join("supervise/pid")).ok()?.trim().parse().ok()
     }
 
-    /// Waits until another daemon than that one runs, and answers.
+    /// Waits until a daemon with another PID runs and answers.
     pub fn another_daemon(&self, before: u32) -> u32 {
         let other = || self.daemon().filter(|pid| *pid != before);
         let pid = eventually_some("runit has started another daemon", other);
@@ -65,7 +65,7 @@ impl Runit {
         pid
     }
 
-    /// As `sv start` does, when the service is to be up already.
+    /// Asserts that `sv start` reports a running service.
     fn wait_until_up(&self) {
         let up = self.sv(&["-w", "30", "start"]);
         assert!(up.status.success(), "{up:?}");

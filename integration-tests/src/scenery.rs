@@ -1,4 +1,4 @@
-//! The scene that most tests want: one standard app behind one nginx.
+//! One app behind one nginx: the setup of most tests.
 
 use crate::app::App;
 use crate::daemon::{Daemon, DaemonBuilder};
@@ -6,7 +6,7 @@ use crate::language::Language;
 use crate::nginx::Nginx;
 use crate::stage::Stage;
 
-/// One app, enabled on the whole server. `%%APP%%` takes more lines of a location.
+/// An nginx.conf with one app for the whole server. `%%APP%%` is replaced by more lines.
 pub const ONE_APP: &str = r#"
     %%GLOBALS%%
     events { worker_connections 512; }
@@ -23,20 +23,20 @@ pub const ONE_APP: &str = r#"
     }
 "#;
 
-/// Everything of [`ONE_APP`], started. What is dropped first comes first.
+/// [`ONE_APP`] with everything started. The fields are in the order in which they are dropped.
 pub struct Scene {
-    /// In front.
+    /// The nginx in front of the app.
     pub nginx: Nginx,
-    /// In the middle.
+    /// The daemon.
     pub daemon: Daemon,
-    /// At the back.
+    /// The app.
     pub app: App,
-    /// Around all.
+    /// The test's directory.
     pub stage: Stage,
 }
 
 impl Scene {
-    /// The standard app of a language.
+    /// Starts the standard app of a language.
     pub fn of(language: Language) -> Self {
         Self::with(language, "", |daemon| daemon)
     }
@@ -47,7 +47,7 @@ impl Scene {
         Self::set(&lines, flags, |app| app.standard(language))
     }
 
-    /// An app that the test writes, with its lines of configuration.
+    /// Starts an app that `fill` writes, with more lines of configuration.
     pub fn app(lines: &str, fill: impl FnOnce(App) -> App) -> Self {
         Self::set(lines, |daemon| daemon, fill)
     }
@@ -65,7 +65,7 @@ impl Scene {
         Self { nginx, daemon, app, stage }
     }
 
-    /// The PID of the process that answers now.
+    /// The PID of the process that answers.
     #[track_caller]
     pub fn app_pid(&self) -> u32 {
         let response = self.nginx.get("/pid").expect(200);

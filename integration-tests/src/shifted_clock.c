@@ -1,5 +1,5 @@
-/* A time of day that a test can set: what programs ask the C library for is moved by the seconds in the file SHIFT. Clocks
-   that nobody can set are left alone. */
+/* A wall clock that a test can set: times from the C library are shifted by the seconds in the file SHIFT. Monotonic clocks
+   are not changed. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,4 +1,4 @@
-//! A time of day that a test can set, for the programs that it starts: a library in front of the C library's.
+//! A wall clock that a test can set, for the programs that it starts: a library for `LD_PRELOAD`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::process::Command;
 
 use crate::stage::Stage;
 
-/// The clock, and the library that shows it.
+/// The clock and its library.
 pub struct ShiftedClock {
     library: PathBuf,
     shift: PathBuf,
 }
 
 impl ShiftedClock {
-    /// One that goes right.
+    /// Creates one with the right time.
     pub fn new(stage: &Stage) -> Self {
         let (library, shift) = (stage.path("shifted_clock.so"), stage.path("shift"));
         fs::write(&shift, 0_i64.to_ne_bytes()).unwrap();
@@ -28,9 +28,9 @@ impl ShiftedClock {
         Self { library, shift }
     }
 
-    /// Sets it to so many seconds from the right time, under every program that looks at it.
+    /// Sets it to an offset from the right time, for all running programs.
     pub fn jump_to(&self, seconds: i64) {
-        // The same file, which they have mapped.
+        // Written in place, because the programs have mapped the file.
         use std::os::unix::fs::FileExt;
         fs::File::options()
             .write(true)

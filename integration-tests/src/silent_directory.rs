@@ -1,5 +1,5 @@
-//! A directory service that knows a user and does not answer, for the programs that a test starts: a library in front of the
-//! C library's.
+//! A directory service (NSS) that knows one user and can hang, for the programs that a test starts: a library for
+//! `LD_PRELOAD`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use std::process::Command;
 
 use crate::stage::Stage;
 
-/// The service, and the library that asks it.
+/// The service and its library.
 pub struct SilentDirectory {
     library: PathBuf,
     silent: PathBuf,
 }
 
 impl SilentDirectory {
-    /// One that answers questions about `user`, until it [is silent](Self::be_silent).
+    /// Creates one that answers queries for `user`, until it [hangs](Self::be_silent).
     pub fn of(stage: &Stage, user: &str) -> Self {
         let (library, silent) = (stage.path("silent_directory.so"), stage.path("silent"));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/silent_directory.c");
@@ -29,12 +29,12 @@ impl SilentDirectory {
         Self { library, silent }
     }
 
-    /// Questions wait from now on.
+    /// Makes all queries hang.
     pub fn be_silent(&self) {
         fs::write(&self.silent, "").unwrap();
     }
 
-    /// They are answered again, those that wait too.
+    /// Answers queries again, including those that hang.
     pub fn answer(&self) {
         fs::remove_file(&self.silent).unwrap();
     }

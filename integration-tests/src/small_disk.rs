@@ -1,14 +1,14 @@
-//! A file system of one MiB, which is soon full. For root only.
+//! A file system of one MiB that a test can fill. Root only.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Gone at the end.
+/// Unmounted when dropped.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one; `name` is any that no other test has.
+    /// Mounts one; `name` must be unique among tests.
     pub fn mount(name: &str) -> Self {
         let at = std::env::temp_dir().join(format!("fp-small-{name}-{}", std::process::id()));
         fs::create_dir(&at).unwrap();
@@ -26,24 +26,24 @@ impl SmallDisk {
         Self(dir.to_owned())
     }
 
-    /// Leaves no room for another file, as long as the result lives.
+    /// Leaves no room for another file until the result is dropped.
     pub fn fill_with_files(&self) -> impl Drop {
         let names = (0..).map(|number| self.0.join(format!("filler-{number}")));
         Fillers(names.map_while(|name| fs::write(&name, "").ok().map(|()| name)).collect())
     }
 
-    /// Where it is.
+    /// Its mount point.
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Leaves no room.
+    /// Fills it.
     pub fn fill(&self) {
         let full = fs::write(self.filler(), vec![0; 2 << 20]);
         assert!(full.is_err(), "it is small");
     }
 
-    /// Gives the room back.
+    /// Frees the space.
     pub fn free(&self) {
         fs::remove_file(self.filler()).unwrap();
     }
@@ -63,7 +63,7 @@ impl Drop for Fillers {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // Lazily: a daemon that has failed may still hold a file.
+        // Lazily, because a failed daemon may still have a file open.
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
         let _ = fs::remove_dir(&self.0);
     }

@@ -1,4 +1,4 @@
-//! Where a test plays: what it puts there comes in, nginx, daemons, apps and browsers go out.
+//! A test's directory, in which it starts nginx, daemons, apps and browsers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use crate::nginx::Nginx;
 use crate::root::make_router_user;
 use crate::runit::Runit;
 
-/// Where a test plays. Removed when the test has passed, kept and its logs printed when it failed.
+/// A test's directory. Removed when the test passes; kept, with its logs printed, when it fails.
 pub struct Stage {
     inner: Arc<Backstage>,
 }
 
 impl Stage {
-    /// An empty stage.
+    /// Creates an empty directory.
     #[allow(clippy::new_without_default, reason = "it creates a directory")]
     pub fn new() -> Self {
         make_router_user();
@@ -27,12 +27,12 @@ impl Stage {
         Self { inner: Arc::new(Backstage::new()) }
     }
 
-    /// The stage's directory.
+    /// The path of the directory.
     pub fn dir(&self) -> &Path {
         &self.inner.dir
     }
 
-    /// A path on the stage.
+    /// A path in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.inner.dir.join(name)
     }
@@ -42,17 +42,17 @@ impl Stage {
         self.path("fly.sock")
     }
 
-    /// A free TCP port, ours until the stage falls.
+    /// A TCP port that is reserved until the end of the test.
     pub fn port(&self) -> u16 {
         self.inner.port()
     }
 
-    /// An app's directory, to be filled.
+    /// Creates an app's directory.
     pub fn app(&self, name: &str) -> App {
         App::new(&self.inner, name)
     }
 
-    /// A daemon, to be given flags and started.
+    /// A daemon to be configured and started.
     pub fn daemon(&self) -> DaemonBuilder {
         DaemonBuilder::new(&self.inner)
     }
@@ -68,27 +68,27 @@ impl Stage {
         Nginx::new(&self.inner, conf)
     }
 
-    /// A browser without a screen, for pages that live.
+    /// A headless browser.
     pub fn chromium(&self) -> Chromium {
         Chromium::start(&self.inner)
     }
 
-    /// Declares that an alarming log line with this text belongs to the test.
+    /// Declares that the test expects an alarming log line with this text.
     pub fn expect_log_line(&self, text: &str) {
         self.inner.expected.lock().unwrap().push(text.to_owned());
     }
 
-    /// A file through which a test and its app give each other signs.
+    /// A file by which a test and its app signal each other.
     pub fn scratch(&self, name: &str) -> PathBuf {
         self.path("scratch").join(name)
     }
 
-    /// Lets an app go on that waits at the gate `name`.
+    /// Lets an app continue that waits at the gate `name`.
     pub fn open_gate(&self, name: &str) {
         fs::write(self.scratch(&format!("{name}.go")), "go").unwrap();
     }
 
-    /// Every process started below this stage that is alive.
+    /// All running processes that this test has started.
     pub fn processes(&self) -> Vec<u32> {
         self.inner.processes()
     }

@@ -1,4 +1,4 @@
-//! A machine with a systemd of its own: a copy of this one's files, thrown away at the end. For root only.
+//! A container with its own systemd and a temporary copy of this machine's files. Root only.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::places;
 
-/// A machine that has booted.
+/// A booted container.
 pub struct Systemd {
     state: PathBuf,
 }
@@ -17,7 +17,7 @@ impl Systemd {
         Self::boot_from(Path::new("/"))
     }
 
-    /// Boots one with a copy of other files than this machine's.
+    /// Boots one with a copy of other files.
     pub fn boot_from(root: &Path) -> Self {
         let output = boot().arg("up").arg(root).output().expect("boot.sh cannot be run");
         assert!(output.status.success(), "no machine has booted: {output:?}");
@@ -25,12 +25,12 @@ impl Systemd {
         Self { state: state.trim().into() }
     }
 
-    /// Runs a shell's commands in it.
+    /// Runs a shell script in it.
     pub fn run(&self, script: &str) -> Output {
         self.command(script).stdin(Stdio::null()).output().expect("boot.sh cannot be run")
     }
 
-    /// Runs a shell's commands in it, which must succeed, and gives what they print.
+    /// Runs a shell script in it, which must succeed, and returns its output.
     pub fn sh(&self, script: &str) -> String {
         let output = self.run(script);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -39,7 +39,7 @@ impl Systemd {
         out
     }
 
-    /// Runs a shell's commands in it beside the test.
+    /// Starts a shell script in it.
     pub fn spawn(&self, script: &str) -> std::process::Child {
         let command = &mut self.command(script);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("boot.sh cannot be run")
@@ -79,7 +79,7 @@ fn boot() -> Command {
     Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/boot.sh"))
 }
 
-/// The files of a freshly installed Debian, made at the first call; why there are none.
+/// The files of a freshly installed Debian, created by the first call; an error if that fails.
 pub fn clean_debian() -> Result<PathBuf, String> {
     let root = places::cache().join("clean-debian");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/debian.sh");
@@ -91,7 +91,7 @@ pub fn clean_debian() -> Result<PathBuf, String> {
     }
 }
 
-/// Makes the Debian packages of what was built, in a directory; the daemon's and the module's.
+/// Builds the Debian packages of the daemon and the module in a directory.
 pub fn debian_packages(directory: &Path) -> [PathBuf; 2] {
     let output = Command::new(places::workspace().join("packaging/deb/build.sh")).arg(directory).output();
     let output = output.expect("build.sh cannot be run");

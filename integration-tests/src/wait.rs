@@ -1,9 +1,9 @@
-//! Waiting: always for a condition, with patience and a description, never for a while.
+//! Waiting for conditions, with a timeout and a description, never for a fixed time.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a condition may take on a busy machine before the test gives up.
+/// Timeout of a condition, long enough for a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `condition` holds.
@@ -12,13 +12,13 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     eventually_some(what, || condition().then_some(()));
 }
 
-/// As [`eventually`], for what may take longer: so long at most.
+/// As [`eventually`], with another timeout.
 #[track_caller]
 pub fn eventually_within(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
     some_within(what, patience, || condition().then_some(()));
 }
 
-/// Waits until `probe` gives a value, and returns it.
+/// Waits until `probe` returns a value, and returns it.
 #[track_caller]
 pub fn eventually_some<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
     some_within(what, PATIENCE, probe)
@@ -38,7 +38,7 @@ fn some_within<T>(what: &str, patience: Duration, mut probe: impl FnMut() -> Opt
     }
 }
 
-/// Watches that `condition` holds all the time for `span`: for what must *not* happen.
+/// Asserts that `condition` stays true for `span`.
 #[track_caller]
 pub fn stays(what: &str, span: Duration, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Boots a systemd of its own over a throw-away copy of this machine's files, or of those below ROOT, and prints the
-# directory that stands for it.
+# Boots a separate systemd over a temporary copy of this machine's files, or of those below ROOT, and prints the
+# directory that identifies it.
 #
 #   boot.sh up [ROOT]     boots it; prints STATE
 #   boot.sh in STATE CMD  runs a command in it

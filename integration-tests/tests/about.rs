@@ -1,4 +1,4 @@
-//! `passenger-config about`: scripts ask where things are.
+//! `passenger-config about`: prints paths for scripts.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What the daemon's own configuration says for apps where nginx says nothing.
+//! Defaults for apps in the daemon's configuration, which apply where nginx.conf sets nothing.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

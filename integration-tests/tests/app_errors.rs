@@ -1,4 +1,4 @@
-//! Apps that fail while they answer.
+//! Apps that fail during a response.
 
 use stage::{Scene, eventually, for_each_language};
 

@@ -1,4 +1,4 @@
-//! Limits of each app: whatever one of them does, the others and the daemon's log are safe from it.
+//! Limits for each app, which protect other apps and the daemon's log.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;

@@ -1,4 +1,4 @@
-//! Files for what one app prints: whose rights open them, what stands in them, and what becomes of them at a rotation.
+//! Log files of apps: with whose rights they are opened, their format, and rotation.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};

@@ -1,4 +1,4 @@
-//! Apps that an administrator works on: requests wait or are turned away, and nobody else's visitors notice.
+//! App modes, paused and maintenance: requests wait or get a 503, and other apps are not affected.
 
 use stage::{Connection, Language, Request, Scene, Stage, eventually, is_alive};
 
@@ -9,7 +9,7 @@ fn order(scene: &Scene, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The scene's app as an argument.
+/// The app's directory as an argument.
 fn root(scene: &Scene) -> String {
     scene.app.dir().display().to_string()
 }

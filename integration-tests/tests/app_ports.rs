@@ -1,4 +1,4 @@
-//! The TCP port of a generic app: no other local user gets a visitor's request, whatever they listen on.
+//! The TCP port of a generic app: no other local user receives a client's request, on whatever address it listens.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;

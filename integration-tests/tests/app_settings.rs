@@ -1,4 +1,4 @@
-//! What nginx.conf says about an app reaches the app.
+//! Settings of an app in nginx.conf take effect in the app.
 
 use stage::{Language, Scene, Stage, for_each_language};
 

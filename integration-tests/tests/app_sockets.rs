@@ -1,4 +1,4 @@
-//! The directory in which a generic app opens its socket: what an app puts there harms nobody and goes with its process.
+//! The directory in which a generic app creates its socket: files there do no harm, and are removed with the process.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! ASGI apps: many requests at a time in one process, WebSockets, lifespan; FastAPI and Django's own.
+//! ASGI apps: concurrent requests in one process, WebSockets, lifespan; FastAPI and Django.
 
 use std::process::Command;
 use std::thread;

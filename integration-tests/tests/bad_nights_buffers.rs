@@ -1,4 +1,4 @@
-//! Bad nights: no room for what slow clients have not taken yet. Their answers wait and arrive whole, and nobody else's do.
+//! Bad nights: no space for the backlog of slow clients. Their responses are delayed and complete; others are not affected.
 
 use stage::{Neighbours, Request, SmallDisk, eventually, is_root, skipped};
 

@@ -1,4 +1,4 @@
-//! Bad nights: somebody sets the clock, or it was wrong and is set right. Nothing ends, starts or is given up for that.
+//! Bad nights: the clock is set. No process ends or starts, and no start times out, because of that.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Bad nights: a file system of one app's does not answer any more. Its own starts fail and say why, everybody else's go on.
+//! Bad nights: the file system of one app hangs. Its starts fail with the reason; other apps are not affected.
 
 use nix::sys::signal::Signal;
 use stage::{DeadDisk, Neighbours, eventually, is_root, skipped};

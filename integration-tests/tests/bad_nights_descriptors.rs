@@ -1,4 +1,4 @@
-//! Bad nights: descriptors are used up. Who comes waits, nobody is cut off, and status and log say what it is.
+//! Bad nights: no descriptors are left. New connections wait, none is closed, and status and log name the cause.
 
 use stage::{
     Connection, DaemonBuilder, Language, ONE_APP, Request, Scene, Stage, eventually, for_each_language,

@@ -1,4 +1,4 @@
-//! Bad nights: the directory service that knows the user of one app does not answer.
+//! Bad nights: the directory service for the user of one app does not answer.
 
 use stage::{Neighbours, ONE_APP, SilentDirectory, Stage, eventually, is_root, skipped};
 

@@ -1,4 +1,4 @@
-//! Bad nights: floods. Too much of something costs nobody else's visitors anything, and status and log say what it is.
+//! Bad nights: floods of connections, output or requests. Other apps are not affected, and status and log name the cause.
 
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -63,7 +63,7 @@ fn an_app_that_floods_its_standard_error_takes_nothing_from_another() {
         );
         length() >= quiet + 190_000_000
     });
-    // How long a visitor waits, told by what was logged meanwhile: about 100 MB/s.
+    // The waiting time of a client, measured by the lines logged meanwhile: about 100 MB/s.
     assert!(answers > 20 && most < 16_000_000, "{answers} answers, {most} bytes during one of them");
     scene.daemon.logs_eventually("poured out");
 }

@@ -1,5 +1,4 @@
-//! Bad nights: something hangs. Its own visitors wait for as long as the operator says, nobody else does, and status and log
-//! name it.
+//! Bad nights: an app hangs. Its clients wait up to the configured limit, others do not wait, and status and log name it.
 
 use nix::sys::signal::Signal;
 use stage::{

@@ -1,5 +1,5 @@
-//! Bad nights: writing to the log never returns, as on a disk that hangs, or to a pipe that nobody reads. Nobody waits for
-//! the log: starts, tools and visitors go on, the status tells, and the log counts what was lost.
+//! Bad nights: writing to the log blocks, because a disk hangs or nothing reads a pipe. Starts, tools and requests
+//! continue, the status reports it, and the log counts the lost lines.
 
 use nix::sys::signal::Signal;
 use stage::{FrozenDisk, Neighbours, Stage, eventually, is_root, skipped};

@@ -1,11 +1,11 @@
-//! Bad nights: nothing can be logged. Visitors see nothing of it, and status and tools say what the log cannot.
+//! Bad nights: nothing can be logged. Requests are served, and status and tools report the reason.
 
 use std::fs;
 
 use nix::sys::signal::Signal;
 use stage::{Language, Scene, SmallDisk, eventually, is_root, skipped};
 
-/// A scene that logs to a file in a directory of its own.
+/// A daemon that logs to a file in a separate directory.
 fn logging() -> Scene {
     let stage = stage::Stage::new();
     fs::create_dir(stage.path("logs")).unwrap();

@@ -1,5 +1,5 @@
-//! Bad nights: `/tmp` or the disk of the instance directory takes nothing more, or the kernel does not say whose port it is.
-//! What cannot start says why, and everything else goes on.
+//! Bad nights: `/tmp` or the disk of the instance directory is full, or the owner of a port is unknown. Starts that fail
+//! report the reason, and everything else continues.
 
 use std::fs;
 use std::process::Command;
@@ -46,7 +46,7 @@ fn a_tmp_that_takes_nothing_keeps_no_application_from_starting() {
             "the program itself is below /tmp",
         );
     }
-    // The stage lies below it. There is room for its directory, and for nothing else; programs there cannot be run.
+    // The test's directory is below it. There is space for that directory only; programs there cannot be executed.
     let small =
         "mount --bind \"$0\" /mnt && mount -t tmpfs -o size=4k,nr_inodes=2,noexec,mode=1777 none /tmp &&
         mkdir \"$0\" && mount --bind /mnt \"$0\" && exec \"$@\"";
@@ -86,7 +86,7 @@ fn a_full_disk_under_the_instance_directory_keeps_processes_from_starting_and_is
     drop(full);
     eventually("it starts when there is room", || scene.nginx.get("/bad/").status() == 200);
     scene.good_one_serves();
-    // Before the stage removes its directory.
+    // Before the test's directory is removed.
     drop(disk);
 }
 

@@ -1,4 +1,4 @@
-//! Bad nights: the router dies at the wrong moment. What was under way is cut and seen to be cut, and nothing else is lost.
+//! Bad nights: the router crashes. Active responses are visibly truncated, and nothing else is lost.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Bad nights: the socket for nginx. One that somebody removes comes back, and what keeps it away is told.
+//! Bad nights: the socket for nginx is removed. It is created again, or the reason why not is reported.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! Control groups: what an app starts stays together, and ends together.
+//! Control groups: all processes of an app are in one group, and end together.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A compromised worker of nginx: what it says about an app ends with it.
+//! A compromised nginx worker: settings that it forges are dropped with its connection.
 
 use protocol::roster::{Entry, Roster};
 use stage::{FrameClient, Language, Memory, Scene, Stage, eventually};

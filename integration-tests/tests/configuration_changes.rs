@@ -1,4 +1,4 @@
-//! nginx.conf changes while apps run: what concerns their processes replaces them, and nothing else does.
+//! Changes of nginx.conf while apps run: only changes that affect processes replace them.
 
 use stage::{Language, Load, ONE_APP, Scene, Stage, eventually, for_each_language, stays};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The daemon's configuration file: what it says counts after a flag and before nginx, and mistakes are told at once.
+//! The daemon's configuration file: flags override it, it overrides nginx, and errors are reported at the start.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;

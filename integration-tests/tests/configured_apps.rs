@@ -1,5 +1,5 @@
-//! nginx tells the daemon which apps its configuration holds: those with processes to keep are there before the first
-//! request, those that are taken out go away, and nginx's own end changes nothing.
+//! The roster of configured apps: `passenger_min_instances` processes start before the first request, removed apps are
+//! stopped, and stopping nginx changes nothing.
 
 use stage::{Daemon, Language, Nginx, Request, Stage, eventually, stays};
 use std::time::Duration;

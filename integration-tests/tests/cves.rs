@@ -1,4 +1,4 @@
-//! What the predecessor's published vulnerabilities made possible, tried here by a hostile app, user or visitor.
+//! Attacks of Passenger's published vulnerabilities, tried by a hostile app, user or client.
 //!
 //! CVE-2015-7519 is `request_environment::an_underscore_cannot_pose_as_a_dash`, CVE-2018-12615
 //! `user_switching::no_app_keeps_groups_of_root`.
@@ -118,7 +118,7 @@ fn nothing_in_an_app_is_read_with_more_rights_than_the_apps() {
     assert!(is_untouched(&precious));
 }
 
-/// CVE-2018-12026, CVE-2018-12027, CVE-2018-12028: an app told the daemon whom to kill and where its requests go.
+/// CVE-2018-12026, CVE-2018-12027, CVE-2018-12028: an app controlled which process is killed and where its requests go.
 #[test]
 fn an_app_cannot_name_another_process_or_socket() {
     let stage = Stage::new();

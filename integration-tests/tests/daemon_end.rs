@@ -1,5 +1,4 @@
-//! The daemon's orderly end: requests finish, those that wait too, apps are told, nothing is left behind, and all of it has
-//! one limit.
+//! Graceful shutdown: active and waiting requests finish, apps are notified, no process is left, within one time limit.
 
 use std::fs;
 
@@ -86,7 +85,7 @@ fn an_answer_for_a_slow_client_is_given_whole_before_the_end() {
 
 #[test]
 fn what_does_not_finish_has_one_limit_and_not_one_for_each_step() {
-    // Neither does its request end, nor does it when it is told to.
+    // Neither its request ends, nor the process when it is asked to stop.
     let ruby = "at_exit { sleep }
         run ->(env) { sleep if env['PATH_INFO'] == '/hang'; [200, {}, [Process.pid.to_s]] }";
     let mut scene = Scene::set("", |daemon| daemon.flag("--shutdown-timeout=2"), |app| app.ruby(ruby));

@@ -1,4 +1,4 @@
-//! Flags of the daemon that no other file is about, each with what it changes.
+//! Flags of the daemon that no other file tests, each with its effect.
 
 use std::os::unix::fs::MetadataExt;
 

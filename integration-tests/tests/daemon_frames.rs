@@ -1,4 +1,4 @@
-//! The daemon alone, spoken to in frames: what holds here and not through nginx is the module's affair.
+//! The daemon without nginx, by frames: separates faults of the daemon from those of the module.
 
 use nix::sys::signal::Signal;
 use stage::{App, Daemon, FrameClient, Language, Stage, eventually, for_each_language, kill_9};
@@ -65,7 +65,7 @@ for_each_language! {
 }
 
 /// A daemon that ends, and a connection of each sort that waits for a request: one that hears a goodbye, and one that has
-/// said nothing yet. Both are served once more.
+/// sent nothing yet. Both are served once more.
 #[test]
 fn what_is_written_in_the_moment_of_the_goodbye_is_served() {
     let (stage, app, mut daemon) = one_app();

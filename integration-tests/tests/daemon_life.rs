@@ -1,4 +1,4 @@
-//! The daemon's own life: starting, stopping, being away, being killed.
+//! The life of the daemon: starting, stopping, being down, being killed.
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -23,7 +23,7 @@ for_each_language! {
         let mut scene = Scene::of(language);
         let pid = scene.app_pid();
         let supervisor = scene.daemon.pid();
-        // The supervisor alone: nobody is told, so the end of the owner pipe has to do.
+        // The supervisor only: no process is notified, so the end of the owner pipe must suffice.
         stage::kill_9(supervisor);
         eventually("app and router have gone", || {
             let nginx = [scene.nginx.master(), scene.nginx.workers()[0], scene.nginx.workers()[1]];

@@ -1,4 +1,4 @@
-//! What the kernel lets the daemon have: connections that wait for it, and open files.
+//! Limits of the kernel: the backlog of the socket, open files, memory.
 
 use std::os::fd::AsRawFd;
 use std::path::Path;

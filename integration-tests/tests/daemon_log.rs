@@ -1,4 +1,4 @@
-//! Where the daemon's log goes, who may say so, and what becomes of the lines that apps print.
+//! The destination of the daemon's log, who may set it, and lines that apps print.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

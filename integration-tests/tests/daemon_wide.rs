@@ -1,4 +1,4 @@
-//! What nginx.conf sets for the daemon as a whole reaches it, counts unless a flag does, and can be seen.
+//! Global directives in nginx.conf: they reach the daemon, flags override them, and `passenger-config settings` shows them.
 
 use serde_json::Value;
 use stage::{

@@ -1,4 +1,4 @@
-//! New versions of an app: rolled out one process at a time, waited for, and given up when they do not start.
+//! Deployments of an app: rolling restarts, waiting for them, and new versions that do not start.
 
 use std::process::Output;
 

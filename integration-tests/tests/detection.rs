@@ -1,4 +1,4 @@
-//! Which kind of app lies in a directory: found in a fixed order, or told.
+//! Detection of an app's type: in a fixed order, or configured.
 
 use std::fs;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! A request of the administrator to one process, past nginx.
+//! Requests of an administrator to one process, without nginx.
 
 use stage::{Language, Request, Scene, eventually, for_each_language};
 

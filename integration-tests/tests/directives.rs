@@ -1,4 +1,4 @@
-//! docs/DIRECTIVES.md against the module's table and the real nginx: what is documented is what is taken.
+//! Compares docs/DIRECTIVES.md with the module's table and nginx: exactly the documented directives are accepted.
 
 use std::collections::BTreeSet;
 
@@ -207,7 +207,7 @@ fn places(line: &str) -> [(&'static str, Blocks<'_>); 8] {
     ]
 }
 
-/// A stage where nginx may refuse: what it says then is in its log too.
+/// A test directory in which nginx may refuse its configuration; the message is in its log as well.
 pub(crate) fn refusing() -> Stage {
     let stage = Stage::new();
     stage.expect_log_line("[emerg]");

@@ -1,4 +1,4 @@
-//! What an inner level of nginx.conf says, and what it takes over from the levels around it.
+//! Inheritance of directives between the levels of nginx.conf.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! `passenger_dump_config_manifest`: who said what where, as JSON.
+//! `passenger_dump_config_manifest`: the settings of each level with their files and lines, as JSON.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

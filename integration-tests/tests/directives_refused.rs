@@ -1,4 +1,4 @@
-//! Each directive set wrong, and the error read: file, line, name, and what would be right.
+//! Errors for wrong values of each directive: file, line, name and allowed values.
 
 use std::fs;
 
@@ -144,7 +144,7 @@ fn an_inner_level_may_say_it_again() {
     accepted(&conf(&Blocks { server: &server, location: &location, ..Blocks::default() }));
 }
 
-/// Wrong values for a directive, each with what it is told.
+/// Wrong values for a directive, each with its message.
 fn wrong_values(each: &Directive) -> Vec<(&'static str, String)> {
     let name = &each.name;
     let all = |values: &[&'static str], sentence: &dyn Fn(&str) -> String| {

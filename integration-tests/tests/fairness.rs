@@ -1,4 +1,4 @@
-//! Apps that share a full pool: each one that has visitors gets a process.
+//! Apps that share a full pool: each app with requests gets a process.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,4 @@
-//! docs/FEATURES.md, docs/SECURITY-MODEL.md and docs/BAD-NIGHTS.md name tests that there are, and the first leaves no
-//! feature out.
+//! The tests that docs/FEATURES.md, docs/SECURITY-MODEL.md and docs/BAD-NIGHTS.md name exist, and FEATURES.md is complete.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Frameworks that nobody here wrote, behind nginx and the daemon.
+//! Unmodified frameworks behind nginx and the daemon.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! The harness itself, proved with a stock nginx that knows nothing of us.
+//! Tests of the harness, with an nginx without the module.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -96,7 +96,7 @@ fn an_alarming_log_line_fails_the_test() {
     line(&stage);
 }
 
-/// Plays on a stage that must not end well, and gives what it said. The kept directory is cleared away.
+/// Runs a test whose checks must fail, returns the message, and removes the kept directory.
 fn failure_of(play: impl FnOnce(&Stage)) -> String {
     let stage = Stage::new();
     let dir = stage.dir().to_owned();

@@ -1,4 +1,4 @@
-//! Connections that Ruby and Python apps take over, and how many requests pass beside them.
+//! Hijacked connections of Ruby and Python apps, and the requests that are served beside them.
 
 use stage::{Connection, Request, Scene, eventually};
 

@@ -1,4 +1,4 @@
-//! The operator's programs: run when something happens to an app, with what happened in their environment.
+//! Hooks for events of apps: programs that get the event in their environment.
 
 use std::path::PathBuf;
 
@@ -95,7 +95,7 @@ fn a_slow_process_can_be_looked_at_before_it_is_killed() {
     scene.daemon.logs_eventually(&format!("hook: localhost/wait?name=never&x=1 is at {pid}"));
     assert_ne!(scene.app_pid(), pid, "another process serves while the program looks at this one");
     assert!(stage::is_alive(pid), "it is left as it is");
-    // Whoever waits for the visitor must not wait for the program: nothing is told of the kill yet.
+    // The client's response must not wait for the hook program: the kill is not reported yet.
     assert!(!scene.daemon.log().contains("hook max_request_time_reached"), "the next one waits for its turn");
     scene.app.write("go-on", "");
     eventually("it is killed", || !stage::is_alive(pid));

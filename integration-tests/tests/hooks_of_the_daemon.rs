@@ -1,5 +1,4 @@
-//! The operator's programs around the daemon's own life: before it serves and after it began to, before it ends and
-//! after it has.
+//! Hooks for events of the daemon: before and after its start, before and after its shutdown.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Users and groups that apps cannot have: those of root, and those that reach nginx's socket or the router's files.
+//! Users and groups that are refused for apps: those of root, and those with access to nginx's socket or the router.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 

@@ -1,5 +1,5 @@
-//! What the tree promises about its files: none imports, through whichever others, one that imports it. A folder's `mod.rs`
-//! and the files beside it are one module and may know each other; what it hands on is its file's.
+//! No file imports, directly or through others, one that imports it. A directory's `mod.rs` and the files beside it are
+//! one module and may import each other; a re-export counts as an import of its file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Several daemons on a machine, or none: the tools list them, and take the name of the one that is meant.
+//! Several daemons on a machine, or none: the tools list them and select one by name.
 
 use std::process::{Command, Output};
 

@@ -1,4 +1,4 @@
-//! What apps print in systemd's journal, under their names.
+//! Output of apps in systemd's journal, under their names.
 
 use stage::eventually;
 

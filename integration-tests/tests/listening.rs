@@ -1,4 +1,4 @@
-//! How generic programs listen: at a port, at a unix socket of their own, or on a socket that they are handed.
+//! How generic programs listen: on a port, on a unix socket, or on an inherited socket.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use stage::{Request, Scene, eventually};
 
-/// Listens as it is told, tells its PID, and answers 503 at `/up` as long as there is no file `up`.
+/// Listens as configured, answers with its PID, and with 503 at `/up` until a file `up` exists.
 const SERVER: &str = r#"
 import http.server, os, socket, socketserver, sys, time
 

@@ -1,4 +1,4 @@
-//! What a line of the log looks like: for people, for machines, for the journal.
+//! Log formats: plain text, JSON, and for the journal.
 
 use serde_json::Value;
 use stage::{Language, Scene, Stage, eventually};

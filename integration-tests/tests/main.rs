@@ -1,4 +1,4 @@
-//! Every promise of the project, kept by the real nginx, the real daemon and real apps. One file per subject.
+//! The integration tests: every promise of the project, with the real nginx, daemon and apps. One file per subject.
 
 mod about;
 mod app_defaults;
@@ -60,6 +60,7 @@ mod identities;
 mod imports;
 mod instances;
 mod journal;
+mod language;
 mod listening;
 mod log_formats;
 mod manual;

@@ -1,4 +1,4 @@
-//! The manual and the shell completions, as `make build` has made them and `make install` puts them.
+//! Man pages and shell completions, as `make build` generates and `make install` installs them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Processes that hold too much memory are replaced, or killed, and others are not.
+//! Memory limits: processes above them are replaced or killed.
 
 use stage::{Request, Scene, eventually};
 

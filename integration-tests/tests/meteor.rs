@@ -1,4 +1,4 @@
-//! Meteor projects, by a stand-in for Meteor's tool that takes its arguments and ends as it does: by SIGINT alone.
+//! Meteor projects, with a stand-in for the `meteor` tool that takes its arguments and ends by SIGINT only, as it does.
 
 use std::os::unix::fs::PermissionsExt;
 

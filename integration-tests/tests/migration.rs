@@ -1,4 +1,4 @@
-//! Configurations as tutorials for the predecessor show them: two more lines, and they load and serve.
+//! Configurations of tutorials for Passenger: with two more lines they load and serve.
 
 use stage::{App, Daemon, DaemonBuilder, Nginx, Request, Stage, node_modules, require_debian_package};
 
@@ -13,7 +13,7 @@ struct Moved {
 }
 
 impl Moved {
-    /// Sites lie in `/var/www` in tutorials, and on the stage here; `load_module` and `passenger_fly_with` are added.
+    /// Replaces `/var/www` by the test's directory, and adds `load_module` and `passenger_fly_with`.
     fn here(tutorial: &str, name: &str, fill: impl FnOnce(App) -> App) -> Self {
         Self::with(tutorial, name, |daemon| daemon, fill)
     }

@@ -1,4 +1,4 @@
-//! The configurations that the project shows are loaded by nginx, just as they stand.
+//! nginx loads every configuration in the documentation.
 
 use std::fs;
 

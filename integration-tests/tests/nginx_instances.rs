@@ -1,4 +1,4 @@
-//! Several nginxes that share a daemon stay apart, also in containers, where they may look alike.
+//! Several nginx instances that share a daemon are distinguished, also in containers with equal paths and PIDs.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,4 @@
-//! nginx's own life under load: reloads cost nothing, a killed worker costs its own connections only.
+//! Reloads and crashes of nginx under load: reloads lose no request, a killed worker only its connections.
 
 use stage::{Heavy, Language, Load, Memory, Scene, eventually, kill_9};
 

@@ -1,4 +1,4 @@
-//! docs/openapi.json against the daemon: every answer is as the document says, and has nothing that it does not name.
+//! Compares docs/openapi.json with the daemon: every response matches it, without undocumented fields.
 
 use serde_json::{Value, json};
 use stage::{Connection, Daemon, Language, Request, Scene, Stage, eventually, workspace};

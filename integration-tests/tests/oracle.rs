@@ -1,7 +1,7 @@
-//! What a client sees through the module is what it sees through nginx's own `proxy_pass` to the same process.
+//! Compares responses through the module with those of nginx's `proxy_pass` to the same process.
 //!
-//! Each case is sent, byte for byte, to two nginxes that differ in this alone. Where the two should differ, the
-//! difference is taken out by name in [`seen`].
+//! Each case is sent, byte for byte, to two nginx instances that differ in this only. Intended differences are removed by
+//! name in [`seen`].
 
 use std::cell::RefCell;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Out-of-band work: an app puts work off until no visitor waits for it.
+//! Out-of-band work: an app postpones work until no request waits.
 
 use stage::{Request, Scene, eventually};
 

@@ -1,4 +1,4 @@
-//! Apps of three owners on one machine: each runs as its own, and none gets at another or at the daemon.
+//! Apps of three owners on one machine: each runs as its owner, and none has access to another or to the daemon.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt;

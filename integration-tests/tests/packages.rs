@@ -1,4 +1,4 @@
-//! The Debian packages on a Debian that knows nothing of us: what they depend on, bring, and leave behind.
+//! The Debian packages on a clean Debian: dependencies, installed files, and what remains after a purge.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! How many processes there are, and which of them gets a request.
+//! The number of processes, and which of them gets a request.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use stage::{Connection, Language, Request, Scene, eventually, for_each_language,
 fn max_pool_size_is_respected() {
     let scene = Scene::with(Language::Ruby, "", |daemon| daemon.flag("--max-pool-size=2"));
     let clients: Vec<Connection> = (0..4).map(|number| waiting(&scene, &number.to_string())).collect();
-    // Which two come first is not said.
+    // The order of the first two is not defined.
     let under_way = |number: &i32| scene.stage.scratch(&format!("{number}.arrived")).exists();
     eventually("two requests are under way", || (0..4).filter(under_way).count() == 2);
     eventually("the others wait", || scene.daemon.status().contains("Requests in queue: 2"));

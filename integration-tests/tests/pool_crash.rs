@@ -1,4 +1,4 @@
-//! Processes that die are noticed at once, not by the next visitor.
+//! Crashed processes are detected at once, not by the next request.
 
 use stage::{Language, Load, Request, Scene, eventually, eventually_some, for_each_language, kill_9};
 

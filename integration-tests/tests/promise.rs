@@ -1,4 +1,4 @@
-//! The promise: whatever happens to nginx or to the router, the app processes stay.
+//! The main promise: app processes survive whatever happens to nginx and the router.
 
 use stage::{Language, Load, Scene, for_each_language, is_alive};
 

@@ -1,4 +1,4 @@
-//! Bodies of Rack apps as a visitor gets them.
+//! Response bodies of Rack apps as a client receives them.
 
 use stage::{Request, Scene};
 

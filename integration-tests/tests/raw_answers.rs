@@ -1,4 +1,4 @@
-//! Answers of HTTP applications that no framework writes: unusual, lenient and wrong ones, byte for byte.
+//! Unusual, lenient and invalid responses of HTTP applications, byte for byte.
 
 use std::process::Command;
 

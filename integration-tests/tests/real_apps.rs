@@ -1,4 +1,4 @@
-//! Whole applications in use: somebody logs in, uploads and downloads while the app is restarted rolling.
+//! Complete applications in use: a client logs in, uploads and downloads during rolling restarts.
 
 use std::collections::BTreeSet;
 

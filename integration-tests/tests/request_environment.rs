@@ -1,4 +1,4 @@
-//! What an app is told about a request, byte for byte.
+//! The environment that an app gets for a request, byte for byte.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

@@ -1,4 +1,4 @@
-//! What comes back from an app, the good and the odd.
+//! Responses of apps, usual and unusual ones.
 
 use stage::{Scene, for_each_language};
 

@@ -1,4 +1,4 @@
-//! A router that hangs is noticed and replaced; apps, and whoever watches the daemon, see nothing of it.
+//! A hanging router is detected and replaced; apps and the service manager are not affected.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use stage::{Language, Load, ONE_APP, Request, Scene, Stage, eventually, is_alive
 
 use crate::service::Manager;
 
-/// A scene whose router may be silent for one second, with who watches the daemon.
+/// An app whose router may be silent for one second, with a service manager that watches the daemon.
 fn watched(language: Language) -> (Scene, Manager) {
     let stage = Stage::new();
     let app = stage.app("app").standard(language);

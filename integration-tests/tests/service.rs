@@ -1,5 +1,4 @@
-//! The daemon as a service: in the background, with a PID file, told to read its configuration again, and speaking with
-//! a service manager.
+//! The daemon as a service: in the background, with a PID file, reloading its configuration, notifying a service manager.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -125,7 +124,7 @@ fn its_configuration_is_read_again_and_a_mistake_changes_nothing() {
     assert_eq!(wide.nginx.get("/pid").text(), pid, "no app was touched");
 }
 
-/// What a daemon says to a service manager that listens at a socket of the stage.
+/// The notifications of a daemon to a service manager that listens at a socket in the test's directory.
 pub(crate) struct Manager(UnixDatagram);
 
 impl Manager {

@@ -1,4 +1,4 @@
-//! The daemon as the first process of a container: it takes its apps' orphans, and ends as it is told.
+//! The daemon as PID 1 of a container: it reaps orphans and stops by signals.
 
 use std::process::Command;
 
@@ -53,7 +53,7 @@ fn as_the_first_process_it_reaps_orphans_and_ends_when_it_is_told() {
     std::fs::write(scene.stage.scratch("end"), "").unwrap();
     eventually("the first orphan has ended and was reaped", || children() == all - 1 && zombies(daemon) == 0);
 
-    // What a first process is told of beside its own affairs is none of its business.
+    // PID 1 ignores signals that do not concern it.
     for other in [Signal::SIGWINCH, Signal::SIGPIPE, Signal::SIGALRM, Signal::SIGUSR2, Signal::SIGCONT] {
         signal(daemon, other);
     }
@@ -64,7 +64,7 @@ fn as_the_first_process_it_reaps_orphans_and_ends_when_it_is_told() {
     let status = scene.daemon.stop();
     assert_eq!(status.code(), Some(0), "{status}");
     assert!(!scene.stage.socket().exists() && scene.daemon.log().contains("the daemon has ended"));
-    // That nothing is left, the other orphan included, the stage looks for.
+    // The harness checks that no process is left, including the other orphan.
     scene.stage.expect_log_line(&scene.stage.socket().display().to_string());
 }
 

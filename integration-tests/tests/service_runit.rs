@@ -1,4 +1,4 @@
-//! The daemon under runit, by the service directory that the project ships.
+//! The daemon under runit, with the shipped service directory.
 
 use std::path::PathBuf;
 

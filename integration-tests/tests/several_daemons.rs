@@ -1,5 +1,4 @@
-//! One nginx, two daemons: each location says to which of them its app belongs, and what happens to one daemon is nothing to
-//! the other's apps.
+//! One nginx with two daemons: each location names its daemon, and a failure of one does not affect apps of the other.
 
 use stage::{Daemon, Language, Nginx, Request, Stage, eventually};
 
@@ -31,7 +30,7 @@ fn pid_of(nginx: &Nginx, app: &str) -> u32 {
     nginx.send(request).expect(200).text().trim().parse().unwrap()
 }
 
-/// What `passenger-status` says of this daemon: all daemons of a stage share its registry.
+/// `passenger-status` of this daemon: all daemons of a test share its registry.
 fn status(daemon: &Daemon) -> String {
     let all = daemon.tool("passenger-config", &["list-instances", "--json"]);
     let all: serde_json::Value = serde_json::from_slice(&all.stdout).unwrap();

@@ -1,4 +1,4 @@
-//! `passenger_load_shell_envvars`: what a user's login shell exports reaches the app, in Passenger's order.
+//! `passenger_load_shell_envvars`: variables that the user's login shell exports reach the app, in Passenger's order.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};

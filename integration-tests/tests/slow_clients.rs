@@ -1,4 +1,4 @@
-//! Clients that take their time: what they have not read waits with the router, and the process serves others.
+//! Slow clients: the router keeps the rest of their responses, and the process serves other requests.
 
 use stage::{DaemonBuilder, Language, Request, Scene, eventually, is_root, skipped};
 

@@ -1,4 +1,4 @@
-//! Uploads that nginx passes on while they come: a client that sends too slowly loses its process to requests that wait.
+//! Unbuffered uploads: a client that sends too slowly loses its process to waiting requests.
 
 use std::time::Duration;
 

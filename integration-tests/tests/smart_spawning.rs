@@ -1,4 +1,4 @@
-//! Smart spawning: an app is loaded once, and its processes are forked from there.
+//! Smart spawning: an app is loaded once, and its processes are forked from the preloader.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use stage::{App, Language, Scene, eventually, eventually_some, is_alive, is_root
 
 const SMART: &str = "passenger_spawn_method smart;";
 
-/// Writes down who loads it, and in `started` and `stopped` what its hooks are told.
+/// Records the loading process, and in `started` and `stopped` the arguments of its hooks.
 const RUBY: &str = r##"
 SCRATCH = File.realpath('scratch')
 NOTE = ->(name, text) { File.open(File.join(SCRATCH, name), 'a') { |file| file.write("#{text}\n") } }

@@ -1,4 +1,4 @@
-//! Sixty-four connections at once, for a while: nothing fails, nothing grows.
+//! Load of 64 connections: nothing fails, and descriptors and memory do not grow.
 //!
 //! Five seconds are always run. `make soak` sets `SOAK_SECONDS` (60 by default there) and runs the ignored tests.
 

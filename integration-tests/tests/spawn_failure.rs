@@ -1,4 +1,4 @@
-//! Apps that cannot be started: what the visitor sees, and what the operator reads.
+//! Apps that cannot be started: the error page for clients, and the report for operators.
 
 use stage::{Language, Scene, eventually};
 

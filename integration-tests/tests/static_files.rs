@@ -1,4 +1,4 @@
-//! What nginx answers itself: files and cached pages, before any app is asked.
+//! Files and cached pages that nginx serves without the app.
 
 use stage::{Language, Request, Scene};
 

@@ -1,4 +1,4 @@
-//! `passenger-status` shows what people's scripts read, line by line.
+//! `passenger-status`: the lines that scripts read.
 
 use stage::{Connection, FakeInstance, Language, Request, Scene, Stage, eventually};
 

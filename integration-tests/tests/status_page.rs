@@ -1,4 +1,4 @@
-//! The status page: served by nginx and at the tools' socket, complete, and no way for anybody to change anything.
+//! The status page: served by nginx and on the administration socket, complete, and read-only.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

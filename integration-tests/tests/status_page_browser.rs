@@ -1,4 +1,4 @@
-//! The status page in a real browser: it lives without a reload, is read on a phone, and what visitors choose is text.
+//! The status page in a real browser: it updates without a reload, fits a phone, and escapes what clients send.
 
 use std::time::Duration;
 
@@ -76,7 +76,7 @@ impl Night {
         visitor
     }
 
-    /// The rows of the requests that wait at a gate: age in seconds, what is asked for, phase, and what is said of it.
+    /// The rows of the requests that wait at a gate: age in seconds, request, phase and mark.
     /// Those that are answered at once come and go beside them.
     fn waiting(&self) -> Vec<(f64, String, String, String)> {
         let script = "return [...document.querySelectorAll('#requests tbody tr')].map((row) => \
@@ -145,12 +145,12 @@ fn what_happens_is_shown_without_a_reload_and_what_hangs_stands_out() {
     assert_eq!(night.chromium.complaints(), [""; 0]);
 }
 
-/// On a desk and on a phone, by day and by night: photographs, and nothing sticks out at the side.
+/// Screenshots on a large screen and on a phone, light and dark: nothing overflows the width.
 fn fits_every_screen(chromium: &Chromium) {
     for (name, width, height) in [("desktop", 1280, 800), ("phone", 375, 812), ("narrow", 320, 640)] {
         for scheme in ["light", "dark"] {
             chromium.look(width, height, scheme);
-            // Graphs are drawn anew for the width.
+            // Graphs are drawn again for the width.
             eventually("the graphs have the width", || {
                 let script = "return [...document.querySelectorAll('.plot')].every((plot) => \
                     plot.viewBox.baseVal.width === plot.parentElement.clientWidth)";
@@ -217,7 +217,7 @@ fn it_says_when_nobody_answers_any_more_and_recovers_by_itself() {
     night.nginx.start_again();
     night.shows("#state", "Live");
     assert_eq!(night.chromium.text("#alarm"), "");
-    // The router is another one, and counts anew.
+    // The router is a new one, and its counters start at zero.
     night.nginx.get("/").expect(200);
     night.shows(".app h3", "shop");
     night.was_not_reloaded();

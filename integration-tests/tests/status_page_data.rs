@@ -1,4 +1,4 @@
-//! What the status page shows: every app, its processes and counters, and the requests under way; and what it costs.
+//! The data of the status page: every app, its processes and counters, active requests; and its cost.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The status page and the names that it is asked for by: a web page that rebinds DNS does not get to read it.
+//! The status page and host names: a web page that rebinds DNS cannot read it.
 
 use stage::{Language, Nginx, Request, Scene, Stage};
 

@@ -1,4 +1,4 @@
-//! Responses that come in parts, and clients that leave or dawdle.
+//! Responses in parts, and clients that leave or read slowly.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What applications written for Passenger rely on: one table of cases in three languages, at the root and below a
+//! Behaviour on which applications for Passenger rely: one table of cases in three languages, at the root and below a
 //! sub-URI.
 
 use stage::{Language, Request, Response, Scene, for_each_language};

@@ -1,5 +1,5 @@
-//! The walk of an administrator on a machine with systemd and Debian's nginx: packages installed, an app served, services
-//! restarted, packages removed.
+//! Administration with systemd and Debian's nginx: packages are installed, an app served, services restarted, packages
+//! removed.
 
 use std::process::{Child, Command};
 

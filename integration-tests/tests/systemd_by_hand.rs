@@ -1,5 +1,4 @@
-//! An administrator's machine with the packages, on which the daemon is not systemd's: started by hand in the background, and
-//! as a service of runit's.
+//! The packages on a machine where systemd does not manage the daemon: started by hand in the background, and by runit.
 
 use stage::{eventually, require_debian_package};
 

@@ -1,4 +1,4 @@
-//! `passenger_concurrency_model thread`: requests that take place at the same time in one process.
+//! `passenger_concurrency_model thread`: concurrent requests in one process.
 
 use std::thread;
 

@@ -1,4 +1,4 @@
-//! Two hundred processes, all of them busy and the queue full: every tool lists all of it.
+//! Two hundred busy processes and a full queue: every tool lists all of them.
 
 use stage::{Connection, DaemonBuilder, Language, ONE_APP, Request, Stage, eventually, is_root};
 

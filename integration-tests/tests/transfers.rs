@@ -1,4 +1,4 @@
-//! Much data, both ways: it arrives whole, and the router stays small. These tests take turns.
+//! Large uploads and downloads: they arrive complete, and the router's memory does not grow. These tests exclude each other.
 
 use std::fs::File;
 use std::io::Read;

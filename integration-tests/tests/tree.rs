@@ -1,4 +1,4 @@
-//! What the tree promises about itself: where `unsafe` lives, and how files begin.
+//! Checks of the source tree: the directories with `unsafe`, and how files begin.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ fn crates_without_a_room_forbid_unsafe_code() {
     assert!(manifest.contains("undocumented_unsafe_blocks = \"deny\""));
 }
 
-/// A SAFETY comment in the lines right above, or inside the same statement.
+/// Whether a SAFETY comment is directly above, or inside the same statement.
 fn says_why(lines_up_to_block: &[&str]) -> bool {
     const NEAR: usize = 12;
     lines_up_to_block.iter().rev().take(NEAR).any(|line| line.contains("SAFETY"))
@@ -71,7 +71,7 @@ fn says_why(lines_up_to_block: &[&str]) -> bool {
 fn refuse_lines(what: &str, concerned: impl Fn(&Path) -> bool, bad: impl Fn(&str) -> bool) {
     let mut found = Vec::new();
     for path in sources("rs").into_iter().filter(|path| concerned(path)) {
-        // This file speaks of what it forbids.
+        // This file contains what it forbids.
         if path.ends_with("integration-tests/tests/tree.rs") {
             continue;
         }
@@ -84,7 +84,7 @@ fn refuse_lines(what: &str, concerned: impl Fn(&Path) -> bool, bad: impl Fn(&str
     assert!(found.is_empty(), "{what}: {found:#?}");
 }
 
-/// A line without its comment and without what stands in quotes.
+/// A line without its comment and quoted text.
 fn code(line: &str) -> &str {
     let line = line.split("//").next().unwrap_or_default();
     line.split('"').next().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The module loaded and not used changes nothing: the same bytes get the same bytes.
+//! A loaded module that is not used changes no byte of a response.
 
 use stage::{Connection, Nginx, Stage};
 

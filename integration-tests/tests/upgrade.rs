@@ -1,4 +1,4 @@
-//! The daemon's program is exchanged while it runs: SIGUSR2, and the next one serves, with the same app processes.
+//! Upgrade in place: after SIGUSR2 the new program serves with the same app processes.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -1,4 +1,4 @@
-//! Whose rights the parts have. Started as root, users are switched; as an ordinary user, everything else works.
+//! Users of the processes: as root, users are switched; as an ordinary user, everything else works.
 
 use nix::unistd::{Uid, User};
 use stage::{Language, ONE_APP, Scene, Stage, eventually, for_each_language, is_root, owner_uid};

@@ -1,5 +1,4 @@
-//! `passenger-config validate-install`: an installation that is whole, and one that is broken in each of the ways it
-//! looks for.
+//! `passenger-config validate-install`: a complete installation, and one with each of the defects that it detects.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

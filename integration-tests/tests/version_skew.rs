@@ -1,4 +1,4 @@
-//! A module and a daemon of different releases: refused with a sentence on both sides.
+//! A module and a daemon of incompatible releases: refused, with a message on both sides.
 
 use stage::{FakeDaemon, FakeModule, Language, ONE_APP, Scene, Stage};
 

@@ -1,4 +1,4 @@
-//! WSGI as PEP 3333 specifies it, and ASGI's extensions, through nginx and the daemon.
+//! WSGI as PEP 3333 specifies it, and extensions of ASGI, through nginx and the daemon.
 
 use stage::{FrameClient, Language, Request, Scene, Stage};
 

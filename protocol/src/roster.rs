@@ -171,6 +171,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "copies megabytes, which takes a minute in the interpreter")]
     fn many_applications_take_many_frames_of_which_the_last_is_the_end() {
         let settings = vec![b'x'; 1000];
         let entries = vec![Entry { group: b"blog", start: Some(start(&settings)) }; 1000];

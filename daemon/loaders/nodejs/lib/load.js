@@ -1,5 +1,5 @@
 'use strict';
-// Loads the app's startup file, and tells apart why it cannot be loaded.
+// Loads the app's startup file, and classifies the errors.
 
 const fs = require('fs');
 const Module = require('module');

@@ -1,5 +1,5 @@
 'use strict';
-// Tells the daemon, once, that the process is ready or why it is not.
+// Reports to the daemon, once, that the process is ready or why it is not.
 
 const fs = require('fs');
 

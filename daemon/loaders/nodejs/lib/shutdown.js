@@ -1,5 +1,5 @@
 'use strict';
-// The end of descriptor 0: no further connections, requests finish, then the process ends.
+// Graceful shutdown at the end of descriptor 0: no more connections, active requests finish, then the process exits.
 
 const net = require('net');
 const { constants } = require('os');

@@ -1,5 +1,5 @@
 'use strict';
-// What the arguments of `server.listen()` ask for, as Node.js documents them.
+// Parses the arguments of `server.listen()`, as Node.js documents them.
 
 const net = require('net');
 const os = require('os');

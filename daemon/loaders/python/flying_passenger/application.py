@@ -1,4 +1,4 @@
-"""Finds the app's startup file, imports it and takes its `application`, and what it says about it."""
+"""Finds and imports the app's startup file, and reads its `application` and its settings."""
 
 import importlib.machinery
 import importlib.util

@@ -1,5 +1,5 @@
-"""What a preloader does once, between loading the app and its first fork: what all processes are to share is put in
-order, and what none may share is let go.
+"""Prepares a preloader between loading the app and its first fork: compacts memory that all processes share, and closes
+what they must not share.
 """
 
 import gc
@@ -24,7 +24,7 @@ def _close_connections() -> None:
     try:
         database.connections.close_all()
     except Exception as error:  # pylint: disable=broad-except
-        # Django that is only half set up is no reason not to start.
+        # A partly configured Django must not prevent the start.
         _warn(f"Django's database connections could not be closed: {type(error).__name__}: {error}")
 
 

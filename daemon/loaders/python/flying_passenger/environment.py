@@ -1,4 +1,4 @@
-"""A request's environment block as WSGI's `environ`."""
+"""Converts a request's environment block to WSGI's `environ`."""
 
 import os
 import sys

@@ -10,7 +10,7 @@ _callbacks: Dict[str, List[Callable[..., Any]]] = {name: [] for name in EVENTS}
 
 
 def on_event(name: str) -> Callable[[F], F]:
-    """A decorator: the function is called at this event. `starting_worker_process` says whether it was forked."""
+    """A decorator: the function is called at this event. `starting_worker_process` passes whether the process was forked."""
     if name not in _callbacks:
         raise ValueError(f"there is no event {name!r}: it must be one of {', '.join(EVENTS)}")
 

@@ -1,4 +1,4 @@
-"""Forks a process for each order that comes over the control socket, with the descriptors that come along."""
+"""Forks a process for each order on the control socket, with the descriptors that the order passes."""
 
 import array
 import ctypes
@@ -88,7 +88,7 @@ class ForkServer:
     def _settle(self, handed: Handed) -> None:
         """Become a process as the daemon would have started it, and show it to the daemon."""
         _end_with_parent()
-        # The daemon may have died before the line above: then nobody is told any more.
+        # If the daemon died before the line above, no signal follows.
         if os.getppid() != self._daemon:
             os._exit(1)
         self._control.close()

@@ -14,7 +14,7 @@ from .response import Response
 
 NO_BODY = NoBody()
 MAX_ERROR = 4096
-# The kind of body of what is no request.
+# The body type of a message that is not a request.
 OUT_OF_BAND = 3
 
 
@@ -68,7 +68,7 @@ class RequestHandler:
             body = Body(self._connection, None)
             environ["wsgi.input_terminated"] = True
         elif kind == OUT_OF_BAND:
-            # A visitor can send the method, but not this.
+            # A client can send any method, but not this type of body.
             environ["passenger.oob_work"] = True
         environ["wsgi.input"] = NO_BODY if body is None else body.buffered()
         self._answer(environ)
@@ -103,11 +103,11 @@ class RequestHandler:
         except (Lost, SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:
-            # gevent's Timeout and asyncio's CancelledError are no `Exception`.
+            # gevent's Timeout and asyncio's CancelledError are not subclasses of `Exception`.
             self._failed(error)
 
     def _failed(self, error: BaseException) -> None:
-        """The log gets everything, the daemon enough to tell the visitor; the connection stays in step."""
+        """Logs the full error and sends a summary to the daemon; the connection can be used again."""
         if self._hijacked and not self._handed_over and isinstance(error, (StopIteration, ConnectionError)):
             # So the libraries end a WebSocket in front of gunicorn and Werkzeug.
             return

@@ -1,4 +1,4 @@
-"""The connection's socket as WSGI servers put it into `environ`, taken from the server when the app first uses it."""
+"""The connection's socket as WSGI servers put it into `environ`; hijacked when the app first uses it."""
 
 import socket
 from typing import Any, Optional, Protocol

@@ -1,4 +1,4 @@
-"""Which interface an app speaks, WSGI or ASGI, and the server for it."""
+"""Selects the app's interface, WSGI or ASGI, and the server for it."""
 
 import functools
 import inspect
@@ -11,7 +11,7 @@ NAMES = ("wsgi", "asgi")
 
 
 def of(app: Any, said: Any = None) -> str:
-    """What the startup file says, or else what the app looks like."""
+    """The interface that the startup file sets, else the one that the app's signature suggests."""
     if said is not None:
         if said not in NAMES:
             raise LoadFailure(f"passenger_interface in the startup file is {said!r}; it must be 'wsgi' or 'asgi'")

@@ -16,7 +16,7 @@ class Interpreter:
     """What the loader was started with, taken before it removes it from the app's environment."""
 
     def __init__(self, descriptors: Sequence[int]) -> None:
-        # The report says `loading` once.
+        # `loading` is reported once.
         self.is_first = os.environ.pop(AGAIN, None) is None
         self._descriptors = descriptors
         self._settings = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
@@ -56,7 +56,7 @@ class Interpreter:
 
     @contextmanager
     def _passed_on(self) -> Iterator[None]:
-        """The descriptors stay open; only for as long as it takes to find that there is no such interpreter."""
+        """Keeps the descriptors open over the exec, and restores their flags if the interpreter does not exist."""
         for descriptor in self._descriptors:
             os.set_inheritable(descriptor, True)
         try:

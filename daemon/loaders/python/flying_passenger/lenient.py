@@ -1,4 +1,4 @@
-"""What PEP 3333 forbids and applications of Passenger do: accepted, with one warning for each kind and process."""
+"""Accepts violations of PEP 3333 that Passenger accepts, with one warning for each kind and process."""
 
 import sys
 from typing import Any, Set

@@ -1,4 +1,4 @@
-"""The owner pipe, which ends when the process is to end: a descriptor of its own, as the app may close its standard input."""
+"""The owner pipe, whose end asks the process to exit. A duplicate, because the app may close its standard input."""
 
 import os
 

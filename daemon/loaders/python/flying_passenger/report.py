@@ -1,4 +1,4 @@
-"""Tells the daemon, once, that the process is ready or why it is not."""
+"""Reports to the daemon, once, that the process is ready or why it is not."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 
 class LoadFailure(Exception):
-    """A failure whose cause is told apart: what is missing, and whose fault it is."""
+    """A failure with a known cause: what is missing or wrong."""
 
     def __init__(self, summary: str, details: str = "") -> None:
         super().__init__(summary)
@@ -46,11 +46,11 @@ class Report:
         self._descriptor = descriptor
 
     def loading(self) -> None:
-        """The app is about to be loaded: everything before went well."""
+        """Reports that everything before loading the app succeeded."""
         self._write("loading\n")
 
     def ready(self, at_once: Optional[int] = None) -> None:
-        """Requests may be sent: so many at a time, 0 for any number, one when nothing is said."""
+        """Reports that the process accepts `at_once` concurrent requests: 0 for any number, None for one."""
         self._write("ready\n" if at_once is None else f"ready {at_once}\n")
         _close(self._descriptor)
 

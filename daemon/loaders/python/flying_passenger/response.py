@@ -28,7 +28,7 @@ class Response:
     _status: Optional[str] = None
     _headers: Headers
     _head_sent = False
-    # The headers say how long the body is, or how it ends.
+    # The headers have the length of the body, or how it ends.
     _has_length = False
     # Bytes that the Content-Length still allows; None without one.
     _left: Optional[int] = None
@@ -111,7 +111,7 @@ class Response:
                 return
             self._write_body(self._allowed(body_bytes(part)))
             if self.complete or (self._bodiless and part):
-                # As much as the Content-Length says, or a part that is not sent: PEP 3333 wants no more to be asked for.
+                # Content-Length is reached, or the part is not sent: PEP 3333 forbids requesting more.
                 break
         self._finish()
 
@@ -176,7 +176,7 @@ class Response:
             self._connection.write(parts)
 
     def _take_head(self) -> bytes:
-        """The head; from here on it counts as sent."""
+        """Writes the head, which counts as sent from here on."""
         if self._status is None:
             raise InvalidResponse("the app did not call start_response")
         head = _head(self._status, self._headers)
@@ -200,5 +200,5 @@ def _head(status: str, headers: Headers) -> bytes:
     text = "\0".join(parts)
     # One look at the whole finds what would be read as another header.
     if text.count("\0") != len(parts) - 1 or "\r" in text or "\n" in text:
-        raise InvalidResponse("a response header holds a line break or NUL")
+        raise InvalidResponse("a response header contains a line break or NUL")
     return text.encode("latin-1")

@@ -1,4 +1,4 @@
-"""Takes connections from the daemon, as many at a time as it has threads, until the owner pipe ends."""
+"""Accepts connections from the daemon, one for each thread, until the owner pipe ends."""
 
 import errno
 import faulthandler

@@ -1,4 +1,4 @@
-"""What waits until a descriptor can be read, whichever library has replaced the standard library's functions."""
+"""Waits until a descriptor is readable, whichever library has replaced functions of the standard library."""
 
 import select
 from typing import Any
@@ -9,7 +9,7 @@ _READABLE = select.POLLIN
 
 
 def for_reading(*descriptors: Any) -> Any:
-    """A poll object. gevent's, where it has replaced it, lets greenlets run meanwhile."""
+    """A poll object. If gevent has replaced it, other greenlets run while it waits."""
     poll = getattr(select, "poll", _POLL)()
     for descriptor in descriptors:
         poll.register(descriptor, _READABLE)

@@ -6,8 +6,8 @@ module FlyingPassenger
   # What a preloader does once, between loading the app and its first fork: what all processes are to share is put in
   # order, and what none may share is let go.
   module BeforeForking
-    # Where threads are made that nobody misses in a forked process: ActiveRecord makes its own anew with the next
-    # connection, and concurrent-ruby's only tidies up. Every Rails app has them.
+    # Sources of threads that a forked process does not need: ActiveRecord starts its own again with the next
+    # connection, and concurrent-ruby's only cleans up. Every Rails app has them.
     NOT_MISSED = %r{/active_record/connection_adapters/|/concurrent/atomic/ruby_thread_local_var\.rb:}
 
     module_function

@@ -84,7 +84,7 @@ module FlyingPassenger
     def close
       @socket.close
     rescue SystemCallError, IOError
-      # It is gone already.
+      # It is closed already.
       nil
     end
 

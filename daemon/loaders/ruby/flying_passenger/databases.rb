@@ -29,7 +29,7 @@ module FlyingPassenger
       end
     end
 
-    # From 5.2 on ActiveRecord notices a fork by itself; an older one has to be told.
+    # ActiveRecord detects a fork from 5.2 on; an older one has to reconnect.
     def establish_active_record
       return if defined?(::ActiveSupport::ForkTracker) || ::ActiveRecord.version >= Gem::Version.new('5.2')
 
@@ -45,7 +45,7 @@ module FlyingPassenger
       defined?(::Mongoid) && ::Mongoid.respond_to?(:disconnect_clients)
     end
 
-    # A library that is only half set up is no reason not to start.
+    # A partly configured library must not prevent the start.
     def attempt(library)
       yield
     rescue StandardError => e

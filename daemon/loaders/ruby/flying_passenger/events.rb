@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# What apps know as Passenger's Ruby interface: callbacks at moments of a process's life.
+# Passenger's Ruby interface for apps: callbacks for events of a process.
 module PhusionPassenger
   EVENTS = %i[
     starting_worker_process stopping_worker_process starting_request_handler_thread credentials
@@ -10,7 +10,7 @@ module PhusionPassenger
   @callbacks = Hash.new { |callbacks, name| callbacks[name] = [] }
 
   class << self
-    # How many requests a process says it can take; accepted, since a process takes one at a time.
+    # The number of requests that a process accepts; ignored, because a process serves one at a time.
     attr_accessor :advertised_concurrency_level
 
     def on_event(name, &block)

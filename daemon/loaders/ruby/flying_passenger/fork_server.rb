@@ -73,7 +73,7 @@ module FlyingPassenger
     # Becomes a process as the daemon would have started it, and shows itself to the daemon.
     def settle(handed)
       ParentDeath.signal('TERM')
-      # The daemon may have died before the line above: then nobody is told any more.
+      # If the daemon died before the line above, no signal follows.
       exit!(1) if Process.ppid != @daemon
       @control.close
       [STDIN, @owner].each { |io| reopen(io, handed.owner, 'r') }

@@ -2,7 +2,7 @@
 
 module PhusionPassenger
   module Rack
-    # Middleware that has garbage collected while no visitor waits: after every so many requests, or when gctools says so.
+    # Middleware for garbage collection while no request waits: after a number of requests, or when gctools requests it.
     class OutOfBandGc
       HEADER = '!~Request-OOB-Work'
 

@@ -1,9 +1,9 @@
 # frozen_string_literal: true
 
 module FlyingPassenger
-  # Tells the daemon, once, that the process is ready or why it is not.
+  # Reports to the daemon, once, that the process is ready or why it is not.
   class Report
-    # A failure whose cause is told apart: what is missing, and whose fault it is.
+    # A failure with a known cause: what is missing or wrong.
     class Failure < StandardError
       attr_reader :details
 

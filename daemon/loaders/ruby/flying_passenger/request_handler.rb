@@ -21,7 +21,7 @@ module FlyingPassenger
     }.freeze
     RACK_ENV_OF_THREADS = RACK_ENV.merge('rack.multithread' => true).freeze
     HTTPS = %w[on yes 1].freeze
-    # The kind of body of what is no request.
+    # The body type of a message that is not a request.
     OUT_OF_BAND = 3
     NO_CONTENT = '204'
     # Those that have a request which is not answered yet, in all threads.
@@ -65,7 +65,7 @@ module FlyingPassenger
       true
     end
 
-    # What the app has put off until no visitor waits for it. A failure is the log's alone.
+    # Runs work that the app has postponed until no request waits. A failure is only logged.
     def work_out_of_band
       begin
         PhusionPassenger.call_event(:oob_work)
@@ -131,7 +131,7 @@ module FlyingPassenger
       raise
     end
 
-    # The log gets everything, the daemon enough to tell the visitor; the connection stays in step.
+    # Logs the full error and sends a summary to the daemon; the connection can be used again.
     def failed(error, response)
       warn("#{error.full_message(highlight: false, order: :top)}")
       return if @hijacked || response&.complete?

@@ -70,7 +70,7 @@ module FlyingPassenger
     private
 
     # All parts of a body that has them, or nil. Rack 3 has `to_ary` close the body, Rack 2 does not; where the body
-    # cannot say whether it is closed, `each` and `close` are used, so that it is closed once.
+    # has no `closed?`, `each` and `close` are used, so that it is closed once.
     def whole(body)
       return body if body.is_a?(Array)
       return nil unless body.respond_to?(:to_ary)

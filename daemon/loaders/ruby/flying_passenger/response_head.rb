@@ -17,12 +17,12 @@ module FlyingPassenger
       # One look at the whole finds what would be read as another header.
       return unless @bytes.count("\0") != @separators || @bytes.match?(/[\r\n]/n)
 
-      raise Response::Invalid, 'a response header holds a line break or NUL'
+      raise Response::Invalid, 'a response header contains a line break or NUL'
     end
 
     @warned = false
 
-    # Passenger accepts values that Rack does not allow, and so do we; the log says so once for each process.
+    # Values that Rack does not allow are accepted, as Passenger does, with one warning for each process.
     def self.warn_of(name, value)
       return if @warned
 
@@ -67,7 +67,7 @@ module FlyingPassenger
     def length_of(value)
       Integer(value, 10)
     rescue ArgumentError
-      raise Response::Invalid, 'Content-Length is no number'
+      raise Response::Invalid, 'Content-Length is not a number'
     end
   end
 end

@@ -1,7 +1,7 @@
 # frozen_string_literal: true
 
 module FlyingPassenger
-  # What the daemon says in the environment, from which it is removed.
+  # The daemon's settings, which are removed from the environment.
   Settings = Struct.new(:startup_file, :group, :threads, :preload_bundler) do
     def self.take
       startup_file, group, threads, bundler = %w[STARTUP_FILE GROUP THREADS PRELOAD_BUNDLER].map do |name|

@@ -8,7 +8,7 @@ BODILESS = (204, 304)
 
 
 def payload(status: int, headers: Iterable[Tuple[bytes, bytes]], length: int = -1) -> bytes:
-    """`STATUS NUL name NUL value …`. A `length` that is known is told, unless the app tells it."""
+    """`STATUS NUL name NUL value …`. A known `length` becomes a Content-Length, unless the app sets one."""
     parts: List[Any] = [b"%d" % status]
     has_length = False
     for name, value in headers:
@@ -25,5 +25,5 @@ def payload(status: int, headers: Iterable[Tuple[bytes, bytes]], length: int = -
     text = b"\0".join(parts)
     # One look at the whole finds what would be read as another header.
     if text.count(b"\0") != len(parts) - 1 or b"\r" in text or b"\n" in text:
-        raise InvalidResponse("a response header holds a line break or NUL")
+        raise InvalidResponse("a response header contains a line break or NUL")
     return text

@@ -1,4 +1,4 @@
-"""One HTTP request and the app's answer: ASGI's events on one side, frames on the other."""
+"""One HTTP request and the app's response: ASGI events on one side, frames on the other."""
 
 import asyncio
 import collections
@@ -20,7 +20,7 @@ Message = Dict[str, Any]
 
 
 class ClientGone(OSError):
-    """The client has gone, or the daemon: nobody takes the answer."""
+    """The client or the daemon has disconnected: the response cannot be sent."""
 
 
 class HttpExchange:
@@ -165,7 +165,7 @@ class HttpExchange:
             self._end()
 
     def fail(self, text: str) -> None:
-        """The app has failed: the daemon is told, and the connection stays in step."""
+        """Reports that the app has failed; the connection can be used again."""
         if not self.complete and not self._gone:
             self._session.write(frames((ERROR, END, text.encode("utf-8", "replace")[:MAX_ERROR])))
             self._end()

@@ -1,4 +1,4 @@
-"""The app's lifespan: told that the process begins and ends; an app that knows nothing of it does without."""
+"""ASGI's lifespan protocol: the app is notified when the process starts and ends. Apps need not support it."""
 
 import asyncio
 import sys
@@ -23,7 +23,7 @@ class Lifespan:
         self.state: Dict[str, Any] = {}
 
     async def begin(self) -> None:
-        """Returns when the app is ready for requests; raises `LoadFailure` when it says that it cannot be."""
+        """Returns when the app is ready for requests; raises `LoadFailure` when its startup fails."""
         scope = {"type": "lifespan", "asgi": {**VERSIONS, "spec_version": "2.0"}, "state": self.state}
         self._task = asyncio.get_running_loop().create_task(self._converse(scope))
         answer = await self._ask("lifespan.startup")
@@ -55,12 +55,12 @@ class Lifespan:
         try:
             await self._app(scope, self._to_app.get, self._send)
         except SystemExit as exit_:
-            # Raised here, it would leave the event loop before the daemon has been told.
+            # Raised here, it would end the event loop before the failure is reported to the daemon.
             if self._begun:
                 raise
             self._exit = exit_
         except Exception as error:  # pylint: disable=broad-except
-            # Who knows no lifespan fails at its scope; who fails later says so.
+            # An app without lifespan support fails at the scope; a later failure is an error of the app.
             if self._begun or (self._answer is not None and self._answer.done()):
                 log_exception()
             elif "lifespan" not in str(error) and not isinstance(error, (AssertionError, KeyError, NotImplementedError)):

@@ -1,4 +1,4 @@
-"""A request's environment block, as the scope that ASGI describes it with."""
+"""Converts a request's environment block to an ASGI scope."""
 
 from typing import Any, Dict, List, Tuple
 from urllib.parse import unquote_to_bytes

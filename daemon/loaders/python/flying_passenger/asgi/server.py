@@ -1,4 +1,4 @@
-"""The process's main loop for ASGI apps: connections are taken until the owner pipe ends, then what is under way is
+"""The process's main loop for ASGI apps: connections are accepted until the owner pipe ends, then active requests are
 finished.
 """
 
@@ -119,7 +119,7 @@ class AsgiServer:
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # pylint: disable=broad-except
-            # Nobody else cancels this task before the end: a CancelledError is the app's own.
+            # Nothing else cancels this task before the shutdown: a CancelledError is the app's own.
             if self._over:
                 raise
             log_exception()
@@ -129,7 +129,7 @@ class AsgiServer:
 
 
 def _returned(exchange: Any) -> None:
-    """The app has nothing more to say."""
+    """The app has returned."""
     if isinstance(exchange, WebSocketExchange):
         exchange.left()
     if not exchange.complete:

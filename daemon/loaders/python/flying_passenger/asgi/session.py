@@ -34,7 +34,7 @@ class Session(asyncio.Protocol):
         self._host = host
         self._transport: Any = None
         self._buffer = b""
-        # Takes the body of the request under way; None between requests.
+        # Receives the body of the active request; None between requests.
         self._taker: Any = None
         self._body_left = 0
         self._chunked = False
@@ -121,7 +121,7 @@ class Session(asyncio.Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """No request is under way."""
+        """Whether no request is active."""
         return self._taker is None and self._raw is None
 
     def _advance(self) -> None:

@@ -1,4 +1,4 @@
-"""One WebSocket and the app: ASGI's events on one side, RFC 6455 on the other, once the handshake is done."""
+"""One WebSocket after its handshake: ASGI events on one side, frames of RFC 6455 on the other."""
 
 import asyncio
 import collections
@@ -31,7 +31,7 @@ class WebSocketExchange:
         self._key = key
         self._state = ASKED
         self._decoder = wire.Decoder()
-        # Each with as much as it counts of what is read ahead.
+        # Each with the number of bytes that it counts towards the limit of bytes read ahead.
         self._events: Deque[Tuple[Message, int]] = collections.deque([({"type": "websocket.connect"}, 0)])
         self._held = 0
         self._news: Optional[asyncio.Future[None]] = None
@@ -119,7 +119,7 @@ class WebSocketExchange:
 
     @property
     def complete(self) -> bool:
-        """Nothing is left to be said."""
+        """Whether nothing is left to send."""
         return self._state == OVER
 
     def left(self) -> None:

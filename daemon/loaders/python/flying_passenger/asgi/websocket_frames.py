@@ -1,4 +1,4 @@
-"""RFC 6455: bytes of a client come in, messages and control frames go out, and the other way round. Knows no socket."""
+"""The frames of RFC 6455, decoded and encoded. Does no I/O."""
 
 import base64
 import hashlib
@@ -50,13 +50,13 @@ def encode(opcode: int, data: bytes) -> bytes:
 
 def encode_close(code: int, reason: str = "") -> bytes:
     """A closing frame."""
-    # No more than a control frame holds, and no part of a character.
+    # At most as long as a control frame allows, and cut between characters.
     words = reason.encode("utf-8")[:123].decode("utf-8", "ignore").encode("utf-8")
     return encode(CLOSE, struct.pack(">H", code) + words)
 
 
 def closing(data: bytes) -> int:
-    """The code of a closing frame, as the app is told it."""
+    """The code of a close frame, as the app receives it."""
     if not data:
         return 1005
     if len(data) == 1:
@@ -86,7 +86,7 @@ class Decoder:
         self._opcode: Optional[int] = None
 
     def take(self, data: bytes) -> Iterator[Received]:
-        """What is complete with these bytes; raises `Violation`."""
+        """Returns what these bytes complete; raises `Violation`."""
         self._buffer += data
         while True:
             frame = self._frame()
@@ -136,7 +136,7 @@ class Decoder:
     def _add(self, final: bool, opcode: int, payload: bytes) -> Optional[Received]:
         """A message, when this was its last part."""
         if (opcode == CONTINUATION) != (self._opcode is not None):
-            raise Violation(PROTOCOL_ERROR, "a part of a message that is none, or a message inside another")
+            raise Violation(PROTOCOL_ERROR, "a continuation without a message, or a message inside another")
         if self._opcode is None:
             self._opcode = opcode
         if final and not self._message:
