@@ -65,7 +65,7 @@ pub fn in_code() -> Vec<String> {
         let names = rest.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()));
         names.filter(|name| name.contains('_') && name != "passenger_panic_in").collect()
     };
-    let settings = protocol::setting::all();
+    let settings = protocol::setting_table::all();
     let settings = settings.flat_map(|setting| std::iter::once(&setting.directive).chain(setting.aliases));
     let settings = settings.map(|name| name.to_str().expect("an ASCII name").to_owned());
     sources.flat_map(names).chain(settings).collect()

@@ -148,5 +148,5 @@ fn a_link_in_the_place_of_an_apps_socket_leads_to_no_other_socket() {
     let response = scene.nginx.get("/pool.json");
     assert!(!response.text().contains("process"), "the router has asked itself: {}", response.text());
     assert!(response.status() >= 500 || response.text().contains("/tmp/passenger."), "{}", response.text());
-    scene.daemon.logs_eventually("does not belong to the app's user games");
+    scene.daemon.logs_eventually("not to the app's user games");
 }

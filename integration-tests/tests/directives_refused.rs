@@ -42,7 +42,7 @@ fn a_wrong_value_is_refused_and_the_right_one_is_told() {
 fn an_unknown_type_is_told() {
     let said = accepted(&conf(&Blocks { http: "passenger_app_type cobol;", ..Blocks::default() }));
     let sentence = "unknown type \"cobol\" in \"passenger_app_type\" directive: requests are left to nginx; known are \
-                    ruby, rack, python, wsgi, nodejs, node, meteor in ";
+                    ruby, rack, nodejs, node, python, wsgi, meteor in ";
     assert!(said.contains(sentence), "{said}");
 }
 

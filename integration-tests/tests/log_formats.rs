@@ -67,7 +67,12 @@ fn another_form_is_a_mistake() {
     let output = Stage::new().daemon().flag("--log-format=xml").output();
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(told.contains("--log-format: \"xml\" must be one of plain, json, journald"), "{told}");
+    assert!(
+        told.contains(
+            "invalid value \"xml\" in \"--log-format\": must be one of \"plain\", \"json\", \"journald\""
+        ),
+        "{told}"
+    );
     let scene = Scene::with(Language::Ruby, "", |daemon| daemon.configured("log_format = \"json\"\n"));
     assert!(scene.daemon.log().starts_with("{\"time\":\""), "the file has the key");
 }

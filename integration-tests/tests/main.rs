@@ -57,7 +57,6 @@ mod hijack_slots;
 mod hooks;
 mod hooks_of_the_daemon;
 mod identities;
-mod imports;
 mod instances;
 mod journal;
 mod language;

@@ -67,7 +67,8 @@ def test_an_application_with_the_user_of_nginx_is_a_warning():
 # Servers and locations in which each application is recognised by its URL.
 PRE_START = f"""
     passenger_fly_with {SOCKET};
-    server {{ listen 127.0.0.1:{PORT} default_server; location /off {{ }} root {world.APP}/public; location = /on {{ passenger_enabled on; }}
+    server {{ listen 127.0.0.1:{PORT} default_server; location /off {{ }} root {world.APP}/public;
+              location = /on {{ passenger_enabled on; }}
               location /proxied {{ passenger_enabled on; proxy_pass http://127.0.0.1:1; }} }}
     server {{ listen 127.0.0.1:{PORT}; server_name shop.example; passenger_enabled on; root {world.APP}/public;
               location /empty {{ passenger_app_root {DIR}/empty; }}

@@ -17,6 +17,7 @@ pub mod request;
 pub mod response;
 pub mod roster;
 pub mod setting;
+pub mod setting_table;
 pub mod setting_type;
 pub mod settings;
 pub mod status;

@@ -1,7 +1,5 @@
-//! Settings: the definition of each, from which nginx's directives, the daemon's flags, the keys of its file, the
-//! defaults and the help are made.
-//!
-//! [`app_settings`](crate::app_settings) and [`daemon_settings`](crate::daemon_settings) contain the definitions.
+//! The definition of a setting, from which nginx's directive, the daemon's flag, the key of its file, the default and the
+//! help are made.
 
 use core::ffi::CStr;
 use std::path::PathBuf;
@@ -9,8 +7,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::app_settings::{IGNORED_APP_SETTINGS, PROCESS_SETTINGS, ROUTER_SETTINGS};
-use crate::daemon_settings::DAEMON_SETTINGS;
 use crate::setting_type::SettingType;
 use crate::settings::Value;
 
@@ -167,21 +163,6 @@ impl Setting {
     pub fn default(&self) -> Option<Value> {
         self.default.value()
     }
-}
-
-/// Returns all settings.
-pub fn all() -> impl Iterator<Item = &'static Setting> {
-    apps().chain(DAEMON_SETTINGS)
-}
-
-/// Returns the settings of applications.
-pub fn apps() -> impl Iterator<Item = &'static Setting> {
-    PROCESS_SETTINGS.iter().chain(ROUTER_SETTINGS).chain(IGNORED_APP_SETTINGS)
-}
-
-/// Returns the setting of this name.
-pub fn find(name: &str) -> Option<&'static Setting> {
-    all().find(|setting| setting.name == name)
 }
 
 /// Conversion of a setting's value to the type of its field.
@@ -391,36 +372,4 @@ pub(crate) const fn c_str(text: &'static str) -> &'static CStr {
 /// Returns the default of a setting as the type of its field.
 pub(crate) fn default_of<T: FromValue>(setting: &Setting) -> T {
     setting.default().and_then(|value| T::from_value(&value)).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_setting_has_a_valid_definition() {
-        for setting in all() {
-            let directive = setting.directive.to_str().unwrap();
-            assert_eq!(directive.strip_prefix("passenger_"), Some(setting.name));
-            let default = setting.default();
-            let is_valid = default.is_none_or(|default| setting.of_type.check(&default).is_ok());
-            assert!(is_valid, "{directive}: the default is not valid");
-            assert_eq!(all().filter(|other| other.name == setting.name).count(), 1, "{directive}");
-        }
-    }
-
-    #[test]
-    fn flags_are_named_as_their_directives() {
-        for setting in all() {
-            let Some(flag) = setting.flag else { continue };
-            let name = flag.name.replace('-', "_");
-            let expected = match flag.value {
-                FlagValue::Sets("off") => format!("no_{}", setting.name),
-                _ if setting.name == "thread_count" => "app_thread_count".to_owned(),
-                _ => setting.name.to_owned(),
-            };
-            assert_eq!(name, expected);
-            assert!(!setting.help.is_empty(), "--{} has no help", flag.name);
-        }
-    }
 }

@@ -1,7 +1,8 @@
 //! Tests of docs/DAEMON.md against the code: the documented flags are those that the daemon accepts.
 
 use clap::CommandFactory;
-use protocol::setting::{Flag, FlagValue, Setting, all};
+use protocol::setting::{Flag, FlagValue, Setting};
+use protocol::setting_table::all;
 use protocol::setting_type::{LOG_LEVELS, SettingType};
 use protocol::settings::Value;
 

@@ -62,7 +62,7 @@ impl TomlType {
 
 #[cfg(test)]
 mod tests {
-    use protocol::setting::find;
+    use protocol::setting_table::find;
 
     use super::*;
 

@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use protocol::PayloadError;
 use protocol::request::{AppKind, Request};
-use protocol::setting;
+use protocol::setting_table;
 use protocol::settings::{Digest, Settings};
 use tracing::{debug, info};
 
@@ -251,7 +251,7 @@ impl Drop for OpenConfiguration {
 
 /// Returns why a setting has no effect.
 fn ignored_reason(name: &str) -> Option<&'static str> {
-    setting::find(name)?.ignored
+    setting_table::find(name)?.ignored
 }
 
 fn log_ignored(app: &str, unknown: Vec<String>) {

@@ -1,6 +1,6 @@
 //! Log messages about nginx's options: each change, and each value that has no effect.
 
-use protocol::setting;
+use protocol::setting_table;
 use protocol::settings::Value;
 use tracing::{info, warn};
 
@@ -40,7 +40,7 @@ impl Globals {
             log_precedence(option, value);
         } else if let Some((_, flag)) = fixed {
             warn!("ignoring passenger_{name} in nginx.conf: it is fixed when the daemon starts; use {flag}");
-        } else if let Some(why) = setting::find(name).and_then(|setting| setting.ignored) {
+        } else if let Some(why) = setting_table::find(name).and_then(|setting| setting.ignored) {
             info!("passenger_{name} in nginx.conf has no effect: {why}");
         } else {
             info!("passenger_{name} in nginx.conf has no effect in this release");

@@ -133,7 +133,12 @@ impl Exchange<'_, '_> {
 
     fn log_failure(&self, pid: i32, why: &str) {
         let line = String::from_utf8_lossy(&self.nginx.line);
-        warn!("app {}: process {pid} did not answer {line}: {why}", self.route.name);
+        warn!(
+            event = "request_failed",
+            detail = why,
+            "app {}: process {pid} did not answer {line}: {why}",
+            self.route.name
+        );
     }
 }
 
